@@ -1,0 +1,112 @@
+"""The nouns that every room shares: a request, how to sample it, what comes back.
+
+Token ids only: text is `raylax.proto.text`'s business. Nothing here imports anything of ours.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Finish(StrEnum):
+    """Why a request ended. Every accepted request ends with exactly one of these."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABORT = "abort"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. The defaults draw from the model's own distribution."""
+
+    temperature: float = 1.0
+    """0 takes the most likely token."""
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+    """Chosen by whoever accepts the request when the client gives none, so that it can be repeated."""
+    top_logprobs: int | None = None
+    """None: no log-probabilities; k: those of the token and of the k most likely ones."""
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sequence to continue. `n` choices of one API call are `n` requests."""
+
+    id: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    """Of the whole answer, `history` included."""
+    sampling: Sampling = field(default_factory=Sampling)
+    choice: int = 0
+    """Index among the choices of one API call; part of the sampling key."""
+    stop_token_ids: frozenset[int] = frozenset()
+    """The model's end tokens and the caller's. They end the answer and are not part of it."""
+    history: tuple[int, ...] = ()
+    """Tokens of the answer that were emitted elsewhere before; generation goes on after them."""
+    deadline_s: float | None = None
+    """Seconds from submission after which the request ends with an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log-softmax of the raw logits at one position: the token's own and the most likely ones."""
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a step added to one request. The last delta of a request carries `finish`."""
+
+    request_id: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """One entry a token when log-probabilities were asked for, else empty."""
+    finish: Finish | None = None
+    error: str | None = None
+    """Set if and only if `finish` is ERROR."""
+    cached_tokens: int = 0
+    """Prompt tokens found in the prefix cache; set on a request's first delta."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One worker at one moment. Pages: free + cached + used = total."""
+
+    running: int = 0
+    waiting: int = 0
+    queued_tokens: int = 0
+    """Prompt tokens that wait for their prefill."""
+    pages_total: int = 0
+    pages_free: int = 0
+    pages_cached: int = 0
+    step: int = 0
+    """Steps run since the start: it moves while the worker makes progress."""
+    preemptions: int = 0
+    prompt_tokens: int = 0
+    """Counter of prompt tokens accepted."""
+    cached_tokens: int = 0
+    """Counter of prompt tokens found in the prefix cache."""
+    generated_tokens: int = 0
+
+    @property
+    def pages_used(self) -> int:
+        return self.pages_total - self.pages_free - self.pages_cached
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the pages that running requests hold, 0..1."""
+        return self.pages_used / self.pages_total if self.pages_total else 0.0
