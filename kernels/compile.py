@@ -1,0 +1,41 @@
+"""TIR to machine code: a library in the store, or functions in memory without a C compiler."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from raylax.kernels.cpu.step import VARIANTS, StepEmitter
+from raylax.kernels.errors import CompileError
+
+PARTS = ("layers", "head")
+
+
+def has_linker() -> bool:
+    """Exporting a library links it with a C++ compiler; running one needs none."""
+    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+
+
+def compile_step(emitter: StepEmitter) -> Any:
+    """A TVM executable that holds every part in every variant."""
+    functions = {}
+    for part in PARTS:
+        for variant in VARIANTS:
+            name = f"{part}_{variant.suffix}"
+            functions[name] = emitter.emit(part, variant).with_attr("global_symbol", name)
+    # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
+    options = {"tirx.disable_storage_rewrite": True}
+    try:
+        with tvm.transform.PassContext(config=options):
+            return tvm.compile(tvm.IRModule(functions), target=emitter.cpu.tvm)
+    except tvm.error.TVMError as error:
+        raise CompileError(f"target {emitter.cpu.name}: {error}") from error
+
+
+def export(executable: Any, path: Path) -> None:
+    executable.export_library(str(path))
+
+
+def load(path: Path) -> Any:
+    return tvm.runtime.load_module(str(path))

@@ -1,0 +1,146 @@
+"""Paged attention: one tile of query rows against the keys of one sequence and KV head.
+
+Decodes, prefill chunks and everything between are tiles of 8 rows, a row being one query head of
+one new token. Keys are walked in blocks of 16 pages counted from key 0 of the sequence; a block is
+reduced on its own and merged in block order. So a row has the same bits whatever shares its tile,
+how the prompt was cut and where its pages lie (law 1). Stale slots hold finite values, and masked
+keys weigh exactly 0.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.emit import (
+    Expr,
+    Register,
+    exp2,
+    f32,
+    intrinsic,
+    lanes,
+    prefetch,
+    scratch,
+    splat,
+    zeros,
+)
+from raylax.kernels.cpu.pages import PAGE, Pages
+from raylax.kernels.cpu.softmax import MASKED, Partial
+
+BLOCK = 16  # pages
+AHEAD = 2  # pages to prefetch: they lie anywhere, the hardware cannot guess the next
+ROWS = 8  # of a tile
+
+
+@dataclass
+class Tile:
+    """Where a tile finds its queries and keys. Callables emit the expression that they return."""
+
+    layout: Pages
+    pages: Any
+    head: Expr
+    dim: int
+    query: Callable[[int, int], Expr]
+    """(row, j) -> 16 floats of its query."""
+    limit: Callable[[int], Expr]
+    """row -> how many keys it sees, from key 0."""
+    page_id: Callable[[Expr], Expr]
+    page_count: Expr
+
+    def __post_init__(self) -> None:
+        self.per = self.layout.per
+        self.scores = scratch(ROWS * BLOCK * PAGE)
+        self.q = scratch(ROWS * self.dim // self.per, self.layout.dtype)
+        self.weights = self.scores
+        if self.per == 2:
+            self.weights = scratch(ROWS * BLOCK * PAGE // 2, self.layout.dtype)
+        self._load_queries()
+
+    def _load_queries(self) -> None:
+        """Scaled by log2(e) / sqrt(dim): the softmax is one of powers of two."""
+        scale = T.float32(math.log2(math.e) / math.sqrt(self.dim))
+        for row in range(ROWS):
+            for j in range(self.dim // 16):
+                at = lanes((row * self.dim + j * 16) // self.per, 16 // self.per)
+                scaled = Register(self.query(row, j) * splat(scale))
+                T.buffer_store(self.q, self.layout.pack(scaled.get()), [at])
+
+    def attend(self) -> Partial:
+        total, block = Partial(ROWS, self.dim), Partial(ROWS, self.dim)
+        total.clear()
+        with T.serial(0, T.floordiv(self.page_count + BLOCK - 1, BLOCK)) as number:
+            self._block(number, block)
+            total.merge(block)
+        return total
+
+    def _page(self, index: Expr) -> Expr:
+        return T.Bind(self.page_id(T.min(index, self.page_count - 1)))
+
+    def _block(self, number: Expr, out: Partial) -> None:
+        first = T.Bind(number * BLOCK)
+        count = T.Bind(T.min(self.page_count - first, BLOCK))
+        pairs = T.Bind(T.floordiv(count + 1, 2))
+        self._scores(first, pairs)
+        self._weights(pairs, out)
+        self._values(first, count, out)
+
+    def _scores(self, first: Expr, pairs: Expr) -> None:
+        """Two pages at a time; a page past the end repeats the last one, fully masked."""
+        with T.serial(0, pairs) as pair:
+            acc = [zeros(2) for _ in range(ROWS)]
+            at = [first + pair * 2 + r for r in range(2)]
+            page = [self._page(i) for i in at]
+            coming = [self._page(i + AHEAD) for i in at]
+            with T.serial(0, self.dim // self.per) as d:
+                for r in range(2):
+                    prefetch(self.pages[coming[r], 0, self.head, d * 16])
+                keys = [self.pages[page[r], 0, self.head, lanes(d * 16)] for r in range(2)]
+                for row in range(ROWS):
+                    scalar = self.q[row * (self.dim // self.per) + d]
+                    for r in range(2):
+                        self.layout.multiply_add(acc[row][r], scalar, keys[r])
+            for r in range(2):
+                for row in range(ROWS):
+                    seen = lanes(at[r] * PAGE) < splat(self.limit(row))
+                    score = T.Select(seen, acc[row][r].get(), f32(MASKED))
+                    T.buffer_store(self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE)])
+
+    def _weights(self, pairs: Expr, out: Partial) -> None:
+        with T.serial(0, ROWS) as row:
+            best, total = Register(f32(MASKED)), Register(f32(0))
+            with T.serial(0, pairs * 2) as i:
+                best.set(T.max(best.get(), self.scores[lanes((row * BLOCK + i) * PAGE)]))
+            top = intrinsic("float32", "llvm.vector.reduce.fmax", best.get())
+            T.buffer_store(out.top, top, [row])
+            with T.serial(0, pairs * 2) as i:
+                score = self.scores[lanes((row * BLOCK + i) * PAGE)]
+                weight = Register(exp2(score - splat(out.top[row])))
+                masked = score <= f32(MASKED)  # in a block that is masked whole, score == top
+                weight.set(T.Select(masked, f32(0), weight.get()))
+                total.set(total.get() + weight.get())
+                at = lanes((row * BLOCK + i) * PAGE // self.per, PAGE // self.per)
+                T.buffer_store(self.weights, self.layout.pack(weight.get()), [at])
+            T.buffer_store(out.sums, total.get(), [lanes(row * 16)])
+
+    def _values(self, first: Expr, count: Expr, out: Partial) -> None:
+        """Two vectors of the head at a time: 8 rows x 2 keep every sum in a register."""
+        width = 2
+        for j0 in range(0, self.dim // 16, width):
+            acc = [zeros(width) for _ in range(ROWS)]
+            with T.serial(0, count) as i:
+                page, coming = self._page(first + i), self._page(first + i + AHEAD)
+                with T.serial(0, PAGE // self.per) as t:
+                    at = [t * self.dim + (j0 + j) * 16 for j in range(width)]
+                    for j in range(width):
+                        prefetch(self.pages[coming, 1, self.head, at[j]])
+                    values = [self.pages[page, 1, self.head, lanes(a)] for a in at]
+                    for row in range(ROWS):
+                        weight = self.weights[(row * BLOCK + i) * (PAGE // self.per) + t]
+                        for j in range(width):
+                            self.layout.multiply_add(acc[row][j], weight, values[j])
+            for row in range(ROWS):
+                for j in range(width):
+                    at_out = lanes(row * self.dim + (j0 + j) * 16)
+                    T.buffer_store(out.out, acc[row][j].get(), [at_out])

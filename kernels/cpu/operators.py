@@ -1,0 +1,245 @@
+"""The fused operators of a decoder. Each is one region of the work queue.
+
+`b` holds the buffers by name, the layered ones already at their layer; `tokens` is how many rows
+the step has. Rows are computed in tiles; the rows that only fill the last tile are never stored.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.attention import ROWS, Tile
+from raylax.kernels.cpu.emit import Expr, Register, fma, intrinsic, lanes, scratch, silu, splat
+from raylax.kernels.cpu.emit import f32 as constant
+from raylax.kernels.cpu.pages import PAGE, Pages
+from raylax.kernels.cpu.queue import Queue
+from raylax.kernels.formats.base import GROUP, PANEL, Format
+from raylax.kernels.spec import DecoderSpec
+
+
+class View:
+    """A buffer whose leading indices (the layer) are fixed."""
+
+    def __init__(self, buffer: Expr, *prefix: Expr) -> None:
+        self.buffer, self.prefix = buffer, prefix
+
+    def __getitem__(self, index: Expr) -> Expr:
+        index = index if isinstance(index, tuple) else (index,)
+        return self.buffer[self.prefix + index]
+
+    def store(self, value: Expr, *index: Expr) -> None:
+        T.buffer_store(self.buffer, value, list(self.prefix + index))
+
+
+@dataclass
+class Emitter:
+    """What every operator needs to know; `b` changes from layer to layer."""
+
+    spec: DecoderSpec
+    format: Format
+    pages: Pages
+    queue: Queue
+    tokens: Expr
+    tile_rows: int
+    ahead: int
+    b: dict[str, View]
+
+    @property
+    def tiles(self) -> Expr:
+        return T.floordiv(self.tokens + (self.tile_rows - 1), self.tile_rows)
+
+    @contextlib.contextmanager
+    def rows_of(self, tile: Expr) -> Iterator[tuple[Expr, Expr]]:
+        """(row in the tile, row of the step) of every row that the step has."""
+        with T.serial(0, self.tile_rows) as m:
+            row = T.Bind(tile * self.tile_rows + m)
+            with T.If(row < self.tokens), T.Then():
+                yield m, row
+
+    def product(self, source: str, k: int, tile: Expr, weight: str, panels: list[Expr]) -> Expr:
+        """Products of a tile with some panels, as scratch [tile_rows, len(panels) * 32].
+
+        The epilogues are loops over this scratch: unrolled, their constants would take the
+        registers of the product's own loop.
+        """
+        width = len(panels) * PANEL
+        out = scratch(self.tile_rows * width)
+        for p, panel in enumerate(panels):
+            acc = self.format.product(
+                self.b[source], k, self.tile_rows, tile, self.b[weight], panel, self.ahead
+            )
+            for m in range(self.tile_rows):
+                for half in range(2):
+                    at = lanes(m * width + p * PANEL + half * 16)
+                    T.buffer_store(out, acc[m][half].get(), [at])
+        return out
+
+    def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
+        tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
+        self.format.store_group(self.b[out], k, self.tile_rows, tile, m, group, pair)
+
+    def embed(self) -> None:
+        with self.queue.region(self.tokens) as row:
+            token = T.Bind(self.b["ids"][row])
+            store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
+            self.format.gather(self.b["w_embed"], token, self.spec.hidden, store)
+
+    def normalise(self, weight: str, out: str, select: str | None = None) -> None:
+        """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it."""
+        hidden = self.spec.hidden
+        with self.queue.region(self.tokens) as i:
+            row = T.Bind(self.b[select][i]) if select else i
+            total = Register(constant(0))
+            with T.serial(0, hidden // 16) as j:
+                x = self.b["x"][row, lanes(j * 16)]
+                total.set(fma(x, x, total.get()))
+            square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
+            mean = fma(square, T.float32(1 / hidden), T.float32(self.spec.norm_eps), "float32")
+            inverse = Register(
+                T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32"
+            )
+            with T.serial(0, hidden // GROUP) as group:
+                at = [lanes(group * GROUP + half * 16) for half in range(2)]
+                scaled = [self.b["x"][row, a] * splat(inverse.get()) for a in at]
+                pair = [Register(s * self.b[weight][a]) for s, a in zip(scaled, at, strict=True)]
+                self.store_group(out, hidden, i, group, pair)
+
+    def qkv(self) -> None:
+        """Projection of one head, bias, rotary, and its place: queries, or the sequence's pages."""
+        s, b = self.spec, self.b
+        panels, vectors = s.head_dim // PANEL, s.head_dim // 16
+        with self.queue.region(s.heads + 2 * s.kv_heads) as head, T.serial(0, self.tiles) as tile:
+            columns = [head * panels + p for p in range(panels)]
+            out = self.product("a", s.hidden, tile, "w_qkv", columns)
+            with self.rows_of(tile) as (m, row):
+                values = [Register(out[lanes(m * s.head_dim + j * 16)]) for j in range(vectors)]
+                if s.qkv_bias:
+                    for j, value in enumerate(values):
+                        value.set(value.get() + b["b_qkv"][lanes(head * s.head_dim + j * 16)])
+                with T.If(head < s.heads + s.kv_heads), T.Then():
+                    self.rotate(values, T.Bind(b["positions"][row]))
+                slot = T.Bind(b["slots"][row])
+                with T.If(head < s.heads):
+                    with T.Then():
+                        for j, value in enumerate(values):
+                            b["q"].store(value.get(), row, lanes(head * s.head_dim + j * 16))
+                    with T.Else(), T.If(head < s.heads + s.kv_heads):
+                        with T.Then():
+                            key = head - s.heads
+                            self.pages.append_key(b["pages"], slot, key, s.head_dim, values)
+                        with T.Else():
+                            value_head = head - s.heads - s.kv_heads
+                            self.pages.append_value(
+                                b["pages"], slot, value_head, s.head_dim, values
+                            )
+
+    def rotate(self, values: list[Register], position: Expr) -> None:
+        """Rotary embedding of the two halves of a head (https://arxiv.org/abs/2104.09864)."""
+        half = len(values) // 2
+        for j in range(half):
+            low, high = values[j].get(), values[j + half].get()
+            cos, sin = (Register(self.b[n][position, lanes(j * 16)]) for n in ("cos", "sin"))
+            rotated = Register(fma(constant(0) - high, sin.get(), low * cos.get()))
+            values[j + half].set(fma(low, sin.get(), high * cos.get()))
+            values[j].set(rotated.get())
+
+    def attention(self) -> None:
+        """One task per work item (sequence, first row of a tile) and KV head."""
+        s, b, share = self.spec, self.b, self.spec.queries_per_kv_head
+        items = T.Bind(b["sizes"][1])
+        with self.queue.region(items * s.kv_heads) as task:
+            item, head = T.floordiv(task, s.kv_heads), T.floormod(task, s.kv_heads)
+            sequence, first = T.Bind(b["work"][item, 0]), T.Bind(b["work"][item, 1])
+            start = T.Bind(b["query_starts"][sequence])
+            count = T.Bind(b["query_starts"][sequence + 1] - start)
+            before = T.Bind(b["kv_lengths"][sequence] - count)
+            last = count * share - 1
+
+            def flat(row: Expr) -> Expr:
+                """A row is (token, query head of the group); rows past the end repeat the last."""
+                return T.min(first + row, last)
+
+            def limit(row: Expr) -> Expr:
+                return before + T.floordiv(flat(row), share) + 1
+
+            def query(row: int, j: int) -> Expr:
+                token, query_head = T.floordiv(flat(row), share), T.floormod(flat(row), share)
+                at = (head * share + query_head) * s.head_dim + j * 16
+                return b["q"][start + token, lanes(at)]
+
+            tile = Tile(
+                self.pages,
+                b["pages"],
+                head,
+                s.head_dim,
+                query,
+                limit,
+                page_id=lambda i: b["page_table"][sequence, i],
+                page_count=T.Bind(T.floordiv(limit(ROWS - 1) + PAGE - 1, PAGE)),
+            )
+            result = tile.attend()
+            with T.serial(0, ROWS) as row, T.If(first + row <= last), T.Then():
+                token = T.Bind(start + T.floordiv(first + row, share))
+                query_head = T.Bind(head * share + T.floormod(first + row, share))
+                vectors = result.normalised(row)
+                for g in range(s.head_dim // GROUP):
+                    group = query_head * (s.head_dim // GROUP) + g
+                    pair = vectors[2 * g : 2 * g + 2]
+                    self.store_group("o", s.heads * s.head_dim, token, group, pair)
+
+    def project(self, weight: str, source: str, k: int, bias: str | None = None) -> None:
+        """x += source @ weight^T (+ bias)."""
+        with (
+            self.queue.region(self.spec.hidden // PANEL) as panel,
+            T.serial(0, self.tiles) as tile,
+        ):
+            out = self.product(source, k, tile, weight, [panel])
+            with self.rows_of(tile) as (m, row):
+                for half in range(2):
+                    at = lanes(panel * PANEL + half * 16)
+                    added = out[lanes(m * PANEL + half * 16)]
+                    if bias:
+                        added = added + self.b[bias][at]
+                    self.b["x"].store(self.b["x"][row, at] + added, row, at)
+
+    def gate_up(self) -> None:
+        """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
+        s = self.spec
+        with self.queue.region(s.intermediate // GROUP) as g, T.serial(0, self.tiles) as tile:
+            out = self.product("a", s.hidden, tile, "w_gate_up", [g * 2, g * 2 + 1])
+            with self.rows_of(tile) as (m, row):
+                pair = []
+                for p in range(2):
+                    at = m * 2 * PANEL + p * PANEL
+                    gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
+                    pair.append(Register(silu(gate.get()) * up.get()))
+                self.store_group("h", s.intermediate, row, g, pair)
+
+    def head(self) -> None:
+        with (
+            self.queue.region(self.spec.padded_vocab // PANEL) as panel,
+            T.serial(0, self.tiles) as tile,
+        ):
+            out = self.product("f", self.spec.hidden, tile, "w_head", [panel])
+            with self.rows_of(tile) as (m, row):
+                for half in range(2):
+                    value = out[lanes(m * PANEL + half * 16)]
+                    self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
+
+    def argmax(self) -> None:
+        """The first index of the largest logit, the padding of the vocabulary left out."""
+        vectors = self.spec.padded_vocab // 16
+        with self.queue.region(self.tokens) as row:
+            best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
+            with T.serial(0, vectors) as j:
+                index = lanes(j * 16)
+                value = Register(self.b["logits"][row, index])
+                more = T.bitwise_and(value.get() > best.get(), index < splat(self.spec.vocab))
+                where.set(T.Select(more, index, where.get()))
+                best.set(T.Select(more, value.get(), best.get()))
+            top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
+            ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
+            self.b["chosen"].store(intrinsic("int32", "llvm.vector.reduce.smin", ties), row)

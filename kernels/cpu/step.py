@@ -1,0 +1,211 @@
+"""The step of a decoder as two functions: all layers, and the head. Each is one launch.
+
+Two, because the layers run over the step's tokens and the head over the few rows that are sampled;
+each comes in variants by row tile, and every variant gives the same bits.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.emit import Expr, bf16_support, function
+from raylax.kernels.cpu.operators import Emitter, View
+from raylax.kernels.cpu.pages import Pages
+from raylax.kernels.cpu.queue import LINE, Queue
+from raylax.kernels.cpu.target import CPU
+from raylax.kernels.formats.base import Format
+from raylax.kernels.spec import DecoderSpec
+
+REGIONS = 8  # counters reserved for a layer, and before the first
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The most that one step can hold; buffers are made once, for this."""
+
+    tokens: int
+    rows: int
+    """Sequences in a step, and logits rows."""
+    sequence_length: int
+    pages: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A function for up to `most` rows: few rows want their weights prefetched."""
+
+    tile_rows: int
+    most: int
+    prefetch: bool
+
+    @property
+    def suffix(self) -> str:
+        return f"{self.tile_rows}{'' if self.prefetch else '_many'}"
+
+
+VARIANTS = (
+    Variant(1, 1, True),
+    Variant(4, 4, True),
+    Variant(8, 64, True),
+    Variant(8, 1 << 30, False),
+)
+TILE = 8  # the largest: activation buffers are padded to it
+
+
+def variant_for(rows: int) -> Variant:
+    return next(variant for variant in VARIANTS if rows <= variant.most)
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One argument of the compiled functions."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    kind: str
+    """weight, layer (a weight with a leading layer), table, input, work or state."""
+    free: tuple[int, ...] = ()
+    """Axes that follow the capacity: the compiled code takes any size there."""
+
+    def declare(self) -> Expr:
+        """The buffer as an argument of a function that is being emitted."""
+        sizes = [T.int32() if axis in self.free else n for axis, n in enumerate(self.shape)]
+        return T.buffer(sizes, self.dtype)
+
+
+def padded(count: int) -> int:
+    return -(-count // TILE) * TILE
+
+
+def buffers(spec: DecoderSpec, fmt: Format, pages: Pages, c: Capacity) -> dict[str, Buffer]:
+    """Every argument by name. `pages` has the only leading layer besides the layered weights."""
+
+    def weight(rows: int, k: int, kind: str = "layer") -> Buffer:
+        shape = fmt.weight_shape(rows, k)
+        return Buffer((spec.layers, *shape) if kind == "layer" else shape, fmt.dtype, kind)
+
+    def vector(size: int, kind: str = "layer") -> Buffer:
+        return Buffer((spec.layers, size) if kind == "layer" else (size,), "float32", kind)
+
+    def activation(tokens: int, k: int) -> Buffer:
+        return Buffer(*fmt.activation(padded(tokens), k), "work", free=(0,))
+
+    def rows(kind: str, count: int, *rest: int, dtype: str = "int32") -> Buffer:
+        return Buffer((count, *rest), dtype, kind, free=(0,))
+
+    attended = spec.heads * spec.head_dim
+    words = pages.words(spec.head_dim)
+    tiles = c.tokens * spec.queries_per_kv_head // 8 + c.rows + 1
+    table_width = -(-c.sequence_length // 16)
+    table = {
+        "w_qkv": weight(spec.qkv_rows, spec.hidden),
+        "w_o": weight(spec.hidden, attended),
+        "w_gate_up": weight(2 * spec.intermediate, spec.hidden),
+        "w_down": weight(spec.hidden, spec.intermediate),
+        "norm_1": vector(spec.hidden),
+        "norm_2": vector(spec.hidden),
+        "w_head": weight(spec.padded_vocab, spec.hidden, "weight"),
+        "norm_f": vector(spec.hidden, "weight"),
+        "cos": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
+        "sin": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
+        "pages": Buffer(
+            (spec.layers, c.pages, 2, spec.kv_heads, words), pages.dtype, "state", free=(1,)
+        ),
+        "sizes": Buffer((2,), "int32", "input"),
+        "ids": rows("input", c.tokens),
+        "positions": rows("input", c.tokens),
+        "slots": rows("input", c.tokens),
+        "query_starts": rows("input", c.rows + 1),
+        "kv_lengths": rows("input", c.rows),
+        "page_table": Buffer((c.rows, table_width), "int32", "input", free=(0, 1)),
+        "work": rows("input", tiles, 2),
+        "select": rows("input", c.rows),
+        "x": rows("work", padded(c.tokens), spec.hidden, dtype="float32"),
+        "q": rows("work", c.tokens, attended, dtype="float32"),
+        "a": activation(c.tokens, spec.hidden),
+        "o": activation(c.tokens, attended),
+        "h": activation(c.tokens, spec.intermediate),
+        "f": activation(c.rows, spec.hidden),
+        "logits": rows("work", c.rows, spec.padded_vocab, dtype="float32"),
+        "chosen": rows("work", c.rows),
+        "counters": Buffer(((spec.layers + 1) * REGIONS, LINE * (c.workers + 1)), "int32", "work"),
+    }
+    if spec.qkv_bias:
+        table["b_qkv"] = vector(spec.qkv_rows)
+    if spec.output_bias:
+        table["b_o"] = vector(spec.hidden)
+    if not spec.tied_embeddings:
+        table["w_embed"] = weight(spec.padded_vocab, spec.hidden, "weight")
+    return table
+
+
+HEAD = ("sizes", "select", "x", "norm_f", "f", "w_head", "logits", "chosen", "counters")
+
+
+def arguments(table: dict[str, Buffer], part: str) -> list[str]:
+    """Names of a function's arguments, in order."""
+    if part == "head":
+        return list(HEAD)
+    only_head = {"select", "norm_f", "f", "logits", "chosen"}
+    if "w_embed" in table:
+        only_head.add("w_head")
+    return [name for name in table if name not in only_head]
+
+
+@dataclass(frozen=True)
+class StepEmitter:
+    """Emits the PrimFuncs of one model for one CPU."""
+
+    spec: DecoderSpec
+    format: Format
+    pages: Pages
+    capacity: Capacity
+    cpu: CPU
+
+    def emit(self, part: str, variant: Variant) -> Any:
+        """The PrimFunc `layers` or `head` for one row tile."""
+        table = buffers(self.spec, self.format, self.pages, self.capacity)
+        with function(f"{part}_{variant.suffix}") as builder:
+            args = {name: T.arg(name, table[name].declare()) for name in arguments(table, part)}
+            regions = REGIONS if part == "head" else (self.spec.layers + 1) * REGIONS
+            workers, pause = self.capacity.workers, self.cpu.pause
+            queue = Queue(args["counters"], regions, workers, pause)
+            with bf16_support(self.cpu.native_bf16), queue.launch():
+                emitter = self._emitter(variant, queue, args)
+                if part == "head":
+                    self._head(emitter)
+                else:
+                    self._layers(emitter, args, table)
+        return builder.get()
+
+    def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Emitter:
+        views = {name: View(buffer) for name, buffer in args.items()}
+        if "w_embed" not in views:
+            views["w_embed"] = views["w_head"]
+        tokens = T.Bind(args["sizes"][0])
+        ahead = self.format.ahead if variant.prefetch else 0
+        spec, fmt, pages = self.spec, self.format, self.pages
+        return Emitter(spec, fmt, pages, queue, tokens, variant.tile_rows, ahead, views)
+
+    def _layers(self, e: Emitter, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
+        spec = self.spec
+        e.embed()
+        with T.serial(0, spec.layers) as layer:
+            layered = [n for n in args if table[n].kind in ("layer", "state")]
+            e.b = {**e.b, **{name: View(args[name], layer) for name in layered}}
+            e.queue.at((layer + 1) * REGIONS)
+            e.normalise("norm_1", "a")
+            e.qkv()
+            e.attention()
+            bias = "b_o" if spec.output_bias else None
+            e.project("w_o", "o", spec.heads * spec.head_dim, bias)
+            e.normalise("norm_2", "a")
+            e.gate_up()
+            e.project("w_down", "h", spec.intermediate)
+
+    def _head(self, e: Emitter) -> None:
+        e.normalise("norm_f", "f", select="select")
+        e.head()
+        e.argmax()

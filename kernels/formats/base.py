@@ -1,0 +1,57 @@
+"""What a weight format has to say. Adding one is one file here and a line in `formats/__init__`.
+
+Weights lie in panels of 32 output rows, so that lanes run over outputs and a product walks K
+upwards with one accumulator per output: a row has one order of summation whatever shares its
+batch (law 1). Activations lie as [tokens / tile][K][tile], the order in which a product reads them.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+PANEL = 32  # output rows of a panel: two vectors
+GROUP = 32  # neighbouring activations that are stored together
+
+
+class Format(Protocol):
+    """How weights are stored and multiplied."""
+
+    name: str
+    """As users know it, for instance q0bf16."""
+    kv_dtype: str
+    """The default of the KV cache."""
+    dtype: str
+    """Of a packed weight's elements, as TVM names them."""
+    ahead: int
+    """Rows of a panel to prefetch ahead, when few tokens share them."""
+
+    def weight_shape(self, rows: int, k: int) -> Shape:
+        """Of a packed [rows, k] matrix."""
+        ...
+
+    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+        """f32[rows, k] -> the packed matrix; rows and k are multiples of 32."""
+        ...
+
+    def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
+        """Shape and dtype of the buffer for `tokens` rows of k activations."""
+        ...
+
+    def store_group(
+        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
+    ) -> None:
+        """Emits: two float32x16 = activations 32 * group .. + 31 of a row of a tile."""
+        ...
+
+    def product(
+        self, x: Any, k: int, tile_rows: int, tile: Any, weight: Any, panel: Any, ahead: int
+    ) -> list[list[Any]]:
+        """Emits the product of a tile of rows and a panel -> registers [row][half of the panel]."""
+        ...
+
+    def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
+        """Emits store(index, value) for every element of one row of a packed matrix."""
+        ...

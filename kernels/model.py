@@ -1,0 +1,116 @@
+"""A model that runs: compiled step, mapped weights, pages.
+
+A step's inputs live in buffers made once; running one writes into them and calls two functions.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.build import Blueprint, ModelOptions, Progress, silent
+from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
+from raylax.kernels.store import Store
+
+Ints = npt.NDArray[np.int32]
+
+
+class StepOutput(NamedTuple):
+    """Views, valid until the next step."""
+
+    logits: npt.NDArray[np.float32]
+    """[rows, vocab]."""
+    argmax: Ints
+    """[rows]: the first index of the largest logit."""
+
+
+def load_model(
+    checkpoint: Path,
+    options: ModelOptions,
+    pages: int,
+    store: Path | None = None,
+    progress: Progress = silent,
+) -> "Model":
+    """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError."""
+    blueprint, artefacts = Blueprint(checkpoint, options, pages), Store(store)
+    library, place = blueprint.library(artefacts, progress)
+    weights = blueprint.weights(artefacts, progress)
+    progress("load", 1.0)
+    return Model(blueprint, library, place, weights)
+
+
+class Model:
+    """Weights and pages behind one `step`. Used by one thread: TVM's thread pool belongs to it."""
+
+    def __init__(
+        self, blueprint: Blueprint, library: Any, place: str, weights: dict[str, npt.NDArray[Any]]
+    ) -> None:
+        import tvm
+
+        from raylax.kernels.cpu.step import VARIANTS, arguments, variant_for
+        from raylax.kernels.weights import rotary_tables
+
+        self.spec, self.options, self.library = blueprint.checkpoint.spec, blueprint.options, place
+        self.quantization, self.kv_dtype = blueprint.format.name, blueprint.pages.name
+        self.pages = blueprint.capacity.pages
+        self._variant_for = variant_for
+        cos, sin = rotary_tables(self.spec, blueprint.capacity.sequence_length)
+        given = {**weights, "cos": cos, "sin": sin}
+        self._arrays = {
+            name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
+            for name, buffer in blueprint.table.items()
+        }
+        tensors = {
+            name: tvm.runtime.from_dlpack(array if is_aligned(array) else aligned_copy(array))
+            for name, array in self._arrays.items()
+        }
+        self._library = library  # functions taken from it do not keep it alive
+        self._functions = {
+            (part, variant): partial(
+                library[f"{part}_{variant.suffix}"],
+                *(tensors[name] for name in arguments(blueprint.table, part)),
+            )
+            for part in ("layers", "head")
+            for variant in VARIANTS
+        }
+
+    def step(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        slots: Ints,
+        query_starts: Ints,
+        kv_lengths: Ints,
+        page_table: Ints,
+        rows: Ints,
+    ) -> StepOutput:
+        """Run one ragged batch: any mix of prefill chunks and decodes.
+
+        tokens[T], positions[T]: what is new, sequence after sequence; slots[T] = page * 16 + offset
+        of each; query_starts[B + 1]: where each sequence's new tokens begin; kv_lengths[B]: keys it
+        sees at the end; page_table[B, P]; rows[S]: indices of tokens whose logits are wanted.
+        """
+        a, count = self._arrays, len(tokens)
+        batch = len(kv_lengths)
+        a["ids"][:count], a["positions"][:count], a["slots"][:count] = tokens, positions, slots
+        a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
+        a["page_table"][:batch, : page_table.shape[1]] = page_table
+        a["sizes"][:] = count, self._lay_out_attention(query_starts)
+        self._functions["layers", self._variant_for(count)]()
+        if len(rows):
+            a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
+            self._functions["head", self._variant_for(len(rows))]()
+        return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
+
+    def _lay_out_attention(self, query_starts: Ints) -> int:
+        """The work list of attention: (sequence, first row) of every tile of 8 rows."""
+        tiles = (np.diff(query_starts) * self.spec.queries_per_kv_head + 7) // 8
+        ends = np.cumsum(tiles)
+        total = int(ends[-1])
+        sequence = np.repeat(np.arange(len(tiles), dtype=np.int32), tiles)
+        work = self._arrays["work"]
+        work[:total, 0] = sequence
+        work[:total, 1] = (np.arange(total) - np.repeat(ends - tiles, tiles)) * 8
+        return total

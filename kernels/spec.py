@@ -1,0 +1,51 @@
+"""A decoder as a table. Every family becomes one of these; every step is built from one."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """Rotary position embedding: frequencies theta^(-2i/dim), perhaps scaled."""
+
+    theta: float
+    scaling: Literal["none", "linear", "llama3"] = "none"
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_positions: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSpec:
+    """Sizes of a pre-norm decoder with rotary attention and a gated SiLU MLP."""
+
+    architecture: str
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    rope: Rope
+    norm_eps: float
+    max_positions: int
+    """The longest sequence the model is meant for; a sliding window counts as its limit, because
+    attention here always sees the whole sequence and would differ beyond the window."""
+    tied_embeddings: bool
+    qkv_bias: bool = False
+    output_bias: bool = False
+
+    @property
+    def queries_per_kv_head(self) -> int:
+        return self.heads // self.kv_heads
+
+    @property
+    def qkv_rows(self) -> int:
+        return (self.heads + 2 * self.kv_heads) * self.head_dim
+
+    @property
+    def padded_vocab(self) -> int:
+        """Rows of the packed head: whole panels of 32."""
+        return -(-self.vocab // 32) * 32

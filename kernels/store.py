@@ -1,0 +1,67 @@
+"""The artefact store: files named by what they were made from, made once, under a lock.
+
+A reader finds an artefact whole or not at all. Several processes that want the same one wait for
+the first to make it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+
+def default_root() -> Path:
+    """`$RAYLAX_STORE`, else `raylax` in the user's cache directory."""
+    named = os.environ.get("RAYLAX_STORE")
+    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(named) if named else cache_home / "raylax"
+
+
+@cache
+def source_hash() -> str:
+    """Of everything in this room: a changed kernel is a different artefact."""
+    room = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(room.rglob("*.py")):
+        digest.update(str(path.relative_to(room)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def key_of(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Store:
+    """Artefacts below one directory."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or default_root()
+
+    def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
+        """The artefact's directory, and whether it had to be made.
+
+        `make(directory)` fills a new directory, which then takes its place in one rename.
+        """
+        final = self.root / kind / key
+        if final.exists():
+            return final, False
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{final}.lock"):
+            if final.exists():
+                return final, False
+            unfinished = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
+            try:
+                make(unfinished)
+                unfinished.rename(final)
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+        return final, True

@@ -1,0 +1,55 @@
+"""Builds the arrays of a step from a list of sequences: what a scheduler's plan comes to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.model import Model
+
+PAGE = 16
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some tokens of a sequence, the position of the first, and the sequence's pages."""
+
+    tokens: Sequence[int]
+    start: int
+    pages: Sequence[int]
+
+    @property
+    def positions(self) -> npt.NDArray[np.int32]:
+        return np.arange(self.start, self.start + len(self.tokens), dtype=np.int32)
+
+    @property
+    def slots(self) -> npt.NDArray[np.int32]:
+        pages = np.asarray(self.pages, np.int32)
+        return pages[self.positions // PAGE] * PAGE + self.positions % PAGE
+
+
+def arrays(pieces: Sequence[Piece]) -> dict[str, npt.NDArray[np.int32]]:
+    """The arguments of `Model.step`, logits wanted at the end of every piece."""
+    lengths = [len(piece.tokens) for piece in pieces]
+    starts = np.cumsum([0, *lengths]).astype(np.int32)
+    table = np.zeros((len(pieces), max(len(piece.pages) for piece in pieces)), np.int32)
+    for row, piece in enumerate(pieces):
+        table[row, : len(piece.pages)] = piece.pages
+    ends = [piece.start + len(piece.tokens) for piece in pieces]
+    return {
+        "tokens": np.concatenate([np.asarray(p.tokens, np.int32) for p in pieces]),
+        "positions": np.concatenate([piece.positions for piece in pieces]),
+        "slots": np.concatenate([piece.slots for piece in pieces]),
+        "query_starts": starts,
+        "kv_lengths": np.asarray(ends, np.int32),
+        "page_table": table,
+        "rows": starts[1:] - 1,
+    }
+
+
+def run(model: Model, *pieces: Piece, **changed: Any) -> Floats:
+    """One step; the logits at the end of every piece, or at `rows`."""
+    return model.step(**{**arrays(pieces), **changed}).logits.copy()

@@ -1,0 +1,96 @@
+"""Tiny checkpoints with seeded random weights, made where they are needed. No torch, no raylax."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+BASE: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 90, "max_position_embeddings": 512,
+    "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True,
+    "attention_bias": False, "mlp_bias": False, "torch_dtype": "float32",
+    "bos_token_id": 0, "eos_token_id": 1,
+}  # fmt: skip
+LLAMA3_ROPE = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "llama3-untied-biased": {
+        "rope_scaling": LLAMA3_ROPE, "rope_theta": 500000.0, "tie_word_embeddings": False,
+        "attention_bias": True,
+    },
+    "mistral-one-kv-head": {
+        "architectures": ["MistralForCausalLM"], "model_type": "mistral", "num_key_value_heads": 1,
+        "head_dim": 64, "sliding_window": None, "tie_word_embeddings": False,
+    },
+    "qwen2-linear-rope": {
+        "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "num_key_value_heads": 4,
+        "use_sliding_window": False, "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    },
+}  # fmt: skip
+
+
+def config_of(variant: str) -> dict[str, Any]:
+    return {**BASE, **VARIANTS[variant]}
+
+
+def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    hidden, dim = c["hidden_size"], c["head_dim"]
+    heads = {"q": c["num_attention_heads"], "k": c["num_key_value_heads"]}
+    heads["v"] = heads["k"]
+    biased = c["attention_bias"] or c["model_type"] == "qwen2"
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (c["vocab_size"], hidden)}
+    for layer in range(c["num_hidden_layers"]):
+        at = f"model.layers.{layer}."
+        for name, count in heads.items():
+            shapes[f"{at}self_attn.{name}_proj.weight"] = (count * dim, hidden)
+            if biased:
+                shapes[f"{at}self_attn.{name}_proj.bias"] = (count * dim,)
+        shapes[at + "self_attn.o_proj.weight"] = (hidden, heads["q"] * dim)
+        if c["attention_bias"]:
+            shapes[at + "self_attn.o_proj.bias"] = (hidden,)
+        shapes[at + "mlp.gate_proj.weight"] = (c["intermediate_size"], hidden)
+        shapes[at + "mlp.up_proj.weight"] = (c["intermediate_size"], hidden)
+        shapes[at + "mlp.down_proj.weight"] = (hidden, c["intermediate_size"])
+        shapes[at + "input_layernorm.weight"] = (hidden,)
+        shapes[at + "post_attention_layernorm.weight"] = (hidden,)
+    shapes["model.norm.weight"] = (hidden,)
+    if not c["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = (c["vocab_size"], hidden)
+    return shapes
+
+
+def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    rng = np.random.default_rng(7)
+    weights = {}
+    for name, shape in tensor_shapes(c).items():
+        drawn = rng.standard_normal(shape, dtype=np.float32)
+        scale = 0.5 if name.startswith(("model.embed", "lm_head")) else 0.2
+        weights[name] = 1 + 0.1 * drawn if name.endswith("norm.weight") else scale * drawn
+    return weights
+
+
+def write_checkpoint(path: Path, variant: str = "llama", shards: int = 1) -> Path:
+    """A checkpoint directory, its weights in one file or in several with an index."""
+    c = config_of(variant)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(json.dumps(c))
+    weights = weights_of(c)
+    if shards == 1:
+        save_file(weights, path / "model.safetensors")
+        return path
+    names = sorted(weights)
+    weight_map = {}
+    for shard in range(shards):
+        file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        part = {name: weights[name] for name in names[shard::shards]}
+        save_file(part, path / file)
+        weight_map |= dict.fromkeys(part, file)
+    (path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    return path

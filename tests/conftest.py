@@ -1,0 +1,21 @@
+"""Fixtures shared by the rooms: tiny models, compiled once and kept between runs."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def store(pytestconfig: pytest.Config) -> Path:
+    """Compiled artefacts outlive the session: they are named by what they were made from."""
+    cache = pytestconfig.cache
+    assert cache is not None
+    return Path(cache.mkdir("raylax-store"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama."""
+    return write_checkpoint(tmp_path_factory.mktemp("llama"))
