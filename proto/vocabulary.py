@@ -31,7 +31,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     seed: int = 0
-    """Chosen by whoever accepts the request when the client gives none, so that it can be repeated."""
+    """Chosen by whoever accepts the request if the client does not: it can then be repeated."""
     top_logprobs: int | None = None
     """None: no log-probabilities; k: those of the token and of the k most likely ones."""
 

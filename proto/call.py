@@ -1,0 +1,94 @@
+"""One API call: the requests that it comes to, and the answer that their tokens make."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raylax.proto.choice import Choice
+from raylax.proto.errors import EngineFailure, RaylaxError
+from raylax.proto.events import TextEvent
+from raylax.proto.openai import chat, completions
+from raylax.proto.openai.shared import PromptTokensDetails, Usage
+from raylax.proto.shapes import ChatShape, CompletionShape
+from raylax.proto.vocabulary import Delta, Finish, Request
+
+Chunk = chat.ChatCompletionChunk | completions.Completion
+Response = chat.ChatCompletion | completions.Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What came of a delta."""
+
+    event: TextEvent | None
+    cancel: bool
+    """The text has ended (a stop string) and the engine does not know: abort the request there."""
+
+
+class Call:
+    """Requests and choices of one call. Who runs it submits `requests` and feeds each delta."""
+
+    def __init__(
+        self,
+        id: str,
+        requests: list[Request],
+        choices: list[Choice],
+        shape: ChatShape | CompletionShape,
+        include_usage: bool,
+    ) -> None:
+        self.id, self.requests, self.shape = id, requests, shape
+        self._choices = dict(zip((r.id for r in requests), choices, strict=True))
+        self._include_usage = include_usage
+        self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
+        self.error: RaylaxError | None = None
+
+    @property
+    def open(self) -> list[str]:
+        """Ids of the requests that have not ended."""
+        return [id for id, choice in self._choices.items() if choice.finish_reason is None]
+
+    @property
+    def done(self) -> bool:
+        return self.error is not None or not self.open
+
+    def feed(self, delta: Delta) -> Fed:
+        """Raises EngineFailure for a delta that ends its request with an error."""
+        choice = self._choices[delta.request_id]
+        if delta.finish is Finish.ERROR and choice.finish_reason is None:
+            self.error = EngineFailure(delta.error or "the engine failed")
+            raise self.error
+        event = choice.feed(delta)
+        ended_here = event is not None and event.finish_reason is not None
+        return Fed(event, cancel=ended_here and delta.finish is None)
+
+    def chunks(self, event: TextEvent) -> Sequence[Chunk]:
+        """The event as OpenAI streams it."""
+        return self.shape.chunks(event)
+
+    def last_chunks(self) -> Sequence[Chunk]:
+        """After the end: usage, if the client asked for it."""
+        return [self.shape.usage_chunk(self.usage)] if self._include_usage else []
+
+    @property
+    def usage(self) -> Usage:
+        """Prompts are counted once however many choices continue them."""
+        prompt = sum(self._prompts.values())
+        said = sum(choice.tokens for choice in self._choices.values())
+        cached = max((choice.cached_tokens for choice in self._choices.values()), default=0)
+        return Usage(
+            prompt_tokens=prompt,
+            completion_tokens=said,
+            total_tokens=prompt + said,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
+        )
+
+    def response(self) -> Response:
+        """The whole answer; raises the error that ended the call."""
+        if self.error is not None:
+            raise self.error
+        assert self.done, f"{self.id}: {len(self.open)} choices have not ended"
+        return self.shape.response(list(self._choices.values()), self.usage)
+
+
+def id_of_prompt(request: Request) -> str:
+    """Requests are named call/prompt/choice."""
+    return request.id.rsplit("/", 1)[0]

@@ -1,0 +1,199 @@
+"""Everything between API objects and token ids, for one model."""
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raylax.proto.call import Call
+from raylax.proto.choice import Choice
+from raylax.proto.conversation import ChatTemplate, load_template
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.shapes import ChatShape, CompletionShape
+from raylax.proto.text import StopStrings, Tokenizer
+from raylax.proto.tools import ToolCalls
+from raylax.proto.vocabulary import Request, Sampling
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Of the checkpoint's generation_config.json, for what a client leaves open."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> "Defaults":
+        greedy = config.get("do_sample") is False
+        return cls(
+            temperature=0.0 if greedy else float(config.get("temperature") or 1.0),
+            top_p=float(config.get("top_p") or 1.0),
+            top_k=int(config.get("top_k") or 0),
+            repetition_penalty=float(config.get("repetition_penalty") or 1.0),
+        )
+
+
+def as_ids(value: Any) -> set[int]:
+    """`eos_token_id` is an id, a list of them, or nothing."""
+    return set(value) if isinstance(value, list) else set() if value is None else {int(value)}
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """Text side of one model: what it may be asked, and how an answer is read."""
+
+    name: str
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    end_token_ids: frozenset[int]
+    defaults: Defaults
+    vocab: int
+    max_sequence_length: int
+    rng: random.Random
+    """Draws the seeds of requests that bring none."""
+
+    @classmethod
+    def load(
+        cls, checkpoint: Path, name: str, max_sequence_length: int, rng: random.Random | None = None
+    ) -> "Frontend":
+        def read(file: str) -> dict[str, Any]:
+            path = checkpoint / file
+            return dict(json.loads(path.read_text())) if path.exists() else {}
+
+        config, generation = read("config.json"), read("generation_config.json")
+        tokenizer = Tokenizer(checkpoint / "tokenizer.json")
+        ends = as_ids(config.get("eos_token_id")) | as_ids(generation.get("eos_token_id"))
+        return cls(
+            name,
+            tokenizer,
+            load_template(checkpoint),
+            frozenset(ends),
+            Defaults.of(generation),
+            int(config["vocab_size"]),
+            max_sequence_length,
+            rng or random.Random(),
+        )
+
+    def chat(self, body: ChatCompletionRequest) -> Call:
+        """Raises InvalidRequest for what this model cannot be asked."""
+        if self.template is None:
+            raise InvalidRequest(
+                f"{self.name} has no chat template; use /v1/completions", param="messages"
+            )
+        offered = body.tools if body.tool_choice == "auto" else None
+        messages = [message.for_template() for message in body.messages]
+        prompt = self.template.render(messages, [t.model_dump() for t in offered or []])
+        ids = self.tokenizer.encode(prompt, add_special_tokens=False)
+        call_id = f"chatcmpl-{uuid.uuid4().hex}"
+        top = (body.top_logprobs or 0) if body.logprobs else None
+        most = body.max_completion_tokens or body.max_tokens
+        requests = self._requests(call_id, [ids], body, top, most, "messages")
+        shape = ChatShape(call_id, self.name, int(time.time()))
+        return self._call(call_id, requests, body, shape, tools=bool(offered))
+
+    def completion(self, body: CompletionRequest) -> Call:
+        """Raises InvalidRequest for what this model cannot be asked."""
+        prompts = [self.tokenizer.encode(p) if isinstance(p, str) else p for p in body.prompts]
+        call_id = f"cmpl-{uuid.uuid4().hex}"
+        requests = self._requests(
+            call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt"
+        )
+        shape = CompletionShape(call_id, self.name, int(time.time()))
+        return self._call(call_id, requests, body, shape, tools=False)
+
+    def _call(
+        self,
+        call_id: str,
+        requests: list[Request],
+        body: SamplingFields,
+        shape: ChatShape | CompletionShape,
+        tools: bool,
+    ) -> Call:
+        choices = [
+            Choice(
+                index,
+                self.tokenizer,
+                StopStrings(body.stops),
+                ToolCalls(f"{call_id}_{index}") if tools else None,
+            )
+            for index in range(len(requests))
+        ]
+        return Call(call_id, requests, choices, shape, body.include_usage)
+
+    def _requests(
+        self,
+        call_id: str,
+        prompts: list[list[int]],
+        body: SamplingFields,
+        top_logprobs: int | None,
+        max_tokens: int | None,
+        field: str,
+    ) -> list[Request]:
+        sampling = self._sampling(body, top_logprobs)
+        ends = frozenset() if body.ignore_eos else self.end_token_ids
+        stops = ends | frozenset(body.stop_token_ids or ())
+        return [
+            Request(
+                id=f"{call_id}/{p}/{choice}",
+                prompt=tuple(prompt),
+                max_tokens=self._room(prompt, max_tokens, field),
+                sampling=sampling,
+                choice=choice,
+                stop_token_ids=stops,
+                deadline_s=body.timeout,
+            )
+            for p, prompt in enumerate(prompts)
+            for choice in range(body.n)
+        ]
+
+    def _room(self, prompt: list[int], max_tokens: int | None, field: str) -> int:
+        """How long the answer may be; a prompt must leave room for one token."""
+        if not prompt:
+            raise InvalidRequest(f"{field}: must not be empty", param=field)
+        self._check_ids(prompt, field)
+        room = self.max_sequence_length - len(prompt)
+        if room < 1:
+            raise InvalidRequest(
+                f"{field}: the prompt has {len(prompt)} tokens, the limit is "
+                f"{self.max_sequence_length - 1} (a sequence holds {self.max_sequence_length})",
+                param=field,
+            )
+        return min(max_tokens, room) if max_tokens else room
+
+    def _check_ids(self, ids: Iterable[int], field: str) -> None:
+        for token in ids:
+            if token >= self.vocab:
+                raise InvalidRequest(
+                    f"{field}: token id {token} is outside the vocabulary of {self.vocab}",
+                    param=field,
+                )
+
+    def _sampling(self, body: SamplingFields, top_logprobs: int | None) -> Sampling:
+        bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
+        self._check_ids(bias, "logit_bias")
+        known = self.defaults
+
+        def given(value: float | None, default: float) -> float:
+            return default if value is None else value
+
+        return Sampling(
+            temperature=given(body.temperature, known.temperature),
+            top_p=given(body.top_p, known.top_p),
+            top_k=max(0, int(given(body.top_k, known.top_k))),
+            min_p=body.min_p,
+            presence_penalty=body.presence_penalty,
+            frequency_penalty=body.frequency_penalty,
+            repetition_penalty=given(body.repetition_penalty, known.repetition_penalty),
+            logit_bias=tuple(sorted(bias.items())),
+            seed=(self.rng.getrandbits(63) if body.seed is None else body.seed) % (1 << 64),
+            top_logprobs=top_logprobs,
+        )

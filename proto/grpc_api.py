@@ -1,0 +1,117 @@
+"""raylax.v1 in terms of the OpenAI requests, so that both APIs share their rules, and replies."""
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.events import TextEvent, TextLogprob
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.shared import Usage, invalid
+
+OPTIONAL = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
+    "repetition_penalty", "seed", "max_tokens", "n",
+)  # fmt: skip
+
+
+def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        name: getattr(message, name) for name in OPTIONAL if message.HasField(name)
+    }
+    if "seed" in fields and fields["seed"] >= 1 << 63:
+        fields["seed"] -= 1 << 64  # the same 64 bits, as JSON's signed integer
+    if message.logit_bias:
+        fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
+    if message.stop:
+        fields["stop"] = list(message.stop)
+    if message.stop_token_ids:
+        fields["stop_token_ids"] = list(message.stop_token_ids)
+    return {**fields, "ignore_eos": message.ignore_eos}
+
+
+def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
+    """Raises InvalidRequest by the rules of the HTTP API."""
+    fields = sampling_fields(message.sampling)
+    if message.sampling.HasField("top_logprobs"):
+        fields |= {"logprobs": True, "top_logprobs": message.sampling.top_logprobs}
+    fields["messages"] = [message_fields(m) for m in message.messages]
+    if message.tools:
+        fields["tools"] = [tool_fields(tool) for tool in message.tools]
+    try:
+        return ChatCompletionRequest.model_validate({**fields, "model": message.model or None})
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def message_fields(message: pb.Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"id": c.id, "function": {"name": c.name, "arguments": c.arguments_json}}
+            for c in message.tool_calls
+        ]
+    if message.tool_call_id:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
+
+
+def tool_fields(tool: pb.Tool) -> dict[str, Any]:
+    try:
+        parameters = json.loads(tool.parameters_json or "{}")
+    except (ValueError, RecursionError) as error:
+        field = "tools.parameters_json"
+        raise InvalidRequest(f"{field}: not valid JSON: {error}", param=field) from None
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
+    """Raises InvalidRequest by the rules of the HTTP API."""
+    fields = sampling_fields(message.sampling)
+    if message.sampling.HasField("top_logprobs"):
+        fields["logprobs"] = message.sampling.top_logprobs
+    fields["prompt"] = list(message.tokens.ids) if message.HasField("tokens") else message.text
+    try:
+        return CompletionRequest.model_validate({**fields, "model": message.model or None})
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def logprob_message(entry: TextLogprob) -> pb.TokenLogprob:
+    top = [pb.TokenLogprob.Alternative(token=t, logprob=value) for t, value in entry.top]
+    return pb.TokenLogprob(token=entry.token, logprob=entry.logprob, top=top)
+
+
+def reply_fields(id: str, model: str, event: TextEvent) -> dict[str, Any]:
+    """What ChatReply and GenerateReply have in common."""
+    return {
+        "id": id,
+        "model": model,
+        "choice": event.choice,
+        "text": event.text,
+        "finish_reason": event.finish_reason or "",
+        "logprobs": [logprob_message(entry) for entry in event.logprobs],
+    }
+
+
+def usage_message(usage: Usage) -> pb.Usage:
+    return pb.Usage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.prompt_tokens_details.cached_tokens,
+    )
+
+
+def chat_reply(id: str, model: str, event: TextEvent) -> pb.ChatReply:
+    calls = [
+        pb.ToolCall(id=c.id, name=c.name, arguments_json=c.arguments) for c in event.tool_calls
+    ]
+    return pb.ChatReply(**reply_fields(id, model, event), tool_calls=calls)
+
+
+def generate_reply(id: str, model: str, event: TextEvent) -> pb.GenerateReply:
+    return pb.GenerateReply(**reply_fields(id, model, event))

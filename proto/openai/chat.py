@@ -1,0 +1,150 @@
+"""POST /v1/chat/completions. https://platform.openai.com/docs/api-reference/chat"""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from raylax.proto.openai.shared import Outgoing, SamplingFields, Strict, Usage
+
+
+class TextPart(Strict):
+    type: Literal["text"]
+    text: str
+
+
+class CalledFunction(Strict):
+    name: str
+    arguments: str
+
+
+class AssistantToolCall(Strict):
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(Strict):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+    name: str | None = None
+    tool_calls: list[AssistantToolCall] | None = None
+    tool_call_id: str | None = None
+
+    @model_validator(mode="after")
+    def _has_content(self) -> Self:
+        if self.content is None and not (self.role == "assistant" and self.tool_calls):
+            raise ValueError("content: only a message with tool_calls may have none")
+        return self
+
+    def for_template(self) -> dict[str, Any]:
+        """As chat templates expect it: text joined, roles of old."""
+        content = self.content
+        if isinstance(content, list):
+            content = "".join(part.text for part in content)
+        shown: dict[str, Any] = {"role": self.role, "content": content}
+        if self.role == "developer":
+            shown["role"] = "system"
+        if self.tool_calls:
+            shown["tool_calls"] = [call.model_dump() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            shown["tool_call_id"] = self.tool_call_id
+        if self.name is not None:
+            shown["name"] = self.name
+        return shown
+
+
+class Function(Strict):
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Tool(Strict):
+    type: Literal["function"]
+    function: Function
+
+
+class ChatCompletionRequest(SamplingFields):
+    messages: list[Message] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] = "auto"
+    """Forcing a call needs a grammar, which this engine does not have yet."""
+
+    @model_validator(mode="after")
+    def _logprobs_first(self) -> Self:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs: only allowed when logprobs is true")
+        return self
+
+
+class TopLogprob(Outgoing):
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob):
+    top_logprobs: list[TopLogprob]
+
+
+class Logprobs(Outgoing):
+    content: list[TokenLogprob]
+
+
+class ToolCallOut(Outgoing):
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class ToolCallDelta(ToolCallOut):
+    index: int
+
+
+class AnswerMessage(Outgoing):
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"content"})
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    tool_calls: list[ToolCallOut] | None = None
+
+
+class Choice(Outgoing):
+    index: int
+    message: AnswerMessage
+    logprobs: Logprobs | None = None
+    finish_reason: str | None
+
+
+class ChatCompletion(Outgoing):
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class DeltaMessage(Outgoing):
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class ChunkChoice(Outgoing):
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
+    index: int
+    delta: DeltaMessage
+    logprobs: Logprobs | None = None
+    finish_reason: str | None = None
+
+
+class ChatCompletionChunk(Outgoing):
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None

@@ -1,0 +1,101 @@
+"""Tokens to text and back: a tokenizer, text as it streams, and strings that end an answer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import tokenizers
+
+INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet)
+LONGEST_WAIT = 8  # tokens; a character has at most four bytes, so more is not going to complete
+
+
+class Tokenizer:
+    """A checkpoint's tokenizer.json. Any number of threads may use one."""
+
+    def __init__(self, path: Path) -> None:
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Special tokens are left out."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def token(self, token_id: int) -> str:
+        """One token as text, special tokens included."""
+        text: str = self._tokenizer.decode([token_id], skip_special_tokens=False)
+        return text
+
+    def id_of(self, token: str) -> int | None:
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
+
+
+class Detokenizer:
+    """Text as tokens arrive: never half a character, and together exactly the whole text.
+
+    What a token adds depends on those before it (leading spaces, bytes of one character), so the
+    tokens since the last clean cut are decoded anew and only what is new is given out.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._begin = 0  # of the tokens that give context
+        self._given = 0  # tokens whose text is out
+
+    def add(self, ids: Sequence[int]) -> str:
+        """The text that is certain after these tokens."""
+        self._ids.extend(ids)
+        return self._take(last=False)
+
+    def finish(self) -> str:
+        """What was held back: an incomplete character is given as it is."""
+        return self._take(last=True)
+
+    def _take(self, last: bool) -> str:
+        context = self._tokenizer.decode(self._ids[self._begin : self._given])
+        text = self._tokenizer.decode(self._ids[self._begin :])
+        waits = text.endswith(INCOMPLETE) and len(self._ids) - self._given < LONGEST_WAIT
+        if (waits and not last) or len(text) <= len(context):
+            return ""
+        self._begin, self._given = self._given, len(self._ids)
+        return text[len(context) :]
+
+
+class StopStrings:
+    """Cuts streaming text before the first stop string, wherever token borders lie."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._held = ""
+        self.stopped = False
+
+    def add(self, text: str) -> str:
+        """What can be given out: nothing that may yet turn out to begin a stop string."""
+        if self.stopped or not self._stops:
+            return "" if self.stopped else text
+        self._held += text
+        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if found:
+            self.stopped = True
+            return self._release(min(found))
+        return self._release(len(self._held) - self._pending())
+
+    def finish(self) -> str:
+        return "" if self.stopped else self._release(len(self._held))
+
+    def _release(self, count: int) -> str:
+        out, self._held = self._held[:count], self._held[count:]
+        return out
+
+    def _pending(self) -> int:
+        """Length of the longest ending of the held text that begins a stop string."""
+        longest = max(len(stop) for stop in self._stops) - 1
+        for size in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
+                return size
+        return 0

@@ -1,0 +1,97 @@
+"""Finds tool calls in generated text, as Hermes and its kin write them.
+
+    <tool_call>{"name": ..., "arguments": {...}}</tool_call>
+
+Text that looks like a call and is none is given back as text.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    index: int
+    name: str
+    arguments: str
+    """JSON, as OpenAI's API has it."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What one piece of text brought."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+
+
+class ToolCalls:
+    """Fed with text as it streams. Ids follow from `call_id`, so that a replay gives the same."""
+
+    def __init__(self, call_id: str) -> None:
+        self._call_id = call_id
+        self._held = ""
+        self._inside = False
+        self.count = 0
+
+    def add(self, text: str) -> Found:
+        self._held += text
+        found = Found()
+        while self._step(found):
+            pass
+        return found
+
+    def finish(self) -> Found:
+        """A call that never closed is given a chance, then given back."""
+        found = self.add("")
+        if self._inside:
+            call = self._parse(self._held)
+            if call:
+                found.calls.append(call)
+            else:
+                found.text += OPEN + self._held
+        else:
+            found.text += self._held
+        self._held, self._inside = "", False
+        return found
+
+    def _step(self, found: Found) -> bool:
+        mark = CLOSE if self._inside else OPEN
+        before, met, after = self._held.partition(mark)
+        if not met:
+            if not self._inside:
+                keep = beginning_of(OPEN, self._held)
+                found.text += self._held[: len(self._held) - keep]
+                self._held = self._held[len(self._held) - keep :]
+            return False
+        if self._inside:
+            call = self._parse(before)
+            if call:
+                found.calls.append(call)
+            else:
+                found.text += OPEN + before + CLOSE
+        else:
+            found.text += before if before.strip() or not self.count else ""
+        self._held, self._inside = after, not self._inside
+        return True
+
+    def _parse(self, body: str) -> ToolCall | None:
+        try:
+            value = json.loads(body)
+            name, arguments = value["name"], value.get("arguments", {})
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        if not isinstance(name, str) or not isinstance(arguments, dict | str):
+            return None
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        call = ToolCall(f"call_{self._call_id}_{self.count}", self.count, name, text)
+        self.count += 1
+        return call
+
+
+def beginning_of(mark: str, text: str) -> int:
+    """Length of the longest ending of `text` that begins `mark`."""
+    return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)
