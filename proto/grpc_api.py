@@ -19,9 +19,8 @@ OPTIONAL = (
 
 
 def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        name: getattr(message, name) for name in OPTIONAL if message.HasField(name)
-    }
+    given = {field.name: value for field, value in message.ListFields()}
+    fields: dict[str, Any] = {name: given[name] for name in OPTIONAL if name in given}
     if "seed" in fields and fields["seed"] >= 1 << 63:
         fields["seed"] -= 1 << 64  # the same 64 bits, as JSON's signed integer
     if message.logit_bias:

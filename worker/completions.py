@@ -1,0 +1,156 @@
+"""`engine.chat.completions.create` and `engine.completions.create`, synchronous and not.
+
+All four are thin: a call is prepared, its requests are submitted, deltas are fed to it until it
+is done. Whoever stops listening early has its requests aborted.
+"""
+
+import asyncio
+import queue
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from raylax.proto.call import Call, Chunk, Response
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.shared import invalid
+from raylax.proto.vocabulary import Delta
+from raylax.worker.engine import ThreadedEngine
+from raylax.worker.state import Deliver, EngineState
+
+
+@dataclass
+class Caller:
+    """What every form of `create` needs."""
+
+    engine: ThreadedEngine
+    state: EngineState
+    frontend: Frontend
+
+    def chat_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.chat(checked(ChatCompletionRequest, fields))
+
+    def completion_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.completion(checked(CompletionRequest, fields))
+
+    def begin(self, call: Call, deliver: Deliver) -> None:
+        self.state.listen(call, deliver)
+        try:
+            for request in call.requests:
+                self.engine.add_request(request)
+        except BaseException:
+            self.end(call)
+            raise
+
+    def feed(self, call: Call, delta: Delta) -> list[Chunk]:
+        fed = call.feed(delta)
+        if fed.cancel:
+            self.engine.abort_request(delta.request_id)
+        return list(call.chunks(fed.event)) if fed.event else []
+
+    def end(self, call: Call) -> None:
+        self.state.leave(call)
+        for request_id in call.open:
+            self.engine.abort_request(request_id)
+
+    def stream(self, call: Call) -> Iterator[Chunk]:
+        """Submitted at once, not when the first chunk is asked for."""
+        inbox: queue.SimpleQueue[Delta] = queue.SimpleQueue()
+        self.begin(call, inbox.put)
+        return self._chunks(call, inbox)
+
+    def _chunks(self, call: Call, inbox: "queue.SimpleQueue[Delta]") -> Iterator[Chunk]:
+        try:
+            while not call.done:
+                yield from self.feed(call, inbox.get())
+            yield from call.last_chunks()
+        finally:
+            self.end(call)
+
+    def whole(self, call: Call) -> Response:
+        for _ in self.stream(call):
+            pass
+        return call.response()
+
+    def stream_async(self, call: Call) -> AsyncIterator[Chunk]:
+        loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
+        self.begin(call, lambda delta: deliver_to(loop, inbox, delta))
+        return self._chunks_async(call, inbox)
+
+    async def _chunks_async(
+        self, call: Call, inbox: "asyncio.Queue[Delta]"
+    ) -> AsyncIterator[Chunk]:
+        try:
+            while not call.done:
+                for chunk in self.feed(call, await inbox.get()):
+                    yield chunk
+            for chunk in call.last_chunks():
+                yield chunk
+        finally:
+            self.end(call)
+
+    async def whole_async(self, call: Call) -> Response:
+        async for _ in self.stream_async(call):
+            pass
+        return call.response()
+
+
+def deliver_to(
+    loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Delta]", delta: Delta
+) -> None:
+    """From the stream-back thread to a loop, which may have been closed meanwhile."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(inbox.put_nowait, delta)
+
+
+def checked(kind: Any, fields: dict[str, Any]) -> Any:
+    """Keyword arguments as a request. InvalidRequest names the field at fault."""
+    if "logit_bias" in fields and fields["logit_bias"]:
+        fields["logit_bias"] = {str(k): float(v) for k, v in fields["logit_bias"].items()}
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+class Completions(Caller):
+    def create(self, *, prompt: Any, **fields: Any) -> Any:
+        """A `Completion`, or with stream=True an iterator of its chunks."""
+        call = self.completion_call({"prompt": prompt, **fields})
+        return self.stream(call) if fields.get("stream") else self.whole(call)
+
+
+class ChatCompletions(Caller):
+    def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+        """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
+        call = self.chat_call({"messages": messages, **fields})
+        return self.stream(call) if fields.get("stream") else self.whole(call)
+
+
+class AsyncCompletions(Caller):
+    async def create(self, *, prompt: Any, **fields: Any) -> Any:
+        """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
+        call = self.completion_call({"prompt": prompt, **fields})
+        return self.stream_async(call) if fields.get("stream") else await self.whole_async(call)
+
+
+class AsyncChatCompletions(Caller):
+    async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+        """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
+        call = self.chat_call({"messages": messages, **fields})
+        return self.stream_async(call) if fields.get("stream") else await self.whole_async(call)
+
+
+class Chat:
+    """Gives `engine.chat.completions` its name."""
+
+    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
+        self.completions = ChatCompletions(engine, state, frontend)
+
+
+class AsyncChat:
+    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
+        self.completions = AsyncChatCompletions(engine, state, frontend)

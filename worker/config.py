@@ -1,0 +1,142 @@
+"""The engine's configuration: what a user may set, and what follows when he does not."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
+from typing import Any, Literal, Self, get_args
+
+from raylax.worker.errors import ConfigError
+
+Mode = Literal["local", "interactive", "server"]
+PAGE_SIZE = 16
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """None: inferred. `ThreadedEngine.get_complete_engine_config` returns every value."""
+
+    model: str | None = None
+    model_lib: str | None = None
+    additional_models: tuple[str, ...] = ()
+    mode: Mode | None = None
+    tensor_parallel_shards: int | None = None
+    pipeline_parallel_stages: int | None = None
+    gpu_memory_utilization: float | None = None
+    """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
+    kv_cache_page_size: int = PAGE_SIZE
+    max_num_sequence: int | None = None
+    max_total_sequence_length: int | None = None
+    """Tokens that the KV cache holds."""
+    max_single_sequence_length: int | None = None
+    prefill_chunk_size: int | None = None
+    """Most tokens in one step."""
+    sliding_window_size: int | None = None
+    attention_sink_size: int | None = None
+    max_history_size: int | None = None
+    kv_state_kind: Literal["kv_cache", "rnn_state"] | None = None
+    speculative_mode: Literal["disable", "small_draft", "eagle", "medusa"] = "disable"
+    spec_draft_length: int = 0
+    spec_tree_width: int = 1
+    prefix_cache_mode: Literal["disable", "radix"] = "radix"
+    prefix_cache_max_num_recycling_seqs: int | None = None
+    prefill_mode: Literal["chunked", "hybrid"] = "hybrid"
+    verbose: bool = True
+    opt: str | None = None
+    quantization: str = "auto"
+    kv_dtype: Literal["auto", "f32", "bf16"] = "auto"
+    threads: int | None = None
+    max_waiting: int = 1024
+    """Requests that may wait for their prefill; more are refused."""
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    def asjson(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Unknown keys are errors that name the nearest known one."""
+        values: dict[str, Any] = json.loads(text)
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ConfigError(f"engine config: unknown key {key!r}{hint}")
+        values["additional_models"] = tuple(values.get("additional_models") or ())
+        return cls(**values)
+
+    def complete(self, **inferred: Any) -> Self:
+        return replace(self, **inferred)
+
+
+# Options of the original engine that this build has no code for: set to anything else, refused.
+ABSENT: dict[str, tuple[Any, ...]] = {
+    "speculative_mode": ("disable",),
+    "spec_draft_length": (0,),
+    "spec_tree_width": (1,),
+    "tensor_parallel_shards": (None, 1),
+    "pipeline_parallel_stages": (None, 1),
+    "additional_models": ((),),
+    "sliding_window_size": (None,),
+    "attention_sink_size": (None,),
+    "max_history_size": (None, 0),
+    "kv_state_kind": (None, "kv_cache"),
+    "prefix_cache_max_num_recycling_seqs": (None,),
+    "opt": (None,),
+    "model_lib": (None,),
+    "prefill_mode": ("hybrid",),
+}
+POSITIVE = (
+    "max_num_sequence", "max_total_sequence_length", "max_single_sequence_length",
+    "prefill_chunk_size", "threads", "max_waiting",
+)  # fmt: skip
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "mode": (None, *get_args(Mode)),
+    "prefix_cache_mode": ("disable", "radix"),
+    "kv_dtype": ("auto", "f32", "bf16"),
+}
+
+
+def check_values(config: EngineConfig) -> None:
+    """Raises ConfigError: the field, the rule and the value given."""
+    if config.kv_cache_page_size != PAGE_SIZE:
+        raise ConfigError(f"kv_cache_page_size must be 16, found {config.kv_cache_page_size}")
+    for name, known in CHOICES.items():
+        if getattr(config, name) not in known:
+            listed = ", ".join(str(value) for value in known if value)
+            raise ConfigError(f"{name} must be one of {listed}, found {getattr(config, name)!r}")
+    for name, possible in ABSENT.items():
+        value = getattr(config, name)
+        if value not in possible:
+            raise ConfigError(f"{name}={value!r} is not available in this version of raylax")
+    for name in POSITIVE:
+        value = getattr(config, name)
+        if value is not None and (type(value) is not int or value < 1):
+            raise ConfigError(f"{name} must be a positive integer, found {value!r}")
+    share = config.gpu_memory_utilization
+    if share is not None and not 0 < share < 1:
+        raise ConfigError(f"gpu_memory_utilization must lie between 0 and 1, found {share}")
+
+
+def check_agreement(config: EngineConfig, **given: str | None) -> None:
+    """What the constructor is given must not contradict the config."""
+    for name, value in given.items():
+        other = getattr(config, name)
+        if other is not None and value is not None and other != value:
+            raise ConfigError(
+                f"{name} is {value!r} in the constructor and {other!r} in engine_config; "
+                f"leave engine_config.{name} out"
+            )
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The numbers that size an engine, all known."""
+
+    max_num_sequence: int
+    max_single_sequence_length: int
+    max_total_sequence_length: int
+    prefill_chunk_size: int
+    pages: int = field(default=0)

@@ -1,0 +1,291 @@
+"""The threaded engine: a thread that computes, and a thread that hands tokens back.
+
+Anybody may call; what they ask for becomes a command, and the engine thread takes commands
+between steps. The engine thread is the only one to touch the model, the batch and the pages.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.worker import debug
+from raylax.worker.batch import Batch, StepFailed
+from raylax.worker.config import EngineConfig
+from raylax.worker.errors import EngineStartError
+from raylax.worker.pages import PagePool
+from raylax.worker.rank import Rank, load_rank
+from raylax.worker.scheduler import Limits
+from raylax.worker.trace import TraceRecorder
+
+log = logging.getLogger(__name__)
+StepCallback = Callable[[list[Delta], Load], None]
+Progress = Callable[[str, float], None]
+MOST_FAILURES = 3
+"""Failed steps in a row after which the engine counts as broken."""
+STALLED_S = 60.0
+"""A step that takes longer counts as no progress."""
+
+
+def no_progress(stage: str, fraction: float) -> None:
+    """Nobody watches."""
+
+
+class ThreadedEngine:
+    """Eleven functions, as the engine that this one follows has them."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[list[Delta], Load] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._live: set[str] = set()  # accepted and not ended; guarded by _lock
+        self._exiting = False
+        self._batch: Batch | None = None
+        self._ranks: list[Rank] = []
+        self._config: EngineConfig | None = None
+        self._failures = 0
+        self._busy_since: float | None = None
+        self._vocab = 0
+        self._load_now = Load()
+        self._device = "cpu"
+        self._trace: TraceRecorder | None = None
+        self._on_step: StepCallback = lambda deltas, load: None
+
+    # Life cycle
+
+    def init_threaded_engine(
+        self, device: str, on_step: StepCallback, trace: TraceRecorder | None = None
+    ) -> None:
+        """Before the loops start. `on_step` runs on the stream-back thread."""
+        self._device, self._on_step, self._trace = device, on_step, trace
+
+    def run_background_loop(self) -> None:
+        """The engine thread's body: returns after `exit_background_loop`."""
+        while not self._exiting:
+            self._take_commands()
+            if self._batch is not None and not self._batch.idle and not self._exiting:
+                self._step(self._batch)
+        self._take_commands(wait=False)
+        self._end_everything(Finish.ABORT)
+        self._outbox.put(None)
+
+    def run_background_stream_back_loop(self) -> None:
+        """The stream-back thread's body: returns after the engine thread's last word."""
+        while (item := self._outbox.get()) is not None:
+            try:
+                self._on_step(*item)
+            except Exception:
+                log.exception("the stream callback failed; its deltas are lost")
+
+    def exit_background_loop(self) -> None:
+        """Requests that are running end with `abort`."""
+        with self._lock:
+            self._exiting = True
+            self._commands.put(lambda: None)
+
+    def reload(self, config: EngineConfig, progress: Progress = no_progress) -> None:
+        """Load the model that the config names; blocks. Raises what kept it from loading."""
+        self._run_there(lambda: self._load(config, progress), timeout=None)
+
+    def reset(self) -> None:
+        """Abort every request and forget every cached page."""
+
+        def start_over() -> None:
+            self._end_everything(Finish.ABORT)
+            if self._batch is not None:
+                self._batch.pool.forget()
+
+        self._run_there(start_over)
+
+    # Requests
+
+    def create_request(
+        self, id: str, prompt: Sequence[int], max_tokens: int, sampling: Sampling | None = None
+    ) -> Request:
+        """A request by its essentials."""
+        return Request(id, tuple(prompt), max_tokens, sampling or Sampling())
+
+    def add_request(self, request: Request) -> None:
+        """Accept a request: from now on it ends exactly once. Raises InvalidRequest, Overloaded."""
+        checked = self._checked(request)
+        deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
+        with self._lock:  # also orders us before or after the end of the engine
+            if self._exiting:
+                raise InvalidRequest("the engine has been terminated")
+            if request.id in self._live:
+                raise InvalidRequest(f"request id {request.id} is already running")
+            places = self.config.max_waiting + (self.config.max_num_sequence or 0)
+            if len(self._live) >= places:
+                raise Overloaded(
+                    f"at most {self.config.max_waiting} requests may wait, all places are taken",
+                    retry_after_s=1.0,
+                )
+            self._live.add(request.id)
+            self._commands.put(lambda: self._add(checked, deadline))
+        self._note(request.id, "add")
+
+    def abort_request(self, request_id: str) -> None:
+        """End a request with `abort`; one that has ended, or never was, is no error."""
+        self._commands.put(lambda: self._abort(request_id, Finish.ABORT))
+
+    # What can be known
+
+    @property
+    def config(self) -> EngineConfig:
+        if self._config is None:
+            raise EngineStartError("no model is loaded")
+        return self._config
+
+    @property
+    def ready(self) -> bool:
+        return self._batch is not None and not self._exiting
+
+    @property
+    def fault(self) -> str | None:
+        """Why the engine can no longer serve; None while it can."""
+        if self._failures >= MOST_FAILURES:
+            return f"{self._failures} steps in a row failed"
+        begun = self._busy_since
+        if begun is not None and self._clock() - begun > STALLED_S:
+            return f"a step has been running for {self._clock() - begun:.0f} s"
+        return None
+
+    def load(self) -> Load:
+        """How the engine stood after its last step or command."""
+        return self._load_now
+
+    def get_complete_engine_config(self) -> str:
+        """JSON with every inferred value."""
+        return self.config.asjson()
+
+    def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
+        """Run a registered function on every rank; results, or the exceptions raised."""
+        return list(self._run_there(lambda: debug.call(self._ranks, name, args)))
+
+    # On the engine thread
+
+    def _take_commands(self, wait: bool = True) -> None:
+        """All that have come; sleeps for the first one when there is nothing to compute."""
+        idle = self._batch is None or self._batch.idle
+        try:
+            self._commands.get(block=wait and idle and not self._exiting)()
+            while True:
+                self._commands.get_nowait()()
+        except queue.Empty:
+            return
+
+    def _run_there(self, work: Callable[[], Any], timeout: float | None = 60.0) -> Any:
+        """Run on the engine thread and wait for the result."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        if self._exiting:
+            raise EngineStartError("the engine has been terminated")
+        self._commands.put(run)
+        return future.result(timeout)
+
+    def _load(self, config: EngineConfig, progress: Progress) -> None:
+        assert config.model is not None and config.mode is not None
+        self._end_everything(Finish.ABORT)
+        self._batch, self._ranks = None, []  # before the new ones take their memory
+        rank, complete, sizes = load_rank(
+            Path(config.model), self._device, config.mode, config, progress
+        )
+        pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
+        limits = Limits(sizes.prefill_chunk_size, sizes.max_num_sequence)
+        self._ranks, self._config = [rank], complete
+        self._batch = Batch(pool, limits, rank.run)
+        self._vocab = rank.model.spec.vocab
+        self._load_now = self._batch.load()
+        self._failures = 0
+
+    def _checked(self, request: Request) -> Request:
+        """Within this model's limits; `max_tokens` is cut to what a sequence holds."""
+        longest = self.config.max_single_sequence_length or 0
+        length = len(request.prompt) + len(request.history)
+        if not request.prompt:
+            raise InvalidRequest("the prompt must not be empty", param="prompt")
+        if length + 1 > longest:
+            raise InvalidRequest(
+                f"the prompt has {length} tokens, the limit is {longest - 1}", param="prompt"
+            )
+        self._check_ids((*request.prompt, *request.history), "prompt")
+        self._check_ids([token for token, _ in request.sampling.logit_bias], "logit_bias")
+        if request.max_tokens <= len(request.history):
+            raise InvalidRequest(
+                f"max_tokens must exceed the history of {len(request.history)} tokens, "
+                f"found {request.max_tokens}",
+                param="max_tokens",
+            )
+        room = longest - len(request.prompt)
+        return replace(request, max_tokens=min(request.max_tokens, room))
+
+    def _check_ids(self, ids: Sequence[int], field: str) -> None:
+        """The kernels do not check: an id outside the vocabulary would read wild memory."""
+        if ids and not (min(ids) >= 0 and max(ids) < self._vocab):
+            wrong = next(token for token in ids if not 0 <= token < self._vocab)
+            raise InvalidRequest(
+                f"{field}: token id {wrong} is outside the vocabulary of {self._vocab}", param=field
+            )
+
+    def _add(self, request: Request, deadline: float | None) -> None:
+        assert self._batch is not None
+        self._batch.add(request, deadline)
+        self._load_now = self._batch.load()
+
+    def _abort(self, request_id: str, finish: Finish, error: str | None = None) -> None:
+        if self._batch is not None and self._batch.remove(request_id):
+            self._send([Delta(request_id, finish=finish, error=error)])
+
+    def _step(self, batch: Batch) -> None:
+        now = self._clock()
+        for one in batch.overdue(now):
+            self._abort(one.request.id, Finish.ERROR, "the request's deadline has passed")
+        if batch.idle:
+            return
+        self._busy_since = now
+        try:
+            deltas = batch.step()
+            self._failures = 0
+        except StepFailed as failure:
+            log.exception("a step failed; its requests end with an error")
+            self._failures += 1
+            deltas = [
+                Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
+            ]
+        self._busy_since = None
+        self._send(deltas)
+
+    def _end_everything(self, finish: Finish) -> None:
+        if self._batch is not None:
+            for one in self._batch.everyone():
+                self._abort(one.request.id, finish)
+
+    def _send(self, deltas: list[Delta]) -> None:
+        """To the stream-back thread. A request that ends is no longer live."""
+        assert self._batch is not None
+        ended = [delta.request_id for delta in deltas if delta.finish is not None]
+        if ended:
+            with self._lock:
+                self._live.difference_update(ended)
+        for delta in deltas:
+            self._note(delta.request_id, delta.finish or "token")
+        self._load_now = self._batch.load()
+        self._outbox.put((deltas, self._load_now))
+
+    def _note(self, request_id: str, event: str) -> None:
+        if self._trace is not None:
+            self._trace.add(request_id, event)

@@ -1,0 +1,48 @@
+"""A request in the engine: its tokens, its pages, and how far it has come."""
+
+from dataclasses import dataclass, field
+
+from raylax.proto.vocabulary import Request
+from raylax.worker.pages import PAGE_SIZE, ROOT, chain
+
+
+@dataclass(slots=True)
+class Sequence:
+    """Owned by the engine thread."""
+
+    request: Request
+    deadline: float | None = None
+    """On the engine's clock."""
+    tokens: list[int] = field(default_factory=list)
+    """Prompt, history and what was generated."""
+    pages: list[int] = field(default_factory=list)
+    computed: int = 0
+    """Tokens whose keys and values lie in the pages."""
+    names: list[bytes] = field(default_factory=list)
+    """Of the full pages of `tokens`, as far as they were needed."""
+    cached_tokens: int = 0
+    announced: bool = False
+
+    def __post_init__(self) -> None:
+        self.tokens = [*self.request.prompt, *self.request.history]
+
+    @property
+    def pending(self) -> int:
+        return len(self.tokens) - self.computed
+
+    @property
+    def generated(self) -> int:
+        """Length of the answer, history included: the position that keys the next draw."""
+        return len(self.tokens) - len(self.request.prompt)
+
+    def name_pages(self, tokens: int) -> list[bytes]:
+        """Names of the pages that are full with the first `tokens` tokens."""
+        for page in range(len(self.names), tokens // PAGE_SIZE):
+            parent = self.names[-1] if self.names else ROOT
+            start = page * PAGE_SIZE
+            self.names.append(chain(parent, self.tokens[start : start + PAGE_SIZE]))
+        return self.names[: tokens // PAGE_SIZE]
+
+
+def pages_for(tokens: int) -> int:
+    return -(-tokens // PAGE_SIZE)
