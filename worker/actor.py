@@ -23,7 +23,7 @@ class WorkerReplica:
     `__init__` returns when the engine serves. Meanwhile, and after, Metrics hears how it stands.
     """
 
-    async def __init__(
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         model: str,
         engine_config_json: str,

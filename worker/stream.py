@@ -9,6 +9,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -110,7 +111,7 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             max_sequence_length=self._engine.config.max_single_sequence_length or 0,
         )
 
-    async def _authorise(self, context: "grpc.aio.ServicerContext[object, object]") -> None:
+    async def _authorise(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
         """Anybody can reach a port; only the cluster knows its token."""
         given = dict(context.invocation_metadata() or ()).get("authorization", "")
         if not hmac.compare_digest(str(given).encode(), f"Bearer {self._token}".encode()):

@@ -1,0 +1,74 @@
+"""What this router measures of its calls, for /metrics: vLLM's names where they mean the same."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from raylax.proto.call import Call
+from raylax.proto.events import TextEvent
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Meter:
+    """Counters and histograms of one router process."""
+
+    def __init__(self, model: str) -> None:
+        self.registry = CollectorRegistry()
+
+        def histogram(name: str, text: str) -> Histogram:
+            made = Histogram(name, text, ["model_name"], buckets=SECONDS, registry=self.registry)
+            return made.labels(model)
+
+        self.ttft = histogram("vllm:time_to_first_token_seconds", "From arrival to first token")
+        self.itl = histogram("vllm:inter_token_latency_seconds", "Between pieces of a stream")
+        self.e2e = histogram("vllm:e2e_request_latency_seconds", "From arrival to the end")
+        ended = Counter(
+            "vllm:request_success",
+            "Choices that ended, by reason",
+            ["model_name", "finished_reason"],
+            registry=self.registry,
+        )
+        failed = Counter(
+            "raylax_calls_failed", "Calls that ended early", ["model_name"], registry=self.registry
+        )
+        inflight = Gauge(
+            "raylax_calls_inflight", "Calls running now", ["model_name"], registry=self.registry
+        )
+        self.failed, self.inflight = failed.labels(model), inflight.labels(model)
+        self._ended, self._model = ended, model
+
+    def begin(self) -> "Measured":
+        self.inflight.inc()
+        return Measured(self, time.monotonic())
+
+    def ended(self, reason: str) -> None:
+        self._ended.labels(self._model, reason).inc()
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class Measured:
+    """One call's times."""
+
+    def __init__(self, meter: Meter, begun: float) -> None:
+        self._meter, self._begun = meter, begun
+        self._last: dict[int, float] = {}
+
+    def event(self, event: TextEvent) -> None:
+        now = time.monotonic()
+        last = self._last.get(event.choice)
+        if last is None:
+            self._meter.ttft.observe(now - self._begun)
+        else:
+            self._meter.itl.observe(now - last)
+        self._last[event.choice] = now
+        if event.finish_reason:
+            self._meter.ended(event.finish_reason)
+
+    def end(self, call: Call) -> None:
+        self._meter.inflight.dec()
+        self._meter.e2e.observe(time.monotonic() - self._begun)
+        if not call.done or call.error is not None:
+            self._meter.failed.inc()

@@ -1,0 +1,124 @@
+"""A call from its requests to its last event, whatever happens on the way. HTTP and gRPC use this.
+
+Every call ends exactly once (law 2): with its events, or with one RaylaxError. A lost worker's
+requests go on elsewhere once, from the token after the last one emitted; the client sees one
+answer.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+
+from raylax.proto.call import Call
+from raylax.proto.errors import (
+    DeadlineExceeded,
+    ModelNotFound,
+    Overloaded,
+    WorkerUnavailable,
+)
+from raylax.proto.events import TextEvent
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.vocabulary import Delta
+from raylax.router.config import RouterConfig
+from raylax.router.journal import Entry, Journal
+from raylax.router.links import Inbox, Lost
+from raylax.router.measure import Meter
+from raylax.router.workers import Workers
+
+MOST_MOVES = 1
+
+
+class Service:
+    """One model, its frontend and its workers."""
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        frontend: Frontend,
+        workers: Workers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config, self.frontend, self.workers = config, frontend, workers
+        self.journal, self.meter, self._clock = Journal(), Meter(config.model_name), clock
+
+    def chat(self, body: ChatCompletionRequest) -> Call:
+        self._check_model(body.model)
+        return self.frontend.chat(body)
+
+    def completion(self, body: CompletionRequest) -> Call:
+        self._check_model(body.model)
+        return self.frontend.completion(body)
+
+    def _check_model(self, name: str | None) -> None:
+        if name and name != self.config.model_name:
+            raise ModelNotFound(
+                f"no model named {name!r}; there is {self.config.model_name}", param="model"
+            )
+
+    async def run(self, call: Call, timeout_s: float | None = None) -> AsyncGenerator[TextEvent]:
+        """The call's events. Leaving the iteration early cancels what is still running."""
+        if len(self.journal) + len(call.requests) > self.config.max_inflight:
+            raise Overloaded(
+                f"this router carries at most {self.config.max_inflight} requests at once",
+                retry_after_s=1.0,
+            )
+        deadline = self._clock() + min(timeout_s or 1e9, self.config.request_timeout_s)
+        inbox: Inbox = asyncio.Queue()
+        measured = self.meter.begin()
+        try:
+            for request in call.requests:
+                worker = self.workers.route(request).worker
+                self.journal.begin(request, worker)
+                self.workers.submit(worker, request, inbox)
+            while not call.done:
+                event = self._take(call, await self._next(inbox, deadline), inbox)
+                if event is not None:
+                    measured.event(event)
+                    yield event
+        finally:
+            self._leave(call)
+            measured.end(call)
+
+    async def _next(self, inbox: Inbox, deadline: float) -> Delta | Lost:
+        with suppress(asyncio.QueueEmpty):
+            return inbox.get_nowait()
+        try:
+            async with asyncio.timeout(max(0.0, deadline - self._clock())):
+                return await inbox.get()
+        except TimeoutError:
+            raise DeadlineExceeded("the answer did not end before its deadline") from None
+
+    def _take(self, call: Call, item: Delta | Lost, inbox: Inbox) -> TextEvent | None:
+        entry = self.journal.find(item.request_id)
+        if entry is None:
+            return None  # it has ended for us; the worker did not know yet
+        if isinstance(item, Lost):
+            self._move(entry, item, inbox)
+            return None
+        self.journal.record(item)
+        if item.token_ids:
+            self.workers.ledger.answered(entry.worker, item.request_id)
+        fed = call.feed(item)
+        if fed.cancel or item.finish is not None:
+            self._forget(item.request_id)
+        return fed.event
+
+    def _move(self, entry: Entry, lost: Lost, inbox: Inbox) -> None:
+        """To another worker, if there is one and it is the first time."""
+        if entry.moves >= MOST_MOVES or not self.workers.ready:
+            raise WorkerUnavailable(f"the worker of this request is gone: {lost.why}")
+        request = entry.resumed()
+        worker = self.workers.route(request).worker
+        self.journal.moved(request.id, worker)
+        self.workers.submit(worker, request, inbox)
+
+    def _forget(self, request_id: str) -> None:
+        if (entry := self.journal.end(request_id)) is not None:
+            self.workers.cancel(entry.worker, request_id)
+
+    def _leave(self, call: Call) -> None:
+        for request in call.requests:
+            self._forget(request.id)
