@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-from raylax.proto.errors import RaylaxError
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
@@ -49,9 +49,13 @@ class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
         candidate_replicas: list[RunningReplica],
         pending_request: PendingRequest | None = None,
     ) -> list[list[RunningReplica]]:
-        """Must not raise: Serve would let the caller wait for ever."""
+        """Must not raise: Serve would let the caller wait for ever.
+
+        Ray ships this class by value, with a copy of what its module names: the roll is known by
+        what it can do, since its type is another one here.
+        """
         args = pending_request.args if pending_request is not None else ()
-        if args and isinstance(args[0], Roll):
+        if args and hasattr(args[0], "fill"):
             args[0].fill(candidate_replicas)
         return [[replica] for replica in candidate_replicas]
 
@@ -124,7 +128,7 @@ class RouterReplica:
             try:
                 results: list[Any] = await call.remote(name, args)
             except LookupError as error:
-                raise RaylaxError(str(error), param="name") from error
+                raise InvalidRequest(str(error), param="name") from error
         return results
 
     async def __del__(self) -> None:

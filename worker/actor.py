@@ -25,7 +25,8 @@ class WorkerReplica:
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
-        model: str,
+        name: str,
+        checkpoint: str,
         engine_config_json: str,
         device: str,
         token: str,
@@ -35,7 +36,7 @@ class WorkerReplica:
         self._node = context.get_node_id()
         worker_id = serve.get_replica_context().replica_id.unique_id
         config = EngineConfig.from_json(engine_config_json)
-        self._host = EngineHost(worker_id, model, device)
+        self._host = EngineHost(worker_id, name, checkpoint, device)
         self._metrics = metrics
         self._reporter = asyncio.create_task(self._report())
         address = ray.util.get_node_ip_address()

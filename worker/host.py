@@ -25,8 +25,9 @@ PACKAGES = ("raylax", "apache-tvm", "ray")
 class EngineHost:
     """An engine with its two threads and its step stream."""
 
-    def __init__(self, worker_id: str, model: str, device: str) -> None:
-        self.worker_id, self.model, self.device = worker_id, model, device
+    def __init__(self, worker_id: str, name: str, checkpoint: str, device: str) -> None:
+        self.worker_id, self.name, self.device = worker_id, name, device
+        self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine()
         self._server: grpc.aio.Server | None = None
@@ -42,7 +43,7 @@ class EngineHost:
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
             self._threads.append(thread)
-        named = config.complete(model=self.model, mode=mode)
+        named = config.complete(model=self.checkpoint, mode=mode)
         try:
             await loop.run_in_executor(None, self.engine.reload, named, self._progress)
         except START_ERRORS as error:
@@ -76,7 +77,7 @@ class EngineHost:
             "pid": pid,
             "node": node,
             "address": self.address,
-            "model": self.model,
+            "model": self.name,
             "state": self.state,
             "stage": self.stage,
             "versions": versions(),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.build import ModelOptions, Progress, footprint
+from raylax.kernels.build import ModelOptions, Progress, build, footprint
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model, StepOutput, load_model
 from raylax.worker.config import EngineConfig, Mode, Sizes
@@ -34,10 +34,10 @@ class Rank:
         }
 
 
-def load_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
-) -> tuple[Rank, EngineConfig, Sizes]:
-    """Size, build and load; the config comes back complete. Raises ConfigError, KernelsError."""
+def plan_rank(
+    checkpoint: Path, device: str, mode: Mode, config: EngineConfig
+) -> tuple[ModelOptions, Sizes]:
+    """How the model is built and how much it may hold. Raises ConfigError, KernelsError."""
     threads = config.threads or len(os.sched_getaffinity(0))
     options = ModelOptions(config.quantization, config.kv_dtype, device, threads=threads)
     needs = footprint(checkpoint, options)
@@ -50,12 +50,28 @@ def load_rank(
         needs.spec.max_positions,
     )
     sizes = infer(config, mode, memory)
-    options = replace(
+    capacities = replace(
         options,
         max_step_tokens=sizes.prefill_chunk_size,
         max_step_rows=sizes.max_num_sequence,
         max_sequence_length=sizes.max_single_sequence_length,
     )
+    return capacities, sizes
+
+
+def build_rank(
+    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
+) -> None:
+    """Everything that `load_rank` will need, made in the store; nothing is loaded."""
+    options, sizes = plan_rank(checkpoint, device, mode, config)
+    build(checkpoint, options, sizes.pages, progress=progress)
+
+
+def load_rank(
+    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
+) -> tuple[Rank, EngineConfig, Sizes]:
+    """Size, build and load; the config comes back complete. Raises ConfigError, KernelsError."""
+    options, sizes = plan_rank(checkpoint, device, mode, config)
     model = load_model(checkpoint, options, sizes.pages, progress=progress)
     complete = config.complete(
         model=str(checkpoint),
@@ -72,7 +88,7 @@ def load_rank(
         kv_state_kind="kv_cache",
         quantization=model.quantization,
         kv_dtype=model.kv_dtype,
-        threads=threads,
+        threads=options.threads,
     )
     return Rank(model), complete, sizes
 

@@ -26,7 +26,8 @@ def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Mode
 @pytest.fixture(scope="module")
 def alone(model: Model) -> Floats:
     """The logits after the prompt, computed in one step with nothing beside it."""
-    return run(model, Piece(PROMPT, 0, PAGES))[0]
+    logits: Floats = run(model, Piece(PROMPT, 0, PAGES))[0]
+    return logits
 
 
 def others(count: int, length: int) -> list[Piece]:

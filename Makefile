@@ -1,0 +1,42 @@
+# Everything a newcomer needs. `make` alone says what there is.
+
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+
+help:
+	@echo "make serve            install, then serve the demo model (ARGS=\"MODEL --port 8080\" for others)"
+	@echo "make install          the environment in .venv, with development tools"
+	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
+	@echo "make check            ruff and mypy"
+	@echo "make bench            speed of the engine and of a start (ARGS are passed on)"
+	@echo "make proto            regenerate the gRPC code"
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "raylax needs Python 3.11 or newer, found $$("$(PYTHON)" --version); set PYTHON=…"; exit 1; }
+	@echo "installing into .venv (about a minute)"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/pip install --quiet --progress-bar on --editable . --group dev
+	@touch $@
+
+serve: install
+	@exec $(BIN)/raylax serve $(ARGS)
+
+test: install
+	$(BIN)/pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python bench/engine.py $(ARGS)
+
+proto: install
+	scripts/proto
+
+.PHONY: help install serve test check bench proto

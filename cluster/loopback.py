@@ -1,0 +1,37 @@
+"""Keeps what Serve starts for itself off every address but this machine's own.
+
+Ray's own servers stay on loopback by configuration; Serve binds its replicas' internal gRPC
+servers, and HAProxy's statistics, to every address and has no setting for it. This runs in every
+worker process before Serve's code does (Ray's `worker_process_setup_hook`).
+"""
+
+from typing import Any
+
+LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = ("[::]:", "0.0.0.0:")
+
+
+def on_loopback(address: str) -> str:
+    for prefix in EVERY_ADDRESS:
+        if address.startswith(prefix):
+            return f"{LOOPBACK}:{address.removeprefix(prefix)}"
+    return address
+
+
+def keep_to_loopback() -> None:
+    """Wraps the one function that binds gRPC servers, and rewrites HAProxy's template."""
+    from ray._common import tls_utils
+
+    bind = tls_utils.add_port_to_grpc_server
+
+    def bind_on_loopback(server: Any, address: str) -> Any:
+        return bind(server, on_loopback(address))
+
+    tls_utils.add_port_to_grpc_server = bind_on_loopback
+
+    from ray.serve._private import haproxy_templates  # Serve takes the function when imported
+
+    template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
+    for listening in ("bind *:", "bind :"):
+        template = template.replace(listening, f"bind {LOOPBACK}:")
+    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template

@@ -1,0 +1,1 @@
+"""What every worker is and does, gathered in one place: /metrics, /cluster, `raylax status`."""

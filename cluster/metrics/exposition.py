@@ -1,0 +1,70 @@
+"""Reports in Prometheus' text format: vLLM's names where they mean the same, else raylax_."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from raylax.cluster.metrics.state import Report, Reports
+
+GAUGES = {
+    "vllm:num_requests_running": ("running", "Requests in the batch"),
+    "vllm:num_requests_waiting": ("waiting", "Requests that wait for their prefill"),
+    "vllm:kv_cache_usage_perc": ("kv_usage", "Share of KV pages in use, 0 to 1"),
+    "raylax_queued_tokens": ("queued_tokens", "Prompt tokens that wait for their prefill"),
+}
+COUNTERS = {
+    "vllm:prompt_tokens": ("prompt_tokens", "Prompt tokens accepted"),
+    "vllm:generation_tokens": ("generated_tokens", "Tokens generated"),
+    "vllm:num_preemptions": ("preemptions", "Sequences that gave their pages back"),
+    "vllm:prefix_cache_queries": ("prompt_tokens", "Prompt tokens looked up in the prefix cache"),
+    "vllm:prefix_cache_hits": ("cached_tokens", "Prompt tokens found in the prefix cache"),
+    "raylax_steps": ("step", "Engine steps"),
+}
+LABELS = ["model_name", "worker"]
+
+
+def labels_of(report: Report) -> list[str]:
+    return [report["model"], report["worker_id"]]
+
+
+class Exposition(Collector):
+    """Gauges by worker; counters for the whole cluster, so that they never fall."""
+
+    def __init__(self, reports: Reports, now: float) -> None:
+        self._reports, self._now = reports, now
+
+    def collect(self) -> Iterator[Metric]:
+        alive = self._reports.alive(self._now)
+        up = GaugeMetricFamily("raylax_worker_up", "1 when the worker serves", labels=LABELS)
+        info = GaugeMetricFamily(
+            "vllm:cache_config_info",
+            "KV cache of a worker",
+            labels=[*LABELS, "block_size", "num_gpu_blocks", "cache_dtype"],
+        )
+        pages = GaugeMetricFamily("raylax_kv_pages", "KV pages", labels=[*LABELS, "state"])
+        for report in alive:
+            load, config, labels = report["load"], report["engine_config"], labels_of(report)
+            up.add_metric(labels, float(report["state"] == "ready"))
+            total, free, cached = (load[f"pages_{name}"] for name in ("total", "free", "cached"))
+            counts = {"free": free, "cached": cached, "used": total - free - cached}
+            for state, count in counts.items():
+                pages.add_metric([*labels, state], count)
+            if config:
+                size, dtype = str(config["kv_cache_page_size"]), str(config["kv_dtype"])
+                info.add_metric([*labels, size, str(total), dtype], 1)
+        yield from (up, pages, info)
+        for name, (key, text) in GAUGES.items():
+            gauge = GaugeMetricFamily(name, text, labels=LABELS)
+            for report in alive:
+                gauge.add_metric(labels_of(report), report["load"][key])
+            yield gauge
+        for name, (key, text) in COUNTERS.items():
+            yield CounterMetricFamily(name, text, value=self._reports.total(key, self._now))
+
+
+def exposition(reports: Reports, now: float) -> bytes:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Exposition(reports, now))
+    return generate_latest(registry)

@@ -1,0 +1,26 @@
+"""Which model is meant, and whether it can be served: found out before anything is started."""
+
+from pathlib import Path
+
+from raylax.cluster.config import DEMO_MODEL, ClusterConfig, UserError
+from raylax.worker.errors import ConfigError
+from raylax.worker.resolve import resolve_model
+
+DEMO_NAME = "raylax-demo"
+
+
+def demo_model() -> Path:
+    return Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
+
+
+def find_model(config: ClusterConfig) -> tuple[Path, str]:
+    """The checkpoint's directory and the name to serve it under. Raises UserError."""
+    if config.model == DEMO_MODEL and not Path(DEMO_MODEL).exists():
+        return demo_model(), config.served_model_name or DEMO_NAME
+    try:
+        path = resolve_model(config.model).resolve()
+    except ConfigError as error:
+        raise UserError(str(error)) from None
+    if not path.is_dir():
+        raise UserError(f"{config.model}: no such directory; give a checkpoint's, or HF://org/name")
+    return path, config.served_model_name or path.name
