@@ -49,8 +49,11 @@ class Detokenizer:
 
     def add(self, ids: Sequence[int]) -> str:
         """The text that is certain after these tokens."""
-        self._ids.extend(ids)
-        return self._take(last=False)
+        said = ""
+        for token in ids:
+            self._ids.append(token)
+            said += self._take(last=False)
+        return said
 
     def finish(self) -> str:
         """What was held back: an incomplete character is given as it is."""

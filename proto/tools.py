@@ -53,19 +53,24 @@ class ToolCalls:
                 found.calls.append(call)
             else:
                 found.text += OPEN + self._held
-        else:
+        elif not self._between_calls(self._held):
             found.text += self._held
         self._held, self._inside = "", False
         return found
+
+    def _between_calls(self, text: str) -> bool:
+        """White space after a call belongs to the format, unless text follows."""
+        return self.count > 0 and not text.strip()
 
     def _step(self, found: Found) -> bool:
         mark = CLOSE if self._inside else OPEN
         before, met, after = self._held.partition(mark)
         if not met:
             if not self._inside:
-                keep = beginning_of(OPEN, self._held)
-                found.text += self._held[: len(self._held) - keep]
-                self._held = self._held[len(self._held) - keep :]
+                certain = len(self._held) - beginning_of(OPEN, self._held)
+                if not self._between_calls(self._held[:certain]):
+                    found.text += self._held[:certain]
+                    self._held = self._held[certain:]
             return False
         if self._inside:
             call = self._parse(before)
@@ -74,7 +79,7 @@ class ToolCalls:
             else:
                 found.text += OPEN + before + CLOSE
         else:
-            found.text += before if before.strip() or not self.count else ""
+            found.text += "" if self._between_calls(before) else before
         self._held, self._inside = after, not self._inside
         return True
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 BASE: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
     "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 90, "max_position_embeddings": 512,
+    "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 99, "max_position_embeddings": 512,
     "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": True,
     "attention_bias": False, "mlp_bias": False, "torch_dtype": "float32",
     "bos_token_id": 0, "eos_token_id": 1,
@@ -76,17 +77,37 @@ def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float
     return weights
 
 
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+MARKS = ["<|im_start|>", "<|im_end|>"]
+
+
+def write_tokenizer(path: Path) -> None:
+    """Printable ASCII, a token a character, and the two marks of the chat template: 97 of them."""
+    letters = {chr(code): code - 32 for code in range(32, 127)}
+    tokenizer = Tokenizer(models.BPE(vocab=letters | {"Ċ": 95, "Ġ": 96}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(MARKS)
+    tokenizer.save(str(path / "tokenizer.json"))
+    settings = {"eos_token": MARKS[1], "chat_template": CHATML}
+    (path / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
 def write_checkpoint(path: Path, variant: str = "llama", shards: int = 1) -> Path:
     """A checkpoint directory, its weights in one file or in several with an index."""
     c = config_of(variant)
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(c))
+    write_tokenizer(path)
     weights = weights_of(c)
     if shards == 1:
         save_file(weights, path / "model.safetensors")
         return path
     names = sorted(weights)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(shards):
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
         part = {name: weights[name] for name in names[shard::shards]}

@@ -10,7 +10,7 @@ from raylax.kernels.model import Model, load_model
 from tests.batches import Floats, Piece, arrays, run
 
 PAGES = [7, 3, 11, 5, 2]
-PROMPT = np.random.default_rng(5).integers(0, 90, 77).tolist()
+PROMPT = np.random.default_rng(5).integers(0, 99, 77).tolist()
 
 
 def load(checkpoint: Path, store: Path, quantization: str, threads: int = 2) -> Model:
@@ -33,7 +33,7 @@ def alone(model: Model) -> Floats:
 def others(count: int, length: int) -> list[Piece]:
     rng = np.random.default_rng(9)
     return [
-        Piece(rng.integers(0, 90, length).tolist(), 0, range(100 + 5 * i, 105 + 5 * i))
+        Piece(rng.integers(0, 99, length).tolist(), 0, range(100 + 5 * i, 105 + 5 * i))
         for i in range(count)
     ]
 

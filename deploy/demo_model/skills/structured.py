@@ -61,8 +61,39 @@ def as_json(rng: random.Random, held_out: bool) -> Conversation:
 WEATHER = tool("get_weather", "Get the current weather of a city", city="string")
 TIME = tool("get_time", "Get the current time in a city", city="string")
 SEARCH = tool("search", "Search the web", query="string")
-VERBS = ["get", "find", "fetch", "lookup", "check", "read", "open", "start", "stop", "count", "list", "show", "send", "delete"]
-NOUNS = ["user", "order", "price", "stock", "invoice", "ticket", "file", "song", "route", "room", "score", "recipe", "flight", "parcel", "report"]
+VERBS = [
+    "get",
+    "find",
+    "fetch",
+    "lookup",
+    "check",
+    "read",
+    "open",
+    "start",
+    "stop",
+    "count",
+    "list",
+    "show",
+    "send",
+    "delete",
+]
+NOUNS = [
+    "user",
+    "order",
+    "price",
+    "stock",
+    "invoice",
+    "ticket",
+    "file",
+    "song",
+    "route",
+    "room",
+    "score",
+    "recipe",
+    "flight",
+    "parcel",
+    "report",
+]
 
 
 def told_weather(rng: random.Random, city: str) -> tuple[str, str]:

@@ -5,7 +5,43 @@ import random
 from skills.conversation import Conversation, Skill, ask, assistant, draw_until, user
 from skills.words import invented
 
-NAMES = ["Tom", "Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack", "Kate", "Leo", "Mia", "Noah", "Olivia", "Paul", "Rosa", "Sam", "Tina", "Ursula", "Victor", "Wendy", "Yusuf", "Zoe", "Ravi", "Mei", "Omar", "Sofia", "Ivan", "Lucia", "Pedro", "Aisha", "Kenji", "Lars"]
+NAMES = [
+    "Tom",
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jack",
+    "Kate",
+    "Leo",
+    "Mia",
+    "Noah",
+    "Olivia",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Ursula",
+    "Victor",
+    "Wendy",
+    "Yusuf",
+    "Zoe",
+    "Ravi",
+    "Mei",
+    "Omar",
+    "Sofia",
+    "Ivan",
+    "Lucia",
+    "Pedro",
+    "Aisha",
+    "Kenji",
+    "Lars",
+]
 COLORS = ["red", "blue", "green", "yellow", "purple", "orange", "black", "white", "pink", "brown"]
 SMALL_TALK = {
     "Hello! How can I help you?": ["Hello!", "Hi", "Hi there!", "Hey", "Good morning!", "Good evening!", "Hello there"],

@@ -1,0 +1,75 @@
+"""An engine with its two threads, and requests whose answers are waited for."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine import ThreadedEngine
+
+PATIENCE_S = 60.0
+
+
+class Answers:
+    """Collects what the engine says, by request."""
+
+    def __init__(self) -> None:
+        self.deltas: dict[str, list[Delta]] = {}
+        self.loads: list[Load] = []
+        self._changed = threading.Condition()
+
+    def on_step(self, deltas: list[Delta], load: Load) -> None:
+        with self._changed:
+            self.loads.append(load)
+            for delta in deltas:
+                self.deltas.setdefault(delta.request_id, []).append(delta)
+            self._changed.notify_all()
+
+    def ends(self, request_id: str) -> list[Finish]:
+        return [d.finish for d in self.deltas.get(request_id, []) if d.finish is not None]
+
+    def tokens(self, request_id: str) -> list[int]:
+        return [token for delta in self.deltas[request_id] for token in delta.token_ids]
+
+    def wait_for(self, *request_ids: str) -> None:
+        """Until each has ended."""
+        with self._changed:
+            ended = self._changed.wait_for(
+                lambda: all(self.ends(one) for one in request_ids), PATIENCE_S
+            )
+        assert ended, f"still running: {[one for one in request_ids if not self.ends(one)]}"
+
+    def wait_for_tokens(self, request_id: str, count: int) -> None:
+        with self._changed:
+            came = self._changed.wait_for(
+                lambda: request_id in self.deltas and len(self.tokens(request_id)) >= count,
+                PATIENCE_S,
+            )
+        assert came
+
+
+@contextmanager
+def running_engine(
+    checkpoint: Path, config: EngineConfig | None = None
+) -> Iterator[tuple[ThreadedEngine, Answers]]:
+    engine, answers = ThreadedEngine(), Answers()
+    engine.init_threaded_engine("cpu", answers.on_step)
+    loops = (engine.run_background_loop, engine.run_background_stream_back_loop)
+    threads = [threading.Thread(target=loop) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        engine.reload((config or EngineConfig()).complete(model=str(checkpoint), mode="server"))
+        yield engine, answers
+    finally:
+        engine.exit_background_loop()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+
+
+def request(
+    id: str, prompt: Sequence[int], max_tokens: int = 12, sampling: Sampling | None = None
+) -> Request:
+    return Request(id, tuple(prompt), max_tokens, sampling or Sampling(temperature=0.0))

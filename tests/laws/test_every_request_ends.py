@@ -1,0 +1,157 @@
+"""Law 2. Every accepted request ends exactly once, whatever happens."""
+
+from pathlib import Path
+
+import pytest
+
+from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.proto.vocabulary import Finish, Request, Sampling
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine import ThreadedEngine
+from raylax.worker.plan import StepPlan
+from tests.engines import request, running_engine
+
+CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, max_waiting=3)
+
+
+def fill(engine: ThreadedEngine, count: int = 4, max_tokens: int = 200) -> list[str]:
+    names = [f"r{i}" for i in range(count)]
+    for i, name in enumerate(names):
+        engine.add_request(request(name, [5 + i] * 20, max_tokens))
+    return names
+
+
+def test_by_its_length(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        engine.add_request(request("r", [5, 6, 7], max_tokens=9))
+        answers.wait_for("r")
+
+        assert answers.ends("r") == [Finish.LENGTH]
+        assert len(answers.tokens("r")) == 9
+
+
+def test_by_a_stop_token_which_is_not_part_of_it(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        engine.add_request(request("free", [5, 6, 7]))
+        answers.wait_for("free")
+        said = answers.tokens("free")
+        stop = said[3]
+        until = said[: said.index(stop)]
+        engine.add_request(
+            Request("r", (5, 6, 7), 12, Sampling(temperature=0.0), stop_token_ids=frozenset({stop}))
+        )
+        answers.wait_for("r")
+
+        assert answers.ends("r") == [Finish.STOP]
+        assert answers.tokens("r") == until
+
+
+def test_by_abort_once(checkpoint: Path) -> None:
+    """Aborting again, or somebody unknown, says nothing more."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        fill(engine)
+        answers.wait_for_tokens("r0", 1)
+        for name in ("r0", "r0", "nobody"):
+            engine.abort_request(name)
+        answers.wait_for("r0", "r1", "r2", "r3")
+
+        assert answers.ends("r0") == [Finish.ABORT]
+        assert "nobody" not in answers.deltas
+
+
+def test_by_its_deadline(checkpoint: Path) -> None:
+    """Even one that has not begun."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        late = Request("late", (5, 6), 200, Sampling(temperature=0.0), deadline_s=0.0)
+        engine.add_request(late)
+        answers.wait_for("late")
+
+        assert answers.ends("late") == [Finish.ERROR]
+        assert "deadline" in (answers.deltas["late"][-1].error or "")
+
+
+def test_by_the_end_of_the_engine(checkpoint: Path) -> None:
+    """Running, waiting and just accepted: all are told."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        names = fill(engine, count=7)
+
+    assert [len(answers.ends(name)) for name in names] == [1] * 7
+    with pytest.raises(InvalidRequest, match="terminated"):
+        engine.add_request(request("after", [5]))
+
+
+def test_by_reset_and_by_reload(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        before = fill(engine, count=2)
+        engine.reset()
+        answers.wait_for(*before)
+        engine.add_request(request("again", [5] * 20, 200))
+        engine.reload(CONFIG.complete(model=str(checkpoint), mode="server"))
+        answers.wait_for("again")
+
+        assert all(len(answers.ends(name)) == 1 for name in (*before, "again"))
+        assert engine.load().pages_used == 0
+
+
+def fail_steps(engine: ThreadedEngine, count: int) -> None:
+    """The next `count` steps raise, as a broken kernel would."""
+    batch = engine._batch
+    assert batch is not None
+    run, left = batch.run, count
+
+    def broken(plan: StepPlan) -> object:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise FloatingPointError("broken on purpose")
+        return run(plan)
+
+    batch.run = broken  # type: ignore[assignment]
+
+
+def test_by_a_step_that_fails_and_the_next_request_is_served(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        fail_steps(engine, 1)
+        engine.add_request(request("unlucky", [5] * 20))
+        answers.wait_for("unlucky")
+        engine.add_request(request("lucky", [5] * 20))
+        answers.wait_for("lucky")
+
+        assert answers.ends("unlucky") == [Finish.ERROR]
+        assert "broken on purpose" in (answers.deltas["unlucky"][-1].error or "")
+        assert answers.ends("lucky") == [Finish.LENGTH]
+        assert engine.fault is None
+        assert engine.load().pages_used == 0
+
+
+def test_an_engine_that_keeps_failing_says_so(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        fail_steps(engine, 3)
+        for i in range(3):
+            engine.add_request(request(f"r{i}", [5] * 20))
+            answers.wait_for(f"r{i}")
+
+        assert engine.fault == "3 steps in a row failed"
+
+
+def test_what_cannot_be_accepted_is_refused_in_words(checkpoint: Path) -> None:
+    """And leaves no trace."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        with pytest.raises(InvalidRequest, match="prompt has 256 tokens, the limit is 255"):
+            engine.add_request(request("long", [5] * 256))
+        with pytest.raises(InvalidRequest, match="token id 99 is outside the vocabulary of 99"):
+            engine.add_request(request("odd", [5, 99]))
+        with pytest.raises(InvalidRequest, match="must not be empty"):
+            engine.add_request(request("empty", []))
+
+        assert answers.deltas == {}
+
+
+def test_a_full_queue_refuses_and_a_name_is_unique(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        names = fill(engine, count=7)
+        with pytest.raises(InvalidRequest, match="r0 is already running"):
+            engine.add_request(request("r0", [5]))
+        with pytest.raises(Overloaded, match="at most 3 requests may wait"):
+            engine.add_request(request("r7", [5]))
+        answers.wait_for(*names)

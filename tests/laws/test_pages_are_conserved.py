@@ -1,0 +1,139 @@
+"""Law 3. free + cached + used = total after every step, whatever is submitted, aborted or fails."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.vocabulary import Delta, Request, Sampling
+from raylax.worker.batch import Batch, StepFailed
+from raylax.worker.pages import PAGE_SIZE, PagePool
+from raylax.worker.plan import StepPlan
+from raylax.worker.scheduler import Limits
+
+PAGES, VOCAB = 12, 7
+
+
+class Reader:
+    """A model that keeps token ids in its pages and reads each sequence back through its table.
+
+    A token written to the wrong slot, a page given to two or a stale one shows at once.
+    """
+
+    def __init__(self) -> None:
+        self.slots = np.full(PAGES * PAGE_SIZE, -1)
+        self.histories: dict[bytes, int] = {}
+        self.fail = False
+
+    def run(self, plan: StepPlan) -> StepOutput:
+        if self.fail:
+            raise RuntimeError("broken on purpose")
+        assert len(set(plan.slots.tolist())) == len(plan.slots), "two tokens in one slot"
+        self.slots[plan.slots] = plan.tokens
+        ends = plan.query_starts[1:] - 1
+        seen = {int(end): self.read(plan, row) for row, end in enumerate(ends)}
+        chosen = [sum(seen[int(row)]) % VOCAB for row in plan.rows]
+        logits = np.zeros((len(chosen), VOCAB), np.float32)
+        return StepOutput(logits, np.array(chosen, np.int32))
+
+    def read(self, plan: StepPlan, row: int) -> list[int]:
+        at = np.arange(plan.kv_lengths[row])
+        pages = plan.page_table[row, at // PAGE_SIZE]
+        tokens: list[int] = self.slots[pages * PAGE_SIZE + at % PAGE_SIZE].tolist()
+        return tokens
+
+
+def continuation(prompt: tuple[int, ...], count: int) -> list[int]:
+    """What the reader says after a prompt, by definition."""
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(sum(tokens) % VOCAB)
+    return tokens[len(prompt) :]
+
+
+class Engine(RuleBasedStateMachine):
+    """Random requests over a few prompts that share beginnings, in an engine short of pages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Reader()
+        self.pool = PagePool(PAGES)
+        self.batch = Batch(self.pool, Limits(tokens=24, sequences=4), self.model.run)
+        self.asked: dict[str, Request] = {}
+        self.said: dict[str, list[int]] = {}
+        self.ended: set[str] = set()
+
+    @rule(
+        length=st.integers(1, 100),
+        kind=st.integers(0, 2),
+        count=st.integers(1, 60),
+    )
+    def submit(self, length: int, kind: int, count: int) -> None:
+        prompt = tuple((i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length))
+        id = f"r{len(self.asked)}"
+        request = Request(id, prompt, count, Sampling(temperature=0.0))
+        self.asked[id], self.said[id] = request, []
+        self.batch.add(request, deadline=None)
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def abort(self, data: Any) -> None:
+        id = data.draw(st.sampled_from(sorted(self.asked)))
+        assert self.batch.remove(id) == (id not in self.ended)
+        self.ended.add(id)
+
+    @rule(times=st.integers(1, 30))
+    def step(self, times: int) -> None:
+        for _ in range(times):
+            self.take(self.batch.step())
+            self.pages_are_conserved()
+
+    @rule()
+    def failing_step(self) -> None:
+        self.model.fail = True
+        try:
+            self.batch.step()
+        except StepFailed as failure:
+            assert not self.ended & set(failure.request_ids)
+            self.ended.update(failure.request_ids)
+        self.model.fail = False
+
+    @rule()
+    def forget(self) -> None:
+        self.pool.forget()
+
+    def take(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            assert delta.request_id not in self.ended, "a word after the end"
+            self.said[delta.request_id] += delta.token_ids
+            if delta.finish is not None:
+                self.ended.add(delta.request_id)
+
+    @invariant()
+    def pages_are_conserved(self) -> None:
+        assert self.pool.free + self.pool.cached + self.pool.used == PAGES
+        held = {page for one in self.batch.running for page in one.pages}
+        assert self.pool.used == len(held)
+
+    @invariant()
+    def every_word_is_right(self) -> None:
+        for id, request in self.asked.items():
+            assert self.said[id] == continuation(request.prompt, len(self.said[id]))
+
+    def teardown(self) -> None:
+        """Everything that is left comes to its end, and the pages come back."""
+        for _ in range(5000):
+            if self.batch.idle:
+                break
+            self.take(self.batch.step())
+        assert self.ended == set(self.asked)
+        assert self.pool.used == 0
+
+
+TestPagesAreConserved = Engine.TestCase
+TestPagesAreConserved.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+)

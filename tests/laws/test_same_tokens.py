@@ -1,0 +1,117 @@
+"""Law 1. A request's tokens depend on its prompt, its parameters and its seed, on nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.config import EngineConfig
+from tests.engines import running_engine
+
+PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
+SAMPLINGS = {
+    "greedy": Sampling(temperature=0.0),
+    "seeded": Sampling(temperature=1.0, top_p=0.95, top_k=40, seed=11),
+    "penalised": Sampling(
+        temperature=0.8, min_p=0.02, seed=12, repetition_penalty=1.2, presence_penalty=0.5
+    ),
+}
+LENGTH = 24
+
+
+def asked(name: str) -> Request:
+    return Request("asked", PROMPT, LENGTH, SAMPLINGS[name])
+
+
+def others(count: int) -> list[Request]:
+    """Neighbours of all lengths, sampled differently."""
+    rng = np.random.default_rng(4)
+    return [
+        Request(
+            f"other{i}",
+            tuple(rng.integers(2, 99, rng.integers(1, 150)).tolist()),
+            int(rng.integers(1, 40)),
+            Sampling(temperature=float(i % 2), seed=i),
+        )
+        for i in range(count)
+    ]
+
+
+def config(chunk: int, sequences: int = 16, **changed: object) -> EngineConfig:
+    return EngineConfig(
+        max_num_sequence=sequences, prefill_chunk_size=chunk, max_single_sequence_length=256
+    ).complete(**changed)
+
+
+@pytest.fixture(scope="module", params=list(SAMPLINGS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def alone(name: str, checkpoint: Path) -> list[int]:
+    """The answer with nothing beside it, from a cold cache, its prompt in one piece."""
+    with running_engine(checkpoint, config(chunk=256)) as (engine, answers):
+        engine.add_request(asked(name))
+        answers.wait_for("asked")
+        return answers.tokens("asked")
+
+
+def test_the_answer_has_its_length(alone: list[int]) -> None:
+    """Else the comparisons below would compare nothing."""
+    assert len(alone) == LENGTH
+    assert len(set(alone)) > 3
+
+
+@pytest.mark.parametrize("chunk", [16, 64, 256])
+def test_in_a_full_batch(name: str, alone: list[int], checkpoint: Path, chunk: int) -> None:
+    """Neighbours before and after it, the prompt cut into chunks of this size at most."""
+    with running_engine(checkpoint, config(chunk)) as (engine, answers):
+        neighbours = others(24)
+        for one in (*neighbours[:12], asked(name), *neighbours[12:]):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in neighbours))
+
+        assert answers.tokens("asked") == alone
+
+
+def test_with_a_warm_prefix(name: str, alone: list[int], checkpoint: Path) -> None:
+    """Part of the prompt, then all of it, is found in the cache."""
+    with running_engine(checkpoint, config(chunk=64)) as (engine, answers):
+        engine.add_request(Request("before", PROMPT[:70], 4, SAMPLINGS["greedy"]))
+        answers.wait_for("before")
+        engine.add_request(asked(name))
+        answers.wait_for("asked")
+        first = answers.deltas.pop("asked")
+        engine.add_request(asked(name))
+        answers.wait_for("asked")
+
+        assert [t for delta in first for t in delta.token_ids] == alone
+        assert first[0].cached_tokens == 64
+        assert answers.tokens("asked") == alone
+        assert answers.deltas["asked"][0].cached_tokens == 96
+
+
+def test_after_preemption(name: str, alone: list[int], checkpoint: Path) -> None:
+    """With too few pages for all, sequences give theirs back and are computed again."""
+    few = config(chunk=64, max_total_sequence_length=256)
+    with running_engine(checkpoint, few) as (engine, answers):
+        rivals = [Request(f"r{i}", PROMPT[i : i + 40], 60, SAMPLINGS["greedy"]) for i in range(4)]
+        for one in (*rivals, asked(name)):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in rivals))
+
+        assert engine.load().preemptions > 0
+        assert answers.tokens("asked") == alone
+
+
+@pytest.mark.parametrize("emitted", [1, 7, 23])
+def test_resumed_elsewhere(name: str, alone: list[int], checkpoint: Path, emitted: int) -> None:
+    """Another engine, given the tokens so far as history, says the rest."""
+    resumed = Request("asked", PROMPT, LENGTH, SAMPLINGS[name], history=tuple(alone[:emitted]))
+    with running_engine(checkpoint, config(chunk=64)) as (engine, answers):
+        engine.add_request(resumed)
+        answers.wait_for("asked")
+
+        assert answers.tokens("asked") == alone[emitted:]

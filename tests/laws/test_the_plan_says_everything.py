@@ -1,0 +1,41 @@
+"""Law 4. A rank keeps weights and pages only: given the same plans, any rank does the same."""
+
+from pathlib import Path
+
+import numpy as np
+
+from raylax.kernels.build import ModelOptions
+from raylax.kernels.model import StepOutput, load_model
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.batch import Batch
+from raylax.worker.pages import PagePool
+from raylax.worker.plan import StepPlan
+from raylax.worker.rank import Rank
+from raylax.worker.scheduler import Limits
+
+
+def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
+    """The first is driven by an engine; the second sees the plans alone, later and in a row."""
+    options = ModelOptions(
+        "q0f32", threads=1, max_step_tokens=32, max_step_rows=4, max_sequence_length=128
+    )
+    first, second = (Rank(load_model(checkpoint, options, pages=32)) for _ in range(2))
+    plans: list[StepPlan] = []
+    outputs: list[np.ndarray] = []
+
+    def run(plan: StepPlan) -> StepOutput:
+        output = first.run(plan)
+        plans.append(plan)
+        outputs.append(output.logits.copy())
+        return output
+
+    batch = Batch(PagePool(32), Limits(tokens=32, sequences=4), run)
+    for i in range(6):
+        prompt = tuple(range(10 + i, 50 + i))
+        batch.add(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i)), None)
+    while not batch.idle:
+        batch.step()
+
+    for plan, want in zip(plans, outputs, strict=True):
+        assert np.array_equal(second.run(plan).logits, want)
+    assert len(plans) > 10

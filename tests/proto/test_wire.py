@@ -1,0 +1,47 @@
+"""The shared nouns survive the wire."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raylax.proto import wire
+from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling, TokenLogprobs
+
+tokens = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
+reals = st.floats(-100, 100)
+samplings = st.builds(
+    Sampling,
+    temperature=reals, top_p=reals, top_k=st.integers(0, 1000), min_p=reals,
+    presence_penalty=reals, frequency_penalty=reals, repetition_penalty=reals,
+    logit_bias=st.dictionaries(st.integers(0, 99), reals).map(lambda d: tuple(sorted(d.items()))),
+    seed=st.integers(0, 2**64 - 1), top_logprobs=st.none() | st.integers(0, 20),
+)  # fmt: skip
+requests = st.builds(
+    Request,
+    id=st.text(), prompt=tokens, max_tokens=st.integers(0, 2**31), sampling=samplings,
+    choice=st.integers(0, 16), stop_token_ids=tokens.map(frozenset), history=tokens,
+    deadline_s=st.none() | st.floats(0, 1e6),
+)  # fmt: skip
+logprobs = st.builds(
+    TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)
+)
+deltas = st.builds(
+    Delta,
+    st.text(), tokens, st.lists(logprobs, max_size=3).map(tuple),
+    st.none() | st.sampled_from(Finish), st.none() | st.text(min_size=1), st.integers(0, 2**31),
+)  # fmt: skip
+counts = st.integers(0, 2**31)
+
+
+@given(requests)
+def test_a_request(request: Request) -> None:
+    assert wire.submit_from_proto(wire.submit_to_proto(request)) == request
+
+
+@given(deltas)
+def test_a_delta(delta: Delta) -> None:
+    assert wire.delta_from_proto(wire.delta_to_proto(delta)) == delta
+
+
+@given(st.builds(Load, *[counts] * len(wire.FIELDS)))
+def test_a_load(load: Load) -> None:
+    assert wire.load_from_proto(wire.load_to_proto(load)) == load
