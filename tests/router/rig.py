@@ -1,0 +1,159 @@
+"""Real workers and a real router in one process, on free ports."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import uvicorn
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.frontend import Frontend
+from raylax.router.config import RouterConfig
+from raylax.router.describe import describe
+from raylax.router.http.app import build_app
+from raylax.router.policies import policy_named
+from raylax.router.service import Service
+from raylax.router.servicer import RaylaxServicer, serve_grpc, set_health
+from raylax.router.workers import Workers
+from raylax.worker.config import EngineConfig
+from raylax.worker.host import EngineHost
+from raylax.worker.plan import StepPlan
+
+TOKEN = "the cluster's secret"
+PATIENCE_S = 20.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Polls, with a deadline."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  # it changes on another thread
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Worker:
+    """An engine whose steps can be held, so that a test decides when tokens come."""
+
+    host: EngineHost
+    _steps: threading.Semaphore | None = None
+    """Steps that may still run; None: all."""
+
+    def hold(self, steps: int) -> None:
+        """Run this many steps more, then wait for `let_go`."""
+        self._steps = threading.Semaphore(steps)
+
+    def let_go(self) -> None:
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.release()
+
+    def install(self) -> None:
+        batch = self.host.engine._batch
+        assert batch is not None
+        run = batch.run
+
+        def held(plan: StepPlan) -> StepOutput:
+            if (steps := self._steps) is not None:
+                steps.acquire()
+            return run(plan)
+
+        batch.run = held
+
+    @property
+    def running(self) -> int:
+        load = self.host.engine.load()
+        return load.running + load.waiting
+
+    async def die(self) -> None:
+        """As a killed process looks from outside: its connections are gone."""
+        assert self.host._server is not None
+        await self.host._server.stop(0)
+
+
+@asynccontextmanager
+async def running_worker(checkpoint: Path, name: str) -> AsyncIterator[Worker]:
+    host = EngineHost(name, "tiny", str(checkpoint), "cpu")
+    config = EngineConfig(max_num_sequence=8, max_single_sequence_length=256, threads=1)
+    await host.start(config, "server", "127.0.0.1", TOKEN)
+    worker = Worker(host)
+    worker.install()
+    try:
+        yield worker
+    finally:
+        worker.let_go()
+        await host.stop()
+
+
+class NoCluster:
+    """The rest of the cluster, where a test does not need it."""
+
+    async def exposition(self) -> bytes:
+        return b"raylax_worker_up 1.0\n"
+
+    async def cluster(self) -> dict[str, Any]:
+        return {"workers": []}
+
+    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
+        return [name, *args]
+
+
+@dataclass
+class Rig:
+    workers: list[Worker]
+    router: Workers
+    service: Service
+    url: str
+    grpc_address: str
+
+
+@asynccontextmanager
+async def running_router(checkpoint: Path, count: int = 1, **config: Any) -> AsyncIterator[Rig]:
+    """`count` workers behind one router."""
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(running_worker(checkpoint, f"w{i}"))
+            for i in range(count)
+        ]
+        settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
+        router = Workers(policy_named(settings.policy), TOKEN, time.monotonic)
+        stack.push_async_callback(router.close)
+        router.set_members({w.host.worker_id: w.host.address for w in workers})
+        await until(lambda: len(router.ready) == count)
+        described = await describe(workers[0].host.address, TOKEN, 5)
+        frontend = Frontend.load(
+            checkpoint, "tiny", described.max_sequence_length, random.Random(1)
+        )
+        service = Service(settings, frontend, router)
+        servicer = RaylaxServicer(lambda: service)
+        server, health, port = await serve_grpc(servicer, "127.0.0.1:0")
+        stack.push_async_callback(server.stop, 0)
+        await set_health(health, serving=True)
+        url = await stack.enter_async_context(running_http(settings, service))
+        yield Rig(workers, router, service, url, f"127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def running_http(settings: RouterConfig, service: Service | None) -> AsyncIterator[str]:
+    app = build_app(settings, lambda: service, NoCluster())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(address) as made:
+        yield made

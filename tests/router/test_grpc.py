@@ -1,0 +1,161 @@
+"""The gRPC API over real sockets, with the standard health and reflection services."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from raylax.proto import engine_pb2, engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
+from tests.router.rig import PATIENCE_S, TOKEN, Rig, channel, running_router, until
+
+GREEDY = raylax_pb2.Sampling(temperature=0, max_tokens=8)
+ASK = raylax_pb2.ChatRequest(
+    messages=[raylax_pb2.Message(role="user", content="hi")], sampling=GREEDY
+)
+
+
+@pytest.fixture
+async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
+    async with running_router(checkpoint) as made:
+        yield made
+
+
+async def test_chat_and_generate_stream(rig: Rig) -> None:
+    """The reason and the usage come with the last reply."""
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        chat = [reply async for reply in stub.Chat(ASK)]
+        tokens = raylax_pb2.GenerateRequest(
+            tokens=raylax_pb2.TokenIds(ids=[5, 6, 7]), sampling=GREEDY
+        )
+        plain = [reply async for reply in stub.Generate(tokens)]
+        models = await stub.ListModels(raylax_pb2.ListModelsRequest())
+
+    for replies in (chat, plain):
+        assert [reply.finish_reason for reply in replies][-1] == "length"
+        assert replies[-1].usage.completion_tokens == 8
+        assert "".join(reply.text for reply in replies)
+    assert [(m.id, m.max_model_len) for m in models.models] == [("tiny", 256)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "said"),
+    [
+        (raylax_pb2.ChatRequest(), grpc.StatusCode.INVALID_ARGUMENT, "messages"),
+        (
+            raylax_pb2.ChatRequest(messages=ASK.messages, model="x"),
+            grpc.StatusCode.NOT_FOUND,
+            "there is tiny",
+        ),
+        (
+            raylax_pb2.ChatRequest(
+                messages=ASK.messages, sampling=raylax_pb2.Sampling(temperature=9)
+            ),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "temperature",
+        ),
+    ],
+)
+async def test_a_mistake_has_its_status(
+    rig: Rig, request_: raylax_pb2.ChatRequest, code: grpc.StatusCode, said: str
+) -> None:
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request_):
+                pass
+
+    assert caught.value.code() == code
+    assert said in (caught.value.details() or "")
+
+
+async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
+    worker = rig.workers[0]
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        worker.hold(steps=2)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stub.Chat(ASK, timeout=0.3):
+                pass
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: not rig.service.journal)
+        worker.let_go()
+        await until(lambda: not worker.running)
+
+        worker.hold(steps=2)
+        call = stub.Chat(ASK)
+        await until(lambda: worker.running)
+        call.cancel()
+        await until(lambda: not rig.service.journal)
+        worker.let_go()
+        await until(lambda: not worker.running)
+
+
+async def test_health_and_reflection(rig: Rig) -> None:
+    """What load balancers and grpcurl ask."""
+    async with channel(rig.grpc_address) as made:
+        health = health_pb2_grpc.HealthStub(made)
+        answers = [
+            await health.Check(  # type: ignore[attr-defined]  # its stubs lack the methods
+                health_pb2.HealthCheckRequest(service=name)
+            )
+            for name in ("", "raylax.v1.Raylax")
+        ]
+
+    def services() -> list[str]:
+        with grpc.insecure_channel(rig.grpc_address) as plain:
+            return list(ProtoReflectionDescriptorDatabase(plain).get_services())
+
+    assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)
+    assert "raylax.v1.Raylax" in await asyncio.to_thread(services)
+
+
+async def test_a_worker_answers_only_the_cluster(rig: Rig) -> None:
+    """Its port is open to everybody on the machine."""
+    address = rig.workers[0].host.address
+    for metadata in ((), (("authorization", "Bearer guess"),)):
+        async with channel(address) as made:
+            stub = engine_pb2_grpc.EngineStub(made)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stub.Describe(engine_pb2.DescribeRequest(), metadata=metadata)
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_name_in_use_is_refused_without_harm(rig: Rig) -> None:
+    """Two routers may choose the same id; the first one's request goes on."""
+    worker = rig.workers[0]
+    metadata = (("authorization", f"Bearer {TOKEN}"),)
+    submit = engine_pb2.Submit(
+        request_id="same", prompt=[5, 6], max_tokens=4,
+        sampling=engine_pb2.Sampling(repetition_penalty=1.0, top_p=1.0),
+    )  # fmt: skip
+    async with channel(worker.host.address) as one, channel(worker.host.address) as two:
+        worker.hold(steps=1)
+        calls = [engine_pb2_grpc.EngineStub(c).Attach(metadata=metadata) for c in (one, two)]
+        await calls[0].write(engine_pb2.Command(submit=submit))
+        await until(lambda: worker.running)
+        await calls[1].write(engine_pb2.Command(submit=submit))
+        refused = await last_delta(calls[1])
+        worker.let_go()
+        ended = await last_delta(calls[0])
+
+    assert (refused.finish, refused.error) == ("error", "request id same is already running")
+    assert ended.finish == "length"
+
+
+async def last_delta(
+    call: "grpc.aio.StreamStreamCall[engine_pb2.Command, engine_pb2.StepReport]",
+) -> engine_pb2.Delta:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            report = await call.read()
+            assert isinstance(report, engine_pb2.StepReport)
+            for delta in report.deltas:
+                if delta.finish:
+                    return delta
