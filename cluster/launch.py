@@ -5,8 +5,6 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -27,23 +25,24 @@ class Stopping(Exception):
     """Somebody asked us to stop."""
 
 
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+class StopSignals:
     """The first SIGINT or SIGTERM interrupts what runs, whatever it is; a second one kills."""
-    asked = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def arm(self) -> None:
+        """Again after Ray has started: it puts handlers of its own in place."""
+        for number in self.NUMBERS:
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        if not asked.is_set():
-            asked.set()
+        if not self.asked.is_set():
+            self.asked.set()
             raise Stopping
-
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Steps:
@@ -90,17 +89,17 @@ def serve(config: ClusterConfig, console: Console) -> None:
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
     directory = environment.prepare_for_ray()
+    signals = StopSignals()
+    signals.arm()
     try:
-        with stop_signals() as asked:
-            try:
-                with Steps(console) as steps:
-                    build(config, checkpoint, steps)
-                    start(config, checkpoint, name, directory, steps)
-                announce(config, name, console)
-                while not asked.wait(POLL_S):
-                    pass
-            except (Stopping, KeyboardInterrupt):
-                console.print("stopping")
+        with Steps(console) as steps:
+            build(config, checkpoint, steps)
+            start(config, checkpoint, name, directory, steps, signals)
+        announce(config, name, console)
+        while not signals.asked.wait(POLL_S):
+            pass
+    except Stopping:
+        console.print("stopping")
     finally:
         stop(directory)
 
@@ -122,7 +121,12 @@ def build(config: ClusterConfig, checkpoint: Path, steps: Steps) -> None:
 
 
 def start(
-    config: ClusterConfig, checkpoint: Path, name: str, directory: Path, steps: Steps
+    config: ClusterConfig,
+    checkpoint: Path,
+    name: str,
+    directory: Path,
+    steps: Steps,
+    signals: StopSignals,
 ) -> None:
     """A local Ray, then the application; returns when a request can be served."""
     import ray
@@ -140,6 +144,7 @@ def start(
         runtime_env={"worker_process_setup_hook": "raylax.cluster.loopback.keep_to_loopback"},
         _temp_dir=str(directory),
     )
+    signals.arm()
     steps.show("starting the front door")
     ray_serve.start(http_options={"host": config.host, "port": config.port})
     steps.show("starting router, worker and metrics")

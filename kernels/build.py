@@ -121,7 +121,7 @@ class Blueprint:
         from raylax.kernels import compile
 
         if not compile.has_linker():
-            progress("compile in memory, no C++ compiler was found to keep the result", 0.0)
+            progress("compile in memory", 0.0)
             return compile.compile_step(self.emitter), "in memory"
 
         def make(directory: Path) -> None:
@@ -175,8 +175,14 @@ def build(
     store: Path | None = None,
     progress: Progress = silent,
 ) -> str:
-    """Compile and pack into the store, without running; returns where the library is."""
+    """Compile and pack into the store, without running; returns where the library will be."""
+    from raylax.kernels.compile import has_linker
+
     blueprint, artefacts = Blueprint(checkpoint, options, pages), Store(store)
-    _, place = blueprint.library(artefacts, progress)
+    place = "in memory"
+    if has_linker():
+        _, place = blueprint.library(artefacts, progress)
+    else:
+        progress("no C compiler is here: the model compiles in memory at every start", 1.0)
     blueprint.weights(artefacts, progress)
     return place
