@@ -1,6 +1,8 @@
 # Everything a newcomer needs. `make` alone says what there is.
 
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+# The first interpreter that runs and is new enough: a name on the PATH may be a shim for nothing.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 
 help:
@@ -14,8 +16,7 @@ help:
 install: .venv/installed
 
 .venv/installed: pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "raylax needs Python 3.11 or newer, found $$("$(PYTHON)" --version); set PYTHON=…"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "raylax needs Python 3.11 or newer on the PATH; or set PYTHON=…"; exit 1; }
 	@echo "installing into .venv (about a minute)"
 	@"$(PYTHON)" -m venv .venv
 	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
