@@ -82,10 +82,12 @@ class StopStrings:
         if self.stopped or not self._stops:
             return "" if self.stopped else text
         self._held += text
-        found = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if found:
+        found = [
+            (at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0
+        ]
+        if found:  # the one that ends first: another could depend on how much came at once
             self.stopped = True
-            return self._release(min(found))
+            return self._release(min(found)[1])
         return self._release(len(self._held) - self._pending())
 
     def finish(self) -> str:
