@@ -67,7 +67,7 @@ class Blueprint:
 
         self.checkpoint, self.options = Checkpoint(checkpoint), options
         spec, target = self.checkpoint.spec, cpu(options.target)
-        self.format = format_named(options.quantization, self.checkpoint.dtype, target.native_bf16)
+        self.format = format_named(options.quantization, self.checkpoint.dtype, target)
         kv = self.format.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
         if kv not in ("f32", "bf16"):
             raise CompileError(f"kv_dtype must be auto, f32 or bf16, found {kv!r}")
@@ -78,7 +78,7 @@ class Blueprint:
             pages,
             options.threads,
         )
-        self.pages = pages_named(kv, target.native_bf16)
+        self.pages = pages_named(kv, target)
         self.emitter = StepEmitter(spec, self.format, self.pages, self.capacity, target)
         self.table: dict[str, Buffer] = buffers(spec, self.format, self.pages, self.capacity)
         for name, buffer in self.table.items():

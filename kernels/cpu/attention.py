@@ -14,6 +14,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.cpu.dot import Sums, blocks
 from raylax.kernels.cpu.emit import (
     Expr,
     Register,
@@ -24,7 +25,6 @@ from raylax.kernels.cpu.emit import (
     prefetch,
     scratch,
     splat,
-    zeros,
 )
 from raylax.kernels.cpu.pages import PAGE, Pages
 from raylax.kernels.cpu.softmax import MASKED, Partial
@@ -39,6 +39,8 @@ class Tile:
     """Where a tile finds its queries and keys. Callables emit the expression that they return."""
 
     layout: Pages
+    registers: int
+    """Of the CPU, see `blocks`."""
     pages: Any
     head: Expr
     dim: int
@@ -50,12 +52,11 @@ class Tile:
     page_count: Expr
 
     def __post_init__(self) -> None:
-        self.per = self.layout.per
+        self.dot = self.layout.dot
+        self.per, self.depth = self.dot.per, self.dot.depth
         self.scores = scratch(ROWS * BLOCK * PAGE)
-        self.q = scratch(ROWS * self.dim // self.per, self.layout.dtype)
-        self.weights = self.scores
-        if self.per == 2:
-            self.weights = scratch(ROWS * BLOCK * PAGE // 2, self.layout.dtype)
+        self.q = scratch(ROWS * self.dim // self.per, self.dot.dtype)
+        self.weights = scratch(ROWS * BLOCK * PAGE // self.per, self.dot.dtype)
         self._load_queries()
 
     def _load_queries(self) -> None:
@@ -65,7 +66,7 @@ class Tile:
             for j in range(self.dim // 16):
                 at = lanes((row * self.dim + j * 16) // self.per, 16 // self.per)
                 scaled = Register(self.query(row, j) * splat(scale))
-                T.buffer_store(self.q, self.layout.pack(scaled.get()), [at])
+                T.buffer_store(self.q, self.dot.pack(scaled.get()), [at])
 
     def attend(self) -> Partial:
         total, block = Partial(ROWS, self.dim), Partial(ROWS, self.dim)
@@ -89,22 +90,26 @@ class Tile:
     def _scores(self, first: Expr, pairs: Expr) -> None:
         """Two pages at a time; a page past the end repeats the last one, fully masked."""
         with T.serial(0, pairs) as pair:
-            acc = [zeros(2) for _ in range(ROWS)]
             at = [first + pair * 2 + r for r in range(2)]
             page = [self._page(i) for i in at]
             coming = [self._page(i + AHEAD) for i in at]
-            with T.serial(0, self.dim // self.per) as d:
-                for r in range(2):
-                    prefetch(self.pages[coming[r], 0, self.head, d * 16])
-                keys = [self.pages[page[r], 0, self.head, lanes(d * 16)] for r in range(2)]
-                for row in range(ROWS):
-                    scalar = self.q[row * (self.dim // self.per) + d]
-                    for r in range(2):
-                        self.layout.multiply_add(acc[row][r], scalar, keys[r])
-            for r in range(2):
-                for row in range(ROWS):
+            for block in blocks(ROWS, 2, self.registers):
+                sums = Sums(block, self.dot)
+                with T.serial(0, self.dim // self.depth) as d:
+                    if block.rows.start == 0:
+                        for r in block.columns:
+                            prefetch(self.pages[coming[r], 0, self.head, d * 16])
+
+                    def keys(r: int, d: Expr = d) -> Expr:
+                        return self.pages[page[r], 0, self.head, lanes(d * 16)]
+
+                    def query(row: int, index: Expr) -> Expr:
+                        return self.q[row * (self.dim // self.per) + index]
+
+                    sums.add(d, keys, query)
+                for row, r, total in sums:
                     seen = lanes(at[r] * PAGE) < splat(self.limit(row))
-                    score = T.Select(seen, acc[row][r].get(), f32(MASKED))
+                    score = T.Select(seen, total, f32(MASKED))
                     T.buffer_store(self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE)])
 
     def _weights(self, pairs: Expr, out: Partial) -> None:
@@ -121,26 +126,26 @@ class Tile:
                 weight.set(T.Select(masked, f32(0), weight.get()))
                 total.set(total.get() + weight.get())
                 at = lanes((row * BLOCK + i) * PAGE // self.per, PAGE // self.per)
-                T.buffer_store(self.weights, self.layout.pack(weight.get()), [at])
+                T.buffer_store(self.weights, self.dot.pack(weight.get()), [at])
             T.buffer_store(out.sums, total.get(), [lanes(row * 16)])
 
     def _values(self, first: Expr, count: Expr, out: Partial) -> None:
-        """Two vectors of the head at a time: 8 rows x 2 keep every sum in a register."""
-        width = 2
-        for j0 in range(0, self.dim // 16, width):
-            acc = [zeros(width) for _ in range(ROWS)]
+        """All vectors of the head, in blocks whose sums stay in registers over all pages."""
+        for block in blocks(ROWS, self.dim // 16, self.registers):
+            sums = Sums(block, self.dot)
             with T.serial(0, count) as i:
                 page, coming = self._page(first + i), self._page(first + i + AHEAD)
-                with T.serial(0, PAGE // self.per) as t:
-                    at = [t * self.dim + (j0 + j) * 16 for j in range(width)]
-                    for j in range(width):
-                        prefetch(self.pages[coming, 1, self.head, at[j]])
-                    values = [self.pages[page, 1, self.head, lanes(a)] for a in at]
-                    for row in range(ROWS):
-                        weight = self.weights[(row * BLOCK + i) * (PAGE // self.per) + t]
-                        for j in range(width):
-                            self.layout.multiply_add(acc[row][j], weight, values[j])
-            for row in range(ROWS):
-                for j in range(width):
-                    at_out = lanes(row * self.dim + (j0 + j) * 16)
-                    T.buffer_store(out.out, acc[row][j].get(), [at_out])
+                with T.serial(0, PAGE // self.depth) as t:
+                    if block.rows.start == 0:
+                        for j in block.columns:
+                            prefetch(self.pages[coming, 1, self.head, t * self.dim + j * 16])
+
+                    def values(j: int, page: Expr = page, t: Expr = t) -> Expr:
+                        return self.pages[page, 1, self.head, lanes(t * self.dim + j * 16)]
+
+                    def weight(row: int, index: Expr, i: Expr = i) -> Expr:
+                        return self.weights[(row * BLOCK + i) * (PAGE // self.per) + index]
+
+                    sums.add(t, values, weight)
+            for row, j, total in sums:
+                T.buffer_store(out.out, total, [lanes(row * self.dim + j * 16)])

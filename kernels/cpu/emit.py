@@ -1,4 +1,4 @@
-"""Words for emitting TIR with the IRBuilder: registers, scratch, exact arithmetic, bf16 pairs.
+"""Words for emitting TIR with the IRBuilder: registers, scratch, exact arithmetic.
 
 Python loops are the metaprogramming; every multiply-add is an explicit fma, so that no compiler
 decides about rounding (law 1).
@@ -14,17 +14,6 @@ from tvm.script.ir_builder import tirx as T
 Expr = Any  # TVM's expressions are untyped in Python
 
 LANES = 16
-
-# TVM cannot express <32 x bfloat>: this LLVM IR wrapper is imported into the module and inlined.
-BF16_DOT_IR = """
-declare <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float>, <32 x bfloat>, <32 x bfloat>)
-define <16 x float> @raylax_dpbf16ps(<16 x float> %c, <16 x i32> %a, <16 x i32> %b) alwaysinline {
-  %1 = bitcast <16 x i32> %a to <32 x bfloat>
-  %2 = bitcast <16 x i32> %b to <32 x bfloat>
-  %3 = tail call <16 x float> @llvm.x86.avx512bf16.dpbf16ps.512(<16 x float> %c, <32 x bfloat> %1, <32 x bfloat> %2)
-  ret <16 x float> %3
-}
-"""  # noqa: E501
 
 # Polynomial of 2^x on [-0.5, 0.5], degree 5, highest power first: 2e-7 relative.
 EXP2 = (1.340043217e-3, 9.676037098e-3, 5.550327214e-2, 2.402210736e-1, 6.931472067e-1, 1.0)
@@ -74,10 +63,6 @@ class Register:
         return self.buffer[0]
 
 
-def zeros(count: int) -> list[Register]:
-    return [Register(f32(0)) for _ in range(count)]
-
-
 def scratch(size: int, dtype: str = "float32") -> Expr:
     """A stack buffer of one task, beyond the 1024 bytes of plain allocations."""
     on_stack = {"disable_lower_builtin": True}
@@ -107,53 +92,3 @@ def silu(x: Expr) -> Expr:
     e = Register(exp2(T.reinterpret("float32x16", minus_magnitude) * f32(1.4426950408889634)))
     top = T.Select(x < f32(0), e.get(), f32(1))
     return x * (top / (f32(1) + e.get()))
-
-
-def rounded_bf16(vector: Expr) -> Expr:
-    """float32x16 -> uint32x16 whose high halves are the values rounded to nearest even bf16."""
-    bits = T.reinterpret("uint32x16", vector)
-    odd = T.bitwise_and(T.shift_right(bits, splat(T.uint32(16))), splat(T.uint32(1)))
-    return bits + splat(T.uint32(0x7FFF)) + odd
-
-
-def bf16_pairs(vector: Expr) -> Expr:
-    """float32x16 -> int32x8, two bf16 in each, the first in the low half."""
-    halves = T.cast(T.shift_right(rounded_bf16(vector), splat(T.uint32(16))), "uint16x16")
-    return T.reinterpret("int32x8", halves)
-
-
-def bf16_low(pair: Expr, dtype: str = "int32") -> Expr:
-    """The f32 value of the low half of int32 pairs."""
-    sixteen, kind = T.int32(16), "float32"
-    if dtype != "int32":
-        sixteen, kind = splat(sixteen), "float32x16"
-    return T.reinterpret(kind, T.shift_left(pair, sixteen))
-
-
-def bf16_high(pair: Expr, dtype: str = "int32") -> Expr:
-    mask, kind = T.int32(-65536), "float32"
-    if dtype != "int32":
-        mask, kind = splat(mask), "float32x16"
-    return T.reinterpret(kind, T.bitwise_and(pair, mask))
-
-
-def dot_bf16(acc: Expr, a: Expr, b: Expr, native: bool) -> Expr:
-    """acc + a.low * b.low + a.high * b.high for int32x16 pairs.
-
-    VDPBF16PS adds the high (odd) product first, then the low one, each with one rounding: two
-    fused multiply-adds in that order give the same bits on a CPU without the instruction.
-    """
-    if native:
-        return T.call_pure_extern("float32x16", "raylax_dpbf16ps", acc, a, b)
-    high = fma(bf16_high(a, "int32x16"), bf16_high(b, "int32x16"), acc)
-    return fma(bf16_low(a, "int32x16"), bf16_low(b, "int32x16"), high)
-
-
-def bf16_support(native: bool) -> contextlib.AbstractContextManager[Any]:
-    """Imports the instruction's wrapper where `dot_bf16(native=True)` is used."""
-    if native:
-        attribute: contextlib.AbstractContextManager[Any] = T.attr(
-            T.int32(0), "pragma_import_llvm", BF16_DOT_IR
-        )
-        return attribute
-    return contextlib.nullcontext()

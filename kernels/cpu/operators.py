@@ -42,6 +42,7 @@ class Emitter:
     format: Format
     pages: Pages
     queue: Queue
+    registers: int
     tokens: Expr
     tile_rows: int
     ahead: int
@@ -68,13 +69,12 @@ class Emitter:
         width = len(panels) * PANEL
         out = scratch(self.tile_rows * width)
         for p, panel in enumerate(panels):
-            acc = self.format.product(
-                self.b[source], k, self.tile_rows, tile, self.b[weight], panel, self.ahead
-            )
-            for m in range(self.tile_rows):
-                for half in range(2):
-                    at = lanes(m * width + p * PANEL + half * 16)
-                    T.buffer_store(out, acc[m][half].get(), [at])
+
+            def store(row: int, half: int, value: Expr, column: int = p * PANEL) -> None:
+                T.buffer_store(out, value, [lanes(row * width + column + half * 16)])
+
+            x, w = self.b[source], self.b[weight]
+            self.format.product(x, k, self.tile_rows, tile, w, panel, self.ahead, store)
         return out
 
     def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
@@ -172,6 +172,7 @@ class Emitter:
 
             tile = Tile(
                 self.pages,
+                self.registers,
                 b["pages"],
                 head,
                 s.head_dim,

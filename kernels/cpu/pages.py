@@ -9,16 +9,9 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.emit import (
-    Expr,
-    Register,
-    bf16_pairs,
-    dot_bf16,
-    fma,
-    lanes,
-    rounded_bf16,
-    splat,
-)
+from raylax.kernels.cpu.dot import Dot, F32Dot, bf16_dot, pairs_of, rounded
+from raylax.kernels.cpu.emit import Expr, lanes, splat
+from raylax.kernels.cpu.target import CPU
 
 PAGE = 16
 
@@ -26,17 +19,14 @@ PAGE = 16
 class F32Pages:
     """pages[page, 0: keys | 1: values, kv head, 16 * dim]."""
 
-    name, dtype, per, item_bytes = "f32", "float32", 1, 4
+    name, dtype = "f32", "float32"
+
+    def __init__(self) -> None:
+        self.dot: Dot = F32Dot()
 
     def words(self, dim: int) -> int:
         """Elements of a page's keys, or values, of one head."""
         return PAGE * dim
-
-    def pack(self, vector: Expr) -> Expr:
-        return vector
-
-    def multiply_add(self, total: Register, scalar: Expr, vector: Expr) -> None:
-        total.set(fma(splat(scalar), vector, total.get()))
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
         page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
@@ -55,25 +45,19 @@ class F32Pages:
 class BF16Pages:
     """pages[page, 0: keys | 1: values, kv head, 8 * dim] of pairs."""
 
-    name, dtype, per, item_bytes = "bf16", "int32", 2, 2
+    name, dtype = "bf16", "int32"
 
     def __init__(self, native: bool) -> None:
-        self.native = native
+        self.dot = bf16_dot(native)
 
     def words(self, dim: int) -> int:
         return PAGE * dim // 2
-
-    def pack(self, vector: Expr) -> Expr:
-        return bf16_pairs(vector)
-
-    def multiply_add(self, total: Register, scalar: Expr, vector: Expr) -> None:
-        total.set(dot_bf16(total.get(), splat(scalar), vector, self.native))
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
         page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
         for j, vector in enumerate(vectors):
             at = T.ramp(j * 8 * PAGE + token, PAGE, 8)
-            pages.store(bf16_pairs(vector.get()), page, 0, head, at)
+            pages.store(pairs_of(vector.get()), page, 0, head, at)
 
     def append_value(
         self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]
@@ -84,8 +68,8 @@ class BF16Pages:
         others = splat(T.Select(odd > 0, T.int32(0xFFFF), T.int32(-65536)))
         for j, vector in enumerate(vectors):
             at = lanes(T.floordiv(token, 2) * dim + j * 16)
-            rounded = T.shift_right(rounded_bf16(vector.get()), splat(T.uint32(16)))
-            bits = T.shift_left(T.reinterpret("int32x16", rounded), splat(odd * 16))
+            halves = T.shift_right(rounded(vector.get()), splat(T.uint32(16)))
+            bits = T.shift_left(T.reinterpret("int32x16", halves), splat(odd * 16))
             kept = T.bitwise_and(pages[page, 1, head, at], others)
             pages.store(T.bitwise_or(kept, bits), page, 1, head, at)
 
@@ -93,5 +77,5 @@ class BF16Pages:
 Pages = F32Pages | BF16Pages
 
 
-def pages_named(name: str, native_bf16: bool) -> Pages:
-    return F32Pages() if name == "f32" else BF16Pages(native_bf16)
+def pages_named(name: str, cpu: CPU) -> Pages:
+    return F32Pages() if name == "f32" else BF16Pages(cpu.native_bf16)

@@ -9,7 +9,8 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.emit import Expr, bf16_support, function
+from raylax.kernels.cpu.dot import bf16_support
+from raylax.kernels.cpu.emit import Expr, function
 from raylax.kernels.cpu.operators import Emitter, View
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import LINE, Queue
@@ -187,7 +188,8 @@ class StepEmitter:
         tokens = T.Bind(args["sizes"][0])
         ahead = self.format.ahead if variant.prefetch else 0
         spec, fmt, pages = self.spec, self.format, self.pages
-        return Emitter(spec, fmt, pages, queue, tokens, variant.tile_rows, ahead, views)
+        registers, rows = self.cpu.registers, variant.tile_rows
+        return Emitter(spec, fmt, pages, queue, registers, tokens, rows, ahead, views)
 
     def _layers(self, e: Emitter, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         spec = self.spec

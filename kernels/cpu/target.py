@@ -13,6 +13,8 @@ class CPU:
 
     name: str
     native_bf16: bool
+    registers: int
+    """Vectors of 16 floats that fit into the register file."""
     pause: str
     """The instruction of a spinning thread; empty where we know none."""
 
@@ -25,6 +27,11 @@ def cpu(name: str | None = None) -> CPU:
     """`name` as LLVM's -mcpu, for instance x86-64-v3; None: the CPU that runs this."""
     name = name or str(codegen.llvm_get_system_cpu())
     target = tvm.target.Target({"kind": "llvm", "mcpu": name})
-    x86 = platform.machine() in ("x86_64", "AMD64")
-    native = x86 and bool(codegen.target_has_features(["avx512bf16"], target))
-    return CPU(name, native, "pause" if x86 else "yield")
+
+    def has(feature: str) -> bool:
+        return bool(codegen.target_has_features([feature], target))
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return CPU(name, native_bf16=False, registers=8, pause="yield")
+    registers = 32 if has("avx512f") else 8 if has("avx") else 4
+    return CPU(name, has("avx512bf16"), registers, pause="pause")

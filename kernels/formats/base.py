@@ -5,6 +5,7 @@ upwards with one accumulator per output: a row has one order of summation whatev
 batch (law 1). Activations lie as [tokens / tile][K][tile], the order in which a product reads them.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+Store = Callable[[int, int, Any], None]
 PANEL = 32  # output rows of a panel: two vectors
 GROUP = 32  # neighbouring activations that are stored together
 
@@ -47,9 +49,17 @@ class Format(Protocol):
         ...
 
     def product(
-        self, x: Any, k: int, tile_rows: int, tile: Any, weight: Any, panel: Any, ahead: int
-    ) -> list[list[Any]]:
-        """Emits the product of a tile of rows and a panel -> registers [row][half of the panel]."""
+        self,
+        x: Any,
+        k: int,
+        tile_rows: int,
+        tile: Any,
+        weight: Any,
+        panel: Any,
+        ahead: int,
+        store: Store,
+    ) -> None:
+        """Emits store(row, half of the panel, vector) of the product of a tile and a panel."""
         ...
 
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:

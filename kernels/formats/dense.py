@@ -1,0 +1,61 @@
+"""Weights kept as floats, one by one: what f32 and bf16 share."""
+
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.dot import Dot, Sums, blocks
+from raylax.kernels.cpu.emit import lanes, prefetch
+from raylax.kernels.formats.base import GROUP, PANEL, Shape, Store
+
+
+class Dense:
+    """Panels [rows / 32][k / depth][32]: each row of a panel is two columns of the dot."""
+
+    def __init__(self, dot: Dot, registers: int) -> None:
+        self.dot, self.registers = dot, registers
+
+    def weight_shape(self, rows: int, k: int) -> Shape:
+        return rows // PANEL, k // self.dot.depth, PANEL
+
+    def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
+        return (tokens * k // self.dot.per,), self.dot.dtype
+
+    def store_group(
+        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
+    ) -> None:
+        dot = self.dot
+        for i, value in enumerate(pair):
+            first = tile * (k // dot.per) + (group * GROUP + i * 16) // dot.per
+            at = T.ramp(first * tile_rows + row, tile_rows, 16 // dot.per)
+            out.store(dot.pack(value.get()), at)
+
+    def product(
+        self,
+        x: Any,
+        k: int,
+        tile_rows: int,
+        tile: Any,
+        weight: Any,
+        panel: Any,
+        ahead: int,
+        store: Store,
+    ) -> None:
+        dot = self.dot
+
+        def scalar(row: int, index: Any) -> Any:
+            return x[(tile * (k // dot.per) + index) * tile_rows + row]
+
+        for block in blocks(tile_rows, 2, self.registers):
+            sums = Sums(block, dot)
+            with T.serial(0, k // dot.depth) as step:
+                if ahead and block.rows.start == 0:
+                    for half in block.columns:
+                        prefetch(weight[panel, step + ahead, half * 16])
+
+                def column(half: int, step: Any = step) -> Any:
+                    return weight[panel, step, lanes(half * 16)]
+
+                sums.add(step, column, scalar)
+            for row, half, total in sums:
+                store(row, half, total)
