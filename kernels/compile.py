@@ -34,7 +34,15 @@ def compile_step(emitter: StepEmitter) -> Any:
 
 
 def export(executable: Any, path: Path) -> None:
-    executable.export_library(str(path))
+    """Link a shared library; CompileError when the compiler that is here cannot."""
+    try:
+        executable.export_library(str(path))
+    except (RuntimeError, OSError) as error:
+        said = str(error).strip().splitlines()
+        raise CompileError(
+            f"{get_cc()} cannot link a library: {said[-1] if said else error}; mend it, name "
+            "another by CXX, or take it off the PATH to compile in memory"
+        ) from error
 
 
 def load(path: Path) -> Any:

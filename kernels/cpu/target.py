@@ -2,9 +2,12 @@
 
 import platform
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import tvm
 from tvm.target import codegen
+
+from raylax.kernels.errors import CompileError
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,14 @@ class CPU:
 
 
 def cpu(name: str | None = None) -> CPU:
-    """`name` as LLVM's -mcpu, for instance x86-64-v3; None: the CPU that runs this."""
+    """`name` as LLVM's -mcpu, for instance x86-64-v3; None: the CPU that runs this.
+
+    Raises CompileError for a name that LLVM does not know: it would build for the least of all.
+    """
+    known = {str(one) for one in codegen.llvm_get_cpu_archlist(tvm.target.Target("llvm"))}
+    if name is not None and name not in known:
+        near = ", ".join(get_close_matches(name, known, 3)) or "x86-64-v3"
+        raise CompileError(f"target {name!r} is not a CPU that LLVM knows, as for instance {near}")
     name = name or str(codegen.llvm_get_system_cpu())
     target = tvm.target.Target({"kind": "llvm", "mcpu": name})
 

@@ -1,0 +1,110 @@
+"""From a checkpoint to artefacts: made once, shared, and clear about what cannot be made."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raylax.kernels.build import Blueprint, ModelOptions, build
+from raylax.kernels.errors import CompileError
+from raylax.kernels.model import Model, load_model
+from tests.batches import Piece, run
+from tests.checkpoints import write_checkpoint
+
+OPTIONS = ModelOptions("q0f32", max_step_tokens=64, max_step_rows=8, max_sequence_length=64)
+PROMPT = Piece([5, 6, 7, 8, 9], 0, [0])
+
+
+def load(checkpoint: Path, store: Path, stages: list[str]) -> Model:
+    return load_model(checkpoint, OPTIONS, 8, store, lambda stage, _: stages.append(stage))
+
+
+def test_what_was_built_is_found(checkpoint: Path, tmp_path: Path) -> None:
+    """`raylax compile`, then `raylax serve`: nothing is compiled, packed or written again."""
+    place = build(checkpoint, OPTIONS, 8, tmp_path)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+    stages: list[str] = []
+    model = load(checkpoint, tmp_path, stages)
+
+    assert model.library == place
+    assert "pack" not in stages
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+
+
+def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None:
+    """A checkpoint that was replaced is another one; the compiled step serves both."""
+    one = Blueprint(checkpoint, OPTIONS, 8)
+    other = Blueprint(write_checkpoint(tmp_path), OPTIONS, 8)
+
+    assert one.library_key == other.library_key
+    assert one.weights_key != other.weights_key
+
+
+def test_the_library_depends_on_what_is_compiled_into_it(checkpoint: Path) -> None:
+    """Format, threads and target do; how many pages and tokens there are does not."""
+    base = Blueprint(checkpoint, OPTIONS, 8).library_key
+
+    same = [Blueprint(checkpoint, replace(OPTIONS, max_step_tokens=32), 99)]
+    others = [
+        Blueprint(checkpoint, replace(OPTIONS, **changed), 8)
+        for changed in ({"quantization": "q0bf16"}, {"threads": 1}, {"target": "x86-64-v3"})
+    ]
+
+    assert {blueprint.library_key for blueprint in same} == {base}
+    assert base not in {blueprint.library_key for blueprint in others}
+
+
+def test_without_a_compiler_the_model_compiles_in_memory(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, keeps no library, and computes the same."""
+    want = run(load(checkpoint, tmp_path / "with", []), PROMPT)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.delenv("CC", raising=False)
+
+    said: list[str] = []
+    build(checkpoint, OPTIONS, 8, tmp_path / "without", lambda stage, _: said.append(stage))
+    model = load(checkpoint, tmp_path / "without", [])
+
+    assert any("no C compiler" in stage for stage in said)
+    assert model.library == "in memory"
+    assert not list((tmp_path / "without").rglob("*.so"))
+    assert np.array_equal(run(model, PROMPT), want)
+
+
+def test_a_compiler_that_cannot_link_is_named(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image may hold the compiler and not what it needs."""
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\necho 'cannot find crt1.o' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+
+    with pytest.raises(CompileError, match="cannot link a library"):
+        load(checkpoint, tmp_path / "store", [])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (ModelOptions("q9"), "q9.*q0f32.*q0bf16"),
+        (ModelOptions(kv_dtype="fp8"), "kv_dtype must be auto, f32 or bf16, found 'fp8'"),
+        (ModelOptions(target="znver55"), "'znver55' is not a CPU that LLVM knows.*znver5"),
+    ],
+)
+def test_what_cannot_be_built_is_named(
+    checkpoint: Path, tmp_path: Path, options: ModelOptions, message: str
+) -> None:
+    """The wrong value, and what there is instead."""
+    with pytest.raises(CompileError, match=message):
+        load_model(checkpoint, options, 8, tmp_path)
+
+
+def test_a_tensor_that_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
+    """32 bits index its elements."""
+    with pytest.raises(CompileError, match="pages has .* elements, the limit is 2147483647"):
+        Blueprint(checkpoint, OPTIONS, 1 << 24)

@@ -1,0 +1,78 @@
+"""Artefacts are whole or not there, and made once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raylax.kernels.store import Store, key_of
+
+MAKERS = 4
+MAKER = """
+import sys, time
+from pathlib import Path
+from raylax.kernels.store import Store
+
+root, log = Path(sys.argv[1]), Path(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+
+def fill(directory):
+    with log.open("a") as file:
+        file.write("made ")
+    (directory / "first").touch()
+    time.sleep(0.2)  # long enough for the others to come
+    (directory / "second").touch()
+
+directory, _ = Store(root).get("kind", "key", fill)
+print(*sorted(path.name for path in directory.iterdir()))
+"""
+
+
+def test_processes_that_want_the_same_artefact_make_it_once(tmp_path: Path) -> None:
+    """The others wait, and find it whole."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", MAKER, str(tmp_path / "store"), str(log)]
+    makers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(MAKERS)
+    ]
+    for maker in makers:
+        assert maker.stdout is not None and maker.stdout.readline() == "ready\n"
+    said = [maker.communicate("go\n", timeout=60)[0] for maker in makers]
+
+    assert said == ["first second\n"] * MAKERS
+    assert log.read_text() == "made "
+
+
+def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """The next one begins anew."""
+    store = Store(tmp_path)
+
+    def fail(directory: Path) -> None:
+        (directory / "half").write_text("")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.get("kind", "key", fail)
+
+    assert not [path for path in (tmp_path / "kind").iterdir() if path.is_dir()]
+    directory, made = store.get("kind", "key", lambda d: (d / "whole").touch())
+    assert made and (directory / "whole").exists()
+
+
+def test_a_second_wish_is_found(tmp_path: Path) -> None:
+    """Nothing is made again."""
+    store = Store(tmp_path)
+    store.get("kind", "key", lambda directory: None)
+
+    _, made = store.get("kind", "key", lambda directory: pytest.fail("made again"))
+
+    assert not made
+
+
+def test_a_key_depends_on_every_fact_and_not_on_their_order() -> None:
+    """The name of an artefact says what it was made from."""
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
+    assert key_of({"a": 1, "b": 2}) != key_of({"a": 1, "b": 3})
