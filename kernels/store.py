@@ -57,6 +57,8 @@ class Store:
         with FileLock(f"{final}.lock"):
             if final.exists():
                 return final, False
+            for left in final.parent.glob(f"{key}.*/"):  # by a maker that was killed
+                shutil.rmtree(left, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
             try:
                 make(unfinished)

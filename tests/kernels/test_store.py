@@ -62,6 +62,17 @@ def test_a_maker_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert made and (directory / "whole").exists()
 
 
+def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
+    """The lock says that nobody is at work there any more."""
+    left = tmp_path / "kind" / "key.abc123"
+    left.mkdir(parents=True)
+    (left / "half").touch()
+
+    Store(tmp_path).get("kind", "key", lambda directory: None)
+
+    assert not left.exists()
+
+
 def test_a_second_wish_is_found(tmp_path: Path) -> None:
     """Nothing is made again."""
     store = Store(tmp_path)
