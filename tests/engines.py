@@ -1,13 +1,17 @@
 """An engine with its two threads, and requests whose answers are waited for."""
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
+from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
+from raylax.worker.plan import StepPlan
 
 PATIENCE_S = 60.0
 
@@ -52,9 +56,11 @@ class Answers:
 
 @contextmanager
 def running_engine(
-    checkpoint: Path, config: EngineConfig | None = None
+    checkpoint: Path,
+    config: EngineConfig | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
-    engine, answers = ThreadedEngine(), Answers()
+    engine, answers = ThreadedEngine(clock), Answers()
     engine.init_threaded_engine("cpu", answers.on_step)
     loops = (engine.run_background_loop, engine.run_background_stream_back_loop)
     threads = [threading.Thread(target=loop) for loop in loops]
@@ -67,6 +73,41 @@ def running_engine(
         engine.exit_background_loop()
         for thread in threads:
             thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+
+
+class Gate:
+    """Lets an engine run its steps when a test says so. Closed until then; leaving opens it."""
+
+    def __init__(self, engine: ThreadedEngine) -> None:
+        assert engine._batch is not None
+        self._steps, self._open = threading.Semaphore(0), False
+        self._batch, self._run = engine._batch, engine._batch.run
+
+    def __enter__(self) -> Self:
+        self._batch.run = self._held
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = True
+        self._steps.release()
+
+    def let(self, steps: int) -> None:
+        """Run this many steps more."""
+        self._steps.release(steps)
+
+    def _held(self, plan: StepPlan) -> StepOutput:
+        if not self._open:
+            assert self._steps.acquire(timeout=PATIENCE_S)
+        return self._run(plan)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Polls, with a deadline."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def request(

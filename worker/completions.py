@@ -6,20 +6,27 @@ is done. Whoever stops listening early has its requests aborted.
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
 from raylax.proto.call import Call, Chunk, Response
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.shared import invalid
+from raylax.proto.openai.shared import Body, invalid
 from raylax.proto.vocabulary import Delta
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.state import Deliver, EngineState
+
+BEGUN = None
+"""What a stream's generator says first, to itself: from then on it can be closed, and so whoever
+drops a stream, even one never read, ends its call."""
 
 
 @dataclass
@@ -60,10 +67,13 @@ class Caller:
         """Submitted at once, not when the first chunk is asked for."""
         inbox: queue.SimpleQueue[Delta] = queue.SimpleQueue()
         self.begin(call, inbox.put)
-        return self._chunks(call, inbox)
+        chunks = self._chunks(call, inbox)
+        next(chunks)
+        return chunks
 
-    def _chunks(self, call: Call, inbox: "queue.SimpleQueue[Delta]") -> Iterator[Chunk]:
+    def _chunks(self, call: Call, inbox: "queue.SimpleQueue[Delta]") -> Generator[Any, None, None]:
         try:
+            yield BEGUN
             while not call.done:
                 yield from self.feed(call, inbox.get())
             yield from call.last_chunks()
@@ -75,15 +85,19 @@ class Caller:
             pass
         return call.response()
 
-    def stream_async(self, call: Call) -> AsyncIterator[Chunk]:
+    async def stream_async(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        """As `stream`, for the loop that asks."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
         self.begin(call, lambda delta: deliver_to(loop, inbox, delta))
-        return self._chunks_async(call, inbox)
+        chunks = self._chunks_async(call, inbox)
+        await anext(chunks)
+        return chunks
 
     async def _chunks_async(
         self, call: Call, inbox: "asyncio.Queue[Delta]"
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Any, None]:
         try:
+            yield BEGUN
             while not call.done:
                 for chunk in self.feed(call, await inbox.get()):
                     yield chunk
@@ -93,23 +107,29 @@ class Caller:
             self.end(call)
 
     async def whole_async(self, call: Call) -> Response:
-        async for _ in self.stream_async(call):
-            pass
+        async with aclosing(await self.stream_async(call)) as chunks:
+            async for _ in chunks:
+                pass
         return call.response()
 
 
 def deliver_to(
     loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Delta]", delta: Delta
 ) -> None:
-    """From the stream-back thread to a loop, which may have been closed meanwhile."""
-    if not loop.is_closed():
+    """From the stream-back thread to a loop; if it was closed meanwhile, nobody is left to hear."""
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(inbox.put_nowait, delta)
 
 
-def checked(kind: Any, fields: dict[str, Any]) -> Any:
+def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
     """Keyword arguments as a request. InvalidRequest names the field at fault."""
-    if "logit_bias" in fields and fields["logit_bias"]:
-        fields["logit_bias"] = {str(k): float(v) for k, v in fields["logit_bias"].items()}
+    for name in fields:
+        if name not in kind.model_fields:
+            near = get_close_matches(name, kind.model_fields, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidRequest(f"unknown argument {name!r}{hint}", param=name)
+    if isinstance(bias := fields.get("logit_bias"), dict):  # in JSON, keys are strings
+        fields = {**fields, "logit_bias": {str(token): value for token, value in bias.items()}}
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
@@ -134,14 +154,18 @@ class AsyncCompletions(Caller):
     async def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
         call = self.completion_call({"prompt": prompt, **fields})
-        return self.stream_async(call) if fields.get("stream") else await self.whole_async(call)
+        if fields.get("stream"):
+            return await self.stream_async(call)
+        return await self.whole_async(call)
 
 
 class AsyncChatCompletions(Caller):
     async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
         call = self.chat_call({"messages": messages, **fields})
-        return self.stream_async(call) if fields.get("stream") else await self.whole_async(call)
+        if fields.get("stream"):
+            return await self.stream_async(call)
+        return await self.whole_async(call)
 
 
 class Chat:

@@ -1,7 +1,7 @@
 """The engine's configuration: what a user may set, and what follows when he does not."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Self, get_args
 
@@ -13,38 +13,67 @@ PAGE_SIZE = 16
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """None: inferred. `ThreadedEngine.get_complete_engine_config` returns every value."""
+    """What an engine may be told. None: inferred when the model is loaded.
+
+    `ThreadedEngine.get_complete_engine_config` returns every field with its value. The fields and
+    their names are those of the engine that this one follows; see `ABSENT` for what they may not
+    be set to yet.
+    """
 
     model: str | None = None
+    """The checkpoint's directory; left out where a constructor names the model."""
     model_lib: str | None = None
+    """Compiled library. Given, it must be the one in the store that this model compiles to."""
     additional_models: tuple[str, ...] = ()
+    """Draft models."""
     mode: Mode | None = None
+    """How much to hold at once: local 4 sequences, interactive 1, server 64."""
     tensor_parallel_shards: int | None = None
+    """Devices that share each layer."""
     pipeline_parallel_stages: int | None = None
+    """Devices that share the layers among them."""
     gpu_memory_utilization: float | None = None
     """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
     kv_cache_page_size: int = PAGE_SIZE
+    """Tokens in a page; 16."""
     max_num_sequence: int | None = None
+    """Sequences that run at once."""
     max_total_sequence_length: int | None = None
     """Tokens that the KV cache holds."""
     max_single_sequence_length: int | None = None
+    """Tokens of one sequence, prompt and answer; at most the model's own limit."""
     prefill_chunk_size: int | None = None
-    """Most tokens in one step."""
+    """Most tokens in one step; raised to `max_num_sequence`, so that every decode has its token."""
     sliding_window_size: int | None = None
+    """Tokens that attention looks back; 0: all of them."""
     attention_sink_size: int | None = None
+    """First tokens that a sliding window keeps in sight."""
     max_history_size: int | None = None
+    """Steps that a recurrent model can be rolled back."""
     kv_state_kind: Literal["kv_cache", "rnn_state"] | None = None
+    """What is kept between steps."""
     speculative_mode: Literal["disable", "small_draft", "eagle", "medusa"] = "disable"
+    """Who proposes tokens for the model to verify."""
     spec_draft_length: int = 0
+    """Tokens proposed at once."""
     spec_tree_width: int = 1
+    """Proposals for one position."""
     prefix_cache_mode: Literal["disable", "radix"] = "radix"
+    """Whether pages of ended requests are kept, to be shared by prompts with the same beginning."""
     prefix_cache_max_num_recycling_seqs: int | None = None
+    """Ended sequences kept whole; 0, since pages are kept one by one."""
     prefill_mode: Literal["chunked", "hybrid"] = "hybrid"
+    """hybrid: prefill chunks and decodes share a step."""
     verbose: bool = True
+    """Log the progress of loading, at level INFO."""
     opt: str | None = None
+    """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
+    """Weight format: q0f32 or q0bf16; auto keeps the checkpoint's precision."""
     kv_dtype: Literal["auto", "f32", "bf16"] = "auto"
+    """Of keys and values; auto is what suits the weights."""
     threads: int | None = None
+    """Of the compiled step; inferred: one for each core that this process may use."""
     max_waiting: int = 1024
     """Requests that may wait for their prefill; more are refused."""
 
@@ -57,7 +86,12 @@ class EngineConfig:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Unknown keys are errors that name the nearest known one."""
-        values: dict[str, Any] = json.loads(text)
+        try:
+            values: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"engine config: not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"engine config: must be a JSON object, found {values!r}")
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
@@ -68,6 +102,7 @@ class EngineConfig:
         return cls(**values)
 
     def complete(self, **inferred: Any) -> Self:
+        """With these values instead of its own."""
         return replace(self, **inferred)
 
 
@@ -79,13 +114,12 @@ ABSENT: dict[str, tuple[Any, ...]] = {
     "tensor_parallel_shards": (None, 1),
     "pipeline_parallel_stages": (None, 1),
     "additional_models": ((),),
-    "sliding_window_size": (None,),
-    "attention_sink_size": (None,),
+    "sliding_window_size": (None, 0),
+    "attention_sink_size": (None, 0),
     "max_history_size": (None, 0),
     "kv_state_kind": (None, "kv_cache"),
-    "prefix_cache_max_num_recycling_seqs": (None,),
-    "opt": (None,),
-    "model_lib": (None,),
+    "prefix_cache_max_num_recycling_seqs": (None, 0),
+    "opt": (None, "O0"),
     "prefill_mode": ("hybrid",),
 }
 POSITIVE = (
@@ -116,8 +150,8 @@ def check_values(config: EngineConfig) -> None:
         if value is not None and (type(value) is not int or value < 1):
             raise ConfigError(f"{name} must be a positive integer, found {value!r}")
     share = config.gpu_memory_utilization
-    if share is not None and not 0 < share < 1:
-        raise ConfigError(f"gpu_memory_utilization must lie between 0 and 1, found {share}")
+    if share is not None and not (isinstance(share, float | int) and 0 < share < 1):
+        raise ConfigError(f"gpu_memory_utilization must lie between 0 and 1, found {share!r}")
 
 
 def check_agreement(config: EngineConfig, **given: str | None) -> None:
@@ -139,4 +173,4 @@ class Sizes:
     max_single_sequence_length: int
     max_total_sequence_length: int
     prefill_chunk_size: int
-    pages: int = field(default=0)
+    pages: int

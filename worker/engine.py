@@ -9,20 +9,21 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raylax.proto.errors import InvalidRequest, Overloaded
-from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError, WorkerUnavailable
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker import debug
 from raylax.worker.batch import Batch, StepFailed
 from raylax.worker.config import EngineConfig
-from raylax.worker.errors import EngineStartError
+from raylax.worker.errors import EngineNotReady
 from raylax.worker.pages import PagePool
 from raylax.worker.rank import Rank, load_rank
 from raylax.worker.scheduler import Limits
+from raylax.worker.served import Served, within
 from raylax.worker.trace import TraceRecorder
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ MOST_FAILURES = 3
 """Failed steps in a row after which the engine counts as broken."""
 STALLED_S = 60.0
 """A step that takes longer counts as no progress."""
+ANSWER_S = 60.0
+"""For `reset` and debug calls, which wait for the step that is running."""
 
 
 def no_progress(stage: str, fraction: float) -> None:
@@ -47,13 +50,13 @@ class ThreadedEngine:
         self._outbox: queue.SimpleQueue[tuple[list[Delta], Load] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: set[str] = set()  # accepted and not ended; guarded by _lock
-        self._exiting = False
+        self._exiting = False  # set under _lock: nothing that must be answered is put after it
         self._batch: Batch | None = None
         self._ranks: list[Rank] = []
-        self._config: EngineConfig | None = None
+        self._served: Served | None = None
         self._failures = 0
+        self._broken: str | None = None
         self._busy_since: float | None = None
-        self._vocab = 0
         self._load_now = Load()
         self._device = "cpu"
         self._trace: TraceRecorder | None = None
@@ -68,14 +71,21 @@ class ThreadedEngine:
         self._device, self._on_step, self._trace = device, on_step, trace
 
     def run_background_loop(self) -> None:
-        """The engine thread's body: returns after `exit_background_loop`."""
-        while not self._exiting:
-            self._take_commands()
-            if self._batch is not None and not self._batch.idle and not self._exiting:
-                self._step(self._batch)
-        self._take_commands(wait=False)
-        self._end_everything(Finish.ABORT)
-        self._outbox.put(None)
+        """The engine thread's body: returns after `exit_background_loop`, or when it is broken.
+
+        A step that fails ends its own requests only. Anything else that raises is a bug of ours:
+        then every request ends with an error, because nobody would ever answer it.
+        """
+        try:
+            while not self._exiting:
+                self._take_commands()
+                if self._batch is not None and not self._batch.idle and not self._exiting:
+                    self._step(self._batch)
+            self._end_everything()
+        except Exception as error:
+            log.exception("the engine thread has failed")
+            self._broken = f"the engine thread has failed: {type(error).__name__}: {error}"
+        self._close()
 
     def run_background_stream_back_loop(self) -> None:
         """The stream-back thread's body: returns after the engine thread's last word."""
@@ -89,7 +99,7 @@ class ThreadedEngine:
         """Requests that are running end with `abort`."""
         with self._lock:
             self._exiting = True
-            self._commands.put(lambda: None)
+            self._commands.put(lambda: None)  # wakes the thread
 
     def reload(self, config: EngineConfig, progress: Progress = no_progress) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
@@ -99,9 +109,10 @@ class ThreadedEngine:
         """Abort every request and forget every cached page."""
 
         def start_over() -> None:
-            self._end_everything(Finish.ABORT)
+            self._end_everything()
             if self._batch is not None:
                 self._batch.pool.forget()
+                self._load_now = self._batch.load()
 
         self._run_there(start_over)
 
@@ -114,43 +125,50 @@ class ThreadedEngine:
         return Request(id, tuple(prompt), max_tokens, sampling or Sampling())
 
     def add_request(self, request: Request) -> None:
-        """Accept a request: from now on it ends exactly once. Raises InvalidRequest, Overloaded."""
-        checked = self._checked(request)
+        """Accept a request: from now on it ends exactly once.
+
+        Raises InvalidRequest, Overloaded, WorkerUnavailable.
+        """
+        served = self._served
+        if served is None or self._exiting:
+            raise self._refusal()
+        checked = within(served, request)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
         with self._lock:  # also orders us before or after the end of the engine
             if self._exiting:
-                raise InvalidRequest("the engine has been terminated")
+                raise self._refusal()
             if request.id in self._live:
                 raise InvalidRequest(f"request id {request.id} is already running")
-            places = self.config.max_waiting + (self.config.max_num_sequence or 0)
-            if len(self._live) >= places:
+            if len(self._live) >= served.places:
                 raise Overloaded(
-                    f"at most {self.config.max_waiting} requests may wait, all places are taken",
+                    f"at most {served.config.max_waiting} requests may wait, all places are taken",
                     retry_after_s=1.0,
                 )
             self._live.add(request.id)
-            self._commands.put(lambda: self._add(checked, deadline))
-        self._note(request.id, "add")
+            self._note(request.id, "add")
+            self._commands.put(lambda: self._add(checked, deadline, served))
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""
-        self._commands.put(lambda: self._abort(request_id, Finish.ABORT))
+        self._commands.put(lambda: self._abort(request_id))
 
     # What can be known
 
     @property
     def config(self) -> EngineConfig:
-        if self._config is None:
-            raise EngineStartError("no model is loaded")
-        return self._config
+        """Complete. Raises EngineNotReady while no model is loaded."""
+        return self._what_is_served().config
 
     @property
-    def ready(self) -> bool:
-        return self._batch is not None and not self._exiting
+    def vocab(self) -> int:
+        """Token ids are below this."""
+        return self._what_is_served().vocab
 
     @property
     def fault(self) -> str | None:
         """Why the engine can no longer serve; None while it can."""
+        if self._broken is not None:
+            return self._broken
         if self._failures >= MOST_FAILURES:
             return f"{self._failures} steps in a row failed"
         begun = self._busy_since
@@ -167,8 +185,24 @@ class ThreadedEngine:
         return self.config.asjson()
 
     def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
-        """Run a registered function on every rank; results, or the exceptions raised."""
+        """Run a registered function on every rank; each rank's result, or the exception it raised.
+
+        LookupError for a name that `raylax.worker.debug` does not know.
+        """
         return list(self._run_there(lambda: debug.call(self._ranks, name, args)))
+
+    def _what_is_served(self) -> Served:
+        if self._served is None:
+            raise EngineNotReady("no model is loaded")
+        return self._served
+
+    def _refusal(self) -> RaylaxError:
+        """Why no request can be taken."""
+        if self._broken is not None:
+            return WorkerUnavailable(self._broken)
+        if self._exiting:
+            return InvalidRequest("the engine has been terminated")
+        return WorkerUnavailable("no model is loaded")
 
     # On the engine thread
 
@@ -182,110 +216,111 @@ class ThreadedEngine:
         except queue.Empty:
             return
 
-    def _run_there(self, work: Callable[[], Any], timeout: float | None = 60.0) -> Any:
+    def _run_there(self, work: Callable[[], Any], timeout: float | None = ANSWER_S) -> Any:
         """Run on the engine thread and wait for the result."""
         future: Future[Any] = Future()
 
         def run() -> None:
             try:
+                if self._exiting:
+                    raise EngineNotReady("the engine has been terminated")
                 future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
 
-        if self._exiting:
-            raise EngineStartError("the engine has been terminated")
-        self._commands.put(run)
-        return future.result(timeout)
+        with self._lock:
+            if self._exiting:
+                raise EngineNotReady("the engine has been terminated")
+            self._commands.put(run)
+        if not wait([future], timeout).done:
+            raise EngineNotReady(f"the engine thread has not answered within {timeout:.0f} s")
+        return future.result()
 
     def _load(self, config: EngineConfig, progress: Progress) -> None:
         assert config.model is not None and config.mode is not None
-        self._end_everything(Finish.ABORT)
-        self._batch, self._ranks = None, []  # before the new ones take their memory
+        self._end_everything()
+        self._served, self._batch, self._ranks = None, None, []  # before others take their memory
         rank, complete, sizes = load_rank(
             Path(config.model), self._device, config.mode, config, progress
         )
         pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
         limits = Limits(sizes.prefill_chunk_size, sizes.max_num_sequence)
-        self._ranks, self._config = [rank], complete
-        self._batch = Batch(pool, limits, rank.run)
-        self._vocab = rank.model.spec.vocab
-        self._load_now = self._batch.load()
-        self._failures = 0
+        self._batch, self._ranks = Batch(pool, limits, rank.run), [rank]
+        self._served = Served(complete, rank.model.spec.vocab)
+        self._load_now, self._failures = self._batch.load(), 0
 
-    def _checked(self, request: Request) -> Request:
-        """Within this model's limits; `max_tokens` is cut to what a sequence holds."""
-        longest = self.config.max_single_sequence_length or 0
-        length = len(request.prompt) + len(request.history)
-        if not request.prompt:
-            raise InvalidRequest("the prompt must not be empty", param="prompt")
-        if length + 1 > longest:
-            raise InvalidRequest(
-                f"the prompt has {length} tokens, the limit is {longest - 1}", param="prompt"
-            )
-        self._check_ids((*request.prompt, *request.history), "prompt")
-        self._check_ids([token for token, _ in request.sampling.logit_bias], "logit_bias")
-        if request.max_tokens <= len(request.history):
-            raise InvalidRequest(
-                f"max_tokens must exceed the history of {len(request.history)} tokens, "
-                f"found {request.max_tokens}",
-                param="max_tokens",
-            )
-        room = longest - len(request.prompt)
-        return replace(request, max_tokens=min(request.max_tokens, room))
+    def _add(self, request: Request, deadline: float | None, served: Served) -> None:
+        """One that was checked against a model that is gone ends as those that ran on it did."""
+        if self._batch is None or served is not self._served:
+            self._send([Delta(request.id, finish=Finish.ABORT)])
+        else:
+            self._batch.add(request, deadline)
+            self._load_now = self._batch.load()
 
-    def _check_ids(self, ids: Sequence[int], field: str) -> None:
-        """The kernels do not check: an id outside the vocabulary would read wild memory."""
-        if ids and not (min(ids) >= 0 and max(ids) < self._vocab):
-            wrong = next(token for token in ids if not 0 <= token < self._vocab)
-            raise InvalidRequest(
-                f"{field}: token id {wrong} is outside the vocabulary of {self._vocab}", param=field
-            )
-
-    def _add(self, request: Request, deadline: float | None) -> None:
-        assert self._batch is not None
-        self._batch.add(request, deadline)
-        self._load_now = self._batch.load()
-
-    def _abort(self, request_id: str, finish: Finish, error: str | None = None) -> None:
+    def _abort(self, request_id: str) -> None:
         if self._batch is not None and self._batch.remove(request_id):
-            self._send([Delta(request_id, finish=finish, error=error)])
+            self._send([Delta(request_id, finish=Finish.ABORT)])
+
+    def _end_everything(self) -> None:
+        if self._batch is not None:
+            for one in self._batch.everyone():
+                self._abort(one.request.id)
 
     def _step(self, batch: Batch) -> None:
         now = self._clock()
-        for one in batch.overdue(now):
-            self._abort(one.request.id, Finish.ERROR, "the request's deadline has passed")
-        if batch.idle:
-            return
+        deltas = [late(request_id) for request_id in batch.expire(now)]
         self._busy_since = now
         try:
-            deltas = batch.step()
+            deltas += batch.step()
             self._failures = 0
         except StepFailed as failure:
             log.exception("a step failed; its requests end with an error")
             self._failures += 1
-            deltas = [
+            deltas += [
                 Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
             ]
         self._busy_since = None
         self._send(deltas)
 
-    def _end_everything(self, finish: Finish) -> None:
-        if self._batch is not None:
-            for one in self._batch.everyone():
-                self._abort(one.request.id, finish)
-
     def _send(self, deltas: list[Delta]) -> None:
         """To the stream-back thread. A request that ends is no longer live."""
-        assert self._batch is not None
+        if self._batch is not None:
+            self._load_now = self._batch.load()
         ended = [delta.request_id for delta in deltas if delta.finish is not None]
         if ended:
             with self._lock:
                 self._live.difference_update(ended)
         for delta in deltas:
             self._note(delta.request_id, delta.finish or "token")
-        self._load_now = self._batch.load()
-        self._outbox.put((deltas, self._load_now))
+        if deltas:
+            self._outbox.put((deltas, self._load_now))
+
+    def _close(self) -> None:
+        """The thread's last act: whoever still waits for an answer gets one, and memory is freed.
+
+        Nothing here touches the batch, which may be what broke.
+        """
+        with self._lock:
+            self._exiting = True
+        self._batch, self._ranks, self._busy_since = None, [], None
+        self._load_now = replace(
+            self._load_now,
+            running=0,
+            waiting=0,
+            queued_tokens=0,
+            pages_free=self._load_now.pages_total,
+            pages_cached=0,
+        )
+        self._take_commands(wait=False)
+        finish = Finish.ABORT if self._broken is None else Finish.ERROR
+        self._send([Delta(id, finish=finish, error=self._broken) for id in sorted(self._live)])
+        self._outbox.put(None)
 
     def _note(self, request_id: str, event: str) -> None:
         if self._trace is not None:
             self._trace.add(request_id, event)
+
+
+def late(request_id: str) -> Delta:
+    why = "the request's deadline has passed"
+    return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.DEADLINE)

@@ -4,7 +4,6 @@ import asyncio
 import platform
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -35,37 +34,34 @@ class EngineHost:
 
     async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
         """Load and serve; raises EngineStartError with what a user can do about it."""
-        loop = asyncio.get_running_loop()
-        steps: list[Callable[..., None]] = []
-        device = detect_device(self.device)
-        self.engine.init_threaded_engine(device, lambda d, load: steps[0](d, load))
+        try:
+            await self._start(config.complete(model=self.checkpoint, mode=mode), host, token)
+        except BaseException as error:
+            self.state = "failed"
+            await self.stop()
+            if isinstance(error, START_ERRORS):
+                raise EngineStartError(str(error)) from error
+            raise
+        self.state = "ready"
+
+    async def _start(self, config: EngineConfig, host: str, token: str) -> None:
+        servicer = EngineServicer(self.engine, self.worker_id, token)
+        self.engine.init_threaded_engine(detect_device(self.device), servicer.on_step)
         for run in (self.engine.run_background_loop, self.engine.run_background_stream_back_loop):
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
             self._threads.append(thread)
-        named = config.complete(model=self.checkpoint, mode=mode)
-        try:
-            await loop.run_in_executor(None, self.engine.reload, named, self._progress)
-        except START_ERRORS as error:
-            self.state = "failed"
-            raise EngineStartError(str(error)) from error
-        servicer = EngineServicer(self.engine, self.worker_id, token, self._vocab())
-        steps.append(servicer.on_step)
+        await asyncio.to_thread(self.engine.reload, config, self._progress)
         self._server, self.address = await serve_engine(servicer, host)
-        self.state = "ready"
 
     def _progress(self, stage: str, fraction: float) -> None:
         self.stage = f"{stage} {fraction:.0%}"
-
-    def _vocab(self) -> int:
-        ranks = self.engine.debug_call_func_on_all_worker("raylax.debug.rank")
-        return int(ranks[0]["vocab"])
 
     def check(self) -> None:
         """Raises when this worker can no longer serve."""
         if self.engine.fault is not None:
             raise RuntimeError(self.engine.fault)
-        if self._threads and not all(thread.is_alive() for thread in self._threads):
+        if not all(thread.is_alive() for thread in self._threads):
             raise RuntimeError("an engine thread has died")
 
     def report(self, pid: int, node: str) -> dict[str, Any]:

@@ -1,40 +1,50 @@
 """The engine as a Python class, without Ray: MLCEngine, AsyncMLCEngine and what they share."""
 
+import asyncio
 import json
+import logging
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, Self, TypeVar
+from dataclasses import replace
+from typing import Any, Literal, Self
 
+from raylax.kernels.checkpoint import Checkpoint
 from raylax.proto.frontend import Frontend
 from raylax.proto.vocabulary import Load
 from raylax.worker.completions import AsyncChat, AsyncCompletions, Chat, Completions
 from raylax.worker.config import EngineConfig, Mode, check_agreement
 from raylax.worker.device import detect_device
-from raylax.worker.engine import ThreadedEngine
+from raylax.worker.engine import ThreadedEngine, no_progress
 from raylax.worker.errors import ConfigError, EngineStartError
-from raylax.worker.rank import START_ERRORS
 from raylax.worker.resolve import resolve_model
 from raylax.worker.state import EngineState
 from raylax.worker.trace import TraceRecorder
 
 Kind = Literal["async", "sync"]
-Made = TypeVar("Made")
+CLOSE_S = 10.0
+log = logging.getLogger(__name__)
 
 
 @contextmanager
-def starting(step: str) -> Any:
-    """A failure inside reaches the caller with the name of the step."""
+def starting(step: str) -> Iterator[None]:
+    """A failure inside reaches the caller with the name of the step; a mistake as ConfigError."""
     try:
         yield
-    except ConfigError:
-        raise
-    except (*START_ERRORS, OSError, KeyError, ValueError) as error:
-        raise EngineStartError(f"{step}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{step}: {error}") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise EngineStartError(f"{step}: {reason}") from error
 
 
 class MLCEngineBase:
-    """Ten steps from arguments to a running engine; a failure in any ends the ones before."""
+    """Ten steps from arguments to a running engine; a failure in any ends the ones before.
+
+    Afterwards there are `engine_config` (complete), `max_input_sequence_length`, `tokenizer`,
+    `conv_template`, `model_config_dicts` and `state`, whose `trace` records events if asked to.
+    """
 
     def __init__(
         self,
@@ -46,64 +56,95 @@ class MLCEngineBase:
         engine_config: EngineConfig | None = None,
         enable_tracing: bool = False,
     ) -> None:
-        self.kind, self._threads = kind, list[threading.Thread]()
-        config = engine_config or EngineConfig()
-        check_agreement(config, model=model, model_lib=model_lib, mode=mode)
+        self.kind = kind
+        with starting("config check"):
+            config = engine_config or EngineConfig()
+            check_agreement(config, model=model, model_lib=model_lib, mode=mode)
         with starting("model resolution"):
             checkpoint = resolve_model(model)
-        self.device = detect_device(device)
-        config = config.complete(model=str(checkpoint), model_lib=model_lib, mode=mode)
+        with starting("device detection"):
+            self.device = detect_device(device)
+        with starting("model config"):
+            Checkpoint(checkpoint)
+            text = (checkpoint / "config.json").read_text()
+            self.model_config_dicts: list[dict[str, Any]] = [json.loads(text)]
+        with starting("tokenizer and conversation template"):
+            frontend = Frontend.load(checkpoint, model, max_sequence_length=0)
         self.state = EngineState(TraceRecorder() if enable_tracing else None)
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)
-        self._start_threads()
+        self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
         try:
             with starting("reload"):
-                self._engine.reload(config)
-            self.engine_config = EngineConfig.from_json(self._engine.get_complete_engine_config())
-            self.max_input_sequence_length = min(
-                self.engine_config.max_single_sequence_length or 0,
-                self.engine_config.max_total_sequence_length or 0,
-            )
-            with starting("tokenizer and conversation template"):
-                self.frontend = Frontend.load(checkpoint, model, self.max_input_sequence_length)
-                text = (checkpoint / "config.json").read_text()
-                self.model_config_dicts: list[dict[str, Any]] = [json.loads(text)]
+                library = model_lib or config.model_lib
+                named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
+                self._engine.reload(named, say if config.verbose else no_progress)
+                complete = self._engine.get_complete_engine_config()
         except BaseException:
             self.terminate()
             raise
-        self.tokenizer, self.conv_template = self.frontend.tokenizer, self.frontend.template
-
-    def _start_threads(self) -> None:
-        loops: dict[str, Callable[[], None]] = {
-            "engine": self._engine.run_background_loop,
-            "stream-back": self._engine.run_background_stream_back_loop,
-        }
-        for name, loop in loops.items():
-            thread = threading.Thread(target=loop, name=f"raylax-{name}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self.engine_config = EngineConfig.from_json(complete)
+        self.max_input_sequence_length = min(
+            self.engine_config.max_single_sequence_length or 0,
+            self.engine_config.max_total_sequence_length or 0,
+        )
+        self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
+        self.tokenizer, self.conv_template = frontend.tokenizer, frontend.template
 
     def terminate(self) -> None:
-        """End every request and both threads. Calling it again does nothing."""
-        if self._threads:
-            self._engine.exit_background_loop()
-            for thread in self._threads:
-                thread.join(timeout=10)
-            self._threads = []
+        """End every request and both threads. Calling it again does nothing.
 
-    def __del__(self) -> None:
-        if getattr(self, "_threads", None):
-            self._engine.exit_background_loop()
+        An engine that is dropped, or alive when the program ends, is terminated as well.
+        """
+        self._close()
 
     def debug_call_func_on_all_worker(self, name: str, args: list[Any] | None = None) -> list[Any]:
-        """Run a registered function on every rank; each rank's result or exception."""
+        """Run a registered function on every rank; each rank's result, or the exception it raised.
+
+        "raylax.debug.rank" says who the rank is; `raylax.worker.debug.register` adds others.
+        """
         return self._engine.debug_call_func_on_all_worker(name, args or [])
 
     def _metrics(self) -> dict[str, float]:
+        """Numbers of this moment, and sums since the start whose rates of change say more.
+
+        - running, waiting: requests; queued_tokens: prompt tokens that wait for their prefill
+        - pages_total, pages_free, pages_cached, pages_used: KV pages; kv_usage: share of them used
+        - step, preemptions, prompt_tokens, cached_tokens, generated_tokens: sums
+        - ttft_s_sum / ttft_count: mean seconds to a request's first token
+        - itl_s_sum / itl_count: mean seconds between its later tokens
+        """
         load: Load = self._engine.load()
         values = {name: float(getattr(load, name)) for name in Load.__dataclass_fields__}
-        return {**values, "kv_usage": load.kv_usage, **self.state.timings()}
+        derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
+        return {**values, **derived, **self.state.timings()}
+
+
+def start_threads(engine: ThreadedEngine) -> list[threading.Thread]:
+    """The engine thread and the stream-back thread. They hold the engine, not its MLCEngine."""
+    loops: dict[str, Callable[[], None]] = {
+        "engine": engine.run_background_loop,
+        "stream-back": engine.run_background_stream_back_loop,
+    }
+    threads = [
+        threading.Thread(target=loop, name=f"raylax-{name}", daemon=True)
+        for name, loop in loops.items()
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
+    """Waits for the step that is running, unless the collector calls on one of these threads."""
+    engine.exit_background_loop()
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join(timeout=CLOSE_S)
+
+
+def say(stage: str, fraction: float) -> None:
+    log.info("%s %.0f%%", stage, 100 * fraction)
 
 
 class MLCEngine(MLCEngineBase):
@@ -132,9 +173,11 @@ class MLCEngine(MLCEngineBase):
         self.state.abort(self._engine, request_id)
 
     def reset(self) -> None:
+        """Abort every call and forget every cached prefix."""
         self._engine.reset()
 
     def metrics(self) -> dict[str, float]:
+        """See `_metrics` for the keys."""
         return self._metrics()
 
     def __enter__(self) -> Self:
@@ -166,13 +209,15 @@ class AsyncMLCEngine(MLCEngineBase):
         self.state.abort(self._engine, request_id)
 
     async def reset(self) -> None:
-        self._engine.reset()
+        """Abort every call and forget every cached prefix."""
+        await asyncio.to_thread(self._engine.reset)
 
     async def metrics(self) -> dict[str, float]:
+        """See `_metrics` for the keys."""
         return self._metrics()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.terminate()
+        await asyncio.to_thread(self.terminate)

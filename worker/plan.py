@@ -43,20 +43,18 @@ def make_plan(number: int, batch: Sequence[tuple[Running, int]]) -> StepPlan:
 
     Logits are wanted of those that end the step with nothing pending, in the order of the batch.
     """
-    counts = [count for _, count in batch]
+    counts = np.array([count for _, count in batch], np.int32)
+    begins = np.array([one.computed for one, _ in batch], np.int32)
     starts = np.zeros(len(batch) + 1, np.int32)
     np.cumsum(counts, out=starts[1:])
-    total = int(starts[-1])
-    tokens, positions = np.empty(total, np.int32), np.empty(total, np.int32)
+    tokens = np.empty(int(starts[-1]), np.int32)
     table = np.zeros((len(batch), max(len(one.pages) for one, _ in batch)), np.int32)
     for row, (one, count) in enumerate(batch):
-        at, begin = starts[row], one.computed
-        tokens[at : at + count] = one.tokens[begin : begin + count]
-        positions[at : at + count] = range(begin, begin + count)
+        tokens[starts[row] : starts[row + 1]] = one.tokens[one.computed : one.computed + count]
         table[row, : len(one.pages)] = one.pages
-    row_of = np.repeat(np.arange(len(batch)), counts)
+    row_of = np.repeat(np.arange(len(batch), dtype=np.int32), counts)
+    positions = np.arange(len(tokens), dtype=np.int32) + (begins - starts[:-1])[row_of]
     slots = table[row_of, positions // PAGE_SIZE] * PAGE_SIZE + positions % PAGE_SIZE
-    lengths = np.array([one.computed + count for one, count in batch], np.int32)
     ending = [row for row, (one, count) in enumerate(batch) if count == one.pending]
     rows = (starts[1:] - 1)[ending]
-    return StepPlan(number, tokens, positions, slots, starts, lengths, table, rows)
+    return StepPlan(number, tokens, positions, slots, starts, begins + counts, table, rows)

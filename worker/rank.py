@@ -73,9 +73,14 @@ def load_rank(
     """Size, build and load; the config comes back complete. Raises ConfigError, KernelsError."""
     options, sizes = plan_rank(checkpoint, device, mode, config)
     model = load_model(checkpoint, options, sizes.pages, progress=progress)
+    if config.model_lib not in (None, model.library):
+        raise ConfigError(
+            f"model_lib must be what this model compiles to, {model.library}, "
+            f"found {config.model_lib}; leave it out"
+        )
     complete = config.complete(
         model=str(checkpoint),
-        model_lib=None,
+        model_lib=model.library,
         mode=mode,
         tensor_parallel_shards=1,
         pipeline_parallel_stages=1,
@@ -84,8 +89,12 @@ def load_rank(
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,
         prefill_chunk_size=sizes.prefill_chunk_size,
+        sliding_window_size=0,
+        attention_sink_size=0,
         max_history_size=0,
         kv_state_kind="kv_cache",
+        prefix_cache_max_num_recycling_seqs=0,
+        opt="O0",
         quantization=model.quantization,
         kv_dtype=model.kv_dtype,
         threads=options.threads,
@@ -94,3 +103,4 @@ def load_rank(
 
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
+"""What is the user's to mend."""

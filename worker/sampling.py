@@ -5,8 +5,8 @@ stream of random numbers: what else is in the batch, or was drawn before, change
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from raylax.proto.vocabulary import Sampling, TokenLogprobs
 
 Logits = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 MASK = (1 << 64) - 1
 
@@ -46,66 +47,90 @@ def is_plain_greedy(sampling: Sampling) -> bool:
     return sampling.greedy and not sampling.logit_bias and not needs_history(sampling)
 
 
-def adjusted(
-    logits: Logits, sampling: Sampling, prompt: Sequence[int], answer: Sequence[int]
-) -> Logits:
-    """Bias and penalties. Repetition counts prompt and answer, the other two the answer alone."""
+def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: int) -> Logits:
+    """Bias and penalties, over `tokens`, of which the first `prompt` are the prompt.
+
+    Repetition counts prompt and answer, the other two the answer alone.
+    """
+    if not sampling.logit_bias and not needs_history(sampling):
+        return logits
     out = logits.copy()
     for token, bias in sampling.logit_bias:
         out[token] += bias
     if sampling.repetition_penalty != 1.0:
-        seen = np.unique(np.array([*prompt, *answer], np.int64))
+        seen = np.array(tokens, np.int64)
         penalty = np.float32(sampling.repetition_penalty)
         out[seen] = np.where(out[seen] > 0, out[seen] / penalty, out[seen] * penalty)
-    if answer and (sampling.presence_penalty or sampling.frequency_penalty):
-        counts = Counter(answer)
-        tokens = np.fromiter(counts, np.int64, len(counts))
-        often = np.fromiter(counts.values(), np.float32, len(counts))
-        out[tokens] -= np.float32(sampling.presence_penalty)
-        out[tokens] -= np.float32(sampling.frequency_penalty) * often
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        said, often = np.unique(np.array(tokens[prompt:], np.int64), return_counts=True)
+        out[said] -= np.float32(sampling.presence_penalty)
+        out[said] -= np.float32(sampling.frequency_penalty) * often.astype(np.float32)
     return out
 
 
-def probabilities(logits: Logits, sampling: Sampling) -> Doubles:
-    """After temperature, top-k, top-p and min-p, in this order; they sum to 1.
+def likeliest(logits: Logits, count: int) -> Ids:
+    """The `count` largest, largest first; among equals the lower id. Sorts these alone."""
+    least = np.inf
+    if count := min(count, len(logits)):
+        least = np.partition(logits, len(logits) - count)[len(logits) - count]
+    ids = np.flatnonzero(logits >= least)
+    return ids[np.argsort(-logits[ids], kind="stable")][:count]
 
-    Among equal logits the lower token id counts as the more likely.
-    """
-    scaled = logits.astype(np.float64) / sampling.temperature
-    weights = np.exp(scaled - scaled.max())
-    if sampling.top_k or sampling.top_p < 1.0:
-        order = np.argsort(-scaled, kind="stable")
-        keep = min(sampling.top_k or len(order), len(order))
-        if sampling.top_p < 1.0:
-            so_far = np.cumsum(weights[order[:keep]])
-            enough = sampling.top_p * so_far[-1]
-            keep = min(keep, int(np.searchsorted(so_far, enough)) + 1)
-        weights[order[keep:]] = 0.0
+
+class Candidates(NamedTuple):
+    """Tokens that may be drawn, and how likely each is in proportion to the others."""
+
+    ids: Ids
+    weights: Doubles
+
+
+def candidates(logits: Logits, sampling: Sampling) -> Candidates:
+    """After temperature, top-k, top-p and min-p, in this order."""
+    if sampling.top_k:
+        ids = likeliest(logits, sampling.top_k)
+        logits = logits[ids]
+    else:
+        ids = np.arange(len(logits))
+    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
+        weights = np.exp((logits.astype(np.float64) - logits.max()) / sampling.temperature)
+    if sampling.top_p < 1.0:
+        kept = nucleus(weights, sampling.top_p)
+        ids, weights = ids[kept], weights[kept]
     if sampling.min_p:
-        weights[weights < sampling.min_p * weights.max()] = 0.0
-    normalised: Doubles = weights / weights.sum()
-    return normalised
+        kept = np.flatnonzero(weights >= sampling.min_p)  # the largest weight is 1
+        ids, weights = ids[kept], weights[kept]
+    return Candidates(ids, weights)
+
+
+def nucleus(weights: Doubles, top_p: float) -> Ids:
+    """The fewest, largest first, that weigh at least `top_p` of all.
+
+    Those below the threshold weigh less than 1 - top_p even together (a half of it, which leaves
+    room for rounding), so none of them belongs to it, and only the others are sorted.
+    """
+    total = weights.sum()
+    heavy = np.flatnonzero(weights >= 0.5 * (1.0 - top_p) * total / len(weights))
+    order = heavy[np.argsort(-weights[heavy], kind="stable")]
+    enough = int(np.searchsorted(np.cumsum(weights[order]), top_p * total))
+    return order[: enough + 1]
 
 
 def draw(weights: Doubles, at: float) -> int:
-    """The token in whose share of the line 0..1 the number falls."""
+    """The index in whose share of the line 0..1 the number falls."""
     sums = np.cumsum(weights)
-    token = int(np.searchsorted(sums, at * sums[-1], side="right"))
-    return min(token, int(np.flatnonzero(weights)[-1]))
+    found = int(np.searchsorted(sums, at * sums[-1], side="right"))
+    return found if found < len(sums) else int(np.flatnonzero(weights)[-1])
 
 
 def sample(
-    logits: Logits,
-    sampling: Sampling,
-    choice: int,
-    prompt: Sequence[int],
-    answer: Sequence[int],
+    logits: Logits, sampling: Sampling, choice: int, tokens: Sequence[int], prompt: int
 ) -> int:
-    """The next token of a request whose answer is `answer` so far."""
-    row = adjusted(logits, sampling, prompt, answer)
+    """The token that follows `tokens`, of which the first `prompt` are the prompt."""
+    row = adjusted(logits, sampling, tokens, prompt)
     if sampling.greedy:
         return int(row.argmax())
-    return draw(probabilities(row, sampling), uniform(sampling.seed, choice, len(answer)))
+    ids, weights = candidates(row, sampling)
+    return int(ids[draw(weights, uniform(sampling.seed, choice, len(tokens) - prompt))])
 
 
 def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
@@ -113,7 +138,7 @@ def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
     row = logits.astype(np.float64)
     peak = float(row.max())
     total = peak + math.log(float(np.exp(row - peak).sum()))
-    best = np.argsort(-row, kind="stable")[:top]
+    best = likeliest(logits, top)
     return TokenLogprobs(
         float(row[token]) - total, tuple((int(t), float(row[t]) - total) for t in best)
     )

@@ -1,19 +1,19 @@
 """What the next step computes: a plain function of a snapshot (law 5).
 
 Decodes first, one token each, so that streams keep their pace; then prefills already begun; then
-new ones in order of arrival, whole or in chunks, while tokens, rows and pages suffice. When a
-running sequence needs a page and there is none, the one admitted last gives its pages back and is
+new ones in order of arrival, whole or in chunks, while tokens, seats and pages suffice. When the
+decodes need more pages than there are, the sequence admitted last gives its pages back and is
 computed again later (its tokens stay the same: law 1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from raylax.worker.pages import PAGE_SIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A sequence as the scheduler sees it."""
 
     id: str
@@ -32,8 +32,15 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Limits:
     tokens: int
-    """Of one step."""
+    """Of one step: at least one for each sequence, so that every decode has its token."""
     sequences: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.sequences <= self.tokens:
+            raise ValueError(
+                f"a step must hold a token for each sequence, found {self.tokens} tokens "
+                f"for {self.sequences} sequences"
+            )
 
 
 @dataclass(slots=True)
@@ -42,54 +49,44 @@ class Decision:
 
     steps: list[tuple[str, int]] = field(default_factory=list)
     admit: list[str] = field(default_factory=list)
-    preempt: list[str] = field(default_factory=list)
+    preempt: str | None = None
+    """Nothing else is decided then: how many pages really come back shows when they have."""
 
 
 def schedule(
-    running: Sequence[Candidate], waiting: Sequence[Candidate], available: int, limits: Limits
+    running: Sequence[Candidate], waiting: Iterable[Candidate], available: int, limits: Limits
 ) -> Decision:
-    """`running` in order of admission, `waiting` in order of service; `available` pages."""
+    """`running` in order of admission, `waiting` in order of service and looked at only as far
+    as it is served; `available` pages."""
+    needed = sum(one.pages_to_reach(one.computed + 1) for one in running if one.pending == 1)
+    if needed > available:
+        return Decision(preempt=running[-1].id)
     decision, budget = Decision(), limits.tokens
-    staying = list(running)
-    for one in running:
-        if one.pending != 1 or one not in staying:
-            continue
-        need = one.pages_to_reach(one.computed + 1)
-        while need > available and staying:
-            last = staying.pop()
-            decision.preempt.append(last.id)
-            decision.steps = [step for step in decision.steps if step[0] != last.id]
-            available += last.pages
-            if last is one:
-                break
-        if one in staying:
-            available -= need
-            budget -= 1
-            decision.steps.append((one.id, 1))
-    for one in staying:
-        if one.pending > 1 and budget > 0:
-            count = min(one.pending, budget)
+    for one in sorted(running, key=lambda one: one.pending > 1):
+        if count := min(one.pending, budget):
             budget -= count
             decision.steps.append((one.id, count))
-    if not decision.preempt:
-        admit(decision, waiting, limits.sequences - len(staying), budget, available)
+    if (seats := limits.sequences - len(running)) > 0 and budget > 0:
+        admit(decision, waiting, seats, budget, available - needed)
     return decision
 
 
 def admit(
-    decision: Decision, waiting: Sequence[Candidate], seats: int, budget: int, available: int
+    decision: Decision, waiting: Iterable[Candidate], seats: int, budget: int, available: int
 ) -> None:
     """Nobody overtakes: the first who does not fit keeps the others waiting.
 
     Pages for all pending tokens are taken at once, so that two half-done prefills cannot block
     each other.
     """
-    for one in waiting[: max(0, seats)]:
+    for one in waiting:
         need = one.pages_to_reach(one.computed + one.pending) + one.revived
-        count = min(one.pending, budget)
-        if count < 1 or need > available:
+        if need > available:
             return
+        count = min(one.pending, budget)
         available -= need
         budget -= count
         decision.admit.append(one.id)
         decision.steps.append((one.id, count))
+        if budget == 0 or len(decision.admit) == seats:
+            return

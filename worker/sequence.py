@@ -1,30 +1,39 @@
 """A request in the engine: its tokens, its pages, and how far it has come."""
 
+from array import array
 from dataclasses import dataclass, field
 
 from raylax.proto.vocabulary import Request
 from raylax.worker.pages import PAGE_SIZE, ROOT, chain
 
 
-@dataclass(slots=True)
+def ints() -> "array[int]":
+    """Numbers that numpy copies without looking at each."""
+    return array("i")
+
+
+@dataclass(slots=True, eq=False)
 class Sequence:
     """Owned by the engine thread."""
 
     request: Request
     deadline: float | None = None
     """On the engine's clock."""
-    tokens: list[int] = field(default_factory=list)
+    tokens: "array[int]" = field(default_factory=ints)
     """Prompt, history and what was generated."""
-    pages: list[int] = field(default_factory=list)
+    pages: "array[int]" = field(default_factory=ints)
     computed: int = 0
     """Tokens whose keys and values lie in the pages."""
     names: list[bytes] = field(default_factory=list)
     """Of the full pages of `tokens`, as far as they were needed."""
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
+    """Prompt tokens found in the prefix cache when it was first admitted; None before."""
     announced: bool = False
+    """Its first delta is out, and has told `cached_tokens`."""
 
     def __post_init__(self) -> None:
-        self.tokens = [*self.request.prompt, *self.request.history]
+        self.tokens.extend(self.request.prompt)
+        self.tokens.extend(self.request.history)
 
     @property
     def pending(self) -> int:

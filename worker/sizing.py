@@ -29,20 +29,34 @@ class Memory:
 
 def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     """Every size; ConfigError states the arithmetic when not even one sequence fits."""
+    check_lengths(config, memory)
     sequences = config.max_num_sequence or SEQUENCES[mode]
-    single = min(config.max_single_sequence_length or memory.max_positions, memory.max_positions)
+    single = config.max_single_sequence_length or memory.max_positions
+    least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
     fit = fitting_pages(config, memory) * PAGE_SIZE
-    total = config.max_total_sequence_length or wished(mode, sequences, single)
-    if config.max_total_sequence_length is None:
-        total = min(total, fit)
-    elif total > fit:
+    if least > fit:
+        raise ConfigError(too_small("one sequence", least, memory, fit))
+    total = config.max_total_sequence_length or min(wished(mode, sequences, single), fit)
+    if total > fit:
         raise ConfigError(too_small("max_total_sequence_length", total, memory, fit))
-    wanted = config.max_single_sequence_length
-    if total < (wanted or LEAST_TOKENS):
-        raise ConfigError(too_small("one sequence", wanted or LEAST_TOKENS, memory, total))
     single = min(single, total)
     chunk = max(config.prefill_chunk_size or min(CHUNK, total), sequences)
     return Sizes(sequences, single, total, chunk, -(-total // PAGE_SIZE))
+
+
+def check_lengths(config: EngineConfig, memory: Memory) -> None:
+    """What was asked for must agree with itself and with the model, whatever the memory."""
+    single, total = config.max_single_sequence_length, config.max_total_sequence_length
+    if single is not None and single > memory.max_positions:
+        raise ConfigError(
+            f"max_single_sequence_length must be at most the model's {memory.max_positions} "
+            f"positions, found {single}"
+        )
+    if total is not None and total < (single or 0):
+        raise ConfigError(
+            f"max_total_sequence_length must hold one sequence of {single} tokens "
+            f"(max_single_sequence_length), found {total}"
+        )
 
 
 def wished(mode: Mode, sequences: int, single: int) -> int:
@@ -63,8 +77,8 @@ def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
     return (
         f"KV memory: {what} of {tokens} tokens needs {needed:.1f} MiB, there is room for {fit} "
         f"tokens ({memory.available / MIB:.0f} MiB free, weights {memory.weights / MIB:.0f} MiB, "
-        f"workspace {memory.workspace / MIB:.0f} MiB); lower max_single_sequence_length, "
-        "raise gpu_memory_utilization or free memory"
+        f"workspace {memory.workspace / MIB:.0f} MiB); ask for shorter sequences, raise "
+        "gpu_memory_utilization or free memory"
     )
 
 

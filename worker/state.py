@@ -1,5 +1,6 @@
 """Who waits for which tokens: the stream-back thread delivers here."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,16 +11,17 @@ from raylax.proto.vocabulary import Delta, Load
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.trace import TraceRecorder
 
+log = logging.getLogger(__name__)
 Deliver = Callable[[Delta], None]
 
 
 @dataclass
 class Timing:
-    """Sums over calls, in seconds: for means, and for rates of change."""
+    """Sums over requests, in seconds: for means, and for rates of change."""
 
-    calls: int = 0
+    first_tokens: int = 0
     ttft_s: float = 0.0
-    tokens: int = 0
+    later_tokens: int = 0
     itl_s: float = 0.0
 
 
@@ -37,14 +39,20 @@ class EngineState:
     """Listeners by request id; any thread may add and drop, one delivers."""
 
     trace: TraceRecorder | None = None
+    clock: Callable[[], float] = time.monotonic
     _listeners: dict[str, Listener] = field(default_factory=dict)
     _calls: dict[str, list[str]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    """Re-entrant, because a stream that is dropped leaves wherever the collector runs."""
     _timing: Timing = field(default_factory=Timing)
+
+    def __len__(self) -> int:
+        """Requests that are listened for."""
+        return len(self._listeners)
 
     def listen(self, call: Call, deliver: Deliver) -> None:
         """Before the call's requests are submitted."""
-        now = time.monotonic()
+        now = self.clock()
         with self._lock:
             self._calls[call.id] = [request.id for request in call.requests]
             for request in call.requests:
@@ -64,22 +72,26 @@ class EngineState:
             engine.abort_request(request_id)
 
     def deliver(self, deltas: list[Delta], load: Load) -> None:
-        now = time.monotonic()
-        for delta in deltas:
-            with self._lock:
-                listener = self._listeners.get(delta.request_id)
+        """A listener that fails harms no other."""
+        now = self.clock()
+        with self._lock:
+            heard = [(self._listeners.get(delta.request_id), delta) for delta in deltas]
+        for listener, delta in heard:
             if listener is not None:
                 self._time(listener, delta, now)
-                listener.deliver(delta)
+                try:
+                    listener.deliver(delta)
+                except Exception:
+                    log.exception("%s cannot be told of its tokens", delta.request_id)
 
     def _time(self, listener: Listener, delta: Delta, now: float) -> None:
         if not delta.token_ids:
             return
         if listener.last is None:
-            self._timing.calls += 1
+            self._timing.first_tokens += 1
             self._timing.ttft_s += now - listener.begun
         else:
-            self._timing.tokens += len(delta.token_ids)
+            self._timing.later_tokens += len(delta.token_ids)
             self._timing.itl_s += now - listener.last
         listener.last = now
 
@@ -87,7 +99,7 @@ class EngineState:
         t = self._timing
         return {
             "ttft_s_sum": t.ttft_s,
-            "ttft_count": t.calls,
+            "ttft_count": t.first_tokens,
             "itl_s_sum": t.itl_s,
-            "itl_count": t.tokens,
+            "itl_count": t.later_tokens,
         }

@@ -2,13 +2,14 @@
 
 A report is written when a step did something for that router, and otherwise now and then so that
 the router knows how the worker stands. A router that does not read is cut off, not waited for.
+The requests of one that is gone are aborted; their ids stay taken until the engine has ended them.
 """
 
 import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -16,7 +17,7 @@ import grpc.aio
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, wire
-from raylax.proto.errors import RaylaxError
+from raylax.proto.errors import InvalidRequest, RaylaxError
 from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.engine import ThreadedEngine
 
@@ -27,39 +28,57 @@ MOST_REPORTS = 4096
 LARGEST_MESSAGE = 64 << 20
 
 
-@dataclass(eq=False)
+OPTIONS = [
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE),
+    ("grpc.keepalive_time_ms", 5_000),  # a router's machine may vanish without a word
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+]
+Context = grpc.aio.ServicerContext[pb.Command, pb.StepReport]
+Why = tuple[grpc.StatusCode, str]
+
+
 class Router:
     """One attached router: its requests, and the reports that it has not read."""
 
-    reports: asyncio.Queue[pb.StepReport] = field(
-        default_factory=lambda: asyncio.Queue(MOST_REPORTS)
-    )
-    requests: set[str] = field(default_factory=set)
-    cut_off: bool = False
+    def __init__(self, most_reports: int) -> None:
+        self.reports: asyncio.Queue[pb.StepReport] = asyncio.Queue(most_reports)
+        self.requests: set[str] = set()
+        self.over: asyncio.Future[Why] = asyncio.get_running_loop().create_future()
+        """Why its stream must end."""
 
     def report(self, deltas: list[Delta], load: Load) -> None:
+        self.requests.difference_update(d.request_id for d in deltas if d.finish is not None)
+        if self.over.done():
+            return
         message = pb.StepReport(
             deltas=[wire.delta_to_proto(delta) for delta in deltas], load=wire.load_to_proto(load)
         )
-        self.requests.difference_update(d.request_id for d in deltas if d.finish is not None)
         try:
             self.reports.put_nowait(message)
         except asyncio.QueueFull:
-            self.cut_off = True
+            unread = f"more than {self.reports.maxsize} reports unread"
+            self.end(grpc.StatusCode.RESOURCE_EXHAUSTED, unread)
+
+    def end(self, code: grpc.StatusCode, why: str) -> None:
+        if not self.over.done():
+            self.over.set_result((code, why))
 
 
 class EngineServicer(engine_pb2_grpc.EngineServicer):
     """Serves one engine on the event loop that made it."""
 
-    def __init__(self, engine: ThreadedEngine, worker_id: str, token: str, vocab: int) -> None:
-        self._engine, self._worker_id, self._token, self._vocab = engine, worker_id, token, vocab
+    def __init__(
+        self, engine: ThreadedEngine, worker_id: str, token: str, most_reports: int = MOST_REPORTS
+    ) -> None:
+        self._engine, self._worker_id, self._token = engine, worker_id, token
+        self._most_reports = most_reports
         self._loop = asyncio.get_running_loop()
         self._owner: dict[str, Router] = {}
-        self._routers: set[Router] = set()
 
     def on_step(self, deltas: list[Delta], load: Load) -> None:
         """The engine's callback, on its stream-back thread: one hand-over for a whole step."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop was closed: nobody is left to hear
             self._loop.call_soon_threadsafe(self._share_out, deltas, load)
 
     def _share_out(self, deltas: list[Delta], load: Load) -> None:
@@ -72,31 +91,36 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
         for router, its_deltas in by_router.items():
             router.report(its_deltas, load)
 
-    async def Attach(
-        self,
-        request_iterator: AsyncIterator[pb.Command],
-        context: grpc.aio.ServicerContext[pb.Command, pb.StepReport],
-    ) -> AsyncIterator[pb.StepReport]:
+    async def Attach(  # type: ignore[override]  # written to, because a generator cannot be cut off
+        self, request_iterator: AsyncIterator[pb.Command], context: Context
+    ) -> None:
         await self._authorise(context)
-        router = Router()
-        self._routers.add(router)
-        reader = asyncio.create_task(self._read(router, request_iterator))
+        router = Router(self._most_reports)
+        writing = asyncio.create_task(self._write(router, context))
+        reading = asyncio.create_task(self._read(router, request_iterator))
         try:
-            yield pb.StepReport(load=wire.load_to_proto(self._engine.load()))
-            while not router.cut_off:
-                try:
-                    yield await asyncio.wait_for(router.reports.get(), HEARTBEAT_S)
-                except TimeoutError:
-                    yield pb.StepReport(load=wire.load_to_proto(self._engine.load()))
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, f"more than {MOST_REPORTS} reports unread"
-            )
+            ends: list[asyncio.Future[Any]] = [writing, router.over]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            reader.cancel()
-            self._routers.discard(router)
+            router.end(grpc.StatusCode.CANCELLED, "the stream has ended")
+            for task in (writing, reading):
+                task.cancel()
             for request_id in router.requests:
-                self._owner.pop(request_id, None)
                 self._engine.abort_request(request_id)
+        await asyncio.gather(writing, reading, return_exceptions=True)
+        await context.abort(*router.over.result())
+
+    async def _write(self, router: Router, context: Context) -> None:
+        await context.write(self._heartbeat())
+        while True:
+            try:
+                report = await asyncio.wait_for(router.reports.get(), HEARTBEAT_S)
+            except TimeoutError:
+                report = self._heartbeat()
+            await context.write(report)
+
+    def _heartbeat(self) -> pb.StepReport:
+        return pb.StepReport(load=wire.load_to_proto(self._engine.load()))
 
     async def Describe(
         self,
@@ -107,7 +131,7 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
         return pb.Description(
             worker_id=self._worker_id,
             engine_config_json=self._engine.get_complete_engine_config(),
-            vocab_size=self._vocab,
+            vocab_size=self._engine.vocab,
             max_sequence_length=self._engine.config.max_single_sequence_length or 0,
         )
 
@@ -118,19 +142,24 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
 
     async def _read(self, router: Router, commands: AsyncIterator[pb.Command]) -> None:
-        async for command in commands:
-            match command.WhichOneof("command"):
-                case "submit":
-                    self._submit(router, command.submit)
-                case "cancel":
-                    if command.cancel.request_id in router.requests:
-                        self._engine.abort_request(command.cancel.request_id)
+        try:
+            async for command in commands:
+                match command.WhichOneof("command"):
+                    case "submit":
+                        self._submit(router, command.submit)
+                    case "cancel":
+                        if command.cancel.request_id in router.requests:
+                            self._engine.abort_request(command.cancel.request_id)
+        except Exception as error:  # unheard commands would never be answered
+            log.exception("a command of a router failed")
+            router.end(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
 
     def _submit(self, router: Router, message: pb.Submit) -> None:
         """A request that cannot be accepted ends at once, and harms no other of its name."""
         request_id = message.request_id
         if request_id in self._owner:
-            self._refuse(router, request_id, f"request id {request_id} is already running")
+            known = InvalidRequest(f"request id {request_id} is already running")
+            self._refuse(router, request_id, known)
             return
         self._owner[request_id] = router
         router.requests.add(request_id)
@@ -138,16 +167,16 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             self._engine.add_request(wire.submit_from_proto(message))
         except RaylaxError as error:
             del self._owner[request_id]
-            self._refuse(router, request_id, error.message)
+            self._refuse(router, request_id, error)
 
-    def _refuse(self, router: Router, request_id: str, why: str) -> None:
-        refused = Delta(request_id, finish=Finish.ERROR, error=why)
+    def _refuse(self, router: Router, request_id: str, why: RaylaxError) -> None:
+        refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
         router.report([refused], self._engine.load())
 
 
 async def serve_engine(servicer: EngineServicer, host: str) -> tuple[grpc.aio.Server, str]:
     """Start a server on a free port; returns it and its address."""
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", LARGEST_MESSAGE)])
+    server = grpc.aio.server(options=OPTIONS)
     engine_pb2_grpc.add_EngineServicer_to_server(servicer, server)
     port = server.add_insecure_port(f"{host}:0")
     await server.start()

@@ -1,0 +1,98 @@
+"""Options: what is refused, in which words, and what a complete configuration says."""
+
+import ast
+import inspect
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from raylax.worker.config import ABSENT, EngineConfig, check_agreement
+from raylax.worker.errors import ConfigError, EngineStartError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"kv_cache_page_size": 32}, "kv_cache_page_size must be 16, found 32"),
+        ({"mode": "fast"}, "mode must be one of local, interactive, server, found 'fast'"),
+        ({"prefix_cache_mode": "tree"}, "must be one of disable, radix, found 'tree'"),
+        ({"kv_dtype": "f16"}, "kv_dtype must be one of auto, f32, bf16, found 'f16'"),
+        ({"max_num_sequence": 0}, "max_num_sequence must be a positive integer, found 0"),
+        ({"max_waiting": -1}, "max_waiting must be a positive integer, found -1"),
+        ({"threads": True}, "threads must be a positive integer, found True"),
+        ({"prefill_chunk_size": 1.5}, "must be a positive integer, found 1.5"),
+        ({"max_single_sequence_length": "9"}, "must be a positive integer, found '9'"),
+        ({"max_total_sequence_length": 0}, "must be a positive integer, found 0"),
+        ({"gpu_memory_utilization": 0}, "must lie between 0 and 1, found 0"),
+        ({"gpu_memory_utilization": 1.0}, "must lie between 0 and 1, found 1.0"),
+        ({"gpu_memory_utilization": "half"}, "must lie between 0 and 1, found 'half'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_rule(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        EngineConfig(**wrong)
+
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_what_is_not_there_yet_is_refused(name: str) -> None:
+    """Rather than ignored."""
+    with pytest.raises(ConfigError, match=f"{name}='another' is not available in this version"):
+        EngineConfig().complete(**{name: "another"})
+
+
+def test_a_mistake_is_an_error_of_the_start_and_of_a_value() -> None:
+    """Callers may catch either."""
+    assert issubclass(ConfigError, EngineStartError)
+    assert issubclass(ConfigError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"max_num_sequences": 3}', "unknown key 'max_num_sequences'; did you mean max_num_seq"),
+        ('{"zzz": 3}', "unknown key 'zzz'"),
+        ("[]", "must be a JSON object, found []"),
+        ("{", "not valid JSON"),
+        ('{"threads": 0}', "threads must be a positive integer"),
+    ],
+)
+def test_json_is_checked(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        EngineConfig.from_json(text)
+
+    assert said in str(caught.value)
+
+
+def test_json_and_back() -> None:
+    config = EngineConfig(mode="server", gpu_memory_utilization=0.5, additional_models=())
+
+    assert EngineConfig.from_json(config.asjson()) == config
+    assert set(json.loads(config.asjson())) == {field.name for field in fields(EngineConfig)}
+
+
+@pytest.mark.parametrize("name", ["model", "model_lib", "mode"])
+def test_constructor_and_config_must_agree(name: str) -> None:
+    config = EngineConfig().complete(**{name: "local"})
+
+    check_agreement(config, **{name: "local"})
+    check_agreement(EngineConfig(), **{name: "local"})
+    with pytest.raises(ConfigError, match=f"{name} is 'server' in the constructor and 'local'"):
+        check_agreement(config, **{name: "server"})
+
+
+def test_every_field_says_what_it_is() -> None:
+    """In a docstring under it."""
+    (body,) = [node.body for node in ast.parse(inspect.getsource(EngineConfig)).body
+               if isinstance(node, ast.ClassDef)]  # fmt: skip
+    bare = [
+        node.target.id
+        for node, after in zip(body, body[1:], strict=False)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+    ]  # fmt: skip
+
+    assert bare == []

@@ -1,0 +1,55 @@
+"""Functions that run on every rank, by name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.worker import debug
+from raylax.worker.config import EngineConfig
+from raylax.worker.rank import Rank
+from tests.engines import running_engine
+
+CONFIG = EngineConfig(max_num_sequence=2, max_single_sequence_length=64, threads=1)
+
+
+@debug.register("test.divide")
+def divide(rank: Rank, by: int) -> float:
+    return (rank.index + 1) / by
+
+
+def test_the_result_of_every_rank(checkpoint: Path) -> None:
+    """Or what it raised: one rank's failure is its own."""
+    with running_engine(checkpoint, CONFIG) as (engine, _):
+        assert engine.debug_call_func_on_all_worker("test.divide", [4]) == [0.25]
+        (failure,) = engine.debug_call_func_on_all_worker("test.divide", [0])
+        (wrong,) = engine.debug_call_func_on_all_worker("test.divide")
+
+    assert isinstance(failure, ZeroDivisionError)
+    assert isinstance(wrong, TypeError)
+
+
+def test_who_a_rank_is(checkpoint: Path) -> None:
+    with running_engine(checkpoint, CONFIG) as (engine, _):
+        (rank,) = engine.debug_call_func_on_all_worker("raylax.debug.rank")
+
+    assert (rank["rank"], rank["world_size"], rank["device"], rank["vocab"]) == (0, 1, "cpu", 99)
+
+
+def test_an_unknown_name_lists_what_there_is(checkpoint: Path) -> None:
+    with (
+        running_engine(checkpoint, CONFIG) as (engine, _),
+        pytest.raises(LookupError, match="no debug function 'x'; there are .*raylax.debug.rank"),
+    ):
+        engine.debug_call_func_on_all_worker("x")
+
+
+def test_registering_again_replaces() -> None:
+    def second(rank: Any) -> str:
+        return "second"
+
+    debug.register("test.twice")(lambda rank: "first")
+    debug.register("test.twice")(second)
+
+    assert "test.twice" in debug.names()
+    assert debug.call([None], "test.twice", []) == ["second"]  # type: ignore[list-item]

@@ -1,0 +1,124 @@
+"""Pages: free, used or cached, and found by what they hold."""
+
+from raylax.worker.pages import PAGE_SIZE, ROOT, PagePool, chain
+
+TOKENS = list(range(PAGE_SIZE))
+A = chain(ROOT, TOKENS)
+B = chain(A, TOKENS)
+C = chain(B, TOKENS)
+
+
+def filled(pool: PagePool, *names: bytes) -> list[int]:
+    """A sequence's pages, published under these names."""
+    pages = [pool.take() for _ in names]
+    for page, name in zip(pages, names, strict=True):
+        pool.publish(page, name)
+    return pages
+
+
+def test_a_name_tells_all_tokens_up_to_its_page() -> None:
+    """Neither other tokens nor another beginning have the same."""
+    assert len({A, B, C, chain(ROOT, TOKENS[::-1]), chain(ROOT, TOKENS[:-1])}) == 5
+    assert chain(A, TOKENS) == B
+
+
+def test_a_page_goes_from_free_to_used_to_cached_and_back() -> None:
+    pool = PagePool(3)
+    (page,) = filled(pool, A)
+    assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
+    pool.release([page])
+    assert repr(pool) == "PagePool(free=2, cached=1, used=0)"
+    pool.share([page])
+    assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
+    pool.release([page])
+    pool.forget()
+    assert repr(pool) == "PagePool(free=3, cached=0, used=0)"
+    assert pool.find([A]) == []
+
+
+def test_a_page_that_nobody_can_find_is_free_at_once() -> None:
+    pool = PagePool(2)
+    pool.release([pool.take()])
+
+    assert (pool.free, pool.cached) == (2, 0)
+
+
+def test_a_shared_page_stays_until_the_last_one_leaves() -> None:
+    pool = PagePool(2)
+    pages = filled(pool, A)
+    pool.share(pages)
+    pool.release(pages)
+    assert pool.used == 1
+    pool.release(pages)
+    assert pool.used == 0
+
+
+def test_the_longest_known_beginning_is_found() -> None:
+    """Up to the first page that is not known, whatever comes after."""
+    pool = PagePool(4)
+    a, _, c = filled(pool, A, chain(ROOT, [7] * 16), C)
+
+    assert pool.find([A, B, C]) == [a]
+    assert pool.find([A]) == [a]
+    assert pool.find([B]) == []
+    assert pool.find([C]) == [c]
+
+
+def test_free_pages_are_taken_before_cached_ones() -> None:
+    pool = PagePool(2)
+    (page,) = filled(pool, A)
+    pool.release([page])
+
+    assert pool.take() != page
+    assert pool.find([A]) == [page]
+    assert pool.take() == page
+    assert pool.find([A]) == []
+
+
+def test_what_was_used_last_is_kept_longest() -> None:
+    """And of one sequence its beginning, which more prompts may share."""
+    pool = PagePool(3)
+    first, second = filled(pool, A, B)
+    (other,) = filled(pool, chain(ROOT, [7] * 16))
+    pool.release([other])
+    pool.release([first, second])
+
+    assert [pool.take() for _ in range(3)] == [other, second, first]
+
+
+def test_sharing_counts_as_use() -> None:
+    pool = PagePool(2)
+    (old,), (young,) = filled(pool, A), filled(pool, B)
+    pool.release([old])
+    pool.release([young])
+    pool.share([old])
+    pool.release([old])
+
+    assert pool.take() == young
+
+
+def test_the_first_page_with_a_content_has_its_name() -> None:
+    """A second one with the same content is free when it is released."""
+    pool = PagePool(2)
+    (first,), (second,) = filled(pool, A), filled(pool, A)
+    pool.release([second])
+
+    assert pool.free == 1
+    assert pool.find([A]) == [first]
+
+
+def test_available_is_what_can_be_taken() -> None:
+    pool = PagePool(3)
+    pages = filled(pool, A, B)
+    pool.release(pages[1:])
+
+    assert pool.available == 2
+    assert len({pool.take(), pool.take()}) == 2
+    assert pool.available == 0
+
+
+def test_without_a_prefix_cache_nothing_is_kept() -> None:
+    pool = PagePool(2, prefix_cache=False)
+    pool.release(filled(pool, A, B))
+
+    assert (pool.free, pool.find([A])) == (2, [])

@@ -1,0 +1,87 @@
+"""How large an engine may be: a table, and the arithmetic of what does not fit."""
+
+from typing import Any
+
+import pytest
+
+from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.errors import ConfigError
+from raylax.worker.sizing import MIB, Memory, available_memory, infer
+
+PAGE = MIB // 4
+
+
+def memory(pages: int = 10_000, most_pages: int = 1 << 20, positions: int = 4096) -> Memory:
+    """Room for so many pages at the default share of 0.4."""
+    weights, workspace = 100 * MIB, 20 * MIB
+    return Memory(weights + workspace + PAGE * pages * 5 // 2, weights, workspace, PAGE,
+                  most_pages, positions)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "room", "want"),
+    [
+        ("local", {}, memory(), Sizes(4, 4096, 8192, 512, 512)),
+        ("interactive", {}, memory(), Sizes(1, 4096, 4096, 512, 256)),
+        ("server", {}, memory(), Sizes(64, 4096, 160_000, 512, 10_000)),
+        ("server", {}, memory(most_pages=300), Sizes(64, 4096, 4800, 512, 300)),
+        ("server", {}, memory(10), Sizes(64, 160, 160, 160, 10)),
+        ("local", {}, memory(positions=300), Sizes(4, 300, 1200, 512, 75)),
+        ("server", {"max_num_sequence": 3}, memory(), Sizes(3, 4096, 12288, 512, 768)),
+        ("server", {"max_num_sequence": 700}, memory(), Sizes(700, 4096, 160_000, 700, 10_000)),
+        ("local", {"prefill_chunk_size": 64}, memory(), Sizes(4, 4096, 8192, 64, 512)),
+        ("server", {"prefill_chunk_size": 16}, memory(), Sizes(64, 4096, 160_000, 64, 10_000)),
+        ("local", {"max_single_sequence_length": 100}, memory(), Sizes(4, 100, 400, 400, 25)),
+        ("local", {"max_total_sequence_length": 100}, memory(), Sizes(4, 100, 100, 100, 7)),
+        ("server", {"gpu_memory_utilization": 0.8}, memory(),
+         Sizes(64, 4096, 262_144, 512, 16_384)),
+    ],
+)  # fmt: skip
+def test_sizes(mode: Mode, given: dict[str, Any], room: Memory, want: Sizes) -> None:
+    assert infer(EngineConfig(**given), mode, room) == want
+
+
+@pytest.mark.parametrize("pages", [2, 3, 40, 255, 256, 257, 5000])
+@pytest.mark.parametrize("mode", ["local", "interactive", "server"])
+def test_every_sequence_fits_alone(pages: int, mode: Mode) -> None:
+    """Or it could wait for ever."""
+    sizes = infer(EngineConfig(), mode, memory(pages))
+
+    assert sizes.max_single_sequence_length <= sizes.pages * 16
+    assert sizes.pages <= pages
+    assert sizes.prefill_chunk_size >= sizes.max_num_sequence
+
+
+def test_too_little_for_one_sequence_says_how_much_is_needed() -> None:
+    """With the terms of the sum: 1,000 tokens are 63 pages of a quarter MiB."""
+    with pytest.raises(ConfigError) as caught:
+        infer(EngineConfig(max_single_sequence_length=1000), "local", memory(20))
+
+    assert str(caught.value) == (
+        "KV memory: one sequence of 1000 tokens needs 15.8 MiB, there is room for 320 tokens "
+        "(132 MiB free, weights 100 MiB, workspace 20 MiB); ask for shorter sequences, raise "
+        "gpu_memory_utilization or free memory"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "room", "said"),
+    [
+        ({}, memory(0), "one sequence of 32 tokens needs 0.5 MiB, there is room for 0 tokens"),
+        ({}, Memory(MIB, 100 * MIB, MIB, PAGE, 99, 512), "room for 0 tokens (1 MiB free"),
+        ({"max_total_sequence_length": 16_000}, memory(500),
+         "max_total_sequence_length of 16000 tokens needs 250.0 MiB, there is room for 8000"),
+        ({"max_single_sequence_length": 5000}, memory(), "at most the model's 4096 positions"),
+        ({"max_single_sequence_length": 500, "max_total_sequence_length": 400}, memory(),
+         "must hold one sequence of 500 tokens (max_single_sequence_length), found 400"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be(given: dict[str, Any], room: Memory, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        infer(EngineConfig(**given), "local", room)
+
+    assert said in str(caught.value)
+
+
+def test_this_machine_has_memory() -> None:
+    assert 64 * MIB < available_memory() < 1 << 50

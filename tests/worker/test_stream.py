@@ -1,0 +1,281 @@
+"""The step stream over a real socket: one for each router, and no router harms another.
+
+Names in use and the cluster's token: `tests/router/test_grpc.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from raylax.proto import engine_pb2 as pb
+from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto.vocabulary import Delta, Finish, Request, Sampling
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine import ThreadedEngine
+from raylax.worker.stream import EngineServicer, Router, serve_engine
+from tests.engines import PATIENCE_S, Answers, Gate, running_engine, until
+
+TOKEN = "the cluster's secret"
+METADATA = (("authorization", f"Bearer {TOKEN}"),)
+CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
+SMALL_WINDOW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]
+"""Little lies between a router that does not read and the worker."""
+
+
+@dataclass
+class Attached:
+    """A router's end of a stream."""
+
+    call: "grpc.aio.StreamStreamCall[pb.Command, pb.StepReport]"
+    deltas: list[Delta] = field(default_factory=list)
+
+    async def submit(self, id: str, max_tokens: int = 8, top_logprobs: int | None = None) -> None:
+        sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
+        request = Request(id, (5, 6, 7), max_tokens, sampling)
+        await self.call.write(pb.Command(submit=wire.submit_to_proto(request)))
+
+    async def cancel(self, id: str) -> None:
+        await self.call.write(pb.Command(cancel=pb.Cancel(request_id=id)))
+
+    async def read(self, enough: Callable[[], object]) -> None:
+        """Until it is so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not enough():
+                report = await self.call.read()
+                assert isinstance(report, pb.StepReport), await self.call.details()
+                self.deltas += map(wire.delta_from_proto, report.deltas)
+
+    def tokens(self, id: str) -> list[int]:
+        return [t for delta in self.deltas if delta.request_id == id for t in delta.token_ids]
+
+    def ends(self, id: str) -> list[Finish]:
+        return [d.finish for d in self.deltas if d.request_id == id and d.finish is not None]
+
+
+@dataclass
+class Worker:
+    engine: ThreadedEngine
+    servicer: EngineServicer
+    address: str
+
+    @asynccontextmanager
+    async def attach(self, options: list[tuple[str, int]] | None = None) -> AsyncIterator[Attached]:
+        async with grpc.aio.insecure_channel(self.address, options=options) as channel:
+            call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=METADATA)
+            yield Attached(call)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        await asyncio.to_thread(until, condition)
+
+    @property
+    def busy(self) -> int:
+        load = self.engine.load()
+        return load.running + load.waiting
+
+
+@pytest.fixture
+async def worker(checkpoint: Path) -> AsyncIterator[Worker]:
+    with running_engine(checkpoint, CONFIG) as (engine, _):
+        servicer = EngineServicer(engine, "w0", TOKEN, most_reports=8)
+        engine.init_threaded_engine("cpu", servicer.on_step)
+        server, address = await serve_engine(servicer, "127.0.0.1")
+        yield Worker(engine, servicer, address)
+        await server.stop(0)
+
+
+async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
+    """What the engine says, to whom asked for it."""
+    async with worker.attach() as router:
+        await router.submit("r", max_tokens=8)
+        await router.read(lambda: router.ends("r"))
+
+    assert router.ends("r") == [Finish.LENGTH]
+    assert len(router.tokens("r")) == 8
+    assert [len(delta.token_ids) for delta in router.deltas] == [1] * 8
+
+
+async def test_each_router_hears_its_own(worker: Worker) -> None:
+    async with worker.attach() as one, worker.attach() as two:
+        await one.submit("a")
+        await two.submit("b")
+        await one.read(lambda: one.ends("a"))
+        await two.read(lambda: two.ends("b"))
+
+    assert {delta.request_id for delta in one.deltas} == {"a"}
+    assert {delta.request_id for delta in two.deltas} == {"b"}
+
+
+async def test_a_silent_engine_reports_now_and_then(worker: Worker) -> None:
+    """From the first moment: so a router knows that it is attached, and how the worker stands."""
+    async with worker.attach() as router, asyncio.timeout(PATIENCE_S):
+        reports = [await router.call.read() for _ in range(3)]
+
+    for report in reports:
+        assert isinstance(report, pb.StepReport)
+        assert not report.deltas
+        assert report.load.pages_total == worker.engine.load().pages_total
+
+
+async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> None:
+    async with worker.attach() as one, worker.attach() as two:
+        with Gate(worker.engine) as gate:
+            await one.submit("r", max_tokens=30)
+            gate.let(2)
+            await one.read(lambda: one.tokens("r"))
+            await two.cancel("r")
+            await two.submit("mark", max_tokens=1)  # read after the other command
+            gate.let(2)
+            await two.read(lambda: two.ends("mark"))
+            assert one.ends("r") == []
+            await one.cancel("r")
+            await worker.until(lambda: worker.engine._commands.qsize())
+        await one.read(lambda: one.ends("r"))
+
+    assert one.ends("r") == [Finish.ABORT]
+
+
+async def test_a_request_that_cannot_be_accepted_ends_at_once(worker: Worker) -> None:
+    """And the stream goes on."""
+    async with worker.attach() as router:
+        wrong = wire.submit_to_proto(Request("wrong", (5, 99), 8))
+        await router.call.write(pb.Command(submit=wrong))
+        await router.read(lambda: router.ends("wrong"))
+        await router.submit("right")
+        await router.read(lambda: router.ends("right"))
+
+    assert router.deltas[0].error == "prompt: token id 99 is outside the vocabulary of 99"
+    assert router.ends("right") == [Finish.LENGTH]
+
+
+async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> None:
+    """And nobody else's."""
+    async with worker.attach() as stays:
+        with Gate(worker.engine) as gate:
+            async with worker.attach() as leaves:
+                await leaves.submit("gone", max_tokens=200)
+                await stays.submit("here", max_tokens=20)
+                await worker.until(lambda: worker.busy + worker.engine._commands.qsize() >= 2)
+            await worker.until(lambda: worker.engine._commands.qsize())
+            gate.let(1)
+        await stays.read(lambda: stays.ends("here"))
+        await worker.until(lambda: not worker.busy)
+
+    assert len(stays.tokens("here")) == 20
+    assert worker.engine.load().generated_tokens < 100
+
+
+async def test_the_id_of_a_request_that_is_being_aborted_is_still_taken(worker: Worker) -> None:
+    """Else its end would be taken for the end of the new one."""
+    with Gate(worker.engine) as gate:
+        async with worker.attach() as leaves:
+            await leaves.submit("same", max_tokens=200)
+            await worker.until(lambda: worker.engine._busy_since is not None)
+        await worker.until(lambda: worker.engine._commands.qsize())
+        async with worker.attach() as comes:
+            await comes.submit("same")
+            await comes.read(lambda: comes.ends("same"))
+            assert comes.deltas[0].error == "request id same is already running"
+            gate.let(1)
+            await worker.until(lambda: not worker.busy)
+            comes.deltas.clear()
+            await comes.submit("after")
+            gate.let(20)
+            await comes.read(lambda: comes.ends("after"))
+            await comes.submit("same")
+            await comes.read(lambda: comes.ends("same"))
+
+    assert comes.ends("same") == [Finish.LENGTH]
+    assert len(comes.tokens("same")) == 8
+
+
+async def test_a_router_that_does_not_read_is_cut_off(worker: Worker) -> None:
+    """Its requests are aborted at once; others do not notice; it learns why when it reads."""
+    async with worker.attach(SMALL_WINDOW) as deaf, worker.attach() as hears:
+        with Gate(worker.engine) as gate:
+            for i in range(4):
+                await deaf.submit(f"deaf{i}", max_tokens=250, top_logprobs=99)
+            await worker.until(lambda: worker.engine._busy_since is not None)
+            (router,) = set(worker.servicer._owner.values())
+            while not router.over.done() and worker.engine.load().step < 240:
+                gate.let(1)
+                await written(router)
+            await worker.until(lambda: worker.engine._commands.qsize() >= worker.busy)
+        await worker.until(lambda: not worker.busy)
+        await hears.submit("hears")
+        await hears.read(lambda: hears.ends("hears"))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    await deaf.call.read()
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details() == "more than 8 reports unread"
+    assert hears.ends("hears") == [Finish.LENGTH]
+
+
+async def written(router: Router) -> None:
+    """Until a step's report has come and gone, unless the writer is stuck."""
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+        if router.reports.empty():
+            return
+
+
+async def test_a_command_that_cannot_be_read_ends_the_stream(worker: Worker) -> None:
+    """With the reason, rather than leaving the router to wait for answers."""
+    bad = pb.Submit(request_id="r", prompt=[5], max_tokens=4, history=[2**32 - 1])
+    async with worker.attach() as router:
+        bad.sampling.logit_bias[2**32 - 1] = 1.0
+        await router.call.write(pb.Command(submit=bad))
+        await router.read(lambda: router.ends("r"))
+        assert "history: token id 4294967295" in (router.deltas[0].error or "")
+        worker.engine.add_request = None  # type: ignore[assignment,method-assign]
+        await router.submit("s")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await router.read(lambda: False)
+
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert "TypeError" in (caught.value.details() or "")
+
+
+@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer guess"),)])
+async def test_only_the_cluster_may_attach(
+    worker: Worker, metadata: tuple[tuple[str, str], ...]
+) -> None:
+    async with grpc.aio.insecure_channel(worker.address) as channel:
+        call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=metadata)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async with asyncio.timeout(PATIENCE_S):
+                await call.read()
+
+    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert caught.value.details() == "the cluster token is missing"
+
+
+async def test_describe(worker: Worker) -> None:
+    """The complete configuration, as the engine has it."""
+    async with grpc.aio.insecure_channel(worker.address) as channel:
+        stub = engine_pb2_grpc.EngineStub(channel)
+        described = await stub.Describe(pb.DescribeRequest(), metadata=METADATA)
+
+    assert (described.worker_id, described.vocab_size) == ("w0", 99)
+    assert described.max_sequence_length == 256
+    assert described.engine_config_json == worker.engine.get_complete_engine_config()
+
+
+async def test_a_loop_that_has_ended_is_no_error(checkpoint: Path) -> None:
+    """The engine may say its last words after the server is gone."""
+    answers = Answers()
+
+    async def make() -> EngineServicer:
+        return EngineServicer(ThreadedEngine(), "w0", TOKEN)
+
+    servicer = await asyncio.to_thread(asyncio.run, make())
+    servicer.on_step([Delta("r", finish=Finish.ABORT)], ThreadedEngine().load())
+
+    assert answers.deltas == {}
