@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raylax.proto.choice import Choice
-from raylax.proto.errors import EngineFailure, RaylaxError
+from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.events import TextEvent
 from raylax.proto.openai import chat, completions
 from raylax.proto.openai.shared import PromptTokensDetails, Usage
@@ -51,10 +51,10 @@ class Call:
         return self.error is not None or not self.open
 
     def feed(self, delta: Delta) -> Fed:
-        """Raises EngineFailure for a delta that ends its request with an error."""
+        """Raises the error of a delta that ends its request with one."""
         choice = self._choices[delta.request_id]
         if delta.finish is Finish.ERROR and choice.finish_reason is None:
-            self.error = EngineFailure(delta.error or "the engine failed")
+            self.error = error_of(delta.fault, delta.error or "the engine failed")
             raise self.error
         event = choice.feed(delta)
         ended_here = event is not None and event.finish_reason is not None

@@ -25,18 +25,20 @@ class Choice:
 
     def __post_init__(self) -> None:
         self._detokenizer = Detokenizer(self.tokenizer)
+        self._made = self._given = 0  # characters: decoded so far, and let out by the stop strings
+        self._unheard: list[tuple[int, TextLogprob]] = []  # of tokens that begin where text is held
 
     def feed(self, delta: Delta) -> TextEvent | None:
         """What the delta adds to the answer; None if nothing can be said yet."""
         if self.finish_reason is not None:
             return None
         self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
-        said, logprobs = self._say(delta)
+        said = self._say(delta)
         found = self.tools.add(said) if self.tools else Found(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
         event = TextEvent(
-            self.index, found.text, tuple(found.calls), tuple(logprobs), self.finish_reason
+            self.index, found.text, tuple(found.calls), self._heard(), self.finish_reason
         )
         if event == TextEvent(self.index):
             return None
@@ -44,17 +46,27 @@ class Choice:
         self.events.append(event)
         return event
 
-    def _say(self, delta: Delta) -> tuple[str, list[TextLogprob]]:
+    def _say(self, delta: Delta) -> str:
         """Token by token, so that tokens after a stop string count for nothing."""
-        said, logprobs = "", []
+        said = ""
         for i, token in enumerate(delta.token_ids):
             self.tokens += 1
-            said += self.stops.add(self._detokenizer.add([token]))
             if delta.logprobs:
-                logprobs.append(self._logprob(token, delta.logprobs[i]))
+                self._unheard.append((self._made, self._logprob(token, delta.logprobs[i])))
+            piece = self._detokenizer.add([token])
+            self._made += len(piece)
+            said += self.stops.add(piece)
             if self.stops.stopped:
                 break
-        return said, logprobs
+        self._given += len(said)
+        return said
+
+    def _heard(self) -> tuple[TextLogprob, ...]:
+        """Log-probabilities come with their tokens' text; those of a cut stop string never do."""
+        everything = self.finish_reason is not None and not self.stops.stopped
+        heard = [one for at, one in self._unheard if everything or at < self._given]
+        del self._unheard[: len(heard)]
+        return tuple(heard)
 
     def _end(self, found: Found, finish: Finish | None) -> None:
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()
@@ -70,5 +82,5 @@ class Choice:
         self.finish_reason = "tool_calls" if called else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
-        top = tuple((self.tokenizer.token(t), logprob) for t, logprob in entry.top)
-        return TextLogprob(self.tokenizer.token(token), entry.logprob, top)
+        top = tuple((self.tokenizer.bytes_of(t), logprob) for t, logprob in entry.top)
+        return TextLogprob(self.tokenizer.bytes_of(token), entry.logprob, top)

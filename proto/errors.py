@@ -2,19 +2,30 @@
 
 * RaylaxError
   - InvalidRequest     the request breaks a rule            400  INVALID_ARGUMENT
-  - ModelNotFound      no model of that name                404  NOT_FOUND
-  - BodyTooLarge       the body exceeds the limit           413  RESOURCE_EXHAUSTED
+    - PromptTooLong    it leaves no room for an answer      400  INVALID_ARGUMENT
+    - ModelNotFound    no model of that name                404  NOT_FOUND
+    - BodyTooSlow      the body did not come in time        408  DEADLINE_EXCEEDED
+    - BodyTooLarge     the body exceeds the limit           413  RESOURCE_EXHAUSTED
   - Overloaded         everything is full, try later        429  RESOURCE_EXHAUSTED
   - EngineFailure      a step failed: our fault             500  INTERNAL
   - WorkerUnavailable  no worker, or it died on the way     503  UNAVAILABLE
   - DeadlineExceeded   it did not end in time               504  DEADLINE_EXCEEDED
 
-A message states the rule, the limit and the value given.
+A message states the rule, the limit and the value given. Types and codes are OpenAI's where it
+has one for the case.
 """
 
+import reprlib
 from typing import ClassVar
 
 import grpc
+
+from raylax.proto.vocabulary import Fault
+
+
+def shown(value: object) -> str:
+    """A client's value for a message: it may be megabytes."""
+    return reprlib.repr(value)
 
 
 class RaylaxError(Exception):
@@ -23,6 +34,8 @@ class RaylaxError(Exception):
     http_status: ClassVar[int] = 500
     grpc_status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     kind: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+    fault: ClassVar[Fault] = Fault.ENGINE
 
     def __init__(
         self, message: str, *, param: str | None = None, retry_after_s: float | None = None
@@ -35,7 +48,7 @@ class RaylaxError(Exception):
     def body(self) -> dict[str, object]:
         """The error as OpenAI's API words it."""
         error = {"message": self.message, "type": self.kind, "param": self.param}
-        return {"error": {**error, "code": self.http_status}}
+        return {"error": {**error, "code": self.code}}
 
 
 class InvalidRequest(RaylaxError):
@@ -44,32 +57,63 @@ class InvalidRequest(RaylaxError):
     kind = "invalid_request_error"
 
 
+class PromptTooLong(InvalidRequest):
+    code = "context_length_exceeded"
+
+
 class ModelNotFound(InvalidRequest):
     http_status = 404
     grpc_status = grpc.StatusCode.NOT_FOUND
+    code = "model_not_found"
+
+
+class BodyTooSlow(InvalidRequest):
+    http_status = 408
+    grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
+    code = "request_timeout"
 
 
 class BodyTooLarge(InvalidRequest):
     http_status = 413
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    code = "request_too_large"
 
 
 class Overloaded(RaylaxError):
     http_status = 429
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
     kind = "overloaded_error"
+    code = "rate_limit_exceeded"
+    fault = Fault.OVERLOADED
 
 
 class EngineFailure(RaylaxError):
-    pass
+    code = "engine_failure"
 
 
 class WorkerUnavailable(RaylaxError):
     http_status = 503
     grpc_status = grpc.StatusCode.UNAVAILABLE
+    code = "service_unavailable"
+    fault = Fault.UNAVAILABLE
 
 
 class DeadlineExceeded(RaylaxError):
     http_status = 504
     grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
     kind = "timeout_error"
+    code = "deadline_exceeded"
+    fault = Fault.DEADLINE
+
+
+def error_of(fault: Fault, message: str) -> RaylaxError:
+    """What a worker ended a request with, as the client is told."""
+    match fault:
+        case Fault.OVERLOADED:
+            return Overloaded(message, retry_after_s=1.0)
+        case Fault.DEADLINE:
+            return DeadlineExceeded(message)
+        case Fault.UNAVAILABLE:
+            return WorkerUnavailable(message, retry_after_s=1.0)
+        case Fault.ENGINE:
+            return EngineFailure(message)

@@ -7,11 +7,23 @@ from raylax.proto.tools import ToolCall
 
 @dataclass(frozen=True, slots=True)
 class TextLogprob:
-    """A token as text with its log-probability, and the most likely ones at its place."""
+    """A token with its log-probability, and the most likely ones at its place.
 
-    token: str
+    As bytes: a token may be a part of a character.
+    """
+
+    token: bytes
     logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    top: tuple[tuple[bytes, float], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return readable(self.token)
+
+
+def readable(token: bytes) -> str:
+    """A part of a character is shown as U+FFFD."""
+    return token.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)

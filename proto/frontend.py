@@ -12,7 +12,7 @@ from typing import Any
 from raylax.proto.call import Call
 from raylax.proto.choice import Choice
 from raylax.proto.conversation import ChatTemplate, load_template
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import SamplingFields
@@ -33,9 +33,11 @@ class Defaults:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "Defaults":
+        """A temperature of 0 is one; elsewhere 0 means "not set", as null does."""
         greedy = config.get("do_sample") is False
+        temperature = 0.0 if greedy else config.get("temperature")
         return cls(
-            temperature=0.0 if greedy else float(config.get("temperature") or 1.0),
+            temperature=1.0 if temperature is None else float(temperature),
             top_p=float(config.get("top_p") or 1.0),
             top_k=int(config.get("top_k") or 0),
             repetition_penalty=float(config.get("repetition_penalty") or 1.0),
@@ -92,7 +94,7 @@ class Frontend:
         offered = body.tools if body.tool_choice == "auto" else None
         messages = [message.for_template() for message in body.messages]
         prompt = self.template.render(messages, [t.model_dump() for t in offered or []])
-        ids = self.tokenizer.encode(prompt, add_special_tokens=False)
+        ids = self._encode(prompt, "messages", add_special_tokens=False)
         call_id = f"chatcmpl-{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
@@ -102,7 +104,7 @@ class Frontend:
 
     def completion(self, body: CompletionRequest) -> Call:
         """Raises InvalidRequest for what this model cannot be asked."""
-        prompts = [self.tokenizer.encode(p) if isinstance(p, str) else p for p in body.prompts]
+        prompts = [self._encode(p, "prompt") if isinstance(p, str) else p for p in body.prompts]
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt"
@@ -159,15 +161,25 @@ class Frontend:
         """How long the answer may be; a prompt must leave room for one token."""
         if not prompt:
             raise InvalidRequest(f"{field}: must not be empty", param=field)
-        self._check_ids(prompt, field)
         room = self.max_sequence_length - len(prompt)
         if room < 1:
-            raise InvalidRequest(
-                f"{field}: the prompt has {len(prompt)} tokens, the limit is "
-                f"{self.max_sequence_length - 1} (a sequence holds {self.max_sequence_length})",
-                param=field,
-            )
+            raise self._too_long(str(len(prompt)), field)
+        self._check_ids(prompt, field)
         return min(max_tokens, room) if max_tokens else room
+
+    def _encode(self, text: str, field: str, add_special_tokens: bool = True) -> list[int]:
+        """A text that cannot fit is refused by its length: tokenising megabytes takes seconds."""
+        at_least = len(text) // self.tokenizer.longest_token
+        if at_least >= self.max_sequence_length:
+            raise self._too_long(f"at least {at_least}", field)
+        return self.tokenizer.encode(text, add_special_tokens)
+
+    def _too_long(self, tokens: str, field: str) -> PromptTooLong:
+        return PromptTooLong(
+            f"{field}: the prompt has {tokens} tokens, the limit is "
+            f"{self.max_sequence_length - 1} (a sequence holds {self.max_sequence_length})",
+            param=field,
+        )
 
     def _check_ids(self, ids: Iterable[int], field: str) -> None:
         for token in ids:
@@ -188,7 +200,7 @@ class Frontend:
         return Sampling(
             temperature=given(body.temperature, known.temperature),
             top_p=given(body.top_p, known.top_p),
-            top_k=max(0, int(given(body.top_k, known.top_k))),
+            top_k=min(max(0, int(given(body.top_k, known.top_k))), self.vocab),
             min_p=body.min_p,
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,

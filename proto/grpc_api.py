@@ -1,17 +1,19 @@
 """raylax.v1 in terms of the OpenAI requests, so that both APIs share their rules, and replies."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from raylax.proto import raylax_pb2 as pb
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.events import TextEvent, TextLogprob
-from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.events import TextEvent, TextLogprob, readable
+from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.shared import Usage, invalid
+from raylax.proto.openai.shared import MOST_VALUES, Usage, invalid
 
+Item = TypeVar("Item")
 OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "max_tokens", "n",
@@ -26,10 +28,15 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
     if message.logit_bias:
         fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
     if message.stop:
-        fields["stop"] = list(message.stop)
+        fields["stop"] = few(message.stop)
     if message.stop_token_ids:
-        fields["stop_token_ids"] = list(message.stop_token_ids)
+        fields["stop_token_ids"] = few(message.stop_token_ids)
     return {**fields, "ignore_eos": message.ignore_eos}
+
+
+def few(repeated: Sequence[Item]) -> list[Item]:
+    """One more than any list may hold is enough to be refused: the rest is not looked at."""
+    return list(repeated[: MOST_MESSAGES + 1])
 
 
 def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
@@ -37,9 +44,9 @@ def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     fields = sampling_fields(message.sampling)
     if message.sampling.HasField("top_logprobs"):
         fields |= {"logprobs": True, "top_logprobs": message.sampling.top_logprobs}
-    fields["messages"] = [message_fields(m) for m in message.messages]
+    fields["messages"] = [message_fields(m) for m in few(message.messages)]
     if message.tools:
-        fields["tools"] = [tool_fields(tool) for tool in message.tools]
+        fields["tools"] = [tool_fields(tool) for tool in few(message.tools)]
     try:
         return ChatCompletionRequest.model_validate({**fields, "model": message.model or None})
     except ValidationError as error:
@@ -51,7 +58,7 @@ def message_fields(message: pb.Message) -> dict[str, Any]:
     if message.tool_calls:
         fields["tool_calls"] = [
             {"id": c.id, "function": {"name": c.name, "arguments": c.arguments_json}}
-            for c in message.tool_calls
+            for c in few(message.tool_calls)
         ]
     if message.tool_call_id:
         fields["tool_call_id"] = message.tool_call_id
@@ -73,7 +80,12 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     fields = sampling_fields(message.sampling)
     if message.sampling.HasField("top_logprobs"):
         fields["logprobs"] = message.sampling.top_logprobs
-    fields["prompt"] = list(message.tokens.ids) if message.HasField("tokens") else message.text
+    ids = message.tokens.ids
+    if len(ids) > MOST_VALUES:
+        raise InvalidRequest(
+            f"prompt: may have {MOST_VALUES} token ids, it has {len(ids)}", param="prompt"
+        )
+    fields["prompt"] = list(ids) if message.HasField("tokens") else message.text
     try:
         return CompletionRequest.model_validate({**fields, "model": message.model or None})
     except ValidationError as error:
@@ -81,8 +93,8 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
 
 
 def logprob_message(entry: TextLogprob) -> pb.TokenLogprob:
-    top = [pb.TokenLogprob.Alternative(token=t, logprob=value) for t, value in entry.top]
-    return pb.TokenLogprob(token=entry.token, logprob=entry.logprob, top=top)
+    top = [pb.TokenLogprob.Alternative(token=readable(t), logprob=v) for t, v in entry.top]
+    return pb.TokenLogprob(token=entry.text, logprob=entry.logprob, top=top)
 
 
 def reply_fields(id: str, model: str, event: TextEvent) -> dict[str, Any]:

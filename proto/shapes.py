@@ -1,10 +1,12 @@
 """Events and choices in the shapes of OpenAI's two APIs."""
 
+from codecs import getincrementaldecoder
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from raylax.proto.choice import Choice
-from raylax.proto.events import TextEvent, TextLogprob
+from raylax.proto.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai import chat, completions
 from raylax.proto.openai.shared import Usage
 from raylax.proto.tools import ToolCall
@@ -94,8 +96,8 @@ def tool_call_delta(call: ToolCall) -> chat.ToolCallDelta:
 
 
 def chat_logprobs(entries: Sequence[TextLogprob]) -> chat.Logprobs:
-    def top(token: str, logprob: float) -> chat.TopLogprob:
-        return chat.TopLogprob(token=token, logprob=logprob, bytes=list(token.encode()))
+    def top(token: bytes, logprob: float) -> chat.TopLogprob:
+        return chat.TopLogprob(token=readable(token), logprob=logprob, bytes=list(token))
 
     content = [
         chat.TokenLogprob(
@@ -106,20 +108,31 @@ def chat_logprobs(entries: Sequence[TextLogprob]) -> chat.Logprobs:
     return chat.Logprobs(content=content)
 
 
+class Offsets:
+    """Where in an answer's text each token begins."""
+
+    def __init__(self) -> None:
+        self._characters = getincrementaldecoder("utf-8")("replace")
+        self._length = 0
+
+    def add(self, token: bytes) -> int:
+        begins = self._length
+        self._length += len(self._characters.decode(token))
+        return begins
+
+
 @dataclass
 class CompletionShape:
     id: str
     model: str
     created: int
-    _offsets: dict[int, int] = field(default_factory=dict)
+    _offsets: dict[int, Offsets] = field(default_factory=lambda: defaultdict(Offsets))
 
     def chunks(self, event: TextEvent) -> list[completions.Completion]:
-        offset = self._offsets.get(event.choice, 0)
-        self._offsets[event.choice] = offset + sum(len(e.token) for e in event.logprobs)
         choice = completions.Choice(
             index=event.choice,
             text=event.text,
-            logprobs=completion_logprobs(event.logprobs, offset) if event.logprobs else None,
+            logprobs=completion_logprobs(event.logprobs, self._offsets[event.choice]),
             finish_reason=event.finish_reason,
         )
         return [self._completion([choice])]
@@ -143,16 +156,19 @@ def completion_choice(choice: Choice) -> completions.Choice:
     return completions.Choice(
         index=choice.index,
         text=choice.text,
-        logprobs=completion_logprobs(logprobs, 0) if logprobs else None,
+        logprobs=completion_logprobs(logprobs, Offsets()),
         finish_reason=choice.finish_reason,
     )
 
 
-def completion_logprobs(entries: Sequence[TextLogprob], offset: int) -> completions.Logprobs:
-    offsets = [offset + sum(len(e.token) for e in entries[:i]) for i in range(len(entries))]
+def completion_logprobs(
+    entries: Sequence[TextLogprob], offsets: Offsets
+) -> completions.Logprobs | None:
+    if not entries:
+        return None
     return completions.Logprobs(
-        tokens=[e.token for e in entries],
+        tokens=[e.text for e in entries],
         token_logprobs=[e.logprob for e in entries],
-        top_logprobs=[dict(e.top) for e in entries],
-        text_offset=offsets,
+        top_logprobs=[{readable(token): logprob for token, logprob in e.top} for e in entries],
+        text_offset=[offsets.add(e.token) for e in entries],
     )

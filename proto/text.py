@@ -1,10 +1,22 @@
 """Tokens to text and back: a tokenizer, text as it streams, and strings that end an answer."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tokenizers
 
+
+def byte_letters() -> Iterator[tuple[int, str]]:
+    """The letter that stands for each byte in a byte-level vocabulary (GPT-2's table)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    spare = iter(range(256, 512))
+    for byte in range(256):
+        yield byte, chr(byte if byte in printable else next(spare))
+
+
+BYTE_OF = {letter: bytes([byte]) for byte, letter in byte_letters()}
+HEX_BYTE = re.compile("<0x([0-9A-F]{2})>")  # how SentencePiece names a lone byte
 INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet)
 LONGEST_WAIT = 8  # tokens; a character has at most four bytes, so more is not going to complete
 
@@ -14,9 +26,19 @@ class Tokenizer:
 
     def __init__(self, path: Path) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
+        """In characters: more text than so many each is more than so many tokens."""
+        decoder = self._tokenizer.decoder
+        self._byte_level = decoder is not None and b"ByteLevel" in decoder.__getstate__()
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._added = {id: token.content.encode() for id, token in added.items()}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        """As a batch of one: only batches let other threads run meanwhile."""
+        (encoded,) = self._tokenizer.encode_batch_fast(
+            [text], add_special_tokens=add_special_tokens
+        )
+        ids: list[int] = encoded.ids
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -24,10 +46,16 @@ class Tokenizer:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
-    def token(self, token_id: int) -> str:
-        """One token as text, special tokens included."""
-        text: str = self._tokenizer.decode([token_id], skip_special_tokens=False)
-        return text
+    def bytes_of(self, token_id: int) -> bytes:
+        """What one token adds to a text: maybe half a character, or a special token's name."""
+        if token_id in self._added:
+            return self._added[token_id]
+        piece: str = self._tokenizer.id_to_token(token_id) or ""
+        if self._byte_level:
+            return b"".join(BYTE_OF.get(letter) or letter.encode() for letter in piece)
+        if whole := HEX_BYTE.fullmatch(piece):
+            return bytes.fromhex(whole[1])
+        return piece.replace("▁", " ").encode()
 
     def id_of(self, token: str) -> int | None:
         found: int | None = self._tokenizer.token_to_id(token)
@@ -82,9 +110,7 @@ class StopStrings:
         if self.stopped or not self._stops:
             return "" if self.stopped else text
         self._held += text
-        found = [
-            (at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0
-        ]
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
         if found:  # the one that ends first: another could depend on how much came at once
             self.stopped = True
             return self._release(min(found)[1])

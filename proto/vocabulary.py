@@ -16,6 +16,15 @@ class Finish(StrEnum):
     ERROR = "error"
 
 
+class Fault(StrEnum):
+    """Whose fault an `error` is, so that a router can say so in its API's terms."""
+
+    ENGINE = "engine"
+    OVERLOADED = "overloaded"
+    DEADLINE = "deadline"
+    UNAVAILABLE = "unavailable"
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn. The defaults draw from the model's own distribution."""
@@ -80,6 +89,8 @@ class Delta:
     """Set if and only if `finish` is ERROR."""
     cached_tokens: int = 0
     """Prompt tokens found in the prefix cache; set on a request's first delta."""
+    fault: Fault = Fault.ENGINE
+    """Of the `error`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The shared nouns as messages of engine.proto, and back: the only place of this conversion."""
 
 from raylax.proto import engine_pb2 as pb
-from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling, TokenLogprobs
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling, TokenLogprobs
 
 
 def submit_to_proto(request: Request) -> pb.Submit:
@@ -69,6 +69,7 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
         finish=delta.finish or "",
         error=delta.error or "",
         cached_tokens=delta.cached_tokens,
+        fault=delta.fault,
     )
 
 
@@ -83,6 +84,7 @@ def delta_from_proto(message: pb.Delta) -> Delta:
         finish=Finish(message.finish) if message.finish else None,
         error=message.error or None,
         cached_tokens=message.cached_tokens,
+        fault=Fault(message.fault),
     )
 
 

@@ -8,11 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 from fastapi import FastAPI
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
@@ -82,6 +85,8 @@ class RouterReplica:
         while True:
             try:
                 await self._look()
+            except grpc.aio.AioRpcError as error:
+                log.warning("a new worker does not answer yet: %s", error.details())
             except Exception:
                 log.exception("looking for workers failed; it is tried again")
             if serving != bool(self._service and self._workers.ready):
@@ -113,14 +118,21 @@ class RouterReplica:
     # What the HTTP application asks of the cluster
 
     async def exposition(self) -> bytes:
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            text: bytes = await self._metrics.exposition.remote()
+        text: bytes = await self._of_metrics("exposition")
         return text
 
     async def cluster(self) -> dict[str, Any]:
-        async with asyncio.timeout(ASK_TIMEOUT_S):
-            known: dict[str, Any] = await self._metrics.cluster.remote()
+        known: dict[str, Any] = await self._of_metrics("cluster")
         return known
+
+    async def _of_metrics(self, method: str) -> Any:
+        """Serve replaces a replica that died; meanwhile requests go on without its word."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return await getattr(self._metrics, method).remote()
+        except (TimeoutError, RayError, RayServeException) as error:
+            log.warning("Metrics does not answer: %s", error)
+            raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0) from error
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
         async with asyncio.timeout(60):

@@ -15,8 +15,9 @@ class RouterConfig:
     max_inflight: int = 2048
     """Requests in this router at once; more get 429."""
     request_timeout_s: float = 600.0
-    max_sequence_length: int | None = None
-    """None: what the workers say."""
+    """From admission to the last byte that the client has taken."""
+    body_timeout_s: float = 60.0
+    """In which a body must have come."""
     host: str = "127.0.0.1"
     grpc_port: int = 9000
     enable_debug: bool = False

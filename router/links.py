@@ -46,18 +46,21 @@ class Link:
         address: str,
         token: str,
         on_load: Callable[[str, Load], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[["Link"], None],
+        silence_s: float = SILENCE_S,
     ) -> None:
-        self.worker, self.address = worker, address
+        self.worker, self.address, self._silence_s = worker, address, silence_s
         self._on_load, self._on_lost = on_load, on_lost
         self._inboxes: dict[str, Inbox] = {}
         self._commands: asyncio.Queue[pb.Command] = asyncio.Queue()
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         stub = engine_pb2_grpc.EngineStub(self._channel)
         self._call = stub.Attach(metadata=(("authorization", f"Bearer {token}"),))
-        self.attached = asyncio.Event()
         self.lost: str | None = None
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+
+    def __repr__(self) -> str:
+        return f"Link({self.worker}, {len(self._inboxes)} requests, lost={self.lost!r})"
 
     def submit(self, request: Request, inbox: Inbox) -> None:
         """From here on the inbox gets this request's deltas, or Lost."""
@@ -74,7 +77,7 @@ class Link:
             self._commands.put_nowait(pb.Command(cancel=cancel))
 
     async def close(self) -> None:
-        self._lose("the link was closed")
+        self.lose("the link was closed")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -88,18 +91,21 @@ class Link:
             return  # the reader learns why
 
     async def _read(self) -> None:
+        why = "what it said was not understood"
         try:
-            while True:
-                report = await asyncio.wait_for(self._call.read(), SILENCE_S)
-                if not isinstance(report, pb.StepReport):
-                    self._lose("it ended the stream")
-                    return
-                self.attached.set()
+            while isinstance(report := await self._next(), pb.StepReport):
                 self._hand_out(report)
+            why = "it ended the stream"
         except TimeoutError:
-            self._lose(f"nothing was heard for {SILENCE_S:.0f} s")
+            why = f"nothing was heard for {self._silence_s:g} s"
         except grpc.aio.AioRpcError as error:
-            self._lose(error.details() or error.code().name)
+            why = error.details() or error.code().name
+        finally:  # whatever it was: nobody may wait for a link that is not read
+            self.lose(why)
+
+    async def _next(self) -> object:
+        async with asyncio.timeout(self._silence_s):
+            return await self._call.read()
 
     def _hand_out(self, report: pb.StepReport) -> None:
         self._on_load(self.worker, wire.load_from_proto(report.load))
@@ -112,7 +118,8 @@ class Link:
                 del self._inboxes[delta.request_id]
             inbox.put_nowait(delta)
 
-    def _lose(self, why: str) -> None:
+    def lose(self, why: str) -> None:
+        """Give it up, at once; `close` frees what it holds."""
         if self.lost is not None:
             return
         self.lost = why
@@ -120,4 +127,4 @@ class Link:
         inboxes, self._inboxes = self._inboxes, {}
         for request_id, inbox in inboxes.items():
             inbox.put_nowait(Lost(request_id, why))
-        self._on_lost(self.worker)
+        self._on_lost(self)

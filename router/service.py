@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from raylax.proto.call import Call
 from raylax.proto.errors import (
@@ -16,19 +17,22 @@ from raylax.proto.errors import (
     ModelNotFound,
     Overloaded,
     WorkerUnavailable,
+    shown,
 )
 from raylax.proto.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.vocabulary import Delta
+from raylax.proto.vocabulary import Delta, Fault, Finish
+from raylax.router.aside import Aside
 from raylax.router.config import RouterConfig
 from raylax.router.journal import Entry, Journal
 from raylax.router.links import Inbox, Lost
 from raylax.router.measure import Meter
-from raylax.router.workers import Workers
+from raylax.router.workers import RETRY_AFTER_S, Workers
 
 MOST_MOVES = 1
+Prepared = TypeVar("Prepared")
 
 
 class Service:
@@ -43,6 +47,12 @@ class Service:
     ) -> None:
         self.config, self.frontend, self.workers = config, frontend, workers
         self.journal, self.meter, self._clock = Journal(), Meter(config.model_name), clock
+        self._aside = Aside()
+
+    async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
+        """The result of `work`, which makes a call of a request of `size` bytes."""
+        self._check_room(1)
+        return await self._aside.run(size, work)
 
     def chat(self, body: ChatCompletionRequest) -> Call:
         self._check_model(body.model)
@@ -55,17 +65,26 @@ class Service:
     def _check_model(self, name: str | None) -> None:
         if name and name != self.config.model_name:
             raise ModelNotFound(
-                f"no model named {name!r}; there is {self.config.model_name}", param="model"
+                f"no model named {shown(name)}; there is {self.config.model_name}", param="model"
             )
+
+    def _check_room(self, more: int) -> None:
+        if len(self.journal) + more > self.config.max_inflight:
+            raise Overloaded(
+                f"this router carries at most {self.config.max_inflight} requests at once, it has "
+                f"{len(self.journal)} and {more} more were asked for",
+                retry_after_s=RETRY_AFTER_S,
+            )
+
+    def allowed_s(self, timeout_s: float | None) -> float:
+        """How long a call may take: as long as its client wants, within this router's limit."""
+        longest = self.config.request_timeout_s
+        return longest if timeout_s is None else min(timeout_s, longest)
 
     async def run(self, call: Call, timeout_s: float | None = None) -> AsyncGenerator[TextEvent]:
         """The call's events. Leaving the iteration early cancels what is still running."""
-        if len(self.journal) + len(call.requests) > self.config.max_inflight:
-            raise Overloaded(
-                f"this router carries at most {self.config.max_inflight} requests at once",
-                retry_after_s=1.0,
-            )
-        deadline = self._clock() + min(timeout_s or 1e9, self.config.request_timeout_s)
+        self._check_room(len(call.requests))
+        deadline = self._clock() + self.allowed_s(timeout_s)
         inbox: Inbox = asyncio.Queue()
         measured = self.meter.begin()
         try:
@@ -96,7 +115,10 @@ class Service:
         if entry is None:
             return None  # it has ended for us; the worker did not know yet
         if isinstance(item, Lost):
-            self._move(entry, item, inbox)
+            self._move(entry, item.why, inbox)
+            return None
+        if item.finish is Finish.ABORT or item.fault is Fault.UNAVAILABLE:  # not our doing
+            self._move(entry, item.error or "it ended its requests", inbox)
             return None
         self.journal.record(item)
         if item.token_ids:
@@ -106,10 +128,12 @@ class Service:
             self._forget(item.request_id)
         return fed.event
 
-    def _move(self, entry: Entry, lost: Lost, inbox: Inbox) -> None:
+    def _move(self, entry: Entry, why: str, inbox: Inbox) -> None:
         """To another worker, if there is one and it is the first time."""
         if entry.moves >= MOST_MOVES or not self.workers.ready:
-            raise WorkerUnavailable(f"the worker of this request is gone: {lost.why}")
+            raise WorkerUnavailable(
+                f"the worker of this request is gone: {why}", retry_after_s=RETRY_AFTER_S
+            )
         request = entry.resumed()
         worker = self.workers.route(request).worker
         self.journal.moved(request.id, worker)

@@ -5,7 +5,8 @@ of the machine and answers neither the standard health service nor cancellation 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -15,12 +16,17 @@ from grpc_reflection.v1alpha import reflection
 
 from raylax.proto import grpc_api, raylax_pb2, raylax_pb2_grpc
 from raylax.proto.call import Call
-from raylax.proto.errors import RaylaxError, WorkerUnavailable
+from raylax.proto.errors import DeadlineExceeded, RaylaxError, WorkerUnavailable
 from raylax.proto.events import TextEvent
+from raylax.router.decoding import RefuseUndecodable
 from raylax.router.service import Service
 
+log = logging.getLogger(__name__)
+LAST_WORDS_S = 1.0
+"""How long a client may take to read the end, after the call's own time."""
 NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
 Context = grpc.aio.ServicerContext[Any, Any]
+Reply = raylax_pb2.ChatReply | raylax_pb2.GenerateReply
 
 
 class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
@@ -34,31 +40,21 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             raise WorkerUnavailable("no worker is ready yet")
         return service
 
-    async def Chat(
+    async def Chat(  # type: ignore[override]  # its stub knows generators only
         self, request: raylax_pb2.ChatRequest, context: Context
-    ) -> AsyncIterator[raylax_pb2.ChatReply]:
-        try:
-            call = self._service().chat(grpc_api.chat_request(request))
-            async for event, last in self._events(call, context):
-                reply = grpc_api.chat_reply(call.id, self._service().config.model_name, event)
-                if last:
-                    reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
-                yield reply
-        except RaylaxError as error:
-            await context.abort(error.grpc_status, error.message)
+    ) -> None:
+        def make(service: Service) -> Call:
+            return service.chat(grpc_api.chat_request(request))
 
-    async def Generate(
+        await self._answer(request.ByteSize(), make, grpc_api.chat_reply, context)
+
+    async def Generate(  # type: ignore[override]
         self, request: raylax_pb2.GenerateRequest, context: Context
-    ) -> AsyncIterator[raylax_pb2.GenerateReply]:
-        try:
-            call = self._service().completion(grpc_api.generate_request(request))
-            async for event, last in self._events(call, context):
-                reply = grpc_api.generate_reply(call.id, self._service().config.model_name, event)
-                if last:
-                    reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
-                yield reply
-        except RaylaxError as error:
-            await context.abort(error.grpc_status, error.message)
+    ) -> None:
+        def make(service: Service) -> Call:
+            return service.completion(grpc_api.generate_request(request))
+
+        await self._answer(request.ByteSize(), make, grpc_api.generate_reply, context)
 
     async def ListModels(
         self, request: raylax_pb2.ListModelsRequest, context: Context
@@ -71,21 +67,48 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         model = raylax_pb2.Model(id=service.config.model_name, max_model_len=longest)
         return raylax_pb2.ListModelsReply(models=[model])
 
-    async def _events(self, call: Call, context: Context) -> AsyncIterator[tuple[TextEvent, bool]]:
-        """Events, and whether each is the last; the client's deadline is the call's."""
-        events = self._service().run(call, context.time_remaining())
+    async def _answer(
+        self,
+        size: int,
+        make: Callable[[Service], Call],
+        reply_of: Callable[[str, str, TextEvent], Reply],
+        context: Context,
+    ) -> None:
+        """Writes replies as events come; the client's deadline is the call's.
+
+        It writes rather than yields: a cancellation then arrives here, and not in an iteration
+        that nobody goes on with.
+        """
         try:
-            async for event in events:
-                yield event, call.done
-        finally:
-            await events.aclose()  # cancels what still runs
+            service, timeout_s = self._service(), context.time_remaining()
+            call = await service.prepare(size, lambda: make(service))
+            events = service.run(call, timeout_s)
+            try:
+                async with asyncio.timeout(service.allowed_s(timeout_s) + LAST_WORDS_S):
+                    async for event in events:
+                        reply = reply_of(call.id, service.config.model_name, event)
+                        if call.done:
+                            reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
+                        await context.write(reply)
+            finally:
+                await events.aclose()  # cancels what still runs
+        except RaylaxError as error:
+            await context.abort(error.grpc_status, error.message)
+        except TimeoutError:
+            too_slow = DeadlineExceeded("the replies were not read before the deadline")
+            await context.abort(too_slow.grpc_status, too_slow.message)
+        except Exception:
+            log.exception("a call failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "the router failed; its log says why")
 
 
 async def serve_grpc(
     servicer: RaylaxServicer, address: str
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
     """Serve on an address; port 0 takes a free one. Router replicas of one host share a port."""
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 1)])
+    server = grpc.aio.server(
+        interceptors=[RefuseUndecodable(NAME)], options=[("grpc.so_reuseport", 1)]
+    )
     raylax_pb2_grpc.add_RaylaxServicer_to_server(servicer, server)
     state = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)

@@ -7,30 +7,43 @@ from collections.abc import Callable, Mapping
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Load, Request
 from raylax.router.ledger import Ledger
-from raylax.router.links import Inbox, Link
+from raylax.router.links import SILENCE_S, Inbox, Link
 from raylax.router.policy import Choice, Policy, Routing
 
 log = logging.getLogger(__name__)
+RETRY_AFTER_S = 1.0
 
 
 class Workers:
     """Links and books, kept in step. Used on one event loop."""
 
-    def __init__(self, policy: Policy, token: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        token: str,
+        clock: Callable[[], float],
+        silence_s: float = SILENCE_S,
+    ) -> None:
         self._policy, self._token, self._clock = policy, token, clock
+        self._silence_s = silence_s
         self.ledger = Ledger()
         self._links: dict[str, Link] = {}
         self._routed = 0
         self._closing: set[asyncio.Task[None]] = set()
 
+    def __repr__(self) -> str:
+        return f"Workers({list(self._links.values())}, {self.ledger})"
+
     def set_members(self, addresses: Mapping[str, str]) -> None:
         """`addresses` by worker id: exactly these are workers now. A lost one is tried again."""
-        for worker in [w for w, link in self._links.items() if addresses.get(w) != link.address]:
-            self._close(self._links.pop(worker))
+        for worker, link in list(self._links.items()):
+            if addresses.get(worker) != link.address:
+                link.lose("it left the cluster")
         for worker, address in addresses.items():
             if worker not in self._links:
-                link = Link(worker, address, self._token, self._on_load, self._on_lost)
-                self._links[worker] = link
+                self._links[worker] = Link(
+                    worker, address, self._token, self._on_load, self._on_lost, self._silence_s
+                )
 
     @property
     def ready(self) -> list[str]:
@@ -40,7 +53,7 @@ class Workers:
         """Ask the policy; raises WorkerUnavailable when there is nobody to choose from."""
         views = self.ledger.views()
         if not views:
-            raise WorkerUnavailable("no worker is ready", retry_after_s=1.0)
+            raise WorkerUnavailable("no worker is ready", retry_after_s=RETRY_AFTER_S)
         routing = Routing(request.id, len(request.prompt), self._routed)
         self._routed += 1
         return self._policy.choose(routing, views)
@@ -55,20 +68,19 @@ class Workers:
             link.cancel(request_id)
 
     async def close(self) -> None:
-        links, self._links = list(self._links.values()), {}
-        await asyncio.gather(*(link.close() for link in links), *self._closing)
+        for link in list(self._links.values()):
+            link.lose("the router ends")
+        await asyncio.gather(*self._closing)
 
     def _on_load(self, worker: str, load: Load) -> None:
         self.ledger.open(worker)
         self.ledger.report(worker, load, self._clock())
 
-    def _on_lost(self, worker: str) -> None:
-        self.ledger.close(worker)
-        if (link := self._links.pop(worker, None)) is not None:
-            log.warning("worker %s at %s is lost: %s", worker, link.address, link.lost)
-            self._close(link)
-
-    def _close(self, link: Link) -> None:
+    def _on_lost(self, link: Link) -> None:
+        """Called once by each link, which is known until then: books and links stay in step."""
+        del self._links[link.worker]
+        self.ledger.close(link.worker)
+        log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)
         task = asyncio.get_running_loop().create_task(link.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

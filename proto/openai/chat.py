@@ -1,10 +1,16 @@
 """POST /v1/chat/completions. https://platform.openai.com/docs/api-reference/chat"""
 
-from typing import Any, ClassVar, Literal, Self
+import json
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raylax.proto.openai.shared import Outgoing, SamplingFields, Strict, Usage
+from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, Strict, Usage
+
+MOST_MESSAGES = 2048
+MOST_PARTS = 2048
+MOST_TOOLS = 128
 
 
 class TextPart(Strict):
@@ -22,12 +28,20 @@ class AssistantToolCall(Strict):
     type: Literal["function"] = "function"
     function: CalledFunction
 
+    def for_template(self) -> dict[str, Any]:
+        """Templates write the arguments as JSON themselves: a string would be quoted twice."""
+        shown = self.model_dump()
+        with suppress(ValueError, RecursionError):
+            if isinstance(arguments := json.loads(self.function.arguments), dict):
+                shown["function"]["arguments"] = arguments
+        return shown
+
 
 class Message(Strict):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: str | Annotated[list[TextPart], Few(MOST_PARTS)] | None = None
     name: str | None = None
-    tool_calls: list[AssistantToolCall] | None = None
+    tool_calls: Annotated[list[AssistantToolCall], Few(MOST_TOOLS)] | None = None
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
@@ -45,7 +59,7 @@ class Message(Strict):
         if self.role == "developer":
             shown["role"] = "system"
         if self.tool_calls:
-            shown["tool_calls"] = [call.model_dump() for call in self.tool_calls]
+            shown["tool_calls"] = [call.for_template() for call in self.tool_calls]
         if self.tool_call_id is not None:
             shown["tool_call_id"] = self.tool_call_id
         if self.name is not None:
@@ -65,11 +79,11 @@ class Tool(Strict):
 
 
 class ChatCompletionRequest(SamplingFields):
-    messages: list[Message] = Field(min_length=1)
+    messages: Annotated[list[Message], Few(MOST_MESSAGES, least=1)]
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Few(MOST_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] = "auto"
     """Forcing a call needs a grammar, which this engine does not have yet."""
 

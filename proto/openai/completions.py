@@ -4,18 +4,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from raylax.proto.openai.shared import Outgoing, SamplingFields, TokenId, Usage
+from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, TokenId, Usage
 
 MOST_PROMPTS = 64
-Tokens = Annotated[list[TokenId], Field(min_length=1)]
+Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 
 
 class CompletionRequest(SamplingFields):
     prompt: (
         str
         | Tokens
-        | Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS)]
-        | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_PROMPTS)]
+        | Annotated[list[str], Few(MOST_PROMPTS, least=1)]
+        | Annotated[list[Tokens], Few(MOST_PROMPTS, least=1)]
     )
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: Literal[False] = False

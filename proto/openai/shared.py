@@ -1,9 +1,11 @@
 """Fields that chat and completion requests have in common, and how a body becomes a request."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -12,14 +14,35 @@ from pydantic import (
     model_validator,
 )
 
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, shown
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
+TokenKey = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 MOST_CHOICES = 16
 MOST_STOPS = 16
+LONGEST_STOP = 1024
+MOST_BIASES = 16384
+MOST_VALUES = 1 << 18
+"""In one body. Its commas are counted before anything is built of it: a parser takes seconds for
+millions of values, and the interpreter can do nothing else meanwhile."""
+
+
+def Few(most: int, least: int = 0) -> Any:
+    """Bounds of a list, of whose faults only the first is looked for: it may have a million."""
+    return Field(min_length=least, max_length=most, fail_fast=True)
+
+
+def few_biases(given: Any) -> Any:
+    if isinstance(given, dict) and len(given) > MOST_BIASES:
+        raise ValueError(f"may have {MOST_BIASES} entries, it has {len(given)}")
+    return given
+
+
+StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(few_biases)]
 
 
 class Strict(BaseModel):
@@ -43,11 +66,11 @@ class SamplingFields(Strict):
     temperature: Annotated[Finite, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
     n: int = Field(1, ge=1, le=MOST_CHOICES)
-    stop: str | list[str] | None = None
+    stop: StopString | Annotated[list[StopString], Few(MOST_STOPS)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
-    logit_bias: dict[str, Bias] | None = None
+    logit_bias: Biases | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -57,9 +80,17 @@ class SamplingFields(Strict):
     min_p: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[Finite, Field(gt=0, le=10)] | None = None
     ignore_eos: bool = False
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Few(128)] | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, fields: Any) -> Any:
+        """As OpenAI has it, for every field."""
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def stops(self) -> list[str]:
@@ -71,20 +102,21 @@ class SamplingFields(Strict):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        if len(self.stops) > MOST_STOPS or not all(self.stops):
-            raise ValueError(f"stop: at most {MOST_STOPS} strings, none empty")
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only allowed when stream is true")
-        if not all(key.isascii() and key.isdigit() for key in self.logit_bias or {}):
-            raise ValueError("logit_bias: keys must be token ids")
         return self
 
 
 Body = TypeVar("Body", bound=Strict)
+BRANCH = re.compile(r"str|constrained-str|list\[.*|\[key\]")
+"""How pydantic names the branches of unions in the path of an error."""
 
 
 def parse_body(kind: type[Body], raw: bytes | str) -> Body:
     """The request in a body; what is wrong with it is a 400 that names the field."""
+    values = raw.count(",") if isinstance(raw, str) else raw.count(b",")
+    if values > MOST_VALUES:
+        raise InvalidRequest(f"the body may have {MOST_VALUES} commas, it has {values}")
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
@@ -92,16 +124,23 @@ def parse_body(kind: type[Body], raw: bytes | str) -> Body:
 
 
 def invalid(error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_context=False)[0]
-    path = ".".join(str(part) for part in first["loc"] if part not in ("str", "list[str]"))
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "json_invalid":
-        return InvalidRequest(f"the body is not valid JSON: {message}")
+    """Of a union every branch says what it misses: the one of the right type, or else the one
+    that got furthest, was meant."""
+    errors = error.errors(include_url=False, include_context=False)
+    meant = max(errors, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
+    parts = [str(part)[:64] for part in meant["loc"]]  # a client's key may be long
+    path = ".".join(part for part in parts if not BRANCH.fullmatch(part))
+    message, found = meant["msg"].removeprefix("Value error, "), shown(meant["input"])
+    match meant["type"]:
+        case "json_invalid":
+            return InvalidRequest(f"the body is not valid JSON: {message}")
+        case "model_type" if not path:
+            return InvalidRequest(f"the body must be a JSON object, found {found}")
+        case "missing":
+            return InvalidRequest(f"{path}: {message}", param=path)
     if not path:  # a rule over several fields, which begins with the one at fault
         return InvalidRequest(message, param=message.split(":")[0])
-    given = repr(first["input"])
-    shown = given if len(given) <= 80 else given[:77] + "..."
-    return InvalidRequest(f"{path}: {message}, found {shown}", param=path)
+    return InvalidRequest(f"{path}: {message}, found {found}", param=path)
 
 
 class Outgoing(BaseModel):

@@ -2,30 +2,38 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from raylax.proto.call import Call
-from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.errors import ModelNotFound, WorkerUnavailable, shown
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.models import ModelCard, ModelList
-from raylax.proto.openai.shared import SamplingFields, parse_body
+from raylax.proto.openai.shared import SamplingFields, Strict, parse_body
 from raylax.router.config import RouterConfig
 from raylax.router.http import errors
 from raylax.router.http.body import read_body, unless_client_leaves
-from raylax.router.http.sse import HEADERS, event_stream
+from raylax.router.http.sse import EventStream
 from raylax.router.service import Service
+
+Body = TypeVar("Body", bound=SamplingFields)
+
+
+class DebugCall(Strict):
+    name: str
+    args: list[Any] = []
 
 
 class Cluster(Protocol):
     """What the app asks of the rest of the cluster."""
 
     async def exposition(self) -> bytes:
-        """The workers' metrics in Prometheus' format."""
+        """The workers' metrics in Prometheus' format. This and the next: WorkerUnavailable."""
         ...
 
     async def cluster(self) -> dict[str, Any]:
@@ -50,12 +58,22 @@ def build_app(
             raise WorkerUnavailable("no worker is ready yet", retry_after_s=2.0)
         return found
 
-    async def answer(request: Request, call: Call, body: SamplingFields) -> Response:
-        events = service().run(call, body.timeout)
-        named = {"X-Request-Id": call.id}
+    async def answer(
+        request: Request, kind: type[Body], make: Callable[[Service, Body], Call]
+    ) -> Response:
+        """Errors before the first event have a status of their own, later ones are events."""
+        serving = service()
+        raw = await read_body(request, config.max_body_bytes, config.body_timeout_s)
+
+        def prepare() -> tuple[Body, Call]:
+            body = parse_body(kind, raw)
+            return body, make(serving, body)
+
+        body, call = await serving.prepare(len(raw), prepare)
+        events = serving.run(call, body.timeout)
         if body.stream:
-            stream = event_stream(call, events)
-            return StreamingResponse(stream, 200, HEADERS | named, "text/event-stream")
+            first = await unless_client_leaves(request, anext(events))
+            return EventStream(call, first, events, serving.allowed_s(body.timeout))
 
         async def drain() -> None:
             async for _ in events:
@@ -63,25 +81,29 @@ def build_app(
 
         await unless_client_leaves(request, drain())
         text = call.response().model_dump_json()
-        return Response(text, 200, named, "application/json")
+        return Response(text, 200, {"X-Request-Id": call.id}, "application/json")
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        raw = await read_body(request, config.max_body_bytes)
-        body = parse_body(ChatCompletionRequest, raw)
-        return await answer(request, service().chat(body), body)
+        return await answer(request, ChatCompletionRequest, Service.chat)
 
     @app.post("/v1/completions")
     async def completions(request: Request) -> Response:
-        raw = await read_body(request, config.max_body_bytes)
-        body = parse_body(CompletionRequest, raw)
-        return await answer(request, service().completion(body), body)
+        return await answer(request, CompletionRequest, Service.completion)
+
+    def card() -> ModelCard:
+        longest = service().frontend.max_sequence_length
+        return ModelCard(id=config.model_name, created=created, max_model_len=longest)
 
     @app.get("/v1/models")
     async def models() -> ModelList:
-        longest = service().frontend.max_sequence_length
-        card = ModelCard(id=config.model_name, created=created, max_model_len=longest)
-        return ModelList(data=[card])
+        return ModelList(data=[card()])
+
+    @app.get("/v1/models/{name:path}")
+    async def model(name: str) -> ModelCard:
+        if name != config.model_name:
+            raise ModelNotFound(f"no model named {shown(name)}; there is {config.model_name}")
+        return card()
 
     @app.get("/health")
     async def health() -> Response:
@@ -92,9 +114,11 @@ def build_app(
 
     @app.get("/metrics")
     async def metrics() -> Response:
+        """This router's own are there even when Metrics cannot say how the workers stand."""
         found = service_of()
-        own = found.meter.exposition() if found else b""
-        text = own + await cluster.exposition()
+        text = found.meter.exposition() if found else b""
+        with suppress(WorkerUnavailable):
+            text += await cluster.exposition()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/cluster")
@@ -108,8 +132,9 @@ def build_app(
     if config.enable_debug:
 
         @app.post("/debug/call_func_on_all_worker")
-        async def debug_call(body: dict[str, Any]) -> dict[str, Any]:
-            results = await cluster.debug_call(str(body.get("name", "")), body.get("args") or [])
-            return {"results": results}
+        async def debug_call(request: Request) -> dict[str, Any]:
+            raw = await read_body(request, config.max_body_bytes, config.body_timeout_s)
+            body = parse_body(DebugCall, raw)
+            return {"results": await cluster.debug_call(body.name, body.args)}
 
     return app

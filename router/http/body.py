@@ -5,8 +5,9 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
-from raylax.proto.errors import BodyTooLarge
+from raylax.proto.errors import BodyTooLarge, BodyTooSlow
 
 Result = TypeVar("Result")
 
@@ -15,16 +16,24 @@ class ClientLeft(Exception):
     """Nobody waits for the answer any more."""
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     """Raises BodyTooLarge as soon as it is known: by the header, or while it is read."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise BodyTooLarge(f"the body may have {limit} bytes, it has more")
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for part in request.stream():
+                body += part
+                if len(body) > limit:
+                    raise BodyTooLarge(f"the body may have {limit} bytes, it has more")
+    except TimeoutError:
+        raise BodyTooSlow(
+            f"the body must come within {timeout_s:g} s, there are {len(body)} bytes of it"
+        ) from None
+    except ClientDisconnect:
+        raise ClientLeft from None
     return bytes(body)
 
 

@@ -29,7 +29,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     message = f"{request.method} {request.url.path}: {error.detail}"
-    body = {"message": message, "type": kind, "param": None, "code": error.status_code}
+    body = {"message": message, "type": kind, "param": None, "code": None}
     return JSONResponse({"error": body}, error.status_code, error.headers)
 
 

@@ -9,12 +9,20 @@ import openai.types.chat
 import pytest
 
 from raylax.proto.call import Call, Chunk
-from raylax.proto.errors import EngineFailure, InvalidRequest
-from raylax.proto.frontend import Frontend
-from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.errors import (
+    DeadlineExceeded,
+    EngineFailure,
+    InvalidRequest,
+    Overloaded,
+    PromptTooLong,
+    RaylaxError,
+    WorkerUnavailable,
+)
+from raylax.proto.frontend import Defaults, Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import parse_body
-from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
+from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs
 
 ASK = '{"messages": [{"role": "user", "content": "hi"}]'
 CITY_TOOL = {"type": "function", "function": {"name": "look", "parameters": {}}}
@@ -56,9 +64,12 @@ def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: i
         (ASK + ', "max_tokens": 0}', "max_tokens", "found 0"),
         (ASK + ', "max_tokens": "5"}', "max_tokens", "valid integer, found '5'"),
         (ASK + ', "n": 17}', "n", "less than or equal to 16, found 17"),
-        (ASK + ', "logit_bias": {"x": 1}}', "logit_bias", "token ids"),
+        (ASK + ', "logit_bias": {"x": 1}}', "logit_bias.x", "[0-9]"),
+        (ASK + ', "logit_bias": {"' + "9" * 5000 + '": 1}}', f"logit_bias.{'9' * 64}", "[0-9]"),
         (ASK + ', "logit_bias": {"5": 101}}', "logit_bias.5", "found 101"),
-        (ASK + ', "stop": ["a", ""]}', "stop", "none empty"),
+        (ASK + ', "stop": ["a", ""]}', "stop.1", "at least 1 character"),
+        (ASK + ', "stop": ["a"' + ', "a"' * 16 + "]}", "stop", "at most 16 items"),
+        (ASK + ', "stop": "' + "a" * 1025 + '"}', "stop", "at most 1024 characters"),
         (ASK + ', "top_logprobs": 2}', "top_logprobs", "only allowed when logprobs"),
         (ASK + ', "stream_options": {"include_usage": true}}', "stream_options", "stream is true"),
         (ASK + ', "response_format": {"type": "json_object"}}', "response_format.type", "'text'"),
@@ -220,3 +231,65 @@ def test_an_engine_failure_ends_the_call(frontend: Frontend) -> None:
     assert call.done
     with pytest.raises(EngineFailure):
         call.response()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "status"),
+    [
+        (Fault.ENGINE, EngineFailure, 500),
+        (Fault.OVERLOADED, Overloaded, 429),
+        (Fault.DEADLINE, DeadlineExceeded, 504),
+        (Fault.UNAVAILABLE, WorkerUnavailable, 503),
+    ],
+)
+def test_a_workers_fault_has_a_status_of_its_own(
+    frontend: Frontend, fault: Fault, kind: type[RaylaxError], status: int
+) -> None:
+    call = chat(frontend)
+    with pytest.raises(kind, match="said why") as caught:
+        call.feed(Delta(call.requests[0].id, finish=Finish.ERROR, error="said why", fault=fault))
+
+    assert caught.value.http_status == status
+
+
+def test_a_stop_string_takes_its_log_probabilities_along(frontend: Frontend) -> None:
+    """While it is held nothing is heard of it; a token that is cut in its middle stays."""
+    entry = TokenLogprobs(-0.5)
+    call = frontend.completion(CompletionRequest(prompt="hi", stop="cd", logprobs=0))
+    request = call.requests[0]
+    heard = []
+    for token in ids("abcxcde"):
+        event = call.feed(Delta(request.id, (token,), (entry,))).event
+        heard.append("".join(one.text for one in event.logprobs) if event else None)
+
+    assert heard == ["a", "b", None, "cx", None, "", None]
+
+
+def test_the_arguments_of_earlier_calls_are_not_quoted_twice() -> None:
+    """Templates write them as JSON; what is no JSON object is given as it came."""
+
+    def shown(arguments: str) -> Any:
+        function = {"name": "look", "arguments": arguments}
+        message = Message.model_validate(
+            {"role": "assistant", "tool_calls": [{"function": function}]}
+        )
+        return message.for_template()["tool_calls"][0]["function"]["arguments"]
+
+    assert [shown(a) for a in ('{"a": 1}', "[1]", "{]", "[" * 9999)] == [
+        {"a": 1}, "[1]", "{]", "[" * 9999
+    ]  # fmt: skip
+
+
+def test_a_checkpoints_own_temperature_may_be_zero() -> None:
+    """Zero is a temperature; null is none."""
+    given: list[dict[str, Any]] = [{"temperature": 0}, {"temperature": None}, {"do_sample": False}]
+
+    assert [Defaults.of(config).temperature for config in given] == [0.0, 1.0, 0.0]
+
+
+def test_a_long_text_is_refused_by_its_length(frontend: Frontend) -> None:
+    """Tokenising it would take seconds; a bound on its tokens is known without."""
+    longest = frontend.tokenizer.longest_token
+    frontend._encode("x" * (longest * 64 - 1), "prompt")
+    with pytest.raises(PromptTooLong, match="at least 64 tokens, the limit is 63"):
+        frontend.completion(CompletionRequest(prompt="x" * (longest * 64)))

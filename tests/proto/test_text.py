@@ -62,6 +62,16 @@ def test_no_piece_ends_inside_a_character(tmp_path: Path, tokenizer: Tokenizer) 
     assert all(INCOMPLETE not in piece for piece in stream(tokenizer, [[i] for i in ids]))
 
 
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_bytes_of_tokens_make_the_text(tokenizer: Tokenizer, text: str) -> None:
+    """Each token's own, parts of characters and special tokens included."""
+    ids = tokenizer.encode(text)
+    joined = b"".join(tokenizer.bytes_of(token) for token in ids).decode()
+
+    whole = tokenizer._tokenizer.decode(ids, skip_special_tokens=False)
+    assert joined.removeprefix(" ") == whole.removeprefix(" ")  # metaspace begins with one
+
+
 def test_bytes_that_never_become_a_character_are_given_in_the_end(tokenizer: Tokenizer) -> None:
     """A model may stop, or stay, inside one; nothing waits for ever."""
     half = tokenizer.encode("👋")[:-1]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raylax.proto import wire
-from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling, TokenLogprobs
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling, TokenLogprobs
 
 tokens = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
 reals = st.floats(-100, 100)
@@ -28,6 +28,7 @@ deltas = st.builds(
     Delta,
     st.text(), tokens, st.lists(logprobs, max_size=3).map(tuple),
     st.none() | st.sampled_from(Finish), st.none() | st.text(min_size=1), st.integers(0, 2**31),
+    st.sampled_from(Fault),
 )  # fmt: skip
 counts = st.integers(0, 2**31)
 

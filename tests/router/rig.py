@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
-from raylax.router.http.app import build_app
+from raylax.router.http.app import Cluster, build_app
 from raylax.router.policies import policy_named
 from raylax.router.service import Service
 from raylax.router.servicer import RaylaxServicer, serve_grpc, set_health
@@ -28,6 +29,7 @@ from raylax.worker.plan import StepPlan
 
 TOKEN = "the cluster's secret"
 PATIENCE_S = 20.0
+ENGINE = EngineConfig(max_num_sequence=8)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -78,10 +80,12 @@ class Worker:
 
 
 @asynccontextmanager
-async def running_worker(checkpoint: Path, name: str) -> AsyncIterator[Worker]:
+async def running_worker(
+    checkpoint: Path, name: str, config: EngineConfig
+) -> AsyncIterator[Worker]:
     host = EngineHost(name, "tiny", str(checkpoint), "cpu")
-    config = EngineConfig(max_num_sequence=8, max_single_sequence_length=256, threads=1)
-    await host.start(config, "server", "127.0.0.1", TOKEN)
+    tiny = replace(config, max_single_sequence_length=256, threads=1)
+    await host.start(tiny, "server", "127.0.0.1", TOKEN)
     worker = Worker(host)
     worker.install()
     try:
@@ -114,11 +118,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def running_router(checkpoint: Path, count: int = 1, **config: Any) -> AsyncIterator[Rig]:
+async def running_router(
+    checkpoint: Path, count: int = 1, engine: EngineConfig = ENGINE, **config: Any
+) -> AsyncIterator[Rig]:
     """`count` workers behind one router."""
     async with AsyncExitStack() as stack:
         workers = [
-            await stack.enter_async_context(running_worker(checkpoint, f"w{i}"))
+            await stack.enter_async_context(running_worker(checkpoint, f"w{i}", engine))
             for i in range(count)
         ]
         settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
@@ -140,14 +146,18 @@ async def running_router(checkpoint: Path, count: int = 1, **config: Any) -> Asy
 
 
 @asynccontextmanager
-async def running_http(settings: RouterConfig, service: Service | None) -> AsyncIterator[str]:
-    app = build_app(settings, lambda: service, NoCluster())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server.serve())
+async def running_http(
+    settings: RouterConfig, service: Service | None, cluster: Cluster | None = None
+) -> AsyncIterator[str]:
+    app = build_app(settings, lambda: service, cluster or NoCluster())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that a client that does not read is felt soon; accepted sockets inherit it.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
+    serving = asyncio.create_task(server.serve([listener]))
     await until(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await serving

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -73,6 +74,44 @@ async def test_a_mistake_has_its_status(
 
     assert caught.value.code() == code
     assert said in (caught.value.details() or "")
+
+
+GENERATE = "/raylax.v1.Raylax/Generate"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (raylax_pb2.GenerateRequest(), "must not be empty"),
+        (raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds()), "at least 1 item"),
+        (raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds(ids=[99])), "vocabulary of 99"),
+        (
+            raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds(ids=[5] * 300_000)),
+            "may have 262144 token ids, it has 300000",
+        ),
+        (raylax_pb2.GenerateRequest(text="x" * 300), "300 tokens, the limit is 255"),
+        (
+            raylax_pb2.GenerateRequest(text="a", sampling=raylax_pb2.Sampling(top_p=float("nan"))),
+            "top_p",
+        ),
+        (b"\x12\x02\xff\xfe", "not valid"),
+    ],
+)
+async def test_bad_input_is_an_invalid_argument(
+    rig: Rig, message: raylax_pb2.GenerateRequest | bytes, said: str
+) -> None:
+    """Bytes that are no message, or no UTF-8, included; the next call works."""
+    raw = message if isinstance(message, bytes) else message.SerializeToString()
+    async with channel(rig.grpc_address) as made:
+        generate: Any = made.unary_stream(GENERATE)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in generate(raw):
+                pass
+        replies = [reply async for reply in raylax_pb2_grpc.RaylaxStub(made).Chat(ASK)]
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+    assert replies[-1].finish_reason == "length"
 
 
 async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:

@@ -11,8 +11,9 @@ import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from raylax.proto.errors import WorkerUnavailable
 from raylax.router.config import RouterConfig
-from tests.router.rig import PATIENCE_S, Rig, running_http, running_router, until
+from tests.router.rig import PATIENCE_S, NoCluster, Rig, running_http, running_router, until
 
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 8}
 
@@ -135,7 +136,7 @@ async def test_a_worker_that_dies_ends_the_stream_with_an_error(
         rest = [line async for line in lines if line]
 
     assert '"content"' in first
-    assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == 503
+    assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "service_unavailable"
     assert rest[-1] == "data: [DONE]"
     await until(lambda: not rig.router.ready)
     assert (await client.post("/v1/chat/completions", json=ASK)).status_code == 503
@@ -194,6 +195,29 @@ async def test_before_the_first_worker(checkpoint: Path) -> None:
         assert (await client.get("/health")).status_code == 503
         assert (await client.post("/v1/chat/completions", json=ASK)).status_code == 503
         assert (await client.get("/metrics")).status_code == 200
+
+
+class LostMetrics(NoCluster):
+    """A cluster whose Metrics replica has died."""
+
+    async def exposition(self) -> bytes:
+        raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0)
+
+    async def cluster(self) -> dict[str, Any]:
+        raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0)
+
+
+async def test_without_metrics_the_router_speaks_for_itself(rig: Rig) -> None:
+    """Its own figures are there; what only Metrics knows is a 503."""
+    settings = RouterConfig("tiny", "", "")
+    async with (
+        running_http(settings, rig.service, LostMetrics()) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+    ):
+        metrics, cluster = await client.get("/metrics"), await client.get("/cluster")
+
+    assert metrics.status_code == 200 and "vllm:time_to_first_token_seconds" in metrics.text
+    assert cluster.status_code == 503 and cluster.headers["retry-after"] == "2"
 
 
 async def test_metrics_are_valid(client: httpx.AsyncClient) -> None:

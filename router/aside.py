@@ -1,0 +1,28 @@
+"""Work on large requests, off the event loop: checking, templates, tokenising.
+
+A request of some megabytes takes seconds; those of others go on meanwhile. A small one is done at
+once, since a change of threads costs more than it saves.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Result = TypeVar("Result")
+SMALL_BYTES = 8 << 10
+"""Takes some milliseconds."""
+AT_ONCE = 2
+
+
+class Aside:
+    """A few threads, made when they are needed; who finds them busy waits for a turn."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="aside")
+
+    async def run(self, size: int, work: Callable[[], Result]) -> Result:
+        """The result of `work`, whose cost grows with a request of `size` bytes."""
+        if size <= SMALL_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
