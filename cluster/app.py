@@ -1,6 +1,5 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from raylax.cluster.autoscale import KVPolicy
 from raylax.cluster.config import ClusterConfig, read_config
 from raylax.cluster.metrics.actor import MetricsReplica
 from raylax.cluster.models import find_model
+from raylax.cluster.placement import cpus_of_a_worker
 from raylax.router.actor import Membership, RouterReplica
 from raylax.router.config import RouterConfig
 from raylax.worker.actor import WorkerReplica
@@ -20,11 +20,6 @@ ONGOING = 10_000
 HEALTH = {"health_check_period_s": 1, "health_check_timeout_s": 10}
 # Serve waits this long for a replica's own end; sequences are aborted, not waited for.
 GRACE = {"graceful_shutdown_timeout_s": 2, "graceful_shutdown_wait_loop_s": 0.1}
-
-
-def cpus_of_a_worker(config: ClusterConfig) -> int:
-    """The machine's cores, shared evenly among as many workers as there may be."""
-    return max(1, len(os.sched_getaffinity(0)) // config.most_replicas)
 
 
 def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
@@ -79,6 +74,7 @@ def build_application(config: ClusterConfig, checkpoint: Path, name: str) -> ser
         token=token,
         policy=config.policy,
         max_body_bytes=config.limits.max_body_bytes,
+        body_timeout_s=config.limits.body_timeout_s,
         max_inflight=config.limits.max_inflight,
         request_timeout_s=config.limits.request_timeout_s,
         host=config.host,

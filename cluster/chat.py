@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.text import Text
 
-from raylax.cluster.config import UserError
+from raylax.cluster.address import base_of, nobody_at
 
 CONNECT_S = 5.0
 
@@ -15,7 +16,7 @@ def talk(url: str, system: str | None, temperature: float | None, console: Conso
     """Reads questions until Ctrl-D. Raises UserError when nobody serves there."""
     messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     settings = {} if temperature is None else {"temperature": temperature}
-    with httpx.Client(base_url=url, timeout=httpx.Timeout(None, connect=CONNECT_S)) as client:
+    with connect(url) as client:
         console.print(f"talking to {model_at(client, url)}; Ctrl-D ends", highlight=False)
         while (question := ask(console)) is not None:
             if not question:
@@ -28,12 +29,19 @@ def talk(url: str, system: str | None, temperature: float | None, console: Conso
                 messages.append({"role": "assistant", "content": answer})
 
 
+def connect(url: str) -> httpx.Client:
+    try:
+        return httpx.Client(base_url=base_of(url), timeout=httpx.Timeout(None, connect=CONNECT_S))
+    except httpx.InvalidURL:
+        raise nobody_at(url) from None
+
+
 def model_at(client: httpx.Client, url: str) -> str:
     try:
-        models = client.get("/v1/models").json()
+        models = client.get("/v1/models", timeout=CONNECT_S).json()
         return str(models["data"][0]["id"])
     except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
-        raise UserError(f"no raylax answers at {url}; start one by `raylax serve`") from None
+        raise nobody_at(url) from None
 
 
 def ask(console: Console) -> str | None:
@@ -53,26 +61,33 @@ def say(client: httpx.Client, body: dict[str, Any], console: Console) -> str | N
     said = ""
     try:
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
-            for line in response.iter_lines():
-                event = parse(line) if response.status_code == 200 else None
-                if event is None:
-                    continue
+            if response.status_code != 200:
+                response.read()
+                raise Refused(message_of(response))
+            for event in filter(None, map(parse, response.iter_lines())):
                 if "error" in event:
-                    console.print(f"\n[red]{event['error']['message']}[/]", highlight=False)
-                    return said or None
+                    raise Refused(event["error"]["message"])
                 for choice in event["choices"]:
                     text = choice["delta"].get("content") or ""
                     said += text
                     console.out(text, end="", highlight=False)
-            if response.status_code != 200:
-                console.print(f"[red]the server answered {response.status_code}[/]")
-                return None
     except KeyboardInterrupt:
         pass
-    except httpx.HTTPError as error:
-        console.print(f"\n[red]{error}[/]")
+    except (Refused, httpx.HTTPError) as error:
+        console.print(Text(f"{chr(10) if said else ''}{error}", style="red"), end="")
     console.print()
     return said or None
+
+
+class Refused(Exception):
+    """The server has said why there is no answer, or no more of it."""
+
+
+def message_of(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {response.status_code}"
 
 
 def parse(line: str) -> dict[str, Any] | None:

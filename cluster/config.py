@@ -8,14 +8,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from raylax.cluster.errors import UserError
 from raylax.router.policies import POLICIES
 from raylax.worker.config import EngineConfig
 
 DEMO_MODEL = "demo"
-
-
-class UserError(Exception):
-    """Something that the person at the terminal can mend; shown without a traceback."""
 
 
 class Section(BaseModel):
@@ -24,8 +21,10 @@ class Section(BaseModel):
 
 class Limits(Section):
     max_body_bytes: int = Field(8 << 20, ge=1024)
+    body_timeout_s: float = Field(60.0, gt=0)
     max_inflight: int = Field(2048, ge=1)
     request_timeout_s: float = Field(600.0, gt=0)
+    startup_timeout_s: float = Field(600.0, gt=0)
 
 
 class Autoscaling(Section):
@@ -56,9 +55,8 @@ class ClusterConfig(Section):
     mode: Literal["local", "interactive", "server"] = "server"
     max_num_sequence: int | None = Field(None, ge=1)
     enable_debug: bool = False
-    startup_timeout_s: float = Field(600.0, gt=0)
     engine: dict[str, Any] = Field(default_factory=dict)
-    """Fields of the engine's own configuration."""
+    """Fields of the engine's own configuration, but for those that are keys of this file."""
     limits: Limits = Limits()
     autoscaling: Autoscaling = Autoscaling()
 
@@ -74,18 +72,31 @@ class ClusterConfig(Section):
         if self.policy not in POLICIES:
             known = ", ".join(sorted(POLICIES))
             raise ValueError(f"policy must be one of {known}, found {self.policy}")
+        for name in sorted(self.engine.keys() & ClusterConfig.model_fields.keys()):
+            raise ValueError(f"engine.{name}: write it as {name}, at the top of the file")
+        self.engine_config(1)
         return self
 
     @property
     def most_replicas(self) -> int:
         return self.max_replicas or self.replicas
 
+    @property
+    def reachable_host(self) -> str:
+        """Where this machine reaches what listens on `host`."""
+        return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.reachable_host}:{self.port}"
+
     def engine_config(self, threads: int) -> EngineConfig:
-        """Flags win over the file's `engine` section. Raises ConfigError, a ValueError."""
-        values = {"quantization": self.quantization, "threads": threads, **self.engine}
+        """What each worker's engine is told. Raises ConfigError, a ValueError."""
+        given = {name: value for name, value in self.engine.items() if value is not None}
+        own: dict[str, Any] = {"quantization": self.quantization, "mode": self.mode}
         if self.max_num_sequence is not None:
-            values["max_num_sequence"] = self.max_num_sequence
-        return EngineConfig.from_json(json.dumps({**values, "mode": self.mode}))
+            own["max_num_sequence"] = self.max_num_sequence
+        return EngineConfig.from_json(json.dumps({"threads": threads, **given, **own}))
 
 
 SECTIONS: dict[str, type[Section]] = {"limits": Limits, "autoscaling": Autoscaling}

@@ -2,9 +2,9 @@
 
     RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax)
     XDG_CACHE_HOME   the parent of that default
+    TMPDIR           where the run's directory is made, unless too long for Ray's sockets
 
-Ray reads its own when it is imported and in every process that it starts, so `prepare_for_ray`
-comes first.
+Ray reads its own when it is imported, and in every process that it starts.
 """
 
 import os
@@ -13,41 +13,75 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from raylax.cluster.ports import free_ports
+
 RUN_DIRECTORY = "RAYLAX_RUN_DIRECTORY"
 """Marks every process of one `raylax serve`: children inherit it, and are found by it."""
 
+LONGEST_PARENT = 13
+"""HAProxy takes 97 characters for a socket's path; Ray adds 68 to the run's directory's 16."""
+
 FOR_RAY = {
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_AUTH_MODE": "token",
     "RAY_DEDUP_LOGS": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    "RAY_SERVE_LOG_TO_STDERR": "0",
+    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_worker_niceness": "0",
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside."""
 
+HAPROXY_FILES = {
+    "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
+    "RAY_SERVE_HAPROXY_SOCKET_PATH": "admin.sock",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "",
+    "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
+    "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "metrics.sock",
+}
+INNER_PORTS = (
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+)
+"""Nobody asks there; free ones, so that two clusters can live on one machine."""
 
-def prepare_for_ray() -> Path:
-    """Sets Ray's variables and makes the run's private directory; returns it.
+
+def make_run_directory() -> Path:
+    """Private to us. All that a run writes lies here, and goes with it."""
+    parent = tempfile.gettempdir()
+    return Path(
+        tempfile.mkdtemp(prefix="raylax-", dir=parent if len(parent) <= LONGEST_PARENT else "/tmp")
+    )
+
+
+def for_ray(directory: Path) -> dict[str, str]:
+    """The environment of the process that starts Ray, and of all its children.
 
     Only our processes can join: the cluster's token lies in the directory, readable by us alone.
     """
-    directory = Path(tempfile.mkdtemp(prefix="raylax-"))  # Ray's sockets need a short path
     token = directory / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    os.environ |= FOR_RAY
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    os.environ["RAY_TMPDIR"] = str(directory)
-    os.environ["TMPDIR"] = str(directory)  # HAProxy's files
-    os.environ[RUN_DIRECTORY] = str(directory)
-    return directory
+    files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
+    ports = map(str, free_ports(len(INNER_PORTS)))
+    return {
+        **os.environ,
+        **FOR_RAY,
+        **files,
+        **dict(zip(INNER_PORTS, ports, strict=True)),
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_TMPDIR": str(directory),
+        "TMPDIR": str(directory),
+        RUN_DIRECTORY: str(directory),
+    }
 
 
 def remove(directory: Path) -> None:

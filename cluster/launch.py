@@ -1,206 +1,93 @@
-"""The life of `raylax serve`: check, build, start, serve until told to stop, leave nothing."""
+"""The life of `raylax serve`: check, start, serve until told to stop, leave nothing."""
 
-import logging
-import signal
-import threading
-import time
-import warnings
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from raylax.cluster import environment
-from raylax.cluster.config import ClusterConfig, UserError
+from raylax.cluster.config import ClusterConfig
+from raylax.cluster.driver import END_S, Order
+from raylax.cluster.errors import UserError
 from raylax.cluster.models import find_model
 from raylax.cluster.ports import check_free
 from raylax.cluster.processes import end_all
+from raylax.cluster.progress import Steps
+from raylax.cluster.signals import Stopping, ignore_signals, stop_on_signals
 
-STOP_PATIENCE_S = 1.5
-POLL_S = 0.2
-
-
-class Stopping(Exception):
-    """Somebody asked us to stop."""
-
-
-class StopSignals:
-    """The first SIGINT or SIGTERM interrupts what runs, whatever it is; a second one kills."""
-
-    NUMBERS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-
-    def arm(self) -> None:
-        """Again after Ray has started: it puts handlers of its own in place."""
-        for number in self.NUMBERS:
-            signal.signal(number, self._stop)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if not self.asked.is_set():
-            self.asked.set()
-            raise Stopping
-
-
-class Steps:
-    """Progress on a terminal as a bar, elsewhere as a line for each step."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("starting", total=None)
-        self._name = ""
-        self._begun = time.monotonic()
-
-    def __enter__(self) -> "Steps":
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def show(self, name: str, fraction: float | None = None) -> None:
-        """A step by name; `fraction` of it done, if that is known."""
-        if name != self._name:
-            self._name = name
-            if not self._console.is_terminal:
-                passed = time.monotonic() - self._begun
-                self._console.print(f"[{passed:5.1f} s] {name}", highlight=False)
-        if fraction is None or name == "compile":
-            self._bar.update(self._task, description=name, total=None)
-        else:
-            self._bar.update(self._task, description=name, completed=fraction, total=1.0)
+LOG = "driver.log"
+LAST_LINES = 20
 
 
 def serve(config: ClusterConfig, console: Console) -> None:
-    """Blocks until SIGINT or SIGTERM. Raises UserError for what the user can mend."""
+    """Blocks until a signal. Raises UserError for what the user can mend."""
     checkpoint, name = find_model(config)
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
-    directory = environment.prepare_for_ray()
-    signals = StopSignals()
-    signals.arm()
+    directory = environment.make_run_directory()
     try:
+        stop_on_signals()
+        driver = start_driver(directory, Order(config, checkpoint, name))
         with Steps(console) as steps:
-            build(config, checkpoint, steps)
-            start(config, checkpoint, name, directory, steps, signals)
-        announce(config, name, console)
-        while not signals.asked.wait(POLL_S):
-            pass
+            follow(driver, directory, steps)
+        announce(config, name, directory, console)
+        follow(driver, directory, None)
     except Stopping:
         console.print("stopping")
     finally:
-        stop(directory)
+        ignore_signals()
+        end_all(os.getpid(), directory, END_S)
+        environment.remove(directory)
 
 
-def build(config: ClusterConfig, checkpoint: Path, steps: Steps) -> None:
-    """Compile and pack before anything is started: errors come early, progress is seen."""
-    from raylax.cluster.app import cpus_of_a_worker
-    from raylax.kernels.errors import KernelsError
-    from raylax.worker.device import detect_device
-    from raylax.worker.rank import build_rank
-
-    steps.show("reading the model")
-    try:
-        engine = config.engine_config(cpus_of_a_worker(config))
-        device = detect_device(config.device)
-        build_rank(checkpoint, device, config.mode, engine, steps.show)
-    except (KernelsError, ValueError) as error:
-        raise UserError(str(error)) from None
-
-
-def start(
-    config: ClusterConfig,
-    checkpoint: Path,
-    name: str,
-    directory: Path,
-    steps: Steps,
-    signals: StopSignals,
-) -> None:
-    """A local Ray, then the application; returns when a request can be served."""
-    import ray
-    from ray import serve as ray_serve
-
-    from raylax.cluster.app import build_application
-
-    quiet()
-    steps.show("starting Ray")
-    ray.init(
-        address="local",
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"worker_process_setup_hook": "raylax.cluster.loopback.keep_to_loopback"},
-        _temp_dir=str(directory),
-    )
-    signals.arm()
-    steps.show("starting the front door")
-    ray_serve.start(http_options={"host": config.host, "port": config.port})
-    steps.show("starting router, worker and metrics")
-    application = build_application(config, checkpoint, name)
-    try:
-        ray_serve.run(application, name="raylax", route_prefix="/")
-    except RuntimeError as error:
-        raise UserError(f"the application did not start: {reason_of(str(error))}") from None
-    steps.show("waiting for the first worker")
-    wait_until_healthy(config)
+def start_driver(directory: Path, order: Order) -> "subprocess.Popen[str]":
+    """In a session of its own: the terminal's Ctrl-C is for us alone."""
+    with (directory / LOG).open("w") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "raylax.cluster.driver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+            env=environment.for_ray(directory),
+        )
+    assert driver.stdin is not None
+    driver.stdin.write(order.to_line())
+    driver.stdin.flush()
+    return driver
 
 
-def wait_until_healthy(config: ClusterConfig) -> None:
-    """Through the front door, as a client would ask."""
-    import httpx
-
-    host = "127.0.0.1" if config.host == "0.0.0.0" else config.host
-    deadline = time.monotonic() + config.startup_timeout_s
-    while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"http://{host}:{config.port}/health", timeout=2).status_code == 200:
+def follow(driver: "subprocess.Popen[str]", directory: Path, steps: Steps | None) -> None:
+    """Show what the driver says until it is ready. Raises UserError, or RuntimeError for a bug."""
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        match json.loads(line):
+            case {"step": [lane, step, fraction]} if steps:
+                steps.show(lane, step, fraction)
+            case {"ready": _}:
                 return
-        except httpx.HTTPError:
-            pass
-        time.sleep(POLL_S / 4)
-    raise UserError(f"no worker became ready within startup_timeout_s={config.startup_timeout_s}")
+            case {"error": message}:
+                raise UserError(message)
+            case {"fault": text}:
+                raise RuntimeError(text)
+    lines = (directory / LOG).read_text(errors="replace").splitlines()
+    raise UserError("\n".join(["the cluster ended; its last words:", *lines[-LAST_LINES:]]))
 
 
-def reason_of(text: str) -> str:
-    """The last line of a replica's traceback says what happened."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    errors = [line for line in lines if "Error: " in line]
-    return errors[-1] if errors else lines[-1]
-
-
-def quiet() -> None:
-    """Ray and Serve log to their files; the terminal is ours."""
-    for logger in ("ray", "ray.serve", "ray.data"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="ray")
-
-
-def announce(config: ClusterConfig, name: str, console: Console) -> None:
-    base = f"http://{config.host}:{config.port}"
+def announce(config: ClusterConfig, name: str, directory: Path, console: Console) -> None:
     body = '{"messages": [{"role": "user", "content": "What is 2 + 2?"}]}'
     console.print(
-        f"\n[bold green]raylax serves {name}[/] at [bold]{base}/v1[/] "
-        f"and gRPC [bold]{config.host}:{config.grpc_port}[/]\n",
+        f"\n[bold green]raylax serves {name}[/] at [bold]{config.url}/v1[/] "
+        f"and gRPC [bold]{config.reachable_host}:{config.grpc_port}[/]\n",
         highlight=False,
+        soft_wrap=True,
     )
-    print(f"    curl {base}/v1/chat/completions -H 'Content-Type: application/json' \\")
+    print(f"    curl {config.url}/v1/chat/completions -H 'Content-Type: application/json' \\")
     print(f"      -d '{body}'\n", flush=True)
+    logs = directory / "session_latest" / "logs"
+    console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
     console.print("Ctrl-C stops it.", highlight=False)
-
-
-def stop(directory: Path) -> None:
-    """Everything that this run started, and its files. Requests in flight end with an error."""
-    end_all(directory, STOP_PATIENCE_S)
-    environment.remove(directory)

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from raylax.cluster.config import DEMO_MODEL, ClusterConfig, UserError
+from raylax.cluster.config import DEMO_MODEL, ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.errors import KernelsError
 from raylax.worker.errors import ConfigError
 from raylax.worker.resolve import resolve_model
 
@@ -23,4 +26,8 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
         raise UserError(str(error)) from None
     if not path.is_dir():
         raise UserError(f"{config.model}: no such directory; give a checkpoint's, or HF://org/name")
+    try:
+        Checkpoint(path)
+    except KernelsError as error:
+        raise UserError(str(error)) from None
     return path, config.served_model_name or path.name

@@ -1,4 +1,4 @@
-"""Finds and ends the processes of one run: all that inherited its mark, and no other."""
+"""Finds and ends the processes of one run: all that descend from it or bear its mark."""
 
 import contextlib
 import os
@@ -9,13 +9,23 @@ from pathlib import Path
 
 from raylax.cluster.environment import RUN_DIRECTORY
 
+POLL_S = 0.05
+
+
+def of_run(root: int, directory: Path) -> set[int]:
+    """Pids, without `root` itself and without this process.
+
+    A renamed process loses its mark, an orphan its parent; none loses both before we look.
+    """
+    return {*descendants(root), *marked(directory)} - {root, os.getpid()}
+
 
 def marked(directory: Path) -> list[int]:
-    """Pids of our processes, but for this one, wherever they hang in the tree."""
+    """Pids of the processes that inherited the run's mark, wherever they hang in the tree."""
     mark = f"{RUN_DIRECTORY}={directory}".encode()
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
+        if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 if mark in (entry / "environ").read_bytes().split(b"\0") and alive(entry):
                     found.append(int(entry.name))
@@ -51,24 +61,20 @@ def running(pids: Iterable[int]) -> list[int]:
     return left
 
 
-def end_all(directory: Path, patience_s: float) -> None:
-    """Ask, wait, then insist. Descendants and marked ones: a renamed process loses its mark, an
-    orphan its parent, and none loses both before we look."""
-    pids = {*descendants(os.getpid()), *marked(directory)}
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in running(pids):
+def end_all(root: int, directory: Path, patience_s: float) -> list[int]:
+    """Kill everything of a run but `root`, until nothing is left; what is left after all.
+
+    None of it needs a goodbye: all that it keeps lies in the run's directory. Whoever was born
+    while we looked is found the next time round.
+    """
+    deadline = time.monotonic() + patience_s
+    known: set[int] = set()
+    while time.monotonic() < deadline:
+        known |= of_run(root, directory)
+        if not (left := running(known)):
+            break
+        for pid in left:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        deadline = time.monotonic() + patience_s
-        while running(pids) and time.monotonic() < deadline:
-            collect_children()
-            time.sleep(0.05)
-        pids |= set(marked(directory))
-        if not running(pids):
-            return
-
-
-def collect_children() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_S)
+    return running(known)

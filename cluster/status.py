@@ -1,16 +1,20 @@
-"""What `raylax status` shows."""
+"""What `raylax status` shows: a table that fits 80 columns, and the versions below it."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from raylax.cluster.config import UserError
+from raylax.cluster.address import base_of, nobody_at
 
 TIMEOUT_S = 10.0
-COLUMNS = ("worker", "pid", "node", "address", "state", "KV use", "running", "waiting", "versions")
+SILENT_S = 3.0
+"""Workers report every second; after this long something is wrong."""
+COLUMNS = ("worker", "pid", "node", "address", "state", "KV pages", "running", "waiting")
+NUMBERS = ("pid", "KV pages", "running", "waiting")
 
 
 def show(url: str, as_json: bool, console: Console) -> None:
@@ -19,33 +23,54 @@ def show(url: str, as_json: bool, console: Console) -> None:
     if as_json:
         print(json.dumps(cluster, indent=2))
         return
-    table = Table(*COLUMNS, title=url)
-    for worker in cluster["workers"]:
+    workers = cluster["workers"]
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
+    for worker in workers:
         table.add_row(*row(worker))
     console.print(table)
+    for line in versions(workers):
+        console.print(line, highlight=False, style="dim")
 
 
 def fetch(url: str) -> dict[str, Any]:
     try:
-        response = httpx.get(f"{url.rstrip('/')}/cluster", timeout=TIMEOUT_S)
+        response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S)
         response.raise_for_status()
         cluster: dict[str, Any] = response.json()
         cluster["workers"]
         return cluster
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        raise UserError(f"no raylax answers at {url}; start one by `raylax serve`") from None
+        raise nobody_at(url) from None
 
 
 def row(worker: dict[str, Any]) -> list[str]:
-    load, versions = worker["load"], worker["versions"]
+    load = worker["load"]
     return [
         worker["worker_id"],
         str(worker["pid"]),
-        worker["node"][:8],
+        worker["node"][:6],
         worker["address"],
-        worker["state"],
-        f"{load['kv_usage']:.0%} of {load['pages_total']} pages",
+        state(worker),
+        f"{load['kv_usage']:.0%} of {load['pages_total']}",
         str(load["running"]),
         str(load["waiting"]),
-        ", ".join(f"{name} {version}" for name, version in versions.items()),
     ]
+
+
+def state(worker: dict[str, Any]) -> str:
+    """How a worker stood when it last reported, or that it has not for a while."""
+    if worker["age_s"] > SILENT_S:
+        return f"silent {worker['age_s']:.0f} s"
+    return str(worker["stage"] if worker["state"] == "loading" else worker["state"])
+
+
+def versions(workers: list[dict[str, Any]]) -> Iterator[str]:
+    """One line when all agree, else one for each set with the workers that have it."""
+    having: dict[str, list[str]] = {}
+    for worker in workers:
+        listed = ", ".join(f"{name} {version}" for name, version in worker["versions"].items())
+        having.setdefault(listed, []).append(worker["worker_id"])
+    for listed, ids in having.items():
+        yield listed if len(having) == 1 else f"{', '.join(ids)}: {listed}"

@@ -61,7 +61,7 @@ class Exposition(Collector):
                 gauge.add_metric(labels_of(report), report["load"][key])
             yield gauge
         for name, (key, text) in COUNTERS.items():
-            yield CounterMetricFamily(name, text, value=self._reports.total(key, self._now))
+            yield CounterMetricFamily(name, text, value=self._reports.total(key))
 
 
 def exposition(reports: Reports, now: float) -> bytes:

@@ -4,38 +4,33 @@ from typing import Any
 
 EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
-COUNTERS = ("prompt_tokens", "cached_tokens", "generated_tokens", "preemptions", "step")
 
 Report = dict[str, Any]
 
 
 class Reports:
-    """The last report of each worker, and the counters of those that have gone."""
+    """The last report of each worker, kept when it goes: a counter must not fall."""
 
     def __init__(self) -> None:
-        self._reports: dict[str, tuple[float, Report]] = {}
-        self._departed = dict.fromkeys(COUNTERS, 0)
+        self._heard: dict[str, tuple[float, Report]] = {}
+        self._loads: dict[str, dict[str, Any]] = {}
 
     def add(self, report: Report, now: float) -> None:
-        self._reports[report["worker_id"]] = (now, report)
-        self._expire(now)
+        self._heard[report["worker_id"]] = (now, report)
+        self._loads[report["worker_id"]] = report["load"]
 
     def alive(self, now: float) -> list[Report]:
         """With the age of each, in seconds; sorted by worker."""
-        self._expire(now)
+        self._heard = {
+            worker: (heard, report)
+            for worker, (heard, report) in self._heard.items()
+            if now - heard <= EXPIRES_S
+        }
         return [
             {**report, "age_s": round(now - heard, 3)}
-            for _, (heard, report) in sorted(self._reports.items())
+            for _, (heard, report) in sorted(self._heard.items())
         ]
 
-    def total(self, counter: str, now: float) -> int:
-        """Over workers past and present: a counter must not fall when one goes."""
-        alive = sum(int(report["load"][counter]) for report in self.alive(now))
-        return self._departed[counter] + alive
-
-    def _expire(self, now: float) -> None:
-        for worker, (heard, report) in list(self._reports.items()):
-            if now - heard > EXPIRES_S:
-                del self._reports[worker]
-                for counter in COUNTERS:
-                    self._departed[counter] += int(report["load"][counter])
+    def total(self, counter: str) -> int:
+        """Over workers past and present."""
+        return sum(int(load[counter]) for load in self._loads.values())

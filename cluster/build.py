@@ -1,0 +1,29 @@
+"""Makes what a model needs in the artefact store, before anything serves it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from raylax.cluster.config import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.placement import cpus_of_a_worker
+from raylax.kernels.errors import KernelsError
+from raylax.worker.device import detect_device
+from raylax.worker.rank import build_rank
+
+Show = Callable[[str, float | None], None]
+"""A step by name; the fraction of it that is done, if that is known."""
+
+
+def build(config: ClusterConfig, checkpoint: Path, show: Show) -> None:
+    """Compile and pack. Raises UserError: mistakes are found here, in seconds."""
+    show("reading the model", None)
+
+    def progress(stage: str, fraction: float) -> None:
+        show(stage, None if stage.startswith("compile") else fraction)
+
+    try:
+        engine = config.engine_config(cpus_of_a_worker(config))
+        build_rank(checkpoint, detect_device(config.device), config.mode, engine, progress)
+    except (KernelsError, ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+    show("the model is ready", 1.0)

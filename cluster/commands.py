@@ -1,0 +1,135 @@
+"""What `raylax` can be told to do, and the help that it shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raylax.cluster.config import read_config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Serve open-weights language models on a Ray cluster, with engines compiled by TVM.",
+)
+Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
+HERE = "http://127.0.0.1:8000"
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A checkpoint directory or HF://org/name; without it the demo model."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A raylax.yaml; flags override what it says.")
+    ] = None,
+    served_model_name: Annotated[
+        str | None, typer.Option(help="The name that clients ask for; else the directory's.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to serve on (127.0.0.1: this machine only).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port (8000).")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port (9000).")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Workers at least (1).")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="Workers at most, by load (as many as --replicas).")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Routing: least-load (the default) or round-robin.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="q0bf16, q0f32, or auto: the checkpoint's precision.")
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="local: 4 sequences; interactive: 1; server (the default): many."),
+    ] = None,
+    max_num_sequence: Annotated[
+        int | None, typer.Option(help="Sequences that a worker runs at once.")
+    ] = None,
+    enable_debug: Annotated[
+        bool | None, typer.Option("--enable-debug", help="Serve the /debug endpoints.")
+    ] = None,
+) -> None:
+    """Start a local cluster and serve a model until Ctrl-C.
+
+    Example: [bold]raylax serve ./Llama-3.2-1B-Instruct --port 8080 --quantization q0bf16[/]
+    """
+    from raylax.cluster import launch
+
+    flags = dict(locals())
+    for name in ("config", "launch"):
+        flags.pop(name)
+    launch.serve(read_config(config, flags), Console())
+
+
+@app.command()
+def chat(
+    url: Url = HERE,
+    system: Annotated[str | None, typer.Option(help="A system message to begin with.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0: always the likeliest.")] = None,
+) -> None:
+    """Talk to a model in the terminal. Ctrl-C stops an answer, Ctrl-D ends the talk.
+
+    Example: [bold]raylax chat http://127.0.0.1:8000[/]
+    """
+    from raylax.cluster.chat import talk
+
+    talk(url, system, temperature, Console())
+
+
+@app.command()
+def status(
+    url: Url = HERE,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Show every worker: state, KV use, what runs and waits, versions.
+
+    Example: [bold]raylax status --json | jq '.workers[0].engine_config'[/]
+    """
+    from raylax.cluster.status import show
+
+    show(url, json, Console())
+
+
+@app.command("compile")
+def compile_model(
+    model: Annotated[str, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")],
+    quantization: Annotated[str | None, typer.Option(help="q0bf16, q0f32 or auto.")] = None,
+    mode: Annotated[str | None, typer.Option(help="As for serve.")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="As for serve: it decides a worker's threads.")
+    ] = None,
+) -> None:
+    """Compile a model and pack its weights into the store, so that serving starts at once.
+
+    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q0bf16[/]
+    """
+    from functools import partial
+
+    from raylax.cluster.build import build
+    from raylax.cluster.models import find_model
+    from raylax.cluster.progress import Steps
+
+    flags = {"model": model, "quantization": quantization, "mode": mode}
+    config = read_config(None, {**flags, "max_replicas": max_replicas})
+    checkpoint, name = find_model(config)
+    console = Console()
+    with Steps(console) as steps:
+        build(config, checkpoint, partial(steps.show, "model"))
+    console.print(f"{name} is compiled", highlight=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the versions that matter."""
+    from raylax.worker.host import versions
+
+    for name, value in versions().items():
+        print(f"{name} {value}")

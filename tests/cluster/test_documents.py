@@ -1,0 +1,103 @@
+"""Documents cannot rot: what can be set, asked or measured is written down."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raylax.cluster.config import SECTIONS, ClusterConfig, read_config
+from raylax.cluster.metrics.exposition import COUNTERS, Exposition
+from raylax.cluster.metrics.state import Reports
+from raylax.router.measure import Meter
+from raylax.worker.config import ABSENT, EngineConfig
+from tests.cluster.options import COMMANDS, options
+from tests.cluster.reports import report
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "deploy" / "raylax.yaml"
+PAGE = (ROOT / "cluster" / "README.md").read_text()
+FIXED = {"kv_cache_page_size", "model_lib", "verbose"}
+"""Fields of the engine that have one value, or are of no use to a cluster."""
+
+
+def written(name: str) -> bool:
+    """As code, in the page of the room."""
+    return re.search(rf"`[^`]*{re.escape(name)}\b[^`]*`", PAGE) is not None
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_is_on_the_page(command: str) -> None:
+    missing = [option for option in options(command) if not written(option)]
+
+    assert written(f"raylax {command}")
+    assert missing == []
+
+
+def test_every_setting_on_top_is_a_flag() -> None:
+    """And every flag but the file itself is a setting."""
+    flags = {option.removeprefix("--").replace("-", "_") for option in options("serve")}
+    settings = ClusterConfig.model_fields.keys() - SECTIONS.keys() - {"engine"}
+
+    assert (flags - {"config"}) | {"model"} == settings
+
+
+def test_the_example_shows_every_setting() -> None:
+    values = yaml.safe_load(EXAMPLE.read_text())
+    engine = {name for name in EngineConfig.__dataclass_fields__ if name not in ABSENT}
+
+    assert values.keys() == ClusterConfig.model_fields.keys()
+    for name, section in SECTIONS.items():
+        assert values[name].keys() == section.model_fields.keys()
+    assert values["engine"].keys() == engine - FIXED - ClusterConfig.model_fields.keys()
+
+
+def test_the_examples_values_are_the_defaults() -> None:
+    loaded = read_config(EXAMPLE, {})
+
+    assert loaded.model_copy(update={"engine": {}}) == ClusterConfig()
+    assert loaded.engine_config(threads=3) == ClusterConfig().engine_config(threads=3)
+
+
+def test_the_example_comments_every_setting() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    settings = [line for line in lines if re.match(r"\s*\w+:", line)]
+    bare = [line for line in settings if "#" not in line]
+
+    assert [line.strip() for line in bare] == ["grpc_port: 9000", "limits:"]
+
+
+def test_every_setting_is_on_the_page() -> None:
+    example: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
+    sections = [example[name] for name in (*SECTIONS, "engine")]
+    names = [*example, *(name for section in sections for name in section)]
+
+    assert [name for name in names if not written(name)] == []
+
+
+def test_every_metric_is_on_the_page() -> None:
+    """The workers' and the routers'."""
+    reports = Reports()
+    reports.add(report("a"), now=0.0)
+    metrics = [*Exposition(reports, 0.0).collect(), *Meter("tiny").registry.collect()]
+    counters = {f"{name}_total" for name in COUNTERS}
+
+    assert counters <= {s.name for metric in metrics for s in metric.samples}
+    assert [metric.name for metric in metrics if not written(metric.name)] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "cluster/README.md", "deploy/README.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    source = ROOT / page
+    links = re.findall(r"\]\((?!http)([^)#]+)", source.read_text())
+
+    assert [link for link in links if not (source.parent / link).exists()] == []
+
+
+def test_the_pages_name_the_files_that_there_are() -> None:
+    """Every module of the room is in its table, and no other."""
+    modules = {path.name for path in (ROOT / "cluster").glob("*.py")}
+    table = set(re.findall(r"`(\w+\.py)`", PAGE))
+
+    assert table == modules

@@ -1,0 +1,90 @@
+"""What a run writes, and where: all of it below one directory of our own."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from raylax.cluster import environment
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_only_we_can_join_a_cluster(directory: Path) -> None:
+    """Each run has a secret of its own, in a file that others cannot read."""
+    token = Path(environment.for_ray(directory)["RAY_AUTH_TOKEN_PATH"])
+    first = token.read_text()
+    environment.for_ray(directory)
+
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(first) == 64
+    assert token.read_text() != first
+
+
+def test_every_file_lies_in_the_runs_directory(directory: Path) -> None:
+    set_by_us = {
+        name: value
+        for name, value in environment.for_ray(directory).items()
+        if os.environ.get(name) != value
+    }
+    paths = {name: value for name, value in set_by_us.items() if "/" in value}
+
+    assert {"RAY_TMPDIR", "TMPDIR", *environment.HAPROXY_FILES} <= paths.keys()
+    assert all(Path(path).is_relative_to(directory) for path in paths.values())
+
+
+def test_our_own_environment_stays_as_it_is(directory: Path) -> None:
+    before = dict(os.environ)
+    environment.for_ray(directory)
+
+    assert dict(os.environ) == before
+
+
+def test_nothing_is_told_to_anybody(directory: Path) -> None:
+    assert environment.for_ray(directory)["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_two_clusters_on_a_machine_keep_apart(directory: Path) -> None:
+    ports = [environment.for_ray(directory)[name] for name in environment.INNER_PORTS]
+
+    assert len(set(ports)) == len(environment.INNER_PORTS)
+
+
+def test_the_directory_is_private_and_goes() -> None:
+    made = environment.make_run_directory()
+    (made / "session" / "logs").mkdir(parents=True)
+
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    environment.remove(made)
+    assert not made.exists()
+    environment.remove(made)
+
+
+def test_sockets_fit_into_a_long_temporary_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie far below it, and must have short paths."""
+    long = tmp_path / ("x" * 60)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    made = environment.make_run_directory()
+    environment.remove(made)
+    rays = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+    haproxys = f"{'0' * 56}/admin.sock"
+
+    assert len(f"{made}/{rays}") <= 107
+    assert len(f"{made}/{haproxys}") <= 97
+
+
+def test_a_short_temporary_directory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
+    monkeypatch.setattr("tempfile.tempdir", str(short))
+    made = environment.make_run_directory()
+    environment.remove(short)
+
+    assert made.parent == short
