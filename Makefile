@@ -10,7 +10,7 @@ help:
 	@echo "make install          the environment in .venv, with development tools"
 	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
 	@echo "make check            ruff and mypy"
-	@echo "make bench            speed of the engine and of a start (ARGS are passed on)"
+	@echo "make bench            speed of the engine and of a start (ARGS are for bench/engine.py)"
 	@echo "make proto            regenerate the gRPC code"
 
 install: .venv/installed
@@ -20,7 +20,7 @@ install: .venv/installed
 	@echo "installing into .venv (about a minute)"
 	@"$(PYTHON)" -m venv .venv
 	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --quiet --progress-bar on --editable . --group dev
+	$(BIN)/pip install --editable . --group dev
 	@touch $@
 
 serve: install
@@ -36,6 +36,7 @@ check: install
 
 bench: install
 	$(BIN)/python bench/engine.py $(ARGS)
+	$(BIN)/python bench/start.py
 
 proto: install
 	scripts/proto

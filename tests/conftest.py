@@ -4,8 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.checkpoints import write_checkpoint
+
+# The same examples every time, so that a change is judged by what it changes. New ones are drawn
+# by `pytest --hypothesis-profile=default`.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
