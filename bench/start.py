@@ -1,0 +1,152 @@
+"""Time from `raylax serve` to the first streamed token, cold and warm: one command, two tables.
+
+    python bench/start.py [MODEL] [--runs 5]
+
+Without a model, the demo model. Cold: an empty store, so that the model is compiled and its weights
+are packed. Warm: the store that the cold start filled; figures are medians over the runs. The
+command's own lines give the stages. The model's and the cluster's run side by side, so that the
+times do not add up. The last row is a chat that is streamed until its first text.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+STAGE = re.compile(r"\[ *([0-9.]+) s\] (.+)")
+SERVES = re.compile(r"raylax serves .* at ")
+OF_THE_CLUSTER = re.compile("Ray|front door|router|worker")
+"""Stages in which Ray and Serve are started; the others are the model's."""
+PATIENCE_S = 900.0
+ASK = {
+    "messages": [{"role": "user", "content": "What is 2 + 2?"}],
+    "temperature": 0, "max_tokens": 8, "stream": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Start:
+    """Seconds since the command: when each stage began, in order, and when the last one ended."""
+
+    began: list[tuple[str, float]]
+    serving: float
+    first_token: float
+
+    def stages(self) -> dict[str, tuple[float, float]]:
+        """When each stage began, and how long it took: until the next one of its kind."""
+        found = {"the command itself": (0.0, self.began[0][1])}
+        for i, (name, at) in enumerate(self.began):
+            cluster = bool(OF_THE_CLUSTER.search(name))
+            later = [
+                moment
+                for other, moment in self.began[i + 1 :]
+                if bool(OF_THE_CLUSTER.search(other)) == cluster
+            ]
+            end = later[0] if later else self.serving if cluster else at
+            found[name] = (at, end - at)
+        found["the first token"] = (self.serving, self.first_token - self.serving)
+        return found
+
+    @property
+    def rays_own(self) -> float:
+        return sum(took for name, (_, took) in self.stages().items() if OF_THE_CLUSTER.search(name))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
+
+
+@contextmanager
+def serving(model: str | None, store: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    command = [Path(sys.executable).parent / "raylax", "serve", *([model] if model else [])]
+    options = ["--port", str(port), "--grpc-port", str(free_port())]
+    process = subprocess.Popen(
+        [*command, *options],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+        env=os.environ | {"RAYLAX_STORE": str(store), "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def start(model: str | None, store: Path) -> Start:
+    port, began, said = free_port(), [], []
+    begun = time.perf_counter()
+    with serving(model, store, port) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            now = time.perf_counter() - begun
+            if stage := STAGE.match(line):
+                began.append((stage[2], now))
+            if SERVES.search(line):
+                wait_for_text(f"http://127.0.0.1:{port}/v1/chat/completions")
+                return Start(began, now, time.perf_counter() - begun)
+    sys.exit("raylax serve ended:\n" + "".join(said[-20:]))
+
+
+def wait_for_text(url: str) -> None:
+    """Returns with the first text of a streamed answer."""
+    with httpx.stream("POST", url, json=ASK, timeout=PATIENCE_S) as answer:
+        for line in answer.iter_lines():
+            event = line.removeprefix("data: ")
+            if not event.startswith("{"):
+                continue
+            chunk = json.loads(event)
+            if "error" in chunk:
+                sys.exit(f"the server answered: {chunk['error']['message']}")
+            if any(choice["delta"].get("content") for choice in chunk["choices"]):
+                return
+    sys.exit(f"the server answered without text, status {answer.status_code}")
+
+
+def show(name: str, starts: list[Start], rays_own: bool) -> None:
+    """One table: medians of each stage, in the order of the first run."""
+    table = Table(f"{name}, {len(starts)} run(s)", "began at s", "took s")
+    runs = [one.stages() for one in starts]
+    for stage in runs[0]:
+        times = zip(*(run[stage] for run in runs if stage in run), strict=True)
+        table.add_row(stage, *(f"{statistics.median(column):.2f}" for column in times))
+    whole = statistics.median(one.first_token for one in starts)
+    own = statistics.median(one.rays_own for one in starts)
+    table.add_section()
+    table.add_row("command to first token", "", f"{whole:.2f}")
+    if rays_own:
+        table.add_row("of that Ray and Serve", "", f"{own:.2f} ({own / whole:.0%})")
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", help="as for raylax serve")
+    parser.add_argument("--runs", type=int, default=5, help="warm ones")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        store = Path(directory)
+        show("cold", [start(args.model, store)], rays_own=False)  # the cluster waits for the model
+        show("warm", [start(args.model, store) for _ in range(args.runs)], rays_own=True)
+
+
+if __name__ == "__main__":
+    main()
