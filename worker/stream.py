@@ -107,14 +107,15 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
                 task.cancel()
             for request_id in router.requests:
                 self._engine.abort_request(request_id)
-        await asyncio.gather(writing, reading, return_exceptions=True)
+            await asyncio.gather(writing, reading, return_exceptions=True)
         await context.abort(*router.over.result())
 
     async def _write(self, router: Router, context: Context) -> None:
         await context.write(self._heartbeat())
         while True:
-            try:
-                report = await asyncio.wait_for(router.reports.get(), HEARTBEAT_S)
+            try:  # not wait_for, which before Python 3.12 may swallow a cancellation
+                async with asyncio.timeout(HEARTBEAT_S):
+                    report = await router.reports.get()
             except TimeoutError:
                 report = self._heartbeat()
             await context.write(report)

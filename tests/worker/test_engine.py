@@ -237,14 +237,16 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
 
 def test_load_says_how_the_engine_stands(checkpoint: Path) -> None:
     with running_engine(checkpoint, CONFIG) as (engine, answers), Gate(engine) as gate:
-        for i in range(3):
+        engine.add_request(request("r0", [5] * 20, 100))
+        until(lambda: engine._busy_since is not None)  # its first step is laid out
+        for i in (1, 2):
             engine.add_request(request(f"r{i}", [5 + i] * 20, 100))
-        gate.let(1)
+        gate.let(2)
         answers.wait_for_tokens("r1", 1)
         load = engine.load()
 
-    assert (load.running, load.waiting, load.queued_tokens, load.step) == (2, 1, 20, 1)
-    assert (load.pages_used, load.prompt_tokens, load.generated_tokens) == (4, 60, 2)
+    assert (load.running, load.waiting, load.queued_tokens, load.step) == (2, 1, 20, 2)
+    assert (load.pages_used, load.prompt_tokens, load.generated_tokens) == (4, 60, 3)
     assert load.kv_usage == 4 / load.pages_total
 
 

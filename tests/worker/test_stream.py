@@ -4,6 +4,7 @@ Names in use and the cluster's token: `tests/router/test_grpc.py`.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ import pytest
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, wire
-from raylax.proto.vocabulary import Delta, Finish, Request, Sampling
+from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
-from raylax.worker.stream import EngineServicer, Router, serve_engine
+from raylax.worker.stream import MOST_REPORTS, EngineServicer, Router, serve_engine
 from tests.engines import PATIENCE_S, Answers, Gate, running_engine, until
 
 TOKEN = "the cluster's secret"
@@ -78,14 +79,27 @@ class Worker:
         return load.running + load.waiting
 
 
-@pytest.fixture
-async def worker(checkpoint: Path) -> AsyncIterator[Worker]:
+@asynccontextmanager
+async def serving(checkpoint: Path, most_reports: int = MOST_REPORTS) -> AsyncIterator[Worker]:
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        servicer = EngineServicer(engine, "w0", TOKEN, most_reports=8)
+        servicer = EngineServicer(engine, "w0", TOKEN, most_reports)
         engine.init_threaded_engine("cpu", servicer.on_step)
         server, address = await serve_engine(servicer, "127.0.0.1")
         yield Worker(engine, servicer, address)
         await server.stop(0)
+
+
+@pytest.fixture
+async def worker(checkpoint: Path) -> AsyncIterator[Worker]:
+    async with serving(checkpoint) as made:
+        yield made
+
+
+@pytest.fixture
+async def impatient(checkpoint: Path) -> AsyncIterator[Worker]:
+    """Eight reports unread are too many."""
+    async with serving(checkpoint, most_reports=8) as made:
+        yield made
 
 
 async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
@@ -129,6 +143,7 @@ async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> No
             await one.read(lambda: one.tokens("r"))
             await two.cancel("r")
             await two.submit("mark", max_tokens=1)  # read after the other command
+            await worker.until(lambda: worker.engine._commands.qsize())
             gate.let(2)
             await two.read(lambda: two.ends("mark"))
             assert one.ends("r") == []
@@ -160,7 +175,8 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
                 await leaves.submit("gone", max_tokens=200)
                 await stays.submit("here", max_tokens=20)
                 await worker.until(lambda: worker.busy + worker.engine._commands.qsize() >= 2)
-            await worker.until(lambda: worker.engine._commands.qsize())
+                sent = worker.engine._commands.qsize()
+            await worker.until(lambda: worker.engine._commands.qsize() > sent)
             gate.let(1)
         await stays.read(lambda: stays.ends("here"))
         await worker.until(lambda: not worker.busy)
@@ -169,32 +185,52 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
     assert worker.engine.load().generated_tokens < 100
 
 
-async def test_the_id_of_a_request_that_is_being_aborted_is_still_taken(worker: Worker) -> None:
-    """Else its end would be taken for the end of the new one."""
-    with Gate(worker.engine) as gate:
-        async with worker.attach() as leaves:
-            await leaves.submit("same", max_tokens=200)
-            await worker.until(lambda: worker.engine._busy_since is not None)
-        await worker.until(lambda: worker.engine._commands.qsize())
-        async with worker.attach() as comes:
-            await comes.submit("same")
-            await comes.read(lambda: comes.ends("same"))
-            assert comes.deltas[0].error == "request id same is already running"
-            gate.let(1)
-            await worker.until(lambda: not worker.busy)
-            comes.deltas.clear()
-            await comes.submit("after")
-            gate.let(20)
-            await comes.read(lambda: comes.ends("after"))
-            await comes.submit("same")
-            await comes.read(lambda: comes.ends("same"))
+async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> None:
+    """Else the end of the old request would be taken for the end of the new one."""
+    said, hear = threading.Event(), worker.servicer.on_step
 
-    assert comes.ends("same") == [Finish.LENGTH]
-    assert len(comes.tokens("same")) == 8
+    def held(deltas: list[Delta], load: Load) -> None:
+        assert said.wait(PATIENCE_S)
+        hear(deltas, load)
+
+    worker.engine.init_threaded_engine("cpu", held)
+    async with worker.attach() as leaves:
+        await leaves.submit("same", max_tokens=200)
+        await worker.until(lambda: worker.busy)
+    await worker.until(lambda: "same" not in worker.engine._live)
+    async with worker.attach() as comes:
+        await comes.submit("same")
+        await comes.read(lambda: comes.ends("same"))
+        refused = comes.deltas[-1].error
+        said.set()
+        await worker.until(lambda: not worker.servicer._owner)
+        comes.deltas.clear()
+        await comes.submit("same")
+        await comes.read(lambda: comes.ends("same"))
+
+    assert refused == "request id same is already running"
+    assert (comes.ends("same"), len(comes.tokens("same"))) == ([Finish.LENGTH], 8)
 
 
-async def test_a_router_that_does_not_read_is_cut_off(worker: Worker) -> None:
+async def test_a_router_that_was_too_slow_learns_it_at_once(impatient: Worker) -> None:
+    """Reading again must not look like being attached: its requests are gone."""
+    async with impatient.attach() as router:
+        with Gate(impatient.engine):
+            await router.submit("r", max_tokens=20)
+            await impatient.until(lambda: impatient.busy)
+        until(lambda: not impatient.busy)  # keeps the loop: all reports come at one moment
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    await router.call.read()
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert caught.value.details() == "more than 8 reports unread"
+
+
+async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None:
     """Its requests are aborted at once; others do not notice; it learns why when it reads."""
+    worker = impatient
     async with worker.attach(SMALL_WINDOW) as deaf, worker.attach() as hears:
         with Gate(worker.engine) as gate:
             for i in range(4):
