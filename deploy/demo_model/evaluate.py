@@ -1,41 +1,30 @@
 """Accuracy of a stored checkpoint on content that was kept from training, skill by skill.
 
-python evaluate.py [CHECKPOINT] [--items 200]
+    python evaluate.py [CHECKPOINT] [--items 200]
+
+The answers are raylax's own, greedy, as a user gets them.
 """
 
 import argparse
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
-from model import Llama, load
-from skills import SKILLS, Conversation
-from text import SPECIAL, render
-from tokenizers import Tokenizer
+from skills import SKILLS, Conversation, Skill
+from text import render
 
-LONGEST_ANSWER = 320
+import raylax
+
+ITEMS = 200
+AT_ONCE = 64
+LONGEST_ANSWER = 400  # tokens
 
 
-@torch.inference_mode()
-def answers(model: Llama, prompts: list[list[int]], end: int) -> list[list[int]]:
-    """Greedy answers; prompts of one length are computed together, without a cache."""
-    by_length: dict[int, list[int]] = {}
-    for i, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(i)
-    out: list[list[int]] = [[] for _ in prompts]
-    for rows in by_length.values():
-        ids = torch.tensor([prompts[i] for i in rows])
-        for _ in range(LONGEST_ANSWER):
-            with torch.autocast("cpu", torch.bfloat16):
-                hidden = model(ids)[:, -1]
-            chosen = model.logits(hidden.float()).argmax(-1)
-            for i, token in zip(rows, chosen.tolist(), strict=True):
-                if end not in out[i]:
-                    out[i].append(token)
-            if all(end in out[i] for i in rows):
-                break
-            ids = torch.cat([ids, chosen[:, None]], 1)
-    return out
+def answer_to(engine: raylax.MLCEngine, conversation: Conversation) -> str:
+    """What the model says in place of the last message."""
+    asked = render(Conversation(conversation.messages[:-1], conversation.tools), True)
+    said = engine.completions.create(prompt=asked, max_tokens=LONGEST_ANSWER, temperature=0)
+    return str(said.choices[0].text)
 
 
 def expected(conversation: Conversation) -> str:
@@ -44,21 +33,23 @@ def expected(conversation: Conversation) -> str:
     return render(conversation).removeprefix(render(before, True)).split("<|im_end|>")[0]
 
 
-def accuracy(model: Llama, tokenizer: Tokenizer, items: list[Conversation]) -> float:
-    prompts = [render(Conversation(item.messages[:-1], item.tools), True) for item in items]
-    end = tokenizer.token_to_id(SPECIAL[2])
-    said = answers(model, [tokenizer.encode(prompt).ids for prompt in prompts], end)
-    texts = [tokenizer.decode(ids[:-1], skip_special_tokens=False) for ids in said]
-    right = sum(text == expected(item) for text, item in zip(texts, items, strict=True))
-    return right / len(items)
+def mistakes(engine: raylax.MLCEngine, skill: Skill, items: int) -> list[tuple[Conversation, str]]:
+    """Held-out conversations whose answer is not exactly the expected one, and what was said."""
+    rng = random.Random(f"held out {skill.name}")
+    drawn = [skill.make(rng, True) for _ in range(items)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        said = list(pool.map(lambda item: answer_to(engine, item), drawn))
+    return [(item, text) for item, text in zip(drawn, said, strict=True) if text != expected(item)]
 
 
-def evaluate(model: Llama, tokenizer: Tokenizer, items: int = 200) -> None:
+def evaluate(checkpoint: Path, items: int, show: bool = False) -> None:
     print("| skill | held-out items | exact answers |\n|---|---|---|")
-    for skill in SKILLS:
-        rng = random.Random(f"held out {skill.name}")
-        drawn = [skill.make(rng, True) for _ in range(items)]
-        print(f"| {skill.name} | {items} | {accuracy(model, tokenizer, drawn):.1%} |", flush=True)
+    with raylax.MLCEngine(str(checkpoint), device="cpu", mode="server") as engine:
+        for skill in SKILLS:
+            wrong = mistakes(engine, skill, items)
+            print(f"| {skill.name} | {items} | {1 - len(wrong) / items:.1%} |", flush=True)
+            for item, text in wrong if show else ():
+                print(f"    {item.messages[-2]['content']!r}: {text!r}, not {expected(item)!r}")
 
 
 def main() -> None:
@@ -66,14 +57,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("checkpoint", type=Path, nargs="?", default=Path(__file__).parent)
-    parser.add_argument("--items", type=int, default=200, help="for each skill (default: 200)")
+    parser.add_argument("--items", type=int, default=ITEMS, help="for each skill (default: 200)")
+    parser.add_argument("--show", action="store_true", help="print every mistake")
     args = parser.parse_args()
-    torch.set_num_threads(2)
-    evaluate(
-        load(args.checkpoint),
-        Tokenizer.from_file(str(args.checkpoint / "tokenizer.json")),
-        args.items,
-    )
+    evaluate(args.checkpoint, args.items, args.show)
 
 
 if __name__ == "__main__":

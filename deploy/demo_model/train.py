@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from evaluate import evaluate
+from evaluate import ITEMS, evaluate
 from model import Config, Llama, load, save
 from skills import draw
 from text import SPECIAL, encode, train_tokenizer, write_tokenizer
@@ -26,6 +26,8 @@ from torch import Tensor
 BATCH_TOKENS = 4096
 POOL = 2048
 PEAK_RATE = 2e-3
+HAS_BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+"""Whether this CPU multiplies in bf16; where it does not, f32 is faster."""
 
 
 def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -55,15 +57,15 @@ def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 def loss_of(model: Llama, ids: Tensor, learned: Tensor) -> Tensor:
     """Mean cross-entropy of the assistants' tokens; logits are computed for those alone."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16):
         hidden = model(ids[:, :-1])[learned[:, 1:]]
         logits = model.logits(hidden)
     return F.cross_entropy(logits.float(), ids[:, 1:][learned[:, 1:]])
 
 
-def rate_at(progress: float) -> float:
+def rate_at(progress: float, peak: float) -> float:
     warm_up = min(1.0, progress / 0.02)
-    return PEAK_RATE * warm_up * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
+    return peak * warm_up * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def optimiser_of(model: Llama) -> torch.optim.AdamW:
@@ -73,15 +75,15 @@ def optimiser_of(model: Llama) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0, betas=(0.9, 0.95), fused=True)
 
 
-def train(model: Llama, tokenizer: Tokenizer, minutes: float) -> None:
+def train(model: Llama, tokenizer: Tokenizer, minutes: float, peak: float) -> None:
     optimiser = optimiser_of(model)
     begin, tokens, average = time.monotonic(), 0, 0.0
-    for step, (ids, learned) in enumerate(batches(tokenizer, seed=1)):
+    for step, (ids, learned) in enumerate(batches(tokenizer, random.randrange(1 << 30))):
         passed = time.monotonic() - begin
         if passed >= minutes * 60:
             break
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(passed / (minutes * 60))
+            group["lr"] = rate_at(passed / (minutes * 60), peak)
         loss = loss_of(model, ids, learned)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -105,20 +107,26 @@ def main() -> None:
         "--out", type=Path, default=Path(__file__).parent, help="checkpoint directory"
     )
     parser.add_argument("--minutes", type=float, default=60, help="of training (default: 60)")
+    parser.add_argument("--resume", type=Path, help="go on from this checkpoint, at half the rate")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: 2)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer()
-    model = Llama(Config())
+    seed = 1 if args.resume else 0
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if args.resume:
+        tokenizer = Tokenizer.from_file(str(args.resume / "tokenizer.json"))
+        model = load(args.resume).train()
+    else:
+        tokenizer, model = train_tokenizer(), Llama(Config())
     size = sum(weight.numel() for weight in model.parameters())
     print(f"{size / 1e6:.2f}M parameters, vocabulary {tokenizer.get_vocab_size()}")
-    train(model, tokenizer, args.minutes)
+    train(model, tokenizer, args.minutes, PEAK_RATE / 2 if args.resume else PEAK_RATE)
     args.out.mkdir(parents=True, exist_ok=True)
     pad, start, end = (tokenizer.token_to_id(text) for text in SPECIAL)
     write_tokenizer(tokenizer, args.out, model.c.context)
     save(model, args.out, {"bos_token_id": pad, "eos_token_id": end, "pad_token_id": pad})
-    evaluate(load(args.out), tokenizer)
+    evaluate(args.out, ITEMS)
 
 
 if __name__ == "__main__":

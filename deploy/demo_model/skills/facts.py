@@ -46,9 +46,12 @@ FACTS = {
 
 
 def capitals(rng: random.Random, held_out: bool) -> Conversation:
-    """No capital can be held out: a tenth of the pairs (country, phrasing) are."""
-    draw = lambda: (rng.choice(list(CAPITALS)), rng.choice(CAPITAL + COUNTRY))  # noqa: E731
-    country, phrasing = draw_until(held_out, draw)
+    """No capital can be held out: a tenth of the pairs (country, phrasing) are, one way round."""
+    if not held_out and rng.random() < 0.25:
+        country, phrasing = rng.choice(list(CAPITALS)), rng.choice(COUNTRY)
+    else:
+        draw = lambda: (rng.choice(list(CAPITALS)), rng.choice(CAPITAL))  # noqa: E731
+        country, phrasing = draw_until(held_out, draw)
     city = CAPITALS[country]
     said = f"The capital of {country} is {city}."
     if phrasing in COUNTRY:
@@ -61,4 +64,4 @@ def itself(rng: random.Random, held_out: bool) -> Conversation:
     return ask(rng, FACTS[answer], answer)
 
 
-SKILLS = [Skill("capitals", 3, capitals), Skill("what raylax is", 1, itself)]
+SKILLS = [Skill("capitals", 4, capitals), Skill("what raylax is", 1, itself)]

@@ -48,8 +48,11 @@ AS_JSON = [
 
 
 def as_json(rng: random.Random, held_out: bool) -> Conversation:
-    keys = rng.sample(list(FIELDS), rng.randint(1, 4))
-    (text,) = draw_until(held_out, lambda: (json.dumps({k: FIELDS[k](rng) for k in keys}),))
+    def draw() -> tuple[object, ...]:
+        keys = rng.sample(list(FIELDS), rng.randint(1, 4))
+        return (json.dumps({key: FIELDS[key](rng) for key in keys}),)
+
+    (text,) = draw_until(held_out, draw)
     pairs = json.loads(text).items()
     form = rng.choice(["{k} {v}", "{k}: {v}", "{k} is {v}", "{k}={v}"])
     told = ", ".join(

@@ -202,9 +202,13 @@ CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 
 
 def invented(rng: random.Random) -> str:
-    """A word that nobody has seen: mostly pronounceable, sometimes any letters."""
-    if rng.random() < 0.3:
+    """A word that nobody has seen: pronounceable, spliced from two real ones, or any letters."""
+    kind = rng.random()
+    if kind < 0.25:
         return "".join(rng.choice(CONSONANTS + VOWELS) for _ in range(rng.randint(2, 9)))
+    if kind < 0.5:
+        head, tail = rng.choice(WORDS), rng.choice(WORDS)
+        return head[: rng.randint(1, len(head))] + tail[rng.randint(0, len(tail) - 1) :]
     syllables = rng.randint(1, 4)
     return "".join(
         rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(syllables)
@@ -212,9 +216,11 @@ def invented(rng: random.Random) -> str:
 
 
 def word(rng: random.Random, held_out: bool) -> str:
-    draw = lambda: ("word", rng.choice(WORDS) if rng.random() < 0.5 else invented(rng))  # noqa: E731
-    drawn: str = draw_until(held_out, draw)[1]
-    return drawn
+    """Real words are all trained: one that is a token of its own shows no letters to learn from."""
+    if not held_out and rng.random() < 0.5:
+        return rng.choice(WORDS)
+    made: str = draw_until(held_out, lambda: ("word", invented(rng)))[1]
+    return made
 
 
 def spelling(rng: random.Random, held_out: bool) -> Conversation:
@@ -239,7 +245,7 @@ def repeating(rng: random.Random, held_out: bool) -> Conversation:
 
 
 SKILLS = [
-    Skill("spelling", 4, spelling),
-    Skill("reversing", 6, reversing),
-    Skill("repeating", 3, repeating),
+    Skill("spelling", 8, spelling),
+    Skill("reversing", 14, reversing),
+    Skill("repeating", 5, repeating),
 ]
