@@ -82,6 +82,7 @@ class Gate:
     def __init__(self, engine: ThreadedEngine) -> None:
         assert engine._batch is not None
         self._steps, self._open = threading.Semaphore(0), False
+        self._came = self._let = 0
         self._batch, self._run = engine._batch, engine._batch.run
 
     def __enter__(self) -> Self:
@@ -94,9 +95,16 @@ class Gate:
 
     def let(self, steps: int) -> None:
         """Run this many steps more."""
+        self._let += steps
         self._steps.release(steps)
 
+    @property
+    def holds(self) -> bool:
+        """The engine stands before a step: what is asked of it now stays in its queue."""
+        return self._came > self._let
+
     def _held(self, plan: StepPlan) -> StepOutput:
+        self._came += 1
         if not self._open:
             assert self._steps.acquire(timeout=PATIENCE_S)
         return self._run(plan)

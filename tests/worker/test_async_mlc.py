@@ -95,6 +95,7 @@ async def test_abort_reset_and_metrics(engine: AsyncMLCEngine) -> None:
         stream = await engine.completions.create(**{**ASK, "max_tokens": 100}, stream=True)
         gate.let(1)
         await anext(stream)
+        await asyncio.to_thread(until, lambda: gate.holds)
         resetting = asyncio.create_task(engine.reset())
         await asyncio.sleep(0)
         assert not resetting.done()

@@ -138,6 +138,7 @@ def test_a_request_checked_against_a_model_that_is_gone(checkpoint: Path) -> Non
             gate.let(1)
             answers.wait_for_tokens("running", 1)
             good = CONFIG.complete(model=str(checkpoint), mode="server")
+            until(lambda: gate.holds)
             reloading = in_thread(lambda: engine.reload(good))
             queued(engine, 1)
             engine.add_request(request("on its way", [5], 100))
@@ -156,6 +157,7 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
         gate.let(1)
         answers.wait_for_tokens("running", 1)
         good = CONFIG.complete(model=str(checkpoint), mode="server")
+        until(lambda: gate.holds)
         asked["reset"] = in_thread(engine.reset)
         asked["reload"] = in_thread(lambda: engine.reload(good))
         asked["debug"] = in_thread(
@@ -238,7 +240,7 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
 def test_load_says_how_the_engine_stands(checkpoint: Path) -> None:
     with running_engine(checkpoint, CONFIG) as (engine, answers), Gate(engine) as gate:
         engine.add_request(request("r0", [5] * 20, 100))
-        until(lambda: engine._busy_since is not None)  # its first step is laid out
+        until(lambda: gate.holds)
         for i in (1, 2):
             engine.add_request(request(f"r{i}", [5 + i] * 20, 100))
         gate.let(2)

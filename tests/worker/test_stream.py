@@ -141,12 +141,14 @@ async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> No
             await one.submit("r", max_tokens=30)
             gate.let(2)
             await one.read(lambda: one.tokens("r"))
+            await worker.until(lambda: gate.holds)
             await two.cancel("r")
             await two.submit("mark", max_tokens=1)  # read after the other command
             await worker.until(lambda: worker.engine._commands.qsize())
             gate.let(2)
             await two.read(lambda: two.ends("mark"))
             assert one.ends("r") == []
+            await worker.until(lambda: gate.holds)
             await one.cancel("r")
             await worker.until(lambda: worker.engine._commands.qsize())
         await one.read(lambda: one.ends("r"))
@@ -174,7 +176,7 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
             async with worker.attach() as leaves:
                 await leaves.submit("gone", max_tokens=200)
                 await stays.submit("here", max_tokens=20)
-                await worker.until(lambda: worker.busy + worker.engine._commands.qsize() >= 2)
+                await worker.until(lambda: gate.holds and len(worker.engine._live) == 2)
                 sent = worker.engine._commands.qsize()
             await worker.until(lambda: worker.engine._commands.qsize() > sent)
             gate.let(1)
@@ -240,6 +242,7 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None
             while not router.over.done() and worker.engine.load().step < 240:
                 gate.let(1)
                 await written(router)
+            await worker.until(lambda: gate.holds)
             await worker.until(lambda: worker.engine._commands.qsize() >= worker.busy)
         await worker.until(lambda: not worker.busy)
         await hears.submit("hears")
