@@ -44,7 +44,7 @@ def serve(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
     quantization: Annotated[
-        str | None, typer.Option(help="q0bf16, q0f32, or auto: the checkpoint's precision.")
+        str | None, typer.Option(help="q0f32, q0bf16, q8f32_0, q4f32_1, or auto: the checkpoint's.")
     ] = None,
     mode: Annotated[
         str | None,
@@ -59,7 +59,7 @@ def serve(
 ) -> None:
     """Start a local cluster and serve a model until Ctrl-C.
 
-    Example: [bold]raylax serve ./Llama-3.2-1B-Instruct --port 8080 --quantization q0bf16[/]
+    Example: [bold]raylax serve ./Llama-3.2-1B-Instruct --port 8080 --quantization q4f32_1[/]
     """
     from raylax.cluster import launch
 
@@ -101,7 +101,7 @@ def status(
 @app.command("compile")
 def compile_model(
     model: Annotated[str, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")],
-    quantization: Annotated[str | None, typer.Option(help="q0bf16, q0f32 or auto.")] = None,
+    quantization: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     mode: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     max_replicas: Annotated[
         int | None, typer.Option(help="As for serve: it decides a worker's threads.")
@@ -109,7 +109,7 @@ def compile_model(
 ) -> None:
     """Compile a model and pack its weights into the store, so that serving starts at once.
 
-    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q0bf16[/]
+    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q4f32_1[/]
     """
     from functools import partial
 

@@ -36,7 +36,7 @@ class ModelOptions:
     """How a model is built, and the most that one step of it can hold."""
 
     quantization: str = "auto"
-    """q0f32 or q0bf16; auto keeps the checkpoint's precision."""
+    """q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
     kv_dtype: str = "auto"
     """f32 or bf16; auto is what suits the weights."""
     device: str = "cpu"
@@ -63,12 +63,13 @@ class Blueprint:
         from raylax.kernels.cpu.pages import pages_named
         from raylax.kernels.cpu.step import Capacity, StepEmitter, buffers
         from raylax.kernels.cpu.target import cpu
-        from raylax.kernels.formats import format_named
+        from raylax.kernels.formats import quantization_named
 
         self.checkpoint, self.options = Checkpoint(checkpoint), options
         spec, target = self.checkpoint.spec, cpu(options.target)
-        self.format = format_named(options.quantization, self.checkpoint.dtype, target)
-        kv = self.format.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
+        wanted, dtype = options.quantization, self.checkpoint.dtype
+        self.quantization = quantization_named(wanted, dtype, target)
+        kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
         if kv not in ("f32", "bf16"):
             raise CompileError(f"kv_dtype must be auto, f32 or bf16, found {kv!r}")
         self.capacity = Capacity(
@@ -79,8 +80,8 @@ class Blueprint:
             options.threads,
         )
         self.pages = pages_named(kv, target)
-        self.emitter = StepEmitter(spec, self.format, self.pages, self.capacity, target)
-        self.table: dict[str, Buffer] = buffers(spec, self.format, self.pages, self.capacity)
+        self.emitter = StepEmitter(spec, self.quantization, self.pages, self.capacity, target)
+        self.table: dict[str, Buffer] = buffers(spec, self.quantization, self.pages, self.capacity)
         for name, buffer in self.table.items():
             if (count := int(np.prod(buffer.shape))) > MOST_ELEMENTS:
                 raise CompileError(f"{name} has {count} elements, the limit is {MOST_ELEMENTS}")
@@ -97,7 +98,7 @@ class Blueprint:
         return key_of(
             {
                 "spec": asdict(self.emitter.spec),
-                "format": self.format.name,
+                "quantization": self.quantization.name,
                 "kv": self.pages.name,
                 "workers": self.capacity.workers,
                 "target": asdict(self.emitter.cpu),
@@ -111,7 +112,7 @@ class Blueprint:
         return key_of(
             {
                 "checkpoint": self.checkpoint.identity,
-                "format": self.format.name,
+                "quantization": self.quantization.name,
                 "kernels": source_hash(),
             }
         )
@@ -135,7 +136,7 @@ class Blueprint:
     def weights(self, store: Store, progress: Progress) -> dict[str, npt.NDArray[Any]]:
         from raylax.kernels.weights import map_weights, pack
 
-        make = partial(pack, self.checkpoint, self.format, self.table)
+        make = partial(pack, self.checkpoint, self.quantization, self.table)
         directory, _ = store.get(
             "weights", self.weights_key, lambda d: make(d, partial(progress, "pack"))
         )

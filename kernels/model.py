@@ -53,7 +53,7 @@ class Model:
         from raylax.kernels.weights import rotary_tables
 
         self.spec, self.options, self.library = blueprint.checkpoint.spec, blueprint.options, place
-        self.quantization, self.kv_dtype = blueprint.format.name, blueprint.pages.name
+        self.quantization, self.kv_dtype = blueprint.quantization.name, blueprint.pages.name
         self.pages = blueprint.capacity.pages
         self._variant_for = variant_for
         cos, sin = rotary_tables(self.spec, blueprint.capacity.sequence_length)

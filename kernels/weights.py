@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.cpu.step import Buffer
-from raylax.kernels.formats.base import Format
+from raylax.kernels.formats import Quantization
 from raylax.kernels.spec import DecoderSpec, Rope
 
 Array = npt.NDArray[Any]
@@ -31,30 +31,30 @@ def interleave(gate: npt.NDArray[np.float32], up: npt.NDArray[np.float32]) -> Ar
     return np.concatenate(turns, 1).reshape(-1, gate.shape[1])
 
 
-def layer_weights(ck: Checkpoint, fmt: Format, layer: int) -> Iterator[tuple[str, Array]]:
+def layer_weights(ck: Checkpoint, q: Quantization, layer: int) -> Iterator[tuple[str, Array]]:
     at, spec = f"model.layers.{layer}.", ck.spec
     attention = [f"{at}self_attn.{name}_proj" for name in "qkv"]
-    yield "w_qkv", fmt.pack(np.concatenate([ck.tensor(f"{n}.weight") for n in attention]))
+    yield "w_qkv", q.layers.pack(np.concatenate([ck.tensor(f"{n}.weight") for n in attention]))
     if spec.qkv_bias:
         yield "b_qkv", np.concatenate([ck.tensor(f"{n}.bias") for n in attention])
-    yield "w_o", fmt.pack(ck.tensor(f"{at}self_attn.o_proj.weight"))
+    yield "w_o", q.layers.pack(ck.tensor(f"{at}self_attn.o_proj.weight"))
     if spec.output_bias:
         yield "b_o", ck.tensor(f"{at}self_attn.o_proj.bias")
     gate, up = (ck.tensor(f"{at}mlp.{name}_proj.weight") for name in ("gate", "up"))
-    yield "w_gate_up", fmt.pack(interleave(gate, up))
-    yield "w_down", fmt.pack(ck.tensor(f"{at}mlp.down_proj.weight"))
+    yield "w_gate_up", q.layers.pack(interleave(gate, up))
+    yield "w_down", q.layers.pack(ck.tensor(f"{at}mlp.down_proj.weight"))
     yield "norm_1", ck.tensor(f"{at}input_layernorm.weight")
     yield "norm_2", ck.tensor(f"{at}post_attention_layernorm.weight")
 
 
-def other_weights(ck: Checkpoint, fmt: Format) -> Iterator[tuple[str, Array]]:
+def other_weights(ck: Checkpoint, q: Quantization) -> Iterator[tuple[str, Array]]:
     spec = ck.spec
-    embedding = fmt.pack(padded_rows(ck.tensor("model.embed_tokens.weight"), spec.padded_vocab))
+    embedding = q.head.pack(padded_rows(ck.tensor("model.embed_tokens.weight"), spec.padded_vocab))
     if spec.tied_embeddings:
         yield "w_head", embedding
     else:
         yield "w_embed", embedding
-        yield "w_head", fmt.pack(padded_rows(ck.tensor("lm_head.weight"), spec.padded_vocab))
+        yield "w_head", q.head.pack(padded_rows(ck.tensor("lm_head.weight"), spec.padded_vocab))
     yield "norm_f", ck.tensor("model.norm.weight")
 
 
@@ -71,7 +71,7 @@ def offsets(table: dict[str, Buffer]) -> tuple[dict[str, int], int]:
 
 def pack(
     ck: Checkpoint,
-    fmt: Format,
+    q: Quantization,
     table: dict[str, Buffer],
     directory: Path,
     progress: Callable[[float], None],
@@ -89,10 +89,10 @@ def pack(
         target.flush()
 
     for layer in range(ck.spec.layers):
-        for name, values in layer_weights(ck, fmt, layer):
+        for name, values in layer_weights(ck, q, layer):
             write(name, values, layer)
         progress((layer + 1) / (ck.spec.layers + 1))
-    for name, values in other_weights(ck, fmt):
+    for name, values in other_weights(ck, q):
         write(name, values, None)
     (directory / "offsets.json").write_text(json.dumps(places))
     progress(1.0)

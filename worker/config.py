@@ -69,7 +69,7 @@ class EngineConfig:
     opt: str | None = None
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
-    """Weight format: q0f32 or q0bf16; auto keeps the checkpoint's precision."""
+    """Of the weights: q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
     kv_dtype: Literal["auto", "f32", "bf16"] = "auto"
     """Of keys and values; auto is what suits the weights."""
     threads: int | None = None

@@ -6,10 +6,9 @@ product of a pair first, then the first one, each with one rounding, and so do t
 multiply-adds in that order.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from tvm.script.ir_builder import tirx as T
 
@@ -30,6 +29,8 @@ define <16 x float> @raylax_dpbf16ps(<16 x float> %c, <16 x i32> %a, <16 x i32> 
 class Dot(Protocol):
     """How scalars are stored, and how they meet a column."""
 
+    code: str
+    """LLVM IR to import where it is used."""
     depth: int
     """Neighbours along the summed axis in one lane of a column."""
     dtype: str
@@ -37,8 +38,12 @@ class Dot(Protocol):
     per: int
     """Neighbours in one stored scalar."""
 
+    def zero(self) -> Register:
+        """A sum of nothing, in every lane."""
+        ...
+
     def pack(self, vector: Expr) -> Expr:
-        """float32x16 along the summed axis -> 16 / per stored scalars."""
+        """16 numbers along the summed axis -> 16 / per stored scalars."""
         ...
 
     def scalars(self, step: Expr) -> list[Expr]:
@@ -54,7 +59,16 @@ class Dot(Protocol):
         ...
 
 
-class F32Dot:
+class Floats:
+    """Sums of f32."""
+
+    code = ""
+
+    def zero(self) -> Register:
+        return Register(f32(0))
+
+
+class F32Dot(Floats):
     """One neighbour in a lane."""
 
     depth, dtype, per = 1, "float32", 1
@@ -72,9 +86,10 @@ class F32Dot:
         total.set(fma(splat(scalar), operand, total.get()))
 
 
-class NativeBF16Dot:
+class NativeBF16Dot(Floats):
     """Pairs of bf16, by the CPU's own instruction."""
 
+    code = BF16_DOT_IR
     depth, dtype, per = 2, "int32", 2
 
     def pack(self, vector: Expr) -> Expr:
@@ -91,7 +106,7 @@ class NativeBF16Dot:
         total.set(T.call_pure_extern("float32x16", name, total.get(), *both))
 
 
-class PlainBF16Dot:
+class PlainBF16Dot(Floats):
     """Pairs of bf16 in the columns only: scalars, rounded alike, stay f32 and need no unpacking."""
 
     depth, dtype, per = 2, "float32", 1
@@ -113,16 +128,6 @@ class PlainBF16Dot:
 
 def bf16_dot(native: bool) -> Dot:
     return NativeBF16Dot() if native else PlainBF16Dot()
-
-
-def bf16_support(native: bool) -> contextlib.AbstractContextManager[Any]:
-    """Imports the instruction's wrapper where `NativeBF16Dot` is used."""
-    if native:
-        attribute: contextlib.AbstractContextManager[Any] = T.attr(
-            T.int32(0), "pragma_import_llvm", BF16_DOT_IR
-        )
-        return attribute
-    return contextlib.nullcontext()
 
 
 def rounded(vector: Expr) -> Expr:
@@ -180,7 +185,7 @@ class Sums:
 
     def __init__(self, block: Block, dot: Dot) -> None:
         self.block, self.dot = block, dot
-        self._totals = {(r, c): Register(f32(0)) for r in block.rows for c in block.columns}
+        self._totals = {(r, c): dot.zero() for r in block.rows for c in block.columns}
 
     def add(
         self, step: Expr, column: Callable[[int], Expr], scalar: Callable[[int, Expr], Expr]

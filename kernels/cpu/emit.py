@@ -28,6 +28,15 @@ def function(name: str) -> Iterator[IRBuilder]:
         yield builder
 
 
+@contextlib.contextmanager
+def imported(*codes: str) -> Iterator[None]:
+    """Makes the functions of some LLVM IR known to the calls inside; each text once."""
+    with contextlib.ExitStack() as stack:
+        for code in sorted(set(codes) - {""}):
+            stack.enter_context(T.attr(T.int32(0), "pragma_import_llvm", code))
+        yield
+
+
 def splat(value: Expr) -> Expr:
     return T.broadcast(value, LANES)
 

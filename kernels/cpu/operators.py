@@ -16,6 +16,7 @@ from raylax.kernels.cpu.emit import Expr, Register, fma, intrinsic, lanes, scrat
 from raylax.kernels.cpu.emit import f32 as constant
 from raylax.kernels.cpu.pages import PAGE, Pages
 from raylax.kernels.cpu.queue import Queue
+from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import GROUP, PANEL, Format
 from raylax.kernels.spec import DecoderSpec
 
@@ -39,18 +40,23 @@ class Emitter:
     """What every operator needs to know; `b` changes from layer to layer."""
 
     spec: DecoderSpec
-    format: Format
+    quantization: Quantization
     pages: Pages
     queue: Queue
     registers: int
     tokens: Expr
     tile_rows: int
-    ahead: int
+    prefetch: bool
     b: dict[str, View]
 
     @property
     def tiles(self) -> Expr:
         return T.floordiv(self.tokens + (self.tile_rows - 1), self.tile_rows)
+
+    def format_of(self, buffer: str) -> Format:
+        """Of weights, or of the activations that meet them."""
+        q = self.quantization
+        return q.head if buffer in ("w_embed", "w_head", "f") else q.layers
 
     @contextlib.contextmanager
     def rows_of(self, tile: Expr) -> Iterator[tuple[Expr, Expr]]:
@@ -73,19 +79,22 @@ class Emitter:
             def store(row: int, half: int, value: Expr, column: int = p * PANEL) -> None:
                 T.buffer_store(out, value, [lanes(row * width + column + half * 16)])
 
-            x, w = self.b[source], self.b[weight]
-            self.format.product(x, k, self.tile_rows, tile, w, panel, self.ahead, store)
+            fmt, x, w = self.format_of(weight), self.b[source], self.b[weight]
+            ahead = fmt.ahead if self.prefetch else 0
+            fmt.product(x, k, self.tile_rows, tile, w, panel, ahead, store)
         return out
 
     def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
         tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
-        self.format.store_group(self.b[out], k, self.tile_rows, tile, m, group, pair)
+        fmt = self.format_of(out)
+        fmt.store_group(self.b[out], k, self.tile_rows, tile, m, group, pair)
 
     def embed(self) -> None:
         with self.queue.region(self.tokens) as row:
             token = T.Bind(self.b["ids"][row])
             store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
-            self.format.gather(self.b["w_embed"], token, self.spec.hidden, store)
+            fmt = self.format_of("w_embed")
+            fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
 
     def normalise(self, weight: str, out: str, select: str | None = None) -> None:
         """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.dot import bf16_support
-from raylax.kernels.cpu.emit import Expr, function
+from raylax.kernels.cpu.emit import Expr, function, imported
 from raylax.kernels.cpu.operators import Emitter, View
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import LINE, Queue
 from raylax.kernels.cpu.target import CPU
+from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import Format
 from raylax.kernels.spec import DecoderSpec
 
@@ -80,18 +80,20 @@ def padded(count: int) -> int:
     return -(-count // TILE) * TILE
 
 
-def buffers(spec: DecoderSpec, fmt: Format, pages: Pages, c: Capacity) -> dict[str, Buffer]:
+def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> dict[str, Buffer]:
     """Every argument by name. `pages` has the only leading layer besides the layered weights."""
 
-    def weight(rows: int, k: int, kind: str = "layer") -> Buffer:
-        shape = fmt.weight_shape(rows, k)
-        return Buffer((spec.layers, *shape) if kind == "layer" else shape, fmt.dtype, kind)
+    def weight(rows: int, k: int) -> Buffer:
+        return Buffer((spec.layers, *q.layers.weight_shape(rows, k)), q.layers.dtype, "layer")
+
+    def head(rows: int, k: int) -> Buffer:
+        return Buffer(q.head.weight_shape(rows, k), q.head.dtype, "weight")
 
     def vector(size: int, kind: str = "layer") -> Buffer:
         return Buffer((spec.layers, size) if kind == "layer" else (size,), "float32", kind)
 
-    def activation(tokens: int, k: int) -> Buffer:
-        return Buffer(*fmt.activation(padded(tokens), k), "work", free=(0,))
+    def activation(tokens: int, k: int, by: Format = q.layers) -> Buffer:
+        return Buffer(*by.activation(padded(tokens), k), "work", free=(0,))
 
     def rows(kind: str, count: int, *rest: int, dtype: str = "int32") -> Buffer:
         return Buffer((count, *rest), dtype, kind, free=(0,))
@@ -107,7 +109,7 @@ def buffers(spec: DecoderSpec, fmt: Format, pages: Pages, c: Capacity) -> dict[s
         "w_down": weight(spec.hidden, spec.intermediate),
         "norm_1": vector(spec.hidden),
         "norm_2": vector(spec.hidden),
-        "w_head": weight(spec.padded_vocab, spec.hidden, "weight"),
+        "w_head": head(spec.padded_vocab, spec.hidden),
         "norm_f": vector(spec.hidden, "weight"),
         "cos": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
         "sin": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
@@ -128,7 +130,7 @@ def buffers(spec: DecoderSpec, fmt: Format, pages: Pages, c: Capacity) -> dict[s
         "a": activation(c.tokens, spec.hidden),
         "o": activation(c.tokens, attended),
         "h": activation(c.tokens, spec.intermediate),
-        "f": activation(c.rows, spec.hidden),
+        "f": activation(c.rows, spec.hidden, q.head),
         "logits": rows("work", c.rows, spec.padded_vocab, dtype="float32"),
         "chosen": rows("work", c.rows),
         "counters": Buffer(((spec.layers + 1) * REGIONS, LINE * (c.workers + 1)), "int32", "work"),
@@ -138,7 +140,7 @@ def buffers(spec: DecoderSpec, fmt: Format, pages: Pages, c: Capacity) -> dict[s
     if spec.output_bias:
         table["b_o"] = vector(spec.hidden)
     if not spec.tied_embeddings:
-        table["w_embed"] = weight(spec.padded_vocab, spec.hidden, "weight")
+        table["w_embed"] = head(spec.padded_vocab, spec.hidden)
     return table
 
 
@@ -160,20 +162,21 @@ class StepEmitter:
     """Emits the PrimFuncs of one model for one CPU."""
 
     spec: DecoderSpec
-    format: Format
+    quantization: Quantization
     pages: Pages
     capacity: Capacity
     cpu: CPU
 
     def emit(self, part: str, variant: Variant) -> Any:
         """The PrimFunc `layers` or `head` for one row tile."""
-        table = buffers(self.spec, self.format, self.pages, self.capacity)
+        table = buffers(self.spec, self.quantization, self.pages, self.capacity)
         with function(f"{part}_{variant.suffix}") as builder:
             args = {name: T.arg(name, table[name].declare()) for name in arguments(table, part)}
             regions = REGIONS if part == "head" else (self.spec.layers + 1) * REGIONS
             workers, pause = self.capacity.workers, self.cpu.pause
             queue = Queue(args["counters"], regions, workers, pause)
-            with bf16_support(self.cpu.native_bf16), queue.launch():
+            dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
+            with imported(*(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
                 if part == "head":
                     self._head(emitter)
@@ -186,10 +189,9 @@ class StepEmitter:
         if "w_embed" not in views:
             views["w_embed"] = views["w_head"]
         tokens = T.Bind(args["sizes"][0])
-        ahead = self.format.ahead if variant.prefetch else 0
-        spec, fmt, pages = self.spec, self.format, self.pages
-        registers, rows = self.cpu.registers, variant.tile_rows
-        return Emitter(spec, fmt, pages, queue, registers, tokens, rows, ahead, views)
+        spec, quantization, pages = self.spec, self.quantization, self.pages
+        registers, rows, prefetch = self.cpu.registers, variant.tile_rows, variant.prefetch
+        return Emitter(spec, quantization, pages, queue, registers, tokens, rows, prefetch, views)
 
     def _layers(self, e: Emitter, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         spec = self.spec

@@ -18,6 +18,9 @@ class CPU:
     native_bf16: bool
     registers: int
     """Vectors of 16 floats that fit into the register file."""
+    vnni: bool
+    """Dot products of bytes in vectors of 512 bits."""
+    avx2: bool
     pause: str
     """The instruction of a spinning thread; empty where we know none."""
 
@@ -42,6 +45,6 @@ def cpu(name: str | None = None) -> CPU:
         return bool(codegen.target_has_features([feature], target))
 
     if platform.machine() not in ("x86_64", "AMD64"):
-        return CPU(name, native_bf16=False, registers=8, pause="yield")
+        return CPU(name, False, 8, False, False, pause="yield")
     registers = 32 if has("avx512f") else 8 if has("avx") else 4
-    return CPU(name, has("avx512bf16"), registers, pause="pause")
+    return CPU(name, has("avx512bf16"), registers, has("avx512vnni"), has("avx2"), pause="pause")

@@ -1,21 +1,47 @@
-"""The weight formats, by the names that users know."""
+"""Quantizations by the names that users know: which weights have which format."""
+
+from dataclasses import dataclass
 
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 from raylax.kernels.formats.base import Format
 from raylax.kernels.formats.bf16 import BF16
 from raylax.kernels.formats.f32 import F32
+from raylax.kernels.formats.grouped import Grouped
 
-FORMATS = ("q0f32", "q0bf16")
+
+@dataclass(frozen=True)
+class Quantization:
+    """The formats of one model."""
+
+    name: str
+    layers: Format
+    head: Format
+    """Of the embedding and the output head: 4 bits cost most there, and save least."""
+    kv_dtype: str
+    """The default of the KV cache."""
 
 
-def format_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Format:
+NAMES = ("q0f32", "q0bf16", "q8f32_0", "q4f32_1")
+SAME = {"q8f16_0": "q8f32_0", "q4f16_1": "q4f32_1"}
+"""Names of the same weights with f16 sums, which a CPU takes in f32."""
+
+
+def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantization:
     """`auto` keeps the checkpoint's own precision: f32 stays f32, 16 bits become bf16."""
     if name == "auto":
         name = "q0f32" if checkpoint_dtype == "float32" else "q0bf16"
-    if name == "q0f32":
-        return F32(cpu.registers)
-    if name == "q0bf16":
-        return BF16(cpu.native_bf16, cpu.registers)
-    known = ", ".join(("auto", *FORMATS))
+    match SAME.get(name, name):
+        case "q0f32":
+            floats = F32(cpu)
+            return Quantization("q0f32", floats, floats, "f32")
+        case "q0bf16":
+            halves = BF16(cpu)
+            return Quantization("q0bf16", halves, halves, "bf16")
+        case "q8f32_0":
+            eight = Grouped(8, cpu)
+            return Quantization("q8f32_0", eight, eight, "bf16")
+        case "q4f32_1":
+            return Quantization("q4f32_1", Grouped(4, cpu), Grouped(8, cpu), "bf16")
+    known = ", ".join(("auto", *NAMES, *SAME))
     raise CompileError(f"quantization {name!r} is not known; known are {known}")

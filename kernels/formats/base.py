@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.cpu.dot import Dot
+
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 Store = Callable[[int, int, Any], None]
@@ -21,14 +23,15 @@ GROUP = 32  # neighbouring activations that are stored together
 class Format(Protocol):
     """How weights are stored and multiplied."""
 
-    name: str
-    """As users know it, for instance q0bf16."""
-    kv_dtype: str
-    """The default of the KV cache."""
     dtype: str
     """Of a packed weight's elements, as TVM names them."""
     ahead: int
-    """Rows of a panel to prefetch ahead, when few tokens share them."""
+    """Steps along K to prefetch ahead, when few tokens share the weights."""
+
+    @property
+    def dot(self) -> Dot:
+        """What its products are made of."""
+        ...
 
     def weight_shape(self, rows: int, k: int) -> Shape:
         """Of a packed [rows, k] matrix."""

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import bf16_dot, high, low
+from raylax.kernels.cpu.target import CPU
 from raylax.kernels.formats.base import PANEL, Array
 from raylax.kernels.formats.dense import Dense
 
@@ -20,10 +21,10 @@ def to_bf16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
 class BF16(Dense):
     """A lane is an int32 that holds a pair of neighbours along k."""
 
-    name, kv_dtype, dtype, ahead = "q0bf16", "bf16", "int32", 64
+    dtype, ahead = "int32", 64
 
-    def __init__(self, native: bool, registers: int) -> None:
-        super().__init__(bf16_dot(native), registers)
+    def __init__(self, cpu: CPU) -> None:
+        super().__init__(bf16_dot(cpu.native_bf16), cpu.registers)
 
     def pack(self, weight: npt.NDArray[np.float32]) -> Array:
         rows, k = weight.shape

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import F32Dot
+from raylax.kernels.cpu.target import CPU
 from raylax.kernels.formats.base import PANEL, Array
 from raylax.kernels.formats.dense import Dense
 
@@ -14,10 +15,10 @@ from raylax.kernels.formats.dense import Dense
 class F32(Dense):
     """A lane is one weight."""
 
-    name, kv_dtype, dtype, ahead = "q0f32", "f32", "float32", 32
+    dtype, ahead = "float32", 32
 
-    def __init__(self, registers: int) -> None:
-        super().__init__(F32Dot(), registers)
+    def __init__(self, cpu: CPU) -> None:
+        super().__init__(F32Dot(), cpu.registers)
 
     def pack(self, weight: npt.NDArray[np.float32]) -> Array:
         rows, k = weight.shape

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.build import ModelOptions
+from raylax.kernels.formats import NAMES
 from raylax.kernels.model import Model, load_model
 from tests.batches import Floats, Piece, arrays, run
 
@@ -18,7 +19,7 @@ def load(checkpoint: Path, store: Path, quantization: str, threads: int = 2) -> 
     return load_model(checkpoint, options, pages=256, store=store)
 
 
-@pytest.fixture(scope="module", params=["q0f32", "q0bf16"])
+@pytest.fixture(scope="module", params=NAMES)
 def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Model:
     return load(checkpoint, store, request.param)
 

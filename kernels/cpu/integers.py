@@ -1,0 +1,200 @@
+"""Sums of products of small integers: exact in any order, so that every CPU has the same bits.
+
+Weights are unsigned bytes, four neighbours along K in an int32 lane. Activations are signed bytes,
+kept as the instruction of the CPU wants to meet them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.dot import Dot
+from raylax.kernels.cpu.emit import Expr, Register, intrinsic, lanes, scratch, splat
+
+Bits = Literal[4, 8]
+
+
+def lane_list(span: Sequence[int]) -> str:
+    return ", ".join(f"i32 {lane}" for lane in span)
+
+
+def on_halves(name: str, count: int) -> str:
+    """LLVM IR of a function of 16 lanes by its half of 8. Once inlined, halving costs nothing."""
+    args = ", ".join(f"<16 x i32> %a{i}" for i in range(count))
+    lines = [f"define <16 x i32> @{name}({args}) alwaysinline {{"]
+    for half in range(2):
+        span = lane_list(range(half * 8, half * 8 + 8))
+        lines += [
+            f"  %a{i}_{half} = shufflevector <16 x i32> %a{i}, <16 x i32> %a{i}, <8 x i32> <{span}>"
+            for i in range(count)
+        ]
+        halves = ", ".join(f"<8 x i32> %a{i}_{half}" for i in range(count))
+        lines.append(f"  %r{half} = call <8 x i32> @{name}_8({halves})")
+    whole = lane_list(range(16))
+    lines.append(f"  %r = shufflevector <8 x i32> %r0, <8 x i32> %r1, <16 x i32> <{whole}>")
+    return "\n".join([*lines, "  ret <16 x i32> %r", "}", ""])
+
+
+# The addition is opaque: LLVM would reorder sums, and keep a whole group's operands for it.
+AVX2_IR = (
+    """
+declare <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16>, <16 x i16>)
+declare <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8>, <32 x i8>)
+define <8 x i32> @raylax_madd_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
+  %x = bitcast <8 x i32> %a to <16 x i16>
+  %y = bitcast <8 x i32> %b to <16 x i16>
+  %p = call <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16> %x, <16 x i16> %y)
+  %r = call <8 x i32> asm "vpaddd $2, $1, $0", "=x,x,x"(<8 x i32> %c, <8 x i32> %p)
+  ret <8 x i32> %r
+}
+define <8 x i32> @raylax_maddubs_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
+  %x = bitcast <8 x i32> %a to <32 x i8>
+  %y = bitcast <8 x i32> %b to <32 x i8>
+  %p = call <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8> %x, <32 x i8> %y)
+  %r = call <8 x i32> asm "vpaddw $2, $1, $0", "=x,x,x"(<8 x i32> %c, <16 x i16> %p)
+  ret <8 x i32> %r
+}
+"""
+    + on_halves("raylax_madd", 3)
+    + on_halves("raylax_maddubs", 3)
+)
+
+# Where no instruction is known LLVM finds one, or does without.
+PLAIN_IR = f"""
+define <16 x i32> @raylax_madd(<16 x i32> %c, <16 x i32> %a, <16 x i32> %b) alwaysinline {{
+  %a16 = bitcast <16 x i32> %a to <32 x i16>
+  %b16 = bitcast <16 x i32> %b to <32 x i16>
+  %x = sext <32 x i16> %a16 to <32 x i32>
+  %y = sext <32 x i16> %b16 to <32 x i32>
+  %p = mul <32 x i32> %x, %y
+  %even = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(0, 32, 2))}>
+  %odd = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(1, 32, 2))}>
+  %s = add <16 x i32> %even, %odd
+  %r = add <16 x i32> %c, %s
+  ret <16 x i32> %r
+}}
+"""
+
+
+class IntegerDot(Dot, Protocol):
+    """A Dot of int32x16 whose sums are int32, once they are finished."""
+
+    def finish(self, total: Expr, start: Expr) -> Expr:
+        """start + total, int32x16."""
+        ...
+
+
+def nibbles(column: Expr) -> list[Expr]:
+    """Eight weights of 4 bits in a lane -> the first four as bytes, the last four as bytes."""
+    mask = splat(T.int32(0x0F0F0F0F))
+    words = Register(column, "int32x16")
+    high = T.shift_right(words.get(), splat(T.int32(4)))
+    return [T.bitwise_and(part, mask) for part in (words.get(), high)]
+
+
+class Bytes:
+    """What the dots share: columns of 8 bit, or of two times 4 bit; int32 sums."""
+
+    depth, dtype = 4, "int32"
+
+    def __init__(self, bits: Bits) -> None:
+        self.bits = bits
+
+    def zero(self) -> Register:
+        return Register(splat(T.int32(0)), "int32x16")
+
+    def columns(self, column: Expr) -> list[Expr]:
+        return [column] if self.bits == 8 else nibbles(column)
+
+    def finish(self, total: Expr, start: Expr) -> Expr:
+        return total + start
+
+
+class Quads(Bytes):
+    """Activations as they are: four signed bytes in an int32."""
+
+    per = 4
+
+    def pack(self, vector: Expr) -> Expr:
+        return T.reinterpret("int32x4", T.cast(vector, "int8x16"))
+
+    def scalars(self, step: Expr) -> list[Expr]:
+        return [step] if self.bits == 8 else [step, step + 4]
+
+    def operands(self, column: Expr) -> list[Expr]:
+        return self.columns(column)
+
+
+class VNNI(Quads):
+    """One instruction: four products and their sum."""
+
+    code = ""
+
+    def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
+        weights, four = T.reinterpret("uint8x64", operand), T.reinterpret("int8x64", splat(scalar))
+        name = "llvm.x86.avx512.vpdpbusd.512"
+        total.set(intrinsic("int32x16", name, total.get(), weights, four))
+
+
+class Nibbles(Quads):
+    """AVX2: pairs are summed in 16 bits, which hold a group of 4 bit weights (8 * 2 * 15 * 127)."""
+
+    code = AVX2_IR
+
+    def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
+        called = ("raylax_maddubs", total.get(), operand, splat(scalar))
+        total.set(T.call_pure_extern("int32x16", *called))
+
+    def finish(self, total: Expr, start: Expr) -> Expr:
+        ones = splat(T.int32(0x00010001))
+        return T.call_pure_extern("int32x16", "raylax_madd", start, total, ones)
+
+
+class Words(Bytes):
+    """Weights widened to 16 bits, activations kept so: bytes 0 and 2 of a lane, then 1 and 3."""
+
+    per = 2
+
+    def __init__(self, bits: Bits, code: str) -> None:
+        super().__init__(bits)
+        self.code = code
+
+    def pack(self, vector: Expr) -> Expr:
+        words = scratch(16, "int32")
+        T.buffer_store(words, vector, [lanes(0)])
+        mask, sixteen = T.broadcast(T.int32(0xFFFF), 4), T.broadcast(T.int32(16), 4)
+
+        def pairs(first: int) -> Expr:
+            low, high = (words[T.ramp(first + at, 4, 4)] for at in (0, 2))
+            return T.bitwise_or(T.bitwise_and(low, mask), T.shift_left(high, sixteen))
+
+        packed = scratch(8, "int32")
+        for first in range(2):
+            T.buffer_store(packed, pairs(first), [T.ramp(first, 2, 4)])
+        return packed[lanes(0, 8)]
+
+    def scalars(self, step: Expr) -> list[Expr]:
+        first = [step * 2, step * 2 + 1]
+        return first if self.bits == 8 else [*first, *(index + 8 for index in first)]
+
+    def operands(self, column: Expr) -> list[Expr]:
+        mask, wide = splat(T.int32(0x00FF00FF)), []
+        for part in self.columns(column):
+            words = Register(part, "int32x16")
+            shifted = T.shift_right(words.get(), splat(T.int32(8)))
+            wide += [T.bitwise_and(half, mask) for half in (words.get(), shifted)]
+        return [Register(one, "int32x16").get() for one in wide]
+
+    def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
+        called = ("raylax_madd", total.get(), operand, splat(scalar))
+        total.set(T.call_pure_extern("int32x16", *called))
+
+
+def integer_dot(bits: Bits, cpu: Any) -> IntegerDot:
+    """The fastest of them on a CPU."""
+    if cpu.vnni:
+        return VNNI(bits)
+    if cpu.avx2:
+        return Nibbles(bits) if bits == 4 else Words(bits, AVX2_IR)
+    return Words(bits, PLAIN_IR)

@@ -1,0 +1,186 @@
+"""Weights of 8 or 4 bits in groups of 32 along K, each with a scale of its own.
+
+Symmetric: weight = scale * (code - zero), like GGML's Q8_0 and Q4_0. Activations are rounded to
+8 bits in the same groups. A group's sum is one of integers, hence exact; groups are added upwards
+along K, each by one fma (law 1).
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.dot import Sums, blocks
+from raylax.kernels.cpu.emit import Expr, Register, f32, fma, intrinsic, lanes, prefetch, splat
+from raylax.kernels.cpu.integers import Bits, integer_dot
+from raylax.kernels.cpu.target import CPU
+from raylax.kernels.formats.base import GROUP, PANEL, Array, Shape, Store
+
+LINE = 16  # int32 in a cache line
+MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of 4 rows are fastest
+
+
+class Grouped:
+    """Panels [rows / 32][k / 32][1 + lines][16] of int32: a line of 32 f16 scales, then the codes.
+
+    Of the codes the first half belongs to rows 0..15, a lane to a row. A lane's byte holds one
+    weight of 8 bits, or one of 4 bits and the one 16 further along K in its high half.
+
+    An activation group of a tile is [words][tile rows]: the codes, their scale, their start (what
+    the unsigned weights' zero comes to).
+    """
+
+    dtype = "int32"
+
+    def __init__(self, bits: Bits, cpu: CPU) -> None:
+        self.bits, self.registers = bits, cpu.registers
+        self.dot = integer_dot(bits, cpu)
+        self.zero, self.largest = 1 << (bits - 1), (1 << (bits - 1)) - 1
+        self.columns = GROUP * bits // 32  # lines of a half
+        self.lines = 1 + 2 * self.columns
+        self.codes = GROUP // self.dot.per  # words of a row's activation group
+        self.words = self.codes + 2
+        self.ahead = 16 if bits == 4 else 8
+
+    # Weights
+
+    def weight_shape(self, rows: int, k: int) -> Shape:
+        return rows // PANEL, k // GROUP, self.lines * LINE
+
+    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+        rows, k = weight.shape
+        panels, groups = rows // PANEL, k // GROUP
+        grouped = weight.reshape(rows, groups, GROUP)
+        scale = (np.abs(grouped).max(2) / np.float32(self.largest)).astype(np.float16)
+        step = scale.astype(np.float32)[:, :, None]
+        ratio = np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0)
+        codes = np.clip(np.rint(ratio), -self.largest, self.largest) + self.zero
+        per_byte = 8 // self.bits
+        shape = (panels, 2, 16, groups, per_byte, self.columns, 4)
+        parts = codes.astype(np.uint8).reshape(shape)  # panel, half, row, group, part, line, byte
+        packed = parts[:, :, :, :, 0]
+        if per_byte == 2:
+            packed = packed | (parts[:, :, :, :, 1] << 4)
+        packed = packed.transpose(0, 3, 1, 4, 2, 5).reshape(panels, groups, -1)
+        scales = scale.reshape(panels, PANEL, groups).transpose(0, 2, 1)
+        block = np.concatenate([np.ascontiguousarray(scales).view(np.uint8), packed], 2)
+        return np.ascontiguousarray(block).view(np.int32)
+
+    def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
+        panel, lane = T.floordiv(row, PANEL), T.floormod(row, PANEL)
+        half, column = T.floordiv(lane, 16), T.floormod(lane, 16)
+        with T.serial(0, k // GROUP) as g:
+            pair = T.Bind(weight[panel, g, T.floordiv(lane, 2)])
+            bits = T.bitwise_and(T.shift_right(pair, T.floormod(lane, 2) * 16), T.int32(0xFFFF))
+            scale = Register(positive_half(bits, wide=False), "float32")
+            with T.serial(0, self.columns) as line:
+                at = (1 + half * self.columns + line) * LINE + column
+                word = T.Bind(weight[panel, g, at])
+                for part in range(8 // self.bits):
+                    for byte in range(4):
+                        shift, mask = byte * 8 + part * 4, (1 << self.bits) - 1
+                        code = T.bitwise_and(T.shift_right(word, T.int32(shift)), T.int32(mask))
+                        value = T.cast(code - T.int32(self.zero), "float32") * scale.get()
+                        store(g * GROUP + part * 16 + line * 4 + byte, value)
+
+    # Activations
+
+    def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
+        return (tokens * (k // GROUP) * self.words,), "int32"
+
+    def store_group(
+        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
+    ) -> None:
+        step, codes = rounded(pair)
+        first = (tile * (k // GROUP) + group) * self.words
+        per_half = self.codes // 2
+        for i, code in enumerate(codes):
+            at = T.ramp((first + i * per_half) * tile_rows + row, tile_rows, per_half)
+            out.store(self.dot.pack(code.get()), at)
+        total = intrinsic("int32", "llvm.vector.reduce.add", codes[0].get() + codes[1].get())
+        at = (first + self.codes) * tile_rows + row
+        out.store(T.reinterpret("int32", step), at)
+        out.store(total * T.int32(-self.zero), at + tile_rows)
+
+    # Their product
+
+    def product(
+        self,
+        x: Any,
+        k: int,
+        tile_rows: int,
+        tile: Any,
+        weight: Any,
+        panel: Any,
+        ahead: int,
+        store: Store,
+    ) -> None:
+        groups = k // GROUP
+        for block in blocks(tile_rows, 2, min(self.registers, MOST_REGISTERS)):
+            sums = {(r, c): Register(f32(0)) for r in block.rows for c in block.columns}
+            with T.serial(0, groups) as g:
+                first = T.Bind((tile * groups + g) * self.words * tile_rows)
+                if ahead and block.rows.start == 0:
+                    self._prefetch(weight, panel, g + ahead, block.columns)
+                dots = Sums(block, self.dot)
+                with T.serial(0, self.columns) as line:
+
+                    def column(half: int, g: Any = g, line: Any = line) -> Any:
+                        at = (1 + half * self.columns + line) * LINE
+                        return weight[panel, g, lanes(at)]
+
+                    def scalar(row: int, index: Any, first: Any = first) -> Any:
+                        return x[first + index * tile_rows + row]
+
+                    dots.add(line, column, scalar)
+                scales = {
+                    half: Register(positive_half(self._halves(weight, panel, g, half), wide=True))
+                    for half in block.columns
+                }
+                for row, half, total in dots:
+                    step, start = (x[first + (self.codes + i) * tile_rows + row] for i in range(2))
+                    both = scales[half].get() * splat(T.reinterpret("float32", step))
+                    whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
+                    sums[row, half].set(fma(whole, both, sums[row, half].get()))
+            for (row, half), total in sums.items():
+                store(row, half, total.get())
+
+    def _halves(self, weight: Any, panel: Any, g: Any, half: int) -> Expr:
+        """The scales of 16 rows as int32x16, each an f16's bits."""
+        pairs = T.reinterpret("uint16x16", weight[panel, g, lanes(half * 8, 8)])
+        return T.cast(pairs, "int32x16")
+
+    def _prefetch(self, weight: Any, panel: Any, g: Any, halves: range) -> None:
+        if halves.start == 0:
+            prefetch(weight[panel, g, 0])
+        for half in halves:
+            for line in range(self.columns):
+                prefetch(weight[panel, g, (1 + half * self.columns + line) * LINE])
+
+
+def positive_half(bits: Expr, wide: bool) -> Expr:
+    """The bits of f16 >= 0 as int32 -> f32, exactly and on any CPU: the exponents' biases differ
+    by 112."""
+    places, factor, dtype = T.int32(13), T.float32(2.0**112), "float32"
+    if wide:
+        places, factor, dtype = splat(places), splat(factor), "float32x16"
+    return T.reinterpret(dtype, T.shift_left(bits, places)) * factor
+
+
+def rounded(pair: Any) -> tuple[Expr, list[Register]]:
+    """32 activations -> their step (the largest magnitude / 127) and the codes, int32x16 each."""
+    sign = splat(T.int32(0x7FFFFFFF))
+    sizes = [
+        T.reinterpret("float32x16", T.bitwise_and(T.reinterpret("int32x16", v.get()), sign))
+        for v in pair
+    ]
+    top = intrinsic("float32", "llvm.vector.reduce.fmax", T.max(*sizes))
+    step = Register(top * T.float32(1 / 127), "float32")
+    zero, one = T.float32(0), T.float32(1)
+    inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
+    codes = []
+    for value in pair:
+        whole = intrinsic("float32x16", "llvm.nearbyint", value.get() * splat(inverse.get()))
+        codes.append(Register(T.cast(whole, "int32x16"), "int32x16"))
+    return step.get(), codes
