@@ -1,6 +1,7 @@
 """Speed of the engine, beside llama.cpp where it is installed: one command, one table.
 
-    python bench/engine.py [CHECKPOINT] [--llama PATH/llama-batched-bench --gguf FILE]
+    python bench/engine.py [CHECKPOINT] [--quantization q0bf16 q8f32_0 q4f32_1]
+                           [--llama PATH/llama-batched-bench --gguf BF16 Q8_0 Q4_0]
 
 Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept.
 Decode: sequences that all begin with 32 tokens, tokens per second over all of them after the first
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -91,12 +93,8 @@ class LlamaCpp:
     """llama-batched-bench, a process for each measurement."""
 
     def __init__(self, binary: Path, model: Path, threads: int) -> None:
-        self.name, self._binary, self._model, self._threads = (
-            "llama.cpp bf16",
-            binary,
-            model,
-            threads,
-        )
+        self.name = f"llama.cpp {model.stem}"
+        self._binary, self._model, self._threads = binary, model, threads
 
     def _run(self, prompt: int, answer: int, count: int) -> dict[str, float]:
         options = {
@@ -128,6 +126,13 @@ def default_checkpoint() -> Path:
     return path
 
 
+def bf16_gguf(checkpoint: Path) -> Path:
+    path = Path(tempfile.mkdtemp()) / "bf16.gguf"
+    maker = Path(__file__).parent / "gguf_file.py"
+    subprocess.run([sys.executable, maker, checkpoint, path], check=True)
+    return path
+
+
 def measure(engines: list[Raylax | LlamaCpp], rounds: int, concurrency: list[int]) -> None:
     rows: dict[str, Callable[[Raylax | LlamaCpp], float]] = {
         f"prefill {PROMPT}": lambda engine: engine.prefill(),
@@ -137,13 +142,13 @@ def measure(engines: list[Raylax | LlamaCpp], rounds: int, concurrency: list[int
         },
     }
     console = Console()
-    table = Table("tok/s", *[engine.name for engine in engines], "ratio to the last")
+    table = Table("tok/s", *[engine.name for engine in engines], "ratio")
     with console.status("measuring"):
         for name, run in rows.items():
             runs = [[run(engine) for engine in engines] for _ in range(rounds)]
             medians = [statistics.median(column) for column in zip(*runs, strict=True)]
-            ratios = " / ".join(f"{value / medians[-1]:.2f}" for value in medians[:-1])
-            table.add_row(name, *[f"{value:.0f}" for value in medians], ratios)
+            ratio = f"{medians[0] / medians[1]:.2f}" if len(medians) > 1 else ""
+            table.add_row(name, *[f"{value:.0f}" for value in medians], ratio)
     console.print(table)
 
 
@@ -157,19 +162,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16])
     parser.add_argument("--llama", type=Path, help="llama-batched-bench")
-    parser.add_argument("--gguf", type=Path, help="the same checkpoint by bench/gguf_file.py")
+    parser.add_argument(
+        "--gguf", type=Path, nargs="+", help="the same weights for each quantization, in order"
+    )
     args = parser.parse_args()
     checkpoint = args.checkpoint or default_checkpoint()
-    engines: list[Raylax | LlamaCpp] = [
-        Raylax(checkpoint, name, args.threads) for name in args.quantization
-    ]
-    if args.llama:
-        gguf = args.gguf or Path(tempfile.mkdtemp()) / "bf16.gguf"
-        if not args.gguf:
-            maker = Path(__file__).parent / "gguf_file.py"
-            subprocess.run([sys.executable, maker, checkpoint, gguf], check=True)
-        engines.append(LlamaCpp(args.llama, gguf, args.threads))
-    measure(engines, args.rounds, args.concurrency)
+    files = args.gguf or ([bf16_gguf(checkpoint)] if args.llama else [])
+    for name, gguf in zip_longest(args.quantization, files[: len(args.quantization)]):
+        engines: list[Raylax | LlamaCpp] = [Raylax(checkpoint, name, args.threads)]
+        if args.llama and gguf:
+            engines.append(LlamaCpp(args.llama, gguf, args.threads))
+        measure(engines, args.rounds, args.concurrency)
 
 
 if __name__ == "__main__":
