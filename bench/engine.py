@@ -4,8 +4,8 @@
                            [--llama PATH/llama-batched-bench --gguf BF16 Q8_0 Q4_0]
 
 Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept.
-Decode: sequences that all begin with 32 tokens, tokens per second over all of them after the first
-token. Prefill: one prompt of 512 tokens, over the time to its first token. Rounds interleave the
+Decode: sequences that all begin with --context tokens, tokens per second over all of them after the
+first one. Prefill: one prompt of 512 tokens, over the time to its first token. Rounds interleave the
 engines; figures are medians, and only figures of one run compare.
 """
 
@@ -31,15 +31,18 @@ from raylax.proto.vocabulary import Delta, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 
-PROMPT, SHORT, ANSWER = 512, 32, 128
+PROMPT, ANSWER = 512, 128
 PATIENCE_S = 300.0
 
 
 class Raylax:
     """The threaded engine, without HTTP and router. Idle between its turns."""
 
-    def __init__(self, checkpoint: Path, quantization: str, threads: int) -> None:
-        self.name = f"raylax {quantization}"
+    def __init__(
+        self, checkpoint: Path, quantization: str, kv_dtype: str, threads: int, context: int
+    ) -> None:
+        self.name = f"raylax {quantization}" + (f", KV {kv_dtype}" if kv_dtype != "auto" else "")
+        self._context = context
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine("cpu", self._hear)
         loops = (self._engine.run_background_loop, self._engine.run_background_stream_back_loop)
@@ -47,7 +50,8 @@ class Raylax:
             threading.Thread(target=loop, daemon=True).start()
         config = EngineConfig(
             model=str(checkpoint), mode="server", quantization=quantization, threads=threads,
-            max_num_sequence=16, max_single_sequence_length=1024, prefix_cache_mode="disable",
+            max_num_sequence=16, max_single_sequence_length=max(1024, context + ANSWER),
+            kv_dtype=kv_dtype, prefix_cache_mode="disable",
         )  # fmt: skip
         self._engine.reload(config)
         self._rng = np.random.default_rng(0)
@@ -83,7 +87,7 @@ class Raylax:
         return PROMPT / (next(iter(times.values()))[0] - begun)
 
     def decode(self, count: int) -> float:
-        _, times = self._run(count, SHORT, ANSWER)
+        _, times = self._run(count, self._context, ANSWER)
         first = max(moments[0] for moments in times.values())
         after = [moment for moments in times.values() for moment in moments if moment > first]
         return len(after) / (max(after) - first)
@@ -92,7 +96,8 @@ class Raylax:
 class LlamaCpp:
     """llama-batched-bench, a process for each measurement."""
 
-    def __init__(self, binary: Path, model: Path, threads: int) -> None:
+    def __init__(self, binary: Path, model: Path, threads: int, context: int) -> None:
+        self._context = context
         self.name = f"llama.cpp {model.stem}"
         self._binary, self._model, self._threads = binary, model, threads
 
@@ -114,7 +119,7 @@ class LlamaCpp:
         return self._run(PROMPT, 1, 1)["speed_pp"]
 
     def decode(self, count: int) -> float:
-        return self._run(SHORT, ANSWER, count)["speed_tg"]
+        return self._run(self._context, ANSWER, count)["speed_tg"]
 
 
 def default_checkpoint() -> Path:
@@ -158,6 +163,8 @@ def main() -> None:
     )
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--quantization", nargs="+", default=["q0bf16"])
+    parser.add_argument("--kv-dtype", default="auto", help="of raylax: f32, bf16 or int8")
+    parser.add_argument("--context", type=int, default=32, help="tokens before decoding (32)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16])
@@ -169,9 +176,11 @@ def main() -> None:
     checkpoint = args.checkpoint or default_checkpoint()
     files = args.gguf or ([bf16_gguf(checkpoint)] if args.llama else [])
     for name, gguf in zip_longest(args.quantization, files[: len(args.quantization)]):
-        engines: list[Raylax | LlamaCpp] = [Raylax(checkpoint, name, args.threads)]
+        engines: list[Raylax | LlamaCpp] = [
+            Raylax(checkpoint, name, args.kv_dtype, args.threads, args.context)
+        ]
         if args.llama and gguf:
-            engines.append(LlamaCpp(args.llama, gguf, args.threads))
+            engines.append(LlamaCpp(args.llama, gguf, args.threads, args.context))
         measure(engines, args.rounds, args.concurrency)
 
 

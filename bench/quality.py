@@ -26,6 +26,7 @@ from raylax.kernels.model import Model, load_model
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
 LONGEST = 512
 PAGES = LONGEST // 16
+SMALL_KV = (("q0f32, KV int8", "q0f32", "int8"), ("q4f32_1, KV int8", "q4f32_1", "int8"))
 Logs = npt.NDArray[np.float64]
 
 
@@ -77,8 +78,11 @@ def main() -> None:
     )
     parser.add_argument("--conversations", type=int, default=300)
     texts = conversations(parser.parse_args().conversations)
-    options = {"max_step_tokens": LONGEST, "max_step_rows": LONGEST, "max_sequence_length": LONGEST}
-    models = {name: load_model(DEMO, ModelOptions(name, **options), PAGES) for name in NAMES}
+    limits = {"max_step_tokens": LONGEST, "max_step_rows": LONGEST, "max_sequence_length": LONGEST}
+    models = {
+        label: load_model(DEMO, ModelOptions(name, kv, **limits), PAGES)
+        for label, name, kv in (*((name, name, "auto") for name in NAMES), *SMALL_KV)
+    }
     table = Table("format", "perplexity", "KL from f32", "top-1 as f32")
     reference = [log_probabilities(models["q0f32"], text) for text in texts]
     for name, model in models.items():

@@ -38,7 +38,7 @@ class ModelOptions:
     quantization: str = "auto"
     """q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
     kv_dtype: str = "auto"
-    """f32 or bf16; auto is what suits the weights."""
+    """f32, bf16 or int8; auto is what suits the weights."""
     device: str = "cpu"
     target: str | None = None
     """LLVM's -mcpu, for instance x86-64-v3; None: this CPU."""
@@ -60,7 +60,7 @@ class Blueprint:
 
     def __init__(self, checkpoint: Path, options: ModelOptions, pages: int) -> None:
         use_threads(options.threads)
-        from raylax.kernels.cpu.pages import pages_named
+        from raylax.kernels.cpu.pages import KV_DTYPES, pages_named
         from raylax.kernels.cpu.step import Capacity, StepEmitter, buffers
         from raylax.kernels.cpu.target import cpu
         from raylax.kernels.formats import quantization_named
@@ -70,8 +70,8 @@ class Blueprint:
         wanted, dtype = options.quantization, self.checkpoint.dtype
         self.quantization = quantization_named(wanted, dtype, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
-        if kv not in ("f32", "bf16"):
-            raise CompileError(f"kv_dtype must be auto, f32 or bf16, found {kv!r}")
+        if kv not in KV_DTYPES:
+            raise CompileError(f"kv_dtype must be auto, {', '.join(KV_DTYPES)}; found {kv!r}")
         self.capacity = Capacity(
             options.max_step_tokens,
             options.max_step_rows,

@@ -70,7 +70,7 @@ class EngineConfig:
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
-    kv_dtype: Literal["auto", "f32", "bf16"] = "auto"
+    kv_dtype: Literal["auto", "f32", "bf16", "int8"] = "auto"
     """Of keys and values; auto is what suits the weights."""
     threads: int | None = None
     """Of the compiled step; inferred: one for each core that this process may use."""
@@ -129,7 +129,7 @@ POSITIVE = (
 CHOICES: dict[str, tuple[Any, ...]] = {
     "mode": (None, *get_args(Mode)),
     "prefix_cache_mode": ("disable", "radix"),
-    "kv_dtype": ("auto", "f32", "bf16"),
+    "kv_dtype": ("auto", "f32", "bf16", "int8"),
 }
 
 

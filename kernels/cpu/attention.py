@@ -10,6 +10,7 @@ keys weigh exactly 0.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
@@ -26,7 +27,7 @@ from raylax.kernels.cpu.emit import (
     scratch,
     splat,
 )
-from raylax.kernels.cpu.pages import PAGE, Pages
+from raylax.kernels.cpu.pages import PAGE, INT8Pages, Pages
 from raylax.kernels.cpu.softmax import MASKED, Partial
 
 BLOCK = 16  # pages
@@ -54,6 +55,9 @@ class Tile:
     def __post_init__(self) -> None:
         self.dot = self.layout.dot
         self.per, self.depth = self.dot.per, self.dot.depth
+        self.scales = None  # of each token's key or value, where bytes need one
+        if isinstance(self.layout, INT8Pages):
+            self.scales = partial(self.layout.scales, self.dim)
         self.scores = scratch(ROWS * BLOCK * PAGE)
         self.q = scratch(ROWS * self.dim // self.per, self.dot.dtype)
         self.weights = scratch(ROWS * BLOCK * PAGE // self.per, self.dot.dtype)
@@ -84,7 +88,7 @@ class Tile:
         count = T.Bind(T.min(self.page_count - first, BLOCK))
         pairs = T.Bind(T.floordiv(count + 1, 2))
         self._scores(first, pairs)
-        self._weights(pairs, out)
+        self._weights(first, pairs, out)
         self._values(first, count, out)
 
     def _scores(self, first: Expr, pairs: Expr) -> None:
@@ -109,10 +113,13 @@ class Tile:
                     sums.add(d, keys, query)
                 for row, r, total in sums:
                     seen = lanes(at[r] * PAGE) < splat(self.limit(row))
-                    score = T.Select(seen, total, f32(MASKED))
+                    found = Register(total)
+                    if self.scales:
+                        found.set(found.get() * self.scales(self.pages, page[r], 0, self.head))
+                    score = T.Select(seen, found.get(), f32(MASKED))
                     T.buffer_store(self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE)])
 
-    def _weights(self, pairs: Expr, out: Partial) -> None:
+    def _weights(self, first: Expr, pairs: Expr, out: Partial) -> None:
         with T.serial(0, ROWS) as row:
             best, total = Register(f32(MASKED)), Register(f32(0))
             with T.serial(0, pairs * 2) as i:
@@ -126,6 +133,9 @@ class Tile:
                 weight.set(T.Select(masked, f32(0), weight.get()))
                 total.set(total.get() + weight.get())
                 at = lanes((row * BLOCK + i) * PAGE // self.per, PAGE // self.per)
+                if self.scales:
+                    page = self._page(first + i)
+                    weight.set(weight.get() * self.scales(self.pages, page, 1, self.head))
                 T.buffer_store(self.weights, self.dot.pack(weight.get()), [at])
             T.buffer_store(out.sums, total.get(), [lanes(row * 16)])
 

@@ -126,6 +126,31 @@ class PlainBF16Dot(Floats):
         total.set(fma(splat(scalar), operand, total.get()))
 
 
+class BytesDot(Floats):
+    """Four signed bytes in a lane, widened to f32; scalars are f32."""
+
+    depth, dtype, per = 4, "float32", 1
+
+    def pack(self, vector: Expr) -> Expr:
+        return vector
+
+    def scalars(self, step: Expr) -> list[Expr]:
+        return [step * 4 + i for i in range(4)]
+
+    def operands(self, column: Expr) -> list[Expr]:
+        quads = Register(column, "int32x16")
+        return [Register(byte_of(quads.get(), i)).get() for i in range(4)]
+
+    def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
+        total.set(fma(splat(scalar), operand, total.get()))
+
+
+def byte_of(quads: Expr, index: int) -> Expr:
+    """int32x16 of four signed bytes -> float32x16 of one of them."""
+    top = T.shift_left(quads, splat(T.int32(24 - 8 * index)))
+    return T.cast(T.shift_right(top, splat(T.int32(24))), "float32x16")
+
+
 def bf16_dot(native: bool) -> Dot:
     return NativeBF16Dot() if native else PlainBF16Dot()
 

@@ -198,3 +198,21 @@ def integer_dot(bits: Bits, cpu: Any) -> IntegerDot:
     if cpu.avx2:
         return Nibbles(bits) if bits == 4 else Words(bits, AVX2_IR)
     return Words(bits, PLAIN_IR)
+
+
+def codes_of(vectors: Sequence[Register]) -> tuple[Expr, list[Register]]:
+    """Registers of float32x16 -> their step (the largest magnitude / 127) and int32x16 codes."""
+    sign = splat(T.int32(0x7FFFFFFF))
+    largest = Register(splat(T.float32(0)))
+    for vector in vectors:
+        size = T.bitwise_and(T.reinterpret("int32x16", vector.get()), sign)
+        largest.set(T.max(largest.get(), T.reinterpret("float32x16", size)))
+    top = intrinsic("float32", "llvm.vector.reduce.fmax", largest.get())
+    step = Register(top * T.float32(1 / 127), "float32")
+    zero, one = T.float32(0), T.float32(1)
+    inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
+    codes = []
+    for vector in vectors:
+        whole = intrinsic("float32x16", "llvm.nearbyint", vector.get() * splat(inverse.get()))
+        codes.append(Register(T.cast(whole, "int32x16"), "int32x16"))
+    return step.get(), codes

@@ -13,7 +13,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import Sums, blocks
 from raylax.kernels.cpu.emit import Expr, Register, f32, fma, intrinsic, lanes, prefetch, splat
-from raylax.kernels.cpu.integers import Bits, integer_dot
+from raylax.kernels.cpu.integers import Bits, codes_of, integer_dot
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.formats.base import GROUP, PANEL, Array, Shape, Store
 
@@ -92,7 +92,7 @@ class Grouped:
     def store_group(
         self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
     ) -> None:
-        step, codes = rounded(pair)
+        step, codes = codes_of(pair)
         first = (tile * (k // GROUP) + group) * self.words
         per_half = self.codes // 2
         for i, code in enumerate(codes):
@@ -166,21 +166,3 @@ def positive_half(bits: Expr, wide: bool) -> Expr:
     if wide:
         places, factor, dtype = splat(places), splat(factor), "float32x16"
     return T.reinterpret(dtype, T.shift_left(bits, places)) * factor
-
-
-def rounded(pair: Any) -> tuple[Expr, list[Register]]:
-    """32 activations -> their step (the largest magnitude / 127) and the codes, int32x16 each."""
-    sign = splat(T.int32(0x7FFFFFFF))
-    sizes = [
-        T.reinterpret("float32x16", T.bitwise_and(T.reinterpret("int32x16", v.get()), sign))
-        for v in pair
-    ]
-    top = intrinsic("float32", "llvm.vector.reduce.fmax", T.max(*sizes))
-    step = Register(top * T.float32(1 / 127), "float32")
-    zero, one = T.float32(0), T.float32(1)
-    inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
-    codes = []
-    for value in pair:
-        whole = intrinsic("float32x16", "llvm.nearbyint", value.get() * splat(inverse.get()))
-        codes.append(Register(T.cast(whole, "int32x16"), "int32x16"))
-    return step.get(), codes

@@ -92,7 +92,7 @@ def test_a_compiler_that_cannot_link_is_named(
     ("options", "message"),
     [
         (ModelOptions("q9"), "q9.*q0f32.*q0bf16"),
-        (ModelOptions(kv_dtype="fp8"), "kv_dtype must be auto, f32 or bf16, found 'fp8'"),
+        (ModelOptions(kv_dtype="fp8"), "kv_dtype must be auto, f32, bf16, int8; found 'fp8'"),
         (ModelOptions(target="znver55"), "'znver55' is not a CPU that LLVM knows.*znver5"),
     ],
 )

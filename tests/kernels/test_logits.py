@@ -1,6 +1,7 @@
 """The step against transformers' logits (tests/goldens/make.py), however the prompt is cut."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +94,19 @@ def test_shared_prefix_pages_match_transformers(variant: str, model: Model) -> N
     assert error(got, want[[-1, -1]]) < 1e-4
 
 
-def test_bf16_stays_near_f32(store: Path, checkpoint: Path) -> None:
-    """bf16 weights, activations and KV: three significant digits, so 3 % of the scale."""
+@pytest.mark.parametrize(
+    ("quantization", "kv", "bound"),
+    [("q0bf16", "auto", 0.03), ("q0f32", "bf16", 0.03), ("q0f32", "int8", 0.08)],
+)
+def test_smaller_formats_stay_near_f32(
+    store: Path, checkpoint: Path, quantization: str, kv: str, bound: float
+) -> None:
+    """Of weights, activations, keys and values: so much of the logits' scale."""
     ids, want = golden("llama")
-    model = load_model(checkpoint, options("q0bf16"), pages=64, store=store)
+    model = load_model(
+        checkpoint, replace(options(quantization), kv_dtype=kv), pages=64, store=store
+    )
 
     got = run(model, Piece(ids, 0, PAGES))
 
-    assert error(got[0], want[-1]) < 0.03
+    assert error(got[0], want[-1]) < bound

@@ -14,14 +14,18 @@ PAGES = [7, 3, 11, 5, 2]
 PROMPT = np.random.default_rng(5).integers(0, 99, 77).tolist()
 
 
-def load(checkpoint: Path, store: Path, quantization: str, threads: int = 2) -> Model:
-    options = ModelOptions(quantization, "auto", "cpu", None, threads, 256, 32, 256)
+def load(
+    checkpoint: Path, store: Path, quantization: str, threads: int = 2, kv: str = "auto"
+) -> Model:
+    options = ModelOptions(quantization, kv, "cpu", None, threads, 256, 32, 256)
     return load_model(checkpoint, options, pages=256, store=store)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[*((name, "auto") for name in NAMES), ("q0f32", "int8")])
 def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Model:
-    return load(checkpoint, store, request.param)
+    """Every weight format, and every KV format with some of them."""
+    quantization, kv = request.param
+    return load(checkpoint, store, quantization, kv=kv)
 
 
 @pytest.fixture(scope="module")
