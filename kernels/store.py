@@ -1,20 +1,26 @@
 """The artefact store: files named by what they were made from, made once, under a lock.
 
 A reader finds an artefact whole or not at all. Several processes that want the same one wait for
-the first to make it.
+the first to make it. Those that nobody has asked for in a month make room when a new one is made;
+a process that has one mapped keeps it.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+KEPT_S = 30 * 24 * 3600
+"""An artefact's time of modification is when it was last asked for."""
 
 
 def default_root() -> Path:
@@ -52,6 +58,8 @@ class Store:
         """
         final = self.root / kind / key
         if final.exists():
+            with contextlib.suppress(OSError):  # a store that is not ours to write serves, too
+                os.utime(final)
             return final, False
         final.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{final}.lock"):
@@ -66,4 +74,12 @@ class Store:
             except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 raise
+        forget_unused(final.parent, time.time() - KEPT_S)
         return final, True
+
+
+def forget_unused(kind: Path, since: float) -> None:
+    """Lock files stay: somebody may be waiting for one."""
+    for artefact in kind.iterdir():
+        if artefact.is_dir() and artefact.stat().st_mtime < since:
+            shutil.rmtree(artefact, ignore_errors=True)

@@ -1,12 +1,14 @@
 """Artefacts are whole or not there, and made once."""
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from raylax.kernels.store import Store, key_of
+from raylax.kernels.store import KEPT_S, Store, key_of
 
 MAKERS = 4
 MAKER = """
@@ -81,6 +83,19 @@ def test_a_second_wish_is_found(tmp_path: Path) -> None:
     _, made = store.get("kind", "key", lambda directory: pytest.fail("made again"))
 
     assert not made
+
+
+def test_what_nobody_asked_for_in_a_month_makes_room(tmp_path: Path) -> None:
+    """When something new is made; asking for it counts as use."""
+    store, long_ago = Store(tmp_path), time.time() - KEPT_S - 60
+    for key in ("unused", "used"):
+        directory, _ = store.get("kind", key, lambda directory: None)
+        os.utime(directory, (long_ago, long_ago))
+    store.get("kind", "used", lambda directory: None)
+
+    store.get("kind", "new", lambda directory: None)
+
+    assert {path.name for path in (tmp_path / "kind").iterdir() if path.is_dir()} == {"used", "new"}
 
 
 def test_a_key_depends_on_every_fact_and_not_on_their_order() -> None:
