@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError, WorkerUnavailable
+from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker import debug
 from raylax.worker.batch import Batch, StepFailed
@@ -196,13 +196,12 @@ class ThreadedEngine:
             raise EngineNotReady("no model is loaded")
         return self._served
 
-    def _refusal(self) -> RaylaxError:
-        """Why no request can be taken."""
+    def _refusal(self) -> WorkerUnavailable:
+        """Why no request can be taken; a router then asks another worker."""
         if self._broken is not None:
             return WorkerUnavailable(self._broken)
-        if self._exiting:
-            return InvalidRequest("the engine has been terminated")
-        return WorkerUnavailable("no model is loaded")
+        ended = "the engine has been terminated"
+        return WorkerUnavailable(ended if self._exiting else "no model is loaded")
 
     # On the engine thread
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
@@ -76,7 +76,7 @@ def test_by_the_end_of_the_engine(checkpoint: Path) -> None:
         names = fill(engine, count=7)
 
     assert [len(answers.ends(name)) for name in names] == [1] * 7
-    with pytest.raises(InvalidRequest, match="terminated"):
+    with pytest.raises(WorkerUnavailable, match="terminated"):
         engine.add_request(request("after", [5]))
 
 

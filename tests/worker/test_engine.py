@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from raylax.proto.errors import InvalidRequest, WorkerUnavailable
+from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
@@ -172,7 +172,7 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
     for late in (engine.reset, lambda: engine.reload(good)):
         with pytest.raises(EngineNotReady, match="terminated"):
             late()
-    with pytest.raises(InvalidRequest, match="terminated"):
+    with pytest.raises(WorkerUnavailable, match="terminated"):
         engine.add_request(request("late", [5]))
     engine.abort_request("late")
     assert answers.ends("running") == answers.ends("accepted") == [Finish.ABORT]

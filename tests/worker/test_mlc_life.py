@@ -16,7 +16,7 @@ import huggingface_hub.constants
 import pytest
 
 from raylax import EngineConfig, MLCEngine
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.worker.errors import ConfigError, EngineNotReady, EngineStartError
 from tests.engines import PATIENCE_S, Gate, until
 
@@ -129,7 +129,7 @@ def test_terminate_ends_who_waits_and_can_be_repeated(checkpoint: Path) -> None:
     engine.terminate()
 
     assert reasons == ["abort"] * 8
-    with pytest.raises(InvalidRequest, match="the engine has been terminated"):
+    with pytest.raises(WorkerUnavailable, match="the engine has been terminated"):
         engine.completions.create(prompt="abc")
     with pytest.raises(EngineNotReady, match="terminated"):
         engine.reset()
