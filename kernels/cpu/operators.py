@@ -17,7 +17,7 @@ from raylax.kernels.cpu.emit import f32 as constant
 from raylax.kernels.cpu.pages import PAGE, Pages
 from raylax.kernels.cpu.queue import Queue
 from raylax.kernels.formats import Quantization
-from raylax.kernels.formats.base import GROUP, PANEL, Format
+from raylax.kernels.formats.base import GROUP, PANEL, Format, RowTile
 from raylax.kernels.spec import DecoderSpec
 
 
@@ -79,15 +79,15 @@ class Emitter:
             def store(row: int, half: int, value: Expr, column: int = p * PANEL) -> None:
                 T.buffer_store(out, value, [lanes(row * width + column + half * 16)])
 
-            fmt, x, w = self.format_of(weight), self.b[source], self.b[weight]
+            fmt, rows = self.format_of(weight), RowTile(self.b[source], k, self.tile_rows, tile)
             ahead = fmt.ahead if self.prefetch else 0
-            fmt.product(x, k, self.tile_rows, tile, w, panel, ahead, store)
+            fmt.product(rows, self.b[weight], panel, ahead, store)
         return out
 
     def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
         tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
-        fmt = self.format_of(out)
-        fmt.store_group(self.b[out], k, self.tile_rows, tile, m, group, pair)
+        rows = RowTile(self.b[out], k, self.tile_rows, tile)
+        self.format_of(out).store_group(rows, m, group, pair)
 
     def embed(self) -> None:
         with self.queue.region(self.tokens) as row:

@@ -6,7 +6,7 @@ batch (law 1). Activations lie as [tokens / tile][K][tile], the order in which a
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,17 @@ Shape = tuple[int, ...]
 Store = Callable[[int, int, Any], None]
 PANEL = 32  # output rows of a panel: two vectors
 GROUP = 32  # neighbouring activations that are stored together
+
+
+class RowTile(NamedTuple):
+    """Some rows of activations that are multiplied together."""
+
+    buffer: Any
+    k: int
+    """Activations of a row."""
+    rows: int
+    index: Any
+    """Which tile of the buffer."""
 
 
 class Format(Protocol):
@@ -45,23 +56,11 @@ class Format(Protocol):
         """Shape and dtype of the buffer for `tokens` rows of k activations."""
         ...
 
-    def store_group(
-        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
-    ) -> None:
-        """Emits: two float32x16 = activations 32 * group .. + 31 of a row of a tile."""
+    def store_group(self, tile: RowTile, row: Any, group: Any, pair: Any) -> None:
+        """Emits: two float32x16 = activations 32 * group .. + 31 of a row of the tile."""
         ...
 
-    def product(
-        self,
-        x: Any,
-        k: int,
-        tile_rows: int,
-        tile: Any,
-        weight: Any,
-        panel: Any,
-        ahead: int,
-        store: Store,
-    ) -> None:
+    def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         """Emits store(row, half of the panel, vector) of the product of a tile and a panel."""
         ...
 

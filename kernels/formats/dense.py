@@ -6,7 +6,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import Dot, Sums, blocks
 from raylax.kernels.cpu.emit import lanes, prefetch
-from raylax.kernels.formats.base import GROUP, PANEL, Shape, Store
+from raylax.kernels.formats.base import GROUP, PANEL, RowTile, Shape, Store
 
 
 class Dense:
@@ -21,34 +21,23 @@ class Dense:
     def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
         return (tokens * k // self.dot.per,), self.dot.dtype
 
-    def store_group(
-        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
-    ) -> None:
+    def store_group(self, tile: RowTile, row: Any, group: Any, pair: Any) -> None:
         dot = self.dot
         for i, value in enumerate(pair):
-            first = tile * (k // dot.per) + (group * GROUP + i * 16) // dot.per
-            at = T.ramp(first * tile_rows + row, tile_rows, 16 // dot.per)
-            out.store(dot.pack(value.get()), at)
+            first = tile.index * (tile.k // dot.per) + (group * GROUP + i * 16) // dot.per
+            at = T.ramp(first * tile.rows + row, tile.rows, 16 // dot.per)
+            tile.buffer.store(dot.pack(value.get()), at)
 
-    def product(
-        self,
-        x: Any,
-        k: int,
-        tile_rows: int,
-        tile: Any,
-        weight: Any,
-        panel: Any,
-        ahead: int,
-        store: Store,
-    ) -> None:
+    def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         dot = self.dot
 
         def scalar(row: int, index: Any) -> Any:
-            return x[(tile * (k // dot.per) + index) * tile_rows + row]
+            first = tile.index * (tile.k // dot.per)
+            return tile.buffer[(first + index) * tile.rows + row]
 
-        for block in blocks(tile_rows, 2, self.registers):
+        for block in blocks(tile.rows, 2, self.registers):
             sums = Sums(block, dot)
-            with T.serial(0, k // dot.depth) as step:
+            with T.serial(0, tile.k // dot.depth) as step:
                 if ahead and block.rows.start == 0:
                     for half in block.columns:
                         prefetch(weight[panel, step + ahead, half * 16])

@@ -15,7 +15,7 @@ from raylax.kernels.cpu.dot import Sums, blocks
 from raylax.kernels.cpu.emit import Expr, Register, f32, fma, intrinsic, lanes, prefetch, splat
 from raylax.kernels.cpu.integers import Bits, codes_of, integer_dot
 from raylax.kernels.cpu.target import CPU
-from raylax.kernels.formats.base import GROUP, PANEL, Array, Shape, Store
+from raylax.kernels.formats.base import GROUP, PANEL, Array, RowTile, Shape, Store
 
 LINE = 16  # int32 in a cache line
 MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of 4 rows are fastest
@@ -89,38 +89,26 @@ class Grouped:
     def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
         return (tokens * (k // GROUP) * self.words,), "int32"
 
-    def store_group(
-        self, out: Any, k: int, tile_rows: int, tile: Any, row: Any, group: Any, pair: Any
-    ) -> None:
+    def store_group(self, tile: RowTile, row: Any, group: Any, pair: Any) -> None:
         step, codes = codes_of(pair)
-        first = (tile * (k // GROUP) + group) * self.words
+        first = (tile.index * (tile.k // GROUP) + group) * self.words
         per_half = self.codes // 2
         for i, code in enumerate(codes):
-            at = T.ramp((first + i * per_half) * tile_rows + row, tile_rows, per_half)
-            out.store(self.dot.pack(code.get()), at)
+            at = T.ramp((first + i * per_half) * tile.rows + row, tile.rows, per_half)
+            tile.buffer.store(self.dot.pack(code.get()), at)
         total = intrinsic("int32", "llvm.vector.reduce.add", codes[0].get() + codes[1].get())
-        at = (first + self.codes) * tile_rows + row
-        out.store(T.reinterpret("int32", step), at)
-        out.store(total * T.int32(-self.zero), at + tile_rows)
+        at = (first + self.codes) * tile.rows + row
+        tile.buffer.store(T.reinterpret("int32", step), at)
+        tile.buffer.store(total * T.int32(-self.zero), at + tile.rows)
 
     # Their product
 
-    def product(
-        self,
-        x: Any,
-        k: int,
-        tile_rows: int,
-        tile: Any,
-        weight: Any,
-        panel: Any,
-        ahead: int,
-        store: Store,
-    ) -> None:
-        groups = k // GROUP
-        for block in blocks(tile_rows, 2, min(self.registers, MOST_REGISTERS)):
+    def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
+        groups = tile.k // GROUP
+        for block in blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)):
             sums = {(r, c): Register(f32(0)) for r in block.rows for c in block.columns}
             with T.serial(0, groups) as g:
-                first = T.Bind((tile * groups + g) * self.words * tile_rows)
+                first = T.Bind((tile.index * groups + g) * self.words * tile.rows)
                 if ahead and block.rows.start == 0:
                     self._prefetch(weight, panel, g + ahead, block.columns)
                 dots = Sums(block, self.dot)
@@ -131,7 +119,7 @@ class Grouped:
                         return weight[panel, g, lanes(at)]
 
                     def scalar(row: int, index: Any, first: Any = first) -> Any:
-                        return x[first + index * tile_rows + row]
+                        return tile.buffer[first + index * tile.rows + row]
 
                     dots.add(line, column, scalar)
                 scales = {
@@ -139,7 +127,7 @@ class Grouped:
                     for half in block.columns
                 }
                 for row, half, total in dots:
-                    step, start = (x[first + (self.codes + i) * tile_rows + row] for i in range(2))
+                    step, start = (scalar(row, self.codes + i) for i in range(2))
                     both = scales[half].get() * splat(T.reinterpret("float32", step))
                     whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
                     sums[row, half].set(fma(whole, both, sums[row, half].get()))

@@ -12,7 +12,7 @@ from raylax.kernels.cpu.emit import Register, function, imported, lanes
 from raylax.kernels.cpu.operators import View
 from raylax.kernels.cpu.target import CPU, cpu
 from raylax.kernels.formats import NAMES, quantization_named
-from raylax.kernels.formats.base import GROUP, PANEL, Format
+from raylax.kernels.formats.base import GROUP, PANEL, Format, RowTile
 from raylax.kernels.memory import aligned_copy, aligned_zeros
 
 ROWS, K, OUT = 8, 128, 64
@@ -39,14 +39,14 @@ def compiled(fmt: Format, target: CPU, tile_rows: int) -> Any:
             with T.serial(0, ROWS) as row, T.serial(0, K // GROUP) as g:
                 pair = [Register(x[row, lanes(g * GROUP + half * 16)]) for half in range(2)]
                 tile, m = T.floordiv(row, tile_rows), T.floormod(row, tile_rows)
-                fmt.store_group(a, K, tile_rows, tile, m, g, pair)
+                fmt.store_group(RowTile(a, K, tile_rows, tile), m, g, pair)
             with T.serial(0, tiles) as tile, T.serial(0, OUT // PANEL) as panel:
 
                 def store(m: int, half: int, value: Any) -> None:
                     at = lanes(panel * PANEL + half * 16)
                     T.buffer_store(y, value, [tile * tile_rows + m, at])
 
-                fmt.product(a, K, tile_rows, tile, View(packed), panel, 0, store)
+                fmt.product(RowTile(a, K, tile_rows, tile), View(packed), panel, 0, store)
             with T.serial(0, OUT) as row:
                 write = lambda d, value: T.buffer_store(rows, value, [row, d])  # noqa: E731
                 fmt.gather(View(packed), row, K, write)
