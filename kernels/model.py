@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.build import Blueprint, ModelOptions, Progress, silent
+from raylax.kernels.cpu.worklist import work_list
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
 from raylax.kernels.store import Store
 
@@ -97,20 +98,17 @@ class Model:
         a["ids"][:count], a["positions"][:count], a["slots"][:count] = tokens, positions, slots
         a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
         a["page_table"][:batch, : page_table.shape[1]] = page_table
-        a["sizes"][:] = count, self._lay_out_attention(query_starts)
+        a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
         self._functions["layers", self._variant_for(count)]()
         if len(rows):
             a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
             self._functions["head", self._variant_for(len(rows))]()
         return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
 
-    def _lay_out_attention(self, query_starts: Ints) -> int:
-        """The work list of attention: (sequence, first row) of every tile of 8 rows."""
-        tiles = (np.diff(query_starts) * self.spec.queries_per_kv_head + 7) // 8
-        ends = np.cumsum(tiles)
-        total = int(ends[-1])
-        sequence = np.repeat(np.arange(len(tiles), dtype=np.int32), tiles)
-        work = self._arrays["work"]
-        work[:total, 0] = sequence
-        work[:total, 1] = (np.arange(total) - np.repeat(ends - tiles, tiles)) * 8
-        return total
+    def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
+        """Writes the work list; how many parts and splits it has."""
+        group, kv_heads = self.spec.queries_per_kv_head, self.spec.kv_heads
+        work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads)
+        self._arrays["parts"][: len(work.parts)] = work.parts
+        self._arrays["splits"][: len(work.splits)] = work.splits
+        return len(work.parts), len(work.splits)

@@ -1,21 +1,22 @@
-"""Paged attention: one tile of query rows against the keys of one sequence and KV head.
+"""Paged attention: one tile of query rows against keys of one sequence and KV head.
 
 Decodes, prefill chunks and everything between are tiles of 8 rows, a row being one query head of
 one new token. Keys are walked in blocks of 16 pages counted from key 0 of the sequence; a block is
 reduced on its own and merged in block order. So a row has the same bits whatever shares its tile,
-how the prompt was cut and where its pages lie (law 1). Stale slots hold finite values, and masked
-keys weigh exactly 0.
+how the prompt was cut, where its pages lie and which threads reduced which blocks (law 1). Stale
+slots hold finite values, and masked keys weigh exactly 0.
 """
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.dot import Sums, blocks
+from raylax.kernels.cpu.dot import Block, Sums, blocks
 from raylax.kernels.cpu.emit import (
     Expr,
     Register,
@@ -28,11 +29,46 @@ from raylax.kernels.cpu.emit import (
     splat,
 )
 from raylax.kernels.cpu.pages import PAGE, INT8Pages, Pages
-from raylax.kernels.cpu.softmax import MASKED, Partial
+from raylax.kernels.cpu.softmax import LEAST, MASKED, Partial
+from raylax.kernels.cpu.worklist import KEYS, ROWS
 
-BLOCK = 16  # pages
+BLOCK = KEYS // PAGE  # pages
 AHEAD = 2  # pages to prefetch: they lie anywhere, the hardware cannot guess the next
-ROWS = 8  # of a tile
+
+
+@dataclass
+class Rows:
+    """The rows of a tile: those of a sequence's new tokens from `first` on.
+
+    A token has `group` rows, one for each query head of the KV head. The first `used` of the 8 are
+    computed; those past the end that come along in a block of registers repeat the last one.
+    """
+
+    first: Expr
+    group: int
+    start: Expr
+    """The sequence's first new token in the step."""
+    count: Expr
+    """Its new tokens."""
+    before: Expr
+    """Its keys before those."""
+
+    def __post_init__(self) -> None:
+        self.used = T.Bind(T.min(self.count * self.group - self.first, ROWS))
+
+    def token(self, row: Expr) -> Expr:
+        return self.start + T.floordiv(self._at(row), self.group)
+
+    def query_head(self, row: Expr) -> Expr:
+        """In the group."""
+        return T.floormod(self._at(row), self.group)
+
+    def limit(self, row: Expr) -> Expr:
+        """How many keys the row sees, from key 0."""
+        return self.before + T.floordiv(self._at(row), self.group) + 1
+
+    def _at(self, row: Expr) -> Expr:
+        return self.first + T.min(row, self.used - 1)
 
 
 @dataclass
@@ -47,10 +83,8 @@ class Tile:
     dim: int
     query: Callable[[int, int], Expr]
     """(row, j) -> 16 floats of its query."""
-    limit: Callable[[int], Expr]
-    """row -> how many keys it sees, from key 0."""
+    rows: Rows
     page_id: Callable[[Expr], Expr]
-    page_count: Expr
 
     def __post_init__(self) -> None:
         self.dot = self.layout.dot
@@ -58,6 +92,7 @@ class Tile:
         self.scales = None  # of each token's key or value, where bytes need one
         if isinstance(self.layout, INT8Pages):
             self.scales = partial(self.layout.scales, self.dim)
+        self.page_count = T.Bind(T.floordiv(self.rows.limit(ROWS - 1) + PAGE - 1, PAGE))
         self.scores = scratch(ROWS * BLOCK * PAGE)
         self.q = scratch(ROWS * self.dim // self.per, self.dot.dtype)
         self.weights = scratch(ROWS * BLOCK * PAGE // self.per, self.dot.dtype)
@@ -72,13 +107,20 @@ class Tile:
                 scaled = Register(self.query(row, j) * splat(scale))
                 T.buffer_store(self.q, self.dot.pack(scaled.get()), [at])
 
-    def attend(self) -> Partial:
-        total, block = Partial(ROWS, self.dim), Partial(ROWS, self.dim)
-        total.clear()
-        with T.serial(0, T.floordiv(self.page_count + BLOCK - 1, BLOCK)) as number:
+    @contextlib.contextmanager
+    def blocks(self, begin: Expr, end: Expr) -> Iterator[tuple[Expr, Partial]]:
+        """(number, what it comes to) of some blocks of keys, in a `with` like a loop."""
+        block = Partial(ROWS, self.dim, self.rows.used)
+        with T.serial(0, end - begin) as n:
+            number = T.Bind(begin + n)
             self._block(number, block)
-            total.merge(block)
-        return total
+            yield number, block
+
+    def _cut(self, columns: int) -> Iterator[Block]:
+        """The tile in blocks of registers; those that hold no used row are left out."""
+        for block in blocks(ROWS, columns, self.registers):
+            with T.If(block.rows.start < self.rows.used), T.Then():
+                yield block
 
     def _page(self, index: Expr) -> Expr:
         return T.Bind(self.page_id(T.min(index, self.page_count - 1)))
@@ -97,7 +139,7 @@ class Tile:
             at = [first + pair * 2 + r for r in range(2)]
             page = [self._page(i) for i in at]
             coming = [self._page(i + AHEAD) for i in at]
-            for block in blocks(ROWS, 2, self.registers):
+            for block in self._cut(2):
                 sums = Sums(block, self.dot)
                 with T.serial(0, self.dim // self.depth) as d:
                     if block.rows.start == 0:
@@ -112,7 +154,7 @@ class Tile:
 
                     sums.add(d, keys, query)
                 for row, r, total in sums:
-                    seen = lanes(at[r] * PAGE) < splat(self.limit(row))
+                    seen = lanes(at[r] * PAGE) < splat(self.rows.limit(row))
                     found = Register(total)
                     if self.scales:
                         found.set(found.get() * self.scales(self.pages, page[r], 0, self.head))
@@ -120,8 +162,8 @@ class Tile:
                     T.buffer_store(self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE)])
 
     def _weights(self, first: Expr, pairs: Expr, out: Partial) -> None:
-        with T.serial(0, ROWS) as row:
-            best, total = Register(f32(MASKED)), Register(f32(0))
+        with T.serial(0, self.rows.used) as row:
+            best, total = Register(f32(LEAST)), Register(f32(0))
             with T.serial(0, pairs * 2) as i:
                 best.set(T.max(best.get(), self.scores[lanes((row * BLOCK + i) * PAGE)]))
             top = intrinsic("float32", "llvm.vector.reduce.fmax", best.get())
@@ -129,8 +171,6 @@ class Tile:
             with T.serial(0, pairs * 2) as i:
                 score = self.scores[lanes((row * BLOCK + i) * PAGE)]
                 weight = Register(exp2(score - splat(out.top[row])))
-                masked = score <= f32(MASKED)  # in a block that is masked whole, score == top
-                weight.set(T.Select(masked, f32(0), weight.get()))
                 total.set(total.get() + weight.get())
                 at = lanes((row * BLOCK + i) * PAGE // self.per, PAGE // self.per)
                 if self.scales:
@@ -141,7 +181,7 @@ class Tile:
 
     def _values(self, first: Expr, count: Expr, out: Partial) -> None:
         """All vectors of the head, in blocks whose sums stay in registers over all pages."""
-        for block in blocks(ROWS, self.dim // 16, self.registers):
+        for block in self._cut(self.dim // 16):
             sums = Sums(block, self.dot)
             with T.serial(0, count) as i:
                 page, coming = self._page(first + i), self._page(first + i + AHEAD)

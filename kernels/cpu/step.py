@@ -14,6 +14,7 @@ from raylax.kernels.cpu.operators import Emitter, View
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import LINE, Queue
 from raylax.kernels.cpu.target import CPU
+from raylax.kernels.cpu.worklist import ROWS, bounds
 from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import Format
 from raylax.kernels.spec import DecoderSpec
@@ -100,7 +101,9 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
 
     attended = spec.heads * spec.head_dim
     words = pages.words(spec.head_dim)
-    tiles = c.tokens * spec.queries_per_kv_head // 8 + c.rows + 1
+    work = bounds(
+        c.tokens, c.rows, c.sequence_length, spec.queries_per_kv_head, spec.kv_heads, c.workers
+    )
     table_width = -(-c.sequence_length // 16)
     table = {
         "w_qkv": weight(spec.qkv_rows, spec.hidden),
@@ -116,17 +119,19 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
         "pages": Buffer(
             (spec.layers, c.pages, 2, spec.kv_heads, words), pages.dtype, "state", free=(1,)
         ),
-        "sizes": Buffer((2,), "int32", "input"),
+        "sizes": Buffer((3,), "int32", "input"),
         "ids": rows("input", c.tokens),
         "positions": rows("input", c.tokens),
         "slots": rows("input", c.tokens),
         "query_starts": rows("input", c.rows + 1),
         "kv_lengths": rows("input", c.rows),
         "page_table": Buffer((c.rows, table_width), "int32", "input", free=(0, 1)),
-        "work": rows("input", tiles, 2),
+        "parts": rows("input", work.parts, 5),
+        "splits": rows("input", work.splits, 4),
         "select": rows("input", c.rows),
         "x": rows("work", padded(c.tokens), spec.hidden, dtype="float32"),
         "q": rows("work", c.tokens, attended, dtype="float32"),
+        "partials": rows("work", work.slots * ROWS, spec.head_dim + 32, dtype="float32"),
         "a": activation(c.tokens, spec.hidden),
         "o": activation(c.tokens, attended),
         "h": activation(c.tokens, spec.intermediate),
