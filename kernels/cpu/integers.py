@@ -5,35 +5,24 @@ kept as the instruction of the CPU wants to meet them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import Dot
 from raylax.kernels.cpu.emit import Expr, Register, intrinsic, lanes, scratch, splat
+from raylax.kernels.cpu.instructions import (
+    AVX512_IR,
+    SDOT,
+    USDOT,
+    VNNI_256,
+    VNNI_512,
+    by_parts,
+    lane_list,
+)
+from raylax.kernels.cpu.target import CPU
 
 Bits = Literal[4, 8]
-
-
-def lane_list(span: Sequence[int]) -> str:
-    return ", ".join(f"i32 {lane}" for lane in span)
-
-
-def on_halves(name: str, count: int) -> str:
-    """LLVM IR of a function of 16 lanes by its half of 8. Once inlined, halving costs nothing."""
-    args = ", ".join(f"<16 x i32> %a{i}" for i in range(count))
-    lines = [f"define <16 x i32> @{name}({args}) alwaysinline {{"]
-    for half in range(2):
-        span = lane_list(range(half * 8, half * 8 + 8))
-        lines += [
-            f"  %a{i}_{half} = shufflevector <16 x i32> %a{i}, <16 x i32> %a{i}, <8 x i32> <{span}>"
-            for i in range(count)
-        ]
-        halves = ", ".join(f"<8 x i32> %a{i}_{half}" for i in range(count))
-        lines.append(f"  %r{half} = call <8 x i32> @{name}_8({halves})")
-    whole = lane_list(range(16))
-    lines.append(f"  %r = shufflevector <8 x i32> %r0, <8 x i32> %r1, <16 x i32> <{whole}>")
-    return "\n".join([*lines, "  ret <16 x i32> %r", "}", ""])
 
 
 # The addition is opaque: LLVM would reorder sums, and keep a whole group's operands for it.
@@ -56,8 +45,8 @@ define <8 x i32> @raylax_maddubs_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alw
   ret <8 x i32> %r
 }
 """
-    + on_halves("raylax_madd", 3)
-    + on_halves("raylax_maddubs", 3)
+    + by_parts("raylax_madd", 3, 8)
+    + by_parts("raylax_maddubs", 3, 8)
 )
 
 # Where no instruction is known LLVM finds one, or does without.
@@ -98,8 +87,8 @@ class Bytes:
 
     depth, dtype = 4, "int32"
 
-    def __init__(self, bits: Bits) -> None:
-        self.bits = bits
+    def __init__(self, bits: Bits, code: str) -> None:
+        self.bits, self.code = bits, code
 
     def zero(self) -> Register:
         return Register(splat(T.int32(0)), "int32x16")
@@ -126,21 +115,29 @@ class Quads(Bytes):
         return self.columns(column)
 
 
-class VNNI(Quads):
-    """One instruction: four products and their sum."""
-
-    code = ""
+class Dots(Quads):
+    """One instruction: four products, unsigned by signed, and their sum."""
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
-        weights, four = T.reinterpret("uint8x64", operand), T.reinterpret("int8x64", splat(scalar))
-        name = "llvm.x86.avx512.vpdpbusd.512"
-        total.set(intrinsic("int32x16", name, total.get(), weights, four))
+        called = ("raylax_dot", total.get(), operand, splat(scalar))
+        total.set(T.call_pure_extern("int32x16", *called))
+
+
+class SignedDots(Dots):
+    """The same of signed bytes. 4 bits fit; 8 bits lose their zero here, and not at the end."""
+
+    def columns(self, column: Expr) -> list[Expr]:
+        if self.bits == 4:
+            return nibbles(column)
+        signed = T.bitwise_xor(column, splat(T.int32(-0x7F7F7F80)))  # 0x80 in every byte
+        return [Register(signed, "int32x16").get()]
+
+    def finish(self, total: Expr, start: Expr) -> Expr:
+        return total + start if self.bits == 4 else total
 
 
 class Nibbles(Quads):
-    """AVX2: pairs are summed in 16 bits, which hold a group of 4 bit weights (8 * 2 * 15 * 127)."""
-
-    code = AVX2_IR
+    """Pairs are summed in 16 bits, which hold a group of 4 bit weights (8 * 2 * 15 * 127)."""
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
         called = ("raylax_maddubs", total.get(), operand, splat(scalar))
@@ -155,10 +152,6 @@ class Words(Bytes):
     """Weights widened to 16 bits, activations kept so: bytes 0 and 2 of a lane, then 1 and 3."""
 
     per = 2
-
-    def __init__(self, bits: Bits, code: str) -> None:
-        super().__init__(bits)
-        self.code = code
 
     def pack(self, vector: Expr) -> Expr:
         words = scratch(16, "int32")
@@ -191,12 +184,16 @@ class Words(Bytes):
         total.set(T.call_pure_extern("int32x16", *called))
 
 
-def integer_dot(bits: Bits, cpu: Any) -> IntegerDot:
+def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
     """The fastest of them on a CPU."""
-    if cpu.vnni:
-        return VNNI(bits)
-    if cpu.avx2:
-        return Nibbles(bits) if bits == 4 else Words(bits, AVX2_IR)
+    for feature, code in (("avx512vnni", VNNI_512), ("avxvnni", VNNI_256), ("i8mm", USDOT)):
+        if cpu.has(feature):
+            return Dots(bits, code)
+    if cpu.has("dotprod"):
+        return SignedDots(bits, SDOT)
+    if cpu.has("avx2"):
+        code = AVX512_IR if cpu.has("avx512bw") else AVX2_IR
+        return Nibbles(bits, code) if bits == 4 else Words(bits, code)
     return Words(bits, PLAIN_IR)
 
 
