@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.dot import Sums, blocks
+from raylax.kernels.cpu.dot import Block, Sums, blocks, sums_along
 from raylax.kernels.cpu.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
 from raylax.kernels.cpu.integers import Rounding, integer_dot
 from raylax.kernels.cpu.target import CPU
@@ -94,21 +94,20 @@ class Channel:
         def scalar(row: int, index: Any) -> Any:
             return tile.buffer[(first + index) * tile.rows + row]
 
-        for block in blocks(tile.rows, 2, self.registers):
-            sums = Sums(block, self.dot)
-            with T.serial(0, tile.k // 4) as quad:
-                if ahead and block.rows.start == 0:
-                    for half in block.columns:
-                        prefetch(weight[panel, quad + ahead, half * 16])
+        def column(half: int, quad: Any) -> Any:
+            return weight[panel, quad, lanes(half * 16)]
 
-                def column(half: int, quad: Any = quad) -> Any:
-                    return weight[panel, quad, lanes(half * 16)]
+        def fetch(half: int, quad: Any) -> None:
+            if ahead:
+                prefetch(weight[panel, quad + ahead, half * 16])
 
-                sums.add(quad, column, scalar)
-            for row, half, total in sums:
-                step, start = (scalar(row, tile.k // self.dot.per + i) for i in range(2))
-                whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
-                scale = T.reinterpret("float32x16", weight[panel, tile.k // 4, lanes(half * 16)])
-                both = scale * splat(T.reinterpret("float32", step))
-                # A bare product could be merged with the addition that follows it in some variants.
-                store(row, half, fma(whole, both, f32(0)))
+        parts = list(blocks(tile.rows, 2, self.registers))
+        sums = Sums(Block(range(tile.rows), range(2)), self.dot)
+        sums_along(tile.k // 4, parts, sums, column, scalar, fetch)
+        for row, half, total in sums:
+            step, start = (scalar(row, tile.k // self.dot.per + i) for i in range(2))
+            whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
+            scale = T.reinterpret("float32x16", weight[panel, tile.k // 4, lanes(half * 16)])
+            both = scale * splat(T.reinterpret("float32", step))
+            # A bare product could be merged with the addition that follows it in some variants.
+            store(row, half, fma(whole, both, f32(0)))

@@ -106,21 +106,23 @@ class Grouped:
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         groups = tile.k // GROUP
-        for block in blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)):
-            sums = {(r, c): Register(f32(0)) for r in block.rows for c in block.columns}
-            with T.serial(0, groups) as g:
-                first = T.Bind((tile.index * groups + g) * self.words * tile.rows)
+        parts = list(blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)))
+        sums = {(r, c): Register(f32(0)) for r in range(tile.rows) for c in range(2)}
+        with T.serial(0, groups) as g:
+            first = T.Bind((tile.index * groups + g) * self.words)
+
+            def scalar(row: int, index: Any) -> Any:
+                return tile.buffer[(first + index) * tile.rows + row]
+
+            for block in parts:
                 if ahead and block.rows.start == 0:
                     self._prefetch(weight, panel, g + ahead, block.columns)
                 dots = Sums(block, self.dot)
                 with T.serial(0, self.columns) as line:
 
-                    def column(half: int, g: Any = g, line: Any = line) -> Any:
+                    def column(half: int, line: Any = line) -> Any:
                         at = (1 + half * self.columns + line) * LINE
                         return weight[panel, g, lanes(at)]
-
-                    def scalar(row: int, index: Any, first: Any = first) -> Any:
-                        return tile.buffer[first + index * tile.rows + row]
 
                     dots.add(line, column, scalar)
                 scales = {half: self._scales(weight, panel, g, half) for half in block.columns}
@@ -129,8 +131,8 @@ class Grouped:
                     both = scales[half].get() * splat(T.reinterpret("float32", step))
                     whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
                     sums[row, half].set(fma(whole, both, sums[row, half].get()))
-            for (row, half), total in sums.items():
-                store(row, half, total.get())
+        for (row, half), total in sums.items():
+            store(row, half, total.get())
 
     def _scales(self, weight: Any, panel: Any, g: Any, half: int) -> Register:
         """Of 16 rows."""
