@@ -172,11 +172,12 @@ class Words(Bytes):
         return first if self.bits == 8 else [*first, *(index + 8 for index in first)]
 
     def operands(self, column: Expr) -> list[Expr]:
-        mask, wide = splat(T.int32(0x00FF00FF)), []
+        wide = []
         for part in self.columns(column):
             words = Register(part, "int32x16")
-            shifted = T.shift_right(words.get(), splat(T.int32(8)))
-            wide += [T.bitwise_and(half, mask) for half in (words.get(), shifted)]
+            pairs = T.reinterpret("uint16x32", words.get())
+            odd = T.reinterpret("int32x16", T.shift_right(pairs, T.broadcast(T.uint16(8), 32)))
+            wide += [T.bitwise_and(words.get(), splat(T.int32(0x00FF00FF))), odd]
         return [Register(one, "int32x16").get() for one in wide]
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
@@ -197,19 +198,36 @@ def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
     return Words(bits, PLAIN_IR)
 
 
+class Rounding:
+    """Numbers to 8 bit codes by the largest magnitude among them: see all, settle, take codes."""
+
+    def __init__(self) -> None:
+        self._largest = Register(splat(T.float32(0)))
+
+    def see(self, vector: Expr) -> None:
+        """float32x16."""
+        sign = splat(T.int32(0x7FFFFFFF))
+        size = T.bitwise_and(T.reinterpret("int32x16", vector), sign)
+        self._largest.set(T.max(self._largest.get(), T.reinterpret("float32x16", size)))
+
+    def settle(self) -> Expr:
+        """The step, float32: the largest magnitude / 127."""
+        top = intrinsic("float32", "llvm.vector.reduce.fmax", self._largest.get())
+        step = Register(top * T.float32(1 / 127), "float32")
+        zero, one = T.float32(0), T.float32(1)
+        self._inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
+        return step.get()
+
+    def codes(self, vector: Expr) -> Register:
+        """int32x16 in -127..127."""
+        whole = intrinsic("float32x16", "llvm.nearbyint", vector * splat(self._inverse.get()))
+        return Register(T.cast(whole, "int32x16"), "int32x16")
+
+
 def codes_of(vectors: Sequence[Register]) -> tuple[Expr, list[Register]]:
-    """Registers of float32x16 -> their step (the largest magnitude / 127) and int32x16 codes."""
-    sign = splat(T.int32(0x7FFFFFFF))
-    largest = Register(splat(T.float32(0)))
+    """Registers of float32x16 -> their step and their codes."""
+    rounding = Rounding()
     for vector in vectors:
-        size = T.bitwise_and(T.reinterpret("int32x16", vector.get()), sign)
-        largest.set(T.max(largest.get(), T.reinterpret("float32x16", size)))
-    top = intrinsic("float32", "llvm.vector.reduce.fmax", largest.get())
-    step = Register(top * T.float32(1 / 127), "float32")
-    zero, one = T.float32(0), T.float32(1)
-    inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
-    codes = []
-    for vector in vectors:
-        whole = intrinsic("float32x16", "llvm.nearbyint", vector.get() * splat(inverse.get()))
-        codes.append(Register(T.cast(whole, "int32x16"), "int32x16"))
-    return step.get(), codes
+        rounding.see(vector.get())
+    step = rounding.settle()
+    return step, [rounding.codes(vector.get()) for vector in vectors]

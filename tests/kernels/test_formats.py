@@ -14,15 +14,19 @@ from raylax.kernels.cpu.emit import Register, function, imported, lanes
 from raylax.kernels.cpu.operators import View
 from raylax.kernels.cpu.target import CPU, cpu
 from raylax.kernels.formats import NAMES, quantization_named
-from raylax.kernels.formats.base import GROUP, PANEL, Format, RowTile
+from raylax.kernels.formats.base import GROUP, PANEL, Format, RowFormat, RowTile
 from raylax.kernels.memory import aligned_copy, aligned_zeros
 from tests.kernels.conftest import TARGETS, Load, Runner
 
 ROWS, K, OUT = 8, 128, 64
 TILES = (1, 4, 8)
 Floats = npt.NDArray[np.float32]
-# What rounding weights to so many bits may cost, of the largest weight (of its group of 32).
-STEP = {"q0f32": 0.0, "q0bf16": 2.0**-8, "q8f32_0": 0.57 / 127, "q4f32_1": 0.51 / 7}
+# What rounding weights to so many bits may cost, of the largest weight of its group or row.
+STEP = {
+    "q0f32": 0.0, "q0bf16": 2.0**-8, "w8a8": 0.51 / 127, "q8f32_0": 0.51 / 127, "q4f32_1": 0.51 / 7,
+}  # fmt: skip
+ALONG_ROWS = ("w8a8",)
+"""Formats that round a row as a whole; the others, groups of 32."""
 
 PAIRS, QUADS = r"\tv?pmaddwd\t.*%", r"\tv?pmaddubsw\t.*%"
 INSTRUCTIONS = {
@@ -52,10 +56,15 @@ def emitted(fmt: Format, tile_rows: int) -> Any:
         y = T.arg("y", T.buffer((ROWS, OUT), "float32"))
         rows = T.arg("rows", T.buffer((OUT, K), "float32"))
         with imported(fmt.dot.code):
-            with T.serial(0, ROWS) as row, T.serial(0, K // GROUP) as g:
-                pair = [Register(x[row, lanes(g * GROUP + half * 16)]) for half in range(2)]
+            with T.serial(0, ROWS) as row:
                 tile, m = T.floordiv(row, tile_rows), T.floormod(row, tile_rows)
-                fmt.store_group(RowTile(a, K, tile_rows, tile), m, g, pair)
+                place = RowTile(a, K, tile_rows, tile)
+                if isinstance(fmt, RowFormat):
+                    fmt.store_row(place, m, lambda at: x[row, at])
+                else:
+                    with T.serial(0, K // GROUP) as g:
+                        pair = [Register(x[row, lanes(g * GROUP + half * 16)]) for half in range(2)]
+                        fmt.store_group(place, m, g, pair)
             with T.serial(0, ROWS // tile_rows) as tile, T.serial(0, OUT // PANEL) as panel:
 
                 def store(m: int, half: int, value: Any) -> None:
@@ -100,13 +109,14 @@ def here(name: str) -> Products:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_are_kept_within_a_rounding_step(name: str) -> None:
-    """Of the largest in their group; zeros stay zeros."""
+    """Of the largest in their group or row; zeros stay zeros."""
     weights = numbers(OUT, K)
     weights[5] = 0
 
     _, kept = here(name).run(numbers(ROWS, K), weights, 8)
 
-    largest = np.abs(weights.reshape(OUT, -1, GROUP)).max(2).repeat(GROUP, 1)
+    group = K if name in ALONG_ROWS else GROUP
+    largest = np.abs(weights.reshape(OUT, -1, group)).max(2).repeat(group, 1)
     assert (np.abs(kept - weights) <= STEP[name] * largest + 1e-7).all()
     assert not kept[5].any()
 
@@ -116,8 +126,8 @@ def test_weights_are_kept_within_a_rounding_step(name: str) -> None:
 def test_products_are_those_of_the_kept_weights(
     name: str, target: str | None, runner: Runner
 ) -> None:
-    """With activations rounded as the format says: bf16, or 8 bits in groups. In any tile and on
-    any CPU they have the same bits (law 1)."""
+    """With activations rounded as the format says: bf16, or 8 bits in groups or rows. In any tile
+    and on any CPU they have the same bits (law 1)."""
     wanted = cpu(target)
     products, x, weights = Products(name, wanted, runner(wanted)), numbers(ROWS, K), numbers(OUT, K)
     x[3, 32:64] = 0
@@ -136,7 +146,7 @@ def rounded_like(name: str, x: Floats) -> Floats:
     if name == "q0bf16":
         bits = x.view(np.uint32)
         return ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
-    grouped = x.reshape(ROWS, -1, GROUP)
+    grouped = x.reshape(ROWS, -1, K if name in ALONG_ROWS else GROUP)
     step = np.abs(grouped).max(2, keepdims=True) * np.float32(1 / 127)
     inverse = np.divide(np.float32(1), step, out=np.zeros_like(step), where=step > 0)
     rounded: Floats = (np.rint(grouped * inverse) * step).reshape(x.shape)
