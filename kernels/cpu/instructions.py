@@ -54,6 +54,46 @@ VNNI_256 = quad_dot("llvm.x86.avx512.vpdpbusd.256", 8)
 USDOT = quad_dot("llvm.aarch64.neon.usdot.v4i32.v16i8", 4)
 SDOT = quad_dot("llvm.aarch64.neon.sdot.v4i32.v16i8", 4)
 
+# The addition is opaque: LLVM would reorder sums, and keep a whole group's operands for it.
+AVX2_IR = (
+    """
+declare <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16>, <16 x i16>)
+declare <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8>, <32 x i8>)
+define <8 x i32> @raylax_madd_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
+  %x = bitcast <8 x i32> %a to <16 x i16>
+  %y = bitcast <8 x i32> %b to <16 x i16>
+  %p = call <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16> %x, <16 x i16> %y)
+  %r = call <8 x i32> asm "vpaddd $2, $1, $0", "=x,x,x"(<8 x i32> %c, <8 x i32> %p)
+  ret <8 x i32> %r
+}
+define <8 x i32> @raylax_maddubs_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
+  %x = bitcast <8 x i32> %a to <32 x i8>
+  %y = bitcast <8 x i32> %b to <32 x i8>
+  %p = call <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8> %x, <32 x i8> %y)
+  %r = call <8 x i32> asm "vpaddw $2, $1, $0", "=x,x,x"(<8 x i32> %c, <16 x i16> %p)
+  ret <8 x i32> %r
+}
+"""
+    + by_parts("raylax_madd", 3, 8)
+    + by_parts("raylax_maddubs", 3, 8)
+)
+
+# Where no instruction is known LLVM finds one, or does without.
+PLAIN_IR = f"""
+define <16 x i32> @raylax_madd(<16 x i32> %c, <16 x i32> %a, <16 x i32> %b) alwaysinline {{
+  %a16 = bitcast <16 x i32> %a to <32 x i16>
+  %b16 = bitcast <16 x i32> %b to <32 x i16>
+  %x = sext <32 x i16> %a16 to <32 x i32>
+  %y = sext <32 x i16> %b16 to <32 x i32>
+  %p = mul <32 x i32> %x, %y
+  %even = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(0, 32, 2))}>
+  %odd = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(1, 32, 2))}>
+  %s = add <16 x i32> %even, %odd
+  %r = add <16 x i32> %c, %s
+  ret <16 x i32> %r
+}}
+"""
+
 # AVX-512 without VNNI. The addition is opaque to LLVM, as that of AVX2 is.
 AVX512_IR = """
 declare <16 x i32> @llvm.x86.avx512.pmaddw.d.512(<32 x i16>, <32 x i16>)
