@@ -7,7 +7,7 @@ from typing import Any
 import tvm
 from tvm.support.cc import get_cc
 
-from raylax.kernels.cpu.step import StepEmitter, variants
+from raylax.kernels.cpu.step import StepEmitter
 from raylax.kernels.cpu.target import CPU, this_cpu
 from raylax.kernels.errors import CompileError
 
@@ -28,7 +28,7 @@ def compile_step(emitter: StepEmitter) -> Any:
     """A TVM executable that holds every part in every variant."""
     functions = {}
     for part in PARTS:
-        for variant in variants(emitter.cpu):
+        for variant in emitter.variants(part):
             name = f"{part}_{variant.suffix}"
             functions[name] = emitter.emit(part, variant).with_attr("global_symbol", name)
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.

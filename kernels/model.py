@@ -55,7 +55,6 @@ class Model:
             LAYERS,
             arguments,
             seconds_by_operator,
-            variants,
         )
         from raylax.kernels.weights import rotary_tables
 
@@ -63,7 +62,7 @@ class Model:
         self.quantization, self.kv_dtype = blueprint.quantization.name, blueprint.pages.name
         self.pages = blueprint.capacity.pages
         self._seconds_by_operator = seconds_by_operator
-        self._variants = variants(blueprint.emitter.cpu)
+        self._variants = {part: blueprint.emitter.variants(part) for part in ("layers", "head")}
         self._clocks = ((LAYERS, "ends"), (HEAD, "head_ends"))
         cos, sin = rotary_tables(self.spec, blueprint.capacity.sequence_length)
         given = {**weights, "cos": cos, "sin": sin}
@@ -81,8 +80,8 @@ class Model:
                 library[f"{part}_{variant.suffix}"],
                 *(tensors[name] for name in arguments(blueprint.table, part)),
             )
-            for part in ("layers", "head")
-            for variant in self._variants
+            for part, variants in self._variants.items()
+            for variant in variants
         }
 
     def step(
@@ -114,7 +113,7 @@ class Model:
         return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
 
     def _function(self, part: str, rows: int) -> Callable[[], None]:
-        variant = next(variant for variant in self._variants if rows <= variant.most)
+        variant = next(variant for variant in self._variants[part] if rows <= variant.most)
         return self._functions[part, variant]
 
     def seconds_by_operator(self) -> dict[str, float]:
@@ -124,6 +123,10 @@ class Model:
             for names, ends in self._clocks
             for name, seconds in self._seconds_by_operator(names, self._arrays[ends]).items()
         }
+
+    def weight_bytes(self, name: str) -> int:
+        """Of one packed matrix over all layers, as the step reads it."""
+        return self._arrays[name].nbytes
 
     def _lay_out_attention(self, query_starts: Ints) -> int:
         """The work list of attention: (sequence, first row) of every tile of 8 rows."""

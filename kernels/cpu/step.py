@@ -57,12 +57,11 @@ MANY = 1 << 30
 TILE = 8  # the largest: activation buffers are padded to it
 
 
-def variants(cpu: CPU) -> tuple[Variant, ...]:
-    """By rising `most`. Where registers are few, tiles of 8 rows are no faster than those of 4, and
-    long rows of them push the weights out of a core's cache."""
-    if cpu.registers < 16:
-        return Variant(1, 1, True), Variant(4, 64, True), Variant(4, MANY, False)
-    return Variant(1, 1, True), Variant(4, 4, True), Variant(8, 64, True), Variant(8, MANY, False)
+def variants(fmt: Format) -> tuple[Variant, ...]:
+    """Of a part whose products are of this format, by rising `most`."""
+    few = (Variant(4, 4, True),) if fmt.tile_rows > 4 else ()
+    last = Variant(fmt.tile_rows, 64, True), Variant(fmt.tile_rows, MANY, False)
+    return Variant(1, 1, True), *few, *last
 
 
 @dataclass(frozen=True)
@@ -188,6 +187,10 @@ class StepEmitter:
     pages: Pages
     capacity: Capacity
     cpu: CPU
+
+    def variants(self, part: str) -> tuple[Variant, ...]:
+        q = self.quantization
+        return variants(q.head if part == "head" else q.layers)
 
     def emit(self, part: str, variant: Variant) -> Any:
         """The PrimFunc `layers` or `head` for one row tile."""

@@ -38,6 +38,8 @@ class Weights(Protocol):
     """Of a packed weight's elements, as TVM names them."""
     ahead: int
     """Steps along K to prefetch ahead, when few tokens share the weights."""
+    tile_rows: int
+    """Of the largest tile: 4 or 8, whichever is faster."""
 
     @property
     def dot(self) -> Dot:

@@ -31,7 +31,7 @@ class Channel:
     unsigned weights' zero comes to).
     """
 
-    dtype, ahead = "int32", 32
+    dtype, ahead, tile_rows = "int32", 32, 8
 
     def __init__(self, cpu: CPU) -> None:
         self.registers, self.dot = cpu.registers, integer_dot(8, cpu)

@@ -12,6 +12,8 @@ from raylax.kernels.formats.base import GROUP, PANEL, RowTile, Shape, Store
 class Dense:
     """Panels [rows / 32][k / depth][32]: each row of a panel is two columns of the dot."""
 
+    tile_rows = 8
+
     def __init__(self, dot: Dot, registers: int) -> None:
         self.dot, self.registers = dot, registers
 

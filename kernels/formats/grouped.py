@@ -32,7 +32,7 @@ class Grouped:
     the unsigned weights' zero comes to).
     """
 
-    dtype = "int32"
+    dtype, tile_rows = "int32", 4
 
     def __init__(self, bits: Bits, cpu: CPU) -> None:
         self.bits, self.registers = bits, cpu.registers
