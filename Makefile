@@ -10,7 +10,7 @@ help:
 	@echo "make install          the environment in .venv, with development tools"
 	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
 	@echo "make check            ruff and mypy"
-	@echo "make bench            speed of the engine and of a start (ARGS are for bench/engine.py)"
+	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
 	@echo "make proto            regenerate the gRPC code"
 
 install: .venv/installed
@@ -36,6 +36,7 @@ check: install
 
 bench: install
 	$(BIN)/python bench/engine.py $(ARGS)
+	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/start.py
 
 proto: install

@@ -1,187 +1,148 @@
-"""Speed of the engine, beside llama.cpp where it is installed: one command, one table.
+"""Speed of the engine, beside llama.cpp and OpenVINO where they are, and against the machine.
 
     python bench/engine.py [CHECKPOINT] [--quantization q0bf16 q8f32_0 q4f32_1]
                            [--llama PATH/llama-batched-bench --gguf BF16 Q8_0 Q4_0]
+                           [--openvino-python VENV/bin/python --openvino FP16 INT8 INT4]
 
 Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept.
-Decode: sequences that all begin with --context tokens, tokens per second over all of them after the
-first one. Prefill: one prompt of 512 tokens, over the time to its first token. Rounds interleave the
+A table for each quantization; README.md says what its rows and columns mean. Rounds interleave the
 engines; figures are medians, and only figures of one run compare.
 """
 
 import argparse
 import json
-import re
-import statistics
-import subprocess
+import signal
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from machine import Roofline
+from models import bf16_gguf, default_checkpoint
+from peers.base import (
+    ANSWER,
+    KV_DTYPES,
+    PROMPT,
+    Engine,
+    Load,
+    Options,
+    PeerFailed,
+    decode,
+    prefill,
+)
+from peers.child import Child
+from peers.llama_cpp import LlamaCpp
+from peers.openvino import openvino
+from peers.raylax import raylax
+from report import Result, Row, show
 from rich.console import Console
-from rich.table import Table
-
-from raylax.kernels.store import default_root
-from raylax.proto.vocabulary import Delta, Load, Request, Sampling
-from raylax.worker.config import EngineConfig
-from raylax.worker.engine import ThreadedEngine
-
-PROMPT, ANSWER = 512, 128
-PATIENCE_S = 300.0
+from rounds import kept, measure
+from work import Work
 
 
-class Raylax:
-    """The threaded engine, without HTTP and router. Idle between its turns."""
-
-    def __init__(
-        self, checkpoint: Path, quantization: str, kv_dtype: str, threads: int, context: int
-    ) -> None:
-        self.name = f"raylax {quantization}" + (f", KV {kv_dtype}" if kv_dtype != "auto" else "")
-        self._context = context
-        self._engine = ThreadedEngine()
-        self._engine.init_threaded_engine("cpu", self._hear)
-        loops = (self._engine.run_background_loop, self._engine.run_background_stream_back_loop)
-        for loop in loops:
-            threading.Thread(target=loop, daemon=True).start()
-        config = EngineConfig(
-            model=str(checkpoint), mode="server", quantization=quantization, threads=threads,
-            max_num_sequence=16, max_single_sequence_length=max(1024, context + ANSWER),
-            kv_dtype=kv_dtype, prefix_cache_mode="disable",
-        )  # fmt: skip
-        self._engine.reload(config)
-        self._rng = np.random.default_rng(0)
-        self._changed = threading.Condition()
-        self._times: dict[str, list[float]] = {}
-        self._ended: set[str] = set()
-
-    def _hear(self, deltas: list[Delta], load: Load) -> None:
-        now = time.perf_counter()
-        with self._changed:
-            for delta in deltas:
-                self._times[delta.request_id] += [now] * len(delta.token_ids)
-                if delta.finish is not None:
-                    self._ended.add(delta.request_id)
-            self._changed.notify_all()
-
-    def _run(self, count: int, prompt: int, answer: int) -> tuple[float, dict[str, list[float]]]:
-        """When they were submitted, and when each token came."""
-        names = [f"{time.monotonic_ns()}-{i}" for i in range(count)]
-        self._times, self._ended = {name: [] for name in names}, set()
-        begun = time.perf_counter()
-        for name in names:
-            tokens = tuple(self._rng.integers(1, 1000, prompt).tolist())
-            self._engine.add_request(Request(name, tokens, answer, Sampling(temperature=0.0)))
-        with self._changed:
-            done = self._changed.wait_for(lambda: len(self._ended) == count, PATIENCE_S)
-        if not done:
-            sys.exit(f"{self.name}: no answer within {PATIENCE_S} s")
-        return begun, self._times
-
-    def prefill(self) -> float:
-        begun, times = self._run(1, PROMPT, 1)
-        return PROMPT / (next(iter(times.values()))[0] - begun)
-
-    def decode(self, count: int) -> float:
-        _, times = self._run(count, self._context, ANSWER)
-        first = max(moments[0] for moments in times.values())
-        after = [moment for moments in times.values() for moment in moments if moment > first]
-        return len(after) / (max(after) - first)
-
-
-class LlamaCpp:
-    """llama-batched-bench, a process for each measurement."""
-
-    def __init__(self, binary: Path, model: Path, threads: int, context: int) -> None:
-        self._context = context
-        self.name = f"llama.cpp {model.stem}"
-        self._binary, self._model, self._threads = binary, model, threads
-
-    def _run(self, prompt: int, answer: int, count: int) -> dict[str, float]:
-        options = {
-            "-m": self._model, "-t": self._threads, "-tb": self._threads, "-b": 2048, "-ub": 512,
-            "-c": count * (prompt + answer) + 64, "-npp": prompt, "-ntg": answer, "-npl": count,
-        }  # fmt: skip
-        command = [str(part) for pair in options.items() for part in pair]
-        done = subprocess.run(
-            [self._binary, *command, "--output-format", "jsonl"], capture_output=True, text=True
-        )
-        lines = re.findall(r"^\{.*\}$", done.stdout, re.M)
-        if done.returncode or not lines:
-            sys.exit(f"{self._binary} failed: {done.stderr[-400:]}")
-        return dict(json.loads(lines[-1]))
-
-    def prefill(self) -> float:
-        return self._run(PROMPT, 1, 1)["speed_pp"]
-
-    def decode(self, count: int) -> float:
-        return self._run(self._context, ANSWER, count)["speed_tg"]
-
-
-def default_checkpoint() -> Path:
-    path = default_root() / "bench" / "qwen2.5-0.5b"
-    if not (path / "model.safetensors").exists():
-        maker = Path(__file__).parent / "checkpoint.py"
-        print(f"making a checkpoint of random weights in {path}", file=sys.stderr)
-        subprocess.run([sys.executable, maker, path, "--shape", "qwen2.5-0.5b"], check=True)
-    return path
-
-
-def bf16_gguf(checkpoint: Path) -> Path:
-    path = Path(tempfile.mkdtemp()) / "bf16.gguf"
-    maker = Path(__file__).parent / "gguf_file.py"
-    subprocess.run([sys.executable, maker, checkpoint, path], check=True)
-    return path
-
-
-def measure(engines: list[Raylax | LlamaCpp], rounds: int, concurrency: list[int]) -> None:
-    rows: dict[str, Callable[[Raylax | LlamaCpp], float]] = {
-        f"prefill {PROMPT}": lambda engine: engine.prefill(),
-        **{
-            f"decode c={count}": lambda engine, count=count: engine.decode(count)
-            for count in concurrency
-        },
-    }
-    console = Console()
-    table = Table("tok/s", *[engine.name for engine in engines], "ratio")
-    with console.status("measuring"):
-        for name, run in rows.items():
-            runs = [[run(engine) for engine in engines] for _ in range(rounds)]
-            medians = [statistics.median(column) for column in zip(*runs, strict=True)]
-            ratio = f"{medians[0] / medians[1]:.2f}" if len(medians) > 1 else ""
-            table.add_row(name, *[f"{value:.0f}" for value in medians], ratio)
-    console.print(table)
-
-
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("checkpoint", type=Path, nargs="?")
-    parser.add_argument("--quantization", nargs="+", default=["q0bf16"])
-    parser.add_argument("--kv-dtype", default="auto", help="of raylax: f32, bf16 or int8")
-    parser.add_argument("--context", type=int, default=32, help="tokens before decoding (32)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16])
-    parser.add_argument("--llama", type=Path, help="llama-batched-bench")
-    parser.add_argument(
-        "--gguf", type=Path, nargs="+", help="the same weights for each quantization, in order"
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?")
+    add("--quantization", nargs="+", default=["q0bf16"])
+    add("--kv-dtype", default="auto", choices=KV_DTYPES, help="of raylax")
+    add("--context", type=int, default=32, help="tokens before decoding (32)")
+    add("--threads", type=int, default=2, help="of every engine (2)")
+    add("--rounds", type=int, default=3)
+    add("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16])
+    add("--llama", type=Path, help="llama-batched-bench")
+    add("--gguf", type=Path, nargs="+", help="the model for each quantization, in order")
+    add("--openvino-python", type=Path, help="the Python that has openvino-genai")
+    add("--openvino", type=Path, nargs="+", help="a directory for each quantization, in order")
+    add(
+        "--rival",
+        action="store_true",
+        help="also measure beside a process that keeps one core busy",
     )
+    add("--json", type=Path, metavar="FILE", help="write every figure there, too")
     args = parser.parse_args()
-    checkpoint = args.checkpoint or default_checkpoint()
-    files = args.gguf or ([bf16_gguf(checkpoint)] if args.llama else [])
-    for name, gguf in zip_longest(args.quantization, files[: len(args.quantization)]):
-        engines: list[Raylax | LlamaCpp] = [
-            Raylax(checkpoint, name, args.kv_dtype, args.threads, args.context)
-        ]
-        if args.llama and gguf:
-            engines.append(LlamaCpp(args.llama, gguf, args.threads, args.context))
-        measure(engines, args.rounds, args.concurrency)
+    if args.gguf and not args.llama:
+        parser.error("--gguf needs --llama, the path of llama-batched-bench")
+    if bool(args.openvino) != bool(args.openvino_python):
+        parser.error("--openvino and --openvino-python need each other")
+    for name in ("gguf", "openvino"):
+        given = getattr(args, name) or []
+        if len(given) > len(args.quantization):
+            count = len(args.quantization)
+            parser.error(f"--{name} names {len(given)} models for {count} quantization(s)")
+    return args
+
+
+def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[Child, list[Engine]]]:
+    """For each quantization raylax and its peers, not yet loaded."""
+    checkpoint = (args.checkpoint or default_checkpoint()).resolve()
+    files = args.gguf or ([bf16_gguf(checkpoint, directory)] if args.llama else [])
+    length = max(PROMPT, args.context) + ANSWER
+    limits = (args.kv_dtype, args.threads, max(args.concurrency), length)
+    for name, gguf, converted in zip_longest(args.quantization, files, args.openvino or []):
+        peers: list[Engine] = []
+        if gguf:
+            peers.append(LlamaCpp(args.llama, gguf, args.threads))
+        if converted:
+            options = Options(str(converted.resolve()), name, *limits)
+            peers.append(openvino(args.openvino_python, options))
+        yield raylax(Options(str(checkpoint), name, *limits)), peers
+
+
+def compare(
+    ours: Child, peers: list[Engine], machine: Roofline, args: argparse.Namespace, console: Console
+) -> Result:
+    """Load all, then let them take turns. The machine's limits are taken before and after."""
+    engines, rows = [ours, *peers], []
+    loads = [prefill(), *(decode(count, args.context) for count in args.concurrency)]
+    with ExitStack() as stack, console.status("loading") as status:
+        for engine in engines:
+            status.update(f"loading {engine.name}")
+            stack.enter_context(engine)
+        limits = machine.measure()
+        for load in loads:
+            status.update(f"{ours.name} and its peers: {load.name}")
+            rows.append(row_of(engines, load, args))
+        limits = limits.or_better(machine.measure())
+    return Result([one.name for one in engines], Work(**ours.facts["work"]), limits, rows)
+
+
+def row_of(engines: list[Engine], load: Load, args: argparse.Namespace) -> Row:
+    return Row(load, measure(engines, load, args.rounds), kept(engines, load) if args.rival else [])
+
+
+def run(args: argparse.Namespace) -> None:
+    """Every table is shown, and written, as soon as it is known."""
+    console, told = Console(), []
+    with tempfile.TemporaryDirectory() as directory:
+        machine = Roofline(args.threads, Path(directory))
+        for ours, peers in line_ups(args, Path(directory)):
+            result = compare(ours, peers, machine, args, console)
+            show(console, result)
+            told.append(result.as_json())
+            if args.json:
+                args.json.write_text(json.dumps(settings(args) | {"results": told}, indent=1))
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("threads", "rounds", "context", "kv_dtype", "concurrency")
+    return {name: getattr(args, name) for name in names}
+
+
+def main() -> None:
+    args = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
+    try:
+        run(args)
+    except PeerFailed as failure:
+        sys.exit(str(failure))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class ModelOptions:
     """f32, bf16 or int8; auto is what suits the weights."""
     device: str = "cpu"
     target: str | None = None
-    """LLVM's -mcpu, for instance x86-64-v3; None: this CPU."""
+    """LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1; None: this CPU."""
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     max_step_tokens: int = 512
     max_step_rows: int = 64
@@ -117,21 +117,29 @@ class Blueprint:
             }
         )
 
-    def library(self, store: Store, progress: Progress) -> tuple[Any, str]:
-        """The compiled functions, and where they came from."""
+    def library_file(self, store: Store, progress: Progress, cc: str) -> Path:
+        """The compiled functions, linked by a C compiler."""
         from raylax.kernels import compile
-
-        if not compile.has_linker():
-            progress("compile in memory", 0.0)
-            return compile.compile_step(self.emitter), "in memory"
 
         def make(directory: Path) -> None:
             progress("compile", 0.0)
-            compile.export(compile.compile_step(self.emitter), directory / "step.so")
+            compile.export(compile.compile_step(self.emitter), directory / "step.so", cc)
 
         directory, _ = store.get("library", self.library_key, make)
         progress("compile", 1.0)
-        return compile.load(directory / "step.so"), str(directory / "step.so")
+        return directory / "step.so"
+
+    def library(self, store: Store, progress: Progress) -> tuple[Any, str]:
+        """The compiled functions, ready to run, and where they came from."""
+        from raylax.kernels import compile
+        from raylax.kernels.cpu.target import check_runs_here
+
+        check_runs_here(self.emitter.cpu)
+        if (cc := compile.linker(self.emitter.cpu)) is None:
+            progress("compile in memory", 0.0)
+            return compile.compile_step(self.emitter), "in memory"
+        path = self.library_file(store, progress, cc)
+        return compile.load(path), str(path)
 
     def weights(self, store: Store, progress: Progress) -> dict[str, npt.NDArray[Any]]:
         from raylax.kernels.weights import map_weights, pack
@@ -177,12 +185,12 @@ def build(
     progress: Progress = silent,
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be."""
-    from raylax.kernels.compile import has_linker
+    from raylax.kernels.compile import linker
 
     blueprint, artefacts = Blueprint(checkpoint, options, pages), Store(store)
     place = "in memory"
-    if has_linker():
-        _, place = blueprint.library(artefacts, progress)
+    if cc := linker(blueprint.emitter.cpu):
+        place = str(blueprint.library_file(artefacts, progress, cc))
     else:
         progress("no C compiler is here: the model compiles in memory at every start", 1.0)
     blueprint.weights(artefacts, progress)

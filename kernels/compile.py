@@ -1,27 +1,34 @@
 """TIR to machine code: a library in the store, or functions in memory without a C compiler."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import tvm
 from tvm.support.cc import get_cc
 
-from raylax.kernels.cpu.step import VARIANTS, StepEmitter
+from raylax.kernels.cpu.step import StepEmitter
+from raylax.kernels.cpu.target import CPU, this_cpu
 from raylax.kernels.errors import CompileError
 
 PARTS = ("layers", "head")
 
 
-def has_linker() -> bool:
-    """Keeping a library links it, by a C compiler; running one needs none."""
-    return get_cc() is not None
+def linker(cpu: CPU) -> str | None:
+    """The C compiler that links libraries for a CPU: keeping one needs it, running one does not."""
+    if cpu.architecture == this_cpu().architecture:
+        found: str | None = get_cc()
+        return found
+    if (found := shutil.which(name := f"{cpu.architecture}-linux-gnu-gcc")) is None:
+        raise CompileError(f"target {cpu.name} needs {name} to link, which is not on the PATH")
+    return found
 
 
 def compile_step(emitter: StepEmitter) -> Any:
     """A TVM executable that holds every part in every variant."""
     functions = {}
     for part in PARTS:
-        for variant in VARIANTS:
+        for variant in emitter.variants(part):
             name = f"{part}_{variant.suffix}"
             functions[name] = emitter.emit(part, variant).with_attr("global_symbol", name)
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
@@ -33,14 +40,14 @@ def compile_step(emitter: StepEmitter) -> Any:
         raise CompileError(f"target {emitter.cpu.name}: {error}") from error
 
 
-def export(executable: Any, path: Path) -> None:
+def export(executable: Any, path: Path, cc: str) -> None:
     """Link a shared library; CompileError when the compiler that is here cannot."""
     try:
-        executable.export_library(str(path))
+        executable.export_library(str(path), cc=cc)
     except (RuntimeError, OSError) as error:
         said = str(error).strip().splitlines()
         raise CompileError(
-            f"{get_cc()} cannot link a library: {said[-1] if said else error}; mend it, name "
+            f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "
             "another by CXX, or take it off the PATH to compile in memory"
         ) from error
 

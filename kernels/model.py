@@ -3,6 +3,7 @@
 A step's inputs live in buffers made once; running one writes into them and calls two functions.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,13 +51,20 @@ class Model:
     ) -> None:
         import tvm
 
-        from raylax.kernels.cpu.step import VARIANTS, arguments, variant_for
+        from raylax.kernels.cpu.step import (
+            HEAD,
+            LAYERS,
+            arguments,
+            seconds_by_operator,
+        )
         from raylax.kernels.weights import rotary_tables
 
         self.spec, self.options, self.library = blueprint.checkpoint.spec, blueprint.options, place
         self.quantization, self.kv_dtype = blueprint.quantization.name, blueprint.pages.name
         self.pages = blueprint.capacity.pages
-        self._variant_for = variant_for
+        self._seconds_by_operator = seconds_by_operator
+        self._variants = {part: blueprint.emitter.variants(part) for part in ("layers", "head")}
+        self._clocks = ((LAYERS, "ends"), (HEAD, "head_ends"))
         cos, sin = rotary_tables(self.spec, blueprint.capacity.sequence_length)
         given = {**weights, "cos": cos, "sin": sin}
         self._arrays = {
@@ -73,8 +81,8 @@ class Model:
                 library[f"{part}_{variant.suffix}"],
                 *(tensors[name] for name in arguments(blueprint.table, part)),
             )
-            for part in ("layers", "head")
-            for variant in VARIANTS
+            for part, variants in self._variants.items()
+            for variant in variants
         }
 
     def step(
@@ -99,11 +107,27 @@ class Model:
         a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
         a["page_table"][:batch, : page_table.shape[1]] = page_table
         a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
-        self._functions["layers", self._variant_for(count)]()
+        self._function("layers", count)()
         if len(rows):
             a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
-            self._functions["head", self._variant_for(len(rows))]()
+            self._function("head", len(rows))()
         return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
+
+    def _function(self, part: str, rows: int) -> Callable[[], None]:
+        variant = next(variant for variant in self._variants[part] if rows <= variant.most)
+        return self._functions[part, variant]
+
+    def seconds_by_operator(self) -> dict[str, float]:
+        """Where the last step's time went, as its first thread saw it."""
+        return {
+            name: seconds
+            for names, ends in self._clocks
+            for name, seconds in self._seconds_by_operator(names, self._arrays[ends]).items()
+        }
+
+    def weight_bytes(self, name: str) -> int:
+        """Of one packed matrix over all layers, as the step reads it."""
+        return self._arrays[name].nbytes
 
     def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
         """Writes the work list; how many parts and splits it has."""

@@ -40,3 +40,9 @@ def _call_one(rank: Rank, name: str, args: Sequence[Any]) -> Any:
 @register("raylax.debug.rank")
 def describe_rank(rank: Rank) -> dict[str, Any]:
     return rank.describe()
+
+
+@register("raylax.debug.seconds_by_operator")
+def seconds_by_operator(rank: Rank) -> dict[str, float]:
+    """Where the time of the rank's last step went."""
+    return rank.model.seconds_by_operator()

@@ -6,8 +6,9 @@ product of a pair first, then the first one, each with one rounding, and so do t
 multiply-adds in that order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from tvm.script.ir_builder import tirx as T
@@ -206,24 +207,62 @@ def blocks(rows: int, columns: int, registers: int) -> Iterator[Block]:
 
 
 class Sums:
-    """The sums of a block, while a loop goes along the summed axis."""
+    """The sums of a block, while loops go along the summed axis."""
 
     def __init__(self, block: Block, dot: Dot) -> None:
         self.block, self.dot = block, dot
         self._totals = {(r, c): dot.zero() for r in block.rows for c in block.columns}
 
     def add(
-        self, step: Expr, column: Callable[[int], Expr], scalar: Callable[[int, Expr], Expr]
+        self,
+        step: Expr,
+        column: Callable[[int], Expr],
+        scalar: Callable[[int, Expr], Expr],
+        part: Block | None = None,
     ) -> None:
-        """One step: column(c) -> its lanes, scalar(row, index) -> a stored scalar of that row."""
-        operands = {c: self.dot.operands(column(c)) for c in self.block.columns}
-        for row in self.block.rows:
+        """One step of some of the sums, or of all: column(c) -> its lanes, scalar(row, index) -> a
+        stored scalar of that row."""
+        part = part or self.block
+        operands = {c: self.dot.operands(column(c)) for c in part.columns}
+        for row in part.rows:
             for i, index in enumerate(self.dot.scalars(step)):
                 value = scalar(row, index)
-                for c in self.block.columns:
+                for c in part.columns:
                     self.dot.multiply_add(self._totals[row, c], value, operands[c][i])
 
     def __iter__(self) -> Iterator[tuple[int, int, Expr]]:
         """(row, column, sum) of each."""
         for (row, column), total in self._totals.items():
             yield row, column, total.get()
+
+
+STRIDE = 64
+"""Most steps of a block before the next one takes its turn: their columns then lie in the L1."""
+
+
+def sums_along(
+    steps: int,
+    parts: Sequence[Block],
+    sums: Sums,
+    column: Callable[[int, Expr], Expr],
+    scalar: Callable[[int, Expr], Expr],
+    fetch: Callable[[int, Expr], None],
+) -> None:
+    """Takes `sums` over all steps. Blocks take turns, so that memory is read at an even rate.
+
+    column(c, step) and scalar(row, index) as for `Sums.add`; fetch(c, step) may emit a prefetch of
+    what will be read later.
+    """
+
+    def along(step: Expr, c: int) -> Expr:
+        return column(c, step)
+
+    stride = steps if len(parts) == 1 else next(n for n in range(STRIDE, 0, -1) if steps % n == 0)
+    with T.serial(0, steps // stride) as turn:
+        for part in parts:
+            with T.serial(0, stride) as i:
+                step = turn * stride + i
+                if part.rows.start == 0:
+                    for c in part.columns:
+                        fetch(c, step)
+                sums.add(step, partial(along, step), scalar, part)

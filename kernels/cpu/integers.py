@@ -5,76 +5,24 @@ kept as the instruction of the CPU wants to meet them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.dot import Dot
 from raylax.kernels.cpu.emit import Expr, Register, intrinsic, lanes, scratch, splat
+from raylax.kernels.cpu.instructions import (
+    AVX2_IR,
+    AVX512_IR,
+    PLAIN_IR,
+    SDOT,
+    USDOT,
+    VNNI_256,
+    VNNI_512,
+)
+from raylax.kernels.cpu.target import CPU
 
 Bits = Literal[4, 8]
-
-
-def lane_list(span: Sequence[int]) -> str:
-    return ", ".join(f"i32 {lane}" for lane in span)
-
-
-def on_halves(name: str, count: int) -> str:
-    """LLVM IR of a function of 16 lanes by its half of 8. Once inlined, halving costs nothing."""
-    args = ", ".join(f"<16 x i32> %a{i}" for i in range(count))
-    lines = [f"define <16 x i32> @{name}({args}) alwaysinline {{"]
-    for half in range(2):
-        span = lane_list(range(half * 8, half * 8 + 8))
-        lines += [
-            f"  %a{i}_{half} = shufflevector <16 x i32> %a{i}, <16 x i32> %a{i}, <8 x i32> <{span}>"
-            for i in range(count)
-        ]
-        halves = ", ".join(f"<8 x i32> %a{i}_{half}" for i in range(count))
-        lines.append(f"  %r{half} = call <8 x i32> @{name}_8({halves})")
-    whole = lane_list(range(16))
-    lines.append(f"  %r = shufflevector <8 x i32> %r0, <8 x i32> %r1, <16 x i32> <{whole}>")
-    return "\n".join([*lines, "  ret <16 x i32> %r", "}", ""])
-
-
-# The addition is opaque: LLVM would reorder sums, and keep a whole group's operands for it.
-AVX2_IR = (
-    """
-declare <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16>, <16 x i16>)
-declare <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8>, <32 x i8>)
-define <8 x i32> @raylax_madd_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
-  %x = bitcast <8 x i32> %a to <16 x i16>
-  %y = bitcast <8 x i32> %b to <16 x i16>
-  %p = call <8 x i32> @llvm.x86.avx2.pmadd.wd(<16 x i16> %x, <16 x i16> %y)
-  %r = call <8 x i32> asm "vpaddd $2, $1, $0", "=x,x,x"(<8 x i32> %c, <8 x i32> %p)
-  ret <8 x i32> %r
-}
-define <8 x i32> @raylax_maddubs_8(<8 x i32> %c, <8 x i32> %a, <8 x i32> %b) alwaysinline {
-  %x = bitcast <8 x i32> %a to <32 x i8>
-  %y = bitcast <8 x i32> %b to <32 x i8>
-  %p = call <16 x i16> @llvm.x86.avx2.pmadd.ub.sw(<32 x i8> %x, <32 x i8> %y)
-  %r = call <8 x i32> asm "vpaddw $2, $1, $0", "=x,x,x"(<8 x i32> %c, <16 x i16> %p)
-  ret <8 x i32> %r
-}
-"""
-    + on_halves("raylax_madd", 3)
-    + on_halves("raylax_maddubs", 3)
-)
-
-# Where no instruction is known LLVM finds one, or does without.
-PLAIN_IR = f"""
-define <16 x i32> @raylax_madd(<16 x i32> %c, <16 x i32> %a, <16 x i32> %b) alwaysinline {{
-  %a16 = bitcast <16 x i32> %a to <32 x i16>
-  %b16 = bitcast <16 x i32> %b to <32 x i16>
-  %x = sext <32 x i16> %a16 to <32 x i32>
-  %y = sext <32 x i16> %b16 to <32 x i32>
-  %p = mul <32 x i32> %x, %y
-  %even = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(0, 32, 2))}>
-  %odd = shufflevector <32 x i32> %p, <32 x i32> %p, <16 x i32> <{lane_list(range(1, 32, 2))}>
-  %s = add <16 x i32> %even, %odd
-  %r = add <16 x i32> %c, %s
-  ret <16 x i32> %r
-}}
-"""
 
 
 class IntegerDot(Dot, Protocol):
@@ -98,8 +46,8 @@ class Bytes:
 
     depth, dtype = 4, "int32"
 
-    def __init__(self, bits: Bits) -> None:
-        self.bits = bits
+    def __init__(self, bits: Bits, code: str) -> None:
+        self.bits, self.code = bits, code
 
     def zero(self) -> Register:
         return Register(splat(T.int32(0)), "int32x16")
@@ -126,21 +74,29 @@ class Quads(Bytes):
         return self.columns(column)
 
 
-class VNNI(Quads):
-    """One instruction: four products and their sum."""
-
-    code = ""
+class Dots(Quads):
+    """One instruction: four products, unsigned by signed, and their sum."""
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
-        weights, four = T.reinterpret("uint8x64", operand), T.reinterpret("int8x64", splat(scalar))
-        name = "llvm.x86.avx512.vpdpbusd.512"
-        total.set(intrinsic("int32x16", name, total.get(), weights, four))
+        called = ("raylax_dot", total.get(), operand, splat(scalar))
+        total.set(T.call_pure_extern("int32x16", *called))
+
+
+class SignedDots(Dots):
+    """The same of signed bytes. 4 bits fit; 8 bits lose their zero here, and not at the end."""
+
+    def columns(self, column: Expr) -> list[Expr]:
+        if self.bits == 4:
+            return nibbles(column)
+        signed = T.bitwise_xor(column, splat(T.int32(-0x7F7F7F80)))  # 0x80 in every byte
+        return [Register(signed, "int32x16").get()]
+
+    def finish(self, total: Expr, start: Expr) -> Expr:
+        return total + start if self.bits == 4 else total
 
 
 class Nibbles(Quads):
-    """AVX2: pairs are summed in 16 bits, which hold a group of 4 bit weights (8 * 2 * 15 * 127)."""
-
-    code = AVX2_IR
+    """Pairs are summed in 16 bits, which hold a group of 4 bit weights (8 * 2 * 15 * 127)."""
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
         called = ("raylax_maddubs", total.get(), operand, splat(scalar))
@@ -155,10 +111,6 @@ class Words(Bytes):
     """Weights widened to 16 bits, activations kept so: bytes 0 and 2 of a lane, then 1 and 3."""
 
     per = 2
-
-    def __init__(self, bits: Bits, code: str) -> None:
-        super().__init__(bits)
-        self.code = code
 
     def pack(self, vector: Expr) -> Expr:
         words = scratch(16, "int32")
@@ -179,11 +131,12 @@ class Words(Bytes):
         return first if self.bits == 8 else [*first, *(index + 8 for index in first)]
 
     def operands(self, column: Expr) -> list[Expr]:
-        mask, wide = splat(T.int32(0x00FF00FF)), []
+        wide = []
         for part in self.columns(column):
             words = Register(part, "int32x16")
-            shifted = T.shift_right(words.get(), splat(T.int32(8)))
-            wide += [T.bitwise_and(half, mask) for half in (words.get(), shifted)]
+            pairs = T.reinterpret("uint16x32", words.get())
+            odd = T.reinterpret("int32x16", T.shift_right(pairs, T.broadcast(T.uint16(8), 32)))
+            wide += [T.bitwise_and(words.get(), splat(T.int32(0x00FF00FF))), odd]
         return [Register(one, "int32x16").get() for one in wide]
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
@@ -191,28 +144,49 @@ class Words(Bytes):
         total.set(T.call_pure_extern("int32x16", *called))
 
 
-def integer_dot(bits: Bits, cpu: Any) -> IntegerDot:
+def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
     """The fastest of them on a CPU."""
-    if cpu.vnni:
-        return VNNI(bits)
-    if cpu.avx2:
-        return Nibbles(bits) if bits == 4 else Words(bits, AVX2_IR)
+    for feature, code in (("avx512vnni", VNNI_512), ("avxvnni", VNNI_256), ("i8mm", USDOT)):
+        if cpu.has(feature):
+            return Dots(bits, code)
+    if cpu.has("dotprod"):
+        return SignedDots(bits, SDOT)
+    if cpu.has("avx2"):
+        code = AVX512_IR if cpu.has("avx512bw") else AVX2_IR
+        return Nibbles(bits, code) if bits == 4 else Words(bits, code)
     return Words(bits, PLAIN_IR)
 
 
+class Rounding:
+    """Numbers to 8 bit codes by the largest magnitude among them: see all, settle, take codes."""
+
+    def __init__(self) -> None:
+        self._largest = Register(splat(T.float32(0)))
+
+    def see(self, vector: Expr) -> None:
+        """float32x16."""
+        sign = splat(T.int32(0x7FFFFFFF))
+        size = T.bitwise_and(T.reinterpret("int32x16", vector), sign)
+        self._largest.set(T.max(self._largest.get(), T.reinterpret("float32x16", size)))
+
+    def settle(self) -> Expr:
+        """The step, float32: the largest magnitude / 127."""
+        top = intrinsic("float32", "llvm.vector.reduce.fmax", self._largest.get())
+        step = Register(top * T.float32(1 / 127), "float32")
+        zero, one = T.float32(0), T.float32(1)
+        self._inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
+        return step.get()
+
+    def codes(self, vector: Expr) -> Register:
+        """int32x16 in -127..127."""
+        whole = intrinsic("float32x16", "llvm.nearbyint", vector * splat(self._inverse.get()))
+        return Register(T.cast(whole, "int32x16"), "int32x16")
+
+
 def codes_of(vectors: Sequence[Register]) -> tuple[Expr, list[Register]]:
-    """Registers of float32x16 -> their step (the largest magnitude / 127) and int32x16 codes."""
-    sign = splat(T.int32(0x7FFFFFFF))
-    largest = Register(splat(T.float32(0)))
+    """Registers of float32x16 -> their step and their codes."""
+    rounding = Rounding()
     for vector in vectors:
-        size = T.bitwise_and(T.reinterpret("int32x16", vector.get()), sign)
-        largest.set(T.max(largest.get(), T.reinterpret("float32x16", size)))
-    top = intrinsic("float32", "llvm.vector.reduce.fmax", largest.get())
-    step = Register(top * T.float32(1 / 127), "float32")
-    zero, one = T.float32(0), T.float32(1)
-    inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
-    codes = []
-    for vector in vectors:
-        whole = intrinsic("float32x16", "llvm.nearbyint", vector.get() * splat(inverse.get()))
-        codes.append(Register(T.cast(whole, "int32x16"), "int32x16"))
-    return step.get(), codes
+        rounding.see(vector.get())
+    step = rounding.settle()
+    return step, [rounding.codes(vector.get()) for vector in vectors]

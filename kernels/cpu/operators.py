@@ -19,7 +19,7 @@ from raylax.kernels.cpu.queue import Queue
 from raylax.kernels.cpu.softmax import Partial
 from raylax.kernels.cpu.worklist import ROWS, WHOLE
 from raylax.kernels.formats import Quantization
-from raylax.kernels.formats.base import GROUP, PANEL, Format, RowTile
+from raylax.kernels.formats.base import GROUP, PANEL, Format, RowFormat, RowTile
 from raylax.kernels.spec import DecoderSpec
 
 
@@ -87,12 +87,35 @@ class Emitter:
         return out
 
     def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
+        """Activations 32 * group .. + 31 of a row, as the next product reads them.
+
+        A format that rounds rows as wholes gets them in f32 first; `close_row` follows.
+        """
+        fmt = self.format_of(out)
+        if isinstance(fmt, RowFormat):
+            for half, value in enumerate(pair):
+                self.b["wide"].store(value.get(), row, lanes(group * GROUP + half * 16))
+        else:
+            fmt.store_group(*self._place(out, k, row), group, pair)
+
+    def close_row(self, out: str, k: int, row: Expr) -> None:
+        """After all groups of the row."""
+        fmt = self.format_of(out)
+        if isinstance(fmt, RowFormat):
+            fmt.store_row(*self._place(out, k, row), lambda at: self.b["wide"][row, at])
+
+    def close_rows(self, name: str, out: str, k: int) -> None:
+        """A region of its own, where different tasks stored the groups of a row."""
+        if isinstance(self.format_of(out), RowFormat):
+            with self.queue.region(name, self.tokens) as row:
+                self.close_row(out, k, row)
+
+    def _place(self, out: str, k: int, row: Expr) -> tuple[RowTile, Expr]:
         tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
-        rows = RowTile(self.b[out], k, self.tile_rows, tile)
-        self.format_of(out).store_group(rows, m, group, pair)
+        return RowTile(self.b[out], k, self.tile_rows, tile), m
 
     def embed(self) -> None:
-        with self.queue.region(self.tokens) as row:
+        with self.queue.region("embed", self.tokens) as row:
             token = T.Bind(self.b["ids"][row])
             store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
             fmt = self.format_of("w_embed")
@@ -101,7 +124,7 @@ class Emitter:
     def normalise(self, weight: str, out: str, select: str | None = None) -> None:
         """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it."""
         hidden = self.spec.hidden
-        with self.queue.region(self.tokens) as i:
+        with self.queue.region(weight, self.tokens) as i:
             row = T.Bind(self.b[select][i]) if select else i
             total = Register(constant(0))
             with T.serial(0, hidden // 16) as j:
@@ -117,12 +140,14 @@ class Emitter:
                 scaled = [self.b["x"][row, a] * splat(inverse.get()) for a in at]
                 pair = [Register(s * self.b[weight][a]) for s, a in zip(scaled, at, strict=True)]
                 self.store_group(out, hidden, i, group, pair)
+            self.close_row(out, hidden, i)
 
     def qkv(self) -> None:
         """Projection of one head, bias, rotary, and its place: queries, or the sequence's pages."""
         s, b = self.spec, self.b
         panels, vectors = s.head_dim // PANEL, s.head_dim // 16
-        with self.queue.region(s.heads + 2 * s.kv_heads) as head, T.serial(0, self.tiles) as tile:
+        heads = s.heads + 2 * s.kv_heads
+        with self.queue.region("qkv", heads) as head, T.serial(0, self.tiles) as tile:
             columns = [head * panels + p for p in range(panels)]
             out = self.product("a", s.hidden, tile, "w_qkv", columns)
             with self.rows_of(tile) as (m, row):
@@ -161,7 +186,7 @@ class Emitter:
         """One task per part of the work list and KV head, then one per row of what was split."""
         s, b = self.spec, self.b
         parts, splits = T.Bind(b["sizes"][1]), T.Bind(b["sizes"][2])
-        with self.dealt(parts * s.kv_heads) as task:
+        with self.dealt("attention", parts * s.kv_heads) as task:
             part, head = T.floordiv(task, s.kv_heads), T.floormod(task, s.kv_heads)
             sequence, first, begin, end, slot = (T.Bind(b["parts"][part, i]) for i in range(5))
             rows = self.rows_of_sequence(sequence, first)
@@ -191,10 +216,11 @@ class Emitter:
                 self.store_attended(rows, row, head, total, row)
         with T.If(splits > 0), T.Then():
             self.merge_splits(splits)
+        self.close_rows("round_o", "o", s.heads * s.head_dim)
 
     def merge_splits(self, splits: Expr) -> None:
         s, b = self.spec, self.b
-        with self.queue.region(splits * s.kv_heads * ROWS) as task:
+        with self.queue.region("merge", splits * s.kv_heads * ROWS) as task:
             row, pair = T.floormod(task, ROWS), T.floordiv(task, ROWS)
             split, head = T.floordiv(pair, s.kv_heads), T.floormod(pair, s.kv_heads)
             sequence, first, count, slot = (T.Bind(b["splits"][split, i]) for i in range(4))
@@ -208,11 +234,11 @@ class Emitter:
                 self.store_attended(rows, row, head, total, 0)
 
     @contextlib.contextmanager
-    def dealt(self, tasks: Expr) -> Iterator[Expr]:
+    def dealt(self, name: str, tasks: Expr) -> Iterator[Expr]:
         """A region whose tasks are dealt like cards: every worker begins with its longest one."""
         workers = self.queue.workers
         share = T.Bind(T.floordiv(tasks + (workers - 1), workers))
-        with self.queue.region(share * workers) as i:
+        with self.queue.region(name, share * workers) as i:
             task = T.Bind(T.floormod(i, share) * workers + T.floordiv(i, share))
             with T.If(task < tasks), T.Then():
                 yield task
@@ -237,13 +263,13 @@ class Emitter:
             pair = vectors[2 * g : 2 * g + 2]
             self.store_group("o", self.spec.heads * dim, token, group, pair)
 
-    def project(self, weight: str, source: str, k: int, bias: str | None = None) -> None:
-        """x += source @ weight^T (+ bias)."""
+    def project(self, name: str, source: str, k: int, bias: str | None = None) -> None:
+        """x += source @ w_name^T (+ bias)."""
         with (
-            self.queue.region(self.spec.hidden // PANEL) as panel,
+            self.queue.region(name, self.spec.hidden // PANEL) as panel,
             T.serial(0, self.tiles) as tile,
         ):
-            out = self.product(source, k, tile, weight, [panel])
+            out = self.product(source, k, tile, f"w_{name}", [panel])
             with self.rows_of(tile) as (m, row):
                 for half in range(2):
                     at = lanes(panel * PANEL + half * 16)
@@ -255,7 +281,8 @@ class Emitter:
     def gate_up(self) -> None:
         """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
         s = self.spec
-        with self.queue.region(s.intermediate // GROUP) as g, T.serial(0, self.tiles) as tile:
+        groups = s.intermediate // GROUP
+        with self.queue.region("gate_up", groups) as g, T.serial(0, self.tiles) as tile:
             out = self.product("a", s.hidden, tile, "w_gate_up", [g * 2, g * 2 + 1])
             with self.rows_of(tile) as (m, row):
                 pair = []
@@ -264,10 +291,11 @@ class Emitter:
                     gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
                     pair.append(Register(silu(gate.get()) * up.get()))
                 self.store_group("h", s.intermediate, row, g, pair)
+        self.close_rows("round_h", "h", s.intermediate)
 
     def head(self) -> None:
         with (
-            self.queue.region(self.spec.padded_vocab // PANEL) as panel,
+            self.queue.region("head", self.spec.padded_vocab // PANEL) as panel,
             T.serial(0, self.tiles) as tile,
         ):
             out = self.product("f", self.spec.hidden, tile, "w_head", [panel])
@@ -279,7 +307,7 @@ class Emitter:
     def argmax(self) -> None:
         """The first index of the largest logit, the padding of the vocabulary left out."""
         vectors = self.spec.padded_vocab // 16
-        with self.queue.region(self.tokens) as row:
+        with self.queue.region("argmax", self.tokens) as row:
             best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
             with T.serial(0, vectors) as j:
                 index = lanes(j * 16)

@@ -6,18 +6,31 @@ a contiguous range of its own, then helps the others, and holds at most the task
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.emit import Expr, Register
+from raylax.kernels.cpu.target import CPU
 
 LINE = 16  # int32 in a cache line: counters of different workers share none
 
-# TIR has no atomics, LLVM IR has. `wait` spins, then yields the core, then sleeps 20 us at a time.
+# TIR has no atomics and no clock, LLVM IR has. `wait` spins, then yields the core, then sleeps
+# 20 us at a time. 1 is CLOCK_MONOTONIC of Linux.
 QUEUE_IR = """
 declare i32 @sched_yield()
 declare i32 @usleep(i32)
+declare i32 @clock_gettime(i32, ptr)
+define i64 @raylax_now() {
+  %t = alloca { i64, i64 }
+  %r = call i32 @clock_gettime(i32 1, ptr %t)
+  %p = getelementptr { i64, i64 }, ptr %t, i32 0, i32 1
+  %s = load i64, ptr %t
+  %n = load i64, ptr %p
+  %w = mul i64 %s, 1000000000
+  %all = add i64 %w, %n
+  ret i64 %all
+}
 define i32 @raylax_add(ptr %p, i32 %by) alwaysinline {
   %old = atomicrmw add ptr %p, i32 %by acq_rel
   ret i32 %old
@@ -59,35 +72,47 @@ SPINS, YIELDS = 200, 1000
 class Queue:
     """Regions of independent tasks, each finished before the next begins.
 
-    counters: int32[regions, LINE * (workers + 1)]: a line for each worker's range and one for the
-    completions. They are zeroed by `launch`.
+    There is room for `blocks` times one region of each name. counters: int32[regions,
+    LINE * (workers + 1)]: a line for each worker's range and one for the completions; `launch`
+    zeroes them. ends: int64[regions + 1]: when the first worker left each region, in ns, 0 where it
+    was never; the last one is when the launch began.
     """
 
-    def __init__(self, counters: Expr, regions: int, workers: int, pause: str) -> None:
-        self.counters, self.regions, self.workers, self.pause = counters, regions, workers, pause
-        self.next: Expr = 0
+    def __init__(
+        self, counters: Expr, ends: Expr, names: Sequence[str], blocks: int, cpu: CPU, workers: int
+    ) -> None:
+        self.counters, self.ends, self.names, self.cpu = counters, ends, names, cpu
+        self.regions, self.workers = blocks * len(names), workers
+        self.first: Expr = 0
 
     @contextlib.contextmanager
     def launch(self) -> Iterator[None]:
         """Everything inside runs on every worker; only regions share work out."""
-        with T.serial(0, self.regions) as region, T.serial(0, self.workers + 1) as line:
-            T.buffer_store(self.counters, T.int32(0), [region, line * LINE])
-        code = QUEUE_IR.replace("PAUSE", self.pause)
-        with T.attr(T.int32(0), "pragma_import_llvm", code), T.parallel(0, self.workers) as worker:
-            self.worker = worker
-            yield
+        with T.serial(0, self.regions) as region:
+            T.buffer_store(self.ends, T.int64(0), [region])
+            with T.serial(0, self.workers + 1) as line:
+                T.buffer_store(self.counters, T.int32(0), [region, line * LINE])
+        code = QUEUE_IR.replace("PAUSE", self.cpu.pause)
+        with T.attr(T.int32(0), "pragma_import_llvm", code):
+            self._note_time(self.regions)
+            with T.parallel(0, self.workers) as worker:
+                self.worker = worker
+                yield
 
-    def at(self, region: Expr) -> None:
-        """The next region uses the counters of this index: loops over layers set it."""
-        self.next = region
+    def at(self, block: Expr) -> None:
+        """The next regions belong to this block: loops over layers set it."""
+        self.first = block * len(self.names)
 
     def _call(self, name: str, *args: Expr) -> Expr:
         return T.call_extern("int32", name, *args)
 
+    def _note_time(self, index: Expr) -> None:
+        T.buffer_store(self.ends, T.call_extern("int64", "raylax_now"), [index])
+
     @contextlib.contextmanager
-    def region(self, tasks: Expr) -> Iterator[Expr]:
+    def region(self, name: str, tasks: Expr) -> Iterator[Expr]:
         """Yields the index of one task; its body is emitted once, and run for all of them."""
-        index, self.next = self.next, self.next + 1
+        index = self.first + self.names.index(name)
         share = T.Bind(T.floordiv(tasks + (self.workers - 1), self.workers))
         finished = Register(T.int32(0), "int32")
         done = T.address_of(self.counters[index, self.workers * LINE])
@@ -103,3 +128,5 @@ class Queue:
         with T.If(finished.get() > 0), T.Then():
             T.evaluate(self._call("raylax_add", done, finished.get()))
         T.evaluate(self._call("raylax_wait", done, tasks, T.int32(SPINS), T.int32(YIELDS)))
+        with T.If(self.worker == 0), T.Then():
+            self._note_time(index)

@@ -4,9 +4,12 @@ Two, because the layers run over the step's tokens and the head over the few row
 each comes in variants by row tile, and every variant gives the same bits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.emit import Expr, function, imported
@@ -16,10 +19,15 @@ from raylax.kernels.cpu.queue import LINE, Queue
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.worklist import ROWS, bounds
 from raylax.kernels.formats import Quantization
-from raylax.kernels.formats.base import Format
+from raylax.kernels.formats.base import Format, RowFormat
 from raylax.kernels.spec import DecoderSpec
 
-REGIONS = 8  # counters reserved for a layer, and before the first
+LAYERS = (
+    "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "norm_2", "gate_up", "round_h",
+    "down",
+)  # fmt: skip
+HEAD = ("norm_f", "head", "argmax")
+"""Operators in the order in which they run; not every step has them all."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +55,15 @@ class Variant:
         return f"{self.tile_rows}{'' if self.prefetch else '_many'}"
 
 
-VARIANTS = (
-    Variant(1, 1, True),
-    Variant(4, 4, True),
-    Variant(8, 64, True),
-    Variant(8, 1 << 30, False),
-)
+MANY = 1 << 30
 TILE = 8  # the largest: activation buffers are padded to it
 
 
-def variant_for(rows: int) -> Variant:
-    return next(variant for variant in VARIANTS if rows <= variant.most)
+def variants(fmt: Format) -> tuple[Variant, ...]:
+    """Of a part whose products are of this format, by rising `most`."""
+    few = (Variant(4, 4, True),) if fmt.tile_rows > 4 else ()
+    last = Variant(fmt.tile_rows, 64, True), Variant(fmt.tile_rows, MANY, False)
+    return Variant(1, 1, True), *few, *last
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,8 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
     work = bounds(
         c.tokens, c.rows, c.sequence_length, spec.queries_per_kv_head, spec.kv_heads, c.workers
     )
+    widest = max(spec.hidden, attended, spec.intermediate)
+    regions = spec.layers * len(LAYERS)
     table_width = -(-c.sequence_length // 16)
     table = {
         "w_qkv": weight(spec.qkv_rows, spec.hidden),
@@ -138,8 +146,12 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
         "f": activation(c.rows, spec.hidden, q.head),
         "logits": rows("work", c.rows, spec.padded_vocab, dtype="float32"),
         "chosen": rows("work", c.rows),
-        "counters": Buffer(((spec.layers + 1) * REGIONS, LINE * (c.workers + 1)), "int32", "work"),
+        "counters": Buffer((regions, LINE * (c.workers + 1)), "int32", "work"),
+        "ends": Buffer((regions + 1,), "int64", "work"),
+        "head_ends": Buffer((len(HEAD) + 1,), "int64", "work"),
     }
+    if any(isinstance(fmt, RowFormat) for fmt in (q.layers, q.head)):
+        table["wide"] = rows("work", max(c.tokens, c.rows), widest, dtype="float32")
     if spec.qkv_bias:
         table["b_qkv"] = vector(spec.qkv_rows)
     if spec.output_bias:
@@ -149,17 +161,27 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
     return table
 
 
-HEAD = ("sizes", "select", "x", "norm_f", "f", "w_head", "logits", "chosen", "counters")
+ONLY_HEAD = {"select", "norm_f", "f", "logits", "chosen", "head_ends"}
+OF_HEAD = {*ONLY_HEAD, "sizes", "x", "w_head", "wide", "counters"}
 
 
 def arguments(table: dict[str, Buffer], part: str) -> list[str]:
     """Names of a function's arguments, in order."""
     if part == "head":
-        return list(HEAD)
-    only_head = {"select", "norm_f", "f", "logits", "chosen"}
-    if "w_embed" in table:
-        only_head.add("w_head")
-    return [name for name in table if name not in only_head]
+        return [name for name in table if name in OF_HEAD]
+    rest = ONLY_HEAD | {"w_head"} if "w_embed" in table else ONLY_HEAD
+    return [name for name in table if name not in rest]
+
+
+def seconds_by_operator(names: Sequence[str], ends: npt.NDArray[np.int64]) -> dict[str, float]:
+    """What each operator of a launch took, summed over the layers, from when its regions ended."""
+    names = [*names] * (len(ends) // len(names))
+    times, before = dict.fromkeys(names, 0.0), int(ends[-1])
+    for name, end in zip(names, ends[:-1].tolist(), strict=True):
+        if end:  # not every step has every operator
+            times[name] += (end - before) * 1e-9
+            before = end
+    return {name: time for name, time in times.items() if time}
 
 
 @dataclass(frozen=True)
@@ -172,14 +194,19 @@ class StepEmitter:
     capacity: Capacity
     cpu: CPU
 
+    def variants(self, part: str) -> tuple[Variant, ...]:
+        q = self.quantization
+        return variants(q.head if part == "head" else q.layers)
+
     def emit(self, part: str, variant: Variant) -> Any:
         """The PrimFunc `layers` or `head` for one row tile."""
         table = buffers(self.spec, self.quantization, self.pages, self.capacity)
         with function(f"{part}_{variant.suffix}") as builder:
             args = {name: T.arg(name, table[name].declare()) for name in arguments(table, part)}
-            regions = REGIONS if part == "head" else (self.spec.layers + 1) * REGIONS
-            workers, pause = self.capacity.workers, self.cpu.pause
-            queue = Queue(args["counters"], regions, workers, pause)
+            names, blocks = (HEAD, 1) if part == "head" else (LAYERS, self.spec.layers)
+            ends = args["head_ends" if part == "head" else "ends"]
+            workers = self.capacity.workers
+            queue = Queue(args["counters"], ends, names, blocks, self.cpu, workers)
             dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
             with imported(*(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
@@ -204,15 +231,15 @@ class StepEmitter:
         with T.serial(0, spec.layers) as layer:
             layered = [n for n in args if table[n].kind in ("layer", "state")]
             e.b = {**e.b, **{name: View(args[name], layer) for name in layered}}
-            e.queue.at((layer + 1) * REGIONS)
+            e.queue.at(layer)
             e.normalise("norm_1", "a")
             e.qkv()
             e.attention()
             bias = "b_o" if spec.output_bias else None
-            e.project("w_o", "o", spec.heads * spec.head_dim, bias)
+            e.project("o", "o", spec.heads * spec.head_dim, bias)
             e.normalise("norm_2", "a")
             e.gate_up()
-            e.project("w_down", "h", spec.intermediate)
+            e.project("down", "h", spec.intermediate)
 
     def _head(self, e: Emitter) -> None:
         e.normalise("norm_f", "f", select="select")

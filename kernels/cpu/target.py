@@ -1,50 +1,157 @@
-"""What the compiler may use: this CPU, or one named by the user."""
+"""What the compiler may use: this CPU, or one named by the user, of this architecture or another.
 
-import platform
+LLVM knows what a CPU of some name has. A virtual machine may hide some of it, which the name does
+not tell, so Linux is asked too.
+"""
+
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
 
 import tvm
 from tvm.target import codegen
 
 from raylax.kernels.errors import CompileError
 
+PAUSE = {"x86_64": "pause", "aarch64": "yield"}
+"""Architectures that the kernels know, and the instruction of a thread that spins."""
+
+FEATURES = {
+    "x86_64": (
+        "sse4.2", "avx", "avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "gfni", "avxvnni",
+        "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi",
+        "avx512vbmi2", "avx512bitalg", "avx512vpopcntdq", "avx512vnni", "avx512bf16", "avx512fp16",
+    ),
+    "aarch64": ("neon", "lse", "fullfp16", "dotprod", "i8mm", "bf16", "sve", "sve2"),
+}  # fmt: skip
+"""Instruction sets that the kernels choose, or that LLVM takes by itself."""
+
+FLAGS = {
+    "bmi": "bmi1",
+    "lzcnt": "abm",
+    "neon": "asimd",
+    "lse": "atomics",
+    "fullfp16": "asimdhp",
+    "dotprod": "asimddp",
+}
+"""What Linux calls them, dots and underscores aside, where it has another name."""
+
+CPU_INFO = Path("/proc/cpuinfo")
+
 
 @dataclass(frozen=True)
 class CPU:
-    """A compilation target and the features that choose between code paths."""
+    """A compilation target."""
 
     name: str
-    native_bf16: bool
-    registers: int
-    """Vectors of 16 floats that fit into the register file."""
-    vnni: bool
-    """Dot products of bytes in vectors of 512 bits."""
-    avx2: bool
-    pause: str
-    """The instruction of a spinning thread; empty where we know none."""
+    """LLVM's -mcpu."""
+    triple: str
+    """LLVM's -mtriple: architecture, vendor, system."""
+    features: tuple[str, ...]
+    """Those of FEATURES that it has."""
+    without: tuple[str, ...] = ()
+    """Those that a CPU of this name has, and this machine does not show."""
+
+    def has(self, feature: str) -> bool:
+        return feature in self.features
+
+    @property
+    def architecture(self) -> str:
+        return architecture_of(self.triple)
+
+    @property
+    def native_bf16(self) -> bool:
+        """VDPBF16PS rounds like two fmas. BFDOT of aarch64 does not, so it is left out (law 1)."""
+        return self.has("avx512bf16")
+
+    @property
+    def registers(self) -> int:
+        """Vectors of 16 floats that fit into the register file."""
+        if self.architecture == "aarch64":
+            return 8
+        return 32 if self.has("avx512f") else 8 if self.has("avx") else 4
+
+    @property
+    def pause(self) -> str:
+        return PAUSE[self.architecture]
 
     @property
     def tvm(self) -> tvm.target.Target:
-        return tvm.target.Target({"kind": "llvm", "mcpu": self.name})
+        return target(self.name, self.triple, self.without)
 
 
 def cpu(name: str | None = None) -> CPU:
-    """`name` as LLVM's -mcpu, for instance x86-64-v3; None: the CPU that runs this.
+    """`name` as LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1; None: the CPU that runs this.
 
-    Raises CompileError for a name that LLVM does not know: it would build for the least of all.
+    `aarch64` is the least of that architecture, as `x86-64` is of the other. Raises CompileError
+    for a name that LLVM does not know: it would build for the least of all.
     """
-    known = {str(one) for one in codegen.llvm_get_cpu_archlist(tvm.target.Target("llvm"))}
-    if name is not None and name not in known:
-        near = ", ".join(get_close_matches(name, known, 3)) or "x86-64-v3"
-        raise CompileError(f"target {name!r} is not a CPU that LLVM knows, as for instance {near}")
-    name = name or str(codegen.llvm_get_system_cpu())
-    target = tvm.target.Target({"kind": "llvm", "mcpu": name})
+    host = str(codegen.llvm_get_system_triple())
+    if (own := architecture_of(host)) not in PAUSE:
+        raise CompileError(f"the kernels run on {' and '.join(PAUSE)}, this machine is {own}")
+    if name is None:
+        return this_cpu()
+    triples = {arch: host if arch == own else f"{arch}-unknown-linux-gnu" for arch in PAUSE}
+    if name == "aarch64":
+        return named("generic", triples[name])
+    for arch in sorted(PAUSE, key=lambda arch: arch != own):  # `generic` is ours
+        if codegen.llvm_is_valid_cpu(name, triples[arch]):
+            return named(name, triples[arch])
+    lists = (codegen.llvm_get_cpu_archlist(target("generic", one)) for one in triples.values())
+    near = get_close_matches(name, {str(known) for names in lists for known in names}, 3)
+    example = ", ".join(near) or "x86-64-v3, neoverse-n1"
+    raise CompileError(f"target {name!r} is not a CPU that LLVM knows, as for instance {example}")
 
-    def has(feature: str) -> bool:
-        return bool(codegen.target_has_features([feature], target))
 
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return CPU(name, False, 8, False, False, pause="yield")
-    registers = 32 if has("avx512f") else 8 if has("avx") else 4
-    return CPU(name, has("avx512bf16"), registers, has("avx512vnni"), has("avx2"), pause="pause")
+@cache
+def this_cpu() -> CPU:
+    """By its name, less what is hidden from us."""
+    name, triple = str(codegen.llvm_get_system_cpu()), str(codegen.llvm_get_system_triple())
+    shown = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    return named(name, triple, hidden(named(name, triple).features, shown))
+
+
+def missing_here(wanted: CPU) -> list[str]:
+    """What this machine lacks to run code for a CPU; empty: it runs."""
+    here = this_cpu()
+    if wanted.architecture != here.architecture:
+        return [wanted.architecture]
+    return [feature for feature in wanted.features if not here.has(feature)]
+
+
+def check_runs_here(wanted: CPU) -> None:
+    """Raises CompileError where its code would end in a load error, or an illegal instruction."""
+    if missing := missing_here(wanted):
+        raise CompileError(
+            f"target {wanted.name} needs {', '.join(missing)}, which this machine lacks: "
+            "it can be compiled for, not run here"
+        )
+
+
+def named(name: str, triple: str, without: tuple[str, ...] = ()) -> CPU:
+    found = codegen.llvm_get_cpu_features(target(name, triple, without))
+    features = (one for one in FEATURES[architecture_of(triple)] if one in found)
+    return CPU(name, triple, tuple(features), without)
+
+
+def target(name: str, triple: str, without: tuple[str, ...] = ()) -> tvm.target.Target:
+    less = [f"-{feature}" for feature in without]
+    return tvm.target.Target({"kind": "llvm", "mcpu": name, "mtriple": triple, "mattr": less})
+
+
+def architecture_of(triple: str) -> str:
+    first = triple.split("-")[0]
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(first, first)
+
+
+def hidden(features: tuple[str, ...], cpu_info: str) -> tuple[str, ...]:
+    """Those that Linux does not list in `cpu_info`; none where it lists nothing."""
+    listed = re.search(r"^(?:flags|Features)\s*:(.*)", cpu_info, re.MULTILINE)
+    shown = {bare(flag) for flag in listed[1].split()} if listed else set()
+    return tuple(one for one in features if shown and FLAGS.get(one, bare(one)) not in shown)
+
+
+def bare(flag: str) -> str:
+    return flag.replace("_", "").replace(".", "")

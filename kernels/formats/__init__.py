@@ -6,6 +6,7 @@ from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 from raylax.kernels.formats.base import Format
 from raylax.kernels.formats.bf16 import BF16
+from raylax.kernels.formats.channel import Channel
 from raylax.kernels.formats.f32 import F32
 from raylax.kernels.formats.grouped import Grouped
 
@@ -22,7 +23,7 @@ class Quantization:
     """The default of the KV cache."""
 
 
-NAMES = ("q0f32", "q0bf16", "q8f32_0", "q4f32_1")
+NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1")
 SAME = {"q8f16_0": "q8f32_0", "q4f16_1": "q4f32_1"}
 """Names of the same weights with f16 sums, which a CPU takes in f32."""
 
@@ -38,6 +39,9 @@ def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantizati
         case "q0bf16":
             halves = BF16(cpu)
             return Quantization("q0bf16", halves, halves, "bf16")
+        case "w8a8":
+            channels = Channel(cpu)
+            return Quantization("w8a8", channels, channels, "bf16")
         case "q8f32_0":
             eight = Grouped(8, cpu)
             return Quantization("q8f32_0", eight, eight, "bf16")

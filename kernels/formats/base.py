@@ -6,7 +6,7 @@ batch (law 1). Activations lie as [tokens / tile][K][tile], the order in which a
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +31,15 @@ class RowTile(NamedTuple):
     """Which tile of the buffer."""
 
 
-class Format(Protocol):
+class Weights(Protocol):
     """How weights are stored and multiplied."""
 
     dtype: str
     """Of a packed weight's elements, as TVM names them."""
     ahead: int
     """Steps along K to prefetch ahead, when few tokens share the weights."""
+    tile_rows: int
+    """Of the largest tile: 4 or 8, whichever is faster."""
 
     @property
     def dot(self) -> Dot:
@@ -56,10 +58,6 @@ class Format(Protocol):
         """Shape and dtype of the buffer for `tokens` rows of k activations."""
         ...
 
-    def store_group(self, tile: RowTile, row: Any, group: Any, pair: Any) -> None:
-        """Emits: two float32x16 = activations 32 * group .. + 31 of a row of the tile."""
-        ...
-
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         """Emits store(row, half of the panel, vector) of the product of a tile and a panel."""
         ...
@@ -67,3 +65,23 @@ class Format(Protocol):
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
         """Emits store(index, value) for every element of one row of a packed matrix."""
         ...
+
+
+class GroupFormat(Weights, Protocol):
+    """Activations are stored as they come, 32 at a time."""
+
+    def store_group(self, tile: RowTile, row: Any, group: Any, pair: Any) -> None:
+        """Emits: two float32x16 = activations 32 * group .. + 31 of a row of the tile."""
+        ...
+
+
+@runtime_checkable
+class RowFormat(Weights, Protocol):
+    """Activations are rounded a row at a time, when all of it is there."""
+
+    def store_row(self, tile: RowTile, row: Any, read: Callable[[Any], Any]) -> None:
+        """Emits the storing of one row of the tile; read(lanes) -> its activations there."""
+        ...
+
+
+Format = GroupFormat | RowFormat

@@ -4,13 +4,15 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.dot import Dot, Sums, blocks
+from raylax.kernels.cpu.dot import Block, Dot, Sums, blocks, sums_along
 from raylax.kernels.cpu.emit import lanes, prefetch
 from raylax.kernels.formats.base import GROUP, PANEL, RowTile, Shape, Store
 
 
 class Dense:
     """Panels [rows / 32][k / depth][32]: each row of a panel is two columns of the dot."""
+
+    tile_rows = 8
 
     def __init__(self, dot: Dot, registers: int) -> None:
         self.dot, self.registers = dot, registers
@@ -35,16 +37,15 @@ class Dense:
             first = tile.index * (tile.k // dot.per)
             return tile.buffer[(first + index) * tile.rows + row]
 
-        for block in blocks(tile.rows, 2, self.registers):
-            sums = Sums(block, dot)
-            with T.serial(0, tile.k // dot.depth) as step:
-                if ahead and block.rows.start == 0:
-                    for half in block.columns:
-                        prefetch(weight[panel, step + ahead, half * 16])
+        def column(half: int, step: Any) -> Any:
+            return weight[panel, step, lanes(half * 16)]
 
-                def column(half: int, step: Any = step) -> Any:
-                    return weight[panel, step, lanes(half * 16)]
+        def fetch(half: int, step: Any) -> None:
+            if ahead:
+                prefetch(weight[panel, step + ahead, half * 16])
 
-                sums.add(step, column, scalar)
-            for row, half, total in sums:
-                store(row, half, total)
+        parts = list(blocks(tile.rows, 2, self.registers))
+        sums = Sums(Block(range(tile.rows), range(2)), dot)
+        sums_along(tile.k // dot.depth, parts, sums, column, scalar, fetch)
+        for row, half, total in sums:
+            store(row, half, total)

@@ -1,7 +1,8 @@
 """Weights of 8 or 4 bits in groups of 32 along K, each with a scale of its own.
 
-Symmetric: weight = scale * (code - zero), like GGML's Q8_0 and Q4_0. Activations are rounded to
-8 bits in the same groups. A group's sum is one of integers, hence exact; groups are added upwards
+Symmetric: weight = scale * (code - zero), like GGML's Q8_0 and Q4_0, but scales are bf16: they
+become f32 by one shift, and small ones are not denormal. Activations are rounded to 8 bits in the
+same groups. A group's sum is one of integers, hence exact; groups are added upwards
 along K, each by one fma (law 1).
 """
 
@@ -11,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.dot import Sums, blocks
-from raylax.kernels.cpu.emit import Expr, Register, f32, fma, intrinsic, lanes, prefetch, splat
+from raylax.kernels.cpu.dot import Sums, blocks, high, low
+from raylax.kernels.cpu.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
 from raylax.kernels.cpu.integers import Bits, codes_of, integer_dot
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.formats.base import GROUP, PANEL, Array, RowTile, Shape, Store
@@ -22,7 +23,7 @@ MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of
 
 
 class Grouped:
-    """Panels [rows / 32][k / 32][1 + lines][16] of int32: a line of 32 f16 scales, then the codes.
+    """Panels [rows / 32][k / 32][1 + lines][16] of int32: a line of 32 scales, then the codes.
 
     Of the codes the first half belongs to rows 0..15, a lane to a row. A lane's byte holds one
     weight of 8 bits, or one of 4 bits and the one 16 further along K in its high half.
@@ -31,7 +32,7 @@ class Grouped:
     the unsigned weights' zero comes to).
     """
 
-    dtype = "int32"
+    dtype, tile_rows = "int32", 4
 
     def __init__(self, bits: Bits, cpu: CPU) -> None:
         self.bits, self.registers = bits, cpu.registers
@@ -52,10 +53,10 @@ class Grouped:
         rows, k = weight.shape
         panels, groups = rows // PANEL, k // GROUP
         grouped = weight.reshape(rows, groups, GROUP)
-        scale = (np.abs(grouped).max(2) / np.float32(self.largest)).astype(np.float16)
-        step = scale.astype(np.float32)[:, :, None]
-        ratio = np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0)
-        codes = np.clip(np.rint(ratio), -self.largest, self.largest) + self.zero
+        scale = bf16_above(np.abs(grouped).max(2) / np.float32(self.largest))
+        step = (scale.astype(np.uint32) << 16).view(np.float32)[:, :, None]
+        codes = np.rint(np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0))
+        codes += self.zero
         per_byte = 8 // self.bits
         shape = (panels, 2, 16, groups, per_byte, self.columns, 4)
         parts = codes.astype(np.uint8).reshape(shape)  # panel, half, row, group, part, line, byte
@@ -72,8 +73,8 @@ class Grouped:
         half, column = T.floordiv(lane, 16), T.floormod(lane, 16)
         with T.serial(0, k // GROUP) as g:
             pair = T.Bind(weight[panel, g, T.floordiv(lane, 2)])
-            bits = T.bitwise_and(T.shift_right(pair, T.floormod(lane, 2) * 16), T.int32(0xFFFF))
-            scale = Register(positive_half(bits, wide=False), "float32")
+            scales = T.Select(T.floormod(lane, 2) > 0, high(pair), low(pair))
+            scale = Register(scales, "float32")
             with T.serial(0, self.columns) as line:
                 at = (1 + half * self.columns + line) * LINE + column
                 word = T.Bind(weight[panel, g, at])
@@ -105,39 +106,39 @@ class Grouped:
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         groups = tile.k // GROUP
-        for block in blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)):
-            sums = {(r, c): Register(f32(0)) for r in block.rows for c in block.columns}
-            with T.serial(0, groups) as g:
-                first = T.Bind((tile.index * groups + g) * self.words * tile.rows)
+        parts = list(blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)))
+        sums = {(r, c): Register(f32(0)) for r in range(tile.rows) for c in range(2)}
+        with T.serial(0, groups) as g:
+            first = T.Bind((tile.index * groups + g) * self.words)
+
+            def scalar(row: int, index: Any) -> Any:
+                return tile.buffer[(first + index) * tile.rows + row]
+
+            for block in parts:
                 if ahead and block.rows.start == 0:
                     self._prefetch(weight, panel, g + ahead, block.columns)
                 dots = Sums(block, self.dot)
                 with T.serial(0, self.columns) as line:
 
-                    def column(half: int, g: Any = g, line: Any = line) -> Any:
+                    def column(half: int, line: Any = line) -> Any:
                         at = (1 + half * self.columns + line) * LINE
                         return weight[panel, g, lanes(at)]
 
-                    def scalar(row: int, index: Any, first: Any = first) -> Any:
-                        return tile.buffer[first + index * tile.rows + row]
-
                     dots.add(line, column, scalar)
-                scales = {
-                    half: Register(positive_half(self._halves(weight, panel, g, half), wide=True))
-                    for half in block.columns
-                }
+                scales = {half: self._scales(weight, panel, g, half) for half in block.columns}
                 for row, half, total in dots:
                     step, start = (scalar(row, self.codes + i) for i in range(2))
                     both = scales[half].get() * splat(T.reinterpret("float32", step))
                     whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
                     sums[row, half].set(fma(whole, both, sums[row, half].get()))
-            for (row, half), total in sums.items():
-                store(row, half, total.get())
+        for (row, half), total in sums.items():
+            store(row, half, total.get())
 
-    def _halves(self, weight: Any, panel: Any, g: Any, half: int) -> Expr:
-        """The scales of 16 rows as int32x16, each an f16's bits."""
-        pairs = T.reinterpret("uint16x16", weight[panel, g, lanes(half * 8, 8)])
-        return T.cast(pairs, "int32x16")
+    def _scales(self, weight: Any, panel: Any, g: Any, half: int) -> Register:
+        """Of 16 rows."""
+        bits = T.reinterpret("uint16x16", weight[panel, g, lanes(half * 8, 8)])
+        wide = T.shift_left(T.cast(bits, "int32x16"), splat(T.int32(16)))
+        return Register(T.reinterpret("float32x16", wide))
 
     def _prefetch(self, weight: Any, panel: Any, g: Any, halves: range) -> None:
         if halves.start == 0:
@@ -147,10 +148,6 @@ class Grouped:
                 prefetch(weight[panel, g, (1 + half * self.columns + line) * LINE])
 
 
-def positive_half(bits: Expr, wide: bool) -> Expr:
-    """The bits of f16 >= 0 as int32 -> f32, exactly and on any CPU: the exponents' biases differ
-    by 112."""
-    places, factor, dtype = T.int32(13), T.float32(2.0**112), "float32"
-    if wide:
-        places, factor, dtype = splat(places), splat(factor), "float32x16"
-    return T.reinterpret(dtype, T.shift_left(bits, places)) * factor
+def bf16_above(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """The least bf16 that is no smaller; of finite numbers >= 0."""
+    return ((values.view(np.uint32) + 0xFFFF) >> 16).astype(np.uint16)
