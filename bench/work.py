@@ -57,25 +57,19 @@ class Work:
 
 def work_of(config: Any) -> dict[str, Any]:
     """The fields of Work, of an engine's complete configuration."""
-    from raylax.kernels.build import PAGE_SIZE, Blueprint, ModelOptions
+    from raylax.kernels.build import PAGE_SIZE, Artefacts, ModelOptions, silent
 
     options = ModelOptions(config.quantization, config.kv_dtype, threads=config.threads)
-    blueprint = Blueprint(Path(config.model), options, pages=1)
-    spec = blueprint.checkpoint.spec
+    artefacts = Artefacts(Path(config.model), options, None, silent)
+    spec, program = artefacts.checkpoint.spec, artefacts.program
     attended = spec.heads * spec.head_dim
-    untouched = blueprint.table.get("w_embed")
+    untouched = program.table.get("w_embed")
     products = spec.hidden * (spec.qkv_rows + attended + 3 * spec.intermediate)
     return {
-        "weight_bytes": blueprint.bytes_of("weight", "layer") - size_of(untouched),
-        "kv_bytes": blueprint.bytes_of("state") // PAGE_SIZE,
+        "weight_bytes": program.bytes_of("weight", "layer") - (untouched.bytes if untouched else 0),
+        "kv_bytes": program.bytes_of("state") // PAGE_SIZE,
         "operations": 2 * spec.layers * products,
         "attention_operations": 4 * spec.layers * attended,
         "weights": WEIGHTS[config.quantization],
         "attention": ATTENTION[config.kv_dtype],
     }
-
-
-def size_of(buffer: Any) -> int:
-    import numpy as np
-
-    return 0 if buffer is None else int(np.prod(buffer.shape)) * np.dtype(buffer.dtype).itemsize

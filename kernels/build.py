@@ -1,30 +1,26 @@
-"""From a checkpoint and options to artefacts: the compiled step and the packed weights.
+"""From a checkpoint and options to artefacts: program, compiled step and packed weights.
 
 TVM is imported when a blueprint is drawn, not with this module.
 """
 
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.errors import CompileError
+from raylax.kernels.program import MOST_ELEMENTS, Program
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
-if TYPE_CHECKING:
-    from raylax.kernels.cpu.step import Buffer
-
 PAGE_SIZE = 16
+LIBRARY, PROGRAM = "step.so", "program.json"
 Progress = Callable[[str, float], None]
-MOST_ELEMENTS = 2**31 - 1  # the kernels index each tensor by int32
 
 
 def silent(stage: str, fraction: float) -> None:
@@ -56,41 +52,44 @@ def use_threads(threads: int) -> None:
 
 
 class Blueprint:
-    """What building one model comes to: emitter, argument table and the keys of its artefacts."""
+    """What building one model comes to: what emits it, and the program that runs it."""
 
-    def __init__(self, checkpoint: Path, options: ModelOptions, pages: int) -> None:
-        use_threads(options.threads)
+    def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
         from raylax.kernels.cpu.pages import KV_DTYPES, pages_named
-        from raylax.kernels.cpu.step import Capacity, StepEmitter, buffers
+        from raylax.kernels.cpu.step import Capacity, StepEmitter
         from raylax.kernels.cpu.target import cpu
         from raylax.kernels.formats import quantization_named
 
-        self.checkpoint, self.options = Checkpoint(checkpoint), options
-        spec, target = self.checkpoint.spec, cpu(options.target)
-        wanted, dtype = options.quantization, self.checkpoint.dtype
-        self.quantization = quantization_named(wanted, dtype, target)
+        self.checkpoint, target = checkpoint, cpu(options.target)
+        self.quantization = quantization_named(options.quantization, checkpoint.dtype, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
         if kv not in KV_DTYPES:
             raise CompileError(f"kv_dtype must be auto, {', '.join(KV_DTYPES)}; found {kv!r}")
-        self.capacity = Capacity(
+        capacity = Capacity(
             options.max_step_tokens,
             options.max_step_rows,
             options.max_sequence_length,
-            pages,
             options.threads,
         )
-        self.pages = pages_named(kv, target)
-        self.emitter = StepEmitter(spec, self.quantization, self.pages, self.capacity, target)
-        self.table: dict[str, Buffer] = buffers(spec, self.quantization, self.pages, self.capacity)
-        for name, buffer in self.table.items():
-            if (count := int(np.prod(buffer.shape))) > MOST_ELEMENTS:
-                raise CompileError(f"{name} has {count} elements, the limit is {MOST_ELEMENTS}")
+        pages = pages_named(kv, target)
+        self.emitter = StepEmitter(checkpoint.spec, self.quantization, pages, capacity, target)
 
-    def bytes_of(self, *kinds: str) -> int:
-        return sum(
-            int(np.prod(buffer.shape)) * np.dtype(buffer.dtype).itemsize
-            for buffer in self.table.values()
-            if buffer.kind in kinds
+    @cached_property
+    def program(self) -> Program:
+        from raylax.kernels.compile import PARTS
+        from raylax.kernels.cpu.step import buffers
+        from raylax.kernels.cpu.target import lacking_here
+
+        e = self.emitter
+        return Program(
+            e.quantization.name,
+            e.pages.name,
+            e.capacity.sequence_length,
+            buffers(e.spec, e.quantization, e.pages, e.capacity),
+            {name: e.part(name) for name in PARTS},
+            self.library_key,
+            self.weights_key,
+            lacking_here(e.cpu),
         )
 
     @property
@@ -99,8 +98,8 @@ class Blueprint:
             {
                 "spec": asdict(self.emitter.spec),
                 "quantization": self.quantization.name,
-                "kv": self.pages.name,
-                "workers": self.capacity.workers,
+                "kv": self.emitter.pages.name,
+                "workers": self.emitter.capacity.workers,
                 "target": asdict(self.emitter.cpu),
                 "tvm": version("apache-tvm"),
                 "kernels": source_hash(),
@@ -117,38 +116,95 @@ class Blueprint:
             }
         )
 
-    def library_file(self, store: Store, progress: Progress, cc: str) -> Path:
-        """The compiled functions, linked by a C compiler."""
+    def library(self, store: Store, progress: Progress) -> Path | None:
+        """The compiled functions, linked by a C compiler; None where there is none."""
         from raylax.kernels import compile
+
+        if (cc := compile.linker(self.emitter.cpu)) is None:
+            return None
 
         def make(directory: Path) -> None:
             progress("compile", 0.0)
-            compile.export(compile.compile_step(self.emitter), directory / "step.so", cc)
+            compile.export(compile.compile_step(self.emitter), directory / LIBRARY, cc)
 
         directory, _ = store.get("library", self.library_key, make)
         progress("compile", 1.0)
-        return directory / "step.so"
+        return directory / LIBRARY
 
-    def library(self, store: Store, progress: Progress) -> tuple[Any, str]:
+    def compile(self) -> Any:
+        """The compiled functions by name, in memory."""
+        from raylax.kernels.compile import compile_step
+
+        return compile_step(self.emitter)
+
+    def pack(self, directory: Path, progress: Progress) -> None:
+        from raylax.kernels.weights import pack
+
+        table = self.program.table
+        pack(self.checkpoint, self.quantization, table, directory, partial(progress, "pack"))
+
+
+class Artefacts:
+    """Of one model, found in the store or made there. TVM is imported when one has to be made."""
+
+    def __init__(
+        self, checkpoint: Path, options: ModelOptions, store: Path | None, progress: Progress
+    ) -> None:
+        use_threads(options.threads)
+        self.checkpoint, self.options = Checkpoint(checkpoint), options
+        self._store, self._progress = Store(store), progress
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        return Blueprint(self.checkpoint, self.options)
+
+    @cached_property
+    def program(self) -> Program:
+        facts = {
+            "spec": asdict(self.checkpoint.spec),
+            "dtype": self.checkpoint.dtype,
+            "checkpoint": self.checkpoint.identity,
+            "options": asdict(self.options),
+            "machine": machine(),
+            "tvm": version("apache-tvm"),
+            "kernels": source_hash(),
+        }
+        write = lambda directory: self.blueprint.program.write(directory / PROGRAM)  # noqa: E731
+        directory, _ = self._store.get("program", key_of(facts), write)
+        return Program.read(directory / PROGRAM)
+
+    def library(self) -> Path | None:
+        """None: no C compiler is here to keep it."""
+        if found := self._store.find("library", self.program.library_key):
+            return found / LIBRARY
+        return self.blueprint.library(self._store, self._progress)
+
+    def functions(self) -> tuple[Any, str]:
         """The compiled functions, ready to run, and where they came from."""
-        from raylax.kernels import compile
-        from raylax.kernels.cpu.target import check_runs_here
+        from raylax.kernels.runtime import load_library
 
-        check_runs_here(self.emitter.cpu)
-        if (cc := compile.linker(self.emitter.cpu)) is None:
-            progress("compile in memory", 0.0)
-            return compile.compile_step(self.emitter), "in memory"
-        path = self.library_file(store, progress, cc)
-        return compile.load(path), str(path)
+        if self.program.lacking:
+            raise CompileError(self.program.lacking)
+        if path := self.library():
+            return load_library(path), str(path)
+        self._progress("compile in memory", 0.0)
+        return self.blueprint.compile(), "in memory"
 
-    def weights(self, store: Store, progress: Progress) -> dict[str, npt.NDArray[Any]]:
-        from raylax.kernels.weights import map_weights, pack
+    def weights(self) -> Path:
+        """The directory of the packed weights."""
+        make = lambda directory: self.blueprint.pack(directory, self._progress)  # noqa: E731
+        return self._store.get("weights", self.program.weights_key, make)[0]
 
-        make = partial(pack, self.checkpoint, self.quantization, self.table)
-        directory, _ = store.get(
-            "weights", self.weights_key, lambda d: make(d, partial(progress, "pack"))
-        )
-        return map_weights(directory, self.table)
+
+def machine() -> str:
+    """What the choice of instructions depends on."""
+    keys = ("vendor_id", "model name", "flags", "Features", "CPU part")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    shown = {line for line in lines if line.startswith(keys)}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(shown)])
 
 
 @dataclass(frozen=True)
@@ -164,16 +220,16 @@ class Footprint:
     """What the kernels can address."""
 
 
-def footprint(checkpoint: Path, options: ModelOptions) -> Footprint:
+def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None) -> Footprint:
     """What the model will need, without building it."""
-    blueprint = Blueprint(checkpoint, options, pages=1)
-    page = int(np.prod(blueprint.table["pages"].shape))
+    artefacts = Artefacts(checkpoint, options, store, silent)
+    program = artefacts.program
     return Footprint(
-        blueprint.checkpoint.spec,
-        blueprint.bytes_of("weight", "layer"),
-        blueprint.bytes_of("work", "input", "table"),
-        blueprint.bytes_of("state"),
-        MOST_ELEMENTS // page,
+        artefacts.checkpoint.spec,
+        program.bytes_of("weight", "layer"),
+        program.bytes_of("work", "input", "table"),
+        program.bytes_of("state"),
+        MOST_ELEMENTS // program.table["pages"].elements,
     )
 
 
@@ -185,13 +241,9 @@ def build(
     progress: Progress = silent,
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be."""
-    from raylax.kernels.compile import linker
-
-    blueprint, artefacts = Blueprint(checkpoint, options, pages), Store(store)
-    place = "in memory"
-    if cc := linker(blueprint.emitter.cpu):
-        place = str(blueprint.library_file(artefacts, progress, cc))
-    else:
+    artefacts = Artefacts(checkpoint, options, store, progress)
+    artefacts.program.with_pages(pages)
+    if (library := artefacts.library()) is None:
         progress("no C compiler is here: the model compiles in memory at every start", 1.0)
-    blueprint.weights(artefacts, progress)
-    return place
+    artefacts.weights()
+    return str(library or "in memory")

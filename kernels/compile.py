@@ -50,7 +50,3 @@ def export(executable: Any, path: Path, cc: str) -> None:
             f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "
             "another by CXX, or take it off the PATH to compile in memory"
         ) from error
-
-
-def load(path: Path) -> Any:
-    return tvm.runtime.load_module(str(path))

@@ -3,7 +3,6 @@
 A step's inputs live in buffers made once; running one writes into them and calls two functions.
 """
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.build import Blueprint, ModelOptions, Progress, silent
+from raylax.kernels.build import Artefacts, ModelOptions, Progress, silent
 from raylax.kernels.cpu.worklist import work_list
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
-from raylax.kernels.store import Store
+from raylax.kernels.program import Program, seconds_by_operator
+from raylax.kernels.runtime import as_tensor
+from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.weights import map_weights, rotary_tables
 
 Ints = npt.NDArray[np.int32]
 
@@ -36,53 +38,44 @@ def load_model(
     progress: Progress = silent,
 ) -> "Model":
     """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError."""
-    blueprint, artefacts = Blueprint(checkpoint, options, pages), Store(store)
-    library, place = blueprint.library(artefacts, progress)
-    weights = blueprint.weights(artefacts, progress)
+    artefacts = Artefacts(checkpoint, options, store, progress)
+    program = artefacts.program.with_pages(pages)
+    functions, place = artefacts.functions()
+    weights = map_weights(artefacts.weights(), program.table)
     progress("load", 1.0)
-    return Model(blueprint, library, place, weights)
+    return Model(artefacts.checkpoint.spec, options, program, functions, place, weights)
 
 
 class Model:
     """Weights and pages behind one `step`. Used by one thread: TVM's thread pool belongs to it."""
 
     def __init__(
-        self, blueprint: Blueprint, library: Any, place: str, weights: dict[str, npt.NDArray[Any]]
+        self,
+        spec: DecoderSpec,
+        options: ModelOptions,
+        program: Program,
+        functions: Any,
+        place: str,
+        weights: dict[str, npt.NDArray[Any]],
     ) -> None:
-        import tvm
-
-        from raylax.kernels.cpu.step import (
-            HEAD,
-            LAYERS,
-            arguments,
-            seconds_by_operator,
-        )
-        from raylax.kernels.weights import rotary_tables
-
-        self.spec, self.options, self.library = blueprint.checkpoint.spec, blueprint.options, place
-        self.quantization, self.kv_dtype = blueprint.quantization.name, blueprint.pages.name
-        self.pages = blueprint.capacity.pages
-        self._seconds_by_operator = seconds_by_operator
-        self._variants = {part: blueprint.emitter.variants(part) for part in ("layers", "head")}
-        self._clocks = ((LAYERS, "ends"), (HEAD, "head_ends"))
-        cos, sin = rotary_tables(self.spec, blueprint.capacity.sequence_length)
+        self.spec, self.options, self.library = spec, options, place
+        self.quantization, self.kv_dtype = program.quantization, program.kv_dtype
+        self.pages = program.table["pages"].shape[1]
+        cos, sin = rotary_tables(spec, program.sequence_length)
         given = {**weights, "cos": cos, "sin": sin}
         self._arrays = {
             name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
-            for name, buffer in blueprint.table.items()
+            for name, buffer in program.table.items()
         }
         tensors = {
-            name: tvm.runtime.from_dlpack(array if is_aligned(array) else aligned_copy(array))
+            name: as_tensor(array if is_aligned(array) else aligned_copy(array))
             for name, array in self._arrays.items()
         }
-        self._library = library  # functions taken from it do not keep it alive
+        self._parts, self._library = program.parts, functions  # taken from it, they need it alive
         self._functions = {
-            (part, variant): partial(
-                library[f"{part}_{variant.suffix}"],
-                *(tensors[name] for name in arguments(blueprint.table, part)),
-            )
-            for part, variants in self._variants.items()
-            for variant in variants
+            name: partial(functions[name], *(tensors[argument] for argument in part.arguments))
+            for part in program.parts.values()
+            for _, name in part.functions
         }
 
     def step(
@@ -107,22 +100,23 @@ class Model:
         a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
         a["page_table"][:batch, : page_table.shape[1]] = page_table
         a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
-        self._function("layers", count)()
+        self._run("layers", count)
         if len(rows):
             a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
-            self._function("head", len(rows))()
+            self._run("head", len(rows))
         return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
 
-    def _function(self, part: str, rows: int) -> Callable[[], None]:
-        variant = next(variant for variant in self._variants[part] if rows <= variant.most)
-        return self._functions[part, variant]
+    def _run(self, part: str, rows: int) -> None:
+        self._functions[self._parts[part].function_for(rows)]()
 
     def seconds_by_operator(self) -> dict[str, float]:
         """Where the last step's time went, as its first thread saw it."""
         return {
             name: seconds
-            for names, ends in self._clocks
-            for name, seconds in self._seconds_by_operator(names, self._arrays[ends]).items()
+            for part in self._parts.values()
+            for name, seconds in seconds_by_operator(
+                part.operators, self._arrays[part.ends]
+            ).items()
         }
 
     def weight_bytes(self, name: str) -> int:

@@ -51,16 +51,23 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or default_root()
 
+    def find(self, kind: str, key: str) -> Path | None:
+        """The artefact's directory, if it was made."""
+        final = self.root / kind / key
+        if not final.exists():
+            return None
+        with contextlib.suppress(OSError):  # a store that is not ours to write serves, too
+            os.utime(final)
+        return final
+
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The artefact's directory, and whether it had to be made.
 
         `make(directory)` fills a new directory, which then takes its place in one rename.
         """
+        if found := self.find(kind, key):
+            return found, False
         final = self.root / kind / key
-        if final.exists():
-            with contextlib.suppress(OSError):  # a store that is not ours to write serves, too
-                os.utime(final)
-            return final, False
         final.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{final}.lock"):
             if final.exists():

@@ -6,15 +6,17 @@ Replicas on one host map the same file and share its pages; a restart maps inste
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoint import Checkpoint
-from raylax.kernels.cpu.step import Buffer
-from raylax.kernels.formats import Quantization
+from raylax.kernels.program import Buffer
 from raylax.kernels.spec import DecoderSpec, Rope
+
+if TYPE_CHECKING:
+    from raylax.kernels.formats import Quantization
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 4096  # of each tensor in the file: a page of memory
@@ -31,7 +33,7 @@ def interleave(gate: npt.NDArray[np.float32], up: npt.NDArray[np.float32]) -> Ar
     return np.concatenate(turns, 1).reshape(-1, gate.shape[1])
 
 
-def layer_weights(ck: Checkpoint, q: Quantization, layer: int) -> Iterator[tuple[str, Array]]:
+def layer_weights(ck: Checkpoint, q: "Quantization", layer: int) -> Iterator[tuple[str, Array]]:
     at, spec = f"model.layers.{layer}.", ck.spec
     attention = [f"{at}self_attn.{name}_proj" for name in "qkv"]
     yield "w_qkv", q.layers.pack(np.concatenate([ck.tensor(f"{n}.weight") for n in attention]))
@@ -47,7 +49,7 @@ def layer_weights(ck: Checkpoint, q: Quantization, layer: int) -> Iterator[tuple
     yield "norm_2", ck.tensor(f"{at}post_attention_layernorm.weight")
 
 
-def other_weights(ck: Checkpoint, q: Quantization) -> Iterator[tuple[str, Array]]:
+def other_weights(ck: Checkpoint, q: "Quantization") -> Iterator[tuple[str, Array]]:
     spec = ck.spec
     embedding = q.head.pack(padded_rows(ck.tensor("model.embed_tokens.weight"), spec.padded_vocab))
     if spec.tied_embeddings:
@@ -64,14 +66,13 @@ def offsets(table: dict[str, Buffer]) -> tuple[dict[str, int], int]:
     for name, buffer in table.items():
         if buffer.kind in STORED:
             places[name] = end
-            size = int(np.prod(buffer.shape)) * np.dtype(buffer.dtype).itemsize
-            end += -(-size // ALIGNMENT) * ALIGNMENT
+            end += -(-buffer.bytes // ALIGNMENT) * ALIGNMENT
     return places, end
 
 
 def pack(
     ck: Checkpoint,
-    q: Quantization,
+    q: "Quantization",
     table: dict[str, Buffer],
     directory: Path,
     progress: Callable[[float], None],

@@ -4,12 +4,9 @@ Two, because the layers run over the step's tokens and the head over the few row
 each comes in variants by row tile, and every variant gives the same bits.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.emit import Expr, function, imported
@@ -20,6 +17,7 @@ from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.worklist import ROWS, bounds
 from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import Format, RowFormat
+from raylax.kernels.program import Buffer, Part
 from raylax.kernels.spec import DecoderSpec
 
 LAYERS = (
@@ -38,7 +36,6 @@ class Capacity:
     rows: int
     """Sequences in a step, and logits rows."""
     sequence_length: int
-    pages: int
     workers: int
 
 
@@ -66,21 +63,10 @@ def variants(fmt: Format) -> tuple[Variant, ...]:
     return Variant(1, 1, True), *few, *last
 
 
-@dataclass(frozen=True)
-class Buffer:
-    """One argument of the compiled functions."""
-
-    shape: tuple[int, ...]
-    dtype: str
-    kind: str
-    """weight, layer (a weight with a leading layer), table, input, work or state."""
-    free: tuple[int, ...] = ()
-    """Axes that follow the capacity: the compiled code takes any size there."""
-
-    def declare(self) -> Expr:
-        """The buffer as an argument of a function that is being emitted."""
-        sizes = [T.int32() if axis in self.free else n for axis, n in enumerate(self.shape)]
-        return T.buffer(sizes, self.dtype)
+def declare(buffer: Buffer) -> Expr:
+    """A buffer as an argument of a function that is being emitted."""
+    sizes = [T.int32() if axis in buffer.free else n for axis, n in enumerate(buffer.shape)]
+    return T.buffer(sizes, buffer.dtype)
 
 
 def padded(count: int) -> int:
@@ -88,7 +74,8 @@ def padded(count: int) -> int:
 
 
 def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> dict[str, Buffer]:
-    """Every argument by name. `pages` has the only leading layer besides the layered weights."""
+    """Every argument by name. `pages` has the only leading layer besides the layered weights; it
+    has one page here, and as many as there are when it is made."""
 
     def weight(rows: int, k: int) -> Buffer:
         return Buffer((spec.layers, *q.layers.weight_shape(rows, k)), q.layers.dtype, "layer")
@@ -124,9 +111,7 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
         "norm_f": vector(spec.hidden, "weight"),
         "cos": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
         "sin": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
-        "pages": Buffer(
-            (spec.layers, c.pages, 2, spec.kv_heads, words), pages.dtype, "state", free=(1,)
-        ),
+        "pages": Buffer((spec.layers, 1, 2, spec.kv_heads, words), pages.dtype, "state", free=(1,)),
         "sizes": Buffer((3,), "int32", "input"),
         "ids": rows("input", c.tokens),
         "positions": rows("input", c.tokens),
@@ -173,17 +158,6 @@ def arguments(table: dict[str, Buffer], part: str) -> list[str]:
     return [name for name in table if name not in rest]
 
 
-def seconds_by_operator(names: Sequence[str], ends: npt.NDArray[np.int64]) -> dict[str, float]:
-    """What each operator of a launch took, summed over the layers, from when its regions ended."""
-    names = [*names] * (len(ends) // len(names))
-    times, before = dict.fromkeys(names, 0.0), int(ends[-1])
-    for name, end in zip(names, ends[:-1].tolist(), strict=True):
-        if end:  # not every step has every operator
-            times[name] += (end - before) * 1e-9
-            before = end
-    return {name: time for name, time in times.items() if time}
-
-
 @dataclass(frozen=True)
 class StepEmitter:
     """Emits the PrimFuncs of one model for one CPU."""
@@ -198,11 +172,21 @@ class StepEmitter:
         q = self.quantization
         return variants(q.head if part == "head" else q.layers)
 
+    def part(self, name: str) -> Part:
+        """What there is to know of a part to run it."""
+        table = buffers(self.spec, self.quantization, self.pages, self.capacity)
+        return Part(
+            tuple(arguments(table, name)),
+            tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
+            HEAD if name == "head" else LAYERS,
+            "head_ends" if name == "head" else "ends",
+        )
+
     def emit(self, part: str, variant: Variant) -> Any:
         """The PrimFunc `layers` or `head` for one row tile."""
         table = buffers(self.spec, self.quantization, self.pages, self.capacity)
         with function(f"{part}_{variant.suffix}") as builder:
-            args = {name: T.arg(name, table[name].declare()) for name in arguments(table, part)}
+            args = {name: T.arg(name, declare(table[name])) for name in arguments(table, part)}
             names, blocks = (HEAD, 1) if part == "head" else (LAYERS, self.spec.layers)
             ends = args["head_ends" if part == "head" else "ends"]
             workers = self.capacity.workers

@@ -121,13 +121,14 @@ def missing_here(wanted: CPU) -> list[str]:
     return [feature for feature in wanted.features if not here.has(feature)]
 
 
-def check_runs_here(wanted: CPU) -> None:
-    """Raises CompileError where its code would end in a load error, or an illegal instruction."""
+def lacking_here(wanted: CPU) -> str:
+    """Why its code would end in a load error, or an illegal instruction; empty: it runs."""
     if missing := missing_here(wanted):
-        raise CompileError(
+        return (
             f"target {wanted.name} needs {', '.join(missing)}, which this machine lacks: "
             "it can be compiled for, not run here"
         )
+    return ""
 
 
 def named(name: str, triple: str, without: tuple[str, ...] = ()) -> CPU:

@@ -1,96 +1,122 @@
-"""Law 1 in the kernels: a row has the same bits whatever shares its step."""
+"""Law 1 in the kernels: a row has the same bits whatever shares its step and whatever runs it."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from raylax.kernels.build import ModelOptions
-from raylax.kernels.formats import NAMES
+from raylax.kernels.cpu.attention import BLOCK
+from raylax.kernels.cpu.step import variants
+from raylax.kernels.cpu.target import cpu, missing_here
+from raylax.kernels.formats import NAMES, quantization_named
 from raylax.kernels.model import Model, load_model
-from tests.batches import Floats, Piece, arrays, run
+from tests.batches import PAGE, Floats, Piece, arrays, run
 
-PAGES = [7, 3, 11, 5, 2]
-PROMPT = np.random.default_rng(5).integers(0, 99, 77).tolist()
+LENGTH = 300
+PROMPT = np.random.default_rng(5).integers(0, 99, LENGTH).tolist()
+PAGES, ELSEWHERE = np.random.default_rng(6).permutation(64)[:38].reshape(2, 19).tolist()
+NEIGHBOURS = [0, 1, 3, 7, 16, 31, 100]
+CHUNKS = [(1, 0), (1, 2), (4, 0), (5, 2), (16, 2), (40, 0), (64, 2), (200, 0)]
+"""The size of a chunk, and how many prompts of 20 tokens are beside it."""
+
+TARGETS = [t for t in ("x86-64-v3", "x86-64-v2", "aarch64") if not missing_here(cpu(t))]
+"""From the most to the least that this machine runs, the newest instructions aside."""
 
 
-def load(
-    checkpoint: Path, store: Path, quantization: str, threads: int = 2, kv: str = "auto"
-) -> Model:
-    options = ModelOptions(quantization, kv, "cpu", None, threads, 256, 32, 256)
+class Case(NamedTuple):
+    """What computes; its rows are compared with those of this CPU and two threads."""
+
+    quantization: str
+    kv: str = "auto"
+    target: str | None = None
+    threads: int = 2
+
+
+CASES = [
+    *(Case(name, kv) for name in NAMES for kv in ("auto", "int8")),
+    *(Case(name, "auto", TARGETS[0], threads=1) for name in NAMES),
+    Case("q4f32_1", "int8", TARGETS[-1], threads=1),
+]
+
+
+def load(checkpoint: Path, store: Path, case: Case) -> Model:
+    options = ModelOptions(
+        case.quantization, case.kv, "cpu", case.target, case.threads, 512, 512, 512
+    )
     return load_model(checkpoint, options, pages=256, store=store)
 
 
-@pytest.fixture(scope="module", params=[*((name, "auto") for name in NAMES), ("q0f32", "int8")])
-def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Model:
-    """Every weight format, and every KV format with some of them."""
-    quantization, kv = request.param
-    return load(checkpoint, store, quantization, kv=kv)
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
+def case(request: pytest.FixtureRequest) -> Case:
+    """Every weight format with its own KV format and with int8; on one thread and without the
+    newest instructions; with hardly any."""
+    found: Case = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def alone(model: Model) -> Floats:
-    """The logits after the prompt, computed in one step with nothing beside it."""
-    logits: Floats = run(model, Piece(PROMPT, 0, PAGES))[0]
-    return logits
+def model(case: Case, checkpoint: Path, store: Path) -> Model:
+    return load(checkpoint, store, case)
+
+
+@pytest.fixture(scope="module")
+def alone(case: Case, checkpoint: Path, store: Path) -> Floats:
+    """The logits after each token, computed here in one step with nothing beside the prompt."""
+    here = load(checkpoint, store, Case(case.quantization, case.kv))
+    return run(here, Piece(PROMPT, 0, PAGES), rows=np.arange(LENGTH, dtype=np.int32))
 
 
 def others(count: int, length: int) -> list[Piece]:
-    rng = np.random.default_rng(9)
+    rng, width = np.random.default_rng(9), -(-length // PAGE)
     return [
-        Piece(rng.integers(0, 99, length).tolist(), 0, range(100 + 5 * i, 105 + 5 * i))
+        Piece(rng.integers(0, 99, length).tolist(), 0, range(64 + i * width, 64 + (i + 1) * width))
         for i in range(count)
     ]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 16, 31])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variant_is_compared(name: str) -> None:
+    """By the tests below: those for few rows and for many, and keys that fill more than a block."""
+    every = variants(quantization_named(name, "float32", cpu()).layers)
+
+    for rows in (
+        [count + 1 for count in NEIGHBOURS],
+        [size + 20 * beside for size, beside in CHUNKS],
+    ):
+        assert {next(v for v in every if count <= v.most) for count in rows} == set(every)
+    assert LENGTH > BLOCK * PAGE
+
+
+@pytest.mark.parametrize("count", NEIGHBOURS)
 def test_decoding_in_any_batch(model: Model, alone: Floats, count: int) -> None:
     """The last token decoded among `count` others: every row tile and every tail."""
     run(model, Piece(PROMPT[:-1], 0, PAGES))
 
-    got = run(model, *others(count, 1), Piece(PROMPT[-1:], len(PROMPT) - 1, PAGES))
+    got = run(model, *others(count, 1), Piece(PROMPT[-1:], LENGTH - 1, PAGES))
 
-    assert np.array_equal(got[-1], alone)
+    assert np.array_equal(got[-1], alone[-1])
 
 
-@pytest.mark.parametrize("size", [1, 5, 16, 40, 64])
-def test_prefill_in_any_chunks(model: Model, alone: Floats, size: int) -> None:
-    """The prompt cut into chunks, each beside another prompt."""
-    for start in range(0, len(PROMPT), size):
-        got = run(model, *others(2, 20), Piece(PROMPT[start : start + size], start, PAGES))
+@pytest.mark.parametrize(("size", "beside"), CHUNKS)
+def test_prefill_in_any_chunks(model: Model, alone: Floats, size: int, beside: int) -> None:
+    """The prompt cut into chunks, each alone or beside other prompts."""
+    chunks = [Piece(PROMPT[i : i + size], i, PAGES) for i in range(0, LENGTH, size)]
 
-    assert np.array_equal(got[-1], alone)
+    got = [run(model, *others(beside, 20), chunk)[-1] for chunk in chunks]
+
+    ends = [chunk.start + len(chunk.tokens) - 1 for chunk in chunks]
+    assert np.array_equal(got, alone[ends])
 
 
 def test_pages_may_lie_anywhere(model: Model, alone: Floats) -> None:
     """Other pages, with what their former owners left in them."""
-    run(model, *others(10, 20))
+    run(model, Piece(PROMPT[::-1], 0, [*ELSEWHERE[5:], *ELSEWHERE[:5]]))
 
-    got = run(model, Piece(PROMPT, 0, [140, 101, 119, 105, 128]))
+    got = run(model, Piece(PROMPT, 0, ELSEWHERE))
 
-    assert np.array_equal(got[0], alone)
-
-
-@pytest.mark.parametrize("quantization", ["q0f32", "q0bf16"])
-def test_one_thread_or_two(checkpoint: Path, store: Path, quantization: str) -> None:
-    """Tasks are shared out differently, sums are not."""
-    first, second = (
-        run(load(checkpoint, store, quantization, threads), Piece(PROMPT, 0, PAGES))
-        for threads in (1, 2)
-    )
-
-    assert np.array_equal(first, second)
-
-
-@pytest.mark.parametrize("quantization", ["q0f32", "q0bf16"])
-def test_any_x86_gives_the_same_bits(checkpoint: Path, store: Path, quantization: str) -> None:
-    """AVX2 without the bf16 instruction agrees with whatever this CPU has."""
-    options = ModelOptions(quantization, "auto", "cpu", "x86-64-v3", 2, 256, 32, 256)
-    plain = load_model(checkpoint, options, pages=64, store=store)
-
-    want = run(load(checkpoint, store, quantization), Piece(PROMPT, 0, PAGES))
-
-    assert np.array_equal(run(plain, Piece(PROMPT, 0, PAGES)), want)
+    assert np.array_equal(got[0], alone[-1])
 
 
 def test_the_largest_logit_is_chosen(model: Model) -> None:

@@ -1,18 +1,20 @@
 """CPUs by name: what is known of them, what is compiled for them, and that all compute the same."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from raylax.kernels.build import Blueprint, ModelOptions, build, silent
+from raylax.kernels.build import Artefacts, Blueprint, ModelOptions, build, silent
+from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.compile import compile_step
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
 from raylax.kernels.model import Model, load_model
-from raylax.kernels.store import Store
+from raylax.kernels.weights import map_weights
 from tests.batches import Floats, Piece, run
 from tests.kernels.conftest import Runner
 from tests.kernels.emulator import COMPILER
@@ -30,7 +32,7 @@ def options(target: str | None, quantization: str = "q0f32", kv: str = "f32") ->
 def plan(request: pytest.FixtureRequest, checkpoint: Path) -> Blueprint:
     """Of a step on aarch64: every format of weights (the head of q4f32_1 has 8 bits), and of keys
     and values."""
-    return Blueprint(checkpoint, options("neoverse-n1", *request.param), pages=32)
+    return Blueprint(Checkpoint(checkpoint), options("neoverse-n1", *request.param))
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +53,12 @@ def test_a_step_has_the_same_bits_on_aarch64(
     checkpoint: Path, store: Path, plan: Blueprint, executable: Any, runner: Runner
 ) -> None:
     """A prompt, then a decode beside another prompt: law 1 holds from CPU to CPU."""
+    program = plan.program.with_pages(32)
+    wanted = options("neoverse-n1", program.quantization, program.kv_dtype)
+    packed = map_weights(Artefacts(checkpoint, wanted, store, silent).weights(), program.table)
     library = runner(plan.emitter.cpu)(executable)
-    there = Model(plan, library, "emulated", plan.weights(Store(store), silent))
-    mine = options(None, plan.quantization.name, plan.pages.name)
+    there = Model(plan.checkpoint.spec, wanted, program, library, "emulated", packed)
+    mine = replace(wanted, target=None)
     here = load_model(checkpoint, mine, pages=32, store=store)
 
     assert np.array_equal(two_steps(there), two_steps(here))
