@@ -12,7 +12,8 @@ from machine import Limits
 from peers.base import Load
 
 WEIGHTS = {
-    "q0f32": "fp32", "q0bf16": "bf16", "w8a8": "int8", "q8f32_0": "int8", "q4f32_1": "int4"
+    "q0f32": "fp32", "q0bf16": "bf16", "w8a8": "int8", "q8f32_0": "int8", "q4f32_1": "int4",
+    "q4f32_0": "int4",
 }  # fmt: skip
 """The arithmetic of each quantization's products in the layers."""
 ATTENTION = {"f32": "fp32", "bf16": "bf16", "int8": "fp32"}

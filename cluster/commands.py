@@ -44,7 +44,7 @@ def serve(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
     quantization: Annotated[
-        str | None, typer.Option(help="q0f32, q0bf16, q8f32_0, q4f32_1, or auto: the checkpoint's.")
+        str | None, typer.Option(help="q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0 or auto.")
     ] = None,
     mode: Annotated[
         str | None,

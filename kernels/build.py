@@ -32,7 +32,7 @@ class ModelOptions:
     """How a model is built, and the most that one step of it can hold."""
 
     quantization: str = "auto"
-    """q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
+    """q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0; auto keeps the checkpoint's precision."""
     kv_dtype: str = "auto"
     """f32, bf16 or int8; auto is what suits the weights."""
     device: str = "cpu"

@@ -23,8 +23,8 @@ class Quantization:
     """The default of the KV cache."""
 
 
-NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1")
-SAME = {"q8f16_0": "q8f32_0", "q4f16_1": "q4f32_1"}
+NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1", "q4f32_0")
+SAME = {"q8f16_0": "q8f32_0", "q4f16_0": "q4f32_0", "q4f16_1": "q4f32_1"}
 """Names of the same weights with f16 sums, which a CPU takes in f32."""
 
 
@@ -45,6 +45,9 @@ def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantizati
         case "q8f32_0":
             eight = Grouped(8, cpu)
             return Quantization("q8f32_0", eight, eight, "bf16")
+        case "q4f32_0":
+            four = Grouped(4, cpu)
+            return Quantization("q4f32_0", four, four, "bf16")
         case "q4f32_1":
             return Quantization("q4f32_1", Grouped(4, cpu), Grouped(8, cpu), "bf16")
     known = ", ".join(("auto", *NAMES, *SAME))

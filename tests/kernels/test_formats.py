@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float32]
 # What rounding weights to so many bits may cost, of the largest weight of its group or row.
 STEP = {
     "q0f32": 0.0, "q0bf16": 2.0**-8, "w8a8": 0.51 / 127, "q8f32_0": 0.51 / 127, "q4f32_1": 0.51 / 7,
+    "q4f32_0": 0.51 / 7,
 }  # fmt: skip
 ALONG_ROWS = ("w8a8",)
 """Formats that round a row as a whole; the others, groups of 32."""
