@@ -1,40 +1,50 @@
-"""What a weight format costs: perplexity, and divergence from f32, on answers kept from training.
+"""What a weight or KV format costs: perplexity, and divergence from f32, on text kept from training.
 
-    python bench/quality.py [--conversations 300]
+    python bench/quality.py [CHECKPOINT --text FILE] [--samples 300]
 
-The model is the demo model: another checkpoint would need text that it was trained for. Only the
-assistants' tokens count, for the rest was not trained. KL is the mean divergence of a format's
-distribution from that of f32, in nats; top-1 is how often both find the same token likeliest.
+Without a checkpoint, the demo model and answers on content that it has not seen: only the
+assistants' tokens count, for the rest was not trained. Of a text, samples are windows of 512 tokens
+spread over it, and their second halves count. KL is the mean divergence of a format's distribution
+from that of f32, in nats; top-1 is how often both find the same token likeliest.
 """
 
 import argparse
 import random
 import sys
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from tokenizers import Tokenizer
 
 from raylax.kernels.build import ModelOptions
+from raylax.kernels.errors import CheckpointError
 from raylax.kernels.formats import NAMES
 from raylax.kernels.model import Model, load_model
 
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
 LONGEST = 512
 PAGES = LONGEST // 16
-SMALL_KV = (("q0f32, KV int8", "q0f32", "int8"), ("q4f32_1, KV int8", "q4f32_1", "int8"))
+REFERENCE = "q0f32"
+FORMATS = {
+    **{name: (name, "auto") for name in NAMES},
+    "q0f32, KV int8": ("q0f32", "int8"),
+    "q4f32_1, KV int8": ("q4f32_1", "int8"),
+}
 Logs = npt.NDArray[np.float64]
 
 
 class Text(NamedTuple):
-    """A conversation, and where the assistants' tokens are in it."""
+    """A sequence, and which of its tokens count."""
 
     ids: list[int]
-    answers: npt.NDArray[np.int64]
+    judged: npt.NDArray[np.int64]
 
 
 def conversations(count: int) -> list[Text]:
@@ -48,8 +58,16 @@ def conversations(count: int) -> list[Text]:
     return [Text(ids[:LONGEST], np.flatnonzero(learned[:LONGEST])) for ids, learned in drawn]
 
 
+def windows(checkpoint: Path, file: Path, count: int) -> list[Text]:
+    ids = Tokenizer.from_file(str(checkpoint / "tokenizer.json")).encode(file.read_text()).ids
+    if len(ids) < LONGEST:
+        sys.exit(f"{file}: a window is {LONGEST} tokens, the whole text has {len(ids)}")
+    starts = np.linspace(0, len(ids) - LONGEST, count).astype(int)
+    return [Text(ids[at : at + LONGEST], np.arange(LONGEST // 2, LONGEST)) for at in starts]
+
+
 def log_probabilities(model: Model, text: Text) -> Logs:
-    """[answer token, vocab]: what the model expected there."""
+    """[judged token, vocab]: what the model expected there."""
     ids, count = text.ids, len(text.ids)
     at = np.arange(count, dtype=np.int32)
     logits = model.step(
@@ -59,39 +77,76 @@ def log_probabilities(model: Model, text: Text) -> Logs:
         np.array([0, count], np.int32),
         np.array([count], np.int32),
         np.arange(PAGES, dtype=np.int32)[None],
-        (text.answers - 1).astype(np.int32),
+        (text.judged - 1).astype(np.int32),
     ).logits.astype(np.float64)
     peak = logits.max(1, keepdims=True)
     logs: Logs = logits - peak - np.log(np.exp(logits - peak).sum(1, keepdims=True))
     return logs
 
 
-def expected(logs: Logs, text: Text) -> Logs:
-    """The log-probability of each answer token."""
-    right: Logs = logs[np.arange(len(logs)), np.array(text.ids)[text.answers]]
-    return right
+class Score(NamedTuple):
+    """Of each judged token: its log-probability, KL from the reference, whether top-1 is the same."""
+
+    said: Logs
+    kl: Logs
+    same: npt.NDArray[np.bool_]
+
+
+def score(logs: Logs, reference: Logs, text: Text) -> Score:
+    return Score(
+        logs[np.arange(len(logs)), np.array(text.ids)[text.judged]],
+        (np.exp(reference) * (reference - logs)).sum(1),
+        logs.argmax(1) == reference.argmax(1),
+    )
+
+
+def measure(checkpoint: Path, texts: list[Text]) -> dict[str, Score]:
+    options = ModelOptions(
+        max_step_tokens=LONGEST, max_step_rows=LONGEST, max_sequence_length=LONGEST
+    )
+    models = {
+        label: load_model(checkpoint, replace(options, quantization=name, kv_dtype=kv), PAGES)
+        for label, (name, kv) in track(FORMATS.items(), "load", transient=True)
+    }
+    scores: dict[str, list[Score]] = defaultdict(list)
+    for text in track(texts, "measure", transient=True):
+        reference = log_probabilities(models[REFERENCE], text)
+        for label, model in models.items():
+            scores[label].append(score(log_probabilities(model, text), reference, text))
+    return {
+        label: Score(*map(np.concatenate, zip(*of_texts, strict=True)))
+        for label, of_texts in scores.items()
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--conversations", type=int, default=300)
-    texts = conversations(parser.parse_args().conversations)
-    limits = {"max_step_tokens": LONGEST, "max_step_rows": LONGEST, "max_sequence_length": LONGEST}
-    models = {
-        label: load_model(DEMO, ModelOptions(name, kv, **limits), PAGES)
-        for label, name, kv in (*((name, name, "auto") for name in NAMES), *SMALL_KV)
-    }
+    parser.add_argument("checkpoint", nargs="?", type=Path, help="the demo model")
+    parser.add_argument("--text", type=Path, help="that the checkpoint has not seen")
+    parser.add_argument("--samples", type=int, default=300, help="conversations or windows")
+    args = parser.parse_args()
+    if bool(args.checkpoint) != bool(args.text):
+        parser.error("CHECKPOINT and --text go together: each checkpoint needs text of its kind")
+    if args.samples < 1:
+        parser.error(f"--samples must be at least 1, found {args.samples}")
+    checkpoint = args.checkpoint or DEMO
+    for file in (checkpoint / "tokenizer.json", args.text or checkpoint / "config.json"):
+        if not file.is_file():
+            parser.error(f"{file}: no such file")
+    try:
+        if args.text:
+            texts = windows(checkpoint, args.text, args.samples)
+        else:
+            texts = conversations(args.samples)
+        scores = measure(checkpoint, texts)
+    except CheckpointError as error:
+        sys.exit(str(error))
     table = Table("format", "perplexity", "KL from f32", "top-1 as f32")
-    reference = [log_probabilities(models["q0f32"], text) for text in texts]
-    for name, model in models.items():
-        found = [log_probabilities(model, text) for text in texts]
-        said = np.concatenate([expected(*pair) for pair in zip(found, texts, strict=True)])
-        pairs = list(zip(reference, found, strict=True))
-        kl = np.concatenate([(np.exp(a) * (a - b)).sum(1) for a, b in pairs]).mean()
-        same = np.concatenate([a.argmax(1) == b.argmax(1) for a, b in pairs]).mean()
-        table.add_row(name, f"{np.exp(-said.mean()):.4f}", f"{kl:.5f}", f"{same:.2%}")
+    for label, (said, kl, same) in scores.items():
+        perplexity = f"{np.exp(-said.mean()):#.5g}"
+        table.add_row(label, perplexity, f"{kl.mean():.5f}", f"{same.mean():.2%}")
     Console().print(table)
 
 

@@ -1,10 +1,13 @@
 """Law 1. A request's tokens depend on its prompt, its parameters and its seed, on nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from raylax.kernels.formats import NAMES
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
 from tests.engines import running_engine
@@ -20,8 +23,28 @@ SAMPLINGS = {
 LENGTH = 24
 
 
-def asked(name: str) -> Request:
-    return Request("asked", PROMPT, LENGTH, SAMPLINGS[name])
+class Case(NamedTuple):
+    """How the request is sampled, and how the engine keeps weights, keys and values."""
+
+    sampling: str
+    quantization: str
+    kv_dtype: str = "auto"
+
+    @property
+    def request(self) -> Request:
+        return Request("asked", PROMPT, LENGTH, SAMPLINGS[self.sampling])
+
+    def config(self, chunk: int, **changed: object) -> EngineConfig:
+        return EngineConfig(
+            max_num_sequence=16, prefill_chunk_size=chunk, max_single_sequence_length=256
+        ).complete(quantization=self.quantization, kv_dtype=self.kv_dtype, **changed)
+
+
+CASES = [
+    *(Case(sampling, "q0f32") for sampling in SAMPLINGS),
+    *(Case("seeded", name) for name in NAMES if name != "q0f32"),
+    Case("seeded", "q4f32_1", "int8"),
+]
 
 
 def others(count: int) -> list[Request]:
@@ -38,22 +61,18 @@ def others(count: int) -> list[Request]:
     ]
 
 
-def config(chunk: int, sequences: int = 16, **changed: object) -> EngineConfig:
-    return EngineConfig(
-        max_num_sequence=sequences, prefill_chunk_size=chunk, max_single_sequence_length=256
-    ).complete(**changed)
-
-
-@pytest.fixture(scope="module", params=list(SAMPLINGS))
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Every sampling, and every format with one of them."""
+    found: Case = request.param
+    return found
 
 
 @pytest.fixture(scope="module")
-def alone(name: str, checkpoint: Path) -> list[int]:
+def alone(case: Case, checkpoint: Path) -> list[int]:
     """The answer with nothing beside it, from a cold cache, its prompt in one piece."""
-    with running_engine(checkpoint, config(chunk=256)) as (engine, answers):
-        engine.add_request(asked(name))
+    with running_engine(checkpoint, case.config(chunk=256)) as (engine, answers):
+        engine.add_request(case.request)
         answers.wait_for("asked")
         return answers.tokens("asked")
 
@@ -65,26 +84,26 @@ def test_the_answer_has_its_length(alone: list[int]) -> None:
 
 
 @pytest.mark.parametrize("chunk", [16, 64, 256])
-def test_in_a_full_batch(name: str, alone: list[int], checkpoint: Path, chunk: int) -> None:
+def test_in_a_full_batch(case: Case, alone: list[int], checkpoint: Path, chunk: int) -> None:
     """Neighbours before and after it, the prompt cut into chunks of this size at most."""
-    with running_engine(checkpoint, config(chunk)) as (engine, answers):
+    with running_engine(checkpoint, case.config(chunk)) as (engine, answers):
         neighbours = others(24)
-        for one in (*neighbours[:12], asked(name), *neighbours[12:]):
+        for one in (*neighbours[:12], case.request, *neighbours[12:]):
             engine.add_request(one)
         answers.wait_for("asked", *(one.id for one in neighbours))
 
         assert answers.tokens("asked") == alone
 
 
-def test_with_a_warm_prefix(name: str, alone: list[int], checkpoint: Path) -> None:
+def test_with_a_warm_prefix(case: Case, alone: list[int], checkpoint: Path) -> None:
     """Part of the prompt, then all of it, is found in the cache."""
-    with running_engine(checkpoint, config(chunk=64)) as (engine, answers):
+    with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
         engine.add_request(Request("before", PROMPT[:70], 4, SAMPLINGS["greedy"]))
         answers.wait_for("before")
-        engine.add_request(asked(name))
+        engine.add_request(case.request)
         answers.wait_for("asked")
         first = answers.deltas.pop("asked")
-        engine.add_request(asked(name))
+        engine.add_request(case.request)
         answers.wait_for("asked")
 
         assert [t for delta in first for t in delta.token_ids] == alone
@@ -93,12 +112,12 @@ def test_with_a_warm_prefix(name: str, alone: list[int], checkpoint: Path) -> No
         assert answers.deltas["asked"][0].cached_tokens == 96
 
 
-def test_after_preemption(name: str, alone: list[int], checkpoint: Path) -> None:
+def test_after_preemption(case: Case, alone: list[int], checkpoint: Path) -> None:
     """With too few pages for all, sequences give theirs back and are computed again."""
-    few = config(chunk=64, max_total_sequence_length=256)
+    few = case.config(chunk=64, max_total_sequence_length=256)
     with running_engine(checkpoint, few) as (engine, answers):
         rivals = [Request(f"r{i}", PROMPT[i : i + 40], 60, SAMPLINGS["greedy"]) for i in range(4)]
-        for one in (*rivals, asked(name)):
+        for one in (*rivals, case.request):
             engine.add_request(one)
         answers.wait_for("asked", *(one.id for one in rivals))
 
@@ -107,10 +126,10 @@ def test_after_preemption(name: str, alone: list[int], checkpoint: Path) -> None
 
 
 @pytest.mark.parametrize("emitted", [1, 7, 23])
-def test_resumed_elsewhere(name: str, alone: list[int], checkpoint: Path, emitted: int) -> None:
+def test_resumed_elsewhere(case: Case, alone: list[int], checkpoint: Path, emitted: int) -> None:
     """Another engine, given the tokens so far as history, says the rest."""
-    resumed = Request("asked", PROMPT, LENGTH, SAMPLINGS[name], history=tuple(alone[:emitted]))
-    with running_engine(checkpoint, config(chunk=64)) as (engine, answers):
+    resumed = replace(case.request, history=tuple(alone[:emitted]))
+    with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
         engine.add_request(resumed)
         answers.wait_for("asked")
 
