@@ -17,6 +17,8 @@ Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 MASK = (1 << 64) - 1
+BLOCK = 1024
+"""Weights that are looked at together, where a look at each would take longer than all else."""
 
 
 def mix(z: int) -> int:
@@ -68,7 +70,7 @@ def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: 
     return out
 
 
-def likeliest(logits: Logits, count: int) -> Ids:
+def likeliest(logits: Logits | Doubles, count: int) -> Ids:
     """The `count` largest, largest first; among equals the lower id. Sorts these alone."""
     least = np.inf
     if count := min(count, len(logits)):
@@ -77,49 +79,70 @@ def likeliest(logits: Logits, count: int) -> Ids:
     return ids[np.argsort(-logits[ids], kind="stable")][:count]
 
 
+def exponentials(logits: Logits, temperature: float = 1.0) -> Doubles:
+    """In proportion to the largest, which has 1. In one piece of memory: a vocabulary's worth of
+    new memory takes longer to get than to fill."""
+    out = logits.astype(np.float64)
+    out -= logits.max()
+    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
+        out /= temperature
+    return np.exp(out, out=out)
+
+
 class Candidates(NamedTuple):
     """Tokens that may be drawn, and how likely each is in proportion to the others."""
 
-    ids: Ids
+    ids: Ids | None
+    """None: every token of the vocabulary."""
     weights: Doubles
+
+    def among(self, kept: Ids) -> "Candidates":
+        """Those at these indices."""
+        return Candidates(kept if self.ids is None else self.ids[kept], self.weights[kept])
 
 
 def candidates(logits: Logits, sampling: Sampling) -> Candidates:
     """After temperature, top-k, top-p and min-p, in this order."""
-    if sampling.top_k:
-        ids = likeliest(logits, sampling.top_k)
-        logits = logits[ids]
-    else:
-        ids = np.arange(len(logits))
-    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
-        weights = np.exp((logits.astype(np.float64) - logits.max()) / sampling.temperature)
+    ids = likeliest(logits, sampling.top_k) if sampling.top_k else None
+    weights = exponentials(logits if ids is None else logits[ids], sampling.temperature)
+    found = Candidates(ids, weights)
     if sampling.top_p < 1.0:
-        kept = nucleus(weights, sampling.top_p)
-        ids, weights = ids[kept], weights[kept]
+        found = found.among(nucleus(found.weights, sampling.top_p))
     if sampling.min_p:
-        kept = np.flatnonzero(weights >= sampling.min_p)  # the largest weight is 1
-        ids, weights = ids[kept], weights[kept]
-    return Candidates(ids, weights)
+        found = found.among(np.flatnonzero(found.weights >= sampling.min_p))  # the largest is 1
+    return found
 
 
 def nucleus(weights: Doubles, top_p: float) -> Ids:
     """The fewest, largest first, that weigh at least `top_p` of all.
 
     Those below the threshold weigh less than 1 - top_p even together (a half of it, which leaves
-    room for rounding), so none of them belongs to it, and only the others are sorted.
+    room for rounding), so none of them belongs to it. Of the others a few mostly suffice, and only
+    if they don't, all are sorted.
     """
     total = weights.sum()
     heavy = np.flatnonzero(weights >= 0.5 * (1.0 - top_p) * total / len(weights))
-    order = heavy[np.argsort(-weights[heavy], kind="stable")]
-    enough = int(np.searchsorted(np.cumsum(weights[order]), top_p * total))
+    for count in (BLOCK, len(heavy)):
+        order = heavy[likeliest(weights[heavy], count)]
+        enough = int(np.searchsorted(np.cumsum(weights[order]), top_p * total))
+        if enough < len(order):
+            break
     return order[: enough + 1]
 
 
 def draw(weights: Doubles, at: float) -> int:
-    """The index in whose share of the line 0..1 the number falls."""
-    sums = np.cumsum(weights)
-    found = int(np.searchsorted(sums, at * sums[-1], side="right"))
-    return found if found < len(sums) else int(np.flatnonzero(weights)[-1])
+    """The index in whose share of the line 0..1 the number falls: its block first, then itself."""
+    ends = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), BLOCK)))
+    target = at * ends[-1]
+    block = min(int(np.searchsorted(ends, target, side="right")), len(ends) - 1)
+    first = block * BLOCK
+    sums = np.cumsum(weights[first : first + BLOCK])
+    if block:
+        sums += ends[block - 1]
+    found = int(np.searchsorted(sums, target, side="right"))
+    if found < len(sums):
+        return first + found
+    return int(np.flatnonzero(weights[: first + found])[-1])  # rounding reached past the end
 
 
 def sample(
@@ -130,15 +153,14 @@ def sample(
     if sampling.greedy:
         return int(row.argmax())
     ids, weights = candidates(row, sampling)
-    return int(ids[draw(weights, uniform(sampling.seed, choice, len(tokens) - prompt))])
+    drawn = draw(weights, uniform(sampling.seed, choice, len(tokens) - prompt))
+    return drawn if ids is None else int(ids[drawn])
 
 
 def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
     """Of the raw logits: what the model thinks, whatever the sampling made of it."""
-    row = logits.astype(np.float64)
-    peak = float(row.max())
-    total = peak + math.log(float(np.exp(row - peak).sum()))
+    total = float(logits.max()) + math.log(float(exponentials(logits).sum()))
     best = likeliest(logits, top)
     return TokenLogprobs(
-        float(row[token]) - total, tuple((int(t), float(row[t]) - total) for t in best)
+        float(logits[token]) - total, tuple((int(t), float(logits[t]) - total) for t in best)
     )

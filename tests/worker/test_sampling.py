@@ -8,6 +8,7 @@ import pytest
 
 from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling import (
+    BLOCK,
     Logits,
     adjusted,
     candidates,
@@ -47,7 +48,7 @@ def shares(logits: Logits, s: Sampling) -> list[float]:
     """What `sample` draws from."""
     ids, weights = candidates(logits, s)
     out = np.zeros(len(logits))
-    out[ids] = weights / weights.sum()
+    out[slice(None) if ids is None else ids] = weights / weights.sum()
     return list(out)
 
 
@@ -144,11 +145,49 @@ def test_only_the_position_of_what_was_said_counts() -> None:
     assert len(others) > 5
 
 
+def large_vocabulary(peak: float) -> Logits:
+    """Of which the nucleus is a few tokens, or thousands."""
+    rng = np.random.default_rng(6)
+    logits: Logits = rng.normal(0, 2, 40_000).astype(np.float32)
+    logits[rng.integers(0, len(logits), 30)] += np.float32(peak)
+    return logits
+
+
+@pytest.mark.parametrize("peak", [0.0, 12.0])
+@pytest.mark.parametrize("top_p", [0.5, 0.9, 0.999])
+def test_a_nucleus_of_any_size_is_the_one_defined(peak: float, top_p: float) -> None:
+    """However many of the largest must be sorted to find it."""
+    logits = large_vocabulary(peak)
+    ids, _ = candidates(logits, Sampling(top_p=top_p))
+    order = np.argsort(-logits, kind="stable")
+    weights = np.exp(logits[order].astype(np.float64) - logits.max())
+    enough = int(np.searchsorted(np.cumsum(weights), top_p * weights.sum())) + 1
+
+    assert ids is not None
+    assert ids.tolist() == order[:enough].tolist()
+
+
+@pytest.mark.parametrize("peak", [0.0, 12.0])
+def test_a_draw_finds_each_token_at_its_place_on_the_line(peak: float) -> None:
+    """In the middle of its share, whichever block of the vocabulary it lies in."""
+    _, weights = candidates(large_vocabulary(peak), PLAIN)
+    ends = np.cumsum(weights) / weights.sum()
+    heavy = np.flatnonzero(weights > 1e-6 * weights.sum())
+    middles = ends[heavy] - 0.5 * weights[heavy] / weights.sum()
+
+    assert [draw(weights, float(at)) for at in middles] == heavy.tolist()
+
+
 def test_the_ends_of_the_line() -> None:
     """Tokens of weight 0 are never drawn, not even where rounding reaches past the end."""
     weights = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
+    nothing = np.zeros(BLOCK)
+    longer = np.concatenate([nothing, weights, nothing, weights, nothing])
+    second = 2 * BLOCK + 5
 
     assert [draw(weights, at) for at in (0.0, 0.4999, 0.5, 0.9999, 1.0)] == [1, 1, 3, 3, 3]
+    assert [draw(longer, at) - BLOCK for at in (0.0, 0.25, 0.4999)] == [1, 3, 3]
+    assert [draw(longer, at) - second for at in (0.5, 0.75, 0.9999, 1.0)] == [1, 3, 3, 3]
 
 
 def test_bias_forces_and_forbids() -> None:
