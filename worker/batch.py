@@ -5,7 +5,6 @@ was committed: the sequences of that plan end with an error and their pages come
 """
 
 import math
-from array import array
 from collections.abc import Callable, Iterator, ValuesView
 from dataclasses import dataclass, field
 
@@ -15,7 +14,7 @@ from raylax.worker.pages import PAGE_SIZE, PagePool
 from raylax.worker.plan import StepPlan, make_plan
 from raylax.worker.sampling import is_plain_greedy, log_probabilities, sample
 from raylax.worker.scheduler import Candidate, Decision, Limits, schedule
-from raylax.worker.sequence import Sequence, pages_for
+from raylax.worker.sequence import Sequence, ints, pages_for
 from raylax.worker.waiting import Waiting
 
 Run = Callable[[StepPlan], StepOutput]
@@ -165,7 +164,7 @@ class Batch:
         assert one is not None
         found = self._find(one)
         self.pool.share(found)
-        one.pages, one.computed = array("i", found), len(found) * PAGE_SIZE
+        one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
         if one.cached_tokens is None:
             one.cached_tokens = min(one.computed, len(one.request.prompt))
             self.counters.cached_tokens += one.cached_tokens
@@ -184,7 +183,7 @@ class Batch:
 
     def _give_back(self, one: Sequence) -> None:
         self.pool.release(one.pages)
-        one.pages, one.computed = array("i"), 0
+        one.pages, one.computed = ints(), 0
 
     # Commit
 

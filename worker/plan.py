@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from raylax.worker.pages import PAGE_SIZE
 from raylax.worker.sequence import Sequence as Running
+from raylax.worker.sequence import ints
 
 Ints = npt.NDArray[np.int32]
 
@@ -42,19 +43,30 @@ def make_plan(number: int, batch: Sequence[tuple[Running, int]]) -> StepPlan:
     """`batch`: sequences, whose pages suffice, and how many pending tokens of each to compute.
 
     Logits are wanted of those that end the step with nothing pending, in the order of the batch.
+    Nothing runs meanwhile, so this is laid out by appending: a call of numpy costs more than all
+    that a decode needs.
     """
-    counts = np.array([count for _, count in batch], np.int32)
-    begins = np.array([one.computed for one, _ in batch], np.int32)
-    starts = np.zeros(len(batch) + 1, np.int32)
-    np.cumsum(counts, out=starts[1:])
-    tokens = np.empty(int(starts[-1]), np.int32)
-    table = np.zeros((len(batch), max(len(one.pages) for one, _ in batch)), np.int32)
-    for row, (one, count) in enumerate(batch):
-        tokens[starts[row] : starts[row + 1]] = one.tokens[one.computed : one.computed + count]
-        table[row, : len(one.pages)] = one.pages
-    row_of = np.repeat(np.arange(len(batch), dtype=np.int32), counts)
-    positions = np.arange(len(tokens), dtype=np.int32) + (begins - starts[:-1])[row_of]
-    slots = table[row_of, positions // PAGE_SIZE] * PAGE_SIZE + positions % PAGE_SIZE
-    ending = [row for row, (one, count) in enumerate(batch) if count == one.pending]
-    rows = (starts[1:] - 1)[ending]
-    return StepPlan(number, tokens, positions, slots, starts, begins + counts, table, rows)
+    tokens, positions, slots, table = ints(), ints(), ints(), ints()
+    starts, lengths, rows = ints([0]), ints(), ints()
+    padding = ints([0]) * max(len(one.pages) for one, _ in batch)
+    for one, count in batch:
+        pages, computed = one.pages, range(one.computed, one.computed + count)
+        tokens += one.tokens[computed.start : computed.stop]
+        positions.extend(computed)
+        slots.extend([pages[at // PAGE_SIZE] * PAGE_SIZE + at % PAGE_SIZE for at in computed])
+        starts.append(len(tokens))
+        lengths.append(computed.stop)
+        table += pages
+        table += padding[len(pages) :]
+        if count == one.pending:
+            rows.append(len(tokens) - 1)
+    return StepPlan(
+        number,
+        np.asarray(tokens),
+        np.asarray(positions),
+        np.asarray(slots),
+        np.asarray(starts),
+        np.asarray(lengths),
+        np.asarray(table).reshape(len(batch), -1),
+        np.asarray(rows),
+    )

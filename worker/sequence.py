@@ -1,15 +1,16 @@
 """A request in the engine: its tokens, its pages, and how far it has come."""
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raylax.proto.vocabulary import Request
 from raylax.worker.pages import PAGE_SIZE, ROOT, chain
 
 
-def ints() -> "array[int]":
-    """Numbers that numpy copies without looking at each."""
-    return array("i")
+def ints(values: Iterable[int] = ()) -> "array[int]":
+    """Numbers of 32 bits, which numpy takes over without looking at each."""
+    return array("i", values)
 
 
 @dataclass(slots=True, eq=False)
