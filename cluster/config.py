@@ -93,10 +93,11 @@ class ClusterConfig(Section):
     def engine_config(self, threads: int) -> EngineConfig:
         """What each worker's engine is told. Raises ConfigError, a ValueError."""
         given = {name: value for name, value in self.engine.items() if value is not None}
+        shared = {"threads": threads, "pin_threads": True}
         own: dict[str, Any] = {"quantization": self.quantization, "mode": self.mode}
         if self.max_num_sequence is not None:
             own["max_num_sequence"] = self.max_num_sequence
-        return EngineConfig.from_json(json.dumps({"threads": threads, **given, **own}))
+        return EngineConfig.from_json(json.dumps({**shared, **given, **own}))
 
 
 SECTIONS: dict[str, type[Section]] = {"limits": Limits, "autoscaling": Autoscaling}

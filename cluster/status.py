@@ -1,4 +1,4 @@
-"""What `raylax status` shows: a table that fits 80 columns, and the versions below it."""
+"""What `raylax status` shows: a table that fits 80 columns, below it cores and versions."""
 
 import json
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def show(url: str, as_json: bool, console: Console) -> None:
     for worker in workers:
         table.add_row(*row(worker))
     console.print(table)
-    for line in versions(workers):
+    for line in (*cores(workers), *versions(workers)):
         console.print(line, highlight=False, style="dim")
 
 
@@ -64,6 +64,24 @@ def state(worker: dict[str, Any]) -> str:
     if worker["age_s"] > SILENT_S:
         return f"silent {worker['age_s']:.0f} s"
     return str(worker["stage"] if worker["state"] == "loading" else worker["state"])
+
+
+def cores(workers: list[dict[str, Any]]) -> Iterator[str]:
+    """Which cores each worker has to itself, if it has any."""
+    own = [f"{w['worker_id']} {ranges(w['cores'])}" for w in workers if w["cores"]]
+    if own:
+        yield f"cores: {', '.join(own)}"
+
+
+def ranges(numbers: list[int]) -> str:
+    """Ascending numbers, as Linux writes cores: 0-3,8."""
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ends)
 
 
 def versions(workers: list[dict[str, Any]]) -> Iterator[str]:

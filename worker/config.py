@@ -69,11 +69,14 @@ class EngineConfig:
     opt: str | None = None
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
-    """Of the weights: q0f32, q0bf16, q8f32_0 or q4f32_1; auto keeps the checkpoint's precision."""
+    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto keeps the precision."""
     kv_dtype: Literal["auto", "f32", "bf16", "int8"] = "auto"
     """Of keys and values; auto is what suits the weights."""
     threads: int | None = None
-    """Of the compiled step; inferred: one for each core that this process may use."""
+    """Of the compiled step; inferred: as many as the cores that this process may use."""
+    pin_threads: bool = False
+    """Whether the step's threads get cores of their own, if so many are free. In the complete
+    configuration: whether they did."""
     max_waiting: int = 1024
     """Requests that may wait for their prefill; more are refused."""
 
@@ -145,6 +148,9 @@ def check_values(config: EngineConfig) -> None:
         value = getattr(config, name)
         if value not in possible:
             raise ConfigError(f"{name}={value!r} is not available in this version of raylax")
+    for name in ("verbose", "pin_threads"):
+        if type(getattr(config, name)) is not bool:
+            raise ConfigError(f"{name} must be true or false, found {getattr(config, name)!r}")
     for name in POSITIVE:
         value = getattr(config, name)
         if value is not None and (type(value) is not int or value < 1):

@@ -19,6 +19,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Samplin
 from raylax.worker import debug
 from raylax.worker.batch import Batch, StepFailed
 from raylax.worker.config import EngineConfig
+from raylax.worker.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.errors import EngineNotReady
 from raylax.worker.pages import PagePool
 from raylax.worker.rank import Rank, load_rank
@@ -53,6 +54,7 @@ class ThreadedEngine:
         self._exiting = False  # set under _lock: nothing that must be answered is put after it
         self._batch: Batch | None = None
         self._ranks: list[Rank] = []
+        self._cores: Cores | None = None  # None before the first model
         self._served: Served | None = None
         self._failures = 0
         self._broken: str | None = None
@@ -165,6 +167,11 @@ class ThreadedEngine:
         return self._what_is_served().vocab
 
     @property
+    def cores(self) -> tuple[int, ...]:
+        """Those that its threads have to themselves; none when the system places them."""
+        return self._cores.ids if self._cores is not None else ()
+
+    @property
     def fault(self) -> str | None:
         """Why the engine can no longer serve; None while it can."""
         if self._broken is not None:
@@ -236,9 +243,11 @@ class ThreadedEngine:
         return future.result()
 
     def _load(self, config: EngineConfig, progress: Progress) -> None:
-        assert config.model is not None and config.mode is not None
         self._end_everything()
         self._served, self._batch, self._ranks = None, None, []  # before others take their memory
+        self._cores = self._cores or self._place(config)
+        config = config.complete(pin_threads=bool(self.cores))
+        assert config.model is not None and config.mode is not None
         rank, complete, sizes = load_rank(
             Path(config.model), self._device, config.mode, config, progress
         )
@@ -247,6 +256,12 @@ class ThreadedEngine:
         self._batch, self._ranks = Batch(pool, limits, rank.run), [rank]
         self._served = Served(complete, rank.model.spec.vocab)
         self._load_now, self._failures = self._batch.load(), 0
+
+    def _place(self, config: EngineConfig) -> Cores:
+        """Before the first model runs: TVM's threads are made once, and inherit our cores."""
+        if config.pin_threads:
+            return keep_to_own_cores(config.threads or usable_cores())
+        return Cores()
 
     def _add(self, request: Request, deadline: float | None, served: Served) -> None:
         """One that was checked against a model that is gone ends as those that ran on it did."""
@@ -310,6 +325,8 @@ class ThreadedEngine:
             pages_free=self._load_now.pages_total,
             pages_cached=0,
         )
+        if self._cores is not None:
+            self._cores.release()
         self._take_commands(wait=False)
         finish = Finish.ABORT if self._broken is None else Finish.ERROR
         self._send([Delta(id, finish=finish, error=self._broken) for id in sorted(self._live)])

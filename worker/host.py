@@ -74,6 +74,7 @@ class EngineHost:
             "node": node,
             "address": self.address,
             "model": self.name,
+            "cores": self.engine.cores,
             "state": self.state,
             "stage": self.stage,
             "versions": versions(),

@@ -9,6 +9,7 @@ from raylax.kernels.build import ModelOptions, Progress, build, footprint
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model, StepOutput, load_model
 from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.cores import usable_cores
 from raylax.worker.errors import ConfigError
 from raylax.worker.plan import StepPlan
 from raylax.worker.sizing import CPU_SHARE, Memory, available_memory, infer
@@ -38,7 +39,7 @@ def plan_rank(
     checkpoint: Path, device: str, mode: Mode, config: EngineConfig
 ) -> tuple[ModelOptions, Sizes]:
     """How the model is built and how much it may hold. Raises ConfigError, KernelsError."""
-    threads = config.threads or len(os.sched_getaffinity(0))
+    threads = config.threads or usable_cores()
     options = ModelOptions(config.quantization, config.kv_dtype, device, threads=threads)
     needs = footprint(checkpoint, options)
     memory = Memory(

@@ -16,6 +16,7 @@ def report(worker: str, state: str = "ready", **load: int) -> dict[str, Any]:
         "node": "0123456789abcdef",
         "address": "127.0.0.1:43210",
         "model": "tiny",
+        "cores": [0, 1, 2, 5],
         "state": state,
         "stage": "pack 40%",
         "versions": versions(),

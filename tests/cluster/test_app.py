@@ -16,7 +16,7 @@ def test_workers_share_the_cores(
     cores: int, replicas: int, most: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if there were as many as there may be: none gets less when another comes."""
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)))
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: cores)
 
     assert cpus_of_a_worker(ClusterConfig(replicas=replicas, max_replicas=most)) == threads
 

@@ -1,5 +1,6 @@
 """One `raylax serve` and everything that people do with it; Ray runs in its processes alone."""
 
+import contextlib
 import json
 import os
 import signal
@@ -164,9 +165,23 @@ def test_status_as_json_and_as_a_table(
 
     assert worker["state"] == "ready"
     assert worker["pid"] in cluster.pids()
-    assert len(lines) == 3
+    assert len(lines) == 3 + bool(worker["cores"])
     assert max(map(len, lines)) <= 80
     assert lines[1].split()[:2] == [worker["worker_id"], str(worker["pid"])]
+
+
+def test_the_step_runs_on_the_workers_own_cores(cluster: Serving) -> None:
+    """As many as it has threads; none, as it says, if others on this machine left too few."""
+    (worker,) = httpx.get(f"{cluster.url}/cluster", timeout=PATIENCE_S).json()["workers"]
+    cores, config = set(worker["cores"]), worker["engine_config"]
+    allowed = []
+    for task in Path(f"/proc/{worker['pid']}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            allowed.append(os.sched_getaffinity(int(task.name)))
+
+    assert config["pin_threads"] == bool(cores)
+    assert len(cores) in (0, config["threads"])
+    assert (cores or os.sched_getaffinity(0)) in allowed
 
 
 def test_nothing_listens_beyond_loopback(cluster: Serving) -> None:

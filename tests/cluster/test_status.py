@@ -13,7 +13,7 @@ from rich.console import Console
 from raylax.cluster.address import base_of
 from raylax.cluster.errors import UserError
 from raylax.cluster.metrics.actor import MetricsReplica
-from raylax.cluster.status import show, state, versions
+from raylax.cluster.status import cores, show, state, versions
 from raylax.router.config import RouterConfig
 from tests.cluster.reports import report
 from tests.router.rig import running_http, running_router
@@ -93,6 +93,14 @@ async def test_a_server_that_is_something_else(url: str) -> None:
 )
 def test_the_state_is_what_one_wants_to_know(how: str, age_s: float, said: str) -> None:
     assert state({**report("a", how), "age_s": age_s}) == said
+
+
+def test_the_cores_of_each_worker() -> None:
+    """One line for those that have any of their own."""
+    bare = {**report("b"), "cores": []}
+
+    assert list(cores([report("a"), bare, report("c")])) == ["cores: a 0-2,5, c 0-2,5"]
+    assert list(cores([bare])) == []
 
 
 def test_workers_of_different_versions_are_told_apart() -> None:

@@ -5,9 +5,11 @@ How requests end is law 2: `tests/laws/test_every_request_ends.py`.
 
 import gc
 import json
+import os
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import fields
 from pathlib import Path
@@ -235,6 +237,28 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
         assert engine.fault is None
         clock.now += 61.0
         assert engine.fault == "a step has been running for 61 s"
+
+
+def cpu_seconds(tasks: Iterable[str]) -> float:
+    """That these threads of ours have run."""
+    stats = (Path(f"/proc/self/task/{task}/schedstat").read_text() for task in tasks)
+    return sum(int(text.split()[0]) for text in stats) / 1e9
+
+
+def test_an_engine_with_nothing_to_do_uses_no_cpu(checkpoint: Path) -> None:
+    """Less than a hundredth of a core, TVM's threads included: nobody looks around for work."""
+    before = set(os.listdir("/proc/self/task"))
+    with running_engine(checkpoint, CONFIG.complete(threads=2)) as (engine, answers):
+        engine.add_request(request("r", [5] * 20, 40))
+        answers.wait_for("r")
+        tasks = set(os.listdir("/proc/self/task")) - before
+        begun, used = time.perf_counter(), cpu_seconds(tasks)
+        time.sleep(0.5)
+        idle = (cpu_seconds(tasks) - used) / (time.perf_counter() - begun)
+
+    assert len(tasks) == 3
+    assert used > 0
+    assert idle < 0.01
 
 
 def test_load_says_how_the_engine_stands(checkpoint: Path) -> None:
