@@ -57,7 +57,7 @@ class Work:
 
 
 def work_of(config: Any) -> dict[str, Any]:
-    """The fields of Work, of an engine's complete configuration."""
+    """The fields of Work, of a configuration that an engine runs with: its artefacts are made."""
     from raylax.kernels.build import PAGE_SIZE, Artefacts, ModelOptions, silent
 
     options = ModelOptions(config.quantization, config.kv_dtype, threads=config.threads)
@@ -71,6 +71,6 @@ def work_of(config: Any) -> dict[str, Any]:
         "kv_bytes": program.bytes_of("state") // PAGE_SIZE,
         "operations": 2 * spec.layers * products,
         "attention_operations": 4 * spec.layers * attended,
-        "weights": WEIGHTS[config.quantization],
-        "attention": ATTENTION[config.kv_dtype],
+        "weights": WEIGHTS[program.quantization],
+        "attention": ATTENTION[program.kv_dtype],
     }

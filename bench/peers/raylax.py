@@ -23,6 +23,8 @@ class Raylax:
     """The engine with its two threads."""
 
     def __init__(self, options: Options) -> None:
+        from work import work_of
+
         from raylax.worker.config import EngineConfig
         from raylax.worker.engine import ThreadedEngine
 
@@ -43,12 +45,8 @@ class Raylax:
         for loop in loops:
             threading.Thread(target=loop, daemon=True).start()
         self._engine.reload(config)
-        self.facts = {"loaded_s": time.perf_counter() - begun, "work": self._work()}
-
-    def _work(self) -> dict[str, Any]:
-        from work import work_of
-
-        return work_of(self._engine.config)
+        loaded_s = time.perf_counter() - begun
+        self.facts = {"loaded_s": loaded_s, "work": work_of(config)}
 
     def _hear(self, deltas: Any, load: Any) -> None:
         now = time.perf_counter()
