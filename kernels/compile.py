@@ -32,9 +32,10 @@ def compile_step(emitter: StepEmitter) -> Any:
             name = f"{part}_{variant.suffix}"
             functions[name] = emitter.emit(part, variant).with_attr("global_symbol", name)
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
-    options = {"tirx.disable_storage_rewrite": True}
+    # CompactBufferAllocation finds nothing to do here, and takes most of the time.
+    options, useless = {"tirx.disable_storage_rewrite": True}, ["s_tir.CompactBufferAllocation"]
     try:
-        with tvm.transform.PassContext(config=options):
+        with tvm.transform.PassContext(config=options, disabled_pass=useless):
             return tvm.compile(tvm.IRModule(functions), target=emitter.cpu.tvm)
     except tvm.error.TVMError as error:
         raise CompileError(f"target {emitter.cpu.name}: {error}") from error

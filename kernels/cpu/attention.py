@@ -119,8 +119,11 @@ class Tile:
     def _cut(self, columns: int) -> Iterator[Block]:
         """The tile in blocks of registers; those that hold no used row are left out."""
         for block in blocks(ROWS, columns, self.registers):
-            with T.If(block.rows.start < self.rows.used), T.Then():
+            if block.rows.start == 0:  # every tile has a first row
                 yield block
+            else:
+                with T.If(block.rows.start < self.rows.used), T.Then():
+                    yield block
 
     def _page(self, index: Expr) -> Expr:
         return T.Bind(self.page_id(T.min(index, self.page_count - 1)))

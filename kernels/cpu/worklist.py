@@ -7,6 +7,9 @@ to is kept in a slot of memory until all are merged. Where keys are split change
 is always reduced on its own, and blocks are always merged in ascending order (law 1).
 """
 
+from array import array
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +21,6 @@ PARTS = 4  # of a thread's share: the most that threads wait for the last one is
 WHOLE = -1  # a tile that is not split keeps nothing in slots
 
 Ints = npt.NDArray[np.int32]
-NO_SPLITS: Ints = np.empty((0, 4), np.int32)
 
 
 class WorkList(NamedTuple):
@@ -32,44 +34,36 @@ class WorkList(NamedTuple):
 def work_list(
     query_starts: Ints, kv_lengths: Ints, group: int, kv_heads: int, workers: int
 ) -> WorkList:
-    """`group`: query heads of a KV head."""
-    sequence, first, blocks = tiles_of(query_starts, kv_lengths, group)
-    longest = -(-int(blocks.sum()) * kv_heads // (workers * PARTS))
-    split = blocks > longest if workers > 1 else blocks < 0
-    if not split.any():
-        parts = table(sequence, first, 0, blocks, WHOLE)
-        return WorkList(parts[(-blocks).argsort(kind="stable")], NO_SPLITS)
-    slots = np.cumsum(blocks * split) - blocks
-    counts = np.where(split, -(-blocks // longest), 1)
-    tile, part = repeated(counts)
-    begin, end = (blocks[tile] * n // counts[tile] for n in (part, part + 1))
-    parts = table(sequence[tile], first[tile], begin, end, np.where(split, slots, WHOLE)[tile])
-    order = (begin - end).argsort(kind="stable")
-    return WorkList(parts[order], table(sequence, first, blocks, slots)[split])
+    """`group`: query heads of a KV head. Plain lists: nothing runs meanwhile, and numpy is slow to
+    begin with where a step's weights have just gone through the caches."""
+    tiles = tiles_of(query_starts.tolist(), kv_lengths.tolist(), group)
+    longest = -(-sum(blocks for _, _, blocks in tiles) * kv_heads // (workers * PARTS))
+    parts, splits, slot = [], array("i"), 0
+    for sequence, first, blocks in tiles:
+        if workers == 1 or blocks <= longest:
+            parts.append((blocks, sequence, first, 0, blocks, WHOLE))
+            continue
+        count = -(-blocks // longest)
+        bounds = [blocks * n // count for n in range(count + 1)]
+        parts += [(end - at, sequence, first, at, end, slot) for at, end in pairwise(bounds)]
+        splits.extend((sequence, first, blocks, slot))
+        slot += blocks
+    parts.sort(key=itemgetter(0), reverse=True)
+    flat = array("i", [number for part in parts for number in part[1:]])
+    return WorkList(np.asarray(flat).reshape(-1, 5), np.asarray(splits).reshape(-1, 4))
 
 
-def tiles_of(query_starts: Ints, kv_lengths: Ints, group: int) -> tuple[Ints, Ints, Ints]:
-    """Of each tile: its sequence, its first row and how many blocks of keys it meets."""
-    counts = query_starts[1:] - query_starts[:-1]
-    rows = counts * group
-    sequence, tile = repeated((rows + ROWS - 1) // ROWS)
-    last = np.minimum(tile * ROWS + ROWS, rows[sequence]) - 1
-    keys = (kv_lengths - counts)[sequence] + last // group + 1
-    return sequence, tile * ROWS, (keys + KEYS - 1) // KEYS
-
-
-def repeated(counts: Ints) -> tuple[Ints, Ints]:
-    """Each index as often as its count says, and the how-manieth it is: [2, 1] -> 0 0 1, 0 1 0."""
-    starts = counts.cumsum() - counts
-    index = np.arange(len(counts), dtype=np.int32).repeat(counts)
-    return index, np.arange(len(index), dtype=np.int32) - starts[index]
-
-
-def table(*columns: Ints | int) -> Ints:
-    rows = np.empty((np.size(columns[0]), len(columns)), np.int32)
-    for i, column in enumerate(columns):
-        rows[:, i] = column
-    return rows
+def tiles_of(
+    query_starts: list[int], kv_lengths: list[int], group: int
+) -> list[tuple[int, int, int]]:
+    """(sequence, first row, blocks of keys that it meets) of each tile."""
+    tiles = []
+    for sequence, (begin, end) in enumerate(pairwise(query_starts)):
+        rows, before = (end - begin) * group, kv_lengths[sequence] - (end - begin)
+        for first in range(0, rows, ROWS):
+            keys = before + (min(first + ROWS, rows) - 1) // group + 1
+            tiles.append((sequence, first, -(-keys // KEYS)))
+    return tiles
 
 
 class Bounds(NamedTuple):
