@@ -11,13 +11,10 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.attention import Rows, Tile
 from raylax.kernels.cpu.emit import Expr, Register, fma, intrinsic, lanes, scratch, silu, splat
 from raylax.kernels.cpu.emit import f32 as constant
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import Queue
-from raylax.kernels.cpu.softmax import Partial
-from raylax.kernels.cpu.worklist import ROWS, WHOLE
 from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import GROUP, PANEL, Format, RowFormat, RowTile
 from raylax.kernels.spec import DecoderSpec
@@ -181,87 +178,6 @@ class Emitter:
             rotated = Register(fma(constant(0) - high, sin.get(), low * cos.get()))
             values[j + half].set(fma(low, sin.get(), high * cos.get()))
             values[j].set(rotated.get())
-
-    def attention(self) -> None:
-        """One task per part of the work list and KV head, then one per row of what was split."""
-        s, b = self.spec, self.b
-        parts, splits = T.Bind(b["sizes"][1]), T.Bind(b["sizes"][2])
-        with self.dealt("attention", parts * s.kv_heads) as task:
-            part, head = T.floordiv(task, s.kv_heads), T.floormod(task, s.kv_heads)
-            sequence, first, begin, end, slot = (T.Bind(b["parts"][part, i]) for i in range(5))
-            rows = self.rows_of_sequence(sequence, first)
-
-            def query(row: int, j: int) -> Expr:
-                query_head = head * rows.group + rows.query_head(row)
-                return b["q"][rows.token(row), lanes(query_head * s.head_dim + j * 16)]
-
-            tile = Tile(
-                self.pages,
-                self.registers,
-                b["pages"],
-                head,
-                s.head_dim,
-                query,
-                rows,
-                page_id=lambda i: b["page_table"][sequence, i],
-            )
-            total = Partial(ROWS, s.head_dim, rows.used)
-            total.clear()
-            with tile.blocks(begin, end) as (number, block), T.If(slot == WHOLE):
-                with T.Then():
-                    total.merge(block)
-                with T.Else():
-                    block.keep(b["partials"], self.kept_at(slot + number, head))
-            with T.If(slot == WHOLE), T.Then(), T.serial(0, rows.used) as row:
-                self.store_attended(rows, row, head, total, row)
-        with T.If(splits > 0), T.Then():
-            self.merge_splits(splits)
-        self.close_rows("round_o", "o", s.heads * s.head_dim)
-
-    def merge_splits(self, splits: Expr) -> None:
-        s, b = self.spec, self.b
-        with self.queue.region("merge", splits * s.kv_heads * ROWS) as task:
-            row, pair = T.floormod(task, ROWS), T.floordiv(task, ROWS)
-            split, head = T.floordiv(pair, s.kv_heads), T.floormod(pair, s.kv_heads)
-            sequence, first, count, slot = (T.Bind(b["splits"][split, i]) for i in range(4))
-            rows = self.rows_of_sequence(sequence, first)
-            with T.If(row < rows.used), T.Then():
-                total, block = Partial(1, s.head_dim, 1), Partial(1, s.head_dim, 1)
-                total.clear()
-                with T.serial(0, count) as number:
-                    block.recall(b["partials"], self.kept_at(slot + number, head) + row)
-                    total.merge(block)
-                self.store_attended(rows, row, head, total, 0)
-
-    @contextlib.contextmanager
-    def dealt(self, name: str, tasks: Expr) -> Iterator[Expr]:
-        """A region whose tasks are dealt like cards: every worker begins with its longest one."""
-        workers = self.queue.workers
-        share = T.Bind(T.floordiv(tasks + (workers - 1), workers))
-        with self.queue.region(name, share * workers) as i:
-            task = T.Bind(T.floormod(i, share) * workers + T.floordiv(i, share))
-            with T.If(task < tasks), T.Then():
-                yield task
-
-    def rows_of_sequence(self, sequence: Expr, first: Expr) -> Rows:
-        start = T.Bind(self.b["query_starts"][sequence])
-        count = T.Bind(self.b["query_starts"][sequence + 1] - start)
-        before = T.Bind(self.b["kv_lengths"][sequence] - count)
-        return Rows(first, self.spec.queries_per_kv_head, start, count, before)
-
-    def kept_at(self, slot: Expr, head: Expr) -> Expr:
-        return (slot * self.spec.kv_heads + head) * ROWS
-
-    def store_attended(self, rows: Rows, row: Expr, head: Expr, total: Partial, at: Expr) -> None:
-        """A row of a tile, from row `at` of what its keys came to."""
-        dim = self.spec.head_dim
-        token = T.Bind(rows.token(row))
-        query_head = T.Bind(head * rows.group + rows.query_head(row))
-        vectors = total.normalised(at)
-        for g in range(dim // GROUP):
-            group = query_head * (dim // GROUP) + g
-            pair = vectors[2 * g : 2 * g + 2]
-            self.store_group("o", self.spec.heads * dim, token, group, pair)
 
     def project(self, name: str, source: str, k: int, bias: str | None = None) -> None:
         """x += source @ w_name^T (+ bias)."""

@@ -130,3 +130,12 @@ class Queue:
         T.evaluate(self._call("raylax_wait", done, tasks, T.int32(SPINS), T.int32(YIELDS)))
         with T.If(self.worker == 0), T.Then():
             self._note_time(index)
+
+    @contextlib.contextmanager
+    def dealt(self, name: str, tasks: Expr) -> Iterator[Expr]:
+        """A region whose tasks are dealt like cards: every worker begins with its longest one."""
+        share = T.Bind(T.floordiv(tasks + (self.workers - 1), self.workers))
+        with self.region(name, share * self.workers) as i:
+            task = T.Bind(T.floormod(i, share) * self.workers + T.floordiv(i, share))
+            with T.If(task < tasks), T.Then():
+                yield task

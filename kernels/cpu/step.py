@@ -9,6 +9,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.cpu.attend import Attention
 from raylax.kernels.cpu.emit import Expr, function, imported
 from raylax.kernels.cpu.operators import Emitter, View
 from raylax.kernels.cpu.pages import Pages
@@ -218,7 +219,7 @@ class StepEmitter:
             e.queue.at(layer)
             e.normalise("norm_1", "a")
             e.qkv()
-            e.attention()
+            Attention(e).emit()
             bias = "b_o" if spec.output_bias else None
             e.project("o", "o", spec.heads * spec.head_dim, bias)
             e.normalise("norm_2", "a")

@@ -35,7 +35,8 @@ class Case(NamedTuple):
 
 
 CASES = [
-    *(Case(name, kv) for name in NAMES for kv in ("auto", "int8")),
+    *(Case(name) for name in NAMES),
+    *(Case(name, "int8") for name in ("q0f32", "w8a8")),
     *(Case(name, "auto", TARGETS[0], threads=1) for name in NAMES),
     Case("q4f32_1", "int8", TARGETS[-1], threads=1),
 ]
@@ -50,7 +51,7 @@ def load(checkpoint: Path, store: Path, case: Case) -> Model:
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(map(str, case)))
 def case(request: pytest.FixtureRequest) -> Case:
-    """Every weight format with its own KV format and with int8; on one thread and without the
+    """Every weight format with its own KV format, some with int8; on one thread and without the
     newest instructions; with hardly any."""
     found: Case = request.param
     return found
