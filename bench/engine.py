@@ -137,9 +137,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     args = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # in a shell's background it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
     try:
         run(args)
     except PeerFailed as failure:

@@ -75,9 +75,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # in a shell's background it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
     try:
         checkpoint = str((args.checkpoint or default_checkpoint()).resolve())
         for name in args.quantization:
