@@ -1,0 +1,104 @@
+"""Proof, both ways, that who connects and who accepts know the group's secret.
+
+    acceptor   challenge
+    connector  Hello with a challenge of its own, HMAC(secret, "connector", challenge, Hello)
+    acceptor   HMAC(secret, "acceptor", challenge, Hello)
+
+Each proof covers both challenges and says whose it is, so that none can be used again or sent back.
+What follows on the connection is neither encrypted nor signed: the network is trusted to carry it.
+"""
+
+import hmac
+import json
+import os
+import socket
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from raylax.worker.comm.deadline import Deadline
+from raylax.worker.comm.errors import Unreachable
+
+CHALLENGE = PROOF = 32
+HELLO = 512
+"""Bytes, with the challenge, filled up with spaces."""
+
+
+class Channel(StrEnum):
+    DATA = "data"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who connects, and what for."""
+
+    rank: int
+    world: int
+    channel: Channel
+    address: str
+    """Where this rank listens."""
+
+
+class Refused(Unreachable):
+    """The other side does not know the secret, or will not have us."""
+
+
+def introduce(
+    connection: socket.socket, secret: bytes, hello: Hello, to: int, deadline: Deadline
+) -> None:
+    """The connector's side; `to` is the rank that it wants. Raises Refused, CommTimeout."""
+    challenge = read(connection, CHALLENGE, to, deadline)
+    body = (os.urandom(CHALLENGE) + json.dumps(asdict(hello)).encode()).ljust(HELLO)
+    with suppress(ConnectionError):  # then nothing can be read, either
+        connection.sendall(body + proof_of(secret, b"connector", challenge, body))
+    answer = read(connection, PROOF, to, deadline)
+    if not hmac.compare_digest(answer, proof_of(secret, b"acceptor", challenge, body)):
+        raise Refused(f"who answers as rank {to} does not know the secret")
+
+
+class Guest:
+    """The acceptor's side of one connection. It never waits: `hear` when there is something to."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._challenge, self._heard = os.urandom(CHALLENGE), b""
+        connection.setblocking(False)
+        with suppress(OSError):  # who has left already is heard to
+            connection.send(self._challenge)
+
+    def hear(self, secret: bytes) -> Hello | None:
+        """Its Hello, when all of it has come and is proved. Raises Refused; OSError if it left."""
+        heard = self.connection.recv(HELLO + PROOF - len(self._heard))
+        if not heard:
+            raise ConnectionResetError
+        self._heard += heard
+        if len(self._heard) < HELLO + PROOF:
+            return None
+        body, proof = self._heard[:HELLO], self._heard[HELLO:]
+        if not hmac.compare_digest(proof, proof_of(secret, b"connector", self._challenge, body)):
+            raise Refused("it does not know the secret")
+        self.connection.send(proof_of(secret, b"acceptor", self._challenge, body))
+        told = json.loads(body[CHALLENGE:])
+        return Hello(**told | {"channel": Channel(told["channel"])})
+
+
+def proof_of(secret: bytes, role: bytes, challenge: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, role + challenge + body, "sha256")
+
+
+def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) -> bytes:
+    """So many bytes of that rank. Raises Refused when it hangs up, CommTimeout."""
+    found = b""
+    while len(found) < size:
+        connection.settimeout(deadline.left_s or 1e-6)
+        try:
+            more = connection.recv(size - len(found))
+        except TimeoutError:
+            raise deadline.missed_by([rank], "did not answer at the rendezvous") from None
+        except ConnectionError:
+            more = b""
+        if not more:
+            raise Refused(f"rank {rank} hung up: is the secret the same, and are we expected?")
+        found += more
+    return found

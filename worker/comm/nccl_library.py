@@ -1,0 +1,99 @@
+"""NCCL by ctypes: the library of the wheel `nvidia-nccl-cu13`, and its words when that fails."""
+
+import ctypes
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+
+from raylax.worker.comm.errors import CommError
+
+WHEEL, FILE = "nvidia-nccl-cu13", "nvidia/nccl/lib/libnccl.so.2"
+SUCCESS, IN_PROGRESS = 0, 7
+SUM = 0
+UINT8 = 1
+TYPES = {
+    (0, 8): 0, (1, 8): 1, (0, 32): 2, (1, 32): 3, (0, 64): 4, (1, 64): 5,
+    (2, 16): 6, (2, 32): 7, (2, 64): 8, (4, 16): 9,
+}  # fmt: skip
+"""NCCL's types by DLPack's: integers, unsigned ones, floats, bfloat16."""
+
+
+class UniqueId(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_byte * 128)]
+
+
+class Config(ctypes.Structure):
+    """The beginning of ncclConfig_t, as of 2.17: NCCL takes what came later as unset, and what is
+    beyond `size`, too."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("magic", ctypes.c_uint),
+        ("version", ctypes.c_uint),
+        ("blocking", ctypes.c_int),
+        ("cga_cluster_size", ctypes.c_int),
+    ]
+
+
+MAGIC, SINCE, UNSET = 0xCAFEBEEF, 21700, -(2**31)
+
+
+def not_blocking() -> Config:
+    """So that every wait is ours, with a deadline."""
+    size = ctypes.sizeof(Config)
+    return Config(size, MAGIC, SINCE, blocking=0, cga_cluster_size=UNSET)
+
+
+_pointer, _int, _size = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
+SIGNATURES: dict[str, list[type]] = {
+    "GetVersion": [ctypes.POINTER(_int)],
+    "GetUniqueId": [ctypes.POINTER(UniqueId)],
+    "CommInitRankConfig": [
+        ctypes.POINTER(_pointer), _int, UniqueId, _int, ctypes.POINTER(Config),
+    ],
+    "CommGetAsyncError": [_pointer, ctypes.POINTER(_int)],
+    "CommAbort": [_pointer],
+    "MemAlloc": [ctypes.POINTER(_pointer), _size],
+    "MemFree": [_pointer],
+    "GroupStart": [],
+    "GroupEnd": [],
+    "AllReduce": [_pointer, _pointer, _size, _int, _int, _pointer, _pointer],
+    "Broadcast": [_pointer, _pointer, _size, _int, _int, _pointer, _pointer],
+    "Send": [_pointer, _size, _int, _int, _pointer, _pointer],
+    "Recv": [_pointer, _size, _int, _int, _pointer, _pointer],
+}  # fmt: skip
+"""Of the functions that we call, but for the prefix. The unique id goes by value."""
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Raises CommError where the wheel is not installed."""
+    try:
+        path = distribution(WHEEL).locate_file(FILE)
+        loaded = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except (PackageNotFoundError, OSError) as error:
+        raise CommError(f"NCCL cannot be loaded: pip install 'raylax[cuda]' ({error})") from error
+    for name, arguments in SIGNATURES.items():
+        getattr(loaded, f"nccl{name}").argtypes = arguments
+    loaded.ncclGetErrorString.restype = loaded.ncclGetLastError.restype = ctypes.c_char_p
+    loaded.ncclGetLastError.argtypes = [_pointer]
+    return loaded
+
+
+def call(name: str, *arguments: object) -> int:
+    """NCCL's function of that name: SUCCESS or IN_PROGRESS. Raises CommError with NCCL's words."""
+    code: int = getattr(library(), f"nccl{name}")(*arguments)
+    if code not in (SUCCESS, IN_PROGRESS):
+        raise CommError(words(code))
+    return code
+
+
+def words(code: int) -> str:
+    text, last = library().ncclGetErrorString(code).decode(), library().ncclGetLastError(None)
+    return f"NCCL: {text}" + (f": {last.decode().strip()}" if last else "")
+
+
+def version() -> int:
+    """2.30.7 is 23007."""
+    found = ctypes.c_int()
+    call("GetVersion", ctypes.byref(found))
+    return found.value
