@@ -11,7 +11,7 @@ from raylax.cluster.autoscale import KVPolicy
 from raylax.cluster.config import ClusterConfig, read_config
 from raylax.cluster.metrics.actor import MetricsReplica
 from raylax.cluster.models import find_model
-from raylax.cluster.placement import cpus_of_a_worker
+from raylax.cluster.placement import cpus_of_a_rank, placement
 from raylax.router.actor import Membership, RouterReplica
 from raylax.router.config import RouterConfig
 from raylax.worker.actor import WorkerReplica
@@ -44,7 +44,7 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
 
 def build_application(config: ClusterConfig, checkpoint: Path, name: str) -> serve.Application:
     """The three deployments, bound together."""
-    token, cpus = secrets.token_hex(32), cpus_of_a_worker(config)
+    token, cpus = secrets.token_hex(32), cpus_of_a_rank(config)
     quiet = {"enable_access_log": False}
     metrics = serve.deployment(
         MetricsReplica,
@@ -59,7 +59,7 @@ def build_application(config: ClusterConfig, checkpoint: Path, name: str) -> ser
         WorkerReplica,
         name="Worker",
         max_ongoing_requests=ONGOING,
-        ray_actor_options={"num_cpus": cpus},
+        **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),
         autoscaling_config=autoscaling(config),
         logging_config=quiet,

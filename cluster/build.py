@@ -5,10 +5,10 @@ from pathlib import Path
 
 from raylax.cluster.config import ClusterConfig
 from raylax.cluster.errors import UserError
-from raylax.cluster.placement import cpus_of_a_worker
+from raylax.cluster.placement import cpus_of_a_rank
 from raylax.kernels.errors import KernelsError
 from raylax.worker.device import detect_device
-from raylax.worker.rank import build_rank
+from raylax.worker.loading import build_rank
 
 Show = Callable[[str, float | None], None]
 """A step by name; the fraction of it that is done, if that is known."""
@@ -22,7 +22,7 @@ def build(config: ClusterConfig, checkpoint: Path, show: Show) -> None:
         show(stage, None if stage.startswith("compile") else fraction)
 
     try:
-        engine = config.engine_config(cpus_of_a_worker(config))
+        engine = config.engine_config(cpus_of_a_rank(config))
         build_rank(checkpoint, detect_device(config.device), config.mode, engine, progress)
     except (KernelsError, ValueError, OSError) as error:
         raise UserError(str(error)) from None

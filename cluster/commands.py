@@ -39,6 +39,16 @@ def serve(
     max_replicas: Annotated[
         int | None, typer.Option(help="Workers at most, by load (as many as --replicas).")
     ] = None,
+    tensor_parallel_shards: Annotated[
+        int | None, typer.Option(help="Ranks of a worker that share each layer (1).")
+    ] = None,
+    pipeline_parallel_stages: Annotated[
+        int | None, typer.Option(help="Ranks of a worker that share the layers among them (1).")
+    ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(help="Ranks of a worker: host: on one; cluster: on several if need be."),
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(help="Routing: least-load (the default) or round-robin.")
     ] = None,
@@ -106,6 +116,8 @@ def compile_model(
     max_replicas: Annotated[
         int | None, typer.Option(help="As for serve: it decides a worker's threads.")
     ] = None,
+    tensor_parallel_shards: Annotated[int | None, typer.Option(help="As for serve.")] = None,
+    pipeline_parallel_stages: Annotated[int | None, typer.Option(help="As for serve.")] = None,
 ) -> None:
     """Compile a model and pack its weights into the store, so that serving starts at once.
 
@@ -117,8 +129,13 @@ def compile_model(
     from raylax.cluster.models import find_model
     from raylax.cluster.progress import Steps
 
-    flags = {"model": model, "quantization": quantization, "mode": mode}
-    config = read_config(None, {**flags, "max_replicas": max_replicas})
+    shares = {
+        "max_replicas": max_replicas,
+        "tensor_parallel_shards": tensor_parallel_shards,
+        "pipeline_parallel_stages": pipeline_parallel_stages,
+    }
+    flags = {"model": model, "quantization": quantization, "mode": mode, **shares}
+    config = read_config(None, flags)
     checkpoint, name = find_model(config)
     console = Console()
     with Steps(console) as steps:

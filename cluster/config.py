@@ -49,6 +49,12 @@ class ClusterConfig(Section):
     grpc_port: int = Field(9000, ge=1, le=65535)
     replicas: int = Field(1, ge=1)
     max_replicas: int | None = Field(None, ge=1)
+    tensor_parallel_shards: int = Field(1, ge=1)
+    """Ranks that share each layer."""
+    pipeline_parallel_stages: int = Field(1, ge=1)
+    """Ranks that share the layers among them."""
+    placement: Literal["host", "cluster"] = "host"
+    """Whether the ranks of a worker lie on one host, or may lie on several."""
     policy: str = "least-load"
     device: str = "auto"
     quantization: str = "auto"
@@ -82,6 +88,11 @@ class ClusterConfig(Section):
         return self.max_replicas or self.replicas
 
     @property
+    def ranks(self) -> int:
+        """Of each worker."""
+        return self.tensor_parallel_shards * self.pipeline_parallel_stages
+
+    @property
     def reachable_host(self) -> str:
         """Where this machine reaches what listens on `host`."""
         return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
@@ -94,7 +105,8 @@ class ClusterConfig(Section):
         """What each worker's engine is told. Raises ConfigError, a ValueError."""
         given = {name: value for name, value in self.engine.items() if value is not None}
         shared = {"threads": threads, "pin_threads": True}
-        own: dict[str, Any] = {"quantization": self.quantization, "mode": self.mode}
+        shared_by = ("quantization", "mode", "tensor_parallel_shards", "pipeline_parallel_stages")
+        own: dict[str, Any] = {name: getattr(self, name) for name in shared_by}
         if self.max_num_sequence is not None:
             own["max_num_sequence"] = self.max_num_sequence
         return EngineConfig.from_json(json.dumps({**shared, **given, **own}))

@@ -121,11 +121,13 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
     from ray import serve
 
     from raylax.cluster.lean import OBJECT_STORE_BYTES, keep_ray_lean
+    from raylax.cluster.placement import cpus_of_the_machine
 
     quiet()
     keep_ray_lean()
     ray.init(
         address="local",
+        num_cpus=cpus_of_the_machine(config),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,

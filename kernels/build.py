@@ -15,6 +15,7 @@ from typing import Any
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.errors import CompileError
 from raylax.kernels.program import MOST_ELEMENTS, Program
+from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
@@ -42,6 +43,7 @@ class ModelOptions:
     max_step_tokens: int = 512
     max_step_rows: int = 64
     max_sequence_length: int = 4096
+    degree: Degree = Degree()
 
 
 def use_threads(threads: int) -> None:
@@ -60,6 +62,7 @@ class Blueprint:
         from raylax.kernels.cpu.target import cpu
         from raylax.kernels.formats import quantization_named
 
+        options.degree.check(checkpoint.spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_named(options.quantization, checkpoint.dtype, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
@@ -72,12 +75,13 @@ class Blueprint:
             options.threads,
         )
         pages = pages_named(kv, target)
-        self.emitter = StepEmitter(checkpoint.spec, self.quantization, pages, capacity, target)
+        self.emitter = StepEmitter(
+            checkpoint.spec, options.degree, self.quantization, pages, capacity, target
+        )
 
     @cached_property
     def program(self) -> Program:
         from raylax.kernels.compile import PARTS
-        from raylax.kernels.cpu.step import buffers
         from raylax.kernels.cpu.target import lacking_here
 
         e = self.emitter
@@ -85,7 +89,7 @@ class Blueprint:
             e.quantization.name,
             e.pages.name,
             e.capacity.sequence_length,
-            buffers(e.spec, e.quantization, e.pages, e.capacity),
+            e.table,
             {name: e.part(name) for name in PARTS},
             self.library_key,
             self.weights_key,
@@ -97,6 +101,7 @@ class Blueprint:
         return key_of(
             {
                 "spec": asdict(self.emitter.spec),
+                "shards": self.emitter.degree.tensor,
                 "quantization": self.quantization.name,
                 "kv": self.emitter.pages.name,
                 "workers": self.emitter.capacity.workers,
@@ -209,7 +214,7 @@ def machine() -> str:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a model needs, for sizing its KV cache."""
+    """Bytes that a rank of a model needs, for sizing its KV cache."""
 
     spec: DecoderSpec
     weights: int
@@ -226,8 +231,8 @@ def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None
     program = artefacts.program
     return Footprint(
         artefacts.checkpoint.spec,
-        program.bytes_of("weight", "layer"),
-        program.bytes_of("work", "input", "table"),
+        program.bytes_of("weight", "layer") // options.degree.ranks,
+        program.bytes_of("work", "input", "table", "shared"),
         program.bytes_of("state"),
         MOST_ELEMENTS // program.table["pages"].elements,
     )

@@ -1,11 +1,17 @@
 """TIR to machine code: a library in the store, or functions in memory without a C compiler."""
 
+import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm.support.cc import get_cc
+from tvm.support.cc import create_shared, get_cc
 
 from raylax.kernels.cpu.step import StepEmitter
 from raylax.kernels.cpu.target import CPU, this_cpu
@@ -24,30 +30,60 @@ def linker(cpu: CPU) -> str | None:
     return found
 
 
-def compile_step(emitter: StepEmitter) -> Any:
-    """A TVM executable that holds every part in every variant."""
-    functions = {}
-    for part in PARTS:
-        for variant in emitter.variants(part):
-            name = f"{part}_{variant.suffix}"
-            functions[name] = emitter.emit(part, variant).with_attr("global_symbol", name)
+@dataclass(frozen=True)
+class Compiled:
+    """Functions by name, each a TVM executable of its own."""
+
+    executables: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.executables[name][name]
+
+    @property
+    def assembly(self) -> str:
+        texts = [str(one.mod.inspect_source("asm")) for one in self.executables.values()]
+        return "\n".join(texts)
+
+
+def compile_step(emitter: StepEmitter) -> Compiled:
+    """Every part in every variant; none needs another one."""
+    jobs = {
+        f"{part}_{variant.suffix}": partial(emitter.emit, part, variant)
+        for part in reversed(PARTS)
+        for variant in reversed(emitter.variants(part))
+    }
+    compiled = on_all_cores(partial(compile_function, emitter.cpu), jobs, jobs.values())
+    return Compiled(dict(zip(jobs, compiled, strict=True)))
+
+
+def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
     # CompactBufferAllocation finds nothing to do here, and takes most of the time.
     options, useless = {"tirx.disable_storage_rewrite": True}, ["s_tir.CompactBufferAllocation"]
+    module = tvm.IRModule({name: emit().with_attr("global_symbol", name)})
     try:
         with tvm.transform.PassContext(config=options, disabled_pass=useless):
-            return tvm.compile(tvm.IRModule(functions), target=emitter.cpu.tvm)
+            return tvm.compile(module, target=cpu.tvm)
     except tvm.error.TVMError as error:
-        raise CompileError(f"target {emitter.cpu.name}: {error}") from error
+        raise CompileError(f"target {cpu.name}: {error}") from error
 
 
-def export(executable: Any, path: Path, cc: str) -> None:
+def export(compiled: Compiled, path: Path, cc: str) -> None:
     """Link a shared library; CompileError when the compiler that is here cannot."""
-    try:
-        executable.export_library(str(path), cc=cc)
-    except (RuntimeError, OSError) as error:
-        said = str(error).strip().splitlines()
-        raise CompileError(
-            f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "
-            "another by CXX, or take it off the PATH to compile in memory"
-        ) from error
+    with tempfile.TemporaryDirectory() as directory:
+        objects = {f"{directory}/{name}.o": one for name, one in compiled.executables.items()}
+        on_all_cores(lambda file, one: one.mod.write_to_file(file), objects, objects.values())
+        try:
+            create_shared(str(path), list(objects), cc=cc)
+        except (RuntimeError, OSError) as error:
+            said = str(error).strip().splitlines()
+            raise CompileError(
+                f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "
+                "another by CXX, or take it off the PATH to compile in memory"
+            ) from error
+
+
+def on_all_cores(work: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
+    """`map` on threads: the compiler runs without Python's lock."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(work, *arguments))

@@ -3,6 +3,7 @@
 A step's inputs live in buffers made once; running one writes into them and calls two functions.
 """
 
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +14,23 @@ import numpy.typing as npt
 from raylax.kernels.build import Artefacts, ModelOptions, Progress, silent
 from raylax.kernels.cpu.worklist import work_list
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
-from raylax.kernels.program import Program, seconds_by_operator
+from raylax.kernels.program import MEETINGS, Program, seconds_by_operator
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.weights import map_weights, rotary_tables
 
 Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where one of several ranks sits: its number, and what it shares with its stage."""
+
+    rank: int = 0
+    shared: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """The program's shared buffers, see `shared_buffers`."""
+    call: int = 0
+    """Address of the call of `raylax.kernels.cpu.exchange`; 0: the memory is shared."""
 
 
 class StepOutput(NamedTuple):
@@ -36,14 +48,18 @@ def load_model(
     pages: int,
     store: Path | None = None,
     progress: Progress = silent,
+    seat: Seat | None = None,
 ) -> "Model":
-    """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError."""
+    """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError.
+
+    `seat`: of one of several ranks; None: the whole model.
+    """
     artefacts = Artefacts(checkpoint, options, store, progress)
     program = artefacts.program.with_pages(pages)
     functions, place = artefacts.functions()
-    weights = map_weights(artefacts.weights(), program.table)
+    packed = artefacts.weights()
     progress("load", 1.0)
-    return Model(artefacts.checkpoint.spec, options, program, functions, place, weights)
+    return Model(artefacts.checkpoint.spec, options, program, functions, place, packed, seat)
 
 
 class Model:
@@ -55,18 +71,26 @@ class Model:
         options: ModelOptions,
         program: Program,
         functions: Any,
-        place: str,
-        weights: dict[str, npt.NDArray[Any]],
+        library: str,
+        packed: Path,
+        seat: Seat | None = None,
     ) -> None:
-        self.spec, self.options, self.library = spec, options, place
+        self.spec, self.options, self.library = spec, options, library
         self.quantization, self.kv_dtype = program.quantization, program.kv_dtype
         self.pages = program.table["pages"].shape[1]
+        self.seat = seat or Seat()
+        self.place = options.degree.place(spec, self.seat.rank)
+        self._local = options.degree.local(spec)
         cos, sin = rotary_tables(spec, program.sequence_length)
-        given = {**weights, "cos": cos, "sin": sin}
+        self._stored = partial(map_weights, packed, program.table)
+        given = {**self._stored(), "cos": cos, "sin": sin, **self.seat.shared}
         self._arrays = {
             name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
             for name, buffer in program.table.items()
         }
+        self._arrays["place"][:] = astuple(self.place)
+        if self.seat.call:
+            self._arrays["call"][0] = self.seat.call
         tensors = {
             name: as_tensor(array if is_aligned(array) else aligned_copy(array))
             for name, array in self._arrays.items()
@@ -94,6 +118,20 @@ class Model:
         of each; query_starts[B + 1]: where each sequence's new tokens begin; kv_lengths[B]: keys it
         sees at the end; page_table[B, P]; rows[S]: indices of tokens whose logits are wanted.
         """
+        self.run_layers(tokens, positions, slots, query_starts, kv_lengths, page_table)
+        return self.run_head(rows)
+
+    def run_layers(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        slots: Ints,
+        query_starts: Ints,
+        kv_lengths: Ints,
+        page_table: Ints,
+    ) -> None:
+        """The first half of `step`. A stage that is not the first one finds in `hidden` what it
+        goes on from, and every stage leaves there what it came to."""
         a, count = self._arrays, len(tokens)
         batch = len(kv_lengths)
         a["ids"][:count], a["positions"][:count], a["slots"][:count] = tokens, positions, slots
@@ -101,13 +139,28 @@ class Model:
         a["page_table"][:batch, : page_table.shape[1]] = page_table
         a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
         self._run("layers", count)
+
+    def run_head(self, rows: Ints) -> StepOutput:
+        """The second half, in the last stage. Of several shards the first one has the output."""
+        a = self._arrays
         if len(rows):
             a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
             self._run("head", len(rows))
         return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
 
+    def hidden(self, count: int) -> npt.NDArray[np.float32]:
+        """f32[count, hidden]: the residual stream of a step's tokens."""
+        hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
+        return hidden
+
     def _run(self, part: str, rows: int) -> None:
         self._functions[self._parts[part].function_for(rows)]()
+        if "clock" in self._arrays:
+            self._arrays["clock"][0] += self.meetings(part)
+
+    def meetings(self, part: str) -> int:
+        """Of this rank's shards, in a part of the step."""
+        return 1 if part == "head" else MEETINGS * self.place.layers
 
     def seconds_by_operator(self) -> dict[str, float]:
         """Where the last step's time went, as its first thread saw it."""
@@ -119,13 +172,17 @@ class Model:
             ).items()
         }
 
+    def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """Each packed weight as it is in this model's memory, and mapped from the store again."""
+        return {name: (self._arrays[name], copy) for name, copy in self._stored().items()}
+
     def weight_bytes(self, name: str) -> int:
         """Of one packed matrix over all layers, as the step reads it."""
         return self._arrays[name].nbytes
 
     def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
         """Writes the work list; how many parts and splits it has."""
-        group, kv_heads = self.spec.queries_per_kv_head, self.spec.kv_heads
+        group, kv_heads = self._local.queries_per_kv_head, self._local.kv_heads
         work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads)
         self._arrays["parts"][: len(work.parts)] = work.parts
         self._arrays["splits"][: len(work.splits)] = work.splits

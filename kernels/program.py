@@ -16,6 +16,8 @@ import numpy.typing as npt
 from raylax.kernels.errors import CompileError
 
 MOST_ELEMENTS = 2**31 - 1  # the kernels index each tensor by int32
+MEETINGS = 2  # of the shards of a stage, in a layer
+SLICES, LOGITS = 0, 1  # what the call of `raylax.kernels.cpu.exchange` is to carry
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Buffer:
     shape: tuple[int, ...]
     dtype: str
     kind: str
-    """weight, layer (a weight with a leading layer), table, input, work or state."""
+    """weight, layer (a weight with a leading layer), table, input, work, state or shared (among
+    the shards of a stage)."""
     free: tuple[int, ...] = ()
     """Axes that follow the capacity: the compiled code takes any size there."""
 
@@ -81,6 +84,21 @@ class Program:
                 )
         return replace(self, table=table)
 
+    @property
+    def shared_bytes(self) -> int:
+        """Of the memory that the shards of a stage share."""
+        return layout(self.table, "shared")[1]
+
+    def shared_in(self, memory: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+        """The shared buffers, in memory of `shared_bytes` that begins with zeros."""
+        places, _ = layout(self.table, "shared")
+        return {
+            name: memory[at : at + self.table[name].bytes]
+            .view(self.table[name].dtype)
+            .reshape(self.table[name].shape)
+            for name, at in places.items()
+        }
+
     def bytes_of(self, *kinds: str) -> int:
         return sum(buffer.bytes for buffer in self.table.values() if buffer.kind in kinds)
 
@@ -93,6 +111,19 @@ class Program:
         table = {name: Buffer(**as_tuples(one)) for name, one in facts.pop("table").items()}
         parts = {name: Part(**as_tuples(one)) for name, one in facts.pop("parts").items()}
         return cls(**facts, table=table, parts=parts)
+
+
+ALIGNMENT = 4096  # of each buffer in a file or in shared memory: a page
+
+
+def layout(table: dict[str, Buffer], *kinds: str) -> tuple[dict[str, int], int]:
+    """Where each buffer of these kinds begins when they lie in one piece, and its size in bytes."""
+    places, end = {}, 0
+    for name, buffer in table.items():
+        if buffer.kind in kinds:
+            places[name] = end
+            end += -(-buffer.bytes // ALIGNMENT) * ALIGNMENT
+    return places, end
 
 
 def as_tuples(facts: dict[str, Any]) -> dict[str, Any]:

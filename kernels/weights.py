@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoint import Checkpoint
-from raylax.kernels.program import Buffer
+from raylax.kernels.program import Buffer, layout
 from raylax.kernels.spec import DecoderSpec, Rope
 
 if TYPE_CHECKING:
     from raylax.kernels.formats import Quantization
 
 Array = npt.NDArray[Any]
-ALIGNMENT = 4096  # of each tensor in the file: a page of memory
 STORED = ("weight", "layer")
 
 
@@ -60,16 +59,6 @@ def other_weights(ck: Checkpoint, q: "Quantization") -> Iterator[tuple[str, Arra
     yield "norm_f", ck.tensor("model.norm.weight")
 
 
-def offsets(table: dict[str, Buffer]) -> tuple[dict[str, int], int]:
-    """Where each stored tensor begins in the file, and the file's size."""
-    places, end = {}, 0
-    for name, buffer in table.items():
-        if buffer.kind in STORED:
-            places[name] = end
-            end += -(-buffer.bytes // ALIGNMENT) * ALIGNMENT
-    return places, end
-
-
 def pack(
     ck: Checkpoint,
     q: "Quantization",
@@ -78,7 +67,7 @@ def pack(
     progress: Callable[[float], None],
 ) -> None:
     """Writes `weights.bin`, one layer in memory at a time."""
-    places, size = offsets(table)
+    places, size = layout(table, *STORED)
     path = directory / "weights.bin"
     with path.open("wb") as file:
         file.truncate(size)
@@ -101,7 +90,7 @@ def pack(
 
 def map_weights(directory: Path, table: dict[str, Buffer]) -> dict[str, Array]:
     """The stored tensors, mapped copy-on-write: nobody writes, so everybody shares."""
-    places, _ = offsets(table)
+    places, _ = layout(table, *STORED)
     return {
         name: np.memmap(directory / "weights.bin", table[name].dtype, "c", at, table[name].shape)
         for name, at in places.items()

@@ -96,9 +96,9 @@ def write_tokenizer(path: Path) -> None:
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
-def write_checkpoint(path: Path, variant: str = "llama", shards: int = 1) -> Path:
+def write_checkpoint(path: Path, variant: str = "llama", shards: int = 1, **changes: Any) -> Path:
     """A checkpoint directory, its weights in one file or in several with an index."""
-    c = config_of(variant)
+    c = config_of(variant) | changes
     path.mkdir(parents=True, exist_ok=True)
     (path / "config.json").write_text(json.dumps(c))
     write_tokenizer(path)

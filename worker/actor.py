@@ -1,4 +1,8 @@
-"""The worker as a Ray Serve replica: an EngineHost, its health, and its word to Metrics."""
+"""The worker as a Ray Serve replica: an EngineHost, its health, and its word to Metrics.
+
+An engine of several ranks has the others in actors of the replica's placement group. Ray places
+them and ends them; what they are told goes by sockets of their own.
+"""
 
 import asyncio
 import logging
@@ -8,13 +12,71 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from ray.util.placement_group import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from raylax.worker.collective import join_group
+from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig
 from raylax.worker.host import EngineHost
+from raylax.worker.loading import degree_of
+from raylax.worker.shard import Invitation, Shard
 
 log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 REPORT_TIMEOUT_S = 5.0
+JOIN_S = 60.0
+"""For all ranks to come to their collective group."""
+
+
+class ShardActor:
+    """A rank that is not the leader."""
+
+    def run(self, invitation: Invitation) -> None:
+        """Returns when the engine is over."""
+        Shard(invitation, ray.util.get_node_ip_address(), join_calls).run()
+
+
+def join_calls(name: str, rank: int, world: int) -> Gatherer:
+    """The group of Ray collectives that debug calls travel by."""
+    return join_group(world, rank, "RAYLAX_TCP", name, JOIN_S)
+
+
+class ShardProcess:
+    """A shard's actor, as its leader sees it."""
+
+    def __init__(self, bundle: int, invitation: Invitation) -> None:
+        group = get_current_placement_group()
+        place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+        needs = group.bundle_specs[bundle]
+        cpus, gpus = needs.get("CPU", 0), needs.get("GPU", 0)
+        self._actor = (
+            ray.remote(ShardActor)
+            .options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
+            .remote()
+        )
+        self._running = self._actor.run.remote(invitation)
+
+    @property
+    def alive(self) -> bool:
+        ended, _ = ray.wait([self._running], timeout=0)
+        return not ended
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
+
+
+class ShardActors:
+    """Makes them: rank n lies in bundle n of the replica's placement group."""
+
+    def __init__(self) -> None:
+        self.host = ray.util.get_node_ip_address()
+
+    def spawn(self, invitation: Invitation) -> ShardProcess:
+        return ShardProcess(invitation.rank, invitation)
+
+    def join_calls(self, name: str, world: int) -> Gatherer:
+        return join_calls(name, 0, world)
 
 
 class WorkerReplica:
@@ -36,7 +98,8 @@ class WorkerReplica:
         self._node = context.get_node_id()
         worker_id = serve.get_replica_context().replica_id.unique_id
         config = EngineConfig.from_json(engine_config_json)
-        self._host = EngineHost(worker_id, name, checkpoint, device)
+        spawner = ShardActors() if degree_of(config).ranks > 1 else None
+        self._host = EngineHost(worker_id, name, checkpoint, device, spawner)
         self._metrics = metrics
         self._reporter = asyncio.create_task(self._report())
         address = ray.util.get_node_ip_address()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
+from raylax.worker.errors import RankLost
 from raylax.worker.pages import PAGE_SIZE, PagePool
 from raylax.worker.plan import StepPlan, make_plan
 from raylax.worker.sampling import is_plain_greedy, log_probabilities, sample
@@ -97,6 +98,8 @@ class Batch:
         try:
             output = self.run(plan)
             return self._commit(batch, output)
+        except RankLost:
+            raise  # there will be no further step
         except Exception as error:
             for one, _ in batch:
                 self.remove(one.request.id)

@@ -73,7 +73,7 @@ class EngineConfig:
     kv_dtype: Literal["auto", "f32", "bf16", "int8"] = "auto"
     """Of keys and values; auto is what suits the weights."""
     threads: int | None = None
-    """Of the compiled step; inferred: as many as the cores that this process may use."""
+    """Of each rank's compiled step; inferred: the cores that this process may use, shared out."""
     pin_threads: bool = False
     """Whether the step's threads get cores of their own, if so many are free. In the complete
     configuration: whether they did."""
@@ -114,8 +114,6 @@ ABSENT: dict[str, tuple[Any, ...]] = {
     "speculative_mode": ("disable",),
     "spec_draft_length": (0,),
     "spec_tree_width": (1,),
-    "tensor_parallel_shards": (None, 1),
-    "pipeline_parallel_stages": (None, 1),
     "additional_models": ((),),
     "sliding_window_size": (None, 0),
     "attention_sink_size": (None, 0),
@@ -127,7 +125,8 @@ ABSENT: dict[str, tuple[Any, ...]] = {
 }
 POSITIVE = (
     "max_num_sequence", "max_total_sequence_length", "max_single_sequence_length",
-    "prefill_chunk_size", "threads", "max_waiting",
+    "prefill_chunk_size", "threads", "max_waiting", "tensor_parallel_shards",
+    "pipeline_parallel_stages",
 )  # fmt: skip
 CHOICES: dict[str, tuple[Any, ...]] = {
     "mode": (None, *get_args(Mode)),

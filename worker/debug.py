@@ -1,8 +1,15 @@
 """Functions that `debug_call_func_on_all_worker` can run on every rank, by name."""
 
+import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
+import numpy as np
+
+from raylax.worker.comm.base import Gatherer
+from raylax.worker.comm.objects import allgather_object, broadcast_object
 from raylax.worker.rank import Rank
 
 DebugFunction = Callable[..., Any]
@@ -23,15 +30,34 @@ def names() -> list[str]:
     return sorted(_functions)
 
 
-def call(ranks: Sequence[Rank], name: str, args: Sequence[Any]) -> list[Any]:
-    """Each rank's result, or the exception it raised. LookupError names what there is."""
+def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
+    """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
+    by the same group. LookupError names what there is."""
     if name not in _functions:
         raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
-    return [_call_one(rank, name, args) for rank in ranks]
+    if group is None:
+        return [_call_one(rank, name, args)]
+    home = _functions[name].__module__
+    return _call_all(rank, group, (name, home, tuple(args)))
+
+
+def take_part(rank: Rank, group: Gatherer) -> None:
+    """In the leader's next call."""
+    _call_all(rank, group, None)
+
+
+def _call_all(rank: Rank, group: Gatherer, task: Any) -> list[Any]:
+    name, home, args = broadcast_object(group, task)
+    if name not in _functions:  # its module registers it, if it is one that can be imported here
+        with suppress(ImportError):
+            import_module(home)
+    return allgather_object(group, _call_one(rank, name, args))
 
 
 def _call_one(rank: Rank, name: str, args: Sequence[Any]) -> Any:
     try:
+        if name not in _functions:
+            raise LookupError(f"no debug function {name!r} on rank {rank.index}")
         return _functions[name](rank, *args)
     except Exception as error:  # a rank's failure is its result; the others still answer
         return error
@@ -46,3 +72,24 @@ def describe_rank(rank: Rank) -> dict[str, Any]:
 def seconds_by_operator(rank: Rank) -> dict[str, float]:
     """Where the time of the rank's last step went."""
     return rank.model.seconds_by_operator()
+
+
+@register("raylax.debug.weight_checksums")
+def weight_checksums(rank: Rank) -> dict[str, dict[str, int]]:
+    """CRC-32 of each weight as the rank has it in memory, and as it lies in the store. They differ
+    where something wrote to the memory of that rank."""
+    return {
+        name: {"memory": checksum(held), "store": checksum(stored)}
+        for name, (held, stored) in rank.model.weights_and_copies().items()
+    }
+
+
+@register("raylax.debug.last_plan")
+def last_plan(rank: Rank) -> dict[str, int]:
+    """Number and CRC-32 of the last step plan: ranks whose page tables disagree differ here."""
+    plan = rank.plan
+    return {} if plan is None else {"step": plan.number, "plan": zlib.crc32(plan.encode())}
+
+
+def checksum(array: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)

@@ -16,13 +16,14 @@ from typing import Any
 
 from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
-from raylax.worker import debug
+from raylax.worker.assembly import Ranks, Spawner, assemble
 from raylax.worker.batch import Batch, StepFailed
+from raylax.worker.children import Children
 from raylax.worker.config import EngineConfig
 from raylax.worker.cores import Cores, keep_to_own_cores, usable_cores
-from raylax.worker.errors import EngineNotReady
+from raylax.worker.errors import EngineNotReady, RankLost
+from raylax.worker.loading import degree_of
 from raylax.worker.pages import PagePool
-from raylax.worker.rank import Rank, load_rank
 from raylax.worker.scheduler import Limits
 from raylax.worker.served import Served, within
 from raylax.worker.trace import TraceRecorder
@@ -45,19 +46,23 @@ def no_progress(stage: str, fraction: float) -> None:
 class ThreadedEngine:
     """Eleven functions, as the engine that this one follows has them."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, spawner: Spawner | None = None
+    ) -> None:
+        """`spawner` makes the processes of ranks beyond the first; they are children by default."""
+        self._clock, self._spawner = clock, spawner or Children()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outbox: queue.SimpleQueue[tuple[list[Delta], Load] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: set[str] = set()  # accepted and not ended; guarded by _lock
         self._exiting = False  # set under _lock: nothing that must be answered is put after it
         self._batch: Batch | None = None
-        self._ranks: list[Rank] = []
+        self._ranks: Ranks | None = None
         self._cores: Cores | None = None  # None before the first model
         self._served: Served | None = None
         self._failures = 0
         self._broken: str | None = None
+        self._fault = Fault.ENGINE  # whose it is that the engine is broken
         self._busy_since: float | None = None
         self._load_now = Load()
         self._device = "cpu"
@@ -75,8 +80,8 @@ class ThreadedEngine:
     def run_background_loop(self) -> None:
         """The engine thread's body: returns after `exit_background_loop`, or when it is broken.
 
-        A step that fails ends its own requests only. Anything else that raises is a bug of ours:
-        then every request ends with an error, because nobody would ever answer it.
+        A step that fails ends its own requests only. When a rank is lost, or anything else raises,
+        which is a bug of ours, every request ends with an error: nobody would ever answer it.
         """
         try:
             while not self._exiting:
@@ -84,6 +89,8 @@ class ThreadedEngine:
                 if self._batch is not None and not self._batch.idle and not self._exiting:
                     self._step(self._batch)
             self._end_everything()
+        except RankLost as error:
+            self._broken, self._fault = str(error), Fault.UNAVAILABLE
         except Exception as error:
             log.exception("the engine thread has failed")
             self._broken = f"the engine thread has failed: {type(error).__name__}: {error}"
@@ -176,6 +183,8 @@ class ThreadedEngine:
         """Why the engine can no longer serve; None while it can."""
         if self._broken is not None:
             return self._broken
+        if (ranks := self._ranks) is not None and ranks.fault is not None:
+            return ranks.fault
         if self._failures >= MOST_FAILURES:
             return f"{self._failures} steps in a row failed"
         begun = self._busy_since
@@ -196,7 +205,17 @@ class ThreadedEngine:
 
         LookupError for a name that `raylax.worker.debug` does not know.
         """
-        return list(self._run_there(lambda: debug.call(self._ranks, name, args)))
+        return list(self._run_there(lambda: self._loaded().call(name, args)))
+
+    @property
+    def shards(self) -> list[dict[str, Any]]:
+        """Where the ranks beyond the first are; none for an engine of one."""
+        return ranks.describe() if (ranks := self._ranks) is not None else []
+
+    def _loaded(self) -> Ranks:
+        if self._ranks is None:
+            raise EngineNotReady("no model is loaded")
+        return self._ranks
 
     def _what_is_served(self) -> Served:
         if self._served is None:
@@ -244,23 +263,28 @@ class ThreadedEngine:
 
     def _load(self, config: EngineConfig, progress: Progress) -> None:
         self._end_everything()
-        self._served, self._batch, self._ranks = None, None, []  # before others take their memory
+        self._unload()  # before others take its memory
         self._cores = self._cores or self._place(config)
         config = config.complete(pin_threads=bool(self.cores))
         assert config.model is not None and config.mode is not None
-        rank, complete, sizes = load_rank(
-            Path(config.model), self._device, config.mode, config, progress
-        )
-        pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
-        limits = Limits(sizes.prefill_chunk_size, sizes.max_num_sequence)
-        self._batch, self._ranks = Batch(pool, limits, rank.run), [rank]
-        self._served = Served(complete, rank.model.spec.vocab)
+        checkpoint = Path(config.model)
+        made = assemble(checkpoint, self._device, config.mode, config, progress, self._spawner)
+        pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
+        limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
+        self._batch, self._ranks = Batch(pool, limits, made.ranks.run), made.ranks
+        self._served = Served(made.config, made.vocab)
         self._load_now, self._failures = self._batch.load(), 0
+
+    def _unload(self) -> None:
+        ranks, self._served, self._batch, self._ranks = self._ranks, None, None, None
+        if ranks is not None:
+            ranks.close()
 
     def _place(self, config: EngineConfig) -> Cores:
         """Before the first model runs: TVM's threads are made once, and inherit our cores."""
         if config.pin_threads:
-            return keep_to_own_cores(config.threads or usable_cores())
+            ranks = degree_of(config).ranks
+            return keep_to_own_cores(config.threads or max(1, usable_cores() // ranks))
         return Cores()
 
     def _add(self, request: Request, deadline: float | None, served: Served) -> None:
@@ -316,7 +340,7 @@ class ThreadedEngine:
         """
         with self._lock:
             self._exiting = True
-        self._batch, self._ranks, self._busy_since = None, [], None
+        ranks, self._batch, self._ranks, self._busy_since = self._ranks, None, None, None
         self._load_now = replace(
             self._load_now,
             running=0,
@@ -329,8 +353,11 @@ class ThreadedEngine:
             self._cores.release()
         self._take_commands(wait=False)
         finish = Finish.ABORT if self._broken is None else Finish.ERROR
-        self._send([Delta(id, finish=finish, error=self._broken) for id in sorted(self._live)])
+        end = Delta("", finish=finish, error=self._broken, fault=self._fault)
+        self._send([replace(end, request_id=id) for id in sorted(self._live)])
         self._outbox.put(None)
+        if ranks is not None:
+            ranks.close()
 
     def _note(self, request_id: str, event: str) -> None:
         if self._trace is not None:

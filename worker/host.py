@@ -10,11 +10,12 @@ from typing import Any
 
 import grpc.aio
 
+from raylax.worker.assembly import Spawner
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.device import detect_device
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
-from raylax.worker.rank import START_ERRORS
+from raylax.worker.loading import START_ERRORS
 from raylax.worker.stream import EngineServicer, serve_engine
 
 GRACE_S = 1.0
@@ -24,11 +25,18 @@ PACKAGES = ("raylax", "apache-tvm", "ray")
 class EngineHost:
     """An engine with its two threads and its step stream."""
 
-    def __init__(self, worker_id: str, name: str, checkpoint: str, device: str) -> None:
+    def __init__(
+        self,
+        worker_id: str,
+        name: str,
+        checkpoint: str,
+        device: str,
+        spawner: Spawner | None = None,
+    ) -> None:
         self.worker_id, self.name, self.device = worker_id, name, device
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
-        self.engine = ThreadedEngine()
+        self.engine = ThreadedEngine(spawner=spawner)
         self._server: grpc.aio.Server | None = None
         self._threads: list[threading.Thread] = []
 
@@ -75,6 +83,7 @@ class EngineHost:
             "address": self.address,
             "model": self.name,
             "cores": self.engine.cores,
+            "shards": self.engine.shards,
             "state": self.state,
             "stage": self.stage,
             "versions": versions(),

@@ -1,107 +1,109 @@
 """One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4)."""
 
 import os
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from raylax.kernels.build import ModelOptions, Progress, build, footprint
-from raylax.kernels.errors import KernelsError
-from raylax.kernels.model import Model, StepOutput, load_model
-from raylax.worker.config import EngineConfig, Mode, Sizes
-from raylax.worker.cores import usable_cores
-from raylax.worker.errors import ConfigError
+import numpy as np
+
+from raylax.kernels.model import Model, StepOutput
+from raylax.worker.comm.base import Communicator
 from raylax.worker.plan import StepPlan
-from raylax.worker.sizing import CPU_SHARE, Memory, available_memory, infer
+
+LEADER = 0
+
+
+class Progress(NamedTuple):
+    """How far a rank is: which step it is in, and how often it met the other shards there."""
+
+    step: int = 0
+    meeting: int = 0
+    running: bool = False
 
 
 class Rank:
     """Runs plans. Only the engine thread may call it: TVM's thread pool belongs to a thread."""
 
-    def __init__(self, model: Model, index: int = 0, world_size: int = 1) -> None:
-        self.model, self.index, self.world_size = model, index, world_size
+    def __init__(self, model: Model, group: Communicator | None = None) -> None:
+        """`group`: of all ranks, None for a single one."""
+        self.model, self.group = model, group
+        self.index, self.world_size = model.place.rank, model.options.degree.ranks
+        self.plan: StepPlan | None = None
+        """The last one."""
+        self._running, self._meetings_before = False, 0
 
-    def run(self, plan: StepPlan) -> StepOutput:
-        return self.model.step(**plan.arguments())
+    def run(self, plan: StepPlan) -> StepOutput | None:
+        """What the step came to; None on a rank that does not sample.
+
+        Raises CommError, or returns what must not be used, when the ranks cannot go on.
+        """
+        self.plan, self._running, self._meetings_before = plan, True, self._meetings()
+        output = self._run(plan)
+        self._running = False
+        return output
+
+    def _run(self, plan: StepPlan) -> StepOutput | None:
+        if self.group is None or self.model.options.degree.pipeline == 1:
+            return self.model.step(**plan.arguments())
+        return Stage(self.model, self.group).run(plan)
+
+    def progress(self, shard: int | None = None) -> Progress:
+        """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
+        step = self.plan.number if self.plan else 0
+        met = self._meetings(shard) - self._meetings_before
+        return Progress(step, max(0, met), self._running)
+
+    def _meetings(self, shard: int | None = None) -> int:
+        """Of its stage, since the start."""
+        flags = self.model.seat.shared.get("flags")
+        at = self.model.place.shard if shard is None else shard
+        return 0 if flags is None else int(flags[at, 0])
 
     def describe(self) -> dict[str, Any]:
         """What `raylax.debug.rank` answers."""
+        place = self.model.place
         return {
             "rank": self.index,
             "world_size": self.world_size,
+            "stage": place.stage,
+            "shard": place.shard,
             "pid": os.getpid(),
             "device": self.model.options.device,
             "vocab": self.model.spec.vocab,
         }
 
 
-def plan_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig
-) -> tuple[ModelOptions, Sizes]:
-    """How the model is built and how much it may hold. Raises ConfigError, KernelsError."""
-    threads = config.threads or usable_cores()
-    options = ModelOptions(config.quantization, config.kv_dtype, device, threads=threads)
-    needs = footprint(checkpoint, options)
-    memory = Memory(
-        available_memory(),
-        needs.weights,
-        needs.workspace,
-        needs.page,
-        needs.most_pages,
-        needs.spec.max_positions,
-    )
-    sizes = infer(config, mode, memory)
-    capacities = replace(
-        options,
-        max_step_tokens=sizes.prefill_chunk_size,
-        max_step_rows=sizes.max_num_sequence,
-        max_sequence_length=sizes.max_single_sequence_length,
-    )
-    return capacities, sizes
+class Stage:
+    """One of several stages of layers. A plan goes through them in pieces, so that a stage works on
+    one while the next stage works on the one before. Everything flows one way: what the last stage
+    comes to is sent to the leader when no piece is on its way any more."""
 
+    def __init__(self, model: Model, group: Communicator) -> None:
+        self.model, self.group, degree = model, group, model.options.degree
+        self.stages, self.shards = degree.pipeline, degree.tensor
+        self.place, self.last = model.place, model.place.stage == degree.pipeline - 1
+        self.source = (degree.pipeline - 1) * degree.tensor
+        """Who has the output."""
 
-def build_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
-) -> None:
-    """Everything that `load_rank` will need, made in the store; nothing is loaded."""
-    options, sizes = plan_rank(checkpoint, device, mode, config)
-    build(checkpoint, options, sizes.pages, progress=progress)
+    def run(self, plan: StepPlan) -> StepOutput | None:
+        outputs = [self._compute(piece) for piece in plan.pieces(self.stages)]
+        if self.place.rank == self.source:
+            self.group.send(np.concatenate([one.logits for one in outputs]), LEADER)
+            self.group.send(np.concatenate([one.argmax for one in outputs]), LEADER)
+        if self.place.rank != LEADER:
+            return None
+        count, vocab = len(plan.rows), self.model.spec.vocab
+        output = StepOutput(np.empty((count, vocab), np.float32), np.empty(count, np.int32))
+        for values in output:
+            self.group.recv(values, self.source)
+        return output
 
-
-def load_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
-) -> tuple[Rank, EngineConfig, Sizes]:
-    """Size, build and load; the config comes back complete. Raises ConfigError, KernelsError."""
-    options, sizes = plan_rank(checkpoint, device, mode, config)
-    model = load_model(checkpoint, options, sizes.pages, progress=progress)
-    if config.model_lib not in (None, model.library):
-        raise ConfigError(
-            f"model_lib must be what this model compiles to, {model.library}, "
-            f"found {config.model_lib}; leave it out"
-        )
-    complete = config.complete(
-        model=str(checkpoint),
-        model_lib=model.library,
-        mode=mode,
-        tensor_parallel_shards=1,
-        pipeline_parallel_stages=1,
-        gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,
-        max_num_sequence=sizes.max_num_sequence,
-        max_total_sequence_length=sizes.max_total_sequence_length,
-        max_single_sequence_length=sizes.max_single_sequence_length,
-        prefill_chunk_size=sizes.prefill_chunk_size,
-        sliding_window_size=0,
-        attention_sink_size=0,
-        max_history_size=0,
-        kv_state_kind="kv_cache",
-        prefix_cache_max_num_recycling_seqs=0,
-        opt="O0",
-        quantization=model.quantization,
-        kv_dtype=model.kv_dtype,
-        threads=options.threads,
-    )
-    return Rank(model), complete, sizes
-
-
-START_ERRORS = (ConfigError, KernelsError, MemoryError)
-"""What is the user's to mend."""
+    def _compute(self, piece: StepPlan) -> StepOutput:
+        arguments = piece.arguments()
+        rows, hidden = arguments.pop("rows"), self.model.hidden(len(piece.tokens))
+        if self.place.stage:
+            self.group.recv(hidden, self.place.rank - self.shards)
+        self.model.run_layers(**arguments)
+        if not self.last:
+            self.group.send(hidden, self.place.rank + self.shards)
+            rows = rows[:0]
+        return StepOutput(*(values.copy() for values in self.model.run_head(rows)))

@@ -42,6 +42,9 @@ class Options:
     """The most at once."""
     length: int
     """Of the longest, prompt and answer."""
+    shards: int = 1
+    stages: int = 1
+    """Ranks of raylax, each of so many threads."""
 
 
 class Measurement(NamedTuple):

@@ -59,6 +59,13 @@ class Child:
             print(json.dumps(asdict(load)), file=self._process.stdin, flush=True)
         return Measurement(**self._answer())
 
+    def ask(self, what: str) -> dict[str, Any]:
+        """What a method of the engine answers."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps({"ask": what}), file=self._process.stdin, flush=True)
+        return self._answer()
+
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

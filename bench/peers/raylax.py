@@ -32,6 +32,7 @@ class Raylax:
             model=options.model, mode="server", quantization=options.quantization,
             kv_dtype=options.kv_dtype, threads=options.threads, prefix_cache_mode="disable",
             max_num_sequence=options.sequences, max_single_sequence_length=options.length,
+            tensor_parallel_shards=options.shards, pipeline_parallel_stages=options.stages,
         )  # fmt: skip
         fill_store(config)
         self._changed = threading.Condition()
@@ -47,6 +48,12 @@ class Raylax:
         self._engine.reload(config)
         loaded_s = time.perf_counter() - begun
         self.facts = {"loaded_s": loaded_s, "work": work_of(config)}
+
+    def operators(self) -> dict[str, float]:
+        """Seconds of the last step, on the first rank."""
+        call = self._engine.debug_call_func_on_all_worker
+        first: dict[str, float] = call("raylax.debug.seconds_by_operator")[0]
+        return first
 
     def _hear(self, deltas: Any, load: Any) -> None:
         now = time.perf_counter()
@@ -76,7 +83,7 @@ class Raylax:
 
 def fill_store(config: Any) -> None:
     """In a process of its own: packing needs memory that serving does not."""
-    from raylax.worker.rank import build_rank
+    from raylax.worker.loading import build_rank
 
     def nobody_watches(stage: str, fraction: float) -> None:
         pass

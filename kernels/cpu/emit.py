@@ -5,6 +5,7 @@ decides about rounding (law 1).
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,10 +31,14 @@ def function(name: str) -> Iterator[IRBuilder]:
 
 @contextlib.contextmanager
 def imported(*codes: str) -> Iterator[None]:
-    """Makes the functions of some LLVM IR known to the calls inside; each text once."""
+    """Makes the functions of some LLVM IR known to the calls inside; each text once.
+
+    Every function of a library is compiled alone and brings its own: the linker keeps one.
+    """
     with contextlib.ExitStack() as stack:
         for code in sorted(set(codes) - {""}):
-            stack.enter_context(T.attr(T.int32(0), "pragma_import_llvm", code))
+            shared = re.sub("^define ", "define linkonce_odr ", code, flags=re.MULTILINE)
+            stack.enter_context(T.attr(T.int32(0), "pragma_import_llvm", shared))
         yield
 
 

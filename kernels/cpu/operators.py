@@ -2,6 +2,7 @@
 
 `b` holds the buffers by name, the layered ones already at their layer; `tokens` is how many rows
 the step has. Rows are computed in tiles; the rows that only fill the last tile are never stored.
+Weights are those of the whole model, activations those of one rank (`raylax.kernels.shards`).
 """
 
 import contextlib
@@ -13,10 +14,12 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.emit import Expr, Register, fma, intrinsic, lanes, scratch, silu, splat
 from raylax.kernels.cpu.emit import f32 as constant
+from raylax.kernels.cpu.exchange import Exchange
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import Queue
 from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import GROUP, PANEL, Format, RowFormat, RowTile
+from raylax.kernels.program import SLICES
 from raylax.kernels.spec import DecoderSpec
 
 
@@ -38,7 +41,9 @@ class View:
 class Emitter:
     """What every operator needs to know; `b` changes from layer to layer."""
 
+    whole: DecoderSpec
     spec: DecoderSpec
+    """What one rank computes of it."""
     quantization: Quantization
     pages: Pages
     queue: Queue
@@ -47,10 +52,23 @@ class Emitter:
     tile_rows: int
     prefetch: bool
     b: dict[str, View]
+    place: dict[str, Expr]
+    """The rank's `Place`."""
+    exchange: Exchange | None
+    """None: one rank computes whole layers."""
 
     @property
     def tiles(self) -> Expr:
         return T.floordiv(self.tokens + (self.tile_rows - 1), self.tile_rows)
+
+    @property
+    def sharded(self) -> bool:
+        return self.exchange is not None
+
+    @contextlib.contextmanager
+    def unless_over(self) -> Iterator[None]:
+        with self.exchange.unless_over() if self.exchange else contextlib.nullcontext():
+            yield
 
     def format_of(self, buffer: str) -> Format:
         """Of weights, or of the activations that meet them."""
@@ -65,8 +83,17 @@ class Emitter:
             with T.If(row < self.tokens), T.Then():
                 yield m, row
 
-    def product(self, source: str, k: int, tile: Expr, weight: str, panels: list[Expr]) -> Expr:
-        """Products of a tile with some panels, as scratch [tile_rows, len(panels) * 32].
+    def product(
+        self,
+        source: str,
+        k: int,
+        tile: Expr,
+        weight: str,
+        panels: list[Expr],
+        first: Expr = 0,
+    ) -> Expr:
+        """Products of a tile with some panels, as scratch [tile_rows, len(panels) * 32]; the k
+        activations meet the weights from column `first` on.
 
         The epilogues are loops over this scratch: unrolled, their constants would take the
         registers of the product's own loop.
@@ -78,7 +105,8 @@ class Emitter:
             def store(row: int, half: int, value: Expr, column: int = p * PANEL) -> None:
                 T.buffer_store(out, value, [lanes(row * width + column + half * 16)])
 
-            fmt, rows = self.format_of(weight), RowTile(self.b[source], k, self.tile_rows, tile)
+            fmt = self.format_of(weight)
+            rows = RowTile(self.b[source], k, self.tile_rows, tile, first)
             ahead = fmt.ahead if self.prefetch else 0
             fmt.product(rows, self.b[weight], panel, ahead, store)
         return out
@@ -112,7 +140,9 @@ class Emitter:
         return RowTile(self.b[out], k, self.tile_rows, tile), m
 
     def embed(self) -> None:
-        with self.queue.region("embed", self.tokens) as row:
+        """In the first stage; the others are given `x`."""
+        rows = T.Select(self.place["first_layer"] == 0, self.tokens, 0)
+        with self.queue.region("embed", rows) as row:
             token = T.Bind(self.b["ids"][row])
             store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
             fmt = self.format_of("w_embed")
@@ -145,13 +175,14 @@ class Emitter:
         panels, vectors = s.head_dim // PANEL, s.head_dim // 16
         heads = s.heads + 2 * s.kv_heads
         with self.queue.region("qkv", heads) as head, T.serial(0, self.tiles) as tile:
-            columns = [head * panels + p for p in range(panels)]
+            whole_head = T.Bind(self._head_of_all(head))
+            columns = [whole_head * panels + p for p in range(panels)]
             out = self.product("a", s.hidden, tile, "w_qkv", columns)
             with self.rows_of(tile) as (m, row):
                 values = [Register(out[lanes(m * s.head_dim + j * 16)]) for j in range(vectors)]
                 if s.qkv_bias:
                     for j, value in enumerate(values):
-                        value.set(value.get() + b["b_qkv"][lanes(head * s.head_dim + j * 16)])
+                        value.set(value.get() + b["b_qkv"][lanes(whole_head * s.head_dim + j * 16)])
                 with T.If(head < s.heads + s.kv_heads), T.Then():
                     self.rotate(values, T.Bind(b["positions"][row]))
                 slot = T.Bind(b["slots"][row])
@@ -169,6 +200,17 @@ class Emitter:
                                 b["pages"], slot, value_head, s.head_dim, values
                             )
 
+    def _head_of_all(self, head: Expr) -> Expr:
+        """Where a head of this rank's queries, keys and values is in `w_qkv`."""
+        s, whole = self.spec, self.whole
+        if not self.sharded:
+            return head
+        first_kv = self.place["first_kv_head"]
+        keys = whole.heads + first_kv - s.heads
+        values = whole.heads + whole.kv_heads + first_kv - s.heads - s.kv_heads
+        of_kv = T.Select(head < s.heads + s.kv_heads, keys, values)
+        return head + T.Select(head < s.heads, self.place["first_head"], of_kv)
+
     def rotate(self, values: list[Register], position: Expr) -> None:
         """Rotary embedding of the two halves of a head (https://arxiv.org/abs/2104.09864)."""
         half = len(values) // 2
@@ -179,41 +221,84 @@ class Emitter:
             values[j + half].set(fma(low, sin.get(), high * cos.get()))
             values[j].set(rotated.get())
 
-    def project(self, name: str, source: str, k: int, bias: str | None = None) -> None:
-        """x += source @ w_name^T (+ bias)."""
+    def project_o(self, meeting: Expr) -> None:
+        k = self.spec.heads * self.spec.head_dim
+        first = self.place["first_head"] * self.spec.head_dim
+        self._project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)
+
+    def project_down(self, meeting: Expr) -> None:
+        first = self.place["first_group"] * GROUP
+        self._project("down", "h", self.spec.intermediate, first, meeting)
+
+    def _project(
+        self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None
+    ) -> None:
+        """x += source @ w_name^T (+ bias). Of several shards each has a part of every sum: they
+        meet, and all add all parts in the same order."""
+        meeting = self.exchange.meeting(number) if self.exchange else None
         with (
             self.queue.region(name, self.spec.hidden // PANEL) as panel,
             T.serial(0, self.tiles) as tile,
         ):
-            out = self.product(source, k, tile, f"w_{name}", [panel])
+            first = first if meeting else 0
+            out = self.product(source, k, tile, f"w_{name}", [panel], first)
             with self.rows_of(tile) as (m, row):
                 for half in range(2):
                     at = lanes(panel * PANEL + half * 16)
-                    added = out[lanes(m * PANEL + half * 16)]
-                    if bias:
-                        added = added + self.b[bias][at]
-                    self.b["x"].store(self.b["x"][row, at] + added, row, at)
+                    part = out[lanes(m * PANEL + half * 16)]
+                    if meeting:
+                        shard = self.place["shard"]
+                        self.b["slices"].store(part, meeting.turn, shard, row, at)
+                    else:
+                        self._add(row, at, part, bias)
+        if self.exchange and meeting:
+            self.exchange.meet(meeting, SLICES)
+            slices, shards = self.b["slices"], self.exchange.shards
+            with (
+                self.queue.region(f"add_{name}", self.tokens) as row,
+                T.serial(0, self.spec.hidden // 16) as j,
+            ):
+                total = Register(slices[meeting.turn, 0, row, lanes(j * 16)])
+                for shard in range(1, shards):
+                    total.set(total.get() + slices[meeting.turn, shard, row, lanes(j * 16)])
+                self._add(row, lanes(j * 16), total.get(), bias)
+
+    def _add(self, row: Expr, at: Expr, value: Expr, bias: str | None) -> None:
+        if bias:
+            value = value + self.b[bias][at]
+        self.b["x"].store(self.b["x"][row, at] + value, row, at)
 
     def gate_up(self) -> None:
         """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
         s = self.spec
         groups = s.intermediate // GROUP
         with self.queue.region("gate_up", groups) as g, T.serial(0, self.tiles) as tile:
-            out = self.product("a", s.hidden, tile, "w_gate_up", [g * 2, g * 2 + 1])
+            group = T.Bind(g + self.place["first_group"]) if self.sharded else g
+            out = self.product("a", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
             with self.rows_of(tile) as (m, row):
                 pair = []
                 for p in range(2):
                     at = m * 2 * PANEL + p * PANEL
                     gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
-                    pair.append(Register(silu(gate.get()) * up.get()))
+                    gated = Register(silu(gate.get()) * up.get())
+                    if self.sharded:
+                        gated.set(T.Select(self._is_own(group), gated.get(), constant(0)))
+                    pair.append(gated)
                 self.store_group("h", s.intermediate, row, g, pair)
         self.close_rows("round_h", "h", s.intermediate)
 
+    def _is_own(self, group: Expr) -> Expr:
+        """Whether a group of the MLP counts on this rank."""
+        own, end = self.place["own_group"], self.place["end_group"]
+        return splat(T.bitwise_and(group >= own, group < end))
+
     def head(self) -> None:
+        panels = self.place["panels"] if self.sharded else self.spec.padded_vocab // PANEL
         with (
-            self.queue.region("head", self.spec.padded_vocab // PANEL) as panel,
+            self.queue.region("head", panels) as i,
             T.serial(0, self.tiles) as tile,
         ):
+            panel = T.Bind(i + self.place["first_panel"]) if self.sharded else i
             out = self.product("f", self.spec.hidden, tile, "w_head", [panel])
             with self.rows_of(tile) as (m, row):
                 for half in range(2):
@@ -221,9 +306,11 @@ class Emitter:
                     self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
 
     def argmax(self) -> None:
-        """The first index of the largest logit, the padding of the vocabulary left out."""
+        """The first index of the largest logit, the padding of the vocabulary left out; on the
+        first shard, which samples."""
         vectors = self.spec.padded_vocab // 16
-        with self.queue.region("argmax", self.tokens) as row:
+        rows = T.Select(self.place["shard"] == 0, self.tokens, 0) if self.sharded else self.tokens
+        with self.queue.region("argmax", rows) as row:
             best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
             with T.serial(0, vectors) as j:
                 index = lanes(j * 16)

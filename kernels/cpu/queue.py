@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.emit import Expr, Register
+from raylax.kernels.cpu.emit import Expr, Register, imported
 from raylax.kernels.cpu.target import CPU
 
 LINE = 16  # int32 in a cache line: counters of different workers share none
@@ -92,8 +92,7 @@ class Queue:
             T.buffer_store(self.ends, T.int64(0), [region])
             with T.serial(0, self.workers + 1) as line:
                 T.buffer_store(self.counters, T.int32(0), [region, line * LINE])
-        code = QUEUE_IR.replace("PAUSE", self.cpu.pause)
-        with T.attr(T.int32(0), "pragma_import_llvm", code):
+        with imported(QUEUE_IR.replace("PAUSE", self.cpu.pause)):
             self._note_time(self.regions)
             with T.parallel(0, self.workers) as worker:
                 self.worker = worker

@@ -1,16 +1,18 @@
 """The step of a decoder as two functions: all layers, and the head. Each is one launch.
 
 Two, because the layers run over the step's tokens and the head over the few rows that are sampled;
-each comes in variants by row tile, and every variant gives the same bits.
+each comes in variants by row tile, and every variant gives the same bits. Which part of the model
+a rank computes is an argument: all ranks run the same code.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.attend import Attention
 from raylax.kernels.cpu.emit import Expr, function, imported
+from raylax.kernels.cpu.exchange import EXCHANGE_IR, FLAGS, Exchange
 from raylax.kernels.cpu.operators import Emitter, View
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import LINE, Queue
@@ -18,15 +20,18 @@ from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.worklist import ROWS, bounds
 from raylax.kernels.formats import Quantization
 from raylax.kernels.formats.base import Format, RowFormat
-from raylax.kernels.program import Buffer, Part
+from raylax.kernels.program import LOGITS, MEETINGS, Buffer, Part
+from raylax.kernels.shards import Degree, Place
 from raylax.kernels.spec import DecoderSpec
 
 LAYERS = (
-    "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "norm_2", "gate_up", "round_h",
-    "down",
+    "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "add_o", "norm_2", "gate_up",
+    "round_h", "down", "add_down",
 )  # fmt: skip
 HEAD = ("norm_f", "head", "argmax")
 """Operators in the order in which they run; not every step has them all."""
+
+PLACE = tuple(field.name for field in fields(Place))
 
 
 @dataclass(frozen=True)
@@ -74,9 +79,13 @@ def padded(count: int) -> int:
     return -(-count // TILE) * TILE
 
 
-def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> dict[str, Buffer]:
-    """Every argument by name. `pages` has the only leading layer besides the layered weights; it
-    has one page here, and as many as there are when it is made."""
+def buffers(
+    spec: DecoderSpec, degree: Degree, q: Quantization, pages: Pages, c: Capacity
+) -> dict[str, Buffer]:
+    """Every argument of a rank by name. Weights are whole, see `raylax.kernels.shards`. `pages` has
+    the only leading layer besides the layered weights; it has one page here, and as many as there
+    are when it is made."""
+    local = degree.local(spec)
 
     def weight(rows: int, k: int) -> Buffer:
         return Buffer((spec.layers, *q.layers.weight_shape(rows, k)), q.layers.dtype, "layer")
@@ -93,17 +102,17 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
     def rows(kind: str, count: int, *rest: int, dtype: str = "int32") -> Buffer:
         return Buffer((count, *rest), dtype, kind, free=(0,))
 
-    attended = spec.heads * spec.head_dim
+    attended = local.heads * spec.head_dim
     words = pages.words(spec.head_dim)
-    work = bounds(
-        c.tokens, c.rows, c.sequence_length, spec.queries_per_kv_head, spec.kv_heads, c.workers
-    )
-    widest = max(spec.hidden, attended, spec.intermediate)
-    regions = spec.layers * len(LAYERS)
+    group, kv_heads = local.queries_per_kv_head, local.kv_heads
+    work = bounds(c.tokens, c.rows, c.sequence_length, group, kv_heads, c.workers)
+    widest = max(spec.hidden, attended, local.intermediate)
+    regions = spec.layers * len(LAYERS)  # of any stage: all run the same code
     table_width = -(-c.sequence_length // 16)
+    meet = degree.tensor > 1
     table = {
         "w_qkv": weight(spec.qkv_rows, spec.hidden),
-        "w_o": weight(spec.hidden, attended),
+        "w_o": weight(spec.hidden, spec.heads * spec.head_dim),
         "w_gate_up": weight(2 * spec.intermediate, spec.hidden),
         "w_down": weight(spec.hidden, spec.intermediate),
         "norm_1": vector(spec.hidden),
@@ -112,8 +121,9 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
         "norm_f": vector(spec.hidden, "weight"),
         "cos": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
         "sin": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
-        "pages": Buffer((spec.layers, 1, 2, spec.kv_heads, words), pages.dtype, "state", free=(1,)),
+        "pages": Buffer((local.layers, 1, 2, kv_heads, words), pages.dtype, "state", free=(0, 1)),
         "sizes": Buffer((3,), "int32", "input"),
+        "place": Buffer((len(PLACE),), "int32", "input"),
         "ids": rows("input", c.tokens),
         "positions": rows("input", c.tokens),
         "slots": rows("input", c.tokens),
@@ -128,14 +138,20 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
         "partials": rows("work", work.slots * ROWS, spec.head_dim + 32, dtype="float32"),
         "a": activation(c.tokens, spec.hidden),
         "o": activation(c.tokens, attended),
-        "h": activation(c.tokens, spec.intermediate),
+        "h": activation(c.tokens, local.intermediate),
         "f": activation(c.rows, spec.hidden, q.head),
-        "logits": rows("work", c.rows, spec.padded_vocab, dtype="float32"),
+        "logits": rows("shared" if meet else "work", c.rows, spec.padded_vocab, dtype="float32"),
         "chosen": rows("work", c.rows),
         "counters": Buffer((regions, LINE * (c.workers + 1)), "int32", "work"),
         "ends": Buffer((regions + 1,), "int64", "work"),
         "head_ends": Buffer((len(HEAD) + 1,), "int64", "work"),
     }
+    if meet:
+        slices = (2, degree.tensor, c.tokens, spec.hidden)
+        table["slices"] = Buffer(slices, "float32", "shared", free=(2,))
+        table["flags"] = Buffer((degree.tensor + 1, FLAGS), "int64", "shared")
+        table["clock"] = Buffer((1,), "int64", "input")
+        table["call"] = Buffer((1,), "int64", "input")
     if any(isinstance(fmt, RowFormat) for fmt in (q.layers, q.head)):
         table["wide"] = rows("work", max(c.tokens, c.rows), widest, dtype="float32")
     if spec.qkv_bias:
@@ -148,7 +164,9 @@ def buffers(spec: DecoderSpec, q: Quantization, pages: Pages, c: Capacity) -> di
 
 
 ONLY_HEAD = {"select", "norm_f", "f", "logits", "chosen", "head_ends"}
-OF_HEAD = {*ONLY_HEAD, "sizes", "x", "w_head", "wide", "counters"}
+OF_HEAD = {
+    *ONLY_HEAD, "sizes", "place", "x", "w_head", "wide", "counters", "flags", "clock", "call",
+}  # fmt: skip
 
 
 def arguments(table: dict[str, Buffer], part: str) -> list[str]:
@@ -161,13 +179,18 @@ def arguments(table: dict[str, Buffer], part: str) -> list[str]:
 
 @dataclass(frozen=True)
 class StepEmitter:
-    """Emits the PrimFuncs of one model for one CPU."""
+    """Emits the PrimFuncs of one model, for ranks of one degree on one CPU."""
 
     spec: DecoderSpec
+    degree: Degree
     quantization: Quantization
     pages: Pages
     capacity: Capacity
     cpu: CPU
+
+    @property
+    def table(self) -> dict[str, Buffer]:
+        return buffers(self.spec, self.degree, self.quantization, self.pages, self.capacity)
 
     def variants(self, part: str) -> tuple[Variant, ...]:
         q = self.quantization
@@ -175,9 +198,8 @@ class StepEmitter:
 
     def part(self, name: str) -> Part:
         """What there is to know of a part to run it."""
-        table = buffers(self.spec, self.quantization, self.pages, self.capacity)
         return Part(
-            tuple(arguments(table, name)),
+            tuple(arguments(self.table, name)),
             tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
             HEAD if name == "head" else LAYERS,
             "head_ends" if name == "head" else "ends",
@@ -185,7 +207,7 @@ class StepEmitter:
 
     def emit(self, part: str, variant: Variant) -> Any:
         """The PrimFunc `layers` or `head` for one row tile."""
-        table = buffers(self.spec, self.quantization, self.pages, self.capacity)
+        table = self.table
         with function(f"{part}_{variant.suffix}") as builder:
             args = {name: T.arg(name, declare(table[name])) for name in arguments(table, part)}
             names, blocks = (HEAD, 1) if part == "head" else (LAYERS, self.spec.layers)
@@ -193,7 +215,8 @@ class StepEmitter:
             workers = self.capacity.workers
             queue = Queue(args["counters"], ends, names, blocks, self.cpu, workers)
             dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
-            with imported(*(dot.code for dot in dots)), queue.launch():
+            meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
+            with imported(meet, *(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
                 if part == "head":
                     self._head(emitter)
@@ -206,27 +229,43 @@ class StepEmitter:
         if "w_embed" not in views:
             views["w_embed"] = views["w_head"]
         tokens = T.Bind(args["sizes"][0])
-        spec, quantization, pages = self.spec, self.quantization, self.pages
-        registers, rows, prefetch = self.cpu.registers, variant.tile_rows, variant.prefetch
-        return Emitter(spec, quantization, pages, queue, registers, tokens, rows, prefetch, views)
+        place = {name: T.Bind(args["place"][at]) for at, name in enumerate(PLACE)}
+        exchange = None
+        if (shards := self.degree.tensor) > 1:
+            exchange = Exchange(queue, views, shards, place["shard"], tokens)
+        return Emitter(
+            self.spec,
+            self.degree.local(self.spec),
+            self.quantization,
+            self.pages,
+            queue,
+            self.cpu.registers,
+            tokens,
+            variant.tile_rows,
+            variant.prefetch,
+            views,
+            place,
+            exchange,
+        )
 
     def _layers(self, e: Emitter, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
-        spec = self.spec
         e.embed()
-        with T.serial(0, spec.layers) as layer:
-            layered = [n for n in args if table[n].kind in ("layer", "state")]
-            e.b = {**e.b, **{name: View(args[name], layer) for name in layered}}
+        with T.serial(0, e.place["layers"]) as layer, e.unless_over():
+            own = {"layer": T.Bind(e.place["first_layer"] + layer), "state": layer}
+            layered = {n: own[table[n].kind] for n in args if table[n].kind in own}
+            e.b = {**e.b, **{name: View(args[name], at) for name, at in layered.items()}}
             e.queue.at(layer)
             e.normalise("norm_1", "a")
             e.qkv()
             Attention(e).emit()
-            bias = "b_o" if spec.output_bias else None
-            e.project("o", "o", spec.heads * spec.head_dim, bias)
+            e.project_o(layer * MEETINGS + 1)
             e.normalise("norm_2", "a")
             e.gate_up()
-            e.project("down", "h", spec.intermediate)
+            e.project_down(layer * MEETINGS + 2)
 
     def _head(self, e: Emitter) -> None:
         e.normalise("norm_f", "f", select="select")
         e.head()
+        if e.exchange is not None:
+            e.exchange.meet(e.exchange.meeting(T.int32(1)), LOGITS)
         e.argmax()

@@ -29,6 +29,8 @@ class RowTile(NamedTuple):
     rows: int
     index: Any
     """Which tile of the buffer."""
+    first: Any = 0
+    """The column of the weights that the first activation meets; a multiple of 32."""
 
 
 class Weights(Protocol):

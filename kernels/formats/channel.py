@@ -25,7 +25,7 @@ LONGEST = 1 << 16
 
 
 class Channel:
-    """Panels [rows / 32][k / 4 + 1][32] of int32: four codes in a lane; the last row is the scales.
+    """Panels [rows / 32][1 + k / 4][32] of int32: a row of scales, then four codes in a lane.
 
     A tile of activations is [words][tile rows]: a row's codes, its step, and its start (what the
     unsigned weights' zero comes to).
@@ -41,7 +41,7 @@ class Channel:
     def weight_shape(self, rows: int, k: int) -> Shape:
         if k > LONGEST:
             raise CompileError(f"w8a8 sums at most {LONGEST} products, this model has rows of {k}")
-        return rows // PANEL, k // 4 + 1, PANEL
+        return rows // PANEL, 1 + k // 4, PANEL
 
     def pack(self, weight: npt.NDArray[np.float32]) -> Array:
         rows, k = weight.shape
@@ -50,13 +50,13 @@ class Channel:
         codes = (np.rint(ratio) + ZERO).astype(np.uint8)
         quads = codes.reshape(rows // PANEL, PANEL, k // 4, 4).transpose(0, 2, 1, 3)
         words = np.ascontiguousarray(quads).view(np.int32).reshape(rows // PANEL, k // 4, PANEL)
-        return np.concatenate([words, scale.view(np.int32).reshape(-1, 1, PANEL)], 1)
+        return np.concatenate([scale.view(np.int32).reshape(-1, 1, PANEL), words], 1)
 
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
         panel, lane = T.floordiv(row, PANEL), T.floormod(row, PANEL)
-        scale = Register(T.reinterpret("float32", weight[panel, k // 4, lane]), "float32")
+        scale = Register(T.reinterpret("float32", weight[panel, 0, lane]), "float32")
         with T.serial(0, k // 4) as quad:
-            word = T.Bind(weight[panel, quad, lane])
+            word = T.Bind(weight[panel, 1 + quad, lane])
             for byte in range(4):
                 code = T.bitwise_and(T.shift_right(word, T.int32(byte * 8)), T.int32(0xFF))
                 store(quad * 4 + byte, T.cast(code - T.int32(ZERO), "float32") * scale.get())
@@ -90,24 +90,25 @@ class Channel:
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         first = T.Bind(tile.index * self._words(tile.k))
+        start = 1 + tile.first // 4
 
         def scalar(row: int, index: Any) -> Any:
             return tile.buffer[(first + index) * tile.rows + row]
 
         def column(half: int, quad: Any) -> Any:
-            return weight[panel, quad, lanes(half * 16)]
+            return weight[panel, start + quad, lanes(half * 16)]
 
         def fetch(half: int, quad: Any) -> None:
             if ahead:
-                prefetch(weight[panel, quad + ahead, half * 16])
+                prefetch(weight[panel, start + quad + ahead, half * 16])
 
         parts = list(blocks(tile.rows, 2, self.registers))
         sums = Sums(Block(range(tile.rows), range(2)), self.dot)
         sums_along(tile.k // 4, parts, sums, column, scalar, fetch)
         for row, half, total in sums:
-            step, start = (scalar(row, tile.k // self.dot.per + i) for i in range(2))
-            whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
-            scale = T.reinterpret("float32x16", weight[panel, tile.k // 4, lanes(half * 16)])
+            step, zero = (scalar(row, tile.k // self.dot.per + i) for i in range(2))
+            whole = T.cast(self.dot.finish(total, splat(zero)), "float32x16")
+            scale = T.reinterpret("float32x16", weight[panel, 0, lanes(half * 16)])
             both = scale * splat(T.reinterpret("float32", step))
             # A bare product could be merged with the addition that follows it in some variants.
             store(row, half, fma(whole, both, f32(0)))

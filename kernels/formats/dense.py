@@ -32,17 +32,18 @@ class Dense:
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
         dot = self.dot
+        start = tile.first // dot.depth
 
         def scalar(row: int, index: Any) -> Any:
             first = tile.index * (tile.k // dot.per)
             return tile.buffer[(first + index) * tile.rows + row]
 
         def column(half: int, step: Any) -> Any:
-            return weight[panel, step, lanes(half * 16)]
+            return weight[panel, start + step, lanes(half * 16)]
 
         def fetch(half: int, step: Any) -> None:
             if ahead:
-                prefetch(weight[panel, step + ahead, half * 16])
+                prefetch(weight[panel, start + step + ahead, half * 16])
 
         parts = list(blocks(tile.rows, 2, self.registers))
         sums = Sums(Block(range(tile.rows), range(2)), dot)

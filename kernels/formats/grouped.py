@@ -105,7 +105,7 @@ class Grouped:
     # Their product
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
-        groups = tile.k // GROUP
+        groups, start = tile.k // GROUP, tile.first // GROUP
         parts = list(blocks(tile.rows, 2, min(self.registers, MOST_REGISTERS)))
         sums = {(r, c): Register(f32(0)) for r in range(tile.rows) for c in range(2)}
         with T.serial(0, groups) as g:
@@ -116,20 +116,20 @@ class Grouped:
 
             for block in parts:
                 if ahead and block.rows.start == 0:
-                    self._prefetch(weight, panel, g + ahead, block.columns)
+                    self._prefetch(weight, panel, start + g + ahead, block.columns)
                 dots = Sums(block, self.dot)
                 with T.serial(0, self.columns) as line:
 
                     def column(half: int, line: Any = line) -> Any:
                         at = (1 + half * self.columns + line) * LINE
-                        return weight[panel, g, lanes(at)]
+                        return weight[panel, start + g, lanes(at)]
 
                     dots.add(line, column, scalar)
-                scales = {half: self._scales(weight, panel, g, half) for half in block.columns}
+                scales = {c: self._scales(weight, panel, start + g, c) for c in block.columns}
                 for row, half, total in dots:
-                    step, start = (scalar(row, self.codes + i) for i in range(2))
+                    step, zero = (scalar(row, self.codes + i) for i in range(2))
                     both = scales[half].get() * splat(T.reinterpret("float32", step))
-                    whole = T.cast(self.dot.finish(total, splat(start)), "float32x16")
+                    whole = T.cast(self.dot.finish(total, splat(zero)), "float32x16")
                     sums[row, half].set(fma(whole, both, sums[row, half].get()))
         for (row, half), total in sums.items():
             store(row, half, total.get())

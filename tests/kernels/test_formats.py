@@ -1,7 +1,7 @@
 """Every weight format against numpy, and against itself on other CPUs."""
 
 import re
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 import tvm
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.compile import Compiled, compile_function
 from raylax.kernels.cpu.emit import Register, function, imported, lanes
 from raylax.kernels.cpu.operators import View
 from raylax.kernels.cpu.target import CPU, cpu
@@ -76,14 +77,13 @@ def emitted(fmt: Format, tile_rows: int) -> Any:
             with T.serial(0, OUT) as row:
                 write = lambda d, value: T.buffer_store(rows, value, [row, d])  # noqa: E731
                 fmt.gather(View(packed), row, K, write)
-    return builder.get().with_attr("global_symbol", name)
+    return builder.get()
 
 
-def compiled(fmt: Format, target: CPU) -> Any:
+def compiled(fmt: Format, target: CPU) -> Compiled:
     """A function for every height of a tile."""
-    module = tvm.IRModule({f"run_{rows}": emitted(fmt, rows) for rows in TILES})
-    with tvm.transform.PassContext(config={"tirx.disable_storage_rewrite": True}):
-        return tvm.compile(module, target=target.tvm)
+    functions = {f"run_{rows}": partial(emitted, fmt, rows) for rows in TILES}
+    return Compiled({n: compile_function(target, n, emit) for n, emit in functions.items()})
 
 
 class Products:
@@ -159,6 +159,6 @@ def test_integers_meet_the_instruction_of_the_cpu(target: str) -> None:
     """8 bits, then 4 bits: what the table in the README of this room says."""
     for name, instruction in zip(("q8f32_0", "q4f32_1"), INSTRUCTIONS[target], strict=True):
         fmt = quantization_named(name, "float32", cpu(target)).layers
-        assembly = compiled(fmt, cpu(target)).mod.inspect_source("asm")
+        assembly = compiled(fmt, cpu(target)).assembly
 
         assert re.search(instruction, assembly)

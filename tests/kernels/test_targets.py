@@ -14,7 +14,6 @@ from raylax.kernels.compile import compile_step
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
 from raylax.kernels.model import Model, load_model
-from raylax.kernels.weights import map_weights
 from tests.batches import Floats, Piece, run
 from tests.kernels.conftest import Runner
 from tests.kernels.emulator import COMPILER
@@ -42,7 +41,7 @@ def executable(plan: Blueprint) -> Any:
 
 def test_a_step_is_compiled_for_aarch64(plan: Blueprint, executable: Any) -> None:
     """On any machine: by NEON's own multiply-adds, and by SDOT where weights are integers."""
-    assembly = executable.mod.inspect_source("asm")
+    assembly = executable.assembly
 
     assert "\tfmla\t" in assembly
     assert "fmaf" not in assembly
@@ -55,7 +54,7 @@ def test_a_step_has_the_same_bits_on_aarch64(
     """A prompt, then a decode beside another prompt: law 1 holds from CPU to CPU."""
     program = plan.program.with_pages(32)
     wanted = options("neoverse-n1", program.quantization, program.kv_dtype)
-    packed = map_weights(Artefacts(checkpoint, wanted, store, silent).weights(), program.table)
+    packed = Artefacts(checkpoint, wanted, store, silent).weights()
     library = runner(plan.emitter.cpu)(executable)
     there = Model(plan.checkpoint.spec, wanted, program, library, "emulated", packed)
     mine = replace(wanted, target=None)

@@ -46,3 +46,44 @@ def test_nobody_at_its_end() -> None:
     plan = make_plan(1, [(running([1] * 40, 0, [1, 2, 3]), 7)])
 
     assert plan.rows.tolist() == []
+
+
+def sequences() -> list[tuple[Sequence, int]]:
+    """Two decodes, a chunk and the end of a prefill: 66 tokens."""
+    return [
+        (running(list(range(18)), 17, [5, 3]), 1),
+        (running([7] * 60, 14, [9, 7, 8, 2]), 40),
+        (running([8] * 24, 0, [6, 1]), 24),
+        (running([9] * 33, 32, [4, 10, 11]), 1),
+    ]
+
+
+def test_a_plan_that_was_sent_is_the_same_plan() -> None:
+    plan = make_plan(1 << 40, sequences())
+    copy = StepPlan.decode(plan.encode())
+
+    assert copy.number == plan.number
+    assert lists(copy) == lists(plan)
+
+
+def test_pieces_compute_every_token_once_and_see_what_the_whole_plan_sees() -> None:
+    """A chunk that is cut sees, in its first part, no key of its second."""
+    plan = make_plan(1, sequences())
+    first, second = plan.pieces(2)
+
+    assert lists(first)["query_starts"] == [0, 1, 33]
+    assert lists(first)["kv_lengths"] == [18, 46]
+    assert lists(first)["rows"] == [0]
+    assert lists(second)["query_starts"] == [0, 8, 32, 33]
+    assert lists(second)["kv_lengths"] == [54, 24, 33]
+    assert lists(second)["rows"] == [31, 32]
+    assert lists(second)["page_table"] == [[9, 7, 8, 2], [6, 1, 0, 0], [4, 10, 11, 0]]
+    for name in ("tokens", "positions", "slots"):
+        assert lists(first)[name] + lists(second)[name] == lists(plan)[name]
+
+
+def test_a_small_plan_is_not_cut() -> None:
+    """Each piece would read all weights."""
+    plan = make_plan(1, [(running([1] * 31, 0, [0, 1]), 31)])
+
+    assert [lists(piece) for piece in plan.pieces(4)] == [lists(plan)]

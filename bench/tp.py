@@ -1,0 +1,99 @@
+"""What sharing a model among ranks costs: shards of a thread each beside one rank of as many.
+
+    python bench/tp.py [CHECKPOINT] [--quantization q0bf16 q4f32_1] [--shards 2] [--stages 1]
+
+Rounds interleave the engines. Under each table: where the time of a step of the shards goes, as
+the first rank sees it. `meet` is waiting for the other shards and adding what they bring, `plan`
+is Python's part: deciding, sending the plan, sampling.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from models import default_checkpoint
+from peers.base import ANSWER, PROMPT, Load, Options, PeerFailed, decode, prefill
+from peers.raylax import raylax
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rounds import measure
+
+CONTEXT = 32
+MEETS = ("add_o", "add_down", "argmax")
+"""Operators whose time begins with a meeting."""
+
+
+def shares(step_s: float, operators: dict[str, float]) -> dict[str, float]:
+    """Of a step: compute, meet, plan."""
+    meet = sum(operators.get(name, 0.0) for name in MEETS)
+    whole = sum(operators.values())
+    return {
+        "compute": (whole - meet) / step_s, "meet": meet / step_s, "plan": 1 - whole / step_s
+    }  # fmt: skip
+
+
+def compare(args: argparse.Namespace, quantization: str, console: Console) -> dict[str, object]:
+    ranks = args.shards * args.stages
+    limits = (max(args.concurrency), PROMPT + ANSWER)
+    one = Options(str(args.checkpoint), quantization, "auto", ranks, *limits)
+    several = replace(one, threads=1, shards=args.shards, stages=args.stages)
+    loads = [prefill(), *(decode(count, CONTEXT) for count in args.concurrency)]
+    table = Table(
+        "tok/s", f"1 x {ranks} threads", f"{ranks} ranks x 1", "ratio", "compute", "meet", "plan",
+        title=f"{quantization}, {args.shards} shards, {args.stages} stages", box=SIMPLE_HEAD,
+    )  # fmt: skip
+    told = []
+    with ExitStack() as stack, console.status("loading") as status:
+        engines = [stack.enter_context(raylax(options)) for options in (one, several)]
+        for load in loads:
+            status.update(load.name)
+            cells = measure(engines, load, args.rounds)
+            alone, shared = (cell.tokens_per_s for cell in cells)
+            step_s = step_seconds(load, shared)
+            parts = shares(step_s, engines[1].ask("operators"))
+            told.append({"load": load.name, "one": alone, "several": shared, **parts})
+            percent = [f"{parts[name]:.1%}" for name in ("compute", "meet", "plan")]
+            figures = [f"{alone:.0f}", f"{shared:.0f}", f"{shared / alone:.2f}"]
+            table.add_row(load.name, *figures, *percent)
+    console.print(table)
+    return {"quantization": quantization, "rows": told}
+
+
+def step_seconds(load: Load, tokens_per_s: float) -> float:
+    """A prompt is one step, here, and so is a token of each sequence."""
+    return (load.prompt if load.is_prefill else load.sequences) / tokens_per_s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?")
+    add("--quantization", nargs="+", default=["q0bf16", "q4f32_1"])
+    add("--shards", type=int, default=2, help="that share each layer (2)")
+    add("--stages", type=int, default=1, help="that share the layers among them (1)")
+    add("--concurrency", type=int, nargs="+", default=[1, 8])
+    add("--rounds", type=int, default=3)
+    add("--json", type=Path, metavar="FILE", help="write every figure there, too")
+    args = parser.parse_args()
+    args.checkpoint = (args.checkpoint or default_checkpoint()).resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
+    try:
+        told = [compare(args, name, Console()) for name in args.quantization]
+    except PeerFailed as failure:
+        sys.exit(str(failure))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if args.json:
+        args.json.write_text(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

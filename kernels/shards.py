@@ -1,0 +1,106 @@
+"""How a model is shared among ranks: what each computes, and of which weights.
+
+A rank is one of `pipeline` stages of layers, and in its stage one of `tensor` shards of each layer:
+
+| weight          | cut                    | whose sums are                            |
+|-----------------|------------------------|-------------------------------------------|
+| w_qkv, b_qkv    | rows, by head          | whole: heads attend on their own          |
+| w_o             | columns, by query head | parts, added over the shards in order     |
+| w_gate_up       | rows, by group of 32   | whole                                     |
+| w_down          | columns, by group      | parts, added over the shards in order     |
+| w_head          | rows, by panel of 32   | whole: logits of a part of the vocabulary |
+| w_embed, norms  | not                    |                                           |
+
+Nothing is copied for it: every rank maps the same packed file, and reads what is its own. There
+may be more shards than KV heads; some then keep the same keys and values.
+"""
+
+from dataclasses import dataclass, replace
+
+from raylax.kernels.errors import CompileError
+from raylax.kernels.spec import DecoderSpec
+
+GROUP, PANEL = 32, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Degree:
+    """Among how many ranks a model is shared."""
+
+    tensor: int = 1
+    pipeline: int = 1
+
+    @property
+    def ranks(self) -> int:
+        return self.tensor * self.pipeline
+
+    def check(self, spec: DecoderSpec) -> None:
+        """Raises CompileError for a model that cannot be cut like this."""
+        n, kv = self.tensor, spec.kv_heads
+        if spec.heads % n or (kv % n and n % kv):
+            raise CompileError(
+                "tensor_parallel_shards must divide the attention heads, and divide the KV heads "
+                f"or be a multiple of them; found {n} for {spec.heads} heads and {kv} KV heads"
+            )
+        if n > spec.intermediate // GROUP:
+            most = spec.intermediate // GROUP
+            raise CompileError(f"tensor_parallel_shards must be at most {most}, found {n}")
+        if self.pipeline > spec.layers:
+            raise CompileError(
+                f"pipeline_parallel_stages must be at most the {spec.layers} layers of the model, "
+                f"found {self.pipeline}"
+            )
+
+    def local(self, spec: DecoderSpec) -> DecoderSpec:
+        """The sizes that one rank computes. All ranks have the same: what does not divide evenly
+        is cut into windows that overlap, see `Place.first_group`."""
+        return replace(
+            spec,
+            layers=-(-spec.layers // self.pipeline),
+            heads=spec.heads // self.tensor,
+            kv_heads=max(1, spec.kv_heads // self.tensor),
+            intermediate=-(-(spec.intermediate // GROUP) // self.tensor) * GROUP,
+        )
+
+    def place(self, spec: DecoderSpec, rank: int) -> "Place":
+        stage, shard = divmod(rank, self.tensor)
+        groups, panels = spec.intermediate // GROUP, spec.padded_vocab // PANEL
+        window = -(-groups // self.tensor)
+        own = groups * shard // self.tensor
+        panel = panels * shard // self.tensor
+        layer = spec.layers * stage // self.pipeline
+        return Place(
+            rank,
+            stage,
+            shard,
+            first_layer=layer,
+            layers=spec.layers * (stage + 1) // self.pipeline - layer,
+            first_head=spec.heads // self.tensor * shard,
+            first_kv_head=spec.kv_heads * shard // self.tensor,
+            first_group=min(own, groups - window),
+            own_group=own,
+            end_group=groups * (shard + 1) // self.tensor,
+            first_panel=panel,
+            panels=panels * (shard + 1) // self.tensor - panel,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What one rank computes; the defaults of nobody."""
+
+    rank: int
+    stage: int
+    shard: int
+    first_layer: int
+    layers: int
+    first_head: int
+    first_kv_head: int
+    first_group: int
+    """Of the window of MLP groups that it computes; those outside own_group .. end_group are
+    somebody else's, and count as 0 here."""
+    own_group: int
+    end_group: int
+    first_panel: int
+    """Of the head."""
+    panels: int

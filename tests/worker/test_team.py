@@ -1,0 +1,211 @@
+"""An engine of several ranks, without Ray: its shards are child processes."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raylax import MLCEngine
+from raylax.proto.vocabulary import Fault, Finish, Sampling
+from raylax.worker import debug
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine import ThreadedEngine
+from raylax.worker.errors import EngineStartError
+from raylax.worker.rank import Rank
+from tests.engines import Answers, request, running_engine, until
+
+ONE = EngineConfig(
+    quantization="q0f32",
+    max_num_sequence=4,
+    max_single_sequence_length=128,
+    max_total_sequence_length=512,
+    prefill_chunk_size=48,
+    threads=1,
+)
+TWO = replace(ONE, tensor_parallel_shards=2)
+PROMPT = list(range(10, 50))
+ENOUGH_S = 10.0
+
+
+@debug.register("test.spoil")
+def spoil(rank: Rank, whose: int) -> None:
+    """Write to the memory of one rank's weights."""
+    if rank.index == whose:
+        held, _ = rank.model.weights_and_copies()["w_down"]
+        held.reshape(-1)[0] += 1
+
+
+def pids(engine: ThreadedEngine) -> list[int]:
+    return [shard["pid"] for shard in engine.shards]
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def tokens_of(config: EngineConfig, checkpoint: Path) -> list[list[int]]:
+    """What a few requests at once come to, greedy and drawn."""
+    with running_engine(checkpoint, config) as (engine, answers):
+        for i in range(5):
+            drawn = Sampling(temperature=0.0 if i % 2 else 1.0, seed=i)
+            engine.add_request(request(f"r{i}", PROMPT[i:], 20, drawn))
+        names = [f"r{i}" for i in range(5)]
+        answers.wait_for(*names)
+        return [answers.tokens(name) for name in names]
+
+
+@pytest.fixture(scope="module")
+def alone(checkpoint: Path) -> list[list[int]]:
+    return tokens_of(ONE, checkpoint)
+
+
+@pytest.mark.parametrize(("shards", "stages"), [(2, 1), (4, 1), (1, 2), (2, 2)])
+def test_several_ranks_answer_as_one_does(
+    checkpoint: Path, alone: list[list[int]], shards: int, stages: int
+) -> None:
+    """Token for token: in f32 their logits differ by less than draws can tell here."""
+    config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
+    if shards == 4:
+        with pytest.raises(EngineStartError, match="must be at most 3, found 4"):
+            tokens_of(config, checkpoint)
+        return
+    assert tokens_of(config, checkpoint) == alone
+
+
+def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
+    """In order of rank, each from a process of its own; none is left afterwards."""
+    with running_engine(checkpoint, TWO) as (engine, answers):
+        engine.add_request(request("r", PROMPT, 4))
+        answers.wait_for("r")
+        ranks = engine.debug_call_func_on_all_worker("raylax.debug.rank")
+        plans = engine.debug_call_func_on_all_worker("raylax.debug.last_plan")
+        children = pids(engine)
+
+    assert [(one["rank"], one["world_size"], one["shard"]) for one in ranks] == [(0, 2, 0), (1, 2, 1)]
+    assert [one["pid"] for one in ranks] == [os.getpid(), *children]
+    assert plans[0] == plans[1] and plans[0]["step"] == 4
+    assert all(map(gone, children))
+
+
+def test_the_rank_whose_weights_were_spoilt_is_found(checkpoint: Path) -> None:
+    """By the checksum of the memory that it computes with; the others' agree with the store."""
+    with running_engine(checkpoint, TWO) as (engine, _):
+        engine.debug_call_func_on_all_worker("test.spoil", [1])
+        sums = engine.debug_call_func_on_all_worker("raylax.debug.weight_checksums")
+
+    wrong = [
+        (rank, name)
+        for rank, weights in enumerate(sums)
+        for name, both in weights.items()
+        if both["memory"] != both["store"]
+    ]
+    assert wrong == [(1, "w_down")]
+
+
+def test_a_python_engine_takes_the_degree_from_its_config(checkpoint: Path) -> None:
+    """And its children end with it."""
+    with MLCEngine(str(checkpoint), engine_config=TWO) as engine:
+        assert engine.engine_config.tensor_parallel_shards == 2
+        ranks = engine.debug_call_func_on_all_worker("raylax.debug.rank")
+        engine.completions.create(prompt="abc", max_tokens=3)
+
+    assert [one["rank"] for one in ranks] == [0, 1]
+    assert gone(ranks[1]["pid"])
+
+
+@contextmanager
+def busy_team(
+    checkpoint: Path, config: EngineConfig
+) -> Iterator[tuple[ThreadedEngine, Answers, list[int]]]:
+    with running_engine(checkpoint, config) as (engine, answers):
+        for i in range(4):
+            engine.add_request(request(f"r{i}", PROMPT, 80))
+        answers.wait_for_tokens("r3", 3)
+        yield engine, answers, pids(engine)
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(
+    ("blow", "words"),
+    [
+        (signal.SIGKILL, r"rank 1 \(pid {pid} on 127.0.0.1\) has died, in step \d+ before"),
+        (signal.SIGSTOP, r"rank 1 \(pid {pid} on 127.0.0.1\) (stopped|has given no sign for).*step"),
+    ],
+    ids=["killed", "stopped"],
+)
+def test_a_lost_rank_is_named_and_every_request_ends_at_once(
+    checkpoint: Path, blow: signal.Signals, words: str, stages: int
+) -> None:
+    """With an error that another worker may be asked after. No process is left."""
+    config = replace(TWO, pipeline_parallel_stages=stages)
+    with busy_team(checkpoint, config) as (engine, answers, children):
+        begun = time.monotonic()
+        os.kill(children[0], blow)
+        answers.wait_for("r0", "r1", "r2", "r3")
+        took = time.monotonic() - begun
+        ends = [answers.deltas[f"r{i}"][-1] for i in range(4)]
+        until(lambda: all(map(gone, children)))
+
+        assert engine.fault is not None
+    for end in ends:
+        assert (end.finish, end.fault) == (Finish.ERROR, Fault.UNAVAILABLE)
+        assert np.array(end.error).item() is not None
+    import re
+
+    assert re.search(words.format(pid=children[0]), str(ends[0].error)), ends[0].error
+    assert took < ENOUGH_S
+
+
+def test_a_rank_that_dies_while_nothing_runs_is_noticed(checkpoint: Path) -> None:
+    """By the engine's health, before any request finds out."""
+    with running_engine(checkpoint, TWO) as (engine, _):
+        (child,) = pids(engine)
+        os.kill(child, signal.SIGKILL)
+        until(lambda: engine.fault is not None)
+
+        assert "rank 1" in str(engine.fault) and "has died, after step 0" in str(engine.fault)
+
+
+def test_shards_end_when_their_leader_is_killed(checkpoint: Path) -> None:
+    """Nothing is left running, and nothing in shared memory's directory."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, time\n"
+        "from raylax import EngineConfig, MLCEngine\n"
+        "engine = MLCEngine(sys.argv[1], engine_config=EngineConfig.from_json(sys.argv[2]))\n"
+        "rank = engine.debug_call_func_on_all_worker('raylax.debug.rank')[1]\n"
+        "print(rank['pid'], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    before = set(os.listdir("/dev/shm"))
+    leader = subprocess.Popen(
+        [sys.executable, "-c", code, str(checkpoint), TWO.asjson()],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert leader.stdout is not None
+    with leader:
+        child = int(leader.stdout.readline())
+        leader.kill()
+    until(lambda: gone(child))
+
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_a_failed_start_names_the_rank(checkpoint: Path, monkeypatch: Any) -> None:
+    """Here its process cannot start at all."""
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with (
+        pytest.raises(EngineStartError, match="rank 1 ended while it started"),
+        running_engine(checkpoint, TWO),
+    ):
+        pass

@@ -1,0 +1,53 @@
+"""Shards as child processes: ranks of an engine that lives without Ray."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+from raylax.worker.shard import Invitation, Shard
+
+HOST = "127.0.0.1"
+
+
+class Child:
+    """One shard's process."""
+
+    def __init__(self, invitation: Invitation) -> None:
+        """The invitation goes by a pipe: arguments and environments can be read by others."""
+        command = [sys.executable, "-m", "raylax.worker.children"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(asdict(invitation)).encode())
+        self._process.stdin.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Children:
+    """Makes them, on this host."""
+
+    host = HOST
+
+    def spawn(self, invitation: Invitation) -> Child:
+        return Child(invitation)
+
+    def join_calls(self, name: str, world: int) -> None:
+        """Their own group carries debug calls."""
+
+
+def main() -> None:
+    """Ctrl-C at the terminal is for the leader; its end is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Shard(Invitation(**json.load(sys.stdin)), HOST).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Which rank keeps the others waiting: a plain function of what each was seen to do (law 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raylax.worker.rank import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One rank at one moment."""
+
+    rank: int
+    stage: int
+    position: Progress
+    still_s: float = 0.0
+    """Since its position last changed."""
+    silent_s: float = 0.0
+    """Since it was asked for a sign and gave none."""
+
+
+def where(position: Progress) -> str:
+    if not position.running:
+        return f"after step {position.step}"
+    return f"in step {position.step} before allreduce {position.meeting + 1}"
+
+
+def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
+    """The rank at fault and what it did; None while all may still come.
+
+    A rank is behind when shards of its stage have met more often, or any rank is in a later step.
+    To be behind is no fault, to be behind and not to move for `limit_s` is one; and so is silence.
+    """
+    for one in ranks:
+        if one.silent_s > limit_s:
+            return one.rank, f"has given no sign for {one.silent_s:.1f} s, {where(one.position)}"
+    latest = max(one.position.step for one in ranks)
+    for one in ranks:
+        peers = [other.position for other in ranks if other.stage == one.stage]
+        front = max((peer.step, peer.meeting) for peer in peers)
+        behind = (one.position.step, one.position.meeting) < front or one.position.step < latest
+        if behind and one.still_s > limit_s:
+            words = f"stopped {where(one.position)}; the others have waited {one.still_s:.1f} s"
+            return one.rank, words
+    return None
