@@ -43,8 +43,10 @@ class Degree:
                 f"or be a multiple of them; found {n} for {spec.heads} heads and {kv} KV heads"
             )
         if n > spec.intermediate // GROUP:
-            most = spec.intermediate // GROUP
-            raise CompileError(f"tensor_parallel_shards must be at most {most}, found {n}")
+            raise CompileError(
+                f"tensor_parallel_shards must be at most {spec.intermediate // GROUP}, one for "
+                f"each {GROUP} of the {spec.intermediate} MLP units, found {n}"
+            )
         if self.pipeline > spec.layers:
             raise CompileError(
                 f"pipeline_parallel_stages must be at most the {spec.layers} layers of the model, "

@@ -16,7 +16,9 @@ from raylax.kernels.cpu.target import CPU
 LINE = 16  # int32 in a cache line: counters of different workers share none
 
 # TIR has no atomics and no clock, LLVM IR has. `wait` spins, then yields the core, then sleeps
-# 20 us at a time. 1 is CLOCK_MONOTONIC of Linux.
+# 20 us at a time. 1 is CLOCK_MONOTONIC of Linux. An aligned variable makes LLVM align the whole
+# frame: otherwise registers that are spilled may lie across two pages, by how deep the caller's
+# stack happens to be, and products of many rows take a fifth longer.
 QUEUE_IR = """
 declare i32 @sched_yield()
 declare i32 @usleep(i32)
@@ -30,6 +32,11 @@ define i64 @raylax_now() {
   %w = mul i64 %s, 1000000000
   %all = add i64 %w, %n
   ret i64 %all
+}
+define void @raylax_align_frame() alwaysinline {
+  %line = alloca [64 x i8], align 64
+  call void asm sideeffect "", "r"(ptr %line)
+  ret void
 }
 define i32 @raylax_add(ptr %p, i32 %by) alwaysinline {
   %old = atomicrmw add ptr %p, i32 %by acq_rel
@@ -96,6 +103,7 @@ class Queue:
             self._note_time(self.regions)
             with T.parallel(0, self.workers) as worker:
                 self.worker = worker
+                T.evaluate(T.call_extern("void", "raylax_align_frame"))
                 yield
 
     def at(self, block: Expr) -> None:
