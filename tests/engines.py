@@ -9,6 +9,7 @@ from typing import Self
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.worker.assembly import Spawner
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.plan import StepPlan
@@ -59,8 +60,9 @@ def running_engine(
     checkpoint: Path,
     config: EngineConfig | None = None,
     clock: Callable[[], float] = time.monotonic,
+    spawner: Spawner | None = None,
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
-    engine, answers = ThreadedEngine(clock), Answers()
+    engine, answers = ThreadedEngine(clock, spawner), Answers()
     engine.init_threaded_engine("cpu", answers.on_step)
     loops = (engine.run_background_loop, engine.run_background_stream_back_loop)
     threads = [threading.Thread(target=loop) for loop in loops]

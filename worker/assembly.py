@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from raylax.kernels.build import Artefacts, ModelOptions, Progress, build
-from raylax.kernels.model import load_model
+from raylax.kernels.model import StepOutput, load_model
 from raylax.worker import debug
 from raylax.worker.channel import Channel, Kind
 from raylax.worker.comm.base import Gatherer
@@ -20,7 +20,7 @@ from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import EngineStartError, RankLost
 from raylax.worker.loading import complete, degree_of, plan_rank
 from raylax.worker.plan import StepPlan
-from raylax.worker.rank import Rank, StepOutput
+from raylax.worker.rank import Rank
 from raylax.worker.shard import Assignment, Invitation
 from raylax.worker.sizing import available_memory
 from raylax.worker.team import LIMIT_S, Member, Process, Team, disband

@@ -1,6 +1,7 @@
 """Shards as child processes: ranks of an engine that lives without Ray."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,12 +15,14 @@ HOST = "127.0.0.1"
 class Child:
     """One shard's process."""
 
-    def __init__(self, invitation: Invitation) -> None:
-        """The invitation goes by a pipe: arguments and environments can be read by others."""
+    def __init__(self, invitation: Invitation, host: str = HOST) -> None:
+        """The invitation goes by a pipe: arguments and environments can be read by others. The
+        cores of this process go with it: the thread that calls may keep to some of them."""
         command = [sys.executable, "-m", "raylax.worker.children"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(asdict(invitation)).encode())
+        told = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
+        self._process.stdin.write(json.dumps(told).encode())
         self._process.stdin.close()
 
     @property
@@ -46,7 +49,9 @@ class Children:
 def main() -> None:
     """Ctrl-C at the terminal is for the leader; its end is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Shard(Invitation(**json.load(sys.stdin)), HOST).run()
+    invitation, host, cores = json.load(sys.stdin)
+    os.sched_setaffinity(0, cores)
+    Shard(Invitation(**invitation), host).run()
 
 
 if __name__ == "__main__":

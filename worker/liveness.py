@@ -22,7 +22,12 @@ class Watched:
 def where(position: Progress) -> str:
     if not position.running:
         return f"after step {position.step}"
-    return f"in step {position.step} before allreduce {position.meeting + 1}"
+    before = "" if position.meeting is None else f" before allreduce {position.meeting + 1}"
+    return f"in step {position.step}{before}"
+
+
+def reached(position: Progress) -> tuple[int, int]:
+    return position.step, position.meeting or 0
 
 
 def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
@@ -36,9 +41,8 @@ def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
             return one.rank, f"has given no sign for {one.silent_s:.1f} s, {where(one.position)}"
     latest = max(one.position.step for one in ranks)
     for one in ranks:
-        peers = [other.position for other in ranks if other.stage == one.stage]
-        front = max((peer.step, peer.meeting) for peer in peers)
-        behind = (one.position.step, one.position.meeting) < front or one.position.step < latest
+        front = max(reached(other.position) for other in ranks if other.stage == one.stage)
+        behind = reached(one.position) < front or one.position.step < latest
         if behind and one.still_s > limit_s:
             words = f"stopped {where(one.position)}; the others have waited {one.still_s:.1f} s"
             return one.rank, words

@@ -16,7 +16,8 @@ class Progress(NamedTuple):
     """How far a rank is: which step it is in, and how often it met the other shards there."""
 
     step: int = 0
-    meeting: int = 0
+    meeting: int | None = None
+    """None: there are no others, or nothing is known."""
     running: bool = False
 
 
@@ -49,14 +50,19 @@ class Rank:
     def progress(self, shard: int | None = None) -> Progress:
         """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
         step = self.plan.number if self.plan else 0
+        if self._flags is None:
+            return Progress(step, None, self._running)
         met = self._meetings(shard) - self._meetings_before
         return Progress(step, max(0, met), self._running)
 
+    @property
+    def _flags(self) -> Any:
+        return self.model.seat.shared.get("flags")
+
     def _meetings(self, shard: int | None = None) -> int:
         """Of its stage, since the start."""
-        flags = self.model.seat.shared.get("flags")
         at = self.model.place.shard if shard is None else shard
-        return 0 if flags is None else int(flags[at, 0])
+        return 0 if self._flags is None else int(self._flags[at, 0])
 
     def describe(self) -> dict[str, Any]:
         """What `raylax.debug.rank` answers."""
@@ -106,4 +112,5 @@ class Stage:
         if not self.last:
             self.group.send(hidden, self.place.rank + self.shards)
             rows = rows[:0]
-        return StepOutput(*(values.copy() for values in self.model.run_head(rows)))
+        output = self.model.run_head(rows)
+        return StepOutput(output.logits.copy(), output.argmax.copy())

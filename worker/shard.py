@@ -78,6 +78,7 @@ class Shard:
         self._inbox: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
         self._rank: Rank | None = None
         self._wiring: Wiring | None = None
+        self._calls: Gatherer | None = None
         self._over: str | None = None
         self._ended = threading.Event()
 
@@ -106,8 +107,8 @@ class Shard:
     def _work(self) -> None:
         if (first := self._inbox.get()) is None:
             return
-        calls = self._load(Assignment.decode(first[1]))
-        assert self._rank is not None
+        self._load(Assignment.decode(first[1]))
+        assert self._rank is not None and self._calls is not None
         while (task := self._inbox.get()) is not None:
             kind, body = task
             if kind is Kind.PLAN:
@@ -115,10 +116,9 @@ class Shard:
                 if self._wiring and (error := self._wiring.error):
                     raise error
             elif kind is Kind.CALL:
-                debug.take_part(self._rank, calls)
+                debug.take_part(self._rank, self._calls)
 
-    def _load(self, a: Assignment) -> Gatherer:
-        """Returns the group of debug calls."""
+    def _load(self, a: Assignment) -> None:
         rank, world = self._invitation.rank, a.options.degree.ranks
         cores = keep_to_own_cores(a.options.threads).ids if a.pin_threads else ()
         checkpoint = Path(a.checkpoint)
@@ -129,7 +129,7 @@ class Shard:
         model = load_model(checkpoint, a.options, a.pages, seat=self._wiring.seat)
         self._rank = Rank(model, self._wiring.group)
         self._channel.say(Kind.READY, cores=cores)
-        return self._join(a.calls, rank, world) if self._join else self._wiring.group
+        self._calls = self._join(a.calls, rank, world) if self._join else self._wiring.group
 
     # On the listening thread
 
@@ -157,6 +157,8 @@ class Shard:
         self._over = why
         if self._wiring is not None:
             self._wiring.end(why)
+        if self._calls is not None:
+            self._calls.abort(why)
         self._inbox.put(None)
         if not self._ended.wait(GRACE_S):
             os._exit(1)

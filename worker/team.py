@@ -136,6 +136,7 @@ class Team:
             kind, body = member.channel.receive()
         except (OSError, EOFError):
             if not self._closing:
+                self._look_at(member)
                 self._lose(member.rank, f"has died, {where(member.position)}")
             return
         facts = json.loads(body) if body[:1] == b"{" else {}
@@ -144,27 +145,38 @@ class Team:
             self._see(member, Progress(**facts))
         elif kind is Kind.FAILED:
             log.error("rank %d: %s", member.rank, facts["where"])
+            self._look_at(member)
             self._lose(member.rank, f"has failed, {where(member.position)}: {facts['error']}")
 
     def _see(self, member: Member, position: Progress) -> None:
         if position != member.position:
             member.position, member.moved = position, time.monotonic()
 
+    def _look_at(self, member: Member) -> None:
+        """What can be seen from here is fresher than its last sign."""
+        own = self.rank.progress()
+        stage, shard = divmod(member.rank, self.rank.model.options.degree.tensor)
+        if stage == 0 and own.running:
+            self._see(member, self.rank.progress(shard))
+        elif own.step > member.position.step:
+            self._see(member, Progress(own.step, None, own.running))
+
     def _look_around(self, now: float) -> None:
         """Ask everybody for a sign, and judge by the signs there are."""
-        own = self.rank.progress()
         shards = self.rank.model.options.degree.tensor
-        watched = [Watched(0, 0, own)]
+        watched = [Watched(0, 0, self.rank.progress())]
         for member in self.members:
-            stage, shard = divmod(member.rank, shards)
-            if stage == 0 and own.running:
-                self._see(member, self.rank.progress(shard))
-            silent = 0.0 if member.asked is None else now - member.asked
-            watched.append(Watched(member.rank, stage, member.position, now - member.moved, silent))
-            if member.asked is None:
+            if member.rank < shards:
+                self._look_at(member)
+            still, silent = now - member.moved, 0.0
+            if member.asked is not None:
+                silent = now - member.asked
+            else:
                 member.asked = now
                 with suppress(OSError):  # it is gone: we shall hear of it
                     member.channel.send(Kind.PING)
+            stage = member.rank // shards
+            watched.append(Watched(member.rank, stage, member.position, still, silent))
         if (found := verdict(watched, LIMIT_S)) is not None:
             self._lose(*found)
 
@@ -174,6 +186,7 @@ class Team:
         who = f"rank {rank}" + (f" (pid {member.pid} on {member.host})" if member else "")
         self.fault = f"{who} {words}"
         self._wiring.end(self.fault)
+        self._calls.abort(self.fault)
         self._named.set()
         said = "\n".join(self._ask_for_stacks(rank))
         log.error("%s\n%s", self.fault, said)

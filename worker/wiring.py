@@ -22,7 +22,8 @@ from raylax.kernels.program import LOGITS, Program
 from raylax.kernels.shards import PANEL, Degree
 from raylax.worker.comm.base import Communicator
 from raylax.worker.comm.door import Listener
-from raylax.worker.comm.memory import MemoryCommunicator, segment_bytes
+from raylax.worker.comm.layout import segment_bytes
+from raylax.worker.comm.memory import MemoryCommunicator
 from raylax.worker.comm.shared import SharedMemory
 from raylax.worker.comm.tcp import TcpCommunicator
 

@@ -29,6 +29,7 @@ def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
 
     def run(plan: StepPlan) -> StepOutput:
         output = first.run(plan)
+        assert output is not None
         plans.append(plan)
         outputs.append(output.logits.copy())
         return output
@@ -42,5 +43,6 @@ def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
 
     for plan, want in zip(plans, outputs, strict=True):
         for _ in range(2):
-            assert np.array_equal(second.run(plan).logits, want)
+            output = second.run(plan)
+            assert output is not None and np.array_equal(output.logits, want)
     assert len(plans) > 10

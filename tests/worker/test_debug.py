@@ -52,4 +52,4 @@ def test_registering_again_replaces() -> None:
     debug.register("test.twice")(second)
 
     assert "test.twice" in debug.names()
-    assert debug.call([None], "test.twice", []) == ["second"]  # type: ignore[list-item]
+    assert debug.call(None, "test.twice", []) == ["second"]  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ import pytest
 
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
+from raylax.worker.assembly import Solo
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineNotReady
@@ -184,7 +185,10 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
 def test_the_end_frees_the_model(checkpoint: Path) -> None:
     """Somebody may still hold the engine."""
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        model = weakref.ref(engine._ranks[0].model)
+        ranks = engine._ranks
+        assert isinstance(ranks, Solo)
+        model = weakref.ref(ranks.rank.model)
+        del ranks
     gc.collect()
 
     assert model() is None

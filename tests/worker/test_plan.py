@@ -1,6 +1,7 @@
 """Plans: where each token lies, and whose logits are wanted."""
 
 from array import array
+from typing import Any
 
 from raylax.proto.vocabulary import Request
 from raylax.worker.plan import StepPlan, make_plan
@@ -13,7 +14,7 @@ def running(tokens: list[int], computed: int, pages: list[int]) -> Sequence:
     return one
 
 
-def lists(plan: StepPlan) -> dict[str, list[int]]:
+def lists(plan: StepPlan) -> dict[str, list[Any]]:
     return {name: value.tolist() for name, value in plan.arguments().items()}
 
 

@@ -1,7 +1,10 @@
 """An engine of several ranks, without Ray: its shards are child processes."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from raylax import MLCEngine
 from raylax.proto.vocabulary import Fault, Finish, Sampling
 from raylax.worker import debug
+from raylax.worker.assembly import Spawner
+from raylax.worker.children import Child, Children
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.rank import Rank
+from raylax.worker.shard import Invitation
+from tests.checkpoints import write_checkpoint
 from tests.engines import Answers, request, running_engine, until
 
 ONE = EngineConfig(
@@ -47,12 +53,18 @@ def pids(engine: ThreadedEngine) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
+    """Ended, perhaps not yet collected by whoever inherited it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
 
 
-def tokens_of(config: EngineConfig, checkpoint: Path) -> list[list[int]]:
+def tokens_of(
+    config: EngineConfig, checkpoint: Path, spawner: Spawner | None = None
+) -> list[list[int]]:
     """What a few requests at once come to, greedy and drawn."""
-    with running_engine(checkpoint, config) as (engine, answers):
+    with running_engine(checkpoint, config, spawner=spawner) as (engine, answers):
         for i in range(5):
             drawn = Sampling(temperature=0.0 if i % 2 else 1.0, seed=i)
             engine.add_request(request(f"r{i}", PROMPT[i:], 20, drawn))
@@ -62,21 +74,40 @@ def tokens_of(config: EngineConfig, checkpoint: Path) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def alone(checkpoint: Path) -> list[list[int]]:
-    return tokens_of(ONE, checkpoint)
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three layers and five groups of the MLP: neither two stages nor four shards divide them."""
+    path = tmp_path_factory.mktemp("uneven")
+    return write_checkpoint(path, num_hidden_layers=3, intermediate_size=160)
+
+
+@pytest.fixture(scope="module")
+def alone(uneven: Path) -> list[list[int]]:
+    return tokens_of(ONE, uneven)
 
 
 @pytest.mark.parametrize(("shards", "stages"), [(2, 1), (4, 1), (1, 2), (2, 2)])
 def test_several_ranks_answer_as_one_does(
-    checkpoint: Path, alone: list[list[int]], shards: int, stages: int
+    uneven: Path, alone: list[list[int]], shards: int, stages: int
 ) -> None:
     """Token for token: in f32 their logits differ by less than draws can tell here."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
-    if shards == 4:
-        with pytest.raises(EngineStartError, match="must be at most 3, found 4"):
-            tokens_of(config, checkpoint)
-        return
-    assert tokens_of(config, checkpoint) == alone
+    assert tokens_of(config, uneven) == alone
+
+
+class Elsewhere(Children):
+    """Shards that say they are on another host each, so that they must be reached by TCP."""
+
+    def spawn(self, invitation: Invitation) -> Child:
+        return Child(invitation, host=f"127.0.0.{invitation.rank + 1}")
+
+
+@pytest.mark.parametrize(("shards", "stages"), [(2, 1), (2, 2)])
+def test_ranks_on_several_hosts_answer_as_one_does(
+    uneven: Path, alone: list[list[int]], shards: int, stages: int
+) -> None:
+    config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
+
+    assert tokens_of(config, uneven, Elsewhere()) == alone
 
 
 def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
@@ -88,7 +119,10 @@ def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
         plans = engine.debug_call_func_on_all_worker("raylax.debug.last_plan")
         children = pids(engine)
 
-    assert [(one["rank"], one["world_size"], one["shard"]) for one in ranks] == [(0, 2, 0), (1, 2, 1)]
+    assert [(one["rank"], one["world_size"], one["shard"]) for one in ranks] == [
+        (0, 2, 0),
+        (1, 2, 1),
+    ]
     assert [one["pid"] for one in ranks] == [os.getpid(), *children]
     assert plans[0] == plans[1] and plans[0]["step"] == 4
     assert all(map(gone, children))
@@ -135,8 +169,11 @@ def busy_team(
 @pytest.mark.parametrize(
     ("blow", "words"),
     [
-        (signal.SIGKILL, r"rank 1 \(pid {pid} on 127.0.0.1\) has died, in step \d+ before"),
-        (signal.SIGSTOP, r"rank 1 \(pid {pid} on 127.0.0.1\) (stopped|has given no sign for).*step"),
+        (signal.SIGKILL, r"rank 1 \(pid {pid} on 127.0.0.1\) has died, (in|after) step [1-9]"),
+        (
+            signal.SIGSTOP,
+            r"rank 1 \(pid {pid} on 127.0.0.1\) (stopped|has given no sign).*step",
+        ),
     ],
     ids=["killed", "stopped"],
 )
@@ -156,10 +193,7 @@ def test_a_lost_rank_is_named_and_every_request_ends_at_once(
         assert engine.fault is not None
     for end in ends:
         assert (end.finish, end.fault) == (Finish.ERROR, Fault.UNAVAILABLE)
-        assert np.array(end.error).item() is not None
-    import re
-
-    assert re.search(words.format(pid=children[0]), str(ends[0].error)), ends[0].error
+        assert re.search(words.format(pid=children[0]), str(end.error)), end.error
     assert took < ENOUGH_S
 
 
@@ -175,9 +209,6 @@ def test_a_rank_that_dies_while_nothing_runs_is_noticed(checkpoint: Path) -> Non
 
 def test_shards_end_when_their_leader_is_killed(checkpoint: Path) -> None:
     """Nothing is left running, and nothing in shared memory's directory."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, time\n"
         "from raylax import EngineConfig, MLCEngine\n"

@@ -31,6 +31,13 @@ class Gatherer(Protocol):
         """Root's array on every rank, in place."""
         ...
 
+    def abort(self, reason: str) -> None:
+        """End the group: whoever waits, or comes later, on any rank, raises CommAborted(reason).
+
+        From any thread, at any time; the first reason stays.
+        """
+        ...
+
 
 class Communicator(Gatherer, Protocol):
     """Raises CommTimeout when a rank does not come, CommAborted when the group has ended.
@@ -59,13 +66,6 @@ class Communicator(Gatherer, Protocol):
 
     def barrier(self) -> None:
         """Returns when every rank has come."""
-        ...
-
-    def abort(self, reason: str) -> None:
-        """End the group: whoever waits, or comes later, on any rank, raises CommAborted(reason).
-
-        From any thread, at any time; the first reason stays.
-        """
         ...
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ Meant for few ranks: each sends its whole array to each other one.
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from select import POLLIN, poll
 from types import MappingProxyType
 from typing import NoReturn, Self
@@ -83,6 +84,19 @@ class TcpCommunicator:
     def __repr__(self) -> str:
         peers = ", ".join(f"rank {link.rank} at {link.host}" for link in self._links.values())
         return f"<rank {self.rank} of {self.world}, linked to {peers or 'nobody'}>"
+
+    def subset(self, ranks: Sequence[int]) -> "TcpCommunicator":
+        """Of some of the ranks, ourselves among them, renumbered in this order; over the same
+        connections, so that the end of one is the end of both. Each pair of ranks must use the two
+        by turns in the same order."""
+        place = {rank: at for at, rank in enumerate(ranks)}
+        own = place[self.rank]
+        links = [
+            replace(link, own=own, rank=place[rank])
+            for rank, link in self._links.items()
+            if rank in place
+        ]
+        return TcpCommunicator(links, own, len(ranks), self._timeout_s)
 
     def allreduce(self, array: Array) -> None:
         ours = flat(array)
