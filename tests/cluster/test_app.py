@@ -1,24 +1,60 @@
 """What Ray Serve is told; Ray itself is not started."""
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from raylax.cluster.config import ClusterConfig
-from raylax.cluster.placement import cpus_of_a_worker
+from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
 
 
 @pytest.mark.parametrize(
-    ("cores", "replicas", "most", "threads"),
-    [(8, 1, None, 8), (8, 2, None, 4), (8, 1, 4, 2), (2, 1, 8, 1), (3, 2, None, 1)],
+    ("cores", "replicas", "most", "ranks", "threads", "cpus"),
+    [
+        (8, 1, None, 1, 8, 8),
+        (8, 2, None, 1, 4, 8),
+        (8, 1, 4, 1, 2, 8),
+        (2, 1, 8, 1, 1, 8),
+        (3, 2, None, 1, 1, 3),
+        (8, 2, None, 2, 2, 8),
+        (2, 1, None, 4, 1, 4),
+    ],
 )
-def test_workers_share_the_cores(
-    cores: int, replicas: int, most: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+def test_ranks_share_the_cores(
+    cores: int,
+    replicas: int,
+    most: int | None,
+    ranks: int,
+    threads: int,
+    cpus: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As if there were as many as there may be: none gets less when another comes."""
+    """As if there were as many as there may be: none gets less when another comes. Ray is told of a
+    core for each, also where there are fewer."""
     monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: cores)
+    config = ClusterConfig(replicas=replicas, max_replicas=most, tensor_parallel_shards=ranks)
 
-    assert cpus_of_a_worker(ClusterConfig(replicas=replicas, max_replicas=most)) == threads
+    assert (cpus_of_a_rank(config), cpus_of_the_machine(config)) == (threads, cpus)
+
+
+@pytest.mark.parametrize(("where", "strategy"), [("host", "STRICT_PACK"), ("cluster", "PACK")])
+def test_each_rank_has_a_bundle_of_its_workers_group(
+    where: Literal["host", "cluster"], strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica, which is the first rank, fits into the first one."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 8)
+    config = ClusterConfig(tensor_parallel_shards=2, pipeline_parallel_stages=2, placement=where)
+
+    assert placement(config) == {
+        "ray_actor_options": {"num_cpus": 2},
+        "placement_group_bundles": [{"CPU": 2}] * 4,
+        "placement_group_strategy": strategy,
+    }
+
+
+def test_a_worker_of_one_rank_has_no_group() -> None:
+    assert "placement_group_bundles" not in placement(ClusterConfig())
 
 
 # Ray 2.60 and its dependencies warn of each other when imported
