@@ -45,7 +45,8 @@ class StepPlan:
         }
 
     def encode(self) -> bytes:
-        """As it goes to the other ranks: a header and the numbers, an eighth of pickle's time."""
+        """As it goes to the other ranks: a header and the numbers. Msgpack is no faster, and pickle
+        takes several times as long."""
         batch, pages = self.page_table.shape
         head = HEAD.pack(self.number, len(self.tokens), batch, pages, len(self.rows))
         return b"".join([head, *self.arguments().values()])
@@ -53,9 +54,10 @@ class StepPlan:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         number, tokens, batch, pages, rows = HEAD.unpack_from(data)
-        numbers = np.frombuffer(data, np.int32, offset=HEAD.size)
-        sizes = [tokens] * 3 + [batch + 1, batch, batch * pages, rows]
-        parts = np.split(numbers, np.cumsum(sizes)[:-1])
+        parts, at = [], HEAD.size
+        for size in (tokens, tokens, tokens, batch + 1, batch, batch * pages, rows):
+            parts.append(np.frombuffer(data, np.int32, size, at))
+            at += size * 4
         parts[5] = parts[5].reshape(batch, pages)
         return cls(number, *parts)
 

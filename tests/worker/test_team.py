@@ -1,6 +1,7 @@
 """An engine of several ranks, without Ray: its shards are child processes."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -240,3 +241,27 @@ def test_a_failed_start_names_the_rank(checkpoint: Path, monkeypatch: Any) -> No
         running_engine(checkpoint, TWO),
     ):
         pass
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_rank_may_die_at_any_step(checkpoint: Path, seed: int) -> None:
+    """Of two stages of two shards. Each request ends once, and the tokens before it are those of an
+    undisturbed run."""
+    rng = random.Random(seed)
+    config = replace(TWO, pipeline_parallel_stages=2)
+    with running_engine(checkpoint, config) as (engine, answers):
+        for i in range(3):
+            engine.add_request(request(f"r{i}", PROMPT, 80))
+        answers.wait_for_tokens("r0", rng.randrange(1, 60))
+        os.kill(rng.choice(pids(engine)), signal.SIGKILL)
+        answers.wait_for("r0", "r1", "r2")
+        children = pids(engine)
+    with running_engine(checkpoint, ONE) as (undisturbed, whole):
+        undisturbed.add_request(request("r", PROMPT, 80))
+        whole.wait_for("r")
+
+    assert all(map(gone, children))
+    for i in range(3):
+        assert answers.ends(f"r{i}") == [Finish.ERROR]
+        tokens = answers.tokens(f"r{i}")
+        assert tokens == whole.tokens("r")[: len(tokens)]
