@@ -1,4 +1,7 @@
-"""What `raylax status` shows: a table that fits 80 columns, below it cores and versions."""
+"""What `raylax status` shows: a table that fits 80 columns, below it cores and versions.
+
+A worker's line is that of its first rank, too; the others follow with what they have of their own.
+"""
 
 import json
 from collections.abc import Iterator
@@ -29,6 +32,8 @@ def show(url: str, as_json: bool, console: Console) -> None:
         table.add_column(column, justify="right" if column in NUMBERS else "left")
     for worker in workers:
         table.add_row(*row(worker))
+        for shard in worker["shards"]:
+            table.add_row(f"  rank {shard['rank']}", str(shard["pid"]), "", shard["host"])
     console.print(table)
     for line in (*cores(workers), *versions(workers)):
         console.print(line, highlight=False, style="dim")
@@ -67,8 +72,12 @@ def state(worker: dict[str, Any]) -> str:
 
 
 def cores(workers: list[dict[str, Any]]) -> Iterator[str]:
-    """Which cores each worker has to itself, if it has any."""
-    own = [f"{w['worker_id']} {ranges(w['cores'])}" for w in workers if w["cores"]]
+    """Which cores each worker has to itself, if it has any, by rank."""
+    own = [
+        " ".join([w["worker_id"], *(ranges(rank["cores"]) for rank in (w, *w["shards"]))])
+        for w in workers
+        if w["cores"]
+    ]
     if own:
         yield f"cores: {', '.join(own)}"
 

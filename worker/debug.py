@@ -30,11 +30,16 @@ def names() -> list[str]:
     return sorted(_functions)
 
 
-def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
-    """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
-    by the same group. LookupError names what there is."""
+def check(name: str) -> None:
+    """LookupError names what there is."""
     if name not in _functions:
         raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
+
+
+def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
+    """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
+    by the same group. LookupError as of `check`."""
+    check(name)
     if group is None:
         return [_call_one(rank, name, args)]
     home = _functions[name].__module__

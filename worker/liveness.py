@@ -30,20 +30,24 @@ def reached(position: Progress) -> tuple[int, int]:
     return position.step, position.meeting or 0
 
 
+def further(one: Progress, other: Progress) -> bool:
+    """A rank that has ended a step is further than one that met as often and still runs it."""
+    return (*reached(one), not one.running) > (*reached(other), not other.running)
+
+
 def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
     """The rank at fault and what it did; None while all may still come.
 
-    A rank is behind when shards of its stage have met more often, or any rank is in a later step.
-    To be behind is no fault, to be behind and not to move for `limit_s` is one; and so is silence.
+    A rank is behind when another shard of its stage has come further: a later stage may compute for
+    as long as an earlier one has. To be behind is no fault, to be behind and not to move for
+    `limit_s` is one; and so is silence.
     """
     for one in ranks:
         if one.silent_s > limit_s:
             return one.rank, f"has given no sign for {one.silent_s:.1f} s, {where(one.position)}"
-    latest = max(one.position.step for one in ranks)
     for one in ranks:
         front = max(reached(other.position) for other in ranks if other.stage == one.stage)
-        behind = reached(one.position) < front or one.position.step < latest
-        if behind and one.still_s > limit_s:
+        if reached(one.position) < front and one.still_s > limit_s:
             words = f"stopped {where(one.position)}; the others have waited {one.still_s:.1f} s"
             return one.rank, words
     return None

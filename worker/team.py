@@ -16,7 +16,7 @@ from raylax.worker.channel import Channel, Kind
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.errors import RankLost
-from raylax.worker.liveness import Watched, verdict, where
+from raylax.worker.liveness import Watched, further, verdict, where
 from raylax.worker.plan import StepPlan
 from raylax.worker.rank import Progress, Rank
 from raylax.worker.wiring import Wiring
@@ -95,6 +95,7 @@ class Team:
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         """A debug function on every rank; each one's result, or the exception that it raised."""
+        debug.check(name)  # before the others wait for a call that never comes
         for member in self.members:
             member.channel.send(Kind.CALL)
         return debug.call(self.rank, name, args, self._calls)
@@ -149,7 +150,8 @@ class Team:
             self._lose(member.rank, f"has failed, {where(member.position)}: {facts['error']}")
 
     def _see(self, member: Member, position: Progress) -> None:
-        if position != member.position:
+        """Signs cross on their way: one that says less than is known is an old one."""
+        if further(position, member.position):
             member.position, member.moved = position, time.monotonic()
 
     def _look_at(self, member: Member) -> None:

@@ -17,6 +17,7 @@ def report(worker: str, state: str = "ready", **load: int) -> dict[str, Any]:
         "address": "127.0.0.1:43210",
         "model": "tiny",
         "cores": [0, 1, 2, 5],
+        "shards": [],
         "state": state,
         "stage": "pack 40%",
         "versions": versions(),

@@ -62,6 +62,16 @@ async def test_a_real_worker_fits_a_line(checkpoint: Path, metrics: OneProcess, 
     assert all(name in below for name in ("raylax 0.", "apache-tvm 0.", "ray 2.", "python 3."))
 
 
+async def test_a_rank_beyond_the_first_has_a_line(metrics: OneProcess, url: str) -> None:
+    """With its process, its host and its cores."""
+    shard = {"rank": 1, "host": "10.0.0.2", "pid": 4243, "cores": [3, 4]}
+    await metrics.report({**report("a"), "shards": [shard]})
+    _, _, line, cores, _ = (await shown(url)).splitlines()
+
+    assert line.split() == ["rank", "1", "4243", "10.0.0.2"]
+    assert cores == "cores: a 0-2,5 3-4"
+
+
 async def test_everything_for_programs(
     metrics: OneProcess, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

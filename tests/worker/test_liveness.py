@@ -20,6 +20,7 @@ def at(rank: int, step: int, meeting: int, still_s: float = 0.0, silent_s: float
         [at(0, 5, 3, 9), at(1, 5, 3, 9)],  # all compute
         [at(0, 5, 4), at(1, 5, 3, 2)],  # it may come yet
         [at(0, 5, 9, 9), at(1, 5, 9, 9), at(2, 5, 0, 9), at(3, 5, 0, 9)],  # stages wait by turns
+        [at(0, 6, 9, 9), at(1, 6, 9, 9), at(2, 5, 4, 9), at(3, 5, 4, 9)],  # or fall behind
     ],
 )
 def test_nobody_is_blamed_for_being_slow(ranks: list[Watched]) -> None:

@@ -19,12 +19,14 @@ from raylax import MLCEngine
 from raylax.proto.vocabulary import Fault, Finish, Sampling
 from raylax.worker import debug
 from raylax.worker.assembly import Spawner
+from raylax.worker.channel import Kind
 from raylax.worker.children import Child, Children
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.rank import Rank
 from raylax.worker.shard import Invitation
+from raylax.worker.team import LIMIT_S, PING_S, Team
 from tests.checkpoints import write_checkpoint
 from tests.engines import Answers, request, running_engine, until
 
@@ -127,6 +129,50 @@ def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
     assert [one["pid"] for one in ranks] == [os.getpid(), *children]
     assert plans[0] == plans[1] and plans[0]["step"] == 4
     assert all(map(gone, children))
+
+
+def test_a_call_of_what_is_not_there_harms_nobody(checkpoint: Path) -> None:
+    """No rank waits for it; the next step runs on all of them."""
+    with running_engine(checkpoint, TWO) as (engine, answers):
+        with pytest.raises(LookupError, match="no debug function 'x'"):
+            engine.debug_call_func_on_all_worker("x")
+        engine.add_request(request("r", PROMPT, 4))
+        answers.wait_for("r")
+
+        assert answers.ends("r") == [Finish.LENGTH]
+
+
+@pytest.mark.parametrize(("shards", "stages"), [(2, 1), (1, 2)])
+def test_a_rank_that_had_nothing_to_do_is_not_blamed(
+    checkpoint: Path, shards: int, stages: int
+) -> None:
+    """It is behind from the moment that a step begins, not since it last moved."""
+    config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
+    with running_engine(checkpoint, config) as (engine, answers):
+        idle_since = time.monotonic()
+        until(lambda: time.monotonic() - idle_since > LIMIT_S + 2 * PING_S)
+        for i in range(4):
+            engine.add_request(request(f"r{i}", PROMPT, 80))
+        answers.wait_for("r0", "r1", "r2", "r3")
+
+        assert [answers.ends(f"r{i}") for i in range(4)] == [[Finish.LENGTH]] * 4
+
+
+@pytest.mark.parametrize(("shards", "stages"), [(2, 1), (1, 2)])
+def test_a_rank_that_never_begins_a_step_is_named(
+    checkpoint: Path, shards: int, stages: int
+) -> None:
+    """Though it answers all the while: here it waits for a debug call that nobody makes."""
+    config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
+    with running_engine(checkpoint, config) as (engine, answers):
+        assert isinstance(engine._ranks, Team)
+        engine._ranks.members[0].channel.send(Kind.CALL)
+        engine.add_request(request("r", PROMPT, 4))
+        answers.wait_for("r")
+
+        assert re.search(
+            r"rank 1 .* stopped .*step; the others have waited 3\.", engine.fault or ""
+        )
 
 
 def test_the_rank_whose_weights_were_spoilt_is_found(checkpoint: Path) -> None:
