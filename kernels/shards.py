@@ -13,6 +13,9 @@ A rank is one of `pipeline` stages of layers, and in its stage one of `tensor` s
 
 Nothing is copied for it: every rank maps the same packed file, and reads what is its own. There
 may be more shards than KV heads; some then keep the same keys and values.
+
+Sums in parts round otherwise than whole ones, and w8a8 rounds each shard's part of a row alone: so
+law 1 holds for each number of shards by itself. Stages change no bit.
 """
 
 from dataclasses import dataclass, replace
