@@ -37,11 +37,10 @@ class Choice:
         found = self.tools.add(said) if self.tools else Found(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
-        event = TextEvent(
-            self.index, found.text, tuple(found.calls), self._heard(), self.finish_reason
-        )
-        if event == TextEvent(self.index):
+        heard = self._heard()
+        if not (found.text or found.calls or heard or self.finish_reason):
             return None
+        event = TextEvent(self.index, found.text, tuple(found.calls), heard, self.finish_reason)
         self.text += event.text
         self.events.append(event)
         return event

@@ -35,3 +35,7 @@ class TextEvent:
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TextLogprob, ...] = ()
     finish_reason: str | None = None
+
+    @property
+    def only_text(self) -> bool:
+        return not (self.tool_calls or self.logprobs or self.finish_reason)

@@ -34,7 +34,12 @@ class Lost:
     why: str
 
 
-Inbox = asyncio.Queue[Delta | Lost]
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Instead of a delta: the call's time is over."""
+
+
+Inbox = asyncio.Queue[Delta | Lost | Late]
 
 
 class Link:

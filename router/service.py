@@ -6,9 +6,7 @@ answer.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 from raylax.proto.call import Call
@@ -27,7 +25,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.aside import Aside
 from raylax.router.config import RouterConfig
 from raylax.router.journal import Entry, Journal
-from raylax.router.links import Inbox, Lost
+from raylax.router.links import Inbox, Late, Lost
 from raylax.router.measure import Meter
 from raylax.router.workers import RETRY_AFTER_S, Workers
 
@@ -38,15 +36,9 @@ Prepared = TypeVar("Prepared")
 class Service:
     """One model, its frontend and its workers."""
 
-    def __init__(
-        self,
-        config: RouterConfig,
-        frontend: Frontend,
-        workers: Workers,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, config: RouterConfig, frontend: Frontend, workers: Workers) -> None:
         self.config, self.frontend, self.workers = config, frontend, workers
-        self.journal, self.meter, self._clock = Journal(), Meter(config.model_name), clock
+        self.journal, self.meter = Journal(), Meter(config.model_name)
         self._aside = Aside()
 
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
@@ -84,8 +76,9 @@ class Service:
     async def run(self, call: Call, timeout_s: float | None = None) -> AsyncGenerator[TextEvent]:
         """The call's events. Leaving the iteration early cancels what is still running."""
         self._check_room(len(call.requests))
-        deadline = self._clock() + self.allowed_s(timeout_s)
         inbox: Inbox = asyncio.Queue()
+        allowed_s = self.allowed_s(timeout_s)
+        deadline = asyncio.get_running_loop().call_later(allowed_s, inbox.put_nowait, Late())
         measured = self.meter.begin()
         try:
             for request in call.requests:
@@ -93,24 +86,18 @@ class Service:
                 self.journal.begin(request, worker)
                 self.workers.submit(worker, request, inbox)
             while not call.done:
-                event = self._take(call, await self._next(inbox, deadline), inbox)
+                event = self._take(call, await inbox.get(), inbox)
                 if event is not None:
                     measured.event(event)
                     yield event
         finally:
+            deadline.cancel()
             self._leave(call)
             measured.end(call)
 
-    async def _next(self, inbox: Inbox, deadline: float) -> Delta | Lost:
-        with suppress(asyncio.QueueEmpty):
-            return inbox.get_nowait()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - self._clock())):
-                return await inbox.get()
-        except TimeoutError:
-            raise DeadlineExceeded("the answer did not end before its deadline") from None
-
-    def _take(self, call: Call, item: Delta | Lost, inbox: Inbox) -> TextEvent | None:
+    def _take(self, call: Call, item: Delta | Lost | Late, inbox: Inbox) -> TextEvent | None:
+        if isinstance(item, Late):
+            raise DeadlineExceeded("the answer did not end before its deadline")
         entry = self.journal.find(item.request_id)
         if entry is None:
             return None  # it has ended for us; the worker did not know yet

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from fastapi import Request
+from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -24,6 +25,32 @@ def data(chunks: Sequence[Chunk]) -> bytes:
     return b"".join(f"data: {chunk.model_dump_json()}\n\n".encode() for chunk in chunks)
 
 
+HERE = "\0"
+"""Stands for the text; no name and no id is just this."""
+
+
+class Lines:
+    """A call's events as they stream.
+
+    Most of them are nothing but text, and then a choice's lines differ by that alone: what stands
+    around it is written once, not for each token.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._around: dict[int, list[bytes]] = {}
+
+    def of(self, event: TextEvent) -> bytes:
+        around = self._around.get(event.choice)
+        if around is not None and event.only_text:
+            return to_json(event.text).join(around)
+        written = data(self._call.chunks(event))
+        if around is None:  # a choice's first chunk may have more, a role for instance
+            text = data(self._call.chunks(TextEvent(event.choice, HERE)))
+            self._around[event.choice] = text.split(to_json(HERE))
+        return written
+
+
 def failure(error: RaylaxError) -> bytes:
     return f"data: {json.dumps(error.body())}\n\n".encode()
 
@@ -32,10 +59,11 @@ async def event_stream(
     call: Call, first: TextEvent, events: AsyncIterator[TextEvent]
 ) -> AsyncIterator[bytes]:
     """Headers are out already when this runs: an error is an event, then the stream ends."""
+    lines = Lines(call)
     try:
-        yield data(call.chunks(first))
+        yield lines.of(first)
         async for event in events:
-            yield data(call.chunks(event))
+            yield lines.of(event)
         yield data(call.last_chunks())
     except RaylaxError as error:
         yield failure(error)

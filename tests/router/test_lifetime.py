@@ -13,7 +13,7 @@ import pytest
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
 from raylax.proto.vocabulary import Delta, Request
-from raylax.router.links import Inbox, Lost
+from raylax.router.links import Inbox, Late, Lost
 from raylax.router.policies import policy_named
 from raylax.router.workers import Workers
 from raylax.worker.config import EngineConfig
@@ -66,7 +66,7 @@ class Scripted(engine_pb2_grpc.EngineServicer):
         return pb.Description()
 
 
-async def heard_from(worker: Scripted) -> tuple[Delta | Lost, Workers]:
+async def heard_from(worker: Scripted) -> tuple[Delta | Lost | Late, Workers]:
     """What a request's inbox gets of such a worker, which may be silent for a fifth of a second."""
     server = grpc.aio.server()
     engine_pb2_grpc.add_EngineServicer_to_server(worker, server)

@@ -1,0 +1,46 @@
+"""A stream's lines: what is kept of the last one must not show in the next."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.proto.call import Call
+from raylax.proto.events import TextEvent, TextLogprob
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.router.http.sse import Lines, data
+
+ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
+LOGPROB = TextLogprob(b"\xc3", -0.5, ((b"a", -1.0),))
+EVENTS = [
+    TextEvent(0, "plain"),
+    TextEvent(1, ""),
+    TextEvent(0, 'quotes " and \\ and \n, \0, \x7f, \u2028'),
+    TextEvent(1, "日本 🙂"),
+    TextEvent(0, '"\\u0000"'),
+    TextEvent(0, "a", logprobs=(LOGPROB,)),
+    TextEvent(1, "again"),
+    TextEvent(0, "the end", finish_reason="stop"),
+    TextEvent(1, "", finish_reason="length"),
+]
+
+
+@pytest.mark.parametrize("kind", ["chat", "completion"])
+def test_lines_are_those_of_the_chunks(kind: str, checkpoint: Path) -> None:
+    """Whatever is said, by whichever choice, each line is what its event alone would give."""
+    frontend = Frontend.load(checkpoint, 'a "model"', 64, random.Random(1))
+
+    def call() -> Call:
+        if kind == "chat":
+            made = frontend.chat(ChatCompletionRequest.model_validate(ASK))
+        else:
+            made = frontend.completion(CompletionRequest(prompt="hi", n=2))
+        made.shape.id, made.shape.created = "the-id", 1
+        return made
+
+    lines, plain = Lines(call()), call()
+
+    assert [lines.of(event) for event in EVENTS] == [data(plain.chunks(one)) for one in EVENTS]
