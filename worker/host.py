@@ -5,6 +5,7 @@ import platform
 import threading
 import time
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -104,5 +105,6 @@ class EngineHost:
                 await asyncio.to_thread(thread.join, 5)
 
 
+@cache
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import ray
 
+from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS
 from raylax.cluster.loopback import on_loopback
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +68,14 @@ made = parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
 """
     assert say(code) == ["True", "True False None"]
+
+
+def test_ray_knows_every_variable_that_we_set() -> None:
+    """One that is misspelt, or renamed by a later Ray, would do nothing and say nothing."""
+    home = Path(ray.__file__).parent
+    parts = ("_common", "_private", "dashboard", "serve")
+    files = [home / "_raylet.so", *(file for part in parts for file in (home / part).rglob("*.py"))]
+    known = b"".join(file.read_bytes() for file in files)
+    ours = [*FOR_RAY, *HAPROXY_FILES, *INNER_PORTS]
+
+    assert [name for name in ours if name.encode() not in known] == []
