@@ -14,7 +14,7 @@ class Watched:
     stage: int
     position: Progress
     still_s: float = 0.0
-    """Since its position last changed."""
+    """Since its position last changed, or a step began in which it could change."""
     silent_s: float = 0.0
     """Since it was asked for a sign and gave none."""
 
@@ -38,16 +38,19 @@ def further(one: Progress, other: Progress) -> bool:
 def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
     """The rank at fault and what it did; None while all may still come.
 
-    A rank is behind when another shard of its stage has come further: a later stage may compute for
-    as long as an earlier one has. To be behind is no fault, to be behind and not to move for
-    `limit_s` is one; and so is silence.
+    A rank is behind when another shard of its stage has come further, or when it runs nothing
+    though there is a later step: while it runs, a later stage may take as long as an earlier one
+    has. To be behind is no fault, to be behind and not to move for `limit_s` is one; and so is
+    silence.
     """
     for one in ranks:
         if one.silent_s > limit_s:
             return one.rank, f"has given no sign for {one.silent_s:.1f} s, {where(one.position)}"
+    latest = max(one.position.step for one in ranks)
     for one in ranks:
         front = max(reached(other.position) for other in ranks if other.stage == one.stage)
-        if reached(one.position) < front and one.still_s > limit_s:
+        idle = not one.position.running and one.position.step < latest
+        if (idle or reached(one.position) < front) and one.still_s > limit_s:
             words = f"stopped {where(one.position)}; the others have waited {one.still_s:.1f} s"
             return one.rank, words
     return None

@@ -23,7 +23,7 @@ from raylax.worker.wiring import Wiring
 
 log = logging.getLogger(__name__)
 PING_S = 0.25
-LIMIT_S = 3.0
+LIMIT_S = 2.5
 """For a rank to give a sign, or to come to where the others wait. Other processes may take its core
 for a while; nothing takes it for as long as this."""
 STACKS_S = 0.5
@@ -73,6 +73,7 @@ class Team:
         self._wiring, self._calls = wiring, calls
         self._named = threading.Event()  # `fault` is set, and the lost rank's peers were told
         self._closing = False
+        self._step, self._begun = 0, 0.0  # the leader's, and when it was first seen
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="raylax-watch")
         self._watcher.start()
 
@@ -95,7 +96,7 @@ class Team:
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         """A debug function on every rank; each one's result, or the exception that it raised."""
-        debug.check(name)  # before the others wait for a call that never comes
+        debug.check(name, args)  # before the others wait for a call that never comes
         for member in self.members:
             member.channel.send(Kind.CALL)
         return debug.call(self.rank, name, args, self._calls)
@@ -166,11 +167,14 @@ class Team:
     def _look_around(self, now: float) -> None:
         """Ask everybody for a sign, and judge by the signs there are."""
         shards = self.rank.model.options.degree.tensor
-        watched = [Watched(0, 0, self.rank.progress())]
+        own = self.rank.progress()
+        if own.step != self._step:
+            self._step, self._begun = own.step, now
+        watched = [Watched(0, 0, own)]
         for member in self.members:
             if member.rank < shards:
                 self._look_at(member)
-            still, silent = now - member.moved, 0.0
+            still, silent = now - max(member.moved, self._begun), 0.0
             if member.asked is not None:
                 silent = now - member.asked
             else:

@@ -1,5 +1,6 @@
 """Functions that run on every rank, by name."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,3 +54,20 @@ def test_registering_again_replaces() -> None:
 
     assert "test.twice" in debug.names()
     assert debug.call(None, "test.twice", []) == ["second"]  # type: ignore[arg-type]
+
+
+@debug.register("test.unsendable")
+def unsendable(rank: Rank) -> Any:
+    return lambda: rank
+
+
+def test_what_cannot_be_sent_loses_no_rank(checkpoint: Path) -> None:
+    """Neither a result nor an argument: the next call is answered."""
+    config = replace(CONFIG, tensor_parallel_shards=2)
+    with running_engine(checkpoint, config) as (engine, _):
+        results = engine.debug_call_func_on_all_worker("test.unsendable")
+        with pytest.raises(TypeError, match="the arguments cannot be sent"):
+            engine.debug_call_func_on_all_worker("test.divide", [lambda: 1])
+
+        assert engine.debug_call_func_on_all_worker("test.divide", [2]) == [0.5, 1.0]
+    assert isinstance(results[0], TypeError) and "function cannot be sent" in str(results[0])

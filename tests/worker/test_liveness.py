@@ -46,6 +46,16 @@ def test_nobody_is_blamed_for_being_slow(ranks: list[Watched]) -> None:
             "stopped in step 5 before allreduce 1; the others have waited 4.0 s",
         ),
         (
+            [at(0, 6, 9, 9), at(1, 6, 9, 9), at(2, 6, 0, 9), Watched(3, 1, Progress(5), 4)],
+            3,
+            "stopped after step 5; the others have waited 4.0 s",
+        ),
+        (
+            [Watched(0, 0, Progress(6, None, True)), Watched(1, 1, Progress(5), 4)],
+            1,
+            "stopped after step 5; the others have waited 4.0 s",
+        ),
+        (
             [at(0, 5, 4), at(1, 5, 4, 4, silent_s=3.5)],
             1,
             "has given no sign for 3.5 s, in step 5 before allreduce 5",

@@ -170,7 +170,7 @@ def test_a_rank_that_never_begins_a_step_is_named(
         engine.add_request(request("r", PROMPT, 4))
         answers.wait_for("r")
 
-        words = r"rank 1 .* stopped .*step \d.*; the others have waited 3\."
+        words = r"rank 1 .* stopped .*step \d.*; the others have waited [2-9]"
         assert re.search(words, engine.fault or ""), engine.fault
 
 
