@@ -17,7 +17,8 @@ from raylax.router.config import RouterConfig
 from raylax.worker.actor import WorkerReplica
 
 ONGOING = 10_000
-HEALTH = {"health_check_period_s": 1, "health_check_timeout_s": 10}
+# Serve replaces a replica after three checks in a row that failed.
+HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 10}
 # Serve waits this long for a replica's own end; sequences are aborted, not waited for.
 GRACE = {"graceful_shutdown_timeout_s": 2, "graceful_shutdown_wait_loop_s": 0.1}
 

@@ -18,11 +18,12 @@ def cpus_of_the_machine(config: ClusterConfig) -> int:
 
 def placement(config: ClusterConfig) -> dict[str, Any]:
     """Options of the worker's deployment: a bundle of resources for each rank, one for the replica
-    if it is alone."""
-    cpus = cpus_of_a_rank(config)
-    options: dict[str, Any] = {"ray_actor_options": {"num_cpus": cpus}}
+    if it is alone. On GPUs each rank has one, and Ray lets its process see no other."""
+    cpus, gpus = cpus_of_a_rank(config), int(config.device.partition(":")[0] == "cuda")
+    options: dict[str, Any] = {"ray_actor_options": {"num_cpus": cpus, "num_gpus": gpus}}
     if config.ranks > 1:
-        options["placement_group_bundles"] = [{"CPU": cpus}] * config.ranks
+        bundle = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}
+        options["placement_group_bundles"] = [bundle] * config.ranks
         options["placement_group_strategy"] = (
             "STRICT_PACK" if config.placement == "host" else "PACK"
         )

@@ -25,6 +25,8 @@ from raylax.worker.shard import Invitation, Shard
 log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 REPORT_TIMEOUT_S = 5.0
+LAST_WORDS_S = 0.2
+"""For requests to be told of their end."""
 JOIN_S = 60.0
 """For all ranks to come to their collective group."""
 
@@ -42,19 +44,23 @@ def join_calls(name: str, rank: int, world: int) -> Gatherer:
     return join_group(world, rank, "RAYLAX_TCP", name, JOIN_S)
 
 
+def all_of_bundle(index: int) -> dict[str, Any]:
+    """Options of an actor that has a bundle of this replica's placement group to itself."""
+    group = get_current_placement_group()
+    place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
+    has = group.bundle_specs[index]
+    return {
+        "num_cpus": has.get("CPU", 0),
+        "num_gpus": has.get("GPU", 0),
+        "scheduling_strategy": place,
+    }
+
+
 class ShardProcess:
     """A shard's actor, as its leader sees it."""
 
     def __init__(self, bundle: int, invitation: Invitation) -> None:
-        group = get_current_placement_group()
-        place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
-        needs = group.bundle_specs[bundle]
-        cpus, gpus = needs.get("CPU", 0), needs.get("GPU", 0)
-        self._actor = (
-            ray.remote(ShardActor)
-            .options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
-            .remote()
-        )
+        self._actor = ray.remote(ShardActor).options(**all_of_bundle(bundle)).remote()
         self._running = self._actor.run.remote(invitation)
 
     @property
@@ -122,8 +128,13 @@ class WorkerReplica:
         }
 
     async def check_health(self) -> None:
-        """Raises when the engine can no longer serve: Serve then replaces this replica."""
-        self._host.check()
+        """Raises when the engine can no longer serve, and ends the process: Serve would ask twice
+        more, then say a long goodbye, and only then free the cores that the next one needs."""
+        try:
+            self._host.check()
+        except RuntimeError:
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
+            raise
 
     async def status(self) -> dict[str, Any]:
         return self._host.report(os.getpid(), self._node)

@@ -1,5 +1,6 @@
 """Functions that `debug_call_func_on_all_worker` can run on every rank, by name."""
 
+import pickle
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,16 +31,21 @@ def names() -> list[str]:
     return sorted(_functions)
 
 
-def check(name: str) -> None:
-    """LookupError names what there is."""
+def check(name: str, args: Sequence[Any]) -> None:
+    """Before other ranks wait for a call. LookupError names what there is; TypeError for arguments
+    that cannot be sent."""
     if name not in _functions:
         raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
+    try:
+        pickle.dumps(args)
+    except Exception as error:
+        raise TypeError(f"the arguments cannot be sent: {error}") from error
 
 
 def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
     """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
     by the same group. LookupError as of `check`."""
-    check(name)
+    check(name, args)
     if group is None:
         return [_call_one(rank, name, args)]
     home = _functions[name].__module__
@@ -56,7 +62,16 @@ def _call_all(rank: Rank, group: Gatherer, task: Any) -> list[Any]:
     if name not in _functions:  # its module registers it, if it is one that can be imported here
         with suppress(ImportError):
             import_module(home)
-    return allgather_object(group, _call_one(rank, name, args))
+    return allgather_object(group, sendable(_call_one(rank, name, args)))
+
+
+def sendable(result: Any) -> Any:
+    """The result, or what keeps it from going to another process: no rank may be lost by it."""
+    try:
+        pickle.loads(pickle.dumps(result))
+    except Exception as error:
+        return TypeError(f"a result of type {type(result).__name__} cannot be sent: {error}")
+    return result
 
 
 def _call_one(rank: Rank, name: str, args: Sequence[Any]) -> Any:

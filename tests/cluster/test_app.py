@@ -47,10 +47,22 @@ def test_each_rank_has_a_bundle_of_its_workers_group(
     config = ClusterConfig(tensor_parallel_shards=2, pipeline_parallel_stages=2, placement=where)
 
     assert placement(config) == {
-        "ray_actor_options": {"num_cpus": 2},
+        "ray_actor_options": {"num_cpus": 2, "num_gpus": 0},
         "placement_group_bundles": [{"CPU": 2}] * 4,
         "placement_group_strategy": strategy,
     }
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_each_rank_on_gpus_has_one(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rank is the replica: it has one of its own, whether it is alone or not."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 2 * ranks)
+    options = placement(ClusterConfig(device="cuda", tensor_parallel_shards=ranks))
+
+    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 1}
+    assert options.get("placement_group_bundles", []) == [{"CPU": 2, "GPU": 1}] * ranks * (
+        ranks > 1
+    )
 
 
 def test_a_worker_of_one_rank_has_no_group() -> None:
