@@ -1,0 +1,64 @@
+"""A worker's ranks on several nodes of a real Ray, all of them at loopback addresses."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.cluster.environment import for_ray, make_run_directory, remove
+from tests.engines import running_engine
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 150
+DRIVER = "from tests.cluster.ray_nodes import main; main()"
+SEVERAL_NODES = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+"""Nodes then have the addresses that they are given, and not all the same one."""
+
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # ray_nodes imports Ray
+
+
+@pytest.fixture(scope="module")
+def run(checkpoint: Path) -> Iterator[Any]:
+    """Everything happens once; the tests look at what came of it."""
+    directory = make_run_directory()
+    written = directory / "results"
+    command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(written), str(checkpoint)]
+    try:
+        done = subprocess.run(
+            command,
+            env={**for_ray(directory), **SEVERAL_NODES},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == 0, done.stderr
+        yield pickle.loads(written.read_bytes())
+    finally:
+        remove(directory)
+
+
+def test_the_ranks_of_a_worker_lie_on_two_nodes(run: Any) -> None:
+    """Neither has room for both; a debug call reaches the two of them."""
+    ranks = run["ranks"]
+
+    assert sorted(run["hosts"]) == ["127.0.0.2", "127.0.0.3"]
+    assert [(one["rank"], one["world_size"]) for one in ranks] == [(0, 2), (1, 2)]
+    assert len({one["pid"] for one in ranks}) == 2
+
+
+def test_they_answer_as_one_rank_does(run: Any, checkpoint: Path) -> None:
+    """Token for token, though all that they exchange goes over TCP."""
+    from tests.cluster.ray_nodes import ONE, tokens_of
+
+    with running_engine(checkpoint, ONE) as (engine, answers):
+        assert run["tokens"] == tokens_of(engine, answers)
+
+
+def test_each_rank_sees_a_gpu_of_its_own(run: Any) -> None:
+    """Of four that Ray is told of; the first rank, which is the replica, too."""
+    assert sorted(run["devices"]) == ["0", "1"]

@@ -1,0 +1,167 @@
+"""Workers of two ranks: one `raylax serve`, and what becomes of it when a rank is lost."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from raylax.cluster.cli import main
+from raylax.cluster.processes import running
+from raylax.worker.team import LIMIT_S
+from tests.cluster.serving import READY, STOP_S, Serving, serving, until
+
+pytestmark = pytest.mark.cluster
+PATIENCE_S = 60.0
+TOLD_S = {signal.SIGKILL: 2.0, signal.SIGSTOP: LIMIT_S + 2.0}
+AGAIN_S = 10.0
+"""For a worker of which a rank is known to be lost to be replaced, and to serve."""
+COUNT: Any = {
+    "messages": [{"role": "user", "content": "Count from 1 to 20"}],
+    "temperature": 0,
+    "max_tokens": 40,
+}
+LONG: Any = {**COUNT, "max_tokens": 1500, "ignore_eos": True}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Serving]:
+    with serving("--tensor-parallel-shards", "2", "--enable-debug") as made:
+        made.wait_until_it_says(READY)
+        yield made
+
+
+@pytest.fixture
+def client(cluster: Serving) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=cluster.url, timeout=PATIENCE_S) as made:
+        yield made
+
+
+def call_on_all(client: httpx.Client, name: str) -> httpx.Response:
+    return client.post("/debug/call_func_on_all_worker", json={"name": name, "args": []})
+
+
+def worker_of(client: httpx.Client) -> dict[str, Any]:
+    """The only one that is ready and has said so lately."""
+    workers = client.get("/cluster").json()["workers"]
+    (worker,) = [
+        one for one in workers if one["state"] == "ready" and running([one["pid"]]) == [one["pid"]]
+    ]
+    found: dict[str, Any] = worker
+    return found
+
+
+def test_two_ranks_answer_a_chat(client: httpx.Client) -> None:
+    """What one rank's answer is, too: it is right."""
+    answer = client.post("/v1/chat/completions", json=COUNT).json()
+
+    assert answer["choices"][0]["message"]["content"].startswith("1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
+
+
+def test_every_rank_answers_a_debug_call(client: httpx.Client) -> None:
+    """Each from its own process, on its own cores; they agree on the plan that they ran last."""
+    client.post("/v1/chat/completions", json=COUNT)
+    ranks = call_on_all(client, "raylax.debug.rank").json()["results"]
+    plans = call_on_all(client, "raylax.debug.last_plan").json()["results"]
+    worker = worker_of(client)
+    (shard,) = worker["shards"]
+
+    assert [(one["rank"], one["world_size"]) for one in ranks] == [(0, 2), (1, 2)]
+    assert [one["pid"] for one in ranks] == [worker["pid"], shard["pid"]]
+    assert plans[0] == plans[1] and plans[0]["step"] > 0
+    assert not set(worker["cores"]) & set(shard["cores"])
+
+
+def test_a_debug_function_that_is_not_there_is_the_callers_mistake(client: httpx.Client) -> None:
+    """And it harms no rank."""
+    refused = call_on_all(client, "elsewhere")
+
+    assert refused.status_code == 400
+    assert "no debug function 'elsewhere'; there are" in refused.json()["error"]["message"]
+    assert client.post("/v1/chat/completions", json=COUNT).status_code == 200
+
+
+def test_status_has_a_line_for_each_rank(
+    cluster: Serving,
+    client: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    worker = worker_of(client)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", ["raylax", "status", cluster.url])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    _, first, second, *_ = capsys.readouterr().out.splitlines()
+
+    (shard,) = worker["shards"]
+    assert first.split()[:2] == [worker["worker_id"], str(worker["pid"])]
+    assert second.split() == ["rank", "1", str(shard["pid"]), "127.0.0.1"]
+
+
+def stream(client: httpx.Client, first: Future[None]) -> dict[str, Any]:
+    """The last event of an answer that is streamed. `first`: done when an event has come."""
+    events = []
+    with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
+        assert answer.status_code == 200
+        for line in answer.iter_lines():
+            if line.startswith("data: {"):
+                events.append(line.removeprefix("data: "))
+                if not first.done():
+                    first.set_result(None)
+    last: dict[str, Any] = httpx.Response(200, text=events[-1]).json()
+    return last
+
+
+@pytest.mark.parametrize(
+    ("blow", "words"),
+    [
+        (signal.SIGKILL, "has died"),
+        (signal.SIGSTOP, "(has given no sign for|stopped in step)"),
+    ],
+    ids=["killed", "stopped"],
+)
+def test_a_worker_that_has_lost_a_rank_is_replaced(
+    client: httpx.Client, blow: signal.Signals, words: str
+) -> None:
+    """Those who were being answered are told which rank was lost, and that they may ask again."""
+    worker = worker_of(client)
+    (shard,) = worker["shards"]
+    began: list[Future[None]] = [Future() for _ in range(2)]
+    with ThreadPoolExecutor(len(began)) as pool:
+        streams = [pool.submit(stream, client, first) for first in began]
+        whole = pool.submit(client.post, "/v1/chat/completions", json=LONG)
+        for first in began:
+            first.result(PATIENCE_S)
+        os.kill(shard["pid"], blow)
+        hit = time.monotonic()
+        ends = [one.result() for one in streams]
+        answered = whole.result()
+    told = time.monotonic()
+    until(lambda: client.post("/v1/chat/completions", json=COUNT).status_code == 200, PATIENCE_S)
+    told_s, again_s = told - hit, time.monotonic() - told
+
+    for end in (*ends, answered.json()):
+        assert end["error"]["code"] == "service_unavailable", end
+        assert re.search(rf"rank 1 \(pid {shard['pid']} on .*\) {words}", end["error"]["message"])
+    assert answered.status_code == 503 and "Retry-After" in answered.headers
+    assert told_s < TOLD_S[blow], f"the clients were told after {told_s:.1f} s"
+    assert again_s < AGAIN_S, f"told after {told_s:.1f} s, served again {again_s:.1f} s later"
+    until(lambda: not running([worker["pid"], shard["pid"]]), PATIENCE_S)
+    until(lambda: worker_of(client)["worker_id"] != worker["worker_id"], PATIENCE_S)
+
+
+def test_ctrl_c_ends_every_rank(cluster: Serving, client: httpx.Client) -> None:
+    started = cluster.pids()
+    assert worker_of(client)["shards"][0]["pid"] in started
+    seconds = cluster.interrupt()
+
+    assert cluster.command.returncode == 0
+    assert seconds < STOP_S
+    assert running(started) == []
+    assert list(cluster.temporary.iterdir()) == []
