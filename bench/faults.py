@@ -1,0 +1,199 @@
+"""What becomes of a served worker of two ranks when one is lost: killed or stopped, at random steps.
+
+    python bench/faults.py [MODEL] [--times 20] [--seed 1]
+
+Starts `raylax serve` with two shards, without a model the demo model. Beside the faults a few clients
+ask without pause. README.md says what the rows mean.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+PATIENCE_S = 90.0
+CLIENTS = 3
+BLOWS = {"killed": signal.SIGKILL, "stopped": signal.SIGSTOP}
+ASK: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "Count from 1 to 20"}],
+    "temperature": 0, "max_tokens": 100, "ignore_eos": True,
+}  # fmt: skip
+
+
+@dataclass
+class Ends:
+    """How requests ended, by what the client was told. Clients write, the bench reads."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+    blames: list[tuple[float, str]] = field(default_factory=list)
+    """When an error named a rank, and its words."""
+    answered_at: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, status: int, text: str) -> None:
+        now = time.monotonic()
+        kind = {200: "answered", 503: "failed with 503"}.get(status, f"{status}: {text[:80]}")
+        with self.lock:
+            self.seen[kind] += 1
+            if status == 200:
+                self.answered_at = now
+            elif named := re.search(r"rank \d+ \(pid.*?(?=\")", text):
+                self.blames.append((now, named[0]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    blow: str
+    named_s: float
+    again_s: float
+    words: str
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            sys.exit(f"{what}: not within {PATIENCE_S:g} s")
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def served(model: str | None) -> Iterator[str]:
+    """The address of a cluster with one worker of two ranks."""
+    port = free_port()
+    options = [
+        "--port",
+        str(port),
+        "--grpc-port",
+        str(free_port()),
+        "--tensor-parallel-shards",
+        "2",
+    ]
+    command = [str(Path(sys.executable).with_name("raylax")), "serve", *([model] if model else [])]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*command, *options], stdout=said, stderr=said, start_new_session=True
+        ) as process,
+    ):
+        url = f"http://127.0.0.1:{port}"
+
+        def up() -> bool:
+            if process.poll() is not None:
+                said.seek(0)
+                sys.exit(said.read().decode())
+            try:
+                return httpx.get(f"{url}/health").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        try:
+            until(up, "the start")
+            yield url
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def ask(url: str, ends: Ends, stop: threading.Event) -> None:
+    """One client. Without a worker it waits a moment, as it is told to."""
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        while not stop.is_set():
+            try:
+                answer = client.post("/v1/chat/completions", json=ASK)
+                ends.note(answer.status_code, answer.text)
+                failed = answer.status_code != 200
+            except httpx.HTTPError as error:
+                ends.note(0, repr(error))
+                failed = True
+            if failed:
+                stop.wait(0.05)
+
+
+def ranks_of(url: str, known: set[str]) -> dict[int, int] | None:
+    """Pids by rank of a worker that is ready and not known yet, which is noted."""
+    for worker in httpx.get(f"{url}/cluster", timeout=PATIENCE_S).json()["workers"]:
+        if worker["state"] == "ready" and worker["worker_id"] not in known:
+            known.add(worker["worker_id"])
+            return {0: worker["pid"], **{one["rank"]: one["pid"] for one in worker["shards"]}}
+    return None
+
+
+def strike(url: str, ends: Ends, known: set[str], blow: str, rng: random.Random) -> Outcome:
+    """The shard of the present worker; the leader's death is Serve's to notice."""
+    pids = until(lambda: ranks_of(url, known), "a worker")
+    begun = time.monotonic()
+    until(lambda: ends.answered_at > begun, "an answer")
+    time.sleep(rng.uniform(0.0, 1.0))  # steps take milliseconds
+    hit, told = time.monotonic(), len(ends.blames)
+    os.kill(pids[1], BLOWS[blow])
+    until(lambda: len(ends.blames) > told, "a rank named")
+    named, words = ends.blames[told]
+    until(lambda: ends.answered_at > named, "an answer after the loss")
+    return Outcome(blow, named - hit, ends.answered_at - hit, words)
+
+
+def table_of(outcomes: list[Outcome]) -> Table:
+    table = Table(title="a rank of two is lost under load")
+    for column in ("", "times", "named s", "worst", "serves again s", "worst"):
+        table.add_column(column, justify="right" if column else "left")
+    for blow in BLOWS:
+        if own := [one for one in outcomes if one.blow == blow]:
+            named, again = [one.named_s for one in own], [one.again_s for one in own]
+            figures = (statistics.median(named), max(named), statistics.median(again), max(again))
+            table.add_row(blow, str(len(own)), *(f"{figure:.1f}" for figure in figures))
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", help="as for raylax serve")
+    parser.add_argument("--times", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    rng, ends, stop, known = random.Random(args.seed), Ends(), threading.Event(), set[str]()
+    console, outcomes = Console(), []
+    with served(args.model) as url:
+        clients = [threading.Thread(target=ask, args=(url, ends, stop)) for _ in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        try:
+            for turn in range(args.times):
+                blow = list(BLOWS)[turn % len(BLOWS)]
+                outcomes.append(strike(url, ends, known, blow, rng))
+        finally:
+            stop.set()
+            for client in clients:
+                client.join()
+    console.print(table_of(outcomes))
+    console.print("requests: " + ", ".join(f"{n} {end}" for end, n in sorted(ends.seen.items())))
+    console.print(f"for example: {outcomes[-1].words}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
