@@ -178,13 +178,14 @@ def main() -> None:
     args = parser.parse_args()
     rng, ends, stop, known = random.Random(args.seed), Ends(), threading.Event(), set[str]()
     console, outcomes = Console(), []
-    with served(args.model) as url:
+    with console.status("starting a cluster") as status, served(args.model) as url:
         clients = [threading.Thread(target=ask, args=(url, ends, stop)) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
         try:
             for turn in range(args.times):
                 blow = list(BLOWS)[turn % len(BLOWS)]
+                status.update(f"{turn + 1} of {args.times}: {blow}")
                 outcomes.append(strike(url, ends, known, blow, rng))
         finally:
             stop.set()

@@ -18,8 +18,8 @@ from raylax.worker.errors import RankLost
 
 LENGTH = struct.Struct("<I")
 LARGEST = 256 << 20
-GREETING_S = 10.0
-"""For a stranger to prove that he is none."""
+GREETING_S = 5.0
+"""For who comes to prove that he is no stranger; the next one waits so long."""
 
 
 class Kind(enum.IntEnum):

@@ -216,10 +216,11 @@ class Team:
 
 
 def disband(members: Sequence[Member]) -> None:
-    """Those that do not end by themselves are killed."""
+    """They end when they hear no more of their leader; those that do not are killed."""
+    for member in members:
+        member.channel.close()
     until = time.monotonic() + END_S
     for member in members:
         while member.process.alive and time.monotonic() < until:
             time.sleep(0.01)
         member.process.kill()
-        member.channel.close()

@@ -154,8 +154,10 @@ def wired(artefacts: Artefacts, hosts: Sequence[str]) -> Iterator[tuple[Wires, C
     program, degree = artefacts.program, artefacts.options.degree
     if len(set(hosts)) == 1:
         memory = SharedMemory.create(memory_bytes(program, degree))
-        yield {"memory": memory.address}, lambda: in_memory(memory, program, degree, LEADER)
-        memory.withdraw()
+        try:
+            yield {"memory": memory.address}, lambda: in_memory(memory, program, degree, LEADER)
+        finally:
+            memory.withdraw()
         return
     secret = secrets.token_bytes(32)
     with Listener(hosts[0]) as listener:

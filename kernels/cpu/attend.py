@@ -6,7 +6,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.attention import Rows, Tile
 from raylax.kernels.cpu.emit import Expr, lanes
-from raylax.kernels.cpu.operators import Emitter
+from raylax.kernels.cpu.emitter import Emitter
 from raylax.kernels.cpu.softmax import Partial
 from raylax.kernels.cpu.worklist import ROWS, WHOLE
 from raylax.kernels.formats.base import GROUP

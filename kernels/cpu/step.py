@@ -12,8 +12,9 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.attend import Attention
 from raylax.kernels.cpu.emit import Expr, function, imported
+from raylax.kernels.cpu.emitter import View
 from raylax.kernels.cpu.exchange import EXCHANGE_IR, FLAGS, Exchange
-from raylax.kernels.cpu.operators import Emitter, View
+from raylax.kernels.cpu.operators import Operators
 from raylax.kernels.cpu.pages import Pages
 from raylax.kernels.cpu.queue import LINE, Queue
 from raylax.kernels.cpu.target import CPU
@@ -224,7 +225,7 @@ class StepEmitter:
                     self._layers(emitter, args, table)
         return builder.get()
 
-    def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Emitter:
+    def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Operators:
         views = {name: View(buffer) for name, buffer in args.items()}
         if "w_embed" not in views:
             views["w_embed"] = views["w_head"]
@@ -233,7 +234,7 @@ class StepEmitter:
         exchange = None
         if (shards := self.degree.tensor) > 1:
             exchange = Exchange(queue, views, shards, place["shard"], tokens)
-        return Emitter(
+        return Operators(
             self.spec,
             self.degree.local(self.spec),
             self.quantization,
@@ -248,7 +249,7 @@ class StepEmitter:
             exchange,
         )
 
-    def _layers(self, e: Emitter, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
+    def _layers(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
         e.embed()
         with T.serial(0, e.place["layers"]) as layer, e.unless_over():
             own = {"layer": T.Bind(e.place["first_layer"] + layer), "state": layer}
@@ -263,7 +264,7 @@ class StepEmitter:
             e.gate_up()
             e.project_down(layer * MEETINGS + 2)
 
-    def _head(self, e: Emitter) -> None:
+    def _head(self, e: Operators) -> None:
         e.normalise("norm_f", "f", select="select")
         e.head()
         if e.exchange is not None:

@@ -12,7 +12,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.compile import Compiled, compile_function
 from raylax.kernels.cpu.emit import Register, function, imported, lanes
-from raylax.kernels.cpu.operators import View
+from raylax.kernels.cpu.emitter import View
 from raylax.kernels.cpu.target import CPU, cpu
 from raylax.kernels.formats import NAMES, quantization_named
 from raylax.kernels.formats.base import GROUP, PANEL, Format, RowFormat, RowTile
