@@ -18,7 +18,7 @@ import numpy.typing as npt
 from raylax.kernels.build import Artefacts
 from raylax.kernels.memory import aligned_zeros
 from raylax.kernels.model import Seat
-from raylax.kernels.program import LOGITS, Program
+from raylax.kernels.program import ALIGNMENT, LOGITS, Program
 from raylax.kernels.shards import PANEL, Degree
 from raylax.worker.comm.base import Communicator
 from raylax.worker.comm.door import Listener
@@ -26,8 +26,8 @@ from raylax.worker.comm.layout import segment_bytes
 from raylax.worker.comm.memory import MemoryCommunicator
 from raylax.worker.comm.shared import SharedMemory
 from raylax.worker.comm.tcp import TcpCommunicator
+from raylax.worker.rank import LEADER
 
-LEADER = 0
 CHUNK = 1 << 18  # bytes that go from rank to rank at once
 GROUP_S = 120.0
 """For a rank that others wait for in Python: the time of a step's longest stage."""
@@ -56,7 +56,8 @@ class Wiring:
 
 
 def padded(size: int) -> int:
-    return -(-size // 4096) * 4096
+    """To whole pages of memory."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def memory_bytes(program: Program, degree: Degree) -> int:
