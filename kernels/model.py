@@ -28,7 +28,7 @@ class Seat:
 
     rank: int = 0
     shared: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    """The program's shared buffers, see `shared_buffers`."""
+    """The program's shared buffers, see `Program.shared_in`."""
     call: int = 0
     """Address of the call of `raylax.kernels.cpu.exchange`; 0: the memory is shared."""
 

@@ -3,7 +3,6 @@
 import pickle
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -31,11 +30,15 @@ def names() -> list[str]:
     return sorted(_functions)
 
 
-def check(name: str, args: Sequence[Any]) -> None:
-    """Before other ranks wait for a call. LookupError names what there is; TypeError for arguments
-    that cannot be sent."""
+def check(name: str) -> None:
+    """LookupError names what there is."""
     if name not in _functions:
         raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
+
+
+def check_for_others(name: str, args: Sequence[Any]) -> None:
+    """Before others wait for a call. As `check`; TypeError for arguments that cannot be sent."""
+    check(name)
     try:
         pickle.dumps(args)
     except Exception as error:
@@ -45,11 +48,11 @@ def check(name: str, args: Sequence[Any]) -> None:
 def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
     """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
     by the same group. LookupError as of `check`."""
-    check(name, args)
-    if group is None:
-        return [_call_one(rank, name, args)]
+    check(name)
     home = _functions[name].__module__
-    return _call_all(rank, group, (name, home, tuple(args)))
+    if group is None:
+        return [_call_one(rank, name, args, home)]
+    return _call_all(rank, group, (name, args, home))
 
 
 def take_part(rank: Rank, group: Gatherer) -> None:
@@ -58,11 +61,7 @@ def take_part(rank: Rank, group: Gatherer) -> None:
 
 
 def _call_all(rank: Rank, group: Gatherer, task: Any) -> list[Any]:
-    name, home, args = broadcast_object(group, task)
-    if name not in _functions:  # its module registers it, if it is one that can be imported here
-        with suppress(ImportError):
-            import_module(home)
-    return allgather_object(group, sendable(_call_one(rank, name, args)))
+    return allgather_object(group, sendable(_call_one(rank, *broadcast_object(group, task))))
 
 
 def sendable(result: Any) -> Any:
@@ -74,8 +73,11 @@ def sendable(result: Any) -> Any:
     return result
 
 
-def _call_one(rank: Rank, name: str, args: Sequence[Any]) -> Any:
+def _call_one(rank: Rank, name: str, args: Sequence[Any], home: str) -> Any:
+    """`home`: the module that registers the function, should this process not have it yet."""
     try:
+        if name not in _functions:
+            import_module(home)
         if name not in _functions:
             raise LookupError(f"no debug function {name!r} on rank {rank.index}")
         return _functions[name](rank, *args)

@@ -96,7 +96,7 @@ class Team:
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         """A debug function on every rank; each one's result, or the exception that it raised."""
-        debug.check(name, args)  # before the others wait for a call that never comes
+        debug.check_for_others(name, args)  # before the others wait for a call that never comes
         for member in self.members:
             member.channel.send(Kind.CALL)
         return debug.call(self.rank, name, args, self._calls)

@@ -71,3 +71,14 @@ def test_what_cannot_be_sent_loses_no_rank(checkpoint: Path) -> None:
 
         assert engine.debug_call_func_on_all_worker("test.divide", [2]) == [0.5, 1.0]
     assert isinstance(results[0], TypeError) and "function cannot be sent" in str(results[0])
+
+
+def test_arguments_stay_as_they_are_where_there_is_one_rank(checkpoint: Path) -> None:
+    """They go nowhere."""
+    with running_engine(checkpoint, CONFIG) as (engine, _):
+        assert engine.debug_call_func_on_all_worker("test.echo", [(made := object())]) == [made]
+
+
+@debug.register("test.echo")
+def echo(rank: Rank, value: Any) -> Any:
+    return value
