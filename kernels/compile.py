@@ -19,6 +19,13 @@ from raylax.kernels.errors import CompileError
 
 PARTS = ("layers", "head")
 
+# They find nothing to do here; and LLVM, which looks for common subexpressions itself, finds more
+# of them where they have not been given names before. That is a third of the compiler's time.
+USELESS_PASSES = [
+    "s_tir.CompactBufferAllocation", "s_tir.HoistIfThenElse", "s_tir.InjectPermutedLayout",
+    "tirx.CommonSubexprElim",
+]  # fmt: skip
+
 
 def linker(cpu: CPU) -> str | None:
     """The C compiler that links libraries for a CPU: keeping one needs it, running one does not."""
@@ -41,8 +48,8 @@ class Compiled:
 
     @property
     def assembly(self) -> str:
-        texts = [str(one.mod.inspect_source("asm")) for one in self.executables.values()]
-        return "\n".join(texts)
+        source = lambda one: str(one.mod.inspect_source("asm"))  # noqa: E731
+        return "\n".join(on_all_cores(source, self.executables.values()))
 
 
 def compile_step(emitter: StepEmitter) -> Compiled:
@@ -58,11 +65,10 @@ def compile_step(emitter: StepEmitter) -> Compiled:
 
 def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
-    # CompactBufferAllocation finds nothing to do here, and takes most of the time.
-    options, useless = {"tirx.disable_storage_rewrite": True}, ["s_tir.CompactBufferAllocation"]
+    options = {"tirx.disable_storage_rewrite": True}
     module = tvm.IRModule({name: emit().with_attr("global_symbol", name)})
     try:
-        with tvm.transform.PassContext(config=options, disabled_pass=useless):
+        with tvm.transform.PassContext(config=options, disabled_pass=USELESS_PASSES):
             return tvm.compile(module, target=cpu.tvm)
     except tvm.error.TVMError as error:
         raise CompileError(f"target {cpu.name}: {error}") from error

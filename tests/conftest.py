@@ -29,3 +29,12 @@ def store(pytestconfig: pytest.Config) -> Iterator[Path]:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Llama."""
     return write_checkpoint(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="session")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three layers, five groups in the MLP, seven panels of the vocabulary, biases: nothing that
+    four shards or two stages divide but the heads. Whoever tries ranks shares what is compiled."""
+    path = tmp_path_factory.mktemp("uneven")
+    sizes = {"num_hidden_layers": 3, "intermediate_size": 160, "vocab_size": 200}
+    return write_checkpoint(path, "llama3-untied-biased", **sizes)

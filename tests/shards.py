@@ -10,7 +10,7 @@ import numpy as np
 
 from raylax.kernels.build import Artefacts, ModelOptions, silent
 from raylax.kernels.memory import aligned_zeros
-from raylax.kernels.model import Model, Seat, load_model
+from raylax.kernels.model import Model, Seat, StepOutput, load_model
 from tests.batches import Floats, Piece, arrays
 
 
@@ -21,7 +21,11 @@ class Ranks:
         self.models, self.threads = models, threads
 
     def step(self, *pieces: Piece) -> Floats:
-        """Stage after stage, the shards of each at once; the logits at the end of every piece."""
+        """The logits at the end of every piece."""
+        return self.output(*pieces).logits
+
+    def output(self, *pieces: Piece) -> StepOutput:
+        """Stage after stage, the shards of each at once; what the first one of the last has."""
         plan = arrays(pieces)
         rows, tokens = plan.pop("rows"), len(plan["tokens"])
         shards = self.models[0].options.degree.tensor
@@ -33,8 +37,7 @@ class Ranks:
                     self.models[rank].hidden(tokens)[...] = before
             self._on_each(stage, lambda model: model.run_layers(**plan))
         outputs = self._on_each(stage, lambda model: model.run_head(rows))
-        logits: Floats = outputs[0].logits.copy()
-        return logits
+        return StepOutput(*(values.copy() for values in outputs[0]))
 
     def _on_each(self, ranks: range, work: Any) -> list[Any]:
         begun = [self.threads[rank].submit(work, self.models[rank]) for rank in ranks]

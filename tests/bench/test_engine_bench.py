@@ -24,7 +24,7 @@ def run(tiny: Path) -> tuple[dict[str, Any], str]:
     """One run with a peer of known speed: what it wrote, and what it printed."""
     llama, weights, written = tiny / "llama", tiny / "peer.gguf", tiny / "figures.json"
     weights.touch()
-    options = ("--rounds", 1, "--concurrency", 1, 2, "--threads", 1, "--json", written)
+    options = ("--rounds", 1, "--concurrency", 1, 2, "--threads", 2, "--json", written)
     beside = ("--llama", peer(llama, FIGURES), "--gguf", weights, "--rival")
     code, out, errors = finished("engine.py", tiny, *options, *beside)
     assert (code, errors) == (0, "")
@@ -100,7 +100,7 @@ def test_a_peer_that_fails_is_one_line(tiny: Path, tmp_path: Path) -> None:
     says = "echo 'loading' >&2; echo 'error: no such tensor' >&2; echo 'bye' >&2; exit 3"
     beside = ("--llama", peer(tmp_path / "llama", says), "--gguf", weights)
 
-    code, out, errors = finished("engine.py", tiny, "--threads", 1, "--rounds", 1, *beside)
+    code, out, errors = finished("engine.py", tiny, "--threads", 2, "--rounds", 1, *beside)
 
     assert (code, errors) == (1, "llama.cpp broken: error: no such tensor (3)\n")
     assert "tok/s" not in out
@@ -122,7 +122,7 @@ def test_a_signal_ends_every_process_at_once(
     weights, here = tmp_path / "slow.gguf", tmp_path / "measuring"
     weights.touch()
     slow = peer(tmp_path / "llama", f"sleep 600 & touch {here}; wait")
-    process = started("engine.py", tiny, "--threads", 1, "--llama", slow, "--gguf", weights)
+    process = started("engine.py", tiny, "--threads", 2, "--llama", slow, "--gguf", weights)
     until(here.exists)
     children = descendants(process.pid)
     assert len(children) >= 3  # the engine, the peer and what that one started

@@ -10,7 +10,7 @@ from tests.bench.commands import finished
 
 def test_two_engines_share_their_weights(tiny: Path) -> None:
     """Each has them resident, and both together have them once."""
-    code, out, errors = finished("memory.py", tiny, "--threads", 1)
+    code, out, errors = finished("memory.py", tiny, "--threads", 2)
     assert (code, errors) == (0, "")
 
     rows = {

@@ -11,7 +11,7 @@ from tests.bench.commands import finished
 def test_shards_are_measured_beside_one_rank(tiny: Path) -> None:
     """The parts of a step are all of it."""
     written = tiny / "ranks.json"
-    options = ("--quantization", "q0f32", "--rounds", 1, "--concurrency", 2, "--json", written)
+    options = ("--quantization", "q0bf16", "--rounds", 1, "--concurrency", 2, "--json", written)
     code, out, errors = finished("tp.py", tiny, *options)
     assert (code, errors) == (0, "")
 

@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # ray_
 
 
 @pytest.fixture(scope="module")
-def run(checkpoint: Path) -> Iterator[Any]:
+def run(uneven: Path) -> Iterator[Any]:
     """Everything happens once; the tests look at what came of it."""
     directory = make_run_directory()
     written = directory / "results"
-    command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(written), str(checkpoint)]
+    command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(written), str(uneven)]
     try:
         done = subprocess.run(
             command,
@@ -51,11 +51,11 @@ def test_the_ranks_of_a_worker_lie_on_two_nodes(run: Any) -> None:
     assert len({one["pid"] for one in ranks}) == 2
 
 
-def test_they_answer_as_one_rank_does(run: Any, checkpoint: Path) -> None:
+def test_they_answer_as_one_rank_does(run: Any, uneven: Path) -> None:
     """Token for token, though all that they exchange goes over TCP."""
     from tests.cluster.ray_nodes import ONE, tokens_of
 
-    with running_engine(checkpoint, ONE) as (engine, answers):
+    with running_engine(uneven, ONE) as (engine, answers):
         assert run["tokens"] == tokens_of(engine, answers)
 
 

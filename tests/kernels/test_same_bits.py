@@ -24,6 +24,9 @@ CHUNKS = [(1, 0), (1, 2), (4, 0), (5, 2), (16, 2), (40, 0), (64, 2), (200, 0)]
 TARGETS = [t for t in ("x86-64-v3", "x86-64-v2", "aarch64") if not missing_here(cpu(t))]
 """From the most to the least that this machine runs, the newest instructions aside."""
 
+SAME_PRODUCTS = ("q8f32_0", "q4f32_0")
+"""Those of q4f32_1, which has them in its head and in its layers."""
+
 
 class Case(NamedTuple):
     """What computes; its rows are compared with those of this CPU and two threads."""
@@ -36,8 +39,8 @@ class Case(NamedTuple):
 
 CASES = [
     *(Case(name) for name in NAMES),
-    *(Case(name, "int8") for name in ("q0f32", "w8a8")),
-    *(Case(name, "auto", TARGETS[0], threads=1) for name in NAMES),
+    Case("q0f32", "int8"),
+    *(Case(name, "auto", TARGETS[0], threads=1) for name in NAMES if name not in SAME_PRODUCTS),
     Case("q4f32_1", "int8", TARGETS[-1], threads=1),
 ]
 

@@ -27,7 +27,6 @@ from raylax.worker.errors import EngineStartError
 from raylax.worker.rank import Rank
 from raylax.worker.shard import Invitation
 from raylax.worker.team import LIMIT_S, PING_S, Team
-from tests.checkpoints import write_checkpoint
 from tests.engines import Answers, request, running_engine, until
 
 ONE = EngineConfig(
@@ -77,13 +76,6 @@ def tokens_of(
 
 
 @pytest.fixture(scope="module")
-def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three layers and five groups of the MLP: neither two stages nor four shards divide them."""
-    path = tmp_path_factory.mktemp("uneven")
-    return write_checkpoint(path, num_hidden_layers=3, intermediate_size=160)
-
-
-@pytest.fixture(scope="module")
 def alone(uneven: Path) -> list[list[int]]:
     return tokens_of(ONE, uneven)
 
@@ -113,9 +105,9 @@ def test_ranks_on_several_hosts_answer_as_one_does(
     assert tokens_of(config, uneven, Elsewhere()) == alone
 
 
-def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
+def test_every_rank_answers_a_debug_call(uneven: Path) -> None:
     """In order of rank, each from a process of its own; none is left afterwards."""
-    with running_engine(checkpoint, TWO) as (engine, answers):
+    with running_engine(uneven, TWO) as (engine, answers):
         engine.add_request(request("r", PROMPT, 4))
         answers.wait_for("r")
         ranks = engine.debug_call_func_on_all_worker("raylax.debug.rank")
@@ -131,9 +123,9 @@ def test_every_rank_answers_a_debug_call(checkpoint: Path) -> None:
     assert all(map(gone, children))
 
 
-def test_a_call_of_what_is_not_there_harms_nobody(checkpoint: Path) -> None:
+def test_a_call_of_what_is_not_there_harms_nobody(uneven: Path) -> None:
     """No rank waits for it; the next step runs on all of them."""
-    with running_engine(checkpoint, TWO) as (engine, answers):
+    with running_engine(uneven, TWO) as (engine, answers):
         with pytest.raises(LookupError, match="no debug function 'x'"):
             engine.debug_call_func_on_all_worker("x")
         engine.add_request(request("r", PROMPT, 4))
@@ -144,11 +136,11 @@ def test_a_call_of_what_is_not_there_harms_nobody(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize(("shards", "stages"), [(2, 1), (1, 2)])
 def test_a_rank_that_had_nothing_to_do_is_not_blamed(
-    checkpoint: Path, shards: int, stages: int
+    uneven: Path, shards: int, stages: int
 ) -> None:
     """It is behind from the moment that a step begins, not since it last moved."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
-    with running_engine(checkpoint, config) as (engine, answers):
+    with running_engine(uneven, config) as (engine, answers):
         idle_since = time.monotonic()
         until(lambda: time.monotonic() - idle_since > LIMIT_S + 2 * PING_S)
         for i in range(4):
@@ -159,12 +151,10 @@ def test_a_rank_that_had_nothing_to_do_is_not_blamed(
 
 
 @pytest.mark.parametrize(("shards", "stages"), [(2, 1), (1, 2)])
-def test_a_rank_that_never_begins_a_step_is_named(
-    checkpoint: Path, shards: int, stages: int
-) -> None:
+def test_a_rank_that_never_begins_a_step_is_named(uneven: Path, shards: int, stages: int) -> None:
     """Though it answers all the while: here it waits for a debug call that nobody makes."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
-    with running_engine(checkpoint, config) as (engine, answers):
+    with running_engine(uneven, config) as (engine, answers):
         assert isinstance(engine._ranks, Team)
         engine._ranks.members[0].channel.send(Kind.CALL)
         engine.add_request(request("r", PROMPT, 4))
@@ -174,9 +164,9 @@ def test_a_rank_that_never_begins_a_step_is_named(
         assert re.search(words, engine.fault or ""), engine.fault
 
 
-def test_the_rank_whose_weights_were_spoilt_is_found(checkpoint: Path) -> None:
+def test_the_rank_whose_weights_were_spoilt_is_found(uneven: Path) -> None:
     """By the checksum of the memory that it computes with; the others' agree with the store."""
-    with running_engine(checkpoint, TWO) as (engine, _):
+    with running_engine(uneven, TWO) as (engine, _):
         engine.debug_call_func_on_all_worker("test.spoil", [1])
         sums = engine.debug_call_func_on_all_worker("raylax.debug.weight_checksums")
 
@@ -189,9 +179,9 @@ def test_the_rank_whose_weights_were_spoilt_is_found(checkpoint: Path) -> None:
     assert wrong == [(1, "w_down")]
 
 
-def test_a_python_engine_takes_the_degree_from_its_config(checkpoint: Path) -> None:
+def test_a_python_engine_takes_the_degree_from_its_config(uneven: Path) -> None:
     """And its children end with it."""
-    with MLCEngine(str(checkpoint), engine_config=TWO) as engine:
+    with MLCEngine(str(uneven), engine_config=TWO) as engine:
         assert engine.engine_config.tensor_parallel_shards == 2
         ranks = engine.debug_call_func_on_all_worker("raylax.debug.rank")
         engine.completions.create(prompt="abc", max_tokens=3)
@@ -223,7 +213,7 @@ def busy_team(
     ids=["killed", "stopped"],
 )
 def test_a_lost_rank_is_named_and_every_request_ends_at_once(
-    checkpoint: Path,
+    uneven: Path,
     blow: signal.Signals,
     words: str,
     stages: int,
@@ -231,7 +221,7 @@ def test_a_lost_rank_is_named_and_every_request_ends_at_once(
 ) -> None:
     """With an error that another worker may be asked after. No process is left."""
     config = replace(TWO, pipeline_parallel_stages=stages)
-    with busy_team(checkpoint, config, spawner()) as (engine, answers, children):
+    with busy_team(uneven, config, spawner()) as (engine, answers, children):
         begun = time.monotonic()
         os.kill(children[0], blow)
         answers.wait_for("r0", "r1", "r2", "r3")
@@ -246,9 +236,9 @@ def test_a_lost_rank_is_named_and_every_request_ends_at_once(
     assert took < ENOUGH_S
 
 
-def test_a_rank_that_dies_while_nothing_runs_is_noticed(checkpoint: Path) -> None:
+def test_a_rank_that_dies_while_nothing_runs_is_noticed(uneven: Path) -> None:
     """By the engine's health, before any request finds out."""
-    with running_engine(checkpoint, TWO) as (engine, _):
+    with running_engine(uneven, TWO) as (engine, _):
         (child,) = pids(engine)
         os.kill(child, signal.SIGKILL)
         until(lambda: engine.fault is not None)
@@ -256,7 +246,7 @@ def test_a_rank_that_dies_while_nothing_runs_is_noticed(checkpoint: Path) -> Non
         assert "rank 1" in str(engine.fault) and "has died, after step 0" in str(engine.fault)
 
 
-def test_shards_end_when_their_leader_is_killed(checkpoint: Path) -> None:
+def test_shards_end_when_their_leader_is_killed(uneven: Path) -> None:
     """Nothing is left running, and nothing in shared memory's directory."""
     code = (
         "import sys, time\n"
@@ -268,7 +258,7 @@ def test_shards_end_when_their_leader_is_killed(checkpoint: Path) -> None:
     )
     before = set(os.listdir("/dev/shm"))
     leader = subprocess.Popen(
-        [sys.executable, "-c", code, str(checkpoint), TWO.asjson()],
+        [sys.executable, "-c", code, str(uneven), TWO.asjson()],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -281,30 +271,30 @@ def test_shards_end_when_their_leader_is_killed(checkpoint: Path) -> None:
     assert set(os.listdir("/dev/shm")) <= before
 
 
-def test_a_failed_start_names_the_rank(checkpoint: Path, monkeypatch: Any) -> None:
+def test_a_failed_start_names_the_rank(uneven: Path, monkeypatch: Any) -> None:
     """Here its process cannot start at all."""
     monkeypatch.setattr("sys.executable", "/bin/false")
     with (
         pytest.raises(EngineStartError, match="rank 1 ended while it started"),
-        running_engine(checkpoint, TWO),
+        running_engine(uneven, TWO),
     ):
         pass
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_rank_may_die_at_any_step(checkpoint: Path, seed: int) -> None:
+def test_any_rank_may_die_at_any_step(uneven: Path, seed: int) -> None:
     """Of two stages of two shards. Each request ends once, and the tokens before it are those of an
     undisturbed run."""
     rng = random.Random(seed)
     config = replace(TWO, pipeline_parallel_stages=2)
-    with running_engine(checkpoint, config) as (engine, answers):
+    with running_engine(uneven, config) as (engine, answers):
         for i in range(3):
             engine.add_request(request(f"r{i}", PROMPT, 80))
         answers.wait_for_tokens("r0", rng.randrange(1, 60))
         os.kill(rng.choice(pids(engine)), signal.SIGKILL)
         answers.wait_for("r0", "r1", "r2")
         children = pids(engine)
-    with running_engine(checkpoint, ONE) as (undisturbed, whole):
+    with running_engine(uneven, ONE) as (undisturbed, whole):
         undisturbed.add_request(request("r", PROMPT, 80))
         whole.wait_for("r")
 
