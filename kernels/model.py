@@ -40,6 +40,8 @@ class StepOutput(NamedTuple):
     """[rows, vocab]."""
     argmax: Ints
     """[rows]: the first index of the largest logit."""
+    hidden: npt.NDArray[np.float32]
+    """[rows, hidden]: what the logits are made of, after the final norm."""
 
 
 def load_model(
@@ -146,7 +148,8 @@ class Model:
         if len(rows):
             a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
             self._run("head", len(rows))
-        return StepOutput(a["logits"][: len(rows), : self.spec.vocab], a["chosen"][: len(rows)])
+        logits = a["logits"][: len(rows), : self.spec.vocab]
+        return StepOutput(logits, a["chosen"][: len(rows)], a["normed"][: len(rows)])
 
     def hidden(self, count: int) -> npt.NDArray[np.float32]:
         """f32[count, hidden]: the residual stream of a step's tokens."""
@@ -175,6 +178,17 @@ class Model:
     def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Each packed weight as it is in this model's memory, and mapped from the store again."""
         return {name: (self._arrays[name], copy) for name, copy in self._stored().items()}
+
+    def read_page(self, page: int) -> bytes:
+        """Keys and values of a page's tokens, of all layers."""
+        return bytes(self._arrays["pages"][:, page].tobytes())
+
+    def write_page(self, page: int, content: bytes) -> None:
+        """What `read_page` gave; ValueError if it is not of this size."""
+        at = self._arrays["pages"][:, page]
+        if len(content) != at.nbytes:
+            raise ValueError(f"a page of this model has {at.nbytes} bytes, found {len(content)}")
+        at[...] = np.frombuffer(content, at.dtype).reshape(at.shape)
 
     def weight_bytes(self, name: str) -> int:
         """Of one packed matrix over all layers, as the step reads it."""

@@ -1,6 +1,7 @@
-"""`engine.chat.completions.create` and `engine.completions.create`, synchronous and not.
+"""`engine.chat.completions.create`, `engine.completions.create` and `engine.embeddings.create`,
+synchronous and not.
 
-All four are thin: a call is prepared, its requests are submitted, deltas are fed to it until it
+All of them are thin: a call is prepared, its requests are submitted, deltas are fed to it until it
 is done. Whoever stops listening early has its requests aborted.
 """
 
@@ -19,6 +20,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import Body, invalid
 from raylax.proto.vocabulary import Delta
 from raylax.worker.engine import ThreadedEngine
@@ -42,6 +44,9 @@ class Caller:
 
     def completion_call(self, fields: dict[str, Any]) -> Call:
         return self.frontend.completion(checked(CompletionRequest, fields))
+
+    def embedding_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.embedding(checked(EmbeddingRequest, fields))
 
     def begin(self, call: Call, deliver: Deliver) -> None:
         self.state.listen(call, deliver)
@@ -148,6 +153,18 @@ class ChatCompletions(Caller):
         """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
         call = self.chat_call({"messages": messages, **fields})
         return self.stream(call) if fields.get("stream") else self.whole(call)
+
+
+class Embeddings(Caller):
+    def create(self, *, input: Any, **fields: Any) -> Any:
+        """An `EmbeddingList`, in the order of the inputs."""
+        return self.whole(self.embedding_call({"input": input, **fields}))
+
+
+class AsyncEmbeddings(Caller):
+    async def create(self, *, input: Any, **fields: Any) -> Any:
+        """An `EmbeddingList`, in the order of the inputs."""
+        return await self.whole_async(self.embedding_call({"input": input, **fields}))
 
 
 class AsyncCompletions(Caller):

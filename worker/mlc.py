@@ -13,7 +13,14 @@ from typing import Any, Literal, Self
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.proto.frontend import Frontend
 from raylax.proto.vocabulary import Load
-from raylax.worker.completions import AsyncChat, AsyncCompletions, Chat, Completions
+from raylax.worker.completions import (
+    AsyncChat,
+    AsyncCompletions,
+    AsyncEmbeddings,
+    Chat,
+    Completions,
+    Embeddings,
+)
 from raylax.worker.config import EngineConfig, Mode, check_agreement
 from raylax.worker.device import detect_device
 from raylax.worker.engine import ThreadedEngine, no_progress
@@ -167,6 +174,7 @@ class MLCEngine(MLCEngineBase):
         super().__init__("sync", model, device, model_lib, mode, engine_config, enable_tracing)
         self.chat = Chat(self._engine, self.state, self.frontend)
         self.completions = Completions(self._engine, self.state, self.frontend)
+        self.embeddings = Embeddings(self._engine, self.state, self.frontend)
 
     def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""
@@ -203,6 +211,7 @@ class AsyncMLCEngine(MLCEngineBase):
         super().__init__("async", model, device, model_lib, mode, engine_config, enable_tracing)
         self.chat = AsyncChat(self._engine, self.state, self.frontend)
         self.completions = AsyncCompletions(self._engine, self.state, self.frontend)
+        self.embeddings = AsyncEmbeddings(self._engine, self.state, self.frontend)
 
     async def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""

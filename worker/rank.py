@@ -93,12 +93,16 @@ class Stage:
     def run(self, plan: StepPlan) -> StepOutput | None:
         outputs = [self._compute(piece) for piece in plan.pieces(self.stages)]
         if self.place.rank == self.source:
-            self.group.send(np.concatenate([one.logits for one in outputs]), LEADER)
-            self.group.send(np.concatenate([one.argmax for one in outputs]), LEADER)
+            for parts in zip(*outputs, strict=True):
+                self.group.send(np.concatenate(parts), LEADER)
         if self.place.rank != LEADER:
             return None
-        count, vocab = len(plan.rows), self.model.spec.vocab
-        output = StepOutput(np.empty((count, vocab), np.float32), np.empty(count, np.int32))
+        count, spec = len(plan.rows), self.model.spec
+        output = StepOutput(
+            np.empty((count, spec.vocab), np.float32),
+            np.empty(count, np.int32),
+            np.empty((count, spec.hidden), np.float32),
+        )
         for values in output:
             self.group.recv(values, self.source)
         return output
@@ -113,4 +117,4 @@ class Stage:
             self.group.send(hidden, self.place.rank + self.shards)
             rows = rows[:0]
         output = self.model.run_head(rows)
-        return StepOutput(output.logits.copy(), output.argmax.copy())
+        return StepOutput(output.logits.copy(), output.argmax.copy(), output.hidden.copy())

@@ -21,8 +21,11 @@ class Operators(Emitter):
             fmt = self.format_of("w_embed")
             fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
 
-    def normalise(self, weight: str, out: str, select: str | None = None) -> None:
-        """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it."""
+    def normalise(
+        self, weight: str, out: str, select: str | None = None, keep: str | None = None
+    ) -> None:
+        """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it, and in
+        f32 in `keep`."""
         hidden = self.spec.hidden
         with self.queue.region(weight, self.tokens) as i:
             row = T.Bind(self.b[select][i]) if select else i
@@ -40,6 +43,9 @@ class Operators(Emitter):
                 scaled = [self.b["x"][row, a] * splat(inverse.get()) for a in at]
                 pair = [Register(s * self.b[weight][a]) for s, a in zip(scaled, at, strict=True)]
                 self.store_group(out, hidden, i, group, pair)
+                if keep:
+                    for a, value in zip(at, pair, strict=True):
+                        self.b[keep].store(value.get(), i, a)
             self.close_row(out, hidden, i)
 
     def qkv(self) -> None:

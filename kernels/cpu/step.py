@@ -141,6 +141,7 @@ def buffers(
         "o": activation(c.tokens, attended),
         "h": activation(c.tokens, local.intermediate),
         "f": activation(c.rows, spec.hidden, q.head),
+        "normed": rows("work", c.rows, spec.hidden, dtype="float32"),
         "logits": rows("shared" if meet else "work", c.rows, spec.padded_vocab, dtype="float32"),
         "chosen": rows("work", c.rows),
         "counters": Buffer((regions, LINE * (c.workers + 1)), "int32", "work"),
@@ -164,7 +165,7 @@ def buffers(
     return table
 
 
-ONLY_HEAD = {"select", "norm_f", "f", "logits", "chosen", "head_ends"}
+ONLY_HEAD = {"select", "norm_f", "f", "normed", "logits", "chosen", "head_ends"}
 OF_HEAD = {
     *ONLY_HEAD, "sizes", "place", "x", "w_head", "wide", "counters", "flags", "clock", "call",
 }  # fmt: skip
@@ -265,7 +266,7 @@ class StepEmitter:
             e.project_down(layer * MEETINGS + 2)
 
     def _head(self, e: Operators) -> None:
-        e.normalise("norm_f", "f", select="select")
+        e.normalise("norm_f", "f", select="select", keep="normed")
         e.head()
         if e.exchange is not None:
             e.exchange.meet(e.exchange.meeting(T.int32(1)), LOGITS)

@@ -1,8 +1,9 @@
-"""Writes the logits that transformers computes for the tiny checkpoints of `tests/checkpoints.py`.
+"""Writes what transformers computes for the tiny checkpoints of `tests/checkpoints.py`.
 
     python tests/goldens/make.py      # in an environment with torch and transformers
 
-`logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt; the tests compare with it.
+`logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt, and `hidden.npz` what those
+are made of, f32[tokens, hidden] after the final norm; the tests compare with both.
 """
 
 import sys
@@ -22,17 +23,19 @@ LENGTH = 70  # beyond the original positions of the scaled rope, and several pag
 
 
 def main() -> None:
-    goldens = {}
+    goldens, hidden = {}, {}
     for variant in VARIANTS:
         ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], LENGTH)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = write_checkpoint(Path(folder), variant)
             model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
             with torch.inference_mode():
-                logits = model(torch.tensor(ids)[None]).logits[0]
+                output = model(torch.tensor(ids)[None], output_hidden_states=True)
         goldens[f"{variant}/ids"] = ids.astype(np.int32)
-        goldens[f"{variant}/logits"] = logits.numpy()
+        goldens[f"{variant}/logits"] = output.logits[0].numpy()
+        hidden[variant] = output.hidden_states[-1][0].numpy()
     np.savez_compressed(HERE / "logits.npz", **goldens)
+    np.savez_compressed(HERE / "hidden.npz", **hidden)
 
 
 if __name__ == "__main__":

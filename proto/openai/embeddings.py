@@ -1,0 +1,71 @@
+"""POST /v1/embeddings. https://platform.openai.com/docs/api-reference/embeddings"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from struct import Struct
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from raylax.proto.openai.completions import Tokens
+from raylax.proto.openai.shared import Class, Few, Fields, Finite, Outgoing
+from raylax.proto.vocabulary import Priority
+
+MOST_INPUTS = 1024
+FLOAT = Struct("<f")
+
+
+class EmbeddingRequest(Fields):
+    input: (
+        str
+        | Tokens
+        | Annotated[list[str], Few(MOST_INPUTS, least=1)]
+        | Annotated[list[Tokens], Few(MOST_INPUTS, least=1)]
+    )
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    pooling: Literal["last"] = "last"
+    """Which token's state it is; see `raylax.proto.pooling` for why there is no mean."""
+    user: str | None = None
+    timeout: Annotated[Finite, Field(gt=0)] | None = None
+    """Seconds."""
+    priority: Class = Priority.NORMAL
+
+    @property
+    def inputs(self) -> list[str] | list[list[int]]:
+        if isinstance(self.input, str):
+            return [self.input]
+        if isinstance(self.input[0], int):
+            return [self.input]
+        return self.input
+
+
+class Embedding(Outgoing):
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+    """Or the base64 of its little-endian float32s."""
+
+    @property
+    def values(self) -> list[float]:
+        """Whatever the encoding."""
+        if not isinstance(self.embedding, str):
+            return self.embedding
+        return [value for (value,) in FLOAT.iter_unpack(b64decode(self.embedding))]
+
+    @classmethod
+    def encode(cls, values: Sequence[float]) -> str:
+        return b64encode(b"".join(map(FLOAT.pack, values))).decode()
+
+
+class EmbeddingUsage(Outgoing):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(Outgoing):
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
