@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/engine.proto\x12\x10raylax.engine.v1\"l\n\x07\x43ommand\x12*\n\x06submit\x18\x01 \x01(\x0b\x32\x18.raylax.engine.v1.SubmitH\x00\x12*\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.raylax.engine.v1.CancelH\x00\x42\t\n\x07\x63ommand\"\xcf\x01\n\x06Submit\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x03(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.raylax.engine.v1.Sampling\x12\x0e\n\x06\x63hoice\x18\x05 \x01(\r\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x0f\n\x07history\x18\x07 \x03(\r\x12\x17\n\ndeadline_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x42\r\n\x0b_deadline_s\"\xc8\x02\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_p\x18\x02 \x01(\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x18\n\x10presence_penalty\x18\x05 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x06 \x01(\x01\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x01\x12=\n\nlogit_bias\x18\x08 \x03(\x0b\x32).raylax.engine.v1.Sampling.LogitBiasEntry\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x19\n\x0ctop_logprobs\x18\n \x01(\rH\x00\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_top_logprobs\"\x1c\n\x06\x43\x61ncel\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"[\n\nStepReport\x12\'\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x17.raylax.engine.v1.Delta\x12$\n\x04load\x18\x02 \x01(\x0b\x32\x16.raylax.engine.v1.Load\"\xa6\x01\n\x05\x44\x65lta\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\x31\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1f.raylax.engine.v1.TokenLogprobs\x12\x0e\n\x06\x66inish\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x15\n\rcached_tokens\x18\x06 \x01(\r\x12\r\n\x05\x66\x61ult\x18\x07 \x01(\t\"G\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"\xe9\x01\n\x04Load\x12\x0f\n\x07running\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x13\n\x0bpages_total\x18\x04 \x01(\r\x12\x12\n\npages_free\x18\x05 \x01(\r\x12\x14\n\x0cpages_cached\x18\x06 \x01(\r\x12\x0c\n\x04step\x18\x07 \x01(\x04\x12\x13\n\x0bpreemptions\x18\x08 \x01(\x04\x12\x15\n\rprompt_tokens\x18\t \x01(\x04\x12\x15\n\rcached_tokens\x18\n \x01(\x04\x12\x18\n\x10generated_tokens\x18\x0b \x01(\x04\"\x11\n\x0f\x44\x65scribeRequest\"m\n\x0b\x44\x65scription\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x1a\n\x12\x65ngine_config_json\x18\x02 \x01(\t\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x1b\n\x13max_sequence_length\x18\x04 \x01(\r2\x9d\x01\n\x06\x45ngine\x12\x45\n\x06\x41ttach\x12\x19.raylax.engine.v1.Command\x1a\x1c.raylax.engine.v1.StepReport(\x01\x30\x01\x12L\n\x08\x44\x65scribe\x12!.raylax.engine.v1.DescribeRequest\x1a\x1d.raylax.engine.v1.Descriptionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/engine.proto\x12\x10raylax.engine.v1\"\x96\x01\n\x07\x43ommand\x12*\n\x06submit\x18\x01 \x01(\x0b\x32\x18.raylax.engine.v1.SubmitH\x00\x12*\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.raylax.engine.v1.CancelH\x00\x12(\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x17.raylax.engine.v1.DrainH\x00\x42\t\n\x07\x63ommand\"\x07\n\x05\x44rain\"\xb9\x02\n\x06Submit\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x03(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.raylax.engine.v1.Sampling\x12\x0e\n\x06\x63hoice\x18\x05 \x01(\r\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x0f\n\x07history\x18\x07 \x03(\r\x12\x17\n\ndeadline_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06tenant\x18\t \x01(\t\x12\x10\n\x08priority\x18\n \x01(\r\x12\x10\n\x08pages_at\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\r\n\x05\x65mbed\x18\r \x01(\x08\x12\x10\n\x08\x64ispatch\x18\x0e \x01(\x04\x42\r\n\x0b_deadline_s\"\xc8\x02\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_p\x18\x02 \x01(\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x18\n\x10presence_penalty\x18\x05 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x06 \x01(\x01\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x01\x12=\n\nlogit_bias\x18\x08 \x03(\x0b\x32).raylax.engine.v1.Sampling.LogitBiasEntry\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x19\n\x0ctop_logprobs\x18\n \x01(\rH\x00\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_top_logprobs\"\x1c\n\x06\x43\x61ncel\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\xba\x01\n\nStepReport\x12\'\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x17.raylax.engine.v1.Delta\x12$\n\x04load\x18\x02 \x01(\x0b\x32\x16.raylax.engine.v1.Load\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x10\n\x08received\x18\x04 \x01(\x04\x12\x0f\n\x07routers\x18\x05 \x01(\r\x12+\n\x05pages\x18\x06 \x01(\x0b\x32\x1c.raylax.engine.v1.PageEvents\">\n\nPageEvents\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x06\x12\x0f\n\x07removed\x18\x02 \x03(\x06\x12\x10\n\x08snapshot\x18\x03 \x01(\x08\"\xc8\x01\n\x05\x44\x65lta\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\x31\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1f.raylax.engine.v1.TokenLogprobs\x12\x0e\n\x06\x66inish\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x15\n\rcached_tokens\x18\x06 \x01(\r\x12\r\n\x05\x66\x61ult\x18\x07 \x01(\t\x12\r\n\x05\x62\x65gan\x18\x08 \x01(\x08\x12\x11\n\tembedding\x18\t \x03(\x02\"G\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"\xef\x02\n\x04Load\x12\x0f\n\x07running\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x13\n\x0bpages_total\x18\x04 \x01(\r\x12\x12\n\npages_free\x18\x05 \x01(\r\x12\x14\n\x0cpages_cached\x18\x06 \x01(\r\x12\x0c\n\x04step\x18\x07 \x01(\x04\x12\x13\n\x0bpreemptions\x18\x08 \x01(\x04\x12\x15\n\rprompt_tokens\x18\t \x01(\x04\x12\x15\n\rcached_tokens\x18\n \x01(\x04\x12\x18\n\x10generated_tokens\x18\x0b \x01(\x04\x12\x10\n\x08\x64\x65\x63oding\x18\x0c \x01(\r\x12\x16\n\x0e\x63ontext_tokens\x18\r \x01(\x04\x12\x13\n\x0bstep_tokens\x18\x0e \x01(\r\x12\r\n\x05taken\x18\x0f \x01(\x04\x12$\n\x04pace\x18\x10 \x01(\x0b\x32\x16.raylax.engine.v1.Pace\x12\x10\n\x08\x64raining\x18\x11 \x01(\x08\"2\n\x04Pace\x12\t\n\x01\x61\x18\x01 \x01(\x01\x12\t\n\x01\x62\x18\x02 \x01(\x01\x12\t\n\x01\x63\x18\x03 \x01(\x01\x12\t\n\x01\x64\x18\x04 \x01(\x01\"\x11\n\x0f\x44\x65scribeRequest\"m\n\x0b\x44\x65scription\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x1a\n\x12\x65ngine_config_json\x18\x02 \x01(\t\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x1b\n\x13max_sequence_length\x18\x04 \x01(\r\"\x1d\n\x0cPagesRequest\x12\r\n\x05names\x18\x01 \x03(\x0c\" \n\x0cPageContents\x12\x10\n\x08\x63ontents\x18\x01 \x03(\x0c\x32\xe8\x01\n\x06\x45ngine\x12\x45\n\x06\x41ttach\x12\x19.raylax.engine.v1.Command\x1a\x1c.raylax.engine.v1.StepReport(\x01\x30\x01\x12L\n\x08\x44\x65scribe\x12!.raylax.engine.v1.DescribeRequest\x1a\x1d.raylax.engine.v1.Description\x12I\n\x05Pages\x12\x1e.raylax.engine.v1.PagesRequest\x1a\x1e.raylax.engine.v1.PageContents0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,28 +33,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._serialized_options = b'8\001'
-  _globals['_COMMAND']._serialized_start=47
-  _globals['_COMMAND']._serialized_end=155
-  _globals['_SUBMIT']._serialized_start=158
-  _globals['_SUBMIT']._serialized_end=365
-  _globals['_SAMPLING']._serialized_start=368
-  _globals['_SAMPLING']._serialized_end=696
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=631
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=679
-  _globals['_CANCEL']._serialized_start=698
-  _globals['_CANCEL']._serialized_end=726
-  _globals['_STEPREPORT']._serialized_start=728
-  _globals['_STEPREPORT']._serialized_end=819
-  _globals['_DELTA']._serialized_start=822
-  _globals['_DELTA']._serialized_end=988
-  _globals['_TOKENLOGPROBS']._serialized_start=990
-  _globals['_TOKENLOGPROBS']._serialized_end=1061
-  _globals['_LOAD']._serialized_start=1064
-  _globals['_LOAD']._serialized_end=1297
-  _globals['_DESCRIBEREQUEST']._serialized_start=1299
-  _globals['_DESCRIBEREQUEST']._serialized_end=1316
-  _globals['_DESCRIPTION']._serialized_start=1318
-  _globals['_DESCRIPTION']._serialized_end=1427
-  _globals['_ENGINE']._serialized_start=1430
-  _globals['_ENGINE']._serialized_end=1587
+  _globals['_COMMAND']._serialized_start=48
+  _globals['_COMMAND']._serialized_end=198
+  _globals['_DRAIN']._serialized_start=200
+  _globals['_DRAIN']._serialized_end=207
+  _globals['_SUBMIT']._serialized_start=210
+  _globals['_SUBMIT']._serialized_end=523
+  _globals['_SAMPLING']._serialized_start=526
+  _globals['_SAMPLING']._serialized_end=854
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=789
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=837
+  _globals['_CANCEL']._serialized_start=856
+  _globals['_CANCEL']._serialized_end=884
+  _globals['_STEPREPORT']._serialized_start=887
+  _globals['_STEPREPORT']._serialized_end=1073
+  _globals['_PAGEEVENTS']._serialized_start=1075
+  _globals['_PAGEEVENTS']._serialized_end=1137
+  _globals['_DELTA']._serialized_start=1140
+  _globals['_DELTA']._serialized_end=1340
+  _globals['_TOKENLOGPROBS']._serialized_start=1342
+  _globals['_TOKENLOGPROBS']._serialized_end=1413
+  _globals['_LOAD']._serialized_start=1416
+  _globals['_LOAD']._serialized_end=1783
+  _globals['_PACE']._serialized_start=1785
+  _globals['_PACE']._serialized_end=1835
+  _globals['_DESCRIBEREQUEST']._serialized_start=1837
+  _globals['_DESCRIBEREQUEST']._serialized_end=1854
+  _globals['_DESCRIPTION']._serialized_start=1856
+  _globals['_DESCRIPTION']._serialized_end=1965
+  _globals['_PAGESREQUEST']._serialized_start=1967
+  _globals['_PAGESREQUEST']._serialized_end=1996
+  _globals['_PAGECONTENTS']._serialized_start=1998
+  _globals['_PAGECONTENTS']._serialized_end=2030
+  _globals['_ENGINE']._serialized_start=2033
+  _globals['_ENGINE']._serialized_end=2265
 # @@protoc_insertion_point(module_scope)

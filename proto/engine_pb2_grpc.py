@@ -46,6 +46,11 @@ class EngineStub:
                 request_serializer=raylax_dot_proto_dot_engine__pb2.DescribeRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_engine__pb2.Description.FromString,
                 _registered_method=True)
+        self.Pages = channel.unary_stream(
+                '/raylax.engine.v1.Engine/Pages',
+                request_serializer=raylax_dot_proto_dot_engine__pb2.PagesRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_engine__pb2.PageContents.FromString,
+                _registered_method=True)
 
 
 class EngineServicer:
@@ -65,6 +70,13 @@ class EngineServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Pages(self, request, context):
+        """Contents of KV pages, for a worker that takes over a sequence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EngineServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_EngineServicer_to_server(servicer, server):
                     servicer.Describe,
                     request_deserializer=raylax_dot_proto_dot_engine__pb2.DescribeRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_engine__pb2.Description.SerializeToString,
+            ),
+            'Pages': grpc.unary_stream_rpc_method_handler(
+                    servicer.Pages,
+                    request_deserializer=raylax_dot_proto_dot_engine__pb2.PagesRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_engine__pb2.PageContents.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +152,33 @@ class Engine:
             '/raylax.engine.v1.Engine/Describe',
             raylax_dot_proto_dot_engine__pb2.DescribeRequest.SerializeToString,
             raylax_dot_proto_dot_engine__pb2.Description.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Pages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raylax.engine.v1.Engine/Pages',
+            raylax_dot_proto_dot_engine__pb2.PagesRequest.SerializeToString,
+            raylax_dot_proto_dot_engine__pb2.PageContents.FromString,
             options,
             channel_credentials,
             insecure,

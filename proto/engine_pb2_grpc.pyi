@@ -37,6 +37,8 @@ class EngineStub:
     def __new__(cls, channel: _aio.Channel) -> EngineAsyncStub: ...
     Attach: _grpc.StreamStreamMultiCallable[_engine_pb2.Command, _engine_pb2.StepReport]
     Describe: _grpc.UnaryUnaryMultiCallable[_engine_pb2.DescribeRequest, _engine_pb2.Description]
+    Pages: _grpc.UnaryStreamMultiCallable[_engine_pb2.PagesRequest, _engine_pb2.PageContents]
+    """Contents of KV pages, for a worker that takes over a sequence."""
 
 @_typing.type_check_only
 class EngineAsyncStub(EngineStub):
@@ -47,6 +49,8 @@ class EngineAsyncStub(EngineStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Attach: _aio.StreamStreamMultiCallable[_engine_pb2.Command, _engine_pb2.StepReport]  # type: ignore[assignment]
     Describe: _aio.UnaryUnaryMultiCallable[_engine_pb2.DescribeRequest, _engine_pb2.Description]  # type: ignore[assignment]
+    Pages: _aio.UnaryStreamMultiCallable[_engine_pb2.PagesRequest, _engine_pb2.PageContents]  # type: ignore[assignment]
+    """Contents of KV pages, for a worker that takes over a sequence."""
 
 class EngineServicer(metaclass=_abc_1.ABCMeta):
     """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
@@ -66,5 +70,13 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.DescribeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engine_pb2.Description, _abc.Awaitable[_engine_pb2.Description]]: ...
+
+    @_abc_1.abstractmethod
+    def Pages(
+        self,
+        request: _engine_pb2.PagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_engine_pb2.PageContents], _abc.AsyncIterator[_engine_pb2.PageContents]]:
+        """Contents of KV pages, for a worker that takes over a sequence."""
 
 def add_EngineServicer_to_server(servicer: EngineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -4,7 +4,7 @@ Token ids only: text is `raylax.proto.text`'s business. Nothing here imports any
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Finish(StrEnum):
@@ -14,6 +14,14 @@ class Finish(StrEnum):
     LENGTH = "length"
     ABORT = "abort"
     ERROR = "error"
+
+
+class Priority(IntEnum):
+    """Classes of requests: a lower number is served first, everywhere."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
 
 
 class Fault(StrEnum):
@@ -66,6 +74,15 @@ class Request:
     """Tokens of the answer that were emitted elsewhere before; generation goes on after them."""
     deadline_s: float | None = None
     """Seconds from submission after which the request ends with an error."""
+    tenant: str = ""
+    """Whose request it is: engines share their time between tenants. Never an API key itself."""
+    priority: Priority = Priority.NORMAL
+    pages_at: str = ""
+    """Address of a worker that may still have its pages; empty: they are computed."""
+    traceparent: str = ""
+    """W3C trace context of the call."""
+    embed: bool = False
+    """Wanted is one vector of the prompt, no tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +108,31 @@ class Delta:
     """Prompt tokens found in the prefix cache; set on a request's first delta."""
     fault: Fault = Fault.ENGINE
     """Of the `error`."""
+    began: bool = False
+    """It has left the queue: the next step computes some of it. Set once, without tokens."""
+    embedding: tuple[float, ...] = ()
+    """Of a request that asked for it, with its `finish`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds of a step: `a + b*prefill + c*decoding + d*context`, as learned from real steps."""
+
+    a: float = 0.0
+    b: float = 0.0
+    """Of a prefill token."""
+    c: float = 0.0
+    """Of a sequence that decodes."""
+    d: float = 0.0
+    """Of a token in the KV pages of those that decode."""
+
+    def seconds(self, prefill: float, decoding: float, context: float) -> float:
+        return self.a + self.b * prefill + self.c * decoding + self.d * context
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One worker at one moment. Pages: free + cached + used = total."""
+    """One worker at one moment, between two steps. Pages: free + cached + used = total."""
 
     running: int = 0
     waiting: int = 0
@@ -112,6 +149,17 @@ class Load:
     cached_tokens: int = 0
     """Counter of prompt tokens found in the prefix cache."""
     generated_tokens: int = 0
+    decoding: int = 0
+    """Running sequences that have one token to compute."""
+    context_tokens: int = 0
+    """In the KV pages of those."""
+    step_tokens: int = 0
+    """Limit of a step."""
+    taken: int = 0
+    """Counter of the requests that the engine has taken up: this load knows them."""
+    pace: Pace = Pace()
+    draining: bool = False
+    """It takes no new requests, and wants to be rid of those that it has."""
 
     @property
     def pages_used(self) -> int:

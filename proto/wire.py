@@ -1,10 +1,22 @@
 """The shared nouns as messages of engine.proto, and back: the only place of this conversion."""
 
+from collections.abc import Iterable
+
 from raylax.proto import engine_pb2 as pb
-from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling, TokenLogprobs
+from raylax.proto.vocabulary import (
+    Delta,
+    Fault,
+    Finish,
+    Load,
+    Pace,
+    Priority,
+    Request,
+    Sampling,
+    TokenLogprobs,
+)
 
 
-def submit_to_proto(request: Request) -> pb.Submit:
+def submit_to_proto(request: Request, dispatch: int = 0) -> pb.Submit:
     s = request.sampling
     return pb.Submit(
         request_id=request.id,
@@ -26,6 +38,12 @@ def submit_to_proto(request: Request) -> pb.Submit:
         stop_token_ids=sorted(request.stop_token_ids),
         history=request.history,
         deadline_s=request.deadline_s,
+        tenant=request.tenant,
+        priority=request.priority,
+        pages_at=request.pages_at,
+        traceparent=request.traceparent,
+        embed=request.embed,
+        dispatch=dispatch,
     )
 
 
@@ -51,6 +69,11 @@ def submit_from_proto(message: pb.Submit) -> Request:
         stop_token_ids=frozenset(message.stop_token_ids),
         history=tuple(message.history),
         deadline_s=message.deadline_s if message.HasField("deadline_s") else None,
+        tenant=message.tenant,
+        priority=Priority(message.priority),
+        pages_at=message.pages_at,
+        traceparent=message.traceparent,
+        embed=message.embed,
     )
 
 
@@ -70,30 +93,48 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
         error=delta.error or "",
         cached_tokens=delta.cached_tokens,
         fault=delta.fault,
+        began=delta.began,
+        embedding=delta.embedding,
     )
 
 
-def delta_from_proto(message: pb.Delta) -> Delta:
+FINISHES: dict[str, Finish | None] = {"": None, **{str(finish): finish for finish in Finish}}
+FAULTS = {str(fault): fault for fault in Fault}
+"""A router looks these up for each token: an enum's own call costs several times as much."""
+
+
+def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
+    """`request_id`: what the request is called here, if the worker knows it by another name."""
     return Delta(
-        request_id=message.request_id,
+        request_id=message.request_id if request_id is None else request_id,
         token_ids=tuple(message.token_ids),
-        logprobs=tuple(
-            TokenLogprobs(entry.logprob, tuple(zip(entry.top_ids, entry.top_logprobs, strict=True)))
-            for entry in message.logprobs
-        ),
-        finish=Finish(message.finish) if message.finish else None,
+        logprobs=logprobs_from_proto(logprobs) if (logprobs := message.logprobs) else (),
+        finish=FINISHES[message.finish],
         error=message.error or None,
         cached_tokens=message.cached_tokens,
-        fault=Fault(message.fault),
+        fault=FAULTS[message.fault],
+        began=message.began,
+        embedding=tuple(message.embedding),
     )
 
 
-FIELDS = tuple(Load.__dataclass_fields__)
+def logprobs_from_proto(entries: Iterable[pb.TokenLogprobs]) -> tuple[TokenLogprobs, ...]:
+    return tuple(
+        TokenLogprobs(entry.logprob, tuple(zip(entry.top_ids, entry.top_logprobs, strict=True)))
+        for entry in entries
+    )
+
+
+FIELDS = tuple(name for name in Load.__dataclass_fields__ if name != "pace")
 
 
 def load_to_proto(load: Load) -> pb.Load:
-    return pb.Load(**{name: getattr(load, name) for name in FIELDS})
+    p = load.pace
+    pace = pb.Pace(a=p.a, b=p.b, c=p.c, d=p.d)
+    return pb.Load(**{name: getattr(load, name) for name in FIELDS}, pace=pace)
 
 
 def load_from_proto(message: pb.Load) -> Load:
-    return Load(**{name: getattr(message, name) for name in FIELDS})
+    p = message.pace
+    pace = Pace(p.a, p.b, p.c, p.d)
+    return Load(**{name: getattr(message, name) for name in FIELDS}, pace=pace)

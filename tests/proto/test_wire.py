@@ -4,7 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raylax.proto import wire
-from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling, TokenLogprobs
+from raylax.proto.vocabulary import (
+    Delta,
+    Fault,
+    Finish,
+    Load,
+    Pace,
+    Priority,
+    Request,
+    Sampling,
+    TokenLogprobs,
+)
 
 tokens = st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple)
 reals = st.floats(-100, 100)
@@ -19,7 +29,8 @@ requests = st.builds(
     Request,
     id=st.text(), prompt=tokens, max_tokens=st.integers(0, 2**31), sampling=samplings,
     choice=st.integers(0, 16), stop_token_ids=tokens.map(frozenset), history=tokens,
-    deadline_s=st.none() | st.floats(0, 1e6),
+    deadline_s=st.none() | st.floats(0, 1e6), tenant=st.text(), pages_at=st.text(),
+    priority=st.sampled_from(Priority), traceparent=st.text(), embed=st.booleans(),
 )  # fmt: skip
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)
@@ -28,9 +39,14 @@ deltas = st.builds(
     Delta,
     st.text(), tokens, st.lists(logprobs, max_size=3).map(tuple),
     st.none() | st.sampled_from(Finish), st.none() | st.text(min_size=1), st.integers(0, 2**31),
-    st.sampled_from(Fault),
+    st.sampled_from(Fault), st.booleans(), st.lists(st.floats(-1, 1, width=32)).map(tuple),
 )  # fmt: skip
 counts = st.integers(0, 2**31)
+loads = st.builds(
+    Load,
+    **{name: st.booleans() if name == "draining" else counts for name in wire.FIELDS},
+    pace=st.builds(Pace, reals, reals, reals, reals),
+)
 
 
 @given(requests)
@@ -43,6 +59,6 @@ def test_a_delta(delta: Delta) -> None:
     assert wire.delta_from_proto(wire.delta_to_proto(delta)) == delta
 
 
-@given(st.builds(Load, *[counts] * len(wire.FIELDS)))
+@given(loads)
 def test_a_load(load: Load) -> None:
     assert wire.load_from_proto(wire.load_to_proto(load)) == load

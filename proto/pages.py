@@ -1,0 +1,31 @@
+"""Names of KV pages: a page is known by its tokens and all tokens before them.
+
+Engines find pages by these names, and routers know by them which engine has which.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+
+PAGE_SIZE = 16
+"""Tokens."""
+ROOT = b""
+"""What precedes the first page."""
+
+
+def chain(parent: bytes, tokens: Sequence[int]) -> bytes:
+    """Name of a full page: its tokens, after the page named `parent`."""
+    return hashlib.blake2b(parent + array("i", tokens).tobytes(), digest_size=16).digest()
+
+
+def names_of(tokens: Sequence[int]) -> Iterator[bytes]:
+    """Of the full pages of a sequence, in order."""
+    name = ROOT
+    for start in range(0, len(tokens) - PAGE_SIZE + 1, PAGE_SIZE):
+        name = chain(name, tokens[start : start + PAGE_SIZE])
+        yield name
+
+
+def short(name: bytes) -> int:
+    """64 bits of it, as routers know pages: two pages of one name cost a detour, nothing else."""
+    return int.from_bytes(name[:8], "little")
