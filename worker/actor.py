@@ -113,6 +113,7 @@ class WorkerReplica:
             await self._host.start(config, config.mode or "server", address, token)
         finally:
             await self._report_once()
+        self._ending = asyncio.create_task(self._end_when_drained())
 
     def record_replica_metadata(self) -> dict[str, str]:
         """What routers read when they look for workers."""
@@ -144,6 +145,13 @@ class WorkerReplica:
         call = self._host.engine.debug_call_func_on_all_worker
         results = await asyncio.to_thread(call, name, args)
         return [str(one) if isinstance(one, Exception) else one for one in results]
+
+    async def _end_when_drained(self) -> None:
+        """Serve starts another worker in its place, unless it wants one less."""
+        await self._host.drained()
+        await self._report_once()
+        log.info("drained: this worker ends")
+        os._exit(0)
 
     async def _report(self) -> None:
         while True:

@@ -56,6 +56,14 @@ class Ranks(Protocol):
 
     def describe(self) -> list[dict[str, Any]]: ...
 
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        """Keys and values of each; nothing from several ranks, whose pages lie apart."""
+        ...
+
+    def write_page(self, page: int, content: bytes) -> None:
+        """What `read_pages` gave, of an engine of the same model; ValueError for anything else."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -77,6 +85,12 @@ class Solo:
 
     def describe(self) -> list[dict[str, Any]]:
         return []
+
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        return [self.rank.model.read_page(page) for page in pages]
+
+    def write_page(self, page: int, content: bytes) -> None:
+        self.rank.model.write_page(page, content)
 
     def close(self) -> None:
         """Nothing to do: its memory goes with it."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
@@ -23,13 +23,14 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.loading import degree_of
-from raylax.worker.pages import PagePool
+from raylax.worker.pages import PageChanges, PagePool
 from raylax.worker.scheduler import Limits
 from raylax.worker.served import Served, within
 from raylax.worker.trace import TraceRecorder
 
 log = logging.getLogger(__name__)
 StepCallback = Callable[[list[Delta], Load], None]
+PagesCallback = Callable[[PageChanges], None]
 Progress = Callable[[str, float], None]
 MOST_FAILURES = 3
 """Failed steps in a row after which the engine counts as broken."""
@@ -37,6 +38,13 @@ STALLED_S = 60.0
 """A step that takes longer counts as no progress."""
 ANSWER_S = 60.0
 """For `reset` and debug calls, which wait for the step that is running."""
+
+
+class Stand(NamedTuple):
+    """How an engine stood between two steps, and how long ago that was."""
+
+    load: Load
+    age_s: float
 
 
 def no_progress(stage: str, fraction: float) -> None:
@@ -52,7 +60,7 @@ class ThreadedEngine:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock, self._spawner = clock, spawner or Children()
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._outbox: queue.SimpleQueue[tuple[list[Delta], Load] | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: set[str] = set()  # accepted and not ended; guarded by _lock
         self._exiting = False  # set under _lock: nothing that must be answered is put after it
@@ -64,23 +72,32 @@ class ThreadedEngine:
         self._broken: str | None = None
         self._fault = Fault.ENGINE  # whose it is that the engine is broken
         self._busy_since: float | None = None
-        self._load_now = Load()
+        self._stand = Load(), 0.0  # with the time when it was so
+        self._accepted = self._taken = 0  # requests, by `add_request` and by the engine thread
+        self._draining = False
         self._device = "cpu"
         self._trace: TraceRecorder | None = None
         self._on_step: StepCallback = lambda deltas, load: None
+        self._on_pages: PagesCallback | None = None
 
     # Life cycle
 
     def init_threaded_engine(
-        self, device: str, on_step: StepCallback, trace: TraceRecorder | None = None
+        self,
+        device: str,
+        on_step: StepCallback,
+        trace: TraceRecorder | None = None,
+        on_pages: PagesCallback | None = None,
     ) -> None:
-        """Before the loops start. `on_step` runs on the stream-back thread."""
+        """Before the loops start. Both callbacks run on the stream-back thread, in the order of
+        what happened; `on_pages` hears which pages can be found."""
         self._device, self._on_step, self._trace = device, on_step, trace
+        self._on_pages = on_pages
 
     def run_background_loop(self) -> None:
         """The engine thread's body: returns after `exit_background_loop`, or when it is broken.
 
-        A step that fails ends its own requests only. When a rank is lost, or anything else raises,
+        A step that fails ends only who is to blame. When a rank is lost, or anything else raises,
         which is a bug of ours, every request ends with an error: nobody would ever answer it.
         """
         try:
@@ -98,9 +115,9 @@ class ThreadedEngine:
 
     def run_background_stream_back_loop(self) -> None:
         """The stream-back thread's body: returns after the engine thread's last word."""
-        while (item := self._outbox.get()) is not None:
+        while (tell := self._outbox.get()) is not None:
             try:
-                self._on_step(*item)
+                tell()
             except Exception:
                 log.exception("the stream callback failed; its deltas are lost")
 
@@ -121,7 +138,7 @@ class ThreadedEngine:
             self._end_everything()
             if self._batch is not None:
                 self._batch.pool.forget()
-                self._load_now = self._batch.load()
+                self._send([])
 
         self._run_there(start_over)
 
@@ -133,8 +150,9 @@ class ThreadedEngine:
         """A request by its essentials."""
         return Request(id, tuple(prompt), max_tokens, sampling or Sampling())
 
-    def add_request(self, request: Request) -> None:
-        """Accept a request: from now on it ends exactly once.
+    def add_request(self, request: Request) -> int:
+        """Accept a request: from now on it ends exactly once. Its number: a load whose `taken` is
+        as large knows it.
 
         Raises InvalidRequest, Overloaded, WorkerUnavailable.
         """
@@ -144,7 +162,7 @@ class ThreadedEngine:
         checked = within(served, request)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
         with self._lock:  # also orders us before or after the end of the engine
-            if self._exiting:
+            if self._exiting or self._draining:
                 raise self._refusal()
             if request.id in self._live:
                 raise InvalidRequest(f"request id {request.id} is already running")
@@ -155,7 +173,15 @@ class ThreadedEngine:
                 )
             self._live.add(request.id)
             self._note(request.id, "add")
+            self._accepted += 1
             self._commands.put(lambda: self._add(checked, deadline, served))
+            return self._accepted
+
+    def drain(self) -> None:
+        """Accept nothing from now on, and say so in the load."""
+        with self._lock:
+            self._draining = True
+        self._commands.put(self._look)
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""
@@ -194,11 +220,49 @@ class ThreadedEngine:
 
     def load(self) -> Load:
         """How the engine stood after its last step or command."""
-        return self._load_now
+        return self._stand[0]
+
+    def stand(self) -> Stand:
+        """The same with its age."""
+        load, at = self._stand
+        return Stand(load, self._clock() - at)
+
+    @property
+    def live(self) -> int:
+        """Requests that were accepted and have not ended."""
+        return len(self._live)
 
     def get_complete_engine_config(self) -> str:
         """JSON with every inferred value."""
         return self.config.asjson()
+
+    def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
+        """Contents of the longest beginning of these pages that is here; none of several ranks."""
+
+        def read() -> list[bytes]:
+            return self._loaded().read_pages(self._served_batch().pool.find(names))
+
+        return list(self._run_there(read))
+
+    def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
+        """Keep pages that another engine of this model has computed, as cached ones, while there
+        are free ones; how many."""
+
+        def write() -> int:
+            pool, kept = self._served_batch().pool, 0
+            for name, content in zip(names, contents, strict=False):
+                if not pool.find([name]):
+                    if not pool.free:
+                        break
+                    page = pool.take()
+                    self._loaded().write_page(page, content)
+                    pool.publish(page, name)
+                    pool.release([page])
+                kept += 1
+            self._send([])
+            return kept
+
+        return int(self._run_there(write))
 
     def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
@@ -217,6 +281,11 @@ class ThreadedEngine:
             raise EngineNotReady("no model is loaded")
         return self._ranks
 
+    def _served_batch(self) -> Batch:
+        if self._batch is None:
+            raise EngineNotReady("no model is loaded")
+        return self._batch
+
     def _what_is_served(self) -> Served:
         if self._served is None:
             raise EngineNotReady("no model is loaded")
@@ -226,6 +295,8 @@ class ThreadedEngine:
         """Why no request can be taken; a router then asks another worker."""
         if self._broken is not None:
             return WorkerUnavailable(self._broken)
+        if self._draining:
+            return WorkerUnavailable("the engine is being drained")
         ended = "the engine has been terminated"
         return WorkerUnavailable(ended if self._exiting else "no model is loaded")
 
@@ -271,9 +342,10 @@ class ThreadedEngine:
         made = assemble(checkpoint, self._device, config.mode, config, progress, self._spawner)
         pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
         limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
-        self._batch, self._ranks = Batch(pool, limits, made.ranks.run), made.ranks
+        self._batch, self._ranks = Batch(pool, limits, made.ranks.run, self._clock, self._began), made.ranks
         self._served = Served(made.config, made.vocab)
-        self._load_now, self._failures = self._batch.load(), 0
+        self._failures = 0
+        self._look()
 
     def _unload(self) -> None:
         ranks, self._served, self._batch, self._ranks = self._ranks, None, None, None
@@ -287,13 +359,20 @@ class ThreadedEngine:
             return keep_to_own_cores(config.threads or max(1, usable_cores() // ranks))
         return Cores()
 
+    def _look(self) -> None:
+        """How it stands now."""
+        if self._batch is not None:
+            load = replace(self._batch.load(), taken=self._taken, draining=self._draining)
+            self._stand = load, self._clock()
+
     def _add(self, request: Request, deadline: float | None, served: Served) -> None:
         """One that was checked against a model that is gone ends as those that ran on it did."""
+        self._taken += 1
         if self._batch is None or served is not self._served:
             self._send([Delta(request.id, finish=Finish.ABORT)])
         else:
             self._batch.add(request, deadline)
-            self._load_now = self._batch.load()
+            self._look()
 
     def _abort(self, request_id: str) -> None:
         if self._batch is not None and self._batch.remove(request_id):
@@ -312,7 +391,7 @@ class ThreadedEngine:
             deltas += batch.step()
             self._failures = 0
         except StepFailed as failure:
-            log.exception("a step failed; its requests end with an error")
+            log.exception("a step failed; %d of its requests end", len(failure.request_ids))
             self._failures += 1
             deltas += [
                 Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
@@ -320,18 +399,26 @@ class ThreadedEngine:
         self._busy_since = None
         self._send(deltas)
 
+    def _began(self, request_ids: list[str]) -> None:
+        """Told before the step that may fail of it."""
+        self._send([Delta(request_id, began=True) for request_id in request_ids])
+
     def _send(self, deltas: list[Delta]) -> None:
         """To the stream-back thread. A request that ends is no longer live."""
-        if self._batch is not None:
-            self._load_now = self._batch.load()
+        self._look()
         ended = [delta.request_id for delta in deltas if delta.finish is not None]
         if ended:
             with self._lock:
                 self._live.difference_update(ended)
         for delta in deltas:
-            self._note(delta.request_id, delta.finish or "token")
+            self._note(delta.request_id, delta.finish or ("began" if delta.began else "token"))
         if deltas:
-            self._outbox.put((deltas, self._load_now))
+            load = self.load()
+            self._outbox.put(lambda: self._on_step(deltas, load))
+        if self._on_pages is not None and self._batch is not None:
+            on_pages, changes = self._on_pages, self._batch.changes()
+            if changes:
+                self._outbox.put(lambda: on_pages(changes))
 
     def _close(self) -> None:
         """The thread's last act: whoever still waits for an answer gets one, and memory is freed.
@@ -341,14 +428,15 @@ class ThreadedEngine:
         with self._lock:
             self._exiting = True
         ranks, self._batch, self._ranks, self._busy_since = self._ranks, None, None, None
-        self._load_now = replace(
-            self._load_now,
+        load = replace(
+            self.load(),
             running=0,
             waiting=0,
             queued_tokens=0,
-            pages_free=self._load_now.pages_total,
+            pages_free=self.load().pages_total,
             pages_cached=0,
         )
+        self._stand = load, self._clock()
         if self._cores is not None:
             self._cores.release()
         self._take_commands(wait=False)

@@ -4,6 +4,7 @@ import asyncio
 import platform
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -20,6 +21,11 @@ from raylax.worker.loading import START_ERRORS
 from raylax.worker.stream import EngineServicer, serve_engine
 
 GRACE_S = 1.0
+DRAIN_S = 3.0
+"""For routers to move what is here. Without another worker they cannot, and wait for a new one."""
+LINGER_S = 0.3
+"""Without a request, for the workers that took them over to ask for their pages."""
+LOOK_S = 0.02
 PACKAGES = ("raylax", "apache-tvm", "ray")
 
 
@@ -39,6 +45,7 @@ class EngineHost:
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine(spawner=spawner)
         self._server: grpc.aio.Server | None = None
+        self._servicer: EngineServicer | None = None
         self._threads: list[threading.Thread] = []
 
     async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
@@ -54,8 +61,10 @@ class EngineHost:
         self.state = "ready"
 
     async def _start(self, config: EngineConfig, host: str, token: str) -> None:
-        servicer = EngineServicer(self.engine, self.worker_id, token)
-        self.engine.init_threaded_engine(detect_device(self.device), servicer.on_step)
+        servicer = self._servicer = EngineServicer(self.engine, self.worker_id, token)
+        self.engine.init_threaded_engine(
+            detect_device(self.device), servicer.on_step, on_pages=servicer.on_pages
+        )
         for run in (self.engine.run_background_loop, self.engine.run_background_stream_back_loop):
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
@@ -93,9 +102,30 @@ class EngineHost:
             "time": time.time(),
         }
 
+    async def drain(self) -> None:
+        """Take nothing more; returns when everything has moved elsewhere, or cannot."""
+        if (servicer := self._servicer) is None or self.engine.fault is not None:
+            return
+        moves = not servicer.idle
+        servicer.drain()
+        quiet = 0.0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S if moves else 0):
+                while quiet < LINGER_S:
+                    await asyncio.sleep(LOOK_S)
+                    quiet = quiet + LOOK_S if servicer.idle else 0.0
+
+    async def drained(self) -> None:
+        """Returns some time after a router has asked for this worker's end."""
+        assert self._servicer is not None, "it has not been started"
+        await self._servicer.draining.wait()
+        self.state = "draining"
+        await self.drain()
+
     async def stop(self) -> None:
-        """Ends every request; calling it again does nothing."""
+        """Ends every request that cannot be moved; calling it again does nothing."""
         if self._server is not None:
+            await self.drain()
             await self._server.stop(GRACE_S)
             self._server = None
         if self._threads:

@@ -5,18 +5,22 @@ free + cached + used = total, always (law 3). Cached pages are given up in the o
 were last used.
 """
 
-import hashlib
-from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-PAGE_SIZE = 16
-ROOT = b""
+from raylax.proto.pages import short
 
 
-def chain(parent: bytes, tokens: Sequence[int]) -> bytes:
-    """Name of a full page by its tokens and all tokens before them."""
-    return hashlib.blake2b(parent + array("i", tokens).tobytes(), digest_size=16).digest()
+@dataclass(frozen=True, slots=True)
+class PageChanges:
+    """What became findable and what stopped being so between two moments, as routers name it."""
+
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
 
 
 class PagePool:
@@ -29,6 +33,8 @@ class PagePool:
         self._named: dict[bytes, int] = {}
         self._name_of: dict[int, bytes] = {}
         self._cached: OrderedDict[int, None] = OrderedDict()
+        self._added: dict[bytes, None] = {}
+        self._removed: dict[bytes, None] = {}
 
     def __repr__(self) -> str:
         return f"PagePool(free={self.free}, cached={self.cached}, used={self.used})"
@@ -56,7 +62,7 @@ class PagePool:
             page = self._free.pop()
         else:
             page, _ = self._cached.popitem(last=False)
-            del self._named[self._name_of.pop(page)]
+            self._unname(page)
         self._references[page] = 1
         return page
 
@@ -83,6 +89,7 @@ class PagePool:
         if self.prefix_cache and name not in self._named and page not in self._name_of:
             self._named[name] = page
             self._name_of[page] = name
+            note(name, self._added, unless_in=self._removed)
 
     def release(self, pages: Sequence[int]) -> None:
         """One reference less to each; the later pages of a sequence are given up first."""
@@ -97,6 +104,31 @@ class PagePool:
     def forget(self) -> None:
         """Drop every cached page."""
         for page in self._cached:
-            del self._named[self._name_of.pop(page)]
+            self._unname(page)
             self._free.append(page)
         self._cached.clear()
+
+    def _unname(self, page: int) -> None:
+        name = self._name_of.pop(page)
+        del self._named[name]
+        note(name, self._removed, unless_in=self._added)
+
+    def names(self) -> list[int]:
+        """Of every page that can be found."""
+        return [short(name) for name in self._named]
+
+    def changes(self) -> PageChanges:
+        """Since the last call. What came and went in between is not told, so however long nobody
+        asks, there is never more to tell than twice the pages."""
+        told = PageChanges(tuple(map(short, self._added)), tuple(map(short, self._removed)))
+        self._added.clear()
+        self._removed.clear()
+        return told
+
+
+def note(name: bytes, here: dict[bytes, None], unless_in: dict[bytes, None]) -> None:
+    """A change, unless it takes back the opposite one."""
+    if name in unless_in:
+        del unless_in[name]
+    else:
+        here[name] = None

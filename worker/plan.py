@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from raylax.worker.pages import PAGE_SIZE
+from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.sequence import Sequence as Running
 from raylax.worker.sequence import ints
 

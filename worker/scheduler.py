@@ -1,16 +1,19 @@
 """What the next step computes: a plain function of a snapshot (law 5).
 
 Decodes first, one token each, so that streams keep their pace; then prefills already begun; then
-new ones in order of arrival, whole or in chunks, while tokens, seats and pages suffice. When the
-decodes need more pages than there are, the sequence admitted last gives its pages back and is
-computed again later (its tokens stay the same: law 1).
+new ones in order of service, whole or in chunks, while tokens, seats and pages suffice. When the
+decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
+pages back and is computed again later (its tokens stay the same: law 1).
+
+After a step that failed, each of its sequences is stepped alone, until it is known who is to blame.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from raylax.worker.pages import PAGE_SIZE
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.vocabulary import Priority
 
 
 class Candidate(NamedTuple):
@@ -24,6 +27,9 @@ class Candidate(NamedTuple):
     """Pages it holds, or would find in the prefix cache when admitted."""
     revived: int = 0
     """Waiting only: how many of those are cached pages, now counted as available."""
+    priority: Priority = Priority.NORMAL
+    suspect: bool = False
+    """Running only: it was part of a step that failed."""
 
     def pages_to_reach(self, tokens: int) -> int:
         return max(0, -(-tokens // PAGE_SIZE) - self.pages)
@@ -58,9 +64,12 @@ def schedule(
 ) -> Decision:
     """`running` in order of admission, `waiting` in order of service and looked at only as far
     as it is served; `available` pages."""
+    for one in running:
+        if one.suspect:  # and so it has its pages
+            return Decision([(one.id, min(one.pending, limits.tokens))])
     needed = sum(one.pages_to_reach(one.computed + 1) for one in running if one.pending == 1)
     if needed > available:
-        return Decision(preempt=running[-1].id)
+        return Decision(preempt=max(reversed(running), key=lambda one: one.priority).id)
     decision, budget = Decision(), limits.tokens
     for one in sorted(running, key=lambda one: one.pending > 1):
         if count := min(one.pending, budget):

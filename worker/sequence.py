@@ -4,8 +4,8 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from raylax.proto.pages import PAGE_SIZE, ROOT, chain
 from raylax.proto.vocabulary import Request
-from raylax.worker.pages import PAGE_SIZE, ROOT, chain
 
 
 def ints(values: Iterable[int] = ()) -> "array[int]":
@@ -31,10 +31,17 @@ class Sequence:
     """Prompt tokens found in the prefix cache when it was first admitted; None before."""
     announced: bool = False
     """Its first delta is out, and has told `cached_tokens`."""
+    suspect: bool = False
+    """It was part of a step that failed, and of none that succeeded since."""
 
     def __post_init__(self) -> None:
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
+
+    @property
+    def begun(self) -> bool:
+        """It has been admitted, be it that it waits again."""
+        return self.cached_tokens is not None
 
     @property
     def pending(self) -> int:

@@ -107,6 +107,12 @@ class Team:
             for one in self.members
         ]
 
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        return []
+
+    def write_page(self, page: int, content: bytes) -> None:
+        raise ValueError("pages of several ranks lie apart: they cannot be written as one")
+
     def close(self) -> None:
         """No process is left, no memory is held."""
         self._closing = True

@@ -1,36 +1,174 @@
-"""The queue before the batch: in order of service, found by id, its tokens counted."""
+"""The queue before the batch: in order of service, found by id, its tokens counted.
 
+The higher class goes first, then the tenant that has had least, then who came first. Nobody waits
+for ever: each minute in the queue counts as a class.
+"""
+
+import time
+from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import NamedTuple
 
+from raylax.proto.vocabulary import Priority
 from raylax.worker.sequence import Sequence
+from raylax.worker.tenants import Tenants
+
+AGEING_S = 60.0
+"""After which a request counts as one class higher."""
+
+
+class Place(NamedTuple):
+    """In the order of arrival; a number belongs to one place only."""
+
+    order: int
+    one: Sequence
+
+
+class Rank(NamedTuple):
+    """Of a tenant among those who wait in its class."""
+
+    had: int
+    order: int
+    """Of its first place."""
+    tenant: str
+
+
+class Level:
+    """Those who wait in one class: a line for each tenant, and the tenants in order of service."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[Place]] = {}
+        self.ranks: list[Rank] = []
+        self.since: OrderedDict[str, float] = OrderedDict()
+        """When each request came into this class, oldest first."""
+        self._rank_of: dict[str, Rank] = {}
+
+    def put(self, place: Place, had: int, now: float) -> None:
+        tenant = place.one.request.tenant
+        insort(self.lines.setdefault(tenant, []), place)
+        self.since[place.one.request.id] = now
+        self.rank(tenant, had)
+
+    def take(self, place: Place, had: int) -> None:
+        tenant = place.one.request.tenant
+        line = self.lines[tenant]
+        del line[bisect_left(line, place)]
+        if not line:
+            del self.lines[tenant]
+        del self.since[place.one.request.id]
+        self.rank(tenant, had)
+
+    def rank(self, tenant: str, had: int) -> None:
+        """Anew, after its line or what it has had has changed."""
+        line, old = self.lines.get(tenant), self._rank_of.pop(tenant, None)
+        if old is not None:
+            del self.ranks[bisect_left(self.ranks, old)]
+        if line is not None:
+            self._rank_of[tenant] = Rank(had, line[0].order, tenant)
+            insort(self.ranks, self._rank_of[tenant])
+
+    def served(self, given: dict[str, int]) -> Iterator[Sequence]:
+        """In order of service, as if each were admitted: what that charges its tenant is added to
+        `given`. Changes nothing else, and looks at no more tenants than it has to."""
+        ranks = iter(self.ranks)
+        rank, due = next(ranks, None), list[tuple[Rank, int]]()
+        while rank is not None or due:
+            while rank is not None and (not due or rank < due[0][0]):
+                had = rank.had + given.get(rank.tenant, 0)
+                heappush(due, (rank._replace(had=had), 0))
+                rank = next(ranks, None)
+            (had, _, tenant), at = heappop(due)
+            line = self.lines[tenant]
+            yield line[at].one
+            cost = charge_of(line[at].one)
+            given[tenant] = given.get(tenant, 0) + cost
+            if at + 1 < len(line):
+                heappush(due, (Rank(had + cost, line[at + 1].order, tenant), at + 1))
 
 
 class Waiting:
-    """Every operation takes the same time however long the queue is."""
+    """However long the queue is, an operation is quick: it finds its place by halves."""
 
-    def __init__(self) -> None:
-        self._sequences: OrderedDict[str, Sequence] = OrderedDict()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._levels = [Level() for _ in Priority]
+        self._places: dict[str, tuple[Level, Place]] = {}
+        self._first = self._last = 0
+        self._tenants = Tenants()
+        self._served = ""
+        """The tenant of the last one who was."""
         self.tokens = 0
         """To compute, of all that wait; a sequence does not change while it waits."""
 
     def __len__(self) -> int:
-        return len(self._sequences)
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Sequence]:
-        return iter(self._sequences.values())
+        given: dict[str, int] = {}
+        for level in self._levels:
+            yield from level.served(given)
 
     def put_last(self, one: Sequence) -> None:
-        self._sequences[one.request.id] = one
-        self.tokens += len(one.tokens)
+        self._last += 1
+        self._tenants.lift(one.request.tenant, self._least())
+        self._put(self._levels[one.request.priority], Place(self._last, one))
 
     def put_first(self, one: Sequence) -> None:
-        self.put_last(one)
-        self._sequences.move_to_end(one.request.id, last=False)
+        """Before all others of its tenant and class."""
+        self._first -= 1
+        self._put(self._levels[one.request.priority], Place(self._first, one))
+
+    def serve(self, request_id: str) -> Sequence:
+        """It is admitted, which is charged its tenant."""
+        one = self.take(request_id)
+        assert one is not None
+        self._served = one.request.tenant
+        self.charge(self._served, charge_of(one))
+        return one
 
     def take(self, request_id: str) -> Sequence | None:
         """Out of the queue; None if it is not there."""
-        one = self._sequences.pop(request_id, None)
-        if one is not None:
-            self.tokens -= len(one.tokens)
-        return one
+        if request_id not in self._places:
+            return None
+        level, place = self._places.pop(request_id)
+        level.take(place, self._tenants[place.one.request.tenant])
+        self.tokens -= len(place.one.tokens)
+        return place.one
+
+    def charge(self, tenant: str, tokens: int) -> None:
+        """It has had so much of the engine."""
+        self._tenants.charge(tenant, tokens)
+        for level in self._levels:
+            if tenant in level.lines:
+                level.rank(tenant, self._tenants[tenant])
+
+    def age(self) -> None:
+        """Who has been in a class for long goes up."""
+        due = self._clock() - AGEING_S
+        for above, level in pairwise(self._levels):
+            while level.since and next(iter(level.since.values())) <= due:
+                _, place = self._places[next(iter(level.since))]
+                had = self._tenants[place.one.request.tenant]
+                level.take(place, had)
+                self._enter(above, place)
+
+    def _put(self, level: Level, place: Place) -> None:
+        self.tokens += len(place.one.tokens)
+        self._enter(level, place)
+
+    def _enter(self, level: Level, place: Place) -> None:
+        self._places[place.one.request.id] = level, place
+        level.put(place, self._tenants[place.one.request.tenant], self._clock())
+
+    def _least(self) -> int:
+        """That anybody who waits has had, or else who was served last."""
+        waiting = [level.ranks[0].had for level in self._levels if level.ranks]
+        return min(waiting, default=self._tenants[self._served])
+
+
+def charge_of(one: Sequence) -> int:
+    """For its admission: all that is to compute. Who was preempted has been charged before."""
+    return 0 if one.begun else len(one.tokens)

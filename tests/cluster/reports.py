@@ -8,7 +8,7 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.host import versions
 
 
-def report(worker: str, state: str = "ready", **load: int) -> dict[str, Any]:
+def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
     said = Load(**{"pages_total": 100, "pages_free": 60, "pages_cached": 15, **load})
     return {
         "worker_id": worker,

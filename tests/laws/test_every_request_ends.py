@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from raylax.kernels.model import StepOutput
 from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.plan import StepPlan
-from tests.engines import request, running_engine
+from tests.engines import Gate, request, running_engine
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, max_waiting=3)
 
@@ -122,6 +123,52 @@ def test_by_a_step_that_fails_and_the_next_request_is_served(checkpoint: Path) -
         assert answers.ends("lucky") == [Finish.LENGTH]
         assert engine.fault is None
         assert engine.load().pages_used == 0
+
+
+def test_a_step_that_fails_ends_who_is_to_blame(checkpoint: Path) -> None:
+    """Those who shared it say the same tokens as without it, and the engine counts as healthy."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        for i in range(3):
+            engine.add_request(request(f"alone{i}", [5 + i] * 20, 40))
+            answers.wait_for(f"alone{i}")
+        batch = engine._batch
+        assert batch is not None
+        run, sizes = batch.run, list[int]()
+
+        def poisoned(plan: StepPlan) -> StepOutput:
+            if (plan.tokens == 98).sum() >= 20:
+                sizes.append(len(plan.kv_lengths))
+                raise FloatingPointError("no such tokens")
+            return run(plan)
+
+        batch.run = poisoned
+        with Gate(engine) as gate:
+            for i in range(3):
+                engine.add_request(request(f"shared{i}", [5 + i] * 20, 40))
+            gate.let(2)
+            answers.wait_for_tokens("shared0", 1)
+            engine.add_request(request("poison", [98] * 20, 40))
+        answers.wait_for("poison", *(f"shared{i}" for i in range(3)))
+
+        assert answers.ends("poison") == [Finish.ERROR]
+        assert "no such tokens" in (answers.deltas["poison"][-1].error or "")
+        for i in range(3):
+            assert answers.tokens(f"shared{i}") == answers.tokens(f"alone{i}")
+        assert sizes == [4, 1]
+        assert engine.fault is None
+        assert engine.load().pages_used == 0
+
+
+def test_everybody_is_told_when_every_step_fails(checkpoint: Path) -> None:
+    """One after the other, and the engine says that it is broken."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        with Gate(engine):
+            names = fill(engine, count=4)
+            fail_steps(engine, 1000)
+        answers.wait_for(*names)
+
+        assert all(answers.ends(name) == [Finish.ERROR] for name in names)
+        assert engine.fault is not None and "steps in a row failed" in engine.fault
 
 
 def test_an_engine_that_keeps_failing_says_so(checkpoint: Path) -> None:

@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from raylax.kernels.model import StepOutput
-from raylax.proto.vocabulary import Delta, Request, Sampling
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.batch import Batch, StepFailed
-from raylax.worker.pages import PAGE_SIZE, PagePool
+from raylax.worker.pages import PagePool
 from raylax.worker.plan import StepPlan
 from raylax.worker.scheduler import Limits
 
 PAGES, VOCAB = 12, 7
+POISON = VOCAB
+"""A token that no step survives; only prompts have it."""
 
 
 class Reader:
@@ -31,13 +34,16 @@ class Reader:
     def run(self, plan: StepPlan) -> StepOutput:
         if self.fail:
             raise RuntimeError("broken on purpose")
+        self.slots[plan.slots] = -2  # a step that fails leaves anything
+        if POISON in plan.tokens:
+            raise ValueError("a token that nobody knows")
         assert len(set(plan.slots.tolist())) == len(plan.slots), "two tokens in one slot"
         self.slots[plan.slots] = plan.tokens
         ends = plan.query_starts[1:] - 1
         seen = {int(end): self.read(plan, row) for row, end in enumerate(ends)}
         chosen = [sum(seen[int(row)]) % VOCAB for row in plan.rows]
         logits = np.zeros((len(chosen), VOCAB), np.float32)
-        return StepOutput(logits, np.array(chosen, np.int32))
+        return StepOutput(logits, np.array(chosen, np.int32), logits)
 
     def read(self, plan: StepPlan, row: int) -> list[int]:
         at = np.arange(plan.kv_lengths[row])
@@ -55,13 +61,20 @@ def continuation(prompt: tuple[int, ...], count: int) -> list[int]:
 
 
 class Engine(RuleBasedStateMachine):
-    """Random requests over a few prompts that share beginnings, in an engine short of pages."""
+    """Random requests over a few prompts that share beginnings, in an engine short of pages. They
+    are of several tenants and classes, and some of them break every step that they are part of."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = Reader()
         self.pool = PagePool(PAGES)
-        self.batch = Batch(self.pool, Limits(tokens=24, sequences=4), self.model.run)
+        self.now = 0.0
+        self.known: set[int] = set()
+        self.begun: list[str] = []
+        limits = Limits(tokens=24, sequences=4)
+        self.batch = Batch(
+            self.pool, limits, self.model.run, lambda: self.now, began=self.begun.extend
+        )
         self.asked: dict[str, Request] = {}
         self.said: dict[str, list[int]] = {}
         self.ended: set[str] = set()
@@ -70,11 +83,18 @@ class Engine(RuleBasedStateMachine):
         length=st.integers(1, 100),
         kind=st.integers(0, 2),
         count=st.integers(1, 60),
+        tenant=st.sampled_from("abc"),
+        priority=st.sampled_from(Priority),
+        poisoned=st.sampled_from([False, False, False, True]),
     )
-    def submit(self, length: int, kind: int, count: int) -> None:
-        prompt = tuple((i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length))
+    def submit(
+        self, length: int, kind: int, count: int, tenant: str, priority: Priority, poisoned: bool
+    ) -> None:
+        tokens = [(i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length)]
+        prompt = (*tokens, POISON) if poisoned else tuple(tokens)
         id = f"r{len(self.asked)}"
-        request = Request(id, prompt, count, Sampling(temperature=0.0))
+        greedy = Sampling(temperature=0.0)
+        request = Request(id, prompt, count, greedy, tenant=tenant, priority=priority)
         self.asked[id], self.said[id] = request, []
         self.batch.add(request, deadline=None)
 
@@ -88,22 +108,39 @@ class Engine(RuleBasedStateMachine):
     @rule(times=st.integers(1, 30))
     def step(self, times: int) -> None:
         for _ in range(times):
-            self.take(self.batch.step())
-            self.pages_are_conserved()
+            self.one_step()
 
-    @rule()
-    def failing_step(self) -> None:
+    @rule(times=st.integers(1, 3))
+    def failing_steps(self, times: int) -> None:
+        """Whoever is alone in one ends, be it innocent."""
         self.model.fail = True
-        try:
-            self.batch.step()
-        except StepFailed as failure:
-            assert not self.ended & set(failure.request_ids)
-            self.ended.update(failure.request_ids)
+        for _ in range(times):
+            self.one_step()
         self.model.fail = False
+
+    @rule(seconds=st.floats(0, 100))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
 
     @rule()
     def forget(self) -> None:
         self.pool.forget()
+
+    def one_step(self) -> None:
+        stepped = {one.request.id for one in self.batch.running}
+        try:
+            self.take(self.batch.step())
+        except StepFailed as failure:
+            assert not self.ended & set(failure.request_ids)
+            assert len(failure.request_ids) <= 1
+            self.ended.update(failure.request_ids)
+            if not self.model.fail:
+                assert all(POISON in self.asked[id].prompt for id in failure.request_ids)
+        assert stepped <= set(self.begun)
+        self.pages_are_conserved()
+        changes = self.batch.changes()
+        self.known = self.known.union(changes.added).difference(changes.removed)
+        assert self.known == set(self.pool.names())
 
     def take(self, deltas: list[Delta]) -> None:
         for delta in deltas:
@@ -128,9 +165,10 @@ class Engine(RuleBasedStateMachine):
         for _ in range(5000):
             if self.batch.idle:
                 break
-            self.take(self.batch.step())
+            self.one_step()
         assert self.ended == set(self.asked)
         assert self.pool.used == 0
+        assert len(self.begun) == len(set(self.begun))
 
 
 TestPagesAreConserved = Engine.TestCase

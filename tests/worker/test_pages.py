@@ -1,6 +1,9 @@
 """Pages: free, used or cached, and found by what they hold."""
 
-from raylax.worker.pages import PAGE_SIZE, ROOT, PagePool, chain
+import random
+
+from raylax.proto.pages import PAGE_SIZE, ROOT, chain, short
+from raylax.worker.pages import PageChanges, PagePool
 
 TOKENS = list(range(PAGE_SIZE))
 A = chain(ROOT, TOKENS)
@@ -122,3 +125,68 @@ def test_without_a_prefix_cache_nothing_is_kept() -> None:
     pool.release(filled(pool, A, B))
 
     assert (pool.free, pool.find([A])) == (2, [])
+
+
+def test_changes_tell_what_can_be_found() -> None:
+    """From when it is published until its page is taken for something else; once."""
+    pool = PagePool(2)
+    pages = filled(pool, A, B)
+    told = [pool.changes(), pool.changes()]
+    pool.release(pages)
+    pool.share(pages[:1])
+    told.append(pool.changes())
+    pool.take()
+    told.append(pool.changes())
+
+    assert told == [
+        PageChanges(added=(short(A), short(B))),
+        PageChanges(),
+        PageChanges(),
+        PageChanges(removed=(short(B),)),
+    ]
+    assert not told[1] and told[0] and told[3]
+
+
+def test_what_came_and_went_in_between_is_not_told() -> None:
+    pool = PagePool(1)
+    pool.release(filled(pool, A))
+    pool.release(filled(pool, B))
+    assert pool.changes() == PageChanges(added=(short(B),))
+    pool.forget()
+    pool.release(filled(pool, B))
+    assert pool.changes() == PageChanges()
+    pool.forget()
+    assert pool.changes() == PageChanges(removed=(short(B),))
+
+
+def test_a_second_page_of_a_name_is_no_change() -> None:
+    pool = PagePool(2)
+    first, second = filled(pool, A), filled(pool, A)
+    pool.changes()
+    pool.release(second)
+    pool.take()
+
+    assert not pool.changes()
+    assert pool.names() == [short(A)]
+    assert pool.find([A]) == first
+
+
+def test_changes_lead_from_names_to_names() -> None:
+    """Whatever happens in between, and however seldom one asks; a backlog is bounded."""
+    rng = random.Random(3)
+    pool, known, held = PagePool(8), set[int](), list[list[int]]()
+    names = [chain(ROOT, [i] * PAGE_SIZE) for i in range(20)]
+    for _ in range(2000):
+        if held and (pool.available < 3 or rng.random() < 0.4):
+            pool.release(held.pop(rng.randrange(len(held))))
+        elif rng.random() < 0.02:
+            pool.forget()
+        elif pool.available:
+            held.append(filled(pool, rng.choice(names)))
+        if rng.random() < 0.1:
+            changes = pool.changes()
+            assert not known & set(changes.added)
+            assert known >= set(changes.removed)
+            assert len(changes.added) + len(changes.removed) <= 2 * pool.total
+            known = known.union(changes.added).difference(changes.removed)
+            assert known == set(pool.names())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduler import Candidate, Limits, schedule
 
 LIMITS = Limits(tokens=32, sequences=4)
@@ -129,6 +130,32 @@ def test_only_a_shortage_preempts(available: int, preempt: str | None) -> None:
     running = [decode("a", 33), decode("b", 65), decode("c", 40)]
 
     assert schedule(running, [], available, LIMITS).preempt == preempt
+
+
+def test_the_lowest_class_makes_room_first() -> None:
+    """Of several in it, the last admitted; never one that is more urgent."""
+    running = [
+        decode("high", 33)._replace(priority=Priority.HIGH),
+        decode("low", 40)._replace(priority=Priority.LOW),
+        decode("lower", 40)._replace(priority=Priority.LOW),
+        decode("normal", 40),
+    ]
+
+    assert schedule(running, [], 0, LIMITS).preempt == "lower"
+    assert schedule([*running[:1], running[3]], [], 0, LIMITS).preempt == "normal"
+
+
+def test_suspects_are_stepped_alone() -> None:
+    """One after the other, whoever else could run, and without a look at free pages: it has its
+    own."""
+    running = [
+        decode("a"),
+        prefill("b", 100, computed=16)._replace(suspect=True),
+        decode("c", 33)._replace(suspect=True),
+    ]
+    decision = schedule(running, [new("new", 1)], 0, LIMITS)
+
+    assert (decision.steps, decision.admit, decision.preempt) == ([("b", 32)], [], None)
 
 
 def test_one_alone_gives_way_to_itself() -> None:

@@ -1,7 +1,7 @@
 """A sequence: what is computed, what is pending, what its pages are called."""
 
+from raylax.proto.pages import ROOT, chain
 from raylax.proto.vocabulary import Request
-from raylax.worker.pages import ROOT, chain
 from raylax.worker.sequence import Sequence, pages_for
 
 

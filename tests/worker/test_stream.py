@@ -5,7 +5,7 @@ Names in use and the cluster's token: `tests/router/test_grpc.py`.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto.pages import names_of, short
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
@@ -34,11 +35,20 @@ class Attached:
 
     call: "grpc.aio.StreamStreamCall[pb.Command, pb.StepReport]"
     deltas: list[Delta] = field(default_factory=list)
+    reports: list[pb.StepReport] = field(default_factory=list)
 
-    async def submit(self, id: str, max_tokens: int = 8, top_logprobs: int | None = None) -> None:
+    async def submit(
+        self,
+        id: str,
+        max_tokens: int = 8,
+        top_logprobs: int | None = None,
+        prompt: Sequence[int] = (5, 6, 7),
+        dispatch: int = 0,
+        pages_at: str = "",
+    ) -> None:
         sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
-        request = Request(id, (5, 6, 7), max_tokens, sampling)
-        await self.call.write(pb.Command(submit=wire.submit_to_proto(request)))
+        request = Request(id, tuple(prompt), max_tokens, sampling, pages_at=pages_at)
+        await self.call.write(pb.Command(submit=wire.submit_to_proto(request, dispatch)))
 
     async def cancel(self, id: str) -> None:
         await self.call.write(pb.Command(cancel=pb.Cancel(request_id=id)))
@@ -49,6 +59,7 @@ class Attached:
             while not enough():
                 report = await self.call.read()
                 assert isinstance(report, pb.StepReport), await self.call.details()
+                self.reports.append(report)
                 self.deltas += map(wire.delta_from_proto, report.deltas)
 
     def tokens(self, id: str) -> list[int]:
@@ -83,7 +94,7 @@ class Worker:
 async def serving(checkpoint: Path, most_reports: int = MOST_REPORTS) -> AsyncIterator[Worker]:
     with running_engine(checkpoint, CONFIG) as (engine, _):
         servicer = EngineServicer(engine, "w0", TOKEN, most_reports)
-        engine.init_threaded_engine("cpu", servicer.on_step)
+        engine.init_threaded_engine("cpu", servicer.on_step, on_pages=servicer.on_pages)
         server, address = await serve_engine(servicer, "127.0.0.1")
         yield Worker(engine, servicer, address)
         await server.stop(0)
@@ -110,7 +121,75 @@ async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
 
     assert router.ends("r") == [Finish.LENGTH]
     assert len(router.tokens("r")) == 8
-    assert [len(delta.token_ids) for delta in router.deltas] == [1] * 8
+    assert [len(delta.token_ids) for delta in router.deltas] == [0] + [1] * 8
+    assert [delta.began for delta in router.deltas] == [True] + [False] * 8
+
+
+async def test_a_report_says_which_dispatches_its_load_knows(worker: Worker) -> None:
+    """By their numbers, whatever became of them: of two, one is refused."""
+    async with worker.attach() as router:
+        await router.submit("r", max_tokens=8, dispatch=1)
+        await router.submit("r", max_tokens=8, dispatch=2)
+        await router.read(lambda: len(router.ends("r")) == 2)
+        await router.read(lambda: router.reports[-1].received == 2)
+
+    assert router.reports[0].received == 0
+
+
+async def test_routers_are_counted(worker: Worker) -> None:
+    async with worker.attach() as one, worker.attach() as two:
+        await one.read(lambda: one.reports and one.reports[-1].routers == 2)
+        await two.read(lambda: two.reports and two.reports[-1].routers == 2)
+
+
+async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
+    """The first report has everything, later ones what changed, to every router."""
+    prompt = list(range(5, 5 + 40))
+    names = [short(name) for name in names_of(prompt)]
+    async with worker.attach() as one:
+        await one.submit("r", prompt=prompt)
+        await one.read(lambda: one.ends("r"))
+        await one.read(lambda: names == [n for r in one.reports for n in r.pages.added][:2])
+        async with worker.attach() as two:
+            await two.read(lambda: two.reports)
+            assert two.reports[0].pages.snapshot
+            assert set(two.reports[0].pages.added) >= set(names)
+        await asyncio.to_thread(worker.engine.reset)
+        await one.read(lambda: set(names) <= {n for r in one.reports for n in r.pages.removed})
+
+
+async def test_a_draining_worker_says_so_and_takes_nothing(worker: Worker) -> None:
+    async with worker.attach() as router:
+        await router.call.write(pb.Command(drain=pb.Drain()))
+        await router.read(lambda: router.reports and router.reports[-1].load.draining)
+        await router.submit("r")
+        await router.read(lambda: router.ends("r"))
+
+    assert router.ends("r") == [Finish.ERROR]
+    assert worker.servicer.idle
+
+
+async def test_pages_go_from_worker_to_worker(worker: Worker, checkpoint: Path) -> None:
+    """Another worker takes them over, and computes only what no full page has."""
+    prompt = list(range(5, 5 + 90))
+    async with worker.attach() as router:
+        await router.submit("r", prompt=prompt)
+        await router.read(lambda: router.ends("r"))
+    async with serving(checkpoint) as other, other.attach() as router:
+        await router.submit("r", prompt=prompt, pages_at=worker.address)
+        await router.read(lambda: router.ends("r"))
+        cached = [delta.cached_tokens for delta in router.deltas if delta.token_ids]
+
+    assert cached[0] == 80
+
+
+async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
+    """Nobody is at that address."""
+    async with worker.attach() as router:
+        await router.submit("r", prompt=list(range(5, 95)), pages_at="127.0.0.1:9")
+        await router.read(lambda: router.ends("r"))
+
+    assert router.ends("r") == [Finish.LENGTH]
 
 
 async def test_each_router_hears_its_own(worker: Worker) -> None:

@@ -25,7 +25,7 @@ def test_a_request_is_traced_from_its_coming_to_its_end(checkpoint: Path) -> Non
         assert engine.state.trace is not None
         events = json.loads(engine.state.trace.dump_json())["traceEvents"]
 
-    assert [event["name"] for event in events] == ["add", "token", "token", "length"]
+    assert [event["name"] for event in events] == ["add", "began", "token", "token", "length"]
     assert {event["ph"] for event in events} == {"i"}
     assert len({event["tid"] for event in events}) == 1
     assert [event["ts"] for event in events] == sorted(event["ts"] for event in events)

@@ -1,0 +1,71 @@
+"""KV pages from worker to worker: what a sequence that moves need not compute again.
+
+Pages are asked for by name, so that nothing but pages of the same tokens can be had, and whatever
+goes wrong here costs time and nothing else: what is not fetched is computed.
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+import grpc.aio
+
+from raylax.proto import engine_pb2 as pb
+from raylax.proto import engine_pb2_grpc
+from raylax.proto.pages import names_of
+from raylax.proto.vocabulary import Request
+from raylax.worker.engine import ThreadedEngine
+from raylax.worker.errors import EngineNotReady
+
+log = logging.getLogger(__name__)
+FETCH_S = 2.0
+"""For all pages of a sequence."""
+LEAST_PAGES = 4
+"""Fewer are computed in less time, even for a small model: `bench/handover.py`."""
+RUN_BYTES = 1 << 20
+"""About so many go into a message."""
+OPTIONS = [("grpc.max_receive_message_length", 64 << 20)]
+
+
+async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> int:
+    """Put the request's pages into the engine, as far as `pages_at` has them; how many."""
+    names = list(names_of(request.prompt + request.history))
+    try:
+        contents = await contents_of(request.pages_at, names, token)
+        return await asyncio.to_thread(engine.write_pages, names, contents) if contents else 0
+    except grpc.aio.AioRpcError as error:
+        log.info("%s: no pages from %s: %s", request.id, request.pages_at, error.details())
+    except (EngineNotReady, ValueError) as error:
+        log.warning("%s: pages from %s: %s", request.id, request.pages_at, error)
+    return 0
+
+
+async def contents_of(address: str, names: list[bytes], token: str) -> list[bytes]:
+    """Of the longest beginning of these pages that is there, if it may be worth the way. Raises
+    AioRpcError."""
+    contents: list[bytes] = []
+    if len(names) >= LEAST_PAGES:
+        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+            metadata = (("authorization", f"Bearer {token}"),)
+            asked = pb.PagesRequest(names=names)
+            call = engine_pb2_grpc.EngineStub(channel).Pages(
+                asked, metadata=metadata, timeout=FETCH_S
+            )
+            async for part in call:
+                contents += part.contents
+    return contents
+
+
+async def send_pages(
+    engine: ThreadedEngine,
+    names: list[bytes],
+    context: "grpc.aio.ServicerContext[Any, pb.PageContents]",
+) -> None:
+    """Write what is here of these pages, in runs."""
+    try:
+        contents = await asyncio.to_thread(engine.read_pages, names)
+    except EngineNotReady as error:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+    a_run = max(1, RUN_BYTES // len(contents[0])) if contents else 1
+    for first in range(0, len(contents), a_run):
+        await context.write(pb.PageContents(contents=contents[first : first + a_run]))

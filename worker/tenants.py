@@ -1,0 +1,37 @@
+"""What each tenant has had of the engine: virtual token counters.
+
+A token of a prompt counts one, a generated one two, which is about what they cost. Who has had
+least is served next, so tenants that keep the engine busy get the same share, whatever they send.
+Nobody saves up: who has asked for nothing comes back with no less than those who wait
+("Fairness in Serving Large Language Models", Sheng et al., OSDI 2024).
+"""
+
+GENERATED = 2
+"""Times a prompt token."""
+REMEMBERED = 4096
+"""Tenants; when there are more, those who lose nothing by it are forgotten."""
+
+
+class Tenants:
+    """Counters only grow."""
+
+    def __init__(self) -> None:
+        self._had: dict[str, int] = {}
+        self._room = REMEMBERED
+
+    def __getitem__(self, tenant: str) -> int:
+        return self._had.get(tenant, 0)
+
+    def __len__(self) -> int:
+        return len(self._had)
+
+    def charge(self, tenant: str, tokens: int) -> None:
+        self._had[tenant] = self[tenant] + tokens
+
+    def lift(self, tenant: str, least: int) -> None:
+        """It comes back, and those who stayed have had at least so much."""
+        if self[tenant] < least:
+            self._had[tenant] = least
+        if len(self._had) > self._room:
+            self._had = {one: had for one, had in self._had.items() if had >= least}
+            self._room = max(REMEMBERED, 2 * len(self._had))
