@@ -1,24 +1,18 @@
 """Which worker gets a request.
 
 A policy only looks: it is given what the router knows and names a worker, with its reasons.
-Sending, retrying and keeping the books are the router's work.
+Sending, retrying and keeping the books are the router's work; so the same functions run in
+production, in the tests and in the simulator.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
-    """What the router knows of one worker, at one moment."""
-
-    id: str
-    queued_tokens: int = 0
-    """Prompt tokens that wait for their prefill there, as far as is known."""
-    requests: int = 0
-    """Running and waiting there."""
-    kv_usage: float = 0.0
+from raylax.router.fleet import Fleet, Reals
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +20,42 @@ class Routing:
     """What a policy may know of a request."""
 
     id: str
-    prompt_tokens: int
+    tokens: int
+    """To compute where nothing is cached: the prompt, and what was emitted elsewhere before."""
+    matched: Reals
+    """By row of the fleet: how many of them, from the first on, lie in pages there."""
+    session: str = ""
+    """What a client wants to stay with one worker; empty: nothing."""
     ordinal: int = 0
-    """How many requests this router has routed before: turns ties and rounds without state."""
+    """How many requests this router has routed before."""
+    avoid: frozenset[int] = frozenset()
+    """Rows not to choose while there are others: where the request has been."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    worker: str
+    row: int
     reason: str
-    terms: dict[str, float] = field(default_factory=dict)
-    """What each candidate was compared by."""
+    rows: npt.NDArray[np.intp]
+    """The candidates."""
+    terms: dict[str, Reals] = field(default_factory=dict)
+    """What they were compared by, a value for each candidate; `cost` is their order."""
 
 
-class Policy(Protocol):
-    def choose(self, request: Routing, workers: Sequence[WorkerView]) -> Choice:
-        """Name one of `workers`, which is never empty and sorted by id. Changes nothing."""
-        ...
+Policy = Callable[[Routing, Fleet, random.Random], Choice]
+"""Chooses among `candidates(…)`; raises NoCandidate if there are none. Changes nothing."""
+
+
+class NoCandidate(LookupError):
+    """No worker may be given a request now."""
+
+
+def candidates(request: Routing, fleet: Fleet) -> npt.NDArray[np.intp]:
+    """Rows that may get the request; those to avoid only when there is no other."""
+    rows = fleet.rows()
+    if len(rows) == 0:
+        raise NoCandidate("no worker is ready")
+    if request.avoid:
+        others = rows[~np.isin(rows, list(request.avoid))]
+        return others if len(others) else rows
+    return rows

@@ -1,11 +1,12 @@
 """Each worker in turn."""
 
-from collections.abc import Sequence
+import random
 
-from raylax.router.policy import Choice, Routing, WorkerView
+from raylax.router.fleet import Fleet
+from raylax.router.policy import Choice, Routing, candidates
 
 
-class RoundRobin:
-    def choose(self, request: Routing, workers: Sequence[WorkerView]) -> Choice:
-        worker = workers[request.ordinal % len(workers)]
-        return Choice(worker.id, f"turn {request.ordinal} of {len(workers)} workers")
+def round_robin(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    rows = candidates(request, fleet)
+    turn = request.ordinal % len(rows)
+    return Choice(int(rows[turn]), f"turn {turn + 1} of {len(rows)}", rows)

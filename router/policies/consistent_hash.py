@@ -1,0 +1,41 @@
+"""A session stays with one worker, while that has no more than its share and a quarter.
+
+Rendezvous hashing: a session orders all workers in its own way, so that one that comes or goes
+moves only the sessions that it gets or had. A worker with enough to do is passed over for the next
+in that order.
+"""
+
+import math
+import random
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.router.fleet import Fleet, stable_hash
+from raylax.router.policies import counts
+from raylax.router.policy import Choice, Routing, candidates
+
+BOUND = 1.25
+"""Of the mean, with the new request counted."""
+
+
+def consistent_hash(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    rows = candidates(request, fleet)
+    requests = counts.requests(fleet, rows)
+    most = math.ceil(BOUND * (requests.sum() + 1) / len(rows))
+    weights = mixed(fleet.id_hashes[rows] ^ np.uint64(stable_hash(request.session or request.id)))
+    first = int(np.argmax(weights))
+    below = np.flatnonzero(requests < most)  # never empty: not all are above the mean
+    at = int(below[np.argmax(weights[below])])
+    reason = "the session's worker" if request.session else "by the request's id"
+    if at != first:
+        reason += f"; {fleet.ids[rows[first]]} has {requests[first]:.0f} of {most} requests"
+    terms = {"cost": -weights.astype(float), "requests": requests}
+    return Choice(int(rows[at]), reason, rows, terms)
+
+
+def mixed(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Every bit of a key reaches every bit of its weight (the finaliser of splitmix64)."""
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return keys ^ (keys >> np.uint64(31))

@@ -1,0 +1,18 @@
+"""The worker with the fewest prompt tokens waiting, then with the fewest requests.
+
+Tokens come first because a prefill is what a new request waits for.
+"""
+
+import random
+
+from raylax.router.fleet import Fleet
+from raylax.router.policies import counts
+from raylax.router.policy import Choice, Routing, candidates
+
+
+def least_tokens(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    rows = candidates(request, fleet)
+    tokens, requests = counts.tokens(fleet, rows), counts.requests(fleet, rows)
+    at = counts.least((tokens, requests), rng)
+    reason = f"{tokens[at]:.0f} tokens wait there, of {requests[at]:.0f} requests"
+    return Choice(int(rows[at]), reason, rows, {"cost": tokens, "requests": requests})

@@ -1,0 +1,41 @@
+"""The worker that has most of the prompt in its pages, unless it has much more to do than others.
+
+Otherwise, and where too little matches, as `least-tokens`: a request that matches nowhere must not
+follow the others to one worker. Whether it is too busy is asked of that worker against the mean of
+all, since the emptiest of a large fleet says nothing about it.
+"""
+
+import random
+
+import numpy as np
+
+from raylax.router.fleet import Fleet
+from raylax.router.policies import counts
+from raylax.router.policies.least_tokens import least_tokens
+from raylax.router.policy import Choice, Routing, candidates
+
+MATCH = 0.3
+"""Share of the prompt from which on affinity is worth it."""
+ABSOLUTE, RELATIVE = 16.0, 1.5
+"""Too busy: by so many requests and so many times more than the mean."""
+
+
+def prefix_affinity(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    rows = candidates(request, fleet)
+    matched, requests = request.matched[rows], counts.requests(fleet, rows)
+    at = counts.least((-matched, requests), rng)
+    share, mean = matched[at] / max(1, request.tokens), requests.mean()
+    if share <= MATCH:
+        return elsewhere(f"{share:.0%} of the prompt matches at most", request, fleet, rng)
+    if requests[at] > mean + ABSOLUTE and requests[at] > mean * RELATIVE:
+        worker = fleet.ids[rows[at]]
+        busy = f"{worker} has {share:.0%} of the prompt, and {requests[at]:.0f} requests"
+        return elsewhere(busy, request, fleet, rng)
+    reason = f"{share:.0%} of the prompt lies there"
+    uncached = np.maximum(0.0, request.tokens - matched)
+    return Choice(int(rows[at]), reason, rows, {"cost": uncached, "requests": requests})
+
+
+def elsewhere(why: str, request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    other = least_tokens(request, fleet, rng)
+    return Choice(other.row, f"{why}; {other.reason}", other.rows, other.terms)

@@ -1,0 +1,11 @@
+"""Any worker, with equal chances."""
+
+import random
+
+from raylax.router.fleet import Fleet
+from raylax.router.policy import Choice, Routing, candidates
+
+
+def random_choice(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    rows = candidates(request, fleet)
+    return Choice(int(rng.choice(rows)), f"drawn from {len(rows)}", rows)
