@@ -2,16 +2,39 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import NamedTuple
 
-from raylax.proto.errors import WorkerUnavailable
-from raylax.proto.vocabulary import Load, Request
+from raylax.proto import engine_pb2 as pb
+from raylax.proto import wire
+from raylax.proto.pages import PAGE_SIZE, names_of, short
+from raylax.proto.vocabulary import Request
+from raylax.router.circuit import Circuit
+from raylax.router.inbox import Inbox
 from raylax.router.ledger import Ledger
-from raylax.router.links import SILENCE_S, Inbox, Link
+from raylax.router.links import SILENCE_S, Link
 from raylax.router.policy import Choice, Policy, Routing
+from raylax.router.prefixes import MOST_BYTES, PrefixIndex
 
 log = logging.getLogger(__name__)
-RETRY_AFTER_S = 1.0
+STUCK_S = 2.0
+"""A step may take so much longer than expected; then its worker counts as hung."""
+MOST_PAGES = 256
+"""Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
+
+
+class Route(NamedTuple):
+    """Where a request goes, and why."""
+
+    worker: str
+    request: Request
+    choice: Choice
+    names: list[int]
+    """Of its first pages."""
+    uncached: int
+    """Tokens that are not known to be cached there."""
 
 
 class Workers:
@@ -22,12 +45,16 @@ class Workers:
         policy: Policy,
         token: str,
         clock: Callable[[], float],
+        rng: random.Random,
         silence_s: float = SILENCE_S,
+        stuck_s: float = STUCK_S,
+        index_bytes: int = MOST_BYTES,
     ) -> None:
-        self._policy, self._token, self._clock = policy, token, clock
-        self._silence_s = silence_s
-        self.ledger = Ledger()
+        self._policy, self._token, self._clock, self._rng = policy, token, clock, rng
+        self._silence_s, self._stuck_s = silence_s, stuck_s
+        self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
         self._links: dict[str, Link] = {}
+        self._circuits: dict[str, Circuit] = {}
         self._routed = 0
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -35,51 +62,114 @@ class Workers:
         return f"Workers({list(self._links.values())}, {self.ledger})"
 
     def set_members(self, addresses: Mapping[str, str]) -> None:
-        """`addresses` by worker id: exactly these are workers now. A lost one is tried again."""
+        """`addresses` by worker id: exactly these are workers now. A lost one is tried again,
+        unless its circuit is open."""
         for worker, link in list(self._links.items()):
             if addresses.get(worker) != link.address:
                 link.lose("it left the cluster")
+        self._circuits = {w: c for w, c in self._circuits.items() if w in addresses}
         for worker, address in addresses.items():
-            if worker not in self._links:
-                self._links[worker] = Link(
-                    worker, address, self._token, self._on_load, self._on_lost, self._silence_s
-                )
+            circuit = self._circuits.setdefault(worker, Circuit())
+            if worker not in self._links and circuit.closed(self._clock()):
+                link = Link(worker, address, self._token, self, self._silence_s)
+                self._links[worker] = link
 
     @property
     def ready(self) -> list[str]:
-        return [view.id for view in self.ledger.views()]
+        """Those that may be given requests."""
+        fleet = self.ledger.fleet
+        return sorted(fleet.ids[row] for row in fleet.rows())
 
-    def route(self, request: Request) -> Choice:
-        """Ask the policy; raises WorkerUnavailable when there is nobody to choose from."""
-        views = self.ledger.views()
-        if not views:
-            raise WorkerUnavailable("no worker is ready", retry_after_s=RETRY_AFTER_S)
-        routing = Routing(request.id, len(request.prompt), self._routed)
+    def route(
+        self, request: Request, session: str = "", avoid: frozenset[str] = frozenset()
+    ) -> Route:
+        """Ask the policy; raises NoCandidate when there is nobody to choose from."""
+        fleet = self.ledger.fleet
+        fleet.now = self._clock()
+        all_tokens = request.prompt + request.history
+        tokens = len(all_tokens)
+        names = [short(name) for name in islice(names_of(all_tokens), MOST_PAGES)]
+        matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE
+        routing = Routing(
+            id=request.id,
+            tokens=tokens,
+            matched=matched.clip(max=tokens - 1),
+            session=session,
+            ordinal=self._routed,
+            avoid=frozenset(fleet.row(worker) for worker in avoid if worker in fleet),
+        )
         self._routed += 1
-        return self._policy.choose(routing, views)
+        choice = self._policy(routing, fleet, self._rng)
+        uncached = tokens - int(routing.matched[choice.row])
+        return Route(fleet.ids[choice.row], request, choice, names, uncached)
 
-    def submit(self, worker: str, request: Request, inbox: Inbox) -> None:
-        self.ledger.sent(worker, request.id, len(request.prompt) + len(request.history))
-        self._links[worker].submit(request, inbox)
+    def submit(self, route: Route, inbox: Inbox) -> None:
+        """Count the request, then send it to the worker that was chosen."""
+        now, request = self._clock(), route.request
+        tokens = len(request.prompt) + len(request.history)
+        dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
+        self.prefixes.promise(route.choice.row, route.names, now)
+        self._links[route.worker].submit(request, dispatch, inbox)
 
     def cancel(self, worker: str, request_id: str) -> None:
         self.ledger.ended(worker, request_id)
         if (link := self._links.get(worker)) is not None:
             link.cancel(request_id)
 
+    def failed(self, worker: str) -> None:
+        """A step of it failed."""
+        if (circuit := self._circuits.get(worker)) is not None:
+            circuit.failed(self._clock(), self._rng)
+
+    def succeeded(self, worker: str) -> None:
+        if (circuit := self._circuits.get(worker)) is not None:
+            circuit.succeeded()
+
+    def drain(self, worker: str) -> bool:
+        """Ask it to end; False for one that is not known."""
+        link = self._links.get(worker)
+        if link is not None:
+            link.drain()
+        return link is not None
+
+    def address_of(self, worker: str) -> str:
+        """Empty for one that is gone."""
+        link = self._links.get(worker)
+        return link.address if link is not None else ""
+
     async def close(self) -> None:
         for link in list(self._links.values()):
             link.lose("the router ends")
         await asyncio.gather(*self._closing)
 
-    def _on_load(self, worker: str, load: Load) -> None:
-        self.ledger.open(worker)
-        self.ledger.report(worker, load, self._clock())
+    # What links tell
 
-    def _on_lost(self, link: Link) -> None:
+    def reported(self, link: Link, report: pb.StepReport) -> None:
+        worker, now = link.worker, self._clock()
+        fleet = self.ledger.fleet
+        if worker not in fleet:
+            self.ledger.opened(worker)
+        row, load = fleet.row(worker), wire.load_from_proto(report.load)
+        drains = load.draining and not self.ledger.load_of(worker).draining
+        self.ledger.report(worker, load, report.age_s, report.received, report.routers, now)
+        if not self._circuits[worker].closed(now):
+            fleet.ready[row] = False
+        if report.HasField("pages"):
+            pages = report.pages
+            self.prefixes.apply(row, pages.added, pages.removed, pages.snapshot)
+        if drains:
+            link.ask_to_leave()
+        allowed = self._stuck_s if load.pace.b > 0 else 15 * self._stuck_s
+        if (stuck := self.ledger.stuck_for(worker, now)) > allowed:
+            link.lose(f"step {load.step} has made no progress for {stuck:.1f} s", blame=True)
+
+    def lost(self, link: Link) -> None:
         """Called once by each link, which is known until then: books and links stay in step."""
         del self._links[link.worker]
-        self.ledger.close(link.worker)
+        if link.worker in self.ledger.fleet:
+            self.prefixes.forget(self.ledger.fleet.row(link.worker))
+            self.ledger.closed(link.worker)
+        self.failed(link.worker)
         log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)
         task = asyncio.get_running_loop().create_task(link.close())
         self._closing.add(task)

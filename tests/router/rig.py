@@ -18,10 +18,14 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
-from raylax.router.http.app import Cluster, build_app
+from raylax.router.grpc_server import serve_grpc, set_health
+from raylax.router.http.app import build_app
+from raylax.router.http.cluster import Cluster
+from raylax.router.interceptor import Guarded
+from raylax.router.models import Models
 from raylax.router.policies import policy_named
 from raylax.router.service import Service
-from raylax.router.servicer import RaylaxServicer, serve_grpc, set_health
+from raylax.router.tls import credentials
 from raylax.router.workers import Workers
 from raylax.worker.config import EngineConfig
 from raylax.worker.host import EngineHost
@@ -112,6 +116,7 @@ class NoCluster:
 class Rig:
     workers: list[Worker]
     router: Workers
+    models: Models
     service: Service
     url: str
     grpc_address: str
@@ -128,7 +133,13 @@ async def running_router(
             for i in range(count)
         ]
         settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
-        router = Workers(policy_named(settings.policy), TOKEN, time.monotonic)
+        router = Workers(
+            policy_named(settings.policy),
+            TOKEN,
+            time.monotonic,
+            random.Random(1),
+            settings.worker_silence_s,
+        )
         stack.push_async_callback(router.close)
         router.set_members({w.host.worker_id: w.host.address for w in workers})
         await until(lambda: len(router.ready) == count)
@@ -136,20 +147,21 @@ async def running_router(
         frontend = Frontend.load(
             checkpoint, "tiny", described.max_sequence_length, random.Random(1)
         )
-        service = Service(settings, frontend, router)
-        servicer = RaylaxServicer(lambda: service)
-        server, health, port = await serve_grpc(servicer, "127.0.0.1:0")
+        models = Models([settings])
+        service = models.open(frontend, router)
+        server, health, port = await serve_grpc(
+            models, "127.0.0.1:0", [Guarded(settings.keys)], credentials(settings)
+        )
         stack.push_async_callback(server.stop, 0)
         await set_health(health, serving=True)
-        url = await stack.enter_async_context(running_http(settings, service))
-        yield Rig(workers, router, service, url, f"127.0.0.1:{port}")
+        stack.push_async_callback(models.close)
+        url = await stack.enter_async_context(running_http(models))
+        yield Rig(workers, router, models, service, url, f"127.0.0.1:{port}")
 
 
 @asynccontextmanager
-async def running_http(
-    settings: RouterConfig, service: Service | None, cluster: Cluster | None = None
-) -> AsyncIterator[str]:
-    app = build_app(settings, lambda: service, cluster or NoCluster())
+async def running_http(models: Models, cluster: Cluster | None = None) -> AsyncIterator[str]:
+    app = build_app(models, cluster or NoCluster())
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))
     # Small, so that a client that does not read is felt soon; accepted sockets inherit it.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
-from raylax.proto.vocabulary import Delta, Request
-from raylax.router.links import Inbox, Late, Lost
+from raylax.proto.vocabulary import Request
+from raylax.router.inbox import Inbox, Item, Lost
 from raylax.router.policies import policy_named
 from raylax.router.workers import Workers
 from raylax.worker.config import EngineConfig
@@ -39,7 +40,7 @@ async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
 async def nothing_is_left(rig: Rig) -> None:
     """In journal, links, books and engines."""
     await until(lambda: not rig.service.journal and not any(w.running for w in rig.workers))
-    await until(lambda: all(view.requests == 0 for view in rig.router.ledger.views()))
+    await until(lambda: not any(v.own_requests for v in rig.router.ledger.fleet.views()))
 
     assert all(f"{link!r}".split(", ")[1] == "0 requests" for link in rig.router._links.values())
     assert rig.service.meter.registry.get_sample_value(
@@ -65,18 +66,23 @@ class Scripted(engine_pb2_grpc.EngineServicer):
     async def Describe(self, request: object, context: object) -> pb.Description:
         return pb.Description()
 
+    async def Pages(self, request: object, context: object) -> AsyncIterator[pb.PageContents]:
+        yield pb.PageContents()
 
-async def heard_from(worker: Scripted) -> tuple[Delta | Lost | Late, Workers]:
+
+async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
     """What a request's inbox gets of such a worker, which may be silent for a fifth of a second."""
     server = grpc.aio.server()
     engine_pb2_grpc.add_EngineServicer_to_server(worker, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    workers = Workers(policy_named("round-robin"), TOKEN, lambda: 0.0, silence_s=0.2)
+    workers = Workers(
+        policy_named("round-robin"), TOKEN, lambda: 0.0, random.Random(), silence_s=0.2
+    )
     workers.set_members({"odd": f"127.0.0.1:{port}"})
     await until(lambda: workers.ready)
-    inbox: Inbox = asyncio.Queue()
-    workers.submit("odd", Request("r", (5,), 4), inbox)
+    inbox = Inbox(on_full=lambda: None)
+    workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
         heard = await inbox.get()
     await server.stop(0)
@@ -87,15 +93,15 @@ async def heard_from(worker: Scripted) -> tuple[Delta | Lost | Late, Workers]:
 async def test_a_worker_that_says_nothing_is_lost() -> None:
     heard, workers = await heard_from(Scripted())
 
-    assert heard == Lost("r", "nothing was heard for 0.2 s")
-    assert (workers.ready, repr(workers)) == ([], "Workers([], Ledger())")
+    assert heard == Lost("odd", "r", "nothing was heard for 0.2 s")
+    assert (workers.ready, repr(workers)) == ([], "Workers([], Ledger(Fleet()))")
 
 
 async def test_a_worker_that_talks_nonsense_is_lost() -> None:
     """Nobody waits for a reader that gave up."""
     heard, workers = await heard_from(Scripted(pb.Delta(finish="maybe", fault="engine")))
 
-    assert heard == Lost("r", "what it said was not understood")
+    assert heard == Lost("odd", "r", "what it said was not understood")
     assert workers.ready == []
 
 
@@ -110,17 +116,19 @@ async def test_a_member_that_leaves_is_out_of_the_books_at_once(rig: Rig) -> Non
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_without_workers_the_answer_is_503(
-    rig: Rig, client: httpx.AsyncClient, stream: bool
-) -> None:
-    """And says when to come back; streamed too."""
-    await rig.workers[0].die()
-    await until(lambda: not rig.router.ready)
-    reply = await client.post(CHAT, json={**ASK, "stream": stream})
+async def test_without_workers_the_answer_is_503(checkpoint: Path, stream: bool) -> None:
+    """After a while, for they come back; and it says when to try again; streamed too."""
+    async with (
+        running_router(checkpoint, worker_patience_s=0.2) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+        await rig.workers[0].die()
+        await until(lambda: not rig.router.ready)
+        reply = await client.post(CHAT, json={**ASK, "stream": stream})
 
-    assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
-    assert reply.json()["error"]["code"] == "service_unavailable"
-    await nothing_is_left(rig)
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+        assert "no worker was ready within 0.2 s" in reply.json()["error"]["message"]
+        await nothing_is_left(rig)
 
 
 @pytest.mark.parametrize("stream", [False, True])

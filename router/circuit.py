@@ -1,0 +1,36 @@
+"""A circuit breaker for each worker: who fails again and again is left alone for a while.
+
+Plain state; clock and randomness are arguments.
+"""
+
+import random
+from dataclasses import dataclass
+
+MOST_FAILURES = 3
+"""In a row, before the circuit opens."""
+SHORTEST_S, LONGEST_S = 0.5, 30.0
+JITTER = 0.2
+"""So that routers do not come back at the same moment."""
+
+
+@dataclass(slots=True)
+class Circuit:
+    """Closed: use the worker. Open: do not, until `open_until`; then one more failure opens it
+    for twice as long."""
+
+    failures: int = 0
+    open_until: float = 0.0
+
+    def closed(self, now: float) -> bool:
+        return now >= self.open_until
+
+    def failed(self, now: float, rng: random.Random) -> None:
+        self.failures += 1
+        if self.failures >= MOST_FAILURES:
+            over = self.failures - MOST_FAILURES
+            pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(over, 16))
+            self.open_until = now + pause * rng.uniform(1 - JITTER, 1 + JITTER)
+
+    def succeeded(self) -> None:
+        """It has ended a request as it should."""
+        self.failures, self.open_until = 0, 0.0

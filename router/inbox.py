@@ -1,0 +1,90 @@
+"""What a call hears while it runs: tokens, losses, and timers of its own, in one queue."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raylax.proto.vocabulary import Delta
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """By a worker, of one request."""
+
+    worker: str
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker of this request is gone."""
+
+    worker: str
+    request_id: str
+    why: str
+    accused: bool = False
+    """It had begun there and had no token yet: it may be what the worker died of."""
+    alone: bool = False
+    """No other was accused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The worker of this request drains: it is to go on elsewhere."""
+
+    worker: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """It is time to look for a worker for this request once more."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """This request should have had its first token by now."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """The call's time is over."""
+
+
+Item = Said | Lost | Leave | Again | Hedge | Late
+MOST_UNREAD = 512
+"""Items. A call with more is parked: its requests leave their workers until the client has read."""
+
+
+class Inbox:
+    """For one reader. Unbounded in form; `on_full` is called once when it holds too much, until it
+    was empty. An asyncio.Queue does the same, at several times the cost for each token.
+    """
+
+    def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
+        self._items: deque[Item] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._on_full, self._most, self._told = on_full, most, False
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Item) -> None:
+        self._items.append(item)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if len(self._items) > self._most and not self._told:
+            self._told = True
+            self._on_full()
+
+    async def get(self) -> Item:
+        if not self._items:
+            self._told = False
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._items.popleft()

@@ -1,0 +1,70 @@
+"""The models that a router serves, by name, and what it remembers of all their calls."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from raylax.proto.errors import ModelNotFound, WorkerUnavailable, shown
+from raylax.proto.frontend import Frontend
+from raylax.router.config import RouterConfig
+from raylax.router.service import Service
+from raylax.router.story import Stories
+from raylax.router.streams import Streams
+from raylax.router.tenants import Tenants
+from raylax.router.workers import Workers
+
+
+class Models:
+    """A model can be asked when one of its workers has been seen: then it is opened."""
+
+    def __init__(
+        self, configs: Sequence[RouterConfig], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """The first one is meant by a request that names none. What is no model's own, as who may
+        ask, is the same in all of them."""
+        self.config, self._clock = configs[0], clock
+        self._configs = {config.model_name: config for config in configs}
+        self._open: dict[str, Service] = {}
+        self.tenants = Tenants(self.config.keys, self.config.routers)
+        self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
+
+    def open(self, frontend: Frontend, workers: Workers) -> Service:
+        """Serve the frontend's model from now on."""
+        service = Service(
+            self._configs[frontend.name],
+            frontend,
+            workers,
+            self.tenants,
+            self.stories,
+            self.streams,
+            self._clock,
+        )
+        self._open[frontend.name] = service
+        return service
+
+    @property
+    def services(self) -> list[Service]:
+        """Of the models that can be asked, in the order of the configuration."""
+        return [self._open[name] for name in self._configs if name in self._open]
+
+    @property
+    def ready_workers(self) -> list[str]:
+        return [worker for service in self.services for worker in service.workers.ready]
+
+    def named(self, name: str | None) -> Service:
+        """Raises ModelNotFound, and WorkerUnavailable for a model that is not open yet."""
+        wanted = name or next(iter(self._configs))
+        if wanted not in self._configs:
+            raise ModelNotFound(
+                f"no model named {shown(wanted)}; there is {', '.join(self._configs)}",
+                param="model",
+            )
+        if (service := self._open.get(wanted)) is None:
+            raise WorkerUnavailable(f"no worker of {wanted} is ready yet", retry_after_s=2.0)
+        return service
+
+    def any(self) -> Service:
+        """The first one; another one while that is not open. Raises WorkerUnavailable."""
+        return next(iter(self.services), None) or self.named(None)
+
+    async def close(self) -> None:
+        await self.streams.close()

@@ -1,0 +1,122 @@
+"""What happened to a call, for who asks later: when, what, and why this worker."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raylax.proto.errors import NotFound, shown
+from raylax.router.fleet import Fleet
+from raylax.router.policy import Choice
+
+MOST_STORIES = 4096
+MOST_MOMENTS = 64
+"""Of one story; a call with many choices has more to tell than anybody reads."""
+MOST_CANDIDATES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    worker: str
+    age_s: float
+    """Since it was last heard from."""
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One decision. `candidates` are the best, in their order."""
+
+    request_id: str
+    policy: str
+    chosen: str
+    reason: str
+    runner_up: str
+    candidates: tuple[Candidate, ...]
+
+
+def explanation(request_id: str, policy: str, choice: Choice, fleet: Fleet) -> Explanation:
+    """Of a choice that was just made among this fleet."""
+    costs = choice.terms.get("cost", np.zeros(len(choice.rows)))
+    order = np.argsort(costs, kind="stable")[:MOST_CANDIDATES]
+    best = tuple(
+        Candidate(
+            fleet.ids[choice.rows[at]],
+            round(float(fleet.now - fleet.heard_at[choice.rows[at]]), 6),
+            {name: round(float(values[at]), 6) for name, values in choice.terms.items()},
+        )
+        for at in order
+    )
+    chosen = fleet.ids[choice.row]
+    runner_up = next((one.worker for one in best if one.worker != chosen), "")
+    return Explanation(request_id, policy, chosen, choice.reason, runner_up, best)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    at_s: float
+    """Since the call's arrival."""
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A story so far."""
+
+    call_id: str
+    moments: tuple[Moment, ...]
+    choices: tuple[Explanation, ...]
+
+
+@dataclass(eq=False)
+class Story:
+    """Of one call, from its arrival."""
+
+    call_id: str
+    clock: Callable[[], float]
+    arrived: float = 0.0
+    moments: list[Moment] = field(default_factory=list)
+    choices: list[Explanation] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.arrived = self.clock()
+
+    def note(self, name: str, detail: str = "") -> None:
+        if len(self.moments) < MOST_MOMENTS:
+            self.moments.append(Moment(round(self.clock() - self.arrived, 6), name, detail))
+
+    @property
+    def told(self) -> "Told":
+        return Told(self.call_id, tuple(self.moments), tuple(self.choices))
+
+    def explain(self, explanation: Explanation) -> None:
+        if len(self.choices) < MOST_MOMENTS:
+            self.choices.append(explanation)
+
+
+class Stories:
+    """The last ones: an older one makes room."""
+
+    def __init__(self, most: int = MOST_STORIES) -> None:
+        self._most = most
+        self._stories: OrderedDict[str, Story] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._stories)
+
+    def begin(self, story: Story) -> None:
+        self._stories[story.call_id] = story
+        if len(self._stories) > self._most:
+            self._stories.popitem(last=False)
+
+    def find(self, call_id: str) -> Story:
+        """Raises NotFound."""
+        if (story := self._stories.get(call_id)) is None:
+            raise NotFound(
+                f"nothing is known of {shown(call_id)}; this router remembers its last "
+                f"{self._most} calls",
+                param="id",
+            )
+        return story

@@ -1,0 +1,138 @@
+"""Answers that outlive their client: parts are kept, numbered from 1, and can be read again.
+
+A task of its own takes an answer to its end, whoever reads it. When nobody has for some time, it
+is cancelled and forgotten.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Generic, TypeVar
+
+from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
+
+MOST_STREAMS = 1024
+Part = TypeVar("Part")
+
+
+class Stream(Generic[Part]):
+    """One answer. Reading it does not use it up."""
+
+    def __init__(self, tenant: str, parts: AsyncGenerator[Part], ttl_s: float) -> None:
+        self.tenant, self.ttl_s = tenant, ttl_s
+        self._parts: list[Part] = []
+        self._error: RaylaxError | None = None
+        self._over = False
+        self._grown = asyncio.Event()
+        self.readers = 0
+        self._task = asyncio.create_task(self._take(parts))
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    async def read(self, after: int = 0) -> AsyncIterator[tuple[int, Part]]:
+        """Parts from number `after + 1` on, each with its number, as they come; then the end, or
+        the error that the answer ended with."""
+        at = after
+        while True:
+            while at < len(self._parts):
+                at += 1
+                yield at, self._parts[at - 1]
+            if self._over:
+                break
+            await self._grown.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _take(self, parts: AsyncGenerator[Part]) -> None:
+        try:
+            async for part in parts:
+                self._parts.append(part)
+                self._tell()
+        except RaylaxError as error:
+            self._error = error
+        finally:
+            self._over = True
+            self._tell()
+            await parts.aclose()  # cancels what still runs
+
+    def _tell(self) -> None:
+        """Wake every reader; who comes later waits for the next part."""
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+
+class Streams:
+    """Those of one router, by call id. Used on one event loop."""
+
+    def __init__(self, longest_ttl_s: float, most: int = MOST_STREAMS) -> None:
+        self._longest_ttl_s, self._most = longest_ttl_s, most
+        self._streams: dict[str, Stream[Any]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def begin(
+        self, call_id: str, tenant: str, parts: AsyncGenerator[Part], ttl_s: float
+    ) -> Stream[Part]:
+        """Starts to take the parts. Raises Overloaded."""
+        if len(self._streams) >= self._most:
+            raise Overloaded(
+                f"at most {self._most} answers are kept for their clients to come back, there are "
+                f"{len(self._streams)}",
+                retry_after_s=self._longest_ttl_s,
+            )
+        stream = Stream(tenant, parts, min(ttl_s, self._longest_ttl_s))
+        self._streams[call_id] = stream
+        self._expire(call_id, stream)
+        return stream
+
+    def find(self, call_id: str, tenant: str) -> Stream[Any]:
+        """Raises NotFound, also for another tenant's."""
+        stream = self._streams.get(call_id)
+        if stream is None or stream.tenant != tenant:
+            raise NotFound(
+                f"no answer {shown(call_id)} is kept here: it was not asked for as resumable, or "
+                "its time is over",
+                param="id",
+            )
+        return stream
+
+    async def read(
+        self, call_id: str, tenant: str, after: int = 0
+    ) -> AsyncGenerator[tuple[int, Any]]:
+        """Raises NotFound before the first part. Close it when its client has left."""
+        stream = self.find(call_id, tenant)
+        if (timer := self._timers.pop(call_id, None)) is not None:
+            timer.cancel()
+        stream.readers += 1
+        try:
+            async for numbered in stream.read(after):
+                yield numbered
+        finally:
+            stream.readers -= 1
+            if not stream.readers:
+                self._expire(call_id, stream)
+
+    async def close(self) -> None:
+        for call_id in list(self._streams):
+            self._forget(call_id)
+        await asyncio.gather(*self._closing)
+
+    def _expire(self, call_id: str, stream: Stream[Any]) -> None:
+        """Unless somebody reads it before."""
+        later = asyncio.get_running_loop().call_later
+        self._timers[call_id] = later(stream.ttl_s, self._forget, call_id)
+
+    def _forget(self, call_id: str) -> None:
+        if (timer := self._timers.pop(call_id, None)) is not None:
+            timer.cancel()
+        if (stream := self._streams.pop(call_id, None)) is not None:
+            task = asyncio.get_running_loop().create_task(stream.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
