@@ -4,8 +4,12 @@
   - InvalidRequest     the request breaks a rule            400  INVALID_ARGUMENT
     - PromptTooLong    it leaves no room for an answer      400  INVALID_ARGUMENT
     - ModelNotFound    no model of that name                404  NOT_FOUND
+    - NotFound         what it names is not here          404  NOT_FOUND
     - BodyTooSlow      the body did not come in time        408  DEADLINE_EXCEEDED
     - BodyTooLarge     the body exceeds the limit           413  RESOURCE_EXHAUSTED
+  - Unauthenticated    no API key, or one nobody knows      401  UNAUTHENTICATED
+  - Forbidden          the key may not do this              403  PERMISSION_DENIED
+  - RateLimited        the key has used what it may         429  RESOURCE_EXHAUSTED
   - Overloaded         everything is full, try later        429  RESOURCE_EXHAUSTED
   - EngineFailure      a step failed: our fault             500  INTERNAL
   - WorkerUnavailable  no worker, or it died on the way     503  UNAVAILABLE
@@ -45,7 +49,7 @@ class RaylaxError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
 
-    def body(self) -> dict[str, object]:
+    def body(self) -> dict[str, dict[str, object]]:
         """The error as OpenAI's API words it."""
         error = {"message": self.message, "type": self.kind, "param": self.param}
         return {"error": {**error, "code": self.code}}
@@ -67,6 +71,12 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class NotFound(InvalidRequest):
+    http_status = 404
+    grpc_status = grpc.StatusCode.NOT_FOUND
+    code = "not_found"
+
+
 class BodyTooSlow(InvalidRequest):
     http_status = 408
     grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
@@ -77,6 +87,28 @@ class BodyTooLarge(InvalidRequest):
     http_status = 413
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
     code = "request_too_large"
+
+
+class Unauthenticated(RaylaxError):
+    http_status = 401
+    grpc_status = grpc.StatusCode.UNAUTHENTICATED
+    kind = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(RaylaxError):
+    http_status = 403
+    grpc_status = grpc.StatusCode.PERMISSION_DENIED
+    kind = "invalid_request_error"
+    code = "insufficient_permissions"
+
+
+class RateLimited(RaylaxError):
+    http_status = 429
+    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    kind = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    fault = Fault.OVERLOADED
 
 
 class Overloaded(RaylaxError):

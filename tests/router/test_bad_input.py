@@ -230,4 +230,4 @@ async def test_nothing_is_left_behind(rig: Rig) -> None:
 
     assert len(rig.service.journal) == 0
     assert "Link(w0, 0 requests, lost=None)" in repr(rig.router)
-    assert [view.requests for view in rig.router.ledger.views()] == [0]
+    assert [view.own_requests for view in rig.router.ledger.fleet.views()] == [0]

@@ -1,0 +1,80 @@
+"""In front of the gRPC services: who may come in. Health is for everybody."""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health
+
+from raylax.proto.errors import RaylaxError
+from raylax.router.caller import CALLER, Caller, Entrance, Headers, Need
+from raylax.router.keys import Key, Keyring
+from raylax.router.statuses import refuse
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether requests, and answers, are streams."""
+
+
+class Guarded(grpc.aio.ServerInterceptor):
+    """Every method of every service on this server, but for health."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._entrance = Entrance(Keyring(keys), random.Random())
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        ours = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
+        headers = headers_in(handler_call_details.invocation_metadata)
+        caller = self._entrance.stranger(headers)
+        try:
+            need = Need.NOTHING if ours else Need.ANY_KEY
+            return known(handler, self._entrance.known(caller, headers, need))
+        except RaylaxError as error:
+            return refusing(handler, caller, error)
+
+
+def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
+    def values(name: str) -> list[str]:
+        return [value for key, value in metadata if key == name and isinstance(value, str)]
+
+    return values
+
+
+def known(handler: Handler, caller: Caller) -> Handler:
+    """The same method, which knows its caller. What streams upwards is reflection, for which all
+    callers are the same."""
+    if handler.request_streaming:
+        return handler
+    serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+    async def answer(request: Any, context: Any) -> Any:
+        CALLER.set(caller)
+        context.set_trailing_metadata(tuple(caller.headers().items()))
+        return await serve(request, context)
+
+    make = MAKERS[False, handler.response_streaming]
+    return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+def refusing(handler: Handler, caller: Caller, error: RaylaxError) -> Handler:
+    """The same method, which says why it does nothing; its requests are not even decoded."""
+
+    async def answer(_: Any, context: Any) -> None:
+        context.set_trailing_metadata(tuple(caller.headers().items()))
+        await refuse(context, error)
+
+    return MAKERS[handler.request_streaming, handler.response_streaming](answer)

@@ -1,0 +1,52 @@
+"""API keys: who may ask. Only hashes of them are kept, compared in constant time, never logged."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from raylax.proto.vocabulary import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One holder of a key, and what it may use. None: as much as it likes."""
+
+    name: str
+    """The tenant that its requests belong to."""
+    sha256: str = field(repr=False)
+    """Of the key, in hex."""
+    admin: bool = False
+    """It may also ask for what changes or debugs the cluster."""
+    priority: Priority = Priority.NORMAL
+    """The highest class that it may ask for."""
+    tokens_per_minute: int | None = None
+    """Of prompts and answers."""
+    requests_per_minute: int | None = None
+    max_concurrent: int | None = None
+    """Calls at once."""
+    share: float = 1.0
+    """Of the cluster when it is full, compared with the shares of others."""
+
+
+def hash_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Keyring:
+    """The keys of a cluster. Without any it is open to everybody who can reach it."""
+
+    def __init__(self, keys: Sequence[Key] = ()) -> None:
+        self._keys = tuple(keys)
+
+    @property
+    def open(self) -> bool:
+        return not self._keys
+
+    def find(self, secret: str) -> Key | None:
+        """All are compared, the found one included, so that the time says nothing."""
+        given, found = hash_of(secret), None
+        for key in self._keys:
+            if hmac.compare_digest(given, key.sha256):
+                found = key
+        return found

@@ -1,0 +1,114 @@
+"""Keys and TLS through everything that stands before a router: HAProxy, Serve, gRPC."""
+
+import os
+import ssl
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+import trustme
+
+from raylax.proto import raylax_pb2, raylax_pb2_grpc
+from raylax.router.keys import hash_of
+from tests.cluster.serving import RAYLAX, READY, Serving, serving
+
+pytestmark = pytest.mark.cluster
+SECRET = "a secret"
+HEADERS = {"Authorization": f"Bearer {SECRET}", "X-Request-Id": "mine"}
+CHAT = "/v1/chat/completions"
+ASK = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine, its authority, and a file with one key."""
+    directory = tmp_path_factory.mktemp("security")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(directory / "authority.pem")
+    issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    issued.private_key_pem.write_to_path(directory / "key.pem")
+    (directory / "keys.yaml").write_text(f"keys: [{{name: alice, sha256: '{hash_of(SECRET)}'}}]")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def served(checkpoint: Path, files: Path) -> Iterator[Serving]:
+    names = {"--tls-cert": "cert.pem", "--tls-key": "key.pem", "--api-keys-file": "keys.yaml"}
+    flags = [part for flag, name in names.items() for part in (flag, str(files / name))]
+    with serving(str(checkpoint), *flags) as made:
+        made.wait_until_it_says(READY)
+        yield made
+
+
+@pytest.fixture
+def client(served: Serving, files: Path) -> Iterator[httpx.Client]:
+    """It trusts the authority, and nobody else."""
+    trusting = ssl.create_default_context(cafile=str(files / "authority.pem"))
+    url = f"https://127.0.0.1:{served.port}"
+    with httpx.Client(base_url=url, verify=trusting, timeout=20) as made:
+        yield made
+
+
+def test_who_has_the_key_is_answered(client: httpx.Client) -> None:
+    """With one request id, though Serve has an opinion of its own about them."""
+    reply = client.post(CHAT, json=ASK, headers=HEADERS)
+    stranger = client.post(CHAT, json=ASK)
+
+    assert (reply.status_code, stranger.status_code) == (200, 401)
+    assert reply.headers.get_list("x-request-id") == ["mine"]
+    assert stranger.headers["x-request-id"].startswith("req-")
+    assert client.get("/health").status_code == 200
+
+
+def test_nothing_is_said_without_encryption(served: Serving) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"http://127.0.0.1:{served.port}/health", timeout=20)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_versions_of_tls_are_refused(served: Serving) -> None:
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"https://127.0.0.1:{served.port}/health", verify=old, timeout=20)
+
+
+def test_grpc_has_the_same_certificate_and_keys(served: Serving, files: Path) -> None:
+    trusting = grpc.ssl_channel_credentials((files / "authority.pem").read_bytes())
+    request = raylax_pb2.ListModelsRequest()
+    with grpc.secure_channel(f"localhost:{served.grpc_port}", trusting) as channel:
+        stub = raylax_pb2_grpc.RaylaxStub(channel)
+        models = stub.ListModels(request, metadata=(("x-api-key", SECRET),), timeout=20)
+        with pytest.raises(grpc.RpcError, match="UNAUTHENTICATED"):
+            stub.ListModels(request, timeout=20)
+
+    assert len(models.models) == 1
+
+
+def test_the_command_shows_the_key_it_is_given(served: Serving, files: Path) -> None:
+    """By the environment, for what stands on a command line is seen by everybody."""
+    run = [RAYLAX, "status", f"https://127.0.0.1:{served.port}"]
+    trusting = {**os.environ, "SSL_CERT_FILE": str(files / "authority.pem")}
+    without = subprocess.run(run, env=trusting, capture_output=True, text=True)
+    shown = {**trusting, "RAYLAX_API_KEY": SECRET}
+    having = subprocess.run(run, env=shown, capture_output=True, text=True, check=True)
+
+    assert "wants an API key: put one that it knows into RAYLAX_API_KEY" in without.stderr
+    assert "ready" in having.stdout
+
+
+def test_the_key_of_the_certificate_stays_private(served: Serving) -> None:
+    """The copy that HAProxy reads is ours alone, and neither key is in a log."""
+    copy = served.run_directory / "tls.pem"
+    logs = [path for path in served.run_directory.rglob("*") if path.is_file() and path != copy]
+    secrets = (SECRET.encode(), b"PRIVATE KEY")
+
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert len(logs) > 10
+    assert [path for path in logs if any(one in path.read_bytes() for one in secrets)] == []
