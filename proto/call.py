@@ -2,17 +2,41 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from raylax.proto.choice import Choice
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.events import TextEvent
-from raylax.proto.openai import chat, completions
+from raylax.proto.openai import chat, completions, embeddings
 from raylax.proto.openai.shared import PromptTokensDetails, Usage
-from raylax.proto.shapes import ChatShape, CompletionShape
 from raylax.proto.vocabulary import Delta, Finish, Request
 
-Chunk = chat.ChatCompletionChunk | completions.Completion
-Response = chat.ChatCompletion | completions.Completion
+Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.EmbeddingList
+Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
+
+
+class Part(Protocol):
+    """What the deltas of one request make: a `Choice`, or a `Vector`."""
+
+    tokens: int
+    """Generated."""
+    cached_tokens: int
+    finish_reason: str | None
+
+    def feed(self, delta: Delta) -> TextEvent | None:
+        """What is new; None if nothing can be said yet. The last event has `finish_reason`."""
+        ...
+
+
+class Shape(Protocol):
+    """How an API writes down what its parts, which are all of one kind, have come to."""
+
+    def chunks(self, event: TextEvent) -> Sequence[Chunk]: ...
+
+    def usage_chunk(self, usage: Usage) -> Chunk: ...
+
+    def response(self, parts: Any, usage: Usage) -> Response:
+        """`parts`: in the order of the requests, all ended."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +55,21 @@ class Call:
         self,
         id: str,
         requests: list[Request],
-        choices: list[Choice],
-        shape: ChatShape | CompletionShape,
+        choices: Sequence[Part],
+        shape: Shape,
         include_usage: bool,
     ) -> None:
         self.id, self.requests, self.shape = id, requests, shape
         self._choices = dict(zip((r.id for r in requests), choices, strict=True))
+        self._left = len(self._choices)
         self._include_usage = include_usage
         self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
         self.error: RaylaxError | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        """In the order of the requests."""
+        return list(self._choices.values())
 
     @property
     def open(self) -> list[str]:
@@ -48,7 +78,7 @@ class Call:
 
     @property
     def done(self) -> bool:
-        return self.error is not None or not self.open
+        return self._left == 0 or self.error is not None
 
     def feed(self, delta: Delta) -> Fed:
         """Raises the error of a delta that ends its request with one."""
@@ -58,6 +88,7 @@ class Call:
             raise self.error
         event = choice.feed(delta)
         ended_here = event is not None and event.finish_reason is not None
+        self._left -= ended_here
         return Fed(event, cancel=ended_here and delta.finish is None)
 
     def chunks(self, event: TextEvent) -> Sequence[Chunk]:
@@ -86,7 +117,7 @@ class Call:
         if self.error is not None:
             raise self.error
         assert self.done, f"{self.id}: {len(self.open)} choices have not ended"
-        return self.shape.response(list(self._choices.values()), self.usage)
+        return self.shape.response(self.parts, self.usage)
 
 
 def id_of_prompt(request: Request) -> str:

@@ -37,7 +37,7 @@ class Choice:
         found = self.tools.add(said) if self.tools else Found(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
-        heard = self._heard()
+        heard = self._heard() if self._unheard else ()
         if not (found.text or found.calls or heard or self.finish_reason):
             return None
         event = TextEvent(self.index, found.text, tuple(found.calls), heard, self.finish_reason)

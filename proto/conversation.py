@@ -41,21 +41,26 @@ class ChatTemplate:
         self._tokens = dict(tokens or {})
 
     def render(
-        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        field: str = "messages",
     ) -> str:
-        """The prompt, ready for the assistant to speak; what the template refuses is a 400."""
+        """The prompt, ready for the assistant to speak; what the template refuses is a 400 that
+        names `field`.
+        """
         try:
             prompt = self._template.render(
                 messages=messages, tools=tools or None, add_generation_prompt=True, **self._tokens
             )
         except (TemplateError, TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(
-                f"the model's chat template refuses these messages: {error}", param="messages"
+                f"the model's chat template refuses these messages: {error}", param=field
             ) from error
         if len(prompt) > LONGEST_PROMPT:
             raise InvalidRequest(
                 f"the rendered prompt may have {LONGEST_PROMPT} characters, it has {len(prompt)}",
-                param="messages",
+                param=field,
             )
         return prompt
 

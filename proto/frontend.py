@@ -12,12 +12,16 @@ from typing import Any
 from raylax.proto.call import Call
 from raylax.proto.choice import Choice
 from raylax.proto.conversation import ChatTemplate, load_template
+from raylax.proto.embedding import EmbeddingShape, Vector
 from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.pooling import why_no_embeddings
 from raylax.proto.shapes import ChatShape, CompletionShape
 from raylax.proto.text import StopStrings, Tokenizer
+from raylax.proto.token_choice import TokenChoice
 from raylax.proto.tools import ToolCalls
 from raylax.proto.vocabulary import Request, Sampling
 
@@ -59,6 +63,10 @@ class Frontend:
     end_token_ids: frozenset[int]
     defaults: Defaults
     vocab: int
+    hidden: int
+    """Dimensions of an embedding."""
+    no_embeddings: str | None
+    """Why its vectors would not be those that its checkpoint means; None: they are."""
     max_sequence_length: int
     rng: random.Random
     """Draws the seeds of requests that bring none."""
@@ -81,26 +89,39 @@ class Frontend:
             frozenset(ends),
             Defaults.of(generation),
             int(config["vocab_size"]),
+            int(config["hidden_size"]),
+            why_no_embeddings(checkpoint),
             max_sequence_length,
             rng or random.Random(),
         )
 
-    def chat(self, body: ChatCompletionRequest) -> Call:
-        """Raises InvalidRequest for what this model cannot be asked."""
-        if self.template is None:
-            raise InvalidRequest(
-                f"{self.name} has no chat template; use /v1/completions", param="messages"
-            )
-        offered = body.tools if body.tool_choice == "auto" else None
-        messages = [message.for_template() for message in body.messages]
-        prompt = self.template.render(messages, [t.model_dump() for t in offered or []])
-        ids = self._encode(prompt, "messages", add_special_tokens=False)
-        call_id = f"chatcmpl-{uuid.uuid4().hex}"
+    def chat(
+        self, body: ChatCompletionRequest, prefix: str = "chatcmpl-", field: str = "messages"
+    ) -> Call:
+        """Raises InvalidRequest for what this model cannot be asked. An API whose bodies become
+        chat requests has a prefix of its own for ids, and a field where the messages were.
+        """
+        prompt = self.prompt_of(body, field)
+        ids = self._encode(prompt, field, add_special_tokens=False)
+        call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
-        requests = self._requests(call_id, [ids], body, top, most, "messages")
+        requests = self._requests(call_id, [ids], body, top, most, field)
         shape = ChatShape(call_id, self.name, int(time.time()))
-        return self._call(call_id, requests, body, shape, tools=bool(offered))
+        return self._call(call_id, requests, body, shape, tools=bool(body.offered))
+
+    def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
+        """The messages by the model's chat template."""
+        if self.template is None:
+            raise InvalidRequest(
+                f"{self.name} has no chat template; use /v1/completions", param=field
+            )
+        messages = [message.for_template() for message in body.messages]
+        return self.template.render(messages, [tool.model_dump() for tool in body.offered], field)
+
+    def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
+        """Of the prompt, however long it is."""
+        return self.tokenizer.encode(self.prompt_of(body), add_special_tokens=False)
 
     def completion(self, body: CompletionRequest) -> Call:
         """Raises InvalidRequest for what this model cannot be asked."""
@@ -111,6 +132,48 @@ class Frontend:
         )
         shape = CompletionShape(call_id, self.name, int(time.time()))
         return self._call(call_id, requests, body, shape, tools=False)
+
+    def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
+        """As `completion`, for who reads token ids; the answer may fill what a sequence holds."""
+        prompts = [self._encode(p, "prompt") if isinstance(p, str) else p for p in body.prompts]
+        call_id = f"tokens-{uuid.uuid4().hex}"
+        requests = self._requests(call_id, prompts, body, body.logprobs, body.max_tokens, "prompt")
+        choices = [
+            TokenChoice(index, self.tokenizer, StopStrings(body.stops), None)
+            for index in range(len(requests))
+        ]
+        shape = CompletionShape(call_id, self.name, int(time.time()))
+        return Call(call_id, requests, choices, shape, include_usage=False), choices
+
+    def embedding(self, body: EmbeddingRequest) -> Call:
+        """A request for each input; the one event of each says that its vector is there. The call
+        has no chunks, and its response is an `EmbeddingList` in the order of the inputs.
+
+        Raises InvalidRequest for what this model cannot be asked.
+        """
+        if self.no_embeddings is not None:
+            raise InvalidRequest(f"{self.name} has no embeddings: {self.no_embeddings}")
+        if body.dimensions is not None and body.dimensions > self.hidden:
+            raise InvalidRequest(
+                f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
+                param="dimensions",
+            )
+        inputs = [self._encode(i, "input") if isinstance(i, str) else i for i in body.inputs]
+        call_id = f"embd-{uuid.uuid4().hex}"
+        requests = [
+            Request(
+                id=f"{call_id}/{index}/0",
+                prompt=tuple(ids),
+                max_tokens=self._room(ids, 1, "input"),
+                deadline_s=body.timeout,
+                priority=body.priority,
+                embed=True,
+            )
+            for index, ids in enumerate(inputs)
+        ]
+        vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
+        shape = EmbeddingShape(self.name, body.encoding_format)
+        return Call(call_id, requests, vectors, shape, include_usage=False)
 
     def _call(
         self,
@@ -152,6 +215,7 @@ class Frontend:
                 choice=choice,
                 stop_token_ids=stops,
                 deadline_s=body.timeout,
+                priority=body.priority,
             )
             for p, prompt in enumerate(prompts)
             for choice in range(body.n)
@@ -164,7 +228,7 @@ class Frontend:
         room = self.max_sequence_length - len(prompt)
         if room < 1:
             raise self._too_long(str(len(prompt)), field)
-        self._check_ids(prompt, field)
+        self.check_ids(prompt, field)
         return min(max_tokens, room) if max_tokens else room
 
     def _encode(self, text: str, field: str, add_special_tokens: bool = True) -> list[int]:
@@ -181,7 +245,7 @@ class Frontend:
             param=field,
         )
 
-    def _check_ids(self, ids: Iterable[int], field: str) -> None:
+    def check_ids(self, ids: Iterable[int], field: str) -> None:
         for token in ids:
             if token >= self.vocab:
                 raise InvalidRequest(
@@ -191,7 +255,7 @@ class Frontend:
 
     def _sampling(self, body: SamplingFields, top_logprobs: int | None) -> Sampling:
         bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
-        self._check_ids(bias, "logit_bias")
+        self.check_ids(bias, "logit_bias")
         known = self.defaults
 
         def given(value: float | None, default: float) -> float:

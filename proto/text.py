@@ -32,6 +32,7 @@ class Tokenizer:
         self._byte_level = decoder is not None and b"ByteLevel" in decoder.__getstate__()
         added = self._tokenizer.get_added_tokens_decoder()
         self._added = {id: token.content.encode() for id, token in added.items()}
+        self._alone: dict[int, str] = {}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """As a batch of one: only batches let other threads run meanwhile."""
@@ -41,21 +42,31 @@ class Tokenizer:
         ids: list[int] = encoded.ids
         return ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Special tokens are left out."""
-        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
+        return text
+
+    def decode_alone(self, token_id: int) -> str:
+        """As `decode` of this one; remembered, since streams ask for it with each token."""
+        if (text := self._alone.get(token_id)) is None:
+            text = self._alone[token_id] = self.decode([token_id])
         return text
 
     def bytes_of(self, token_id: int) -> bytes:
         """What one token adds to a text: maybe half a character, or a special token's name."""
         if token_id in self._added:
             return self._added[token_id]
-        piece: str = self._tokenizer.id_to_token(token_id) or ""
+        piece = self.name_of(token_id)
         if self._byte_level:
             return b"".join(BYTE_OF.get(letter) or letter.encode() for letter in piece)
         if whole := HEX_BYTE.fullmatch(piece):
             return bytes.fromhex(whole[1])
         return piece.replace("▁", " ").encode()
+
+    def name_of(self, token_id: int) -> str:
+        """As the vocabulary spells it; empty for an id that stands for nothing."""
+        name: str | None = self._tokenizer.id_to_token(token_id)
+        return name or ""
 
     def id_of(self, token: str) -> int | None:
         found: int | None = self._tokenizer.token_to_id(token)
@@ -74,6 +85,7 @@ class Detokenizer:
         self._ids: list[int] = []
         self._begin = 0  # of the tokens that give context
         self._given = 0  # tokens whose text is out
+        self._context = 0  # characters that those between the two have by themselves
 
     def add(self, ids: Sequence[int]) -> str:
         """The text that is certain after these tokens."""
@@ -88,13 +100,16 @@ class Detokenizer:
         return self._take(last=True)
 
     def _take(self, last: bool) -> str:
-        context = self._tokenizer.decode(self._ids[self._begin : self._given])
         text = self._tokenizer.decode(self._ids[self._begin :])
         waits = text.endswith(INCOMPLETE) and len(self._ids) - self._given < LONGEST_WAIT
-        if (waits and not last) or len(text) <= len(context):
+        if (waits and not last) or len(text) <= self._context:
             return ""
+        new = text[self._context :]
         self._begin, self._given = self._given, len(self._ids)
-        return text[len(context) :]
+        cut = self._ids[self._begin :]
+        decode = self._tokenizer.decode
+        self._context = len(self._tokenizer.decode_alone(cut[0]) if len(cut) == 1 else decode(cut))
+        return new
 
 
 class StopStrings:
@@ -103,17 +118,24 @@ class StopStrings:
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
         self._held = ""
-        self.stopped = False
+        self.matched: str | None = None
+        """The one that was found."""
+
+    @property
+    def stopped(self) -> bool:
+        return self.matched is not None
 
     def add(self, text: str) -> str:
         """What can be given out: nothing that may yet turn out to begin a stop string."""
         if self.stopped or not self._stops:
             return "" if self.stopped else text
         self._held += text
-        found = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        found = [
+            (at + len(stop), at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0
+        ]
         if found:  # the one that ends first: another could depend on how much came at once
-            self.stopped = True
-            return self._release(min(found)[1])
+            _, at, self.matched = min(found)
+            return self._release(at)
         return self._release(len(self._held) - self._pending())
 
     def finish(self) -> str:

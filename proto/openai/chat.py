@@ -87,6 +87,11 @@ class ChatCompletionRequest(SamplingFields):
     tool_choice: Literal["auto", "none"] = "auto"
     """Forcing a call needs a grammar, which this engine does not have yet."""
 
+    @property
+    def offered(self) -> list[Tool]:
+        """The tools that may be called."""
+        return self.tools or [] if self.tool_choice == "auto" else []
+
     @model_validator(mode="after")
     def _logprobs_first(self) -> Self:
         if self.top_logprobs is not None and not self.logprobs:

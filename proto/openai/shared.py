@@ -1,6 +1,7 @@
 """Fields that chat and completion requests have in common, and how a body becomes a request."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
@@ -15,6 +16,7 @@ from pydantic import (
 )
 
 from raylax.proto.errors import InvalidRequest, shown
+from raylax.proto.vocabulary import Priority
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
@@ -41,6 +43,16 @@ def few_biases(given: Any) -> Any:
     return given
 
 
+def priority_of(given: Any) -> Priority:
+    """By its name, or by its number, of which the lowest is served first (as vLLM has it)."""
+    if isinstance(given, str) and given.upper() in Priority.__members__:
+        return Priority[given.upper()]
+    if type(given) in (int, Priority) and given in list(Priority):
+        return Priority(given)
+    raise ValueError("must be high, normal or low, or 0, 1 or 2")
+
+
+Class = Annotated[Priority, BeforeValidator(priority_of)]
 StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(few_biases)]
 
@@ -59,23 +71,26 @@ class TextFormat(Strict):
     type: Literal["text"]
 
 
-class SamplingFields(Strict):
-    """None means: as the model's own generation_config.json says."""
+class Fields(Strict):
+    """Of a body: null is as good as absent, as OpenAI has it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class CommonFields(Fields):
+    """Of every body that asks for text, in any API. None means: as the model's own
+    generation_config.json says."""
 
     model: str | None = None
     temperature: Annotated[Finite, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
-    n: int = Field(1, ge=1, le=MOST_CHOICES)
-    stop: StopString | Annotated[list[StopString], Few(MOST_STOPS)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    presence_penalty: Penalty = 0.0
-    frequency_penalty: Penalty = 0.0
-    logit_bias: Biases | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
-    stream_options: StreamOptions | None = None
-    user: str | None = None
-    response_format: TextFormat | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     min_p: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[Finite, Field(gt=0, le=10)] | None = None
@@ -83,14 +98,23 @@ class SamplingFields(Strict):
     stop_token_ids: Annotated[list[TokenId], Few(128)] | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
+    priority: Class = Priority.NORMAL
 
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, fields: Any) -> Any:
-        """As OpenAI has it, for every field."""
-        if not isinstance(fields, dict):
-            return fields
-        return {name: value for name, value in fields.items() if value is not None}
+    def common(self) -> dict[str, Any]:
+        """These fields, for a body of another API."""
+        return {name: getattr(self, name) for name in CommonFields.model_fields}
+
+
+class SamplingFields(CommonFields):
+    n: int = Field(1, ge=1, le=MOST_CHOICES)
+    stop: StopString | Annotated[list[StopString], Few(MOST_STOPS)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    logit_bias: Biases | None = None
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+    response_format: TextFormat | None = None
 
     @property
     def stops(self) -> list[str]:
@@ -107,9 +131,22 @@ class SamplingFields(Strict):
         return self
 
 
+def refuse(fields: Any, lacking: Mapping[str, str]) -> None:
+    """Raises ValueError for the first field that asks for what we lack, with the reason."""
+    for name, why in lacking.items():
+        if isinstance(fields, dict) and fields.get(name):
+            raise ValueError(f"{name}: {why}")
+
+
+def kind_of(part: Any, default: str | None = None) -> str | None:
+    """The branch of a union that a part's `type` means; in brackets, as no part of a path."""
+    kind = part.get("type", default) if isinstance(part, dict) else getattr(part, "type", default)
+    return f"[{kind}]" if isinstance(kind, str) else None
+
+
 Body = TypeVar("Body", bound=Strict)
-BRANCH = re.compile(r"str|constrained-str|list\[.*|\[key\]")
-"""How pydantic names the branches of unions in the path of an error."""
+BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
+"""How pydantic and `kind_of` name the branches of unions in the path of an error."""
 
 
 def parse_body(kind: type[Body], raw: bytes | str) -> Body:

@@ -1,1 +1,1 @@
-"""OpenAI's HTTP API over a Service."""
+"""The HTTP APIs over a Service, a file for each."""

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.proto.errors import WorkerUnavailable
 from raylax.router.config import RouterConfig
+from raylax.router.models import Models
 from tests.router.rig import PATIENCE_S, NoCluster, Rig, running_http, running_router, until
 
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 8}
@@ -123,24 +124,27 @@ async def test_a_client_that_leaves_frees_its_pages(rig: Rig, client: httpx.Asyn
     assert worker.host.engine.load().pages_used == 0
 
 
-async def test_a_worker_that_dies_ends_the_stream_with_an_error(
-    rig: Rig, client: httpx.AsyncClient
-) -> None:
+async def test_a_worker_that_dies_ends_the_stream_with_an_error(checkpoint: Path) -> None:
     """Within the stream, since its headers are out; then nobody is left to serve."""
-    rig.workers[0].hold(steps=3)
-    body = {**ASK, "max_tokens": 200, "stream": True}
-    async with client.stream("POST", "/v1/chat/completions", json=body) as reply:
-        lines = reply.aiter_lines()
-        first = await anext(lines)
-        await rig.workers[0].die()
-        rest = [line async for line in lines if line]
+    async with (
+        running_router(checkpoint, worker_patience_s=0.5) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+        rig.workers[0].hold(steps=3)
+        body = {**ASK, "max_tokens": 200, "stream": True}
+        async with client.stream("POST", "/v1/chat/completions", json=body) as reply:
+            lines = reply.aiter_lines()
+            first = await anext(lines)
+            await rig.workers[0].die()
+            rest = [line async for line in lines if line]
+        await until(lambda: not rig.router.ready)
+        again = await client.post("/v1/chat/completions", json=ASK)
+        health = await client.get("/health")
 
     assert '"content"' in first
     assert json.loads(rest[-2].removeprefix("data: "))["error"]["code"] == "service_unavailable"
     assert rest[-1] == "data: [DONE]"
-    await until(lambda: not rig.router.ready)
-    assert (await client.post("/v1/chat/completions", json=ASK)).status_code == 503
-    assert (await client.get("/health")).status_code == 503
+    assert (again.status_code, health.status_code) == (503, 503)
 
 
 async def test_a_lost_worker_is_not_noticed_when_another_goes_on(checkpoint: Path) -> None:
@@ -189,10 +193,12 @@ async def test_before_the_first_worker(checkpoint: Path) -> None:
     """Everything answers, nothing hangs."""
     settings = RouterConfig("tiny", str(checkpoint), "")
     async with (
-        running_http(settings, None) as url,
+        running_http(Models([settings])) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
     ):
         assert (await client.get("/health")).status_code == 503
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health/live")).json() == {"status": "ok"}
         assert (await client.post("/v1/chat/completions", json=ASK)).status_code == 503
         assert (await client.get("/metrics")).status_code == 200
 
@@ -209,9 +215,8 @@ class LostMetrics(NoCluster):
 
 async def test_without_metrics_the_router_speaks_for_itself(rig: Rig) -> None:
     """Its own figures are there; what only Metrics knows is a 503."""
-    settings = RouterConfig("tiny", "", "")
     async with (
-        running_http(settings, rig.service, LostMetrics()) as url,
+        running_http(rig.models, LostMetrics()) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
     ):
         metrics, cluster = await client.get("/metrics"), await client.get("/cluster")

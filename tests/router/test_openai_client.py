@@ -117,7 +117,6 @@ async def test_tool_calls_and_their_history(client: openai.AsyncOpenAI) -> None:
             openai.BadRequestError,
             "context_length_exceeded",
         ),
-        ({"timeout": 1e-6}, openai.InternalServerError, "deadline_exceeded"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -129,20 +128,34 @@ async def test_errors_are_exceptions_of_their_class(
     stream: bool,
 ) -> None:
     """Streamed too: the status is not out before the first token is."""
-    extra = {"extra_body": {"timeout": fields["timeout"]}} if "timeout" in fields else fields
     with pytest.raises(kind) as caught:
-        await client.chat.completions.create(**{**ASK, **extra, "stream": stream})
+        await client.chat.completions.create(**{**ASK, **fields, "stream": stream})
 
     assert caught.value.code == code
 
 
-async def test_the_request_id_is_a_header(client: openai.AsyncOpenAI) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_deadline_before_the_first_token(
+    rig: Rig, client: openai.AsyncOpenAI, stream: bool
+) -> None:
+    """Is an error with a status of its own, streamed or not."""
+    rig.workers[0].hold(steps=0)
+    try:
+        with pytest.raises(openai.InternalServerError) as caught:
+            await client.chat.completions.create(**ASK, stream=stream, extra_body={"timeout": 0.5})
+    finally:
+        rig.workers[0].let_go()
+
+    assert (caught.value.status_code, caught.value.code) == (504, "deadline_exceeded")
+
+
+async def test_the_answers_id_is_a_header(client: openai.AsyncOpenAI) -> None:
     for stream in (False, True):
         raw = await client.chat.completions.with_raw_response.create(**ASK, stream=stream)
         answer = raw.parse()
         first = [chunk async for chunk in answer][0] if stream else answer
 
-        assert raw.headers["x-request-id"] == first.id != ""
+        assert raw.headers["x-raylax-call-id"] == first.id != ""
 
 
 async def test_the_stream_as_it_is_on_the_wire(rig: Rig) -> None:

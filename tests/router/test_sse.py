@@ -11,7 +11,8 @@ from raylax.proto.events import TextEvent, TextLogprob
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.router.http.sse import Lines, data
+from raylax.proto.shapes import ChatShape, CompletionShape
+from raylax.router.http.chunk_lines import ChunkLines, data
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
 LOGPROB = TextLogprob(b"\xc3", -0.5, ((b"a", -1.0),))
@@ -38,9 +39,10 @@ def test_lines_are_those_of_the_chunks(kind: str, checkpoint: Path) -> None:
             made = frontend.chat(ChatCompletionRequest.model_validate(ASK))
         else:
             made = frontend.completion(CompletionRequest(prompt="hi", n=2))
+        assert isinstance(made.shape, ChatShape | CompletionShape)
         made.shape.id, made.shape.created = "the-id", 1
         return made
 
-    lines, plain = Lines(call()), call()
+    lines, plain = ChunkLines(call()), call()
 
     assert [lines.of(event) for event in EVENTS] == [data(plain.chunks(one)) for one in EVENTS]

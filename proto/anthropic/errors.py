@@ -1,0 +1,16 @@
+"""Errors as Anthropic's API words them. https://docs.claude.com/en/api/errors"""
+
+KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+
+def error_body(status: int, message: str) -> dict[str, object]:
+    other = "invalid_request_error" if status < 500 else "api_error"
+    return {"type": "error", "error": {"type": KINDS.get(status, other), "message": message}}

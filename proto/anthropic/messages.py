@@ -1,0 +1,218 @@
+"""POST /v1/messages and /v1/messages/count_tokens. https://docs.claude.com/en/api/messages"""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic_core import to_json
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai import chat
+from raylax.proto.openai.shared import (
+    MOST_STOPS,
+    CommonFields,
+    Few,
+    Fields,
+    StopString,
+    Strict,
+    kind_of,
+    refuse,
+)
+
+LACKING = {
+    "mcp_servers": "raylax calls no servers; offer their functions as tools",
+    "container": "raylax runs no code",
+    "output_format": "only text is given",
+}
+
+
+class Text(Strict):
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ToolUse(Strict):
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class ToolResult(Fields):
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: str | Annotated[list[Text], Few(chat.MOST_PARTS)] = ""
+
+
+Block = Annotated[
+    Annotated[Text, Tag("[text]")]
+    | Annotated[ToolUse, Tag("[tool_use]")]
+    | Annotated[ToolResult, Tag("[tool_result]")],
+    Discriminator(
+        kind_of,
+        custom_error_type="block",
+        custom_error_message="only blocks of type text, tool_use and tool_result are supported",
+    ),
+]
+
+
+class InputMessage(Strict):
+    role: Literal["user", "assistant"]
+    content: str | Annotated[list[Block], Few(chat.MOST_PARTS, least=1)]
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [Text(text=self.content)] if isinstance(self.content, str) else self.content
+
+    @model_validator(mode="after")
+    def _blocks_of_its_role(self) -> Self:
+        other = ToolUse if self.role == "user" else ToolResult
+        if found := next((block for block in self.blocks if isinstance(block, other)), None):
+            raise ValueError(f"content: {found.type} is not for the role {self.role}")
+        calls = sum(isinstance(block, ToolUse) for block in self.blocks)
+        if calls > chat.MOST_TOOLS:
+            raise ValueError(f"content: may have {chat.MOST_TOOLS} tool_use, it has {calls}")
+        return self
+
+    def for_chat(self) -> Iterator[chat.Message]:
+        """There, results of tools are messages of their own; what the user says comes after."""
+        for block in self.blocks:
+            if isinstance(block, ToolResult):
+                result = joined(block.content)
+                yield chat.Message(role="tool", tool_call_id=block.tool_use_id, content=result)
+        texts = [block for block in self.blocks if isinstance(block, Text)]
+        calls = [tool_call(block) for block in self.blocks if isinstance(block, ToolUse)]
+        if texts or calls:
+            yield chat.Message(role=self.role, content=joined(texts), tool_calls=calls or None)
+
+
+def joined(content: str | list[Text]) -> str:
+    return content if isinstance(content, str) else "".join(block.text for block in content)
+
+
+def tool_call(block: ToolUse) -> chat.AssistantToolCall:
+    function = chat.CalledFunction(name=block.name, arguments=to_json(block.input).decode())
+    return chat.AssistantToolCall(id=block.id, function=function)
+
+
+class Tool(Fields):
+    """All but those of the client's own would have to be run here."""
+
+    type: Literal["custom"] | None = None
+    name: str
+    description: str = ""
+    input_schema: dict[str, Any]
+
+    def for_chat(self) -> chat.Tool:
+        function = chat.Function(
+            name=self.name, description=self.description, parameters=self.input_schema
+        )
+        return chat.Tool(type="function", function=function)
+
+
+class ToolChoice(Strict):
+    type: Literal["auto", "none"]
+
+
+class Thinking(Strict):
+    type: Literal["disabled"]
+
+
+class OutputConfig(Strict):
+    format: None = None
+    """Others than text need a grammar, which this engine does not have yet."""
+
+
+class CountTokensRequest(CommonFields):
+    """Of the sampling fields none matters here; clients send some of them all the same."""
+
+    messages: Annotated[list[InputMessage], Few(chat.MOST_MESSAGES, least=1)]
+    system: str | Annotated[list[Text], Few(chat.MOST_PARTS)] | None = None
+    tools: Annotated[list[Tool], Few(chat.MOST_TOOLS)] = []
+    tool_choice: ToolChoice = ToolChoice(type="auto")
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_we_lack(cls, fields: Any) -> Any:
+        refuse(fields, LACKING)
+        return fields
+
+    @model_validator(mode="after")
+    def _the_user_speaks_last(self) -> Self:
+        if self.messages[-1].role == "assistant":
+            raise ValueError(
+                "messages: the last one must be the user's; an answer cannot be given its beginning"
+            )
+        return self
+
+    def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
+        """Raises InvalidRequest when the results of tools make too many messages of it."""
+        said = chain.from_iterable(message.for_chat() for message in self.messages)
+        messages = list(islice(said, chat.MOST_MESSAGES + 1))
+        if self.system is not None:
+            messages.insert(0, chat.Message(role="system", content=joined(self.system)))
+        if len(messages) > chat.MOST_MESSAGES:
+            raise InvalidRequest(
+                f"messages: may be {chat.MOST_MESSAGES}, with the system prompt and each "
+                "tool_result counted as one, there are more",
+                param="messages",
+            )
+        return chat.ChatCompletionRequest(
+            **self.common(),
+            **fields,
+            messages=messages,
+            tools=[tool.for_chat() for tool in self.tools],
+            tool_choice=self.tool_choice.type,
+        )
+
+
+class MessagesRequest(CountTokensRequest):
+    max_tokens: int = Field(ge=1)
+    stop_sequences: Annotated[list[StopString], Few(MOST_STOPS)] = []
+
+    def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
+        stop = self.stop_sequences
+        return super().for_chat(**fields, max_tokens=self.max_tokens, stop=stop)
+
+
+# What is answered. Nulls are written, as Anthropic does.
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+
+
+class TextOut(BaseModel):
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ToolUseOut(BaseModel):
+    type: Literal["tool_use"] = "tool_use"
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class Usage(BaseModel):
+    input_tokens: int
+    """Of the prompt, but for those that were found in the prefix cache."""
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int
+    output_tokens: int
+
+
+class Message(BaseModel):
+    id: str
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    model: str
+    content: list[TextOut | ToolUseOut] = []
+    stop_reason: StopReason | None = None
+    stop_sequence: str | None = None
+    usage: Usage
+
+
+class TokenCount(BaseModel):
+    input_tokens: int

@@ -1,0 +1,249 @@
+"""POST /v1/responses. https://platform.openai.com/docs/api-reference/responses"""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+
+from raylax.proto.openai import chat
+from raylax.proto.openai.shared import CommonFields, Few, Strict, TextFormat, kind_of, refuse
+
+MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
+LACKING = {
+    "previous_response_id": "raylax keeps no responses; send the whole conversation as input",
+    "conversation": "raylax keeps no conversations; send the whole conversation as input",
+    "prompt": "raylax keeps no prompts; send its text as instructions and input",
+    "store": "raylax keeps no responses; must be false or left out",
+    "background": "raylax keeps no responses; must be false or left out",
+    "top_logprobs": "log-probabilities are only given by /v1/chat/completions",
+}
+
+
+class Text(Strict):
+    type: Literal["input_text", "output_text"]
+    text: str
+
+
+class Refusal(Strict):
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        return self.refusal
+
+
+Part = Annotated[
+    Annotated[Text, Tag("[input_text]")]
+    | Annotated[Text, Tag("[output_text]")]
+    | Annotated[Refusal, Tag("[refusal]")],
+    Discriminator(
+        kind_of,
+        custom_error_type="part",
+        custom_error_message="only parts of type input_text, output_text and refusal are supported",
+    ),
+]
+Content = str | Annotated[list[Part], Few(chat.MOST_PARTS)]
+
+
+def text_of(content: Content) -> str:
+    return content if isinstance(content, str) else "".join(part.text for part in content)
+
+
+class InputMessage(Strict):
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content
+
+
+class FunctionCall(Strict):
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+
+
+class FunctionCallOutput(Strict):
+    type: Literal["function_call_output"]
+    call_id: str
+    output: Content
+
+
+def kind_of_item(item: Any) -> str | None:
+    return kind_of(item, default="message")
+
+
+Item = Annotated[
+    Annotated[InputMessage, Tag("[message]")]
+    | Annotated[FunctionCall, Tag("[function_call]")]
+    | Annotated[FunctionCallOutput, Tag("[function_call_output]")],
+    Discriminator(
+        kind_of_item,
+        custom_error_type="item",
+        custom_error_message="only items of type message, function_call and function_call_output "
+        "are supported",
+    ),
+]
+
+
+class FunctionTool(Strict):
+    """All but functions would have to be run here."""
+
+    type: Literal["function"]
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+    def for_chat(self) -> chat.Tool:
+        function = chat.Function(
+            name=self.name, description=self.description or "", parameters=self.parameters or {}
+        )
+        return chat.Tool(type="function", function=function)
+
+
+class TextConfig(Strict):
+    format: TextFormat | None = None
+
+
+class ResponsesRequest(CommonFields):
+    input: str | Annotated[list[Item], Few(MOST_ITEMS, least=1)]
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1)
+    tools: Annotated[list[FunctionTool], Few(chat.MOST_TOOLS)] = []
+    tool_choice: Literal["auto", "none"] = "auto"
+    metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
+    text: TextConfig | None = None
+    truncation: Literal["disabled"] = "disabled"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_we_lack(cls, fields: Any) -> Any:
+        refuse(fields, LACKING)
+        return fields
+
+    def for_chat(self) -> chat.ChatCompletionRequest:
+        return chat.ChatCompletionRequest(
+            **self.common(),
+            messages=list(self._messages()),
+            max_tokens=self.max_output_tokens,
+            tools=[tool.for_chat() for tool in self.tools],
+            tool_choice=self.tool_choice,
+        )
+
+    def _messages(self) -> Iterator[chat.Message]:
+        if self.instructions is not None:
+            yield chat.Message(role="system", content=self.instructions)
+        if isinstance(self.input, str):
+            yield chat.Message(role="user", content=self.input)
+            return
+        said: chat.Message | None = None  # by the assistant: its calls belong to it
+        for item in self.input:
+            if isinstance(item, FunctionCall):
+                said = said or chat.Message(role="assistant", content="", tool_calls=[])
+                said.tool_calls = [*(said.tool_calls or []), tool_call(item)]
+                continue
+            if said is not None:
+                yield said
+            said = None
+            if isinstance(item, FunctionCallOutput):
+                output = text_of(item.output)
+                yield chat.Message(role="tool", tool_call_id=item.call_id, content=output)
+            elif item.role == "assistant":
+                said = chat.Message(role="assistant", content=text_of(item.content))
+            else:
+                yield chat.Message(role=item.role, content=text_of(item.content))
+        if said is not None:
+            yield said
+
+
+def tool_call(item: FunctionCall) -> chat.AssistantToolCall:
+    function = chat.CalledFunction(name=item.name, arguments=item.arguments)
+    return chat.AssistantToolCall(id=item.call_id, function=function)
+
+
+# What is answered. Nulls are written: OpenAI's clients know every field as there.
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+
+class OutputText(BaseModel):
+    type: Literal["output_text"] = "output_text"
+    text: str
+    annotations: list[str] = []
+    logprobs: list[str] = []
+
+
+class OutputMessage(BaseModel):
+    id: str
+    type: Literal["message"] = "message"
+    status: Status
+    role: Literal["assistant"] = "assistant"
+    content: list[OutputText]
+
+
+class OutputCall(BaseModel):
+    id: str
+    type: Literal["function_call"] = "function_call"
+    status: Status
+    call_id: str
+    name: str
+    arguments: str
+
+
+class InputTokensDetails(BaseModel):
+    cached_tokens: int
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(BaseModel):
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(BaseModel):
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
+    total_tokens: int
+
+
+class IncompleteDetails(BaseModel):
+    reason: Literal["max_output_tokens"] = "max_output_tokens"
+
+
+class ResponseError(BaseModel):
+    code: str
+    message: str
+
+
+class Response(BaseModel):
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    status: Status
+    background: bool = False
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
+    instructions: str | None
+    max_output_tokens: int | None
+    metadata: dict[str, str]
+    model: str
+    output: list[OutputMessage | OutputCall]
+    parallel_tool_calls: bool = True
+    previous_response_id: None = None
+    store: bool = False
+    temperature: float | None
+    text: TextConfig = TextConfig(format=TextFormat(type="text"))
+    tool_choice: Literal["auto", "none"]
+    tools: list[FunctionTool]
+    top_p: float | None
+    truncation: Literal["disabled"] = "disabled"
+    usage: ResponseUsage | None = None
+
+    @classmethod
+    def to(cls, body: ResponsesRequest, **fields: Any) -> Self:
+        """What it says of its own request."""
+        echoed = cls.model_fields.keys() & ResponsesRequest.model_fields.keys()
+        asked = {name: getattr(body, name) for name in echoed - {"text"}}
+        return cls(**asked | fields)

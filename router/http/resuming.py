@@ -1,0 +1,82 @@
+"""Streams that a client can come back to: each event has an id, and GET /v1/streams/ID goes on.
+
+As EventSource does it: the header Last-Event-ID names the last event that was heard.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from fastapi import FastAPI, Request
+
+from raylax.proto.errors import InvalidRequest, shown
+from raylax.router.caller import caller
+from raylax.router.http.sse import EventStream
+from raylax.router.models import Models
+from raylax.router.streams import Streams
+
+RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
+END = b"\n\n"
+
+
+def ttl_in(request: Request) -> float | None:
+    """The seconds for which an answer shall outlive its client; None: not at all."""
+    value = request.headers.get(RESUME)
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise InvalidRequest(
+            f"{RESUME}: must be seconds, more than 0, found {shown(value)}", param=RESUME
+        )
+    return seconds
+
+
+async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """Parts may hold several events; each is to have an id of its own."""
+    async for part in parts:
+        for event in part.split(END)[:-1]:
+            yield event
+
+
+async def with_ids(
+    call_id: str, numbered: AsyncIterator[tuple[int, bytes]]
+) -> AsyncGenerator[bytes]:
+    async for number, event in numbered:
+        yield f"id: {call_id}:{number}\n".encode() + event + END
+
+
+def resumed(
+    streams: Streams,
+    call_id: str,
+    after: int,
+    allowed_s: float,
+    headers: dict[str, str] | None = None,
+) -> EventStream:
+    """Raises NotFound for an answer that is not kept, or somebody else's."""
+    tenant = caller().tenant
+    streams.find(call_id, tenant)
+    numbered = streams.read(call_id, tenant, after)
+    return EventStream(call_id, with_ids(call_id, numbered), numbered, allowed_s, headers)
+
+
+def last_event(request: Request, call_id: str) -> int:
+    """The number in the header; 0 without one: from the start."""
+    value = request.headers.get(LAST_EVENT_ID)
+    if value is None:
+        return 0
+    named, _, number = value.rpartition(":")
+    if named != call_id or not number.isdecimal():
+        raise InvalidRequest(
+            f"{LAST_EVENT_ID}: must be the id of an event of {call_id}, found {shown(value)}",
+            param=LAST_EVENT_ID,
+        )
+    return int(number)
+
+
+def add_resuming(app: FastAPI, models: Models) -> None:
+    @app.get("/v1/streams/{call_id}")
+    async def go_on(request: Request, call_id: str) -> EventStream:
+        allowed_s = models.config.request_timeout_s
+        return resumed(models.streams, call_id, last_event(request, call_id), allowed_s)

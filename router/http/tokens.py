@@ -1,0 +1,42 @@
+"""vLLM's POST /tokenize and /detokenize."""
+
+from fastapi import FastAPI, Request
+
+from raylax.proto.openai.shared import parse_body
+from raylax.proto.tokens import (
+    DetokenizeRequest,
+    DetokenizeResponse,
+    TokenizeRequest,
+    TokenizeResponse,
+)
+from raylax.router.http.answer import Answers
+
+
+def add_tokens(app: FastAPI, answers: Answers) -> None:
+    def ids_of(raw: bytes) -> TokenizeResponse:
+        body = parse_body(TokenizeRequest, raw)
+        frontend = answers.models.named(body.model).frontend
+        text = body.prompt if body.messages is None else frontend.prompt_of(body.for_chat())
+        ids = frontend.tokenizer.encode(text or "", body.special)
+        names = [frontend.tokenizer.name_of(id) for id in ids] if body.return_token_strs else None
+        return TokenizeResponse(
+            count=len(ids),
+            max_model_len=frontend.max_sequence_length,
+            tokens=ids,
+            token_strs=names,
+        )
+
+    def text_of(raw: bytes) -> DetokenizeResponse:
+        body = parse_body(DetokenizeRequest, raw)
+        frontend = answers.models.named(body.model).frontend
+        frontend.check_ids(body.tokens, "tokens")
+        text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)
+        return DetokenizeResponse(prompt=text)
+
+    @app.post("/tokenize")
+    async def tokenize(request: Request) -> TokenizeResponse:
+        return await answers.read(request, ids_of)
+
+    @app.post("/detokenize")
+    async def detokenize(request: Request) -> DetokenizeResponse:
+        return await answers.read(request, text_of)
