@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from raylax.proto import raylax_pb2 as pb
+from raylax.proto.call import Call
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingList, EmbeddingRequest
 from raylax.proto.openai.shared import MOST_VALUES, Usage, invalid
 
 Item = TypeVar("Item")
@@ -34,6 +36,15 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
     return {**fields, "ignore_eos": message.ignore_eos}
 
 
+def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any]:
+    fields = {**sampling_fields(message.sampling), "model": message.model or None}
+    if message.HasField("timeout_s"):
+        fields["timeout"] = message.timeout_s
+    if message.priority:
+        fields["priority"] = message.priority
+    return fields
+
+
 def few(repeated: Sequence[Item]) -> list[Item]:
     """One more than any list may hold is enough to be refused: the rest is not looked at."""
     return list(repeated[: MOST_MESSAGES + 1])
@@ -41,14 +52,14 @@ def few(repeated: Sequence[Item]) -> list[Item]:
 
 def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     """Raises InvalidRequest by the rules of the HTTP API."""
-    fields = sampling_fields(message.sampling)
+    fields = shared_fields(message)
     if message.sampling.HasField("top_logprobs"):
         fields |= {"logprobs": True, "top_logprobs": message.sampling.top_logprobs}
     fields["messages"] = [message_fields(m) for m in few(message.messages)]
     if message.tools:
         fields["tools"] = [tool_fields(tool) for tool in few(message.tools)]
     try:
-        return ChatCompletionRequest.model_validate({**fields, "model": message.model or None})
+        return ChatCompletionRequest.model_validate(fields)
     except ValidationError as error:
         raise invalid(error) from None
 
@@ -77,17 +88,48 @@ def tool_fields(tool: pb.Tool) -> dict[str, Any]:
 
 def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     """Raises InvalidRequest by the rules of the HTTP API."""
-    fields = sampling_fields(message.sampling)
+    fields = shared_fields(message)
     if message.sampling.HasField("top_logprobs"):
         fields["logprobs"] = message.sampling.top_logprobs
-    ids = message.tokens.ids
-    if len(ids) > MOST_VALUES:
-        raise InvalidRequest(
-            f"prompt: may have {MOST_VALUES} token ids, it has {len(ids)}", param="prompt"
-        )
-    fields["prompt"] = list(ids) if message.HasField("tokens") else message.text
+    check_count(len(message.tokens.ids), "prompt")
+    tokens = message.HasField("tokens")
+    fields["prompt"] = list(message.tokens.ids) if tokens else message.text
     try:
-        return CompletionRequest.model_validate({**fields, "model": message.model or None})
+        return CompletionRequest.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def timeout_s(
+    message: pb.ChatRequest | pb.GenerateRequest, remaining_s: float | None
+) -> float | None:
+    """The earlier one: what the request says, or the deadline of its call."""
+    if not message.HasField("timeout_s"):
+        return remaining_s
+    return message.timeout_s if remaining_s is None else min(message.timeout_s, remaining_s)
+
+
+def check_count(token_ids: int, field: str) -> None:
+    if token_ids > MOST_VALUES:
+        raise InvalidRequest(
+            f"{field}: may have {MOST_VALUES} token ids, it has {token_ids}", param=field
+        )
+
+
+def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
+    """Raises InvalidRequest by the rules of the HTTP API; there a request's inputs are of one
+    kind, and so they are here."""
+    inputs = message.inputs[: MOST_INPUTS + 1]
+    check_count(sum(len(one.tokens.ids) for one in inputs), "inputs")
+    fields: dict[str, Any] = {"model": message.model or None}
+    kinds = {one.HasField("tokens") for one in inputs}
+    if len(kinds) > 1:
+        raise InvalidRequest("inputs: must all be text or all be token ids", param="inputs")
+    fields["input"] = [list(one.tokens.ids) if True in kinds else one.text for one in inputs]
+    if message.HasField("dimensions"):
+        fields["dimensions"] = message.dimensions
+    try:
+        return EmbeddingRequest.model_validate(fields)
     except ValidationError as error:
         raise invalid(error) from None
 
@@ -126,3 +168,16 @@ def chat_reply(id: str, model: str, event: TextEvent) -> pb.ChatReply:
 
 def generate_reply(id: str, model: str, event: TextEvent) -> pb.GenerateReply:
     return pb.GenerateReply(**reply_fields(id, model, event))
+
+
+def embed_reply(model: str, call: Call) -> pb.EmbedReply:
+    """Of a call that is done."""
+    embeddings = [pb.Embedding(values=vector) for vector in vectors(call)]
+    return pb.EmbedReply(model=model, embeddings=embeddings, usage=usage_message(call.usage))
+
+
+def vectors(call: Call) -> list[Sequence[float]]:
+    """Of an embedding call that is done."""
+    whole = call.response()
+    assert isinstance(whole, EmbeddingList)
+    return [one.values for one in whole.data]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/raylax.proto\x12\traylax.v1\"\xda\x04\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x07 \x01(\x01H\x06\x88\x01\x01\x12\x36\n\nlogit_bias\x18\x08 \x03(\x0b\x32\".raylax.v1.Sampling.LogitBiasEntry\x12\x11\n\x04seed\x18\t \x01(\x04H\x07\x88\x01\x01\x12\x17\n\nmax_tokens\x18\n \x01(\rH\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0b \x03(\t\x12\x16\n\x0estop_token_ids\x18\x0c \x03(\r\x12\x12\n\nignore_eos\x18\r \x01(\x08\x12\x0e\n\x01n\x18\x0e \x01(\rH\t\x88\x01\x01\x12\x19\n\x0ctop_logprobs\x18\x0f \x01(\rH\n\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokensB\x04\n\x02_nB\x0f\n\r_top_logprobs\"g\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\'\n\ntool_calls\x18\x03 \x03(\x0b\x32\x13.raylax.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\"<\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\"B\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\"\x89\x01\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x08messages\x18\x02 \x03(\x0b\x32\x12.raylax.v1.Message\x12%\n\x08sampling\x18\x03 \x01(\x0b\x32\x13.raylax.v1.Sampling\x12\x1e\n\x05tools\x18\x04 \x03(\x0b\x32\x0f.raylax.v1.Tool\"\xd0\x01\n\tChatReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63hoice\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\'\n\ntool_calls\x18\x05 \x03(\x0b\x32\x13.raylax.v1.ToolCall\x12\x15\n\rfinish_reason\x18\x06 \x01(\t\x12)\n\x08logprobs\x18\x07 \x03(\x0b\x32\x17.raylax.v1.TokenLogprob\x12\x1f\n\x05usage\x18\x08 \x01(\x0b\x32\x10.raylax.v1.Usage\"\x88\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12%\n\x06tokens\x18\x03 \x01(\x0b\x32\x13.raylax.v1.TokenIdsH\x00\x12%\n\x08sampling\x18\x04 \x01(\x0b\x32\x13.raylax.v1.SamplingB\x08\n\x06prompt\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xab\x01\n\rGenerateReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63hoice\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x15\n\rfinish_reason\x18\x05 \x01(\t\x12)\n\x08logprobs\x18\x06 \x03(\x0b\x32\x17.raylax.v1.TokenLogprob\x12\x1f\n\x05usage\x18\x07 \x01(\x0b\x32\x10.raylax.v1.Usage\"\x8f\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x30\n\x03top\x18\x03 \x03(\x0b\x32#.raylax.v1.TokenLogprob.Alternative\x1a-\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x15\n\rcached_tokens\x18\x03 \x01(\r\"\x13\n\x11ListModelsRequest\"3\n\x0fListModelsReply\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.raylax.v1.Model\"*\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rmax_model_len\x18\x02 \x01(\r2\xcc\x01\n\x06Raylax\x12\x36\n\x04\x43hat\x12\x16.raylax.v1.ChatRequest\x1a\x14.raylax.v1.ChatReply0\x01\x12\x42\n\x08Generate\x12\x1a.raylax.v1.GenerateRequest\x1a\x18.raylax.v1.GenerateReply0\x01\x12\x46\n\nListModels\x12\x1c.raylax.v1.ListModelsRequest\x1a\x1a.raylax.v1.ListModelsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/raylax.proto\x12\traylax.v1\"\xda\x04\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x02\x88\x01\x01\x12\x12\n\x05min_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10presence_penalty\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x06 \x01(\x01H\x05\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\x07 \x01(\x01H\x06\x88\x01\x01\x12\x36\n\nlogit_bias\x18\x08 \x03(\x0b\x32\".raylax.v1.Sampling.LogitBiasEntry\x12\x11\n\x04seed\x18\t \x01(\x04H\x07\x88\x01\x01\x12\x17\n\nmax_tokens\x18\n \x01(\rH\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0b \x03(\t\x12\x16\n\x0estop_token_ids\x18\x0c \x03(\r\x12\x12\n\nignore_eos\x18\r \x01(\x08\x12\x0e\n\x01n\x18\x0e \x01(\rH\t\x88\x01\x01\x12\x19\n\x0ctop_logprobs\x18\x0f \x01(\rH\n\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x08\n\x06_min_pB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x15\n\x13_repetition_penaltyB\x07\n\x05_seedB\r\n\x0b_max_tokensB\x04\n\x02_nB\x0f\n\r_top_logprobs\"g\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\'\n\ntool_calls\x18\x03 \x03(\x0b\x32\x13.raylax.v1.ToolCall\x12\x14\n\x0ctool_call_id\x18\x04 \x01(\t\"<\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x16\n\x0e\x61rguments_json\x18\x03 \x01(\t\"B\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x17\n\x0fparameters_json\x18\x03 \x01(\t\"\x8f\x02\n\x0b\x43hatRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12$\n\x08messages\x18\x02 \x03(\x0b\x32\x12.raylax.v1.Message\x12%\n\x08sampling\x18\x03 \x01(\x0b\x32\x13.raylax.v1.Sampling\x12\x1e\n\x05tools\x18\x04 \x03(\x0b\x32\x0f.raylax.v1.Tool\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\t\x12\x16\n\ttimeout_s\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\x19\n\x0cresume_ttl_s\x18\t \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_timeout_sB\x0f\n\r_resume_ttl_s\"\x8f\x02\n\tChatReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63hoice\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\'\n\ntool_calls\x18\x05 \x03(\x0b\x32\x13.raylax.v1.ToolCall\x12\x15\n\rfinish_reason\x18\x06 \x01(\t\x12)\n\x08logprobs\x18\x07 \x03(\x0b\x32\x17.raylax.v1.TokenLogprob\x12\x1f\n\x05usage\x18\x08 \x01(\x0b\x32\x10.raylax.v1.Usage\x12\x10\n\x08sequence\x18\t \x01(\x04\x12+\n\x0b\x65xplanation\x18\n \x01(\x0b\x32\x16.raylax.v1.Explanation\"\x8e\x02\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12%\n\x06tokens\x18\x03 \x01(\x0b\x32\x13.raylax.v1.TokenIdsH\x00\x12%\n\x08sampling\x18\x04 \x01(\x0b\x32\x13.raylax.v1.Sampling\x12\x0f\n\x07session\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\t\x12\x16\n\ttimeout_s\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12\x19\n\x0cresume_ttl_s\x18\t \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06promptB\x0c\n\n_timeout_sB\x0f\n\r_resume_ttl_s\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"\xea\x01\n\rGenerateReply\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x63hoice\x18\x03 \x01(\r\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x15\n\rfinish_reason\x18\x05 \x01(\t\x12)\n\x08logprobs\x18\x06 \x03(\x0b\x32\x17.raylax.v1.TokenLogprob\x12\x1f\n\x05usage\x18\x07 \x01(\x0b\x32\x10.raylax.v1.Usage\x12\x10\n\x08sequence\x18\x08 \x01(\x04\x12+\n\x0b\x65xplanation\x18\t \x01(\x0b\x32\x16.raylax.v1.Explanation\"\x8f\x01\n\x0cTokenLogprob\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12\x30\n\x03top\x18\x03 \x03(\x0b\x32#.raylax.v1.TokenLogprob.Alternative\x1a-\n\x0b\x41lternative\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"P\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\r\x12\x15\n\rcached_tokens\x18\x03 \x01(\r\"\xbd\x01\n\x0c\x45mbedRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12-\n\x06inputs\x18\x02 \x03(\x0b\x32\x1d.raylax.v1.EmbedRequest.Input\x12\x17\n\ndimensions\x18\x03 \x01(\rH\x00\x88\x01\x01\x1aG\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12%\n\x06tokens\x18\x02 \x01(\x0b\x32\x13.raylax.v1.TokenIdsH\x00\x42\x07\n\x05inputB\r\n\x0b_dimensions\"f\n\nEmbedReply\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\nembeddings\x18\x02 \x03(\x0b\x32\x14.raylax.v1.Embedding\x12\x1f\n\x05usage\x18\x03 \x01(\x0b\x32\x10.raylax.v1.Usage\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"3\n\rResumeRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\"k\n\x0cResumedReply\x12$\n\x04\x63hat\x18\x01 \x01(\x0b\x32\x14.raylax.v1.ChatReplyH\x00\x12,\n\x08generate\x18\x02 \x01(\x0b\x32\x18.raylax.v1.GenerateReplyH\x00\x42\x07\n\x05reply\"$\n\x0e\x45xplainRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\xa0\x01\n\x0c\x45xplainReply\x12,\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x16.raylax.v1.Explanation\x12-\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1d.raylax.v1.ExplainReply.Event\x1a\x33\n\x05\x45vent\x12\x0c\n\x04\x61t_s\x18\x01 \x01(\x01\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xb1\x02\n\x0b\x45xplanation\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x0e\n\x06\x63hosen\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\trunner_up\x18\x05 \x01(\t\x12\x34\n\ncandidates\x18\x06 \x03(\x0b\x32 .raylax.v1.Explanation.Candidate\x1a\x94\x01\n\tCandidate\x12\x0e\n\x06worker\x18\x01 \x01(\t\x12\r\n\x05\x61ge_s\x18\x02 \x01(\x01\x12:\n\x05terms\x18\x03 \x03(\x0b\x32+.raylax.v1.Explanation.Candidate.TermsEntry\x1a,\n\nTermsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x13\n\x11ListModelsRequest\"3\n\x0fListModelsReply\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.raylax.v1.Model\"*\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rmax_model_len\x18\x02 \x01(\r2\x89\x03\n\x06Raylax\x12\x36\n\x04\x43hat\x12\x16.raylax.v1.ChatRequest\x1a\x14.raylax.v1.ChatReply0\x01\x12\x42\n\x08Generate\x12\x1a.raylax.v1.GenerateRequest\x1a\x18.raylax.v1.GenerateReply0\x01\x12\x37\n\x05\x45mbed\x12\x17.raylax.v1.EmbedRequest\x1a\x15.raylax.v1.EmbedReply\x12\x46\n\nListModels\x12\x1c.raylax.v1.ListModelsRequest\x1a\x1a.raylax.v1.ListModelsReply\x12\x43\n\x0cResumeStream\x12\x18.raylax.v1.ResumeRequest\x1a\x17.raylax.v1.ResumedReply0\x01\x12=\n\x07\x45xplain\x12\x19.raylax.v1.ExplainRequest\x1a\x17.raylax.v1.ExplainReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._loaded_options = None
   _globals['_SAMPLING_LOGITBIASENTRY']._serialized_options = b'8\001'
+  _globals['_EXPLANATION_CANDIDATE_TERMSENTRY']._loaded_options = None
+  _globals['_EXPLANATION_CANDIDATE_TERMSENTRY']._serialized_options = b'8\001'
   _globals['_SAMPLING']._serialized_start=41
   _globals['_SAMPLING']._serialized_end=643
   _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=436
@@ -44,27 +46,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOOL']._serialized_start=812
   _globals['_TOOL']._serialized_end=878
   _globals['_CHATREQUEST']._serialized_start=881
-  _globals['_CHATREQUEST']._serialized_end=1018
-  _globals['_CHATREPLY']._serialized_start=1021
-  _globals['_CHATREPLY']._serialized_end=1229
-  _globals['_GENERATEREQUEST']._serialized_start=1232
-  _globals['_GENERATEREQUEST']._serialized_end=1368
-  _globals['_TOKENIDS']._serialized_start=1370
-  _globals['_TOKENIDS']._serialized_end=1393
-  _globals['_GENERATEREPLY']._serialized_start=1396
-  _globals['_GENERATEREPLY']._serialized_end=1567
-  _globals['_TOKENLOGPROB']._serialized_start=1570
-  _globals['_TOKENLOGPROB']._serialized_end=1713
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=1668
-  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=1713
-  _globals['_USAGE']._serialized_start=1715
-  _globals['_USAGE']._serialized_end=1795
-  _globals['_LISTMODELSREQUEST']._serialized_start=1797
-  _globals['_LISTMODELSREQUEST']._serialized_end=1816
-  _globals['_LISTMODELSREPLY']._serialized_start=1818
-  _globals['_LISTMODELSREPLY']._serialized_end=1869
-  _globals['_MODEL']._serialized_start=1871
-  _globals['_MODEL']._serialized_end=1913
-  _globals['_RAYLAX']._serialized_start=1916
-  _globals['_RAYLAX']._serialized_end=2120
+  _globals['_CHATREQUEST']._serialized_end=1152
+  _globals['_CHATREPLY']._serialized_start=1155
+  _globals['_CHATREPLY']._serialized_end=1426
+  _globals['_GENERATEREQUEST']._serialized_start=1429
+  _globals['_GENERATEREQUEST']._serialized_end=1699
+  _globals['_TOKENIDS']._serialized_start=1701
+  _globals['_TOKENIDS']._serialized_end=1724
+  _globals['_GENERATEREPLY']._serialized_start=1727
+  _globals['_GENERATEREPLY']._serialized_end=1961
+  _globals['_TOKENLOGPROB']._serialized_start=1964
+  _globals['_TOKENLOGPROB']._serialized_end=2107
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_start=2062
+  _globals['_TOKENLOGPROB_ALTERNATIVE']._serialized_end=2107
+  _globals['_USAGE']._serialized_start=2109
+  _globals['_USAGE']._serialized_end=2189
+  _globals['_EMBEDREQUEST']._serialized_start=2192
+  _globals['_EMBEDREQUEST']._serialized_end=2381
+  _globals['_EMBEDREQUEST_INPUT']._serialized_start=2295
+  _globals['_EMBEDREQUEST_INPUT']._serialized_end=2366
+  _globals['_EMBEDREPLY']._serialized_start=2383
+  _globals['_EMBEDREPLY']._serialized_end=2485
+  _globals['_EMBEDDING']._serialized_start=2487
+  _globals['_EMBEDDING']._serialized_end=2514
+  _globals['_RESUMEREQUEST']._serialized_start=2516
+  _globals['_RESUMEREQUEST']._serialized_end=2567
+  _globals['_RESUMEDREPLY']._serialized_start=2569
+  _globals['_RESUMEDREPLY']._serialized_end=2676
+  _globals['_EXPLAINREQUEST']._serialized_start=2678
+  _globals['_EXPLAINREQUEST']._serialized_end=2714
+  _globals['_EXPLAINREPLY']._serialized_start=2717
+  _globals['_EXPLAINREPLY']._serialized_end=2877
+  _globals['_EXPLAINREPLY_EVENT']._serialized_start=2826
+  _globals['_EXPLAINREPLY_EVENT']._serialized_end=2877
+  _globals['_EXPLANATION']._serialized_start=2880
+  _globals['_EXPLANATION']._serialized_end=3185
+  _globals['_EXPLANATION_CANDIDATE']._serialized_start=3037
+  _globals['_EXPLANATION_CANDIDATE']._serialized_end=3185
+  _globals['_EXPLANATION_CANDIDATE_TERMSENTRY']._serialized_start=3141
+  _globals['_EXPLANATION_CANDIDATE_TERMSENTRY']._serialized_end=3185
+  _globals['_LISTMODELSREQUEST']._serialized_start=3187
+  _globals['_LISTMODELSREQUEST']._serialized_end=3206
+  _globals['_LISTMODELSREPLY']._serialized_start=3208
+  _globals['_LISTMODELSREPLY']._serialized_end=3259
+  _globals['_MODEL']._serialized_start=3261
+  _globals['_MODEL']._serialized_end=3303
+  _globals['_RAYLAX']._serialized_start=3306
+  _globals['_RAYLAX']._serialized_end=3699
 # @@protoc_insertion_point(module_scope)

@@ -45,10 +45,25 @@ class RaylaxStub:
                 request_serializer=raylax_dot_proto_dot_raylax__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_raylax__pb2.GenerateReply.FromString,
                 _registered_method=True)
+        self.Embed = channel.unary_unary(
+                '/raylax.v1.Raylax/Embed',
+                request_serializer=raylax_dot_proto_dot_raylax__pb2.EmbedRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_raylax__pb2.EmbedReply.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/raylax.v1.Raylax/ListModels',
                 request_serializer=raylax_dot_proto_dot_raylax__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_raylax__pb2.ListModelsReply.FromString,
+                _registered_method=True)
+        self.ResumeStream = channel.unary_stream(
+                '/raylax.v1.Raylax/ResumeStream',
+                request_serializer=raylax_dot_proto_dot_raylax__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_raylax__pb2.ResumedReply.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/raylax.v1.Raylax/Explain',
+                request_serializer=raylax_dot_proto_dot_raylax__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_raylax__pb2.ExplainReply.FromString,
                 _registered_method=True)
 
 
@@ -68,8 +83,28 @@ class RaylaxServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Embed(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeStream(self, request, context):
+        """What is left of an answer whose client was cut off, within its `resume_ttl_s`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """What happened to a request, and why its worker was chosen.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -87,10 +122,25 @@ def add_RaylaxServicer_to_server(servicer, server):
                     request_deserializer=raylax_dot_proto_dot_raylax__pb2.GenerateRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_raylax__pb2.GenerateReply.SerializeToString,
             ),
+            'Embed': grpc.unary_unary_rpc_method_handler(
+                    servicer.Embed,
+                    request_deserializer=raylax_dot_proto_dot_raylax__pb2.EmbedRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_raylax__pb2.EmbedReply.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=raylax_dot_proto_dot_raylax__pb2.ListModelsRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_raylax__pb2.ListModelsReply.SerializeToString,
+            ),
+            'ResumeStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.ResumeStream,
+                    request_deserializer=raylax_dot_proto_dot_raylax__pb2.ResumeRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_raylax__pb2.ResumedReply.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=raylax_dot_proto_dot_raylax__pb2.ExplainRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_raylax__pb2.ExplainReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -159,6 +209,33 @@ class Raylax:
             _registered_method=True)
 
     @staticmethod
+    def Embed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.v1.Raylax/Embed',
+            raylax_dot_proto_dot_raylax__pb2.EmbedRequest.SerializeToString,
+            raylax_dot_proto_dot_raylax__pb2.EmbedReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListModels(request,
             target,
             options=(),
@@ -175,6 +252,60 @@ class Raylax:
             '/raylax.v1.Raylax/ListModels',
             raylax_dot_proto_dot_raylax__pb2.ListModelsRequest.SerializeToString,
             raylax_dot_proto_dot_raylax__pb2.ListModelsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raylax.v1.Raylax/ResumeStream',
+            raylax_dot_proto_dot_raylax__pb2.ResumeRequest.SerializeToString,
+            raylax_dot_proto_dot_raylax__pb2.ResumedReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.v1.Raylax/Explain',
+            raylax_dot_proto_dot_raylax__pb2.ExplainRequest.SerializeToString,
+            raylax_dot_proto_dot_raylax__pb2.ExplainReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,12 @@ class RaylaxStub:
     def __new__(cls, channel: _aio.Channel) -> RaylaxAsyncStub: ...
     Chat: _grpc.UnaryStreamMultiCallable[_raylax_pb2.ChatRequest, _raylax_pb2.ChatReply]
     Generate: _grpc.UnaryStreamMultiCallable[_raylax_pb2.GenerateRequest, _raylax_pb2.GenerateReply]
+    Embed: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.EmbedRequest, _raylax_pb2.EmbedReply]
     ListModels: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.ListModelsRequest, _raylax_pb2.ListModelsReply]
+    ResumeStream: _grpc.UnaryStreamMultiCallable[_raylax_pb2.ResumeRequest, _raylax_pb2.ResumedReply]
+    """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.ExplainRequest, _raylax_pb2.ExplainReply]
+    """What happened to a request, and why its worker was chosen."""
 
 @_typing.type_check_only
 class RaylaxAsyncStub(RaylaxStub):
@@ -44,7 +49,12 @@ class RaylaxAsyncStub(RaylaxStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Chat: _aio.UnaryStreamMultiCallable[_raylax_pb2.ChatRequest, _raylax_pb2.ChatReply]  # type: ignore[assignment]
     Generate: _aio.UnaryStreamMultiCallable[_raylax_pb2.GenerateRequest, _raylax_pb2.GenerateReply]  # type: ignore[assignment]
+    Embed: _aio.UnaryUnaryMultiCallable[_raylax_pb2.EmbedRequest, _raylax_pb2.EmbedReply]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_raylax_pb2.ListModelsRequest, _raylax_pb2.ListModelsReply]  # type: ignore[assignment]
+    ResumeStream: _aio.UnaryStreamMultiCallable[_raylax_pb2.ResumeRequest, _raylax_pb2.ResumedReply]  # type: ignore[assignment]
+    """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+    Explain: _aio.UnaryUnaryMultiCallable[_raylax_pb2.ExplainRequest, _raylax_pb2.ExplainReply]  # type: ignore[assignment]
+    """What happened to a request, and why its worker was chosen."""
 
 class RaylaxServicer(metaclass=_abc_1.ABCMeta):
     """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, typed."""
@@ -64,10 +74,33 @@ class RaylaxServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_raylax_pb2.GenerateReply], _abc.AsyncIterator[_raylax_pb2.GenerateReply]]: ...
 
     @_abc_1.abstractmethod
+    def Embed(
+        self,
+        request: _raylax_pb2.EmbedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_raylax_pb2.EmbedReply, _abc.Awaitable[_raylax_pb2.EmbedReply]]: ...
+
+    @_abc_1.abstractmethod
     def ListModels(
         self,
         request: _raylax_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_raylax_pb2.ListModelsReply, _abc.Awaitable[_raylax_pb2.ListModelsReply]]: ...
+
+    @_abc_1.abstractmethod
+    def ResumeStream(
+        self,
+        request: _raylax_pb2.ResumeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_raylax_pb2.ResumedReply], _abc.AsyncIterator[_raylax_pb2.ResumedReply]]:
+        """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _raylax_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_raylax_pb2.ExplainReply, _abc.Awaitable[_raylax_pb2.ExplainReply]]:
+        """What happened to a request, and why its worker was chosen."""
 
 def add_RaylaxServicer_to_server(servicer: RaylaxServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -19,10 +19,12 @@ from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
+from raylax.router.grpc_server import serve_grpc, set_health
 from raylax.router.http.app import build_app
+from raylax.router.interceptor import Guarded
+from raylax.router.models import Models
 from raylax.router.policies import policy_named
-from raylax.router.service import Service
-from raylax.router.servicer import RaylaxServicer, serve_grpc, set_health
+from raylax.router.tls import credentials
 from raylax.router.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -63,49 +65,33 @@ class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
         return [[replica] for replica in candidate_replicas]
 
 
-class RouterReplica:
-    """Body of the Router deployment; `raylax.cluster.app` decorates it."""
+class Door:
+    """A model's way in: its workers as Serve knows them, and the model itself once one is there."""
 
-    async def __init__(  # type: ignore[misc]  # Serve awaits it
-        self, config: RouterConfig, workers: DeploymentHandle, metrics: DeploymentHandle
-    ) -> None:
-        self._config, self._handle, self._metrics = config, workers, metrics
-        self._workers = Workers(policy_named(config.policy), config.token, time.monotonic)
-        self._service: Service | None = None
-        servicer = RaylaxServicer(lambda: self._service)
-        address = f"{config.host}:{config.grpc_port}"
-        self._grpc, self._health, _ = await serve_grpc(servicer, address)
-        self._looking = asyncio.create_task(self._look_for_workers())
+    def __init__(self, config: RouterConfig, handle: DeploymentHandle, models: Models) -> None:
+        self._config, self.handle, self._models = config, handle, models
+        self.workers = Workers(
+            policy_named(config.policy),
+            config.token,
+            time.monotonic,
+            random.Random(),
+            config.worker_silence_s,
+        )
+        self._opened = False
 
-    async def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_app(self._config, lambda: self._service, self)
-
-    async def _look_for_workers(self) -> None:
-        serving = False
-        while True:
-            try:
-                await self._look()
-            except grpc.aio.AioRpcError as error:
-                log.warning("a new worker does not answer yet: %s", error.details())
-            except Exception:
-                log.exception("looking for workers failed; it is tried again")
-            if serving != bool(self._service and self._workers.ready):
-                serving = not serving
-                await set_health(self._health, serving)
-            await asyncio.sleep(LOOK_EVERY_S)
-
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Once; then the members are those that are there now."""
         roll = Roll()
         with suppress(TimeoutError):  # nobody is there: the roll stays empty
             async with asyncio.timeout(PICK_TIMEOUT_S):
-                async with self._handle.choose_replica(roll, _reserve=False):
+                async with self.handle.choose_replica(roll, _reserve=False):
                     pass
-        self._workers.set_members(roll.addresses)
-        if self._service is None and roll.addresses:
+        self.workers.set_members(roll.addresses)
+        if not self._opened and roll.addresses:
             await self._open(next(iter(roll.addresses.values())))
 
     async def _open(self, address: str) -> None:
-        """The first worker says how long a sequence may be; from then on this router serves."""
+        """The first worker says how long a sequence may be; from then on the model is served."""
         described = await describe(address, self._config.token, ASK_TIMEOUT_S)
         frontend = Frontend.load(
             Path(self._config.checkpoint),
@@ -113,7 +99,51 @@ class RouterReplica:
             described.max_sequence_length,
             random.Random(),
         )
-        self._service = Service(self._config, frontend, self._workers)
+        self._models.open(frontend, self.workers)
+        self._opened = True
+
+
+class RouterReplica:
+    """Body of the Router deployment; `raylax.cluster.app` decorates it."""
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self,
+        configs: list[RouterConfig],
+        workers: list[DeploymentHandle],
+        metrics: DeploymentHandle,
+    ) -> None:
+        """A configuration and a deployment of workers for each model."""
+        self._metrics, self._models, self._serving = metrics, Models(configs), False
+        pairs = zip(configs, workers, strict=True)
+        self._doors = [Door(config, handle, self._models) for config, handle in pairs]
+        first = configs[0]
+        self._grpc, self._health, _ = await serve_grpc(
+            self._models,
+            f"{first.host}:{first.grpc_port}",
+            [Guarded(first.keys)],
+            credentials(first),
+        )
+        self._looking = [asyncio.create_task(self._keep_looking(door)) for door in self._doors]
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_app(self._models, self)
+
+    async def _keep_looking(self, door: Door) -> None:
+        while True:
+            try:
+                await door.look()
+            except grpc.aio.AioRpcError as error:
+                log.warning("a new worker does not answer yet: %s", error.details())
+            except Exception:
+                log.exception("looking for workers failed; it is tried again")
+            await self._tell_health()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _tell_health(self) -> None:
+        serving = bool(self._models.ready_workers)
+        if serving != self._serving:
+            self._serving = serving
+            await set_health(self._health, serving)
 
     # What the HTTP application asks of the cluster
 
@@ -136,7 +166,7 @@ class RouterReplica:
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
         async with asyncio.timeout(60):
-            call = self._handle.debug_call_func_on_all_worker
+            call = self._doors[0].handle.debug_call_func_on_all_worker
             try:
                 results: list[Any] = await call.remote(name, args)
             except LookupError as error:
@@ -144,6 +174,8 @@ class RouterReplica:
         return results
 
     async def __del__(self) -> None:
-        self._looking.cancel()
+        for task in self._looking:
+            task.cancel()
         await self._grpc.stop(grace=1.0)
-        await self._workers.close()
+        await self._models.close()
+        await asyncio.gather(*(door.workers.close() for door in self._doors))

@@ -1,18 +1,21 @@
 """Bytes that are no message are the client's mistake; gRPC would call them an error of ours."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from raylax.proto.errors import InvalidRequest
+from raylax.router.statuses import refuse
+
 
 class RefuseUndecodable(grpc.aio.ServerInterceptor):
-    """For the streaming answers of one service, whose requests have text that may be no UTF-8."""
+    """For services whose requests have text, which may turn out to be no UTF-8."""
 
-    def __init__(self, service: str) -> None:
-        self._prefix = f"/{service}/"
+    def __init__(self, services: Sequence[str]) -> None:
+        self._prefixes = tuple(f"/{service}/" for service in services)
 
     async def intercept_service(
         self,
@@ -20,9 +23,12 @@ class RefuseUndecodable(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         handler = await continuation(handler_call_details)
-        ours = handler_call_details.method.startswith(self._prefix)
-        if handler is None or not ours or handler.unary_stream is None:
+        if handler is None or not handler_call_details.method.startswith(self._prefixes):
             return handler
+        if handler.unary_stream is not None:
+            serve, wrap = handler.unary_stream, grpc.unary_stream_rpc_method_handler
+        else:
+            serve, wrap = handler.unary_unary, grpc.unary_unary_rpc_method_handler
 
         def decode(raw: bytes) -> Any:
             try:
@@ -30,10 +36,9 @@ class RefuseUndecodable(grpc.aio.ServerInterceptor):
             except DecodeError as error:
                 return error
 
-        async def answer(request: Any, context: Any) -> None:
+        async def answer(request: Any, context: Any) -> Any:
             if isinstance(request, DecodeError):
-                why = f"the request is not valid: {request}"
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
-            await handler.unary_stream(request, context)
+                await refuse(context, InvalidRequest(f"the request is not valid: {request}"))
+            return await serve(request, context)
 
-        return grpc.unary_stream_rpc_method_handler(answer, decode, handler.response_serializer)
+        return wrap(answer, decode, handler.response_serializer)

@@ -21,6 +21,8 @@ ASK = raylax_pb2.ChatRequest(
     messages=[raylax_pb2.Message(role="user", content="hi")], sampling=GREEDY
 )
 
+TEXT = raylax_pb2.EmbedRequest.Input(text="hi")
+
 
 @pytest.fixture
 async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
@@ -132,8 +134,155 @@ async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
         await until(lambda: worker.running)
         call.cancel()
         await until(lambda: not rig.service.journal)
+        embedding = stub.Embed(raylax_pb2.EmbedRequest(inputs=[TEXT]))
+        await until(lambda: rig.service.journal)
+        embedding.cancel()
+        await until(lambda: not rig.service.journal)
         worker.let_go()
         await until(lambda: not worker.running)
+
+
+async def test_vectors_come_in_the_order_of_the_inputs(rig: Rig) -> None:
+    """Text or ids, at length 1; fewer dimensions are those of the same vector."""
+    ids = rig.service.frontend.tokenizer.encode("hi")
+    inputs = [raylax_pb2.EmbedRequest.Input(text=text) for text in ("hi", "ho")]
+    tokens = raylax_pb2.EmbedRequest.Input(tokens=raylax_pb2.TokenIds(ids=ids))
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        texts = await stub.Embed(raylax_pb2.EmbedRequest(inputs=inputs))
+        short = await stub.Embed(raylax_pb2.EmbedRequest(inputs=[tokens], dimensions=4))
+
+    first, second = (list(one.values) for one in texts.embeddings)
+    (cut,) = (list(one.values) for one in short.embeddings)
+    assert first != second
+    assert sum(value * value for value in first) == pytest.approx(1)
+    assert cut == pytest.approx([v / sum(x * x for x in first[:4]) ** 0.5 for v in first[:4]])
+    assert texts.usage.prompt_tokens == 2 * len(ids)
+    assert texts.usage.completion_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (raylax_pb2.EmbedRequest(), "at least 1 item"),
+        (raylax_pb2.EmbedRequest(inputs=[raylax_pb2.EmbedRequest.Input(text="")]), "empty"),
+        (
+            raylax_pb2.EmbedRequest(
+                inputs=[
+                    raylax_pb2.EmbedRequest.Input(text="a"),
+                    raylax_pb2.EmbedRequest.Input(tokens=raylax_pb2.TokenIds(ids=[5])),
+                ]
+            ),
+            "inputs: must all be text or all be token ids",
+        ),
+        (b"\x0a\x02\xff\xfe", "not valid"),
+    ],
+)
+async def test_inputs_that_cannot_be_embedded(
+    rig: Rig, message: raylax_pb2.EmbedRequest | bytes, said: str
+) -> None:
+    """Bytes that are no message included: methods with one reply refuse them, too."""
+    raw = message if isinstance(message, bytes) else message.SerializeToString()
+    async with channel(rig.grpc_address) as made:
+        embed: Any = made.unary_unary("/raylax.v1.Raylax/Embed")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await embed(raw)
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("manner", "said"),
+    [
+        ({"priority": "first"}, "must be high, normal or low"),
+        ({"timeout_s": -1.0}, "timeout"),
+        ({"resume_ttl_s": 0.0}, "resume_ttl_s: must be seconds, more than 0, found 0"),
+    ],
+)
+async def test_a_wrong_manner_is_refused(rig: Rig, manner: dict[str, Any], said: str) -> None:
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, **manner)
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request):
+                pass
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+
+
+async def test_a_requests_own_timeout_ends_it(rig: Rig) -> None:
+    """As the deadline of the call does, of which the earlier one holds."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, timeout_s=0.2)
+    rig.workers[0].hold(steps=1)
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request, timeout=PATIENCE_S):
+                pass
+    await until(lambda: not rig.service.journal)
+
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert dict(caught.value.trailing_metadata())["error-code"] == "deadline_exceeded"
+
+
+async def test_errors_say_what_a_client_can_act_upon(checkpoint: Path) -> None:
+    """In the trailing metadata: the code, the field, and when to come back."""
+    async with (
+        running_router(checkpoint, max_inflight=0) as full,
+        channel(full.grpc_address) as made,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(ASK):
+                pass
+
+    told = dict(caught.value.trailing_metadata())
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert told["error-code"] == "rate_limit_exceeded"
+    assert float(told["retry-after-s"]) > 0
+
+
+async def test_a_choice_is_explained(rig: Rig) -> None:
+    """With the first reply alone, and afterwards with all that happened."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, explain=True)
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        first, *later = [reply async for reply in stub.Chat(request)]
+        story = await stub.Explain(raylax_pb2.ExplainRequest(request_id=first.id))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Explain(raylax_pb2.ExplainRequest(request_id="unheard-of"))
+
+    assert first.explanation.chosen == "w0"
+    assert [one.worker for one in first.explanation.candidates] == ["w0"]
+    assert not any(reply.HasField("explanation") for reply in later)
+    assert list(story.explanations) == [first.explanation]
+    assert {"first token", "ended"} <= {event.name for event in story.events}
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_answer_outlives_its_client(rig: Rig) -> None:
+    """Who comes back gets the rest, and may hear all of it again; others find nothing."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, resume_ttl_s=60)
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        rig.workers[0].hold(steps=4)
+        call = stub.Chat(request)
+        first = await anext(aiter(call))
+        call.cancel()
+        rig.workers[0].let_go()
+        ask = raylax_pb2.ResumeRequest(id=first.id, after_sequence=1)
+        rest = [reply.chat async for reply in stub.ResumeStream(ask)]
+        ask.after_sequence = 0
+        again = [reply.chat async for reply in stub.ResumeStream(ask)]
+        plain = [reply async for reply in stub.Chat(ASK)]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stub.ResumeStream(raylax_pb2.ResumeRequest(id="another")):
+                pass
+
+    assert again == [first, *rest]
+    assert [reply.sequence for reply in again] == list(range(1, len(again) + 1))
+    assert "".join(reply.text for reply in again) == "".join(reply.text for reply in plain)
+    assert rest[-1].usage.completion_tokens == 8
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 async def test_health_and_reflection(rig: Rig) -> None:
@@ -144,7 +293,7 @@ async def test_health_and_reflection(rig: Rig) -> None:
             await health.Check(  # type: ignore[attr-defined]  # its stubs lack the methods
                 health_pb2.HealthCheckRequest(service=name)
             )
-            for name in ("", "raylax.v1.Raylax")
+            for name in ("", "raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine")
         ]
 
     def services() -> list[str]:
@@ -152,7 +301,8 @@ async def test_health_and_reflection(rig: Rig) -> None:
             return list(ProtoReflectionDescriptorDatabase(plain).get_services())
 
     assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)
-    assert "raylax.v1.Raylax" in await asyncio.to_thread(services)
+    served = await asyncio.to_thread(services)
+    assert {"raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine"} <= set(served)
 
 
 async def test_a_worker_answers_only_the_cluster(rig: Rig) -> None:

@@ -1,0 +1,1 @@
+"""A typed client for raylax.v1: `raylax.Client` and `raylax.AsyncClient`."""

@@ -1,0 +1,116 @@
+"""The client for coroutines."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+import grpc.aio
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto import raylax_pb2_grpc
+from raylax.proto.client import asking, reading
+from raylax.proto.client.asking import ChatOptions, Messages, Options, Prompt
+from raylax.proto.client.connecting import ADDRESS, channel_options, metadata
+from raylax.proto.client.failures import failure
+from raylax.proto.client.progress import Progress, Time
+from raylax.proto.client.values import Answer, Embeddings, Model, Part, Story
+
+Value = TypeVar("Value")
+
+
+class AsyncClient:
+    """As `raylax.Client`, on the event loop that runs where it is made."""
+
+    def __init__(
+        self,
+        address: str = ADDRESS,
+        *,
+        api_key: str | None = None,
+        timeout_s: float | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """`timeout_s`: of each call that brings none. With `credentials` it speaks TLS."""
+        self._timeout_s, self._metadata = timeout_s, metadata(api_key)
+        options = channel_options()
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(address, options)
+        else:
+            self._channel = grpc.aio.secure_channel(address, credentials, options)
+        self._stub = raylax_pb2_grpc.RaylaxStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Answer:
+        parts = self.stream_chat(messages, **options)
+        return reading.answer([part async for part in parts])
+
+    def stream_chat(
+        self, messages: Messages, **options: Unpack[ChatOptions]
+    ) -> AsyncGenerator[Part]:
+        """Closing the iteration early cancels the rest."""
+        request = asking.chat_request(messages, options)
+        return self._stream(self._stub.Chat, request, options)
+
+    async def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+        parts = self.stream_generate(prompt, **options)
+        return reading.answer([part async for part in parts])
+
+    def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncGenerator[Part]:
+        """Closing the iteration early cancels the rest."""
+        request = asking.generate_request(prompt, options)
+        return self._stream(self._stub.Generate, request, options)
+
+    async def embed(
+        self, inputs: Sequence[Prompt], *, model: str = "", dimensions: int | None = None
+    ) -> Embeddings:
+        request = asking.embed_request(inputs, model, dimensions)
+        return reading.embeddings(await self._ask(self._stub.Embed, request))
+
+    async def models(self) -> list[Model]:
+        reply = await self._ask(self._stub.ListModels, pb.ListModelsRequest())
+        return reading.models(reply)
+
+    async def explain(self, id: str) -> Story:
+        """What happened to an answer of this id."""
+        request = pb.ExplainRequest(request_id=id)
+        return reading.story(await self._ask(self._stub.Explain, request))
+
+    async def _ask(self, method: Callable[..., Awaitable[Value]], request: object) -> Value:
+        try:
+            return await method(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise failure(error) from None
+
+    async def _stream(
+        self, method: Callable[..., Any], request: object, options: Options
+    ) -> AsyncGenerator[Part]:
+        progress = Progress(options.get("resume_ttl_s"))
+        limit = Time.until(options.get("timeout_s", self._timeout_s), time.monotonic())
+        while True:
+            left_s = limit.left_s(time.monotonic())
+            call = method(request, timeout=left_s, metadata=self._metadata)
+            try:
+                async for reply in call:
+                    yield progress.take(reply)
+                return
+            except grpc.aio.AioRpcError as error:
+                progress.begun(error.initial_metadata())
+                await asyncio.sleep(progress.pause_s(error, time.monotonic()))
+                method, request = self._stub.ResumeStream, progress.rest
+            finally:
+                call.cancel()

@@ -1,0 +1,111 @@
+"""What a client says, as messages of raylax.v1."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto.client.values import Message, Tool
+
+
+class Options(TypedDict, total=False):
+    """Of every request for text. What is left out is as the model and the router have it."""
+
+    model: str
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    presence_penalty: float
+    frequency_penalty: float
+    repetition_penalty: float
+    logit_bias: Mapping[int, float]
+    seed: int
+    max_tokens: int
+    stop: str | Sequence[str]
+    stop_token_ids: Sequence[int]
+    ignore_eos: bool
+    n: int
+    top_logprobs: int
+    session: str
+    priority: Literal["high", "normal", "low"]
+    timeout_s: float
+    explain: bool
+    resume_ttl_s: float
+
+
+class ChatOptions(Options, total=False):
+    tools: Sequence[Tool]
+
+
+Messages = str | Sequence[Message | Mapping[str, Any]]
+"""A text is one message of the user."""
+Prompt = str | Sequence[int]
+"""Text, or token ids."""
+SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
+MANNER = ("model", "session", "priority", "explain", "resume_ttl_s")
+
+
+def check(options: Mapping[str, object], known: type) -> None:
+    """Raises TypeError for a name that is none: it would have no effect."""
+    names: Mapping[str, object] = known.__annotations__
+    for name in options:
+        if name not in names:
+            raise TypeError(f"there is no option {name!r}; there are {', '.join(sorted(names))}")
+
+
+def shared_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    sampling = {name: value for name, value in options.items() if name in SAMPLING}
+    if isinstance(stop := sampling.get("stop"), str):
+        sampling["stop"] = [stop]
+    if "seed" in sampling:
+        sampling["seed"] %= 1 << 64  # the same 64 bits, without a sign
+    manner = {name: options[name] for name in MANNER if name in options}
+    return {"sampling": pb.Sampling(**sampling), **manner}
+
+
+def chat_request(messages: Messages, options: ChatOptions) -> pb.ChatRequest:
+    check(options, ChatOptions)
+    if isinstance(messages, str):
+        messages = [Message("user", messages)]
+    tools = [
+        pb.Tool(
+            name=tool.name,
+            description=tool.description,
+            parameters_json=json.dumps(tool.parameters),
+        )
+        for tool in options.get("tools", ())
+    ]
+    said = [message(one) for one in messages]
+    return pb.ChatRequest(messages=said, tools=tools, **shared_fields(options))
+
+
+def message(one: Message | Mapping[str, Any]) -> pb.Message:
+    """Raises TypeError for a mapping that has other keys than a Message has fields."""
+    if not isinstance(one, Message):
+        one = Message(**one)
+    calls = [
+        pb.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
+        for call in one.tool_calls
+    ]
+    return pb.Message(
+        role=one.role, content=one.content, tool_calls=calls, tool_call_id=one.tool_call_id
+    )
+
+
+def generate_request(prompt: Prompt, options: Options) -> pb.GenerateRequest:
+    check(options, Options)
+    fields = shared_fields(options)
+    if isinstance(prompt, str):
+        return pb.GenerateRequest(text=prompt, **fields)
+    return pb.GenerateRequest(tokens=pb.TokenIds(ids=prompt), **fields)
+
+
+def embed_request(inputs: Sequence[Prompt], model: str, dimensions: int | None) -> pb.EmbedRequest:
+    given = [
+        pb.EmbedRequest.Input(text=one)
+        if isinstance(one, str)
+        else pb.EmbedRequest.Input(tokens=pb.TokenIds(ids=one))
+        for one in inputs
+    ]
+    return pb.EmbedRequest(model=model, inputs=given, dimensions=dimensions)

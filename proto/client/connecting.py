@@ -1,0 +1,13 @@
+"""What both clients tell gRPC."""
+
+ADDRESS = "127.0.0.1:9000"
+LARGEST_REPLY_BYTES = 256 << 20
+"""Many vectors come in one message."""
+
+
+def channel_options() -> list[tuple[str, int]]:
+    return [("grpc.max_receive_message_length", LARGEST_REPLY_BYTES)]
+
+
+def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:
+    return () if api_key is None else (("authorization", f"Bearer {api_key}"),)

@@ -1,0 +1,66 @@
+"""How far a stream has come, so that it can go on after its connection was lost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto.client.failures import FallenCall, failure, is_broken
+from raylax.proto.client.reading import Reply, part
+from raylax.proto.client.values import Part
+
+SHORTEST_S, LONGEST_S = 0.05, 1.0
+"""Between two tries."""
+
+
+@dataclass
+class Progress:
+    """Decides; whoever reads the stream waits and asks."""
+
+    resume_ttl_s: float | None
+    """So long the router keeps the answer; None: it does not."""
+    id: str = ""
+    sequence: int = 0
+    _broken_at: float | None = None
+    _pause_s: float = SHORTEST_S
+
+    def begun(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
+        """What came before the first reply."""
+        named = dict(metadata or ()).get("call-id")
+        if isinstance(named, str):
+            self.id = named
+
+    def take(self, reply: Reply | pb.ResumedReply) -> Part:
+        if isinstance(reply, pb.ResumedReply):
+            reply = reply.chat if reply.HasField("chat") else reply.generate
+        self.id, self.sequence = reply.id, reply.sequence
+        self._broken_at, self._pause_s = None, SHORTEST_S
+        return part(reply)
+
+    def pause_s(self, error: FallenCall, now: float) -> float:
+        """How long to wait before the rest is asked for. Raises the error if that is no use."""
+        if self._broken_at is None:
+            self._broken_at = now
+        pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_S)
+        if self.resume_ttl_s is None or not self.id or not is_broken(error):
+            raise failure(error) from None
+        if now + pause_s > self._broken_at + self.resume_ttl_s:
+            raise failure(error) from None
+        return pause_s
+
+    @property
+    def rest(self) -> pb.ResumeRequest:
+        return pb.ResumeRequest(id=self.id, after_sequence=self.sequence)
+
+
+@dataclass(frozen=True)
+class Time:
+    """Of one call, over all its tries."""
+
+    ends_at: float | None
+
+    @classmethod
+    def until(cls, timeout_s: float | None, now: float) -> "Time":
+        return cls(None if timeout_s is None else now + timeout_s)
+
+    def left_s(self, now: float) -> float | None:
+        return None if self.ends_at is None else max(0.0, self.ends_at - now)

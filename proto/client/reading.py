@@ -1,0 +1,100 @@
+"""Messages of raylax.v1 as values."""
+
+from collections.abc import Sequence
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto.client.values import (
+    Answer,
+    Candidate,
+    Choice,
+    Embeddings,
+    Event,
+    Explanation,
+    Model,
+    Part,
+    Story,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+
+Reply = pb.ChatReply | pb.GenerateReply
+
+
+def part(reply: Reply) -> Part:
+    calls = reply.tool_calls if isinstance(reply, pb.ChatReply) else ()
+    explained = reply.HasField("explanation")
+    return Part(
+        id=reply.id,
+        model=reply.model,
+        choice=reply.choice,
+        text=reply.text,
+        tool_calls=tuple(ToolCall(c.id, c.name, c.arguments_json) for c in calls),
+        logprobs=tuple(map(token_logprob, reply.logprobs)),
+        finish_reason=reply.finish_reason or None,
+        usage=usage(reply.usage) if reply.HasField("usage") else None,
+        sequence=reply.sequence,
+        explanation=explanation(reply.explanation) if explained else None,
+    )
+
+
+def answer(parts: Sequence[Part]) -> Answer:
+    """Of all the parts, in their order."""
+    first, last = parts[0], parts[-1]
+    assert last.usage is not None, "the last reply has the usage"
+    count = max(one.choice for one in parts) + 1
+    by_choice = [[one for one in parts if one.choice == index] for index in range(count)]
+    return Answer(
+        id=first.id,
+        model=first.model,
+        choices=tuple(map(choice, by_choice)),
+        usage=last.usage,
+        explanation=first.explanation,
+    )
+
+
+def choice(parts: Sequence[Part]) -> Choice:
+    return Choice(
+        text="".join(one.text for one in parts),
+        finish_reason=parts[-1].finish_reason or "",
+        tool_calls=tuple(call for one in parts for call in one.tool_calls),
+        logprobs=tuple(entry for one in parts for entry in one.logprobs),
+    )
+
+
+def token_logprob(entry: pb.TokenLogprob) -> TokenLogprob:
+    top = tuple((one.token, one.logprob) for one in entry.top)
+    return TokenLogprob(entry.token, entry.logprob, top)
+
+
+def usage(message: pb.Usage) -> Usage:
+    return Usage(message.prompt_tokens, message.completion_tokens, message.cached_tokens)
+
+
+def embeddings(reply: pb.EmbedReply) -> Embeddings:
+    vectors = tuple(tuple(one.values) for one in reply.embeddings)
+    return Embeddings(reply.model, vectors, usage(reply.usage))
+
+
+def models(reply: pb.ListModelsReply) -> list[Model]:
+    return [Model(one.id, one.max_model_len) for one in reply.models]
+
+
+def explanation(message: pb.Explanation) -> Explanation:
+    return Explanation(
+        request_id=message.request_id,
+        policy=message.policy,
+        chosen=message.chosen,
+        reason=message.reason,
+        runner_up=message.runner_up,
+        candidates=tuple(
+            Candidate(one.worker, one.age_s, dict(one.terms)) for one in message.candidates
+        ),
+    )
+
+
+def story(reply: pb.ExplainReply) -> Story:
+    return Story(
+        tuple(map(explanation, reply.explanations)),
+        tuple(Event(one.at_s, one.name, one.detail) for one in reply.events),
+    )

@@ -1,0 +1,139 @@
+"""What a client is given: plain frozen values, without a trace of protobuf."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    id: str
+    name: str
+    arguments_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    """The most likely tokens at its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    worker: str
+    age_s: float
+    """Of what was known of it."""
+    terms: Mapping[str, float]
+    """What the candidates were compared by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a worker was chosen."""
+
+    request_id: str
+    policy: str
+    chosen: str
+    reason: str
+    runner_up: str
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    at_s: float
+    """Since the request arrived."""
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What happened to a request, and every decision about it."""
+
+    explanations: tuple[Explanation, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something new of one choice of an answer. A choice's last part has a `finish_reason`."""
+
+    id: str
+    model: str
+    choice: int
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    """On the last part of the answer."""
+    sequence: int = 0
+    """Counts the parts of an answer that can be resumed, from 1."""
+    explanation: Explanation | None = None
+    """On the first part, if it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    text: str
+    finish_reason: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. Most have one choice: `text` is that one's."""
+
+    id: str
+    model: str
+    choices: tuple[Choice, ...]
+    usage: Usage
+    explanation: Explanation | None = None
+
+    @property
+    def text(self) -> str:
+        return self.choices[0].text
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    model: str
+    vectors: tuple[tuple[float, ...], ...]
+    """In the order of the inputs."""
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    max_model_len: int
+    """Prompt and answer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: str
+    """system, user, assistant or tool."""
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """JSON schema."""

@@ -1,0 +1,48 @@
+"""Answers of raylax.v1 that outlive their clients, over the service's streams.
+
+Beside the HTTP API's there, which consist of bytes, they are kept under names of their own.
+"""
+
+from collections.abc import AsyncGenerator
+
+from raylax.proto import raylax_pb2 as pb
+from raylax.proto.errors import InvalidRequest
+from raylax.router.caller import caller
+from raylax.router.service import Service
+from raylax.router.streams import Streams
+
+CALL_ID = "call-id"
+"""Metadata that comes before the first reply: a client can then come back even for that."""
+Reply = pb.ChatReply | pb.GenerateReply
+
+
+def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
+    """None: the answer ends with its client."""
+    if not request.HasField("resume_ttl_s"):
+        return None
+    if not 0 < request.resume_ttl_s < float("inf"):
+        raise InvalidRequest(
+            f"resume_ttl_s: must be seconds, more than 0, found {request.resume_ttl_s:g}",
+            param="resume_ttl_s",
+        )
+    return request.resume_ttl_s
+
+
+def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
+    """Runs the answer to its end, whoever reads it."""
+    service.streams.begin(name(call_id), caller().tenant, replies, ttl_s)
+
+
+async def read(streams: Streams, call_id: str, after: int) -> AsyncGenerator[Reply]:
+    """Raises NotFound before the first reply. Close it when its client has left."""
+    numbered = streams.read(name(call_id), caller().tenant, after)
+    try:
+        async for number, reply in numbered:
+            reply.sequence = number
+            yield reply
+    finally:
+        await numbered.aclose()
+
+
+def name(call_id: str) -> str:
+    return f"grpc:{call_id}"
