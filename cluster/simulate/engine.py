@@ -1,0 +1,243 @@
+"""A simulated engine: what runs in each step, and how long it takes; no token is computed.
+
+As the real one: continuous batching; decodes first, then prefills in order of arrival, in chunks,
+while tokens, seats and pages suffice; a prompt's pages are taken at once; who was admitted last
+gives everything back when decodes run out of pages. A step costs the same whatever its batch: those
+that decode are counted, and leave at a step that is known when they begin.
+"""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from raylax.cluster.simulate.pages import Pages
+from raylax.cluster.simulate.profile import Profile
+from raylax.cluster.simulate.trace import BLOCK, Arrival
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.vocabulary import Load
+
+
+@dataclass(slots=True, eq=False)
+class Sequence:
+    """One request. Times are those of its arrival and of its first and last token."""
+
+    id: str
+    arrival: Arrival
+    router: int
+    arrived: float
+    tokens: int
+    """To have in the pages before the next token: the prompt, and after a preemption the answer."""
+    left: int
+    """Tokens of the answer still to make."""
+    expected: int = 0
+    """To compute, as it looked when it came."""
+    computed: int = 0
+    own: int = 0
+    """Tokens in pages that nobody else can find."""
+    blocks: list[int] = field(default_factory=list)
+    joined: int | None = None
+    """Count of the engine's decode steps when it began to decode."""
+    end: int = 0
+    """Which of the engine's ends is its own; 0: none."""
+    cached: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    @classmethod
+    def of(cls, id: str, arrival: Arrival, router: int) -> "Sequence":
+        return cls(id, arrival, router, arrival.at, arrival.prompt, arrival.answer)
+
+    @property
+    def pending(self) -> int:
+        return self.tokens - self.computed
+
+
+class Stand(NamedTuple):
+    """How the engine was between two steps; a Load costs more to make than most are worth."""
+
+    running: int
+    waiting: int
+    todo: int
+    held: int
+    cached: int
+    steps: int
+    decoding: int
+    context: int
+
+
+class Engine:
+    """`begin` and `end` a step, at the time that the simulation says."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile, self._pace = profile, profile.pace
+        self.pages = Pages(profile.kv)
+        self.waiting: deque[Sequence] = deque()
+        self.running: dict[str, Sequence] = {}  # in order of admission
+        self.filling: dict[str, Sequence] = {}  # of those: not yet decoding
+        self.busy = False
+        self.steps = self.preemptions = 0
+        self.todo = self.decoding = self.context = 0
+        self._decoded = 0
+        self._ends: list[tuple[int, int, Sequence]] = []  # decode step after which one is done
+        self._last_end = 0
+        self._chunks: list[tuple[Sequence, int]] = []
+
+    def add(self, one: Sequence) -> None:
+        found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
+        one.expected = one.tokens - found * BLOCK
+        self.todo += one.expected
+        self.waiting.append(one)
+
+    def stand(self) -> Stand:
+        return Stand(
+            len(self.running), len(self.waiting), self.todo, self.pages.held, self.pages.cached,
+            self.steps, self.decoding, self.context,
+        )  # fmt: skip
+
+    def load(self, stand: Stand) -> Load:
+        total = self.profile.kv // PAGE_SIZE
+        used, cached = -(-stand.held // PAGE_SIZE), stand.cached // PAGE_SIZE
+        return Load(
+            running=stand.running,
+            waiting=stand.waiting,
+            queued_tokens=stand.todo,
+            pages_total=total,
+            pages_free=total - used - cached,
+            pages_cached=cached,
+            step=stand.steps,
+            decoding=stand.decoding,
+            context_tokens=stand.context,
+            step_tokens=self.profile.budget,
+            pace=self._pace,
+        )
+
+    def begin(self) -> float:
+        """Decide on a step; the seconds that it takes."""
+        self.pages.held += self.decoding
+        self.pages.trim()
+        while self.pages.short > 0:
+            self._preempt()
+        room = self.profile.budget - self.decoding
+        prefill = self._fill(room) if self.filling or self.waiting else 0
+        self.busy = True
+        return self._pace.seconds(prefill, self.decoding, self.context)
+
+    def end(self, now: float) -> list[Sequence]:
+        """Who is done by it."""
+        self.busy = False
+        self.steps += 1
+        done: list[Sequence] = []
+        if self.decoding:
+            self._decoded += 1
+            self.context += self.decoding
+            while self._ends and self._ends[0][0] <= self._decoded:
+                _, end, one = heapq.heappop(self._ends)
+                if one.end == end:  # else it was preempted since
+                    one.last = now
+                    done.append(one)
+        for one, count in self._chunks:
+            self._advance(one, count, now, done)
+        self._chunks.clear()
+        for one in done:
+            self._leave(one)
+            del self.running[one.id]
+        return done
+
+    def _fill(self, room: int) -> int:
+        """Chunks of prefill for this step; their tokens."""
+        prefill = 0
+        for one in self.filling.values():
+            count = min(one.pending, room - prefill)
+            if count == 0:
+                return prefill
+            self._chunks.append((one, count))
+            prefill += count
+        while self.waiting and prefill < room and len(self.running) < self.profile.sequences:
+            one = self.waiting[0]
+            if not self._admit(one):
+                break
+            self.waiting.popleft()
+            count = min(one.pending, room - prefill)
+            self._chunks.append((one, count))
+            prefill += count
+        return prefill
+
+    def _admit(self, one: Sequence) -> bool:
+        names = one.arrival.names[: (one.tokens - 1) // BLOCK]
+        found = names[: self.pages.find(names)]
+        need = one.tokens - len(found) * BLOCK
+        if not self.pages.room_for(found, need):
+            return False
+        self.pages.use(found)
+        self.pages.held += need
+        self.pages.trim()
+        self.todo += need - one.expected
+        one.expected, one.computed, one.own = need, len(found) * BLOCK, need
+        one.blocks = list(found)
+        one.cached = one.cached or one.computed
+        self.running[one.id] = self.filling[one.id] = one
+        return True
+
+    def _advance(self, one: Sequence, count: int, now: float, done: list[Sequence]) -> None:
+        one.computed += count
+        self.todo -= count
+        names = one.arrival.names
+        for name in names[len(one.blocks) : one.computed // BLOCK]:
+            if not self.pages.name(name):
+                break  # the rest of its blocks stay its own, too
+            one.blocks.append(name)
+            one.own -= BLOCK
+        if one.pending:
+            return
+        del self.filling[one.id]
+        one.first = one.first or now
+        one.left -= 1
+        if one.left == 0:
+            one.last = now
+            done.append(one)
+            return
+        one.joined = self._decoded
+        self.decoding += 1
+        self.context += one.tokens
+        self._last_end += 1
+        one.end = self._last_end
+        heapq.heappush(self._ends, (self._decoded + one.left, one.end, one))
+
+    def _leave(self, one: Sequence) -> None:
+        """Its pages are given back, and it is counted no more."""
+        grown = 0
+        if one.joined is not None:
+            grown = self._decoded - one.joined
+            self.decoding -= 1
+            self.context -= one.tokens + grown
+            one.joined, one.end = None, 0
+        self.pages.held -= one.own + grown
+        self.pages.leave(one.blocks)
+        one.own, one.blocks = 0, []
+
+    def _preempt(self) -> None:
+        """Who was admitted last starts again, with what it has made as part of its prompt."""
+        id, one = self.running.popitem()
+        self.preemptions += 1
+        if one.joined is None:
+            del self.filling[id]
+            self.todo -= one.pending
+            self._leave(one)
+        else:
+            made = self._decoded - one.joined
+            self.pages.held -= 1  # the token that this step was to write
+            self._leave(one)
+            one.tokens, one.left = one.tokens + made + 1, one.left - made
+        one.computed, one.expected = 0, one.tokens
+        self.todo += one.tokens
+        self.waiting.appendleft(one)
+        self.pages.trim()
+
+    def check(self) -> None:
+        """At the end nothing is left: what came has gone, and gave everything back."""
+        left = (
+            len(self.waiting), len(self.running), len(self.filling), self.todo, self.decoding,
+            self.context, self.pages.held,
+        )  # fmt: skip
+        assert not any(left), f"left over in a simulated engine: {left}"

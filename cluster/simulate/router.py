@@ -1,0 +1,109 @@
+"""A router of the simulation: the production books, prefix index and policy.
+
+Only the newest report of a worker counts, so that a router reads its mail when it has to decide,
+and of the reports the last one.
+"""
+
+import random
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence as Rows
+from typing import NamedTuple
+
+from raylax.cluster.simulate.engine import Engine, Sequence, Stand
+from raylax.cluster.simulate.trace import BLOCK
+from raylax.router.ledger import Ledger
+from raylax.router.policy import Policy, Routing
+from raylax.router.prefixes import PrefixIndex
+
+
+class Mailbox:
+    """What one worker has said to every router. Parallel lists, by the time when it was said."""
+
+    def __init__(self, name: str, engine: Engine, routers: int) -> None:
+        self.name, self.engine = name, engine
+        self.received = [0] * routers
+        """By router: the last dispatch that has come here."""
+        self.said_at: list[float] = []
+        self.stands: list[tuple[Stand, list[int]]] = []
+        self.changes: list[tuple[float, list[int], list[int]]] = []
+
+    def say(self, now: float) -> None:
+        """How the engine stands, after a step and before the next."""
+        self.said_at.append(now)
+        self.stands.append((self.engine.stand(), self.received.copy()))
+        pages = self.engine.pages
+        if pages.added or pages.removed:
+            self.changes.append((now, pages.added, pages.removed))
+            pages.added, pages.removed = [], []
+
+
+class End(NamedTuple):
+    """A request of this router is done."""
+
+    heard_at: float
+    row: int
+    id: str
+
+
+class SimulatedRouter:
+    """`number` among `routers`. Workers are rows of its fleet in the order of the mailboxes."""
+
+    def __init__(
+        self,
+        number: int,
+        routers: int,
+        mailboxes: Rows[Mailbox],
+        policy: Policy,
+        delay_s: float,
+        rng: random.Random,
+    ) -> None:
+        self._number, self._routers = number, routers
+        self._mailboxes, self._policy, self._delay_s, self._rng = mailboxes, policy, delay_s, rng
+        self._ledger, self._prefixes = Ledger(), PrefixIndex()
+        self._routed = 0
+        self._read = [0] * len(mailboxes)
+        self._applied = [0] * len(mailboxes)
+        self.ends: deque[End] = deque()
+        for mailbox in mailboxes:
+            self._ledger.opened(mailbox.name)
+
+    def route(self, one: Sequence, now: float) -> int:
+        """The row of the worker that gets it; it is counted as sent."""
+        self._read_mail(now)
+        fleet, names, tokens = self._ledger.fleet, one.arrival.names, one.arrival.prompt
+        fleet.now = now
+        matched = self._prefixes.matched(names, len(fleet.ids)) * BLOCK
+        request = Routing(one.id, tokens, matched.clip(max=tokens - 1), ordinal=self._routed)
+        self._routed += 1
+        row = self._policy(request, fleet, self._rng).row
+        uncached = tokens - int(request.matched[row])
+        mailbox = self._mailboxes[row]
+        mailbox.received[self._number] = self._ledger.sent(
+            mailbox.name, one.id, uncached, tokens, now
+        )
+        self._prefixes.promise(row, names, now)
+        return row
+
+    def _read_mail(self, now: float) -> None:
+        while self.ends and self.ends[0].heard_at <= now:
+            _, row, id = self.ends.popleft()
+            self._ledger.ended(self._mailboxes[row].name, id)
+        said = now - self._delay_s
+        for row, box in enumerate(self._mailboxes):
+            read = bisect_right(box.said_at, said, self._read[row])
+            if read > self._read[row]:
+                self._read[row] = read
+                self._report(box, read - 1, now)
+            changes, at = box.changes, self._applied[row]
+            while at < len(changes) and changes[at][0] <= said:
+                self._prefixes.apply(row, changes[at][1], changes[at][2])
+                at += 1
+            self._applied[row] = at
+
+    def _report(self, box: Mailbox, at: int, now: float) -> None:
+        stand, received = box.stands[at]
+        self._ledger.report(
+            box.name, box.engine.load(stand), now - box.said_at[at], received[self._number],
+            self._routers, now,
+        )  # fmt: skip
