@@ -1,7 +1,6 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
 import secrets
-from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -10,7 +9,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from raylax.cluster.autoscale import KVPolicy
 from raylax.cluster.config import ClusterConfig, read_config
 from raylax.cluster.metrics.actor import MetricsReplica
-from raylax.cluster.models import find_model
+from raylax.cluster.models import Found, find_models
 from raylax.cluster.placement import cpus_of_a_rank, placement
 from raylax.router.actor import Membership, RouterReplica
 from raylax.router.config import RouterConfig
@@ -19,8 +18,8 @@ from raylax.worker.actor import WorkerReplica
 ONGOING = 10_000
 # Serve replaces a replica after three checks in a row that failed.
 HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 10}
-# Serve waits this long for a replica's own end; sequences are aborted, not waited for.
-GRACE = {"graceful_shutdown_timeout_s": 2, "graceful_shutdown_wait_loop_s": 0.1}
+# Serve waits this long for a replica's own end: a worker's sequences move elsewhere meanwhile.
+GRACE = {"graceful_shutdown_timeout_s": 5, "graceful_shutdown_wait_loop_s": 0.1}
 
 
 def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
@@ -43,59 +42,85 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
     )
 
 
-def build_application(config: ClusterConfig, checkpoint: Path, name: str) -> serve.Application:
-    """The three deployments, bound together."""
-    token, cpus = secrets.token_hex(32), cpus_of_a_rank(config)
-    quiet = {"enable_access_log": False}
+QUIET = {"enable_access_log": False}
+
+
+def build_application(config: ClusterConfig) -> serve.Application:
+    """Router and metrics, and workers for each model, bound together. Raises UserError."""
+    token, models = secrets.token_hex(32), find_models(config)
     metrics = serve.deployment(
         MetricsReplica,
         name="Metrics",
         max_ongoing_requests=ONGOING,
         ray_actor_options={"num_cpus": 0},
-        logging_config=quiet,
+        logging_config=QUIET,
         **HEALTH,
         **GRACE,
     ).bind()
-    worker = serve.deployment(
+    names = ["Worker"] if len(models) == 1 else [f"Worker-{model.name}" for model in models]
+    workers = [
+        worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
+    ]
+    router = serve.deployment(
+        serve.ingress()(RouterReplica),
+        name="Router",
+        num_replicas=config.routers,
+        max_ongoing_requests=ONGOING,
+        ray_actor_options={"num_cpus": 0},
+        logging_config=QUIET,
+        **HEALTH,
+        **GRACE,
+    )
+    return router.bind([routing(model, token) for model in models], workers, metrics)
+
+
+def worker(
+    deployment: str, model: Found, token: str, metrics: serve.Application
+) -> serve.Application:
+    """As many as the model's configuration says."""
+    config = model.config
+    engine = config.engine_config(cpus_of_a_rank(config)).asjson()
+    return serve.deployment(
         WorkerReplica,
-        name="Worker",
+        name=deployment,
         max_ongoing_requests=ONGOING,
         **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),
         autoscaling_config=autoscaling(config),
-        logging_config=quiet,
+        logging_config=QUIET,
         **HEALTH,
         **GRACE,
-    ).bind(
-        name, str(checkpoint), config.engine_config(cpus).asjson(), config.device, token, metrics
-    )
-    routing = RouterConfig(
-        model_name=name,
-        checkpoint=str(checkpoint),
+    ).bind(model.name, str(model.checkpoint), engine, config.device, token, metrics)
+
+
+def routing(model: Found, token: str) -> RouterConfig:
+    """What a router is told of a model."""
+    config, limits = model.config, model.config.limits
+    return RouterConfig(
+        model_name=model.name,
+        checkpoint=str(model.checkpoint),
         token=token,
         policy=config.policy,
-        max_body_bytes=config.limits.max_body_bytes,
-        body_timeout_s=config.limits.body_timeout_s,
-        max_inflight=config.limits.max_inflight,
-        request_timeout_s=config.limits.request_timeout_s,
+        max_body_bytes=limits.max_body_bytes,
+        body_timeout_s=limits.body_timeout_s,
+        max_inflight=limits.max_inflight,
+        request_timeout_s=limits.request_timeout_s,
+        max_wait_s=limits.max_wait_s,
+        worker_patience_s=limits.worker_patience_s,
+        worker_silence_s=limits.worker_silence_s,
+        hedge_share=limits.hedge_share,
+        resume_ttl_s=limits.resume_ttl_s,
         host=config.host,
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,
+        routers=config.routers,
+        keys=tuple(entry.key for entry in config.keys),
+        cors_origins=config.cors_origins,
+        tls_cert=str(config.tls_cert) if config.tls_cert else None,
+        tls_key=str(config.tls_key) if config.tls_key else None,
     )
-    router = serve.deployment(
-        serve.ingress()(RouterReplica),
-        name="Router",
-        max_ongoing_requests=ONGOING,
-        ray_actor_options={"num_cpus": 0},
-        logging_config=quiet,
-        **HEALTH,
-        **GRACE,
-    )
-    return router.bind(routing, worker, metrics)
 
 
 def application(args: dict[str, Any]) -> serve.Application:
     """For `serve run raylax.cluster.app:application model=… port=…` on a Ray cluster of yours."""
-    config = read_config(None, args)
-    checkpoint, name = find_model(config)
-    return build_application(config, checkpoint, name)
+    return build_application(read_config(None, args))

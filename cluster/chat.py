@@ -7,7 +7,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from raylax.cluster.address import base_of, nobody_at
+from raylax.cluster.address import base_of, credentials, needs_key, nobody_at
 
 CONNECT_S = 5.0
 
@@ -31,15 +31,18 @@ def talk(url: str, system: str | None, temperature: float | None, console: Conso
 
 def connect(url: str) -> httpx.Client:
     try:
-        return httpx.Client(base_url=base_of(url), timeout=httpx.Timeout(None, connect=CONNECT_S))
+        timeout = httpx.Timeout(None, connect=CONNECT_S)
+        return httpx.Client(base_url=base_of(url), timeout=timeout, headers=credentials())
     except httpx.InvalidURL:
         raise nobody_at(url) from None
 
 
 def model_at(client: httpx.Client, url: str) -> str:
     try:
-        models = client.get("/v1/models", timeout=CONNECT_S).json()
-        return str(models["data"][0]["id"])
+        response = client.get("/v1/models", timeout=CONNECT_S)
+        if response.status_code == 401:
+            raise needs_key(url)
+        return str(response.json()["data"][0]["id"])
     except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
         raise nobody_at(url) from None
 

@@ -35,6 +35,7 @@ def serve(
     ] = None,
     port: Annotated[int | None, typer.Option(help="HTTP port (8000).")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="gRPC port (9000).")] = None,
+    routers: Annotated[int | None, typer.Option(help="Replicas of the router (1).")] = None,
     replicas: Annotated[int | None, typer.Option(help="Workers at least (1).")] = None,
     max_replicas: Annotated[
         int | None, typer.Option(help="Workers at most, by load (as many as --replicas).")
@@ -50,7 +51,11 @@ def serve(
         typer.Option(help="Ranks of a worker: host: on one; cluster: on several if need be."),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="Routing: least-load (the default) or round-robin.")
+        str | None,
+        typer.Option(
+            help="Routing: expected-latency (the default), prefix-affinity, consistent-hash, "
+            "least-tokens, power-of-two, round-robin or random."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
     quantization: Annotated[
@@ -66,6 +71,13 @@ def serve(
     enable_debug: Annotated[
         bool | None, typer.Option("--enable-debug", help="Serve the /debug endpoints.")
     ] = None,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="API keys, as in the config's section keys.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificates in PEM: serve HTTPS, and gRPC over TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key in PEM.")] = None,
 ) -> None:
     """Start a local cluster and serve a model until Ctrl-C.
 
@@ -141,6 +153,89 @@ def compile_model(
     with Steps(console) as steps:
         build(config, checkpoint, partial(steps.show, "model"))
     console.print(f"{name} is compiled", highlight=False)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who gets it: letters, digits and . _ -")],
+    admin: Annotated[
+        bool, typer.Option("--admin", help="For debugging and draining, too.")
+    ] = False,
+) -> None:
+    """Make an API key: it is shown once, and its hash as lines for raylax.yaml.
+
+    Example: [bold]raylax key alice[/]
+    """
+    from raylax.cluster.keys import make_key
+
+    make_key(name, admin)
+
+
+@app.command()
+def replay(
+    trace: Annotated[Path, typer.Argument(help="Azure's .csv or Mooncake's .jsonl, or .gz.")],
+    policy: Annotated[
+        str, typer.Option(help="Policies with commas between, or all; the first is compared to.")
+    ] = "all",
+    load: Annotated[
+        str, typer.Option(help="Percent of what the workers can complete, with commas between.")
+    ] = "60,80,90,95",
+    routers: Annotated[str, typer.Option(help="Numbers of routers, with commas between.")] = "4",
+    replicas: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 8,
+    requests: Annotated[int, typer.Option(min=20, help="At most, per worker.")] = 1500,
+    arrivals: Annotated[
+        str,
+        typer.Option(help="superposed: copies at about the trace's own speed; compressed: faster."),
+    ] = "superposed",
+    report_delay_ms: Annotated[
+        float, typer.Option(help="From a step's end until routers know of it.")
+    ] = 20.0,
+    profile: Annotated[
+        str, typer.Option(help="Of an engine: gpu, cpu, a file of JSON, or a cluster's URL.")
+    ] = "gpu",
+    seed: Annotated[int, typer.Option(help="Of all chance: the same one, the same figures.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Compare routing policies: a recorded trace on simulated workers, by the real routing code.
+
+    Example: [bold]raylax replay trace.csv.gz --policy expected-latency,round-robin --load 80[/]
+    """
+    from raylax.cluster.simulate.asked import study_of
+    from raylax.cluster.simulate.table import show
+
+    study = study_of(
+        trace, policy, load, routers, replicas, requests, arrivals, report_delay_ms, profile, seed
+    )
+    show(study, json, Console())
+
+
+@app.command()
+def drain(
+    worker: Annotated[str, typer.Argument(help="A worker, as status names it.")],
+    url: Url = HERE,
+) -> None:
+    """Move a worker's requests to the others and end it; the cluster starts another one.
+
+    Example: [bold]raylax drain 1f3c9a2b[/]
+    """
+    from raylax.cluster.routing import drain
+
+    drain(url, worker, Console())
+
+
+@app.command()
+def explain(
+    request_id: Annotated[str, typer.Argument(help="As the answer names it: chatcmpl-…")],
+    url: Url = HERE,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Show what happened to a past request, and why it went to which worker.
+
+    Example: [bold]raylax explain chatcmpl-6b1f…[/]
+    """
+    from raylax.cluster.routing import explain
+
+    explain(url, request_id, json, Console())
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """The process that holds Ray: builds the model, starts the cluster, and says how far it is.
 
 It is a process of its own so that the one at the terminal can end it whatever it does: Ray and
-the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads an Order from its
-input, which stays open as long as the terminal's process lives, and writes Events to its output.
+the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads the configuration, a
+line of JSON, from its input, which stays open as long as the terminal's process lives, and writes
+Events to its output.
 """
 
 import json
@@ -14,32 +15,16 @@ import time
 import traceback
 import warnings
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from raylax.cluster.config import ClusterConfig
 from raylax.cluster.environment import RUN_DIRECTORY, remove
 from raylax.cluster.errors import UserError
+from raylax.cluster.models import find_models
 from raylax.cluster.processes import end_all
 
 END_S = 4.0
 POLL_S = 0.05
-
-
-class Order(NamedTuple):
-    """What to serve: a line of JSON."""
-
-    config: ClusterConfig
-    checkpoint: Path
-    name: str
-
-    def to_line(self) -> str:
-        values = [self.config.model_dump(mode="json"), str(self.checkpoint), self.name]
-        return json.dumps(values) + "\n"
-
-    @classmethod
-    def from_line(cls, line: str) -> "Order":
-        config, checkpoint, name = json.loads(line)
-        return cls(ClusterConfig.model_validate(config), Path(checkpoint), name)
 
 
 class Events:
@@ -71,11 +56,11 @@ def main() -> None:
     """Serves until it is killed, or until the terminal's process is gone."""
     events = Events(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # whatever a library prints goes to the log
-    order = Order.from_line(sys.stdin.readline())
+    config = ClusterConfig.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_the_terminal, daemon=True).start()
-    building = threading.Thread(target=guarded, args=(events, build, order, events))
+    building = threading.Thread(target=guarded, args=(events, build, config, events))
     building.start()
-    guarded(events, serve, order, events, building)
+    guarded(events, serve, config, events, building)
     threading.Event().wait()
 
 
@@ -99,19 +84,20 @@ def guarded(events: Events, step: Any, *args: Any) -> None:
         threading.Event().wait()
 
 
-def build(order: Order, events: Events) -> None:
+def build(config: ClusterConfig, events: Events) -> None:
     from raylax.cluster.build import build as build_model
 
-    build_model(order.config, order.checkpoint, lambda *step: events.step("model", *step))
+    for model in find_models(config):
+        build_model(model.config, model.checkpoint, lambda *step: events.step("model", *step))
 
 
-def serve(order: Order, events: Events, building: threading.Thread) -> None:
+def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> None:
     """A local Ray, then the application; ready when a request can be served."""
-    start_ray(order.config, events)
+    start_ray(config, events)
     building.join()
-    deploy(order, events)
+    deploy(config, events)
     events.step("cluster", "waiting for the first worker")
-    wait_until_healthy(order.config)
+    wait_until_healthy(config)
     events.ready()
 
 
@@ -132,20 +118,20 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
-        runtime_env={"worker_process_setup_hook": "raylax.cluster.loopback.keep_to_loopback"},
+        runtime_env={"worker_process_setup_hook": "raylax.cluster.front_door.prepare"},
         _temp_dir=os.environ[RUN_DIRECTORY],
     )
     events.step("cluster", "starting the front door")
     serve.start(http_options={"host": config.host, "port": config.port})
 
 
-def deploy(order: Order, events: Events) -> None:
+def deploy(config: ClusterConfig, events: Events) -> None:
     from ray import serve
 
     from raylax.cluster.app import build_application
 
     events.step("cluster", "starting router, worker and metrics")
-    application = build_application(order.config, order.checkpoint, order.name)
+    application = build_application(config)
     try:
         serve.run(application, name="raylax", route_prefix="/")
     except RuntimeError as error:
@@ -153,14 +139,14 @@ def deploy(order: Order, events: Events) -> None:
 
 
 def wait_until_healthy(config: ClusterConfig) -> None:
-    """Through the front door, as a client would ask."""
+    """Through the front door, as a client would ask: but this machine knows whom it asks."""
     import httpx
 
     limit = config.limits.startup_timeout_s
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{config.url}/health", timeout=2).status_code == 200:
+            if httpx.get(f"{config.url}/health", timeout=2, verify=False).status_code == 200:
                 return
         except httpx.HTTPError:
             pass

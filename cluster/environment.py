@@ -1,5 +1,6 @@
 """The environment variables that raylax reads, and those that it sets for Ray.
 
+    RAYLAX_API_KEY   what `raylax status` and other clients of this command show to a cluster
     RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax)
     XDG_CACHE_HOME   the parent of that default
     TMPDIR           where the run's directory is made, unless too long for Ray's sockets

@@ -10,30 +10,36 @@ from rich.console import Console
 
 from raylax.cluster import environment
 from raylax.cluster.config import ClusterConfig
-from raylax.cluster.driver import END_S, Order
+from raylax.cluster.driver import END_S
 from raylax.cluster.errors import UserError
-from raylax.cluster.models import find_model
+from raylax.cluster.models import find_models
 from raylax.cluster.ports import check_free
 from raylax.cluster.processes import end_all
 from raylax.cluster.progress import Steps
 from raylax.cluster.signals import Stopping, ignore_signals, stop_on_signals
+from raylax.cluster.tls import bring_certificate
 
 LOG = "driver.log"
 LAST_LINES = 20
+OPEN = "warning: everybody who reaches {} may ask: there are no API keys; see `raylax key`"
 
 
 def serve(config: ClusterConfig, console: Console) -> None:
     """Blocks until a signal. Raises UserError for what the user can mend."""
-    checkpoint, name = find_model(config)
+    names = [model.name for model in find_models(config)]
+    if config.open_to_all:
+        console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
     directory = environment.make_run_directory()
     try:
         stop_on_signals()
-        driver = start_driver(directory, Order(config, checkpoint, name))
+        if config.tls_cert is not None and config.tls_key is not None:
+            bring_certificate(config.tls_cert, config.tls_key, directory)
+        driver = start_driver(directory, config)
         with Steps(console) as steps:
             follow(driver, directory, steps)
-        announce(config, name, directory, console)
+        announce(config, names, directory, console)
         follow(driver, directory, None)
     except Stopping:
         console.print("stopping")
@@ -43,7 +49,7 @@ def serve(config: ClusterConfig, console: Console) -> None:
         environment.remove(directory)
 
 
-def start_driver(directory: Path, order: Order) -> "subprocess.Popen[str]":
+def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[str]":
     """In a session of its own: the terminal's Ctrl-C is for us alone."""
     with (directory / LOG).open("w") as log:
         driver = subprocess.Popen(
@@ -56,7 +62,7 @@ def start_driver(directory: Path, order: Order) -> "subprocess.Popen[str]":
             env=environment.for_ray(directory),
         )
     assert driver.stdin is not None
-    driver.stdin.write(order.to_line())
+    driver.stdin.write(config.model_dump_json() + "\n")
     driver.stdin.flush()
     return driver
 
@@ -78,10 +84,11 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, steps: Steps | None
     raise UserError("\n".join(["the cluster ended; its last words:", *lines[-LAST_LINES:]]))
 
 
-def announce(config: ClusterConfig, name: str, directory: Path, console: Console) -> None:
-    body = '{"messages": [{"role": "user", "content": "What is 2 + 2?"}]}'
+def announce(config: ClusterConfig, names: list[str], directory: Path, console: Console) -> None:
+    model = f'"model": "{names[0]}", ' if len(names) > 1 else ""
+    body = f'{{{model}"messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
     console.print(
-        f"\n[bold green]raylax serves {name}[/] at [bold]{config.url}/v1[/] "
+        f"\n[bold green]raylax serves {', '.join(names)}[/] at [bold]{config.url}/v1[/] "
         f"and gRPC [bold]{config.reachable_host}:{config.grpc_port}[/]\n",
         highlight=False,
         soft_wrap=True,

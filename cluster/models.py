@@ -1,6 +1,8 @@
 """Which model is meant, and whether it can be served: found out before anything is started."""
 
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from raylax.cluster.config import DEMO_MODEL, ClusterConfig
 from raylax.cluster.errors import UserError
@@ -14,6 +16,23 @@ DEMO_NAME = "raylax-demo"
 
 def demo_model() -> Path:
     return Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
+
+
+class Found(NamedTuple):
+    """A model that can be served, and how."""
+
+    config: ClusterConfig
+    checkpoint: Path
+    name: str
+
+
+def find_models(config: ClusterConfig) -> list[Found]:
+    """Each model of a cluster. Raises UserError."""
+    found = [Found(one, *find_model(one)) for one in config.each]
+    for name, count in Counter(model.name for model in found).items():
+        if count > 1:
+            raise UserError(f"models: each needs its own served_model_name, found {name} twice")
+    return found
 
 
 def find_model(config: ClusterConfig) -> tuple[Path, str]:

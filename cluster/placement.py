@@ -8,12 +8,12 @@ from raylax.worker.cores import usable_cores
 
 def cpus_of_a_rank(config: ClusterConfig) -> int:
     """The machine's cores, shared evenly among as many ranks as there may be."""
-    return max(1, usable_cores() // (config.most_replicas * config.ranks))
+    return max(1, usable_cores() // config.all_ranks)
 
 
 def cpus_of_the_machine(config: ClusterConfig) -> int:
     """What Ray is to count on this machine: a core for every rank, also where there are fewer."""
-    return max(usable_cores(), config.most_replicas * config.ranks)
+    return max(usable_cores(), config.each[0].all_ranks)
 
 
 def placement(config: ClusterConfig) -> dict[str, Any]:

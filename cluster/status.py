@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from raylax.cluster.address import base_of, nobody_at
+from raylax.cluster.address import base_of, credentials, needs_key, nobody_at
 
 TIMEOUT_S = 10.0
 SILENT_S = 3.0
@@ -41,7 +41,9 @@ def show(url: str, as_json: bool, console: Console) -> None:
 
 def fetch(url: str) -> dict[str, Any]:
     try:
-        response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S)
+        response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S, headers=credentials())
+        if response.status_code == 401:
+            raise needs_key(url)
         response.raise_for_status()
         cluster: dict[str, Any] = response.json()
         cluster["workers"]

@@ -6,7 +6,7 @@ import typer.main
 
 from raylax.cluster.commands import app
 
-COMMANDS = ["serve", "chat", "status", "compile", "version"]
+COMMANDS = ["serve", "chat", "status", "compile", "key", "replay", "drain", "explain", "version"]
 
 
 def parameters(command: str) -> list[Any]:

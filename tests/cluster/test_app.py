@@ -6,6 +6,8 @@ from typing import Literal
 import pytest
 
 from raylax.cluster.config import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models import find_models
 from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
 
 
@@ -90,7 +92,7 @@ def test_the_application_is_built_for_a_cluster_of_yours(checkpoint: Path) -> No
 
     router = application({"model": str(checkpoint), "port": "8123", "replicas": "2"})
     deployment = router._bound_deployment
-    routing, worker, metrics = deployment.init_args
+    (routing,), (worker,), metrics = deployment.init_args
 
     assert deployment.name == "Router"
     assert routing.model_name == checkpoint.name
@@ -98,3 +100,36 @@ def test_the_application_is_built_for_a_cluster_of_yours(checkpoint: Path) -> No
     assert names == ["Worker", "Metrics"]
     assert worker._bound_deployment._deployment_config.autoscaling_config.min_replicas == 2
     assert len(routing.token) == 64
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_each_model_has_workers_of_its_own(checkpoint: Path) -> None:
+    """What an entry does not say is what stands at the top; cores are shared by all."""
+    from raylax.cluster.app import application
+
+    entries = [
+        {"model": str(checkpoint), "served_model_name": "small", "max_num_sequence": 2},
+        {"model": str(checkpoint), "served_model_name": "large", "replicas": 3},
+    ]
+    router = application({"models": entries, "replicas": 2, "policy": "round-robin"})
+    configs, workers, _ = router._bound_deployment.init_args
+    made = [bound._bound_deployment for bound in workers]
+
+    assert [config.model_name for config in configs] == ["small", "large"]
+    assert [config.policy for config in configs] == ["round-robin"] * 2
+    assert [one.name for one in made] == ["Worker-small", "Worker-large"]
+    least = [one._deployment_config.autoscaling_config.min_replicas for one in made]
+    assert least == [2, 3]
+    assert '"max_num_sequence": 2' in made[0].init_args[2]
+
+
+def test_models_need_names_of_their_own(checkpoint: Path) -> None:
+    config = ClusterConfig.model_validate({"models": [{"model": str(checkpoint)}] * 2})
+
+    with pytest.raises(UserError, match=f"found {checkpoint.name} twice"):
+        find_models(config)
+
+
+def test_an_entry_is_checked_as_the_rest_is() -> None:
+    with pytest.raises(ValueError, match="max_replicas must be at least replicas, found 1 and 2"):
+        ClusterConfig.model_validate({"models": [{"model": "m", "replicas": 2, "max_replicas": 1}]})

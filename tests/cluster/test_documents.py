@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raylax.cluster.config import SECTIONS, ClusterConfig, read_config
+from raylax.cluster.config import PARTS, SECTIONS, ClusterConfig, KeyEntry, read_config
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
 from raylax.router.measure import Meter
@@ -20,6 +20,10 @@ EXAMPLE = ROOT / "deploy" / "raylax.yaml"
 PAGE = (ROOT / "cluster" / "README.md").read_text()
 FIXED = {"kv_cache_page_size", "model_lib", "verbose"}
 """Fields of the engine that have one value, or are of no use to a cluster."""
+
+
+NO_FLAGS = {"engine", "cors_origins"}
+"""What stands in the file only."""
 
 
 def written(name: str) -> bool:
@@ -38,7 +42,7 @@ def test_every_command_and_option_is_on_the_page(command: str) -> None:
 def test_every_setting_on_top_is_a_flag() -> None:
     """And every flag but the file itself is a setting."""
     flags = {option.removeprefix("--").replace("-", "_") for option in options("serve")}
-    settings = ClusterConfig.model_fields.keys() - SECTIONS.keys() - {"engine"}
+    settings = ClusterConfig.model_fields.keys() - PARTS.keys() - NO_FLAGS
 
     assert (flags - {"config"}) | {"model"} == settings
 
@@ -60,6 +64,13 @@ def test_the_examples_values_are_the_defaults() -> None:
     assert loaded.engine_config(threads=3) == ClusterConfig().engine_config(threads=3)
 
 
+def test_the_example_shows_a_key() -> None:
+    """As comments: there is no key that everybody has."""
+    shown = re.findall(r"^# [- ] (\w+):", EXAMPLE.read_text(), re.MULTILINE)
+
+    assert shown == list(KeyEntry.model_fields)
+
+
 def test_the_example_comments_every_setting() -> None:
     lines = EXAMPLE.read_text().splitlines()
     settings = [line for line in lines if re.match(r"\s*\w+:", line)]
@@ -71,7 +82,7 @@ def test_the_example_comments_every_setting() -> None:
 def test_every_setting_is_on_the_page() -> None:
     example: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     sections = [example[name] for name in (*SECTIONS, "engine")]
-    names = [*example, *(name for section in sections for name in section)]
+    names = [*example, *(name for section in sections for name in section), *KeyEntry.model_fields]
 
     assert [name for name in names if not written(name)] == []
 

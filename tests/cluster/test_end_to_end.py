@@ -65,7 +65,7 @@ def test_the_start_is_told(cluster: Serving) -> None:
     """Progress, the addresses, and a curl to paste."""
     said = cluster.output
 
-    assert "compile" in said
+    assert "the model is ready" in said
     assert "starting Ray" in said
     assert f"raylax serves tiny at {cluster.url}/v1 and gRPC 127.0.0.1:{cluster.grpc_port}" in said
     assert f"curl {cluster.url}/v1/chat/completions" in said

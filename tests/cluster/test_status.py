@@ -15,6 +15,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.metrics.actor import MetricsReplica
 from raylax.cluster.status import cores, show, state, versions
 from raylax.router.config import RouterConfig
+from raylax.router.models import Models
 from tests.cluster.reports import report
 from tests.router.rig import running_http, running_router
 
@@ -33,7 +34,7 @@ def metrics() -> OneProcess:
 
 @pytest.fixture
 async def url(checkpoint: Path, metrics: OneProcess) -> AsyncIterator[str]:
-    async with running_http(RouterConfig("tiny", str(checkpoint), ""), None, metrics) as made:
+    async with running_http(Models([RouterConfig("tiny", str(checkpoint), "")]), metrics) as made:
         yield made
 
 
