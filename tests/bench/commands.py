@@ -13,10 +13,10 @@ def started(script: str, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finished(script: str, *arguments: object) -> tuple[int, str, str]:
+def finished(script: str, *arguments: object, patience_s: float = 150) -> tuple[int, str, str]:
     """How it ended, its output and its errors."""
     process = started(script, *arguments)
-    out, errors = process.communicate(timeout=150)
+    out, errors = process.communicate(timeout=patience_s)
     return process.returncode, out, errors
 
 

@@ -1,0 +1,302 @@
+"""Clients, a router and three workers to which something happens every two seconds.
+
+    python bench/chaos.py [CHECKPOINT] [--seconds 300] [--requests 200] [--workers 3] [--seed 1]
+
+Each worker is a process, behind a network of ours; without a checkpoint the demo model. Every answer
+must be the one of an undisturbed run, chunk for chunk. README.md says what the rows mean. Exits with
+1 if an answer was lost or differed.
+"""
+
+import argparse
+import asyncio
+import logging
+import random
+import secrets
+import socket
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from faulty.asks import Answer, Ask, Heard, asks, heard
+from faulty.place import Place
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from raylax.cluster.config import ClusterConfig
+from raylax.cluster.models import find_model
+from raylax.proto.frontend import Frontend
+from raylax.router.config import RouterConfig
+from raylax.router.describe import describe
+from raylax.router.http.app import build_app
+from raylax.router.models import Models
+from raylax.router.policies import DEFAULT, policy_named
+from raylax.router.service import Service
+from raylax.router.story import Moment, Story
+from raylax.router.workers import Workers
+
+CLIENTS = 8
+PATIENCE_S = 120.0
+"""For workers to come back: they are ended faster than a small machine starts them."""
+MEMBERS_EVERY_S = 0.25
+BLOWS = ("kill", "stop", "drain", "slow", "cut")
+CLOCK = time.monotonic
+
+
+@dataclass
+class Ends:
+    """What became of the requests."""
+
+    answered: int = 0
+    moved: int = 0
+    different: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    gaps: dict[str, list[float]] = field(
+        default_factory=lambda: {"kill": [], "hang": [], "drain": [], "no other": []}
+    )
+    """Seconds from the last token before a worker was lost to the first one after, as clients had
+    them."""
+
+
+class Cluster:
+    """Places, and a router in front of them that knows who is there."""
+
+    def __init__(self, places: list[Place], checkpoint: Path, token: str, seed: int) -> None:
+        self.places, self._token = places, token
+        self.config = RouterConfig("model", str(checkpoint), token, worker_patience_s=PATIENCE_S)
+        self.models = Models([self.config], CLOCK)
+        self.workers = Workers(policy_named(DEFAULT), token, CLOCK, random.Random(seed))
+        self.service: Service | None = None
+
+    async def look(self) -> None:
+        """Keep the router's members to who is there. Runs until it is cancelled."""
+        while True:
+            self.workers.set_members({p.name: p.address for p in self.places if p.name})
+            await asyncio.sleep(MEMBERS_EVERY_S)
+
+    async def open(self) -> None:
+        """Returns when every worker serves."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.workers.ready) < len(self.places):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        described = await describe(self.places[0].address, self._token, PATIENCE_S)
+        checkpoint, longest = Path(self.config.checkpoint), described.max_sequence_length
+        frontend = Frontend.load(checkpoint, "model", longest, random.Random(1))
+        self.service = self.models.open(frontend, self.workers)
+
+    def strike(self, rng: random.Random) -> str:
+        """Something happens to one of the workers that are there; what it was."""
+        there = [place for place in self.places if place.name in self.workers.ready]
+        if not there:
+            return "nobody there"
+        place, blow = rng.choice(there), rng.choice(BLOWS)
+        match blow:
+            case "kill":
+                place.kill()
+            case "stop":
+                place.stop(rng)
+            case "drain":
+                self.workers.drain(place.name)
+            case "slow":
+                place.slow()
+            case "cut":
+                place.cut()
+        return blow
+
+
+class Nobody:
+    """The rest of a cluster, which has no part in this."""
+
+    async def exposition(self) -> bytes:
+        return b""
+
+    async def cluster(self) -> dict[str, Any]:
+        return {}
+
+    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
+        return []
+
+
+@asynccontextmanager
+async def running(cluster: Cluster) -> AsyncIterator[str]:
+    """The cluster's tasks and its HTTP server, whose address it gives."""
+    tasks = [asyncio.ensure_future(place.keep()) for place in cluster.places]
+    tasks.append(asyncio.ensure_future(cluster.look()))
+    app = build_app(cluster.models, Nobody())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.ensure_future(server.serve([listener]))
+    try:
+        await cluster.open()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.should_exit = True
+        await serving
+        await cluster.workers.close()
+        await asyncio.gather(*(place.end() for place in cluster.places))
+
+
+async def undisturbed(client: httpx.AsyncClient, wanted: list[Ask]) -> list[Answer]:
+    """The answer to each, a few at a time."""
+    turns = asyncio.Semaphore(CLIENTS)
+
+    async def one(ask: Ask) -> Answer:
+        async with turns:
+            return (await heard(client, ask, CLOCK)).answer
+
+    return list(await asyncio.gather(*map(one, wanted)))
+
+
+def note_moves(ends: Ends, service: Service, said: Heard) -> None:
+    story = service.stories.find(said.call_id)
+    losses = [m for m in story.moments if m.name in ("lost", "handed over")]
+    ends.moved += bool(losses)
+    for loss in losses:
+        at = story.arrived + loss.at_s
+        before = [t for t in said.times if t <= at]
+        after = [t for t in said.times if t > at]
+        if before and after:
+            ends.gaps[kind_of(story, loss)].append(after[0] - before[-1])
+
+
+def kind_of(story: Story, loss: Moment) -> str:
+    """By what the router found, and whether it had another worker."""
+    later = story.moments[story.moments.index(loss) + 1 :]
+    if later and later[0].name == "waits for a worker":
+        return "no other"
+    if loss.name == "handed over":
+        return "drain"
+    return "hang" if "heard" in loss.detail or "progress" in loss.detail else "kill"
+
+
+async def ask_on(
+    client: httpx.AsyncClient,
+    service: Service,
+    turns: AsyncIterator[tuple[Ask, Answer]],
+    ends: Ends,
+) -> None:
+    async for ask, want in turns:
+        try:
+            said = await heard(client, ask, CLOCK)
+        except (RuntimeError, httpx.HTTPError) as error:
+            ends.lost.append(f"{ask}: {error!r}")
+            continue
+        ends.answered += 1
+        if said.answer != want:
+            ends.different.append(f"{ask}:\n  {said.answer}\n  {want}")
+        note_moves(ends, service, said)
+
+
+async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console) -> Ends:
+    token, rng, ends = secrets.token_hex(16), random.Random(options.seed), Ends()
+    places = [Place(i, checkpoint, token) for i in range(options.workers)]
+    cluster, blows = Cluster(places, checkpoint, token, options.seed), Counter[str]()
+    wanted = asks(options.requests, options.seed)
+    async with (
+        running(cluster) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+    ):
+        assert cluster.service is not None
+        console.print("every answer once, undisturbed")
+        pairs = list(zip(wanted, await undisturbed(client, wanted), strict=True))
+        end, begun = CLOCK() + options.seconds, CLOCK()
+
+        async def turns() -> AsyncIterator[tuple[Ask, Answer]]:
+            """Each ask at least once, then on until the time is over."""
+            left = list(pairs)
+            while left or CLOCK() < end:
+                yield left.pop() if left else rng.choice(pairs)
+
+        async def strikes() -> None:
+            while True:
+                await asyncio.sleep(options.every)
+                blows[cluster.strike(rng)] += 1
+
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("disturbed", total=options.seconds)
+
+            async def show() -> None:
+                while True:
+                    progress.update(bar, completed=CLOCK() - begun)
+                    await asyncio.sleep(0.2)
+
+            source = turns()
+            lock = asyncio.Lock()
+
+            async def mine() -> AsyncIterator[tuple[Ask, Answer]]:
+                while True:
+                    async with lock:
+                        try:
+                            turn = await anext(source)
+                        except StopAsyncIteration:
+                            return
+                    yield turn
+
+            beside = [asyncio.ensure_future(strikes()), asyncio.ensure_future(show())]
+            try:
+                clients = [ask_on(client, cluster.service, mine(), ends) for _ in range(CLIENTS)]
+                await asyncio.gather(*clients)
+            finally:
+                for task in beside:
+                    task.cancel()
+    starts = [seconds for place in places for seconds in place.starts_s]
+    console.print(f"{len(starts)} starts of workers, of {statistics.median(starts):.1f} s (median)")
+    report(ends, blows, console)
+    return ends
+
+
+def report(ends: Ends, blows: Counter[str], console: Console) -> None:
+    console.print("blows: " + ", ".join(f"{blow} {count}" for blow, count in sorted(blows.items())))
+    table = Table("answered", "moved", "lost", "different")
+    table.add_row(*map(str, (ends.answered, ends.moved, len(ends.lost), len(ends.different))))
+    console.print(table)
+    gaps = Table("gap in a stream", "count", "median s", "p99 s", "worst s")
+    for kind, seconds in ends.gaps.items():
+        if seconds:
+            ordered = sorted(seconds)
+            ranks = (
+                ordered[len(ordered) // 2],
+                ordered[int(0.99 * (len(ordered) - 1))],
+                ordered[-1],
+            )
+            gaps.add_row(kind, str(len(ordered)), *(f"{s:.2f}" for s in ranks))
+    console.print(gaps)
+    for what in ends.lost + ends.different:
+        console.print(what, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", nargs="?", help="a checkpoint directory (the demo model)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="of disturbance (300)")
+    parser.add_argument("--requests", type=int, default=200, help="different ones (200)")
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between blows (2)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
+    checkpoint, _ = find_model(
+        ClusterConfig(**({"model": options.checkpoint} if options.checkpoint else {}))
+    )
+    try:
+        ends = asyncio.run(chaos(options, checkpoint, Console()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(bool(ends.lost or ends.different or not ends.answered))
+
+
+if __name__ == "__main__":
+    main()

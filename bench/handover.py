@@ -1,0 +1,95 @@
+"""What a sequence costs that moves to another worker: its pages fetched, or computed again.
+
+    python bench/handover.py [CHECKPOINT] [--tokens 64 256 1024] [--rounds 5] [--quantization q0bf16]
+
+Two engines in one process, without a checkpoint of the demo model; each has all cores while it works.
+README.md says what the rows mean.
+"""
+
+import argparse
+import asyncio
+import statistics
+import time
+from pathlib import Path
+
+import grpc.aio
+from rich.console import Console
+from rich.table import Table
+
+from raylax.cluster.config import ClusterConfig
+from raylax.cluster.models import find_model
+from raylax.proto import engine_pb2 as pb
+from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.config import EngineConfig
+from raylax.worker.host import EngineHost
+
+TOKEN = "bench"
+
+
+async def worker(name: str, checkpoint: Path, quantization: str) -> EngineHost:
+    host = EngineHost(name, "model", str(checkpoint), "cpu")
+    config = EngineConfig(quantization=quantization, max_num_sequence=4)
+    await host.start(config, "server", "127.0.0.1", TOKEN)
+    return host
+
+
+async def seconds_to_token(host: EngineHost, request: Request) -> float:
+    """From its submission to the first token, by way of the worker's stream."""
+    async with grpc.aio.insecure_channel(host.address) as channel:
+        metadata = (("authorization", f"Bearer {TOKEN}"),)
+        call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=metadata)
+        await call.read()
+        begun = time.perf_counter()
+        await call.write(pb.Command(submit=wire.submit_to_proto(request)))
+        while True:
+            report = await call.read()
+            assert isinstance(report, pb.StepReport), await call.details()
+            if any(delta.token_ids for delta in report.deltas):
+                return time.perf_counter() - begun
+
+
+async def compare(hosts: list[EngineHost], tokens: int, rounds: int) -> tuple[float, float, float]:
+    """Median seconds: computed again, with its pages, and with everything cached already."""
+    old, new = hosts
+    prompt = tuple(5 + (7 * i) % 90 for i in range(tokens))
+    request = Request("r", prompt, 2, Sampling(temperature=0.0))
+    again, pages, cached = [], [], []
+    for number in range(rounds):
+        await seconds_to_token(old, Request(f"o{number}", prompt, 2, Sampling(temperature=0.0)))
+        for times, address in ((again, ""), (pages, old.address)):
+            await asyncio.to_thread(new.engine.reset)
+            named = Request(f"r{number}{address}", prompt, 2, request.sampling, pages_at=address)
+            times.append(await seconds_to_token(new, named))
+        named = Request(f"c{number}", prompt, 2, request.sampling)
+        cached.append(await seconds_to_token(new, named))
+    return statistics.median(again), statistics.median(pages), statistics.median(cached)
+
+
+async def bench(options: argparse.Namespace, checkpoint: Path) -> None:
+    hosts = [await worker(name, checkpoint, options.quantization) for name in ("old", "new")]
+    table = Table("tokens", "again ms", "pages ms", "cached ms", "again / pages")
+    for tokens in options.tokens:
+        again, pages, cached = await compare(hosts, tokens, options.rounds)
+        row = (f"{1000 * seconds:.1f}" for seconds in (again, pages, cached))
+        table.add_row(str(tokens), *row, f"{again / pages:.2f}")
+    Console().print(table)
+    await asyncio.gather(*(host.stop() for host in hosts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", nargs="?", help="a checkpoint directory (the demo model)")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[32, 64, 256, 448])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quantization", default="auto")
+    options = parser.parse_args()
+    given = {"model": options.checkpoint} if options.checkpoint else {}
+    checkpoint, _ = find_model(ClusterConfig(**given))
+    asyncio.run(bench(options, checkpoint))
+
+
+if __name__ == "__main__":
+    main()
