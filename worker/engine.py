@@ -342,7 +342,8 @@ class ThreadedEngine:
         made = assemble(checkpoint, self._device, config.mode, config, progress, self._spawner)
         pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
         limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
-        self._batch, self._ranks = Batch(pool, limits, made.ranks.run, self._clock, self._began), made.ranks
+        self._ranks = made.ranks
+        self._batch = Batch(pool, limits, made.ranks.run, self._clock, self._began)
         self._served = Served(made.config, made.vocab)
         self._failures = 0
         self._look()
