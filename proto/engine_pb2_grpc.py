@@ -188,3 +188,124 @@ class Engine:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class PeerStub:
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Tell = channel.unary_unary(
+                '/raylax.engine.v1.Peer/Tell',
+                request_serializer=raylax_dot_proto_dot_engine__pb2.TellRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_engine__pb2.Story.FromString,
+                _registered_method=True)
+        self.Read = channel.unary_stream(
+                '/raylax.engine.v1.Peer/Read',
+                request_serializer=raylax_dot_proto_dot_engine__pb2.ReadRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_engine__pb2.Part.FromString,
+                _registered_method=True)
+
+
+class PeerServicer:
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    def Tell(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Read(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PeerServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Tell': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tell,
+                    request_deserializer=raylax_dot_proto_dot_engine__pb2.TellRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_engine__pb2.Story.SerializeToString,
+            ),
+            'Read': grpc.unary_stream_rpc_method_handler(
+                    servicer.Read,
+                    request_deserializer=raylax_dot_proto_dot_engine__pb2.ReadRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_engine__pb2.Part.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raylax.engine.v1.Peer', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raylax.engine.v1.Peer', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Peer:
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    @staticmethod
+    def Tell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Tell',
+            raylax_dot_proto_dot_engine__pb2.TellRequest.SerializeToString,
+            raylax_dot_proto_dot_engine__pb2.Story.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Read(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Read',
+            raylax_dot_proto_dot_engine__pb2.ReadRequest.SerializeToString,
+            raylax_dot_proto_dot_engine__pb2.Part.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

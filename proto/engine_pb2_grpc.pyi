@@ -80,3 +80,46 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
         """Contents of KV pages, for a worker that takes over a sequence."""
 
 def add_EngineServicer_to_server(servicer: EngineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PeerStub:
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PeerAsyncStub: ...
+    Tell: _grpc.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]
+    Read: _grpc.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]
+
+@_typing.type_check_only
+class PeerAsyncStub(PeerStub):
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Tell: _aio.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]  # type: ignore[assignment]
+    Read: _aio.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]  # type: ignore[assignment]
+
+class PeerServicer(metaclass=_abc_1.ABCMeta):
+    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
+    The same metadata; a router says where it answers in "router-address" when it attaches.
+    """
+
+    @_abc_1.abstractmethod
+    def Tell(
+        self,
+        request: _engine_pb2.TellRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_engine_pb2.Story, _abc.Awaitable[_engine_pb2.Story]]: ...
+
+    @_abc_1.abstractmethod
+    def Read(
+        self,
+        request: _engine_pb2.ReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_engine_pb2.Part], _abc.AsyncIterator[_engine_pb2.Part]]: ...
+
+def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import ray
 from fastapi import FastAPI
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -23,6 +24,7 @@ from raylax.router.grpc_server import serve_grpc, set_health
 from raylax.router.http.app import build_app
 from raylax.router.interceptor import Guarded
 from raylax.router.models import Models
+from raylax.router.peers import PeerServicer, serve_peers
 from raylax.router.policies import policy_named
 from raylax.router.tls import credentials
 from raylax.router.workers import Workers
@@ -76,6 +78,7 @@ class Door:
             time.monotonic,
             random.Random(),
             config.worker_silence_s,
+            peers=models.peers,
         )
         self._opened = False
 
@@ -114,6 +117,10 @@ class RouterReplica:
     ) -> None:
         """A configuration and a deployment of workers for each model."""
         self._metrics, self._models, self._serving = metrics, Models(configs), False
+        self._peers, self._models.peers.address = await serve_peers(
+            PeerServicer(configs[0].token, self._models.stories, self._models.streams),
+            ray.util.get_node_ip_address(),
+        )
         pairs = zip(configs, workers, strict=True)
         self._doors = [Door(config, handle, self._models) for config, handle in pairs]
         first = configs[0]
@@ -177,5 +184,6 @@ class RouterReplica:
         for task in self._looking:
             task.cancel()
         await self._grpc.stop(grace=1.0)
+        await self._peers.stop(grace=None)
         await self._models.close()
         await asyncio.gather(*(door.workers.close() for door in self._doors))

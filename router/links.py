@@ -14,6 +14,7 @@ import grpc.aio
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto.cluster_token import metadata_of
 from raylax.proto.vocabulary import Request
 from raylax.router.inbox import Inbox, Leave, Lost, Said
 
@@ -66,7 +67,9 @@ class Link:
         token: str,
         listener: Listener,
         silence_s: float = SILENCE_S,
+        router_address: str = "",
     ) -> None:
+        """`router_address`: where this router answers others, which hear of it by the worker."""
         self.worker, self.address, self._silence_s = worker, address, silence_s
         self._listener = listener
         self._attempts: dict[str, Attempt] = {}  # by the name that the worker knows it by
@@ -74,7 +77,7 @@ class Link:
         self._commands: asyncio.Queue[pb.Command] = asyncio.Queue()
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         stub = engine_pb2_grpc.EngineStub(self._channel)
-        self._call = stub.Attach(metadata=(("authorization", f"Bearer {token}"),))
+        self._call = stub.Attach(metadata=(*metadata_of(token), ("router-address", router_address)))
         self.lost: str | None = None
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 
-from raylax.proto.errors import ModelNotFound, WorkerUnavailable, shown
+from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
+from raylax.router.peers import Numbered, Peers
 from raylax.router.service import Service
-from raylax.router.story import Stories
+from raylax.router.story import Stories, Told
 from raylax.router.streams import Streams
 from raylax.router.tenants import Tenants
 from raylax.router.workers import Workers
@@ -26,6 +27,7 @@ class Models:
         self._open: dict[str, Service] = {}
         self.tenants = Tenants(self.config.keys, self.config.routers)
         self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
+        self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
         """Serve the frontend's model from now on."""
@@ -65,6 +67,25 @@ class Models:
     def any(self) -> Service:
         """The first one; another one while that is not open. Raises WorkerUnavailable."""
         return next(iter(self.services), None) or self.named(None)
+
+    async def told(self, call_id: str) -> Told:
+        """What happened to a call, of this router or another one. Raises NotFound."""
+        try:
+            return self.stories.find(call_id).told
+        except NotFound:
+            if (story := await self.peers.tell(call_id)) is None:
+                raise
+            return story
+
+    async def kept(self, name: str, tenant: str, after: int) -> Numbered:
+        """The parts of an answer that is kept, here or by another router. Raises NotFound."""
+        try:
+            self.streams.find(name, tenant)
+        except NotFound:
+            if (parts := await self.peers.read(name, tenant, after)) is None:
+                raise
+            return parts
+        return self.streams.read(name, tenant, after)
 
     async def close(self) -> None:
         await self.streams.close()

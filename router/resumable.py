@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator
 from raylax.proto import raylax_pb2 as pb
 from raylax.proto.errors import InvalidRequest
 from raylax.router.caller import caller
+from raylax.router.peers import Numbered
 from raylax.router.service import Service
-from raylax.router.streams import Streams
 
 CALL_ID = "call-id"
 """Metadata that comes before the first reply: a client can then come back even for that."""
@@ -33,15 +33,14 @@ def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: 
     service.streams.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
-async def read(streams: Streams, call_id: str, after: int) -> AsyncGenerator[Reply]:
-    """Raises NotFound before the first reply. Close it when its client has left."""
-    numbered = streams.read(name(call_id), caller().tenant, after)
+async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:
+    """Each with its number. Close it when its client has left."""
     try:
-        async for number, reply in numbered:
+        async for number, reply in parts:
             reply.sequence = number
             yield reply
     finally:
-        await numbered.aclose()
+        await parts.aclose()
 
 
 def name(call_id: str) -> str:

@@ -9,6 +9,7 @@ from raylax.proto import grpc_api, raylax_pb2, raylax_pb2_grpc
 from raylax.proto.call import Call
 from raylax.proto.events import TextEvent
 from raylax.router import resumable
+from raylax.router.caller import caller
 from raylax.router.grpc_calls import Running, finish, start
 from raylax.router.models import Models
 from raylax.router.resumable import Reply
@@ -72,7 +73,10 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             return raylax_pb2.ResumedReply(generate=reply)
 
         async with statuses(context):
-            replies = resumable.read(self._models.streams, request.id, request.after_sequence)
+            numbered = await self._models.kept(
+                resumable.name(request.id), caller().tenant, request.after_sequence
+            )
+            replies = resumable.numbered(numbered)
             allowed_s = self._models.config.request_timeout_s
             await write(context, (wrap(reply) async for reply in replies), replies, allowed_s)
 
@@ -80,7 +84,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         self, request: raylax_pb2.ExplainRequest, context: Context
     ) -> raylax_pb2.ExplainReply:
         async with statuses(context):
-            return story_message(self._models.stories.find(request.request_id))
+            return story_message(await self._models.told(request.request_id))
 
     async def _answer(
         self,
@@ -100,7 +104,9 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             if ttl_s is not None:
                 resumable.keep(service, call.id, replies, ttl_s)
                 await context.send_initial_metadata(((resumable.CALL_ID, call.id),))
-                replies = resumable.read(service.streams, call.id, after=0)
+                replies = resumable.numbered(
+                    service.streams.read(resumable.name(call.id), caller().tenant)
+                )
             await write(context, replies, replies, running.allowed_s)
 
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
@@ -68,6 +69,18 @@ class Told:
     call_id: str
     moments: tuple[Moment, ...]
     choices: tuple[Explanation, ...]
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """Of what `asdict` made of one."""
+        choices = (
+            Explanation(
+                **{**one, "candidates": tuple(Candidate(**each) for each in one["candidates"])}
+            )
+            for one in values["choices"]
+        )
+        moments = (Moment(**one) for one in values["moments"])
+        return cls(values["call_id"], tuple(moments), tuple(choices))
 
 
 @dataclass(eq=False)

@@ -1,7 +1,7 @@
 """Stories in the messages of raylax.v1."""
 
 from raylax.proto import raylax_pb2 as pb
-from raylax.router.story import Explanation, Story
+from raylax.router.story import Explanation, Told
 
 
 def explanation_message(explanation: Explanation) -> pb.Explanation:
@@ -18,7 +18,7 @@ def explanation_message(explanation: Explanation) -> pb.Explanation:
     )
 
 
-def story_message(story: Story) -> pb.ExplainReply:
+def story_message(story: Told) -> pb.ExplainReply:
     """Every decision: a call may have several choices, and move."""
     return pb.ExplainReply(
         explanations=[explanation_message(one) for one in story.choices],

@@ -15,6 +15,7 @@ from raylax.router.circuit import Circuit
 from raylax.router.inbox import Inbox
 from raylax.router.ledger import Ledger
 from raylax.router.links import SILENCE_S, Link
+from raylax.router.peers import Peers
 from raylax.router.policy import Choice, Policy, Routing
 from raylax.router.prefixes import MOST_BYTES, PrefixIndex
 
@@ -49,9 +50,12 @@ class Workers:
         silence_s: float = SILENCE_S,
         stuck_s: float = STUCK_S,
         index_bytes: int = MOST_BYTES,
+        peers: Peers | None = None,
     ) -> None:
+        """`peers`: are told of the other routers that workers know."""
         self._policy, self._token, self._clock, self._rng = policy, token, clock, rng
         self._silence_s, self._stuck_s = silence_s, stuck_s
+        self._peers = peers or Peers(token)
         self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
         self._links: dict[str, Link] = {}
         self._circuits: dict[str, Circuit] = {}
@@ -71,7 +75,8 @@ class Workers:
         for worker, address in addresses.items():
             circuit = self._circuits.setdefault(worker, Circuit())
             if worker not in self._links and circuit.closed(self._clock()):
-                link = Link(worker, address, self._token, self, self._silence_s)
+                ours = self._peers.address
+                link = Link(worker, address, self._token, self, self._silence_s, ours)
                 self._links[worker] = link
 
     @property
@@ -157,6 +162,8 @@ class Workers:
         if report.HasField("pages"):
             pages = report.pages
             self.prefixes.apply(row, pages.added, pages.removed, pages.snapshot)
+        if report.HasField("peers"):
+            self._peers.heard(report.peers.addresses)
         if drains:
             link.ask_to_leave()
         allowed = self._stuck_s if load.pace.b > 0 else 15 * self._stuck_s

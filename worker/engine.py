@@ -398,14 +398,15 @@ class ThreadedEngine:
                 Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
             ]
         self._busy_since = None
-        self._send(deltas)
+        self._send(deltas, step=True)
 
     def _began(self, request_ids: list[str]) -> None:
         """Told before the step that may fail of it."""
         self._send([Delta(request_id, began=True) for request_id in request_ids])
 
-    def _send(self, deltas: list[Delta]) -> None:
-        """To the stream-back thread. A request that ends is no longer live."""
+    def _send(self, deltas: list[Delta], step: bool = False) -> None:
+        """To the stream-back thread, which is told of a step even if nobody has anything of it.
+        A request that ends is no longer live."""
         self._look()
         ended = [delta.request_id for delta in deltas if delta.finish is not None]
         if ended:
@@ -413,7 +414,7 @@ class ThreadedEngine:
                 self._live.difference_update(ended)
         for delta in deltas:
             self._note(delta.request_id, delta.finish or ("began" if delta.began else "token"))
-        if deltas:
+        if deltas or step:
             load = self.load()
             self._outbox.put(lambda: self._on_step(deltas, load))
         if self._on_pages is not None and self._batch is not None:

@@ -12,6 +12,7 @@ import grpc.aio
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc
+from raylax.proto.cluster_token import metadata_of
 from raylax.proto.pages import names_of
 from raylax.proto.vocabulary import Request
 from raylax.worker.engine import ThreadedEngine
@@ -46,10 +47,9 @@ async def contents_of(address: str, names: list[bytes], token: str) -> list[byte
     contents: list[bytes] = []
     if len(names) >= LEAST_PAGES:
         async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            metadata = (("authorization", f"Bearer {token}"),)
             asked = pb.PagesRequest(names=names)
             call = engine_pb2_grpc.EngineStub(channel).Pages(
-                asked, metadata=metadata, timeout=FETCH_S
+                asked, metadata=metadata_of(token), timeout=FETCH_S
             )
             async for part in call:
                 contents += part.contents

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 
 from raylax.kernels.checkpoint import Checkpoint
+from raylax.proto import wire
 from raylax.proto.frontend import Frontend
-from raylax.proto.vocabulary import Load
 from raylax.worker.completions import (
     AsyncChat,
     AsyncCompletions,
@@ -121,8 +121,8 @@ class MLCEngineBase:
         - ttft_s_sum / ttft_count: mean seconds to a request's first token
         - itl_s_sum / itl_count: mean seconds between its later tokens
         """
-        load: Load = self._engine.load()
-        values = {name: float(getattr(load, name)) for name in Load.__dataclass_fields__}
+        load = self._engine.load()
+        values = {name: float(getattr(load, name)) for name in wire.FIELDS}
         derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
         return {**values, **derived, **self.state.timings()}
 

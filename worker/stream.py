@@ -9,7 +9,6 @@ before it is put in, and what cannot be had is computed.
 """
 
 import asyncio
-import hmac
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ import grpc.aio
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto.cluster_token import may_enter
 from raylax.proto.errors import InvalidRequest, RaylaxError
 from raylax.proto.vocabulary import Delta, Finish, Load, Request
 from raylax.worker.engine import ThreadedEngine
@@ -29,6 +29,8 @@ from raylax.worker.pages import PageChanges
 
 log = logging.getLogger(__name__)
 HEARTBEAT_S = 0.1
+FRESH_S = 0.02
+"""How old a router's news of a working engine may be, between steps that do nothing for it."""
 MOST_REPORTS = 4096
 """Unread by one router: minutes of a fast engine."""
 LARGEST_MESSAGE = 64 << 20
@@ -47,10 +49,13 @@ Why = tuple[grpc.StatusCode, str]
 class Router:
     """One attached router: its requests, and the reports that it has not read."""
 
-    def __init__(self, most_reports: int, names: list[int]) -> None:
-        """`names` of the pages that can be found now."""
+    def __init__(self, address: str, most_reports: int, names: list[int]) -> None:
+        """`address`: where it answers other routers; `names` of the pages that can be found now."""
+        self.address = address
+        self.peers: pb.Peers | None = None
         self.reports: asyncio.Queue[pb.StepReport] = asyncio.Queue(most_reports)
         self.requests: set[str] = set()
+        self.reported_at = 0.0
         self.fetching: dict[str, asyncio.Task[None]] = {}
         """Requests whose pages are on their way here."""
         self._pages: pb.PageEvents | None = pb.PageEvents(added=names, snapshot=True)
@@ -84,6 +89,7 @@ class Router:
         while self._dispatches and self._dispatches[0][0] <= load.taken:
             self._received = max(self._received, self._dispatches.popleft()[1])
         pages, self._pages = self._pages, None
+        peers, self.peers = self.peers, None
         return pb.StepReport(
             deltas=[wire.delta_to_proto(delta) for delta in deltas],
             load=wire.load_to_proto(load),
@@ -91,6 +97,7 @@ class Router:
             received=self._received,
             routers=routers,
             pages=pages,
+            peers=peers,
         )
 
     def end(self, code: grpc.StatusCode, why: str) -> None:
@@ -151,17 +158,24 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
                     del self._owner[delta.request_id]
         for router, its_deltas in by_router.items():
             self._report(router, its_deltas)
+        long_ago = self._loop.time() - FRESH_S
+        for router in self._routers - by_router.keys():  # others have changed how the engine stands
+            if router.reported_at < long_ago:
+                self._report(router, [])
 
     def _report(self, router: Router, deltas: list[Delta]) -> None:
         """How the engine stands is said as it is now, which may be later than the deltas."""
+        router.reported_at = self._loop.time()
         router.report(deltas, *self._engine.stand(), routers=len(self._routers))
 
     async def Attach(  # type: ignore[override]  # written to, because a generator cannot be cut off
         self, request_iterator: AsyncIterator[pb.Command], context: Context
     ) -> None:
         await self._authorise(context)
-        router = Router(self._most_reports, list(self._names))
+        address = dict(context.invocation_metadata() or ()).get("router-address", "")
+        router = Router(str(address), self._most_reports, list(self._names))
         self._routers.add(router)
+        self._introduce()
         writing = asyncio.create_task(self._write(router, context))
         reading = asyncio.create_task(self._read(router, request_iterator))
         try:
@@ -169,6 +183,7 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._routers.discard(router)
+            self._introduce()
             router.end(grpc.StatusCode.CANCELLED, "the stream has ended")
             tasks = (writing, reading, *router.fetching.values())
             for task in tasks:
@@ -177,6 +192,12 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
                 self._cancel(router, request_id)
             await asyncio.gather(*tasks, return_exceptions=True)
         await context.abort(*router.over.result())
+
+    def _introduce(self) -> None:
+        """The routers to each other, with their next reports."""
+        addresses = sorted(router.address for router in self._routers)
+        for router in self._routers:
+            router.peers = pb.Peers(addresses=addresses)
 
     async def _write(self, router: Router, context: Context) -> None:
         await context.write(self._heartbeat(router))
@@ -218,8 +239,7 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
 
     async def _authorise(self, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
         """Anybody can reach a port; only the cluster knows its token."""
-        given = dict(context.invocation_metadata() or ()).get("authorization", "")
-        if not hmac.compare_digest(str(given).encode(), f"Bearer {self._token}".encode()):
+        if not may_enter(context, self._token):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
 
     async def _read(self, router: Router, commands: AsyncIterator[pb.Command]) -> None:

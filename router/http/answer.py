@@ -89,7 +89,8 @@ class Answers:
             return EventStream(call.id, parts, events, asked.allowed_s, asked.explanation(request))
         streams = asked.service.streams
         streams.begin(call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(streams, call.id, 0, asked.allowed_s, asked.explanation(request))
+        numbered = streams.read(call.id, caller().tenant)
+        return resumed(numbered, call.id, asked.allowed_s, asked.explanation(request))
 
     async def whole(self, request: Request, asked: Asked) -> Response:
         async def drain() -> None:

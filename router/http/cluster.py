@@ -48,7 +48,7 @@ def add_cluster(app: FastAPI, models: Models, cluster: Cluster) -> None:
     @app.get("/explain/{call_id}")
     async def explain(call_id: str) -> dict[str, Any]:
         """What happened to a past call, and why it went where it did."""
-        return asdict(models.stories.find(call_id).told)
+        return asdict(await models.told(call_id))
 
     @app.post("/cluster/drain/{worker}")
     async def drain(worker: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.caller import caller
 from raylax.router.http.sse import EventStream
 from raylax.router.models import Models
-from raylax.router.streams import Streams
+from raylax.router.peers import Numbered
 
 RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
 END = b"\n\n"
@@ -48,16 +48,9 @@ async def with_ids(
 
 
 def resumed(
-    streams: Streams,
-    call_id: str,
-    after: int,
-    allowed_s: float,
-    headers: dict[str, str] | None = None,
+    numbered: Numbered, call_id: str, allowed_s: float, headers: dict[str, str] | None = None
 ) -> EventStream:
-    """Raises NotFound for an answer that is not kept, or somebody else's."""
-    tenant = caller().tenant
-    streams.find(call_id, tenant)
-    numbered = streams.read(call_id, tenant, after)
+    """An answer that is kept, as events with their ids."""
     return EventStream(call_id, with_ids(call_id, numbered), numbered, allowed_s, headers)
 
 
@@ -79,4 +72,5 @@ def add_resuming(app: FastAPI, models: Models) -> None:
     @app.get("/v1/streams/{call_id}")
     async def go_on(request: Request, call_id: str) -> EventStream:
         allowed_s = models.config.request_timeout_s
-        return resumed(models.streams, call_id, last_event(request, call_id), allowed_s)
+        numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
+        return resumed(numbered, call_id, allowed_s)

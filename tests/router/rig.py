@@ -23,6 +23,7 @@ from raylax.router.http.app import build_app
 from raylax.router.http.cluster import Cluster
 from raylax.router.interceptor import Guarded
 from raylax.router.models import Models
+from raylax.router.peers import PeerServicer, serve_peers
 from raylax.router.policies import policy_named
 from raylax.router.service import Service
 from raylax.router.tls import credentials
@@ -133,21 +134,33 @@ async def running_router(
             for i in range(count)
         ]
         settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
+        yield await stack.enter_async_context(a_router(settings, workers))
+
+
+@asynccontextmanager
+async def a_router(settings: RouterConfig, workers: list[Worker]) -> AsyncIterator[Rig]:
+    """In front of workers that others may use as well."""
+    async with AsyncExitStack() as stack:
+        models = Models([settings])
+        peers, models.peers.address = await serve_peers(
+            PeerServicer(TOKEN, models.stories, models.streams), "127.0.0.1"
+        )
+        stack.push_async_callback(peers.stop, 0)
         router = Workers(
             policy_named(settings.policy),
             TOKEN,
             time.monotonic,
             random.Random(1),
             settings.worker_silence_s,
+            peers=models.peers,
         )
         stack.push_async_callback(router.close)
         router.set_members({w.host.worker_id: w.host.address for w in workers})
-        await until(lambda: len(router.ready) == count)
+        await until(lambda: len(router.ready) == len(workers))
         described = await describe(workers[0].host.address, TOKEN, 5)
         frontend = Frontend.load(
-            checkpoint, "tiny", described.max_sequence_length, random.Random(1)
+            Path(settings.checkpoint), "tiny", described.max_sequence_length, random.Random(1)
         )
-        models = Models([settings])
         service = models.open(frontend, router)
         server, health, port = await serve_grpc(
             models, "127.0.0.1:0", [Guarded(settings.keys)], credentials(settings)

@@ -174,10 +174,14 @@ async def test_a_slow_first_token_is_hedged(checkpoint: Path) -> None:
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
     ):
         want = await streamed(client, SEEDED)
-        slow = rig.workers[rig.router._routed % 2]
-        slow.hold(steps=0)
+        for worker in rig.workers:
+            worker.hold(steps=0)
+        asking = asyncio.create_task(streamed(client, SEEDED))
+        await until(lambda: rig.service.journal)
+        slow = holder(rig)
+        next(worker for worker in rig.workers if worker is not slow).let_go()
 
-        assert await streamed(client, SEEDED) == want
+        assert await asking == want
         assert rig.service.dispatcher.hedges.hedged == 1
         slow.let_go()
         await until(lambda: not slow.running)

@@ -142,6 +142,19 @@ async def test_routers_are_counted(worker: Worker) -> None:
         await two.read(lambda: two.reports and two.reports[-1].routers == 2)
 
 
+async def test_a_router_hears_how_the_engine_works_for_others(worker: Worker) -> None:
+    """Between heartbeats, so that it does not send there what must wait."""
+    async with worker.attach() as idle, worker.attach() as busy:
+        await busy.submit("r", max_tokens=200)
+        await idle.read(lambda: idle.reports and idle.reports[-1].load.running == 1)
+        await busy.read(lambda: busy.ends("r"))
+        await idle.read(lambda: idle.reports[-1].load.running == 0)
+        steps = [report.load.step for report in idle.reports[1:]]
+
+    assert not idle.deltas
+    assert len(set(steps)) > 3
+
+
 async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
     """The first report has everything, later ones what changed, to every router."""
     prompt = list(range(5, 5 + 40))
