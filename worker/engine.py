@@ -5,16 +5,13 @@ between steps. The engine thread is the only one to touch the model, the batch a
 """
 
 import logging
-import queue
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
+from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker.assembly import Ranks, Spawner, assemble
 from raylax.worker.batch import Batch, StepFailed
@@ -23,14 +20,14 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.loading import degree_of
-from raylax.worker.pages import PageChanges, PagePool
+from raylax.worker.outbox import Outbox, PagesCallback, StepCallback
+from raylax.worker.pages import PagePool
+from raylax.worker.reception import Closed, Reception
 from raylax.worker.scheduler import Limits
 from raylax.worker.served import Served, within
 from raylax.worker.trace import TraceRecorder
 
 log = logging.getLogger(__name__)
-StepCallback = Callable[[list[Delta], Load], None]
-PagesCallback = Callable[[PageChanges], None]
 Progress = Callable[[str, float], None]
 MOST_FAILURES = 3
 """Failed steps in a row after which the engine counts as broken."""
@@ -59,11 +56,7 @@ class ThreadedEngine:
     ) -> None:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock, self._spawner = clock, spawner or Children()
-        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._outbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._live: set[str] = set()  # accepted and not ended; guarded by _lock
-        self._exiting = False  # set under _lock: nothing that must be answered is put after it
+        self._reception, self._outbox = Reception(), Outbox()
         self._batch: Batch | None = None
         self._ranks: Ranks | None = None
         self._cores: Cores | None = None  # None before the first model
@@ -73,12 +66,9 @@ class ThreadedEngine:
         self._fault = Fault.ENGINE  # whose it is that the engine is broken
         self._busy_since: float | None = None
         self._stand = Load(), 0.0  # with the time when it was so
-        self._accepted = self._taken = 0  # requests, by `add_request` and by the engine thread
-        self._draining = False
+        self._taken = 0  # requests that this thread has taken up
         self._device = "cpu"
         self._trace: TraceRecorder | None = None
-        self._on_step: StepCallback = lambda deltas, load: None
-        self._on_pages: PagesCallback | None = None
 
     # Life cycle
 
@@ -91,8 +81,8 @@ class ThreadedEngine:
     ) -> None:
         """Before the loops start. Both callbacks run on the stream-back thread, in the order of
         what happened; `on_pages` hears which pages can be found."""
-        self._device, self._on_step, self._trace = device, on_step, trace
-        self._on_pages = on_pages
+        self._device, self._trace = device, trace
+        self._outbox.on_step, self._outbox.on_pages = on_step, on_pages
 
     def run_background_loop(self) -> None:
         """The engine thread's body: returns after `exit_background_loop`, or when it is broken.
@@ -101,9 +91,9 @@ class ThreadedEngine:
         which is a bug of ours, every request ends with an error: nobody would ever answer it.
         """
         try:
-            while not self._exiting:
-                self._take_commands()
-                if self._batch is not None and not self._batch.idle and not self._exiting:
+            while not self._reception.closed:
+                self._reception.take(wait=self._batch is None or self._batch.idle)
+                if self._batch is not None and not self._batch.idle and not self._reception.closed:
                     self._step(self._batch)
             self._end_everything()
         except RankLost as error:
@@ -115,21 +105,15 @@ class ThreadedEngine:
 
     def run_background_stream_back_loop(self) -> None:
         """The stream-back thread's body: returns after the engine thread's last word."""
-        while (tell := self._outbox.get()) is not None:
-            try:
-                tell()
-            except Exception:
-                log.exception("the stream callback failed; its deltas are lost")
+        self._outbox.run()
 
     def exit_background_loop(self) -> None:
         """Requests that are running end with `abort`."""
-        with self._lock:
-            self._exiting = True
-            self._commands.put(lambda: None)  # wakes the thread
+        self._reception.close()
 
     def reload(self, config: EngineConfig, progress: Progress = no_progress) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
-        self._run_there(lambda: self._load(config, progress), timeout=None)
+        self._reception.call(lambda: self._load(config, progress), timeout=None)
 
     def reset(self) -> None:
         """Abort every request and forget every cached page."""
@@ -140,7 +124,7 @@ class ThreadedEngine:
                 self._batch.pool.forget()
                 self._send([])
 
-        self._run_there(start_over)
+        self._reception.call(start_over, ANSWER_S)
 
     # Requests
 
@@ -157,35 +141,24 @@ class ThreadedEngine:
         Raises InvalidRequest, Overloaded, WorkerUnavailable.
         """
         served = self._served
-        if served is None or self._exiting:
+        if served is None or self._reception.closed:
             raise self._refusal()
         checked = within(served, request)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
-        with self._lock:  # also orders us before or after the end of the engine
-            if self._exiting or self._draining:
-                raise self._refusal()
-            if request.id in self._live:
-                raise InvalidRequest(f"request id {request.id} is already running")
-            if len(self._live) >= served.places:
-                raise Overloaded(
-                    f"at most {served.config.max_waiting} requests may wait, all places are taken",
-                    retry_after_s=1.0,
-                )
-            self._live.add(request.id)
-            self._note(request.id, "add")
-            self._accepted += 1
-            self._commands.put(lambda: self._add(checked, deadline, served))
-            return self._accepted
+        try:
+            return self._reception.accept(
+                request.id, served.places, lambda: self._add(checked, deadline, served)
+            )
+        except Closed:
+            raise self._refusal() from None
 
     def drain(self) -> None:
         """Accept nothing from now on, and say so in the load."""
-        with self._lock:
-            self._draining = True
-        self._commands.put(self._look)
+        self._reception.drain(self._look)
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""
-        self._commands.put(lambda: self._abort(request_id))
+        self._reception.put(lambda: self._abort(request_id))
 
     # What can be known
 
@@ -230,7 +203,7 @@ class ThreadedEngine:
     @property
     def live(self) -> int:
         """Requests that were accepted and have not ended."""
-        return len(self._live)
+        return len(self._reception.live)
 
     def get_complete_engine_config(self) -> str:
         """JSON with every inferred value."""
@@ -242,7 +215,7 @@ class ThreadedEngine:
         def read() -> list[bytes]:
             return self._loaded().read_pages(self._served_batch().pool.find(names))
 
-        return list(self._run_there(read))
+        return list(self._reception.call(read, ANSWER_S))
 
     def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
         """Keep pages that another engine of this model has computed, as cached ones, while there
@@ -262,14 +235,14 @@ class ThreadedEngine:
             self._send([])
             return kept
 
-        return int(self._run_there(write))
+        return int(self._reception.call(write, ANSWER_S))
 
     def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
 
         LookupError for a name that `raylax.worker.debug` does not know.
         """
-        return list(self._run_there(lambda: self._loaded().call(name, args)))
+        return list(self._reception.call(lambda: self._loaded().call(name, args), ANSWER_S))
 
     @property
     def shards(self) -> list[dict[str, Any]]:
@@ -295,42 +268,12 @@ class ThreadedEngine:
         """Why no request can be taken; a router then asks another worker."""
         if self._broken is not None:
             return WorkerUnavailable(self._broken)
-        if self._draining:
+        if self._reception.draining:
             return WorkerUnavailable("the engine is being drained")
         ended = "the engine has been terminated"
-        return WorkerUnavailable(ended if self._exiting else "no model is loaded")
+        return WorkerUnavailable(ended if self._reception.closed else "no model is loaded")
 
     # On the engine thread
-
-    def _take_commands(self, wait: bool = True) -> None:
-        """All that have come; sleeps for the first one when there is nothing to compute."""
-        idle = self._batch is None or self._batch.idle
-        try:
-            self._commands.get(block=wait and idle and not self._exiting)()
-            while True:
-                self._commands.get_nowait()()
-        except queue.Empty:
-            return
-
-    def _run_there(self, work: Callable[[], Any], timeout: float | None = ANSWER_S) -> Any:
-        """Run on the engine thread and wait for the result."""
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            try:
-                if self._exiting:
-                    raise EngineNotReady("the engine has been terminated")
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-
-        with self._lock:
-            if self._exiting:
-                raise EngineNotReady("the engine has been terminated")
-            self._commands.put(run)
-        if not wait([future], timeout).done:
-            raise EngineNotReady(f"the engine thread has not answered within {timeout:.0f} s")
-        return future.result()
 
     def _load(self, config: EngineConfig, progress: Progress) -> None:
         self._end_everything()
@@ -363,11 +306,13 @@ class ThreadedEngine:
     def _look(self) -> None:
         """How it stands now."""
         if self._batch is not None:
-            load = replace(self._batch.load(), taken=self._taken, draining=self._draining)
+            load = replace(self._batch.load(), taken=self._taken)
+            load = replace(load, draining=self._reception.draining)
             self._stand = load, self._clock()
 
     def _add(self, request: Request, deadline: float | None, served: Served) -> None:
         """One that was checked against a model that is gone ends as those that ran on it did."""
+        self._note(request.id, "add", request.traceparent)
         self._taken += 1
         if self._batch is None or served is not self._served:
             self._send([Delta(request.id, finish=Finish.ABORT)])
@@ -408,27 +353,21 @@ class ThreadedEngine:
         """To the stream-back thread, which is told of a step even if nobody has anything of it.
         A request that ends is no longer live."""
         self._look()
-        ended = [delta.request_id for delta in deltas if delta.finish is not None]
-        if ended:
-            with self._lock:
-                self._live.difference_update(ended)
+        if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
+            self._reception.ended(ended)
         for delta in deltas:
             self._note(delta.request_id, delta.finish or ("began" if delta.began else "token"))
         if deltas or step:
-            load = self.load()
-            self._outbox.put(lambda: self._on_step(deltas, load))
-        if self._on_pages is not None and self._batch is not None:
-            on_pages, changes = self._on_pages, self._batch.changes()
-            if changes:
-                self._outbox.put(lambda: on_pages(changes))
+            self._outbox.step(deltas, self.load())
+        if self._batch is not None and (changes := self._batch.changes()):
+            self._outbox.pages(changes)
 
     def _close(self) -> None:
         """The thread's last act: whoever still waits for an answer gets one, and memory is freed.
 
         Nothing here touches the batch, which may be what broke.
         """
-        with self._lock:
-            self._exiting = True
+        self._reception.close()
         ranks, self._batch, self._ranks, self._busy_since = self._ranks, None, None, None
         load = replace(
             self.load(),
@@ -441,17 +380,17 @@ class ThreadedEngine:
         self._stand = load, self._clock()
         if self._cores is not None:
             self._cores.release()
-        self._take_commands(wait=False)
+        self._reception.take(wait=False)
         finish = Finish.ABORT if self._broken is None else Finish.ERROR
         end = Delta("", finish=finish, error=self._broken, fault=self._fault)
-        self._send([replace(end, request_id=id) for id in sorted(self._live)])
-        self._outbox.put(None)
+        self._send([replace(end, request_id=id) for id in self._reception.live])
+        self._outbox.close()
         if ranks is not None:
             ranks.close()
 
-    def _note(self, request_id: str, event: str) -> None:
+    def _note(self, request_id: str, event: str, traceparent: str = "") -> None:
         if self._trace is not None:
-            self._trace.add(request_id, event)
+            self._trace.add(request_id, event, traceparent)
 
 
 def late(request_id: str) -> Delta:

@@ -160,7 +160,7 @@ class EngineServicer(engine_pb2_grpc.EngineServicer):
             self._report(router, its_deltas)
         long_ago = self._loop.time() - FRESH_S
         for router in self._routers - by_router.keys():  # others have changed how the engine stands
-            if router.reported_at < long_ago:
+            if router.reported_at < long_ago and router.reports.empty():
                 self._report(router, [])
 
     def _report(self, router: Router, deltas: list[Delta]) -> None:

@@ -199,6 +199,6 @@ def test_a_full_queue_refuses_and_a_name_is_unique(checkpoint: Path) -> None:
         names = fill(engine, count=7)
         with pytest.raises(InvalidRequest, match="r0 is already running"):
             engine.add_request(request("r0", [5]))
-        with pytest.raises(Overloaded, match="at most 3 requests may wait"):
+        with pytest.raises(Overloaded, match="at most 7 requests may run or wait"):
             engine.add_request(request("r7", [5]))
         answers.wait_for(*names)

@@ -143,7 +143,7 @@ async def test_a_full_worker_is_429(checkpoint: Path, stream: bool) -> None:
         rig.workers[0].let_go()
 
         assert (reply.status_code, reply.headers["retry-after"]) == (429, "1")
-        assert "may wait" in reply.json()["error"]["message"]
+        assert "may run or wait" in reply.json()["error"]["message"]
         await nothing_is_left(rig)
 
 

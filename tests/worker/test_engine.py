@@ -45,7 +45,7 @@ def in_thread(work: Callable[[], Any]) -> "Future[Any]":
 
 def queued(engine: ThreadedEngine, commands: int) -> None:
     """Until so many commands wait for the engine thread."""
-    until(lambda: engine._commands.qsize() >= commands)
+    until(lambda: engine._reception._commands.qsize() >= commands)
 
 
 class Clock:
@@ -205,7 +205,7 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
             assert engine._batch is not None
             engine._batch.pool = None  # type: ignore[assignment]
         answers.wait_for("a", "b", "waits")
-        until(lambda: engine._exiting)
+        until(lambda: engine._reception.closed)
         with pytest.raises(WorkerUnavailable, match="the engine thread has failed: Attrib"):
             engine.add_request(request("late", [5]))
         with pytest.raises(EngineNotReady):
@@ -220,14 +220,14 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
 def test_a_callback_that_fails_is_called_again(checkpoint: Path) -> None:
     """Its deltas are lost, the engine is not."""
     with running_engine(checkpoint, CONFIG) as (engine, answers):
-        hear = engine._on_step
+        hear = engine._outbox.on_step
 
         def failing(deltas: list[Delta], load: Load) -> None:
             if any(delta.token_ids for delta in deltas):
-                engine._on_step = hear
+                engine._outbox.on_step = hear
                 raise RuntimeError("on purpose")
 
-        engine._on_step = failing
+        engine._outbox.on_step = failing
         engine.add_request(request("r", [5], 4))
         answers.wait_for("r")
 

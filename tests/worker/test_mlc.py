@@ -261,7 +261,8 @@ def test_metrics(engine: MLCEngine) -> None:
     moved = {key: after[key] - before[key] for key in after}
 
     assert set(after) == {
-        "running", "waiting", "queued_tokens",
+        "running", "waiting", "queued_tokens", "decoding", "context_tokens", "step_tokens",
+        "taken", "draining",
         "pages_total", "pages_free", "pages_cached", "pages_used", "kv_usage",
         "step", "preemptions", "prompt_tokens", "cached_tokens", "generated_tokens",
         "ttft_s_sum", "ttft_count", "itl_s_sum", "itl_count",

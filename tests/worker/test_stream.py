@@ -236,13 +236,13 @@ async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> No
             await worker.until(lambda: gate.holds)
             await two.cancel("r")
             await two.submit("mark", max_tokens=1)  # read after the other command
-            await worker.until(lambda: worker.engine._commands.qsize())
+            await worker.until(lambda: worker.engine._reception._commands.qsize())
             gate.let(2)
             await two.read(lambda: two.ends("mark"))
             assert one.ends("r") == []
             await worker.until(lambda: gate.holds)
             await one.cancel("r")
-            await worker.until(lambda: worker.engine._commands.qsize())
+            await worker.until(lambda: worker.engine._reception._commands.qsize())
         await one.read(lambda: one.ends("r"))
 
     assert one.ends("r") == [Finish.ABORT]
@@ -268,9 +268,9 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
             async with worker.attach() as leaves:
                 await leaves.submit("gone", max_tokens=200)
                 await stays.submit("here", max_tokens=20)
-                await worker.until(lambda: gate.holds and len(worker.engine._live) == 2)
-                sent = worker.engine._commands.qsize()
-            await worker.until(lambda: worker.engine._commands.qsize() > sent)
+                await worker.until(lambda: gate.holds and len(worker.engine._reception.live) == 2)
+                sent = worker.engine._reception._commands.qsize()
+            await worker.until(lambda: worker.engine._reception._commands.qsize() > sent)
             gate.let(1)
         await stays.read(lambda: stays.ends("here"))
         await worker.until(lambda: not worker.busy)
@@ -291,7 +291,7 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> Non
     async with worker.attach() as leaves:
         await leaves.submit("same", max_tokens=200)
         await worker.until(lambda: worker.busy)
-    await worker.until(lambda: "same" not in worker.engine._live)
+    await worker.until(lambda: "same" not in worker.engine._reception.live)
     async with worker.attach() as comes:
         await comes.submit("same")
         await comes.read(lambda: comes.ends("same"))
@@ -335,7 +335,7 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None
                 gate.let(1)
                 await written(router)
             await worker.until(lambda: gate.holds)
-            await worker.until(lambda: worker.engine._commands.qsize() >= worker.busy)
+            await worker.until(lambda: worker.engine._reception._commands.qsize() >= worker.busy)
         await worker.until(lambda: not worker.busy)
         await hears.submit("hears")
         await hears.read(lambda: hears.ends("hears"))

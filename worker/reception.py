@@ -1,0 +1,104 @@
+"""What any thread may ask of an engine: commands, which its own thread takes between two steps.
+
+Also the book of who is in: a request that was accepted is live until it has ended. Nothing that
+must be answered is put after the engine has closed.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from typing import Any
+
+from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.worker.errors import EngineNotReady
+
+Command = Callable[[], None]
+
+
+class Closed(Exception):
+    """Nobody is accepted any more."""
+
+
+class Reception:
+    """One lock orders everybody before or after the close."""
+
+    def __init__(self) -> None:
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._live: set[str] = set()
+        self.closed = self.draining = False
+        self.accepted = 0
+
+    @property
+    def live(self) -> list[str]:
+        """Ids of the requests that were accepted and have not ended."""
+        return sorted(self._live)
+
+    def accept(self, request_id: str, places: int, add: Command) -> int:
+        """Take a request in; its number. Raises Closed, InvalidRequest, Overloaded.
+
+        `places`: how many may be live; `add` puts it into the batch, on the engine thread.
+        """
+        with self._lock:
+            if self.closed or self.draining:
+                raise Closed
+            if request_id in self._live:
+                raise InvalidRequest(f"request id {request_id} is already running")
+            if len(self._live) >= places:
+                raise Overloaded(
+                    f"at most {places} requests may run or wait, all places are taken",
+                    retry_after_s=1.0,
+                )
+            self._live.add(request_id)
+            self.accepted += 1
+            self._commands.put(add)
+            return self.accepted
+
+    def ended(self, request_ids: Iterable[str]) -> None:
+        with self._lock:
+            self._live.difference_update(request_ids)
+
+    def put(self, command: Command) -> None:
+        """One that needs no answer."""
+        self._commands.put(command)
+
+    def drain(self, command: Command) -> None:
+        """Accept no further request."""
+        with self._lock:
+            self.draining = True
+        self._commands.put(command)
+
+    def close(self) -> None:
+        with self._lock:
+            self.closed = True
+            self._commands.put(lambda: None)  # wakes the engine thread
+
+    def take(self, wait: bool) -> None:
+        """On the engine thread: carry out all that have come, after waiting for the first."""
+        try:
+            self._commands.get(block=wait and not self.closed)()
+            while True:
+                self._commands.get_nowait()()
+        except queue.Empty:
+            return
+
+    def call(self, work: Callable[[], Any], timeout: float | None) -> Any:
+        """The result of `work` on the engine thread, or what it raised. Raises EngineNotReady."""
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                if self.closed:
+                    raise EngineNotReady("the engine has been terminated")
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        with self._lock:
+            if self.closed:
+                raise EngineNotReady("the engine has been terminated")
+            self._commands.put(run)
+        if not wait([future], timeout).done:
+            raise EngineNotReady(f"the engine thread has not answered within {timeout:.0f} s")
+        return future.result()
