@@ -7,9 +7,9 @@ ask without pause. README.md says what the rows mean.
 """
 
 import argparse
+import json
 import os
 import random
-import re
 import signal
 import socket
 import statistics
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from rich.console import Console
@@ -38,25 +38,31 @@ ASK: dict[str, Any] = {
 }  # fmt: skip
 
 
+class Answer(NamedTuple):
+    begun: float
+    ended: float
+    call_id: str
+
+
 @dataclass
 class Ends:
     """How requests ended, by what the client was told. Clients write, the bench reads."""
 
     seen: Counter[str] = field(default_factory=Counter)
-    blames: list[tuple[float, str]] = field(default_factory=list)
-    """When an error named a rank, and its words."""
-    answered_at: float = 0.0
+    answers: list[Answer] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, status: int, text: str) -> None:
-        now = time.monotonic()
+    def note(self, begun: float, status: int, text: str) -> None:
         kind = {200: "answered", 503: "failed with 503"}.get(status, f"{status}: {text[:80]}")
         with self.lock:
             self.seen[kind] += 1
             if status == 200:
-                self.answered_at = now
-            elif named := re.search(r"rank \d+ \(pid.*?(?=\")", text):
-                self.blames.append((now, named[0]))
+                self.answers.append(Answer(begun, time.monotonic(), json.loads(text)["id"]))
+
+    def after(self, moment: float) -> list[Answer]:
+        """Those that were being made then, and have ended."""
+        with self.lock:
+            return [one for one in self.answers if one.begun < moment < one.ended]
 
 
 @dataclass(frozen=True)
@@ -122,12 +128,13 @@ def ask(url: str, ends: Ends, stop: threading.Event) -> None:
     """One client. Without a worker it waits a moment, as it is told to."""
     with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
         while not stop.is_set():
+            begun = time.monotonic()
             try:
                 answer = client.post("/v1/chat/completions", json=ASK)
-                ends.note(answer.status_code, answer.text)
+                ends.note(begun, answer.status_code, answer.text)
                 failed = answer.status_code != 200
             except httpx.HTTPError as error:
-                ends.note(0, repr(error))
+                ends.note(begun, 0, repr(error))
                 failed = True
             if failed:
                 stop.wait(0.05)
@@ -146,14 +153,14 @@ def strike(url: str, ends: Ends, known: set[str], blow: str, rng: random.Random)
     """The shard of the present worker; the leader's death is Serve's to notice."""
     pids = until(lambda: ranks_of(url, known), "a worker")
     begun = time.monotonic()
-    until(lambda: ends.answered_at > begun, "an answer")
+    until(lambda: ends.after(begun), "an answer")
     time.sleep(rng.uniform(0.0, 1.0))  # steps take milliseconds
-    hit, told = time.monotonic(), len(ends.blames)
+    hit = time.monotonic()
     os.kill(pids[1], BLOWS[blow])
-    until(lambda: len(ends.blames) > told, "a rank named")
-    named, words = ends.blames[told]
-    until(lambda: ends.answered_at > named, "an answer after the loss")
-    return Outcome(blow, named - hit, ends.answered_at - hit, words)
+    answer = until(lambda: ends.after(hit), "an answer over the loss")[0]
+    story = httpx.get(f"{url}/explain/{answer.call_id}", timeout=PATIENCE_S).json()
+    lost = next(moment for moment in story["moments"] if moment["name"] == "lost")
+    return Outcome(blow, answer.begun + lost["at_s"] - hit, answer.ended - hit, lost["detail"])
 
 
 def table_of(outcomes: list[Outcome]) -> Table:

@@ -30,7 +30,7 @@ class Typed:
 
 @pytest.fixture
 async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
+    async with running_router(checkpoint, worker_patience_s=0.3) as made:
         yield made
 
 
