@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.events import TextEvent
@@ -29,6 +29,9 @@ class Part(Protocol):
 
 class Shape(Protocol):
     """How an API writes down what its parts, which are all of one kind, have come to."""
+
+    operation: ClassVar[str]
+    """What is asked for, by the name of OpenTelemetry's conventions (gen_ai.operation.name)."""
 
     def chunks(self, event: TextEvent) -> Sequence[Chunk]: ...
 

@@ -4,7 +4,7 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.events import TextEvent
@@ -49,6 +49,8 @@ class Vector:
 @dataclass
 class EmbeddingShape:
     """It has no chunks: vectors come whole."""
+
+    operation: ClassVar[str] = "embeddings"
 
     model: str
     encoding: Literal["float", "base64"]

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/engine.proto\x12\x10raylax.engine.v1\"\x96\x01\n\x07\x43ommand\x12*\n\x06submit\x18\x01 \x01(\x0b\x32\x18.raylax.engine.v1.SubmitH\x00\x12*\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.raylax.engine.v1.CancelH\x00\x12(\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x17.raylax.engine.v1.DrainH\x00\x42\t\n\x07\x63ommand\"\x07\n\x05\x44rain\"\xb9\x02\n\x06Submit\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x03(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.raylax.engine.v1.Sampling\x12\x0e\n\x06\x63hoice\x18\x05 \x01(\r\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x0f\n\x07history\x18\x07 \x03(\r\x12\x17\n\ndeadline_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06tenant\x18\t \x01(\t\x12\x10\n\x08priority\x18\n \x01(\r\x12\x10\n\x08pages_at\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\r\n\x05\x65mbed\x18\r \x01(\x08\x12\x10\n\x08\x64ispatch\x18\x0e \x01(\x04\x42\r\n\x0b_deadline_s\"\xc8\x02\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_p\x18\x02 \x01(\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x18\n\x10presence_penalty\x18\x05 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x06 \x01(\x01\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x01\x12=\n\nlogit_bias\x18\x08 \x03(\x0b\x32).raylax.engine.v1.Sampling.LogitBiasEntry\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x19\n\x0ctop_logprobs\x18\n \x01(\rH\x00\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_top_logprobs\"\x1c\n\x06\x43\x61ncel\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\xe2\x01\n\nStepReport\x12\'\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x17.raylax.engine.v1.Delta\x12$\n\x04load\x18\x02 \x01(\x0b\x32\x16.raylax.engine.v1.Load\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x10\n\x08received\x18\x04 \x01(\x04\x12\x0f\n\x07routers\x18\x05 \x01(\r\x12+\n\x05pages\x18\x06 \x01(\x0b\x32\x1c.raylax.engine.v1.PageEvents\x12&\n\x05peers\x18\x07 \x01(\x0b\x32\x17.raylax.engine.v1.Peers\"\x1a\n\x05Peers\x12\x11\n\taddresses\x18\x01 \x03(\t\">\n\nPageEvents\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x06\x12\x0f\n\x07removed\x18\x02 \x03(\x06\x12\x10\n\x08snapshot\x18\x03 \x01(\x08\"\xc8\x01\n\x05\x44\x65lta\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\x31\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1f.raylax.engine.v1.TokenLogprobs\x12\x0e\n\x06\x66inish\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x15\n\rcached_tokens\x18\x06 \x01(\r\x12\r\n\x05\x66\x61ult\x18\x07 \x01(\t\x12\r\n\x05\x62\x65gan\x18\x08 \x01(\x08\x12\x11\n\tembedding\x18\t \x03(\x02\"G\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"\xef\x02\n\x04Load\x12\x0f\n\x07running\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x13\n\x0bpages_total\x18\x04 \x01(\r\x12\x12\n\npages_free\x18\x05 \x01(\r\x12\x14\n\x0cpages_cached\x18\x06 \x01(\r\x12\x0c\n\x04step\x18\x07 \x01(\x04\x12\x13\n\x0bpreemptions\x18\x08 \x01(\x04\x12\x15\n\rprompt_tokens\x18\t \x01(\x04\x12\x15\n\rcached_tokens\x18\n \x01(\x04\x12\x18\n\x10generated_tokens\x18\x0b \x01(\x04\x12\x10\n\x08\x64\x65\x63oding\x18\x0c \x01(\r\x12\x16\n\x0e\x63ontext_tokens\x18\r \x01(\x04\x12\x13\n\x0bstep_tokens\x18\x0e \x01(\r\x12\r\n\x05taken\x18\x0f \x01(\x04\x12$\n\x04pace\x18\x10 \x01(\x0b\x32\x16.raylax.engine.v1.Pace\x12\x10\n\x08\x64raining\x18\x11 \x01(\x08\"2\n\x04Pace\x12\t\n\x01\x61\x18\x01 \x01(\x01\x12\t\n\x01\x62\x18\x02 \x01(\x01\x12\t\n\x01\x63\x18\x03 \x01(\x01\x12\t\n\x01\x64\x18\x04 \x01(\x01\"\x11\n\x0f\x44\x65scribeRequest\"m\n\x0b\x44\x65scription\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x1a\n\x12\x65ngine_config_json\x18\x02 \x01(\t\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x1b\n\x13max_sequence_length\x18\x04 \x01(\r\"\x1d\n\x0cPagesRequest\x12\r\n\x05names\x18\x01 \x03(\x0c\" \n\x0cPageContents\x12\x10\n\x08\x63ontents\x18\x01 \x03(\x0c\"\x1e\n\x0bTellRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\x15\n\x05Story\x12\x0c\n\x04json\x18\x01 \x01(\t\":\n\x0bReadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\"5\n\x04Part\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x32\xe8\x01\n\x06\x45ngine\x12\x45\n\x06\x41ttach\x12\x19.raylax.engine.v1.Command\x1a\x1c.raylax.engine.v1.StepReport(\x01\x30\x01\x12L\n\x08\x44\x65scribe\x12!.raylax.engine.v1.DescribeRequest\x1a\x1d.raylax.engine.v1.Description\x12I\n\x05Pages\x12\x1e.raylax.engine.v1.PagesRequest\x1a\x1e.raylax.engine.v1.PageContents0\x01\x32\x87\x01\n\x04Peer\x12>\n\x04Tell\x12\x1d.raylax.engine.v1.TellRequest\x1a\x17.raylax.engine.v1.Story\x12?\n\x04Read\x12\x1d.raylax.engine.v1.ReadRequest\x1a\x16.raylax.engine.v1.Part0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raylax/proto/engine.proto\x12\x10raylax.engine.v1\"\x96\x01\n\x07\x43ommand\x12*\n\x06submit\x18\x01 \x01(\x0b\x32\x18.raylax.engine.v1.SubmitH\x00\x12*\n\x06\x63\x61ncel\x18\x02 \x01(\x0b\x32\x18.raylax.engine.v1.CancelH\x00\x12(\n\x05\x64rain\x18\x03 \x01(\x0b\x32\x17.raylax.engine.v1.DrainH\x00\x42\t\n\x07\x63ommand\"\x07\n\x05\x44rain\"\xeb\x02\n\x06Submit\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06prompt\x18\x02 \x03(\r\x12\x12\n\nmax_tokens\x18\x03 \x01(\r\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.raylax.engine.v1.Sampling\x12\x0e\n\x06\x63hoice\x18\x05 \x01(\r\x12\x16\n\x0estop_token_ids\x18\x06 \x03(\r\x12\x0f\n\x07history\x18\x07 \x03(\r\x12\x17\n\ndeadline_s\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06tenant\x18\t \x01(\t\x12\x10\n\x08priority\x18\n \x01(\r\x12\x10\n\x08pages_at\x18\x0b \x01(\t\x12\x13\n\x0btraceparent\x18\x0c \x01(\t\x12\r\n\x05\x65mbed\x18\r \x01(\x08\x12\x10\n\x08\x64ispatch\x18\x0e \x01(\x04\x12\x12\n\x05share\x18\x0f \x01(\x01H\x01\x88\x01\x01\x12\x12\n\ntracestate\x18\x10 \x01(\tB\r\n\x0b_deadline_sB\x08\n\x06_share\"\xc8\x02\n\x08Sampling\x12\x13\n\x0btemperature\x18\x01 \x01(\x01\x12\r\n\x05top_p\x18\x02 \x01(\x01\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05min_p\x18\x04 \x01(\x01\x12\x18\n\x10presence_penalty\x18\x05 \x01(\x01\x12\x19\n\x11\x66requency_penalty\x18\x06 \x01(\x01\x12\x1a\n\x12repetition_penalty\x18\x07 \x01(\x01\x12=\n\nlogit_bias\x18\x08 \x03(\x0b\x32).raylax.engine.v1.Sampling.LogitBiasEntry\x12\x0c\n\x04seed\x18\t \x01(\x04\x12\x19\n\x0ctop_logprobs\x18\n \x01(\rH\x00\x88\x01\x01\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0f\n\r_top_logprobs\"\x1c\n\x06\x43\x61ncel\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"\xe2\x01\n\nStepReport\x12\'\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x17.raylax.engine.v1.Delta\x12$\n\x04load\x18\x02 \x01(\x0b\x32\x16.raylax.engine.v1.Load\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x10\n\x08received\x18\x04 \x01(\x04\x12\x0f\n\x07routers\x18\x05 \x01(\r\x12+\n\x05pages\x18\x06 \x01(\x0b\x32\x1c.raylax.engine.v1.PageEvents\x12&\n\x05peers\x18\x07 \x01(\x0b\x32\x17.raylax.engine.v1.Peers\"\x1a\n\x05Peers\x12\x11\n\taddresses\x18\x01 \x03(\t\">\n\nPageEvents\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x01 \x03(\x06\x12\x0f\n\x07removed\x18\x02 \x03(\x06\x12\x10\n\x08snapshot\x18\x03 \x01(\x08\"\xc8\x01\n\x05\x44\x65lta\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttoken_ids\x18\x02 \x03(\r\x12\x31\n\x08logprobs\x18\x03 \x03(\x0b\x32\x1f.raylax.engine.v1.TokenLogprobs\x12\x0e\n\x06\x66inish\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x15\n\rcached_tokens\x18\x06 \x01(\r\x12\r\n\x05\x66\x61ult\x18\x07 \x01(\t\x12\r\n\x05\x62\x65gan\x18\x08 \x01(\x08\x12\x11\n\tembedding\x18\t \x03(\x02\"G\n\rTokenLogprobs\x12\x0f\n\x07logprob\x18\x01 \x01(\x01\x12\x0f\n\x07top_ids\x18\x02 \x03(\r\x12\x14\n\x0ctop_logprobs\x18\x03 \x03(\x01\"\xef\x02\n\x04Load\x12\x0f\n\x07running\x18\x01 \x01(\r\x12\x0f\n\x07waiting\x18\x02 \x01(\r\x12\x15\n\rqueued_tokens\x18\x03 \x01(\x04\x12\x13\n\x0bpages_total\x18\x04 \x01(\r\x12\x12\n\npages_free\x18\x05 \x01(\r\x12\x14\n\x0cpages_cached\x18\x06 \x01(\r\x12\x0c\n\x04step\x18\x07 \x01(\x04\x12\x13\n\x0bpreemptions\x18\x08 \x01(\x04\x12\x15\n\rprompt_tokens\x18\t \x01(\x04\x12\x15\n\rcached_tokens\x18\n \x01(\x04\x12\x18\n\x10generated_tokens\x18\x0b \x01(\x04\x12\x10\n\x08\x64\x65\x63oding\x18\x0c \x01(\r\x12\x16\n\x0e\x63ontext_tokens\x18\r \x01(\x04\x12\x13\n\x0bstep_tokens\x18\x0e \x01(\r\x12\r\n\x05taken\x18\x0f \x01(\x04\x12$\n\x04pace\x18\x10 \x01(\x0b\x32\x16.raylax.engine.v1.Pace\x12\x10\n\x08\x64raining\x18\x11 \x01(\x08\"2\n\x04Pace\x12\t\n\x01\x61\x18\x01 \x01(\x01\x12\t\n\x01\x62\x18\x02 \x01(\x01\x12\t\n\x01\x63\x18\x03 \x01(\x01\x12\t\n\x01\x64\x18\x04 \x01(\x01\"\x11\n\x0f\x44\x65scribeRequest\"m\n\x0b\x44\x65scription\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x1a\n\x12\x65ngine_config_json\x18\x02 \x01(\t\x12\x12\n\nvocab_size\x18\x03 \x01(\r\x12\x1b\n\x13max_sequence_length\x18\x04 \x01(\r\"\x1d\n\x0cPagesRequest\x12\r\n\x05names\x18\x01 \x03(\x0c\" \n\x0cPageContents\x12\x10\n\x08\x63ontents\x18\x01 \x03(\x0c\"\x1e\n\x0bTellRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\x15\n\x05Story\x12\x0c\n\x04json\x18\x01 \x01(\t\":\n\x0bReadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x04\"5\n\x04Part\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\x32\xe8\x01\n\x06\x45ngine\x12\x45\n\x06\x41ttach\x12\x19.raylax.engine.v1.Command\x1a\x1c.raylax.engine.v1.StepReport(\x01\x30\x01\x12L\n\x08\x44\x65scribe\x12!.raylax.engine.v1.DescribeRequest\x1a\x1d.raylax.engine.v1.Description\x12I\n\x05Pages\x12\x1e.raylax.engine.v1.PagesRequest\x1a\x1e.raylax.engine.v1.PageContents0\x01\x32\x87\x01\n\x04Peer\x12>\n\x04Tell\x12\x1d.raylax.engine.v1.TellRequest\x1a\x17.raylax.engine.v1.Story\x12?\n\x04Read\x12\x1d.raylax.engine.v1.ReadRequest\x1a\x16.raylax.engine.v1.Part0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,45 +38,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DRAIN']._serialized_start=200
   _globals['_DRAIN']._serialized_end=207
   _globals['_SUBMIT']._serialized_start=210
-  _globals['_SUBMIT']._serialized_end=523
-  _globals['_SAMPLING']._serialized_start=526
-  _globals['_SAMPLING']._serialized_end=854
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=789
-  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=837
-  _globals['_CANCEL']._serialized_start=856
-  _globals['_CANCEL']._serialized_end=884
-  _globals['_STEPREPORT']._serialized_start=887
-  _globals['_STEPREPORT']._serialized_end=1113
-  _globals['_PEERS']._serialized_start=1115
-  _globals['_PEERS']._serialized_end=1141
-  _globals['_PAGEEVENTS']._serialized_start=1143
-  _globals['_PAGEEVENTS']._serialized_end=1205
-  _globals['_DELTA']._serialized_start=1208
-  _globals['_DELTA']._serialized_end=1408
-  _globals['_TOKENLOGPROBS']._serialized_start=1410
-  _globals['_TOKENLOGPROBS']._serialized_end=1481
-  _globals['_LOAD']._serialized_start=1484
-  _globals['_LOAD']._serialized_end=1851
-  _globals['_PACE']._serialized_start=1853
-  _globals['_PACE']._serialized_end=1903
-  _globals['_DESCRIBEREQUEST']._serialized_start=1905
-  _globals['_DESCRIBEREQUEST']._serialized_end=1922
-  _globals['_DESCRIPTION']._serialized_start=1924
-  _globals['_DESCRIPTION']._serialized_end=2033
-  _globals['_PAGESREQUEST']._serialized_start=2035
-  _globals['_PAGESREQUEST']._serialized_end=2064
-  _globals['_PAGECONTENTS']._serialized_start=2066
-  _globals['_PAGECONTENTS']._serialized_end=2098
-  _globals['_TELLREQUEST']._serialized_start=2100
-  _globals['_TELLREQUEST']._serialized_end=2130
-  _globals['_STORY']._serialized_start=2132
-  _globals['_STORY']._serialized_end=2153
-  _globals['_READREQUEST']._serialized_start=2155
-  _globals['_READREQUEST']._serialized_end=2213
-  _globals['_PART']._serialized_start=2215
-  _globals['_PART']._serialized_end=2268
-  _globals['_ENGINE']._serialized_start=2271
-  _globals['_ENGINE']._serialized_end=2503
-  _globals['_PEER']._serialized_start=2506
-  _globals['_PEER']._serialized_end=2641
+  _globals['_SUBMIT']._serialized_end=573
+  _globals['_SAMPLING']._serialized_start=576
+  _globals['_SAMPLING']._serialized_end=904
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_start=839
+  _globals['_SAMPLING_LOGITBIASENTRY']._serialized_end=887
+  _globals['_CANCEL']._serialized_start=906
+  _globals['_CANCEL']._serialized_end=934
+  _globals['_STEPREPORT']._serialized_start=937
+  _globals['_STEPREPORT']._serialized_end=1163
+  _globals['_PEERS']._serialized_start=1165
+  _globals['_PEERS']._serialized_end=1191
+  _globals['_PAGEEVENTS']._serialized_start=1193
+  _globals['_PAGEEVENTS']._serialized_end=1255
+  _globals['_DELTA']._serialized_start=1258
+  _globals['_DELTA']._serialized_end=1458
+  _globals['_TOKENLOGPROBS']._serialized_start=1460
+  _globals['_TOKENLOGPROBS']._serialized_end=1531
+  _globals['_LOAD']._serialized_start=1534
+  _globals['_LOAD']._serialized_end=1901
+  _globals['_PACE']._serialized_start=1903
+  _globals['_PACE']._serialized_end=1953
+  _globals['_DESCRIBEREQUEST']._serialized_start=1955
+  _globals['_DESCRIBEREQUEST']._serialized_end=1972
+  _globals['_DESCRIPTION']._serialized_start=1974
+  _globals['_DESCRIPTION']._serialized_end=2083
+  _globals['_PAGESREQUEST']._serialized_start=2085
+  _globals['_PAGESREQUEST']._serialized_end=2114
+  _globals['_PAGECONTENTS']._serialized_start=2116
+  _globals['_PAGECONTENTS']._serialized_end=2148
+  _globals['_TELLREQUEST']._serialized_start=2150
+  _globals['_TELLREQUEST']._serialized_end=2180
+  _globals['_STORY']._serialized_start=2182
+  _globals['_STORY']._serialized_end=2203
+  _globals['_READREQUEST']._serialized_start=2205
+  _globals['_READREQUEST']._serialized_end=2263
+  _globals['_PART']._serialized_start=2265
+  _globals['_PART']._serialized_end=2318
+  _globals['_ENGINE']._serialized_start=2321
+  _globals['_ENGINE']._serialized_end=2553
+  _globals['_PEER']._serialized_start=2556
+  _globals['_PEER']._serialized_end=2691
 # @@protoc_insertion_point(module_scope)

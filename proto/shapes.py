@@ -4,6 +4,7 @@ from codecs import getincrementaldecoder
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from raylax.proto.choice import Choice
 from raylax.proto.events import TextEvent, TextLogprob, readable
@@ -14,6 +15,7 @@ from raylax.proto.tools import ToolCall
 
 @dataclass
 class ChatShape:
+    operation: ClassVar[str] = "chat"
     id: str
     model: str
     created: int
@@ -123,6 +125,7 @@ class Offsets:
 
 @dataclass
 class CompletionShape:
+    operation: ClassVar[str] = "text_completion"
     id: str
     model: str
     created: int

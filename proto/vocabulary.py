@@ -76,11 +76,15 @@ class Request:
     """Seconds from submission after which the request ends with an error."""
     tenant: str = ""
     """Whose request it is: engines share their time between tenants. Never an API key itself."""
+    share: float = 1.0
+    """Of its tenant, compared with the shares of others; more than 0."""
     priority: Priority = Priority.NORMAL
     pages_at: str = ""
     """Address of a worker that may still have its pages; empty: they are computed."""
     traceparent: str = ""
     """W3C trace context of the call."""
+    tracestate: str = ""
+    """What other systems keep with that trace."""
     embed: bool = False
     """Wanted is one vector of the prompt, no tokens."""
 
@@ -137,7 +141,7 @@ class Load:
     running: int = 0
     waiting: int = 0
     queued_tokens: int = 0
-    """Prompt tokens that wait for their prefill."""
+    """That wait for their prefill, without those that were in the pages when they came."""
     pages_total: int = 0
     pages_free: int = 0
     pages_cached: int = 0

@@ -39,9 +39,11 @@ def submit_to_proto(request: Request, dispatch: int = 0) -> pb.Submit:
         history=request.history,
         deadline_s=request.deadline_s,
         tenant=request.tenant,
+        share=request.share,
         priority=request.priority,
         pages_at=request.pages_at,
         traceparent=request.traceparent,
+        tracestate=request.tracestate,
         embed=request.embed,
         dispatch=dispatch,
     )
@@ -70,9 +72,11 @@ def submit_from_proto(message: pb.Submit) -> Request:
         history=tuple(message.history),
         deadline_s=message.deadline_s if message.HasField("deadline_s") else None,
         tenant=message.tenant,
+        share=message.share if message.HasField("share") else 1.0,
         priority=Priority(message.priority),
         pages_at=message.pages_at,
         traceparent=message.traceparent,
+        tracestate=message.tracestate,
         embed=message.embed,
     )
 

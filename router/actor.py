@@ -127,7 +127,7 @@ class RouterReplica:
         self._grpc, self._health, _ = await serve_grpc(
             self._models,
             f"{first.host}:{first.grpc_port}",
-            [Guarded(first.keys)],
+            [Guarded(self._models.entrance)],
             credentials(first),
         )
         self._looking = [asyncio.create_task(self._keep_looking(door)) for door in self._doors]

@@ -1,8 +1,9 @@
 """Who is let through to the workers, and when.
 
 While some worker would begin a new request soon, calls pass at once. When all queues are long they
-wait here, where order still can be chosen: higher classes first, then the tenant that had least so
-far (virtual token counters: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024).
+wait here, where order still can be chosen: higher classes first, then the tenant that had least of
+its share so far (weighted virtual token counters: Sheng et al., "Fairness in Serving Large Language
+Models", OSDI 2024).
 A call that could not start in time is refused at once, with the seconds after which it might.
 """
 
@@ -31,6 +32,7 @@ class Place:
     """A call that waits."""
 
     tenant: str
+    share: float
     tokens: int
     let_in: "asyncio.Future[None]"
 
@@ -44,22 +46,25 @@ class Admission:
     max_wait_s: float
     hold_s: float = HOLD_S
     _counters: dict[str, float] = field(default_factory=dict)
-    """Tokens that each tenant has had, as far as anybody waits: else nobody needs them."""
+    """Tokens by its share that each tenant has had, as far as anybody waits: else nobody needs
+    them."""
     _queues: dict[Priority, deque[Place]] = field(default_factory=dict)
     _looking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
-    async def enter(self, tenant: str, priority: Priority, tokens: int, limit_s: float) -> None:
+    async def enter(
+        self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0
+    ) -> None:
         """Returns when the call may go on. `tokens` of prompt; raises Overloaded."""
         now = self._estimate()
         if now is None:
             return  # no worker: who looks for one waits, too
         self._refuse_what_is_late(now, priority, tokens, min(limit_s, self.max_wait_s))
         if len(self) == 0 and self._open(now):
-            return self._charge(tenant, tokens)
-        place = Place(tenant, tokens, asyncio.get_running_loop().create_future())
+            return self._charge(tenant, tokens, share)
+        place = Place(tenant, share, tokens, asyncio.get_running_loop().create_future())
         queue = self._queues.setdefault(priority, deque())
         self._lift(tenant)
         queue.append(place)
@@ -70,9 +75,9 @@ class Admission:
             if place in queue:  # its client has left
                 queue.remove(place)
 
-    def generated(self, tenant: str, tokens: int) -> None:
+    def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
         """Counts tokens of answers."""
-        self._charge(tenant, ANSWER_WEIGHT * tokens)
+        self._charge(tenant, ANSWER_WEIGHT * tokens, share)
 
     def pump(self) -> None:
         """Let in whom the workers can take, one at a time: each changes what they have to do."""
@@ -119,15 +124,16 @@ class Admission:
                 for place in queue:
                     first.setdefault(place.tenant, place)
                 tenant = min(first, key=lambda name: self._counters.get(name, 0.0))
-                queue.remove(first[tenant])
-                self._charge(tenant, first[tenant].tokens)
-                if not first[tenant].let_in.done():
-                    first[tenant].let_in.set_result(None)
+                place = first[tenant]
+                queue.remove(place)
+                self._charge(tenant, place.tokens, place.share)
+                if not place.let_in.done():
+                    place.let_in.set_result(None)
                 return
 
-    def _charge(self, tenant: str, tokens: float) -> None:
+    def _charge(self, tenant: str, tokens: float, share: float) -> None:
         if len(self):
-            self._counters[tenant] = self._counters.get(tenant, 0.0) + tokens
+            self._counters[tenant] = self._counters.get(tenant, 0.0) + tokens / share
 
     def _lift(self, tenant: str) -> None:
         """Who comes back starts with the least of those who wait: absence saves nothing up."""

@@ -16,7 +16,8 @@ from raylax.proto.errors import Forbidden, InvalidRequest, Unauthenticated, show
 from raylax.proto.openai.shared import priority_of
 from raylax.proto.vocabulary import Priority, Request
 from raylax.router.keys import Key, Keyring
-from raylax.router.tracing import our_span
+from raylax.router.tenants import Tenants
+from raylax.router.tracing import TraceContext, our_span
 
 Headers = Callable[[str], list[str]]
 """All values of a header, whose name is in lower case."""
@@ -38,6 +39,7 @@ class Caller:
 
     tenant: str = ""
     """The name of the API key."""
+    share: float = 1.0
     admin: bool = False
     highest: Priority = Priority.HIGH
     """The class that it may ask for at most."""
@@ -46,8 +48,14 @@ class Caller:
     timeout_s: float | None = None
     request_id: str = ""
     """As the client named it, else ours."""
-    traceparent: str = ""
-    """Our span of the call's trace."""
+    span: TraceContext | None = None
+    """Ours, of the call's trace."""
+    left: Callable[[], dict[str, str]] = dict
+    """Of what the key may use now, as headers."""
+
+    @property
+    def traceparent(self) -> str:
+        return "" if self.span is None else str(self.span)
 
     def soonest(self, *timeouts_s: float | None) -> float | None:
         """The smallest of the header's and these; None if there is none."""
@@ -59,9 +67,11 @@ class Caller:
             replace(
                 request,
                 tenant=self.tenant,
+                share=self.share,
                 priority=max(self._asked(request), self.highest),
                 deadline_s=self.soonest(request.deadline_s),
                 traceparent=self.traceparent,
+                tracestate="" if self.span is None else self.span.state,
             )
             for request in requests
         ]
@@ -70,8 +80,9 @@ class Caller:
         return request.priority if self.priority is None else self.priority
 
     def headers(self) -> dict[str, str]:
-        """What goes back with every answer."""
-        return {"x-request-id": self.request_id, "traceparent": self.traceparent}
+        """What goes back with every answer; as gRPC's trailing metadata, too."""
+        ids = {"x-request-id": self.request_id, "traceparent": self.traceparent}
+        return ids | self.left()
 
 
 CALLER: ContextVar[Caller] = ContextVar("caller")
@@ -85,15 +96,25 @@ def caller() -> Caller:
 class Entrance:
     """Makes a Caller of headers."""
 
-    def __init__(self, keys: Keyring, rng: random.Random) -> None:
-        self._keys, self._rng = keys, rng
+    def __init__(
+        self,
+        keys: Keyring,
+        tenants: Tenants,
+        samples: Callable[[int], bool],
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        """`samples`: whether a trace that begins here is recorded."""
+        self._keys, self._tenants, self._samples = keys, tenants, samples
+        self._clock, self._rng = clock, rng
 
     def stranger(self, headers: Headers) -> Caller:
         """Of whom nothing is known yet; the answer to a refused call, too, has its ids."""
         (named, *_) = headers("x-request-id") or [""]
         request_id = named if REQUEST_ID.fullmatch(named) else f"req-{uuid.uuid4().hex}"
-        span = our_span(headers("traceparent"), self._rng)
-        return Caller(request_id=request_id, traceparent=str(span))
+        parents, states = headers("traceparent"), headers("tracestate")
+        span = our_span(parents, states, self._rng, self._samples)
+        return Caller(request_id=request_id, span=span)
 
     def known(self, stranger: Caller, headers: Headers, need: Need) -> Caller:
         """Raises Unauthenticated, Forbidden, or InvalidRequest for what a header may not say."""
@@ -105,10 +126,12 @@ class Entrance:
         return replace(
             stranger,
             tenant=key.name,
+            share=key.share,
             admin=key.admin,
             highest=key.priority,
             priority=priority_in(headers),
             timeout_s=timeout_in(headers),
+            left=lambda: self._tenants.headers(key.name, self._clock()),
         )
 
     def _holder(self, headers: Headers) -> Key:

@@ -15,7 +15,7 @@ from raylax.router.hedges import Hedges
 from raylax.router.inbox import Again, Hedge, Leave, Lost
 from raylax.router.journal import Entry, Journal
 from raylax.router.policy import Choice, NoCandidate
-from raylax.router.story import explanation
+from raylax.router.story import Outcome, explanation
 from raylax.router.workers import Route, Workers
 
 RETRY_AFTER_S = 1.0
@@ -89,7 +89,7 @@ class Dispatcher:
         """This worker's token came first: the others stop."""
         for worker in entry.workers:
             if worker != winner:
-                self.workers.cancel(worker, entry.request.id)
+                self._withdraw(entry, worker, Outcome.OUTRUN)
         entry.workers = [winner]
 
     def lost(self, entry: Entry, lost: Lost) -> None:
@@ -109,8 +109,9 @@ class Dispatcher:
         why = delta.error or "it ended its requests"
         if not self._gone(entry, worker, f"{worker} gave it up: {why}") or entry.workers:
             return True
-        if delta.error and delta.fault is Fault.ENGINE:  # its step failed, and it alone was in it
+        if delta.error and delta.fault is not Fault.OVERLOADED:
             self.workers.failed(worker)
+        if delta.error and delta.fault is Fault.ENGINE:  # its step failed, and it alone was in it
             entry.strikes += 1
             if entry.strikes > 1:
                 return False
@@ -125,13 +126,13 @@ class Dispatcher:
             return
         if len(entry.workers) > 1:
             entry.workers.remove(leave.worker)
-            self.workers.cancel(leave.worker, entry.request.id)
+            self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
             return
         if not self.workers.ready:
             self._later(entry, LONGEST_S, leave)
             return
         pages_at = self.workers.address_of(leave.worker)
-        self.workers.cancel(leave.worker, entry.request.id)
+        self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
         entry.workers = []
         entry.story.note("handed over", f"{leave.worker} drains")
         self.place(entry, pages_at)
@@ -141,17 +142,21 @@ class Dispatcher:
         if not entry.moves:
             self.hedges.answered(entry.predicted_s, self.clock() - entry.sent_at)
 
-    def park(self, entry: Entry) -> None:
+    def park(self, entry: Entry, outcome: Outcome = Outcome.PARKED) -> None:
         """Off its workers; `place` brings it back."""
         for worker in entry.workers:
-            self.workers.cancel(worker, entry.request.id)
+            self._withdraw(entry, worker, outcome)
         entry.workers, entry.parked = [], tuple(entry.workers)
         entry.stop_timers()
 
     def forget(self, request_id: str) -> None:
         """It has ended for its client."""
         if (entry := self.journal.end(request_id)) is not None:
-            self.park(entry)
+            self.park(entry, Outcome.CANCELLED)
+
+    def _withdraw(self, entry: Entry, worker: str, outcome: Outcome) -> None:
+        self.workers.cancel(worker, entry.request.id)
+        entry.story.left(entry.request.id, worker, outcome)
 
     def _gone(self, entry: Entry, worker: str, why: str) -> bool:
         """Off this worker; False if it was not there any more."""
@@ -162,6 +167,7 @@ class Dispatcher:
         entry.been.add(worker)
         entry.moves += 1
         entry.story.note("lost", why)
+        entry.story.left(entry.request.id, worker, Outcome.LOST, why)
         return True
 
     def _move(self, entry: Entry) -> None:
@@ -186,7 +192,7 @@ class Dispatcher:
     def _send(self, entry: Entry, route: Route) -> None:
         fleet = self.workers.ledger.fleet
         entry.story.explain(explanation(entry.request.id, self.policy_name, route.choice, fleet))
-        entry.story.note("sent", route.worker)
+        entry.story.sent(entry.request.id, route.worker)
         self.workers.submit(route, entry.inbox)
 
     def _look_again(self, entry: Entry) -> None:

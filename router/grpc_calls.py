@@ -20,7 +20,8 @@ def start(service: Service, call: Call, remaining_s: float | None, session: str 
     """`remaining_s`: of its time, as its client has it."""
     call.requests = caller().mark(call.requests)
     timeout_s = caller().soonest(remaining_s)
-    return Running(service.run(call, timeout_s, session), service.allowed_s(timeout_s))
+    events = service.run(call, timeout_s, session, caller().span)
+    return Running(events, service.allowed_s(timeout_s))
 
 
 async def finish(service: Service, call: Call, remaining_s: float | None) -> None:

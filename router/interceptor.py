@@ -1,6 +1,5 @@
 """In front of the gRPC services: who may come in. Health is for everybody."""
 
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -10,7 +9,6 @@ from grpc_health.v1 import health
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.caller import CALLER, Caller, Entrance, Headers, Need
-from raylax.router.keys import Key, Keyring
 from raylax.router.statuses import refuse
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -26,8 +24,8 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 class Guarded(grpc.aio.ServerInterceptor):
     """Every method of every service on this server, but for health."""
 
-    def __init__(self, keys: Sequence[Key]) -> None:
-        self._entrance = Entrance(Keyring(keys), random.Random())
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
 
     async def intercept_service(
         self,
@@ -63,8 +61,9 @@ def known(handler: Handler, caller: Caller) -> Handler:
 
     async def answer(request: Any, context: Any) -> Any:
         CALLER.set(caller)
+        replied = await serve(request, context)
         context.set_trailing_metadata(tuple(caller.headers().items()))
-        return await serve(request, context)
+        return replied
 
     make = MAKERS[False, handler.response_streaming]
     return make(answer, handler.request_deserializer, handler.response_serializer)
@@ -74,7 +73,7 @@ def refusing(handler: Handler, caller: Caller, error: RaylaxError) -> Handler:
     """The same method, which says why it does nothing; its requests are not even decoded."""
 
     async def answer(_: Any, context: Any) -> None:
-        context.set_trailing_metadata(tuple(caller.headers().items()))
+        CALLER.set(caller)
         await refuse(context, error)
 
     return MAKERS[handler.request_streaming, handler.response_streaming](answer)

@@ -1,15 +1,20 @@
 """The models that a router serves, by name, and what it remembers of all their calls."""
 
+import asyncio
+import random
 import time
 from collections.abc import Callable, Sequence
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
+from raylax.router.caller import Entrance
 from raylax.router.config import RouterConfig
+from raylax.router.keys import Keyring
 from raylax.router.peers import Numbered, Peers
 from raylax.router.service import Service
 from raylax.router.story import Stories, Told
 from raylax.router.streams import Streams
+from raylax.router.telemetry import telemetry
 from raylax.router.tenants import Tenants
 from raylax.router.workers import Workers
 
@@ -25,7 +30,11 @@ class Models:
         self.config, self._clock = configs[0], clock
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
+        self.telemetry = telemetry()
         self.tenants = Tenants(self.config.keys, self.config.routers)
+        self.entrance = Entrance(
+            Keyring(self.config.keys), self.tenants, self.telemetry.samples, clock, random.Random()
+        )
         self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
         self.peers = Peers(self.config.token)
 
@@ -38,6 +47,7 @@ class Models:
             self.tenants,
             self.stories,
             self.streams,
+            self.telemetry,
             self._clock,
         )
         self._open[frontend.name] = service
@@ -89,3 +99,4 @@ class Models:
 
     async def close(self) -> None:
         await self.streams.close()
+        await asyncio.to_thread(self.telemetry.close)

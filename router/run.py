@@ -15,7 +15,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.dispatcher import Dispatcher
 from raylax.router.inbox import Again, Hedge, Inbox, Item, Late, Leave, Lost, Said
 from raylax.router.journal import Entry
-from raylax.router.story import Story
+from raylax.router.story import Outcome, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,7 @@ class Run:
         entry.record(delta)
         fed = self._call.feed(delta)
         if fed.cancel or delta.finish is not None:
+            self._story.left(delta.request_id, worker, Outcome.ENDED)
             self._dispatcher.workers.succeeded(worker)
             self._dispatcher.forget(delta.request_id)
         return fed.event

@@ -21,7 +21,9 @@ from raylax.router.measure import Meter
 from raylax.router.run import Run, Terms
 from raylax.router.story import Stories, Story
 from raylax.router.streams import Streams
+from raylax.router.telemetry import Ended, Telemetry
 from raylax.router.tenants import Tenants
+from raylax.router.tracing import TraceContext
 from raylax.router.workers import Workers
 
 Prepared = TypeVar("Prepared")
@@ -38,11 +40,13 @@ class Service:
         tenants: Tenants,
         stories: Stories,
         streams: Streams,
+        telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        """`tenants`, `stories` and `streams` are the router's, whatever the model."""
+        """`tenants` to `telemetry` are the router's, whatever the model."""
         self.config, self.frontend, self.workers = config, frontend, workers
         self.tenants, self.stories, self.streams = tenants, stories, streams
+        self.telemetry = telemetry
         self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
         self.dispatcher = Dispatcher(
             workers,
@@ -80,37 +84,48 @@ class Service:
         return longest if timeout_s is None else min(timeout_s, longest)
 
     async def run(
-        self, call: Call, timeout_s: float | None = None, session: str = ""
+        self,
+        call: Call,
+        timeout_s: float | None = None,
+        session: str = "",
+        span: TraceContext | None = None,
     ) -> AsyncGenerator[TextEvent]:
         """The call's events. Leaving the iteration early cancels what is still running.
 
         `session`: calls that share one go to the same worker, under a policy that looks at it.
+        `span`: ours, of the call's trace; without it nothing is traced.
         """
         self._check_room(len(call.requests))
-        tenant, prompts = call.requests[0].tenant, call.usage.prompt_tokens
-        ticket = self.tenants.admit(tenant, prompts, self._clock())
+        first = call.requests[0]
+        ticket = self.tenants.admit(first.tenant, call.usage.prompt_tokens, self._clock())
         story = Story(call.id, self._clock)
         self.stories.begin(story)
         measured = self.meter.begin()
         run: AsyncGenerator[TextEvent] | None = None
+        failure: BaseException | None = None
         try:
             left_s = await self._wait_for_turn(call, story, self.allowed_s(timeout_s))
             run = Run(call, story, Terms(left_s, session), self.dispatcher).events()
             async for event in run:
                 measured.event(event)
                 yield event
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             if run is not None:
                 await run.aclose()
-            self.admission.generated(tenant, call.usage.completion_tokens)
+            self.admission.generated(first.tenant, call.usage.completion_tokens, first.share)
             ticket.generated(call.usage.completion_tokens, self._clock())
             ticket.close(self._clock())
             measured.end(call)
+            if span is not None:
+                self.telemetry.record(Ended(self.name, call, story, span, failure))
 
     async def _wait_for_turn(self, call: Call, story: Story, allowed_s: float) -> float:
         """The seconds that are left of the call's time."""
         first = call.requests[0]
         tokens = sum(len(request.prompt) for request in call.requests)
-        await self.admission.enter(first.tenant, first.priority, tokens, allowed_s)
+        await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
         story.note("admitted")
         return allowed_s - (self._clock() - story.arrived)

@@ -1,8 +1,9 @@
 """Errors as gRPC tells them: the status of the one table, and what a client can act upon beside it.
 
 In the trailing metadata: `error-type` and `error-code` (as in the HTTP API's errors; `none` for an
-error without one), `error-param` (the field at fault, percent-encoded), and `retry-after-s`. A
-status without an `error-code` is not ours: it came from the connection.
+error without one), `error-param` (the field at fault, percent-encoded), and `retry-after-s`, after
+what goes back with every answer. A status without an `error-code` is not ours: it came from the
+connection.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from urllib.parse import quote
 import grpc.aio
 
 from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
+from raylax.router.caller import caller
 
 log = logging.getLogger(__name__)
 LAST_WORDS_S = 1.0
@@ -23,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 async def refuse(context: Context, error: RaylaxError) -> NoReturn:
-    metadata = [*context.trailing_metadata(), ("error-type", error.kind)]
+    metadata = [*caller().headers().items(), ("error-type", error.kind)]
     metadata.append(("error-code", error.code or "none"))
     if error.param is not None:
         metadata.append(("error-param", quote(error.param)))

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Self
 
 import numpy as np
@@ -83,6 +84,34 @@ class Told:
         return cls(values["call_id"], tuple(moments), tuple(choices))
 
 
+class Outcome(StrEnum):
+    """Of a request's stay with a worker."""
+
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+    """Its client has left, or its call has failed."""
+    LOST = "lost"
+    """The worker failed it."""
+    HANDED_OVER = "handed over"
+    OUTRUN = "outrun"
+    """Another worker's token came first."""
+    PARKED = "parked"
+
+
+@dataclass(slots=True)
+class Stay:
+    """One request with one worker."""
+
+    request_id: str
+    worker: str
+    from_s: float
+    """Since the call's arrival."""
+    to_s: float | None = None
+    """None: it is still there."""
+    outcome: Outcome | None = None
+    why: str = ""
+
+
 @dataclass(eq=False)
 class Story:
     """Of one call, from its arrival."""
@@ -92,13 +121,32 @@ class Story:
     arrived: float = 0.0
     moments: list[Moment] = field(default_factory=list)
     choices: list[Explanation] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
+    _there: dict[tuple[str, str], Stay] = field(default_factory=dict)
+    """Of the stays those that have not ended, by request and worker."""
 
     def __post_init__(self) -> None:
         self.arrived = self.clock()
 
+    @property
+    def now_s(self) -> float:
+        """Since its arrival."""
+        return round(self.clock() - self.arrived, 6)
+
     def note(self, name: str, detail: str = "") -> None:
         if len(self.moments) < MOST_MOMENTS:
-            self.moments.append(Moment(round(self.clock() - self.arrived, 6), name, detail))
+            self.moments.append(Moment(self.now_s, name, detail))
+
+    def sent(self, request_id: str, worker: str) -> None:
+        self.note("sent", worker)
+        if len(self.stays) < MOST_MOMENTS:
+            stay = self._there[request_id, worker] = Stay(request_id, worker, self.now_s)
+            self.stays.append(stay)
+
+    def left(self, request_id: str, worker: str, outcome: Outcome, why: str = "") -> None:
+        """A worker has no more to do with a request."""
+        if (stay := self._there.pop((request_id, worker), None)) is not None:
+            stay.to_s, stay.outcome, stay.why = self.now_s, outcome, why
 
     @property
     def told(self) -> "Told":

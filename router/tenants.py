@@ -58,7 +58,6 @@ class Account:
     """One key's books in this router."""
 
     name: str
-    weight: float = 1.0
     requests: Bucket | None = None
     tokens: Bucket | None = None
     most_open: int | None = None
@@ -100,10 +99,6 @@ class Tenants:
         self._routers = routers
         self._accounts = {key.name: opened(key, routers) for key in keys}
         self._anybody = Account("")
-
-    def share(self, name: str) -> float:
-        """Of the cluster when it is full, compared with the shares of others."""
-        return self._account(name).weight
 
     def open(self, name: str) -> int:
         """Calls that have not ended."""
@@ -168,7 +163,7 @@ def opened(key: Key, routers: int) -> Account:
 
     most_open = None if key.max_concurrent is None else max(1, key.max_concurrent // routers)
     requests, tokens = bucket(key.requests_per_minute), bucket(key.tokens_per_minute)
-    return Account(key.name, key.share, requests, tokens, most_open)
+    return Account(key.name, requests, tokens, most_open)
 
 
 def duration(seconds: float) -> str:

@@ -87,7 +87,8 @@ class Batch:
                 f"a sequence of {longest} tokens needs {pages_for(longest)} pages, "
                 f"there are {self.pool.total}"
             )
-        self.waiting.put_last(Sequence(request, deadline))
+        one = Sequence(request, deadline)
+        self.waiting.put_last(one, known=self._known(one))
         self.counters.prompt_tokens += len(request.prompt)
         self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
 
@@ -195,6 +196,10 @@ class Batch:
             return []
         return self.pool.find(one.name_pages(len(one.tokens) - 1))
 
+    def _known(self, one: Sequence) -> int:
+        """Tokens of that beginning, as it is now."""
+        return len(self._find(one)) * PAGE_SIZE
+
     # Act
 
     def _apply(self, decision: Decision) -> list[tuple[Sequence, int]]:
@@ -225,7 +230,7 @@ class Batch:
     def _preempt(self, request_id: str) -> None:
         one = self._running.pop(request_id)
         self._give_back(one)
-        self.waiting.put_first(one)
+        self.waiting.put_first(one, known=self._known(one))
         self.counters.preemptions += 1
 
     def _give_back(self, one: Sequence) -> None:
@@ -278,7 +283,7 @@ class Batch:
             return Delta(request.id, finish=Finish.STOP, cached_tokens=cached, embedding=vector)
         one.tokens.append(token)
         self.counters.generated_tokens += 1
-        self.waiting.charge(request.tenant, GENERATED)
+        self.waiting.charge(request.tenant, GENERATED / request.share)
         finish = Finish.LENGTH if one.generated >= request.max_tokens else None
         if finish:
             self.remove(request.id)

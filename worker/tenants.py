@@ -1,7 +1,8 @@
-"""What each tenant has had of the engine: virtual token counters.
+"""What each tenant has had of the engine: weighted virtual token counters.
 
-A token of a prompt counts one, a generated one two, which is about what they cost. Who has had
-least is served next, so tenants that keep the engine busy get the same share, whatever they send.
+A token of a prompt counts one, a generated one two, which is about what they cost; each is divided
+by the tenant's share. Who has had least is served next, so tenants that keep the engine busy get
+tokens as their shares are, whatever they send.
 Nobody saves up: who has asked for nothing comes back with no less than those who wait
 ("Fairness in Serving Large Language Models", Sheng et al., OSDI 2024).
 """
@@ -16,19 +17,19 @@ class Tenants:
     """Counters only grow."""
 
     def __init__(self) -> None:
-        self._had: dict[str, int] = {}
+        self._had: dict[str, float] = {}
         self._room = REMEMBERED
 
-    def __getitem__(self, tenant: str) -> int:
+    def __getitem__(self, tenant: str) -> float:
         return self._had.get(tenant, 0)
 
     def __len__(self) -> int:
         return len(self._had)
 
-    def charge(self, tenant: str, tokens: int) -> None:
+    def charge(self, tenant: str, tokens: float) -> None:
         self._had[tenant] = self[tenant] + tokens
 
-    def lift(self, tenant: str, least: int) -> None:
+    def lift(self, tenant: str, least: float) -> None:
         """It comes back, and those who stayed have had at least so much."""
         if self[tenant] < least:
             self._had[tenant] = least

@@ -15,11 +15,18 @@ class TraceRecorder:
     def __init__(self, most: int = MOST_EVENTS) -> None:
         self._events: deque[dict[str, Any]] = deque(maxlen=most)
 
-    def add(self, request_id: str, event: str) -> None:
+    def add(self, request_id: str, event: str, traceparent: str = "") -> None:
+        """With the trace that the event belongs to, if it is told."""
         now = time.monotonic_ns() // 1000
         instant = {"name": event, "ph": "i", "s": "t", "ts": now, "tid": request_id}
-        self._events.append({**instant, "pid": os.getpid()})
+        args = {"args": {"trace_id": trace_id(traceparent)}} if traceparent else {}
+        self._events.append({**instant, "pid": os.getpid(), **args})
 
     def dump_json(self) -> str:
         """The Trace Event Format that Chrome and Perfetto read."""
         return json.dumps({"traceEvents": list(self._events)})
+
+
+def trace_id(traceparent: str) -> str:
+    """Of a W3C trace context: behind the two digits of its version."""
+    return traceparent[3:35]

@@ -1,7 +1,7 @@
 """The queue before the batch: in order of service, found by id, its tokens counted.
 
-The higher class goes first, then the tenant that has had least, then who came first. Nobody waits
-for ever: each minute in the queue counts as a class.
+The higher class goes first, then the tenant that has had least of its share, then who came first.
+Nobody waits for ever: each minute in the queue counts as a class.
 """
 
 import time
@@ -25,12 +25,14 @@ class Place(NamedTuple):
 
     order: int
     one: Sequence
+    tokens: int
+    """To compute, as it looked when it came: the same number leaves the count that entered it."""
 
 
 class Rank(NamedTuple):
     """Of a tenant among those who wait in its class."""
 
-    had: int
+    had: float
     order: int
     """Of its first place."""
     tenant: str
@@ -46,13 +48,13 @@ class Level:
         """When each request came into this class, oldest first."""
         self._rank_of: dict[str, Rank] = {}
 
-    def put(self, place: Place, had: int, now: float) -> None:
+    def put(self, place: Place, had: float, now: float) -> None:
         tenant = place.one.request.tenant
         insort(self.lines.setdefault(tenant, []), place)
         self.since[place.one.request.id] = now
         self.rank(tenant, had)
 
-    def take(self, place: Place, had: int) -> None:
+    def take(self, place: Place, had: float) -> None:
         tenant = place.one.request.tenant
         line = self.lines[tenant]
         del line[bisect_left(line, place)]
@@ -61,7 +63,7 @@ class Level:
         del self.since[place.one.request.id]
         self.rank(tenant, had)
 
-    def rank(self, tenant: str, had: int) -> None:
+    def rank(self, tenant: str, had: float) -> None:
         """Anew, after its line or what it has had has changed."""
         line, old = self.lines.get(tenant), self._rank_of.pop(tenant, None)
         if old is not None:
@@ -70,23 +72,22 @@ class Level:
             self._rank_of[tenant] = Rank(had, line[0].order, tenant)
             insort(self.ranks, self._rank_of[tenant])
 
-    def served(self, given: dict[str, int]) -> Iterator[Sequence]:
-        """In order of service, as if each were admitted: what that charges its tenant is added to
-        `given`. Changes nothing else, and looks at no more tenants than it has to."""
+    def served(self, had_then: dict[str, float]) -> Iterator[Sequence]:
+        """In order of service, as if each were admitted: what its tenant would have had by then
+        is kept in `had_then`. Changes nothing else, and looks at no more tenants than it has to."""
         ranks = iter(self.ranks)
         rank, due = next(ranks, None), list[tuple[Rank, int]]()
         while rank is not None or due:
             while rank is not None and (not due or rank < due[0][0]):
-                had = rank.had + given.get(rank.tenant, 0)
+                had = had_then.get(rank.tenant, rank.had)
                 heappush(due, (rank._replace(had=had), 0))
                 rank = next(ranks, None)
             (had, _, tenant), at = heappop(due)
             line = self.lines[tenant]
             yield line[at].one
-            cost = charge_of(line[at].one)
-            given[tenant] = given.get(tenant, 0) + cost
+            had_then[tenant] = had = had + charge_of(line[at].one)
             if at + 1 < len(line):
-                heappush(due, (Rank(had + cost, line[at + 1].order, tenant), at + 1))
+                heappush(due, (Rank(had, line[at + 1].order, tenant), at + 1))
 
 
 class Waiting:
@@ -101,25 +102,26 @@ class Waiting:
         self._served = ""
         """The tenant of the last one who was."""
         self.tokens = 0
-        """To compute, of all that wait; a sequence does not change while it waits."""
+        """To compute, of all that wait."""
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Sequence]:
-        given: dict[str, int] = {}
+        had_then: dict[str, float] = {}
         for level in self._levels:
-            yield from level.served(given)
+            yield from level.served(had_then)
 
-    def put_last(self, one: Sequence) -> None:
+    def put_last(self, one: Sequence, known: int = 0) -> None:
+        """`known`: tokens of its beginning that need not be computed."""
         self._last += 1
         self._tenants.lift(one.request.tenant, self._least())
-        self._put(self._levels[one.request.priority], Place(self._last, one))
+        self._put(self._last, one, known)
 
-    def put_first(self, one: Sequence) -> None:
+    def put_first(self, one: Sequence, known: int = 0) -> None:
         """Before all others of its tenant and class."""
         self._first -= 1
-        self._put(self._levels[one.request.priority], Place(self._first, one))
+        self._put(self._first, one, known)
 
     def serve(self, request_id: str) -> Sequence:
         """It is admitted, which is charged its tenant."""
@@ -135,11 +137,11 @@ class Waiting:
             return None
         level, place = self._places.pop(request_id)
         level.take(place, self._tenants[place.one.request.tenant])
-        self.tokens -= len(place.one.tokens)
+        self.tokens -= place.tokens
         return place.one
 
-    def charge(self, tenant: str, tokens: int) -> None:
-        """It has had so much of the engine."""
+    def charge(self, tenant: str, tokens: float) -> None:
+        """It has had so much of the engine, by its share."""
         self._tenants.charge(tenant, tokens)
         for level in self._levels:
             if tenant in level.lines:
@@ -155,20 +157,22 @@ class Waiting:
                 level.take(place, had)
                 self._enter(above, place)
 
-    def _put(self, level: Level, place: Place) -> None:
-        self.tokens += len(place.one.tokens)
-        self._enter(level, place)
+    def _put(self, order: int, one: Sequence, known: int) -> None:
+        place = Place(order, one, len(one.tokens) - known)
+        self.tokens += place.tokens
+        self._enter(self._levels[one.request.priority], place)
 
     def _enter(self, level: Level, place: Place) -> None:
         self._places[place.one.request.id] = level, place
         level.put(place, self._tenants[place.one.request.tenant], self._clock())
 
-    def _least(self) -> int:
+    def _least(self) -> float:
         """That anybody who waits has had, or else who was served last."""
         waiting = [level.ranks[0].had for level in self._levels if level.ranks]
         return min(waiting, default=self._tenants[self._served])
 
 
-def charge_of(one: Sequence) -> int:
-    """For its admission: all that is to compute. Who was preempted has been charged before."""
-    return 0 if one.begun else len(one.tokens)
+def charge_of(one: Sequence) -> float:
+    """For its admission: all that is to compute, by its tenant's share. Who was preempted has been
+    charged before."""
+    return 0 if one.begun else len(one.tokens) / one.request.share

@@ -39,7 +39,7 @@ class Asked:
     def run(self) -> AsyncGenerator[TextEvent]:
         call = self.lines.call
         call.requests = caller().mark(call.requests)
-        return self.service.run(call, self._soonest, self.session)
+        return self.service.run(call, self._soonest, self.session, caller().span)
 
     @property
     def allowed_s(self) -> float:

@@ -21,7 +21,7 @@ from raylax.router.models import Models
 def build_app(models: Models, cluster: Cluster) -> FastAPI:
     app = FastAPI(title="raylax", version=version("raylax"), docs_url=None, redoc_url=None)
     errors.install(app)
-    guard.install(app, models.config, models.tenants)
+    guard.install(app, models.config, models.entrance)
     answers = Answers(models.config, models)
     add_completions(app, answers)
     add_embeddings(app, answers)

@@ -1,7 +1,6 @@
 """In front of the HTTP application: who may come in, and the headers around every answer."""
 
 import logging
-import random
 import time
 from collections.abc import Callable
 
@@ -14,8 +13,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from raylax.proto.errors import RaylaxError
 from raylax.router.caller import CALLER, Caller, Entrance, Need
 from raylax.router.config import RouterConfig
-from raylax.router.keys import Keyring
-from raylax.router.tenants import Tenants
 
 log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
@@ -35,10 +32,8 @@ def needed(method: str, path: str) -> Need:
 class Guard:
     """ASGI middleware. It reads headers only: nobody is refused after sending megabytes."""
 
-    def __init__(
-        self, app: ASGIApp, entrance: Entrance, tenants: Tenants, clock: Callable[[], float]
-    ) -> None:
-        self._app, self._entrance, self._tenants, self._clock = app, entrance, tenants, clock
+    def __init__(self, app: ASGIApp, entrance: Entrance, clock: Callable[[], float]) -> None:
+        self._app, self._entrance, self._clock = app, entrance, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +41,7 @@ class Guard:
             return
         headers = Headers(scope=scope)
         caller = self._entrance.stranger(headers.getlist)
-        answer = Answer(scope, caller, self._tenants, self._clock, send)
+        answer = Answer(scope, caller, self._clock, send)
         try:
             need = needed(scope["method"], scope["path"])
             caller = answer.caller = self._entrance.known(caller, headers.getlist, need)
@@ -64,15 +59,10 @@ class Answer:
     """One answer on its way: its headers, and a line in the log."""
 
     def __init__(
-        self,
-        scope: Scope,
-        caller: Caller,
-        tenants: Tenants,
-        clock: Callable[[], float],
-        send: Send,
+        self, scope: Scope, caller: Caller, clock: Callable[[], float], send: Send
     ) -> None:
         self.caller, self.status = caller, 0
-        self._scope, self._tenants, self._clock, self._send = scope, tenants, clock, send
+        self._scope, self._clock, self._send = scope, clock, send
         self._begun, self._call_id = clock(), ""
 
     async def send(self, message: Message) -> None:
@@ -81,7 +71,6 @@ class Answer:
             headers = MutableHeaders(scope=message)
             self._call_id = headers.get(CALL_ID, "")
             headers.update(self.caller.headers())
-            headers.update(self._tenants.headers(self.caller.tenant, self._clock()))
             if self.status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
         await self._send(message)
@@ -104,10 +93,9 @@ async def explain(error: Exception, scope: Scope, receive: Receive, send: Send) 
     await response(scope, receive, send)
 
 
-def install(app: FastAPI, config: RouterConfig, tenants: Tenants) -> None:
+def install(app: FastAPI, config: RouterConfig, entrance: Entrance) -> None:
     """A browser's question whether it may ask is answered before the guard: it brings no key."""
-    entrance = Entrance(Keyring(config.keys), random.Random())
-    app.add_middleware(Guard, entrance=entrance, tenants=tenants, clock=time.monotonic)
+    app.add_middleware(Guard, entrance=entrance, clock=time.monotonic)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -156,6 +156,13 @@ class Engine(RuleBasedStateMachine):
         assert self.pool.used == len(held)
 
     @invariant()
+    def what_waits_is_counted(self) -> None:
+        """At least a token of each, at most all; of nobody, none."""
+        waiting = tuple(self.batch.waiting)
+        most = sum(len(one.tokens) for one in waiting)
+        assert len(waiting) <= self.batch.waiting.tokens <= most
+
+    @invariant()
     def every_word_is_right(self) -> None:
         for id, request in self.asked.items():
             assert self.said[id] == continuation(request.prompt, len(self.said[id]))

@@ -86,6 +86,31 @@ async def test_tenants_share_by_tokens_not_by_calls() -> None:
     assert await order(admission(todo=2000), calls) == [0, 2, 3, 4, 5, 1]
 
 
+async def test_tokens_are_weighed_by_the_tenants_shares() -> None:
+    """Who has twice the share gets twice the tokens, while both want more than there is."""
+    made, given = admission(todo=2000), {"a": 0, "b": 0}
+
+    async def ask(tenant: str, share: float) -> None:
+        while sum(given.values()) < 3000:
+            await made.enter(tenant, NORMAL, 10, 60, share)
+            given[tenant] += 30
+            made.generated(tenant, 10, share)
+
+    callers = [asyncio.create_task(ask(*one)) for one in (("a", 2.0), ("b", 1.0)) for _ in range(8)]
+    await until(lambda: len(made) == 16)
+    made.fleet.todo[0] = 0
+    while sum(given.values()) < 3000:
+        before = sum(given.values())
+        made.pump()
+        await until(lambda before=before: sum(given.values()) > before)  # type: ignore[misc]
+        await until(lambda: len(made) == 16 or sum(given.values()) >= 3000)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+
+    assert given["a"] == pytest.approx(2 * given["b"], abs=3 * 30)
+
+
 async def test_one_tenant_is_served_in_order() -> None:
     assert await order(admission(todo=2000), [("a", NORMAL, 9)] * 4) == [0, 1, 2, 3]
 

@@ -5,7 +5,7 @@ import logging
 import random
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,28 @@ from raylax.proto import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.vocabulary import Priority, Request
 from raylax.router.caller import Caller
 from raylax.router.keys import Key, hash_of
-from raylax.router.tracing import our_span, parse
+from raylax.router.tracing import TraceContext, our_span, parse, state_in
 from tests.router.rig import PATIENCE_S, Rig, channel, running_router, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECRET, HIGH, POOR = "a secret", "a secret of a high class", "a secret with limits"
+WEALTHY = "a secret with limits that are not reached"
 KEYS = (
-    Key("alice", hash_of(SECRET)),
+    Key("alice", hash_of(SECRET), share=2.5),
     Key("bob", hash_of(HIGH), priority=Priority.HIGH),
     Key("poor", hash_of(POOR), requests_per_minute=2, tokens_per_minute=6000),
+    Key("wealthy", hash_of(WEALTHY), requests_per_minute=5, tokens_per_minute=6000),
 )
 ORIGIN = "https://chat.example.org"
 CHAT = "/v1/chat/completions"
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 4}
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+def begun(parents: list[str], states: tuple[str, ...] = ()) -> TraceContext:
+    """Our span, where nobody records what begins here."""
+    return our_span(parents, states, random.Random(1), lambda trace_id: False)
 
 
 def bearer(secret: str) -> dict[str, str]:
@@ -119,7 +126,7 @@ async def test_errors_have_their_ids_too(
 )
 async def test_a_trace_goes_on(given: str) -> None:
     """Below the caller's span, sampled if that is."""
-    parent, ours = parse(given), our_span([given], random.Random(1))
+    parent, ours = parse(given), begun([given])
 
     assert parent is not None
     assert f"{ours}".split("-")[1] == TRACE
@@ -144,22 +151,60 @@ async def test_a_trace_goes_on(given: str) -> None:
 )
 async def test_a_malformed_trace_is_as_good_as_none(given: list[str]) -> None:
     """A new one begins, which nobody has asked to be sampled."""
-    ours = our_span(given, random.Random(1))
+    ours = begun(given)
 
     assert f"{ours}".split("-")[1] != TRACE
     assert not ours.sampled
     assert parse(f"{ours}") == ours
 
 
+@pytest.mark.parametrize(
+    ("given", "state"),
+    [
+        (["rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"], "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+        (["a=1 , b=2", "", "c=3,,"], "a=1,b=2,c=3"),
+        (["1tenant/x@system=<~! >"], "1tenant/x@system=<~! >"),
+        ([f"{'k' * 256}={'v' * 256}"], f"{'k' * 256}={'v' * 256}"),
+        ([",".join(f"k{i}=v" for i in range(32))], ",".join(f"k{i}=v" for i in range(32))),
+        ([], ""),
+        ([",".join(f"k{i}=v" for i in range(33))], ""),
+        ([f"{'k' * 257}=v"], ""),
+        ([f"k={'v' * 257}"], ""),
+        (["a=1,b"], ""),
+        (["a=1", "a=2"], ""),
+        (["A=1"], ""),
+        (["1=1"], ""),
+        (["a="], ""),
+        (["a=b=c"], ""),
+        (["a=\x7f"], ""),
+        (["a@1=x"], ""),
+        (["a@b@c=x"], ""),
+    ],
+)
+async def test_a_state_goes_on_if_it_is_well_formed(given: list[str], state: str) -> None:
+    """Several headers are one; a malformed member spoils all, but not the trace."""
+    ours = begun([PARENT], tuple(given))
+
+    assert state_in(given) == ours.state == state
+    assert f"{ours}".split("-")[1] == TRACE
+
+
+async def test_a_state_without_its_trace_is_dropped() -> None:
+    assert begun([], ("a=1",)).state == begun(["malformed"], ("a=1",)).state == ""
+
+
 async def test_a_worker_is_told_of_the_trace(rig: Rig, client: httpx.AsyncClient) -> None:
-    """Of the same span that the client is."""
+    """Of the same span that the client is; the state is for those further on."""
     rig.workers[0].hold(steps=1)
-    asking = asyncio.create_task(client.post(CHAT, json=ASK, headers={"traceparent": PARENT}))
+    headers = {"traceparent": PARENT, "tracestate": "congo=t61rcWkgMzE"}
+    asking = asyncio.create_task(client.post(CHAT, json=ASK, headers=headers))
     async with underway(rig, asking) as request:
         pass
 
     assert request.traceparent.startswith(f"00-{TRACE}-")
+    assert request.tracestate == "congo=t61rcWkgMzE"
     assert asking.result().headers["traceparent"] == request.traceparent
+    assert "tracestate" not in asking.result().headers
 
 
 @pytest.mark.parametrize(
@@ -184,7 +229,8 @@ async def test_a_request_has_the_class_that_its_key_may_ask_for(
     body: dict[str, Any],
     priority: Priority,
 ) -> None:
-    """By name or number, in the body or, which holds over it, in a header. And its tenant."""
+    """By name or number, in the body or, which holds over it, in a header. And its tenant, with
+    the share of that."""
     rig.workers[0].hold(steps=1)
     asking = asyncio.create_task(
         client.post(CHAT, json={**ASK, **body}, headers={**bearer(secret), **headers})
@@ -193,7 +239,7 @@ async def test_a_request_has_the_class_that_its_key_may_ask_for(
         pass
 
     assert request.priority == priority
-    assert request.tenant == {SECRET: "alice", HIGH: "bob"}[secret]
+    assert (request.tenant, request.share) == {SECRET: ("alice", 2.5), HIGH: ("bob", 1.0)}[secret]
 
 
 @pytest.mark.parametrize(
@@ -247,6 +293,41 @@ CHAT_REQUEST = raylax_pb2.ChatRequest(
 )
 
 
+@pytest.mark.parametrize(
+    ("secret", "asked", "priority"),
+    [
+        (SECRET, "", Priority.NORMAL),
+        (SECRET, "low", Priority.LOW),
+        (SECRET, "high", Priority.NORMAL),
+        (HIGH, "high", Priority.HIGH),
+    ],
+)
+@pytest.mark.parametrize("method", ["Chat", "Generate"])
+async def test_a_grpc_request_may_ask_for_a_class(
+    rig: Rig, secret: str, asked: str, priority: Priority, method: str
+) -> None:
+    """By its field; never for more than its key may."""
+    sampling, messages = CHAT_REQUEST.sampling, CHAT_REQUEST.messages
+    message = {
+        "Chat": raylax_pb2.ChatRequest(messages=messages, sampling=sampling, priority=asked),
+        "Generate": raylax_pb2.GenerateRequest(text="hi", sampling=sampling, priority=asked),
+    }[method]
+    async with channel(rig.grpc_address) as made:
+        rig.workers[0].hold(steps=1)
+        call = getattr(raylax_pb2_grpc.RaylaxStub(made), method)(
+            message, metadata=(("authorization", f"Bearer {secret}"),)
+        )
+
+        async def read() -> None:
+            async for _ in call:
+                pass
+
+        async with underway(rig, asyncio.create_task(read())) as request:
+            pass
+
+    assert request.priority == priority
+
+
 async def test_grpc_metadata_says_the_same(rig: Rig) -> None:
     """Ids and the trace come back behind the answer, or behind the error."""
     metadata = (
@@ -298,6 +379,26 @@ async def test_who_asks_too_often_is_told_when_to_return(
     assert 1 <= int(replies[2].headers["retry-after"]) <= 30
     assert other.status_code == 200
     assert "x-ratelimit-limit-requests" not in other.headers
+
+
+async def test_grpc_tells_what_is_left(rig: Rig) -> None:
+    """Behind the answer, which is counted, and behind an error, which costs nothing: by the names
+    of the HTTP headers."""
+    metadata = (("authorization", f"Bearer {WEALTHY}"),)
+    left = []
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        for message in (CHAT_REQUEST, raylax_pb2.ChatRequest(), CHAT_REQUEST):
+            call = stub.Chat(message, metadata=metadata)
+            with suppress(grpc.aio.AioRpcError):
+                async for _ in call:
+                    pass
+            left.append(dict(await call.trailing_metadata() or ()))
+
+    assert [one["x-ratelimit-limit-requests"] for one in left] == ["5"] * 3
+    assert [one["x-ratelimit-remaining-requests"] for one in left] == ["4", "4", "3"]
+    assert all(int(one["x-ratelimit-remaining-tokens"]) < 6000 for one in left)
+    assert "x-ratelimit-reset-tokens" in left[0]
 
 
 async def test_grpc_calls_count_as_well(rig: Rig) -> None:

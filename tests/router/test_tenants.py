@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raylax.proto.errors import RateLimited
+from raylax.router.config import RouterConfig
 from raylax.router.keys import Key
+from raylax.router.models import Models
 from raylax.router.tenants import MINUTE_S, Tenants, duration
 
 
@@ -99,6 +101,23 @@ def test_each_of_several_routers_grants_its_part() -> None:
     assert "at each of 4 routers" in error.message
 
 
+def test_two_routers_of_a_cluster_grant_half_each() -> None:
+    """As a router is told of the others by its configuration."""
+    key = Key("a", "0" * 64, requests_per_minute=8, tokens_per_minute=1000, max_concurrent=4)
+    configs = [RouterConfig("m", "", "", routers=2, keys=(key,)) for _ in range(2)]
+    routers = [Models([config]).tenants for config in configs]
+    for tenants in routers:
+        tickets = [tenants.admit("a", 10, now=0.0) for _ in range(2)]
+        assert "2 calls at once" in refused(tenants, 10, now=0.0).message
+        for ticket in tickets:
+            ticket.close(now=0.0)
+        for _ in range(2):
+            tenants.admit("a", 10, now=0.0).close(now=0.0)
+
+        assert "4 requests a minute at each of 2 routers" in refused(tenants, 10, now=0.0).message
+        assert tenants.headers("a", 0.0)["x-ratelimit-limit-tokens"] == "500"
+
+
 def test_who_has_no_limit_is_never_refused() -> None:
     """A key without limits, and whoever asks an open cluster."""
     for tenants, name in ((books(), "a"), (Tenants(), "")):
@@ -128,10 +147,6 @@ def test_headers_are_openais() -> None:
 )
 def test_durations_are_written_as_openai_does(seconds: float, written: str) -> None:
     assert duration(seconds) == written
-
-
-def test_shares_are_weights() -> None:
-    assert (books(share=2.5).share("a"), Tenants().share("")) == (2.5, 1.0)
 
 
 @given(

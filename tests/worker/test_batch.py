@@ -351,6 +351,35 @@ def test_load_counts_what_waits_for_its_prefill() -> None:
     assert (load.prompt_tokens, load.generated_tokens) == (32, 6)
 
 
+def test_load_does_not_count_what_is_known_already() -> None:
+    """A router that saw whole prompts would avoid the worker that has them."""
+    made = batch()
+    made.add(ask("a", COMMON + (1,), 2), None)
+    run(made)
+    made.add(ask("b", COMMON + (5, 6, 7), 2), None)
+    made.add(ask("c", COMMON, 2), None)  # at least its last token is computed, with its page
+
+    assert made.load().queued_tokens == 3 + 16
+    run(made)
+    assert made.load().queued_tokens == 0
+
+
+def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
+    """Of its pages those are found again that nobody has taken."""
+    made = batch(pages=6)
+    made.add(ask("old", tuple(range(40)), 40), None)
+    made.add(ask("new", tuple(range(200, 240)), 40), None)
+    while not made.counters.preemptions:
+        made.step()
+    (new,) = made.waiting
+    known = len(made.pool.find(new.names)) * 16
+
+    assert known > 0
+    assert made.load().queued_tokens == len(new.tokens) - known
+    run(made)
+    assert made.load().queued_tokens == 0
+
+
 def test_load_tells_what_the_next_step_will_carry() -> None:
     made = batch(tokens=8, sequences=3)
     made.add(ask("talks", (1, 2, 3)), None)

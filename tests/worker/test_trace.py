@@ -29,3 +29,14 @@ def test_a_request_is_traced_from_its_coming_to_its_end(checkpoint: Path) -> Non
     assert {event["ph"] for event in events} == {"i"}
     assert len({event["tid"] for event in events}) == 1
     assert [event["ts"] for event in events] == sorted(event["ts"] for event in events)
+
+
+def test_a_request_has_the_trace_that_it_belongs_to() -> None:
+    """It is told with the first event; of the others the request tells."""
+    trace = TraceRecorder()
+    trace.add("r", "add", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    trace.add("r", "began")
+    first, second = json.loads(trace.dump_json())["traceEvents"]
+
+    assert first["args"] == {"trace_id": "0af7651916cd43dd8448eb211c80319c"}
+    assert "args" not in second

@@ -19,8 +19,11 @@ class Clock:
         return self.now
 
 
-def sequence(id: str, tokens: int, tenant: str = "", priority: Priority = NORMAL) -> Sequence:
-    return Sequence(Request(id, tuple(range(tokens)), 1, tenant=tenant, priority=priority))
+def sequence(
+    id: str, tokens: int, tenant: str = "", priority: Priority = NORMAL, share: float = 1.0
+) -> Sequence:
+    prompt = tuple(range(tokens))
+    return Sequence(Request(id, prompt, 1, tenant=tenant, priority=priority, share=share))
 
 
 def queue(*sequences: Sequence) -> Waiting:
@@ -55,6 +58,40 @@ def test_anybody_can_leave() -> None:
     assert taken is not None and taken.request.id == "b"
     assert waiting.take("b") is None
     assert (order(waiting), waiting.tokens) == (["a", "c"], 8)
+
+
+def test_what_need_not_be_computed_is_not_counted() -> None:
+    """Nor taken off when it leaves."""
+    waiting = queue(sequence("a", 3))
+    waiting.put_last(sequence("b", 40), known=32)
+    waiting.put_first(sequence("c", 50), known=48)
+
+    assert waiting.tokens == 3 + 8 + 2
+    waiting.serve("c")
+    waiting.take("a")
+    assert waiting.tokens == 8
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_count_never_drifts(seed: int) -> None:
+    """Whoever comes, leaves, ages or comes back, and whatever becomes of them meanwhile."""
+    rng, clock, expected = random.Random(seed), Clock(), dict[str, int]()
+    waiting = Waiting(clock)
+    for number in range(300):
+        clock.now += rng.random()
+        waiting.age()
+        if expected and rng.random() < 0.5:
+            id = rng.choice(list(expected))
+            one = waiting.take(id) if rng.random() < 0.5 else waiting.serve(id)
+            assert one is not None and expected.pop(id)
+            one.tokens.append(1)  # as it does when it runs
+        else:
+            tokens = rng.randint(1, 90)
+            id, known = f"r{number}", rng.randrange(tokens)
+            put = rng.choice([waiting.put_last, waiting.put_first])
+            put(sequence(id, tokens, rng.choice("abc"), rng.choice(list(Priority))), known)
+            expected[id] = tokens - known
+        assert waiting.tokens == sum(expected.values())
 
 
 def test_the_higher_class_goes_first() -> None:
@@ -98,17 +135,16 @@ def test_what_is_generated_counts() -> None:
     assert order(waiting) == ["c", "b", "a"]
 
 
-def test_looking_changes_nothing() -> None:
-    """The order as it would be is the order as it is then."""
-    rng = random.Random(4)
-    waiting = queue(
-        *(
-            sequence(f"r{i}", rng.randint(1, 50), rng.choice("abc"), rng.choice(list(Priority)))
-            for i in range(60)
-        )
-    )
+@pytest.mark.parametrize("share", [1.0, 3.0])
+def test_looking_changes_nothing(share: float) -> None:
+    """The order as it would be is the order as it is then: to the last bit of what was had, which
+    decides between tenants that are as good as equal."""
+    rng, waiting = random.Random(4), queue()
+    for i in range(600):
+        tenant, priority = rng.choice("abc"), rng.choice(list(Priority))
+        waiting.put_last(sequence(f"r{i}", rng.randint(1, 3), tenant, priority, share))
     for tenant in "abc":
-        waiting.charge(tenant, rng.randint(0, 100))
+        waiting.charge(tenant, rng.randint(0, 100) / share)
     seen = order(waiting)
 
     assert order(waiting) == seen
@@ -211,3 +247,22 @@ def test_shares_are_equal_however_much_is_asked(weights: tuple[int, int]) -> Non
         if len(both) < 2:
             given = dict.fromkeys(given, 0)  # equal shares are for those who wait
         assert abs(given["a"] - given["b"]) <= 2 * most
+
+
+@pytest.mark.parametrize("shares", [(2.0, 1.0), (0.25, 0.5), (1.0, 1.0), (3.0, 1.0)])
+def test_tokens_are_weighed_by_the_tenants_shares(shares: tuple[float, float]) -> None:
+    """Of prompts and answers, while both want more than there is."""
+    rng, waiting, most = random.Random(7), Waiting(Clock()), 40
+    share, given = dict(zip("ab", shares, strict=True)), {"a": 0, "b": 0}
+    for i in range(2000):
+        for tenant in "ab":
+            tokens = rng.randint(1, most)
+            waiting.put_last(sequence(f"{tenant}{i}", tokens, tenant, NORMAL, share[tenant]))
+    for _ in range(1000):
+        one, answer = next(iter(waiting)), rng.randint(1, most)
+        tenant = one.request.tenant
+        waiting.serve(one.request.id)
+        waiting.charge(tenant, answer / share[tenant])
+        given[tenant] += len(one.tokens) + answer
+
+        assert abs(given["a"] / share["a"] - given["b"] / share["b"]) <= 2 * most / min(shares)
