@@ -13,7 +13,7 @@ import numpy as np
 
 from raylax.router.fleet import Reals
 
-ENTRY_BYTES = 256
+ENTRY_BYTES = 512
 """A name in the index and in the sets of two or three workers, as CPython keeps it."""
 MOST_BYTES = 256 << 20
 PROMISE_S = 5.0

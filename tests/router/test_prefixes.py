@@ -1,5 +1,7 @@
 """Which worker has which prefix: told by events, promised by dispatches, bounded."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,3 +92,16 @@ def test_it_agrees_with_a_set_for_each_worker(
 
     for name in range(6):
         assert matched(index, name) == [float(name in known) for known in sets]
+
+
+def test_an_entry_takes_no_more_than_is_said() -> None:
+    """Of two workers of a large fleet."""
+    index, names = PrefixIndex(), list(range(1 << 40, (1 << 40) + 20_000))
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for row in (0, 900):
+        index.apply(row, (name + 0 for name in names), [])
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+
+    assert taken <= len(names) * ENTRY_BYTES
