@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.model import StepOutput
+from raylax.worker.host import DRAIN_S, LINGER_S
 from raylax.worker.plan import StepPlan
 from tests.router.rig import PATIENCE_S, Rig, Worker, running_router, until
 
@@ -134,6 +135,24 @@ async def test_a_drained_worker_hands_its_sequences_over_with_their_pages(
     assert await asking == want
     assert new.host.engine.load().cached_tokens > 64
     assert rig.router.ready == [new.host.worker_id]
+
+
+async def test_a_worker_that_is_stopped_hands_over_first(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """As when Serve scales down, or puts a new version in its place: within seconds, not when the
+    longest answer ends."""
+    want = await streamed(client, SEEDED)
+    asking = await after_tokens(rig, client, SEEDED, tokens=9)
+    old = holder(rig)
+    stopping = asyncio.create_task(old.host.stop())
+    for worker in rig.workers:
+        worker.let_go()
+
+    assert await asking == want
+    await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
+    (story,) = list(rig.service.stories._stories.values())[1:]
+    assert "handed over" in [moment.name for moment in story.moments]
 
 
 def fails_on(worker: Worker, token: int) -> list[int]:
