@@ -216,31 +216,34 @@ def test_a_body_of_100_mb_is_refused(cluster: Serving) -> None:
     assert status.split()[1] == b"413"
 
 
-def test_a_worker_that_is_killed_is_replaced(cluster: Serving, client: openai.OpenAI) -> None:
-    """Its request ends, with an error or without; a new worker comes and serves."""
-    stream = client.chat.completions.create(
-        model="tiny", messages=HI, max_tokens=450, stream=True, extra_body={"ignore_eos": True}
-    )
-    next(stream)
-    killed = worker_pids(cluster)
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    try:
-        ended = [chunk.choices[0].finish_reason for chunk in stream][-1]
-        assert ended == "length"
-    except openai.APIError as error:
-        assert "worker" in str(error)
+@pytest.mark.parametrize("blow", ["killed", "drained"])
+def test_the_only_worker_goes_and_its_answer_is_complete(
+    cluster: Serving, client: openai.OpenAI, blow: str
+) -> None:
+    """It waits for the worker that comes in its place, and goes on there."""
+    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 450, "temperature": 0}
+    only = {"extra_body": {"ignore_eos": True}}
+    want = client.chat.completions.create(**asked, **only).choices[0]
+    stream = client.chat.completions.create(**asked, **only, stream=True)
+    chunks = [next(stream)]
+    before = workers(cluster)
+    for worker in before:
+        if blow == "killed":
+            os.kill(worker["pid"], signal.SIGKILL)
+        else:
+            httpx.post(f"{cluster.url}/cluster/drain/{worker['worker_id']}").raise_for_status()
+    chunks += stream
 
-    until(lambda: worker_pids(cluster) - killed, PATIENCE_S)
-    until(lambda: httpx.get(f"{cluster.url}/health").status_code == 200, PATIENCE_S)
-    again = client.chat.completions.create(model="tiny", messages=HI, max_tokens=4)
-    assert again.choices[0].message.content
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert (said, chunks[-1].choices[0].finish_reason) == (want.message.content, "length")
+    gone = {worker["pid"] for worker in before}
+    until(lambda: {worker["pid"] for worker in workers(cluster)} - gone, PATIENCE_S)
 
 
-def worker_pids(cluster: Serving) -> set[int]:
-    """Of workers that are ready and running."""
-    workers = httpx.get(f"{cluster.url}/cluster", timeout=PATIENCE_S).json()["workers"]
-    return set(running(worker["pid"] for worker in workers if worker["state"] == "ready"))
+def workers(cluster: Serving) -> list[dict[str, Any]]:
+    """Those that are ready and running."""
+    known = httpx.get(f"{cluster.url}/cluster", timeout=PATIENCE_S).json()["workers"]
+    return [one for one in known if one["state"] == "ready" and running([one["pid"]])]
 
 
 def test_ctrl_c_ends_everything(cluster: Serving, client: openai.OpenAI) -> None:
