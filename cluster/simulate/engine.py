@@ -84,9 +84,7 @@ class Engine:
         self._chunks: list[tuple[Sequence, int]] = []
 
     def add(self, one: Sequence) -> None:
-        found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
-        one.expected = one.tokens - found * BLOCK
-        self.todo += one.expected
+        self._expect(one)
         self.waiting.append(one)
 
     def stand(self) -> Stand:
@@ -163,6 +161,12 @@ class Engine:
             prefill += count
         return prefill
 
+    def _expect(self, one: Sequence) -> None:
+        """Count what it has to compute, as it looks now; `_admit` finds how much it is."""
+        found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
+        one.expected = one.tokens - found * BLOCK
+        self.todo += one.expected
+
     def _admit(self, one: Sequence) -> bool:
         names = one.arrival.names[: (one.tokens - 1) // BLOCK]
         found = names[: self.pages.find(names)]
@@ -229,10 +233,10 @@ class Engine:
             self.pages.held -= 1  # the token that this step was to write
             self._leave(one)
             one.tokens, one.left = one.tokens + made + 1, one.left - made
-        one.computed, one.expected = 0, one.tokens
-        self.todo += one.tokens
-        self.waiting.appendleft(one)
+        one.computed = 0
         self.pages.trim()
+        self._expect(one)
+        self.waiting.appendleft(one)
 
     def check(self) -> None:
         """At the end nothing is left: what came has gone, and gave everything back."""

@@ -1,12 +1,17 @@
 """The worker where the first token is expected soonest, with a price for what it puts on others.
 
 `cost = ttft + work + sharing + kv_term`, in seconds: what the request waits for and computes; the
-time that it takes of the worker; what it adds to the step of those whose prefill it joins; and a
-price of KV pages that grows without bound as they run out.
+time that it takes of the worker, and of those who decode there; what it adds to the step of those
+whose prefill it joins; and a price of KV pages that grows without bound as they run out.
+
+Who decodes gets the next token later by the whole prefill. How many they are counts against the
+mean of all workers: the number alone would outgrow all else in a full cluster, where long prompts
+would then pile up on few workers.
 
 One router takes the minimum. Several know nothing of what the others send just now, so that those
-near the minimum count as equal: of these the one with the fewest of this router's tokens in flight,
-then any. Otherwise all would run to the same worker until its next report.
+near the minimum count as equal: of these the one with most of the prompt, which keeps prefixes
+together, then the one with the fewest of this router's tokens in flight, then any. Otherwise all
+would run to the same worker until its next report.
 """
 
 import random
@@ -18,8 +23,9 @@ from raylax.router.fleet import Fleet, Reals
 from raylax.router.policies import counts
 from raylax.router.policy import Choice, Routing, candidates
 
-WORK, SHARE, KV = np.array(2.0), np.array(0.5), np.array(0.01)
-"""Weights of the three prices; as arrays, since numpy converts a float anew in every operation."""
+WORK, SLOW, SHARE, KV = np.array(2.0), 0.12, np.array(0.5), np.array(0.01)
+"""Weights of time taken of the worker and of those who decode, of sharing and of pages; chosen
+on the traces of the README's table. As arrays, since numpy converts a float in every operation."""
 NEAR, NEAR_S = 1.05, 0.005
 """So many times the minimum, and so many seconds, are equal to it."""
 ONE, FULL, STEEP = np.array(1.0), np.array(0.95), np.array(400.0)
@@ -30,7 +36,8 @@ def expected_latency(request: Routing, fleet: Fleet, rng: random.Random) -> Choi
     rows = candidates(request, fleet)
     uncached = np.maximum(request.tokens - request.matched[rows], ONE)
     there = estimate(fleet, rows)
-    ttft, work = there.ttft(uncached), WORK * there.b * uncached
+    ttft = there.ttft(uncached)
+    work = there.b * uncached * (WORK + crowding(fleet.decoding[rows]))
     joined = np.minimum(uncached, -there.todo % there.room)  # in the last step of those before it
     sharing = SHARE * there.b * joined
     used = fleet.kv[rows] + fleet.pending_kv[rows] + uncached
@@ -39,15 +46,22 @@ def expected_latency(request: Routing, fleet: Fleet, rng: random.Random) -> Choi
 
     best = cost[cost.argmin()]
     near = (cost <= (best * NEAR + NEAR_S if fleet.routers > 1 else best)).nonzero()[0]
-    at = int(near[counts.least((fleet.own_tokens[rows[near]],), rng)])
+    at = int(near[counts.least((uncached[near], fleet.own_tokens[rows[near]]), rng)])
     reason = f"first token in {ttft.item(at):.3f} s, {uncached.item(at):.0f} tokens to compute"
     if len(near) > 1:
-        reason += f"; the least busy with this router's among {len(near)} near equals"
+        reason += f"; of {len(near)} near equals most of it there, then least of ours"
     terms = {
         "cost": cost, "ttft": ttft, "wait": there.wait, "todo": there.todo, "uncached": uncached,
         "work": work, "sharing": sharing, "kv_term": kv_term,
     }  # fmt: skip
     return Choice(int(rows[at]), reason, rows, terms)
+
+
+def crowding(decoding: Reals) -> Reals:
+    """The weight of those who decode at each, whose mean counts as one at least."""
+    workers = len(decoding)
+    weight: Reals = decoding * (SLOW * workers / max(workers, np.add.reduce(decoding)))
+    return weight
 
 
 def pressure(used: Reals) -> Reals:

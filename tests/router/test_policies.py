@@ -101,7 +101,7 @@ def test_a_choice_changes_nothing_and_says_why(policy: str) -> None:
     assert {len(term) for term in choice.terms.values()} <= {2}
 
 
-@pytest.mark.parametrize("policy", set(POLICIES) - {"round-robin", "consistent-hash"})
+@pytest.mark.parametrize("policy", sorted(set(POLICIES) - {"round-robin", "consistent-hash"}))
 def test_equals_share(policy: str) -> None:
     """An idle cluster fills evenly, although every router sees the same."""
     counts = chosen(policy, *(worker(name) for name in "abcd"), rounds=400)
@@ -318,10 +318,35 @@ def test_joining_somebodys_last_step_has_a_price(pending: int, joined: int) -> N
     assert terms["sharing"] == pytest.approx([0.5 * B * joined])
 
 
+@pytest.mark.parametrize("scale", [1, 10])
+def test_who_decodes_there_has_a_price(scale: int) -> None:
+    """By how many they are against the mean, whether the cluster is full or not."""
+    workers = [worker(str(n), running=1, decoding=scale * n) for n in (2, 4, 6)]
+    terms = choose("expected-latency", *workers, tokens=20).terms
+
+    assert terms["work"] == pytest.approx(20 * B * (2 + 0.12 * np.array([0.5, 1, 1.5])))
+
+
+def test_the_last_who_decodes_is_not_priced_like_a_crowd() -> None:
+    """A mean below one counts as one."""
+    idle = [worker(str(n)) for n in range(3)]
+    terms = choose("expected-latency", worker("last", running=1, decoding=1), *idle).terms
+
+    assert terms["work"] == pytest.approx(10 * B * np.array([2.12, 2, 2, 2]))
+
+
+def test_of_equals_those_who_decode_are_left_alone() -> None:
+    """Their tokens would come later by as much as the prefill takes."""
+    talking, silent = worker("talking", running=2, decoding=2), worker("silent", running=2)
+
+    assert expected(talking, silent) == "silent"
+    assert expected(talking, worker("silent", running=2, pending=9)) == "talking"
+
+
 def test_the_cost_is_the_sum_of_its_terms() -> None:
     busy = worker("busy", running=3, decoding=2, context=400, todo=90, pending=12, a=0.2, kv=3000)
     terms = choose("expected-latency", busy, IDLE, matched=(4, 0), now=1.0).terms
-    parts = terms["ttft"] + terms["work"] + terms["sharing"] + terms["kv_term"]
+    parts = sum(terms[name] for name in ("ttft", "work", "sharing", "kv_term"))
 
     assert terms["cost"] == pytest.approx(parts)
     assert list(terms["uncached"]) == [6, 10]
@@ -342,6 +367,14 @@ def test_among_near_equals_the_one_with_fewest_of_its_own() -> None:
     mine, not_mine = worker("mine", own_tokens=100), worker("not mine", kv=4_000, own_tokens=9)
 
     assert expected(mine, not_mine, routers=4) == "not mine"
+
+
+def test_among_near_equals_most_of_the_prompt_comes_first() -> None:
+    """Whatever its own: prefixes stay together."""
+    holder, other = worker("holder", pending=4, own_tokens=100), worker("other")
+
+    assert expected(holder, other, tokens=500, matched=(9,), routers=4) == "holder"
+    assert expected(holder, other, tokens=500, routers=4) == "other"
 
 
 # With the books

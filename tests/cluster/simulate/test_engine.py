@@ -78,6 +78,16 @@ def test_a_prompt_that_was_there_is_not_computed_again() -> None:
     assert longer.cached == 2 * BLOCK
 
 
+def test_what_waits_is_counted_without_its_known_beginning() -> None:
+    """As a real worker's load counts it."""
+    engine = Engine(PROFILE)
+    run(engine, request("a", 2 * BLOCK, 2, (1, 2)))
+    engine.add(request("b", 3 * BLOCK, 2, (1, 2, 3)))
+    engine.add(request("c", 7, 2))
+
+    assert engine.stand().todo == BLOCK + 7
+
+
 def test_what_can_be_found_is_told_once() -> None:
     """By page events: those that came, and those that had to go."""
     engine = Engine(PROFILE)
