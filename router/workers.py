@@ -20,8 +20,9 @@ from raylax.router.policy import Choice, Policy, Routing
 from raylax.router.prefixes import MOST_BYTES, PrefixIndex
 
 log = logging.getLogger(__name__)
-STUCK_S = 2.0
-"""A step may take so much longer than expected; then its worker counts as hung."""
+STUCK_S = 3.0
+"""A step may take so much longer than expected; then its worker counts as hung. A worker of several
+ranks finds out sooner, and can say which one."""
 MOST_PAGES = 256
 """Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
 
@@ -122,9 +123,12 @@ class Workers:
             link.cancel(request_id)
 
     def failed(self, worker: str) -> None:
-        """A step of it failed."""
+        """It has failed a request, or its link. Its circuit may open: then it gets no more."""
         if (circuit := self._circuits.get(worker)) is not None:
-            circuit.failed(self._clock(), self._rng)
+            now, fleet = self._clock(), self.ledger.fleet
+            circuit.failed(now, self._rng)
+            if worker in fleet and not circuit.closed(now):
+                fleet.ready[fleet.row(worker)] = False
 
     def succeeded(self, worker: str) -> None:
         if (circuit := self._circuits.get(worker)) is not None:
