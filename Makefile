@@ -27,7 +27,7 @@ serve: install
 	@exec $(BIN)/raylax serve $(ARGS)
 
 test: install
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

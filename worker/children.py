@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 
 from raylax.worker.shard import Invitation, Shard
@@ -22,8 +23,9 @@ class Child:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert self._process.stdin is not None
         told = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
-        self._process.stdin.write(json.dumps(told).encode())
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended: whoever waits for it finds out
+            self._process.stdin.write(json.dumps(told).encode())
+            self._process.stdin.close()
 
     @property
     def alive(self) -> bool:

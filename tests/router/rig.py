@@ -33,7 +33,7 @@ from raylax.worker.host import EngineHost
 from raylax.worker.plan import StepPlan
 
 TOKEN = "the cluster's secret"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ENGINE = EngineConfig(max_num_sequence=8)
 
 
