@@ -1,8 +1,7 @@
 """One API call: the requests that it comes to, and the answer that their tokens make."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.events import TextEvent
@@ -21,6 +20,11 @@ class Part(Protocol):
     """Generated."""
     cached_tokens: int
     finish_reason: str | None
+
+    @property
+    def may_stop(self) -> bool:
+        """Its text may end it, which its engine does not know."""
+        ...
 
     def feed(self, delta: Delta) -> TextEvent | None:
         """What is new; None if nothing can be said yet. The last event has `finish_reason`."""
@@ -42,8 +46,7 @@ class Shape(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
+class Fed(NamedTuple):
     """What came of a delta."""
 
     event: TextEvent | None
@@ -78,6 +81,11 @@ class Call:
     def open(self) -> list[str]:
         """Ids of the requests that have not ended."""
         return [id for id, choice in self._choices.items() if choice.finish_reason is None]
+
+    @property
+    def may_stop(self) -> bool:
+        """A part of it may end by its text."""
+        return any(part.may_stop for part in self._choices.values())
 
     @property
     def done(self) -> bool:

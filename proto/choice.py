@@ -28,6 +28,10 @@ class Choice:
         self._made = self._given = 0  # characters: decoded so far, and let out by the stop strings
         self._unheard: list[tuple[int, TextLogprob]] = []  # of tokens that begin where text is held
 
+    @property
+    def may_stop(self) -> bool:
+        return self.stops.wanted
+
     def feed(self, delta: Delta) -> TextEvent | None:
         """What the delta adds to the answer; None if nothing can be said yet."""
         if self.finish_reason is not None:

@@ -33,6 +33,10 @@ class Vector:
     cached_tokens: int = 0
     finish_reason: str | None = None
 
+    @property
+    def may_stop(self) -> bool:
+        return False
+
     def feed(self, delta: Delta) -> TextEvent | None:
         if self.finish_reason is not None:
             return None

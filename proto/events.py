@@ -1,6 +1,7 @@
 """What a choice says, below any API: OpenAI's chunks and gRPC's replies are made of these."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raylax.proto.tools import ToolCall
 
@@ -26,8 +27,7 @@ def readable(token: bytes) -> str:
     return token.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class TextEvent:
+class TextEvent(NamedTuple):
     """Something new of one choice. The last event of a choice has `finish_reason`."""
 
     choice: int

@@ -120,10 +120,12 @@ class StopStrings:
         self._held = ""
         self.matched: str | None = None
         """The one that was found."""
+        self.stopped = False
 
     @property
-    def stopped(self) -> bool:
-        return self.matched is not None
+    def wanted(self) -> bool:
+        """There is one to look for."""
+        return bool(self._stops)
 
     def add(self, text: str) -> str:
         """What can be given out: nothing that may yet turn out to begin a stop string."""
@@ -135,6 +137,7 @@ class StopStrings:
         ]
         if found:  # the one that ends first: another could depend on how much came at once
             _, at, self.matched = min(found)
+            self.stopped = True
             return self._release(at)
         return self._release(len(self._held) - self._pending())
 

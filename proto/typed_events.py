@@ -1,7 +1,6 @@
 """Streams whose events name their type: OpenAI's Responses and Anthropic's Messages."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel
@@ -43,5 +42,5 @@ def gathered(events: Iterable[TextEvent]) -> Iterator[TextEvent]:
     for event in events:
         texts.append(event.text)
         if not event.only_text:
-            yield replace(event, text="".join(texts))
+            yield event._replace(text="".join(texts))
             texts.clear()

@@ -5,6 +5,7 @@ Token ids only: text is `raylax.proto.text`'s business. Nothing here imports any
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Finish(StrEnum):
@@ -97,8 +98,7 @@ class TokenLogprobs:
     top: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """What a step added to one request. The last delta of a request carries `finish`."""
 
     request_id: str

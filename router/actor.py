@@ -18,6 +18,7 @@ from ray.serve.request_router import PendingRequest, RequestRouter, RunningRepli
 
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.proto.frontend import Frontend
+from raylax.router.collecting import settle
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
 from raylax.router.grpc_server import serve_grpc, set_health
@@ -104,6 +105,7 @@ class Door:
         )
         self._models.open(frontend, self.workers)
         self._opened = True
+        settle()
 
 
 class RouterReplica:

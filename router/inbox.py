@@ -1,16 +1,19 @@
-"""What a call hears while it runs: tokens, losses, and timers of its own, in one queue."""
+"""What a call hears while it runs: tokens, losses, and timers of its own, in one queue.
+
+Who reads it takes everything that has come; who has nobody waiting for each token can be patient.
+"""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raylax.proto.vocabulary import Delta
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """By a worker, of one request."""
+class Said(NamedTuple):
+    """By a worker, of one request. There is one for each token: a tuple costs the least."""
 
     worker: str
     delta: Delta
@@ -69,6 +72,7 @@ class Inbox:
     def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
         self._items: deque[Item] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._enough = 1
         self._on_full, self._most, self._told = on_full, most, False
 
     def __len__(self) -> int:
@@ -76,15 +80,30 @@ class Inbox:
 
     def put(self, item: Item) -> None:
         self._items.append(item)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None and (len(self._items) >= self._enough or urgent(item)):
+            self._wake()
         if len(self._items) > self._most and not self._told:
             self._told = True
             self._on_full()
 
-    async def get(self) -> Item:
-        if not self._items:
-            self._told = False
+    async def take(self, enough: int = 1) -> list[Item]:
+        """Everything that has come: when that is `enough`, or when one of it is urgent."""
+        if len(self._items) < enough and not any(map(urgent, self._items)):
+            self._told, self._enough = False, enough
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        return self._items.popleft()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        items = list(self._items)
+        self._items.clear()
+        return items
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def urgent(item: Item) -> bool:
+    """It is more than some tokens."""
+    return not isinstance(item, Said) or item.delta.finish is not None

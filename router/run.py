@@ -6,16 +6,19 @@ lost worker go on elsewhere, from the token after the last one emitted; the clie
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 from raylax.proto.call import Call
-from raylax.proto.errors import DeadlineExceeded
+from raylax.proto.errors import DeadlineExceeded, RaylaxError
 from raylax.proto.events import TextEvent
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.dispatcher import Dispatcher
 from raylax.router.inbox import Again, Hedge, Inbox, Item, Late, Leave, Lost, Said
 from raylax.router.journal import Entry
 from raylax.router.story import Outcome, Story
+
+PATIENCE = 64
+"""Tokens of an answer that nobody sees before its end are taken up by so many, after the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,17 @@ class Terms:
 
     allowed_s: float
     session: str = ""
+    whole: bool = False
+    """Only the end matters: nobody waits for each token."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of the items of an inbox."""
+
+    events: list[TextEvent] = field(default_factory=list)
+    error: RaylaxError | None = None
+    """It ends the call, after the events."""
 
 
 class Run:
@@ -35,16 +49,20 @@ class Run:
         self._inbox = Inbox(self._park)
         self._parked: list[Entry] = []
 
-    async def events(self) -> AsyncGenerator[TextEvent]:
-        """The call's events. Leaving the iteration early cancels what is still running."""
+    async def events(self) -> AsyncGenerator[list[TextEvent]]:
+        """The call's events, in one list those that came together. Leaving the iteration early
+        cancels what is still running."""
         loop, allowed_s = asyncio.get_running_loop(), self._terms.allowed_s
         deadline = loop.call_later(allowed_s, self._inbox.put, Late())
         try:
             self._begin(self._dispatcher.clock() + allowed_s)
             while not self._call.done:
-                event = self._take(await self._next())
-                if event is not None:
-                    yield event
+                heard = Heard()
+                self._take_all(await self._next(), heard)
+                if heard.events:
+                    yield heard.events
+                if heard.error is not None:
+                    raise heard.error
             self._story.note("ended")
         finally:
             deadline.cancel()
@@ -58,13 +76,23 @@ class Run:
             entry = Entry(request, self._inbox, self._story, deadline, self._terms.session)
             self._dispatcher.begin(entry)
 
-    async def _next(self) -> Item:
+    async def _next(self) -> list[Item]:
         if self._parked and len(self._inbox) == 0:  # the client has caught up
             parked, self._parked = self._parked, []
             for entry in parked:
                 if self._dispatcher.journal.find(entry.request.id) is entry:
                     self._dispatcher.place(entry)
-        return await self._inbox.get()
+        return await self._inbox.take(self._enough)
+
+    @property
+    def _enough(self) -> int:
+        """A stop string must be seen at once: the worker goes on until it is."""
+        if not self._terms.whole or self._call.may_stop:
+            return 1
+        journal = self._dispatcher.journal
+        entries = (journal.find(id) for id in self._call.open)
+        begun = all(entry is not None and entry.emitted for entry in entries)
+        return PATIENCE if begun else 1
 
     def _park(self) -> None:
         """The client reads too slowly. Its requests leave their workers until it has caught up:
@@ -76,6 +104,17 @@ class Run:
             if entry is not None and not entry.parked:
                 self._dispatcher.park(entry)
                 self._parked.append(entry)
+
+    def _take_all(self, items: list[Item], heard: Heard) -> None:
+        """Also after an error: what was said before it is said."""
+        try:
+            for item in items:
+                if (event := self._take(item)) is not None:
+                    heard.events.append(event)
+                if self._call.done:
+                    return
+        except RaylaxError as error:
+            heard.error = error
 
     def _take(self, item: Item) -> TextEvent | None:
         if isinstance(item, Late):
@@ -116,7 +155,7 @@ class Run:
             self._story.note("began", worker)
             return None
         if entry.moves:  # what was cached for the second start says nothing about the first
-            delta = replace(delta, cached_tokens=0)
+            delta = delta._replace(cached_tokens=0)
         if delta.token_ids and not entry.emitted:
             self._story.note("first token", worker)
             self._dispatcher.answered(entry)

@@ -89,10 +89,13 @@ class Service:
         timeout_s: float | None = None,
         session: str = "",
         span: TraceContext | None = None,
-    ) -> AsyncGenerator[TextEvent]:
-        """The call's events. Leaving the iteration early cancels what is still running.
+        whole: bool = False,
+    ) -> AsyncGenerator[list[TextEvent]]:
+        """The call's events, in one list those that came together. Leaving the iteration early
+        cancels what is still running.
 
         `session`: calls that share one go to the same worker, under a policy that looks at it.
+        `whole`: only the end matters.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
         self._check_room(len(call.requests))
@@ -101,14 +104,14 @@ class Service:
         story = Story(call.id, self._clock)
         self.stories.begin(story)
         measured = self.meter.begin()
-        run: AsyncGenerator[TextEvent] | None = None
+        run: AsyncGenerator[list[TextEvent]] | None = None
         failure: BaseException | None = None
         try:
             left_s = await self._wait_for_turn(call, story, self.allowed_s(timeout_s))
-            run = Run(call, story, Terms(left_s, session), self.dispatcher).events()
-            async for event in run:
-                measured.event(event)
-                yield event
+            run = Run(call, story, Terms(left_s, session, whole), self.dispatcher).events()
+            async for events in run:
+                measured.events(events)
+                yield events
         except BaseException as error:
             failure = error
             raise

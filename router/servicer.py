@@ -119,15 +119,16 @@ async def replies_of(
 ) -> AsyncGenerator[Reply]:
     """Leaving the iteration early cancels what still runs."""
     try:
-        async for event in running.events:
-            reply = reply_of(call.id, service.name, event)
-            if explain:
-                (first, *_) = service.stories.find(call.id).choices
-                reply.explanation.CopyFrom(explanation_message(first))
-                explain = False
-            if call.done:
-                reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
-            yield reply
+        async for events in running.events:
+            for event in events:
+                reply = reply_of(call.id, service.name, event)
+                if explain:
+                    (first, *_) = service.stories.find(call.id).choices
+                    reply.explanation.CopyFrom(explanation_message(first))
+                    explain = False
+                if event is events[-1] and call.done and call.error is None:
+                    reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
+                yield reply
     finally:
         await running.events.aclose()
 

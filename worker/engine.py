@@ -383,7 +383,7 @@ class ThreadedEngine:
         self._reception.take(wait=False)
         finish = Finish.ABORT if self._broken is None else Finish.ERROR
         end = Delta("", finish=finish, error=self._broken, fault=self._fault)
-        self._send([replace(end, request_id=id) for id in self._reception.live])
+        self._send([end._replace(request_id=id) for id in self._reception.live])
         self._outbox.close()
         if ranks is not None:
             ranks.close()

@@ -71,12 +71,13 @@ class Cell:
     errors: list[str] = field(default_factory=list)
 
     def median(self, figure: str) -> float:
-        return statistics.median(getattr(one, figure) for one in self.samples)
+        return statistics.median([float(getattr(one, figure)) for one in self.samples])
 
     def added(self, figure: str, direct: "Cell") -> float:
         """To what the engines take when asked directly, round by round."""
         pairs = zip(self.samples, direct.samples, strict=True)
-        return statistics.median(getattr(a, figure) - getattr(b, figure) for a, b in pairs)
+        more = [float(getattr(a, figure) - getattr(b, figure)) for a, b in pairs]
+        return statistics.median(more)
 
     @property
     def others(self) -> float:

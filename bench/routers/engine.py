@@ -84,8 +84,8 @@ class Engine:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Reports leave as the bytes that they are."""
-        attach = grpc.stream_stream_rpc_method_handler(self.attach, pb.Command.FromString)
-        describe = grpc.unary_unary_rpc_method_handler(
+        attach: Any = grpc.stream_stream_rpc_method_handler(self.attach, pb.Command.FromString)
+        describe: Any = grpc.unary_unary_rpc_method_handler(
             self.describe, pb.DescribeRequest.FromString, pb.Description.SerializeToString
         )
         methods = {"Attach": attach, "Describe": describe}

@@ -5,6 +5,7 @@ As light as Python allows: an answer's bytes are collected, and looked at when i
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import cast
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 PATIENCE_S = 120.0
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 EVENT = b"data: "
+MADE = re.compile(rb'"completion_tokens": ?(\d+)')
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,11 @@ class Client(asyncio.Protocol):
         if not self._got.startswith(b"HTTP/1.1 200"):
             return bytes(self._got[9:300]).decode(errors="replace")
         if not self._ask.stream:
-            return None if b'"usage"' in self._got else "an answer without usage"
-        events = self._got.count(EVENT)
-        complete = events > self._ask.tokens and b"[DONE]" in self._got
+            said = MADE.search(self._got)
+            made = int(said[1]) if said else 0
+            return None if made == self._ask.tokens else f"an answer of {made} tokens"
+        events = self._got.count(EVENT)  # a token each, then why it ends, then that it does
+        complete = events >= self._ask.tokens + 2 and b"[DONE]" in self._got
         return None if complete else f"a stream of {events} events"
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -123,11 +127,12 @@ async def burst(urls: list[str], ask: Ask, concurrency: int, seconds: float) -> 
     loop, tally, until = asyncio.get_running_loop(), Tally(), time.perf_counter() + seconds
 
     async def client(number: int) -> None:
-        parts = urlsplit(urls[number % len(urls)])
-        request = ask.to(parts.netloc)
+        netloc = urlsplit(urls[number % len(urls)]).netloc
+        host, _, port = netloc.partition(":")
+        request = ask.to(netloc)
         while time.perf_counter() < until:
             _, one = await loop.create_connection(
-                lambda: Client(ask, request, until, tally), parts.hostname, parts.port
+                lambda: Client(ask, request, until, tally), host, int(port)
             )
             await one.over
 

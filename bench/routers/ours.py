@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from raylax.proto.frontend import Frontend
+from raylax.router.collecting import settle
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
 from raylax.router.http.app import build_app
@@ -58,6 +59,7 @@ async def opened(config: RouterConfig, workers: Workers, address: str, count: in
     checkpoint, models = Path(config.checkpoint), Models([config])
     frontend = Frontend.load(checkpoint, config.model_name, longest, random.Random())
     models.open(frontend, workers)
+    settle()
     return models
 
 

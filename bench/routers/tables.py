@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 from report import MOST_OTHERS, table_of
@@ -11,7 +12,7 @@ from rich.table import Table
 from routers.cells import NOTHING, Cells, Load
 
 DIRECT, OURS, OURS_TWICE, LITELLM, SGLANG = (
-    "direct", "raylax", "raylax x2", "litellm", "sglang-router"
+    "direct", "raylax", "raylax x2", "litellm", "sglang"
 )  # fmt: skip
 COLUMNS = (
     "req/s",
@@ -110,9 +111,9 @@ class Result:
         return {
             **asdict(load),
             "target": name,
-            **{figure: cell.median(figure) for figure in FIGURES},
-            "added_p50": self.added(load, name, "p50"),
-            "added_p99": self.added(load, name, "p99"),
+            **{figure: known(cell.median(figure)) for figure in FIGURES},
+            "added_p50": known(self.added(load, name, "p50")),
+            "added_p99": known(self.added(load, name, "p99")),
             "rounds": [one.requests_per_s for one in cell.samples],
             "errors": cell.errors,
         }
@@ -149,16 +150,23 @@ def table(result: Result, loads: Sequence[Load]) -> Table:
 
 def row(result: Result, load: Load, name: str) -> list[str]:
     cell = result.cells[load, name]
-    measured = [cell.median(figure) for figure in ("p50", "p99", "first_p50")]
-    figures = [f"{cell.median('requests_per_s'):.0f}", *map(short, measured)]
+    asked = [cell.median(figure) for figure in ("requests_per_s", "p50", "p99", "first_p50")]
     if name == DIRECT:
-        return figures
+        return [*map(short, asked)]
     added = [result.added(load, name, figure) for figure in ("p50", "p99")]
     per_core = [cell.median(figure) for figure in ("requests_per_core", "tokens_per_core")]
-    figures += [*map(short, added), f"{cell.median('cores'):.2f}"]
-    return figures + [f"{figure:.0f}" for figure in per_core]
+    return [*map(short, asked + added), f"{cell.median('cores'):.2f}", *map(short, per_core)]
 
 
-def short(ms: float) -> str:
-    """Tables are to fit into a terminal."""
-    return "" if ms != ms else f"{ms:.1f}" if abs(ms) < 100 else f"{ms:.0f}"
+def short(figure: float) -> str:
+    """Three digits or so: tables are to fit into a terminal."""
+    if isnan(figure):
+        return ""
+    if abs(figure) >= 10_000:
+        return f"{figure / 1000:.0f}k"
+    return f"{figure:.0f}" if abs(figure) >= 100 else f"{figure:.1f}"
+
+
+def known(figure: float) -> float | None:
+    """JSON has no name for what is not known."""
+    return None if isnan(figure) else figure

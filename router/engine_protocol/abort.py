@@ -24,7 +24,7 @@ class Abort:
         if self._wait is not None:
             self._wait.reschedule(0)
 
-    async def next(self, events: AsyncGenerator[TextEvent]) -> TextEvent | None:
+    async def next(self, events: AsyncGenerator[list[TextEvent]]) -> list[TextEvent] | None:
         """None at the end; raises Aborted."""
         if self._asked:
             raise Aborted

@@ -17,8 +17,9 @@ class Replies:
     def of(self, index: int) -> list[pb.GenerateResponse]:
         """After news of a choice."""
         choice, said = self._choices[index], []
-        if self._stream and len(choice.ids) > self._told[index]:
-            said.append(pb.GenerateResponse(chunk=self._chunk(choice, self._told[index])))
+        if self._stream:
+            new = range(self._told[index], len(choice.ids))
+            said = [pb.GenerateResponse(chunk=self._chunk(choice, at)) for at in new]
             self._told[index] = len(choice.ids)
         if choice.finish_reason is not None:
             said.append(self._complete(choice, choice.finish_reason))
@@ -29,13 +30,15 @@ class Replies:
         open_ = [choice for choice in self._choices if choice.finish_reason is None]
         return [self._complete(choice, "abort") for choice in open_]
 
-    def _chunk(self, choice: TokenChoice, begin: int) -> pb.GenerateStreamChunk:
+    def _chunk(self, choice: TokenChoice, at: int) -> pb.GenerateStreamChunk:
+        """One token, also of several that came together."""
+        one = slice(at, at + 1)
         return pb.GenerateStreamChunk(
-            token_ids=choice.ids[begin:],
+            token_ids=choice.ids[one],
             prompt_tokens=self._prompt_tokens,
-            completion_tokens=choice.tokens,
+            completion_tokens=at + 1,
             cached_tokens=choice.cached_tokens,
-            output_logprobs=logprobs_message(choice.ids[begin:], choice.logprobs[begin:]),
+            output_logprobs=logprobs_message(choice.ids[one], choice.logprobs[one]),
             index=choice.index,
         )
 

@@ -53,9 +53,10 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
                 running = start(service, call, context.time_remaining())
                 try:
                     async with reading(running.allowed_s):
-                        while (event := await abort.next(running.events)) is not None:
-                            for reply in replies.of(event.choice):
-                                await context.write(reply)
+                        while (events := await abort.next(running.events)) is not None:
+                            for index in dict.fromkeys(event.choice for event in events):
+                                for reply in replies.of(index):
+                                    await context.write(reply)
                 except Aborted:
                     for reply in replies.aborted():
                         await context.write(reply)

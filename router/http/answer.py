@@ -36,10 +36,10 @@ class Asked:
     timeout_s: float | None
     session: str = ""
 
-    def run(self) -> AsyncGenerator[TextEvent]:
+    def run(self, whole: bool = False) -> AsyncGenerator[list[TextEvent]]:
         call = self.lines.call
         call.requests = caller().mark(call.requests)
-        return self.service.run(call, self._soonest, self.session, caller().span)
+        return self.service.run(call, self._soonest, self.session, caller().span, whole)
 
     @property
     def allowed_s(self) -> float:
@@ -94,7 +94,7 @@ class Answers:
 
     async def whole(self, request: Request, asked: Asked) -> Response:
         async def drain() -> None:
-            async for _ in asked.run():
+            async for _ in asked.run(whole=True):
                 pass
 
         await unless_client_leaves(request, drain())

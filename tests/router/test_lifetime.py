@@ -84,7 +84,7 @@ async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
     inbox = Inbox(on_full=lambda: None)
     workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
-        heard = await inbox.get()
+        heard = (await inbox.take())[0]
     await server.stop(0)
     await workers.close()
     return heard, workers

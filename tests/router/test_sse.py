@@ -1,18 +1,21 @@
 """A stream's lines: what is kept of the last one must not show in the next."""
 
 import random
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raylax.proto.call import Call
+from raylax.proto.errors import EngineFailure
 from raylax.proto.events import TextEvent, TextLogprob
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.shapes import ChatShape, CompletionShape
 from raylax.router.http.chunk_lines import ChunkLines, data
+from raylax.router.http.sse import event_stream
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
 LOGPROB = TextLogprob(b"\xc3", -0.5, ((b"a", -1.0),))
@@ -46,3 +49,19 @@ def test_lines_are_those_of_the_chunks(kind: str, checkpoint: Path) -> None:
     lines, plain = ChunkLines(call()), call()
 
     assert [lines.of(event) for event in EVENTS] == [data(plain.chunks(one)) for one in EVENTS]
+
+
+async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
+    """One write for the events of one list, and before an error what was said before it."""
+    frontend = Frontend.load(checkpoint, "tiny", 64, random.Random(1))
+    lines = ChunkLines(frontend.chat(ChatCompletionRequest.model_validate(ASK)))
+    error = EngineFailure("its step failed")
+
+    async def events() -> AsyncGenerator[list[TextEvent]]:
+        yield EVENTS[2:5]
+        raise error
+
+    parts = [part async for part in event_stream(lines, EVENTS[:2], events())]
+
+    assert [part.count(b"data: ") for part in parts] == [2, 3, 2]
+    assert parts[-1] == lines.failure(error)
