@@ -68,7 +68,7 @@ def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(c.get("seed", 7))
     weights = {}
     for name, shape in tensor_shapes(c).items():
         drawn = rng.standard_normal(shape, dtype=np.float32)

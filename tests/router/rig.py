@@ -138,10 +138,12 @@ async def running_router(
 
 
 @asynccontextmanager
-async def a_router(settings: RouterConfig, workers: list[Worker]) -> AsyncIterator[Rig]:
-    """In front of workers that others may use as well."""
+async def a_router(
+    settings: RouterConfig, workers: list[Worker], models: Models | None = None
+) -> AsyncIterator[Rig]:
+    """In front of workers that others may use as well. `models`: of which this is one."""
     async with AsyncExitStack() as stack:
-        models = Models([settings])
+        models = models or Models([settings])
         peers, models.peers.address = await serve_peers(
             PeerServicer(TOKEN, models.stories, models.streams), "127.0.0.1"
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,12 @@ async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
 async def streamed(client: httpx.AsyncClient, body: dict[str, Any]) -> list[dict[str, Any]]:
     """Every choice of every chunk, in the order of each choice."""
     async with client.stream("POST", CHAT, json={**body, "stream": True}) as reply:
-        lines = [line async for line in reply.aiter_lines() if line.startswith("data: {")]
-    chunks = [json.loads(line.removeprefix("data: ")) for line in lines]
+        return choices_of([line async for line in reply.aiter_lines()])
+
+
+def choices_of(lines: list[str]) -> list[dict[str, Any]]:
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: {")]
+    chunks = [json.loads(one) for one in data]
     assert not any("error" in chunk for chunk in chunks), chunks[-1]
     return sorted((c for chunk in chunks for c in chunk["choices"]), key=lambda c: c["index"])
 
@@ -153,6 +158,24 @@ async def test_a_worker_that_is_stopped_hands_over_first(
     await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
     (story,) = list(rig.service.stories._stories.values())[1:]
     assert "handed over" in [moment.name for moment in story.moments]
+
+
+async def test_a_slow_client_is_parked_and_misses_nothing(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """While it does not read nobody computes for it; when it does, its answer goes on."""
+    body = {**SEEDED, "n": 16, "max_tokens": 100, "logprobs": True, "top_logprobs": 5}
+    want = await streamed(client, body)
+    small = httpx.AsyncHTTPTransport(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)])
+    async with (
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S, transport=small) as slow,
+        slow.stream("POST", CHAT, json={**body, "stream": True}) as reply,
+    ):
+        story = list(rig.service.stories._stories.values())[-1]
+        await until(lambda: "parked" in [moment.name for moment in story.moments])
+        await until(lambda: not any(worker.running for worker in rig.workers))
+
+        assert choices_of([line async for line in reply.aiter_lines()]) == want
 
 
 def fails_on(worker: Worker, token: int) -> list[int]:
