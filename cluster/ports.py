@@ -1,11 +1,13 @@
 """Ports: free ones for what nobody sees, and clear words when a wanted one is taken."""
 
 import errno
+import random
 import socket
-from contextlib import ExitStack
+from pathlib import Path
 
 from raylax.cluster.errors import UserError
 
+LOWEST = 10_000
 OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 
 
@@ -26,9 +28,26 @@ def check_free(host: str, port: int, flag: str) -> None:
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Distinct ports that are free now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((host, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+    """Distinct ports that are free now, and likely to be so when they are used some seconds later:
+    the system gives none of them to who asks for any, as every connection does."""
+    found: list[int] = []
+    for port in random.sample(range(LOWEST, lowest_given()), LOWEST):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"{host} has fewer than {count} free ports from {LOWEST} on")
+
+
+def lowest_given() -> int:
+    """From here on the system gives ports to connections."""
+    try:
+        return max(
+            2 * LOWEST, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        )
+    except (OSError, ValueError):
+        return 32768
