@@ -60,7 +60,7 @@ class Ends:
     different: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     gaps: dict[str, list[float]] = field(
-        default_factory=lambda: {"kill": [], "hang": [], "drain": [], "no other": []}
+        default_factory=lambda: {"kill": [], "hang": [], "drain": [], "again": [], "no other": []}
     )
     """Seconds from the last token before a worker was lost to the first one after, as clients had
     them."""
@@ -167,7 +167,10 @@ def note_moves(ends: Ends, service: Service, said: Heard) -> None:
         before = [t for t in said.times if t <= at]
         after = [t for t in said.times if t > at]
         if before and after:
-            ends.gaps[kind_of(story, loss)].append(after[0] - before[-1])
+            gap = [one for one in losses if before[-1] < story.arrived + one.at_s < after[0]]
+            workers = {one.detail.split()[0] for one in gap}
+            kind = kind_of(story, loss) if len(workers) == 1 else "again"
+            ends.gaps[kind].append(after[0] - before[-1])
 
 
 def kind_of(story: Story, loss: Moment) -> str:
