@@ -164,10 +164,11 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
     rig: Rig, client: httpx.AsyncClient
 ) -> None:
     """While it does not read nobody computes for it; when it does, its answer goes on."""
-    body = {**SEEDED, "n": 16, "max_tokens": 100, "logprobs": True, "top_logprobs": 5}
+    body = {**SEEDED, "n": 16, "max_tokens": 200, "top_logprobs": 5}
+    body |= {"logprobs": True, "ignore_eos": True}
     want = await streamed(client, body)
     small = httpx.AsyncHTTPTransport(
-        socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)]
+        socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)]
     )
     async with (
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S, transport=small) as slow,
