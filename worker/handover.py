@@ -36,8 +36,8 @@ async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> i
         return await asyncio.to_thread(engine.write_pages, names, contents) if contents else 0
     except grpc.aio.AioRpcError as error:
         log.info("%s: no pages from %s: %s", request.id, request.pages_at, error.details())
-    except (EngineNotReady, ValueError) as error:
-        log.warning("%s: pages from %s: %s", request.id, request.pages_at, error)
+    except Exception:  # whatever it was: the request is added after this, or nobody answers it
+        log.exception("%s: the pages from %s could not be kept", request.id, request.pages_at)
     return 0
 
 

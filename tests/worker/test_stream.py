@@ -196,6 +196,22 @@ async def test_pages_go_from_worker_to_worker(worker: Worker, checkpoint: Path) 
     assert cached[0] == 80
 
 
+async def test_pages_that_cannot_be_kept_are_computed(
+    worker: Worker, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails there: a request that has come is answered."""
+    prompt = list(range(5, 5 + 90))
+    async with worker.attach() as router:
+        await router.submit("r", prompt=prompt)
+        await router.read(lambda: router.ends("r"))
+    async with serving(checkpoint) as other, other.attach() as router:
+        monkeypatch.setattr(other.engine, "write_pages", lambda names, contents: 1 / 0)
+        await router.submit("r", prompt=prompt, pages_at=worker.address)
+        await router.read(lambda: router.ends("r"))
+
+    assert router.ends("r") == [Finish.LENGTH]
+
+
 async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
     """Nobody is at that address."""
     async with worker.attach() as router:
