@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,10 +105,10 @@ class Place:
         process = self._process
         self._after(seconds, lambda: self._signal(number) if self._process is process else None)
 
-    def _after(self, seconds: float, act: object) -> None:
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
         async def wait() -> None:
             await asyncio.sleep(seconds)
-            act()  # type: ignore[operator]
+            act()
 
         task = asyncio.ensure_future(wait())
         self._tasks.add(task)

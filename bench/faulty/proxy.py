@@ -47,11 +47,17 @@ class Proxy:
             self._tasks.discard(task)
             writer.close()
 
-    async def _both(self, *ends: asyncio.StreamReader | asyncio.StreamWriter) -> None:
-        here, to_there, there, to_here = ends
+    async def _both(
+        self,
+        here: asyncio.StreamReader,
+        to_there: asyncio.StreamWriter,
+        there: asyncio.StreamReader,
+        to_here: asyncio.StreamWriter,
+    ) -> None:
+        """Until one of the ends has no more to say."""
         ways = [
-            asyncio.ensure_future(self._forward(here, to_there)),  # type: ignore[arg-type]
-            asyncio.ensure_future(self._forward(there, to_here)),  # type: ignore[arg-type]
+            asyncio.ensure_future(self._forward(here, to_there)),
+            asyncio.ensure_future(self._forward(there, to_here)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
