@@ -353,7 +353,7 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None
             await worker.until(lambda: gate.holds)
             await worker.until(lambda: worker.engine._reception._commands.qsize() >= worker.busy)
         await worker.until(lambda: not worker.busy)
-        await hears.submit("hears")
+        await hears.submit("hears", max_tokens=4)
         await hears.read(lambda: hears.ends("hears"))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async with asyncio.timeout(PATIENCE_S):
