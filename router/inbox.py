@@ -29,7 +29,7 @@ class Lost:
     accused: bool = False
     """It had begun there and had no token yet: it may be what the worker died of."""
     alone: bool = False
-    """No other was accused."""
+    """Nothing else was: no other request, and not the network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from raylax.proto.vocabulary import Delta, Request
 from raylax.router.inbox import Inbox, Lost
 from raylax.router.story import Story
 
-MOST_STRIKES = 3
+MOST_STRIKES = 5
+"""Losses by chance come in rows, too: what ends one worker often ends the next."""
 
 
 @dataclass(eq=False)
@@ -61,12 +62,12 @@ class Entry:
 
         A worker dies of the request in its step, at the same token every time. So who was there
         without a new token is a suspect, once; who was the only suspect twice, or one of several
-        three times, is not sent to a further worker.
+        five times, is not sent to a further worker.
         """
         if lost.accused:
             self.strikes += 1
         elif self.emitted:
-            self.strikes = 1  # it may have been the next token
+            self.strikes = max(1, self.strikes)  # it may have been the next token
         return self.strikes >= (2 if lost.alone else MOST_STRIKES)
 
     def stop_timers(self) -> None:

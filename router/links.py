@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import count
 from queue import SimpleQueue
 from typing import Protocol, TypeAlias
@@ -56,6 +57,15 @@ class Attempt:
 Stream: TypeAlias = "grpc._CallIterator[pb.StepReport]"
 Ending = str
 """Why a stream has ended."""
+
+
+class Blame(Enum):
+    """Whether a worker may have died of one of its requests."""
+
+    NO = auto()
+    PERHAPS = auto()
+    """It may as well be the network, or its machine."""
+    LIKELY = auto()
 
 
 class Listener(Protocol):
@@ -161,13 +171,13 @@ class Link:
 
     def _hear(self, one: pb.StepReport | Ending) -> None:
         if isinstance(one, Ending):
-            self.lose(one, blame=True)
+            self.lose(one, Blame.LIKELY)
             return
         try:
             self._hand_out(one)
         except Exception:  # whatever it was: nobody may wait for a link that is not read
             log.exception("a report of worker %s was not understood", self.worker)
-            self.lose("what it said was not understood", blame=True)
+            self.lose("what it said was not understood", Blame.LIKELY)
 
     def _watch(self) -> None:
         """The thread's own time counts: a loop that is late is no silence of the worker."""
@@ -175,7 +185,7 @@ class Link:
         if left_s > 0:
             self._watching = self._loop.call_later(left_s, self._watch)
         else:
-            self.lose(f"nothing was heard for {self._silence_s:g} s", blame=True)
+            self.lose(f"nothing was heard for {self._silence_s:g} s", Blame.PERHAPS)
 
     def _hand_out(self, report: pb.StepReport) -> None:
         self._listener.reported(self, report)
@@ -192,11 +202,8 @@ class Link:
         """Nothing more is delivered of this attempt."""
         del self._names[self._attempts.pop(name).request_id]
 
-    def lose(self, why: str, blame: bool = False) -> None:
-        """Give it up, at once; `close` frees what it holds.
-
-        `blame`: what it died of may be one of its requests.
-        """
+    def lose(self, why: str, blame: Blame = Blame.NO) -> None:
+        """Give it up, at once; `close` frees what it holds."""
         if self.lost is not None:
             return
         self.lost = why
@@ -205,10 +212,10 @@ class Link:
         self._commands.put(None)
         attempts = list(self._attempts.values())
         self._attempts, self._names = {}, {}
-        suspects = sum(attempt.unproven for attempt in attempts) if blame else 0
+        suspects = sum(attempt.unproven for attempt in attempts)
         for one in attempts:
-            accused = blame and one.unproven
-            alone = accused and suspects == 1
+            accused = one.unproven and blame is not Blame.NO
+            alone = accused and suspects == 1 and blame is Blame.LIKELY
             one.inbox.put(Lost(self.worker, one.request_id, why, accused, alone))
         self._listener.lost(self)
 

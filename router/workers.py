@@ -14,7 +14,7 @@ from raylax.proto.vocabulary import Request
 from raylax.router.circuit import Circuit
 from raylax.router.inbox import Inbox
 from raylax.router.ledger import Ledger
-from raylax.router.links import SILENCE_S, Link
+from raylax.router.links import SILENCE_S, Blame, Link
 from raylax.router.peers import Peers
 from raylax.router.policy import Choice, Policy, Routing
 from raylax.router.prefixes import MOST_BYTES, PrefixIndex
@@ -172,7 +172,7 @@ class Workers:
             link.ask_to_leave()
         allowed = self._stuck_s if load.pace.b > 0 else 15 * self._stuck_s
         if (stuck := self.ledger.stuck_for(worker, now)) > allowed:
-            link.lose(f"step {load.step} has made no progress for {stuck:.1f} s", blame=True)
+            link.lose(f"step {load.step} has made no progress for {stuck:.1f} s", Blame.LIKELY)
 
     def lost(self, link: Link) -> None:
         """Called once by each link, which is known until then: books and links stay in step."""

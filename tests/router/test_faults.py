@@ -63,16 +63,26 @@ def test_the_only_suspect_of_two_losses_is_guilty() -> None:
     assert [one.blame(lost(alone=True)), one.blame(lost(alone=True))] == [False, True]
 
 
-def test_one_of_several_suspects_has_a_third_chance() -> None:
+def test_one_of_several_suspects_has_more_chances() -> None:
     one = entry()
 
-    assert [one.blame(lost()) for _ in range(3)] == [False, False, True]
+    assert [one.blame(lost()) for _ in range(5)] == [False] * 4 + [True]
 
 
 def test_who_only_waited_is_no_suspect() -> None:
     one = entry()
 
     assert not any(one.blame(lost(accused=False)) for _ in range(9))
+
+
+def test_who_waited_elsewhere_after_its_first_tokens_is_still_suspected() -> None:
+    """That it did not begin there says nothing."""
+    one = entry()
+    one.record(Delta("r", (5,)))
+    accused = [False, True, False, True, False, True]
+
+    assert not any(one.blame(lost(accused=said)) for said in accused)
+    assert one.strikes == 4
 
 
 def test_a_token_proves_innocence() -> None:

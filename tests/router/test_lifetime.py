@@ -84,7 +84,8 @@ async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
     inbox = Inbox(on_full=lambda: None)
     workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
-        heard = (await inbox.take())[0]
+        while not isinstance(heard := (await inbox.take())[-1], Lost):
+            pass
     await server.stop(0)
     await workers.close()
     return heard, workers
@@ -95,6 +96,13 @@ async def test_a_worker_that_says_nothing_is_lost() -> None:
 
     assert heard == Lost("odd", "r", "nothing was heard for 0.2 s")
     assert (workers.ready, repr(workers)) == ([], "Workers([], Ledger(Fleet()))")
+
+
+async def test_who_was_begun_when_a_worker_fell_silent_is_no_only_suspect() -> None:
+    """It may have been the network."""
+    heard, _ = await heard_from(Scripted(pb.Delta(began=True, fault="engine")))
+
+    assert heard == Lost("odd", "r", "nothing was heard for 0.2 s", accused=True, alone=False)
 
 
 async def test_a_worker_that_talks_nonsense_is_lost() -> None:
