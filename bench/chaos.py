@@ -143,7 +143,7 @@ async def running(cluster: Cluster) -> AsyncIterator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
         server.should_exit = True
         await serving
-        await cluster.workers.close()
+        cluster.workers.close()
         await asyncio.gather(*(place.end() for place in cluster.places))
 
 

@@ -12,15 +12,15 @@ import statistics
 import time
 from pathlib import Path
 
-import grpc.aio
 from rich.console import Console
 from rich.table import Table
 
 from raylax.cluster.config import ClusterConfig
 from raylax.cluster.models import find_model
 from raylax.proto import engine_pb2 as pb
-from raylax.proto import engine_pb2_grpc, wire
 from raylax.proto.vocabulary import Request, Sampling
+from raylax.router.inbox import Inbox, Said
+from raylax.router.links import Link
 from raylax.worker.config import EngineConfig
 from raylax.worker.host import EngineHost
 
@@ -34,18 +34,31 @@ async def worker(name: str, checkpoint: Path, quantization: str) -> EngineHost:
     return host
 
 
+class Heard:
+    """What a link tells: here, that the worker has reported."""
+
+    def __init__(self) -> None:
+        self.report = asyncio.Event()
+
+    def reported(self, link: Link, report: pb.StepReport) -> None:
+        self.report.set()
+
+    def lost(self, link: Link) -> None:
+        self.report.set()
+
+
 async def seconds_to_token(host: EngineHost, request: Request) -> float:
     """From its submission to the first token, by way of the worker's stream."""
-    async with grpc.aio.insecure_channel(host.address) as channel:
-        metadata = (("authorization", f"Bearer {TOKEN}"),)
-        call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=metadata)
-        await call.read()
-        begun = time.perf_counter()
-        await call.write(pb.Command(submit=wire.submit_to_proto(request)))
-        while True:
-            report = await call.read()
-            assert isinstance(report, pb.StepReport), await call.details()
-            if any(delta.token_ids for delta in report.deltas):
+    heard, inbox = Heard(), Inbox(on_full=lambda: None)
+    link = Link(host.worker_id, host.address, TOKEN, heard)
+    await heard.report.wait()
+    begun = time.perf_counter()
+    link.submit(request, 1, inbox)
+    while True:
+        for item in await inbox.take():
+            assert isinstance(item, Said), item
+            if item.delta.token_ids:
+                link.lose("that was it")
                 return time.perf_counter() - begun
 
 

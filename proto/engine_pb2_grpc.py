@@ -25,174 +25,9 @@ if _version_not_supported:
     )
 
 
-class EngineStub:
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    def __init__(self, channel):
-        """Constructor.
-
-        Args:
-            channel: A grpc.Channel.
-        """
-        self.Attach = channel.stream_stream(
-                '/raylax.engine.v1.Engine/Attach',
-                request_serializer=raylax_dot_proto_dot_engine__pb2.Command.SerializeToString,
-                response_deserializer=raylax_dot_proto_dot_engine__pb2.StepReport.FromString,
-                _registered_method=True)
-        self.Describe = channel.unary_unary(
-                '/raylax.engine.v1.Engine/Describe',
-                request_serializer=raylax_dot_proto_dot_engine__pb2.DescribeRequest.SerializeToString,
-                response_deserializer=raylax_dot_proto_dot_engine__pb2.Description.FromString,
-                _registered_method=True)
-        self.Pages = channel.unary_stream(
-                '/raylax.engine.v1.Engine/Pages',
-                request_serializer=raylax_dot_proto_dot_engine__pb2.PagesRequest.SerializeToString,
-                response_deserializer=raylax_dot_proto_dot_engine__pb2.PageContents.FromString,
-                _registered_method=True)
-
-
-class EngineServicer:
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    def Attach(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Describe(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Pages(self, request, context):
-        """Contents of KV pages, for a worker that takes over a sequence.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-
-def add_EngineServicer_to_server(servicer, server):
-    rpc_method_handlers = {
-            'Attach': grpc.stream_stream_rpc_method_handler(
-                    servicer.Attach,
-                    request_deserializer=raylax_dot_proto_dot_engine__pb2.Command.FromString,
-                    response_serializer=raylax_dot_proto_dot_engine__pb2.StepReport.SerializeToString,
-            ),
-            'Describe': grpc.unary_unary_rpc_method_handler(
-                    servicer.Describe,
-                    request_deserializer=raylax_dot_proto_dot_engine__pb2.DescribeRequest.FromString,
-                    response_serializer=raylax_dot_proto_dot_engine__pb2.Description.SerializeToString,
-            ),
-            'Pages': grpc.unary_stream_rpc_method_handler(
-                    servicer.Pages,
-                    request_deserializer=raylax_dot_proto_dot_engine__pb2.PagesRequest.FromString,
-                    response_serializer=raylax_dot_proto_dot_engine__pb2.PageContents.SerializeToString,
-            ),
-    }
-    generic_handler = grpc.method_handlers_generic_handler(
-            'raylax.engine.v1.Engine', rpc_method_handlers)
-    server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('raylax.engine.v1.Engine', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class Engine:
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    @staticmethod
-    def Attach(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/raylax.engine.v1.Engine/Attach',
-            raylax_dot_proto_dot_engine__pb2.Command.SerializeToString,
-            raylax_dot_proto_dot_engine__pb2.StepReport.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Describe(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/raylax.engine.v1.Engine/Describe',
-            raylax_dot_proto_dot_engine__pb2.DescribeRequest.SerializeToString,
-            raylax_dot_proto_dot_engine__pb2.Description.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Pages(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/raylax.engine.v1.Engine/Pages',
-            raylax_dot_proto_dot_engine__pb2.PagesRequest.SerializeToString,
-            raylax_dot_proto_dot_engine__pb2.PageContents.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-
 class PeerStub:
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     def __init__(self, channel):
@@ -215,7 +50,7 @@ class PeerStub:
 
 class PeerServicer:
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     def Tell(self, request, context):
@@ -253,7 +88,7 @@ def add_PeerServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Peer:
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     @staticmethod

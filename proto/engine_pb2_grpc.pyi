@@ -26,64 +26,9 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
-class EngineStub:
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> EngineAsyncStub: ...
-    Attach: _grpc.StreamStreamMultiCallable[_engine_pb2.Command, _engine_pb2.StepReport]
-    Describe: _grpc.UnaryUnaryMultiCallable[_engine_pb2.DescribeRequest, _engine_pb2.Description]
-    Pages: _grpc.UnaryStreamMultiCallable[_engine_pb2.PagesRequest, _engine_pb2.PageContents]
-    """Contents of KV pages, for a worker that takes over a sequence."""
-
-@_typing.type_check_only
-class EngineAsyncStub(EngineStub):
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Attach: _aio.StreamStreamMultiCallable[_engine_pb2.Command, _engine_pb2.StepReport]  # type: ignore[assignment]
-    Describe: _aio.UnaryUnaryMultiCallable[_engine_pb2.DescribeRequest, _engine_pb2.Description]  # type: ignore[assignment]
-    Pages: _aio.UnaryStreamMultiCallable[_engine_pb2.PagesRequest, _engine_pb2.PageContents]  # type: ignore[assignment]
-    """Contents of KV pages, for a worker that takes over a sequence."""
-
-class EngineServicer(metaclass=_abc_1.ABCMeta):
-    """Router <-> worker. One Attach stream per (router, worker) carries every sequence between them.
-    Calls carry the metadata "authorization: Bearer <cluster token>".
-    """
-
-    @_abc_1.abstractmethod
-    def Attach(
-        self,
-        request_iterator: _MaybeAsyncIterator[_engine_pb2.Command],
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_engine_pb2.StepReport], _abc.AsyncIterator[_engine_pb2.StepReport]]: ...
-
-    @_abc_1.abstractmethod
-    def Describe(
-        self,
-        request: _engine_pb2.DescribeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_engine_pb2.Description, _abc.Awaitable[_engine_pb2.Description]]: ...
-
-    @_abc_1.abstractmethod
-    def Pages(
-        self,
-        request: _engine_pb2.PagesRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_engine_pb2.PageContents], _abc.AsyncIterator[_engine_pb2.PageContents]]:
-        """Contents of KV pages, for a worker that takes over a sequence."""
-
-def add_EngineServicer_to_server(servicer: EngineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
-
 class PeerStub:
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     @_typing.overload
@@ -96,7 +41,7 @@ class PeerStub:
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -105,7 +50,7 @@ class PeerAsyncStub(PeerStub):
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    The same metadata; a router says where it answers in "router-address" when it attaches.
+    By gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     @_abc_1.abstractmethod

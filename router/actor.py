@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import ray
 from fastapi import FastAPI
 from ray.exceptions import RayError
@@ -37,15 +36,16 @@ ASK_TIMEOUT_S = 5.0
 
 
 class Roll:
-    """Passed as the argument of a pick, to be filled with every candidate: same process."""
+    """Passed as the argument of a pick, to be filled with those of a model: same process."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_id: str) -> None:
+        self._model_id = model_id
         self.addresses: dict[str, str] = {}
 
     def fill(self, replicas: list[RunningReplica]) -> None:
         for replica in replicas:
             metadata = replica.replica_metadata or {}
-            if "step_addr" in metadata:
+            if metadata.get("model_id") == self._model_id:
                 self.addresses[metadata["worker_id"]] = metadata["step_addr"]
 
 
@@ -85,7 +85,7 @@ class Door:
 
     async def look(self) -> None:
         """Once; then the members are those that are there now."""
-        roll = Roll()
+        roll = Roll(self._config.model_id)
         with suppress(TimeoutError):  # nobody is there: the roll stays empty
             async with asyncio.timeout(PICK_TIMEOUT_S):
                 async with self.handle.choose_replica(roll, _reserve=False):
@@ -132,6 +132,7 @@ class RouterReplica:
             [Guarded(self._models.entrance)],
             credentials(first),
         )
+        self._patience_s = first.request_timeout_s
         self._looking = [asyncio.create_task(self._keep_looking(door)) for door in self._doors]
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
@@ -141,8 +142,8 @@ class RouterReplica:
         while True:
             try:
                 await door.look()
-            except grpc.aio.AioRpcError as error:
-                log.warning("a new worker does not answer yet: %s", error.details())
+            except OSError as error:
+                log.warning("a new worker does not answer yet: %s", error)
             except Exception:
                 log.exception("looking for workers failed; it is tried again")
             await self._tell_health()
@@ -183,9 +184,11 @@ class RouterReplica:
         return results
 
     async def __del__(self) -> None:
+        """Calls by HTTP have ended, Serve has seen to that; those by gRPC end first, too."""
+        await self._grpc.stop(grace=self._patience_s)
         for task in self._looking:
             task.cancel()
-        await self._grpc.stop(grace=1.0)
         await self._peers.stop(grace=None)
         await self._models.close()
-        await asyncio.gather(*(door.workers.close() for door in self._doors))
+        for door in self._doors:
+            door.workers.close()

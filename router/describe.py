@@ -1,14 +1,19 @@
 """Asks a worker what it serves."""
 
-import grpc.aio
+import asyncio
+from contextlib import aclosing
 
-from raylax.proto import engine_pb2, engine_pb2_grpc
-from raylax.proto.cluster_token import metadata_of
+from raylax.proto import engine_pb2 as pb
+from raylax.proto.frames import asked
 
 
-async def describe(address: str, token: str, timeout_s: float) -> engine_pb2.Description:
-    """Raises grpc.aio.AioRpcError if the worker does not answer in time."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        stub = engine_pb2_grpc.EngineStub(channel)
-        request = engine_pb2.DescribeRequest()
-        return await stub.Describe(request, metadata=metadata_of(token), timeout=timeout_s)
+async def describe(address: str, token: str, timeout_s: float) -> pb.Description:
+    """Raises OSError if the worker does not answer in time."""
+    hello = pb.Hello(token=token, describe=pb.Describe())
+    async with (
+        asyncio.timeout(timeout_s),
+        aclosing(asked(address, hello.SerializeToString(), timeout_s)) as answers,
+    ):
+        async for answer in answers:
+            return pb.Description.FromString(answer)
+    raise ConnectionError("it says nothing of itself")

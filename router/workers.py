@@ -1,6 +1,5 @@
 """The workers that this router knows: members come and go, each has a link while it is one."""
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -61,7 +60,6 @@ class Workers:
         self._links: dict[str, Link] = {}
         self._circuits: dict[str, Circuit] = {}
         self._routed = 0
-        self._closing: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"Workers({list(self._links.values())}, {self.ledger})"
@@ -146,10 +144,9 @@ class Workers:
         link = self._links.get(worker)
         return link.address if link is not None else ""
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for link in list(self._links.values()):
             link.lose("the router ends")
-        await asyncio.gather(*self._closing)
 
     # What links tell
 
@@ -182,6 +179,3 @@ class Workers:
             self.ledger.closed(link.worker)
         self.failed(link.worker)
         log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)
-        task = asyncio.get_running_loop().create_task(link.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)

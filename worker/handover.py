@@ -6,13 +6,10 @@ goes wrong here costs time and nothing else: what is not fetched is computed.
 
 import asyncio
 import logging
-from typing import Any
-
-import grpc.aio
+from contextlib import aclosing
 
 from raylax.proto import engine_pb2 as pb
-from raylax.proto import engine_pb2_grpc
-from raylax.proto.cluster_token import metadata_of
+from raylax.proto.frames import Connection, asked
 from raylax.proto.pages import names_of
 from raylax.proto.vocabulary import Request
 from raylax.worker.engine import ThreadedEngine
@@ -25,7 +22,6 @@ LEAST_PAGES = 4
 """Fewer are computed in less time, even for a small model: `bench/handover.py`."""
 RUN_BYTES = 1 << 20
 """About so many go into a message."""
-OPTIONS = [("grpc.max_receive_message_length", 64 << 20)]
 
 
 async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> int:
@@ -34,38 +30,40 @@ async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> i
     try:
         contents = await contents_of(request.pages_at, names, token)
         return await asyncio.to_thread(engine.write_pages, names, contents) if contents else 0
-    except grpc.aio.AioRpcError as error:
-        log.info("%s: no pages from %s: %s", request.id, request.pages_at, error.details())
+    except OSError as error:
+        log.info("%s: no pages from %s: %s", request.id, request.pages_at, error)
     except Exception:  # whatever it was: the request is added after this, or nobody answers it
         log.exception("%s: the pages from %s could not be kept", request.id, request.pages_at)
     return 0
 
 
 async def contents_of(address: str, names: list[bytes], token: str) -> list[bytes]:
-    """Of the longest beginning of these pages that is there, if it may be worth the way. Raises
-    AioRpcError."""
+    """Of the longest beginning of these pages that is there, if it may be worth the way.
+
+    Raises OSError."""
     contents: list[bytes] = []
-    if len(names) >= LEAST_PAGES:
-        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
-            asked = pb.PagesRequest(names=names)
-            call = engine_pb2_grpc.EngineStub(channel).Pages(
-                asked, metadata=metadata_of(token), timeout=FETCH_S
-            )
-            async for part in call:
-                contents += part.contents
+    if len(names) < LEAST_PAGES:
+        return contents
+    hello = pb.Hello(token=token, find_pages=pb.FindPages(names=names))
+    async with (
+        asyncio.timeout(FETCH_S),
+        aclosing(asked(address, hello.SerializeToString(), FETCH_S)) as parts,
+    ):
+        async for part in parts:
+            contents += pb.PageContents.FromString(part).contents
     return contents
 
 
-async def send_pages(
-    engine: ThreadedEngine,
-    names: list[bytes],
-    context: "grpc.aio.ServicerContext[Any, pb.PageContents]",
-) -> None:
+async def send_pages(engine: ThreadedEngine, names: list[bytes], connection: Connection) -> None:
     """Write what is here of these pages, in runs."""
     try:
         contents = await asyncio.to_thread(engine.read_pages, names)
     except EngineNotReady as error:
-        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        connection.end(str(error))
+        return
     a_run = max(1, RUN_BYTES // len(contents[0])) if contents else 1
     for first in range(0, len(contents), a_run):
-        await context.write(pb.PageContents(contents=contents[first : first + a_run]))
+        await connection.writable.wait()
+        part = pb.PageContents(contents=contents[first : first + a_run])
+        connection.send(part.SerializeToString())
+    connection.end()

@@ -10,17 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-import grpc.aio
-
 from raylax.worker.assembly import Spawner
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.device import detect_device
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.loading import START_ERRORS
-from raylax.worker.stream import EngineServicer, serve_engine
+from raylax.worker.stream import StepServer
 
-GRACE_S = 1.0
 DRAIN_S = 3.0
 """For routers to move what is here. Without another worker they cannot, and wait for a new one."""
 LINGER_S = 0.3
@@ -44,8 +41,7 @@ class EngineHost:
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine(spawner=spawner)
-        self._server: grpc.aio.Server | None = None
-        self._servicer: EngineServicer | None = None
+        self._server: StepServer | None = None
         self._threads: list[threading.Thread] = []
 
     async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
@@ -61,16 +57,16 @@ class EngineHost:
         self.state = "ready"
 
     async def _start(self, config: EngineConfig, host: str, token: str) -> None:
-        servicer = self._servicer = EngineServicer(self.engine, self.worker_id, token)
+        server = self._server = StepServer(self.engine, self.worker_id, token)
         self.engine.init_threaded_engine(
-            detect_device(self.device), servicer.on_step, on_pages=servicer.on_pages
+            detect_device(self.device), server.on_step, on_pages=server.on_pages
         )
         for run in (self.engine.run_background_loop, self.engine.run_background_stream_back_loop):
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
             self._threads.append(thread)
         await asyncio.to_thread(self.engine.reload, config, self._progress)
-        self._server, self.address = await serve_engine(servicer, host)
+        self.address = await server.open(host)
 
     def _progress(self, stage: str, fraction: float) -> None:
         self.stage = f"{stage} {fraction:.0%}"
@@ -104,29 +100,30 @@ class EngineHost:
 
     async def drain(self) -> None:
         """Take nothing more; returns when everything has moved elsewhere, or cannot."""
-        if (servicer := self._servicer) is None or self.engine.fault is not None:
+        if (server := self._server) is None or self.engine.fault is not None:
             return
-        moves = not servicer.idle
-        servicer.drain()
+        moves = not server.idle
+        server.drain()
         quiet = 0.0
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S if moves else 0):
                 while quiet < LINGER_S:
                     await asyncio.sleep(LOOK_S)
-                    quiet = quiet + LOOK_S if servicer.idle else 0.0
+                    quiet = quiet + LOOK_S if server.idle else 0.0
 
     async def drained(self) -> None:
         """Returns some time after a router has asked for this worker's end."""
-        assert self._servicer is not None, "it has not been started"
-        await self._servicer.draining.wait()
+        assert self._server is not None, "it has not been started"
+        await self._server.draining.wait()
         self.state = "draining"
         await self.drain()
 
     async def stop(self) -> None:
         """Ends every request that cannot be moved; calling it again does nothing."""
-        if self._server is not None:
-            await self.drain()
-            await self._server.stop(GRACE_S)
+        if (server := self._server) is not None:
+            if self.address:
+                await self.drain()
+            server.close()
             self._server = None
         if self._threads:
             self.engine.exit_background_loop()

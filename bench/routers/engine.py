@@ -1,27 +1,24 @@
-"""An engine that makes tokens of nothing, behind the gRPC service of a real worker.
+"""An engine that makes tokens of nothing, behind the door of a real worker.
 
     python -m routers.engine NAME STEP_MS TOKEN_ID... < secret
 
 Says its address, and ends with its input. Each running sequence gets a token at each step; with a
-step time of 0 the next step begins as soon as gRPC has taken the report of the last one. Since it
-is not what is measured, messages are put together from bytes that were written once.
+step time of 0 the next step begins as soon as the connection has taken the report of the last one.
+Since it is not what is measured, messages are put together from bytes that were written once.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-import grpc
-import grpc.aio
 import uvloop
 
 from raylax.proto import engine_pb2 as pb
+from raylax.proto.frames import Connection
+from raylax.worker.door import Door
 
-SERVICE = "raylax.engine.v1.Engine"
 HEARTBEAT_S = 0.1
 LONGEST = 32768
 PAGES = 1 << 16
@@ -67,6 +64,8 @@ class Sequence:
 class Router:
     """One that is attached: its sequences, and what it has dispatched."""
 
+    connection: Connection
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
     sequences: dict[str, Sequence] = field(default_factory=dict)
     received: int = 0
     due: float = 0.0
@@ -77,21 +76,24 @@ class Engine:
     """Makes steps for each router by itself: none waits for another's."""
 
     def __init__(self, name: str, step_s: float, token_ids: list[int], secret: str) -> None:
-        self._name, self._step_s, self._secret = name, step_s, f"Bearer {secret}"
+        self._name, self._step_s, self.door = name, step_s, Door(secret, self._welcome)
         self._tokens = [sized(TOKENS, varint(token)) for token in token_ids]
         self._routers: set[Router] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._step = self._taken = self._generated = 0
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """Reports leave as the bytes that they are."""
-        attach: Any = grpc.stream_stream_rpc_method_handler(self.attach, pb.Command.FromString)
-        describe: Any = grpc.unary_unary_rpc_method_handler(
-            self.describe, pb.DescribeRequest.FromString, pb.Description.SerializeToString
-        )
-        methods = {"Attach": attach, "Describe": describe}
-        return grpc.method_handlers_generic_handler(SERVICE, methods)
+    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+        if hello.HasField("describe"):
+            connection.send(self._description().SerializeToString())
+            connection.end()
+            return
+        router = Router(connection)
+        connection.on_message = lambda message: self._hear(router, message)
+        task = asyncio.ensure_future(self._run(router))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def describe(self, request: pb.DescribeRequest, context: Any) -> pb.Description:
+    def _description(self) -> pb.Description:
         return pb.Description(
             worker_id=self._name,
             engine_config_json=json.dumps({}),
@@ -99,36 +101,28 @@ class Engine:
             max_sequence_length=LONGEST,
         )
 
-    async def attach(self, commands: AsyncIterator[pb.Command], context: Any) -> None:
-        given = dict(context.invocation_metadata()).get("authorization")
-        if given != self._secret:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
-        router, woken = Router(), asyncio.Event()
+    async def _run(self, router: Router) -> None:
+        """Until its connection has ended."""
         self._routers.add(router)
-        reading = asyncio.ensure_future(self._read(router, commands, woken))
-        try:
-            await context.write(
-                pb.StepReport(pages=pb.PageEvents(snapshot=True)).SerializeToString()
-                + self._stand(router)
-            )
-            while not reading.done():
-                await self._run_step(router, context, woken)
-        finally:
-            self._routers.discard(router)
-            reading.cancel()
+        connection = router.connection
+        snapshot = pb.StepReport(pages=pb.PageEvents(snapshot=True)).SerializeToString()
+        connection.send(snapshot + self._stand(router))
+        while not connection.over:
+            await self._run_step(router)
+        self._routers.discard(router)
 
-    async def _run_step(self, router: Router, context: Any, woken: asyncio.Event) -> None:
+    async def _run_step(self, router: Router) -> None:
         """Of one router's sequences; without any, say now and then how the engine stands."""
-        loop = asyncio.get_running_loop()
+        loop, connection = asyncio.get_running_loop(), router.connection
         if not router.sequences:
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_S):
-                    await woken.wait()
+                    await router.woken.wait()
             router.due = loop.time()
-        woken.clear()
+        router.woken.clear()
         batch = list(router.sequences.values())
         if begun := b"".join([one.began() for one in batch if one.waits]):
-            await context.write(begun + self._stand(router))
+            connection.send(begun + self._stand(router))
         router.due += self._step_s
         await asyncio.sleep(max(0.0, router.due - loop.time()) if batch else 0)
         self._step += bool(batch)
@@ -137,7 +131,8 @@ class Engine:
         for one in batch:
             if not one.left:
                 router.sequences.pop(one.name, None)
-        await context.write(deltas + self._stand(router))
+        connection.send(deltas + self._stand(router))
+        await connection.writable.wait()
 
     def _stand(self, router: Router) -> bytes:
         """The report without its deltas."""
@@ -150,37 +145,25 @@ class Engine:
         report = pb.StepReport(load=load, received=router.received, routers=len(self._routers))
         return report.SerializeToString()
 
-    async def _read(
-        self, router: Router, commands: AsyncIterator[pb.Command], woken: asyncio.Event
-    ) -> None:
-        async for command in commands:
-            match command.WhichOneof("command"):
-                case "submit":
-                    sequence = Sequence(command.submit, self._tokens)
-                    router.sequences[sequence.name] = sequence
-                    router.received = command.submit.dispatch
-                    self._taken += 1
-                    woken.set()
-                case "cancel":
-                    router.sequences.pop(command.cancel.request_id, None)
-
-
-async def serve_engine(engine: Engine) -> tuple[grpc.aio.Server, str]:
-    """On a free port; its address."""
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((engine.handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, f"127.0.0.1:{port}"
+    def _hear(self, router: Router, message: bytes) -> None:
+        command = pb.Command.FromString(message)
+        match command.WhichOneof("command"):
+            case "submit":
+                sequence = Sequence(command.submit, self._tokens)
+                router.sequences[sequence.name] = sequence
+                router.received = command.submit.dispatch
+                self._taken += 1
+                router.woken.set()
+            case "cancel":
+                router.sequences.pop(command.cancel.request_id, None)
 
 
 async def main(name: str, step_ms: str, *token_ids: str) -> None:
     secret = sys.stdin.readline().strip()
     engine = Engine(name, float(step_ms) / 1e3, [int(one) for one in token_ids], secret)
-    server, address = await serve_engine(engine)
-    print(address, flush=True)
+    print(await engine.door.open("127.0.0.1"), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await server.stop(0)
+    engine.door.close("the bench is over")
 
 
 if __name__ == "__main__":

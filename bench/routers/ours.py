@@ -90,7 +90,7 @@ async def main(checkpoint: str, model: str, port: str, *addresses: str) -> None:
     await serving
     keeping.cancel()
     await models.close()
-    await workers.close()
+    workers.close()
 
 
 if __name__ == "__main__":

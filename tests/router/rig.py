@@ -81,7 +81,7 @@ class Worker:
     async def die(self) -> None:
         """As a killed process looks from outside: its connections are gone."""
         assert self.host._server is not None
-        await self.host._server.stop(0)
+        self.host._server.slam()
 
 
 @asynccontextmanager
@@ -156,7 +156,7 @@ async def a_router(
             settings.worker_silence_s,
             peers=models.peers,
         )
-        stack.push_async_callback(router.close)
+        stack.callback(router.close)
         router.set_members({w.host.worker_id: w.host.address for w in workers})
         await until(lambda: len(router.ready) == len(workers))
         described = await describe(workers[0].host.address, TOKEN, 5)

@@ -13,8 +13,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from raylax.proto import engine_pb2, engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
-from tests.router.rig import PATIENCE_S, TOKEN, Rig, channel, running_router, until
+from raylax.proto import raylax_pb2, raylax_pb2_grpc
+from tests.router.rig import PATIENCE_S, Rig, channel, running_router, until
 
 GREEDY = raylax_pb2.Sampling(temperature=0, max_tokens=8)
 ASK = raylax_pb2.ChatRequest(
@@ -303,48 +303,3 @@ async def test_health_and_reflection(rig: Rig) -> None:
     assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)
     served = await asyncio.to_thread(services)
     assert {"raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine"} <= set(served)
-
-
-async def test_a_worker_answers_only_the_cluster(rig: Rig) -> None:
-    """Its port is open to everybody on the machine."""
-    address = rig.workers[0].host.address
-    for metadata in ((), (("authorization", "Bearer guess"),)):
-        async with channel(address) as made:
-            stub = engine_pb2_grpc.EngineStub(made)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.Describe(engine_pb2.DescribeRequest(), metadata=metadata)
-            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
-
-
-async def test_a_name_in_use_is_refused_without_harm(rig: Rig) -> None:
-    """Two routers may choose the same id; the first one's request goes on."""
-    worker = rig.workers[0]
-    metadata = (("authorization", f"Bearer {TOKEN}"),)
-    submit = engine_pb2.Submit(
-        request_id="same", prompt=[5, 6], max_tokens=4,
-        sampling=engine_pb2.Sampling(repetition_penalty=1.0, top_p=1.0),
-    )  # fmt: skip
-    async with channel(worker.host.address) as one, channel(worker.host.address) as two:
-        worker.hold(steps=1)
-        calls = [engine_pb2_grpc.EngineStub(c).Attach(metadata=metadata) for c in (one, two)]
-        await calls[0].write(engine_pb2.Command(submit=submit))
-        await until(lambda: worker.running)
-        await calls[1].write(engine_pb2.Command(submit=submit))
-        refused = await last_delta(calls[1])
-        worker.let_go()
-        ended = await last_delta(calls[0])
-
-    assert (refused.finish, refused.error) == ("error", "request id same is already running")
-    assert ended.finish == "length"
-
-
-async def last_delta(
-    call: "grpc.aio.StreamStreamCall[engine_pb2.Command, engine_pb2.StepReport]",
-) -> engine_pb2.Delta:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            report = await call.read()
-            assert isinstance(report, engine_pb2.StepReport)
-            for delta in report.deltas:
-                if delta.finish:
-                    return delta

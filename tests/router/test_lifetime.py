@@ -7,17 +7,18 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc.aio
 import httpx
 import pytest
 
 from raylax.proto import engine_pb2 as pb
-from raylax.proto import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
+from raylax.proto import raylax_pb2, raylax_pb2_grpc
+from raylax.proto.frames import Connection
 from raylax.proto.vocabulary import Request
 from raylax.router.inbox import Inbox, Item, Lost
 from raylax.router.policies import policy_named
 from raylax.router.workers import Workers
 from raylax.worker.config import EngineConfig
+from raylax.worker.door import Door
 from tests.router.rig import PATIENCE_S, TOKEN, Rig, channel, running_router, until
 
 CHAT = "/v1/chat/completions"
@@ -48,46 +49,39 @@ async def nothing_is_left(rig: Rig) -> None:
     ) == 0  # fmt: skip
 
 
-class Scripted(engine_pb2_grpc.EngineServicer):
-    """A worker that says what it is told to say, and then nothing."""
+class Scripted:
+    """A worker that says what it is told to say, and then nothing: not even that it is there."""
 
     def __init__(self, *deltas: pb.Delta) -> None:
-        self._deltas = deltas
+        self._deltas, self.door = deltas, Door(TOKEN, self._welcome)
 
-    async def Attach(
-        self, commands: AsyncIterator[pb.Command], context: object
-    ) -> AsyncIterator[pb.StepReport]:
-        yield pb.StepReport(load=pb.Load(pages_total=1, pages_free=1))
-        async for command in commands:
+    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+        def hear(message: bytes) -> None:
+            command = pb.Command.FromString(message)
             for delta in self._deltas:
                 delta.request_id = command.submit.request_id
-                yield pb.StepReport(deltas=[delta])
+                connection.send(pb.StepReport(deltas=[delta]).SerializeToString())
 
-    async def Describe(self, request: object, context: object) -> pb.Description:
-        return pb.Description()
-
-    async def Pages(self, request: object, context: object) -> AsyncIterator[pb.PageContents]:
-        yield pb.PageContents()
+        connection.on_message = hear
+        connection._ticking.cancel()
+        report = pb.StepReport(load=pb.Load(pages_total=1, pages_free=1))
+        connection.send(report.SerializeToString())
 
 
 async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
     """What a request's inbox gets of such a worker, which may be silent for a fifth of a second."""
-    server = grpc.aio.server()
-    engine_pb2_grpc.add_EngineServicer_to_server(worker, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
     workers = Workers(
         policy_named("round-robin"), TOKEN, lambda: 0.0, random.Random(), silence_s=0.2
     )
-    workers.set_members({"odd": f"127.0.0.1:{port}"})
+    workers.set_members({"odd": await worker.door.open("127.0.0.1")})
     await until(lambda: workers.ready)
     inbox = Inbox(on_full=lambda: None)
     workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
         while not isinstance(heard := (await inbox.take())[-1], Lost):
             pass
-    await server.stop(0)
-    await workers.close()
+    worker.door.slam()
+    workers.close()
     return heard, workers
 
 

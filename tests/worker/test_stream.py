@@ -1,7 +1,4 @@
-"""The step stream over a real socket: one for each router, and no router harms another.
-
-Names in use and the cluster's token: `tests/router/test_grpc.py`.
-"""
+"""The step stream over a real socket: one for each router, and no router harms another."""
 
 import asyncio
 import threading
@@ -10,34 +7,49 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc.aio
 import pytest
 
 from raylax.proto import engine_pb2 as pb
-from raylax.proto import engine_pb2_grpc, wire
+from raylax.proto import wire
+from raylax.proto.frames import Connection
 from raylax.proto.pages import names_of, short
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.router.describe import describe
+from raylax.worker import attached
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
-from raylax.worker.stream import MOST_REPORTS, EngineServicer, Router, serve_engine
+from raylax.worker.pages import PageChanges
+from raylax.worker.stream import UNREAD_S, StepServer
 from tests.engines import PATIENCE_S, Answers, Gate, running_engine, until
 
 TOKEN = "the cluster's secret"
-METADATA = (("authorization", f"Bearer {TOKEN}"),)
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
-SMALL_WINDOW = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1024)]
-"""Little lies between a router that does not read and the worker."""
 
 
 @dataclass
 class Attached:
     """A router's end of a stream."""
 
-    call: "grpc.aio.StreamStreamCall[pb.Command, pb.StepReport]"
-    deltas: list[Delta] = field(default_factory=list)
     reports: list[pb.StepReport] = field(default_factory=list)
+    deltas: list[Delta] = field(default_factory=list)
+    ended: str | None = None
+    """Why."""
 
-    async def submit(
+    def __post_init__(self) -> None:
+        self._news = asyncio.Event()
+        self.connection = Connection(self._hear, self._end, PATIENCE_S)
+
+    def _hear(self, message: bytes) -> None:
+        report = pb.StepReport.FromString(message)
+        self.reports.append(report)
+        self.deltas += map(wire.delta_from_proto, report.deltas)
+        self._news.set()
+
+    def _end(self, how: object, why: str) -> None:
+        self.ended = why
+        self._news.set()
+
+    def submit(
         self,
         id: str,
         max_tokens: int = 8,
@@ -48,19 +60,26 @@ class Attached:
     ) -> None:
         sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
         request = Request(id, tuple(prompt), max_tokens, sampling, pages_at=pages_at)
-        await self.call.write(pb.Command(submit=wire.submit_to_proto(request, dispatch)))
+        self.command(pb.Command(submit=wire.submit_to_proto(request, dispatch)))
 
-    async def cancel(self, id: str) -> None:
-        await self.call.write(pb.Command(cancel=pb.Cancel(request_id=id)))
+    def cancel(self, id: str) -> None:
+        self.command(pb.Command(cancel=pb.Cancel(request_id=id)))
+
+    def command(self, command: pb.Command) -> None:
+        self.connection.send(command.SerializeToString())
 
     async def read(self, enough: Callable[[], object]) -> None:
         """Until it is so."""
         async with asyncio.timeout(PATIENCE_S):
             while not enough():
-                report = await self.call.read()
-                assert isinstance(report, pb.StepReport), await self.call.details()
-                self.reports.append(report)
-                self.deltas += map(wire.delta_from_proto, report.deltas)
+                assert self.ended is None, self.ended
+                self._news.clear()
+                await self._news.wait()
+
+    async def end(self) -> str:
+        """Why it was ended."""
+        await self.read(lambda: self.ended is not None)
+        return self.ended or ""
 
     def tokens(self, id: str) -> list[int]:
         return [t for delta in self.deltas if delta.request_id == id for t in delta.token_ids]
@@ -72,14 +91,17 @@ class Attached:
 @dataclass
 class Worker:
     engine: ThreadedEngine
-    servicer: EngineServicer
+    server: StepServer
     address: str
 
     @asynccontextmanager
-    async def attach(self, options: list[tuple[str, int]] | None = None) -> AsyncIterator[Attached]:
-        async with grpc.aio.insecure_channel(self.address, options=options) as channel:
-            call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=METADATA)
-            yield Attached(call)
+    async def attach(self) -> AsyncIterator[Attached]:
+        router = Attached()
+        hello = pb.Hello(token=TOKEN, attach=pb.Attach())
+        router.connection.send(hello.SerializeToString())
+        router.connection.connect(self.address)
+        yield router
+        router.connection.abort()
 
     async def until(self, condition: Callable[[], object]) -> None:
         await asyncio.to_thread(until, condition)
@@ -91,13 +113,12 @@ class Worker:
 
 
 @asynccontextmanager
-async def serving(checkpoint: Path, most_reports: int = MOST_REPORTS) -> AsyncIterator[Worker]:
+async def serving(checkpoint: Path, unread_s: float = UNREAD_S) -> AsyncIterator[Worker]:
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        servicer = EngineServicer(engine, "w0", TOKEN, most_reports)
-        engine.init_threaded_engine("cpu", servicer.on_step, on_pages=servicer.on_pages)
-        server, address = await serve_engine(servicer, "127.0.0.1")
-        yield Worker(engine, servicer, address)
-        await server.stop(0)
+        server = StepServer(engine, "w0", TOKEN, unread_s)
+        engine.init_threaded_engine("cpu", server.on_step, on_pages=server.on_pages)
+        yield Worker(engine, server, await server.open("127.0.0.1"))
+        server.close()
 
 
 @pytest.fixture
@@ -108,15 +129,15 @@ async def worker(checkpoint: Path) -> AsyncIterator[Worker]:
 
 @pytest.fixture
 async def impatient(checkpoint: Path) -> AsyncIterator[Worker]:
-    """Eight reports unread are too many."""
-    async with serving(checkpoint, most_reports=8) as made:
+    """Who reads nothing for a fifth of a second is cut off."""
+    async with serving(checkpoint, unread_s=0.2) as made:
         yield made
 
 
 async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
     """What the engine says, to whom asked for it."""
     async with worker.attach() as router:
-        await router.submit("r", max_tokens=8)
+        router.submit("r", max_tokens=8)
         await router.read(lambda: router.ends("r"))
 
     assert router.ends("r") == [Finish.LENGTH]
@@ -128,8 +149,8 @@ async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
 async def test_a_report_says_which_dispatches_its_load_knows(worker: Worker) -> None:
     """By their numbers, whatever became of them: of two, one is refused."""
     async with worker.attach() as router:
-        await router.submit("r", max_tokens=8, dispatch=1)
-        await router.submit("r", max_tokens=8, dispatch=2)
+        router.submit("r", max_tokens=8, dispatch=1)
+        router.submit("r", max_tokens=8, dispatch=2)
         await router.read(lambda: len(router.ends("r")) == 2)
         await router.read(lambda: router.reports[-1].received == 2)
 
@@ -145,14 +166,14 @@ async def test_routers_are_counted(worker: Worker) -> None:
 async def test_a_router_hears_how_the_engine_works_for_others(worker: Worker) -> None:
     """Between heartbeats, so that it does not send there what must wait."""
     async with worker.attach() as idle, worker.attach() as busy:
-        await busy.submit("r", max_tokens=200)
+        busy.submit("r", max_tokens=200)
         await idle.read(lambda: idle.reports and idle.reports[-1].load.running == 1)
         await busy.read(lambda: busy.ends("r"))
         await idle.read(lambda: idle.reports[-1].load.running == 0)
         steps = [report.load.step for report in idle.reports[1:]]
 
     assert not idle.deltas
-    assert len(set(steps)) > 3
+    assert len(set(steps)) > 2
 
 
 async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
@@ -160,7 +181,7 @@ async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
     prompt = list(range(5, 5 + 40))
     names = [short(name) for name in names_of(prompt)]
     async with worker.attach() as one:
-        await one.submit("r", prompt=prompt)
+        one.submit("r", prompt=prompt)
         await one.read(lambda: one.ends("r"))
         await one.read(lambda: names == [n for r in one.reports for n in r.pages.added][:2])
         async with worker.attach() as two:
@@ -173,23 +194,23 @@ async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
 
 async def test_a_draining_worker_says_so_and_takes_nothing(worker: Worker) -> None:
     async with worker.attach() as router:
-        await router.call.write(pb.Command(drain=pb.Drain()))
+        router.command(pb.Command(drain=pb.Drain()))
         await router.read(lambda: router.reports and router.reports[-1].load.draining)
-        await router.submit("r")
+        router.submit("r")
         await router.read(lambda: router.ends("r"))
 
     assert router.ends("r") == [Finish.ERROR]
-    assert worker.servicer.idle
+    assert worker.server.idle
 
 
 async def test_pages_go_from_worker_to_worker(worker: Worker, checkpoint: Path) -> None:
     """Another worker takes them over, and computes only what no full page has."""
     prompt = list(range(5, 5 + 90))
     async with worker.attach() as router:
-        await router.submit("r", prompt=prompt)
+        router.submit("r", prompt=prompt)
         await router.read(lambda: router.ends("r"))
     async with serving(checkpoint) as other, other.attach() as router:
-        await router.submit("r", prompt=prompt, pages_at=worker.address)
+        router.submit("r", prompt=prompt, pages_at=worker.address)
         await router.read(lambda: router.ends("r"))
         cached = [delta.cached_tokens for delta in router.deltas if delta.token_ids]
 
@@ -202,11 +223,11 @@ async def test_pages_that_cannot_be_kept_are_computed(
     """Whatever fails there: a request that has come is answered."""
     prompt = list(range(5, 5 + 90))
     async with worker.attach() as router:
-        await router.submit("r", prompt=prompt)
+        router.submit("r", prompt=prompt)
         await router.read(lambda: router.ends("r"))
     async with serving(checkpoint) as other, other.attach() as router:
         monkeypatch.setattr(other.engine, "write_pages", lambda names, contents: 1 / 0)
-        await router.submit("r", prompt=prompt, pages_at=worker.address)
+        router.submit("r", prompt=prompt, pages_at=worker.address)
         await router.read(lambda: router.ends("r"))
 
     assert router.ends("r") == [Finish.LENGTH]
@@ -215,7 +236,7 @@ async def test_pages_that_cannot_be_kept_are_computed(
 async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
     """Nobody is at that address."""
     async with worker.attach() as router:
-        await router.submit("r", prompt=list(range(5, 95)), pages_at="127.0.0.1:9")
+        router.submit("r", prompt=list(range(5, 95)), pages_at="127.0.0.1:9")
         await router.read(lambda: router.ends("r"))
 
     assert router.ends("r") == [Finish.LENGTH]
@@ -223,8 +244,8 @@ async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
 
 async def test_each_router_hears_its_own(worker: Worker) -> None:
     async with worker.attach() as one, worker.attach() as two:
-        await one.submit("a")
-        await two.submit("b")
+        one.submit("a")
+        two.submit("b")
         await one.read(lambda: one.ends("a"))
         await two.read(lambda: two.ends("b"))
 
@@ -234,11 +255,10 @@ async def test_each_router_hears_its_own(worker: Worker) -> None:
 
 async def test_a_silent_engine_reports_now_and_then(worker: Worker) -> None:
     """From the first moment: so a router knows that it is attached, and how the worker stands."""
-    async with worker.attach() as router, asyncio.timeout(PATIENCE_S):
-        reports = [await router.call.read() for _ in range(3)]
+    async with worker.attach() as router:
+        await router.read(lambda: len(router.reports) > 2)
 
-    for report in reports:
-        assert isinstance(report, pb.StepReport)
+    for report in router.reports:
         assert not report.deltas
         assert report.load.pages_total == worker.engine.load().pages_total
 
@@ -246,18 +266,18 @@ async def test_a_silent_engine_reports_now_and_then(worker: Worker) -> None:
 async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> None:
     async with worker.attach() as one, worker.attach() as two:
         with Gate(worker.engine) as gate:
-            await one.submit("r", max_tokens=30)
+            one.submit("r", max_tokens=30)
             gate.let(2)
             await one.read(lambda: one.tokens("r"))
             await worker.until(lambda: gate.holds)
-            await two.cancel("r")
-            await two.submit("mark", max_tokens=1)  # read after the other command
+            two.cancel("r")
+            two.submit("mark", max_tokens=1)  # read after the other command
             await worker.until(lambda: worker.engine._reception._commands.qsize())
             gate.let(2)
             await two.read(lambda: two.ends("mark"))
             assert one.ends("r") == []
             await worker.until(lambda: gate.holds)
-            await one.cancel("r")
+            one.cancel("r")
             await worker.until(lambda: worker.engine._reception._commands.qsize())
         await one.read(lambda: one.ends("r"))
 
@@ -268,9 +288,9 @@ async def test_a_request_that_cannot_be_accepted_ends_at_once(worker: Worker) ->
     """And the stream goes on."""
     async with worker.attach() as router:
         wrong = wire.submit_to_proto(Request("wrong", (5, 99), 8))
-        await router.call.write(pb.Command(submit=wrong))
+        router.command(pb.Command(submit=wrong))
         await router.read(lambda: router.ends("wrong"))
-        await router.submit("right")
+        router.submit("right")
         await router.read(lambda: router.ends("right"))
 
     assert router.deltas[0].error == "prompt: token id 99 is outside the vocabulary of 99"
@@ -282,8 +302,8 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
     async with worker.attach() as stays:
         with Gate(worker.engine) as gate:
             async with worker.attach() as leaves:
-                await leaves.submit("gone", max_tokens=200)
-                await stays.submit("here", max_tokens=20)
+                leaves.submit("gone", max_tokens=200)
+                stays.submit("here", max_tokens=20)
                 await worker.until(lambda: gate.holds and len(worker.engine._reception.live) == 2)
                 sent = worker.engine._reception._commands.qsize()
             await worker.until(lambda: worker.engine._reception._commands.qsize() > sent)
@@ -297,7 +317,7 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
 
 async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> None:
     """Else the end of the old request would be taken for the end of the new one."""
-    said, hear = threading.Event(), worker.servicer.on_step
+    said, hear = threading.Event(), worker.server.on_step
 
     def held(deltas: list[Delta], load: Load) -> None:
         assert said.wait(PATIENCE_S)
@@ -305,110 +325,102 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> Non
 
     worker.engine.init_threaded_engine("cpu", held)
     async with worker.attach() as leaves:
-        await leaves.submit("same", max_tokens=200)
+        leaves.submit("same", max_tokens=200)
         await worker.until(lambda: worker.busy)
     await worker.until(lambda: "same" not in worker.engine._reception.live)
     async with worker.attach() as comes:
-        await comes.submit("same")
+        comes.submit("same")
         await comes.read(lambda: comes.ends("same"))
         refused = comes.deltas[-1].error
         said.set()
-        await worker.until(lambda: not worker.servicer._owner)
+        await worker.until(lambda: not worker.server._owner)
         comes.deltas.clear()
-        await comes.submit("same")
+        comes.submit("same")
         await comes.read(lambda: comes.ends("same"))
 
     assert refused == "request id same is already running"
     assert (comes.ends("same"), len(comes.tokens("same"))) == ([Finish.LENGTH], 8)
 
 
-async def test_a_router_that_was_too_slow_learns_it_at_once(impatient: Worker) -> None:
-    """Reading again must not look like being attached: its requests are gone."""
-    async with impatient.attach() as router:
-        with Gate(impatient.engine):
-            await router.submit("r", max_tokens=20)
-            await impatient.until(lambda: impatient.busy)
-        until(lambda: not impatient.busy)  # keeps the loop: all reports come at one moment
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    await router.call.read()
+async def test_a_name_in_use_is_refused_without_harm(worker: Worker) -> None:
+    """Two routers may choose the same id; the first one's request goes on."""
+    async with worker.attach() as one, worker.attach() as two:
+        with Gate(worker.engine) as gate:
+            one.submit("same", max_tokens=4)
+            await worker.until(lambda: gate.holds)
+            two.submit("same")
+            await two.read(lambda: two.ends("same"))
+        await one.read(lambda: one.ends("same"))
 
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert caught.value.details() == "more than 8 reports unread"
+    assert two.deltas[-1].error == "request id same is already running"
+    assert (one.ends("same"), len(one.tokens("same"))) == ([Finish.LENGTH], 4)
 
 
 async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None:
-    """Its requests are aborted at once; others do not notice; it learns why when it reads."""
+    """Its requests are aborted; others do not notice."""
     worker = impatient
-    async with worker.attach(SMALL_WINDOW) as deaf, worker.attach() as hears:
+    async with worker.attach() as deaf:
+        await deaf.read(lambda: deaf.reports)
+        assert deaf.connection._transport is not None
+        deaf.connection._transport.pause_reading()
+        (router,) = worker.server._routers
+        router.connection.send(bytes(32 << 20))  # more than lies between the two
         with Gate(worker.engine) as gate:
-            for i in range(4):
-                await deaf.submit(f"deaf{i}", max_tokens=250, top_logprobs=99)
-            await worker.until(lambda: worker.engine._busy_since is not None)
-            (router,) = set(worker.servicer._owner.values())
-            while not router.over.done() and worker.engine.load().step < 240:
+            deaf.submit("deaf", max_tokens=200)
+            async with worker.attach() as hears:
+                await hears.read(lambda: gate.holds and hears.reports)
+                await hears.read(lambda: hears.reports[-1].routers == 1)
                 gate.let(1)
-                await written(router)
-            await worker.until(lambda: gate.holds)
-            await worker.until(lambda: worker.engine._reception._commands.qsize() >= worker.busy)
-        await worker.until(lambda: not worker.busy)
-        await hears.submit("hears", max_tokens=4)
-        await hears.read(lambda: hears.ends("hears"))
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async with asyncio.timeout(PATIENCE_S):
-                while True:
-                    await deaf.call.read()
+                await worker.until(lambda: not worker.engine.live)
+                hears.submit("hears", max_tokens=4)
+                gate.let(9)
+                await hears.read(lambda: hears.ends("hears"))
 
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert caught.value.details() == "more than 8 reports unread"
     assert hears.ends("hears") == [Finish.LENGTH]
-
-
-async def written(router: Router) -> None:
-    """Until a step's report has come and gone, unless the writer is stuck."""
-    for _ in range(20):
-        await asyncio.sleep(0.001)
-        if router.reports.empty():
-            return
+    assert worker.engine.load().generated_tokens < 20
 
 
 async def test_a_command_that_cannot_be_read_ends_the_stream(worker: Worker) -> None:
     """With the reason, rather than leaving the router to wait for answers."""
     bad = pb.Submit(request_id="r", prompt=[5], max_tokens=4, history=[2**32 - 1])
+    bad.sampling.logit_bias[2**32 - 1] = 1.0
     async with worker.attach() as router:
-        bad.sampling.logit_bias[2**32 - 1] = 1.0
-        await router.call.write(pb.Command(submit=bad))
+        router.command(pb.Command(submit=bad))
         await router.read(lambda: router.ends("r"))
         assert "history: token id 4294967295" in (router.deltas[0].error or "")
-        worker.engine.add_request = None  # type: ignore[assignment,method-assign]
-        await router.submit("s")
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await router.read(lambda: False)
+        router.connection.send(b"\xff\xff")
+        why = await router.end()
 
-    assert caught.value.code() == grpc.StatusCode.INTERNAL
-    assert "TypeError" in (caught.value.details() or "")
+    assert why.startswith("a command failed: DecodeError")
 
 
-@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer guess"),)])
-async def test_only_the_cluster_may_attach(
-    worker: Worker, metadata: tuple[tuple[str, str], ...]
-) -> None:
-    async with grpc.aio.insecure_channel(worker.address) as channel:
-        call = engine_pb2_grpc.EngineStub(channel).Attach(metadata=metadata)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async with asyncio.timeout(PATIENCE_S):
-                await call.read()
+def test_a_page_that_came_and_went_is_told_as_it_is_now() -> None:
+    """Of what became of it between two reports, the last counts."""
+    told = asyncio.run(told_of([PageChanges(added=(1, 2)), PageChanges(removed=(1,))]))
+    back = asyncio.run(told_of([PageChanges(removed=(1,)), PageChanges(added=(1,))]))
 
-    assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    assert caught.value.details() == "the cluster token is missing"
+    assert (list(told.added), list(told.removed)) == ([2], [1])
+    assert (list(back.added), list(back.removed)) == ([1], [])
+
+
+async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
+    """The events of the second report."""
+    sent: list[bytes] = []
+    connection = Connection(lambda message: None, lambda how, why: None, PATIENCE_S)
+    connection.send = sent.append  # type: ignore[method-assign,assignment]
+    router = attached.Attached(connection, "", [])
+    none: list[PageChanges] = []
+    for these in (none, changes):
+        for one in these:
+            router.changed(one)
+        router.report([], Load(), 0.0, 1, 0.0)
+    connection.abort()
+    return pb.StepReport.FromString(sent[1]).pages
 
 
 async def test_describe(worker: Worker) -> None:
     """The complete configuration, as the engine has it."""
-    async with grpc.aio.insecure_channel(worker.address) as channel:
-        stub = engine_pb2_grpc.EngineStub(channel)
-        described = await stub.Describe(pb.DescribeRequest(), metadata=METADATA)
+    described = await describe(worker.address, TOKEN, PATIENCE_S)
 
     assert (described.worker_id, described.vocab_size) == ("w0", 99)
     assert described.max_sequence_length == 256
@@ -419,10 +431,10 @@ async def test_a_loop_that_has_ended_is_no_error(checkpoint: Path) -> None:
     """The engine may say its last words after the server is gone."""
     answers = Answers()
 
-    async def make() -> EngineServicer:
-        return EngineServicer(ThreadedEngine(), "w0", TOKEN)
+    async def make() -> StepServer:
+        return StepServer(ThreadedEngine(), "w0", TOKEN)
 
-    servicer = await asyncio.to_thread(asyncio.run, make())
-    servicer.on_step([Delta("r", finish=Finish.ABORT)], ThreadedEngine().load())
+    server = await asyncio.to_thread(asyncio.run, make())
+    server.on_step([Delta("r", finish=Finish.ABORT)], ThreadedEngine().load())
 
     assert answers.deltas == {}

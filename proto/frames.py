@@ -1,0 +1,200 @@
+"""Messages over a plain TCP connection: what routers and workers tell each other at every step.
+
+A frame is a kind (a byte), a size (four bytes, the lowest first) and so many bytes. Each end says
+something at least once a second, so that silence means a loss; the last frame may say why it is
+the last. Nothing here waits, and no other thread has a part in it: a token costs one read.
+"""
+
+import asyncio
+import struct
+from collections.abc import AsyncGenerator, Callable
+from enum import Enum, IntEnum, auto
+from typing import cast
+
+HEAD = struct.Struct("<BI")
+LARGEST = 64 << 20
+BEAT_S = 1.0
+"""After so long without a word an end says that it is there."""
+LINGER_S = 1.0
+"""For the other end to take what was said before the end."""
+TICKS = 8
+"""Silence is counted in so many ticks, which a loop that is late does not count: what has come
+meanwhile is read first."""
+
+
+class Kind(IntEnum):
+    """Of a frame."""
+
+    MESSAGE = 0
+    BEAT = 1
+    END = 2
+    """Its content says why, and is empty when simply all has been said."""
+
+
+class End(Enum):
+    """How a connection ended."""
+
+    SAID = auto()
+    """By one of the ends, with a reason."""
+    SILENT = auto()
+    BROKEN = auto()
+    """It, or the process at its other end."""
+
+
+class Connection(asyncio.Protocol):
+    """One end. `on_message` hears each message, `on_end` one time how it ended, and why.
+
+    What is sent before it is made is sent then. Used on the event loop on which it was created.
+    """
+
+    def __init__(
+        self,
+        on_message: Callable[[bytes], None],
+        on_end: Callable[[End, str], None],
+        silence_s: float,
+        largest: int = LARGEST,
+    ) -> None:
+        """`silence_s`: after so long without a word from the other end, it counts as lost;
+        `largest`: bytes that a message from there may have."""
+        self.on_message, self.on_end, self.largest = on_message, on_end, largest
+        self.over = False
+        self.writable = asyncio.Event()
+        """Unset while the other end does not read."""
+        self.writable.set()
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+        self._part = bytearray()  # of a frame
+        self._needed = 0  # bytes, until it is whole
+        self._silence_s, self._silent_ticks = silence_s, 0
+        self._tick_s = min(BEAT_S, silence_s) / TICKS
+        self._sent_at = 0.0
+        self._ticking = self._loop.call_later(self._tick_s, self._tick)
+        self._connecting: asyncio.Task[None] | None = None
+
+    def connect(self, address: str) -> None:
+        """Begin to; it ends as BROKEN if nobody is there."""
+        self._connecting = self._loop.create_task(self._connect(address))
+
+    async def _connect(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        try:
+            await self._loop.create_connection(lambda: self, host, int(port))
+        except (OSError, ValueError) as error:
+            self._finish(End.BROKEN, f"{address} cannot be reached: {error}")
+
+    def send(self, message: bytes) -> None:
+        self._write(Kind.MESSAGE, message)
+
+    def end(self, why: str = "") -> None:
+        """Say why, and no more; empty when all has been said."""
+        if not self.over:
+            self._write(Kind.END, why.encode())
+            if (transport := self._transport) is not None:
+                transport.close()
+                self._loop.call_later(LINGER_S, transport.abort)
+            self._finish(End.SAID, why)
+
+    def abort(self) -> None:
+        """At once, without a word."""
+        self._finish(End.SAID, "")
+
+    def _write(self, kind: Kind, content: bytes) -> None:
+        frame = HEAD.pack(kind, len(content)) + content
+        if self._transport is None:
+            self._early.append(frame)
+        elif not self.over:
+            self._sent_at = self._loop.time()
+            self._transport.write(frame)
+
+    def _finish(self, how: End, why: str) -> None:
+        if self.over:
+            return
+        self.over = True
+        self._ticking.cancel()
+        self.writable.set()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+        self.on_end(how, why)
+
+    def _tick(self) -> None:
+        self._ticking = self._loop.call_later(self._tick_s, self._tick)
+        self._silent_ticks += 1
+        if self._silent_ticks * self._tick_s >= self._silence_s:
+            self._finish(End.SILENT, f"nothing was heard for {self._silence_s:g} s")
+        elif self._loop.time() - self._sent_at >= BEAT_S and self.writable.is_set():
+            self._write(Kind.BEAT, b"")
+
+    # What asyncio tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        if self.over:  # meanwhile nobody wants it any more
+            self._transport.abort()
+            return
+        early, self._early = self._early, []
+        self._transport.write(b"".join(early))
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_ticks = 0
+        if self._part:
+            self._part += data
+            if len(self._part) < self._needed:
+                return
+            data, self._part = bytes(self._part), bytearray()
+        at, there = 0, len(data)
+        while not self.over:
+            self._needed = HEAD.size
+            if there - at >= HEAD.size:
+                kind, size = HEAD.unpack_from(data, at)
+                if not self._sane(kind, size):
+                    return
+                self._needed += size
+            if there - at < self._needed:
+                self._part += data[at:]
+                return
+            begin, at = at + HEAD.size, at + self._needed
+            self._take(kind, data[begin:at])
+
+    def _sane(self, kind: int, size: int) -> bool:
+        """Whoever else has found this port does not speak as we do."""
+        if kind > Kind.END:
+            self.end(f"a frame of kind {kind} is none of ours")
+        elif size > self.largest:
+            self.end(f"a message may have {self.largest} bytes here, not {size}")
+        return not self.over
+
+    def _take(self, kind: int, content: bytes) -> None:
+        if kind == Kind.MESSAGE:
+            self.on_message(content)
+        elif kind == Kind.END:
+            self._finish(End.SAID, content.decode(errors="replace"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._finish(End.BROKEN, str(error) if error else "it ended the connection")
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+
+async def asked(address: str, question: bytes, silence_s: float) -> AsyncGenerator[bytes]:
+    """What comes in answer to one message, until all is said; close it when leaving early. Raises
+    ConnectionError when it ends otherwise."""
+    come: asyncio.Queue[bytes | tuple[End, str]] = asyncio.Queue()
+    connection = Connection(
+        come.put_nowait, lambda how, why: come.put_nowait((how, why)), silence_s
+    )
+    connection.send(question)
+    connection.connect(address)
+    try:
+        while isinstance(one := await come.get(), bytes):
+            yield one
+        if one != (End.SAID, ""):
+            raise ConnectionError(one[1])
+    finally:
+        connection.abort()
