@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
         self._ticking = self._loop.call_later(self._tick_s, self._tick)
         self._connecting: asyncio.Task[None] | None = None
+        self._lingering: asyncio.TimerHandle | None = None
 
     def connect(self, address: str) -> None:
         """Begin to; it ends as BROKEN if nobody is there."""
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
             self._write(Kind.END, why.encode())
             if (transport := self._transport) is not None:
                 transport.close()
-                self._loop.call_later(LINGER_S, transport.abort)
+                self._lingering = self._loop.call_later(LINGER_S, transport.abort)
             self._finish(End.SAID, why)
 
     def abort(self) -> None:
@@ -173,6 +174,8 @@ class Connection(asyncio.Protocol):
             self._finish(End.SAID, content.decode(errors="replace"))
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._lingering is not None:
+            self._lingering.cancel()
         self._finish(End.BROKEN, str(error) if error else "it ended the connection")
 
     def pause_writing(self) -> None:

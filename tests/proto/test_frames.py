@@ -113,6 +113,27 @@ async def test_an_end_says_why_after_all_that_was_said(pair: Pair) -> None:
     assert pair.there.ends == pair.here.ends == [(End.SAID, "enough")]
 
 
+async def test_an_end_waits_for_a_slow_reader_and_no_longer_than_needed(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What watches the reader's time ends with the connection."""
+    monkeypatch.setattr("raylax.proto.frames.LINGER_S", 0.3)
+    errors: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    transport = pair.there.connection._transport
+    assert transport is not None
+    transport.pause_reading()
+    pair.here.connection.send(bytes(8 << 20))
+    pair.here.connection.end("enough")
+    transport.resume_reading()
+    await until(lambda: pair.there.ends)
+    await asyncio.sleep(0.4)
+
+    assert pair.there.ends == [(End.SAID, "enough")]
+    assert errors == []
+
+
 async def test_after_an_end_nothing_is_heard(pair: Pair) -> None:
     """Even if it had come before, in the same read."""
     side = Side()
