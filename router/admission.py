@@ -2,8 +2,7 @@
 
 While some worker would begin a new request soon, calls pass at once. When all queues are long they
 wait here, where order still can be chosen: higher classes first, then the tenant that had least of
-its share so far (weighted virtual token counters: Sheng et al., "Fairness in Serving Large Language
-Models", OSDI 2024).
+its share so far (`raylax.proto.token_counters`).
 A call that could not start in time is refused at once, with the seconds after which it might.
 """
 
@@ -16,14 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raylax.proto.errors import Overloaded
+from raylax.proto.token_counters import GENERATED, TokenCounters
 from raylax.proto.vocabulary import Priority
 from raylax.router.estimate import Estimate, estimate
 from raylax.router.fleet import Fleet
 
 HOLD_S = 1.0
 """Of queue at the best worker: more is kept here. Enough that no worker runs dry meanwhile."""
-ANSWER_WEIGHT = 2.0
-"""A generated token counts as so many prompt tokens, as in the paper."""
 LOOK_S = 0.05
 
 
@@ -45,9 +43,8 @@ class Admission:
     clock: Callable[[], float]
     max_wait_s: float
     hold_s: float = HOLD_S
-    _counters: dict[str, float] = field(default_factory=dict)
-    """Tokens by its share that each tenant has had, as far as anybody waits: else nobody needs
-    them."""
+    _counters: TokenCounters = field(default_factory=TokenCounters)
+    """As far as anybody waits: else nobody needs them."""
     _queues: dict[Priority, deque[Place]] = field(default_factory=dict)
     _looking: asyncio.TimerHandle | None = None
 
@@ -77,7 +74,7 @@ class Admission:
 
     def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
         """Counts tokens of answers."""
-        self._charge(tenant, ANSWER_WEIGHT * tokens, share)
+        self._charge(tenant, GENERATED * tokens, share)
 
     def pump(self) -> None:
         """Let in whom the workers can take, one at a time: each changes what they have to do."""
@@ -106,9 +103,9 @@ class Admission:
         ahead = sum(
             place.tokens for of, queue in self._queues.items() for place in queue if of <= priority
         )
-        wait = float(now.ttft(np.full(len(now.todo), tokens)).min()) + ahead / float(
-            (1 / now.per_token).sum()
-        )
+        wait = float(now.ttft(np.array(float(tokens))).min())
+        if ahead:
+            wait += ahead / float((1 / now.per_token).sum())
         if wait > limit_s:
             retry_after_s = max(1.0, math.ceil(wait - limit_s))
             raise Overloaded(
@@ -123,7 +120,7 @@ class Admission:
                 first: dict[str, Place] = {}
                 for place in queue:
                     first.setdefault(place.tenant, place)
-                tenant = min(first, key=lambda name: self._counters.get(name, 0.0))
+                tenant = min(first, key=self._counters.__getitem__)
                 place = first[tenant]
                 queue.remove(place)
                 self._charge(tenant, place.tokens, place.share)
@@ -133,14 +130,14 @@ class Admission:
 
     def _charge(self, tenant: str, tokens: float, share: float) -> None:
         if len(self):
-            self._counters[tenant] = self._counters.get(tenant, 0.0) + tokens / share
+            self._counters.charge(tenant, tokens / share)
 
     def _lift(self, tenant: str) -> None:
         """Who comes back starts with the least of those who wait: absence saves nothing up."""
         waiting = {place.tenant for queue in self._queues.values() for place in queue}
         if tenant not in waiting:
-            least = min((self._counters.get(name, 0.0) for name in waiting), default=0.0)
-            self._counters[tenant] = max(self._counters.get(tenant, 0.0), least)
+            least = min((self._counters[name] for name in waiting), default=0.0)
+            self._counters.lift(tenant, least)
 
     def _look_soon(self) -> None:
         if self._looking is None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from raylax.kernels.model import StepOutput
 from raylax.proto.embedding import normalised
 from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.token_counters import GENERATED
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
 from raylax.worker.errors import RankLost
 from raylax.worker.pace import PaceMeter
@@ -22,7 +23,6 @@ from raylax.worker.plan import StepPlan, make_plan
 from raylax.worker.sampling import is_plain_greedy, log_probabilities, sample
 from raylax.worker.scheduler import Candidate, Decision, Limits, schedule
 from raylax.worker.sequence import Sequence, ints, pages_for
-from raylax.worker.tenants import GENERATED
 from raylax.worker.waiting import Waiting
 
 Run = Callable[[StepPlan], StepOutput]
@@ -137,7 +137,8 @@ class Batch:
         """Which pages can be found and which cannot any more, since the last call."""
         return self.pool.changes()
 
-    def load(self) -> Load:
+    def load(self, taken: int = 0, draining: bool = False) -> Load:
+        """What the engine knows beyond the batch is given."""
         prefilling = sum(one.pending for one in self.running if one.pending > 1)
         contexts = [one.computed for one in self.running if one.pending == 1]
         return Load(
@@ -155,7 +156,9 @@ class Batch:
             decoding=len(contexts),
             context_tokens=sum(contexts),
             step_tokens=self.limits.tokens,
+            taken=taken,
             pace=self.pace.value,
+            draining=draining,
         )
 
     # Decide
@@ -163,7 +166,8 @@ class Batch:
     def _decide(self) -> Decision:
         """Preempts until the pages suffice. Each time is a look at how many really came back:
         a page that others share does not."""
-        self.waiting.age()
+        if self.waiting:
+            self.waiting.age()
         while (decision := self._schedule()).preempt is not None:
             self._preempt(decision.preempt)
         return decision
@@ -180,7 +184,7 @@ class Batch:
             )
             for one in self.running
         ]
-        waiting = map(self._as_candidate, self.waiting)
+        waiting = map(self._as_candidate, self.waiting) if self.waiting else ()
         return schedule(running, waiting, self.pool.available, self.limits)
 
     def _as_candidate(self, one: Sequence) -> Candidate:

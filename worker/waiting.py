@@ -12,9 +12,9 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
+from raylax.proto.token_counters import TokenCounters
 from raylax.proto.vocabulary import Priority
 from raylax.worker.sequence import Sequence
-from raylax.worker.tenants import Tenants
 
 AGEING_S = 60.0
 """After which a request counts as one class higher."""
@@ -98,7 +98,7 @@ class Waiting:
         self._levels = [Level() for _ in Priority]
         self._places: dict[str, tuple[Level, Place]] = {}
         self._first = self._last = 0
-        self._tenants = Tenants()
+        self._counters = TokenCounters()
         self._served = ""
         """The tenant of the last one who was."""
         self.tokens = 0
@@ -115,7 +115,7 @@ class Waiting:
     def put_last(self, one: Sequence, known: int = 0) -> None:
         """`known`: tokens of its beginning that need not be computed."""
         self._last += 1
-        self._tenants.lift(one.request.tenant, self._least())
+        self._counters.lift(one.request.tenant, self._least())
         self._put(self._last, one, known)
 
     def put_first(self, one: Sequence, known: int = 0) -> None:
@@ -136,16 +136,16 @@ class Waiting:
         if request_id not in self._places:
             return None
         level, place = self._places.pop(request_id)
-        level.take(place, self._tenants[place.one.request.tenant])
+        level.take(place, self._counters[place.one.request.tenant])
         self.tokens -= place.tokens
         return place.one
 
     def charge(self, tenant: str, tokens: float) -> None:
         """It has had so much of the engine, by its share."""
-        self._tenants.charge(tenant, tokens)
+        self._counters.charge(tenant, tokens)
         for level in self._levels:
             if tenant in level.lines:
-                level.rank(tenant, self._tenants[tenant])
+                level.rank(tenant, self._counters[tenant])
 
     def age(self) -> None:
         """Who has been in a class for long goes up."""
@@ -153,7 +153,7 @@ class Waiting:
         for above, level in pairwise(self._levels):
             while level.since and next(iter(level.since.values())) <= due:
                 _, place = self._places[next(iter(level.since))]
-                had = self._tenants[place.one.request.tenant]
+                had = self._counters[place.one.request.tenant]
                 level.take(place, had)
                 self._enter(above, place)
 
@@ -164,12 +164,12 @@ class Waiting:
 
     def _enter(self, level: Level, place: Place) -> None:
         self._places[place.one.request.id] = level, place
-        level.put(place, self._tenants[place.one.request.tenant], self._clock())
+        level.put(place, self._counters[place.one.request.tenant], self._clock())
 
     def _least(self) -> float:
         """That anybody who waits has had, or else who was served last."""
         waiting = [level.ranks[0].had for level in self._levels if level.ranks]
-        return min(waiting, default=self._tenants[self._served])
+        return min(waiting, default=self._counters[self._served])
 
 
 def charge_of(one: Sequence) -> float:

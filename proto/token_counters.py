@@ -1,8 +1,8 @@
-"""What each tenant has had of the engine: weighted virtual token counters.
+"""What each tenant has had: weighted virtual token counters, for the queues of routers and engines.
 
-A token of a prompt counts one, a generated one two, which is about what they cost; each is divided
-by the tenant's share. Who has had least is served next, so tenants that keep the engine busy get
-tokens as their shares are, whatever they send.
+A token of a prompt counts one, a generated one two, which is about what they cost; who counts
+divides them by the tenant's share. Who has had least is served next, so tenants that keep everybody
+busy get tokens as their shares are, whatever they send.
 Nobody saves up: who has asked for nothing comes back with no less than those who wait
 ("Fairness in Serving Large Language Models", Sheng et al., OSDI 2024).
 """
@@ -13,8 +13,8 @@ REMEMBERED = 4096
 """Tenants; when there are more, those who lose nothing by it are forgotten."""
 
 
-class Tenants:
-    """Counters only grow."""
+class TokenCounters:
+    """By tenant. They only grow."""
 
     def __init__(self) -> None:
         self._had: dict[str, float] = {}
@@ -36,3 +36,7 @@ class Tenants:
         if len(self._had) > self._room:
             self._had = {one: had for one, had in self._had.items() if had >= least}
             self._room = max(REMEMBERED, 2 * len(self._had))
+
+    def clear(self) -> None:
+        """Nobody waits: nobody can come before another."""
+        self._had.clear()
