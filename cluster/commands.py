@@ -1,5 +1,6 @@
 """What `raylax` can be told to do, and the help that it shows."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,12 @@ def serve(
             "least-tokens, power-of-two, round-robin or random."
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto or cpu.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")
+    ] = None,
+    model_lib: Annotated[
+        Path | None, typer.Option(help="On GPUs: what `raylax compile --target` wrote.")
+    ] = None,
     quantization: Annotated[
         str | None, typer.Option(help="q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0 or auto.")
     ] = None,
@@ -88,7 +94,7 @@ def serve(
     flags = dict(locals())
     for name in ("config", "launch"):
         flags.pop(name)
-    launch.serve(read_config(config, flags), Console())
+    launch.serve(partial(read_config, config, flags), config, Console())
 
 
 @app.command()
@@ -130,14 +136,23 @@ def compile_model(
     ] = None,
     tensor_parallel_shards: Annotated[int | None, typer.Option(help="As for serve.")] = None,
     pipeline_parallel_stages: Annotated[int | None, typer.Option(help="As for serve.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="cuda/sm_80, sm_89, sm_90 or sm_100: for GPUs that need not be here."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="With --target: the directory to write.")
+    ] = None,
 ) -> None:
-    """Compile a model and pack its weights into the store, so that serving starts at once.
+    """Compile a model and pack its weights into the store, so that serving starts at once; with
+    --target, compile a library for GPUs that serve --model-lib runs elsewhere.
 
     Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q4f32_1[/]
-    """
-    from functools import partial
 
+    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --target cuda/sm_90 -o lib[/]
+    """
     from raylax.cluster.build import build
+    from raylax.cluster.compiled import compile_for
     from raylax.cluster.models import find_model
     from raylax.cluster.progress import Steps
 
@@ -151,8 +166,14 @@ def compile_model(
     checkpoint, name = find_model(config)
     console = Console()
     with Steps(console) as steps:
-        build(config, checkpoint, partial(steps.show, "model"))
-    console.print(f"{name} is compiled", highlight=False)
+        show = partial(steps.show, "model")
+        if target is None and output is None:
+            build(config, checkpoint, show)
+            said = f"{name} is compiled"
+        else:
+            library = compile_for(target, config, checkpoint, output, show)
+            said = f"{name} is compiled for {target}: {library}"
+    console.print(said, highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -100,6 +100,7 @@ class ModelEntry(Section):
     placement: Literal["host", "cluster"] | None = None
     policy: str | None = None
     device: str | None = None
+    model_lib: Anywhere | None = None
     quantization: str | None = None
     mode: Literal["local", "interactive", "server"] | None = None
     max_num_sequence: int | None = None
@@ -135,6 +136,8 @@ class ClusterConfig(Section):
     """Whether the ranks of a worker lie on one host, or may lie on several."""
     policy: str = DEFAULT
     device: str = "auto"
+    model_lib: Anywhere | None = None
+    """For GPUs: a library that `raylax compile --target` wrote elsewhere."""
     quantization: str = "auto"
     mode: Literal["local", "interactive", "server"] = "server"
     max_num_sequence: int | None = Field(None, ge=1)
@@ -224,6 +227,8 @@ class ClusterConfig(Section):
         shared = {"threads": threads, "pin_threads": True}
         shared_by = ("quantization", "mode", "tensor_parallel_shards", "pipeline_parallel_stages")
         own: dict[str, Any] = {name: getattr(self, name) for name in shared_by}
+        if self.model_lib is not None:
+            own["model_lib"] = str(self.model_lib)
         if self.max_num_sequence is not None:
             own["max_num_sequence"] = self.max_num_sequence
         return EngineConfig.from_json(json.dumps({**shared, **given, **own}))

@@ -16,10 +16,15 @@ def cpus_of_the_machine(config: ClusterConfig) -> int:
     return max(usable_cores(), config.each[0].all_ranks)
 
 
+def device_of_a_worker(config: ClusterConfig) -> str:
+    """What a worker is told, to whom Ray shows its own GPU and no other."""
+    return config.device.partition(":")[0]
+
+
 def placement(config: ClusterConfig) -> dict[str, Any]:
     """Options of the worker's deployment: a bundle of resources for each rank, one for the replica
     if it is alone. On GPUs each rank has one, and Ray lets its process see no other."""
-    cpus, gpus = cpus_of_a_rank(config), int(config.device.partition(":")[0] == "cuda")
+    cpus, gpus = cpus_of_a_rank(config), int(device_of_a_worker(config) == "cuda")
     options: dict[str, Any] = {"ray_actor_options": {"num_cpus": cpus, "num_gpus": gpus}}
     if config.ranks > 1:
         bundle = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}

@@ -37,13 +37,20 @@ class ModelOptions:
     kv_dtype: str = "auto"
     """f32, bf16 or int8; auto is what suits the weights."""
     device: str = "cpu"
+    """cpu, or cuda:0, cuda:1 and so on."""
     target: str | None = None
-    """LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1; None: this CPU."""
+    """LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1, or a GPU's sm_90; None: what is here."""
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     max_step_tokens: int = 512
     max_step_rows: int = 64
     max_sequence_length: int = 4096
     degree: Degree = Degree()
+    library: str | None = None
+    """On CUDA, a library that was compiled elsewhere; None: the store's."""
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.startswith("cuda")
 
 
 def use_threads(threads: int) -> None:
@@ -227,6 +234,11 @@ class Footprint:
 
 def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None) -> Footprint:
     """What the model will need, without building it."""
+    if options.on_gpu:
+        from raylax.kernels.cuda.build import sizes
+
+        read = Checkpoint(checkpoint)
+        return Footprint(read.spec, *sizes(read, options))
     artefacts = Artefacts(checkpoint, options, store, silent)
     program = artefacts.program
     return Footprint(
@@ -246,6 +258,10 @@ def build(
     progress: Progress = silent,
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be."""
+    if options.on_gpu:
+        from raylax.kernels.cuda.build import library as gpu_library
+
+        return str(gpu_library(Checkpoint(checkpoint), options, Store(store), progress))
     artefacts = Artefacts(checkpoint, options, store, progress)
     artefacts.program.with_pages(pages)
     if (library := artefacts.library()) is None:

@@ -70,7 +70,7 @@ def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
     try:
         with tvm.transform.PassContext(config=options, disabled_pass=USELESS_PASSES):
             return tvm.compile(module, target=cpu.tvm)
-    except tvm.error.TVMError as error:
+    except RuntimeError as error:
         raise CompileError(f"target {cpu.name}: {error}") from error
 
 

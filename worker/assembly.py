@@ -18,7 +18,7 @@ from raylax.worker.channel import Channel, Kind
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import EngineStartError, RankLost
-from raylax.worker.loading import complete, degree_of, plan_rank
+from raylax.worker.loading import complete, degree_of, load_alone, plan_rank
 from raylax.worker.plan import StepPlan
 from raylax.worker.rank import Rank
 from raylax.worker.shard import Assignment, Invitation
@@ -57,11 +57,12 @@ class Ranks(Protocol):
     def describe(self) -> list[dict[str, Any]]: ...
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        """Keys and values of each; nothing from several ranks, whose pages lie apart."""
+        """Keys and values of each, laid out as `page_parts` says."""
         ...
 
-    def write_page(self, page: int, content: bytes) -> None:
-        """What `read_pages` gave, of an engine of the same model; ValueError for anything else."""
+    def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
+        """What `read_pages` gave, of an engine of the same model, whatever the number of its ranks.
+        ValueError for what cannot be that."""
         ...
 
     def close(self) -> None: ...
@@ -89,8 +90,9 @@ class Solo:
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
         return [self.rank.model.read_page(page) for page in pages]
 
-    def write_page(self, page: int, content: bytes) -> None:
-        self.rank.model.write_page(page, content)
+    def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
+        for page, content in zip(pages, contents, strict=True):
+            self.rank.model.write_page(page, content)
 
     def close(self) -> None:
         """Nothing to do: its memory goes with it."""
@@ -118,9 +120,9 @@ def assemble(
     """Size, build and load on every rank. Raises ConfigError, KernelsError, EngineStartError."""
     if degree_of(config).ranks == 1:
         options, sizes = plan_rank(checkpoint, device, mode, config)
-        model = load_model(checkpoint, options, sizes.pages, progress=progress)
-        ready = complete(config, checkpoint, mode, sizes, model)
-        return Assembled(Solo(Rank(model)), ready, sizes, model.spec.vocab)
+        alone = load_alone(checkpoint, options, sizes.pages, progress)
+        ready = complete(config, checkpoint, mode, sizes, alone)
+        return Assembled(Solo(Rank(alone)), ready, sizes, alone.spec.vocab)
     plan_rank(checkpoint, device, mode, config)  # the user's mistakes, before anything starts
     members = gather(degree_of(config).ranks, spawner)
     try:

@@ -1,11 +1,33 @@
-"""Device strings: where an engine runs."""
+"""Device strings: where an engine runs, and what memory there is."""
 
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import CompileError
 from raylax.worker.errors import ConfigError
+from raylax.worker.sizing import available_memory
+
+KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 
 
 def detect_device(device: str) -> str:
-    """The device that a string names; ConfigError for one that this build cannot run."""
-    kind, _, index = device.partition(":")
+    """The device that a string names: cpu, or cuda:i. `auto` is the CPU: GPUs are tried on demand.
+
+    Raises ConfigError for one that is not known, or not here.
+    """
+    kind, colon, index = device.partition(":")
     if device == "auto" or (kind == "cpu" and index in ("", "0")):
         return "cpu"
-    raise ConfigError(f"device {device!r} is not available in this version of raylax, only cpu")
+    if kind != "cuda" or (colon and not (index.isascii() and index.isdigit())):
+        raise ConfigError(f"device must be {KNOWN}; found {device!r}")
+    if (number := int(index or 0)) >= driver.count():
+        raise ConfigError(f"device {device!r} is not here: {driver.missing(number)}")
+    return f"cuda:{number}"
+
+
+def memory_of(device: str) -> int:
+    """Bytes that can be had there. Raises ConfigError."""
+    if not device.startswith("cuda"):
+        return available_memory()
+    try:
+        return driver.free_memory(int(device.partition(":")[2] or 0))
+    except CompileError as error:
+        raise ConfigError(str(error)) from None

@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from raylax.kernels.build import ModelOptions, Progress, build, footprint
+from raylax.kernels.cuda.library import FACTS, Facts
+from raylax.kernels.cuda.model import DeviceModel, load_on_device
 from raylax.kernels.errors import KernelsError
-from raylax.kernels.model import Model
+from raylax.kernels.model import Model, load_model
 from raylax.kernels.shards import Degree
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.cores import usable_cores
+from raylax.worker.device import memory_of
 from raylax.worker.errors import ConfigError
-from raylax.worker.sizing import CPU_SHARE, Memory, available_memory, infer
+from raylax.worker.sizing import CPU_SHARE, Memory, infer
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
 """What is the user's to mend."""
@@ -34,9 +37,13 @@ def plan_rank(
     options = ModelOptions(
         config.quantization, config.kv_dtype, device, threads=threads, degree=degree
     )
+    if options.on_gpu:
+        options = replace(options, library=config.model_lib)
+    else:
+        check_library(config.model_lib)
     needs = footprint(checkpoint, options)
     memory = Memory(
-        available_memory() // degree.ranks if available is None else available,
+        memory_of(device) // degree.ranks if available is None else available,
         needs.weights,
         needs.workspace,
         needs.page,
@@ -53,6 +60,13 @@ def plan_rank(
     return capacities, sizes
 
 
+def check_library(model_lib: str | None) -> None:
+    """Of an engine on a CPU. Raises ConfigError for a library that is meant for GPUs."""
+    if model_lib is not None and (library := Path(model_lib)).with_name(FACTS).exists():
+        target = Facts.beside(library).target
+        raise ConfigError(f"model_lib {model_lib} is for {target}, and this engine runs on a CPU")
+
+
 def build_rank(
     checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
 ) -> None:
@@ -61,8 +75,20 @@ def build_rank(
     build(checkpoint, options, sizes.pages, progress=progress)
 
 
+def load_alone(
+    checkpoint: Path, options: ModelOptions, pages: int, progress: Progress
+) -> Model | DeviceModel:
+    """The model of a rank without others. Raises KernelsError."""
+    load = load_on_device if options.on_gpu else load_model
+    return load(checkpoint, options, pages, progress=progress)
+
+
 def complete(
-    config: EngineConfig, checkpoint: Path, mode: Mode, sizes: Sizes, model: Model
+    config: EngineConfig,
+    checkpoint: Path,
+    mode: Mode,
+    sizes: Sizes,
+    model: Model | DeviceModel,
 ) -> EngineConfig:
     """With every value that was inferred. Raises ConfigError for a library of another model."""
     if config.model_lib not in (None, model.library):

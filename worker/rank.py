@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from raylax.kernels.cuda.model import DeviceModel
 from raylax.kernels.model import Model, StepOutput
 from raylax.worker.comm.base import Communicator
 from raylax.worker.plan import StepPlan
@@ -24,7 +25,7 @@ class Progress(NamedTuple):
 class Rank:
     """Runs plans. Only the engine thread may call it: TVM's thread pool belongs to a thread."""
 
-    def __init__(self, model: Model, group: Communicator | None = None) -> None:
+    def __init__(self, model: Model | DeviceModel, group: Communicator | None = None) -> None:
         """`group`: of all ranks, None for a single one."""
         self.model, self.group = model, group
         self.index, self.world_size = model.place.rank, model.options.degree.ranks
@@ -45,6 +46,7 @@ class Rank:
     def _run(self, plan: StepPlan) -> StepOutput | None:
         if self.group is None or self.model.options.degree.pipeline == 1:
             return self.model.step(**plan.arguments())
+        assert isinstance(self.model, Model)
         return Stage(self.model, self.group).run(plan)
 
     def progress(self, shard: int | None = None) -> Progress:

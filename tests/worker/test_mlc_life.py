@@ -45,7 +45,7 @@ def no_thread_is_left() -> Iterator[None]:
         ({"model": "HF://org/name"}, ConfigError,
          "model resolution: HF://org/name: cannot be downloaded"),
         ({"device": "cuda:1"}, ConfigError,
-         "device detection: device 'cuda:1' is not available in this version"),
+         "device detection: device 'cuda:1' is not here: it needs a GPU and NVIDIA's driver"),
         ({"model_lib": "/lib/step.so"}, ConfigError,
          "reload: model_lib must be what this model compiles to"),
         ({"engine_config": CONFIG.complete(quantization="q9")}, EngineStartError, "reload: "),

@@ -1,0 +1,120 @@
+"""The artefacts of a model for a GPU: its library, from the store or from where it was put."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.library import LIBRARY, Facts
+from raylax.kernels.cuda.target import (
+    DTYPES,
+    GPU,
+    check_kv_dtype,
+    gpu,
+    gpu_for,
+    quantization_of,
+)
+from raylax.kernels.errors import CompileError
+from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.store import Store, key_of, source_hash
+
+if TYPE_CHECKING:
+    from raylax.kernels.build import ModelOptions
+
+MOST_ELEMENTS = 2**31 - 1  # TVM's kernels index a layer's pages by int32
+Progress = Callable[[str, float], None]
+
+
+def index_of(device: str) -> int:
+    return int(device.partition(":")[2] or 0)
+
+
+def target_of(options: "ModelOptions") -> GPU:
+    """The chip that is named, else the one that is here. Raises CompileError."""
+    if options.target is not None:
+        return gpu(options.target)
+    return gpu_for(driver.device(index_of(options.device)).capability)
+
+
+def check(checkpoint: Checkpoint, options: "ModelOptions") -> str:
+    """The format. Raises CompileError for what is not there on CUDA, by name."""
+    if options.degree.ranks > 1:
+        raise CompileError(
+            "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
+            f"{options.degree.tensor} and {options.degree.pipeline}"
+        )
+    name = options.quantization
+    if options.library is not None and name == "auto":
+        name = Facts.beside(Path(options.library)).quantization
+    quantization = quantization_of(name, checkpoint.dtype)
+    check_kv_dtype(options.kv_dtype, quantization)
+    return quantization
+
+
+def library(
+    checkpoint: Checkpoint, options: "ModelOptions", store: Store, progress: Progress
+) -> Path:
+    """Where it is; compiled if it was not there. Raises CompileError."""
+    quantization = check(checkpoint, options)
+    if options.library is not None:
+        path = Path(options.library)
+        facts = Facts.beside(path)
+        facts.check(path, checkpoint.spec, options.quantization)
+        check_runs(facts, options)
+        return path
+    chip = target_of(options)
+    facts_of = {
+        "spec": asdict(checkpoint.spec),
+        "quantization": quantization,
+        "target": f"cuda/{chip.name}",
+        "tvm": version("apache-tvm"),
+        "kernels": source_hash(),
+    }
+
+    def make(directory: Path) -> None:
+        from raylax.kernels.cuda.compile import compile_library
+
+        progress(f"compile for {chip.name}", 0.0)
+        compile_library(checkpoint.spec, quantization, chip, directory)
+
+    directory, _ = store.get("library", key_of(facts_of), make)
+    progress(f"compile for {chip.name}", 1.0)
+    return directory / LIBRARY
+
+
+def check_runs(facts: Facts, options: "ModelOptions") -> None:
+    """Raises CompileError where a library's machine code is for other chips than ours."""
+    here = driver.device(index_of(options.device))
+    if not gpu(facts.target.removeprefix("cuda/")).runs_on(here.capability):
+        raise CompileError(
+            f"{options.library} was compiled for {facts.target}, and {options.device} is a "
+            f"{here.name} of compute capability {here.capability[0]}.{here.capability[1]}"
+        )
+
+
+def sizes(checkpoint: Checkpoint, options: "ModelOptions") -> tuple[int, int, int, int]:
+    """Bytes of weights, of workspace, of a page over all layers; and the most pages."""
+    spec = checkpoint.spec
+    item = 4 if DTYPES[check(checkpoint, options)] == "float32" else 2
+    page = 2 * spec.kv_heads * spec.head_dim * 16
+    return (
+        matrix_elements(spec) * item,
+        workspace(spec, options.max_step_tokens, options.max_step_rows),
+        page * item * spec.layers,
+        MOST_ELEMENTS // page,
+    )
+
+
+def matrix_elements(s: DecoderSpec) -> int:
+    mlp, attention = 3 * s.intermediate, s.qkv_rows + s.heads * s.head_dim
+    heads = 1 if s.tied_embeddings else 2
+    return s.hidden * (s.layers * (mlp + attention) + heads * s.vocab)
+
+
+def workspace(s: DecoderSpec, tokens: int, rows: int) -> int:
+    """What the largest step keeps between operators, in f32 and in the format's precision."""
+    widest = s.qkv_rows + 2 * s.heads * s.head_dim + 3 * s.intermediate + 4 * s.hidden
+    return tokens * widest * 6 + rows * (s.vocab + s.hidden) * 4

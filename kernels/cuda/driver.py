@@ -1,0 +1,89 @@
+"""NVIDIA's driver by ctypes: which GPUs there are, and what is free on them."""
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache
+
+from raylax.kernels.errors import CompileError
+
+LIBRARY = "libcuda.so.1"
+MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU of those that this process may see."""
+
+    index: int
+    name: str
+    capability: tuple[int, int]
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Ready for calls; None where there is no driver, or none that finds a GPU."""
+    try:
+        loaded = ctypes.CDLL(LIBRARY)
+    except OSError:
+        return None
+    return None if loaded.cuInit(0) else loaded
+
+
+def count() -> int:
+    """GPUs that this process may see, 0 without a driver. `CUDA_VISIBLE_DEVICES` chooses."""
+    found = ctypes.c_int()
+    if (cuda := library()) is not None:
+        call(cuda, "cuDeviceGetCount", ctypes.byref(found))
+    return found.value
+
+
+def device(index: int) -> Device:
+    """Raises CompileError when there is no such GPU."""
+    cuda, handle = handle_of(index)
+    name = ctypes.create_string_buffer(128)
+    call(cuda, "cuDeviceGetName", name, len(name), handle)
+    values = []
+    for attribute in (MAJOR, MINOR):
+        value = ctypes.c_int()
+        call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
+        values.append(value.value)
+    return Device(index, name.value.decode(), (values[0], values[1]))
+
+
+def free_memory(index: int) -> int:
+    """Bytes that can be had on a GPU. Raises CompileError when there is no such GPU."""
+    cuda, handle = handle_of(index)
+    context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
+    call(cuda, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
+    try:
+        call(cuda, "cuCtxPushCurrent_v2", context)
+        try:
+            call(cuda, "cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
+        finally:
+            call(cuda, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
+    finally:
+        call(cuda, "cuDevicePrimaryCtxRelease_v2", handle)
+    return free.value
+
+
+def handle_of(index: int) -> tuple[ctypes.CDLL, ctypes.c_int]:
+    if (cuda := library()) is None or index >= count():
+        raise CompileError(missing(index))
+    handle = ctypes.c_int()
+    call(cuda, "cuDeviceGet", ctypes.byref(handle), index)
+    return cuda, handle
+
+
+def missing(index: int) -> str:
+    """Why there is no GPU of this index."""
+    if not (found := count()):
+        return f"it needs a GPU and NVIDIA's driver, and {LIBRARY} shows none here"
+    return f"the driver shows {found} GPU{'s' * (found > 1)}, counted from 0"
+
+
+def call(cuda: ctypes.CDLL, name: str, *arguments: object) -> None:
+    """Raises CompileError with the driver's words."""
+    if code := getattr(cuda, name)(*arguments):
+        text = ctypes.c_char_p()
+        cuda.cuGetErrorString(code, ctypes.byref(text))
+        raise CompileError(f"CUDA: {name}: {(text.value or b'error %d' % code).decode()}")

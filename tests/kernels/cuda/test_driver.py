@@ -1,0 +1,86 @@
+"""What the driver says of GPUs, and what becomes of it."""
+
+import pytest
+
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import CompileError
+from tests.kernels.cuda.conftest import Ask
+
+SEEN = """
+import json
+from dataclasses import astuple
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.target import gpu_for
+
+devices = [driver.device(i) for i in range(driver.count())]
+print(json.dumps({
+    "devices": [astuple(one) for one in devices],
+    "targets": [gpu_for(one.capability).name for one in devices],
+    "free": driver.free_memory(0),
+}))
+"""
+FAILING = """
+import json
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import CompileError
+
+said = []
+for ask in (lambda: driver.free_memory(1), lambda: driver.device(2)):
+    try:
+        ask()
+    except CompileError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
+CHOSEN = """
+import json
+from raylax.cluster.config import ClusterConfig
+from raylax.cluster.placement import placement
+from raylax.worker.device import detect_device, memory_of
+from raylax.worker.errors import ConfigError
+
+found = [detect_device(one) for one in ("auto", "cpu", "cuda", "cuda:1")]
+try:
+    detect_device("cuda:2")
+except ConfigError as error:
+    found.append(str(error))
+gpus = [placement(ClusterConfig(device=one))["ray_actor_options"]["num_gpus"]
+        for one in ("auto", "cpu", "cuda")]
+print(json.dumps([found, memory_of("cuda:0"), gpus]))
+"""
+
+
+def test_gpus_are_told_by_the_driver(on_fake_gpus: Ask) -> None:
+    """Name, compute capability, free memory; each generation has its target."""
+    seen = on_fake_gpus(SEEN)
+
+    assert seen == {
+        "devices": [[0, "First", [9, 0]], [1, "Second", [8, 6]]],
+        "targets": ["sm_90", "sm_80"],
+        "free": 70 << 30,
+    }
+
+
+def test_what_the_driver_refuses_is_told_in_its_words(on_fake_gpus: Ask) -> None:
+    """And an index beyond the last one by how many there are."""
+    assert on_fake_gpus(FAILING) == [
+        "CUDA: cuDevicePrimaryCtxRelease_v2: it went wrong",
+        "the driver shows 2 GPUs, counted from 0",
+    ]
+
+
+def test_auto_is_the_cpu_and_gpus_are_chosen_by_name(on_fake_gpus: Ask) -> None:
+    """Workers then take one each from Ray; who says cpu has none."""
+    found, memory, gpus = on_fake_gpus(CHOSEN)
+
+    assert found[:4] == ["cpu", "cpu", "cuda:0", "cuda:1"]
+    assert found[4] == "device 'cuda:2' is not here: the driver shows 2 GPUs, counted from 0"
+    assert memory == 70 << 30
+    assert gpus == [0, 0, 1]
+
+
+@pytest.mark.skipif(driver.count() > 0, reason="there is a GPU here")
+def test_without_a_driver_there_is_no_gpu() -> None:
+    """Nothing is loaded, nothing fails until somebody asks for one."""
+    with pytest.raises(CompileError, match="needs a GPU and NVIDIA's driver, and libcuda.so.1 sho"):
+        driver.device(0)
