@@ -1,9 +1,11 @@
 """What a sequence costs that moves to another worker: its pages fetched, or computed again.
 
     python bench/handover.py [CHECKPOINT] [--tokens 64 256 1024] [--rounds 5] [--quantization q0bf16]
+                             [--shards 1 2] [--stages 1 2]
 
 Two engines in one process, without a checkpoint of the demo model; each has all cores while it works.
-README.md says what the rows mean.
+`--shards` and `--stages` are of the engine that has the pages, then of the one that wants them, or
+one number for both. README.md says what the rows mean.
 """
 
 import argparse
@@ -27,11 +29,23 @@ from raylax.worker.host import EngineHost
 TOKEN = "bench"
 
 
-async def worker(name: str, checkpoint: Path, quantization: str) -> EngineHost:
+async def worker(name: str, checkpoint: Path, config: EngineConfig) -> EngineHost:
     host = EngineHost(name, "model", str(checkpoint), "cpu")
-    config = EngineConfig(quantization=quantization, max_num_sequence=4)
     await host.start(config, "server", "127.0.0.1", TOKEN)
     return host
+
+
+def configs(options: argparse.Namespace) -> list[EngineConfig]:
+    """Of the engine that has the pages, and of the one that wants them."""
+    return [
+        EngineConfig(
+            quantization=options.quantization,
+            max_num_sequence=4,
+            tensor_parallel_shards=options.shards[at],
+            pipeline_parallel_stages=options.stages[at],
+        )
+        for at in (0, -1)
+    ]
 
 
 class Heard:
@@ -80,7 +94,8 @@ async def compare(hosts: list[EngineHost], tokens: int, rounds: int) -> tuple[fl
 
 
 async def bench(options: argparse.Namespace, checkpoint: Path) -> None:
-    hosts = [await worker(name, checkpoint, options.quantization) for name in ("old", "new")]
+    old, new = configs(options)
+    hosts = [await worker("old", checkpoint, old), await worker("new", checkpoint, new)]
     table = Table("tokens", "again ms", "pages ms", "cached ms", "again / pages")
     for tokens in options.tokens:
         again, pages, cached = await compare(hosts, tokens, options.rounds)
@@ -98,6 +113,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=[32, 64, 256, 448])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quantization", default="auto")
+    parser.add_argument("--shards", type=int, nargs="+", default=[1])
+    parser.add_argument("--stages", type=int, nargs="+", default=[1])
     options = parser.parse_args()
     given = {"model": options.checkpoint} if options.checkpoint else {}
     checkpoint, _ = find_model(ClusterConfig(**given))

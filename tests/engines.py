@@ -10,9 +10,11 @@ from typing import Self
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.assembly import Spawner
+from raylax.worker.children import Child, Children
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.plan import StepPlan
+from raylax.worker.shard import Invitation
 
 PATIENCE_S = 60.0
 
@@ -78,14 +80,21 @@ def running_engine(
             assert not thread.is_alive()
 
 
+class Elsewhere(Children):
+    """Shards that say they are on another host each, so that they must be reached by TCP."""
+
+    def spawn(self, invitation: Invitation) -> Child:
+        return Child(invitation, host=f"127.0.0.{invitation.rank + 1}")
+
+
 class Gate:
     """Lets an engine run its steps when a test says so. Closed until then; leaving opens it."""
 
     def __init__(self, engine: ThreadedEngine) -> None:
-        assert engine._batch is not None
+        assert engine._loop.batch is not None
         self._steps, self._open = threading.Semaphore(0), False
         self._came = self._let = 0
-        self._batch, self._run = engine._batch, engine._batch.run
+        self._batch, self._run = engine._loop.batch, engine._loop.batch.run
 
     def __enter__(self) -> Self:
         self._batch.run = self._held

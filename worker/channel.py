@@ -45,6 +45,10 @@ class Kind(enum.IntEnum):
     """Leader: why nobody goes on. The shard says where its threads are, and ends."""
     STACKS = 10
     """Shard: where its threads are, as text."""
+    READ = 11
+    """Leader: send your parts of these pages (int32) by the ranks' group."""
+    WRITE = 12
+    """Leader: your parts of these pages follow by the ranks' group."""
 
 
 class Channel:

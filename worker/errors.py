@@ -3,7 +3,7 @@
 * EngineStartError   a step of the initialisation failed
   - ConfigError      engine options that contradict each other, the model, or this build
 * EngineNotReady     no model is loaded, or the engine has ended
-* RankLost           a rank died, hangs or failed
+  - RankLost         a rank died, hangs or failed
 
 What goes wrong with a request is in raylax.proto.errors.
 """
@@ -21,6 +21,6 @@ class EngineNotReady(RuntimeError):
     """No model is loaded, the engine has ended, or its thread does not answer."""
 
 
-class RankLost(Exception):
+class RankLost(EngineNotReady):
     """A rank died, hangs or failed, and with it the engine: others can go on with its requests.
     The message says which rank, and where it was."""

@@ -7,11 +7,10 @@ batches stays. A machine that gets slower is slower at everything, so one factor
 Routers compute with these numbers: none is ever negative.
 """
 
-from operator import mul
-
 from raylax.proto.vocabulary import Pace
 
 Vector = list[float]
+"""Of three."""
 Matrix = list[Vector]
 
 AXES = range(3)
@@ -91,7 +90,9 @@ class PaceMeter:
 
 
 def dot(one: Vector, other: Vector) -> float:
-    return sum(map(mul, one, other), 0.0)
+    a, b, c = one
+    x, y, z = other
+    return a * x + b * y + c * z
 
 
 def approach(found: Vector, known: Matrix, told: Vector) -> None:

@@ -6,7 +6,8 @@ were last used.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raylax.proto.pages import short
@@ -100,6 +101,18 @@ class PagePool:
                     self._cached[page] = None
                 else:
                     self._free.append(page)
+
+    @contextmanager
+    def cache(self, names: Sequence[bytes]) -> Iterator[list[int]]:
+        """Pages for as many contents, which whoever enters writes there: then they are cached under
+        these names, or free again if that fails."""
+        pages = [self.take() for _ in names]
+        try:
+            yield pages
+            for page, name in zip(pages, names, strict=True):
+                self.publish(page, name)
+        finally:
+            self.release(pages)
 
     def forget(self) -> None:
         """Drop every cached page."""

@@ -76,6 +76,8 @@ class Reception:
 
     def take(self, wait: bool) -> None:
         """On the engine thread: carry out all that have come, after waiting for the first."""
+        if not wait and self._commands.empty():
+            return  # as before most steps
         try:
             self._commands.get(block=wait and not self.closed)()
             while True:

@@ -23,6 +23,7 @@ from raylax.worker import debug
 from raylax.worker.channel import Channel, Kind
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.cores import keep_to_own_cores
+from raylax.worker.page_parts import PageParts, decoded
 from raylax.worker.plan import StepPlan
 from raylax.worker.rank import Progress, Rank
 from raylax.worker.sizing import available_memory
@@ -109,12 +110,17 @@ class Shard:
             return
         self._load(Assignment.decode(first[1]))
         assert self._rank is not None and self._calls is not None
+        parts = PageParts(self._rank)
         while (task := self._inbox.get()) is not None:
             kind, body = task
             if kind is Kind.PLAN:
                 self._rank.run(StepPlan.decode(body))
                 if self._wiring and (error := self._wiring.error):
                     raise error
+            elif kind is Kind.READ:
+                parts.read(decoded(body))
+            elif kind is Kind.WRITE:
+                parts.write(decoded(body))
             elif kind is Kind.CALL:
                 debug.take_part(self._rank, self._calls)
 

@@ -5,10 +5,10 @@ import logging
 import selectors
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from raylax.kernels.model import StepOutput
 from raylax.worker import debug
@@ -17,11 +17,13 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.errors import RankLost
 from raylax.worker.liveness import Watched, further, verdict, where
+from raylax.worker.page_parts import PageParts, encoded
 from raylax.worker.plan import StepPlan
 from raylax.worker.rank import Progress, Rank
 from raylax.worker.wiring import Wiring
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 PING_S = 0.25
 LIMIT_S = 2.5
 """For a rank to give a sign, or to come to where the others wait. Other processes may take its core
@@ -70,7 +72,7 @@ class Team:
         self.rank, self.members = rank, members
         self.fault: str | None = None
         """Which rank was lost, and how; None while all are there."""
-        self._wiring, self._calls = wiring, calls
+        self._wiring, self._calls, self._parts = wiring, calls, PageParts(rank)
         self._named = threading.Event()  # `fault` is set, and the lost rank's peers were told
         self._closing = False
         self._step, self._begun = 0, 0.0  # the leader's, and when it was first seen
@@ -79,11 +81,25 @@ class Team:
 
     def run(self, plan: StepPlan) -> StepOutput:
         """Raises RankLost; the team is then over."""
-        body = plan.encode()
+        output = self._together(Kind.PLAN, plan.encode(), lambda: self.rank.run(plan))
+        assert output is not None
+        return output
+
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        """Raises RankLost, as `run` does."""
+        return self._together(Kind.READ, encoded(pages), lambda: self._parts.read(pages))
+
+    def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
+        """Raises RankLost; ValueError before, if one is no page of this model."""
+        self._parts.check(contents)
+        self._together(Kind.WRITE, encoded(pages), lambda: self._parts.write(pages, contents))
+
+    def _together(self, kind: Kind, body: bytes, ours: Callable[[], T]) -> T:
+        """What the other ranks are told to do, and our part of it."""
         try:
             for member in self.members:
-                member.channel.send(Kind.PLAN, body)
-            output = self.rank.run(plan)
+                member.channel.send(kind, body)
+            result = ours()
             error = self._wiring.error
         except (CommError, OSError) as raised:
             error = raised
@@ -91,8 +107,7 @@ class Team:
             self._named.wait(VERDICT_S)
         if self.fault is not None or error is not None:
             raise RankLost(self.fault or str(error))
-        assert output is not None
-        return output
+        return result
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         """A debug function on every rank; each one's result, or the exception that it raised."""
@@ -106,12 +121,6 @@ class Team:
             {"rank": one.rank, "host": one.host, "pid": one.pid, "cores": one.cores}
             for one in self.members
         ]
-
-    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        return []
-
-    def write_page(self, page: int, content: bytes) -> None:
-        raise ValueError("pages of several ranks lie apart: they cannot be written as one")
 
     def close(self) -> None:
         """No process is left, no memory is held."""

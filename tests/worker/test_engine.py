@@ -185,7 +185,7 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
 def test_the_end_frees_the_model(checkpoint: Path) -> None:
     """Somebody may still hold the engine."""
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        ranks = engine._ranks
+        ranks = engine._loop.ranks
         assert isinstance(ranks, Solo)
         model = weakref.ref(ranks.rank.model)
         del ranks
@@ -202,8 +202,8 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
                 engine.add_request(request(id, [5], 100))
             gate.let(1)
             answers.wait_for_tokens("a", 1)
-            assert engine._batch is not None
-            engine._batch.pool = None  # type: ignore[assignment]
+            assert engine._loop.batch is not None
+            engine._loop.batch.pool = None  # type: ignore[assignment]
         answers.wait_for("a", "b", "waits")
         until(lambda: engine._reception.closed)
         with pytest.raises(WorkerUnavailable, match="the engine thread has failed: Attrib"):
@@ -238,7 +238,7 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
     clock = Clock()
     with running_engine(checkpoint, CONFIG, clock) as (engine, _), Gate(engine):
         engine.add_request(request("r", [5]))
-        until(lambda: engine._busy_since is not None)
+        until(lambda: engine._loop.standing.busy_since is not None)
         assert engine.fault is None
         clock.now += 61.0
         assert engine.fault == "a step has been running for 61 s"

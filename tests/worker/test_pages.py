@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from raylax.proto.pages import PAGE_SIZE, ROOT, chain, short
 from raylax.worker.pages import PageChanges, PagePool
 
@@ -108,6 +110,26 @@ def test_the_first_page_with_a_content_has_its_name() -> None:
 
     assert pool.free == 1
     assert pool.find([A]) == [first]
+
+
+def test_pages_that_were_filled_elsewhere_are_cached() -> None:
+    """Their beginning is kept longest, as if a sequence had left them."""
+    pool = PagePool(3)
+    with pool.cache([A, B]) as pages:
+        assert (pool.used, pool.find([A])) == (2, [])
+
+    assert repr(pool) == "PagePool(free=1, cached=2, used=0)"
+    assert pool.find([A, B]) == pages
+    pool.take()
+    assert pool.take() == pages[1]
+
+
+def test_pages_that_could_not_be_filled_are_free() -> None:
+    pool = PagePool(2)
+    with pytest.raises(ValueError, match="no page"), pool.cache([A, B]):
+        raise ValueError("no page")
+
+    assert repr(pool) == "PagePool(free=2, cached=0, used=0)"
 
 
 def test_available_is_what_can_be_taken() -> None:

@@ -20,14 +20,13 @@ from raylax.proto.vocabulary import Fault, Finish, Sampling
 from raylax.worker import debug
 from raylax.worker.assembly import Spawner
 from raylax.worker.channel import Kind
-from raylax.worker.children import Child, Children
+from raylax.worker.children import Children
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.rank import Rank
-from raylax.worker.shard import Invitation
 from raylax.worker.team import LIMIT_S, PING_S, Team
-from tests.engines import Answers, request, running_engine, until
+from tests.engines import Answers, Elsewhere, request, running_engine, until
 
 ONE = EngineConfig(
     quantization="q0f32",
@@ -89,13 +88,6 @@ def test_several_ranks_answer_as_one_does(
     assert tokens_of(config, uneven) == alone
 
 
-class Elsewhere(Children):
-    """Shards that say they are on another host each, so that they must be reached by TCP."""
-
-    def spawn(self, invitation: Invitation) -> Child:
-        return Child(invitation, host=f"127.0.0.{invitation.rank + 1}")
-
-
 @pytest.mark.parametrize(("shards", "stages"), [(2, 1), (2, 2)])
 def test_ranks_on_several_hosts_answer_as_one_does(
     uneven: Path, alone: list[list[int]], shards: int, stages: int
@@ -155,8 +147,8 @@ def test_a_rank_that_never_begins_a_step_is_named(uneven: Path, shards: int, sta
     """Though it answers all the while: here it waits for a debug call that nobody makes."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
     with running_engine(uneven, config) as (engine, answers):
-        assert isinstance(engine._ranks, Team)
-        engine._ranks.members[0].channel.send(Kind.CALL)
+        assert isinstance(engine._loop.ranks, Team)
+        engine._loop.ranks.members[0].channel.send(Kind.CALL)
         engine.add_request(request("r", PROMPT, 4))
         answers.wait_for("r")
 

@@ -1,0 +1,58 @@
+"""How an engine stands: its thread notes it after each step, and anybody may look."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from raylax.proto.vocabulary import Fault, Load
+
+MOST_FAILURES = 3
+"""Failed steps in a row after which the engine counts as broken."""
+STALLED_S = 60.0
+"""A step that takes longer counts as no progress."""
+
+
+class Stand(NamedTuple):
+    """How an engine stood between two steps, and how long ago that was."""
+
+    load: Load
+    age_s: float
+
+
+class Standing:
+    """Written by the engine thread alone."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.broken: str | None = None
+        """Why the engine thread has ended before its time."""
+        self.blame = Fault.ENGINE
+        """Whose fault that is."""
+        self.busy_since: float | None = None
+        """When the step began that is running."""
+        self.failures = 0
+        """Failed steps in a row."""
+        self._clock = clock
+        self._noted = Load(), 0.0  # with the time when it was so
+
+    def note(self, load: Load) -> None:
+        self._noted = load, self._clock()
+
+    @property
+    def load(self) -> Load:
+        return self._noted[0]
+
+    @property
+    def stand(self) -> Stand:
+        load, at = self._noted
+        return Stand(load, self._clock() - at)
+
+    @property
+    def fault(self) -> str | None:
+        """Why the engine can no longer serve; None while it can."""
+        if self.broken is not None:
+            return self.broken
+        if self.failures >= MOST_FAILURES:
+            return f"{self.failures} steps in a row failed"
+        begun = self.busy_since
+        if begun is not None and self._clock() - begun > STALLED_S:
+            return f"a step has been running for {self._clock() - begun:.0f} s"
+        return None
