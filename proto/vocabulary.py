@@ -117,6 +117,15 @@ class Delta(NamedTuple):
     embedding: tuple[float, ...] = ()
     """Of a request that asked for it, with its `finish`."""
 
+    @property
+    def is_one_token(self) -> bool:
+        """And nothing else."""
+        return (
+            len(self.token_ids) == 1
+            and self.finish is None
+            and not (self.logprobs or self.cached_tokens)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

@@ -4,7 +4,7 @@ A link that breaks tells every request on it, at once. Nobody waits for a worker
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import wire
 from raylax.proto.frames import Connection, End
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Delta, Request
 from raylax.router.inbox import Inbox, Leave, Lost, Said
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,9 @@ class Attempt:
     """A request on this link."""
 
     request_id: str
+    name: str
+    """The worker's, for it."""
+    dispatch: int
     inbox: Inbox
     unproven: bool = False
     """It has begun there and had no token yet."""
@@ -72,8 +75,9 @@ class Link:
         """`router_address`: where this router answers others, which hear of it by the worker."""
         self.worker, self.address = worker, address
         self._listener = listener
-        self._attempts: dict[str, Attempt] = {}  # by the name that the worker knows it by
-        self._names: dict[str, str] = {}  # by request: that name
+        self._by_request: dict[str, Attempt] = {}
+        self._by_name: dict[str, Attempt] = {}
+        self._by_dispatch: dict[int, Attempt] = {}
         self.lost: str | None = None
         self._connection = Connection(self._hear, self._ended, silence_s)
         hello = pb.Hello(token=token, attach=pb.Attach(router_address=router_address))
@@ -85,7 +89,7 @@ class Link:
 
     @property
     def requests(self) -> int:
-        return len(self._attempts)
+        return len(self._by_request)
 
     def submit(self, request: Request, dispatch: int, inbox: Inbox) -> None:
         """From here on the inbox hears what is said of this request, or Lost."""
@@ -93,25 +97,28 @@ class Link:
             inbox.put(Lost(self.worker, request.id, self.lost))
             return
         name = f"{request.id}#{next(ATTEMPTS)}"
-        self._names[request.id] = name
-        self._attempts[name] = Attempt(request.id, inbox)
-        submit = wire.submit_to_proto(replace(request, id=name), dispatch)
-        self._command(pb.Command(submit=submit))
+        attempt = Attempt(request.id, name, dispatch, inbox)
+        self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = attempt
+        self._command(pb.Command(submit=wire.submit_to_proto(request, dispatch, name)))
 
     def drain(self) -> None:
         """Ask the worker to be rid of everybody's sequences and to end."""
         self._command(pb.Command(drain=pb.Drain()))
 
+    def flush(self) -> None:
+        """Ask the worker to drop the pages that no sequence uses."""
+        self._command(pb.Command(flush=pb.Flush()))
+
     def ask_to_leave(self) -> None:
         """Tell every request here that its worker drains."""
-        for attempt in list(self._attempts.values()):
+        for attempt in list(self._by_request.values()):
             attempt.inbox.put(Leave(self.worker, attempt.request_id))
 
     def cancel(self, request_id: str) -> None:
         """Nothing is delivered for it any more; the worker frees its pages."""
-        if (name := self._names.get(request_id)) is not None:
-            self._end(name)
-            self._command(pb.Command(cancel=pb.Cancel(request_id=name)))
+        if (attempt := self._by_request.get(request_id)) is not None:
+            self._end(attempt)
+            self._command(pb.Command(cancel=pb.Cancel(request_id=attempt.name)))
 
     def _command(self, command: pb.Command) -> None:
         self._connection.send(command.SerializeToString())
@@ -128,18 +135,24 @@ class Link:
 
     def _hand_out(self, report: pb.StepReport) -> None:
         self._listener.reported(self, report)
+        worker = self.worker
         for message in report.deltas:
-            if (attempt := self._attempts.get(message.request_id)) is None:
+            if (attempt := self._by_name.get(message.request_id)) is None:
                 continue
             delta = wire.delta_from_proto(message, attempt.request_id)
             attempt.unproven = delta.began
             if delta.finish is not None:
-                self._end(message.request_id)
-            attempt.inbox.put(Said(self.worker, delta))
+                self._end(attempt)
+            attempt.inbox.put(Said(worker, delta))
+        for dispatch, token in zip(report.continued, report.tokens, strict=True):
+            if (continued := self._by_dispatch.get(dispatch)) is not None:
+                continued.unproven = False
+                continued.inbox.put(Said(worker, Delta(continued.request_id, (token,))))
 
-    def _end(self, name: str) -> None:
-        """Nothing more is delivered of this attempt."""
-        del self._names[self._attempts.pop(name).request_id]
+    def _end(self, attempt: Attempt) -> None:
+        """Nothing more is delivered of it."""
+        del self._by_request[attempt.request_id]
+        del self._by_name[attempt.name], self._by_dispatch[attempt.dispatch]
 
     def lose(self, why: str, blame: Blame = Blame.NO) -> None:
         """Give it up, at once."""
@@ -147,8 +160,8 @@ class Link:
             return
         self.lost = why
         self._connection.abort()
-        attempts = list(self._attempts.values())
-        self._attempts, self._names = {}, {}
+        attempts = list(self._by_request.values())
+        self._by_request, self._by_name, self._by_dispatch = {}, {}, {}
         suspects = sum(attempt.unproven for attempt in attempts)
         for one in attempts:
             accused = one.unproven and blame is not Blame.NO

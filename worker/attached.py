@@ -17,7 +17,8 @@ class Attached:
         """`address`: where it answers other routers; `names` of the pages that can be found now."""
         self.connection, self.address = connection, address
         self.peers: pb.Peers | None = None
-        self.requests: set[str] = set()
+        self.requests: dict[str, int] = {}
+        """Dispatch numbers by id."""
         self.fetching: dict[str, asyncio.Task[None]] = {}
         """Requests whose pages are on their way here."""
         self.reported_at = 0.0
@@ -41,20 +42,39 @@ class Attached:
     ) -> None:
         """How the engine stands is said as it is now, which may be later than the deltas."""
         self.reported_at = now
-        self.requests.difference_update(d.request_id for d in deltas if d.finish is not None)
+        others, continued, tokens = self._sorted(deltas)
         while self._dispatches and self._dispatches[0][0] <= load.taken:
             self._received = max(self._received, self._dispatches.popleft()[1])
         peers, self.peers = self.peers, None
         report = pb.StepReport(
-            deltas=[wire.delta_to_proto(delta) for delta in deltas],
+            deltas=[wire.delta_to_proto(delta) for delta in others],
             load=wire.load_to_proto(load),
             age_s=age_s,
             received=self._received,
             routers=routers,
             pages=self._page_events(),
             peers=peers,
+            continued=continued,
+            tokens=tokens,
         )
         self.connection.send(report.SerializeToString())
+
+    def _sorted(self, deltas: list[Delta]) -> tuple[list[Delta], list[int], list[int]]:
+        """Most are one token of a request that goes on: its number and the token say it all."""
+        ended = {delta.request_id for delta in deltas if delta.finish is not None}
+        others: list[Delta] = []
+        continued: list[int] = []
+        tokens: list[int] = []
+        for delta in deltas:
+            dispatch = self.requests.get(delta.request_id)
+            if dispatch and delta.is_one_token and delta.request_id not in ended:
+                continued.append(dispatch)
+                tokens.append(delta.token_ids[0])
+            else:
+                others.append(delta)
+        for request_id in ended:
+            self.requests.pop(request_id, None)
+        return others, continued, tokens
 
     def _page_events(self) -> pb.PageEvents | None:
         found, self._found = self._found, {}

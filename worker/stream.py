@@ -192,6 +192,8 @@ class StepServer:
                     self._cancel(router, command.cancel.request_id)
             case "drain":
                 self.drain()
+            case "flush":
+                self._engine.flush()
 
     def _submit(self, router: Attached, message: pb.Submit) -> None:
         """A request that cannot be accepted ends at once, and harms no other of its name."""
@@ -201,7 +203,7 @@ class StepServer:
             self._refuse(router, request_id, message.dispatch, known)
             return
         self._owner[request_id] = router
-        router.requests.add(request_id)
+        router.requests[request_id] = message.dispatch
         request, dispatch = wire.submit_from_proto(message), message.dispatch
         if not request.pages_at:
             self._add(router, request, dispatch)
@@ -221,7 +223,7 @@ class StepServer:
         else:
             fetching.cancel()
             del self._owner[request_id]
-            router.requests.discard(request_id)
+            router.requests.pop(request_id, None)
 
     def _add(self, router: Attached, request: Request, dispatch: int) -> None:
         try:

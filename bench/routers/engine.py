@@ -24,8 +24,9 @@ LONGEST = 32768
 PAGES = 1 << 16
 PACE = pb.Pace(a=2e-3, b=2e-5, c=2e-5, d=1e-9)
 """Plausible for a small model: a policy that predicts is to have something to predict from."""
-DELTAS, TOKENS = b"\x0a", b"\x12"
-"""Tags of StepReport.deltas and Delta.token_ids in engine.proto."""
+DELTAS, TOKEN_IDS = b"\x0a", b"\x12"
+CONTINUED, TOKENS = b"\x42", b"\x4a"
+"""Tags of StepReport.deltas, Delta.token_ids, StepReport.continued and .tokens in engine.proto."""
 
 
 def varint(value: int) -> bytes:
@@ -45,6 +46,7 @@ class Sequence:
 
     def __init__(self, submit: pb.Submit, tokens: list[bytes]) -> None:
         self.name, self.left = submit.request_id, submit.max_tokens
+        self.dispatch = varint(submit.dispatch)
         self._named = pb.Delta(request_id=self.name, fault="engine").SerializeToString()
         self._tokens, self.waits = tokens, True
 
@@ -53,11 +55,15 @@ class Sequence:
         self.waits = False
         return sized(DELTAS, self._named + pb.Delta(began=True).SerializeToString())
 
-    def next(self) -> bytes:
-        """Its token of a step; the last one ends it."""
+    def token(self) -> bytes:
+        """Of a step."""
         self.left -= 1
-        end = b"" if self.left else pb.Delta(finish="length").SerializeToString()
-        return sized(DELTAS, self._named + self._tokens[self.left % len(self._tokens)] + end)
+        return self._tokens[self.left % len(self._tokens)]
+
+    def last(self) -> bytes:
+        """The token of a step that ends it."""
+        token = sized(TOKEN_IDS, self.token())
+        return sized(DELTAS, self._named + token + pb.Delta(finish="length").SerializeToString())
 
 
 @dataclass(eq=False)
@@ -77,7 +83,7 @@ class Engine:
 
     def __init__(self, name: str, step_s: float, token_ids: list[int], secret: str) -> None:
         self._name, self._step_s, self.door = name, step_s, Door(secret, self._welcome)
-        self._tokens = [sized(TOKENS, varint(token)) for token in token_ids]
+        self._tokens = [varint(token) for token in token_ids]
         self._routers: set[Router] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._step = self._taken = self._generated = 0
@@ -127,11 +133,14 @@ class Engine:
         await asyncio.sleep(max(0.0, router.due - loop.time()) if batch else 0)
         self._step += bool(batch)
         self._generated += len(batch)
-        deltas = b"".join([one.next() for one in batch if one.name in router.sequences])
-        for one in batch:
-            if not one.left:
-                router.sequences.pop(one.name, None)
-        connection.send(deltas + self._stand(router))
+        there = [one for one in batch if one.name in router.sequences]
+        ending, going_on = [one for one in there if one.left == 1], [o for o in there if o.left > 1]
+        report = b"".join([one.last() for one in ending])
+        report += sized(CONTINUED, b"".join([one.dispatch for one in going_on]))
+        report += sized(TOKENS, b"".join([one.token() for one in going_on]))
+        for one in ending:
+            del router.sequences[one.name]
+        connection.send(report + self._stand(router))
         await connection.writable.wait()
 
     def _stand(self, router: Router) -> bytes:

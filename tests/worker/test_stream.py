@@ -157,6 +157,22 @@ async def test_a_report_says_which_dispatches_its_load_knows(worker: Worker) -> 
     assert router.reports[0].received == 0
 
 
+async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(worker: Worker) -> None:
+    """What begins, ends or has log-probabilities is told in full."""
+    async with worker.attach() as router:
+        router.submit("r", max_tokens=8, dispatch=7)
+        await router.read(lambda: router.ends("r"))
+        brief = [t for one in router.reports for t in zip(one.continued, one.tokens, strict=True)]
+        in_full = router.tokens("r")
+        router.submit("again", max_tokens=8, dispatch=8, top_logprobs=1)
+        await router.read(lambda: router.ends("again"))
+        said = [n for one in router.reports for n in one.continued]
+
+    assert ({number for number, _ in brief}, len(brief), len(in_full)) == ({7}, 7, 1)
+    assert [token for _, token in brief] + in_full == router.tokens("again")
+    assert set(said) == {7}
+
+
 async def test_routers_are_counted(worker: Worker) -> None:
     async with worker.attach() as one, worker.attach() as two:
         await one.read(lambda: one.reports and one.reports[-1].routers == 2)
