@@ -1,6 +1,6 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
-import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
@@ -8,9 +8,11 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 
 from raylax.cluster.autoscale import KVPolicy
 from raylax.cluster.config import ClusterConfig, read_config
+from raylax.cluster.identity import model_id, version_of
 from raylax.cluster.metrics.actor import MetricsReplica
 from raylax.cluster.models import Found, find_models
-from raylax.cluster.placement import cpus_of_a_rank, placement
+from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
+from raylax.cluster.token import cluster_token
 from raylax.router.actor import Membership, RouterReplica
 from raylax.router.config import RouterConfig
 from raylax.worker.actor import WorkerReplica
@@ -18,8 +20,64 @@ from raylax.worker.actor import WorkerReplica
 ONGOING = 10_000
 # Serve replaces a replica after three checks in a row that failed.
 HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 10}
-# Serve waits this long for a replica's own end: a worker's sequences move elsewhere meanwhile.
-GRACE = {"graceful_shutdown_timeout_s": 5, "graceful_shutdown_wait_loop_s": 0.1}
+DRAIN_S = 5.0
+"""Serve waits so long for a replica's own end: a worker's sequences move elsewhere meanwhile."""
+
+
+def build_application(config: ClusterConfig, token: str) -> serve.Application:
+    """Router and metrics, and workers for each model, bound together. Raises UserError."""
+    models = find_models(config)
+    metrics = replicas("Metrics", MetricsReplica, ray_actor_options={"num_cpus": 0})
+    names = ["Worker"] if len(models) == 1 else [f"Worker-{model.name}" for model in models]
+    workers = [
+        worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
+    ]
+    return replicas(
+        "Router",
+        serve.ingress()(RouterReplica),
+        [[routing(model, token) for model in models]],
+        [workers, metrics],
+        num_replicas=config.routers,
+        max_surge_percent=100,  # the next one is there before the last one goes
+        max_constructor_retry_count=1,  # it opens ports: what failed would fail again
+        graceful_shutdown_timeout_s=config.limits.request_timeout_s,  # calls end where they began
+        ray_actor_options={"num_cpus": 0},
+    )
+
+
+def replicas(
+    name: str, body: Any, told: Sequence[Any] = (), parts: Sequence[Any] = (), **options: Any
+) -> serve.Application:
+    """A deployment of `body`, made with what it is told and with handles of other parts. Deployed
+    again, its replicas go on unless they would be told something else now."""
+    given = {"graceful_shutdown_timeout_s": DRAIN_S, **HEALTH, **options}
+    deployment = serve.deployment(
+        body,
+        name=name,
+        max_ongoing_requests=ONGOING,
+        logging_config={"enable_access_log": False},
+        graceful_shutdown_wait_loop_s=0.1,
+        **given,
+    )
+    return deployment.options(version=version_of(*told), _internal=True).bind(*told, *parts)
+
+
+def worker(
+    deployment: str, model: Found, token: str, metrics: serve.Application
+) -> serve.Application:
+    """As many as the model's configuration says."""
+    config = model.config
+    engine = config.engine_config(cpus_of_a_rank(config)).asjson()
+    its_id = model_id(model.checkpoint, config)
+    return replicas(
+        deployment,
+        WorkerReplica,
+        [model.name, its_id, str(model.checkpoint), engine, device_of_a_worker(config), token],
+        [metrics],
+        **placement(config),
+        request_router_config=RequestRouterConfig(request_router_class=Membership),
+        autoscaling_config=autoscaling(config),
+    )
 
 
 def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
@@ -42,57 +100,6 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
     )
 
 
-QUIET = {"enable_access_log": False}
-
-
-def build_application(config: ClusterConfig) -> serve.Application:
-    """Router and metrics, and workers for each model, bound together. Raises UserError."""
-    token, models = secrets.token_hex(32), find_models(config)
-    metrics = serve.deployment(
-        MetricsReplica,
-        name="Metrics",
-        max_ongoing_requests=ONGOING,
-        ray_actor_options={"num_cpus": 0},
-        logging_config=QUIET,
-        **HEALTH,
-        **GRACE,
-    ).bind()
-    names = ["Worker"] if len(models) == 1 else [f"Worker-{model.name}" for model in models]
-    workers = [
-        worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
-    ]
-    router = serve.deployment(
-        serve.ingress()(RouterReplica),
-        name="Router",
-        num_replicas=config.routers,
-        max_ongoing_requests=ONGOING,
-        ray_actor_options={"num_cpus": 0},
-        logging_config=QUIET,
-        **HEALTH,
-        **GRACE,
-    )
-    return router.bind([routing(model, token) for model in models], workers, metrics)
-
-
-def worker(
-    deployment: str, model: Found, token: str, metrics: serve.Application
-) -> serve.Application:
-    """As many as the model's configuration says."""
-    config = model.config
-    engine = config.engine_config(cpus_of_a_rank(config)).asjson()
-    return serve.deployment(
-        WorkerReplica,
-        name=deployment,
-        max_ongoing_requests=ONGOING,
-        **placement(config),
-        request_router_config=RequestRouterConfig(request_router_class=Membership),
-        autoscaling_config=autoscaling(config),
-        logging_config=QUIET,
-        **HEALTH,
-        **GRACE,
-    ).bind(model.name, str(model.checkpoint), engine, config.device, token, metrics)
-
-
 def routing(model: Found, token: str) -> RouterConfig:
     """What a router is told of a model."""
     config, limits = model.config, model.config.limits
@@ -100,6 +107,7 @@ def routing(model: Found, token: str) -> RouterConfig:
         model_name=model.name,
         checkpoint=str(model.checkpoint),
         token=token,
+        model_id=model_id(model.checkpoint, config),
         policy=config.policy,
         max_body_bytes=limits.max_body_bytes,
         body_timeout_s=limits.body_timeout_s,
@@ -123,4 +131,4 @@ def routing(model: Found, token: str) -> RouterConfig:
 
 def application(args: dict[str, Any]) -> serve.Application:
     """For `serve run raylax.cluster.app:application model=… port=…` on a Ray cluster of yours."""
-    return build_application(read_config(None, args))
+    return build_application(read_config(None, args), cluster_token())

@@ -2,8 +2,8 @@
 
 It is a process of its own so that the one at the terminal can end it whatever it does: Ray and
 the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads the configuration, a
-line of JSON, from its input, which stays open as long as the terminal's process lives, and writes
-Events to its output.
+line of JSON, from its input, and another one whenever it changes; the input stays open as long as
+the terminal's process lives. It writes Events to its output.
 """
 
 import json
@@ -15,9 +15,11 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 from raylax.cluster.config import ClusterConfig
+from raylax.cluster.deploying import check_change, deploy
 from raylax.cluster.environment import RUN_DIRECTORY, remove
 from raylax.cluster.errors import UserError
 from raylax.cluster.models import find_models
@@ -28,7 +30,8 @@ POLL_S = 0.05
 
 
 class Events:
-    """What has happened, a line of JSON each: a step, the start's end, or why there is none."""
+    """What has happened, a line of JSON each: a step, the start's end, or why there is none; later
+    whether a change was applied."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out, self._lock = out, threading.Lock()
@@ -38,6 +41,13 @@ class Events:
 
     def ready(self) -> None:
         self._write({"ready": True})
+
+    def applied(self) -> None:
+        self._write({"applied": True})
+
+    def refused(self, why: str) -> None:
+        """What was before is still served."""
+        self._write({"refused": why})
 
     def error(self, message: str) -> None:
         """The user's mistake."""
@@ -57,15 +67,18 @@ def main() -> None:
     events = Events(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # whatever a library prints goes to the log
     config = ClusterConfig.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=end_with_the_terminal, daemon=True).start()
+    changed: SimpleQueue[ClusterConfig] = SimpleQueue()
+    threading.Thread(target=listen, args=(changed,), daemon=True).start()
     building = threading.Thread(target=guarded, args=(events, build, config, events))
     building.start()
     guarded(events, serve, config, events, building)
-    threading.Event().wait()
+    guarded(events, keep_applying, config, changed, events)
 
 
-def end_with_the_terminal() -> None:
-    sys.stdin.read()
+def listen(changed: SimpleQueue[ClusterConfig]) -> None:
+    """For configurations, and for the end of the terminal's process."""
+    for line in sys.stdin:
+        changed.put(ClusterConfig.model_validate_json(line))
     directory = Path(os.environ[RUN_DIRECTORY])
     end_all(os.getpid(), directory, END_S)
     remove(directory)
@@ -91,11 +104,35 @@ def build(config: ClusterConfig, events: Events) -> None:
         build_model(model.config, model.checkpoint, lambda *step: events.step("model", *step))
 
 
+def keep_applying(
+    config: ClusterConfig, changed: SimpleQueue[ClusterConfig], events: Events
+) -> None:
+    while True:
+        config = apply(config, changed.get(), events)
+
+
+def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> ClusterConfig:
+    """What is served from now on: as before, if the new one cannot be, whatever the reason."""
+    try:
+        check_change(before, after)
+        build(after, events)
+        deploy(after)
+    except Exception as error:
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+        deploy(before)
+        events.refused(str(error))
+        return before
+    events.applied()
+    return after
+
+
 def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> None:
     """A local Ray, then the application; ready when a request can be served."""
     start_ray(config, events)
     building.join()
-    deploy(config, events)
+    events.step("cluster", "starting router, worker and metrics")
+    deploy(config)
     events.step("cluster", "waiting for the first worker")
     wait_until_healthy(config)
     events.ready()
@@ -125,19 +162,6 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
     serve.start(http_options={"host": config.host, "port": config.port})
 
 
-def deploy(config: ClusterConfig, events: Events) -> None:
-    from ray import serve
-
-    from raylax.cluster.app import build_application
-
-    events.step("cluster", "starting router, worker and metrics")
-    application = build_application(config)
-    try:
-        serve.run(application, name="raylax", route_prefix="/")
-    except RuntimeError as error:
-        raise UserError(f"the application did not start: {reason_of(str(error))}") from None
-
-
 def wait_until_healthy(config: ClusterConfig) -> None:
     """Through the front door, as a client would ask: but this machine knows whom it asks."""
     import httpx
@@ -152,13 +176,6 @@ def wait_until_healthy(config: ClusterConfig) -> None:
             pass
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
-
-
-def reason_of(text: str) -> str:
-    """The last line of a replica's traceback says what happened."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    errors = [line for line in lines if "Error: " in line]
-    return errors[-1] if errors else lines[-1]
 
 
 def quiet() -> None:

@@ -29,6 +29,7 @@ FOR_RAY = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
@@ -43,7 +44,8 @@ FOR_RAY = {
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside. Serve looks after
-replicas less often, and Ray watches itself less: the engine needs the cores."""
+replicas less often, and Ray watches itself less: the engine needs the cores. A router that is
+replaced goes soon after HAProxy has heard of it."""
 
 HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",

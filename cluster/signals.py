@@ -1,9 +1,11 @@
-"""Stopping by Ctrl-C, `kill` or the closing of the terminal."""
+"""Stopping by Ctrl-C, `kill` or the closing of the terminal; reading again by SIGUSR1."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RELOAD = signal.SIGUSR1
 
 
 class Stopping(Exception):
@@ -16,8 +18,13 @@ def stop_on_signals() -> None:
         signal.signal(number, _stop)
 
 
+def reload_by(read_again: Callable[[], None]) -> None:
+    """Done between two steps of whatever runs."""
+    signal.signal(RELOAD, lambda number, frame: read_again())
+
+
 def ignore_signals() -> None:
-    for number in NUMBERS:
+    for number in (*NUMBERS, RELOAD):
         signal.signal(number, signal.SIG_IGN)
 
 

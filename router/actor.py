@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from fastapi import FastAPI
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
+from starlette.types import ASGIApp
 
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.proto.frontend import Frontend
@@ -126,16 +126,20 @@ class RouterReplica:
         pairs = zip(configs, workers, strict=True)
         self._doors = [Door(config, handle, self._models) for config, handle in pairs]
         first = configs[0]
-        self._grpc, self._health, _ = await serve_grpc(
-            self._models,
-            f"{first.host}:{first.grpc_port}",
-            [Guarded(self._models.entrance)],
-            credentials(first),
-        )
+        try:
+            self._grpc, self._health, _ = await serve_grpc(
+                self._models,
+                f"{first.host}:{first.grpc_port}",
+                [Guarded(self._models.entrance)],
+                credentials(first),
+            )
+        except RuntimeError as error:
+            at = f"port {first.grpc_port} on {first.host}"
+            raise OSError(f"{at} cannot be used; choose another by --grpc-port") from error
         self._patience_s = first.request_timeout_s
         self._looking = [asyncio.create_task(self._keep_looking(door)) for door in self._doors]
 
-    async def __serve_build_asgi_app__(self) -> FastAPI:
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_app(self._models, self)
 
     async def _keep_looking(self, door: Door) -> None:

@@ -12,6 +12,8 @@ class RouterConfig:
     """Directory with the tokenizer and the chat template."""
     token: str
     """The cluster's secret, shown to workers."""
+    model_id: str = ""
+    """Of its workers. Others, which are there while one model replaces another, are not used."""
     policy: str = "expected-latency"
     max_body_bytes: int = 8 << 20
     max_inflight: int = 2048

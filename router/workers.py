@@ -3,13 +3,12 @@
 import logging
 import random
 from collections.abc import Callable, Mapping
-from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import wire
 from raylax.proto.pages import PAGE_SIZE, names_of, short
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Load, Request
 from raylax.router.circuit import Circuit
 from raylax.router.inbox import Inbox
 from raylax.router.ledger import Ledger
@@ -22,6 +21,9 @@ log = logging.getLogger(__name__)
 STUCK_S = 3.0
 """A step may take so much longer than expected; then its worker counts as hung. A worker of several
 ranks finds out sooner, and can say which one."""
+LEAVE_S = 10.0
+"""Who is a worker no more may keep its requests so long. One that is stopped hands them over, with
+their pages, and is gone sooner."""
 MOST_PAGES = 256
 """Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
 
@@ -36,6 +38,22 @@ class Route(NamedTuple):
     """Of its first pages."""
     uncached: int
     """Tokens that are not known to be cached there."""
+
+
+class PageWatcher(Protocol):
+    """Hears which pages are asked for, and what becomes of them."""
+
+    def routed(self, tokens: tuple[int, ...], names: list[int]) -> None:
+        """A request brings these tokens; the names are those of its first full pages."""
+        ...
+
+    def reported(self, pages: pb.PageEvents) -> None:
+        """By a worker; the index of prefixes knows it already."""
+        ...
+
+    def lost(self) -> None:
+        """A worker is gone, and the index of prefixes knows it already."""
+        ...
 
 
 class Workers:
@@ -57,8 +75,10 @@ class Workers:
         self._silence_s, self._stuck_s = silence_s, stuck_s
         self._peers = peers or Peers(token)
         self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
+        self.watcher: PageWatcher | None = None
         self._links: dict[str, Link] = {}
         self._circuits: dict[str, Circuit] = {}
+        self._left: dict[str, float] = {}  # who is a worker no more, and since when
         self._routed = 0
 
     def __repr__(self) -> str:
@@ -66,14 +86,20 @@ class Workers:
 
     def set_members(self, addresses: Mapping[str, str]) -> None:
         """`addresses` by worker id: exactly these are workers now. A lost one is tried again,
-        unless its circuit is open."""
+        unless its circuit is open; one that has left gets nothing more."""
+        now = self._clock()
         for worker, link in list(self._links.items()):
-            if addresses.get(worker) != link.address:
+            if addresses.get(worker) == link.address:
+                self._left.pop(worker, None)
+            elif now - self._left.setdefault(worker, now) > LEAVE_S:
                 link.lose("it left the cluster")
-        self._circuits = {w: c for w, c in self._circuits.items() if w in addresses}
+            else:
+                self._close_to_more(worker)
+        known = addresses.keys() | self._links.keys()
+        self._circuits = {w: c for w, c in self._circuits.items() if w in known}
         for worker, address in addresses.items():
             circuit = self._circuits.setdefault(worker, Circuit())
-            if worker not in self._links and circuit.closed(self._clock()):
+            if worker not in self._links and circuit.closed(now):
                 ours = self._peers.address
                 link = Link(worker, address, self._token, self, self._silence_s, ours)
                 self._links[worker] = link
@@ -84,6 +110,11 @@ class Workers:
         fleet = self.ledger.fleet
         return sorted(fleet.ids[row] for row in fleet.rows())
 
+    @property
+    def loads(self) -> list[Load]:
+        """What each worker has said last of how it stands."""
+        return [self.ledger.load_of(one) for one in self._links if one in self.ledger.fleet]
+
     def route(
         self, request: Request, session: str = "", avoid: frozenset[str] = frozenset()
     ) -> Route:
@@ -92,7 +123,9 @@ class Workers:
         fleet.now = self._clock()
         all_tokens = request.prompt + request.history
         tokens = len(all_tokens)
-        names = [short(name) for name in islice(names_of(all_tokens), MOST_PAGES)]
+        names = [short(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
+        if self.watcher is not None:
+            self.watcher.routed(all_tokens, names)
         matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE
         routing = Routing(
             id=request.id,
@@ -123,10 +156,10 @@ class Workers:
     def failed(self, worker: str) -> None:
         """It has failed a request, or its link. Its circuit may open: then it gets no more."""
         if (circuit := self._circuits.get(worker)) is not None:
-            now, fleet = self._clock(), self.ledger.fleet
+            now = self._clock()
             circuit.failed(now, self._rng)
-            if worker in fleet and not circuit.closed(now):
-                fleet.ready[fleet.row(worker)] = False
+            if not circuit.closed(now):
+                self._close_to_more(worker)
 
     def succeeded(self, worker: str) -> None:
         if (circuit := self._circuits.get(worker)) is not None:
@@ -139,6 +172,11 @@ class Workers:
             link.drain()
         return link is not None
 
+    def flush(self) -> None:
+        """Ask all of them to drop the pages that no sequence uses."""
+        for link in self._links.values():
+            link.flush()
+
     def address_of(self, worker: str) -> str:
         """Empty for one that is gone."""
         link = self._links.get(worker)
@@ -147,6 +185,12 @@ class Workers:
     def close(self) -> None:
         for link in list(self._links.values()):
             link.lose("the router ends")
+
+    def _close_to_more(self, worker: str) -> None:
+        """Until it reports again."""
+        fleet = self.ledger.fleet
+        if worker in fleet:
+            fleet.ready[fleet.row(worker)] = False
 
     # What links tell
 
@@ -158,11 +202,13 @@ class Workers:
         row, load = fleet.row(worker), wire.load_from_proto(report.load)
         drains = load.draining and not self.ledger.load_of(worker).draining
         self.ledger.report(worker, load, report.age_s, report.received, report.routers, now)
-        if not self._circuits[worker].closed(now):
-            fleet.ready[row] = False
+        if worker in self._left or not self._circuits[worker].closed(now):
+            self._close_to_more(worker)
         if report.HasField("pages"):
             pages = report.pages
             self.prefixes.apply(row, pages.added, pages.removed, pages.snapshot)
+            if self.watcher is not None:
+                self.watcher.reported(pages)
         if report.HasField("peers"):
             self._peers.heard(report.peers.addresses)
         if drains:
@@ -174,8 +220,11 @@ class Workers:
     def lost(self, link: Link) -> None:
         """Called once by each link, which is known until then: books and links stay in step."""
         del self._links[link.worker]
+        self._left.pop(link.worker, None)
         if link.worker in self.ledger.fleet:
             self.prefixes.forget(self.ledger.fleet.row(link.worker))
             self.ledger.closed(link.worker)
+            if self.watcher is not None:
+                self.watcher.lost()
         self.failed(link.worker)
         log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)

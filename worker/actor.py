@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 REPORT_TIMEOUT_S = 5.0
 LAST_WORDS_S = 0.2
-"""For requests to be told of their end."""
+"""For requests to be told of their end, and Metrics of this worker's."""
 JOIN_S = 60.0
 """For all ranks to come to their collective group."""
 
@@ -94,6 +94,7 @@ class WorkerReplica:
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         name: str,
+        model_id: str,
         checkpoint: str,
         engine_config_json: str,
         device: str,
@@ -106,7 +107,7 @@ class WorkerReplica:
         config = EngineConfig.from_json(engine_config_json)
         spawner = ShardActors() if degree_of(config).ranks > 1 else None
         self._host = EngineHost(worker_id, name, checkpoint, device, spawner)
-        self._metrics = metrics
+        self._model_id, self._metrics = model_id, metrics
         self._reporter = asyncio.create_task(self._report())
         address = ray.util.get_node_ip_address()
         try:
@@ -117,7 +118,11 @@ class WorkerReplica:
 
     def record_replica_metadata(self) -> dict[str, str]:
         """What routers read when they look for workers."""
-        return {"step_addr": self._host.address, "worker_id": self._host.worker_id}
+        return {
+            "step_addr": self._host.address,
+            "worker_id": self._host.worker_id,
+            "model_id": self._model_id,
+        }
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What `raylax.cluster.autoscale` decides by."""
@@ -149,7 +154,7 @@ class WorkerReplica:
     async def _end_when_drained(self) -> None:
         """Serve starts another worker in its place, unless it wants one less."""
         await self._host.drained()
-        await self._report_once()
+        await self._say_goodbye()
         log.info("drained: this worker ends")
         os._exit(0)
 
@@ -158,14 +163,22 @@ class WorkerReplica:
             await self._report_once()
             await asyncio.sleep(REPORT_EVERY_S)
 
-    async def _report_once(self) -> None:
+    async def _report_once(self, timeout_s: float = REPORT_TIMEOUT_S) -> None:
         """Metrics may be away for a while; serving does not depend on it."""
         try:
             report = self._host.report(os.getpid(), self._node)
-            await asyncio.wait_for(self._metrics.report.remote(report), REPORT_TIMEOUT_S)
+            await asyncio.wait_for(self._metrics.report.remote(report), timeout_s)
         except Exception as error:
             log.warning("Metrics could not be told how this worker stands: %s", error)
 
-    async def __del__(self) -> None:
+    async def _say_goodbye(self) -> None:
+        """So that nobody takes its silence for a fault."""
         self._reporter.cancel()
+        self._host.state = "ended"
+        await self._report_once(LAST_WORDS_S)
+
+    async def __del__(self) -> None:
+        """When Serve wants this worker to go; it waits a while for that."""
+        self._ending.cancel()
         await self._host.stop()
+        await self._say_goodbye()

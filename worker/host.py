@@ -102,7 +102,7 @@ class EngineHost:
         """Take nothing more; returns when everything has moved elsewhere, or cannot."""
         if (server := self._server) is None or self.engine.fault is not None:
             return
-        moves = not server.idle
+        moves, self.state = not server.idle, "draining"
         server.drain()
         quiet = 0.0
         with suppress(TimeoutError):
@@ -115,7 +115,6 @@ class EngineHost:
         """Returns some time after a router has asked for this worker's end."""
         assert self._server is not None, "it has not been started"
         await self._server.draining.wait()
-        self.state = "draining"
         await self.drain()
 
     async def stop(self) -> None:

@@ -16,8 +16,12 @@ class Reports:
         self._loads: dict[str, dict[str, Any]] = {}
 
     def add(self, report: Report, now: float) -> None:
-        self._heard[report["worker_id"]] = (now, report)
-        self._loads[report["worker_id"]] = report["load"]
+        worker = report["worker_id"]
+        self._loads[worker] = report["load"]
+        if report["state"] == "ended":
+            self._heard.pop(worker, None)
+        else:
+            self._heard[worker] = (now, report)
 
     def alive(self, now: float) -> list[Report]:
         """With the age of each, in seconds; sorted by worker."""

@@ -1,8 +1,6 @@
-"""What Ray makes of a worker's placement, on nodes of loopback addresses: results as a pickle.
+"""What Ray makes of a worker's placement, on several nodes: results as a pickle.
 
-    python -c "from tests.cluster.ray_nodes import main; main()" RESULTS CHECKPOINT
-
-A process of its own, because Ray reads its environment when it is imported.
+Runs in a process of its own, see `on_nodes.py`.
 """
 
 import logging
@@ -91,28 +89,37 @@ def replica(config: ClusterConfig, body: type) -> Any:
     )
 
 
-def main() -> None:
+def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
+    """To nodes at these addresses, the head first; each with so many CPUs."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
-    written, checkpoint = Path(sys.argv[1]), sys.argv[2]
     keep_ray_lean()
     directory = os.environ["RAY_TMPDIR"]
     (Path(directory) / "ray").mkdir()  # where a Cluster leaves its address
     cluster = Cluster()
-    for address in NODES:
+    for address, count in cpus.items():
         cluster.add_node(
-            node_ip_address=address, num_cpus=1, include_dashboard=False, temp_dir=directory
+            node_ip_address=address, num_cpus=count, include_dashboard=False, temp_dir=directory
         )
     ray.init(
         address=cluster.address,
-        _node_ip_address=NODES[0],
+        _node_ip_address=next(iter(cpus)),
         log_to_driver=False,
         logging_level=logging.ERROR,
+        **settings,
     )
+    return cluster
+
+
+def main() -> None:
+    written, checkpoint = Path(sys.argv[1]), sys.argv[2]
+    cluster = connected(dict.fromkeys(NODES, 1))
     two = ClusterConfig(tensor_parallel_shards=2, placement="cluster", quantization="q0f32")
     leader = replica(two, Leader)
     found = ray.get(leader.answer.remote(checkpoint, TWO), timeout=90)
     ray.kill(leader)
-    cluster.add_node(node_ip_address=GPU_NODE, num_cpus=2, num_gpus=4, temp_dir=directory)
+    cluster.add_node(
+        node_ip_address=GPU_NODE, num_cpus=2, num_gpus=4, temp_dir=os.environ["RAY_TMPDIR"]
+    )
     on_gpus = ClusterConfig(tensor_parallel_shards=2, device="cuda")
     first = replica(on_gpus, DeviceLeader)
     found["devices"] = ray.get(first.seen_by_all.remote(2), timeout=60)

@@ -1,14 +1,17 @@
 """What Ray Serve is told; Ray itself is not started."""
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from raylax.cluster.config import ClusterConfig
+from raylax.cluster.config import ClusterConfig, read_config
 from raylax.cluster.errors import UserError
+from raylax.cluster.identity import model_id
 from raylax.cluster.models import find_models
 from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
+from tests.checkpoints import write_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -85,13 +88,19 @@ def test_serve_scales_by_our_policy() -> None:
     assert made.policy.get_policy().__name__ == "KVPolicy"
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_the_application_is_built_for_a_cluster_of_yours(checkpoint: Path) -> None:
-    """`serve run raylax.cluster.app:application model=…`: values come as text."""
-    from raylax.cluster.app import application
+def built(**values: Any) -> list[Any]:
+    """The deployments of an application: router, metrics, workers."""
+    from raylax.cluster.app import build_application
 
-    router = application({"model": str(checkpoint), "port": "8123", "replicas": "2"})
-    deployment = router._bound_deployment
+    router = build_application(read_config(None, values), "secret")._bound_deployment
+    _, workers, metrics = router.init_args
+    return [router, *(part._bound_deployment for part in (metrics, *workers))]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None:
+    """Also from values that are text, as `serve run` gives them."""
+    deployment, *_ = built(model=str(checkpoint), port="8123", replicas="2")
     (routing,), (worker,), metrics = deployment.init_args
 
     assert deployment.name == "Router"
@@ -99,28 +108,92 @@ def test_the_application_is_built_for_a_cluster_of_yours(checkpoint: Path) -> No
     names = [bound._bound_deployment.name for bound in (worker, metrics)]
     assert names == ["Worker", "Metrics"]
     assert worker._bound_deployment._deployment_config.autoscaling_config.min_replicas == 2
-    assert len(routing.token) == 64
+    assert routing.token == "secret"
+    assert routing.model_id == worker._bound_deployment.init_args[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "replaced"),
+    [
+        ({}, []),
+        ({"replicas": 2}, []),
+        ({"autoscaling": {"high_waiting": 9}}, []),
+        ({"max_num_sequence": 9}, ["Worker"]),
+        ({"policy": "random"}, ["Router"]),
+        ({"quantization": "w8a8"}, ["Router", "Worker"]),
+    ],
+)
+def test_deployed_again_only_who_is_told_something_new_is_replaced(
+    change: dict[str, Any], replaced: list[str], checkpoint: Path
+) -> None:
+    """Serve replaces replicas of another version."""
+    same = {"model": str(checkpoint), "max_replicas": 2}
+    before, after = built(**same), built(**{**same, **change})
+    pairs = zip(before, after, strict=True)
+
+    assert [one.name for one, two in pairs if one.version != two.version] == replaced
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_routers_use_the_workers_of_their_model_only() -> None:
+    """While one model replaces another, workers of both are there: no sequence of the one may go
+    on with the weights of the other."""
+    from raylax.router.actor import Roll
+
+    class Running(NamedTuple):
+        replica_metadata: dict[str, str]
+
+    theirs, ours = (
+        {"worker_id": name, "step_addr": name, "model_id": f"model of {name}"} for name in "ab"
+    )
+    roll = Roll("model of b")
+    roll.fill([Running(theirs), Running({}), Running(ours)])
+
+    assert roll.addresses == {"b": "b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"max_num_sequence": 9, "replicas": 2, "tensor_parallel_shards": 2}, True),
+        ({"quantization": "w8a8"}, False),
+        ({"engine": {"kv_dtype": "int8"}}, False),
+    ],
+)
+def test_a_models_id_is_of_what_decides_its_tokens(
+    change: dict[str, Any], same: bool, checkpoint: Path
+) -> None:
+    plain, other = ClusterConfig(), ClusterConfig.model_validate(change)
+
+    assert (model_id(checkpoint, plain) == model_id(checkpoint, other)) is same
+
+
+def test_a_model_whose_weights_were_replaced_is_another_one(tmp_path: Path) -> None:
+    """In the same place."""
+    first = model_id(write_checkpoint(tmp_path), ClusterConfig())
+    file = tmp_path / "model.safetensors"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+
+    assert model_id(tmp_path, ClusterConfig()) != first
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_each_model_has_workers_of_its_own(checkpoint: Path) -> None:
     """What an entry does not say is what stands at the top; cores are shared by all."""
-    from raylax.cluster.app import application
-
     entries = [
         {"model": str(checkpoint), "served_model_name": "small", "max_num_sequence": 2},
         {"model": str(checkpoint), "served_model_name": "large", "replicas": 3},
     ]
-    router = application({"models": entries, "replicas": 2, "policy": "round-robin"})
-    configs, workers, _ = router._bound_deployment.init_args
-    made = [bound._bound_deployment for bound in workers]
+    router, _, *made = built(models=entries, replicas=2, policy="round-robin")
+    configs, *_ = router.init_args
 
     assert [config.model_name for config in configs] == ["small", "large"]
     assert [config.policy for config in configs] == ["round-robin"] * 2
     assert [one.name for one in made] == ["Worker-small", "Worker-large"]
     least = [one._deployment_config.autoscaling_config.min_replicas for one in made]
     assert least == [2, 3]
-    assert '"max_num_sequence": 2' in made[0].init_args[2]
+    assert '"max_num_sequence": 2' in made[0].init_args[3]
 
 
 def test_models_need_names_of_their_own(checkpoint: Path) -> None:

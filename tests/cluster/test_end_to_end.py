@@ -41,8 +41,16 @@ TOOL: Any = {
 
 
 @pytest.fixture(scope="module")
-def cluster(checkpoint: Path) -> Iterator[Serving]:
-    with serving(str(checkpoint), "--served-model-name", "tiny") as made:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raylax.yaml, which a test may change."""
+    file: Path = tmp_path_factory.mktemp("settings") / "raylax.yaml"
+    file.write_text("served_model_name: tiny")
+    return file
+
+
+@pytest.fixture(scope="module")
+def cluster(checkpoint: Path, settings: Path) -> Iterator[Serving]:
+    with serving(str(checkpoint), "--config", str(settings)) as made:
         made.wait_until_it_says("Ctrl-C stops it.")
         yield made
 
@@ -244,6 +252,50 @@ def workers(cluster: Serving) -> list[dict[str, Any]]:
     """Those that are ready and running."""
     known = httpx.get(f"{cluster.url}/cluster", timeout=PATIENCE_S).json()["workers"]
     return [one for one in known if one["state"] == "ready" and running([one["pid"]])]
+
+
+def test_a_change_of_the_file_is_applied_while_there_are_answers(
+    cluster: Serving, client: openai.OpenAI, settings: Path
+) -> None:
+    """Each of them is whole, and the same; then the worker is another one."""
+    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 450, "temperature": 0}
+    replies: list[str | None] = []
+    settings.write_text("{served_model_name: tiny, max_num_sequence: 3}")
+
+    def ask() -> None:
+        reply = client.chat.completions.create(**asked, extra_body={"ignore_eos": True})
+        replies.append(reply.choices[0].message.content)
+
+    ask()
+    cluster.command.send_signal(signal.SIGUSR1)
+    while "\napplied" not in cluster.output:
+        ask()
+    ask()
+
+    assert set(replies) == {replies[0]}
+    until(lambda: len(workers(cluster)) == 1, PATIENCE_S)
+    (worker,) = workers(cluster)
+    assert worker["engine_config"]["max_num_sequence"] == 3
+
+
+def test_a_mistake_in_the_changed_file_changes_nothing(cluster: Serving, settings: Path) -> None:
+    settings.write_text("{served_model_name: tiny, max_num_sequences: 4}")
+    cluster.command.send_signal(signal.SIGUSR1)
+    unknown = "unknown key 'max_num_sequences'; did you mean max_num_sequence?"
+    cluster.wait_until_it_says(f"not applied: {settings}: {unknown}")
+
+    (worker,) = workers(cluster)
+    assert worker["engine_config"]["max_num_sequence"] == 3
+
+
+def test_what_cannot_be_had_leaves_all_as_it_was(cluster: Serving, settings: Path) -> None:
+    """The driver finds out, and serves again what was there before."""
+    settings.write_text("served_model_name: tiny\nengine: {max_total_sequence_length: 2000000000}")
+    cluster.command.send_signal(signal.SIGUSR1)
+    cluster.wait_until_it_says("not applied: KV memory: ")
+
+    (worker,) = workers(cluster)
+    assert worker["engine_config"]["max_num_sequence"] == 3
 
 
 def test_ctrl_c_ends_everything(cluster: Serving, client: openai.OpenAI) -> None:

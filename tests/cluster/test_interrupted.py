@@ -1,6 +1,7 @@
 """A start that does not reach its end: by Ctrl-C, by a mistake, by a lost terminal."""
 
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,23 @@ def test_a_mistake_that_only_the_build_finds(checkpoint: Path, tmp_path: Path) -
         assert made.command.returncode == 1
         assert last.startswith("error: KV memory: ")
         assert "needs" in last and "MiB" in last
+        assert "Traceback" not in made.output
+        assert list(made.temporary.iterdir()) == []
+
+
+def test_a_port_that_is_taken_meanwhile(checkpoint: Path) -> None:
+    """After it was found to be free. The router says why it does not start, Ray alone does not."""
+    with serving(str(checkpoint)) as made:
+        made.wait_until_it_says("reading the model")
+        with socket.create_server(("127.0.0.1", made.grpc_port)):
+            made.command.wait(START_S)
+        last = made.output.splitlines()[-1]
+
+        assert made.command.returncode == 1
+        assert last.startswith("error: the application did not start: Router: ")
+        assert last.endswith(
+            f"port {made.grpc_port} on 127.0.0.1 cannot be used; choose another by --grpc-port"
+        )
         assert "Traceback" not in made.output
         assert list(made.temporary.iterdir()) == []
 

@@ -52,6 +52,16 @@ def test_the_last_report_counts() -> None:
     assert [r["state"] for r in reports.alive(1.0)] == ["ready"]
 
 
+def test_who_says_goodbye_is_gone_at_once() -> None:
+    """It was drained or stopped, and is no worker that has fallen silent."""
+    reports = Reports()
+    reports.add(report("a", generated_tokens=7), now=0.0)
+    reports.add(report("a", state="ended", generated_tokens=9), now=1.0)
+
+    assert reports.alive(1.0) == []
+    assert reports.total("generated_tokens") == 9
+
+
 def test_a_counter_never_falls() -> None:
     """Not when a worker goes, not when one comes, and not twice for one that was only silent."""
     reports, seen = Reports(), []

@@ -1,22 +1,13 @@
 """A worker's ranks on several nodes of a real Ray, all of them at loopback addresses."""
 
-import pickle
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raylax.cluster.environment import for_ray, make_run_directory, remove
+from tests.cluster.on_nodes import results_of
 from tests.engines import running_engine
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 150
-DRIVER = "from tests.cluster.ray_nodes import main; main()"
-SEVERAL_NODES = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
-"""Nodes then have the addresses that they are given, and not all the same one."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # ray_nodes imports Ray
 
@@ -24,22 +15,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]  # ray_
 @pytest.fixture(scope="module")
 def run(uneven: Path) -> Iterator[Any]:
     """Everything happens once; the tests look at what came of it."""
-    directory = make_run_directory()
-    written = directory / "results"
-    command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(written), str(uneven)]
-    try:
-        done = subprocess.run(
-            command,
-            env={**for_ray(directory), **SEVERAL_NODES},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-        )
-        assert done.returncode == 0, done.stderr
-        yield pickle.loads(written.read_bytes())
-    finally:
-        remove(directory)
+    with results_of("tests.cluster.ray_nodes", uneven) as results:
+        yield results
 
 
 def test_the_ranks_of_a_worker_lie_on_two_nodes(run: Any) -> None:

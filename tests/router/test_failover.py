@@ -111,7 +111,8 @@ async def test_the_last_worker_dies_and_comes_back(rig: Rig, client: httpx.Async
     want = await streamed(client, SEEDED)
     members = {w.host.worker_id: w.host.address for w in rig.workers}
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
-    rig.router.set_members({})
+    for link in list(rig.router._links.values()):
+        link.lose("it is gone")
     for worker in rig.workers:
         worker.let_go()
     await until(lambda: all(not entry.workers for entry in rig.service.journal._entries.values()))
@@ -140,6 +141,30 @@ async def test_a_drained_worker_hands_its_sequences_over_with_their_pages(
     assert await asking == want
     assert new.host.engine.load().cached_tokens > 64
     assert rig.router.ready == [new.host.worker_id]
+
+
+async def test_one_that_has_left_the_cluster_hands_over_as_well(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """Serve takes a replica from the members before it tells the replica to end: till then it goes
+    on, and then its sequences move with their pages."""
+    body = {**SEEDED, "messages": [{"role": "user", "content": "a long prompt " * 8}]}
+    want = await streamed(client, body)
+    for worker in rig.workers:
+        await asyncio.to_thread(worker.host.engine.reset)
+    asking = await after_tokens(rig, client, body, tokens=9)
+    old = holder(rig)
+    new = next(worker for worker in rig.workers if worker is not old)
+    rig.router.set_members({new.host.worker_id: new.host.address})
+    assert rig.router.ready == [new.host.worker_id]
+    assert holder(rig) is old
+    stopping = asyncio.create_task(old.host.stop())
+    for worker in rig.workers:
+        worker.let_go()
+
+    assert await asking == want
+    await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
+    assert new.host.engine.load().cached_tokens > 64
 
 
 async def test_a_worker_that_is_stopped_hands_over_first(
@@ -183,7 +208,7 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
 
 def fails_on(worker: Worker, token: int) -> list[int]:
     """Make each step that computes this token raise; the list counts them."""
-    batch, failures = worker.host.engine._batch, [0]
+    batch, failures = worker.host.engine._loop.batch, [0]
     assert batch is not None
     run = batch.run
 

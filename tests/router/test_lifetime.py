@@ -107,14 +107,32 @@ async def test_a_worker_that_talks_nonsense_is_lost() -> None:
     assert workers.ready == []
 
 
-async def test_a_member_that_leaves_is_out_of_the_books_at_once(rig: Rig) -> None:
-    """Between the news and the end of its stream nothing may be sent there."""
+async def test_a_member_that_leaves_is_given_nothing_more(rig: Rig) -> None:
+    """At once, whatever it reports; and again when it is back."""
     members = {w.host.worker_id: w.host.address for w in rig.workers}
+    reports = rig.router.ledger.fleet.heard_at
     rig.router.set_members({})
+    assert rig.router.ready == []
+    before = reports.copy()
+    await until(lambda: (reports > before).any())
 
-    assert (rig.router.ready, rig.router._links) == ([], {})
+    assert rig.router.ready == []
     rig.router.set_members(members)
     await until(lambda: rig.router.ready == ["w0"])
+
+
+async def test_who_has_left_and_does_not_end_is_lost_in_the_end(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests must not stay for ever."""
+    monkeypatch.setattr("raylax.router.workers.LEAVE_S", 0.05)
+
+    def gone() -> bool:
+        rig.router.set_members({})
+        return not rig.router._links
+
+    await until(gone)
+    assert "w0" not in rig.router.ledger.fleet
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -38,7 +38,7 @@ async def test_its_life_in_reports(checkpoint: Path) -> None:
     ("checkpoint_", "device", "config", "said"),
     [
         ("/no/such/place", "cpu", CONFIG, "no such directory"),
-        (None, "cuda", CONFIG, "device 'cuda' is not available"),
+        (None, "cuda", CONFIG, "device 'cuda' is not here"),
         (None, "cpu", CONFIG.complete(max_single_sequence_length=600), "the model's 512 positions"),
     ],
 )
