@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import uvicorn
@@ -37,6 +36,7 @@ from raylax.proto.frontend import Frontend
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
 from raylax.router.http.app import build_app
+from raylax.router.http.cluster import NoCluster
 from raylax.router.models import Models
 from raylax.router.policies import DEFAULT, policy_named
 from raylax.router.service import Service
@@ -112,25 +112,12 @@ class Cluster:
         return blow
 
 
-class Nobody:
-    """The rest of a cluster, which has no part in this."""
-
-    async def exposition(self) -> bytes:
-        return b""
-
-    async def cluster(self) -> dict[str, Any]:
-        return {}
-
-    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
-        return []
-
-
 @asynccontextmanager
 async def running(cluster: Cluster) -> AsyncIterator[str]:
     """The cluster's tasks and its HTTP server, whose address it gives."""
     tasks = [asyncio.ensure_future(place.keep()) for place in cluster.places]
     tasks.append(asyncio.ensure_future(cluster.look()))
-    app = build_app(cluster.models, Nobody())
+    app = build_app(cluster.models, NoCluster())
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.ensure_future(server.serve([listener]))

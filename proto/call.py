@@ -111,10 +111,18 @@ class Call:
         return [self.shape.usage_chunk(self.usage)] if self._include_usage else []
 
     @property
-    def usage(self) -> Usage:
+    def prompt_tokens(self) -> int:
         """Prompts are counted once however many choices continue them."""
-        prompt = sum(self._prompts.values())
-        said = sum(choice.tokens for choice in self._choices.values())
+        return sum(self._prompts.values())
+
+    @property
+    def completion_tokens(self) -> int:
+        """Generated so far."""
+        return sum([choice.tokens for choice in self._choices.values()])
+
+    @property
+    def usage(self) -> Usage:
+        prompt, said = self.prompt_tokens, self.completion_tokens
         cached = max((choice.cached_tokens for choice in self._choices.values()), default=0)
         return Usage(
             prompt_tokens=prompt,

@@ -17,7 +17,6 @@ class Choice:
     stops: StopStrings
     tools: ToolCalls | None
     """None: no tools were offered, so that text is only text."""
-    text: str = ""
     tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
@@ -27,6 +26,12 @@ class Choice:
         self._detokenizer = Detokenizer(self.tokenizer)
         self._made = self._given = 0  # characters: decoded so far, and let out by the stop strings
         self._unheard: list[tuple[int, TextLogprob]] = []  # of tokens that begin where text is held
+        self._only_text = self.tools is None and not self.stops.wanted
+
+    @property
+    def text(self) -> str:
+        """All of it so far."""
+        return "".join([event.text for event in self.events])
 
     @property
     def may_stop(self) -> bool:
@@ -36,7 +41,20 @@ class Choice:
         """What the delta adds to the answer; None if nothing can be said yet."""
         if self.finish_reason is not None:
             return None
-        self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
+        if delta.cached_tokens:
+            self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
+        if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
+            self.tokens += len(delta.token_ids)
+            said = self._detokenizer.add(delta.token_ids)
+            event = TextEvent(self.index, said) if said else None
+        else:
+            event = self._look(delta)
+        if event is not None:
+            self.events.append(event)
+        return event
+
+    def _look(self, delta: Delta) -> TextEvent | None:
+        """For whatever it may say beside text."""
         said = self._say(delta)
         found = self.tools.add(said) if self.tools else Found(said)
         if self.stops.stopped or delta.finish is not None:
@@ -44,10 +62,7 @@ class Choice:
         heard = self._heard() if self._unheard else ()
         if not (found.text or found.calls or heard or self.finish_reason):
             return None
-        event = TextEvent(self.index, found.text, tuple(found.calls), heard, self.finish_reason)
-        self.text += event.text
-        self.events.append(event)
-        return event
+        return TextEvent(self.index, found.text, tuple(found.calls), heard, self.finish_reason)
 
     def _say(self, delta: Delta) -> str:
         """Token by token, so that tokens after a stop string count for nothing."""

@@ -48,6 +48,8 @@ class RaylaxError(Exception):
         self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
+        self.call_id = ""
+        """The call that it has ended; empty: none had begun."""
 
     def body(self) -> dict[str, dict[str, object]]:
         """The error as OpenAI's API words it."""

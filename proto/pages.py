@@ -3,9 +3,9 @@
 Engines find pages by these names, and routers know by them which engine has which.
 """
 
-import hashlib
-from array import array
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from struct import pack
 
 PAGE_SIZE = 16
 """Tokens."""
@@ -15,7 +15,7 @@ ROOT = b""
 
 def chain(parent: bytes, tokens: Sequence[int]) -> bytes:
     """Name of a full page: its tokens, after the page named `parent`."""
-    return hashlib.blake2b(parent + array("i", tokens).tobytes(), digest_size=16).digest()
+    return blake2b(parent + pack(f"{len(tokens)}i", *tokens), digest_size=16).digest()
 
 
 def names_of(tokens: Sequence[int]) -> Iterator[bytes]:

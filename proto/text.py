@@ -1,5 +1,6 @@
 """Tokens to text and back: a tokenizer, text as it streams, and strings that end an answer."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,10 +30,13 @@ class Tokenizer:
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         """In characters: more text than so many each is more than so many tokens."""
         decoder = self._tokenizer.decoder
-        self._byte_level = decoder is not None and b"ByteLevel" in decoder.__getstate__()
+        state: bytes = decoder.__getstate__() if decoder is not None else b"{}"
+        self._byte_level = b"ByteLevel" in state
+        self._joins_bytes = json.loads(state).get("type") == "ByteLevel"
         added = self._tokenizer.get_added_tokens_decoder()
         self._added = {id: token.content.encode() for id, token in added.items()}
         self._alone: dict[int, str] = {}
+        self._whole: dict[int, str] = {}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """As a batch of one: only batches let other threads run meanwhile."""
@@ -50,6 +54,14 @@ class Tokenizer:
         """As `decode` of this one; remembered, since streams ask for it with each token."""
         if (text := self._alone.get(token_id)) is None:
             text = self._alone[token_id] = self.decode([token_id])
+        return text
+
+    def whole(self, token_id: int) -> str:
+        """The text that it adds to whole characters, whichever they are; empty where that depends
+        on the tokens around it. Most tokens of a decoder that only joins bytes are such words."""
+        if (text := self._whole.get(token_id)) is None:
+            alone = self.decode_alone(token_id) if self._joins_bytes else ""
+            text = self._whole[token_id] = "" if INCOMPLETE in alone else alone
         return text
 
     def bytes_of(self, token_id: int) -> bytes:
@@ -76,8 +88,8 @@ class Tokenizer:
 class Detokenizer:
     """Text as tokens arrive: never half a character, and together exactly the whole text.
 
-    What a token adds depends on those before it (leading spaces, bytes of one character), so the
-    tokens since the last clean cut are decoded anew and only what is new is given out.
+    What a token adds may depend on those before it (leading spaces, bytes of one character): then
+    the tokens since the last clean cut are decoded anew and only what is new is given out.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -86,13 +98,19 @@ class Detokenizer:
         self._begin = 0  # of the tokens that give context
         self._given = 0  # tokens whose text is out
         self._context = 0  # characters that those between the two have by themselves
+        self._clean = True  # all text is out, and ends with a whole character
 
     def add(self, ids: Sequence[int]) -> str:
         """The text that is certain after these tokens."""
         said = ""
         for token in ids:
             self._ids.append(token)
-            said += self._take(last=False)
+            if self._clean and (text := self._tokenizer.whole(token)):
+                self._begin, self._context = self._given, len(text)
+                self._given += 1
+            else:
+                text = self._take(last=False)
+            said += text
         return said
 
     def finish(self) -> str:
@@ -101,10 +119,12 @@ class Detokenizer:
 
     def _take(self, last: bool) -> str:
         text = self._tokenizer.decode(self._ids[self._begin :])
-        waits = text.endswith(INCOMPLETE) and len(self._ids) - self._given < LONGEST_WAIT
+        broken = text.endswith(INCOMPLETE)
+        waits = broken and len(self._ids) - self._given < LONGEST_WAIT
         if (waits and not last) or len(text) <= self._context:
+            self._clean = False
             return ""
-        new = text[self._context :]
+        new, self._clean = text[self._context :], not broken
         self._begin, self._given = self._given, len(self._ids)
         cut = self._ids[self._begin :]
         decode = self._tokenizer.decode

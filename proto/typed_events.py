@@ -21,6 +21,10 @@ class TypedShape(Protocol):
         """Before the first event; that one has been heard already."""
         ...
 
+    def ping(self) -> list[TypedEvent]:
+        """While there is nothing to say; empty where the API has nothing for that."""
+        ...
+
     def add(self, event: TextEvent) -> list[TypedEvent]: ...
 
     def end(self) -> list[TypedEvent]:

@@ -16,6 +16,7 @@ from raylax.proto.errors import Forbidden, InvalidRequest, Unauthenticated, show
 from raylax.proto.openai.shared import priority_of
 from raylax.proto.vocabulary import Priority, Request
 from raylax.router.keys import Key, Keyring
+from raylax.router.telemetry import Telemetry
 from raylax.router.tenants import Tenants
 from raylax.router.tracing import TraceContext, our_span
 
@@ -100,12 +101,11 @@ class Entrance:
         self,
         keys: Keyring,
         tenants: Tenants,
-        samples: Callable[[int], bool],
+        telemetry: Telemetry,
         clock: Callable[[], float],
         rng: random.Random,
     ) -> None:
-        """`samples`: whether a trace that begins here is recorded."""
-        self._keys, self._tenants, self._samples = keys, tenants, samples
+        self._keys, self._tenants, self.telemetry = keys, tenants, telemetry
         self._clock, self._rng = clock, rng
 
     def stranger(self, headers: Headers) -> Caller:
@@ -113,7 +113,7 @@ class Entrance:
         (named, *_) = headers("x-request-id") or [""]
         request_id = named if REQUEST_ID.fullmatch(named) else f"req-{uuid.uuid4().hex}"
         parents, states = headers("traceparent"), headers("tracestate")
-        span = our_span(parents, states, self._rng, self._samples)
+        span = our_span(parents, states, self._rng, self.telemetry.samples)
         return Caller(request_id=request_id, span=span)
 
     def known(self, stranger: Caller, headers: Headers, need: Need) -> Caller:

@@ -15,7 +15,7 @@ from raylax.router.hedges import Hedges
 from raylax.router.inbox import Again, Hedge, Leave, Lost
 from raylax.router.journal import Entry, Journal
 from raylax.router.policy import Choice, NoCandidate
-from raylax.router.story import Outcome, explanation
+from raylax.router.story import Decision, Outcome
 from raylax.router.workers import Route, Workers
 
 RETRY_AFTER_S = 1.0
@@ -191,7 +191,7 @@ class Dispatcher:
 
     def _send(self, entry: Entry, route: Route) -> None:
         fleet = self.workers.ledger.fleet
-        entry.story.explain(explanation(entry.request.id, self.policy_name, route.choice, fleet))
+        entry.story.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
         entry.story.sent(entry.request.id, route.worker)
         self.workers.submit(route, entry.inbox)
 

@@ -4,7 +4,6 @@ Who reads it takes everything that has come; who has nobody waiting for each tok
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,7 +69,7 @@ class Inbox:
     """
 
     def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
-        self._items: deque[Item] = deque()
+        self._items: list[Item] = []
         self._waiter: asyncio.Future[None] | None = None
         self._enough = 1
         self._on_full, self._most, self._told = on_full, most, False
@@ -79,29 +78,30 @@ class Inbox:
         return len(self._items)
 
     def put(self, item: Item) -> None:
-        self._items.append(item)
-        if self._waiter is not None and (len(self._items) >= self._enough or urgent(item)):
-            self._wake()
-        if len(self._items) > self._most and not self._told:
+        items = self._items
+        items.append(item)
+        waiter = self._waiter
+        if (
+            waiter is not None
+            and not waiter.done()
+            and (len(items) >= self._enough or urgent(item))
+        ):
+            waiter.set_result(None)
+        if len(items) > self._most and not self._told:
             self._told = True
             self._on_full()
 
     async def take(self, enough: int = 1) -> list[Item]:
         """Everything that has come: when that is `enough`, or when one of it is urgent."""
-        if len(self._items) < enough and not any(map(urgent, self._items)):
+        if not self._items or (len(self._items) < enough and not any(map(urgent, self._items))):
             self._told, self._enough = False, enough
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        items = list(self._items)
-        self._items.clear()
+        items, self._items = self._items, []
         return items
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 def urgent(item: Item) -> bool:

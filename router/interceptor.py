@@ -1,6 +1,8 @@
 """In front of the gRPC services: who may come in. Health is for everybody."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -9,7 +11,9 @@ from grpc_health.v1 import health
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.caller import CALLER, Caller, Entrance, Headers, Need
+from raylax.router.grpc_refusals import refused
 from raylax.router.statuses import refuse
+from raylax.router.telemetry import Telemetry
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
@@ -40,9 +44,33 @@ class Guarded(grpc.aio.ServerInterceptor):
         caller = self._entrance.stranger(headers)
         try:
             need = Need.NOTHING if ours else Need.ANY_KEY
-            return known(handler, self._entrance.known(caller, headers, need))
+            caller = self._entrance.known(caller, headers, need)
         except RaylaxError as error:
-            return refusing(handler, caller, error)
+            return refusing(handler, self._errand(handler_call_details.method, caller), error)
+        return known(handler, self._errand(handler_call_details.method, caller))
+
+    def _errand(self, method: str, caller: Caller) -> "Errand":
+        return Errand(method, caller, self._entrance.telemetry)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A call of a method. One that is refused before it begins is told to OpenTelemetry."""
+
+    method: str
+    caller: Caller
+    telemetry: Telemetry
+
+    async def run(self, serve: Callable[..., Awaitable[Any]], request: Any, context: Any) -> Any:
+        CALLER.set(self.caller)
+        begun = time.monotonic()
+        try:
+            return await serve(request, context)
+        except grpc.aio.AbortError:
+            took_s = time.monotonic() - begun
+            if (told := refused(self.method, self.caller, context, took_s)) is not None:
+                self.telemetry.refuse(told)
+            raise
 
 
 def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
@@ -52,7 +80,7 @@ def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
     return values
 
 
-def known(handler: Handler, caller: Caller) -> Handler:
+def known(handler: Handler, errand: Errand) -> Handler:
     """The same method, which knows its caller. What streams upwards is reflection, for which all
     callers are the same."""
     if handler.request_streaming:
@@ -60,20 +88,21 @@ def known(handler: Handler, caller: Caller) -> Handler:
     serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Any) -> Any:
-        CALLER.set(caller)
-        replied = await serve(request, context)
-        context.set_trailing_metadata(tuple(caller.headers().items()))
+        replied = await errand.run(serve, request, context)
+        context.set_trailing_metadata(tuple(errand.caller.headers().items()))
         return replied
 
     make = MAKERS[False, handler.response_streaming]
     return make(answer, handler.request_deserializer, handler.response_serializer)
 
 
-def refusing(handler: Handler, caller: Caller, error: RaylaxError) -> Handler:
+def refusing(handler: Handler, errand: Errand, error: RaylaxError) -> Handler:
     """The same method, which says why it does nothing; its requests are not even decoded."""
 
-    async def answer(_: Any, context: Any) -> None:
-        CALLER.set(caller)
+    async def refusal(_: Any, context: Any) -> None:
         await refuse(context, error)
+
+    async def answer(request: Any, context: Any) -> None:
+        await errand.run(refusal, request, context)
 
     return MAKERS[handler.request_streaming, handler.response_streaming](answer)

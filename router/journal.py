@@ -54,7 +54,7 @@ class Entry:
     def record(self, delta: Delta) -> None:
         """Tokens prove that it is not what a worker dies of, at least up to here."""
         if delta.token_ids:
-            self.emitted.extend(delta.token_ids)
+            self.emitted += delta.token_ids
             self.strikes = 0
 
     def blame(self, lost: Lost) -> bool:

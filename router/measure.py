@@ -81,20 +81,20 @@ class Measured:
 
     def __init__(self, meter: Meter, begun: float) -> None:
         self._meter, self._begun = meter, begun
-        self._last: dict[int, float] = {}
+        self._heard: dict[int, float] = {}  # by choice: when its last event came
 
     def events(self, events: Sequence[TextEvent]) -> None:
         """That came together: between those of one choice there was no time."""
-        meter, now = self._meter, time.monotonic()
+        now, heard = time.monotonic(), self._heard
         for event in events:
-            last = self._last.get(event.choice)
+            last = heard.get(event.choice)
             if last is None:
-                meter.ttft.observe(now - self._begun)
+                self._meter.ttft.observe(now - self._begun)
             else:
-                meter.itl.observe(now - last)
-            self._last[event.choice] = now
+                self._meter.itl.observe(now - last)
+            heard[event.choice] = now
             if event.finish_reason:
-                meter.ended(event.finish_reason)
+                self._meter.ended(event.finish_reason)
 
     def end(self, call: Call) -> None:
         self._meter.inflight.dec()

@@ -33,7 +33,7 @@ class Models:
         self.telemetry = telemetry()
         self.tenants = Tenants(self.config.keys, self.config.routers)
         self.entrance = Entrance(
-            Keyring(self.config.keys), self.tenants, self.telemetry.samples, clock, random.Random()
+            Keyring(self.config.keys), self.tenants, self.telemetry, clock, random.Random()
         )
         self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
         self.peers = Peers(self.config.token)

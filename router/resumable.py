@@ -11,8 +11,6 @@ from raylax.router.caller import caller
 from raylax.router.peers import Numbered
 from raylax.router.service import Service
 
-CALL_ID = "call-id"
-"""Metadata that comes before the first reply: a client can then come back even for that."""
 Reply = pb.ChatReply | pb.GenerateReply
 
 

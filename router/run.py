@@ -6,7 +6,7 @@ lost worker go on elsewhere, from the token after the last one emitted; the clie
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from raylax.proto.call import Call
 from raylax.proto.errors import DeadlineExceeded, RaylaxError
@@ -31,13 +31,8 @@ class Terms:
     """Only the end matters: nobody waits for each token."""
 
 
-@dataclass(slots=True)
-class Heard:
-    """What came of the items of an inbox."""
-
-    events: list[TextEvent] = field(default_factory=list)
-    error: RaylaxError | None = None
-    """It ends the call, after the events."""
+Heard = tuple[list[TextEvent], RaylaxError | None]
+"""What came of the items of an inbox; an error ends the call, after the events."""
 
 
 class Run:
@@ -45,7 +40,7 @@ class Run:
 
     def __init__(self, call: Call, story: Story, terms: Terms, dispatcher: Dispatcher) -> None:
         self._call, self._story, self._terms = call, story, terms
-        self._dispatcher = dispatcher
+        self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
         self._parked: list[Entry] = []
 
@@ -57,12 +52,11 @@ class Run:
         try:
             self._begin(self._dispatcher.clock() + allowed_s)
             while not self._call.done:
-                heard = Heard()
-                self._take_all(await self._next(), heard)
-                if heard.events:
-                    yield heard.events
-                if heard.error is not None:
-                    raise heard.error
+                events, error = self._take(await self._next())
+                if events:
+                    yield events
+                if error is not None:
+                    raise error
             self._story.note("ended")
         finally:
             deadline.cancel()
@@ -80,7 +74,7 @@ class Run:
         if self._parked and len(self._inbox) == 0:  # the client has caught up
             parked, self._parked = self._parked, []
             for entry in parked:
-                if self._dispatcher.journal.find(entry.request.id) is entry:
+                if self._find(entry.request.id) is entry:
                     self._dispatcher.place(entry)
         return await self._inbox.take(self._enough)
 
@@ -89,8 +83,7 @@ class Run:
         """A stop string must be seen at once: the worker goes on until it is."""
         if not self._terms.whole or self._call.may_stop:
             return 1
-        journal = self._dispatcher.journal
-        entries = (journal.find(id) for id in self._call.open)
+        entries = map(self._find, self._call.open)
         begun = all(entry is not None and entry.emitted for entry in entries)
         return PATIENCE if begun else 1
 
@@ -98,35 +91,36 @@ class Run:
         """The client reads too slowly. Its requests leave their workers until it has caught up:
         what it has not read must not grow, and others need the pages."""
         self._story.note("parked", "the client reads slowly")
-        journal = self._dispatcher.journal
-        entries = [journal.find(request.id) for request in self._call.requests]
-        for entry in entries:
+        for request in self._call.requests:
+            entry = self._find(request.id)
             if entry is not None and not entry.parked:
                 self._dispatcher.park(entry)
                 self._parked.append(entry)
 
-    def _take_all(self, items: list[Item], heard: Heard) -> None:
-        """Also after an error: what was said before it is said."""
+    def _take(self, items: list[Item]) -> Heard:
+        """What was said before an error is said."""
+        events: list[TextEvent] = []
         try:
             for item in items:
-                if (event := self._take(item)) is not None:
-                    heard.events.append(event)
-                if self._call.done:
-                    return
+                if isinstance(item, Said):
+                    if (event := self._hear(item)) is not None:
+                        events.append(event)
+                    if self._call.done:
+                        break
+                else:
+                    self._act(item)
         except RaylaxError as error:
-            heard.error = error
+            return events, error
+        return events, None
 
-    def _take(self, item: Item) -> TextEvent | None:
+    def _act(self, item: Lost | Leave | Again | Hedge | Late) -> None:
         if isinstance(item, Late):
             raise DeadlineExceeded(
                 f"the answer did not end within {self._terms.allowed_s:g} s, its deadline"
             )
-        if isinstance(item, Said):
-            entry = self._dispatcher.journal.find(item.delta.request_id)
-            return self._hear(entry, item) if entry is not None else None
-        entry = self._dispatcher.journal.find(item.request_id)
+        entry = self._find(item.request_id)
         if entry is None or entry.parked:
-            return None
+            return
         match item:
             case Lost():
                 self._dispatcher.lost(entry, item)
@@ -136,33 +130,35 @@ class Run:
                 self._dispatcher.place(entry)
             case Hedge():
                 self._dispatcher.hedge(entry)
-        return None
 
-    def _hear(self, entry: Entry, said: Said) -> TextEvent | None:
-        delta, dispatcher = said.delta, self._dispatcher
-        if said.worker not in (entry.workers or entry.parked):
+    def _hear(self, said: Said) -> TextEvent | None:
+        """This runs for each token."""
+        worker, delta = said
+        entry = self._find(delta.request_id)
+        if entry is None or worker not in (entry.workers or entry.parked):
             return None  # it was moved, or another worker was first
-        early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
-        if early and dispatcher.given_up(entry, said.worker, delta):
+        if delta.finish is not None and self._goes_on(entry, worker, delta):
             return None
-        if len(entry.workers) > 1 and not delta.began:
-            dispatcher.settle(entry, said.worker)
-        return self._feed(entry, said.worker, delta)
-
-    def _feed(self, entry: Entry, worker: str, delta: Delta) -> TextEvent | None:
         entry.tries = 0
         if delta.began:
             self._story.note("began", worker)
             return None
+        if len(entry.workers) > 1:
+            self._dispatcher.settle(entry, worker)
         if entry.moves:  # what was cached for the second start says nothing about the first
             delta = delta._replace(cached_tokens=0)
         if delta.token_ids and not entry.emitted:
             self._story.note("first token", worker)
             self._dispatcher.answered(entry)
         entry.record(delta)
-        fed = self._call.feed(delta)
-        if fed.cancel or delta.finish is not None:
+        event, cancel = self._call.feed(delta)
+        if cancel or delta.finish is not None:
             self._story.left(delta.request_id, worker, Outcome.ENDED)
             self._dispatcher.workers.succeeded(worker)
             self._dispatcher.forget(delta.request_id)
-        return fed.event
+        return event
+
+    def _goes_on(self, entry: Entry, worker: str, delta: Delta) -> bool:
+        """Elsewhere: this was no end of the answer."""
+        early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
+        return bool(early) and self._dispatcher.given_up(entry, worker, delta)

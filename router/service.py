@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from raylax.proto.call import Call
-from raylax.proto.errors import Overloaded
+from raylax.proto.errors import Overloaded, RaylaxError
 from raylax.proto.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.router.admission import Admission
@@ -100,7 +100,7 @@ class Service:
         """
         self._check_room(len(call.requests))
         first = call.requests[0]
-        ticket = self.tenants.admit(first.tenant, call.usage.prompt_tokens, self._clock())
+        ticket = self.tenants.admit(first.tenant, call.prompt_tokens, self._clock())
         story = Story(call.id, self._clock)
         self.stories.begin(story)
         measured = self.meter.begin()
@@ -114,13 +114,16 @@ class Service:
                 yield events
         except BaseException as error:
             failure = error
+            if isinstance(error, RaylaxError):
+                error.call_id = call.id
             raise
         finally:
             if run is not None:
                 await run.aclose()
-            self.admission.generated(first.tenant, call.usage.completion_tokens, first.share)
-            ticket.generated(call.usage.completion_tokens, self._clock())
-            ticket.close(self._clock())
+            now, generated = self._clock(), call.completion_tokens
+            self.admission.generated(first.tenant, generated, first.share)
+            ticket.generated(generated, now)
+            ticket.close(now)
             measured.end(call)
             if span is not None:
                 self.telemetry.record(Ended(self.name, call, story, span, failure))

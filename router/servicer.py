@@ -14,7 +14,7 @@ from raylax.router.grpc_calls import Running, finish, start
 from raylax.router.models import Models
 from raylax.router.resumable import Reply
 from raylax.router.service import Service
-from raylax.router.statuses import Context, reading, statuses
+from raylax.router.statuses import CALL_ID, Context, reading, statuses
 from raylax.router.telling import explanation_message, story_message
 
 
@@ -103,7 +103,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             replies = replies_of(service, call, running, reply_of, request.explain)
             if ttl_s is not None:
                 resumable.keep(service, call.id, replies, ttl_s)
-                await context.send_initial_metadata(((resumable.CALL_ID, call.id),))
+                await context.send_initial_metadata(((CALL_ID, call.id),))
                 replies = resumable.numbered(
                     service.streams.read(resumable.name(call.id), caller().tenant)
                 )

@@ -4,7 +4,8 @@
     ├── queue           until it was let through to the workers
     └── attempt         a request with one worker, and what became of it; there may be several
 
-They are made when the call has ended, so that they cost its tokens nothing. Only
+They are made when the call has ended, so that they cost its tokens nothing. One that was refused
+before it began is a single span, named by its protocol. Only
 `raylax.router.telemetry` imports this module, where OpenTelemetry is wanted.
 """
 
@@ -30,11 +31,11 @@ from opentelemetry.trace import (
     TraceState,
     set_span_in_context,
 )
-from opentelemetry.util.types import AttributeValue
+from opentelemetry.util.types import Attributes, AttributeValue
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.story import Outcome, Stay
-from raylax.router.telemetry import Ended
+from raylax.router.telemetry import Ended, Refused
 from raylax.router.tracing import TraceContext
 
 SERVICE = "raylax-router"
@@ -76,7 +77,8 @@ class Spans:
 
     def record(self, ended: Ended) -> None:
         at = times_of(ended)
-        call = self._begin(ended, at)
+        name = f"{ended.call.shape.operation} {ended.model}"
+        call = self._told(ended.span, name, attributes_of(ended), at(0.0))
         if call.is_recording():
             below = set_span_in_context(call)
             self._queue(ended, below, at)
@@ -88,22 +90,28 @@ class Spans:
         fail(call, ended.failure)
         call.end(at(ended.story.now_s))
 
+    def refuse(self, refused: Refused) -> None:
+        now = time.time_ns()
+        begun = now - round(refused.took_s * 1e9)
+        span = self._told(refused.span, refused.name, refused.attributes, begun)
+        span.set_attribute("error.type", refused.error_type)
+        span.set_attribute("error.message", refused.message)
+        if refused.our_fault:  # what a caller does wrong is no error of a server's span
+            span.set_status(Status(StatusCode.ERROR, refused.message))
+        span.end(now)
+
     def close(self) -> None:
         """By itself OpenTelemetry tries for half a minute to reach a collector that is gone."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(LAST_WORDS_S)
 
-    def _begin(self, ended: Ended, at: At) -> Span:
-        """The span that the client and the workers have been told of."""
-        self._ids.given = ended.span
+    def _told(self, ours: TraceContext, name: str, attributes: Attributes, start_time: int) -> Span:
+        """The span that the client, and perhaps workers, have been told of."""
+        self._ids.given = ours
         try:
             return self._tracer.start_span(
-                f"{ended.call.shape.operation} {ended.model}",
-                above(ended.span),
-                SpanKind.SERVER,
-                attributes_of(ended),
-                start_time=at(0.0),
+                name, above(ours), SpanKind.SERVER, attributes, start_time=start_time
             )
         finally:
             self._ids.given = None

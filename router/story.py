@@ -38,21 +38,40 @@ class Explanation:
     candidates: tuple[Candidate, ...]
 
 
-def explanation(request_id: str, policy: str, choice: Choice, fleet: Fleet) -> Explanation:
-    """Of a choice that was just made among this fleet."""
-    costs = choice.terms.get("cost", np.zeros(len(choice.rows)))
-    order = np.argsort(costs, kind="stable")[:MOST_CANDIDATES]
-    best = tuple(
-        Candidate(
-            fleet.ids[choice.rows[at]],
-            round(float(fleet.now - fleet.heard_at[choice.rows[at]]), 6),
-            {name: round(float(values[at]), 6) for name, values in choice.terms.items()},
+class Decision:
+    """Why a request went where it did. What was looked at is kept as it was, and put into words
+    when somebody asks: hardly anybody does."""
+
+    def __init__(self, request_id: str, policy: str, choice: Choice, fleet: Fleet) -> None:
+        """Of a choice that was just made among this fleet."""
+        self._request_id, self._policy, self._reason = request_id, policy, choice.reason
+        self._chosen, rows, self._terms = fleet.ids[choice.row], choice.rows, choice.terms
+        costs = choice.terms.get("cost")
+        if len(rows) > MOST_CANDIDATES:  # of many the best, since stories are kept
+            best = slice(MOST_CANDIDATES)
+            order = np.arange(len(rows)) if costs is None else np.argsort(costs, kind="stable")
+            rows = rows[order[best]]
+            self._terms = {name: values[order[best]] for name, values in choice.terms.items()}
+        self._workers = [fleet.ids[row] for row in rows.tolist()]
+        self._ages_s = fleet.now - fleet.heard_at[rows]
+
+    @property
+    def explanation(self) -> Explanation:
+        costs = self._terms.get("cost", self._ages_s * 0)
+        best = tuple(map(self._candidate, np.argsort(costs, kind="stable").tolist()))
+        runner_up = next((one.worker for one in best if one.worker != self._chosen), "")
+        return Explanation(
+            self._request_id, self._policy, self._chosen, self._reason, runner_up, best
         )
-        for at in order
-    )
-    chosen = fleet.ids[choice.row]
-    runner_up = next((one.worker for one in best if one.worker != chosen), "")
-    return Explanation(request_id, policy, chosen, choice.reason, runner_up, best)
+
+    def _candidate(self, at: int) -> Candidate:
+        terms = {name: rounded(values.item(at)) for name, values in self._terms.items()}
+        return Candidate(self._workers[at], rounded(self._ages_s.item(at)), terms)
+
+
+def rounded(value: float) -> float:
+    """To microseconds, where it is a time."""
+    return round(value, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +138,9 @@ class Story:
     call_id: str
     clock: Callable[[], float]
     arrived: float = 0.0
-    moments: list[Moment] = field(default_factory=list)
-    choices: list[Explanation] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
+    _moments: list[tuple[float, str, str]] = field(default_factory=list)
     _there: dict[tuple[str, str], Stay] = field(default_factory=dict)
     """Of the stays those that have not ended, by request and worker."""
 
@@ -131,11 +150,15 @@ class Story:
     @property
     def now_s(self) -> float:
         """Since its arrival."""
-        return round(self.clock() - self.arrived, 6)
+        return rounded(self.clock() - self.arrived)
 
     def note(self, name: str, detail: str = "") -> None:
-        if len(self.moments) < MOST_MOMENTS:
-            self.moments.append(Moment(self.now_s, name, detail))
+        if len(self._moments) < MOST_MOMENTS:
+            self._moments.append((self.now_s, name, detail))
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        return tuple(Moment(*one) for one in self._moments)
 
     def sent(self, request_id: str, worker: str) -> None:
         self.note("sent", worker)
@@ -150,11 +173,16 @@ class Story:
 
     @property
     def told(self) -> "Told":
-        return Told(self.call_id, tuple(self.moments), tuple(self.choices))
+        return Told(self.call_id, self.moments, self.choices)
 
-    def explain(self, explanation: Explanation) -> None:
-        if len(self.choices) < MOST_MOMENTS:
-            self.choices.append(explanation)
+    def decided(self, decision: Decision) -> None:
+        if len(self.decisions) < MOST_MOMENTS:
+            self.decisions.append(decision)
+
+    @property
+    def choices(self) -> tuple[Explanation, ...]:
+        """Each decision in words."""
+        return tuple(one.explanation for one in self.decisions)
 
 
 class Stories:

@@ -43,6 +43,11 @@ class Stream(Generic[Part]):
         if self._error is not None:
             raise self._error
 
+    @property
+    def void(self) -> bool:
+        """It has ended without a part: whoever asked has been told why."""
+        return self._over and not self._parts
+
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -116,7 +121,9 @@ class Streams:
                 yield numbered
         finally:
             stream.readers -= 1
-            if not stream.readers:
+            if stream.void:
+                self._forget(call_id)
+            elif not stream.readers:
                 self._expire(call_id, stream)
 
     async def close(self) -> None:

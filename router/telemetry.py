@@ -1,6 +1,6 @@
 """Whether calls are told to OpenTelemetry: when its environment variables say where to.
 
-Without them nothing of it is imported. A call is told of once, when it has ended.
+Without them nothing of it is imported. A call is told of once: when it has ended, or was refused.
 """
 
 import logging
@@ -30,6 +30,21 @@ class Ended:
     """What ended it early: an error, or its client's leaving."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that never began: nobody knew its caller, it broke a rule, or there was no room."""
+
+    name: str
+    """Of the method, as its protocol has it."""
+    attributes: Mapping[str, str | int]
+    """What OpenTelemetry wants to know of the protocol's calls."""
+    span: TraceContext
+    error_type: str
+    message: str
+    our_fault: bool
+    took_s: float
+
+
 class Telemetry(Protocol):
     def samples(self, trace_id: int) -> bool:
         """Whether a trace that begins here is recorded."""
@@ -37,6 +52,10 @@ class Telemetry(Protocol):
 
     def record(self, ended: Ended) -> None:
         """Waits for nobody."""
+        ...
+
+    def refuse(self, refused: Refused) -> None:
+        """As `record`, of a call that has no story."""
         ...
 
     def close(self) -> None:
@@ -51,6 +70,9 @@ class Silent:
         return False
 
     def record(self, ended: Ended) -> None:
+        pass
+
+    def refuse(self, refused: Refused) -> None:
         pass
 
     def close(self) -> None:

@@ -22,25 +22,13 @@ from raylax.router.collecting import settle
 from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
 from raylax.router.http.app import build_app
+from raylax.router.http.cluster import NoCluster
 from raylax.router.models import Models
 from raylax.router.policies import policy_named
 from raylax.router.workers import Workers
 
 PATIENCE_S = 20.0
 MEMBERS_EVERY_S = 0.25
-
-
-class Nobody:
-    """The rest of a cluster, which has no part in this."""
-
-    async def exposition(self) -> bytes:
-        return b""
-
-    async def cluster(self) -> dict[str, Any]:
-        return {}
-
-    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
-        return []
 
 
 def listener(port: int) -> socket.socket:
@@ -78,7 +66,7 @@ async def main(checkpoint: str, model: str, port: str, *addresses: str) -> None:
         keep(workers, {f"w{number}": address for number, address in enumerate(addresses)})
     )
     models = await opened(config, workers, addresses[0], len(addresses))
-    app = build_app(models, Nobody())
+    app = build_app(models, NoCluster())
     options: dict[str, Any] = {"http": "httptools", "lifespan": "off", "access_log": False}
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", **options))
     serving = asyncio.ensure_future(server.serve([listener(int(port))]))

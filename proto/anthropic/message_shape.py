@@ -31,7 +31,10 @@ class MessageShape:
 
     def begin(self) -> list[TypedEvent]:
         message = Message(id=self._call.id, model=self._model, usage=self._usage)
-        return [typed("message_start", message=message), typed("ping")]
+        return [typed("message_start", message=message), *self.ping()]
+
+    def ping(self) -> list[TypedEvent]:
+        return [typed("ping")]
 
     def add(self, event: TextEvent) -> list[TypedEvent]:
         said = self._say(event.text) if event.text else []

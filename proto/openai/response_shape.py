@@ -46,6 +46,9 @@ class ResponseShape:
             for when in ("created", "in_progress")
         ]
 
+    def ping(self) -> list[TypedEvent]:
+        return []
+
     def add(self, event: TextEvent) -> list[TypedEvent]:
         said = self._say(event.text) if event.text else []
         for call in event.tool_calls:

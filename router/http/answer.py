@@ -5,18 +5,21 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
-from fastapi import Request
-from fastapi.responses import Response
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from raylax.proto.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, parse_body
 from raylax.router.caller import caller
 from raylax.router.config import RouterConfig
-from raylax.router.http.body import read_body, unless_client_leaves
+from raylax.router.http.body import read_body
 from raylax.router.http.guard import CALL_ID
+from raylax.router.http.presence import Presence
 from raylax.router.http.resuming import resumed, single_events, ttl_in
-from raylax.router.http.sse import EventStream, Lines, event_stream
+from raylax.router.http.sse import EventStream, Head, Lines, event_stream
 from raylax.router.models import Models
 from raylax.router.service import Service
 
@@ -71,7 +74,7 @@ class Answers:
 
     async def answer(
         self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], Lines]
-    ) -> Response:
+    ) -> ASGIApp:
         def prepare(raw: bytes) -> tuple[Body, Asked]:
             body = parse_body(kind, raw)
             service = self.models.named(body.model)
@@ -79,24 +82,26 @@ class Answers:
             return body, Asked(service, write(service.frontend, body), body.timeout, session)
 
         body, asked = await self.read(request, prepare)
-        return await (self.stream if body.stream else self.whole)(request, asked)
+        return self.stream(request, asked) if body.stream else await self.whole(request, asked)
 
-    async def stream(self, request: Request, asked: Asked) -> Response:
-        events = asked.run()
-        first = await unless_client_leaves(request, anext(events))
-        call, parts = asked.lines.call, event_stream(asked.lines, first, events)
-        if (ttl_s := ttl_in(request)) is None:
-            return EventStream(call.id, parts, events, asked.allowed_s, asked.explanation(request))
+    def stream(self, request: Request, asked: Asked) -> EventStream:
+        lines, ttl_s, events = asked.lines, ttl_in(request), asked.run()
+        head = Head(lines.call.id, lambda: asked.explanation(request))
+        parts = event_stream(lines, events, head)
+        if ttl_s is None:
+            return EventStream(head, parts, events, asked.allowed_s, lines.ping())
         streams = asked.service.streams
-        streams.begin(call.id, caller().tenant, single_events(parts), ttl_s)
-        numbered = streams.read(call.id, caller().tenant)
-        return resumed(numbered, call.id, asked.allowed_s, asked.explanation(request))
+        streams.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
+        return resumed(streams.read(lines.call.id, caller().tenant), head, asked.allowed_s)
 
     async def whole(self, request: Request, asked: Asked) -> Response:
-        async def drain() -> None:
+        async with Presence(request.receive):
             async for _ in asked.run(whole=True):
                 pass
-
-        await unless_client_leaves(request, drain())
         headers = {CALL_ID: asked.lines.call.id} | asked.explanation(request)
         return Response(asked.lines.whole(), 200, headers, "application/json")
+
+
+def json_of(value: object) -> Response:
+    """Of a model, or of what is told as JSON anyway."""
+    return Response(to_json(value, inf_nan_mode="null"), media_type="application/json")

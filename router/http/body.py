@@ -1,19 +1,11 @@
-"""Reads a request's body within a limit, and notices when the client has left."""
+"""Reads a request's body, within limits of size and time."""
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
 
-from fastapi import Request
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from raylax.proto.errors import BodyTooLarge, BodyTooSlow
-
-Result = TypeVar("Result")
-
-
-class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
+from raylax.router.http.presence import ClientLeft
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
@@ -35,23 +27,3 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     except ClientDisconnect:
         raise ClientLeft from None
     return bytes(body)
-
-
-async def unless_client_leaves(request: Request, work: Awaitable[Result]) -> Result:
-    """The result; if the client disconnects first, the work is cancelled: ClientLeft."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(disconnected(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientLeft
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from raylax.proto.call import Call, Chunk
 from raylax.proto.errors import RaylaxError
 from raylax.proto.events import TextEvent
+from raylax.router.http.pulse import COMMENT
 
 DONE = b"data: [DONE]\n\n"
 HERE = "\0"
@@ -32,6 +33,9 @@ class ChunkLines:
 
     def begin(self) -> bytes:
         return b""
+
+    def ping(self) -> bytes:
+        return COMMENT
 
     def of(self, event: TextEvent) -> bytes:
         around = self._around.get(event.choice)

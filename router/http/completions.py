@@ -1,13 +1,14 @@
 """OpenAI's POST /v1/chat/completions and /v1/completions."""
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.router.http.answer import Answers
 from raylax.router.http.chunk_lines import ChunkLines
+from raylax.router.http.endpoint import Routes
 
 
 def chat(frontend: Frontend, body: ChatCompletionRequest) -> ChunkLines:
@@ -18,11 +19,12 @@ def completion(frontend: Frontend, body: CompletionRequest) -> ChunkLines:
     return ChunkLines(frontend.completion(body))
 
 
-def add_completions(app: FastAPI, answers: Answers) -> None:
-    @app.post("/v1/chat/completions")
-    async def chat_completions(request: Request) -> Response:
+def add_completions(routes: Routes, answers: Answers) -> None:
+    async def chat_completions(request: Request) -> ASGIApp:
         return await answers.answer(request, ChatCompletionRequest, chat)
 
-    @app.post("/v1/completions")
-    async def completions(request: Request) -> Response:
+    async def completions(request: Request) -> ASGIApp:
         return await answers.answer(request, CompletionRequest, completion)
+
+    routes.post("/v1/chat/completions", chat_completions)
+    routes.post("/v1/completions", completions)

@@ -4,29 +4,35 @@ import logging
 from math import ceil
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from raylax.proto.anthropic.errors import error_body
 from raylax.proto.errors import EngineFailure, RaylaxError
-from raylax.router.http.body import ClientLeft
+from raylax.router.http.presence import ClientLeft
 
 log = logging.getLogger(__name__)
-
-
 MESSAGES = "/v1/messages"
 """The path that all of Anthropic's API is below."""
+CLIENT_LEFT = 499
 
 
-def body_of(path: str, status: int, openai: dict[str, Any]) -> dict[str, Any]:
-    """All paths but Anthropic's speak as OpenAI does."""
-    if path == MESSAGES or path.startswith(f"{MESSAGES}/"):
-        return error_body(status, openai["error"]["message"])
-    return openai
+def answer_to(request: Request, error: Exception) -> Response:
+    """What the client is told of an error, if it can still be told."""
+    match error:
+        case RaylaxError():
+            return of_ours(request, error)
+        case HTTPException():
+            return of_paths(request, error)
+        case ClientLeft():
+            return Response(status_code=CLIENT_LEFT)
+        case _:
+            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            return of_ours(request, EngineFailure("the router failed; its log says why"))
 
 
-def response_to(request: Request, error: RaylaxError) -> JSONResponse:
+def of_ours(request: Request, error: RaylaxError) -> Response:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
@@ -34,14 +40,8 @@ def response_to(request: Request, error: RaylaxError) -> JSONResponse:
     return JSONResponse(body, error.http_status, headers)
 
 
-async def on_raylax_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RaylaxError)
-    return response_to(request, error)
-
-
-async def on_http_exception(request: Request, error: Exception) -> Response:
-    """No such path, no such method: the framework's own errors."""
-    assert isinstance(error, HTTPException)
+def of_paths(request: Request, error: HTTPException) -> Response:
+    """No such path, no such method."""
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     message = f"{request.method} {request.url.path}: {error.detail}"
     said = {"error": {"message": message, "type": kind, "param": None, "code": None}}
@@ -49,17 +49,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return JSONResponse(body, error.status_code, error.headers)
 
 
-async def on_client_left(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)
-
-
-async def on_anything_else(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return response_to(request, EngineFailure("the router failed; its log says why"))
-
-
-def install(app: FastAPI) -> None:
-    app.add_exception_handler(RaylaxError, on_raylax_error)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(ClientLeft, on_client_left)
-    app.add_exception_handler(Exception, on_anything_else)
+def body_of(path: str, status: int, openai: dict[str, Any]) -> dict[str, Any]:
+    """All paths but Anthropic's speak as OpenAI does."""
+    if path == MESSAGES or path.startswith(f"{MESSAGES}/"):
+        return error_body(status, openai["error"]["message"])
+    return openai

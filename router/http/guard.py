@@ -1,18 +1,18 @@
 """In front of the HTTP application: who may come in, and the headers around every answer."""
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.caller import CALLER, Caller, Entrance, Need
-from raylax.router.config import RouterConfig
+from raylax.router.http.errors import answer_to
+from raylax.router.http.refusals import refused
 
 log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
@@ -32,13 +32,15 @@ def needed(method: str, path: str) -> Need:
 class Guard:
     """ASGI middleware. It reads headers only: nobody is refused after sending megabytes."""
 
-    def __init__(self, app: ASGIApp, entrance: Entrance, clock: Callable[[], float]) -> None:
+    def __init__(self, app: Router, entrance: Entrance, clock: Callable[[], float]) -> None:
         self._app, self._entrance, self._clock = app, entrance, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["app"] = self  # so that Starlette's router raises what it does not find
+        scope["path"] = scope["path"].rstrip("/") or "/"  # no redirect: who knows our front door?
         headers = Headers(scope=scope)
         caller = self._entrance.stranger(headers.getlist)
         answer = Answer(scope, caller, self._clock, send)
@@ -50,9 +52,21 @@ class Guard:
         except Exception as error:
             if answer.status:
                 raise  # too late to say anything
-            await explain(error, scope, receive, answer.send)
+            response = answer_to(Request(scope, receive), error)
+            if isinstance(error, RaylaxError):
+                if error.call_id:
+                    response.headers[CALL_ID] = error.call_id
+                else:
+                    self._tell(scope, answer, error)
+            await response(scope, receive, answer.send)
         finally:
             answer.log()
+
+    def _tell(self, scope: Scope, answer: "Answer", error: RaylaxError) -> None:
+        """Of a call that has no story."""
+        told = refused(scope, self._app, answer.caller, error, answer.took_s)
+        if told is not None:
+            self._entrance.telemetry.refuse(told)
 
 
 class Answer:
@@ -75,35 +89,31 @@ class Answer:
                 headers["WWW-Authenticate"] = "Bearer"
         await self._send(message)
 
+    @property
+    def took_s(self) -> float:
+        """So far."""
+        return self._clock() - self._begun
+
     def log(self) -> None:
         level = logging.WARNING if self.status >= OUR_FAULT else logging.INFO
         if log.isEnabledFor(level):
-            took_s = self._clock() - self._begun
             asked = f"{self._scope['method']} {self._scope['path']!r}"
             who = f"request={self.caller.request_id} call={self._call_id or '-'}"
             tenant = f"tenant={self.caller.tenant or '-'} trace={self.caller.traceparent}"
-            log.log(level, "%s %d %.3f s %s %s", asked, self.status, took_s, who, tenant)
+            log.log(level, "%s %d %.3f s %s %s", asked, self.status, self.took_s, who, tenant)
 
 
-async def explain(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
-    """By the application's own handlers, so that each API words its errors as it does."""
-    handlers = scope["app"].exception_handlers
-    kind = RaylaxError if isinstance(error, RaylaxError) else Exception
-    response = await handlers[kind](Request(scope, receive), error)
-    await response(scope, receive, send)
-
-
-def install(app: FastAPI, config: RouterConfig, entrance: Entrance) -> None:
+def for_browsers(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """A browser's question whether it may ask is answered before the guard: it brings no key."""
-    app.add_middleware(Guard, entrance=entrance, clock=time.monotonic)
-    if config.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=config.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED,
-        )
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
 
 
 EXPOSED = [

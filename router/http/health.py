@@ -2,26 +2,30 @@
 
 from importlib.metadata import version
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
 
+from raylax.router.http.answer import json_of
+from raylax.router.http.endpoint import Routes
 from raylax.router.models import Models
 
 
-def add_health(app: FastAPI, models: Models) -> None:
-    @app.get("/health")
-    @app.get("/health/ready")
-    async def ready() -> Response:
+def add_health(routes: Routes, models: Models) -> None:
+    async def ready(request: Request) -> ASGIApp:
         """Whether requests are served."""
         workers = models.ready_workers
         status = "ok" if workers else "no worker is ready"
         return JSONResponse({"status": status, "workers": workers}, 200 if workers else 503)
 
-    @app.get("/health/live")
-    async def live() -> dict[str, str]:
+    async def live(request: Request) -> ASGIApp:
         """That this answers is all that it says."""
-        return {"status": "ok"}
+        return json_of({"status": "ok"})
 
-    @app.get("/version")
-    async def versions() -> dict[str, str]:
-        return {"version": version("raylax")}
+    async def versions(request: Request) -> ASGIApp:
+        return json_of({"version": version("raylax")})
+
+    routes.get("/health", ready)
+    routes.get("/health/ready", ready)
+    routes.get("/health/live", live)
+    routes.get("/version", versions)

@@ -1,13 +1,14 @@
 """Anthropic's POST /v1/messages and /v1/messages/count_tokens."""
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from raylax.proto.anthropic.message_shape import PREFIX, MessageShape
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import parse_body
-from raylax.router.http.answer import Answers
+from raylax.router.http.answer import Answers, json_of
+from raylax.router.http.endpoint import Routes
 from raylax.router.http.typed_lines import TypedLines
 
 
@@ -16,16 +17,17 @@ def message(frontend: Frontend, body: MessagesRequest) -> TypedLines:
     return TypedLines(call, MessageShape(call, frontend.name))
 
 
-def add_messages(app: FastAPI, answers: Answers) -> None:
+def add_messages(routes: Routes, answers: Answers) -> None:
     def count(raw: bytes) -> TokenCount:
         body = parse_body(CountTokensRequest, raw)
         frontend = answers.models.named(body.model).frontend
         return TokenCount(input_tokens=len(frontend.tokens_of(body.for_chat())))
 
-    @app.post("/v1/messages")
-    async def messages(request: Request) -> Response:
+    async def messages(request: Request) -> ASGIApp:
         return await answers.answer(request, MessagesRequest, message)
 
-    @app.post("/v1/messages/count_tokens")
-    async def count_tokens(request: Request) -> TokenCount:
-        return await answers.read(request, count)
+    async def count_tokens(request: Request) -> ASGIApp:
+        return json_of(await answers.read(request, count))
+
+    routes.post("/v1/messages", messages)
+    routes.post("/v1/messages/count_tokens", count_tokens)

@@ -2,25 +2,29 @@
 
 import time
 
-from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from raylax.proto.openai.models import ModelCard, ModelList
+from raylax.router.http.answer import json_of
+from raylax.router.http.endpoint import Routes
 from raylax.router.models import Models
 from raylax.router.service import Service
 
 
-def add_models(app: FastAPI, known: Models) -> None:
+def add_models(routes: Routes, known: Models) -> None:
     created = int(time.time())
 
     def card(service: Service) -> ModelCard:
         longest = service.frontend.max_sequence_length
         return ModelCard(id=service.name, created=created, max_model_len=longest)
 
-    @app.get("/v1/models")
-    async def models() -> ModelList:
+    async def models(request: Request) -> ASGIApp:
         known.any()
-        return ModelList(data=[card(service) for service in known.services])
+        return json_of(ModelList(data=[card(service) for service in known.services]))
 
-    @app.get("/v1/models/{name:path}")
-    async def model(name: str) -> ModelCard:
-        return card(known.named(name))
+    async def model(request: Request) -> ASGIApp:
+        return json_of(card(known.named(request.path_params["name"])))
+
+    routes.get("/v1/models", models)
+    routes.get("/v1/models/{name:path}", model)

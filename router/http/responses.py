@@ -2,14 +2,15 @@
 
 import time
 
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.response_shape import PREFIX, ResponseShape
 from raylax.proto.openai.responses import ResponsesRequest
 from raylax.router.http.answer import Answers
+from raylax.router.http.endpoint import Routes
 from raylax.router.http.typed_lines import TypedLines
 
 
@@ -18,11 +19,12 @@ def response(frontend: Frontend, body: ResponsesRequest) -> TypedLines:
     return TypedLines(call, ResponseShape(call, body, frontend.name, int(time.time())))
 
 
-def add_responses(app: FastAPI, answers: Answers) -> None:
-    @app.post("/v1/responses")
-    async def responses(request: Request) -> Response:
+def add_responses(routes: Routes, answers: Answers) -> None:
+    async def responses(request: Request) -> ASGIApp:
         return await answers.answer(request, ResponsesRequest, response)
 
-    @app.api_route("/v1/responses/{id:path}", methods=["GET", "POST", "DELETE"])
-    async def kept_response(id: str) -> Response:
+    async def kept_response(request: Request) -> ASGIApp:
         raise InvalidRequest("raylax keeps no responses; an answer is in the reply to its POST")
+
+    routes.post("/v1/responses", responses)
+    routes.add("/v1/responses/{id:path}", kept_response, "GET", "POST", "DELETE")

@@ -5,11 +5,12 @@ As EventSource does it: the header Last-Event-ID names the last event that was h
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from fastapi import FastAPI, Request
+from starlette.requests import Request
 
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.caller import caller
-from raylax.router.http.sse import EventStream
+from raylax.router.http.endpoint import Routes
+from raylax.router.http.sse import EventStream, Head
 from raylax.router.models import Models
 from raylax.router.peers import Numbered
 
@@ -47,11 +48,9 @@ async def with_ids(
         yield f"id: {call_id}:{number}\n".encode() + event + END
 
 
-def resumed(
-    numbered: Numbered, call_id: str, allowed_s: float, headers: dict[str, str] | None = None
-) -> EventStream:
+def resumed(numbered: Numbered, head: Head, allowed_s: float) -> EventStream:
     """An answer that is kept, as events with their ids."""
-    return EventStream(call_id, with_ids(call_id, numbered), numbered, allowed_s, headers)
+    return EventStream(head, with_ids(head.call_id, numbered), numbered, allowed_s)
 
 
 def last_event(request: Request, call_id: str) -> int:
@@ -68,9 +67,11 @@ def last_event(request: Request, call_id: str) -> int:
     return int(number)
 
 
-def add_resuming(app: FastAPI, models: Models) -> None:
-    @app.get("/v1/streams/{call_id}")
-    async def go_on(request: Request, call_id: str) -> EventStream:
-        allowed_s = models.config.request_timeout_s
+def add_resuming(routes: Routes, models: Models) -> None:
+    async def go_on(request: Request) -> EventStream:
+        call_id = request.path_params["call_id"]
         numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
-        return resumed(numbered, call_id, allowed_s)
+        head = Head(call_id, waits=False)
+        return resumed(numbered, head, models.config.request_timeout_s)
+
+    routes.get("/v1/streams/{call_id}", go_on)

@@ -2,21 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
-from fastapi import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from raylax.proto.call import Call
-from raylax.proto.errors import EngineFailure, RaylaxError
+from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
 from raylax.proto.events import TextEvent
-from raylax.router.http.body import ClientLeft, unless_client_leaves
 from raylax.router.http.guard import CALL_ID
+from raylax.router.http.presence import ClientLeft, Presence
+from raylax.router.http.pulse import COMMENT, Pulse
 
 log = logging.getLogger(__name__)
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
 LAST_WORDS_S = 1.0
 """How long a client may take to read the end, after the call's own time."""
 
@@ -35,6 +38,10 @@ class Lines(Protocol):
         """What comes before the first event."""
         ...
 
+    def ping(self) -> bytes:
+        """What comes while there are no events: it is none itself."""
+        ...
+
     def of(self, event: TextEvent) -> bytes: ...
 
     def end(self) -> bytes:
@@ -46,64 +53,114 @@ class Lines(Protocol):
         ...
 
 
-async def event_stream(
-    lines: Lines, first: list[TextEvent], source: AsyncGenerator[list[TextEvent]]
-) -> AsyncGenerator[bytes]:
-    """What came together is written together: a write costs more than a token.
+class Head:
+    """Status and headers of a stream. They leave with whatever is written first; until then, an
+    error has a status of its own."""
 
-    Headers are out already when this runs: an error is an event, then the stream ends.
+    def __init__(
+        self, call_id: str, more: Callable[[], Mapping[str, str]] = dict, waits: bool = True
+    ) -> None:
+        """`more`: headers, as they are known when they leave. `waits`: for something to say."""
+        self.call_id, self.waits, self.sent = call_id, waits, False
+        self._more = more
+
+    async def send(self, send: Send) -> None:
+        """Only the first time something happens."""
+        if self.sent:
+            return
+        self.sent = True
+        headers = {**HEADERS, CALL_ID: self.call_id, **self._more()}
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+
+
+async def event_stream(
+    lines: Lines, source: AsyncGenerator[list[TextEvent]], head: Head
+) -> AsyncGenerator[bytes]:
+    """What came together is written together: a write costs more than a token. So the end goes with
+    the last events, for it follows at once.
+
+    Once the headers are out, an error is an event, then the stream ends.
     """
+    begin, last = lines.begin, b""
     try:
-        yield lines.begin() + b"".join(map(lines.of, first))
         async for events in source:
-            yield b"".join(map(lines.of, events))
-        yield lines.end()
-    except RaylaxError as error:
-        yield lines.failure(error)
-    except Exception:
-        log.exception("%s failed", lines.call.id)
-        yield lines.failure(EngineFailure("the router failed; its log says why"))
+            part = begin() + b"".join(map(lines.of, events))  # the first says what was cached
+            begin = bytes  # it has been said
+            if lines.call.done:
+                last = part
+            else:
+                yield part
+        yield last + lines.end()
+    except Exception as error:
+        failure = failure_of(error, lines.call.id)
+        if not head.sent:
+            raise failure from None
+        yield last + begin() + lines.failure(failure)
     finally:
         await source.aclose()
 
 
-class EventStream(Response):
-    """Parts of an answer as they come.
+def failure_of(error: Exception, call_id: str) -> RaylaxError:
+    """What the client is told."""
+    if isinstance(error, RaylaxError):
+        return error
+    log.error("%s failed", call_id, exc_info=error)
+    return EngineFailure("the router failed; its log says why")
+
+
+class EventStream:
+    """Parts of an answer as they come, for ASGI.
 
     It ends with the answer, or when the client leaves, or when the call's time is over because
     the client does not read; `source` is closed in any case, which cancels what still runs.
     """
 
-    media_type = "text/event-stream"
-
     def __init__(
         self,
-        call_id: str,
+        head: Head,
         parts: AsyncIterator[bytes],
         source: AsyncGenerator[Any],
         allowed_s: float,
-        headers: dict[str, str] | None = None,
+        ping: bytes = COMMENT,
     ) -> None:
         """`source`: what the parts are made of."""
-        super().__init__(headers=HEADERS | {CALL_ID: call_id} | (headers or {}))
-        del self.headers["content-length"]
-        self._call_id, self._parts, self._source = call_id, parts, source
-        self._allowed_s = allowed_s + LAST_WORDS_S
+        self._head, self._parts, self._source = head, parts, source
+        self._allowed_s, self._ping = allowed_s, ping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = self._head
         try:
-            async with asyncio.timeout(self._allowed_s):
-                await unless_client_leaves(Request(scope, receive), self._write(send))
+            async with asyncio.timeout(self._allowed_s + LAST_WORDS_S), Presence(receive):
+                await self._write(send)
         except ClientLeft:
-            pass
+            if not head.sent:
+                raise
         except TimeoutError:
-            log.warning("%s: its client did not read the answer in time", self._call_id)
+            if not head.sent:
+                raise DeadlineExceeded(
+                    f"the answer did not begin within {self._allowed_s:g} s, its deadline"
+                ) from None
+            log.warning("%s: its client did not read the answer in time", head.call_id)
         finally:
             await self._source.aclose()
 
     async def _write(self, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        async for part in self._parts:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+        head = self._head
+
+        async def write(ping: bytes) -> None:
+            await head.send(send)
+            await send({"type": "http.response.body", "body": ping, "more_body": True})
+
+        if not head.waits:
+            await head.send(send)
+        pulse = Pulse(write, self._ping)
+        try:
+            async for part in self._parts:
+                pulse.said()
+                if not head.sent:
+                    await head.send(send)
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            await pulse.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,6 +1,7 @@
 """vLLM's POST /tokenize and /detokenize."""
 
-from fastapi import FastAPI, Request
+from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from raylax.proto.openai.shared import parse_body
 from raylax.proto.tokens import (
@@ -9,10 +10,11 @@ from raylax.proto.tokens import (
     TokenizeRequest,
     TokenizeResponse,
 )
-from raylax.router.http.answer import Answers
+from raylax.router.http.answer import Answers, json_of
+from raylax.router.http.endpoint import Routes
 
 
-def add_tokens(app: FastAPI, answers: Answers) -> None:
+def add_tokens(routes: Routes, answers: Answers) -> None:
     def ids_of(raw: bytes) -> TokenizeResponse:
         body = parse_body(TokenizeRequest, raw)
         frontend = answers.models.named(body.model).frontend
@@ -33,10 +35,11 @@ def add_tokens(app: FastAPI, answers: Answers) -> None:
         text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)
         return DetokenizeResponse(prompt=text)
 
-    @app.post("/tokenize")
-    async def tokenize(request: Request) -> TokenizeResponse:
-        return await answers.read(request, ids_of)
+    async def tokenize(request: Request) -> ASGIApp:
+        return json_of(await answers.read(request, ids_of))
 
-    @app.post("/detokenize")
-    async def detokenize(request: Request) -> DetokenizeResponse:
-        return await answers.read(request, text_of)
+    async def detokenize(request: Request) -> ASGIApp:
+        return json_of(await answers.read(request, text_of))
+
+    routes.post("/tokenize", tokenize)
+    routes.post("/detokenize", detokenize)

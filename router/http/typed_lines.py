@@ -6,6 +6,7 @@ from raylax.proto.call import Call
 from raylax.proto.errors import RaylaxError
 from raylax.proto.events import TextEvent
 from raylax.proto.typed_events import TypedEvent, TypedShape
+from raylax.router.http.pulse import COMMENT
 
 
 def named(events: Sequence[TypedEvent]) -> bytes:
@@ -21,6 +22,9 @@ class TypedLines:
 
     def begin(self) -> bytes:
         return named(self._shape.begin())
+
+    def ping(self) -> bytes:
+        return named(self._shape.ping()) or COMMENT
 
     def of(self, event: TextEvent) -> bytes:
         return named(self._shape.add(event))

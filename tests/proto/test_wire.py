@@ -36,12 +36,17 @@ requests = st.builds(
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)
 )
-deltas = st.builds(
-    Delta,
-    st.text(), tokens, st.lists(logprobs, max_size=3).map(tuple),
-    st.none() | st.sampled_from(Finish), st.none() | st.text(min_size=1), st.integers(0, 2**31),
-    st.sampled_from(Fault), st.booleans(), st.lists(st.floats(-1, 1, width=32)).map(tuple),
-)  # fmt: skip
+said = {
+    "request_id": st.text(), "token_ids": tokens, "cached_tokens": st.integers(0, 2**31),
+    "logprobs": st.lists(logprobs, max_size=3).map(tuple), "began": st.booleans(),
+}  # fmt: skip
+ends = {
+    "finish": st.sampled_from(Finish), "error": st.none() | st.text(min_size=1),
+    "fault": st.sampled_from(Fault), "embedding": st.lists(st.floats(-1, 1, width=32)).map(tuple),
+}  # fmt: skip
+deltas = (st.fixed_dictionaries(said) | st.fixed_dictionaries({**said, **ends})).map(
+    lambda fields: Delta(**fields)
+)
 counts = st.integers(0, 2**31)
 loads = st.builds(
     Load,

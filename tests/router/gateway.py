@@ -23,6 +23,25 @@ def describe() -> dict[str, str]:
     return {name: file.serialized_pb.hex() for name, file in files.items()}
 
 
+def kv_events(stub: Any) -> dict[str, Any]:
+    """What is heard of one prompt's pages until they are dropped."""
+    heard = stub.SubscribeKvEvents(common_pb2.SubscribeKvEventsRequest())
+    batches = [next(heard)]
+    tokens = pb.TokenizedInput(input_ids=range(5, 40))
+    request = pb.GenerateRequest(tokenized=tokens, sampling_params=pb.SamplingParams(max_tokens=1))
+    list(stub.Generate(request))
+    batches.append(next(heard))
+    flushed = stub.FlushCache(common_pb2.FlushCacheRequest(timeout_s=10))
+    batches.append(next(heard))
+    heard.cancel()
+    blocks = batches[1].events[0].stored.blocks
+    return {
+        "events": [[event.WhichOneof("data") for event in batch.events] for batch in batches],
+        "blocks": [list(block.token_ids) for block in blocks],
+        "flushed": flushed.success,
+    }
+
+
 def call(address: str) -> dict[str, Any]:
     with grpc.insecure_channel(address) as channel:
         stub = vllm_engine_pb2_grpc.VllmEngineStub(channel)
@@ -56,6 +75,7 @@ def call(address: str) -> dict[str, Any]:
                 load.max_total_num_tokens > 0 for load in stub.GetLoads(pb.GetLoadsRequest()).loads
             ],
             "server": [server.server_type, server.data_parallel_size],
+            **kv_events(stub),
         }
 
 

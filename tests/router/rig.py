@@ -20,7 +20,7 @@ from raylax.router.config import RouterConfig
 from raylax.router.describe import describe
 from raylax.router.grpc_server import serve_grpc, set_health
 from raylax.router.http.app import build_app
-from raylax.router.http.cluster import Cluster
+from raylax.router.http.cluster import Cluster, NoCluster
 from raylax.router.interceptor import Guarded
 from raylax.router.models import Models
 from raylax.router.peers import PeerServicer, serve_peers
@@ -62,7 +62,7 @@ class Worker:
             steps.release()
 
     def install(self) -> None:
-        batch = self.host.engine._batch
+        batch = self.host.engine._loop.batch
         assert batch is not None
         run = batch.run
 
@@ -98,19 +98,6 @@ async def running_worker(
     finally:
         worker.let_go()
         await host.stop()
-
-
-class NoCluster:
-    """The rest of the cluster, where a test does not need it."""
-
-    async def exposition(self) -> bytes:
-        return b"raylax_worker_up 1.0\n"
-
-    async def cluster(self) -> dict[str, Any]:
-        return {"workers": []}
-
-    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
-        return [name, *args]
 
 
 @dataclass

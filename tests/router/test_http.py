@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.proto.errors import WorkerUnavailable
 from raylax.router.config import RouterConfig
+from raylax.router.http.cluster import NoCluster
 from raylax.router.models import Models
-from tests.router.rig import PATIENCE_S, NoCluster, Rig, running_http, running_router, until
+from tests.router.rig import PATIENCE_S, Rig, running_http, running_router, until
 
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 8}
 
@@ -225,10 +226,21 @@ async def test_without_metrics_the_router_speaks_for_itself(rig: Rig) -> None:
     assert cluster.status_code == 503 and cluster.headers["retry-after"] == "2"
 
 
-async def test_metrics_are_valid(client: httpx.AsyncClient) -> None:
-    """Prometheus' own parser reads them; a call has been counted."""
-    await client.post("/v1/chat/completions", json=ASK)
-    text = (await client.get("/metrics")).text
+class OneWorker(NoCluster):
+    """A cluster whose workers say so much."""
+
+    async def exposition(self) -> bytes:
+        return b"raylax_worker_up 1.0\n"
+
+
+async def test_metrics_are_valid(rig: Rig) -> None:
+    """Prometheus' own parser reads them; a call has been counted. The workers' come after ours."""
+    async with (
+        running_http(rig.models, OneWorker()) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+    ):
+        await client.post("/v1/chat/completions", json=ASK)
+        text = (await client.get("/metrics")).text
 
     families = {family.name: family for family in text_string_to_metric_families(text)}
     (ended,) = [

@@ -73,6 +73,26 @@ async def test_the_answer_is_made_while_nobody_reads(rig: Rig, client: httpx.Asy
     assert events_of(whole)[-1] == (f"{call}:{len(events_of(whole))}", "[DONE]")
 
 
+async def test_who_has_heard_everything_is_told_that_it_is_over(client: httpx.AsyncClient) -> None:
+    call, lines = await lines_of(client, "POST", CHAT, json=ASK, headers=KEPT)
+    last = {"Last-Event-ID": events_of(lines)[-1][0]}
+    _, rest = await lines_of(client, "GET", f"/v1/streams/{call}", headers=last)
+
+    assert rest == []
+
+
+async def test_a_call_that_fails_before_its_first_token_is_not_kept(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """Who asked has heard why; there is nothing to come back to."""
+    rig.workers[0].hold(steps=0)
+    late = {**KEPT, "X-Request-Timeout": "0.05"}
+    reply = await client.post(CHAT, json=ASK, headers=late)
+    rig.workers[0].let_go()
+
+    assert (reply.status_code, len(rig.service.streams)) == (504, 0)
+
+
 async def test_two_may_read_the_same_answer(client: httpx.AsyncClient) -> None:
     call, _ = await lines_of(client, "POST", CHAT, most=3, json=ASK, headers=KEPT)
     path = f"/v1/streams/{call}"

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -18,10 +20,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from raylax.proto import raylax_pb2, raylax_pb2_grpc
+from raylax.router.config import RouterConfig
+from raylax.router.keys import Key, hash_of
+from raylax.router.models import Models
 from raylax.router.spans import Spans
 from raylax.router.story import Outcome, Story
 from raylax.router.telemetry import ENDPOINTS, Silent, telemetry
-from tests.router.rig import PATIENCE_S, Rig, running_router, until
+from tests.router.rig import PATIENCE_S, Rig, channel, running_http, running_router, until
 
 CHAT = "/v1/chat/completions"
 ASK: dict[str, Any] = {
@@ -39,15 +45,21 @@ class Recorded:
 
     def __init__(self, rig: Rig, client: httpx.AsyncClient) -> None:
         self.rig, self.client, self._exporter = rig, client, InMemorySpanExporter()
-        rig.service.telemetry = Spans(SimpleSpanProcessor(self._exporter))
+        spans = Spans(SimpleSpanProcessor(self._exporter))
+        rig.service.telemetry = rig.models.entrance.telemetry = spans
 
     async def told(self) -> Told:
         """Of the one call, which has ended or is about to."""
-        await until(lambda: any(one.parent is None or one.parent.is_remote for one in self._spans))
+        await until(lambda: self.roots)
         found: Told = {}
         for span in self._spans:
             found.setdefault(span.name, []).append(span)
         return found
+
+    @property
+    def roots(self) -> list[ReadableSpan]:
+        """Of ours the first ones."""
+        return [one for one in self._spans if one.parent is None or one.parent.is_remote]
 
     @property
     def _spans(self) -> tuple[ReadableSpan, ...]:
@@ -117,9 +129,11 @@ async def test_it_says_what_was_asked_and_what_it_came_to(recorded: Recorded) ->
 
 async def test_everything_that_is_told_is_documented(recorded: Recorded) -> None:
     """Spans and attributes in the router's page, what turns them on in the cluster's."""
+    await recorded.client.post(CHAT, json={}, headers=SAMPLED)
     await recorded.client.post(CHAT, json=ASK, headers=SAMPLED)
+    await until(lambda: len(recorded.roots) == 2)
     told = await recorded.told()
-    names = {name.replace("tiny", "MODEL") for name in told}
+    names = {name.replace("tiny", "MODEL").replace(CHAT, "PATH") for name in told}
     names |= {name for spans in told.values() for span in spans for name in attributes(span)}
     router, cluster = ((ROOT / part / "README.md").read_text() for part in ("router", "cluster"))
 
@@ -184,11 +198,137 @@ async def test_a_call_that_fails_says_of_what(recorded: Recorded) -> None:
     (call,), (attempt,) = told["chat tiny"], told["attempt"]
 
     assert reply.status_code == 504
+    assert recorded.roots == [call]
+    assert reply.headers["X-Raylax-Call-Id"] == attributes(call)["gen_ai.response.id"]
     assert call.status.status_code is StatusCode.ERROR
     assert call.status.description == reply.json()["error"]["message"]
     assert attributes(call)["error.type"] == "deadline_exceeded"
     assert attributes(attempt)["raylax.outcome"] == "cancelled"
     assert told["queue"][0].status.status_code is StatusCode.UNSET
+
+
+REFUSED: list[tuple[str, str, dict[str, Any], str, int, str]] = [
+    ("POST", CHAT, {"json": {**ASK, "model": "another"}}, CHAT, 404, "model_not_found"),
+    ("POST", CHAT, {"json": {}}, CHAT, 400, "invalid_request_error"),
+    ("POST", CHAT, {"content": b" " * 2000}, CHAT, 413, "request_too_large"),
+    ("POST", "/tokenize", {"json": {"prompt": 1}}, "/tokenize", 400, "invalid_request_error"),
+    ("GET", "/explain/none", {}, "/explain/{call_id}", 404, "not_found"),
+    ("POST", CHAT, {"json": ASK, "key": "guess"}, CHAT, 401, "invalid_api_key"),
+    ("POST", "/cluster/drain/w0", {}, "/cluster/drain/{worker}", 403, "insufficient_permissions"),
+]
+
+
+@pytest.fixture(scope="module")
+def keys() -> list[Key]:
+    return [Key("alice", hash_of("hers"), requests_per_minute=1)]
+
+
+@pytest.fixture
+async def guarded(checkpoint: Path, keys: list[Key]) -> AsyncIterator[Recorded]:
+    """Who has a key may ask it once."""
+    async with (
+        running_router(checkpoint, keys=keys, max_body_bytes=1000) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+        yield Recorded(rig, client)
+
+
+@pytest.mark.parametrize(("method", "path", "ask", "route", "status", "kind"), REFUSED)
+async def test_a_refused_call_is_a_span_of_its_own(
+    guarded: Recorded, method: str, path: str, ask: dict[str, Any], route: str, status: int,
+    kind: str,
+) -> None:  # fmt: skip
+    """Below its client's, with what it was told; what a client does wrong is no error of ours."""
+    key = ask.get("key", "hers")
+    more = {name: value for name, value in ask.items() if name != "key"}
+    reply = await guarded.client.request(
+        method, path, headers={**SAMPLED, "x-api-key": key}, **more
+    )
+    ((name, (span,)),) = (await guarded.told()).items()
+    error = reply.json()["error"]
+
+    assert reply.status_code == status
+    assert name == f"{method} {route}"
+    assert attributes(span) == {
+        "http.request.method": method,
+        "http.route": route,
+        "url.path": path,
+        "http.response.status_code": status,
+        "error.type": kind,
+        "error.message": error["message"],
+    } | ({} if status in (401, 403) else {"raylax.tenant": "alice"})
+    assert (span.kind, span.status.status_code) == (SpanKind.SERVER, StatusCode.UNSET)
+    assert span.context is not None and span.parent is not None
+    assert f"{span.context.span_id:016x}" == reply.headers["traceparent"].split("-")[2]
+    assert f"{span.parent.span_id:016x}" == SPAN
+
+
+async def test_a_call_beyond_its_keys_limit_is_a_span(guarded: Recorded) -> None:
+    """Beside that of the call before."""
+    headers = {**SAMPLED, "x-api-key": "hers"}
+    replies = [await guarded.client.post(CHAT, json=ASK, headers=headers) for _ in range(2)]
+    await until(lambda: len(guarded.roots) == 2)
+
+    assert [reply.status_code for reply in replies] == [200, 429]
+    assert [span.name for span in guarded.roots] == ["chat tiny", f"POST {CHAT}"]
+    assert attributes(guarded.roots[1])["error.type"] == "rate_limit_exceeded"
+
+
+async def test_what_is_no_call_is_not_told(guarded: Recorded) -> None:
+    """A path that does not exist, a wrong method; a path of which only strangers know is not in
+    a name, of which there would be no end."""
+    headers = {**SAMPLED, "x-api-key": "hers"}
+    nowhere = await guarded.client.get("/nowhere", headers=headers)
+    method = await guarded.client.get(CHAT, headers=headers)
+    stranger = await guarded.client.get("/nowhere", headers=SAMPLED)
+    told = await guarded.told()
+
+    assert [one.status_code for one in (nowhere, method, stranger)] == [404, 405, 401]
+    assert [(name, len(spans)) for name, spans in told.items()] == [("GET", 1)]
+
+
+async def test_a_refusal_by_grpc_is_a_span(guarded: Recorded) -> None:
+    """In its own words."""
+    sampled = tuple(SAMPLED.items())
+    async with channel(guarded.rig.grpc_address) as made:
+        stub: Any = raylax_pb2_grpc.RaylaxStub(made)
+        with pytest.raises(grpc.aio.AioRpcError) as stranger:
+            await stub.Embed(raylax_pb2.EmbedRequest(), metadata=sampled)
+        with pytest.raises(grpc.aio.AioRpcError) as wrong:
+            request = raylax_pb2.ChatRequest(model="another")
+            await stub.Chat(request, metadata=(*sampled, ("x-api-key", "hers"))).read()
+    await until(lambda: len(guarded.roots) == 2)
+    embed, chat = guarded.roots
+
+    assert (embed.name, chat.name) == ("raylax.v1.Raylax/Embed", "raylax.v1.Raylax/Chat")
+    assert attributes(chat) == {
+        "rpc.system": "grpc",
+        "rpc.service": "raylax.v1.Raylax",
+        "rpc.method": "Chat",
+        "rpc.grpc.status_code": grpc.StatusCode.NOT_FOUND.value[0],
+        "error.type": "model_not_found",
+        "error.message": wrong.value.details(),
+        "raylax.tenant": "alice",
+    }
+    assert attributes(embed)["error.type"] == "invalid_api_key"
+    assert attributes(embed)["error.message"] == stranger.value.details()
+    assert embed.status.status_code is chat.status.status_code is StatusCode.UNSET
+
+
+async def test_what_is_our_fault_is_an_error(checkpoint: Path) -> None:
+    """A model without workers."""
+    models, exporter = Models([RouterConfig("tiny", str(checkpoint), "")]), InMemorySpanExporter()
+    models.entrance.telemetry = Spans(SimpleSpanProcessor(exporter))
+    async with (
+        running_http(models) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+    ):
+        reply = await client.post(CHAT, json=ASK, headers=SAMPLED)
+    (span,) = exporter.get_finished_spans()
+
+    assert reply.status_code == attributes(span)["http.response.status_code"] == 503
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == reply.json()["error"]["message"]
 
 
 async def test_a_client_that_leaves_is_no_error(recorded: Recorded) -> None:

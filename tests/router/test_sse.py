@@ -15,7 +15,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.shapes import ChatShape, CompletionShape
 from raylax.router.http.chunk_lines import ChunkLines, data
-from raylax.router.http.sse import event_stream
+from raylax.router.http.sse import Head, event_stream
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
 LOGPROB = TextLogprob(b"\xc3", -0.5, ((b"a", -1.0),))
@@ -58,10 +58,13 @@ async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
     error = EngineFailure("its step failed")
 
     async def events() -> AsyncGenerator[list[TextEvent]]:
+        yield EVENTS[:2]
         yield EVENTS[2:5]
         raise error
 
-    parts = [part async for part in event_stream(lines, EVENTS[:2], events())]
+    head = Head("the-id")
+    head.sent = True
+    parts = [part async for part in event_stream(lines, events(), head)]
 
     assert [part.count(b"data: ") for part in parts] == [2, 3, 2]
     assert parts[-1] == lines.failure(error)

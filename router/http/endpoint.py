@@ -1,0 +1,38 @@
+"""Paths of the APIs: what is asked there, and by which method."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+Handler = Callable[[Request], Awaitable[ASGIApp]]
+"""Reads what it needs of a request and gives the answer, which may be long in coming."""
+
+
+class Endpoint:
+    """Between the server and a handler there is nothing that would cost each token something."""
+
+    def __init__(self, handle: Handler) -> None:
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._handle(Request(scope, receive))
+        await answer(scope, receive, send)
+
+
+class Routes:
+    """Those asked for first are found first."""
+
+    def __init__(self) -> None:
+        self.all: list[BaseRoute] = []
+
+    def add(self, path: str, handle: Handler, *methods: str) -> None:
+        """`{name}` in a path stands for a part of it, and `{name:path}` for all that follows."""
+        self.all.append(Route(path, Endpoint(handle), methods=methods))
+
+    def get(self, path: str, handle: Handler) -> None:
+        self.add(path, handle, "GET")
+
+    def post(self, path: str, handle: Handler) -> None:
+        self.add(path, handle, "POST")
