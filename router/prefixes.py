@@ -53,6 +53,10 @@ class PrefixIndex:
             told.discard(name)
             self._discard(name, row)
 
+    def told(self, name: int) -> bool:
+        """Whether a worker said that it has this page: what is only promised does not count."""
+        return any(name in told for told in self._told.values())
+
     def promise(self, row: int, names: Sequence[int], now: float) -> None:
         """These will be there soon, or the promise lapses."""
         self._lapse(now)

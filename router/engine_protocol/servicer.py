@@ -15,15 +15,24 @@ import grpc
 from raylax.proto import common_pb2, vllm_engine_pb2_grpc
 from raylax.proto import vllm_engine_pb2 as pb
 from raylax.proto.call import Call
+from raylax.proto.errors import Forbidden
 from raylax.proto.grpc_api import vectors
 from raylax.proto.token_choice import TokenChoice
+from raylax.router.caller import caller
 from raylax.router.engine_protocol import about, files, requests
 from raylax.router.engine_protocol.abort import Aborted, Running
+from raylax.router.engine_protocol.flushing import flush
+from raylax.router.engine_protocol.kv_events import Feed
 from raylax.router.engine_protocol.replies import Replies
 from raylax.router.grpc_calls import finish, start
 from raylax.router.models import Models
 from raylax.router.service import Service
 from raylax.router.statuses import Context, reading, statuses
+
+NO_PROFILER = (
+    "workers have no profiler to start: OTEL_EXPORTER_OTLP_ENDPOINT makes spans of calls, and the "
+    "debug function raylax.debug.seconds_by_operator says where a step's time went"
+)
 
 
 class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
@@ -32,6 +41,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     def __init__(self, models: Models) -> None:
         self._models = models
         self._running = Running()
+        self._feed: Feed | None = None
         self._begun = self._received_at = time.time()
 
     def _service(self) -> Service:
@@ -125,24 +135,44 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
             for chunk in files.chunks(await asyncio.to_thread(files.tokenizer_zip, checkpoint)):
                 await context.write(chunk)
 
-    async def FlushCache(self, request: common_pb2.FlushCacheRequest, context: Context) -> NoReturn:
-        await unimplemented(context, "prefix caches cannot be flushed: nothing in them is ever old")
+    async def FlushCache(
+        self, request: common_pb2.FlushCacheRequest, context: Context
+    ) -> common_pb2.FlushCacheResponse:
+        async with statuses(context):
+            for_admins("FlushCache")
+            return await flush(self._service(), request.timeout_s)
+
+    async def SubscribeKvEvents(  # type: ignore[override]
+        self, request: common_pb2.SubscribeKvEventsRequest, context: Context
+    ) -> None:
+        async with statuses(context):
+            for_admins("SubscribeKvEvents")
+            with self._watched().subscribed(request.start_sequence_number) as reader:
+                async for batch in reader.batches():
+                    await context.write(batch)
+
+    def _watched(self) -> Feed:
+        """From the first subscription on: it costs each request some microseconds a page."""
+        workers = self._service().workers
+        if self._feed is None:
+            self._feed = workers.watcher = Feed(workers.prefixes, time.time)
+        return self._feed
 
     async def StartProfile(
         self, request: common_pb2.StartProfileRequest, context: Context
     ) -> NoReturn:
-        await unimplemented(context, "there is no profiler to start")
+        await unimplemented(context, NO_PROFILER)
 
     async def StopProfile(
         self, request: common_pb2.StopProfileRequest, context: Context
     ) -> NoReturn:
-        await unimplemented(context, "there is no profiler to stop")
+        await unimplemented(context, NO_PROFILER)
 
-    async def SubscribeKvEvents(  # type: ignore[override]
-        self, request: common_pb2.SubscribeKvEventsRequest, context: Context
-    ) -> NoReturn:
-        why = "the router itself sends requests to where their prefixes are cached"
-        await unimplemented(context, why)
+
+def for_admins(method: str) -> None:
+    """What tells of everybody's prompts, or costs everybody time."""
+    if not caller().admin:
+        raise Forbidden(f"{method} needs an admin's API key, {caller().tenant} is none")
 
 
 async def unimplemented(context: Context, why: str) -> NoReturn:
