@@ -193,7 +193,7 @@ class Dispatcher:
         fleet = self.workers.ledger.fleet
         entry.story.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
         entry.story.sent(entry.request.id, route.worker)
-        self.workers.submit(route, entry.inbox)
+        self.workers.submit(route, entry.inbox, entry.patience)
 
     def _look_again(self, entry: Entry) -> None:
         now = self.clock()

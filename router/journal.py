@@ -25,6 +25,8 @@ class Entry:
     deadline: float
     """On the router's clock."""
     session: str = ""
+    patience: int = 1
+    """So many tokens may come together: nobody waits for each of them."""
     workers: list[str] = field(default_factory=list)
     """Where it runs: one; two while it is hedged; none while it waits for a worker."""
     parked: tuple[str, ...] = ()

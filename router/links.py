@@ -91,15 +91,17 @@ class Link:
     def requests(self) -> int:
         return len(self._by_request)
 
-    def submit(self, request: Request, dispatch: int, inbox: Inbox) -> None:
-        """From here on the inbox hears what is said of this request, or Lost."""
+    def submit(self, request: Request, dispatch: int, inbox: Inbox, patience: int = 1) -> None:
+        """From here on the inbox hears what is said of this request, or Lost. `patience`: after the
+        first, so many tokens may come together."""
         if self.lost is not None:
             inbox.put(Lost(self.worker, request.id, self.lost))
             return
         name = f"{request.id}#{next(ATTEMPTS)}"
         attempt = Attempt(request.id, name, dispatch, inbox)
         self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = attempt
-        self._command(pb.Command(submit=wire.submit_to_proto(request, dispatch, name)))
+        submit = wire.submit_to_proto(request, dispatch, name, patience)
+        self._command(pb.Command(submit=submit))
 
     def drain(self) -> None:
         """Ask the worker to be rid of everybody's sequences and to end."""

@@ -18,7 +18,8 @@ from raylax.router.journal import Entry
 from raylax.router.story import Outcome, Story
 
 PATIENCE = 64
-"""Tokens of an answer that nobody sees before its end are taken up by so many, after the first."""
+"""Tokens of an answer that nobody sees before its end come, and are taken up, by so many, after the
+first. Those that a lost worker did not tell of are computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ class Run:
 
     def _begin(self, deadline: float) -> None:
         for request in self._call.requests:
-            entry = Entry(request, self._inbox, self._story, deadline, self._terms.session)
+            entry = Entry(
+                request, self._inbox, self._story, deadline, self._terms.session, self._patience
+            )
             self._dispatcher.begin(entry)
 
     async def _next(self) -> list[Item]:
@@ -79,13 +82,17 @@ class Run:
         return await self._inbox.take(self._enough)
 
     @property
-    def _enough(self) -> int:
+    def _patience(self) -> int:
         """A stop string must be seen at once: the worker goes on until it is."""
-        if not self._terms.whole or self._call.may_stop:
+        return PATIENCE if self._terms.whole and not self._call.may_stop else 1
+
+    @property
+    def _enough(self) -> int:
+        if self._patience == 1:
             return 1
         entries = map(self._find, self._call.open)
         begun = all(entry is not None and entry.emitted for entry in entries)
-        return PATIENCE if begun else 1
+        return self._patience if begun else 1
 
     def _park(self) -> None:
         """The client reads too slowly. Its requests leave their workers until it has caught up:

@@ -140,13 +140,13 @@ class Workers:
         uncached = tokens - int(routing.matched[choice.row])
         return Route(fleet.ids[choice.row], request, choice, names, uncached)
 
-    def submit(self, route: Route, inbox: Inbox) -> None:
-        """Count the request, then send it to the worker that was chosen."""
+    def submit(self, route: Route, inbox: Inbox, patience: int = 1) -> None:
+        """Count the request, then send it to the worker that was chosen. `patience`: see Link."""
         now, request = self._clock(), route.request
         tokens = len(request.prompt) + len(request.history)
         dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
         self.prefixes.promise(route.choice.row, route.names, now)
-        self._links[route.worker].submit(request, dispatch, inbox)
+        self._links[route.worker].submit(request, dispatch, inbox, patience)
 
     def cancel(self, worker: str, request_id: str) -> None:
         self.ledger.ended(worker, request_id)

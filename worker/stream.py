@@ -17,7 +17,7 @@ from raylax.proto import wire
 from raylax.proto.errors import InvalidRequest, RaylaxError
 from raylax.proto.frames import Connection
 from raylax.proto.vocabulary import Delta, Finish, Load, Request
-from raylax.worker.attached import Attached
+from raylax.worker.attached import Attached, Submitted
 from raylax.worker.door import Door
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.handover import fetch_pages, send_pages
@@ -92,7 +92,8 @@ class StepServer:
                 if delta.finish is not None:
                     del self._owner[delta.request_id]
         for router, its_deltas in by_router.items():
-            self._report(router, its_deltas)
+            if router.take(its_deltas):
+                self._report(router)
         self._tell_older_than(FRESH_S)  # others have changed how the engine stands
 
     def _beat(self) -> None:
@@ -108,11 +109,11 @@ class StepServer:
         long_ago = self._loop.time() - age_s
         for router in self._routers:
             if router.reported_at <= long_ago and router.connection.writable.is_set():
-                self._report(router, [])
+                self._report(router)
 
-    def _report(self, router: Attached, deltas: list[Delta]) -> None:
+    def _report(self, router: Attached) -> None:
         stand = self._engine.stand()
-        router.report(deltas, *stand, routers=len(self._routers), now=self._loop.time())
+        router.report(*stand, routers=len(self._routers), now=self._loop.time())
 
     # Who comes, and goes
 
@@ -134,7 +135,7 @@ class StepServer:
         connection.on_end = lambda how, why: self._gone(router)
         self._routers.add(router)
         self._introduce()
-        self._report(router, [])
+        self._report(router)
 
     def _gone(self, router: Attached) -> None:
         self._routers.discard(router)
@@ -172,6 +173,9 @@ class StepServer:
         """Take nothing more; routers are told at once, and move what they have here."""
         self._engine.drain()
         self.draining.set()
+        for router in self._routers:
+            router.release()
+            self._report(router)
         log.info("draining: %d requests are to be moved", len(self._owner))
 
     # What routers say
@@ -203,7 +207,7 @@ class StepServer:
             self._refuse(router, request_id, message.dispatch, known)
             return
         self._owner[request_id] = router
-        router.requests[request_id] = message.dispatch
+        router.requests[request_id] = Submitted(message.dispatch, message.patience)
         request, dispatch = wire.submit_from_proto(message), message.dispatch
         if not request.pages_at:
             self._add(router, request, dispatch)
@@ -235,4 +239,5 @@ class StepServer:
     def _refuse(self, router: Attached, request_id: str, dispatch: int, why: RaylaxError) -> None:
         router.accepted(0, dispatch)
         refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
-        self._report(router, [refused])
+        router.take([refused])
+        self._report(router)

@@ -19,7 +19,8 @@ from raylax.proto import engine_pb2 as pb
 from raylax.proto.frames import Connection
 from raylax.worker.door import Door
 
-HEARTBEAT_S = 0.1
+HEARTBEAT_S, FRESH_S = 0.1, 0.02
+"""As a real worker: after so long without a report there is one."""
 LONGEST = 32768
 PAGES = 1 << 16
 PACE = pb.Pace(a=2e-3, b=2e-5, c=2e-5, d=1e-9)
@@ -46,6 +47,9 @@ class Sequence:
 
     def __init__(self, submit: pb.Submit, tokens: list[bytes]) -> None:
         self.name, self.left = submit.request_id, submit.max_tokens
+        self.patience = submit.patience
+        self._held = b""  # tokens that wait for the end: no answer here has as many as it may
+        self._first = True
         self.dispatch = varint(submit.dispatch)
         self._named = pb.Delta(request_id=self.name, fault="engine").SerializeToString()
         self._tokens, self.waits = tokens, True
@@ -56,14 +60,20 @@ class Sequence:
         return sized(DELTAS, self._named + pb.Delta(began=True).SerializeToString())
 
     def token(self) -> bytes:
-        """Of a step."""
+        """Of a step; empty while it may wait for the end."""
         self.left -= 1
-        return self._tokens[self.left % len(self._tokens)]
+        token = self._tokens[self.left % len(self._tokens)]
+        if self.patience == 1 or self._first:
+            self._first = False
+            return token
+        self._held += token
+        return b""
 
     def last(self) -> bytes:
-        """The token of a step that ends it."""
-        token = sized(TOKEN_IDS, self.token())
-        return sized(DELTAS, self._named + token + pb.Delta(finish="length").SerializeToString())
+        """The token of a step that ends it, after those that were held."""
+        last = self.token()
+        tokens = sized(TOKEN_IDS, self._held or last)
+        return sized(DELTAS, self._named + tokens + pb.Delta(finish="length").SerializeToString())
 
 
 @dataclass(eq=False)
@@ -74,6 +84,7 @@ class Router:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     sequences: dict[str, Sequence] = field(default_factory=dict)
     received: int = 0
+    reported_at: float = 0.0
     due: float = 0.0
     """When its step ends, on the loop's clock: what comes between steps does not add up."""
 
@@ -136,11 +147,15 @@ class Engine:
         there = [one for one in batch if one.name in router.sequences]
         ending, going_on = [one for one in there if one.left == 1], [o for o in there if o.left > 1]
         report = b"".join([one.last() for one in ending])
-        report += sized(CONTINUED, b"".join([one.dispatch for one in going_on]))
-        report += sized(TOKENS, b"".join([one.token() for one in going_on]))
+        said = [(one.dispatch, token) for one in going_on if (token := one.token())]
+        if said:
+            dispatches, tokens = zip(*said, strict=True)
+            report += sized(CONTINUED, b"".join(dispatches)) + sized(TOKENS, b"".join(tokens))
         for one in ending:
             del router.sequences[one.name]
-        connection.send(report + self._stand(router))
+        if report or loop.time() - router.reported_at >= FRESH_S:
+            router.reported_at = loop.time()
+            connection.send(report + self._stand(router))
         await connection.writable.wait()
 
     def _stand(self, router: Router) -> bytes:

@@ -57,10 +57,12 @@ class Attached:
         prompt: Sequence[int] = (5, 6, 7),
         dispatch: int = 0,
         pages_at: str = "",
+        patience: int = 1,
     ) -> None:
         sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
         request = Request(id, tuple(prompt), max_tokens, sampling, pages_at=pages_at)
-        self.command(pb.Command(submit=wire.submit_to_proto(request, dispatch)))
+        submit = wire.submit_to_proto(request, dispatch, patience=patience)
+        self.command(pb.Command(submit=submit))
 
     def cancel(self, id: str) -> None:
         self.command(pb.Command(cancel=pb.Cancel(request_id=id)))
@@ -171,6 +173,36 @@ async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(worker
     assert ({number for number, _ in brief}, len(brief), len(in_full)) == ({7}, 7, 1)
     assert [token for _, token in brief] + in_full == router.tokens("again")
     assert set(said) == {7}
+
+
+async def test_tokens_that_nobody_waits_for_come_together(worker: Worker) -> None:
+    """After the first, which tells that the request is at work; the rest come with the end."""
+    async with worker.attach() as router:
+        router.submit("r", max_tokens=11, patience=4)
+        await router.read(lambda: router.ends("r"))
+        router.submit("each", max_tokens=11)
+        await router.read(lambda: router.ends("each"))
+    told = [delta for delta in router.deltas if delta.request_id == "r" and delta.token_ids]
+
+    assert [len(delta.token_ids) for delta in told] == [1, 4, 4, 2]
+    assert router.tokens("r") == router.tokens("each")
+
+
+async def test_a_worker_that_drains_keeps_no_token_back(worker: Worker) -> None:
+    """Else they would be computed again."""
+    async with worker.attach() as router:
+        with Gate(worker.engine) as gate:
+            router.submit("r", max_tokens=100, patience=64)
+            for _ in range(6):
+                gate.let(1)
+                await worker.until(lambda: gate.holds)
+            made = worker.engine.load().generated_tokens
+            await router.read(lambda: router.reports[-1].load.generated_tokens == made)
+            before = len(router.tokens("r"))
+            router.command(pb.Command(drain=pb.Drain()))
+            await router.read(lambda: len(router.tokens("r")) == made)
+
+    assert (before, made > 3) == (1, True)
 
 
 async def test_routers_are_counted(worker: Worker) -> None:
@@ -429,7 +461,7 @@ async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
     for these in (none, changes):
         for one in these:
             router.changed(one)
-        router.report([], Load(), 0.0, 1, 0.0)
+        router.report(Load(), 0.0, 1, 0.0)
     connection.abort()
     return pb.StepReport.FromString(sent[1]).pages
 
