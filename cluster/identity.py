@@ -26,7 +26,7 @@ def model_id(checkpoint: Path, config: ClusterConfig) -> str:
             "checkpoint": Checkpoint(checkpoint).identity,
             "quantization": engine.quantization,
             "kv_dtype": engine.kv_dtype,
-            "degree": (config.tensor_parallel_shards, config.pipeline_parallel_stages),
+            "shards": config.tensor_parallel_shards,  # their sums round otherwise
             "device": config.device,
             "kernels": source_hash(),
         }

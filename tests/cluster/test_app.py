@@ -156,7 +156,8 @@ def test_routers_use_the_workers_of_their_model_only() -> None:
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"max_num_sequence": 9, "replicas": 2, "tensor_parallel_shards": 2}, True),
+        ({"max_num_sequence": 9, "replicas": 2, "pipeline_parallel_stages": 2}, True),
+        ({"tensor_parallel_shards": 2}, False),
         ({"quantization": "w8a8"}, False),
         ({"engine": {"kv_dtype": "int8"}}, False),
     ],
