@@ -50,8 +50,9 @@ class Serving:
 
     @property
     def output(self) -> str:
-        self._output.seek(0)
-        return self._output.read()
+        """Read without a seek: that would move the place where the command writes."""
+        file = self._output.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
 
     @property
     def run_directory(self) -> Path:
