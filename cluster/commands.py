@@ -58,8 +58,9 @@ def serve(
             "least-tokens, power-of-two, round-robin or random."
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, or auto: the GPU if there is one.")
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto: the CPU.")] = None,
+    gpus_per_rank: Annotated[
+        float | None, typer.Option(help="On GPUs: 1, or the share of one that each rank takes.")
     ] = None,
     model_lib: Annotated[
         Path | None, typer.Option(help="On GPUs: what `raylax compile --target` wrote.")

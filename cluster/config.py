@@ -100,6 +100,7 @@ class ModelEntry(Section):
     placement: Literal["host", "cluster"] | None = None
     policy: str | None = None
     device: str | None = None
+    gpus_per_rank: float | None = None
     model_lib: Anywhere | None = None
     quantization: str | None = None
     mode: Literal["local", "interactive", "server"] | None = None
@@ -136,6 +137,8 @@ class ClusterConfig(Section):
     """Whether the ranks of a worker lie on one host, or may lie on several."""
     policy: str = DEFAULT
     device: str = "auto"
+    gpus_per_rank: float = Field(1.0, gt=0, le=1)
+    """On GPUs: less than one lets several ranks share a GPU and its memory."""
     model_lib: Anywhere | None = None
     """For GPUs: a library that `raylax compile --target` wrote elsewhere."""
     quantization: str = "auto"
@@ -227,6 +230,7 @@ class ClusterConfig(Section):
         shared = {"threads": threads, "pin_threads": True}
         shared_by = ("quantization", "mode", "tensor_parallel_shards", "pipeline_parallel_stages")
         own: dict[str, Any] = {name: getattr(self, name) for name in shared_by}
+        own["device_share"] = self.gpus_per_rank
         if self.model_lib is not None:
             own["model_lib"] = str(self.model_lib)
         if self.max_num_sequence is not None:

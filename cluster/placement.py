@@ -23,11 +23,13 @@ def device_of_a_worker(config: ClusterConfig) -> str:
 
 def placement(config: ClusterConfig) -> dict[str, Any]:
     """Options of the worker's deployment: a bundle of resources for each rank, one for the replica
-    if it is alone. On GPUs each rank has one, and Ray lets its process see no other."""
-    cpus, gpus = cpus_of_a_rank(config), int(device_of_a_worker(config) == "cuda")
+    if it is alone. On GPUs each rank has one, or a share of one, and Ray lets its process see no
+    other."""
+    cpus, on_gpus = cpus_of_a_rank(config), device_of_a_worker(config) == "cuda"
+    gpus = config.gpus_per_rank if on_gpus else 0
     options: dict[str, Any] = {"ray_actor_options": {"num_cpus": cpus, "num_gpus": gpus}}
     if config.ranks > 1:
-        bundle = {"CPU": cpus, "GPU": 1} if gpus else {"CPU": cpus}
+        bundle = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
         options["placement_group_bundles"] = [bundle] * config.ranks
         options["placement_group_strategy"] = (
             "STRICT_PACK" if config.placement == "host" else "PACK"

@@ -23,11 +23,12 @@ def detect_device(device: str) -> str:
     return f"cuda:{number}"
 
 
-def memory_of(device: str) -> int:
-    """Bytes that can be had there. Raises ConfigError."""
+def memory_of(device: str, share: float) -> int:
+    """Bytes that can be had there; of a GPU no more than this share of all. Raises ConfigError."""
     if not device.startswith("cuda"):
         return available_memory()
     try:
-        return driver.free_memory(int(device.partition(":")[2] or 0))
+        free, total = driver.memory(int(device.partition(":")[2] or 0))
     except CompileError as error:
         raise ConfigError(str(error)) from None
+    return min(free, int(total * share))

@@ -50,8 +50,8 @@ def device(index: int) -> Device:
     return Device(index, name.value.decode(), (values[0], values[1]))
 
 
-def free_memory(index: int) -> int:
-    """Bytes that can be had on a GPU. Raises CompileError when there is no such GPU."""
+def memory(index: int) -> tuple[int, int]:
+    """Bytes of a GPU that can be had, and all. Raises CompileError when there is no such GPU."""
     cuda, handle = handle_of(index)
     context, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
     call(cuda, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
@@ -63,7 +63,7 @@ def free_memory(index: int) -> int:
             call(cuda, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
     finally:
         call(cuda, "cuDevicePrimaryCtxRelease_v2", handle)
-    return free.value
+    return free.value, total.value
 
 
 def handle_of(index: int) -> tuple[ctypes.CDLL, ctypes.c_int]:

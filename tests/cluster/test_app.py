@@ -70,6 +70,14 @@ def test_each_rank_on_gpus_has_one(ranks: int, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+def test_ranks_may_share_a_gpu_and_its_memory() -> None:
+    """Ray places as many there as fit; each engine counts on its share only."""
+    config = ClusterConfig(device="cuda", gpus_per_rank=0.25)
+
+    assert placement(config)["ray_actor_options"]["num_gpus"] == 0.25
+    assert config.engine_config(1).device_share == 0.25
+
+
 def test_a_worker_of_one_rank_has_no_group() -> None:
     assert "placement_group_bundles" not in placement(ClusterConfig())
 

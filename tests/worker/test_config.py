@@ -25,6 +25,8 @@ from raylax.worker.errors import ConfigError, EngineStartError
         ({"prefill_chunk_size": 1.5}, "must be a positive integer, found 1.5"),
         ({"max_single_sequence_length": "9"}, "must be a positive integer, found '9'"),
         ({"max_total_sequence_length": 0}, "must be a positive integer, found 0"),
+        ({"device_share": 0}, "device_share must be above 0 and at most 1, found 0"),
+        ({"device_share": 1.5}, "device_share must be above 0 and at most 1, found 1.5"),
         ({"pin_threads": 1}, "pin_threads must be true or false, found 1"),
         ({"gpu_memory_utilization": 0}, "must lie between 0 and 1, found 0"),
         ({"gpu_memory_utilization": 1.0}, "must lie between 0 and 1, found 1.0"),

@@ -31,6 +31,6 @@ def test_what_is_not_known_is_refused(device: str) -> None:
 
 def test_the_memory_of_a_cpu_is_the_machines() -> None:
     """And of a GPU that is not here there is none to be told."""
-    assert memory_of("cpu") > 0
+    assert memory_of("cpu", 1.0) > 0
     with pytest.raises(ConfigError, match="it needs a GPU and NVIDIA's driver"):
-        memory_of("cuda:0")
+        memory_of("cuda:0", 1.0)

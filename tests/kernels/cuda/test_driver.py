@@ -16,7 +16,7 @@ devices = [driver.device(i) for i in range(driver.count())]
 print(json.dumps({
     "devices": [astuple(one) for one in devices],
     "targets": [gpu_for(one.capability).name for one in devices],
-    "free": driver.free_memory(0),
+    "memory": driver.memory(0),
 }))
 """
 FAILING = """
@@ -25,7 +25,7 @@ from raylax.kernels.cuda import driver
 from raylax.kernels.errors import CompileError
 
 said = []
-for ask in (lambda: driver.free_memory(1), lambda: driver.device(2)):
+for ask in (lambda: driver.memory(1), lambda: driver.device(2)):
     try:
         ask()
     except CompileError as error:
@@ -46,7 +46,7 @@ except ConfigError as error:
     found.append(str(error))
 gpus = [placement(ClusterConfig(device=one))["ray_actor_options"]["num_gpus"]
         for one in ("auto", "cpu", "cuda")]
-print(json.dumps([found, memory_of("cuda:0"), gpus]))
+print(json.dumps([found, [memory_of("cuda:0", share) for share in (1.0, 0.5)], gpus]))
 """
 
 
@@ -57,7 +57,7 @@ def test_gpus_are_told_by_the_driver(on_fake_gpus: Ask) -> None:
     assert seen == {
         "devices": [[0, "First", [9, 0]], [1, "Second", [8, 6]]],
         "targets": ["sm_90", "sm_80"],
-        "free": 70 << 30,
+        "memory": [70 << 30, 80 << 30],
     }
 
 
@@ -75,7 +75,7 @@ def test_auto_is_the_cpu_and_gpus_are_chosen_by_name(on_fake_gpus: Ask) -> None:
 
     assert found[:4] == ["cpu", "cpu", "cuda:0", "cuda:1"]
     assert found[4] == "device 'cuda:2' is not here: the driver shows 2 GPUs, counted from 0"
-    assert memory == 70 << 30
+    assert memory == [70 << 30, 40 << 30]  # a half is no more than a half, whoever came first
     assert gpus == [0, 0, 1]
 
 
