@@ -228,9 +228,11 @@ class ClusterConfig(Section):
         """What each worker's engine is told. Raises ConfigError, a ValueError."""
         given = {name: value for name, value in self.engine.items() if value is not None}
         shared = {"threads": threads, "pin_threads": True}
-        shared_by = ("quantization", "mode", "tensor_parallel_shards", "pipeline_parallel_stages")
+        shared_by = (
+            "quantization", "mode", "tensor_parallel_shards", "pipeline_parallel_stages",
+            "gpus_per_rank",
+        )  # fmt: skip
         own: dict[str, Any] = {name: getattr(self, name) for name in shared_by}
-        own["device_share"] = self.gpus_per_rank
         if self.model_lib is not None:
             own["model_lib"] = str(self.model_lib)
         if self.max_num_sequence is not None:

@@ -34,8 +34,8 @@ class EngineConfig:
     """Devices that share the layers among them."""
     gpu_memory_utilization: float | None = None
     """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
-    device_share: float = 1.0
-    """Share of a GPU's memory that this engine may count on; the rest is for others on it."""
+    gpus_per_rank: float = 1.0
+    """One, or a share of one: then a rank counts on no more of its memory."""
     kv_cache_page_size: int = PAGE_SIZE
     """Tokens in a page; 16."""
     max_num_sequence: int | None = None
@@ -159,9 +159,9 @@ def check_values(config: EngineConfig) -> None:
     share = config.gpu_memory_utilization
     if share is not None and not (isinstance(share, float | int) and 0 < share < 1):
         raise ConfigError(f"gpu_memory_utilization must lie between 0 and 1, found {share!r}")
-    share = config.device_share
+    share = config.gpus_per_rank
     if not (type(share) in (float, int) and 0 < share <= 1):
-        raise ConfigError(f"device_share must be above 0 and at most 1, found {share!r}")
+        raise ConfigError(f"gpus_per_rank must be above 0 and at most 1, found {share!r}")
 
 
 def check_agreement(config: EngineConfig, **given: str | None) -> None:

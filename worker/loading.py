@@ -43,7 +43,7 @@ def plan_rank(
         check_library(config.model_lib)
     needs = footprint(checkpoint, options)
     memory = Memory(
-        memory_of(device, config.device_share) // degree.ranks if available is None else available,
+        memory_of(device, config.gpus_per_rank) // degree.ranks if available is None else available,
         needs.weights,
         needs.workspace,
         needs.page,

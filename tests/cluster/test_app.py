@@ -75,7 +75,7 @@ def test_ranks_may_share_a_gpu_and_its_memory() -> None:
     config = ClusterConfig(device="cuda", gpus_per_rank=0.25)
 
     assert placement(config)["ray_actor_options"]["num_gpus"] == 0.25
-    assert config.engine_config(1).device_share == 0.25
+    assert config.engine_config(1).gpus_per_rank == 0.25
 
 
 def test_a_worker_of_one_rank_has_no_group() -> None:
