@@ -10,11 +10,12 @@ before it is put in, and what cannot be had is computed.
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from raylax.proto import engine_pb2 as pb
 from raylax.proto import wire
-from raylax.proto.errors import InvalidRequest, RaylaxError
+from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
 from raylax.proto.frames import Connection
 from raylax.proto.vocabulary import Delta, Finish, Load, Request
 from raylax.worker.attached import Attached, Submitted
@@ -208,17 +209,19 @@ class StepServer:
             return
         self._owner[request_id] = router
         router.requests[request_id] = Submitted(message.dispatch, message.patience)
-        request, dispatch = wire.submit_from_proto(message), message.dispatch
-        if not request.pages_at:
-            self._add(router, request, dispatch)
+        if message.pages_at:
+            task = self._loop.create_task(self._add_with_pages(router, message))
+            router.fetching[request_id] = task
             return
-        task = self._loop.create_task(self._add_with_pages(router, request, dispatch))
-        router.fetching[request_id] = task
+        with self._answering(router, message):
+            self._add(router, wire.submit_from_proto(message), message.dispatch)
 
-    async def _add_with_pages(self, router: Attached, request: Request, dispatch: int) -> None:
-        await fetch_pages(self._engine, request, self._token)
-        del router.fetching[request.id]
-        self._add(router, request, dispatch)
+    async def _add_with_pages(self, router: Attached, message: pb.Submit) -> None:
+        with self._answering(router, message):
+            request = wire.submit_from_proto(message)
+            await fetch_pages(self._engine, request, self._token)
+            del router.fetching[request.id]
+            self._add(router, request, message.dispatch)
 
     def _cancel(self, router: Attached, request_id: str) -> None:
         """One that the engine does not have yet is over at once."""
@@ -230,11 +233,23 @@ class StepServer:
             router.requests.pop(request_id, None)
 
     def _add(self, router: Attached, request: Request, dispatch: int) -> None:
+        router.accepted(self._engine.add_request(request), dispatch)
+
+    @contextmanager
+    def _answering(self, router: Attached, message: pb.Submit) -> Iterator[None]:
+        """A request that cannot be taken in is refused, whatever the reason: else nobody would
+        answer it, and a stream that ended would take it to the next worker, and the next."""
         try:
-            router.accepted(self._engine.add_request(request), dispatch)
-        except RaylaxError as error:
-            del self._owner[request.id]
-            self._refuse(router, request.id, dispatch, error)
+            yield
+        except Exception as error:
+            if not isinstance(error, RaylaxError):
+                log.exception("%s could not be taken in", message.request_id)
+                error = EngineFailure(
+                    f"the request could not be taken in: {type(error).__name__}: {error}"
+                )
+            router.fetching.pop(message.request_id, None)
+            del self._owner[message.request_id]
+            self._refuse(router, message.request_id, message.dispatch, error)
 
     def _refuse(self, router: Attached, request_id: str, dispatch: int, why: RaylaxError) -> None:
         router.accepted(0, dispatch)

@@ -13,7 +13,7 @@ from raylax.proto import engine_pb2 as pb
 from raylax.proto import wire
 from raylax.proto.frames import Connection
 from raylax.proto.pages import names_of, short
-from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.router.describe import describe
 from raylax.worker import attached
 from raylax.worker.config import EngineConfig
@@ -440,6 +440,27 @@ async def test_a_command_that_cannot_be_read_ends_the_stream(worker: Worker) -> 
         why = await router.end()
 
     assert why.startswith("a command failed: DecodeError")
+
+
+@pytest.mark.parametrize("pages_at", ["", "127.0.0.1:9"])
+async def test_a_request_that_cannot_be_taken_in_is_answered(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, pages_at: str
+) -> None:
+    """Whatever the reason; the stream goes on, and others notice nothing."""
+    async with worker.attach() as router:
+        with monkeypatch.context() as broken:
+            broken.setattr(worker.engine, "add_request", lambda request: 1 / 0)
+            router.submit("odd", prompt=range(5, 95), pages_at=pages_at)
+            await router.read(lambda: router.ends("odd"))
+        odd = router.deltas[-1]
+        router.submit("odd")
+        await router.read(lambda: len(router.ends("odd")) == 2)
+
+    assert (odd.fault, odd.error) == (
+        Fault.ENGINE,
+        "the request could not be taken in: ZeroDivisionError: division by zero",
+    )
+    assert router.ends("odd") == [Finish.ERROR, Finish.LENGTH]
 
 
 def test_a_page_that_came_and_went_is_told_as_it_is_now() -> None:
