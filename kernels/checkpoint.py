@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.bf16 import from_bf16
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of, weights_of
 from raylax.kernels.spec import DecoderSpec
@@ -139,10 +140,7 @@ class Checkpoint:
         raw: npt.NDArray[Any] = np.memmap(
             entry.file, DTYPES[entry.dtype], "r", entry.start, (count,)
         )
-        if entry.dtype == "BF16":
-            values: npt.NDArray[np.float32] = (raw.astype(np.uint32) << 16).view(np.float32)
-        else:
-            values = raw.astype(np.float32)
+        values = from_bf16(raw) if entry.dtype == "BF16" else raw.astype(np.float32)
         return values.reshape(entry.shape)
 
     @property

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,16 @@ from raylax.worker.plan import StepPlan
 from raylax.worker.shard import Invitation
 
 PATIENCE_S = 60.0
+ONE = EngineConfig(
+    quantization="q0f32",
+    max_num_sequence=4,
+    max_single_sequence_length=128,
+    max_total_sequence_length=512,
+    prefill_chunk_size=48,
+    threads=1,
+)
+TWO = replace(ONE, tensor_parallel_shards=2)
+"""The same engine as one rank and as two shards."""
 
 
 class Answers:

@@ -28,7 +28,7 @@ def memory_of(device: str, share: float) -> int:
     if not device.startswith("cuda"):
         return available_memory()
     try:
-        free, total = driver.memory(int(device.partition(":")[2] or 0))
+        free, total = driver.memory(driver.index_of(device))
     except CompileError as error:
         raise ConfigError(str(error)) from None
     return min(free, int(total * share))

@@ -1,11 +1,10 @@
 """The artefacts of a model for a GPU: its library, from the store or from where it was put."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.library import LIBRARY, Facts
@@ -21,25 +20,17 @@ from raylax.kernels.errors import CompileError
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
-if TYPE_CHECKING:
-    from raylax.kernels.build import ModelOptions
-
 MOST_ELEMENTS = 2**31 - 1  # TVM's kernels index a layer's pages by int32
-Progress = Callable[[str, float], None]
 
 
-def index_of(device: str) -> int:
-    return int(device.partition(":")[2] or 0)
-
-
-def target_of(options: "ModelOptions") -> GPU:
+def target_of(options: ModelOptions) -> GPU:
     """The chip that is named, else the one that is here. Raises CompileError."""
     if options.target is not None:
         return gpu(options.target)
-    return gpu_for(driver.device(index_of(options.device)).capability)
+    return gpu_for(driver.device(driver.index_of(options.device)).capability)
 
 
-def check(checkpoint: Checkpoint, options: "ModelOptions") -> str:
+def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
     """The format. Raises CompileError for what is not there on CUDA, by name."""
     if options.degree.ranks > 1:
         raise CompileError(
@@ -55,7 +46,7 @@ def check(checkpoint: Checkpoint, options: "ModelOptions") -> str:
 
 
 def library(
-    checkpoint: Checkpoint, options: "ModelOptions", store: Store, progress: Progress
+    checkpoint: Checkpoint, options: ModelOptions, store: Store, progress: Progress
 ) -> Path:
     """Where it is; compiled if it was not there. Raises CompileError."""
     quantization = check(checkpoint, options)
@@ -85,9 +76,9 @@ def library(
     return directory / LIBRARY
 
 
-def check_runs(facts: Facts, options: "ModelOptions") -> None:
+def check_runs(facts: Facts, options: ModelOptions) -> None:
     """Raises CompileError where a library's machine code is for other chips than ours."""
-    here = driver.device(index_of(options.device))
+    here = driver.device(driver.index_of(options.device))
     if not gpu(facts.target.removeprefix("cuda/")).runs_on(here.capability):
         raise CompileError(
             f"{options.library} was compiled for {facts.target}, and {options.device} is a "
@@ -95,11 +86,11 @@ def check_runs(facts: Facts, options: "ModelOptions") -> None:
         )
 
 
-def sizes(checkpoint: Checkpoint, options: "ModelOptions") -> tuple[int, int, int, int]:
+def sizes(checkpoint: Checkpoint, options: ModelOptions) -> tuple[int, int, int, int]:
     """Bytes of weights, of workspace, of a page over all layers; and the most pages."""
     spec = checkpoint.spec
     item = 4 if DTYPES[check(checkpoint, options)] == "float32" else 2
-    page = 2 * spec.kv_heads * spec.head_dim * 16
+    page = 2 * spec.kv_heads * spec.head_dim * PAGE_SIZE
     return (
         matrix_elements(spec) * item,
         workspace(spec, options.max_step_tokens, options.max_step_rows),

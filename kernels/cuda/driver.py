@@ -29,6 +29,11 @@ def library() -> ctypes.CDLL | None:
     return None if loaded.cuInit(0) else loaded
 
 
+def index_of(device: str) -> int:
+    """Of cuda or cuda:i."""
+    return int(device.partition(":")[2] or 0)
+
+
 def count() -> int:
     """GPUs that this process may see, 0 without a driver. `CUDA_VISIBLE_DEVICES` chooses."""
     found = ctypes.c_int()

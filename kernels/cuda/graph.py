@@ -16,9 +16,9 @@ from tvm.relax.frontend.nn import Tensor, op
 from tvm.relax.frontend.nn.llm._page_kernels import _kv_cache_transpose_append
 from tvm.relax.frontend.nn.llm._prefill_kernels import _attention_prefill, _attention_prefill_cpu
 
+from raylax.kernels.build import PAGE_SIZE
 from raylax.kernels.spec import DecoderSpec
 
-PAGE_SIZE = 16
 F32 = "float32"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.build import ModelOptions, Progress, silent
+from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress, silent
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import Facts
@@ -23,7 +23,6 @@ from raylax.kernels.model import Ints, Seat, StepOutput
 from raylax.kernels.store import Store
 from raylax.kernels.weights import rotary_tables
 
-PAGE_SIZE = 16
 HOST_DTYPES = {"bfloat16": "uint16"}
 """What numpy keeps the bits of a type as that it does not know."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.bf16 import to_bf16
 from raylax.kernels.checkpoint import Checkpoint
 from raylax.kernels.cuda.library import Facts
 
@@ -45,7 +46,4 @@ def weights(checkpoint: Checkpoint, facts: Facts) -> Iterator[tuple[npt.NDArray[
 
 def rounded(values: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[Any]:
     """To nearest, ties to even."""
-    if dtype != "bfloat16":
-        return values.astype(dtype)
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return to_bf16(values) if dtype == "bfloat16" else values.astype(dtype)

@@ -6,16 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.bf16 import to_bf16
 from raylax.kernels.cpu.dot import bf16_dot, high, low
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.formats.base import PANEL, Array
 from raylax.kernels.formats.dense import Dense
-
-
-def to_bf16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Rounds to nearest even; finite input."""
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 class BF16(Dense):

@@ -16,17 +16,8 @@ from raylax.worker.assembly import Spawner
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineNotReady
-from tests.engines import Answers, Elsewhere, request, running_engine
+from tests.engines import ONE, TWO, Answers, Elsewhere, request, running_engine
 
-ONE = EngineConfig(
-    quantization="q0f32",
-    max_num_sequence=4,
-    max_single_sequence_length=128,
-    max_total_sequence_length=512,
-    prefill_chunk_size=48,
-    threads=1,
-)
-TWO = replace(ONE, tensor_parallel_shards=2)
 PROMPT = list(range(10, 84))
 NAMES = list(names_of(PROMPT))
 FULL = 64

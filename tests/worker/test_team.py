@@ -26,17 +26,8 @@ from raylax.worker.engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.rank import Rank
 from raylax.worker.team import LIMIT_S, PING_S, Team
-from tests.engines import Answers, Elsewhere, request, running_engine, until
+from tests.engines import ONE, TWO, Answers, Elsewhere, request, running_engine, until
 
-ONE = EngineConfig(
-    quantization="q0f32",
-    max_num_sequence=4,
-    max_single_sequence_length=128,
-    max_total_sequence_length=512,
-    prefill_chunk_size=48,
-    threads=1,
-)
-TWO = replace(ONE, tensor_parallel_shards=2)
 PROMPT = list(range(10, 50))
 ENOUGH_S = 10.0
 
