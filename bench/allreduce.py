@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peers.base import PeerFailed
+from engines.base import PeerFailed
 from ranks.base import Seconds
 from ranks.near import Near
 from rich.box import SIMPLE_HEAD

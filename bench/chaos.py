@@ -30,18 +30,18 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from raylax.cluster.config import ClusterConfig
-from raylax.cluster.models import find_model
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.models.lookup import find_model
 from raylax.proto.frontend import Frontend
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
-from raylax.router.describe import describe
 from raylax.router.http.app import build_app
-from raylax.router.http.cluster import NoCluster
-from raylax.router.models import Models
+from raylax.router.http.endpoints.cluster import NoCluster
+from raylax.router.observe.timeline import Moment, Story
 from raylax.router.policies import DEFAULT, policy_named
-from raylax.router.service import Service
-from raylax.router.story import Moment, Story
-from raylax.router.workers import Workers
+from raylax.router.workers.description import describe
+from raylax.router.workers.registry import Workers
 
 CLIENTS = 8
 PATIENCE_S = 120.0

@@ -20,9 +20,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from machine import Roofline
-from models import bf16_gguf, default_checkpoint
-from peers.base import (
+from engines.base import (
     ANSWER,
     KV_DTYPES,
     PROMPT,
@@ -33,14 +31,16 @@ from peers.base import (
     decode,
     prefill,
 )
-from peers.child import Child
-from peers.llama_cpp import LlamaCpp
-from peers.openvino import openvino
-from peers.raylax import raylax
-from report import Result, Row, show
+from engines.child import Child
+from engines.llama_cpp import LlamaCpp
+from engines.machine import Roofline
+from engines.models import bf16_gguf, default_checkpoint
+from engines.openvino import openvino
+from engines.raylax import raylax
+from engines.report import Result, Row, show
+from engines.rounds import kept, measure
+from engines.work import Work
 from rich.console import Console
-from rounds import kept, measure
-from work import Work
 
 
 def arguments() -> argparse.Namespace:

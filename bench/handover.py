@@ -17,14 +17,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from raylax.cluster.config import ClusterConfig
-from raylax.cluster.models import find_model
-from raylax.proto import engine_pb2 as pb
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.models.lookup import find_model
+from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.router.inbox import Inbox, Said
-from raylax.router.links import Link
+from raylax.router.workers.connection import Link
+from raylax.router.workers.inbox import Inbox, Said
 from raylax.worker.config import EngineConfig
-from raylax.worker.host import EngineHost
+from raylax.worker.serving.worker import EngineHost
 
 TOKEN = "bench"
 

@@ -14,10 +14,10 @@ import sys
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from models import default_checkpoint
-from peers.base import Options, PeerFailed
-from peers.child import Child
-from peers.raylax import raylax
+from engines.base import Options, PeerFailed
+from engines.child import Child
+from engines.models import default_checkpoint
+from engines.raylax import raylax
 from rich.console import Console
 from rich.table import Table
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models import default_checkpoint
+from engines.models import default_checkpoint
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table

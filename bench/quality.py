@@ -24,8 +24,8 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from raylax.kernels.build import ModelOptions
+from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.formats import NAMES
 from raylax.kernels.model import Model, load_model
 
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"

@@ -19,14 +19,14 @@ from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
 
-from peers.base import PeerFailed
+from engines.base import PeerFailed
 from rich.console import Console
 from routers.cells import LONG, Cells, Load, burst_at, measure_round
 from routers.tables import DIRECT, Result, show
 from routers.targets import Engines, Target, engines, litellm, raylax, sglang
 
-from raylax.cluster.models import demo_model
-from raylax.proto.text import Tokenizer
+from raylax.cluster.models.lookup import demo_model
+from raylax.proto.text.tokenizer import Tokenizer
 
 WORDS = " one of the people who made things of water and fire, and what they said of it then"
 MODES = ("plain", "stream", "long")

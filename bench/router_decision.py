@@ -14,10 +14,10 @@ import timeit
 from rich.console import Console
 from rich.table import Table
 
-from raylax.router.fleet import Fleet, WorkerView
+from raylax.router.fleet.prefix_index import PrefixIndex
+from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.policies import POLICIES
-from raylax.router.policy import Policy, Routing
-from raylax.router.prefixes import PrefixIndex
+from raylax.router.policies.base import Policy, Routing
 
 TOKENS, PAGES = 2048, 128
 CALLS = 50

@@ -15,13 +15,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from models import default_checkpoint
-from peers.base import ANSWER, PROMPT, Load, Options, PeerFailed, decode, prefill
-from peers.raylax import raylax
+from engines.base import (
+    ANSWER,
+    PROMPT,
+    Load,
+    Options,
+    PeerFailed,
+    decode,
+    prefill,
+)
+from engines.models import default_checkpoint
+from engines.raylax import raylax
+from engines.rounds import measure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from rounds import measure
 
 CONTEXT = 32
 MEETS = ("add_o", "add_down", "argmax")

@@ -5,7 +5,7 @@
     XDG_CACHE_HOME   the parent of that default
     TMPDIR           where the run's directory is made, unless too long for Ray's sockets
 
-OpenTelemetry reads its own, OTEL_*, in the routers (`raylax.router.telemetry`).
+OpenTelemetry reads its own, OTEL_*, in the routers (`raylax.router.observe.telemetry`).
 Ray reads its own when it is imported, and in every process that it starts.
 """
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from raylax.cluster.config import ClusterConfig
-from raylax.worker.cores import usable_cores
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.worker.hardware.cores import usable_cores
 
 
 def cpus_of_a_rank(config: ClusterConfig) -> int:

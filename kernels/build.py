@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.program import MOST_ELEMENTS, Program
 from raylax.kernels.errors import CompileError
-from raylax.kernels.program import MOST_ELEMENTS, Program
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
@@ -64,10 +64,10 @@ class Blueprint:
     """What building one model comes to: what emits it, and the program that runs it."""
 
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
-        from raylax.kernels.cpu.pages import KV_DTYPES, pages_named
-        from raylax.kernels.cpu.step import Capacity, StepEmitter
+        from raylax.kernels.cpu.formats import quantization_named
+        from raylax.kernels.cpu.step.pages import KV_DTYPES, pages_named
+        from raylax.kernels.cpu.step.step import Capacity, StepEmitter
         from raylax.kernels.cpu.target import cpu
-        from raylax.kernels.formats import quantization_named
 
         options.degree.check(checkpoint.spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
@@ -88,7 +88,7 @@ class Blueprint:
 
     @cached_property
     def program(self) -> Program:
-        from raylax.kernels.compile import PARTS
+        from raylax.kernels.cpu.compile import PARTS
         from raylax.kernels.cpu.target import lacking_here
 
         e = self.emitter
@@ -130,7 +130,7 @@ class Blueprint:
 
     def library(self, store: Store, progress: Progress) -> Path | None:
         """The compiled functions, linked by a C compiler; None where there is none."""
-        from raylax.kernels import compile
+        from raylax.kernels.cpu import compile
 
         if (cc := compile.linker(self.emitter.cpu)) is None:
             return None
@@ -145,12 +145,12 @@ class Blueprint:
 
     def compile(self) -> Any:
         """The compiled functions by name, in memory."""
-        from raylax.kernels.compile import compile_step
+        from raylax.kernels.cpu.compile import compile_step
 
         return compile_step(self.emitter)
 
     def pack(self, directory: Path, progress: Progress) -> None:
-        from raylax.kernels.weights import pack
+        from raylax.kernels.cpu.weights import pack
 
         table = self.program.table
         pack(self.checkpoint, self.quantization, table, directory, partial(progress, "pack"))

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.build import Artefacts, ModelOptions, Progress, silent
-from raylax.kernels.cpu.worklist import work_list
+from raylax.kernels.cpu.program import MEETINGS, Program, seconds_by_operator
+from raylax.kernels.cpu.step.worklist import work_list
+from raylax.kernels.cpu.weights import map_weights, rotary_tables
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
-from raylax.kernels.program import MEETINGS, Program, seconds_by_operator
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.spec import DecoderSpec
-from raylax.kernels.weights import map_weights, rotary_tables
 
 Ints = npt.NDArray[np.int32]
 
@@ -30,7 +30,7 @@ class Seat:
     shared: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     """The program's shared buffers, see `Program.shared_in`."""
     call: int = 0
-    """Address of the call of `raylax.kernels.cpu.exchange`; 0: the memory is shared."""
+    """Address of the call of `raylax.kernels.cpu.tir.exchange`; 0: the memory is shared."""
 
 
 class StepOutput(NamedTuple):

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raylax.proto.call import Call
-from raylax.proto.choice import Choice
-from raylax.proto.conversation import ChatTemplate, load_template
-from raylax.proto.embedding import EmbeddingShape, Vector
+from raylax.proto.answers.embedding import EmbeddingShape, Vector
+from raylax.proto.answers.openai_chunks import ChatShape, CompletionShape
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
-from raylax.proto.pooling import why_no_embeddings
-from raylax.proto.shapes import ChatShape, CompletionShape
-from raylax.proto.text import StopStrings, Tokenizer
-from raylax.proto.token_choice import TokenChoice
-from raylax.proto.tools import ToolCalls
+from raylax.proto.parsers.hermes import ToolCalls
+from raylax.proto.text.chat_template import ChatTemplate, load_template
+from raylax.proto.text.pooling import why_no_embeddings
+from raylax.proto.text.tokenizer import StopStrings, Tokenizer
 from raylax.proto.vocabulary import Request, Sampling
 
 

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from raylax.proto import raylax_pb2 as pb
-from raylax.proto.call import Call
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingList, EmbeddingRequest
 from raylax.proto.openai.shared import MOST_VALUES, Usage, invalid
+from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")
 OPTIONAL = (

@@ -1,6 +1,6 @@
 """The nouns that every room shares: a request, how to sample it, what comes back.
 
-Token ids only: text is `raylax.proto.text`'s business. Nothing here imports anything of ours.
+Token ids only: text is the business of `raylax.proto.text`. Nothing here imports anything of ours.
 """
 
 from dataclasses import dataclass, field

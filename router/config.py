@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from raylax.router.keys import Key
+from raylax.router.access.keys import Key
 
 
 @dataclass(frozen=True, slots=True)

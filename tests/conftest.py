@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.checkpoints import write_checkpoint
+from tests.support.checkpoints import write_checkpoint
 
 # The same examples every time, so that a change is judged by what it changes. New ones are drawn
 # by `pytest --hypothesis-profile=default`.

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from raylax.worker.config import EngineConfig
-from raylax.worker.host import EngineHost
+from raylax.worker.serving.worker import EngineHost
 
 CONFIG = EngineConfig(threads=1, max_num_sequence=8, max_single_sequence_length=1024)
 

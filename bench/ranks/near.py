@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from peers.base import PeerFailed
-from peers.processes import end, last_error, start
+from engines.base import PeerFailed
+from engines.processes import end, last_error, start
 
 from ranks.base import Seconds
 

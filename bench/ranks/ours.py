@@ -6,12 +6,12 @@ import numpy as np
 
 from ranks.base import TIMEOUT_S, Pair, Processes, Sum, Threads
 from raylax.worker.comm.base import Communicator
-from raylax.worker.comm.door import Listener
-from raylax.worker.comm.layout import segment_bytes
-from raylax.worker.comm.memory import CAPACITY, MemoryCommunicator
-from raylax.worker.comm.shared import SharedMemory
-from raylax.worker.comm.tcp import TcpCommunicator
-from raylax.worker.comm.threads import thread_group
+from raylax.worker.comm.shared_memory.communicator import CAPACITY, MemoryCommunicator
+from raylax.worker.comm.shared_memory.layout import segment_bytes
+from raylax.worker.comm.shared_memory.segment import SharedMemory
+from raylax.worker.comm.shared_memory.threads import thread_group
+from raylax.worker.comm.tcp.acceptor import Listener
+from raylax.worker.comm.tcp.communicator import TcpCommunicator
 
 WORLD = 2
 
@@ -51,7 +51,7 @@ def tcp() -> Pair:
 
 def nccl() -> Pair:
     """A GPU for each rank; a sum is done when the GPU says so."""
-    from raylax.worker.comm.nccl import unique_id
+    from raylax.worker.comm.nccl.communicator import unique_id
 
     name = unique_id()
     return Processes(lambda rank: NcclSum(name, rank))
@@ -61,7 +61,7 @@ class NcclSum:
     def __init__(self, name: bytes, rank: int) -> None:
         import tvm
 
-        from raylax.worker.comm.nccl import NcclCommunicator
+        from raylax.worker.comm.nccl.communicator import NcclCommunicator
 
         self._tvm, self._device = tvm, tvm.cuda(rank)
         self._comm = NcclCommunicator(name, rank, WORLD, rank, 0, TIMEOUT_S)

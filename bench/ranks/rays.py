@@ -13,7 +13,7 @@ class Actor:
     """A rank. Ray imports this module where it runs."""
 
     def __init__(self, rank: int) -> None:
-        from raylax.worker.collective import join_group
+        from raylax.worker.comm.ray_backend import join_group
 
         self._group = join_group(WORLD, rank, BACKEND, GROUP, TIMEOUT_S)
 
@@ -38,7 +38,7 @@ class Rays:
         os.environ.update(for_ray(directory))
         import ray
 
-        from raylax.cluster.lean import OBJECT_STORE_BYTES, keep_ray_lean
+        from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, keep_ray_lean
 
         keep_ray_lean()
         ray.init(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import uvloop
-from machine import busy_seconds
+from engines.machine import busy_seconds
 
 from routers.cores import seconds_of
 from routers.load import Ask, Tally, burst

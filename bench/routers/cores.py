@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from machine import TICK_S
+from engines.machine import TICK_S
 
 
 def seconds_of(pids: Iterable[int]) -> float:

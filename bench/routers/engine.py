@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import uvloop
 
-from raylax.proto import engine_pb2 as pb
-from raylax.proto.frames import Connection
-from raylax.worker.door import Door
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.wire.frames import Connection
+from raylax.worker.serving.listener import Door
 
 HEARTBEAT_S, FRESH_S = 0.1, 0.02
 """As a real worker: after so long without a report there is one."""

@@ -18,14 +18,14 @@ import uvicorn
 import uvloop
 
 from raylax.proto.frontend import Frontend
-from raylax.router.collecting import settle
+from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
-from raylax.router.describe import describe
+from raylax.router.gc_tuning import settle
 from raylax.router.http.app import build_app
-from raylax.router.http.cluster import NoCluster
-from raylax.router.models import Models
+from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.policies import policy_named
-from raylax.router.workers import Workers
+from raylax.router.workers.description import describe
+from raylax.router.workers.registry import Workers
 
 PATIENCE_S = 20.0
 MEMBERS_EVERY_S = 0.25

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import isnan
 from typing import Any
 
-from report import MOST_OTHERS, table_of
+from engines.report import MOST_OTHERS, table_of
 from rich.console import Console
 from rich.table import Table
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from peers.base import PeerFailed
-from peers.processes import end, last_error, start
+from engines.base import PeerFailed
+from engines.processes import end, last_error, start
 
 from routers.cores import seconds_of
 

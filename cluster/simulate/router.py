@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from raylax.cluster.simulate.engine import Engine, Sequence, Stand
 from raylax.cluster.simulate.trace import BLOCK
-from raylax.router.ledger import Ledger
-from raylax.router.policy import Policy, Routing
-from raylax.router.prefixes import PrefixIndex
+from raylax.router.fleet.ledger import Ledger
+from raylax.router.fleet.prefix_index import PrefixIndex
+from raylax.router.policies.base import Policy, Routing
 
 
 class Mailbox:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.library import LIBRARY, Facts
 from raylax.kernels.cuda.target import (

@@ -6,7 +6,7 @@ from typing import Any
 
 import tvm
 
-from raylax.kernels.compile import linker
+from raylax.kernels.cpu.compile import linker
 from raylax.kernels.cpu.target import this_cpu
 from raylax.kernels.cuda.codegen import machine_code_for
 from raylax.kernels.cuda.graph import build_graph

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress, silent
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.weights import rotary_tables
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import Facts
 from raylax.kernels.cuda.runtime import Place
@@ -21,7 +22,6 @@ from raylax.kernels.cuda.target import DTYPES, KV_DTYPES
 from raylax.kernels.cuda.weights import weights
 from raylax.kernels.model import Ints, Seat, StepOutput
 from raylax.kernels.store import Store
-from raylax.kernels.weights import rotary_tables
 
 HOST_DTYPES = {"bfloat16": "uint16"}
 """What numpy keeps the bits of a type as that it does not know."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda.library import Facts
 
 QKV = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
-from raylax.proto import raylax_pb2 as pb
 from raylax.proto.client.values import Message, Tool
+from raylax.proto.pb import raylax_pb2 as pb
 
 
 class Options(TypedDict, total=False):

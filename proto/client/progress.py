@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raylax.proto import raylax_pb2 as pb
 from raylax.proto.client.failures import FallenCall, failure, is_broken
 from raylax.proto.client.reading import Reply, part
 from raylax.proto.client.values import Part
+from raylax.proto.pb import raylax_pb2 as pb
 
 SHORTEST_S, LONGEST_S = 0.05, 1.0
 """Between two tries."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from raylax.proto import raylax_pb2 as pb
 from raylax.proto.client.values import (
     Answer,
     Candidate,
@@ -17,6 +16,7 @@ from raylax.proto.client.values import (
     ToolCall,
     Usage,
 )
+from raylax.proto.pb import raylax_pb2 as pb
 
 Reply = pb.ChatReply | pb.GenerateReply
 

@@ -7,14 +7,14 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from raylax.proto import raylax_pb2 as pb
-from raylax.proto import raylax_pb2_grpc
 from raylax.proto.client import asking, reading
 from raylax.proto.client.asking import ChatOptions, Messages, Options, Prompt
 from raylax.proto.client.connecting import ADDRESS, channel_options, metadata
 from raylax.proto.client.failures import failure
 from raylax.proto.client.progress import Progress, Time
 from raylax.proto.client.values import Answer, Embeddings, Model, Part, Story
+from raylax.proto.pb import raylax_pb2 as pb
+from raylax.proto.pb import raylax_pb2_grpc
 
 Value = TypeVar("Value")
 

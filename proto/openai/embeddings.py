@@ -26,7 +26,7 @@ class EmbeddingRequest(Fields):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = None
     pooling: Literal["last"] = "last"
-    """Which token's state it is; see `raylax.proto.pooling` for why there is no mean."""
+    """Which token's state it is; see `raylax.proto.text.pooling` for why there is no mean."""
     user: str | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""

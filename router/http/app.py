@@ -5,19 +5,19 @@ import time
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
-from raylax.router.http import guard
-from raylax.router.http.answer import Answers
-from raylax.router.http.cluster import Cluster, add_cluster
-from raylax.router.http.completions import add_completions
-from raylax.router.http.embeddings import add_embeddings
-from raylax.router.http.endpoint import Routes
-from raylax.router.http.health import add_health
-from raylax.router.http.messages import add_messages
-from raylax.router.http.models import add_models
-from raylax.router.http.responses import add_responses
+from raylax.router.calls.models import Models
+from raylax.router.http import authentication
+from raylax.router.http.endpoints.cluster import Cluster, add_cluster
+from raylax.router.http.endpoints.completions import add_completions
+from raylax.router.http.endpoints.embeddings import add_embeddings
+from raylax.router.http.endpoints.health import add_health
+from raylax.router.http.endpoints.messages import add_messages
+from raylax.router.http.endpoints.models import add_models
+from raylax.router.http.endpoints.responses import add_responses
+from raylax.router.http.endpoints.tokenize import add_tokens
+from raylax.router.http.handler import Answers
 from raylax.router.http.resuming import add_resuming
-from raylax.router.http.tokens import add_tokens
-from raylax.router.models import Models
+from raylax.router.http.routes import Routes
 
 
 def build_app(models: Models, cluster: Cluster) -> ASGIApp:
@@ -31,7 +31,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_models(routes, models)
     add_health(routes, models)
     add_cluster(routes, models, cluster)
-    guarded = guard.Guard(
+    guarded = authentication.Guard(
         Router(routes.all, redirect_slashes=False), models.entrance, time.monotonic
     )
-    return guard.for_browsers(guarded, models.config.cors_origins)
+    return authentication.for_browsers(guarded, models.config.cors_origins)

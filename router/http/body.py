@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 
 from raylax.proto.errors import BodyTooLarge, BodyTooSlow
-from raylax.router.http.presence import ClientLeft
+from raylax.router.http.disconnect import ClientLeft
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from raylax.proto.anthropic.errors import error_body
 from raylax.proto.errors import EngineFailure, RaylaxError
-from raylax.router.http.presence import ClientLeft
+from raylax.router.http.disconnect import ClientLeft
 
 log = logging.getLogger(__name__)
 MESSAGES = "/v1/messages"

@@ -8,11 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from starlette.requests import Request
 
 from raylax.proto.errors import InvalidRequest, shown
-from raylax.router.caller import caller
-from raylax.router.http.endpoint import Routes
-from raylax.router.http.sse import EventStream, Head
-from raylax.router.models import Models
-from raylax.router.peers import Numbered
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.http.event_stream import EventStream, Head
+from raylax.router.http.routes import Routes
+from raylax.router.resume.peers import Numbered
 
 RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
 END = b"\n\n"

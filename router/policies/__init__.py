@@ -1,5 +1,6 @@
 """Policies by name. Adding one is one file here and a line below."""
 
+from raylax.router.policies.base import Policy
 from raylax.router.policies.consistent_hash import consistent_hash
 from raylax.router.policies.expected_latency import expected_latency
 from raylax.router.policies.least_tokens import least_tokens
@@ -7,7 +8,6 @@ from raylax.router.policies.power_of_two import power_of_two
 from raylax.router.policies.prefix_affinity import prefix_affinity
 from raylax.router.policies.random_choice import random_choice
 from raylax.router.policies.round_robin import round_robin
-from raylax.router.policy import Policy
 
 POLICIES: dict[str, Policy] = {
     "expected-latency": expected_latency,

@@ -11,9 +11,9 @@ import random
 import numpy as np
 import numpy.typing as npt
 
-from raylax.router.fleet import Fleet, stable_hash
+from raylax.router.fleet.table import Fleet, stable_hash
 from raylax.router.policies import counts
-from raylax.router.policy import Choice, Routing, candidates
+from raylax.router.policies.base import Choice, Routing, candidates
 
 BOUND = 1.25
 """Of the mean, with the new request counted."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from raylax.router.fleet import Fleet, Reals
+from raylax.router.fleet.table import Fleet, Reals
 
 Rows = npt.NDArray[np.intp]
 

@@ -18,10 +18,10 @@ import random
 
 import numpy as np
 
-from raylax.router.estimate import estimate
-from raylax.router.fleet import Fleet, Reals
+from raylax.router.fleet.estimate import estimate
+from raylax.router.fleet.table import Fleet, Reals
 from raylax.router.policies import counts
-from raylax.router.policy import Choice, Routing, candidates
+from raylax.router.policies.base import Choice, Routing, candidates
 
 WORK, SLOW, SHARE, KV = np.array(2.0), 0.12, np.array(0.5), np.array(0.01)
 """Weights of time taken of the worker and of those who decode, of sharing and of pages; chosen

@@ -5,9 +5,9 @@ Tokens come first because a prefill is what a new request waits for.
 
 import random
 
-from raylax.router.fleet import Fleet
+from raylax.router.fleet.table import Fleet
 from raylax.router.policies import counts
-from raylax.router.policy import Choice, Routing, candidates
+from raylax.router.policies.base import Choice, Routing, candidates
 
 
 def least_tokens(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:

@@ -6,9 +6,9 @@ all run to the same worker.
 
 import random
 
-from raylax.router.fleet import Fleet
+from raylax.router.fleet.table import Fleet
 from raylax.router.policies import counts
-from raylax.router.policy import Choice, Routing, candidates
+from raylax.router.policies.base import Choice, Routing, candidates
 
 
 def power_of_two(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:

@@ -9,10 +9,10 @@ import random
 
 import numpy as np
 
-from raylax.router.fleet import Fleet
+from raylax.router.fleet.table import Fleet
 from raylax.router.policies import counts
+from raylax.router.policies.base import Choice, Routing, candidates
 from raylax.router.policies.least_tokens import least_tokens
-from raylax.router.policy import Choice, Routing, candidates
 
 MATCH = 0.3
 """Share of the prompt from which on affinity is worth it."""

@@ -2,8 +2,8 @@
 
 import random
 
-from raylax.router.fleet import Fleet
-from raylax.router.policy import Choice, Routing, candidates
+from raylax.router.fleet.table import Fleet
+from raylax.router.policies.base import Choice, Routing, candidates
 
 
 def round_robin(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:

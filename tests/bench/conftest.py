@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.commands import finished
+from tests.support.bench_commands import finished
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.bench.commands import finished
+from tests.support.bench_commands import finished
 
 SIZES = ["8 KB", "64 KB", "1 MB"]
 

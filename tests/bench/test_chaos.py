@@ -1,6 +1,6 @@
 """`bench/chaos.py`: a minute of losses, and no answer is lost, told twice or another one."""
 
-from tests.bench.commands import finished
+from tests.support.bench_commands import finished
 
 
 def test_every_answer_survives_a_minute_of_losses() -> None:

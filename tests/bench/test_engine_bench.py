@@ -12,9 +12,15 @@ from typing import Any
 
 import pytest
 
-from raylax.kernels.formats import NAMES
-from tests.bench.commands import BENCH, descendants, finished, peer, started
-from tests.engines import until
+from raylax.kernels.cpu.formats import NAMES
+from tests.support.bench_commands import (
+    descendants,
+    finished,
+    peer,
+    started,
+)
+from tests.support.engines import until
+from tests.support.paths import BENCH
 
 FIGURES = 'echo \'{"speed_pp": 1000.0, "speed_tg": 100.0}\''
 
@@ -87,7 +93,7 @@ def test_a_rival_takes_some_of_the_speed(run: tuple[dict[str, Any], str]) -> Non
 
 
 def test_the_arithmetic_of_every_quantization_is_known() -> None:
-    code = "from work import WEIGHTS; print(*WEIGHTS)"
+    code = "from engines.work import WEIGHTS; print(*WEIGHTS)"
     known = subprocess.check_output([sys.executable, "-c", code], cwd=BENCH, text=True)
 
     assert set(known.split()) == set(NAMES)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.commands import finished
+from tests.support.bench_commands import finished
 
 
 def test_two_engines_share_their_weights(tiny: Path) -> None:

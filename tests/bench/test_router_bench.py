@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.commands import finished, peer
+from tests.support.bench_commands import finished, peer
 
 QUICK = ("--engines", 2, "--step-ms", 1, "--concurrency", 2, "--seconds", 0.2, "--rounds", 1)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.commands import finished
+from tests.support.bench_commands import finished
 
 
 def test_shards_are_measured_beside_one_rank(tiny: Path) -> None:

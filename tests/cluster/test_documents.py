@@ -1,21 +1,26 @@
 """Documents cannot rot: what can be set, asked or measured is written down."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from raylax.cluster.config import PARTS, SECTIONS, ClusterConfig, KeyEntry, read_config
+from raylax.cluster.config.schema import (
+    PARTS,
+    SECTIONS,
+    ClusterConfig,
+    KeyEntry,
+    read_config,
+)
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
-from raylax.router.measure import Meter
+from raylax.router.observe.metrics import Meter
 from raylax.worker.config import ABSENT, EngineConfig
-from tests.cluster.options import COMMANDS, options
-from tests.cluster.reports import report
+from tests.support.cluster_options import COMMANDS, options
+from tests.support.cluster_reports import report
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "deploy" / "raylax.yaml"
 PAGE = (ROOT / "cluster" / "README.md").read_text()
 FIXED = {"kv_cache_page_size", "model_lib", "verbose"}

@@ -19,13 +19,18 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from raylax.cluster.cli import main
+from raylax.cluster.cli.main import main
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES
-from raylax.cluster.processes import running
-from raylax.proto import raylax_pb2, raylax_pb2_grpc
+from raylax.cluster.startup.processes import running
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.worker.config import EngineConfig
-from tests.cluster.serving import STOP_S, Serving, serving, until
-from tests.cluster.sockets import listening
+from tests.support.cluster_serving import (
+    STOP_S,
+    Serving,
+    serving,
+    until,
+)
+from tests.support.cluster_sockets import listening
 
 pytestmark = pytest.mark.cluster
 PATIENCE_S = 60.0

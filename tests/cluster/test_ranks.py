@@ -12,9 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from raylax.cluster.cli import main
-from raylax.cluster.processes import running
-from tests.cluster.serving import READY, STOP_S, Serving, serving, until
+from raylax.cluster.cli.main import main
+from raylax.cluster.startup.processes import running
+from tests.support.cluster_serving import (
+    READY,
+    STOP_S,
+    Serving,
+    serving,
+    until,
+)
 
 pytestmark = pytest.mark.cluster
 PATIENCE_S = 60.0

@@ -12,9 +12,14 @@ import httpx
 import pytest
 import trustme
 
-from raylax.proto import raylax_pb2, raylax_pb2_grpc
-from raylax.router.keys import hash_of
-from tests.cluster.serving import RAYLAX, READY, Serving, serving
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.router.access.keys import hash_of
+from tests.support.cluster_serving import (
+    RAYLAX,
+    READY,
+    Serving,
+    serving,
+)
 
 pytestmark = pytest.mark.cluster
 SECRET = "a secret"

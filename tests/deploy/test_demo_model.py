@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raylax import MLCEngine
-from raylax.cluster.models import demo_model
+from raylax.cluster.models.lookup import demo_model
 
 MOST_BYTES = 12 << 20
 ANSWERS = {

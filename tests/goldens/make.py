@@ -1,4 +1,4 @@
-"""Writes what transformers computes for the tiny checkpoints of `tests/checkpoints.py`.
+"""Writes what transformers computes for the tiny checkpoints of `tests/support/checkpoints.py`.
 
     python tests/goldens/make.py      # in an environment with torch and transformers
 
@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.checkpoints import VARIANTS, config_of, write_checkpoint  # noqa: E402
+from tests.support.checkpoints import VARIANTS, config_of, write_checkpoint  # noqa: E402
 
 LENGTH = 70  # beyond the original positions of the scaled rope, and several pages
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from raylax.kernels.cpu.target import CPU, missing_here
-from tests.kernels.emulator import Emulator, missing_tools
+from tests.support.kernels_emulator import Emulator, missing_tools
 
 # One for each way to take products, and each size of a register file. The first is the least.
 TARGETS = (

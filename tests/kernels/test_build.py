@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from raylax.kernels.build import Blueprint, ModelOptions, build
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.errors import CompileError
 from raylax.kernels.model import Model, load_model
-from tests.batches import Piece, run
-from tests.checkpoints import write_checkpoint
+from tests.support.batches import Piece, run
+from tests.support.checkpoints import write_checkpoint
+from tests.support.paths import ROOT
 
 OPTIONS = ModelOptions("q0f32", max_step_tokens=64, max_step_rows=8, max_sequence_length=64)
-ROOT = Path(__file__).parents[2]
 PROMPT = Piece([5, 6, 7, 8, 9], 0, [0])
 
 

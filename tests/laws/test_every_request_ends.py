@@ -8,9 +8,9 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine import ThreadedEngine
-from raylax.worker.plan import StepPlan
-from tests.engines import Gate, request, running_engine
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.engines import Gate, request, running_engine
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, max_waiting=3)
 

@@ -10,10 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from raylax.kernels.model import StepOutput
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
-from raylax.worker.batch import Batch, StepFailed
-from raylax.worker.pages import PagePool
-from raylax.worker.plan import StepPlan
-from raylax.worker.scheduler import Limits
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.step_plan import StepPlan
 
 PAGES, VOCAB = 12, 7
 POISON = VOCAB

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from raylax.kernels.formats import NAMES
+from raylax.kernels.cpu.formats import NAMES
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from tests.engines import running_engine
+from tests.support.engines import running_engine
 
 PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
 SAMPLINGS = {

@@ -7,11 +7,11 @@ import numpy as np
 from raylax.kernels.build import ModelOptions
 from raylax.kernels.model import StepOutput, load_model
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.batch import Batch
-from raylax.worker.pages import PagePool
-from raylax.worker.plan import StepPlan
-from raylax.worker.rank import Rank
-from raylax.worker.scheduler import Limits
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.ranks.rank import Rank
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.step_plan import StepPlan
 
 
 def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:

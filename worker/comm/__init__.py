@@ -12,5 +12,5 @@
 `layout.py`, `waiting.py` and `mailbox.py` belong to memory; `door.py`, `handshake.py`,
 `rendezvous.py`, `link.py` and `transfer.py` to TCP; `cuda.py`, `dlpack.py` and `nccl_library.py` to
 NCCL. `objects.py` carries Python objects over any that takes numpy's arrays. Ray's collectives over
-them are in `raylax.worker.collective`.
+them are in `raylax.worker.comm.ray_backend`.
 """

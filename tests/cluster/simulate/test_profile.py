@@ -7,7 +7,7 @@ import pytest
 
 from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.profile import ASSUMED, Profile, profile_named
-from tests.cluster.reports import report
+from tests.support.cluster_reports import report
 
 VALUES = {"a": 0.1, "b": 0.01, "c": 0.02, "d": 1e-6, "budget": 64, "kv": 999, "sequences": 4}
 

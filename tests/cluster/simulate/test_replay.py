@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from raylax.cluster.commands import app
+from raylax.cluster.cli.commands import app
 from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.asked import study_of
 from raylax.cluster.simulate.profile import ASSUMED

@@ -9,8 +9,8 @@ from raylax.cluster.simulate.engine import Engine, Sequence
 from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.router import Mailbox, SimulatedRouter
 from raylax.cluster.simulate.trace import BLOCK, Arrival
-from raylax.router.fleet import Fleet, WorkerView
-from raylax.router.policy import Choice, Routing
+from raylax.router.fleet.table import Fleet, WorkerView
+from raylax.router.policies.base import Choice, Routing
 
 DELAY_S = 0.02
 

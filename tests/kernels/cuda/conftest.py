@@ -13,9 +13,9 @@ import pytest
 
 from raylax.kernels.cuda.nvrtc import runtime_library, wheels
 from raylax.kernels.errors import CompileError
+from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
 Ask = Callable[[str], Any]
 
 

@@ -34,9 +34,9 @@ print(json.dumps(said))
 """
 CHOSEN = """
 import json
-from raylax.cluster.config import ClusterConfig
+from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.placement import placement
-from raylax.worker.device import detect_device, memory_of
+from raylax.worker.hardware.devices import detect_device, memory_of
 from raylax.worker.errors import ConfigError
 
 found = [detect_device(one) for one in ("auto", "cpu", "cuda", "cuda:1")]

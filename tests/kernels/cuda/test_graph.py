@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cuda.model import DeviceModel
-from tests.batches import Piece, arrays
-from tests.checkpoints import VARIANTS, write_checkpoint
-from tests.kernels.cuda.graphs import (
+from tests.support.batches import Piece, arrays
+from tests.support.checkpoints import VARIANTS, write_checkpoint
+from tests.support.cuda_graphs import (
     PAGES,
     PROMPT,
     SHARES,

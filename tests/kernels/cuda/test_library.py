@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raylax.kernels.build import ModelOptions, build
-from raylax.kernels.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda.library import FACTS, LIBRARY, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.cuda.nvrtc import place
@@ -18,9 +18,9 @@ from raylax.kernels.cuda.target import KNOWN
 from raylax.kernels.errors import CompileError
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
-from raylax.worker.loading import plan_rank
+from raylax.worker.ranks.loading import plan_rank
 from tests.kernels.cuda.conftest import Ask
-from tests.kernels.cuda.graphs import compiled
+from tests.support.cuda_graphs import compiled
 
 FORMATS = {"sm_80": "q0f32", "sm_89": "q0f16", "sm_90": "q0bf16", "sm_100": "q0bf16"}
 LOADED = """

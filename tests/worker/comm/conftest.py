@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.worker.comm.groups import Pool
+from tests.support.comm_groups import Pool
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.worker.comm import work
-from tests.worker.comm.groups import CAPACITY, FORMERS, Group, Pool, group_of
-from tests.worker.comm.ranks import until
-from tests.worker.comm.work import brought
+from tests.support import comm_work as work
+from tests.support.comm_groups import (
+    CAPACITY,
+    FORMERS,
+    Group,
+    Pool,
+    group_of,
+)
+from tests.support.comm_ranks import until
+from tests.support.comm_work import brought
 
 SIZES = [0, 1, 7, 1000, 3 * CAPACITY + 1]
 """In float32 the last one is thirteen chunks, the last of which is not full."""

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from raylax.worker.comm.errors import CommAborted, CommError, CommTimeout
-from tests.worker.comm import work
-from tests.worker.comm.groups import FORMERS, Group, Pool, group_of
-from tests.worker.comm.ranks import until
+from tests.support import comm_work as work
+from tests.support.comm_groups import (
+    FORMERS,
+    Group,
+    Pool,
+    group_of,
+)
+from tests.support.comm_ranks import until
 
 BACKENDS = list(FORMERS)
 ACROSS_PROCESSES = ["shared", "tcp"]

@@ -1,0 +1,134 @@
+"""The Serve application: Router in front, Workers behind, Metrics aside."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ray import serve
+from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
+
+from raylax.cluster.application.token import cluster_token
+from raylax.cluster.application.versions import model_id, version_of
+from raylax.cluster.autoscaling.policy import KVPolicy
+from raylax.cluster.config.schema import ClusterConfig, read_config
+from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.cluster.models.lookup import Found, find_models
+from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
+from raylax.router.config import RouterConfig
+from raylax.router.replica import Membership, RouterReplica
+from raylax.worker.serving.replica import WorkerReplica
+
+ONGOING = 10_000
+# Serve replaces a replica after three checks in a row that failed.
+HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 10}
+DRAIN_S = 5.0
+"""Serve waits so long for a replica's own end: a worker's sequences move elsewhere meanwhile."""
+
+
+def build_application(config: ClusterConfig, token: str) -> serve.Application:
+    """Router and metrics, and workers for each model, bound together. Raises UserError."""
+    models = find_models(config)
+    metrics = replicas("Metrics", MetricsReplica, ray_actor_options={"num_cpus": 0})
+    names = ["Worker"] if len(models) == 1 else [f"Worker-{model.name}" for model in models]
+    workers = [
+        worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
+    ]
+    return replicas(
+        "Router",
+        serve.ingress()(RouterReplica),
+        [[routing(model, token) for model in models]],
+        [workers, metrics],
+        num_replicas=config.routers,
+        max_surge_percent=100,  # the next one is there before the last one goes
+        max_constructor_retry_count=1,  # it opens ports: what failed would fail again
+        graceful_shutdown_timeout_s=config.limits.request_timeout_s,  # calls end where they began
+        ray_actor_options={"num_cpus": 0},
+    )
+
+
+def replicas(
+    name: str, body: Any, told: Sequence[Any] = (), parts: Sequence[Any] = (), **options: Any
+) -> serve.Application:
+    """A deployment of `body`, made with what it is told and with handles of other parts. Deployed
+    again, its replicas go on unless they would be told something else now."""
+    given = {"graceful_shutdown_timeout_s": DRAIN_S, **HEALTH, **options}
+    deployment = serve.deployment(
+        body,
+        name=name,
+        max_ongoing_requests=ONGOING,
+        logging_config={"enable_access_log": False},
+        graceful_shutdown_wait_loop_s=0.1,
+        **given,
+    )
+    return deployment.options(version=version_of(*told), _internal=True).bind(*told, *parts)
+
+
+def worker(
+    deployment: str, model: Found, token: str, metrics: serve.Application
+) -> serve.Application:
+    """As many as the model's configuration says."""
+    config = model.config
+    engine = config.engine_config(cpus_of_a_rank(config)).asjson()
+    its_id = model_id(model.checkpoint, config)
+    return replicas(
+        deployment,
+        WorkerReplica,
+        [model.name, its_id, str(model.checkpoint), engine, device_of_a_worker(config), token],
+        [metrics],
+        **placement(config),
+        request_router_config=RequestRouterConfig(request_router_class=Membership),
+        autoscaling_config=autoscaling(config),
+    )
+
+
+def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
+    a = config.autoscaling
+    return AutoscalingConfig(
+        min_replicas=config.replicas,
+        max_replicas=config.most_replicas,
+        upscale_delay_s=a.upscale_delay_s,
+        downscale_delay_s=a.downscale_delay_s,
+        metrics_interval_s=1.0,
+        look_back_period_s=2.0,
+        policy=AutoscalingPolicy(
+            policy_function=KVPolicy,
+            policy_kwargs={
+                "high_kv_usage": a.high_kv_usage,
+                "low_kv_usage": a.low_kv_usage,
+                "high_waiting": a.high_waiting,
+            },
+        ),
+    )
+
+
+def routing(model: Found, token: str) -> RouterConfig:
+    """What a router is told of a model."""
+    config, limits = model.config, model.config.limits
+    return RouterConfig(
+        model_name=model.name,
+        checkpoint=str(model.checkpoint),
+        token=token,
+        model_id=model_id(model.checkpoint, config),
+        policy=config.policy,
+        max_body_bytes=limits.max_body_bytes,
+        body_timeout_s=limits.body_timeout_s,
+        max_inflight=limits.max_inflight,
+        request_timeout_s=limits.request_timeout_s,
+        max_wait_s=limits.max_wait_s,
+        worker_patience_s=limits.worker_patience_s,
+        worker_silence_s=limits.worker_silence_s,
+        hedge_share=limits.hedge_share,
+        resume_ttl_s=limits.resume_ttl_s,
+        host=config.host,
+        grpc_port=config.grpc_port,
+        enable_debug=config.enable_debug,
+        routers=config.routers,
+        keys=tuple(entry.key for entry in config.keys),
+        cors_origins=config.cors_origins,
+        tls_cert=str(config.tls_cert) if config.tls_cert else None,
+        tls_key=str(config.tls_key) if config.tls_key else None,
+    )
+
+
+def application(args: dict[str, Any]) -> serve.Application:
+    """For `serve run raylax.cluster.application.app:application model=… port=…` on your Ray."""
+    return build_application(read_config(None, args), cluster_token())

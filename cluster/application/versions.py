@@ -1,0 +1,33 @@
+"""What is still the same after an application has been deployed again, and what is another thing.
+
+Serve replaces the replicas of a deployment whose version is another one, and routers let sequences
+move among workers of one model id only.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.store import key_of, source_hash
+
+
+def version_of(*told: object) -> str:
+    """Of replicas that are told so when they start."""
+    return key_of({"raylax": version("raylax"), "told": repr(told)})
+
+
+def model_id(checkpoint: Path, config: ClusterConfig) -> str:
+    """The same for workers that give the same tokens, and so can go on with each other's
+    sequences: it names all that decides them."""
+    engine = config.engine_config(1)
+    return key_of(
+        {
+            "checkpoint": Checkpoint(checkpoint).identity,
+            "quantization": engine.quantization,
+            "kv_dtype": engine.kv_dtype,
+            "shards": config.tensor_parallel_shards,  # their sums round otherwise
+            "device": config.device,
+            "kernels": source_hash(),
+        }
+    )

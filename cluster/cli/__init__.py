@@ -1,0 +1,3 @@
+"""The command line, a command for each thing that people do. Start at `main.py`, then
+`commands.py`.
+"""

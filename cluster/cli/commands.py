@@ -1,0 +1,269 @@
+"""What `raylax` can be told to do, and the help that it shows."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from raylax.cluster.config.schema import read_config
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Serve open-weights language models on a Ray cluster, with engines compiled by TVM.",
+)
+Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
+HERE = "http://127.0.0.1:8000"
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A checkpoint directory or HF://org/name; without it the demo model."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A raylax.yaml; flags override what it says.")
+    ] = None,
+    served_model_name: Annotated[
+        str | None, typer.Option(help="The name that clients ask for; else the directory's.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to serve on (127.0.0.1: this machine only).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="HTTP port (8000).")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port (9000).")] = None,
+    routers: Annotated[int | None, typer.Option(help="Replicas of the router (1).")] = None,
+    replicas: Annotated[int | None, typer.Option(help="Workers at least (1).")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="Workers at most, by load (as many as --replicas).")
+    ] = None,
+    tensor_parallel_shards: Annotated[
+        int | None, typer.Option(help="Ranks of a worker that share each layer (1).")
+    ] = None,
+    pipeline_parallel_stages: Annotated[
+        int | None, typer.Option(help="Ranks of a worker that share the layers among them (1).")
+    ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(help="Ranks of a worker: host: on one; cluster: on several if need be."),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="Routing: expected-latency (the default), prefix-affinity, consistent-hash, "
+            "least-tokens, power-of-two, round-robin or random."
+        ),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto: the CPU.")] = None,
+    gpus_per_rank: Annotated[
+        float | None, typer.Option(help="On GPUs: 1, or the share of one that each rank takes.")
+    ] = None,
+    model_lib: Annotated[
+        Path | None, typer.Option(help="On GPUs: what `raylax compile --target` wrote.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0 or auto.")
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="local: 4 sequences; interactive: 1; server (the default): many."),
+    ] = None,
+    max_num_sequence: Annotated[
+        int | None, typer.Option(help="Sequences that a worker runs at once.")
+    ] = None,
+    enable_debug: Annotated[
+        bool | None, typer.Option("--enable-debug", help="Serve the /debug endpoints.")
+    ] = None,
+    api_keys_file: Annotated[
+        Path | None, typer.Option(help="API keys, as in the config's section keys.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificates in PEM: serve HTTPS, and gRPC over TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key in PEM.")] = None,
+) -> None:
+    """Start a local cluster and serve a model until Ctrl-C.
+
+    Example: [bold]raylax serve ./Llama-3.2-1B-Instruct --port 8080 --quantization q4f32_1[/]
+    """
+    from raylax.cluster.startup import launch
+
+    flags = dict(locals())
+    for name in ("config", "launch"):
+        flags.pop(name)
+    launch.serve(partial(read_config, config, flags), config, Console())
+
+
+@app.command()
+def chat(
+    url: Url = HERE,
+    system: Annotated[str | None, typer.Option(help="A system message to begin with.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0: always the likeliest.")] = None,
+) -> None:
+    """Talk to a model in the terminal. Ctrl-C stops an answer, Ctrl-D ends the talk.
+
+    Example: [bold]raylax chat http://127.0.0.1:8000[/]
+    """
+    from raylax.cluster.cli.chat import talk
+
+    talk(url, system, temperature, Console())
+
+
+@app.command()
+def status(
+    url: Url = HERE,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Show every worker: state, KV use, what runs and waits, versions.
+
+    Example: [bold]raylax status --json | jq '.workers[0].engine_config'[/]
+    """
+    from raylax.cluster.cli.status import show
+
+    show(url, json, Console())
+
+
+@app.command("compile")
+def compile_model(
+    model: Annotated[str, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")],
+    quantization: Annotated[str | None, typer.Option(help="As for serve.")] = None,
+    mode: Annotated[str | None, typer.Option(help="As for serve.")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="As for serve: it decides a worker's threads.")
+    ] = None,
+    tensor_parallel_shards: Annotated[int | None, typer.Option(help="As for serve.")] = None,
+    pipeline_parallel_stages: Annotated[int | None, typer.Option(help="As for serve.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="cuda/sm_80, sm_89, sm_90 or sm_100: for GPUs that need not be here."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="With --target: the directory to write.")
+    ] = None,
+) -> None:
+    """Compile a model and pack its weights into the store, so that serving starts at once; with
+    --target, compile a library for GPUs that serve --model-lib runs elsewhere.
+
+    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q4f32_1[/]
+
+    Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --target cuda/sm_90 -o lib[/]
+    """
+    from raylax.cluster.models.build import build
+    from raylax.cluster.models.cross_compile import compile_for
+    from raylax.cluster.models.lookup import find_model
+    from raylax.cluster.startup.progress import Steps
+
+    shares = {
+        "max_replicas": max_replicas,
+        "tensor_parallel_shards": tensor_parallel_shards,
+        "pipeline_parallel_stages": pipeline_parallel_stages,
+    }
+    flags = {"model": model, "quantization": quantization, "mode": mode, **shares}
+    config = read_config(None, flags)
+    checkpoint, name = find_model(config)
+    console = Console()
+    with Steps(console) as steps:
+        show = partial(steps.show, "model")
+        if target is None and output is None:
+            build(config, checkpoint, show)
+            said = f"{name} is compiled"
+        else:
+            library = compile_for(target, config, checkpoint, output, show)
+            said = f"{name} is compiled for {target}: {library}"
+    console.print(said, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who gets it: letters, digits and . _ -")],
+    admin: Annotated[
+        bool, typer.Option("--admin", help="For debugging and draining, too.")
+    ] = False,
+) -> None:
+    """Make an API key: it is shown once, and its hash as lines for raylax.yaml.
+
+    Example: [bold]raylax key alice[/]
+    """
+    from raylax.cluster.cli.keys import make_key
+
+    make_key(name, admin)
+
+
+@app.command()
+def replay(
+    trace: Annotated[Path, typer.Argument(help="Azure's .csv or Mooncake's .jsonl, or .gz.")],
+    policy: Annotated[
+        str, typer.Option(help="Policies with commas between, or all; the first is compared to.")
+    ] = "all",
+    load: Annotated[
+        str, typer.Option(help="Percent of what the workers can complete, with commas between.")
+    ] = "60,80,90,95",
+    routers: Annotated[str, typer.Option(help="Numbers of routers, with commas between.")] = "4",
+    replicas: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 8,
+    requests: Annotated[int, typer.Option(min=20, help="At most, per worker.")] = 1500,
+    arrivals: Annotated[
+        str,
+        typer.Option(help="superposed: copies at about the trace's own speed; compressed: faster."),
+    ] = "superposed",
+    report_delay_ms: Annotated[
+        float, typer.Option(help="From a step's end until routers know of it.")
+    ] = 20.0,
+    profile: Annotated[
+        str, typer.Option(help="Of an engine: gpu, cpu, a file of JSON, or a cluster's URL.")
+    ] = "gpu",
+    seed: Annotated[int, typer.Option(help="Of all chance: the same one, the same figures.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Compare routing policies: a recorded trace on simulated workers, by the real routing code.
+
+    Example: [bold]raylax replay trace.csv.gz --policy expected-latency,round-robin --load 80[/]
+    """
+    from raylax.cluster.simulate.asked import study_of
+    from raylax.cluster.simulate.table import show
+
+    study = study_of(
+        trace, policy, load, routers, replicas, requests, arrivals, report_delay_ms, profile, seed
+    )
+    show(study, json, Console())
+
+
+@app.command()
+def drain(
+    worker: Annotated[str, typer.Argument(help="A worker, as status names it.")],
+    url: Url = HERE,
+) -> None:
+    """Move a worker's requests to the others and end it; the cluster starts another one.
+
+    Example: [bold]raylax drain 1f3c9a2b[/]
+    """
+    from raylax.cluster.cli.calls import drain
+
+    drain(url, worker, Console())
+
+
+@app.command()
+def explain(
+    request_id: Annotated[str, typer.Argument(help="As the answer names it: chatcmpl-…")],
+    url: Url = HERE,
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Show what happened to a past request, and why it went to which worker.
+
+    Example: [bold]raylax explain chatcmpl-6b1f…[/]
+    """
+    from raylax.cluster.cli.calls import explain
+
+    explain(url, request_id, json, Console())
+
+
+@app.command()
+def version() -> None:
+    """Print the versions that matter."""
+    from raylax.worker.serving.worker import versions
+
+    for name, value in versions().items():
+        print(f"{name} {value}")

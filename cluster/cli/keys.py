@@ -1,0 +1,20 @@
+"""`raylax key`: a new API key, and what the configuration is told of it."""
+
+import secrets
+
+from raylax.cluster.config.schema import KeyEntry, checked
+from raylax.router.access.keys import hash_of
+
+PREFIX = "rlx-"
+"""By which people, and scanners for leaked secrets, know it."""
+BYTES = 32
+
+
+def make_key(name: str, admin: bool) -> None:
+    """Raises UserError for a name that cannot be one."""
+    secret = PREFIX + secrets.token_urlsafe(BYTES)
+    entry = checked(KeyEntry, {"name": name, "sha256": hash_of(secret)}, None)
+    print(f"# The key, shown this once; below it what raylax.yaml is told of it.\n# {secret}\n")
+    print(f'keys:\n  - name: "{entry.name}"\n    sha256: "{entry.sha256}"')
+    if admin:
+        print("    admin: true")

@@ -1,0 +1,1 @@
+"""One file and its flags, checked once. Start at `schema.py`."""

@@ -1,0 +1,54 @@
+"""`raylax compile --target`: a model's step as a library for GPUs, on a machine that has none."""
+
+import shutil
+from pathlib import Path
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.build import Show
+from raylax.kernels.build import ModelOptions
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cuda.build import library
+from raylax.kernels.cuda.library import FACTS, LIBRARY
+from raylax.kernels.cuda.target import gpu
+from raylax.kernels.errors import KernelsError
+from raylax.kernels.shards import Degree
+from raylax.kernels.store import Store
+
+
+def compile_for(
+    target: str | None, config: ClusterConfig, checkpoint: Path, output: Path | None, show: Show
+) -> Path:
+    """Where the library is: in `output`, or in the store. Raises UserError."""
+    show("reading the model", None)
+    try:
+        options = ModelOptions(
+            config.quantization,
+            device="cuda",
+            target=chip_of(target),
+            degree=Degree(config.tensor_parallel_shards, config.pipeline_parallel_stages),
+        )
+        progress = lambda stage, fraction: show(stage, None if fraction < 1 else 1.0)  # noqa: E731
+        made = library(Checkpoint(checkpoint), options, Store(), progress)
+        return made if output is None else copied(made, output)
+    except (KernelsError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
+def chip_of(target: str | None) -> str:
+    """`cuda/sm_90` names sm_90. Raises UserError."""
+    kind, _, chip = (target or "").partition("/")
+    if kind != "cuda":
+        raise UserError(
+            f"--target must be cuda/ and a chip, as cuda/sm_90, found {target!r}; leave it and "
+            "--output out to compile for this machine"
+        )
+    return gpu(chip).name
+
+
+def copied(made: Path, output: Path) -> Path:
+    """The library and its facts, side by side."""
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (LIBRARY, FACTS):
+        shutil.copyfile(made.with_name(name), output / name)
+    return output / LIBRARY

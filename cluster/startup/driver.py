@@ -1,0 +1,190 @@
+"""The process that holds Ray: builds the model, starts the cluster, and says how far it is.
+
+It is a process of its own so that the one at the terminal can end it whatever it does: Ray and
+the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads the configuration, a
+line of JSON, from its input, and another one whenever it changes; the input stays open as long as
+the terminal's process lives. It writes Events to its output.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+import warnings
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
+
+from raylax.cluster.application.deployment import check_change, deploy
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.environment import RUN_DIRECTORY, remove
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.startup.processes import end_all
+
+END_S = 4.0
+POLL_S = 0.05
+WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.prepare"
+
+
+class Events:
+    """What has happened, a line of JSON each: a step, the start's end, or why there is none; later
+    whether a change was applied."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out, self._lock = out, threading.Lock()
+
+    def step(self, lane: str, step: str, fraction: float | None = None) -> None:
+        self._write({"step": [lane, step, fraction]})
+
+    def ready(self) -> None:
+        self._write({"ready": True})
+
+    def applied(self) -> None:
+        self._write({"applied": True})
+
+    def refused(self, why: str) -> None:
+        """What was before is still served."""
+        self._write({"refused": why})
+
+    def error(self, message: str) -> None:
+        """The user's mistake."""
+        self._write({"error": message})
+
+    def fault(self, text: str) -> None:
+        """Ours."""
+        self._write({"fault": text})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        with self._lock:
+            print(json.dumps(event), file=self._out, flush=True)
+
+
+def main() -> None:
+    """Serves until it is killed, or until the terminal's process is gone."""
+    events = Events(os.fdopen(os.dup(1), "w"))
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+    config = ClusterConfig.model_validate_json(sys.stdin.readline())
+    changed: SimpleQueue[ClusterConfig] = SimpleQueue()
+    threading.Thread(target=listen, args=(changed,), daemon=True).start()
+    building = threading.Thread(target=guarded, args=(events, build, config, events))
+    building.start()
+    guarded(events, serve, config, events, building)
+    guarded(events, keep_applying, config, changed, events)
+
+
+def listen(changed: SimpleQueue[ClusterConfig]) -> None:
+    """For configurations, and for the end of the terminal's process."""
+    for line in sys.stdin:
+        changed.put(ClusterConfig.model_validate_json(line))
+    directory = Path(os.environ[RUN_DIRECTORY])
+    end_all(os.getpid(), directory, END_S)
+    remove(directory)
+    os._exit(1)
+
+
+def guarded(events: Events, step: Any, *args: Any) -> None:
+    """Whatever goes wrong is said; the terminal's process then ends this one."""
+    try:
+        step(*args)
+    except UserError as error:
+        events.error(str(error))
+        threading.Event().wait()
+    except BaseException:
+        events.fault(traceback.format_exc())
+        threading.Event().wait()
+
+
+def build(config: ClusterConfig, events: Events) -> None:
+    from raylax.cluster.models.build import build as build_model
+
+    for model in find_models(config):
+        build_model(model.config, model.checkpoint, lambda *step: events.step("model", *step))
+
+
+def keep_applying(
+    config: ClusterConfig, changed: SimpleQueue[ClusterConfig], events: Events
+) -> None:
+    while True:
+        config = apply(config, changed.get(), events)
+
+
+def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> ClusterConfig:
+    """What is served from now on: as before, if the new one cannot be, whatever the reason."""
+    try:
+        check_change(before, after)
+        build(after, events)
+        deploy(after)
+    except Exception as error:
+        if not isinstance(error, UserError):
+            traceback.print_exc()
+        deploy(before)
+        events.refused(str(error))
+        return before
+    events.applied()
+    return after
+
+
+def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> None:
+    """A local Ray, then the application; ready when a request can be served."""
+    start_ray(config, events)
+    building.join()
+    events.step("cluster", "starting router, worker and metrics")
+    deploy(config)
+    events.step("cluster", "waiting for the first worker")
+    wait_until_healthy(config)
+    events.ready()
+
+
+def start_ray(config: ClusterConfig, events: Events) -> None:
+    events.step("cluster", "starting Ray")
+    import ray
+    from ray import serve
+
+    from raylax.cluster.placement import cpus_of_the_machine
+    from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, keep_ray_lean
+
+    quiet()
+    keep_ray_lean()
+    ray.init(
+        address="local",
+        num_cpus=cpus_of_the_machine(config),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+        runtime_env={"worker_process_setup_hook": WORKER_SETUP},
+        _temp_dir=os.environ[RUN_DIRECTORY],
+    )
+    events.step("cluster", "starting the front door")
+    serve.start(http_options={"host": config.host, "port": config.port})
+
+
+def wait_until_healthy(config: ClusterConfig) -> None:
+    """Through the front door, as a client would ask: but this machine knows whom it asks."""
+    import httpx
+
+    limit = config.limits.startup_timeout_s
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{config.url}/health", timeout=2, verify=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(POLL_S)
+    raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
+
+
+def quiet() -> None:
+    """Ray and Serve log to their files."""
+    for logger in ("ray", "ray.serve", "ray.data"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="ray")
+
+
+if __name__ == "__main__":
+    main()

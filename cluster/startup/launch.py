@@ -1,0 +1,143 @@
+"""The life of `raylax serve`: check, start, serve until told to stop, leave nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from raylax.cluster import environment
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.ports import check_free
+from raylax.cluster.ray_patches.tls import bring_certificate
+from raylax.cluster.startup.driver import END_S
+from raylax.cluster.startup.processes import end_all
+from raylax.cluster.startup.progress import Steps
+from raylax.cluster.startup.signals import (
+    Stopping,
+    ignore_signals,
+    reload_by,
+    stop_on_signals,
+)
+
+LOG = "driver.log"
+LAST_LINES = 20
+OPEN = "warning: everybody who reaches {} may ask: there are no API keys; see `raylax key`"
+
+
+def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console) -> None:
+    """Blocks until a signal. Raises UserError for what the user can mend. Reads again when it is
+    told that its file has changed."""
+    config = read()
+    names = [model.name for model in find_models(config)]
+    if config.open_to_all:
+        console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
+    check_free(config.host, config.port, "--port")
+    check_free(config.host, config.grpc_port, "--grpc-port")
+    directory = environment.make_run_directory()
+    try:
+        stop_on_signals()
+        if config.tls_cert is not None and config.tls_key is not None:
+            bring_certificate(config.tls_cert, config.tls_key, directory)
+        driver = start_driver(directory, config)
+        reload_by(partial(send_again, driver, read, console))
+        with Steps(console) as steps:
+            follow(driver, directory, steps)
+        announce(config, names, directory, file, console)
+        follow(driver, directory, console)
+    except Stopping:
+        console.print("stopping")
+    finally:
+        ignore_signals()
+        end_all(os.getpid(), directory, END_S)
+        environment.remove(directory)
+
+
+def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[str]":
+    """In a session of its own: the terminal's Ctrl-C is for us alone."""
+    with (directory / LOG).open("w") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "raylax.cluster.startup.driver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+            env=environment.for_ray(directory),
+        )
+    send(driver, config)
+    return driver
+
+
+def send(driver: "subprocess.Popen[str]", config: ClusterConfig) -> None:
+    assert driver.stdin is not None
+    driver.stdin.write(config.model_dump_json() + "\n")
+    driver.stdin.flush()
+
+
+def send_again(
+    driver: "subprocess.Popen[str]", read: Callable[[], ClusterConfig], console: Console
+) -> None:
+    """A mistake in it is shown, and changes nothing."""
+    try:
+        config = read()
+    except UserError as error:
+        refuse(str(error), console)
+        return
+    console.print("applying the configuration as it is now")
+    with suppress(OSError):  # the driver is gone, which is noticed elsewhere
+        send(driver, config)
+
+
+def refuse(why: str, console: Console) -> None:
+    console.print(f"[bold red]not applied:[/] {escape(why)}", highlight=False, soft_wrap=True)
+
+
+def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Console) -> None:
+    """Show what the driver says: steps until it is ready, and then what becomes of changes. Raises
+    UserError, or RuntimeError for a bug."""
+    assert driver.stdout is not None
+    for line in driver.stdout:
+        match json.loads(line):
+            case {"step": [lane, step, fraction]} if isinstance(shown, Steps):
+                shown.show(lane, step, fraction)
+            case {"ready": _}:
+                return
+            case {"applied": _} if isinstance(shown, Console):
+                shown.print("applied")
+            case {"refused": why} if isinstance(shown, Console):
+                refuse(why, shown)
+            case {"error": message}:
+                raise UserError(message)
+            case {"fault": text}:
+                raise RuntimeError(text)
+    lines = (directory / LOG).read_text(errors="replace").splitlines()
+    raise UserError("\n".join(["the cluster ended; its last words:", *lines[-LAST_LINES:]]))
+
+
+def announce(
+    config: ClusterConfig, names: list[str], directory: Path, file: Path | None, console: Console
+) -> None:
+    model = f'"model": "{names[0]}", ' if len(names) > 1 else ""
+    body = f'{{{model}"messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
+    console.print(
+        f"\n[bold green]raylax serves {', '.join(names)}[/] at [bold]{config.url}/v1[/] "
+        f"and gRPC [bold]{config.reachable_host}:{config.grpc_port}[/]\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    print(f"    curl {config.url}/v1/chat/completions -H 'Content-Type: application/json' \\")
+    print(f"      -d '{body}'\n", flush=True)
+    logs = directory / "session_latest" / "logs"
+    console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
+    if file is not None:
+        console.print(f"kill -USR1 {os.getpid()} applies changes of {file}", highlight=False)
+    console.print("Ctrl-C stops it.", highlight=False)

@@ -1,0 +1,95 @@
+"""TIR to machine code: a library in the store, or functions in memory without a C compiler."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm.support.cc import create_shared, get_cc
+
+from raylax.kernels.cpu.step.step import StepEmitter
+from raylax.kernels.cpu.target import CPU, this_cpu
+from raylax.kernels.errors import CompileError
+
+PARTS = ("layers", "head")
+
+# They find nothing to do here; and LLVM, which looks for common subexpressions itself, finds more
+# of them where they have not been given names before. That is a third of the compiler's time.
+USELESS_PASSES = [
+    "s_tir.CompactBufferAllocation", "s_tir.HoistIfThenElse", "s_tir.InjectPermutedLayout",
+    "tirx.CommonSubexprElim",
+]  # fmt: skip
+
+
+def linker(cpu: CPU) -> str | None:
+    """The C compiler that links libraries for a CPU: keeping one needs it, running one does not."""
+    if cpu.architecture == this_cpu().architecture:
+        found: str | None = get_cc()
+        return found
+    if (found := shutil.which(name := f"{cpu.architecture}-linux-gnu-gcc")) is None:
+        raise CompileError(f"target {cpu.name} needs {name} to link, which is not on the PATH")
+    return found
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Functions by name, each a TVM executable of its own."""
+
+    executables: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.executables[name][name]
+
+    @property
+    def assembly(self) -> str:
+        source = lambda one: str(one.mod.inspect_source("asm"))  # noqa: E731
+        return "\n".join(on_all_cores(source, self.executables.values()))
+
+
+def compile_step(emitter: StepEmitter) -> Compiled:
+    """Every part in every variant; none needs another one."""
+    jobs = {
+        f"{part}_{variant.suffix}": partial(emitter.emit, part, variant)
+        for part in reversed(PARTS)
+        for variant in reversed(emitter.variants(part))
+    }
+    compiled = on_all_cores(partial(compile_function, emitter.cpu), jobs, jobs.values())
+    return Compiled(dict(zip(jobs, compiled, strict=True)))
+
+
+def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
+    # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
+    options = {"tirx.disable_storage_rewrite": True}
+    module = tvm.IRModule({name: emit().with_attr("global_symbol", name)})
+    try:
+        with tvm.transform.PassContext(config=options, disabled_pass=USELESS_PASSES):
+            return tvm.compile(module, target=cpu.tvm)
+    except RuntimeError as error:
+        raise CompileError(f"target {cpu.name}: {error}") from error
+
+
+def export(compiled: Compiled, path: Path, cc: str) -> None:
+    """Link a shared library; CompileError when the compiler that is here cannot."""
+    with tempfile.TemporaryDirectory() as directory:
+        objects = {f"{directory}/{name}.o": one for name, one in compiled.executables.items()}
+        on_all_cores(lambda file, one: one.mod.write_to_file(file), objects, objects.values())
+        try:
+            create_shared(str(path), list(objects), cc=cc)
+        except (RuntimeError, OSError) as error:
+            said = str(error).strip().splitlines()
+            raise CompileError(
+                f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "
+                "another by CXX, or take it off the PATH to compile in memory"
+            ) from error
+
+
+def on_all_cores(work: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
+    """`map` on threads: the compiler runs without Python's lock."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(work, *arguments))

@@ -1,0 +1,145 @@
+"""What every operator of the step is made with: buffers, tiles of rows, products, and how what they
+come to is stored for the next one.
+
+`b` holds the buffers by name, the layered ones already at their layer; `tokens` is how many rows
+the step has. Rows are computed in tiles; the rows that only fill the last tile are never stored.
+Weights are those of the whole model, activations those of one rank (`raylax.kernels.shards`).
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.formats import Quantization
+from raylax.kernels.cpu.formats.base import (
+    GROUP,
+    PANEL,
+    Format,
+    RowFormat,
+    RowTile,
+)
+from raylax.kernels.cpu.step.pages import Pages
+from raylax.kernels.cpu.tir.emit import Expr, lanes, scratch
+from raylax.kernels.cpu.tir.exchange import Exchange
+from raylax.kernels.cpu.tir.queue import Queue
+from raylax.kernels.spec import DecoderSpec
+
+
+class View:
+    """A buffer whose leading indices (the layer) are fixed."""
+
+    def __init__(self, buffer: Expr, *prefix: Expr) -> None:
+        self.buffer, self.prefix = buffer, prefix
+
+    def __getitem__(self, index: Expr) -> Expr:
+        index = index if isinstance(index, tuple) else (index,)
+        return self.buffer[self.prefix + index]
+
+    def store(self, value: Expr, *index: Expr) -> None:
+        T.buffer_store(self.buffer, value, list(self.prefix + index))
+
+
+@dataclass
+class Emitter:
+    """What every operator needs to know; `b` changes from layer to layer."""
+
+    whole: DecoderSpec
+    spec: DecoderSpec
+    """What one rank computes of it."""
+    quantization: Quantization
+    pages: Pages
+    queue: Queue
+    registers: int
+    tokens: Expr
+    tile_rows: int
+    prefetch: bool
+    b: dict[str, View]
+    place: dict[str, Expr]
+    """The rank's `Place`."""
+    exchange: Exchange | None
+    """None: one rank computes whole layers."""
+
+    @property
+    def tiles(self) -> Expr:
+        return T.floordiv(self.tokens + (self.tile_rows - 1), self.tile_rows)
+
+    @property
+    def sharded(self) -> bool:
+        return self.exchange is not None
+
+    @contextlib.contextmanager
+    def unless_over(self) -> Iterator[None]:
+        with self.exchange.unless_over() if self.exchange else contextlib.nullcontext():
+            yield
+
+    def format_of(self, buffer: str) -> Format:
+        """Of weights, or of the activations that meet them."""
+        q = self.quantization
+        return q.head if buffer in ("w_embed", "w_head", "f") else q.layers
+
+    @contextlib.contextmanager
+    def rows_of(self, tile: Expr) -> Iterator[tuple[Expr, Expr]]:
+        """(row in the tile, row of the step) of every row that the step has."""
+        with T.serial(0, self.tile_rows) as m:
+            row = T.Bind(tile * self.tile_rows + m)
+            with T.If(row < self.tokens), T.Then():
+                yield m, row
+
+    def product(
+        self,
+        source: str,
+        k: int,
+        tile: Expr,
+        weight: str,
+        panels: list[Expr],
+        first: Expr = 0,
+    ) -> Expr:
+        """Products of a tile with some panels, as scratch [tile_rows, len(panels) * 32]; the k
+        activations meet the weights from column `first` on.
+
+        The epilogues are loops over this scratch: unrolled, their constants would take the
+        registers of the product's own loop.
+        """
+        width = len(panels) * PANEL
+        out = scratch(self.tile_rows * width)
+        for p, panel in enumerate(panels):
+
+            def store(row: int, half: int, value: Expr, column: int = p * PANEL) -> None:
+                T.buffer_store(out, value, [lanes(row * width + column + half * 16)])
+
+            fmt = self.format_of(weight)
+            rows = RowTile(self.b[source], k, self.tile_rows, tile, first)
+            ahead = fmt.ahead if self.prefetch else 0
+            fmt.product(rows, self.b[weight], panel, ahead, store)
+        return out
+
+    def store_group(self, out: str, k: int, row: Expr, group: Expr, pair: list[Any]) -> None:
+        """Activations 32 * group .. + 31 of a row, as the next product reads them.
+
+        A format that rounds rows as wholes gets them in f32 first; `close_row` follows.
+        """
+        fmt = self.format_of(out)
+        if isinstance(fmt, RowFormat):
+            for half, value in enumerate(pair):
+                self.b["wide"].store(value.get(), row, lanes(group * GROUP + half * 16))
+        else:
+            fmt.store_group(*self._tile_of(out, k, row), group, pair)
+
+    def close_row(self, out: str, k: int, row: Expr) -> None:
+        """After all groups of the row."""
+        fmt = self.format_of(out)
+        if isinstance(fmt, RowFormat):
+            fmt.store_row(*self._tile_of(out, k, row), lambda at: self.b["wide"][row, at])
+
+    def close_rows(self, name: str, out: str, k: int) -> None:
+        """A region of its own, where different tasks stored the groups of a row."""
+        if isinstance(self.format_of(out), RowFormat):
+            with self.queue.region(name, self.tokens) as row:
+                self.close_row(out, k, row)
+
+    def _tile_of(self, out: str, k: int, row: Expr) -> tuple[RowTile, Expr]:
+        tile, m = T.floordiv(row, self.tile_rows), T.floormod(row, self.tile_rows)
+        return RowTile(self.b[out], k, self.tile_rows, tile), m

@@ -1,0 +1,210 @@
+"""The fused operators of a decoder. Each is one region of the work queue."""
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.formats.base import GROUP, PANEL
+from raylax.kernels.cpu.program import SLICES
+from raylax.kernels.cpu.step.emitter import Emitter
+from raylax.kernels.cpu.tir.emit import (
+    Expr,
+    Register,
+    fma,
+    intrinsic,
+    lanes,
+    silu,
+    splat,
+)
+from raylax.kernels.cpu.tir.emit import f32 as constant
+
+
+class Operators(Emitter):
+    """All but attention, which is in `attend.py`."""
+
+    def embed(self) -> None:
+        """In the first stage; the others are given `x`."""
+        rows = T.Select(self.place["first_layer"] == 0, self.tokens, 0)
+        with self.queue.region("embed", rows) as row:
+            token = T.Bind(self.b["ids"][row])
+            store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
+            fmt = self.format_of("w_embed")
+            fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
+
+    def normalise(
+        self, weight: str, out: str, select: str | None = None, keep: str | None = None
+    ) -> None:
+        """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it, and in
+        f32 in `keep`."""
+        hidden = self.spec.hidden
+        with self.queue.region(weight, self.tokens) as i:
+            row = T.Bind(self.b[select][i]) if select else i
+            total = Register(constant(0))
+            with T.serial(0, hidden // 16) as j:
+                x = self.b["x"][row, lanes(j * 16)]
+                total.set(fma(x, x, total.get()))
+            square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
+            mean = fma(square, T.float32(1 / hidden), T.float32(self.spec.norm_eps), "float32")
+            inverse = Register(
+                T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32"
+            )
+            with T.serial(0, hidden // GROUP) as group:
+                at = [lanes(group * GROUP + half * 16) for half in range(2)]
+                scaled = [self.b["x"][row, a] * splat(inverse.get()) for a in at]
+                pair = [Register(s * self.b[weight][a]) for s, a in zip(scaled, at, strict=True)]
+                self.store_group(out, hidden, i, group, pair)
+                if keep:
+                    for a, value in zip(at, pair, strict=True):
+                        self.b[keep].store(value.get(), i, a)
+            self.close_row(out, hidden, i)
+
+    def qkv(self) -> None:
+        """Projection of one head, bias, rotary, and its place: queries, or the sequence's pages."""
+        s, b = self.spec, self.b
+        panels, vectors = s.head_dim // PANEL, s.head_dim // 16
+        heads = s.heads + 2 * s.kv_heads
+        with self.queue.region("qkv", heads) as head, T.serial(0, self.tiles) as tile:
+            whole_head = T.Bind(self._head_of_all(head))
+            columns = [whole_head * panels + p for p in range(panels)]
+            out = self.product("a", s.hidden, tile, "w_qkv", columns)
+            with self.rows_of(tile) as (m, row):
+                values = [Register(out[lanes(m * s.head_dim + j * 16)]) for j in range(vectors)]
+                if s.qkv_bias:
+                    for j, value in enumerate(values):
+                        value.set(value.get() + b["b_qkv"][lanes(whole_head * s.head_dim + j * 16)])
+                with T.If(head < s.heads + s.kv_heads), T.Then():
+                    self.rotate(values, T.Bind(b["positions"][row]))
+                slot = T.Bind(b["slots"][row])
+                with T.If(head < s.heads):
+                    with T.Then():
+                        for j, value in enumerate(values):
+                            b["q"].store(value.get(), row, lanes(head * s.head_dim + j * 16))
+                    with T.Else(), T.If(head < s.heads + s.kv_heads):
+                        with T.Then():
+                            key = head - s.heads
+                            self.pages.append_key(b["pages"], slot, key, s.head_dim, values)
+                        with T.Else():
+                            value_head = head - s.heads - s.kv_heads
+                            self.pages.append_value(
+                                b["pages"], slot, value_head, s.head_dim, values
+                            )
+
+    def _head_of_all(self, head: Expr) -> Expr:
+        """Where a head of this rank's queries, keys and values is in `w_qkv`."""
+        s, whole = self.spec, self.whole
+        if not self.sharded:
+            return head
+        first_kv = self.place["first_kv_head"]
+        keys = whole.heads + first_kv - s.heads
+        values = whole.heads + whole.kv_heads + first_kv - s.heads - s.kv_heads
+        of_kv = T.Select(head < s.heads + s.kv_heads, keys, values)
+        return head + T.Select(head < s.heads, self.place["first_head"], of_kv)
+
+    def rotate(self, values: list[Register], position: Expr) -> None:
+        """Rotary embedding of the two halves of a head (https://arxiv.org/abs/2104.09864)."""
+        half = len(values) // 2
+        for j in range(half):
+            low, high = values[j].get(), values[j + half].get()
+            cos, sin = (Register(self.b[n][position, lanes(j * 16)]) for n in ("cos", "sin"))
+            rotated = Register(fma(constant(0) - high, sin.get(), low * cos.get()))
+            values[j + half].set(fma(low, sin.get(), high * cos.get()))
+            values[j].set(rotated.get())
+
+    def project_o(self, meeting: Expr) -> None:
+        k = self.spec.heads * self.spec.head_dim
+        first = self.place["first_head"] * self.spec.head_dim
+        self._project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)
+
+    def project_down(self, meeting: Expr) -> None:
+        first = self.place["first_group"] * GROUP
+        self._project("down", "h", self.spec.intermediate, first, meeting)
+
+    def _project(
+        self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None
+    ) -> None:
+        """x += source @ w_name^T (+ bias). Of several shards each has a part of every sum: they
+        meet, and all add all parts in the same order."""
+        meeting = self.exchange.meeting(number) if self.exchange else None
+        with (
+            self.queue.region(name, self.spec.hidden // PANEL) as panel,
+            T.serial(0, self.tiles) as tile,
+        ):
+            first = first if meeting else 0
+            out = self.product(source, k, tile, f"w_{name}", [panel], first)
+            with self.rows_of(tile) as (m, row):
+                for half in range(2):
+                    at = lanes(panel * PANEL + half * 16)
+                    part = out[lanes(m * PANEL + half * 16)]
+                    if meeting:
+                        shard = self.place["shard"]
+                        self.b["slices"].store(part, meeting.turn, shard, row, at)
+                    else:
+                        self._add(row, at, part, bias)
+        if self.exchange and meeting:
+            self.exchange.meet(meeting, SLICES)
+            slices, shards = self.b["slices"], self.exchange.shards
+            with (
+                self.queue.region(f"add_{name}", self.tokens) as row,
+                T.serial(0, self.spec.hidden // 16) as j,
+            ):
+                total = Register(slices[meeting.turn, 0, row, lanes(j * 16)])
+                for shard in range(1, shards):
+                    total.set(total.get() + slices[meeting.turn, shard, row, lanes(j * 16)])
+                self._add(row, lanes(j * 16), total.get(), bias)
+
+    def _add(self, row: Expr, at: Expr, value: Expr, bias: str | None) -> None:
+        if bias:
+            value = value + self.b[bias][at]
+        self.b["x"].store(self.b["x"][row, at] + value, row, at)
+
+    def gate_up(self) -> None:
+        """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
+        s = self.spec
+        groups = s.intermediate // GROUP
+        with self.queue.region("gate_up", groups) as g, T.serial(0, self.tiles) as tile:
+            group = T.Bind(g + self.place["first_group"]) if self.sharded else g
+            out = self.product("a", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
+            with self.rows_of(tile) as (m, row):
+                pair = []
+                for p in range(2):
+                    at = m * 2 * PANEL + p * PANEL
+                    gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
+                    gated = Register(silu(gate.get()) * up.get())
+                    if self.sharded:
+                        gated.set(T.Select(self._is_own(group), gated.get(), constant(0)))
+                    pair.append(gated)
+                self.store_group("h", s.intermediate, row, g, pair)
+        self.close_rows("round_h", "h", s.intermediate)
+
+    def _is_own(self, group: Expr) -> Expr:
+        """Whether a group of the MLP counts on this rank."""
+        own, end = self.place["own_group"], self.place["end_group"]
+        return splat(T.bitwise_and(group >= own, group < end))
+
+    def head(self) -> None:
+        panels = self.place["panels"] if self.sharded else self.spec.padded_vocab // PANEL
+        with (
+            self.queue.region("head", panels) as i,
+            T.serial(0, self.tiles) as tile,
+        ):
+            panel = T.Bind(i + self.place["first_panel"]) if self.sharded else i
+            out = self.product("f", self.spec.hidden, tile, "w_head", [panel])
+            with self.rows_of(tile) as (m, row):
+                for half in range(2):
+                    value = out[lanes(m * PANEL + half * 16)]
+                    self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
+
+    def argmax(self) -> None:
+        """The first index of the largest logit, the padding of the vocabulary left out; on the
+        first shard, which samples."""
+        vectors = self.spec.padded_vocab // 16
+        rows = T.Select(self.place["shard"] == 0, self.tokens, 0) if self.sharded else self.tokens
+        with self.queue.region("argmax", rows) as row:
+            best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
+            with T.serial(0, vectors) as j:
+                index = lanes(j * 16)
+                value = Register(self.b["logits"][row, index])
+                more = T.bitwise_and(value.get() > best.get(), index < splat(self.spec.vocab))
+                where.set(T.Select(more, index, where.get()))
+                best.set(T.Select(more, value.get(), best.get()))
+            top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
+            ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
+            self.b["chosen"].store(intrinsic("int32", "llvm.vector.reduce.smin", ties), row)

@@ -1,0 +1,133 @@
+"""A call in the shape of Anthropic's Messages API: blocks of content, and events as they grow."""
+
+import json
+from typing import Any
+
+from pydantic_core import to_json
+
+from raylax.proto.answers.typed_events import TypedEvent, gathered
+from raylax.proto.anthropic.errors import error_body
+from raylax.proto.anthropic.messages import Message, StopReason, TextOut, ToolUseOut, Usage
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import RaylaxError
+from raylax.proto.parsers.hermes import ToolCall
+
+PREFIX = "msg_"
+DELTA = "content_block_delta"
+
+
+class MessageShape:
+    """One choice's events become blocks: text, and a tool_use for each call."""
+
+    def __init__(self, call: Call, model: str) -> None:
+        self._call, self._model = call, model
+        (part,) = call.parts
+        assert isinstance(part, Choice)
+        self._choice = part
+        self._blocks = 0
+        self._around = b""  # a delta of the open text block up to its text; empty: none is open
+
+    def begin(self) -> list[TypedEvent]:
+        message = Message(id=self._call.id, model=self._model, usage=self._usage)
+        return [typed("message_start", message=message), *self.ping()]
+
+    def ping(self) -> list[TypedEvent]:
+        return [typed("ping")]
+
+    def add(self, event: TextEvent) -> list[TypedEvent]:
+        said = self._say(event.text) if event.text else []
+        for call in event.tool_calls:
+            said += [*self._close(), *self._tell_call(call)]
+        return said + self._close() if event.finish_reason else said
+
+    def end(self) -> list[TypedEvent]:
+        delta = {"stop_reason": self._stop_reason, "stop_sequence": self._stop_sequence}
+        return [typed("message_delta", delta=delta, usage=self._usage), typed("message_stop")]
+
+    def failed(self, error: RaylaxError) -> list[TypedEvent]:
+        return [TypedEvent("error", to_json(error_body(error.http_status, error.message)))]
+
+    def whole(self) -> Message:
+        content: list[TextOut | ToolUseOut] = []
+        for event in gathered(self._choice.events):
+            content += [TextOut(text=event.text)] if event.text else []
+            content += [tool_use(call) for call in event.tool_calls]
+        return Message(
+            id=self._call.id,
+            model=self._model,
+            content=content,
+            stop_reason=self._stop_reason,
+            stop_sequence=self._stop_sequence,
+            usage=self._usage,
+        )
+
+    @property
+    def _stop_reason(self) -> StopReason:
+        match self._choice.finish_reason:
+            case "length":
+                return "max_tokens"
+            case "tool_calls":
+                return "tool_use"
+            case _:
+                return "end_turn" if self._choice.stops.matched is None else "stop_sequence"
+
+    @property
+    def _stop_sequence(self) -> str | None:
+        return self._choice.stops.matched if self._stop_reason == "stop_sequence" else None
+
+    @property
+    def _usage(self) -> Usage:
+        usage = self._call.usage
+        cached = usage.prompt_tokens_details.cached_tokens
+        return Usage(
+            input_tokens=usage.prompt_tokens - cached,
+            cache_read_input_tokens=cached,
+            output_tokens=usage.completion_tokens,
+        )
+
+    def _say(self, text: str) -> list[TypedEvent]:
+        opening = [] if self._around else [self._open(TextOut(text=""))]
+        if not self._around:
+            self._around = b'{"type":"%b","index":%d,"delta":{"type":"text_delta","text":' % (
+                DELTA.encode(), self._blocks,
+            )  # fmt: skip
+        return [*opening, TypedEvent(DELTA, b"%b%b}}" % (self._around, to_json(text)))]
+
+    def _open(self, block: TextOut | ToolUseOut) -> TypedEvent:
+        return typed("content_block_start", index=self._blocks, content_block=block)
+
+    def _stop(self) -> TypedEvent:
+        self._blocks += 1
+        return typed("content_block_stop", index=self._blocks - 1)
+
+    def _close(self) -> list[TypedEvent]:
+        """The text block, if one is open."""
+        is_open, self._around = bool(self._around), b""
+        return [self._stop()] if is_open else []
+
+    def _tell_call(self, call: ToolCall) -> list[TypedEvent]:
+        """Its input is known at once, and is told as those that grow are."""
+        block = tool_use(call)
+        partial = {"type": "input_json_delta", "partial_json": json.dumps(block.input)}
+        return [
+            self._open(block.model_copy(update={"input": {}})),
+            typed(DELTA, index=self._blocks, delta=partial),
+            self._stop(),
+        ]
+
+
+def typed(type: str, **fields: Any) -> TypedEvent:
+    return TypedEvent(type, to_json({"type": type, **fields}))
+
+
+def tool_use(call: ToolCall) -> ToolUseOut:
+    """An input is an object; arguments that are none are put into one."""
+    try:
+        given = json.loads(call.arguments)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        given = {"arguments": call.arguments}
+    return ToolUseOut(id=call.id, name=call.name, input=given)

@@ -1,0 +1,171 @@
+"""A call in the shape of OpenAI's Responses API: items of output, and events as they grow."""
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from raylax.proto.answers.typed_events import TypedEvent, gathered
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import RaylaxError
+from raylax.proto.openai.responses import (
+    IncompleteDetails,
+    InputTokensDetails,
+    OutputCall,
+    OutputMessage,
+    OutputText,
+    Response,
+    ResponseError,
+    ResponsesRequest,
+    ResponseUsage,
+    Status,
+)
+from raylax.proto.openai.shared import Usage
+from raylax.proto.parsers.hermes import ToolCall
+
+PREFIX = "resp_"
+DELTA = "response.output_text.delta"
+
+
+class ResponseShape:
+    """One choice's events become items: a message for text, a function_call for each call."""
+
+    def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
+        self._call, self._body, self._model, self._created = call, body, model, created
+        (self._choice,) = call.parts
+        self._items: list[OutputMessage | OutputCall] = []
+        self._said: list[str] | None = None  # of the message that is open
+        self._around = b""  # a delta up to where deltas differ
+        self._events = 0
+
+    def begin(self) -> list[TypedEvent]:
+        response = self._response("in_progress")
+        return [
+            self._event(f"response.{when}", response=response)
+            for when in ("created", "in_progress")
+        ]
+
+    def ping(self) -> list[TypedEvent]:
+        return []
+
+    def add(self, event: TextEvent) -> list[TypedEvent]:
+        said = self._say(event.text) if event.text else []
+        for call in event.tool_calls:
+            said += [*self._close("completed"), *self._tell_call(call)]
+        if event.finish_reason:
+            said += [] if self._items else self._open()
+            said += self._close(self._status)
+        return said
+
+    def end(self) -> list[TypedEvent]:
+        status = self._status
+        return [self._event(f"response.{status}", response=self._response(status))]
+
+    def failed(self, error: RaylaxError) -> list[TypedEvent]:
+        response = self._response("failed")
+        response.error = ResponseError(code=error.code or error.kind, message=error.message)
+        return [self._event("response.failed", response=response)]
+
+    def whole(self) -> Response:
+        assert isinstance(self._choice, Choice)
+        for event in gathered(self._choice.events):
+            self.add(event)
+        return self._response(self._status)
+
+    @property
+    def _status(self) -> Status:
+        return "incomplete" if self._choice.finish_reason == "length" else "completed"
+
+    def _response(self, status: Status) -> Response:
+        return Response.to(
+            self._body,
+            id=self._call.id,
+            created_at=self._created,
+            status=status,
+            model=self._model,
+            output=list(self._items),
+            incomplete_details=IncompleteDetails() if status == "incomplete" else None,
+            usage=None if status == "in_progress" else usage_of(self._call.usage),
+        )
+
+    def _event(self, type: str, **fields: Any) -> TypedEvent:
+        event = {"type": type, "sequence_number": self._number(), **fields}
+        return TypedEvent(type, to_json(event))
+
+    def _number(self) -> int:
+        self._events += 1
+        return self._events - 1
+
+    def _of_item(self, type: str, **fields: Any) -> TypedEvent:
+        """An event of the last item."""
+        at, item_id = len(self._items) - 1, self._items[-1].id
+        return self._event(f"response.{type}", item_id=item_id, output_index=at, **fields)
+
+    def _item(self, when: str) -> TypedEvent:
+        at, item = len(self._items) - 1, self._items[-1]
+        return self._event(f"response.output_item.{when}", output_index=at, item=item)
+
+    def _new_id(self, prefix: str) -> str:
+        return f"{prefix}_{self._call.id.removeprefix(PREFIX)}_{len(self._items)}"
+
+    def _say(self, text: str) -> list[TypedEvent]:
+        opening = self._open() if self._said is None else []
+        assert self._said is not None
+        self._said.append(text)
+        json = b'%b,"sequence_number":%d,"delta":%b}' % (
+            self._around, self._number(), to_json(text),
+        )  # fmt: skip
+        return [*opening, TypedEvent(DELTA, json)]
+
+    def _open(self) -> list[TypedEvent]:
+        message = OutputMessage(id=self._new_id("msg"), status="in_progress", content=[])
+        self._items.append(message)
+        self._said = []
+        same = {"type": DELTA, "item_id": message.id, "output_index": len(self._items) - 1}
+        self._around = to_json({**same, "content_index": 0, "logprobs": []})[:-1]
+        part = OutputText(text="")
+        return [
+            self._item("added"),
+            self._of_item("content_part.added", content_index=0, part=part),
+        ]
+
+    def _close(self, status: Status) -> list[TypedEvent]:
+        if self._said is None:
+            return []
+        part = OutputText(text="".join(self._said))
+        self._said = None
+        self._items[-1] = OutputMessage(id=self._items[-1].id, status=status, content=[part])
+        return [
+            self._of_item("output_text.done", content_index=0, text=part.text, logprobs=[]),
+            self._of_item("content_part.done", content_index=0, part=part),
+            self._item("done"),
+        ]
+
+    def _tell_call(self, call: ToolCall) -> list[TypedEvent]:
+        """Its arguments are known at once, and are told as those that grow are."""
+        item = OutputCall(
+            id=self._new_id("fc"), status="in_progress", call_id=call.id, name=call.name,
+            arguments="",
+        )  # fmt: skip
+        self._items.append(item)
+        added = self._item("added")
+        arguments = call.arguments
+        self._items[-1] = item.model_copy(update={"status": "completed", "arguments": arguments})
+        return [
+            added,
+            self._of_item("function_call_arguments.delta", delta=arguments),
+            self._of_item("function_call_arguments.done", name=call.name, arguments=arguments),
+            self._item("done"),
+        ]
+
+
+def usage_of(usage: Usage) -> ResponseUsage:
+    return ResponseUsage(
+        input_tokens=usage.prompt_tokens,
+        input_tokens_details=InputTokensDetails(
+            cached_tokens=usage.prompt_tokens_details.cached_tokens
+        ),
+        output_tokens=usage.completion_tokens,
+        total_tokens=usage.total_tokens,
+    )

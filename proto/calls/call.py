@@ -1,0 +1,144 @@
+"""One API call: the requests that it comes to, and the answer that their tokens make."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import RaylaxError, error_of
+from raylax.proto.openai import chat, completions, embeddings
+from raylax.proto.openai.shared import PromptTokensDetails, Usage
+from raylax.proto.vocabulary import Delta, Finish, Request
+
+Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.EmbeddingList
+Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
+
+
+class Part(Protocol):
+    """What the deltas of one request make: a `Choice`, or a `Vector`."""
+
+    tokens: int
+    """Generated."""
+    cached_tokens: int
+    finish_reason: str | None
+
+    @property
+    def may_stop(self) -> bool:
+        """Its text may end it, which its engine does not know."""
+        ...
+
+    def feed(self, delta: Delta) -> TextEvent | None:
+        """What is new; None if nothing can be said yet. The last event has `finish_reason`."""
+        ...
+
+
+class Shape(Protocol):
+    """How an API writes down what its parts, which are all of one kind, have come to."""
+
+    operation: ClassVar[str]
+    """What is asked for, by the name of OpenTelemetry's conventions (gen_ai.operation.name)."""
+
+    def chunks(self, event: TextEvent) -> Sequence[Chunk]: ...
+
+    def usage_chunk(self, usage: Usage) -> Chunk: ...
+
+    def response(self, parts: Any, usage: Usage) -> Response:
+        """`parts`: in the order of the requests, all ended."""
+        ...
+
+
+class Fed(NamedTuple):
+    """What came of a delta."""
+
+    event: TextEvent | None
+    cancel: bool
+    """The text has ended (a stop string) and the engine does not know: abort the request there."""
+
+
+class Call:
+    """Requests and choices of one call. Who runs it submits `requests` and feeds each delta."""
+
+    def __init__(
+        self,
+        id: str,
+        requests: list[Request],
+        choices: Sequence[Part],
+        shape: Shape,
+        include_usage: bool,
+    ) -> None:
+        self.id, self.requests, self.shape = id, requests, shape
+        self._choices = dict(zip((r.id for r in requests), choices, strict=True))
+        self._left = len(self._choices)
+        self._include_usage = include_usage
+        self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
+        self.error: RaylaxError | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        """In the order of the requests."""
+        return list(self._choices.values())
+
+    @property
+    def open(self) -> list[str]:
+        """Ids of the requests that have not ended."""
+        return [id for id, choice in self._choices.items() if choice.finish_reason is None]
+
+    @property
+    def may_stop(self) -> bool:
+        """A part of it may end by its text."""
+        return any(part.may_stop for part in self._choices.values())
+
+    @property
+    def done(self) -> bool:
+        return self._left == 0 or self.error is not None
+
+    def feed(self, delta: Delta) -> Fed:
+        """Raises the error of a delta that ends its request with one."""
+        choice = self._choices[delta.request_id]
+        if delta.finish is Finish.ERROR and choice.finish_reason is None:
+            self.error = error_of(delta.fault, delta.error or "the engine failed")
+            raise self.error
+        event = choice.feed(delta)
+        ended_here = event is not None and event.finish_reason is not None
+        self._left -= ended_here
+        return Fed(event, cancel=ended_here and delta.finish is None)
+
+    def chunks(self, event: TextEvent) -> Sequence[Chunk]:
+        """The event as OpenAI streams it."""
+        return self.shape.chunks(event)
+
+    def last_chunks(self) -> Sequence[Chunk]:
+        """After the end: usage, if the client asked for it."""
+        return [self.shape.usage_chunk(self.usage)] if self._include_usage else []
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Prompts are counted once however many choices continue them."""
+        return sum(self._prompts.values())
+
+    @property
+    def completion_tokens(self) -> int:
+        """Generated so far."""
+        return sum([choice.tokens for choice in self._choices.values()])
+
+    @property
+    def usage(self) -> Usage:
+        prompt, said = self.prompt_tokens, self.completion_tokens
+        cached = max((choice.cached_tokens for choice in self._choices.values()), default=0)
+        return Usage(
+            prompt_tokens=prompt,
+            completion_tokens=said,
+            total_tokens=prompt + said,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
+        )
+
+    def response(self) -> Response:
+        """The whole answer; raises the error that ended the call."""
+        if self.error is not None:
+            raise self.error
+        assert self.done, f"{self.id}: {len(self.open)} choices have not ended"
+        return self.shape.response(self.parts, self.usage)
+
+
+def id_of_prompt(request: Request) -> str:
+    """Requests are named call/prompt/choice."""
+    return request.id.rsplit("/", 1)[0]

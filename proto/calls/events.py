@@ -1,0 +1,41 @@
+"""What a choice says, below any API: OpenAI's chunks and gRPC's replies are made of these."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from raylax.proto.parsers.hermes import ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class TextLogprob:
+    """A token with its log-probability, and the most likely ones at its place.
+
+    As bytes: a token may be a part of a character.
+    """
+
+    token: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+
+    @property
+    def text(self) -> str:
+        return readable(self.token)
+
+
+def readable(token: bytes) -> str:
+    """A part of a character is shown as U+FFFD."""
+    return token.decode("utf-8", "replace")
+
+
+class TextEvent(NamedTuple):
+    """Something new of one choice. The last event of a choice has `finish_reason`."""
+
+    choice: int
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TextLogprob, ...] = ()
+    finish_reason: str | None = None
+
+    @property
+    def only_text(self) -> bool:
+        return not (self.tool_calls or self.logprobs or self.finish_reason)

@@ -1,0 +1,161 @@
+"""The shared nouns as messages of engine.proto, and back: the only place of this conversion."""
+
+from collections.abc import Iterable
+
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.vocabulary import (
+    Delta,
+    Fault,
+    Finish,
+    Load,
+    Pace,
+    Priority,
+    Request,
+    Sampling,
+    TokenLogprobs,
+)
+
+
+def submit_to_proto(
+    request: Request, dispatch: int = 0, request_id: str | None = None, patience: int = 1
+) -> pb.Submit:
+    """`request_id`: what the worker is to call it, if not by its own name; `patience`: so many
+    tokens may be told together."""
+    s = request.sampling
+    return pb.Submit(
+        request_id=request.id if request_id is None else request_id,
+        prompt=request.prompt,
+        max_tokens=request.max_tokens,
+        sampling=pb.Sampling(
+            temperature=s.temperature,
+            top_p=s.top_p,
+            top_k=s.top_k,
+            min_p=s.min_p,
+            presence_penalty=s.presence_penalty,
+            frequency_penalty=s.frequency_penalty,
+            repetition_penalty=s.repetition_penalty,
+            logit_bias=dict(s.logit_bias),
+            seed=s.seed,
+            top_logprobs=s.top_logprobs,
+        ),
+        choice=request.choice,
+        stop_token_ids=sorted(request.stop_token_ids),
+        history=request.history,
+        deadline_s=request.deadline_s,
+        tenant=request.tenant,
+        share=request.share,
+        priority=request.priority,
+        pages_at=request.pages_at,
+        traceparent=request.traceparent,
+        tracestate=request.tracestate,
+        embed=request.embed,
+        dispatch=dispatch,
+        patience=patience,
+    )
+
+
+def submit_from_proto(message: pb.Submit) -> Request:
+    s = message.sampling
+    return Request(
+        id=message.request_id,
+        prompt=tuple(message.prompt),
+        max_tokens=message.max_tokens,
+        sampling=Sampling(
+            temperature=s.temperature,
+            top_p=s.top_p,
+            top_k=s.top_k,
+            min_p=s.min_p,
+            presence_penalty=s.presence_penalty,
+            frequency_penalty=s.frequency_penalty,
+            repetition_penalty=s.repetition_penalty,
+            logit_bias=tuple(sorted(s.logit_bias.items())),
+            seed=s.seed,
+            top_logprobs=s.top_logprobs if s.HasField("top_logprobs") else None,
+        ),
+        choice=message.choice,
+        stop_token_ids=frozenset(message.stop_token_ids),
+        history=tuple(message.history),
+        deadline_s=message.deadline_s if message.HasField("deadline_s") else None,
+        tenant=message.tenant,
+        share=message.share if message.HasField("share") else 1.0,
+        priority=Priority(message.priority),
+        pages_at=message.pages_at,
+        traceparent=message.traceparent,
+        tracestate=message.tracestate,
+        embed=message.embed,
+    )
+
+
+def delta_to_proto(delta: Delta) -> pb.Delta:
+    return pb.Delta(
+        request_id=delta.request_id,
+        token_ids=delta.token_ids,
+        logprobs=[
+            pb.TokenLogprobs(
+                logprob=entry.logprob,
+                top_ids=[token for token, _ in entry.top],
+                top_logprobs=[logprob for _, logprob in entry.top],
+            )
+            for entry in delta.logprobs
+        ],
+        finish=delta.finish or "",
+        error=delta.error or "",
+        cached_tokens=delta.cached_tokens,
+        fault=delta.fault,
+        began=delta.began,
+        embedding=delta.embedding,
+    )
+
+
+FINISHES: dict[str, Finish | None] = {"": None, **{str(finish): finish for finish in Finish}}
+"""A router looks this up for each token: an enum's own call costs several times as much."""
+FAULTS = {str(fault): fault for fault in Fault}
+
+
+def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
+    """`request_id`: what the request is called here, if the worker knows it by another name.
+    Fields that come with the end alone are looked at then: there is a delta for each token."""
+    finish = FINISHES[message.finish]
+    going_on = Delta(
+        message.request_id if request_id is None else request_id,
+        tuple(message.token_ids[:]),  # a slice is a list: twice as fast as one by one
+        logprobs_from_proto(logprobs) if (logprobs := message.logprobs) else (),
+        finish,
+        None,
+        message.cached_tokens,
+        Fault.ENGINE,
+        message.began,
+    )
+    if finish is None:
+        return going_on
+    return going_on._replace(
+        error=message.error or None,
+        fault=FAULTS[message.fault],
+        embedding=tuple(message.embedding),
+    )
+
+
+def logprobs_from_proto(entries: Iterable[pb.TokenLogprobs]) -> tuple[TokenLogprobs, ...]:
+    return tuple(
+        TokenLogprobs(entry.logprob, tuple(zip(entry.top_ids, entry.top_logprobs, strict=True)))
+        for entry in entries
+    )
+
+
+FIELDS = tuple(name for name in Load.__dataclass_fields__ if name != "pace")
+
+
+def load_to_proto(load: Load) -> pb.Load:
+    p = load.pace
+    pace = pb.Pace(a=p.a, b=p.b, c=p.c, d=p.d)
+    return pb.Load(**{name: getattr(load, name) for name in FIELDS}, pace=pace)
+
+
+def load_from_proto(message: pb.Load) -> Load:
+    """Field by field, in order: a router hears of a load with each step of each worker."""
+    m, p = message, message.pace
+    return Load(
+        m.running, m.waiting, m.queued_tokens, m.pages_total, m.pages_free, m.pages_cached, m.step,
+        m.preemptions, m.prompt_tokens, m.cached_tokens, m.generated_tokens, m.decoding,
+        m.context_tokens, m.step_tokens, m.taken, Pace(p.a, p.b, p.c, p.d), m.draining,
+    )  # fmt: skip

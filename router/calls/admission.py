@@ -1,0 +1,144 @@
+"""Who is let through to the workers, and when.
+
+While some worker would begin a new request soon, calls pass at once. When all queues are long they
+wait here, where order still can be chosen: higher classes first, then the tenant that had least of
+its share so far (`raylax.proto.fair_share`).
+A call that could not start in time is refused at once, with the seconds after which it might.
+"""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raylax.proto.errors import Overloaded
+from raylax.proto.fair_share import GENERATED, TokenCounters
+from raylax.proto.vocabulary import Priority
+from raylax.router.fleet.estimate import Estimate, estimate
+from raylax.router.fleet.table import Fleet
+
+HOLD_S = 1.0
+"""Of queue at the best worker: more is kept here. Enough that no worker runs dry meanwhile."""
+LOOK_S = 0.05
+
+
+@dataclass(eq=False)
+class Place:
+    """A call that waits."""
+
+    tenant: str
+    share: float
+    tokens: int
+    let_in: "asyncio.Future[None]"
+
+
+@dataclass
+class Admission:
+    """One for each router. Used on one event loop."""
+
+    fleet: Fleet
+    clock: Callable[[], float]
+    max_wait_s: float
+    hold_s: float = HOLD_S
+    _counters: TokenCounters = field(default_factory=TokenCounters)
+    """As far as anybody waits: else nobody needs them."""
+    _queues: dict[Priority, deque[Place]] = field(default_factory=dict)
+    _looking: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    async def enter(
+        self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0
+    ) -> None:
+        """Returns when the call may go on. `tokens` of prompt; raises Overloaded."""
+        now = self._estimate()
+        if now is None:
+            return  # no worker: who looks for one waits, too
+        self._refuse_what_is_late(now, priority, tokens, min(limit_s, self.max_wait_s))
+        if len(self) == 0 and self._open(now):
+            return self._charge(tenant, tokens, share)
+        place = Place(tenant, share, tokens, asyncio.get_running_loop().create_future())
+        queue = self._queues.setdefault(priority, deque())
+        self._lift(tenant)
+        queue.append(place)
+        self._look_soon()
+        try:
+            await place.let_in
+        finally:
+            if place in queue:  # its client has left
+                queue.remove(place)
+
+    def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
+        """Counts tokens of answers."""
+        self._charge(tenant, GENERATED * tokens, share)
+
+    def pump(self) -> None:
+        """Let in whom the workers can take, one at a time: each changes what they have to do."""
+        self._looking = None
+        now = self._estimate()
+        if now is None or self._open(now):
+            self._let_one_in()
+        if len(self):
+            self._look_soon()
+        else:
+            self._counters.clear()
+
+    def _estimate(self) -> Estimate | None:
+        rows = self.fleet.rows()
+        if len(rows) == 0:
+            return None
+        self.fleet.now = self.clock()
+        return estimate(self.fleet, rows)
+
+    def _open(self, now: Estimate) -> bool:
+        return bool((now.todo * now.per_token).min() < self.hold_s)
+
+    def _refuse_what_is_late(
+        self, now: Estimate, priority: Priority, tokens: int, limit_s: float
+    ) -> None:
+        ahead = sum(
+            place.tokens for of, queue in self._queues.items() for place in queue if of <= priority
+        )
+        wait = float(now.ttft(np.array(float(tokens))).min())
+        if ahead:
+            wait += ahead / float((1 / now.per_token).sum())
+        if wait > limit_s:
+            retry_after_s = max(1.0, math.ceil(wait - limit_s))
+            raise Overloaded(
+                f"the first token could come after {wait:.1f} s, the limit is {limit_s:g} s; "
+                f"try again in {retry_after_s:.0f} s",
+                retry_after_s=retry_after_s,
+            )
+
+    def _let_one_in(self) -> None:
+        for priority in sorted(self._queues):
+            if queue := self._queues[priority]:
+                first: dict[str, Place] = {}
+                for place in queue:
+                    first.setdefault(place.tenant, place)
+                tenant = min(first, key=self._counters.__getitem__)
+                place = first[tenant]
+                queue.remove(place)
+                self._charge(tenant, place.tokens, place.share)
+                if not place.let_in.done():
+                    place.let_in.set_result(None)
+                return
+
+    def _charge(self, tenant: str, tokens: float, share: float) -> None:
+        if len(self):
+            self._counters.charge(tenant, tokens / share)
+
+    def _lift(self, tenant: str) -> None:
+        """Who comes back starts with the least of those who wait: absence saves nothing up."""
+        waiting = {place.tenant for queue in self._queues.values() for place in queue}
+        if tenant not in waiting:
+            least = min((self._counters[name] for name in waiting), default=0.0)
+            self._counters.lift(tenant, least)
+
+    def _look_soon(self) -> None:
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_S, self.pump)

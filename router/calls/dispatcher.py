@@ -1,0 +1,225 @@
+"""Finds a worker for each request, and another one when that is lost, drains or is late.
+
+Nothing is lost on the way: a request without a worker waits for one, and asks again with growing
+pauses, until its time or the router's patience is over.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raylax.proto.errors import EngineFailure, WorkerUnavailable
+from raylax.proto.vocabulary import Delta, Fault
+from raylax.router.calls.hedging import Hedges
+from raylax.router.calls.journal import Entry, Journal
+from raylax.router.observe.timeline import Decision, Outcome
+from raylax.router.policies.base import Choice, NoCandidate
+from raylax.router.workers.inbox import (
+    Again,
+    Hedge,
+    Leave,
+    Lost,
+)
+from raylax.router.workers.registry import Route, Workers
+
+RETRY_AFTER_S = 1.0
+SHORTEST_S, LONGEST_S = 0.02, 0.5
+"""Between two looks for a worker."""
+MOVES_AT_ONCE, MOVES_PER_S = 1024, 64.0
+
+
+@dataclass(slots=True)
+class Budget:
+    """Of moves: a bucket that fills with time. Who finds it empty waits; nobody fails by it."""
+
+    left: float = MOVES_AT_ONCE
+    filled_at: float = 0.0
+
+    def take(self, now: float) -> bool:
+        self.left = min(MOVES_AT_ONCE, self.left + (now - self.filled_at) * MOVES_PER_S)
+        self.filled_at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass
+class Dispatcher:
+    """Between calls and workers. Used on one event loop."""
+
+    workers: Workers
+    clock: Callable[[], float]
+    rng: random.Random
+    policy_name: str
+    patience_s: float
+    """How long a request may be without a worker."""
+    hedges: Hedges = field(default_factory=Hedges)
+    journal: Journal = field(default_factory=Journal)
+    budget: Budget = field(default_factory=Budget)
+
+    def begin(self, entry: Entry) -> None:
+        self.journal.begin(entry)
+        self.hedges.began()
+        self.place(entry)
+
+    def place(self, entry: Entry, pages_at: str = "") -> None:
+        """On a worker; if there is none now, look again soon. Raises WorkerUnavailable."""
+        if (route := self._route(entry, frozenset(entry.been), pages_at)) is None:
+            self._look_again(entry)
+            return
+        entry.workers, entry.parked = [route.worker], ()
+        self._send(entry, route)
+        entry.sent_at, entry.predicted_s = self.clock(), predicted_ttft(route.choice)
+        patience_s = self.hedges.patience_s(entry.predicted_s)
+        if patience_s is not None and not entry.emitted:
+            self._later(entry, patience_s, Hedge(entry.request.id))
+
+    def hedge(self, entry: Entry) -> None:
+        """Its first token is late: try a second worker as well, if that is within the budget."""
+        if (
+            entry.emitted
+            or len(entry.workers) != 1
+            or not self.hedges.allowed(self.workers.ledger.fleet)
+        ):
+            return
+        route = self._route(entry, frozenset(entry.workers))
+        if route is not None and route.worker not in entry.workers:
+            entry.workers.append(route.worker)
+            entry.story.note("hedged", route.worker)
+            self._send(entry, route)
+
+    def settle(self, entry: Entry, winner: str) -> None:
+        """This worker's token came first: the others stop."""
+        for worker in entry.workers:
+            if worker != winner:
+                self._withdraw(entry, worker, Outcome.OUTRUN)
+        entry.workers = [winner]
+
+    def lost(self, entry: Entry, lost: Lost) -> None:
+        """Raises EngineFailure when workers die of this request, WorkerUnavailable as `place`."""
+        if not self._gone(entry, lost.worker, f"{lost.worker} is lost: {lost.why}"):
+            return
+        if entry.blame(lost):
+            raise EngineFailure(
+                f"this request was being computed on {entry.moves + 1} workers when they were "
+                "lost; it is not tried on another one"
+            )
+        self._move(entry)
+
+    def given_up(self, entry: Entry, worker: str, delta: Delta) -> bool:
+        """A worker ended the request early. Mostly that is no fault of the request: True when it
+        goes on elsewhere, False when its client is to be told."""
+        why = delta.error or "it ended its requests"
+        if not self._gone(entry, worker, f"{worker} gave it up: {why}") or entry.workers:
+            return True
+        if delta.error and delta.fault is not Fault.OVERLOADED:
+            self.workers.failed(worker)
+        if delta.error and delta.fault is Fault.ENGINE:  # its step failed, and it alone was in it
+            entry.strikes += 1
+            if entry.strikes > 1:
+                return False
+        if delta.fault is Fault.OVERLOADED and not entry.emitted and not self._others(entry):
+            return False
+        self._move(entry)
+        return True
+
+    def leave(self, entry: Entry, leave: Leave) -> None:
+        """On to another worker if there is one; else it stays while the old one waits for it."""
+        if leave.worker not in entry.workers:
+            return
+        if len(entry.workers) > 1:
+            entry.workers.remove(leave.worker)
+            self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
+            return
+        if not self.workers.ready:
+            self._later(entry, LONGEST_S, leave)
+            return
+        pages_at = self.workers.address_of(leave.worker)
+        self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
+        entry.workers = []
+        entry.story.note("handed over", f"{leave.worker} drains")
+        self.place(entry, pages_at)
+
+    def answered(self, entry: Entry) -> None:
+        """The first token has come."""
+        if not entry.moves:
+            self.hedges.answered(entry.predicted_s, self.clock() - entry.sent_at)
+
+    def park(self, entry: Entry, outcome: Outcome = Outcome.PARKED) -> None:
+        """Off its workers; `place` brings it back."""
+        for worker in entry.workers:
+            self._withdraw(entry, worker, outcome)
+        entry.workers, entry.parked = [], tuple(entry.workers)
+        entry.stop_timers()
+
+    def forget(self, request_id: str) -> None:
+        """It has ended for its client."""
+        if (entry := self.journal.end(request_id)) is not None:
+            self.park(entry, Outcome.CANCELLED)
+
+    def _withdraw(self, entry: Entry, worker: str, outcome: Outcome) -> None:
+        self.workers.cancel(worker, entry.request.id)
+        entry.story.left(entry.request.id, worker, outcome)
+
+    def _gone(self, entry: Entry, worker: str, why: str) -> bool:
+        """Off this worker; False if it was not there any more."""
+        if worker not in entry.workers:
+            return False
+        entry.workers.remove(worker)
+        self.workers.ledger.ended(worker, entry.request.id)
+        entry.been.add(worker)
+        entry.moves += 1
+        entry.story.note("lost", why)
+        entry.story.left(entry.request.id, worker, Outcome.LOST, why)
+        return True
+
+    def _move(self, entry: Entry) -> None:
+        """At once where it has not been yet, else after a pause."""
+        if entry.workers:
+            return
+        if self._others(entry) and self.budget.take(self.clock()):
+            self.place(entry)
+        else:
+            self._look_again(entry)
+
+    def _others(self, entry: Entry) -> bool:
+        return any(worker not in entry.been for worker in self.workers.ready)
+
+    def _route(self, entry: Entry, avoid: frozenset[str], pages_at: str = "") -> Route | None:
+        request = entry.resumed(self.clock(), pages_at)
+        try:
+            return self.workers.route(request, entry.session, avoid)
+        except NoCandidate:
+            return None
+
+    def _send(self, entry: Entry, route: Route) -> None:
+        fleet = self.workers.ledger.fleet
+        entry.story.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
+        entry.story.sent(entry.request.id, route.worker)
+        self.workers.submit(route, entry.inbox, entry.patience)
+
+    def _look_again(self, entry: Entry) -> None:
+        now = self.clock()
+        if entry.tries == 0:
+            entry.waits_since = now
+            entry.story.note("waits for a worker")
+        elif now - entry.waits_since > self.patience_s:
+            raise WorkerUnavailable(
+                f"no worker was ready within {self.patience_s:g} s", retry_after_s=RETRY_AFTER_S
+            )
+        entry.tries += 1
+        pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(entry.tries, 10))
+        self._later(entry, pause * self.rng.uniform(0.5, 1.0), Again(entry.request.id))
+
+    def _later(self, entry: Entry, seconds: float, item: Again | Hedge | Leave) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, entry.inbox.put, item)
+        entry.timers = [*(one for one in entry.timers if one.when() > timer.when()), timer]
+
+
+def predicted_ttft(choice: Choice) -> float:
+    """Seconds to the first token at the chosen worker; 0 from a policy that does not predict."""
+    if (ttft := choice.terms.get("ttft")) is None:
+        return 0.0
+    return float(ttft[choice.rows == choice.row][0])

@@ -1,0 +1,97 @@
+"""Requests on their way: enough to continue each one elsewhere.
+
+Prompt, parameters and the tokens emitted so far determine the rest of an answer (law 1). What
+parsers and grammars know follows from the emitted tokens, too, so that nothing else is kept.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from raylax.proto.vocabulary import Delta, Request
+from raylax.router.observe.timeline import Story
+from raylax.router.workers.inbox import Inbox, Lost
+
+MOST_STRIKES = 5
+"""Losses by chance come in rows, too: what ends one worker often ends the next."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One request from submission to its end."""
+
+    request: Request
+    inbox: Inbox
+    story: Story
+    deadline: float
+    """On the router's clock."""
+    session: str = ""
+    patience: int = 1
+    """So many tokens may come together: nobody waits for each of them."""
+    workers: list[str] = field(default_factory=list)
+    """Where it runs: one; two while it is hedged; none while it waits for a worker."""
+    parked: tuple[str, ...] = ()
+    """Where it ran until its client read too slowly: what was said there is still to be read."""
+    sent_at: float = 0.0
+    predicted_s: float = 0.0
+    """To its first token, when it was sent."""
+    been: set[str] = field(default_factory=set)
+    """Workers that failed it."""
+    emitted: list[int] = field(default_factory=list)
+    moves: int = 0
+    strikes: int = 0
+    tries: int = 0
+    """In vain, to find a worker, since it last had one."""
+    waits_since: float = 0.0
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def resumed(self, now: float, pages_at: str = "") -> Request:
+        """The request as another worker must see it to go on after the last emitted token."""
+        return replace(
+            self.request,
+            history=(*self.request.history, *self.emitted),
+            deadline_s=max(0.001, self.deadline - now),
+            pages_at=pages_at,
+        )
+
+    def record(self, delta: Delta) -> None:
+        """Tokens prove that it is not what a worker dies of, at least up to here."""
+        if delta.token_ids:
+            self.emitted += delta.token_ids
+            self.strikes = 0
+
+    def blame(self, lost: Lost) -> bool:
+        """Count the loss of its worker; True when it is taken for the reason.
+
+        A worker dies of the request in its step, at the same token every time. So who was there
+        without a new token is a suspect, once; who was the only suspect twice, or one of several
+        five times, is not sent to a further worker.
+        """
+        if lost.accused:
+            self.strikes += 1
+        elif self.emitted:
+            self.strikes = max(1, self.strikes)  # it may have been the next token
+        return self.strikes >= (2 if lost.alone else MOST_STRIKES)
+
+    def stop_timers(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+class Journal:
+    """Entries by request id, from submission to the end."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def begin(self, entry: Entry) -> None:
+        self._entries[entry.request.id] = entry
+
+    def find(self, request_id: str) -> Entry | None:
+        return self._entries.get(request_id)
+
+    def end(self, request_id: str) -> Entry | None:
+        return self._entries.pop(request_id, None)

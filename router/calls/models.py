@@ -1,0 +1,102 @@
+"""The models that a router serves, by name, and what it remembers of all their calls."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
+from raylax.proto.frontend import Frontend
+from raylax.router.access.caller import Entrance
+from raylax.router.access.keys import Keyring
+from raylax.router.access.rate_limits import Tenants
+from raylax.router.calls.service import Service
+from raylax.router.config import RouterConfig
+from raylax.router.observe.telemetry import telemetry
+from raylax.router.observe.timeline import Stories, Told
+from raylax.router.resume.kept_answers import Streams
+from raylax.router.resume.peers import Numbered, Peers
+from raylax.router.workers.registry import Workers
+
+
+class Models:
+    """A model can be asked when one of its workers has been seen: then it is opened."""
+
+    def __init__(
+        self, configs: Sequence[RouterConfig], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """The first one is meant by a request that names none. What is no model's own, as who may
+        ask, is the same in all of them."""
+        self.config, self._clock = configs[0], clock
+        self._configs = {config.model_name: config for config in configs}
+        self._open: dict[str, Service] = {}
+        self.telemetry = telemetry()
+        self.tenants = Tenants(self.config.keys, self.config.routers)
+        self.entrance = Entrance(
+            Keyring(self.config.keys), self.tenants, self.telemetry, clock, random.Random()
+        )
+        self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
+        self.peers = Peers(self.config.token)
+
+    def open(self, frontend: Frontend, workers: Workers) -> Service:
+        """Serve the frontend's model from now on."""
+        service = Service(
+            self._configs[frontend.name],
+            frontend,
+            workers,
+            self.tenants,
+            self.stories,
+            self.streams,
+            self.telemetry,
+            self._clock,
+        )
+        self._open[frontend.name] = service
+        return service
+
+    @property
+    def services(self) -> list[Service]:
+        """Of the models that can be asked, in the order of the configuration."""
+        return [self._open[name] for name in self._configs if name in self._open]
+
+    @property
+    def ready_workers(self) -> list[str]:
+        return [worker for service in self.services for worker in service.workers.ready]
+
+    def named(self, name: str | None) -> Service:
+        """Raises ModelNotFound, and WorkerUnavailable for a model that is not open yet."""
+        wanted = name or next(iter(self._configs))
+        if wanted not in self._configs:
+            raise ModelNotFound(
+                f"no model named {shown(wanted)}; there is {', '.join(self._configs)}",
+                param="model",
+            )
+        if (service := self._open.get(wanted)) is None:
+            raise WorkerUnavailable(f"no worker of {wanted} is ready yet", retry_after_s=2.0)
+        return service
+
+    def any(self) -> Service:
+        """The first one; another one while that is not open. Raises WorkerUnavailable."""
+        return next(iter(self.services), None) or self.named(None)
+
+    async def told(self, call_id: str) -> Told:
+        """What happened to a call, of this router or another one. Raises NotFound."""
+        try:
+            return self.stories.find(call_id).told
+        except NotFound:
+            if (story := await self.peers.tell(call_id)) is None:
+                raise
+            return story
+
+    async def kept(self, name: str, tenant: str, after: int) -> Numbered:
+        """The parts of an answer that is kept, here or by another router. Raises NotFound."""
+        try:
+            self.streams.find(name, tenant)
+        except NotFound:
+            if (parts := await self.peers.read(name, tenant, after)) is None:
+                raise
+            return parts
+        return self.streams.read(name, tenant, after)
+
+    async def close(self) -> None:
+        await self.streams.close()
+        await asyncio.to_thread(self.telemetry.close)

@@ -1,0 +1,180 @@
+"""A call from its requests to its last event, whatever happens on the way.
+
+Every call ends exactly once (law 2): with its events, or with one RaylaxError. The requests of a
+lost worker go on elsewhere, from the token after the last one emitted; the client sees one answer.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import DeadlineExceeded, RaylaxError
+from raylax.proto.vocabulary import Delta, Fault, Finish
+from raylax.router.calls.dispatcher import Dispatcher
+from raylax.router.calls.journal import Entry
+from raylax.router.observe.timeline import Outcome, Story
+from raylax.router.workers.inbox import (
+    Again,
+    Hedge,
+    Inbox,
+    Item,
+    Late,
+    Leave,
+    Lost,
+    Said,
+)
+
+PATIENCE = 64
+"""Tokens of an answer that nobody sees before its end come, and are taken up, by so many, after the
+first. Those that a lost worker did not tell of are computed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What was agreed on for a call."""
+
+    allowed_s: float
+    session: str = ""
+    whole: bool = False
+    """Only the end matters: nobody waits for each token."""
+
+
+Heard = tuple[list[TextEvent], RaylaxError | None]
+"""What came of the items of an inbox; an error ends the call, after the events."""
+
+
+class Run:
+    """Feeds a call with what comes from the workers, and sees to it that something comes."""
+
+    def __init__(self, call: Call, story: Story, terms: Terms, dispatcher: Dispatcher) -> None:
+        self._call, self._story, self._terms = call, story, terms
+        self._dispatcher, self._find = dispatcher, dispatcher.journal.find
+        self._inbox = Inbox(self._park)
+        self._parked: list[Entry] = []
+
+    async def events(self) -> AsyncGenerator[list[TextEvent]]:
+        """The call's events, in one list those that came together. Leaving the iteration early
+        cancels what is still running."""
+        loop, allowed_s = asyncio.get_running_loop(), self._terms.allowed_s
+        deadline = loop.call_later(allowed_s, self._inbox.put, Late())
+        try:
+            self._begin(self._dispatcher.clock() + allowed_s)
+            while not self._call.done:
+                events, error = self._take(await self._next())
+                if events:
+                    yield events
+                if error is not None:
+                    raise error
+            self._story.note("ended")
+        finally:
+            deadline.cancel()
+            if not self._call.done:
+                self._story.note("ended early")
+            for request in self._call.requests:
+                self._dispatcher.forget(request.id)
+
+    def _begin(self, deadline: float) -> None:
+        for request in self._call.requests:
+            entry = Entry(
+                request, self._inbox, self._story, deadline, self._terms.session, self._patience
+            )
+            self._dispatcher.begin(entry)
+
+    async def _next(self) -> list[Item]:
+        if self._parked and len(self._inbox) == 0:  # the client has caught up
+            parked, self._parked = self._parked, []
+            for entry in parked:
+                if self._find(entry.request.id) is entry:
+                    self._dispatcher.place(entry)
+        return await self._inbox.take(self._enough)
+
+    @property
+    def _patience(self) -> int:
+        """A stop string must be seen at once: the worker goes on until it is."""
+        return PATIENCE if self._terms.whole and not self._call.may_stop else 1
+
+    @property
+    def _enough(self) -> int:
+        if self._patience == 1:
+            return 1
+        entries = map(self._find, self._call.open)
+        begun = all(entry is not None and entry.emitted for entry in entries)
+        return self._patience if begun else 1
+
+    def _park(self) -> None:
+        """The client reads too slowly. Its requests leave their workers until it has caught up:
+        what it has not read must not grow, and others need the pages."""
+        self._story.note("parked", "the client reads slowly")
+        for request in self._call.requests:
+            entry = self._find(request.id)
+            if entry is not None and not entry.parked:
+                self._dispatcher.park(entry)
+                self._parked.append(entry)
+
+    def _take(self, items: list[Item]) -> Heard:
+        """What was said before an error is said."""
+        events: list[TextEvent] = []
+        try:
+            for item in items:
+                if isinstance(item, Said):
+                    if (event := self._hear(item)) is not None:
+                        events.append(event)
+                    if self._call.done:
+                        break
+                else:
+                    self._act(item)
+        except RaylaxError as error:
+            return events, error
+        return events, None
+
+    def _act(self, item: Lost | Leave | Again | Hedge | Late) -> None:
+        if isinstance(item, Late):
+            raise DeadlineExceeded(
+                f"the answer did not end within {self._terms.allowed_s:g} s, its deadline"
+            )
+        entry = self._find(item.request_id)
+        if entry is None or entry.parked:
+            return
+        match item:
+            case Lost():
+                self._dispatcher.lost(entry, item)
+            case Leave():
+                self._dispatcher.leave(entry, item)
+            case Again() if not entry.workers:
+                self._dispatcher.place(entry)
+            case Hedge():
+                self._dispatcher.hedge(entry)
+
+    def _hear(self, said: Said) -> TextEvent | None:
+        """This runs for each token."""
+        worker, delta = said
+        entry = self._find(delta.request_id)
+        if entry is None or worker not in (entry.workers or entry.parked):
+            return None  # it was moved, or another worker was first
+        if delta.finish is not None and self._goes_on(entry, worker, delta):
+            return None
+        entry.tries = 0
+        if delta.began:
+            self._story.note("began", worker)
+            return None
+        if len(entry.workers) > 1:
+            self._dispatcher.settle(entry, worker)
+        if entry.moves:  # what was cached for the second start says nothing about the first
+            delta = delta._replace(cached_tokens=0)
+        if delta.token_ids and not entry.emitted:
+            self._story.note("first token", worker)
+            self._dispatcher.answered(entry)
+        entry.record(delta)
+        event, cancel = self._call.feed(delta)
+        if cancel or delta.finish is not None:
+            self._story.left(delta.request_id, worker, Outcome.ENDED)
+            self._dispatcher.workers.succeeded(worker)
+            self._dispatcher.forget(delta.request_id)
+        return event
+
+    def _goes_on(self, entry: Entry, worker: str, delta: Delta) -> bool:
+        """Elsewhere: this was no end of the answer."""
+        early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
+        return bool(early) and self._dispatcher.given_up(entry, worker, delta)

@@ -1,0 +1,137 @@
+"""One model as clients see it: what may be asked, who is let in, how a call runs.
+
+HTTP and gRPC use this.
+"""
+
+import random
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeVar
+
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import Overloaded, RaylaxError
+from raylax.proto.frontend import Frontend
+from raylax.router.access.rate_limits import Tenants
+from raylax.router.calls.admission import Admission
+from raylax.router.calls.dispatcher import RETRY_AFTER_S, Dispatcher
+from raylax.router.calls.hedging import Hedges
+from raylax.router.calls.journal import Journal
+from raylax.router.calls.parse_pool import Aside
+from raylax.router.calls.runner import Run, Terms
+from raylax.router.config import RouterConfig
+from raylax.router.observe.metrics import Meter
+from raylax.router.observe.telemetry import Ended, Telemetry
+from raylax.router.observe.timeline import Stories, Story
+from raylax.router.observe.trace_context import TraceContext
+from raylax.router.resume.kept_answers import Streams
+from raylax.router.workers.registry import Workers
+
+Prepared = TypeVar("Prepared")
+
+
+class Service:
+    """One model, its frontend and its workers."""
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        frontend: Frontend,
+        workers: Workers,
+        tenants: Tenants,
+        stories: Stories,
+        streams: Streams,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        """`tenants` to `telemetry` are the router's, whatever the model."""
+        self.config, self.frontend, self.workers = config, frontend, workers
+        self.tenants, self.stories, self.streams = tenants, stories, streams
+        self.telemetry = telemetry
+        self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
+        self.dispatcher = Dispatcher(
+            workers,
+            clock,
+            random.Random(),
+            config.policy,
+            config.worker_patience_s,
+            Hedges(config.hedge_share),
+        )
+        self.admission = Admission(workers.ledger.fleet, clock, config.max_wait_s)
+        self._aside = Aside()
+
+    @property
+    def journal(self) -> Journal:
+        """Requests on their way."""
+        return self.dispatcher.journal
+
+    async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
+        """The result of `work`, which makes a call of a request of `size` bytes."""
+        self._check_room(1)
+        return await self._aside.run(size, work)
+
+    def _check_room(self, more: int) -> None:
+        carried = len(self.dispatcher.journal) + len(self.admission)
+        if carried + more > self.config.max_inflight:
+            raise Overloaded(
+                f"this router carries at most {self.config.max_inflight} requests at once, it has "
+                f"{carried} and {more} more were asked for",
+                retry_after_s=RETRY_AFTER_S,
+            )
+
+    def allowed_s(self, timeout_s: float | None) -> float:
+        """How long a call may take: as long as its client wants, within this router's limit."""
+        longest = self.config.request_timeout_s
+        return longest if timeout_s is None else min(timeout_s, longest)
+
+    async def run(
+        self,
+        call: Call,
+        timeout_s: float | None = None,
+        session: str = "",
+        span: TraceContext | None = None,
+        whole: bool = False,
+    ) -> AsyncGenerator[list[TextEvent]]:
+        """The call's events, in one list those that came together. Leaving the iteration early
+        cancels what is still running.
+
+        `session`: calls that share one go to the same worker, under a policy that looks at it.
+        `whole`: only the end matters.
+        `span`: ours, of the call's trace; without it nothing is traced.
+        """
+        self._check_room(len(call.requests))
+        first = call.requests[0]
+        ticket = self.tenants.admit(first.tenant, call.prompt_tokens, self._clock())
+        story = Story(call.id, self._clock)
+        self.stories.begin(story)
+        measured = self.meter.begin()
+        run: AsyncGenerator[list[TextEvent]] | None = None
+        failure: BaseException | None = None
+        try:
+            left_s = await self._wait_for_turn(call, story, self.allowed_s(timeout_s))
+            run = Run(call, story, Terms(left_s, session, whole), self.dispatcher).events()
+            async for events in run:
+                measured.events(events)
+                yield events
+        except BaseException as error:
+            failure = error
+            if isinstance(error, RaylaxError):
+                error.call_id = call.id
+            raise
+        finally:
+            if run is not None:
+                await run.aclose()
+            now, generated = self._clock(), call.completion_tokens
+            self.admission.generated(first.tenant, generated, first.share)
+            ticket.generated(generated, now)
+            ticket.close(now)
+            measured.end(call)
+            if span is not None:
+                self.telemetry.record(Ended(self.name, call, story, span, failure))
+
+    async def _wait_for_turn(self, call: Call, story: Story, allowed_s: float) -> float:
+        """The seconds that are left of the call's time."""
+        first = call.requests[0]
+        tokens = sum(len(request.prompt) for request in call.requests)
+        await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
+        story.note("admitted")
+        return allowed_s - (self._clock() - story.arrived)

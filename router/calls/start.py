@@ -1,0 +1,36 @@
+"""A prepared call as its caller's, and run: the same for every method that computes something."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.router.access.caller import caller
+from raylax.router.calls.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    events: AsyncGenerator[list[TextEvent]]
+    """To be closed: that cancels what still runs."""
+    allowed_s: float
+
+
+def start(
+    service: Service,
+    call: Call,
+    remaining_s: float | None,
+    session: str = "",
+    whole: bool = False,
+) -> Running:
+    """`remaining_s`: of its time, as its client has it."""
+    call.requests = caller().mark(call.requests)
+    timeout_s = caller().soonest(remaining_s)
+    events = service.run(call, timeout_s, session, caller().span, whole)
+    return Running(events, service.allowed_s(timeout_s))
+
+
+async def finish(service: Service, call: Call, remaining_s: float | None) -> None:
+    """Runs a call of which only the end matters."""
+    async for _ in start(service, call, remaining_s, whole=True).events:
+        pass

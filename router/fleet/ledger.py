@@ -1,0 +1,132 @@
+"""The books: what each worker said last, and what this router has sent there since.
+
+A report says how a worker stood between two steps, and which of this router's dispatches it had
+taken up by then. What was sent later is added here, so that a burst between two reports spreads.
+Plain state with the clock as an argument; the router's event loop is the only writer.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.vocabulary import Load, Pace
+from raylax.router.fleet.table import Fleet
+
+
+class Dispatch(NamedTuple):
+    """One request on its way to a worker."""
+
+    tokens: int
+    """To compute there, as far as is known."""
+    kv: int
+    """Tokens' worth of pages that it will hold there."""
+    at: float
+
+
+@dataclass
+class Account:
+    """One worker. `pending` by dispatch number, `own` prompt tokens by request."""
+
+    row: int
+    load: Load = field(default_factory=Load)
+    reported_at: float | None = None
+    progressed_at: float = 0.0
+    """When its steps last moved on, or it had nothing to do."""
+    dispatches: int = 0
+    pending: OrderedDict[int, Dispatch] = field(default_factory=OrderedDict)
+    own: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        return self.load.running + self.load.waiting > 0
+
+
+class Ledger:
+    """One account a worker, kept as a row of the fleet that policies look at."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self._accounts: dict[str, Account] = {}
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.fleet})"
+
+    def opened(self, worker: str) -> int:
+        """A new worker, or a known one from the start; its row."""
+        if worker in self._accounts:
+            self.closed(worker)
+        row = self.fleet.add(worker)
+        self._accounts[worker] = Account(row)
+        return row
+
+    def closed(self, worker: str) -> None:
+        if self._accounts.pop(worker, None) is not None:
+            self.fleet.remove(worker)
+
+    def report(
+        self, worker: str, load: Load, age_s: float, received: int, routers: int, now: float
+    ) -> None:
+        """`received`: the highest dispatch that `load` knows; `age_s`: since it was true."""
+        if (account := self._accounts.get(worker)) is None:
+            return
+        if account.reported_at is None or load.step != account.load.step or not account.busy:
+            account.progressed_at = now
+        account.load, account.reported_at = load, now
+        while account.pending and next(iter(account.pending)) <= received:
+            account.pending.popitem(last=False)
+        fleet, row = self.fleet, account.row
+        fleet.todo[row] = load.queued_tokens
+        fleet.running[row], fleet.waiting[row] = load.running, load.waiting
+        fleet.decoding[row], fleet.context[row] = load.decoding, load.context_tokens
+        fleet.kv[row] = load.pages_used * PAGE_SIZE + load.queued_tokens
+        fleet.kv_capacity[row] = max(1, load.pages_total * PAGE_SIZE)
+        fleet.budget[row] = max(1, load.step_tokens)
+        self._set_pace(row, load.pace)
+        fleet.step_began[row], fleet.heard_at[row] = now - age_s, now
+        fleet.ready[row] = not load.draining
+        fleet.routers = max(1, routers)
+        self._set_pending(account)
+
+    def sent(self, worker: str, request_id: str, tokens: int, kv: int, now: float) -> int:
+        """Count a request before it goes; its dispatch number. `tokens`: not known to be cached."""
+        account = self._accounts[worker]
+        account.dispatches += 1
+        account.pending[account.dispatches] = Dispatch(tokens, kv, now)
+        account.own[request_id] = kv
+        self._set_pending(account)
+        self._set_own(account)
+        return account.dispatches
+
+    def ended(self, worker: str, request_id: str) -> None:
+        account = self._accounts.get(worker)
+        if account is not None and account.own.pop(request_id, None) is not None:
+            self._set_own(account)
+
+    def load_of(self, worker: str) -> Load:
+        """Its last; raises KeyError."""
+        return self._accounts[worker].load
+
+    def stuck_for(self, worker: str, now: float) -> float:
+        """Seconds without progress beyond what its step may well take; raises KeyError."""
+        account = self._accounts[worker]
+        if not account.busy:
+            return 0.0
+        load = account.load
+        prefill = min(load.queued_tokens, load.step_tokens)
+        expected = load.pace.seconds(prefill, load.decoding, load.context_tokens)
+        return now - account.progressed_at - 4 * expected
+
+    def _set_pace(self, row: int, pace: Pace) -> None:
+        fleet = self.fleet
+        fleet.a[row], fleet.b[row], fleet.c[row], fleet.d[row] = pace.a, pace.b, pace.c, pace.d
+
+    def _set_pending(self, account: Account) -> None:
+        fleet, row, pending = self.fleet, account.row, account.pending
+        fleet.pending[row] = sum(one.tokens for one in pending.values())
+        fleet.pending_kv[row] = sum(one.kv for one in pending.values())
+        fleet.pending_since[row] = next(iter(pending.values())).at if pending else 0.0
+
+    def _set_own(self, account: Account) -> None:
+        self.fleet.own_tokens[account.row] = sum(account.own.values())
+        self.fleet.own_requests[account.row] = len(account.own)

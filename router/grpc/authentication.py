@@ -1,0 +1,114 @@
+"""In front of the gRPC services: who may come in. Health is for everybody."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health
+
+from raylax.proto.errors import RaylaxError
+from raylax.router.access.caller import (
+    CALLER,
+    Caller,
+    Entrance,
+    Headers,
+    Need,
+)
+from raylax.router.grpc.errors import refuse
+from raylax.router.grpc.refusal_spans import refused
+from raylax.router.observe.telemetry import Telemetry
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether requests, and answers, are streams."""
+
+
+class Guarded(grpc.aio.ServerInterceptor):
+    """Every method of every service on this server, but for health."""
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        ours = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
+        headers = headers_in(handler_call_details.invocation_metadata)
+        caller = self._entrance.stranger(headers)
+        try:
+            need = Need.NOTHING if ours else Need.ANY_KEY
+            caller = self._entrance.known(caller, headers, need)
+        except RaylaxError as error:
+            return refusing(handler, self._errand(handler_call_details.method, caller), error)
+        return known(handler, self._errand(handler_call_details.method, caller))
+
+    def _errand(self, method: str, caller: Caller) -> "Errand":
+        return Errand(method, caller, self._entrance.telemetry)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A call of a method. One that is refused before it begins is told to OpenTelemetry."""
+
+    method: str
+    caller: Caller
+    telemetry: Telemetry
+
+    async def run(self, serve: Callable[..., Awaitable[Any]], request: Any, context: Any) -> Any:
+        CALLER.set(self.caller)
+        begun = time.monotonic()
+        try:
+            return await serve(request, context)
+        except grpc.aio.AbortError:
+            took_s = time.monotonic() - begun
+            if (told := refused(self.method, self.caller, context, took_s)) is not None:
+                self.telemetry.refuse(told)
+            raise
+
+
+def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
+    def values(name: str) -> list[str]:
+        return [value for key, value in metadata if key == name and isinstance(value, str)]
+
+    return values
+
+
+def known(handler: Handler, errand: Errand) -> Handler:
+    """The same method, which knows its caller. What streams upwards is reflection, for which all
+    callers are the same."""
+    if handler.request_streaming:
+        return handler
+    serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+    async def answer(request: Any, context: Any) -> Any:
+        replied = await errand.run(serve, request, context)
+        context.set_trailing_metadata(tuple(errand.caller.headers().items()))
+        return replied
+
+    make = MAKERS[False, handler.response_streaming]
+    return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+def refusing(handler: Handler, errand: Errand, error: RaylaxError) -> Handler:
+    """The same method, which says why it does nothing; its requests are not even decoded."""
+
+    async def refusal(_: Any, context: Any) -> None:
+        await refuse(context, error)
+
+    async def answer(request: Any, context: Any) -> None:
+        await errand.run(refusal, request, context)
+
+    return MAKERS[handler.request_streaming, handler.response_streaming](answer)

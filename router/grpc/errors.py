@@ -1,0 +1,58 @@
+"""Errors as gRPC tells them: the status of the one table, and what a client can act upon beside it.
+
+In the trailing metadata, after what goes back with every answer: `error-type` and `error-code` (as
+in the HTTP API's errors; `none` for an error without one), `error-param` (the field at fault,
+percent-encoded), `call-id` (of the call that it has ended, if one had begun), and `retry-after-s`.
+A status without an `error-code` is not ours: it came from the connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import grpc.aio
+
+from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
+from raylax.router.access.caller import caller
+
+log = logging.getLogger(__name__)
+CALL_ID = "call-id"
+"""Of a call that has begun: beside its error, and before the first reply if the answer is kept, so
+that a client can come back even for that."""
+LAST_WORDS_S = 1.0
+"""How long a client may take to read the end, after the call's own time."""
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def refuse(context: Context, error: RaylaxError) -> NoReturn:
+    metadata = [*caller().headers().items(), ("error-type", error.kind)]
+    metadata.append(("error-code", error.code or "none"))
+    if error.param is not None:
+        metadata.append(("error-param", quote(error.param)))
+    if error.call_id:
+        metadata.append((CALL_ID, error.call_id))
+    if error.retry_after_s is not None:
+        metadata.append(("retry-after-s", f"{error.retry_after_s:.3f}"))
+    await context.abort(error.grpc_status, error.message, tuple(metadata))
+
+
+def reading(allowed_s: float) -> asyncio.Timeout:
+    """A call that may take so long must have been read by then."""
+    return asyncio.timeout(allowed_s + LAST_WORDS_S)
+
+
+@asynccontextmanager
+async def statuses(context: Context) -> AsyncIterator[None]:
+    """What is raised within ends the call with its status. `reading` sets it a limit."""
+    try:
+        yield
+    except RaylaxError as error:
+        await refuse(context, error)
+    except TimeoutError:
+        await refuse(context, DeadlineExceeded("the replies were not read before the deadline"))
+    except Exception:
+        log.exception("a call failed")
+        await refuse(context, EngineFailure("the router failed; its log says why"))

@@ -1,0 +1,1 @@
+"""raylax.v1, the service of `proto/pb/raylax.proto`. Start at `servicer.py`."""

@@ -1,0 +1,45 @@
+"""Answers of raylax.v1 that outlive their clients, over the service's streams.
+
+Beside the HTTP API's there, which consist of bytes, they are kept under names of their own.
+"""
+
+from collections.abc import AsyncGenerator
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.pb import raylax_pb2 as pb
+from raylax.router.access.caller import caller
+from raylax.router.calls.service import Service
+from raylax.router.resume.peers import Numbered
+
+Reply = pb.ChatReply | pb.GenerateReply
+
+
+def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
+    """None: the answer ends with its client."""
+    if not request.HasField("resume_ttl_s"):
+        return None
+    if not 0 < request.resume_ttl_s < float("inf"):
+        raise InvalidRequest(
+            f"resume_ttl_s: must be seconds, more than 0, found {request.resume_ttl_s:g}",
+            param="resume_ttl_s",
+        )
+    return request.resume_ttl_s
+
+
+def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
+    """Runs the answer to its end, whoever reads it."""
+    service.streams.begin(name(call_id), caller().tenant, replies, ttl_s)
+
+
+async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:
+    """Each with its number. Close it when its client has left."""
+    try:
+        async for number, reply in parts:
+            reply.sequence = number
+            yield reply
+    finally:
+        await parts.aclose()
+
+
+def name(call_id: str) -> str:
+    return f"grpc:{call_id}"

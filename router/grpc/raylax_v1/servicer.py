@@ -1,0 +1,158 @@
+"""raylax.v1 over a Service: what clients are offered by gRPC, in terms of grpc_api."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+from google.protobuf.message import Message
+
+from raylax.proto import grpc_api
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
+from raylax.router.calls.start import Running, finish, start
+from raylax.router.grpc.errors import (
+    CALL_ID,
+    Context,
+    reading,
+    statuses,
+)
+from raylax.router.grpc.raylax_v1 import resuming as resumable
+from raylax.router.grpc.raylax_v1.explanations import explanation_message, story_message
+from raylax.router.grpc.raylax_v1.resuming import Reply
+
+
+class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
+    """Each call names its model, or means the first one."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def Chat(  # type: ignore[override]  # its stub knows generators only
+        self, request: raylax_pb2.ChatRequest, context: Context
+    ) -> None:
+        def make(service: Service) -> Call:
+            return service.frontend.chat(grpc_api.chat_request(request))
+
+        await self._answer(request, make, grpc_api.chat_reply, context)
+
+    async def Generate(  # type: ignore[override]
+        self, request: raylax_pb2.GenerateRequest, context: Context
+    ) -> None:
+        def make(service: Service) -> Call:
+            return service.frontend.completion(grpc_api.generate_request(request))
+
+        await self._answer(request, make, grpc_api.generate_reply, context)
+
+    async def Embed(
+        self, request: raylax_pb2.EmbedRequest, context: Context
+    ) -> raylax_pb2.EmbedReply:
+        async with statuses(context):
+            service = self._models.named(request.model)
+
+            def make() -> Call:
+                return service.frontend.embedding(grpc_api.embedding_request(request))
+
+            call = await service.prepare(request.ByteSize(), make)
+            await finish(service, call, context.time_remaining())
+            return grpc_api.embed_reply(service.name, call)
+
+    async def ListModels(
+        self, request: raylax_pb2.ListModelsRequest, context: Context
+    ) -> raylax_pb2.ListModelsReply:
+        async with statuses(context):
+            self._models.any()
+            models = [
+                raylax_pb2.Model(id=one.name, max_model_len=one.frontend.max_sequence_length)
+                for one in self._models.services
+            ]
+            return raylax_pb2.ListModelsReply(models=models)
+
+    async def ResumeStream(  # type: ignore[override]
+        self, request: raylax_pb2.ResumeRequest, context: Context
+    ) -> None:
+        def wrap(reply: Reply) -> raylax_pb2.ResumedReply:
+            if isinstance(reply, raylax_pb2.ChatReply):
+                return raylax_pb2.ResumedReply(chat=reply)
+            return raylax_pb2.ResumedReply(generate=reply)
+
+        async with statuses(context):
+            numbered = await self._models.kept(
+                resumable.name(request.id), caller().tenant, request.after_sequence
+            )
+            replies = resumable.numbered(numbered)
+            allowed_s = self._models.config.request_timeout_s
+            await write(context, (wrap(reply) async for reply in replies), replies, allowed_s)
+
+    async def Explain(
+        self, request: raylax_pb2.ExplainRequest, context: Context
+    ) -> raylax_pb2.ExplainReply:
+        async with statuses(context):
+            return story_message(await self._models.told(request.request_id))
+
+    async def _answer(
+        self,
+        request: raylax_pb2.ChatRequest | raylax_pb2.GenerateRequest,
+        make: Callable[[Service], Call],
+        reply_of: Callable[[str, str, TextEvent], Reply],
+        context: Context,
+    ) -> None:
+        """The client's deadline is the call's."""
+        async with statuses(context):
+            service = self._models.named(request.model)
+            ttl_s = resumable.ttl_s(request)
+            remaining_s = grpc_api.timeout_s(request, context.time_remaining())
+            call = await service.prepare(request.ByteSize(), lambda: make(service))
+            running = start(service, call, remaining_s, request.session)
+            replies = replies_of(service, call, running, reply_of, request.explain)
+            if ttl_s is not None:
+                resumable.keep(service, call.id, replies, ttl_s)
+                await context.send_initial_metadata(((CALL_ID, call.id),))
+                replies = resumable.numbered(
+                    service.streams.read(resumable.name(call.id), caller().tenant)
+                )
+            await write(context, replies, replies, running.allowed_s)
+
+
+async def replies_of(
+    service: Service,
+    call: Call,
+    running: Running,
+    reply_of: Callable[[str, str, TextEvent], Reply],
+    explain: bool,
+) -> AsyncGenerator[Reply]:
+    """Leaving the iteration early cancels what still runs."""
+    try:
+        async for events in running.events:
+            for event in events:
+                reply = reply_of(call.id, service.name, event)
+                if explain:
+                    (first, *_) = service.stories.find(call.id).choices
+                    reply.explanation.CopyFrom(explanation_message(first))
+                    explain = False
+                if event is events[-1] and call.done and call.error is None:
+                    reply.usage.CopyFrom(grpc_api.usage_message(call.usage))
+                yield reply
+    finally:
+        await running.events.aclose()
+
+
+async def write(
+    context: Context,
+    messages: AsyncIterator[Message],
+    source: AsyncGenerator[Any],
+    allowed_s: float,
+) -> None:
+    """Messages as they come, within the time; `source` is closed in any case.
+
+    It writes rather than yields: a cancellation then arrives here, and not in an iteration that
+    nobody goes on with.
+    """
+    try:
+        async with reading(allowed_s):
+            async for message in messages:
+                await context.write(message)
+    finally:
+        await source.aclose()

@@ -1,0 +1,63 @@
+"""The router's gRPC server: raylax.v1, the engine protocol of gateways, health and reflection.
+
+The router serves gRPC itself rather than through Serve's proxy: that one binds to every address
+of the machine and answers neither the standard health service nor cancellation of a call.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from raylax.proto.pb import (
+    raylax_pb2,
+    raylax_pb2_grpc,
+    vllm_engine_pb2,
+    vllm_engine_pb2_grpc,
+)
+from raylax.router.calls.models import Models
+from raylax.router.grpc.decoding import RefuseUndecodable
+from raylax.router.grpc.raylax_v1.servicer import RaylaxServicer
+from raylax.router.grpc.vllm_engine.servicer import EngineProtocolServicer
+
+NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
+ENGINE_PROTOCOL = vllm_engine_pb2.DESCRIPTOR.services_by_name["VllmEngine"].full_name
+
+
+async def serve_grpc(
+    models: Models,
+    address: str,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    credentials: grpc.ServerCredentials | None = None,
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
+    """Serve on an address; port 0 takes a free one. Router replicas of one host share a port.
+
+    `interceptors` see a call first. With `credentials` it speaks TLS only.
+    """
+    ours = (NAME, ENGINE_PROTOCOL)
+    server = grpc.aio.server(
+        interceptors=[*interceptors, RefuseUndecodable(ours)],
+        options=[("grpc.so_reuseport", 1)],
+    )
+    raylax_pb2_grpc.add_RaylaxServicer_to_server(RaylaxServicer(models), server)
+    vllm_engine_pb2_grpc.add_VllmEngineServicer_to_server(EngineProtocolServicer(models), server)
+    state = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    services = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(services, server)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
+    await server.start()
+    await set_health(state, serving=False)
+    return server, state, port
+
+
+async def set_health(state: health.aio.HealthServicer, serving: bool) -> None:
+    statuses = health_pb2.HealthCheckResponse
+    status = statuses.SERVING if serving else statuses.NOT_SERVING
+    await asyncio.gather(*(state.set(name, status) for name in ("", NAME, ENGINE_PROTOCOL)))

@@ -1,0 +1,72 @@
+"""What a gateway may ask of the engine that it sees: the model, and how the workers stand.
+
+A gateway sees one engine, of one rank: the cluster behind the router.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raylax.proto.frontend import Defaults, Frontend
+from raylax.proto.pb import vllm_engine_pb2 as pb
+from raylax.router.calls.service import Service
+from raylax.router.fleet.table import Fleet
+
+NO_TOKEN = -1
+"""A proto3 number cannot be left out, and 0 is a token."""
+
+
+def model_info(checkpoint: Path, frontend: Frontend) -> pb.GetModelInfoResponse:
+    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text())
+    known, neutral = asdict(frontend.defaults), asdict(Defaults())
+    defaults = {name: value for name, value in known.items() if value != neutral[name]}
+    return pb.GetModelInfoResponse(
+        model_path=str(checkpoint),
+        is_generation=True,
+        max_context_length=frontend.max_sequence_length,
+        vocab_size=frontend.vocab,
+        served_model_name=frontend.name,
+        tokenizer_path=str(checkpoint),
+        model_type=config.get("model_type") or "",
+        architectures=config.get("architectures") or [],
+        eos_token_ids=sorted(frontend.end_token_ids),
+        pad_token_id=one_token(config, "pad_token_id"),
+        bos_token_id=one_token(config, "bos_token_id"),
+        max_req_input_len=frontend.max_sequence_length - 1,
+        default_sampling_params_json=json.dumps(defaults),
+    )
+
+
+def one_token(config: Mapping[str, Any], name: str) -> int:
+    token = config.get(name)
+    return token if isinstance(token, int) else NO_TOKEN
+
+
+def loads(service: Service, now: datetime) -> pb.GetLoadsResponse:
+    return pb.GetLoadsResponse(
+        timestamp=now.astimezone(UTC).isoformat(),
+        version=version("raylax"),
+        dp_rank_count=1,
+        loads=[load_of(service.workers.ledger.fleet)],
+    )
+
+
+def load_of(fleet: Fleet) -> pb.SchedulerLoad:
+    """Of all workers that may be given requests; rates are not known here."""
+    rows = fleet.rows()
+    running, waiting, kv = (int(c[rows].sum()) for c in (fleet.running, fleet.waiting, fleet.kv))
+    capacity = int(fleet.kv_capacity[rows].sum())
+    usage = kv / capacity if capacity else 0.0
+    return pb.SchedulerLoad(
+        num_running_reqs=running,
+        num_waiting_reqs=waiting,
+        num_total_reqs=running + waiting,
+        num_used_tokens=kv,
+        max_total_num_tokens=capacity,
+        token_usage=usage,
+        num_waiting_uncached_tokens=int((fleet.todo + fleet.pending)[rows].sum()),
+    )

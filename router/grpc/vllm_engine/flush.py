@@ -1,0 +1,48 @@
+"""To drop what workers have cached: only when nothing runs is it all that they have."""
+
+import asyncio
+from collections.abc import Callable
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.pb import common_pb2 as pb
+from raylax.router.calls.service import Service
+
+LOOK_S = 0.02
+ANSWER_S = 5.0
+"""For workers to say that it is so: between two steps, in their next reports."""
+
+
+async def flush(service: Service, patience_s: float) -> pb.FlushCacheResponse:
+    """Waits so long for requests to end. What they still use then stays, which is no success."""
+    if not 0 <= patience_s < float("inf"):
+        raise InvalidRequest(
+            f"timeout_s: must be seconds, 0 or more, found {patience_s:g}", param="timeout_s"
+        )
+    workers = service.workers
+
+    def running() -> int:
+        return max(sum(one.running + one.waiting for one in workers.loads), len(service.journal))
+
+    await wait_for(lambda: not running(), patience_s)
+    left = running()
+    workers.flush()
+    if left:
+        return pb.FlushCacheResponse(
+            message=f"{left} requests are in flight: the pages that they use stay, others go"
+        )
+    if not await wait_for(lambda: not any(one.pages_cached for one in workers.loads), ANSWER_S):
+        return pb.FlushCacheResponse(
+            message=f"asked for, but not every worker has done it within {ANSWER_S:g} s"
+        )
+    return pb.FlushCacheResponse(success=True, message="no worker has any page")
+
+
+async def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Whether it came true."""
+    try:
+        async with asyncio.timeout(limit_s):
+            while not condition():  # noqa: ASYNC110  # it is what reports say
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        return condition()
+    return True

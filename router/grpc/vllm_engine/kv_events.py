@@ -1,0 +1,155 @@
+"""Changes of the blocks that workers have, numbered, for the gateways that subscribe to them.
+
+Who comes without a number, or with one of what is not kept any more, is first told how it is now.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from raylax.proto.errors import Overloaded
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.pb import common_pb2 as pb
+from raylax.proto.pb import engine_pb2
+from raylax.router.fleet.prefix_index import PrefixIndex
+from raylax.router.grpc.vllm_engine.kv_blocks import Block, Blocks, Changes
+
+KEPT = 1024
+"""Batches, for who comes back."""
+MOST_UNREAD = 2 * KEPT
+"""Batches of one subscriber; then it is told no more."""
+CHUNK_BLOCKS = 512
+"""Of a snapshot in one message."""
+THE_RANK = 0
+
+
+class Reader:
+    """One subscriber. It is never waited for."""
+
+    def __init__(self) -> None:
+        self._batches: deque[pb.KvEventBatch] = deque()
+        self._come = asyncio.Event()
+        self._cut_off = False
+
+    def put(self, batch: pb.KvEventBatch) -> None:
+        if len(self._batches) >= MOST_UNREAD:
+            self._cut_off = True
+            self._batches.clear()
+        if not self._cut_off:
+            self._batches.append(batch)
+        self._come.set()
+
+    async def batches(self) -> AsyncGenerator[pb.KvEventBatch]:
+        """As they come. Raises Overloaded when too many were left unread."""
+        while True:
+            await self._come.wait()
+            self._come.clear()
+            while self._batches:
+                yield self._batches.popleft()
+            if self._cut_off:
+                raise Overloaded(f"a subscriber may leave at most {MOST_UNREAD} batches unread")
+
+
+class Feed:
+    """What all subscribers are told. It watches a cluster's workers from its making on."""
+
+    def __init__(self, prefixes: PrefixIndex, now: Callable[[], float]) -> None:
+        """`now`: the time of day. Numbers begin with it, so that those of an earlier router's feed
+        are none of this one's, and that there are some before for the chunks of snapshots."""
+        self._now, self._blocks = now, Blocks(prefixes.told)
+        self._first = self._number = round(now() * 1000)
+        self._event_ids = count(1)
+        self._kept: deque[pb.KvEventBatch] = deque(maxlen=KEPT)
+        self._readers: set[Reader] = set()
+
+    @contextmanager
+    def subscribed(self, start: int) -> Iterator[Reader]:
+        """From the batch of this number on; 0: from a snapshot on."""
+        reader = Reader()
+        begin = self._since(start) if self._keeps(start) else self._snapshot()
+        for batch in begin:
+            reader.put(batch)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    # What happens
+
+    def routed(self, tokens: tuple[int, ...], names: list[int]) -> None:
+        self._tell(self._blocks.routed(tokens, names))
+
+    def reported(self, pages: engine_pb2.PageEvents) -> None:
+        self._tell(self._blocks.reported(pages.added, pages.removed))
+        if pages.snapshot:
+            self._tell(self._blocks.looked_over())
+
+    def lost(self) -> None:
+        self._tell(self._blocks.looked_over())
+
+    def _tell(self, changes: Changes) -> None:
+        if not changes:
+            return
+        self._number += 1
+        batch = self._batch(self._number, events_of(changes))
+        for event in batch.events:
+            event.event_id = next(self._event_ids)
+        self._kept.append(batch)
+        for reader in self._readers:
+            reader.put(batch)
+
+    def _batch(self, number: int, events: Iterable[pb.KvCacheEvent]) -> pb.KvEventBatch:
+        return pb.KvEventBatch(
+            sequence_number=number, timestamp=self._now(), events=events, dp_rank=THE_RANK
+        )
+
+    def _keeps(self, start: int) -> bool:
+        oldest = self._kept[0].sequence_number if self._kept else self._number + 1
+        return oldest <= start <= self._number + 1
+
+    def _since(self, start: int) -> list[pb.KvEventBatch]:
+        return [batch for batch in self._kept if batch.sequence_number >= start]
+
+    def _snapshot(self) -> list[pb.KvEventBatch]:
+        blocks = list(self._blocks)
+        begins = range(0, max(len(blocks), 1), CHUNK_BLOCKS)
+        chunks = []
+        for index, begin in enumerate(begins):
+            events = [] if index else [pb.KvCacheEvent(cleared=pb.KvCacheCleared())]
+            events += stored_events(blocks[begin : begin + CHUNK_BLOCKS])
+            chunk = self._batch(self._number - len(begins) + 1 + index, events)
+            chunk.snapshot.index, chunk.snapshot.count = index, len(begins)
+            chunk.snapshot.blocks, chunk.snapshot.unknown_before = len(blocks), self._first
+            chunks.append(chunk)
+        return chunks
+
+
+def events_of(changes: Changes) -> list[pb.KvCacheEvent]:
+    events = stored_events(changes.stored)
+    if changes.removed:
+        hashes = [hash_of(name) for name in changes.removed]
+        events.append(pb.KvCacheEvent(removed=pb.KvBlocksRemoved(block_hashes=hashes)))
+    return events
+
+
+def stored_events(blocks: Iterable[Block]) -> list[pb.KvCacheEvent]:
+    """One for each chain."""
+    events: list[pb.KvCacheEvent] = []
+    last: int | None = None
+    for block in blocks:
+        if not events or block.parent is None or block.parent != last:
+            parent = None if block.parent is None else hash_of(block.parent)
+            events.append(pb.KvCacheEvent(stored=pb.KvBlocksStored(parent_block_hash=parent)))
+        events[-1].stored.blocks.add(
+            block_hash=hash_of(block.name), token_ids=block.tokens, block_size=PAGE_SIZE
+        )
+        last = block.name
+    return events
+
+
+def hash_of(name: int) -> int:
+    """A page's name as a signed number, as the protocol has them."""
+    return name - (1 << 64) if name >> 63 else name

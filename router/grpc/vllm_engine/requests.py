@@ -1,0 +1,86 @@
+"""Requests of gateways in terms of the OpenAI requests, so that their rules are shared.
+
+A gateway has a field for everything that some engine can do: what this one cannot is refused by
+name, rather than left out of the answer.
+"""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.grpc_api import check_count, few
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.shared import Body, invalid
+from raylax.proto.pb import vllm_engine_pb2 as pb
+
+UNSUPPORTED = ("min_tokens", "prompt_logprobs", "truncate_prompt_tokens")
+NOT_HERE = (
+    "kv_transfer_params", "kv_transfer_params_json", "mm_inputs", "extra_mm_inputs", "media_refs",
+)  # fmt: skip
+ZERO_IS_UNSET = ("top_p", "top_k", "repetition_penalty", "n")
+AS_GIVEN = ("min_p", "presence_penalty", "frequency_penalty", "ignore_eos")
+OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed")
+
+
+def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
+    """Raises InvalidRequest for what this engine cannot be asked."""
+    refuse_what_is_not_here(message)
+    fields = sampling_fields(message.sampling_params)
+    if message.HasField("tokenized"):
+        check_count(len(message.tokenized.input_ids), "input_ids")
+        fields["prompt"] = list(message.tokenized.input_ids)
+    else:
+        fields["prompt"] = message.text
+    return checked(CompletionRequest, fields)
+
+
+def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
+    """Raises InvalidRequest for what this engine cannot be asked."""
+    check_count(len(message.tokenized.input_ids), "input_ids")
+    return checked(EmbeddingRequest, {"input": list(message.tokenized.input_ids)})
+
+
+def refuse_what_is_not_here(message: pb.GenerateRequest) -> None:
+    sampling = message.sampling_params
+    if (constraint := sampling.WhichOneof("constraint")) is not None:
+        raise refused(constraint)
+    given = {field.name for field, _ in message.ListFields()}
+    given |= {field.name for field, _ in sampling.ListFields()}
+    for name in (*NOT_HERE, *UNSUPPORTED):
+        if name in given:
+            raise refused(name)
+    if message.data_parallel_rank:
+        raise InvalidRequest(
+            f"data_parallel_rank: must be 0, the only one, found {message.data_parallel_rank}",
+            param="data_parallel_rank",
+        )
+
+
+def refused(field: str) -> InvalidRequest:
+    return InvalidRequest(f"{field}: this engine does not have it", param=field)
+
+
+def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
+    """What a gateway leaves open is neutral, as in engines of this protocol, and not as the model's
+    generation_config.json says: the gateway has been told that, and has applied it."""
+    fields: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1}
+    fields |= {name: getattr(message, name) for name in ZERO_IS_UNSET if getattr(message, name)}
+    fields |= {name: getattr(message, name) for name in AS_GIVEN}
+    given = {field.name: value for field, value in message.ListFields()}
+    fields |= {name: given[name] for name in OPTIONAL if name in given}
+    if message.logit_bias:
+        fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
+    if message.stop:
+        fields["stop"] = few(message.stop)
+    if message.stop_token_ids:
+        fields["stop_token_ids"] = few(message.stop_token_ids)
+    return fields
+
+
+def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None

@@ -1,0 +1,179 @@
+"""vllm.grpc.engine.VllmEngine over a Service: other gateways can drive raylax as one engine.
+
+Token ids in and out; the gateway makes text of them. Its fields and numbers are those of the
+protocol, see proto/pb/vllm_engine.proto.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import grpc
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.errors import Forbidden
+from raylax.proto.grpc_api import vectors
+from raylax.proto.pb import common_pb2, vllm_engine_pb2_grpc
+from raylax.proto.pb import vllm_engine_pb2 as pb
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
+from raylax.router.calls.start import finish, start
+from raylax.router.grpc.errors import Context, reading, statuses
+from raylax.router.grpc.vllm_engine import about, requests
+from raylax.router.grpc.vllm_engine import tokenizer_files as files
+from raylax.router.grpc.vllm_engine.abort import Aborted, Running
+from raylax.router.grpc.vllm_engine.flush import flush
+from raylax.router.grpc.vllm_engine.kv_events import Feed
+from raylax.router.grpc.vllm_engine.replies import Replies
+
+NO_PROFILER = (
+    "workers have no profiler to start: OTEL_EXPORTER_OTLP_ENDPOINT makes spans of calls, and the "
+    "debug function raylax.debug.seconds_by_operator says where a step's time went"
+)
+
+
+class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
+    """Of several models it speaks for the first one: the protocol knows one engine."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._running = Running()
+        self._feed: Feed | None = None
+        self._begun = self._received_at = time.time()
+
+    def _service(self) -> Service:
+        return self._models.named(None)
+
+    async def Generate(  # type: ignore[override]  # its stub knows generators only
+        self, request: pb.GenerateRequest, context: Context
+    ) -> None:
+        self._received_at = time.time()
+        async with statuses(context):
+            service = self._service()
+
+            def make() -> tuple[Call, list[TokenChoice]]:
+                return service.frontend.tokens(requests.generate_request(request))
+
+            call, choices = await service.prepare(request.ByteSize(), make)
+            replies = Replies(len(call.requests[0].prompt), choices, request.stream)
+            with self._running.named(request.request_id) as abort:
+                running = start(service, call, context.time_remaining())
+                try:
+                    async with reading(running.allowed_s):
+                        while (events := await abort.next(running.events)) is not None:
+                            for index in dict.fromkeys(event.choice for event in events):
+                                for reply in replies.of(index):
+                                    await context.write(reply)
+                except Aborted:
+                    for reply in replies.aborted():
+                        await context.write(reply)
+                finally:
+                    await running.events.aclose()  # cancels what still runs
+
+    async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
+        for name in request.request_ids:
+            self._running.abort(name)
+        return pb.AbortResponse()
+
+    async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
+        self._received_at = time.time()
+        async with statuses(context):
+            service = self._service()
+
+            def make() -> Call:
+                return service.frontend.embedding(requests.embedding_request(request))
+
+            call = await service.prepare(request.ByteSize(), make)
+            await finish(service, call, context.time_remaining())
+            (vector,) = vectors(call)
+            return pb.EmbedResponse(
+                embedding=vector,
+                prompt_tokens=call.usage.prompt_tokens,
+                embedding_dim=len(vector),
+            )
+
+    async def HealthCheck(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        healthy = bool(self._models.ready_workers)
+        return pb.HealthCheckResponse(
+            healthy=healthy, message="" if healthy else "no worker is ready"
+        )
+
+    async def GetModelInfo(
+        self, request: pb.GetModelInfoRequest, context: Context
+    ) -> pb.GetModelInfoResponse:
+        async with statuses(context):
+            service = self._service()
+            checkpoint = Path(service.config.checkpoint)
+            return await asyncio.to_thread(about.model_info, checkpoint, service.frontend)
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        async with statuses(context):
+            return pb.GetServerInfoResponse(
+                active_requests=len(self._service().journal),
+                last_receive_timestamp=self._received_at,
+                uptime_seconds=time.time() - self._begun,
+                server_type="vllm-grpc",
+                data_parallel_size=1,
+            )
+
+    async def GetLoads(self, request: pb.GetLoadsRequest, context: Context) -> pb.GetLoadsResponse:
+        async with statuses(context):
+            return about.loads(self._service(), datetime.now(UTC))
+
+    async def GetTokenizer(  # type: ignore[override]
+        self, request: common_pb2.GetTokenizerRequest, context: Context
+    ) -> None:
+        async with statuses(context):
+            checkpoint = Path(self._service().config.checkpoint)
+            for chunk in files.chunks(await asyncio.to_thread(files.tokenizer_zip, checkpoint)):
+                await context.write(chunk)
+
+    async def FlushCache(
+        self, request: common_pb2.FlushCacheRequest, context: Context
+    ) -> common_pb2.FlushCacheResponse:
+        async with statuses(context):
+            for_admins("FlushCache")
+            return await flush(self._service(), request.timeout_s)
+
+    async def SubscribeKvEvents(  # type: ignore[override]
+        self, request: common_pb2.SubscribeKvEventsRequest, context: Context
+    ) -> None:
+        async with statuses(context):
+            for_admins("SubscribeKvEvents")
+            with self._watched().subscribed(request.start_sequence_number) as reader:
+                async for batch in reader.batches():
+                    await context.write(batch)
+
+    def _watched(self) -> Feed:
+        """From the first subscription on: it costs each request some microseconds a page."""
+        workers = self._service().workers
+        if self._feed is None:
+            self._feed = workers.watcher = Feed(workers.prefixes, time.time)
+        return self._feed
+
+    async def StartProfile(
+        self, request: common_pb2.StartProfileRequest, context: Context
+    ) -> NoReturn:
+        await unimplemented(context, NO_PROFILER)
+
+    async def StopProfile(
+        self, request: common_pb2.StopProfileRequest, context: Context
+    ) -> NoReturn:
+        await unimplemented(context, NO_PROFILER)
+
+
+def for_admins(method: str) -> None:
+    """What tells of everybody's prompts, or costs everybody time."""
+    if not caller().admin:
+        raise Forbidden(f"{method} needs an admin's API key, {caller().tenant} is none")
+
+
+async def unimplemented(context: Context, why: str) -> NoReturn:
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, why)

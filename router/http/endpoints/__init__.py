@@ -1,0 +1,1 @@
+"""One file for each family of paths; each adds its routes. Start at `completions.py`."""

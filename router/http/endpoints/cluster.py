@@ -1,0 +1,88 @@
+"""What the rest of the cluster knows: metrics, every worker, a call on every rank."""
+
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from raylax.proto.errors import NotFound, WorkerUnavailable, shown
+from raylax.proto.openai.shared import Strict, parse_body
+from raylax.router.calls.models import Models
+from raylax.router.http.body import read_body
+from raylax.router.http.handler import json_of
+from raylax.router.http.routes import Routes
+
+
+class DebugCall(Strict):
+    name: str
+    args: list[Any] = []
+
+
+class Cluster(Protocol):
+    """What the app asks of the rest of the cluster."""
+
+    async def exposition(self) -> bytes:
+        """The workers' metrics in Prometheus' format. This and the next: WorkerUnavailable."""
+        ...
+
+    async def cluster(self) -> dict[str, Any]:
+        """Every worker: state, load, versions, configuration."""
+        ...
+
+    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
+        """A registered function, run on every rank of one worker."""
+        ...
+
+
+class NoCluster:
+    """A router without a cluster around it: nobody else has anything to say."""
+
+    async def exposition(self) -> bytes:
+        return b""
+
+    async def cluster(self) -> dict[str, Any]:
+        return {"workers": []}
+
+    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
+        return []
+
+
+def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
+    config = models.config
+
+    async def metrics(request: Request) -> ASGIApp:
+        """This router's own are there even when Metrics cannot say how the workers stand."""
+        text = b"".join(service.meter.exposition() for service in models.services)
+        with suppress(WorkerUnavailable):
+            text += await cluster.exposition()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def explain(request: Request) -> ASGIApp:
+        """What happened to a past call, and why it went where it did."""
+        return json_of(asdict(await models.told(request.path_params["call_id"])))
+
+    async def drain(request: Request) -> ASGIApp:
+        """Move what this worker has elsewhere, then end it; the cluster starts another one."""
+        worker = request.path_params["worker"]
+        if not any(service.workers.drain(worker) for service in models.services):
+            ready = ", ".join(models.ready_workers) or "none"
+            raise NotFound(f"no worker named {shown(worker)}; ready: {ready}", param="worker")
+        return json_of({"worker": worker, "state": "draining"})
+
+    async def whole_cluster(request: Request) -> ASGIApp:
+        return json_of(await cluster.cluster())
+
+    async def debug_call(request: Request) -> ASGIApp:
+        raw = await read_body(request, config.max_body_bytes, config.body_timeout_s)
+        body = parse_body(DebugCall, raw)
+        return json_of({"results": await cluster.debug_call(body.name, body.args)})
+
+    routes.get("/metrics", metrics)
+    routes.get("/explain/{call_id}", explain)
+    routes.post("/cluster/drain/{worker}", drain)
+    routes.get("/cluster", whole_cluster)
+    if config.enable_debug:
+        routes.post("/debug/call_func_on_all_worker", debug_call)

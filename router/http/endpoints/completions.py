@@ -1,0 +1,30 @@
+"""OpenAI's POST /v1/chat/completions and /v1/completions."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.router.http.handler import Answers
+from raylax.router.http.openai_events import ChunkLines
+from raylax.router.http.routes import Routes
+
+
+def chat(frontend: Frontend, body: ChatCompletionRequest) -> ChunkLines:
+    return ChunkLines(frontend.chat(body))
+
+
+def completion(frontend: Frontend, body: CompletionRequest) -> ChunkLines:
+    return ChunkLines(frontend.completion(body))
+
+
+def add_completions(routes: Routes, answers: Answers) -> None:
+    async def chat_completions(request: Request) -> ASGIApp:
+        return await answers.answer(request, ChatCompletionRequest, chat)
+
+    async def completions(request: Request) -> ASGIApp:
+        return await answers.answer(request, CompletionRequest, completion)
+
+    routes.post("/v1/chat/completions", chat_completions)
+    routes.post("/v1/completions", completions)

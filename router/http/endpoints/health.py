@@ -1,0 +1,31 @@
+"""How this router is, for those who watch it: no key is asked for, no body is read."""
+
+from importlib.metadata import version
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from raylax.router.calls.models import Models
+from raylax.router.http.handler import json_of
+from raylax.router.http.routes import Routes
+
+
+def add_health(routes: Routes, models: Models) -> None:
+    async def ready(request: Request) -> ASGIApp:
+        """Whether requests are served."""
+        workers = models.ready_workers
+        status = "ok" if workers else "no worker is ready"
+        return JSONResponse({"status": status, "workers": workers}, 200 if workers else 503)
+
+    async def live(request: Request) -> ASGIApp:
+        """That this answers is all that it says."""
+        return json_of({"status": "ok"})
+
+    async def versions(request: Request) -> ASGIApp:
+        return json_of({"version": version("raylax")})
+
+    routes.get("/health", ready)
+    routes.get("/health/ready", ready)
+    routes.get("/health/live", live)
+    routes.get("/version", versions)

@@ -1,0 +1,30 @@
+"""Which models there are: GET /v1/models."""
+
+import time
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from raylax.proto.openai.models import ModelCard, ModelList
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
+from raylax.router.http.handler import json_of
+from raylax.router.http.routes import Routes
+
+
+def add_models(routes: Routes, known: Models) -> None:
+    created = int(time.time())
+
+    def card(service: Service) -> ModelCard:
+        longest = service.frontend.max_sequence_length
+        return ModelCard(id=service.name, created=created, max_model_len=longest)
+
+    async def models(request: Request) -> ASGIApp:
+        known.any()
+        return json_of(ModelList(data=[card(service) for service in known.services]))
+
+    async def model(request: Request) -> ASGIApp:
+        return json_of(card(known.named(request.path_params["name"])))
+
+    routes.get("/v1/models", models)
+    routes.get("/v1/models/{name:path}", model)

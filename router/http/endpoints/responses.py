@@ -1,0 +1,30 @@
+"""OpenAI's POST /v1/responses. Nothing is kept: there is no response to come back to."""
+
+import time
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from raylax.proto.answers.openai_response import PREFIX, ResponseShape
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.responses import ResponsesRequest
+from raylax.router.http.handler import Answers
+from raylax.router.http.routes import Routes
+from raylax.router.http.typed_events import TypedLines
+
+
+def response(frontend: Frontend, body: ResponsesRequest) -> TypedLines:
+    call = frontend.chat(body.for_chat(), PREFIX, field="input")
+    return TypedLines(call, ResponseShape(call, body, frontend.name, int(time.time())))
+
+
+def add_responses(routes: Routes, answers: Answers) -> None:
+    async def responses(request: Request) -> ASGIApp:
+        return await answers.answer(request, ResponsesRequest, response)
+
+    async def kept_response(request: Request) -> ASGIApp:
+        raise InvalidRequest("raylax keeps no responses; an answer is in the reply to its POST")
+
+    routes.post("/v1/responses", responses)
+    routes.add("/v1/responses/{id:path}", kept_response, "GET", "POST", "DELETE")

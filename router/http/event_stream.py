@@ -1,0 +1,166 @@
+"""A call as server-sent events. What stands in them is the affair of its API."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
+from raylax.router.http.authentication import CALL_ID
+from raylax.router.http.disconnect import ClientLeft, Presence
+from raylax.router.http.keepalive import COMMENT, Pulse
+
+log = logging.getLogger(__name__)
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+LAST_WORDS_S = 1.0
+"""How long a client may take to read the end, after the call's own time."""
+
+
+class Lines(Protocol):
+    """How an API writes one call: in one piece, or event by event."""
+
+    @property
+    def call(self) -> Call: ...
+
+    def whole(self) -> bytes:
+        """The answer as JSON, once the call is done."""
+        ...
+
+    def begin(self) -> bytes:
+        """What comes before the first event."""
+        ...
+
+    def ping(self) -> bytes:
+        """What comes while there are no events: it is none itself."""
+        ...
+
+    def of(self, event: TextEvent) -> bytes: ...
+
+    def end(self) -> bytes:
+        """What comes after the last event."""
+        ...
+
+    def failure(self, error: RaylaxError) -> bytes:
+        """What comes instead of the end."""
+        ...
+
+
+class Head:
+    """Status and headers of a stream. They leave with whatever is written first; until then, an
+    error has a status of its own."""
+
+    def __init__(
+        self, call_id: str, more: Callable[[], Mapping[str, str]] = dict, waits: bool = True
+    ) -> None:
+        """`more`: headers, as they are known when they leave. `waits`: for something to say."""
+        self.call_id, self.waits, self.sent = call_id, waits, False
+        self._more = more
+
+    async def send(self, send: Send) -> None:
+        """Only the first time something happens."""
+        if self.sent:
+            return
+        self.sent = True
+        headers = {**HEADERS, CALL_ID: self.call_id, **self._more()}
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+
+
+async def event_stream(
+    lines: Lines, source: AsyncGenerator[list[TextEvent]], head: Head
+) -> AsyncGenerator[bytes]:
+    """What came together is written together: a write costs more than a token. So the end goes with
+    the last events, for it follows at once.
+
+    Once the headers are out, an error is an event, then the stream ends.
+    """
+    begin, last = lines.begin, b""
+    try:
+        async for events in source:
+            part = begin() + b"".join(map(lines.of, events))  # the first says what was cached
+            begin = bytes  # it has been said
+            if lines.call.done:
+                last = part
+            else:
+                yield part
+        yield last + lines.end()
+    except Exception as error:
+        failure = failure_of(error, lines.call.id)
+        if not head.sent:
+            raise failure from None
+        yield last + begin() + lines.failure(failure)
+    finally:
+        await source.aclose()
+
+
+def failure_of(error: Exception, call_id: str) -> RaylaxError:
+    """What the client is told."""
+    if isinstance(error, RaylaxError):
+        return error
+    log.error("%s failed", call_id, exc_info=error)
+    return EngineFailure("the router failed; its log says why")
+
+
+class EventStream:
+    """Parts of an answer as they come, for ASGI.
+
+    It ends with the answer, or when the client leaves, or when the call's time is over because
+    the client does not read; `source` is closed in any case, which cancels what still runs.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        parts: AsyncIterator[bytes],
+        source: AsyncGenerator[Any],
+        allowed_s: float,
+        ping: bytes = COMMENT,
+    ) -> None:
+        """`source`: what the parts are made of."""
+        self._head, self._parts, self._source = head, parts, source
+        self._allowed_s, self._ping = allowed_s, ping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = self._head
+        try:
+            async with asyncio.timeout(self._allowed_s + LAST_WORDS_S), Presence(receive):
+                await self._write(send)
+        except ClientLeft:
+            if not head.sent:
+                raise
+        except TimeoutError:
+            if not head.sent:
+                raise DeadlineExceeded(
+                    f"the answer did not begin within {self._allowed_s:g} s, its deadline"
+                ) from None
+            log.warning("%s: its client did not read the answer in time", head.call_id)
+        finally:
+            await self._source.aclose()
+
+    async def _write(self, send: Send) -> None:
+        head = self._head
+
+        async def write(ping: bytes) -> None:
+            await head.send(send)
+            await send({"type": "http.response.body", "body": ping, "more_body": True})
+
+        if not head.waits:
+            await head.send(send)
+        pulse = Pulse(write, self._ping)
+        try:
+            async for part in self._parts:
+                pulse.said()
+                if not head.sent:
+                    await head.send(send)
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        finally:
+            await pulse.stop()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,112 @@
+"""A request's way through HTTP, the same for every API: read, prepared, run, written."""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.shared import CommonFields, parse_body
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
+from raylax.router.config import RouterConfig
+from raylax.router.http.authentication import CALL_ID
+from raylax.router.http.body import read_body
+from raylax.router.http.disconnect import Presence
+from raylax.router.http.event_stream import (
+    EventStream,
+    Head,
+    Lines,
+    event_stream,
+)
+from raylax.router.http.resuming import resumed, single_events, ttl_in
+
+EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
+SESSION = "X-Session-Id"
+"""What a client wants to stay with one worker; `consistent-hash` looks at it."""
+Body = TypeVar("Body", bound=CommonFields)
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that can run, and how it is written."""
+
+    service: Service
+    lines: Lines
+    timeout_s: float | None
+    session: str = ""
+
+    def run(self, whole: bool = False) -> AsyncGenerator[list[TextEvent]]:
+        call = self.lines.call
+        call.requests = caller().mark(call.requests)
+        return self.service.run(call, self._soonest, self.session, caller().span, whole)
+
+    @property
+    def allowed_s(self) -> float:
+        return self.service.allowed_s(self._soonest)
+
+    def explanation(self, request: Request) -> dict[str, str]:
+        """The header that says why this worker, if the client has asked for it."""
+        if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
+            return {}
+        story = self.service.stories.find(self.lines.call.id)
+        return {EXPLANATION: json.dumps([asdict(choice) for choice in story.choices])}
+
+    @property
+    def _soonest(self) -> float | None:
+        return caller().soonest(self.timeout_s)
+
+
+class Answers:
+    """Errors before the first event have a status of their own, later ones are events."""
+
+    def __init__(self, config: RouterConfig, models: Models) -> None:
+        self._config, self.models = config, models
+
+    async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
+        """What `work` makes of the body; aside, if that is large."""
+        serving = self.models.any()
+        raw = await read_body(request, self._config.max_body_bytes, self._config.body_timeout_s)
+        return await serving.prepare(len(raw), lambda: work(raw))
+
+    async def answer(
+        self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], Lines]
+    ) -> ASGIApp:
+        def prepare(raw: bytes) -> tuple[Body, Asked]:
+            body = parse_body(kind, raw)
+            service = self.models.named(body.model)
+            session = request.headers.get(SESSION, "")
+            return body, Asked(service, write(service.frontend, body), body.timeout, session)
+
+        body, asked = await self.read(request, prepare)
+        return self.stream(request, asked) if body.stream else await self.whole(request, asked)
+
+    def stream(self, request: Request, asked: Asked) -> EventStream:
+        lines, ttl_s, events = asked.lines, ttl_in(request), asked.run()
+        head = Head(lines.call.id, lambda: asked.explanation(request))
+        parts = event_stream(lines, events, head)
+        if ttl_s is None:
+            return EventStream(head, parts, events, asked.allowed_s, lines.ping())
+        streams = asked.service.streams
+        streams.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
+        return resumed(streams.read(lines.call.id, caller().tenant), head, asked.allowed_s)
+
+    async def whole(self, request: Request, asked: Asked) -> Response:
+        async with Presence(request.receive):
+            async for _ in asked.run(whole=True):
+                pass
+        headers = {CALL_ID: asked.lines.call.id} | asked.explanation(request)
+        return Response(asked.lines.whole(), 200, headers, "application/json")
+
+
+def json_of(value: object) -> Response:
+    """Of a model, or of what is told as JSON anyway."""
+    return Response(to_json(value, inf_nan_mode="null"), media_type="application/json")

@@ -1,0 +1,183 @@
+"""A call's story as spans of OpenTelemetry, by its conventions for generative AI.
+
+    chat MODEL          the call, below its client's span; an event for each moment of the story
+    ├── queue           until it was let through to the workers
+    └── attempt         a request with one worker, and what became of it; there may be several
+
+They are made when the call has ended, so that they cost its tokens nothing. One that was refused
+before it began is a single span, named by its protocol. Only
+`raylax.router.observe.telemetry` imports this module, where OpenTelemetry is wanted.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
+from opentelemetry.util.types import Attributes, AttributeValue
+
+from raylax.proto.errors import RaylaxError
+from raylax.router.observe.telemetry import Ended, Refused
+from raylax.router.observe.timeline import Outcome, Stay
+from raylax.router.observe.trace_context import TraceContext
+
+SERVICE = "raylax-router"
+"""Unless OTEL_SERVICE_NAME names it."""
+LAST_WORDS_S = 3.0
+"""To send what is left when the router ends."""
+At = Callable[[float], int]
+"""The time of day, in nanoseconds, of so many seconds after a call's arrival."""
+
+
+class Ids(RandomIdGenerator):
+    """The next span's are given, if it was named to others before it is made."""
+
+    def __init__(self) -> None:
+        self.given: TraceContext | None = None
+
+    def generate_trace_id(self) -> int:
+        return self.given.trace_id if self.given else super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return self.given.span_id if self.given else super().generate_span_id()
+
+
+class Spans:
+    """Used on one event loop; the processor sends them on a thread of its own."""
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        self._ids = Ids()
+        named = Resource({SERVICE_NAME: SERVICE}).merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(
+            resource=named, id_generator=self._ids, shutdown_on_exit=False
+        )
+        self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer("raylax.router")
+
+    def samples(self, trace_id: int) -> bool:
+        decision = self._provider.sampler.should_sample(None, trace_id, "").decision
+        return decision is Decision.RECORD_AND_SAMPLE
+
+    def record(self, ended: Ended) -> None:
+        at = times_of(ended)
+        name = f"{ended.call.shape.operation} {ended.model}"
+        call = self._told(ended.span, name, attributes_of(ended), at(0.0))
+        if call.is_recording():
+            below = set_span_in_context(call)
+            self._queue(ended, below, at)
+            for stay in ended.story.stays:
+                self._attempt(stay, below, at)
+            for moment in ended.story.moments:
+                detail = {"detail": moment.detail} if moment.detail else None
+                call.add_event(moment.name, detail, at(moment.at_s))
+        fail(call, ended.failure)
+        call.end(at(ended.story.now_s))
+
+    def refuse(self, refused: Refused) -> None:
+        now = time.time_ns()
+        begun = now - round(refused.took_s * 1e9)
+        span = self._told(refused.span, refused.name, refused.attributes, begun)
+        span.set_attribute("error.type", refused.error_type)
+        span.set_attribute("error.message", refused.message)
+        if refused.our_fault:  # what a caller does wrong is no error of a server's span
+            span.set_status(Status(StatusCode.ERROR, refused.message))
+        span.end(now)
+
+    def close(self) -> None:
+        """By itself OpenTelemetry tries for half a minute to reach a collector that is gone."""
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(LAST_WORDS_S)
+
+    def _told(self, ours: TraceContext, name: str, attributes: Attributes, start_time: int) -> Span:
+        """The span that the client, and perhaps workers, have been told of."""
+        self._ids.given = ours
+        try:
+            return self._tracer.start_span(
+                name, above(ours), SpanKind.SERVER, attributes, start_time=start_time
+            )
+        finally:
+            self._ids.given = None
+
+    def _queue(self, ended: Ended, below: Context, at: At) -> None:
+        story = ended.story
+        admitted = next((one.at_s for one in story.moments if one.name == "admitted"), None)
+        span = self._tracer.start_span("queue", below, start_time=at(0.0))
+        if admitted is None:
+            fail(span, ended.failure)
+        span.end(at(story.now_s if admitted is None else admitted))
+
+    def _attempt(self, stay: Stay, below: Context, at: At) -> None:
+        told = {"raylax.worker": stay.worker, "raylax.request": stay.request_id}
+        span = self._tracer.start_span(
+            "attempt", below, SpanKind.CLIENT, told, start_time=at(stay.from_s)
+        )
+        assert stay.outcome is not None and stay.to_s is not None, f"{stay} has not ended"
+        span.set_attribute("raylax.outcome", stay.outcome)
+        if stay.outcome is Outcome.LOST:
+            span.set_attribute("error.type", stay.outcome)
+            span.set_status(Status(StatusCode.ERROR, stay.why))
+        span.end(at(stay.to_s))
+
+
+def exporting() -> Spans:
+    """To where OpenTelemetry's environment variables say."""
+    return Spans(BatchSpanProcessor(OTLPSpanExporter()))
+
+
+def times_of(ended: Ended) -> At:
+    """The story's clock is not that of the day: they are compared now."""
+    arrived_ns = time.time_ns() - round(ended.story.now_s * 1e9)
+    return lambda seconds: arrived_ns + round(seconds * 1e9)
+
+
+def above(span: TraceContext) -> Context:
+    """Where its parent is the client's; none if that sent none."""
+    flags = TraceFlags(TraceFlags.SAMPLED if span.sampled else TraceFlags.DEFAULT)
+    state = TraceState.from_header([span.state])
+    parent = SpanContext(span.trace_id, span.parent_id, True, flags, state)
+    return set_span_in_context(NonRecordingSpan(parent), Context())
+
+
+def attributes_of(ended: Ended) -> Mapping[str, AttributeValue]:
+    call, usage = ended.call, ended.call.usage
+    told: dict[str, AttributeValue] = {
+        "gen_ai.operation.name": call.shape.operation,
+        "gen_ai.provider.name": "raylax",
+        "gen_ai.request.model": ended.model,
+        "gen_ai.request.choice.count": len(call.parts),
+        "gen_ai.response.id": call.id,
+        "gen_ai.response.model": ended.model,
+        "gen_ai.response.finish_reasons": [part.finish_reason or "" for part in call.parts],
+        "gen_ai.usage.input_tokens": usage.prompt_tokens,
+        "gen_ai.usage.output_tokens": usage.completion_tokens,
+        "gen_ai.usage.cache_read.input_tokens": usage.prompt_tokens_details.cached_tokens,
+    }
+    if tenant := call.requests[0].tenant:
+        told["raylax.tenant"] = tenant
+    return told
+
+
+def fail(span: Span, failure: BaseException | None) -> None:
+    """A client that leaves is no error."""
+    if isinstance(failure, Exception):
+        kind = failure.code or failure.kind if isinstance(failure, RaylaxError) else None
+        span.set_attribute("error.type", kind or type(failure).__qualname__)
+        span.set_status(Status(StatusCode.ERROR, str(failure)))

@@ -1,0 +1,91 @@
+"""Whether calls are told to OpenTelemetry: when its environment variables say where to.
+
+Without them nothing of it is imported. A call is told of once: when it has ended, or was refused.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from raylax.proto.calls.call import Call
+from raylax.router.observe.timeline import Story
+from raylax.router.observe.trace_context import TraceContext
+
+log = logging.getLogger(__name__)
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call, when it is over."""
+
+    model: str
+    call: Call
+    story: Story
+    span: TraceContext
+    """Ours, of the call's trace."""
+    failure: BaseException | None
+    """What ended it early: an error, or its client's leaving."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that never began: nobody knew its caller, it broke a rule, or there was no room."""
+
+    name: str
+    """Of the method, as its protocol has it."""
+    attributes: Mapping[str, str | int]
+    """What OpenTelemetry wants to know of the protocol's calls."""
+    span: TraceContext
+    error_type: str
+    message: str
+    our_fault: bool
+    took_s: float
+
+
+class Telemetry(Protocol):
+    def samples(self, trace_id: int) -> bool:
+        """Whether a trace that begins here is recorded."""
+        ...
+
+    def record(self, ended: Ended) -> None:
+        """Waits for nobody."""
+        ...
+
+    def refuse(self, refused: Refused) -> None:
+        """As `record`, of a call that has no story."""
+        ...
+
+    def close(self) -> None:
+        """Sends what is left, which may take seconds."""
+        ...
+
+
+class Silent:
+    """Nobody wants to know."""
+
+    def samples(self, trace_id: int) -> bool:
+        return False
+
+    def record(self, ended: Ended) -> None:
+        pass
+
+    def refuse(self, refused: Refused) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry:
+    """As the environment wants it."""
+    if not any(environment.get(name) for name in ENDPOINTS):
+        return Silent()
+    try:
+        from raylax.router.observe.spans import exporting
+    except ImportError as error:
+        log.warning("calls are not traced: %s; pip install 'raylax[tracing]'", error)
+        return Silent()
+    return exporting()

@@ -1,0 +1,61 @@
+"""Which worker gets a request.
+
+A policy only looks: it is given what the router knows and names a worker, with its reasons.
+Sending, retrying and keeping the books are the router's work; so the same functions run in
+production, in the tests and in the simulator.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.router.fleet.table import Fleet, Reals
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What a policy may know of a request."""
+
+    id: str
+    tokens: int
+    """To compute where nothing is cached: the prompt, and what was emitted elsewhere before."""
+    matched: Reals
+    """By row of the fleet: how many of them, from the first on, lie in pages there."""
+    session: str = ""
+    """What a client wants to stay with one worker; empty: nothing."""
+    ordinal: int = 0
+    """How many requests this router has routed before."""
+    avoid: frozenset[int] = frozenset()
+    """Rows not to choose while there are others: where the request has been."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    row: int
+    reason: str
+    rows: npt.NDArray[np.intp]
+    """The candidates."""
+    terms: dict[str, Reals] = field(default_factory=dict)
+    """What they were compared by, a value for each candidate; `cost` is their order."""
+
+
+Policy = Callable[[Routing, Fleet, random.Random], Choice]
+"""Chooses among `candidates(…)`; raises NoCandidate if there are none. Changes nothing."""
+
+
+class NoCandidate(LookupError):
+    """No worker may be given a request now."""
+
+
+def candidates(request: Routing, fleet: Fleet) -> npt.NDArray[np.intp]:
+    """Rows that may get the request; those to avoid only when there is no other."""
+    rows = fleet.rows()
+    if len(rows) == 0:
+        raise NoCandidate("no worker is ready")
+    if request.avoid:
+        others = rows[~np.isin(rows, list(request.avoid))]
+        return others if len(others) else rows
+    return rows

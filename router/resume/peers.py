@@ -1,0 +1,134 @@
+"""Routers ask each other: a client may come back to another one than it was with.
+
+They know each other through the workers, to which all of them are attached; nothing is central.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import asdict
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from raylax.proto.errors import NotFound
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
+from raylax.proto.wire.peer_token import may_enter, metadata_of
+from raylax.router.observe.timeline import Stories, Told
+from raylax.router.resume.kept_answers import Streams
+
+ASK_S = 2.0
+KEPT = ("kept", "1")
+"""Comes before the first part."""
+Numbered = AsyncGenerator[tuple[int, Any]]
+Context = grpc.aio.ServicerContext[Any, Any]
+EVENT = "event"
+MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax_pb2.GenerateReply)}
+
+
+class PeerServicer(engine_pb2_grpc.PeerServicer):
+    """What this router keeps, for the others."""
+
+    def __init__(self, token: str, stories: Stories, streams: Streams) -> None:
+        self._token, self._stories, self._streams = token, stories, streams
+
+    async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
+        await self._authorise(context)
+        try:
+            story = self._stories.find(request.call_id)
+        except NotFound as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
+        return pb.Story(json=json.dumps(asdict(story.told)))
+
+    async def Read(self, request: pb.ReadRequest, context: Context) -> None:  # type: ignore[override]
+        await self._authorise(context)
+        try:
+            self._streams.find(request.name, request.tenant)
+        except NotFound as error:
+            await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
+        await context.send_initial_metadata((KEPT,))
+        numbered = self._streams.read(request.name, request.tenant, request.after)
+        try:
+            async for number, part in numbered:
+                await context.write(part_message(number, part))
+        finally:
+            await numbered.aclose()
+
+    async def _authorise(self, context: Context) -> None:
+        if not may_enter(context, self._token):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
+
+
+def part_message(number: int, part: Any) -> pb.Part:
+    if isinstance(part, bytes):
+        return pb.Part(number=number, kind=EVENT, content=part)
+    return pb.Part(number=number, kind=part.DESCRIPTOR.name, content=part.SerializeToString())
+
+
+def part_of(message: pb.Part) -> Any:
+    if message.kind == EVENT:
+        return message.content
+    return MESSAGES[message.kind].FromString(message.content)
+
+
+class Peers:
+    """The other routers."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self.address = ""
+        """Where this one answers."""
+        self._others: frozenset[str] = frozenset()
+
+    def heard(self, addresses: Iterable[str]) -> None:
+        """All that a worker knows of, this router among them."""
+        self._others = frozenset(addresses) - {self.address, ""}
+
+    async def tell(self, call_id: str) -> Told | None:
+        """The story of a call that another router had."""
+        stories = await asyncio.gather(*(self._tell(one, call_id) for one in self._others))
+        return next((story for story in stories if story is not None), None)
+
+    async def _tell(self, address: str, call_id: str) -> Told | None:
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = engine_pb2_grpc.PeerStub(channel)
+            try:
+                asked = pb.TellRequest(call_id=call_id)
+                told = await stub.Tell(asked, metadata=metadata_of(self._token), timeout=ASK_S)
+            except grpc.aio.AioRpcError:
+                return None
+        return Told.of(json.loads(told.json))
+
+    async def read(self, name: str, tenant: str, after: int) -> Numbered | None:
+        """An answer that another router keeps, from the part after `after` on; close it."""
+        for address in self._others:
+            parts = self._parts(address, name, tenant, after)
+            if await anext(parts, None) is not None:
+                return parts
+        return None
+
+    async def _parts(self, address: str, name: str, tenant: str, after: int) -> Numbered:
+        """First one that says that there are parts; nothing at all where there are none."""
+        async with grpc.aio.insecure_channel(address) as channel:
+            asked = pb.ReadRequest(name=name, tenant=tenant, after=after)
+            call = engine_pb2_grpc.PeerStub(channel).Read(asked, metadata=metadata_of(self._token))
+            try:
+                async with asyncio.timeout(ASK_S):
+                    if KEPT not in tuple(await call.initial_metadata()):
+                        return
+                yield 0, None
+                async for message in call:
+                    yield message.number, part_of(message)
+            except (TimeoutError, grpc.aio.AioRpcError):
+                return  # the client may come back once more
+
+
+async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Server, str]:
+    """On a free port; returns the server and its address."""
+    server = grpc.aio.server()
+    engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
+    port = server.add_insecure_port(f"{host}:0")
+    await server.start()
+    return server, f"{host}:{port}"

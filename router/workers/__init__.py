@@ -1,0 +1,4 @@
+"""The live workers: a connection to each, what they report, and when to leave one alone.
+
+Stands on `policies` and `fleet`; knows nothing of calls but their inbox. Start at `registry.py`.
+"""

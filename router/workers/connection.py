@@ -1,0 +1,177 @@
+"""Connections to the workers: commands go up, reports come down and are handed to who waits.
+
+A link that breaks tells every request on it, at once. Nobody waits for a worker that is gone.
+"""
+
+import logging
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
+from typing import Protocol
+
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.vocabulary import Delta, Request
+from raylax.proto.wire import messages as wire
+from raylax.proto.wire.frames import Connection, End
+from raylax.router.workers.inbox import (
+    Inbox,
+    Leave,
+    Lost,
+    Said,
+)
+
+log = logging.getLogger(__name__)
+SILENCE_S = 2.0
+"""A worker reports ten times a second; after this long without a word it counts as lost. To be
+wrong costs some computing: its requests go on elsewhere, and it is asked again."""
+ATTEMPTS = count()
+"""A request may come back to a worker that has not yet ended it: each attempt has its own name."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A request on this link."""
+
+    request_id: str
+    name: str
+    """The worker's, for it."""
+    dispatch: int
+    inbox: Inbox
+    unproven: bool = False
+    """It has begun there and had no token yet."""
+
+
+class Blame(Enum):
+    """Whether a worker may have died of one of its requests."""
+
+    NO = auto()
+    PERHAPS = auto()
+    """It may as well be the network, or its machine."""
+    LIKELY = auto()
+
+
+BLAME = {End.SAID: Blame.NO, End.SILENT: Blame.PERHAPS, End.BROKEN: Blame.LIKELY}
+
+
+class Listener(Protocol):
+    """Hears what a link hears."""
+
+    def reported(self, link: "Link", report: pb.StepReport) -> None:
+        """Before its deltas are handed out."""
+        ...
+
+    def lost(self, link: "Link") -> None:
+        """Once; nothing comes after it."""
+        ...
+
+
+class Link:
+    """To one worker. Used on one event loop."""
+
+    def __init__(
+        self,
+        worker: str,
+        address: str,
+        token: str,
+        listener: Listener,
+        silence_s: float = SILENCE_S,
+        router_address: str = "",
+    ) -> None:
+        """`router_address`: where this router answers others, which hear of it by the worker."""
+        self.worker, self.address = worker, address
+        self._listener = listener
+        self._by_request: dict[str, Attempt] = {}
+        self._by_name: dict[str, Attempt] = {}
+        self._by_dispatch: dict[int, Attempt] = {}
+        self.lost: str | None = None
+        self._connection = Connection(self._hear, self._ended, silence_s)
+        hello = pb.Hello(token=token, attach=pb.Attach(router_address=router_address))
+        self._connection.send(hello.SerializeToString())
+        self._connection.connect(address)
+
+    def __repr__(self) -> str:
+        return f"Link({self.worker}, {self.requests} requests, lost={self.lost!r})"
+
+    @property
+    def requests(self) -> int:
+        return len(self._by_request)
+
+    def submit(self, request: Request, dispatch: int, inbox: Inbox, patience: int = 1) -> None:
+        """From here on the inbox hears what is said of this request, or Lost. `patience`: after the
+        first, so many tokens may come together."""
+        if self.lost is not None:
+            inbox.put(Lost(self.worker, request.id, self.lost))
+            return
+        name = f"{request.id}#{next(ATTEMPTS)}"
+        attempt = Attempt(request.id, name, dispatch, inbox)
+        self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = attempt
+        submit = wire.submit_to_proto(request, dispatch, name, patience)
+        self._command(pb.Command(submit=submit))
+
+    def drain(self) -> None:
+        """Ask the worker to be rid of everybody's sequences and to end."""
+        self._command(pb.Command(drain=pb.Drain()))
+
+    def flush(self) -> None:
+        """Ask the worker to drop the pages that no sequence uses."""
+        self._command(pb.Command(flush=pb.Flush()))
+
+    def ask_to_leave(self) -> None:
+        """Tell every request here that its worker drains."""
+        for attempt in list(self._by_request.values()):
+            attempt.inbox.put(Leave(self.worker, attempt.request_id))
+
+    def cancel(self, request_id: str) -> None:
+        """Nothing is delivered for it any more; the worker frees its pages."""
+        if (attempt := self._by_request.get(request_id)) is not None:
+            self._end(attempt)
+            self._command(pb.Command(cancel=pb.Cancel(request_id=attempt.name)))
+
+    def _command(self, command: pb.Command) -> None:
+        self._connection.send(command.SerializeToString())
+
+    def _hear(self, message: bytes) -> None:
+        try:
+            self._hand_out(pb.StepReport.FromString(message))
+        except Exception:  # whatever it was: nobody may wait for a link that is not read
+            log.exception("a report of worker %s was not understood", self.worker)
+            self.lose("what it said was not understood", Blame.LIKELY)
+
+    def _ended(self, how: End, why: str) -> None:
+        self.lose(why or "it ended the stream", BLAME[how])
+
+    def _hand_out(self, report: pb.StepReport) -> None:
+        self._listener.reported(self, report)
+        worker = self.worker
+        for message in report.deltas:
+            if (attempt := self._by_name.get(message.request_id)) is None:
+                continue
+            delta = wire.delta_from_proto(message, attempt.request_id)
+            attempt.unproven = delta.began
+            if delta.finish is not None:
+                self._end(attempt)
+            attempt.inbox.put(Said(worker, delta))
+        for dispatch, token in zip(report.continued, report.tokens, strict=True):
+            if (continued := self._by_dispatch.get(dispatch)) is not None:
+                continued.unproven = False
+                continued.inbox.put(Said(worker, Delta(continued.request_id, (token,))))
+
+    def _end(self, attempt: Attempt) -> None:
+        """Nothing more is delivered of it."""
+        del self._by_request[attempt.request_id]
+        del self._by_name[attempt.name], self._by_dispatch[attempt.dispatch]
+
+    def lose(self, why: str, blame: Blame = Blame.NO) -> None:
+        """Give it up, at once."""
+        if self.lost is not None:
+            return
+        self.lost = why
+        self._connection.abort()
+        attempts = list(self._by_request.values())
+        self._by_request, self._by_name, self._by_dispatch = {}, {}, {}
+        suspects = sum(attempt.unproven for attempt in attempts)
+        for one in attempts:
+            accused = one.unproven and blame is not Blame.NO
+            alone = accused and suspects == 1 and blame is Blame.LIKELY
+            one.inbox.put(Lost(self.worker, one.request_id, why, accused, alone))
+        self._listener.lost(self)

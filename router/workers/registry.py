@@ -1,0 +1,230 @@
+"""The workers that this router knows: members come and go, each has a link while it is one."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from raylax.proto.pages import PAGE_SIZE, names_of, short
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.vocabulary import Load, Request
+from raylax.proto.wire import messages as wire
+from raylax.router.fleet.ledger import Ledger
+from raylax.router.fleet.prefix_index import MOST_BYTES, PrefixIndex
+from raylax.router.policies.base import Choice, Policy, Routing
+from raylax.router.resume.peers import Peers
+from raylax.router.workers.circuit_breaker import Circuit
+from raylax.router.workers.connection import SILENCE_S, Blame, Link
+from raylax.router.workers.inbox import Inbox
+
+log = logging.getLogger(__name__)
+STUCK_S = 3.0
+"""A step may take so much longer than expected; then its worker counts as hung. A worker of several
+ranks finds out sooner, and can say which one."""
+LEAVE_S = 10.0
+"""Who is a worker no more may keep its requests so long. One that is stopped hands them over, with
+their pages, and is gone sooner."""
+MOST_PAGES = 256
+"""Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
+
+
+class Route(NamedTuple):
+    """Where a request goes, and why."""
+
+    worker: str
+    request: Request
+    choice: Choice
+    names: list[int]
+    """Of its first pages."""
+    uncached: int
+    """Tokens that are not known to be cached there."""
+
+
+class PageWatcher(Protocol):
+    """Hears which pages are asked for, and what becomes of them."""
+
+    def routed(self, tokens: tuple[int, ...], names: list[int]) -> None:
+        """A request brings these tokens; the names are those of its first full pages."""
+        ...
+
+    def reported(self, pages: pb.PageEvents) -> None:
+        """By a worker; the index of prefixes knows it already."""
+        ...
+
+    def lost(self) -> None:
+        """A worker is gone, and the index of prefixes knows it already."""
+        ...
+
+
+class Workers:
+    """Links and books, kept in step. Used on one event loop."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        token: str,
+        clock: Callable[[], float],
+        rng: random.Random,
+        silence_s: float = SILENCE_S,
+        stuck_s: float = STUCK_S,
+        index_bytes: int = MOST_BYTES,
+        peers: Peers | None = None,
+    ) -> None:
+        """`peers`: are told of the other routers that workers know."""
+        self._policy, self._token, self._clock, self._rng = policy, token, clock, rng
+        self._silence_s, self._stuck_s = silence_s, stuck_s
+        self._peers = peers or Peers(token)
+        self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
+        self.watcher: PageWatcher | None = None
+        self._links: dict[str, Link] = {}
+        self._circuits: dict[str, Circuit] = {}
+        self._left: dict[str, float] = {}  # who is a worker no more, and since when
+        self._routed = 0
+
+    def __repr__(self) -> str:
+        return f"Workers({list(self._links.values())}, {self.ledger})"
+
+    def set_members(self, addresses: Mapping[str, str]) -> None:
+        """`addresses` by worker id: exactly these are workers now. A lost one is tried again,
+        unless its circuit is open; one that has left gets nothing more."""
+        now = self._clock()
+        for worker, link in list(self._links.items()):
+            if addresses.get(worker) == link.address:
+                self._left.pop(worker, None)
+            elif now - self._left.setdefault(worker, now) > LEAVE_S:
+                link.lose("it left the cluster")
+            else:
+                self._close_to_more(worker)
+        known = addresses.keys() | self._links.keys()
+        self._circuits = {w: c for w, c in self._circuits.items() if w in known}
+        for worker, address in addresses.items():
+            circuit = self._circuits.setdefault(worker, Circuit())
+            if worker not in self._links and circuit.closed(now):
+                ours = self._peers.address
+                link = Link(worker, address, self._token, self, self._silence_s, ours)
+                self._links[worker] = link
+
+    @property
+    def ready(self) -> list[str]:
+        """Those that may be given requests."""
+        fleet = self.ledger.fleet
+        return sorted(fleet.ids[row] for row in fleet.rows())
+
+    @property
+    def loads(self) -> list[Load]:
+        """What each worker has said last of how it stands."""
+        return [self.ledger.load_of(one) for one in self._links if one in self.ledger.fleet]
+
+    def route(
+        self, request: Request, session: str = "", avoid: frozenset[str] = frozenset()
+    ) -> Route:
+        """Ask the policy; raises NoCandidate when there is nobody to choose from."""
+        fleet = self.ledger.fleet
+        fleet.now = self._clock()
+        all_tokens = request.prompt + request.history
+        tokens = len(all_tokens)
+        names = [short(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
+        if self.watcher is not None:
+            self.watcher.routed(all_tokens, names)
+        matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE
+        routing = Routing(
+            id=request.id,
+            tokens=tokens,
+            matched=matched.clip(max=tokens - 1),
+            session=session,
+            ordinal=self._routed,
+            avoid=frozenset(fleet.row(worker) for worker in avoid if worker in fleet),
+        )
+        self._routed += 1
+        choice = self._policy(routing, fleet, self._rng)
+        uncached = tokens - int(routing.matched[choice.row])
+        return Route(fleet.ids[choice.row], request, choice, names, uncached)
+
+    def submit(self, route: Route, inbox: Inbox, patience: int = 1) -> None:
+        """Count the request, then send it to the worker that was chosen. `patience`: see Link."""
+        now, request = self._clock(), route.request
+        tokens = len(request.prompt) + len(request.history)
+        dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
+        self.prefixes.promise(route.choice.row, route.names, now)
+        self._links[route.worker].submit(request, dispatch, inbox, patience)
+
+    def cancel(self, worker: str, request_id: str) -> None:
+        self.ledger.ended(worker, request_id)
+        if (link := self._links.get(worker)) is not None:
+            link.cancel(request_id)
+
+    def failed(self, worker: str) -> None:
+        """It has failed a request, or its link. Its circuit may open: then it gets no more."""
+        if (circuit := self._circuits.get(worker)) is not None:
+            now = self._clock()
+            circuit.failed(now, self._rng)
+            if not circuit.closed(now):
+                self._close_to_more(worker)
+
+    def succeeded(self, worker: str) -> None:
+        if (circuit := self._circuits.get(worker)) is not None:
+            circuit.succeeded()
+
+    def drain(self, worker: str) -> bool:
+        """Ask it to end; False for one that is not known."""
+        link = self._links.get(worker)
+        if link is not None:
+            link.drain()
+        return link is not None
+
+    def flush(self) -> None:
+        """Ask all of them to drop the pages that no sequence uses."""
+        for link in self._links.values():
+            link.flush()
+
+    def address_of(self, worker: str) -> str:
+        """Empty for one that is gone."""
+        link = self._links.get(worker)
+        return link.address if link is not None else ""
+
+    def close(self) -> None:
+        for link in list(self._links.values()):
+            link.lose("the router ends")
+
+    def _close_to_more(self, worker: str) -> None:
+        """Until it reports again."""
+        fleet = self.ledger.fleet
+        if worker in fleet:
+            fleet.ready[fleet.row(worker)] = False
+
+    # What links tell
+
+    def reported(self, link: Link, report: pb.StepReport) -> None:
+        worker, now = link.worker, self._clock()
+        fleet = self.ledger.fleet
+        if worker not in fleet:
+            self.ledger.opened(worker)
+        row, load = fleet.row(worker), wire.load_from_proto(report.load)
+        drains = load.draining and not self.ledger.load_of(worker).draining
+        self.ledger.report(worker, load, report.age_s, report.received, report.routers, now)
+        if worker in self._left or not self._circuits[worker].closed(now):
+            self._close_to_more(worker)
+        if report.HasField("pages"):
+            pages = report.pages
+            self.prefixes.apply(row, pages.added, pages.removed, pages.snapshot)
+            if self.watcher is not None:
+                self.watcher.reported(pages)
+        if report.HasField("peers"):
+            self._peers.heard(report.peers.addresses)
+        if drains:
+            link.ask_to_leave()
+        allowed = self._stuck_s if load.pace.b > 0 else 15 * self._stuck_s
+        if (stuck := self.ledger.stuck_for(worker, now)) > allowed:
+            link.lose(f"step {load.step} has made no progress for {stuck:.1f} s", Blame.LIKELY)
+
+    def lost(self, link: Link) -> None:
+        """Called once by each link, which is known until then: books and links stay in step."""
+        del self._links[link.worker]
+        self._left.pop(link.worker, None)
+        if link.worker in self.ledger.fleet:
+            self.prefixes.forget(self.ledger.fleet.row(link.worker))
+            self.ledger.closed(link.worker)
+            if self.watcher is not None:
+                self.watcher.lost()
+        self.failed(link.worker)
+        log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)

@@ -1,0 +1,217 @@
+"""What Ray Serve is told; Ray itself is not started."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
+
+from raylax.cluster.application.versions import model_id
+from raylax.cluster.config.schema import ClusterConfig, read_config
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
+from tests.support.checkpoints import write_checkpoint
+
+
+@pytest.mark.parametrize(
+    ("cores", "replicas", "most", "ranks", "threads", "cpus"),
+    [
+        (8, 1, None, 1, 8, 8),
+        (8, 2, None, 1, 4, 8),
+        (8, 1, 4, 1, 2, 8),
+        (2, 1, 8, 1, 1, 8),
+        (3, 2, None, 1, 1, 3),
+        (8, 2, None, 2, 2, 8),
+        (2, 1, None, 4, 1, 4),
+    ],
+)
+def test_ranks_share_the_cores(
+    cores: int,
+    replicas: int,
+    most: int | None,
+    ranks: int,
+    threads: int,
+    cpus: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if there were as many as there may be: none gets less when another comes. Ray is told of a
+    core for each, also where there are fewer."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: cores)
+    config = ClusterConfig(replicas=replicas, max_replicas=most, tensor_parallel_shards=ranks)
+
+    assert (cpus_of_a_rank(config), cpus_of_the_machine(config)) == (threads, cpus)
+
+
+@pytest.mark.parametrize(("where", "strategy"), [("host", "STRICT_PACK"), ("cluster", "PACK")])
+def test_each_rank_has_a_bundle_of_its_workers_group(
+    where: Literal["host", "cluster"], strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica, which is the first rank, fits into the first one."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 8)
+    config = ClusterConfig(tensor_parallel_shards=2, pipeline_parallel_stages=2, placement=where)
+
+    assert placement(config) == {
+        "ray_actor_options": {"num_cpus": 2, "num_gpus": 0},
+        "placement_group_bundles": [{"CPU": 2}] * 4,
+        "placement_group_strategy": strategy,
+    }
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_each_rank_on_gpus_has_one(ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rank is the replica: it has one of its own, whether it is alone or not."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 2 * ranks)
+    options = placement(ClusterConfig(device="cuda", tensor_parallel_shards=ranks))
+
+    assert options["ray_actor_options"] == {"num_cpus": 2, "num_gpus": 1}
+    assert options.get("placement_group_bundles", []) == [{"CPU": 2, "GPU": 1}] * ranks * (
+        ranks > 1
+    )
+
+
+def test_ranks_may_share_a_gpu_and_its_memory() -> None:
+    """Ray places as many there as fit; each engine counts on its share only."""
+    config = ClusterConfig(device="cuda", gpus_per_rank=0.25)
+
+    assert placement(config)["ray_actor_options"]["num_gpus"] == 0.25
+    assert config.engine_config(1).gpus_per_rank == 0.25
+
+
+def test_a_worker_of_one_rank_has_no_group() -> None:
+    assert "placement_group_bundles" not in placement(ClusterConfig())
+
+
+# Ray 2.60 and its dependencies warn of each other when imported
+@pytest.mark.filterwarnings("ignore")
+def test_serve_scales_by_our_policy() -> None:
+    """Between the configured numbers, with the configured thresholds."""
+    from raylax.cluster.application.app import autoscaling
+
+    values = {"replicas": 2, "max_replicas": 5, "autoscaling": {"high_kv_usage": 0.7}}
+    made = autoscaling(ClusterConfig.model_validate(values))
+
+    assert (made.min_replicas, made.max_replicas) == (2, 5)
+    assert made.policy.policy_kwargs["high_kv_usage"] == 0.7
+    assert made.policy.get_policy().__name__ == "KVPolicy"
+
+
+def built(**values: Any) -> list[Any]:
+    """The deployments of an application: router, metrics, workers."""
+    from raylax.cluster.application.app import build_application
+
+    router = build_application(read_config(None, values), "secret")._bound_deployment
+    _, workers, metrics = router.init_args
+    return [router, *(part._bound_deployment for part in (metrics, *workers))]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None:
+    """Also from values that are text, as `serve run` gives them."""
+    deployment, *_ = built(model=str(checkpoint), port="8123", replicas="2")
+    (routing,), (worker,), metrics = deployment.init_args
+
+    assert deployment.name == "Router"
+    assert routing.model_name == checkpoint.name
+    names = [bound._bound_deployment.name for bound in (worker, metrics)]
+    assert names == ["Worker", "Metrics"]
+    assert worker._bound_deployment._deployment_config.autoscaling_config.min_replicas == 2
+    assert routing.token == "secret"
+    assert routing.model_id == worker._bound_deployment.init_args[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "replaced"),
+    [
+        ({}, []),
+        ({"replicas": 2}, []),
+        ({"autoscaling": {"high_waiting": 9}}, []),
+        ({"max_num_sequence": 9}, ["Worker"]),
+        ({"policy": "random"}, ["Router"]),
+        ({"quantization": "w8a8"}, ["Router", "Worker"]),
+    ],
+)
+def test_deployed_again_only_who_is_told_something_new_is_replaced(
+    change: dict[str, Any], replaced: list[str], checkpoint: Path
+) -> None:
+    """Serve replaces replicas of another version."""
+    same = {"model": str(checkpoint), "max_replicas": 2}
+    before, after = built(**same), built(**{**same, **change})
+    pairs = zip(before, after, strict=True)
+
+    assert [one.name for one, two in pairs if one.version != two.version] == replaced
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_routers_use_the_workers_of_their_model_only() -> None:
+    """While one model replaces another, workers of both are there: no sequence of the one may go
+    on with the weights of the other."""
+    from raylax.router.replica import Roll
+
+    class Running(NamedTuple):
+        replica_metadata: dict[str, str]
+
+    theirs, ours = (
+        {"worker_id": name, "step_addr": name, "model_id": f"model of {name}"} for name in "ab"
+    )
+    roll = Roll("model of b")
+    roll.fill([Running(theirs), Running({}), Running(ours)])
+
+    assert roll.addresses == {"b": "b"}
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"max_num_sequence": 9, "replicas": 2, "pipeline_parallel_stages": 2}, True),
+        ({"tensor_parallel_shards": 2}, False),
+        ({"quantization": "w8a8"}, False),
+        ({"engine": {"kv_dtype": "int8"}}, False),
+    ],
+)
+def test_a_models_id_is_of_what_decides_its_tokens(
+    change: dict[str, Any], same: bool, checkpoint: Path
+) -> None:
+    plain, other = ClusterConfig(), ClusterConfig.model_validate(change)
+
+    assert (model_id(checkpoint, plain) == model_id(checkpoint, other)) is same
+
+
+def test_a_model_whose_weights_were_replaced_is_another_one(tmp_path: Path) -> None:
+    """In the same place."""
+    first = model_id(write_checkpoint(tmp_path), ClusterConfig())
+    file = tmp_path / "model.safetensors"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+
+    assert model_id(tmp_path, ClusterConfig()) != first
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_each_model_has_workers_of_its_own(checkpoint: Path) -> None:
+    """What an entry does not say is what stands at the top; cores are shared by all."""
+    entries = [
+        {"model": str(checkpoint), "served_model_name": "small", "max_num_sequence": 2},
+        {"model": str(checkpoint), "served_model_name": "large", "replicas": 3},
+    ]
+    router, _, *made = built(models=entries, replicas=2, policy="round-robin")
+    configs, *_ = router.init_args
+
+    assert [config.model_name for config in configs] == ["small", "large"]
+    assert [config.policy for config in configs] == ["round-robin"] * 2
+    assert [one.name for one in made] == ["Worker-small", "Worker-large"]
+    least = [one._deployment_config.autoscaling_config.min_replicas for one in made]
+    assert least == [2, 3]
+    assert '"max_num_sequence": 2' in made[0].init_args[3]
+
+
+def test_models_need_names_of_their_own(checkpoint: Path) -> None:
+    config = ClusterConfig.model_validate({"models": [{"model": str(checkpoint)}] * 2})
+
+    with pytest.raises(UserError, match=f"found {checkpoint.name} twice"):
+        find_models(config)
+
+
+def test_an_entry_is_checked_as_the_rest_is() -> None:
+    with pytest.raises(ValueError, match="max_replicas must be at least replicas, found 1 and 2"):
+        ClusterConfig.model_validate({"models": [{"model": "m", "replicas": 2, "max_replicas": 1}]})

@@ -1,0 +1,55 @@
+"""An application that is deployed again, and a node that goes: answers do not notice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.checkpoints import write_checkpoint
+from tests.support.cluster_on_nodes import results_of
+
+pytestmark = pytest.mark.cluster
+EXIT_S = 5.0
+"""Serve would kill a worker then."""
+
+
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(
+        tmp_path_factory.mktemp("slow"),
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=12,
+        max_position_embeddings=16384,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Everything happens once; the tests look at what came of it. The model takes its time, so that
+    who reads can keep up: a call that is parked is on no worker."""
+    with results_of("tests.support.cluster_changing", slow(tmp_path_factory)) as results:
+        yield results
+
+
+@pytest.mark.parametrize("change", ["updated", "preempted"])
+def test_answers_are_unbroken_and_the_same(run: Any, change: str) -> None:
+    """Some of them were where a worker went, and were handed over with their pages."""
+    answers = run[change]["answers"]
+
+    assert [one["failure"] for one in answers] == [""] * len(answers)
+    assert all(one["same"] for one in answers)
+    moments = [moment for one in answers for moment in one["moments"]]
+    assert "handed over" in moments
+    assert "lost" not in moments
+
+
+@pytest.mark.parametrize("change", ["updated", "preempted"])
+def test_the_worker_exits_in_seconds(run: Any, change: str) -> None:
+    assert run[change]["took_s"] < EXIT_S
+
+
+def test_only_what_has_changed_is_replaced(run: Any) -> None:
+    """A setting of the engine: every worker, and no router."""
+    assert run["updated"]["router stays"]
+    assert run["updated"]["workers stay"] == set()

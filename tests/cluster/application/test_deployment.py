@@ -1,0 +1,50 @@
+"""A configuration that is applied to a cluster which serves; Ray itself is not started."""
+
+from typing import Any
+
+import pytest
+
+from raylax.cluster.application.deployment import check_change, reason_of
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+
+FAILED = """\
+The deployment failed to start 3 times in a row. This may be due to a problem with its constructor \
+or initial health check failing. See controller logs for details. Error:
+ray::ServeReplica:raylax:Router.initialize_and_get_metadata() (pid=1, ip=127.0.0.1)
+  File "/site-packages/ray/serve/_private/replica.py", line 1, in initialize_and_get_metadata
+    raise RuntimeError(traceback.format_exc()) from None
+RuntimeError: Traceback (most recent call last):
+  File "/site-packages/raylax/router/grpc_server.py", line 1, in serve_grpc
+    port = server.add_insecure_port(address)
+RuntimeError: Failed to bind to address 127.0.0.1:9000
+"""
+
+
+def test_the_reason_is_what_the_replica_raised() -> None:
+    """Below all that Ray and Serve say of it."""
+    assert reason_of(FAILED) == "RuntimeError: Failed to bind to address 127.0.0.1:9000"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"port": 8001}, "port changes with a new start only: it is 8000, found 8001"),
+        ({"host": "0.0.0.0"}, "host changes with a new start only: it is 127.0.0.1, found 0.0.0.0"),
+        ({"max_replicas": 4}, "there may be 2 ranks of workers until a new start"),
+    ],
+)
+def test_what_needs_a_new_start_is_refused(
+    change: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other processes were started with, and more workers than Ray would find a core for."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 2)
+    with pytest.raises(UserError, match=said):
+        check_change(ClusterConfig(), ClusterConfig.model_validate(change))
+
+
+def test_everything_else_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 2)
+    change = {"replicas": 2, "policy": "random", "limits": {"max_inflight": 1}, "model": "other"}
+
+    check_change(ClusterConfig(), ClusterConfig.model_validate(change))

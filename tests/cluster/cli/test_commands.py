@@ -1,0 +1,228 @@
+"""The command: help that tells a newcomer enough, and one line for every mistake."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from raylax.cluster.cli.commands import app
+from raylax.cluster.cli.main import main
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.build import build
+from tests.support.cluster_options import COMMANDS, options, parameters
+from tests.support.cluster_serving import RAYLAX
+
+
+def mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> str:
+    """What is said of it: one line on the error output, after which the command has ended."""
+    monkeypatch.setattr("sys.argv", ["raylax", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    lines = capsys.readouterr().err.splitlines()
+
+    assert caught.value.code == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
+
+
+@pytest.fixture
+def edited(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint, for a test to spoil."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "edited"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    """Each option and argument with a sentence, and but for `version` an example."""
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+
+    assert shown.exit_code == 0
+    assert command == "version" or "Example: raylax" in shown.output
+    for parameter in parameters(command):
+        assert parameter.help, parameter.name
+        assert parameter.help in shown.output
+    for option in options(command):
+        assert option in shown.output
+
+
+def test_without_a_command_they_are_listed() -> None:
+    shown = CliRunner().invoke(app, [], env={"COLUMNS": "200", "TERM": "dumb"})
+
+    assert all(command in shown.output for command in COMMANDS)
+
+
+def test_the_command_starts_quickly() -> None:
+    """Help needs neither Ray nor TVM."""
+    code = (
+        "import sys, raylax.cluster.cli.commands, raylax.cluster.startup.launch\n"
+        "print({'ray', 'tvm', 'torch', 'fastapi'} & sys.modules.keys())"
+    )
+    python = Path(RAYLAX).with_name("python")
+    out = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+
+    assert out.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("command", ["serve", "compile"])
+def test_a_path_that_is_not_there(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = mistake(monkeypatch, capsys, command, "/no/such/model")
+
+    assert said == "/no/such/model: no such directory; give a checkpoint's, or HF://org/name"
+
+
+@pytest.mark.parametrize("command", ["serve", "compile"])
+def test_a_directory_that_is_no_checkpoint(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = mistake(monkeypatch, capsys, command, str(tmp_path))
+
+    assert said == f"{tmp_path}: not a checkpoint, config.json is missing"
+
+
+def test_an_architecture_that_is_not_supported(
+    edited: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The supported ones are named."""
+    config = json.loads((edited / "config.json").read_text())
+    (edited / "config.json").write_text(
+        json.dumps({**config, "architectures": ["GPT2LMHeadModel"]})
+    )
+    said = mistake(monkeypatch, capsys, "serve", str(edited))
+
+    assert "architecture GPT2LMHeadModel is not supported" in said
+    assert "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM" in said
+
+
+def test_a_truncated_checkpoint(
+    edited: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.truncate(edited / "model.safetensors", 5000)
+
+    assert "truncated" in mistake(monkeypatch, capsys, "serve", str(edited))
+
+
+def test_a_model_of_the_hub_that_cannot_be_had() -> None:
+    """In a process of its own: the hub's client reads its environment when imported."""
+    run = [RAYLAX, "serve", "HF://raylax/no-such-model"]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "400"}
+    done = subprocess.run(run, capture_output=True, text=True, env=env)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: HF://raylax/no-such-model: cannot be downloaded: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--port", "--grpc-port"])
+def test_a_port_in_use_names_the_flag(
+    flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checkpoint: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        other = {"--port": "--grpc-port", "--grpc-port": "--port"}[flag]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            free_port = str(free.getsockname()[1])
+        arguments = [str(checkpoint), flag, port, other, free_port]
+        said = mistake(monkeypatch, capsys, "serve", *arguments)
+
+    assert said.startswith(f"port {port} on 127.0.0.1 cannot be used: Address already in use")
+    assert said.endswith(f"choose another by {flag}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "port: Input should be greater than or equal to 1, found 0"),
+        (["--policy", "magic"], "policy must be one of consistent-hash, expected-latency, "),
+        (["--replicas", "2", "--max-replicas", "1"], "max_replicas must be at least replicas"),
+        (["--mode", "fast"], "mode: Input should be 'local', 'interactive' or 'server'"),
+        (["--config", "/no/raylax.yaml"], "/no/raylax.yaml: cannot be read"),
+    ],
+)
+def test_a_wrong_value(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert mistake(monkeypatch, capsys, "serve", *arguments).startswith(said)
+
+
+def test_a_weight_format_that_is_not_known(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = mistake(monkeypatch, capsys, "compile", str(checkpoint), "--quantization", "q9")
+
+    assert "q9" in said
+    assert "q0bf16" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"device": "cuda"}, "device 'cuda' is not here: it needs a GPU and NVIDIA's driver"),
+        ({"device": "cuda:1"}, "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs the"),
+        ({"device": "metal"}, "device must be auto, cpu, cuda, and cuda:0, cuda:1 and so on; fou"),
+        ({"engine": {"max_total_sequence_length": 10**9}}, "of 1000000000 tokens needs"),
+        (
+            {"engine": {"gpu_memory_utilization": 1e-9}},
+            "KV memory: one sequence of 32 tokens needs",
+        ),
+    ],
+)
+def test_what_the_build_finds_out(values: dict[str, object], said: str, checkpoint: Path) -> None:
+    """Too little memory is told with how much is needed."""
+    config = ClusterConfig.model_validate({"model": str(checkpoint), **values})
+    with pytest.raises(UserError, match=re.escape(said)):
+        build(config, checkpoint, lambda step, fraction: None)
+
+
+@pytest.mark.parametrize("command", ["status", "chat"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "no address", "http://[::1", "ftp://x"])
+def test_nobody_serves_there(
+    command: str, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = mistake(monkeypatch, capsys, command, url)
+
+    assert said == f"no raylax answers at {url}; start one by `raylax serve`"
+
+
+def test_markup_in_a_message_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mistake(monkeypatch, capsys, "serve", "/no/[bold]").startswith("/no/[bold]: ")
+
+
+def test_a_model_is_compiled_once(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Into the store, where `serve` finds it; the second time there is nothing to do."""
+    monkeypatch.setenv("RAYLAX_STORE", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["raylax", "compile", str(checkpoint)])
+    made = []
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        made.append({(p, p.stat().st_mtime_ns) for p in tmp_path.rglob("*.so")})
+
+    said = capsys.readouterr().out
+    assert made[0] == made[1] != set()
+    assert said.count("] compile\n") == 1
+    assert said.rstrip().endswith(f"{checkpoint.name} is compiled")

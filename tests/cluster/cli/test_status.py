@@ -1,0 +1,128 @@
+"""`raylax status` against a real server, and its layout."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from raylax.cluster.address import base_of
+from raylax.cluster.cli.status import (
+    cores,
+    show,
+    state,
+    versions,
+)
+from raylax.cluster.errors import UserError
+from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.router.calls.models import Models
+from raylax.router.config import RouterConfig
+from tests.support.cluster_reports import report
+from tests.support.router_rig import running_http, running_router
+
+
+class OneProcess(MetricsReplica):
+    """Metrics where the router asks for the cluster: here without Ray between them."""
+
+    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def metrics() -> OneProcess:
+    return OneProcess()
+
+
+@pytest.fixture
+async def url(checkpoint: Path, metrics: OneProcess) -> AsyncIterator[str]:
+    async with running_http(Models([RouterConfig("tiny", str(checkpoint), "")]), metrics) as made:
+        yield made
+
+
+async def shown(url: str, as_json: bool = False) -> str:
+    """On a terminal of 80 columns."""
+    out = io.StringIO()
+    await asyncio.to_thread(show, url, as_json, Console(file=out, width=80, color_system=None))
+    return out.getvalue()
+
+
+async def test_a_real_worker_fits_a_line(checkpoint: Path, metrics: OneProcess, url: str) -> None:
+    """Nothing is wrapped or cut; the versions stand below."""
+    async with running_router(checkpoint) as rig:
+        host = rig.workers[0].host
+        host.worker_id = "x7k2m9qa"  # as long as Serve's
+        await metrics.report(host.report(4_194_304, "0123456789abcdef" * 3))
+        pages = host.engine.load().pages_total
+        head, line, below = (await shown(url)).splitlines()
+
+    assert head.split() == [
+        "worker", "pid", "node", "address", "state", "KV", "pages", "running", "waiting",
+    ]  # fmt: skip
+    assert line.split() == [
+        "x7k2m9qa", "4194304", "012345", host.address, "ready", "0%", "of", str(pages), "0", "0",
+    ]  # fmt: skip
+    assert all(name in below for name in ("raylax 0.", "apache-tvm 0.", "ray 2.", "python 3."))
+
+
+async def test_a_rank_beyond_the_first_has_a_line(metrics: OneProcess, url: str) -> None:
+    """With its process, its host and its cores."""
+    shard = {"rank": 1, "host": "10.0.0.2", "pid": 4243, "cores": [3, 4]}
+    await metrics.report({**report("a"), "shards": [shard]})
+    _, _, line, cores, _ = (await shown(url)).splitlines()
+
+    assert line.split() == ["rank", "1", "4243", "10.0.0.2"]
+    assert cores == "cores: a 0-2,5 3-4"
+
+
+async def test_everything_for_programs(
+    metrics: OneProcess, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await metrics.report(report("a"))
+    await shown(url, as_json=True)
+    (worker,) = json.loads(capsys.readouterr().out)["workers"]
+
+    assert {**worker, "age_s": 0} == json.loads(json.dumps({**report("a"), "age_s": 0}))
+
+
+async def test_a_cluster_without_workers(url: str) -> None:
+    assert len((await shown(url)).splitlines()) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
+async def test_the_address_may_be_the_one_that_serve_printed(url: str, suffix: str) -> None:
+    assert "worker" in await shown(url + suffix)
+    assert base_of(url.removeprefix("http://") + suffix) == url
+
+
+async def test_a_server_that_is_something_else(url: str) -> None:
+    with pytest.raises(UserError, match="no raylax answers at"):
+        await shown(f"{url}/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("how", "age_s", "said"),
+    [("ready", 0.9, "ready"), ("loading", 0.2, "pack 40%"), ("ready", 7.2, "silent 7 s")],
+)
+def test_the_state_is_what_one_wants_to_know(how: str, age_s: float, said: str) -> None:
+    assert state({**report("a", how), "age_s": age_s}) == said
+
+
+def test_the_cores_of_each_worker() -> None:
+    """One line for those that have any of their own."""
+    bare = {**report("b"), "cores": []}
+
+    assert list(cores([report("a"), bare, report("c")])) == ["cores: a 0-2,5, c 0-2,5"]
+    assert list(cores([bare])) == []
+
+
+def test_workers_of_different_versions_are_told_apart() -> None:
+    """As during a rolling update."""
+    old = {**report("b"), "versions": {"raylax": "0.0.9"}}
+    first, second = versions([report("a"), old])
+
+    assert first.startswith("a: python 3.")
+    assert second == "b: raylax 0.0.9"

@@ -1,0 +1,125 @@
+"""What Metrics keeps of the workers, and how Prometheus reads it."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from raylax.cluster.metrics.exposition import COUNTERS, GAUGES, exposition
+from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.cluster.metrics.state import EXPIRES_S, Reports
+from tests.support.cluster_reports import report
+from tests.support.router_rig import running_router
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(reports: Reports, now: float) -> Samples:
+    """As Prometheus' own parser reads them; no name or series comes twice."""
+    families = list(text_string_to_metric_families(exposition(reports, now).decode()))
+    read = [
+        ((s.name, frozenset(s.labels.items())), s.value)
+        for family in families
+        for s in family.samples
+    ]
+    assert len({family.name for family in families}) == len(families)
+    assert len(dict(read)) == len(read)
+    return dict(read)
+
+
+def value(read: Samples, name: str, **labels: str) -> float:
+    """Of the one series of that name with at least these labels."""
+    (found,) = [v for (n, has), v in read.items() if n == name and labels.items() <= set(has)]
+    return found
+
+
+def test_a_worker_is_known_until_it_has_been_silent_for_long() -> None:
+    reports = Reports()
+    reports.add(report("b"), now=0.0)
+    reports.add(report("a"), now=4.0)
+
+    assert [(r["worker_id"], r["age_s"]) for r in reports.alive(5.0)] == [("a", 1.0), ("b", 5.0)]
+    assert [r["worker_id"] for r in reports.alive(EXPIRES_S + 1)] == ["a"]
+    assert reports.alive(EXPIRES_S + 5) == []
+
+
+def test_the_last_report_counts() -> None:
+    reports = Reports()
+    reports.add(report("a", state="loading"), now=0.0)
+    reports.add(report("a"), now=1.0)
+
+    assert [r["state"] for r in reports.alive(1.0)] == ["ready"]
+
+
+def test_who_says_goodbye_is_gone_at_once() -> None:
+    """It was drained or stopped, and is no worker that has fallen silent."""
+    reports = Reports()
+    reports.add(report("a", generated_tokens=7), now=0.0)
+    reports.add(report("a", state="ended", generated_tokens=9), now=1.0)
+
+    assert reports.alive(1.0) == []
+    assert reports.total("generated_tokens") == 9
+
+
+def test_a_counter_never_falls() -> None:
+    """Not when a worker goes, not when one comes, and not twice for one that was only silent."""
+    reports, seen = Reports(), []
+    for now, worker, tokens in [(0, "a", 100), (1, "b", 10), (30, "b", 20), (31, "a", 105)]:
+        reports.add(report(worker, generated_tokens=tokens), now=float(now))
+        reports.alive(float(now))
+        seen.append(value(samples(reports, float(now)), "vllm:generation_tokens_total"))
+
+    assert seen == [100, 110, 120, 125]
+
+
+def test_gauges_are_a_workers_own() -> None:
+    reports = Reports()
+    reports.add(report("a", running=3, waiting=2, queued_tokens=70), now=0.0)
+    reports.add(report("b", state="loading"), now=0.0)
+    read = samples(reports, 0.0)
+
+    assert value(read, "vllm:num_requests_running", worker="a", model_name="tiny") == 3
+    assert value(read, "vllm:num_requests_waiting", worker="a") == 2
+    assert value(read, "raylax_queued_tokens", worker="a") == 70
+    assert value(read, "vllm:kv_cache_usage_perc", worker="a") == 0.25
+    assert value(read, "raylax_worker_up", worker="a") == 1
+    assert value(read, "raylax_worker_up", worker="b") == 0
+    for state, pages in {"free": 60, "cached": 15, "used": 25}.items():
+        assert value(read, "raylax_kv_pages", worker="a", state=state) == pages
+
+
+def test_the_cache_is_described_as_vllm_does() -> None:
+    reports = Reports()
+    reports.add(report("a"), now=0.0)
+    labels = {"block_size": "16", "num_gpu_blocks": "100", "cache_dtype": "auto"}
+
+    assert value(samples(reports, 0.0), "vllm:cache_config_info", worker="a", **labels) == 1
+
+
+@pytest.mark.parametrize("silence", [0.0, 100.0])
+def test_every_counter_is_there_from_the_start(silence: float) -> None:
+    """And stays when nobody reports: a graph then ends in a flat line, not in a gap."""
+    reports = Reports()
+    empty = samples(reports, 0.0)
+    reports.add(report("a", step=7), now=0.0)
+
+    assert {name for name, _ in empty} == {f"{name}_total" for name in COUNTERS}
+    assert value(samples(reports, silence), "raylax_steps_total") == 7
+
+
+async def test_what_a_real_worker_reports_is_understood(checkpoint: Path) -> None:
+    """Its complete engine configuration reaches /cluster, every gauge /metrics."""
+    metrics = MetricsReplica()
+    async with running_router(checkpoint) as rig:
+        host = rig.workers[0].host
+        await metrics.report(host.report(1, "node"))
+        config = host.engine.config
+    (known,) = (await metrics.cluster())["workers"]
+    text = (await metrics.exposition()).decode()
+    names = {family.name for family in text_string_to_metric_families(text)}
+
+    assert known["state"] == "ready"
+    assert known["engine_config"] == asdict(config)
+    assert known["engine_config"]["max_num_sequence"] == 8
+    assert names >= GAUGES.keys() | COUNTERS.keys()

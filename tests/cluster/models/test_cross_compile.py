@@ -1,0 +1,72 @@
+"""`raylax compile --target`: a library for GPUs from a machine without one, or a plain refusal."""
+
+from pathlib import Path
+
+import pytest
+
+from raylax.cluster.cli.main import main
+from raylax.kernels.cuda.library import FACTS, LIBRARY, Facts
+from raylax.kernels.cuda.machine_code import architectures, has_source
+from tests.kernels.cuda.conftest import compiler as compiler  # a fixture
+
+
+def said_by(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[object, str]:
+    """The command's exit status, and its last line."""
+    monkeypatch.setattr("sys.argv", ["raylax", "compile", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    return ended.value.code, (out + err).strip().splitlines()[-1]
+
+
+def test_a_library_is_written_where_it_is_wanted(
+    checkpoint: Path,
+    tmp_path: Path,
+    compiler: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With what it was made from beside it: the directory can be taken elsewhere."""
+    arguments = (str(checkpoint), "--target", "cuda/sm_89", "--quantization", "q0f16")
+    status, said = said_by(monkeypatch, capsys, *arguments, "-o", str(tmp_path / "lib"))
+
+    library = tmp_path / "lib" / LIBRARY
+    assert (status, said) == (0, f"{checkpoint.name} is compiled for cuda/sm_89: {library}")
+    assert {file.name for file in library.parent.iterdir()} == {LIBRARY, FACTS}
+    content = library.read_bytes()
+    assert set(architectures(content)) == {"sm_89"} and not has_source(content)
+    facts = Facts.beside(library)
+    assert (facts.target, facts.quantization) == ("cuda/sm_89", "q0f16")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--target", "cuda/sm_70"], "error: target cuda/sm_70 is not known; known are cuda/sm_80"),
+        (["--target", "cuda"], "error: target cuda/ is not known; known are cuda/sm_80"),
+        (["--target", "x86-64-v3"], "error: --target must be cuda/ and a chip, as cuda/sm_90, fo"),
+        (["-o", "lib"], "error: --target must be cuda/ and a chip, as cuda/sm_90, found None"),
+        (
+            ["--target", "cuda/sm_90", "--quantization", "q4f32_1"],
+            "error: quantization 'q4f32_1' is not there on CUDA; there are auto, q0f16, q0bf16, q0",
+        ),
+        (
+            ["--target", "cuda/sm_90", "--tensor-parallel-shards", "2"],
+            "error: tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found 2",
+        ),
+    ],
+)
+def test_what_a_target_lacks_is_refused(
+    arguments: list[str],
+    said: str,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By name, in a second, with or without a compiler for GPUs."""
+    status, last = said_by(monkeypatch, capsys, str(checkpoint), *arguments)
+
+    assert status == 1
+    assert last.startswith(said)

@@ -1,0 +1,80 @@
+"""Where we reach into Ray: its names are still there, and do what we think."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+
+from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS
+from raylax.cluster.ray_patches.loopback import on_loopback
+from tests.support.paths import ROOT
+
+
+def say(code: str) -> list[str]:
+    """What a fresh process prints: Ray is patched there, not in the tests' own."""
+    run = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("address", "bound"),
+    [
+        ("[::]:0", "127.0.0.1:0"),
+        ("0.0.0.0:4000", "127.0.0.1:4000"),
+        ("127.0.0.1:4000", "127.0.0.1:4000"),
+        ("10.0.0.1:4000", "10.0.0.1:4000"),
+    ],
+)
+def test_every_address_becomes_this_machines_own(address: str, bound: str) -> None:
+    assert on_loopback(address) == bound
+
+
+def test_serves_grpc_servers_and_haproxys_extras_bind_to_loopback() -> None:
+    """Through the function that binds them all, and in the template of HAProxy's configuration."""
+    code = """
+import grpc, os
+from concurrent.futures import ThreadPoolExecutor
+from raylax.cluster.ray_patches.loopback import keep_to_loopback
+keep_to_loopback()
+from ray._common import tls_utils
+from ray.serve._private import haproxy_templates
+server = grpc.server(ThreadPoolExecutor(1))
+tls_utils.add_port_to_grpc_server(server, "[::]:0")
+server.start()
+from tests.support.cluster_sockets import listening
+print(*{str(address) for address, _ in listening([os.getpid()])})
+print(*[line for line in haproxy_templates.HAPROXY_CONFIG_TEMPLATE.splitlines()
+        if line.strip().startswith("bind ")], sep="\\n")
+server.stop(0)
+"""
+    bound, *template = say(code)
+
+    assert bound == "127.0.0.1"
+    assert len(template) >= 3
+    assert not [line for line in template if "bind *:" in line or "bind :" in line]
+
+
+def test_ray_starts_nothing_that_we_do_not_use() -> None:
+    code = """
+from ray._private import node, parameter
+print("start_api_server" in vars(node.Node))
+from raylax.cluster.ray_patches.fewer_processes import keep_ray_lean
+keep_ray_lean()
+made = parameter.RayParams(num_cpus=1)
+print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
+"""
+    assert say(code) == ["True", "True False None"]
+
+
+def test_ray_knows_every_variable_that_we_set() -> None:
+    """One that is misspelt, or renamed by a later Ray, would do nothing and say nothing."""
+    home = Path(ray.__file__).parent
+    parts = ("_common", "_private", "dashboard", "serve")
+    files = [home / "_raylet.so", *(file for part in parts for file in (home / part).rglob("*.py"))]
+    known = b"".join(file.read_bytes() for file in files)
+    ours = [*FOR_RAY, *HAPROXY_FILES, *INNER_PORTS]
+
+    assert [name for name in ours if name.encode() not in known] == []

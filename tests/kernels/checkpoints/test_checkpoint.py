@@ -1,0 +1,118 @@
+"""What is wrong with a checkpoint is said in words, before any weight is read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.errors import CheckpointError
+from tests.support.checkpoints import write_checkpoint
+
+
+def change_config(path: Path, **changed: Any) -> None:
+    file = path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+
+def test_a_missing_directory(tmp_path: Path) -> None:
+    """The path is named."""
+    with pytest.raises(CheckpointError, match="nowhere: no such directory"):
+        Checkpoint(tmp_path / "nowhere")
+
+
+def test_a_directory_that_is_no_checkpoint(tmp_path: Path) -> None:
+    """The missing file is named."""
+    with pytest.raises(CheckpointError, match="not a checkpoint, config.json is missing"):
+        Checkpoint(tmp_path)
+
+
+def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
+    change_config(write_checkpoint(tmp_path), architectures=["GPT2LMHeadModel"])
+
+    with pytest.raises(CheckpointError, match="GPT2LMHeadModel.*LlamaForCausalLM, Mistral"):
+        Checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("hidden_size", "64", "hidden_size must be a positive number, found '64'"),
+        ("num_hidden_layers", 0, "num_hidden_layers must be a positive number, found 0"),
+        ("intermediate_size", 100, "intermediate must be a multiple of 32, found 100"),
+        ("num_key_value_heads", 3, "multiple of num_key_value_heads, found 4 and 3"),
+        ("hidden_act", "gelu", "hidden_act 'gelu' is not supported, only silu"),
+        ("mlp_bias", True, "mlp_bias"),
+        ("rope_scaling", {"type": "yarn", "factor": 4}, "rope scaling 'yarn' is not supported"),
+        ("quantization_config", {"bits": 4}, "quantization_config is not supported"),
+    ],
+)
+def test_a_config_that_we_cannot_serve(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    """The key, the rule and the value given."""
+    change_config(write_checkpoint(tmp_path), **{key: value})
+
+    with pytest.raises(CheckpointError, match=message):
+        Checkpoint(tmp_path)
+
+
+def test_a_tensor_of_another_shape(tmp_path: Path) -> None:
+    """The tensor, the expected and the found shape."""
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"] = np.ones(65, np.float32)
+    save_file(weights, file)
+
+    with pytest.raises(CheckpointError, match=r"model.norm.weight: expected.*\(64,\).*\(65,\)"):
+        Checkpoint(tmp_path)
+
+
+def test_a_missing_tensor(tmp_path: Path) -> None:
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, file)
+
+    with pytest.raises(CheckpointError, match="layers.1.mlp.up_proj.weight of shape .* missing"):
+        Checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, 20_000])
+def test_a_truncated_file(tmp_path: Path, keep: int) -> None:
+    """In the header or in the data: said to be truncated, or not valid."""
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+
+    with pytest.raises(CheckpointError, match="model.safetensors: truncated"):
+        Checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "\xff", "[" * 100_000])
+def test_a_config_that_is_no_config(tmp_path: Path, text: str) -> None:
+    (write_checkpoint(tmp_path) / "config.json").write_text(text, encoding="latin-1")
+
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        Checkpoint(tmp_path)
+
+
+def test_an_index_may_not_leave_the_directory(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, shards=2)
+    index = {"weight_map": {"model.norm.weight": "../secret.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(CheckpointError, match="must name files beside it"):
+        Checkpoint(tmp_path)
+
+
+def test_a_new_weight_file_is_another_checkpoint(tmp_path: Path) -> None:
+    """Packed weights are found by the identity: it changes with the files."""
+    before = Checkpoint(write_checkpoint(tmp_path)).identity
+    file = tmp_path / "model.safetensors"
+    weights = load_file(file)
+    save_file(weights, file, metadata={"changed": "yes"})
+
+    assert Checkpoint(tmp_path).identity != before

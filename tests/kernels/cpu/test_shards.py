@@ -1,0 +1,108 @@
+"""A model shared among ranks computes what the whole model does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raylax.kernels.build import ModelOptions
+from raylax.kernels.errors import CompileError
+from raylax.kernels.model import load_model
+from raylax.kernels.shards import Degree
+from tests.support.batches import (
+    Floats,
+    Piece,
+    arrays,
+    run,
+)
+from tests.support.shards import Ranks, bits, ranks_of
+
+LENGTH = 40
+PROMPT = np.random.default_rng(5).integers(0, 99, LENGTH).tolist()
+OTHERS = np.random.default_rng(6).integers(0, 99, (3, 20)).tolist()
+DEGREES = [Degree(2), Degree(4), Degree(1, 2), Degree(2, 2)]
+
+
+def options(quantization: str, degree: Degree, threads: int = 1) -> ModelOptions:
+    return ModelOptions(quantization, "auto", "cpu", None, threads, 64, 8, 128, degree)
+
+
+def answers(ranks: Ranks) -> list[Floats]:
+    """A prompt in two chunks beside others, then a token more of each."""
+    rest = [Piece(other, 0, [8 + 2 * i, 9 + 2 * i]) for i, other in enumerate(OTHERS)]
+    first = ranks.step(Piece(PROMPT[:17], 0, [0, 1]), *rest[:1])
+    second = ranks.step(*rest[1:], Piece(PROMPT[17:], 17, [0, 1, 2]))
+    third = ranks.step(Piece([7], LENGTH, [0, 1, 2]), Piece([8], 20, [8, 9]))
+    return [first, second, third]
+
+
+@pytest.mark.parametrize("degree", DEGREES, ids=str)
+def test_every_degree_has_the_logits_of_one_rank(uneven: Path, store: Path, degree: Degree) -> None:
+    """In f32 to 1e-5, relative to the largest logit; stages alone change no bit."""
+    with ranks_of(uneven, options("q0f32", Degree()), 16, store) as one:
+        wanted = answers(one)
+    with ranks_of(uneven, options("q0f32", degree), 16, store) as ranks:
+        found = answers(ranks)
+
+    for want, got in zip(wanted, found, strict=True):
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+        if degree.tensor == 1:
+            assert np.array_equal(bits(got), bits(want))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "threads", "tolerance"),
+    [
+        ("q0bf16", [1, 2], 2e-2),
+        ("w8a8", [1], 5e-2),
+        ("q4f32_1", [1], 2e-2),
+    ],
+)
+def test_shards_have_the_same_bits_in_every_run_and_batch(
+    checkpoint: Path, store: Path, quantization: str, threads: list[int], tolerance: float
+) -> None:
+    """Law 1 at degree 2: a prompt at once, or in chunks beside others.
+
+    They stay close to one rank's: sums in two parts round otherwise, and activations that are
+    rounded next may tip over.
+    """
+    whole = load_model(checkpoint, options(quantization, Degree(), 2), 16, store)
+    want = run(whole, Piece(PROMPT, 0, [0, 1, 2]))
+    found = []
+    for count in threads:
+        with ranks_of(checkpoint, options(quantization, Degree(2), count), 16, store) as ranks:
+            found.append(ranks.step(Piece(PROMPT, 0, [3, 4, 5]))[0])
+            found.append(answers(ranks)[1][-1])
+            hidden = [model.hidden(8).copy() for model in ranks.models]
+
+        assert np.array_equal(bits(hidden[0]), bits(hidden[1]))
+    for other in found[1:]:
+        assert np.array_equal(bits(found[0]), bits(other))
+    assert np.abs(found[0] - want).max() <= tolerance * np.abs(want).max()
+
+
+def test_a_group_that_is_over_holds_nobody(uneven: Path, store: Path) -> None:
+    """A shard that waits for another is let go when the group's flag says so."""
+    plan = arrays([Piece(PROMPT, 0, [0, 1, 2])])
+    del plan["rows"]
+    with ranks_of(uneven, options("q0f32", Degree(2)), 16, store) as ranks:
+        first = ranks.models[0]
+        waiting = ranks.threads[0].submit(first.run_layers, **plan)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        first.seat.shared["flags"][-1, 0] = 1
+
+        waiting.result(timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("degree", "words"),
+    [
+        (Degree(3), "must divide the attention heads.*found 3 for 4 heads and 2 KV heads"),
+        (Degree(1, 4), "at most the 3 layers of the model, found 4"),
+    ],
+)
+def test_a_degree_that_does_not_fit_is_refused(uneven: Path, degree: Degree, words: str) -> None:
+    """Before anything is compiled."""
+    with pytest.raises(CompileError, match=words):
+        load_model(uneven, options("q0f32", degree), 16)

@@ -1,0 +1,125 @@
+"""Who is let through, in which order, and who is told to come back later."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from raylax.proto.errors import Overloaded
+from raylax.proto.vocabulary import Priority
+from raylax.router.calls.admission import Admission
+from raylax.router.fleet.table import Fleet, WorkerView
+
+HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
+
+
+def worker(todo: float) -> WorkerView:
+    """A millisecond a token, in steps of 100."""
+    return WorkerView(
+        "w", todo=todo, running=1, waiting=1, kv_capacity=1e6, budget=100, a=1e-6, b=1e-3
+    )
+
+
+def admission(todo: float, max_wait_s: float = 60.0) -> Admission:
+    return Admission(Fleet.of([worker(todo)]), lambda: 0.0, max_wait_s, hold_s=1.0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # it changes on this loop
+            await asyncio.sleep(0)
+
+
+async def test_a_call_passes_while_queues_are_short() -> None:
+    made = admission(todo=900)
+    await asyncio.wait_for(made.enter("a", NORMAL, 10, 60), 1)
+
+    assert len(made) == 0
+
+
+async def test_without_workers_nobody_is_held_here() -> None:
+    await Admission(Fleet(), lambda: 0.0, 60).enter("a", NORMAL, 10, 60)
+
+
+async def test_a_call_that_could_not_start_in_time_is_told_when_to_come_back() -> None:
+    """The limit is the router's or the call's own, whichever is sooner."""
+    made = admission(todo=20_000, max_wait_s=15)
+
+    with pytest.raises(
+        Overloaded, match=r"after 20.* s, the limit is 15 s; try again in 6"
+    ) as told:
+        await made.enter("a", NORMAL, 10, 60)
+    assert told.value.retry_after_s == 6
+    with pytest.raises(Overloaded, match="the limit is 3 s"):
+        await made.enter("a", NORMAL, 10, 3)
+
+
+async def order(made: Admission, calls: list[tuple[str, Priority, int]]) -> list[int]:
+    """In which the calls are let in, one each time somebody looks."""
+    came: list[int] = []
+
+    async def one(at: int, tenant: str, priority: Priority, tokens: int) -> None:
+        await made.enter(tenant, priority, tokens, 60)
+        came.append(at)
+
+    async with asyncio.TaskGroup() as group:
+        for at, call in enumerate(calls):
+            group.create_task(one(at, *call))
+            await until(lambda at=at: len(made) == at + 1)  # type: ignore[misc]
+        made.fleet.todo[0] = 0
+        for count in range(len(calls)):
+            made.pump()
+            await until(lambda count=count: len(came) == count + 1)  # type: ignore[misc]
+    return came
+
+
+async def test_higher_classes_go_first() -> None:
+    calls = [("a", LOW, 10), ("a", NORMAL, 10), ("a", HIGH, 10), ("a", NORMAL, 10)]
+
+    assert await order(admission(todo=2000), calls) == [2, 1, 3, 0]
+
+
+async def test_tenants_share_by_tokens_not_by_calls() -> None:
+    """One with long prompts waits for the other's many short ones."""
+    calls = [("big", NORMAL, 1000)] * 2 + [("small", NORMAL, 100)] * 4
+
+    assert await order(admission(todo=2000), calls) == [0, 2, 3, 4, 5, 1]
+
+
+async def test_tokens_are_weighed_by_the_tenants_shares() -> None:
+    """Who has twice the share gets twice the tokens, while both want more than there is."""
+    made, given = admission(todo=2000), {"a": 0, "b": 0}
+
+    async def ask(tenant: str, share: float) -> None:
+        while sum(given.values()) < 3000:
+            await made.enter(tenant, NORMAL, 10, 60, share)
+            given[tenant] += 30
+            made.generated(tenant, 10, share)
+
+    callers = [asyncio.create_task(ask(*one)) for one in (("a", 2.0), ("b", 1.0)) for _ in range(8)]
+    await until(lambda: len(made) == 16)
+    made.fleet.todo[0] = 0
+    while sum(given.values()) < 3000:
+        before = sum(given.values())
+        made.pump()
+        await until(lambda before=before: sum(given.values()) > before)  # type: ignore[misc]
+        await until(lambda: len(made) == 16 or sum(given.values()) >= 3000)
+    for caller in callers:
+        caller.cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+
+    assert given["a"] == pytest.approx(2 * given["b"], abs=3 * 30)
+
+
+async def test_one_tenant_is_served_in_order() -> None:
+    assert await order(admission(todo=2000), [("a", NORMAL, 9)] * 4) == [0, 1, 2, 3]
+
+
+async def test_who_leaves_the_queue_is_not_let_in() -> None:
+    made = admission(todo=2000)
+    asking = asyncio.create_task(made.enter("a", NORMAL, 10, 60))
+    await until(lambda: len(made) == 1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+    assert len(made) == 0

@@ -1,0 +1,96 @@
+"""Several models behind one router: a request's `model` names the one that is meant."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from raylax.proto.frontend import Frontend
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.router.calls.models import Models
+from raylax.router.config import RouterConfig
+from tests.support.checkpoints import write_checkpoint
+from tests.support.router_rig import (
+    ENGINE,
+    PATIENCE_S,
+    TOKEN,
+    Rig,
+    a_router,
+    channel,
+    running_worker,
+)
+
+CHAT = "/v1/chat/completions"
+ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 12}
+
+
+@dataclass
+class Two:
+    client: httpx.AsyncClient
+    rig: Rig
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other weights in the same shape, so that nothing is compiled for it."""
+    return write_checkpoint(tmp_path_factory.mktemp("another"), seed=8)
+
+
+@pytest.fixture
+async def two(checkpoint: Path, another: Path) -> AsyncIterator[Two]:
+    """The models tiny and other, with a worker each."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        first = await enter(running_worker(checkpoint, "w0", ENGINE))
+        second = await enter(running_worker(another, "w1", ENGINE))
+        configs = [
+            RouterConfig(n, str(p), TOKEN) for n, p in (("tiny", checkpoint), ("other", another))
+        ]
+        rig = await enter(a_router(configs[0], [first], Models(configs)))
+        beside = await enter(a_router(RouterConfig("tiny", str(another), TOKEN), [second]))
+        rig.models.open(Frontend.load(another, "other", 256), beside.router)
+        client = await enter(httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S))
+        yield Two(client, rig)
+
+
+async def said(two: Two, **body: object) -> str:
+    reply = await two.client.post(CHAT, json={**ASK, **body})
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+async def test_each_answers_for_itself(two: Two) -> None:
+    """Without a name the first one is meant."""
+    tiny, other = await said(two, model="tiny"), await said(two, model="other")
+
+    assert tiny != other
+    assert await said(two) == tiny
+
+
+async def test_an_unknown_one_is_told_what_there_is(two: Two) -> None:
+    reply = await two.client.post(CHAT, json={**ASK, "model": "large"})
+
+    assert reply.status_code == 404
+    assert reply.json()["error"]["message"] == "no model named 'large'; there is tiny, other"
+
+
+async def test_both_are_listed(two: Two) -> None:
+    listed = (await two.client.get("/v1/models")).json()["data"]
+    async with channel(two.rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        models = (await stub.ListModels(raylax_pb2.ListModelsRequest())).models
+
+    assert [card["id"] for card in listed] == [card.id for card in models] == ["tiny", "other"]
+
+
+async def test_grpc_names_them_too(two: Two) -> None:
+    sampling = raylax_pb2.Sampling(temperature=0, max_tokens=12)
+    message = raylax_pb2.Message(role="user", content="hi")
+    async with channel(two.rig.grpc_address) as made:
+        ask = raylax_pb2.ChatRequest(model="other", messages=[message], sampling=sampling)
+        replies = [reply async for reply in raylax_pb2_grpc.RaylaxStub(made).Chat(ask)]
+
+    assert "".join(reply.text for reply in replies) == await said(two, model="other")

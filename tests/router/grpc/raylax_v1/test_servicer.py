@@ -1,0 +1,311 @@
+"""The gRPC API over real sockets, with the standard health and reflection services."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from tests.support.router_rig import (
+    PATIENCE_S,
+    Rig,
+    channel,
+    running_router,
+    until,
+)
+
+GREEDY = raylax_pb2.Sampling(temperature=0, max_tokens=8)
+ASK = raylax_pb2.ChatRequest(
+    messages=[raylax_pb2.Message(role="user", content="hi")], sampling=GREEDY
+)
+
+TEXT = raylax_pb2.EmbedRequest.Input(text="hi")
+
+
+@pytest.fixture
+async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
+    async with running_router(checkpoint) as made:
+        yield made
+
+
+async def test_chat_and_generate_stream(rig: Rig) -> None:
+    """The reason and the usage come with the last reply."""
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        chat = [reply async for reply in stub.Chat(ASK)]
+        tokens = raylax_pb2.GenerateRequest(
+            tokens=raylax_pb2.TokenIds(ids=[5, 6, 7]), sampling=GREEDY
+        )
+        plain = [reply async for reply in stub.Generate(tokens)]
+        models = await stub.ListModels(raylax_pb2.ListModelsRequest())
+
+    for replies in (chat, plain):
+        assert [reply.finish_reason for reply in replies][-1] == "length"
+        assert replies[-1].usage.completion_tokens == 8
+        assert "".join(reply.text for reply in replies)
+    assert [(m.id, m.max_model_len) for m in models.models] == [("tiny", 256)]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "said"),
+    [
+        (raylax_pb2.ChatRequest(), grpc.StatusCode.INVALID_ARGUMENT, "messages"),
+        (
+            raylax_pb2.ChatRequest(messages=ASK.messages, model="x"),
+            grpc.StatusCode.NOT_FOUND,
+            "there is tiny",
+        ),
+        (
+            raylax_pb2.ChatRequest(
+                messages=ASK.messages, sampling=raylax_pb2.Sampling(temperature=9)
+            ),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "temperature",
+        ),
+    ],
+)
+async def test_a_mistake_has_its_status(
+    rig: Rig, request_: raylax_pb2.ChatRequest, code: grpc.StatusCode, said: str
+) -> None:
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request_):
+                pass
+
+    assert caught.value.code() == code
+    assert said in (caught.value.details() or "")
+
+
+GENERATE = "/raylax.v1.Raylax/Generate"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (raylax_pb2.GenerateRequest(), "must not be empty"),
+        (raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds()), "at least 1 item"),
+        (raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds(ids=[99])), "vocabulary of 99"),
+        (
+            raylax_pb2.GenerateRequest(tokens=raylax_pb2.TokenIds(ids=[5] * 300_000)),
+            "may have 262144 token ids, it has 300000",
+        ),
+        (raylax_pb2.GenerateRequest(text="x" * 300), "300 tokens, the limit is 255"),
+        (
+            raylax_pb2.GenerateRequest(text="a", sampling=raylax_pb2.Sampling(top_p=float("nan"))),
+            "top_p",
+        ),
+        (b"\x12\x02\xff\xfe", "not valid"),
+    ],
+)
+async def test_bad_input_is_an_invalid_argument(
+    rig: Rig, message: raylax_pb2.GenerateRequest | bytes, said: str
+) -> None:
+    """Bytes that are no message, or no UTF-8, included; the next call works."""
+    raw = message if isinstance(message, bytes) else message.SerializeToString()
+    async with channel(rig.grpc_address) as made:
+        generate: Any = made.unary_stream(GENERATE)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in generate(raw):
+                pass
+        replies = [reply async for reply in raylax_pb2_grpc.RaylaxStub(made).Chat(ASK)]
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+    assert replies[-1].finish_reason == "length"
+
+
+async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
+    worker = rig.workers[0]
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        worker.hold(steps=2)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stub.Chat(ASK, timeout=0.3):
+                pass
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: not rig.service.journal)
+        worker.let_go()
+        await until(lambda: not worker.running)
+
+        worker.hold(steps=2)
+        call = stub.Chat(ASK)
+        await until(lambda: worker.running)
+        call.cancel()
+        await until(lambda: not rig.service.journal)
+        embedding = stub.Embed(raylax_pb2.EmbedRequest(inputs=[TEXT]))
+        await until(lambda: rig.service.journal)
+        embedding.cancel()
+        await until(lambda: not rig.service.journal)
+        worker.let_go()
+        await until(lambda: not worker.running)
+
+
+async def test_vectors_come_in_the_order_of_the_inputs(rig: Rig) -> None:
+    """Text or ids, at length 1; fewer dimensions are those of the same vector."""
+    ids = rig.service.frontend.tokenizer.encode("hi")
+    inputs = [raylax_pb2.EmbedRequest.Input(text=text) for text in ("hi", "ho")]
+    tokens = raylax_pb2.EmbedRequest.Input(tokens=raylax_pb2.TokenIds(ids=ids))
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        texts = await stub.Embed(raylax_pb2.EmbedRequest(inputs=inputs))
+        short = await stub.Embed(raylax_pb2.EmbedRequest(inputs=[tokens], dimensions=4))
+
+    first, second = (list(one.values) for one in texts.embeddings)
+    (cut,) = (list(one.values) for one in short.embeddings)
+    assert first != second
+    assert sum(value * value for value in first) == pytest.approx(1)
+    assert cut == pytest.approx([v / sum(x * x for x in first[:4]) ** 0.5 for v in first[:4]])
+    assert texts.usage.prompt_tokens == 2 * len(ids)
+    assert texts.usage.completion_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (raylax_pb2.EmbedRequest(), "at least 1 item"),
+        (raylax_pb2.EmbedRequest(inputs=[raylax_pb2.EmbedRequest.Input(text="")]), "empty"),
+        (
+            raylax_pb2.EmbedRequest(
+                inputs=[
+                    raylax_pb2.EmbedRequest.Input(text="a"),
+                    raylax_pb2.EmbedRequest.Input(tokens=raylax_pb2.TokenIds(ids=[5])),
+                ]
+            ),
+            "inputs: must all be text or all be token ids",
+        ),
+        (b"\x0a\x02\xff\xfe", "not valid"),
+    ],
+)
+async def test_inputs_that_cannot_be_embedded(
+    rig: Rig, message: raylax_pb2.EmbedRequest | bytes, said: str
+) -> None:
+    """Bytes that are no message included: methods with one reply refuse them, too."""
+    raw = message if isinstance(message, bytes) else message.SerializeToString()
+    async with channel(rig.grpc_address) as made:
+        embed: Any = made.unary_unary("/raylax.v1.Raylax/Embed")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await embed(raw)
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+
+
+@pytest.mark.parametrize(
+    ("manner", "said"),
+    [
+        ({"priority": "first"}, "must be high, normal or low"),
+        ({"timeout_s": -1.0}, "timeout"),
+        ({"resume_ttl_s": 0.0}, "resume_ttl_s: must be seconds, more than 0, found 0"),
+    ],
+)
+async def test_a_wrong_manner_is_refused(rig: Rig, manner: dict[str, Any], said: str) -> None:
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, **manner)
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request):
+                pass
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in (caught.value.details() or "")
+
+
+async def test_a_requests_own_timeout_ends_it(rig: Rig) -> None:
+    """As the deadline of the call does, of which the earlier one holds."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, timeout_s=0.2)
+    rig.workers[0].hold(steps=1)
+    async with channel(rig.grpc_address) as made:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request, timeout=PATIENCE_S):
+                pass
+    await until(lambda: not rig.service.journal)
+
+    assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert dict(caught.value.trailing_metadata())["error-code"] == "deadline_exceeded"
+
+
+async def test_errors_say_what_a_client_can_act_upon(checkpoint: Path) -> None:
+    """In the trailing metadata: the code, the field, and when to come back."""
+    async with (
+        running_router(checkpoint, max_inflight=0) as full,
+        channel(full.grpc_address) as made,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(ASK):
+                pass
+
+    told = dict(caught.value.trailing_metadata())
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert told["error-code"] == "rate_limit_exceeded"
+    assert float(told["retry-after-s"]) > 0
+
+
+async def test_a_choice_is_explained(rig: Rig) -> None:
+    """With the first reply alone, and afterwards with all that happened."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, explain=True)
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        first, *later = [reply async for reply in stub.Chat(request)]
+        story = await stub.Explain(raylax_pb2.ExplainRequest(request_id=first.id))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Explain(raylax_pb2.ExplainRequest(request_id="unheard-of"))
+
+    assert first.explanation.chosen == "w0"
+    assert [one.worker for one in first.explanation.candidates] == ["w0"]
+    assert not any(reply.HasField("explanation") for reply in later)
+    assert list(story.explanations) == [first.explanation]
+    assert {"first token", "ended"} <= {event.name for event in story.events}
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_an_answer_outlives_its_client(rig: Rig) -> None:
+    """Who comes back gets the rest, and may hear all of it again; others find nothing."""
+    request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, resume_ttl_s=60)
+    async with channel(rig.grpc_address) as made:
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        rig.workers[0].hold(steps=4)
+        call = stub.Chat(request)
+        first = await anext(aiter(call))
+        call.cancel()
+        rig.workers[0].let_go()
+        ask = raylax_pb2.ResumeRequest(id=first.id, after_sequence=1)
+        rest = [reply.chat async for reply in stub.ResumeStream(ask)]
+        ask.after_sequence = 0
+        again = [reply.chat async for reply in stub.ResumeStream(ask)]
+        plain = [reply async for reply in stub.Chat(ASK)]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stub.ResumeStream(raylax_pb2.ResumeRequest(id="another")):
+                pass
+
+    assert again == [first, *rest]
+    assert [reply.sequence for reply in again] == list(range(1, len(again) + 1))
+    assert "".join(reply.text for reply in again) == "".join(reply.text for reply in plain)
+    assert rest[-1].usage.completion_tokens == 8
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_and_reflection(rig: Rig) -> None:
+    """What load balancers and grpcurl ask."""
+    async with channel(rig.grpc_address) as made:
+        health = health_pb2_grpc.HealthStub(made)
+        answers = [
+            await health.Check(  # type: ignore[attr-defined]  # its stubs lack the methods
+                health_pb2.HealthCheckRequest(service=name)
+            )
+            for name in ("", "raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine")
+        ]
+
+    def services() -> list[str]:
+        with grpc.insecure_channel(rig.grpc_address) as plain:
+            return list(ProtoReflectionDescriptorDatabase(plain).get_services())
+
+    assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)
+    served = await asyncio.to_thread(services)
+    assert {"raylax.v1.Raylax", "vllm.grpc.engine.VllmEngine"} <= set(served)

@@ -1,0 +1,234 @@
+"""OpenAI's Responses API by OpenAI's own client: items, events, and what is refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import pytest_asyncio
+from openai.types.responses import Response
+
+from tests.support.router_rig import PATIENCE_S, Rig, running_router
+from tests.support.scripted import write_scripted
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ASK: dict[str, Any] = {"model": "tiny", "input": "hi", "temperature": 0, "max_output_tokens": 8}
+LOOK: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+TEXT_EVENTS = [
+    "response.created", "response.in_progress",
+    "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+    "response.output_text.done", "response.content_part.done", "response.output_item.done",
+]  # fmt: skip
+CALL_EVENTS = [
+    "response.output_item.added", "response.function_call_arguments.delta",
+    "response.function_call_arguments.done", "response.output_item.done",
+]  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
+    async with running_router(checkpoint) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(rig: Rig) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with client_of(rig) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Of a model that calls a function, whatever it is asked."""
+    checkpoint = write_scripted(tmp_path_factory.mktemp("scripted"))
+    async with running_router(checkpoint) as rig, client_of(rig) as made:
+        yield made
+
+
+def client_of(rig: Rig) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(
+        base_url=f"{rig.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S
+    )
+
+
+async def streamed(client: openai.AsyncOpenAI, **ask: Any) -> list[Any]:
+    """The events, each of which is what the client's own types say that it is."""
+    events = [event async for event in await client.responses.create(**ask, stream=True)]
+    return [type(event).model_validate(event.to_dict()) for event in events]
+
+
+def content_of(response: Response) -> dict[str, Any]:
+    """The response without what is new each time: ids, the time, what was found in the cache."""
+    dumped: dict[str, Any] = response.model_dump(
+        exclude={
+            "id": True,
+            "created_at": True,
+            "output": {"__all__": {"id", "call_id"}},
+            "usage": {"input_tokens_details"},
+        }
+    )
+    return dumped
+
+
+async def test_an_answer_cut_by_its_limit(client: openai.AsyncOpenAI) -> None:
+    """It is incomplete and says why; the text is that of the chat API for the same request."""
+    answer = await client.responses.create(**ASK, metadata={"a": "b"})
+    chat = await client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": "hi"}], temperature=0, max_tokens=8
+    )
+
+    assert answer.output_text == chat.choices[0].message.content
+    assert (answer.status, answer.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    assert answer.output[0].status == "incomplete"
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (chat.usage.prompt_tokens, 8)
+    assert (answer.model, answer.metadata, answer.max_output_tokens) == ("tiny", {"a": "b"}, 8)
+
+
+async def test_a_stream_tells_the_same_response(client: openai.AsyncOpenAI) -> None:
+    """In OpenAI's order, numbered without a gap; deltas make up the text; the last is the whole."""
+    whole = await client.responses.create(**ASK)
+    events = await streamed(client, **ASK)
+    kinds = [event.type for event in events]
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+
+    assert list(dict.fromkeys(kinds)) == [*TEXT_EVENTS, "response.incomplete"]
+    assert len(kinds) == len(TEXT_EVENTS) + len(deltas)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert len(deltas) > 1 and "".join(deltas) == whole.output_text
+    assert events[0].response.status == events[1].response.status == "in_progress"
+    assert content_of(events[-1].response) == content_of(whole)
+    ids = {event.item_id for event in events if hasattr(event, "item_id")}
+    assert ids == {events[-1].response.output[0].id}
+
+
+async def test_a_function_call(caller: openai.AsyncOpenAI) -> None:
+    """An item of its own after what was said before it; streamed, the same two items."""
+    ask = {**ASK, "max_output_tokens": 50, "tools": [LOOK]}
+    whole = await caller.responses.create(**ask)
+    events = await streamed(caller, **ask)
+    message, call = whole.output
+
+    assert (whole.status, message.type, whole.output_text) == ("completed", "message", "I look. ")
+    assert (call.type, call.name, call.arguments) == ("function_call", "look", '{"city": "Rome"}')
+    assert [e.type for e in events] == [*TEXT_EVENTS, *CALL_EVENTS, "response.completed"]
+    assert "".join(e.delta for e in events if e.type.endswith("arguments.delta")) == call.arguments
+    assert events[-2].item == events[-1].response.output[1]
+    assert content_of(events[-1].response) == content_of(whole)
+
+
+async def test_without_leave_nothing_is_called(caller: openai.AsyncOpenAI) -> None:
+    """With tool_choice "none" the same tokens are text."""
+    answer = await caller.responses.create(
+        **{**ASK, "max_output_tokens": 50}, tools=[LOOK], tool_choice="none"
+    )
+
+    assert [item.type for item in answer.output] == ["message"]
+    assert "<tool_call>" in answer.output_text
+
+
+async def test_a_conversation_of_items_is_that_of_messages(client: openai.AsyncOpenAI) -> None:
+    """Instructions, parts, calls and their outputs reach the model as chat messages do."""
+    items: list[Any] = [
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        {"type": "message", "role": "assistant", "id": "m", "status": "completed",
+         "content": [{"type": "output_text", "text": "b", "annotations": []}]},
+        {"type": "function_call", "call_id": "c", "name": "look", "arguments": '{"x": 1}'},
+        {"type": "function_call_output", "call_id": "c", "output": "sunny"},
+    ]  # fmt: skip
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"x": 1}'}}
+    messages: list[Any] = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+    ]
+    answer = await client.responses.create(**{**ASK, "input": items}, instructions="s")
+    chat = await client.chat.completions.create(
+        model="tiny", messages=messages, temperature=0, max_tokens=8
+    )
+
+    assert answer.output_text == chat.choices[0].message.content
+    assert answer.usage.input_tokens == chat.usage.prompt_tokens
+
+
+async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI) -> None:
+    """Items go back as they came, as agents send them."""
+    first = await caller.responses.create(**{**ASK, "max_output_tokens": 50}, tools=[LOOK])
+    history = [item.model_dump() for item in first.output]
+    result = {"type": "function_call_output", "call_id": first.output[1].call_id, "output": "sunny"}
+    second = await caller.responses.create(**{**ASK, "input": [*history, result]}, tools=[LOOK])
+
+    assert second.status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "said"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id", "keeps no responses"),
+        ({"conversation": "conv_1"}, "conversation", "keeps no conversations"),
+        ({"store": True}, "store", "keeps no responses"),
+        ({"background": True}, "background", "keeps no responses"),
+        ({"top_logprobs": 3}, "top_logprobs", "/v1/chat/completions"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0.type", "found 'web_search'"),
+        ({"tool_choice": "required"}, "tool_choice", "found 'required'"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format.type", "found 'json_object'"),
+        ({"truncation": "auto"}, "truncation", "found 'auto'"),
+        ({"input": []}, "input", "at least 1 item"),
+        ({"input": [{"type": "reasoning"}]}, "input.0", "only items of type message"),
+        ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input.0.arguments",
+         "Field required"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
+         "input.0.content.0", "only parts of type input_text"),
+        ({"input": "x" * 300}, "input", "the limit is 255"),
+        ({"max_output_tokens": 0}, "max_output_tokens", "found 0"),
+    ],
+)  # fmt: skip
+async def test_what_is_lacking_is_refused_by_name(
+    client: openai.AsyncOpenAI, fields: dict[str, Any], param: str, said: str
+) -> None:
+    """In OpenAI's error body, which names the field as the client wrote it."""
+    with pytest.raises(openai.BadRequestError, match=said) as caught:
+        await client.responses.create(**{**ASK, **fields})
+
+    assert caught.value.param == param
+
+
+async def test_no_response_is_kept(client: openai.AsyncOpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="keeps no responses"):
+        await client.responses.retrieve("resp_1")
+
+
+async def test_an_unknown_model(client: openai.AsyncOpenAI) -> None:
+    """Is answered with those that there are."""
+    with pytest.raises(openai.NotFoundError, match="there is tiny"):
+        await client.responses.create(**{**ASK, "model": "gpt-7"})
+
+
+async def test_an_error_in_a_stream_fails_the_response(checkpoint: Path) -> None:
+    """The last event says why."""
+    async with running_router(checkpoint) as rig, client_of(rig) as client:
+        rig.workers[0].hold(steps=3)
+        stream = await client.responses.create(
+            **{**ASK, "max_output_tokens": 200}, stream=True, extra_body={"timeout": 1}
+        )
+        events = [event async for event in stream]
+
+    assert events[-1].type == "response.failed"
+    assert events[-1].response.status == "failed"
+    assert events[-1].response.error.code == "deadline_exceeded"
+
+
+async def test_the_stream_as_it_is_on_the_wire(rig: Rig) -> None:
+    """Each event is named, has one line of data, and nothing follows the last."""
+    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client:
+        reply = await client.post("/v1/responses", json={**ASK, "stream": True})
+    *events, rest = reply.text.split("\n\n")
+
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert rest == ""
+    for event in events:
+        name, data = event.split("\n")
+        assert data.startswith('data: {"type":"' + name.removeprefix("event: ") + '",')
+    assert events[-1].startswith("event: response.incomplete\n")

@@ -1,0 +1,222 @@
+"""HTTP as no library writes it: what is odd but allowed works, and leaves the connection usable."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import pytest_asyncio
+
+from tests.support.router_rig import PATIENCE_S, Rig, running_router
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CHAT, MODELS = "/v1/chat/completions", "/v1/models"
+ASK: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "hi"}], "max_tokens": 2, "temperature": 0,
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
+    async with running_router(checkpoint, max_body_bytes=10_000) as made:
+        yield made
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Connection:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, *requests: bytes) -> None:
+        self._writer.write(b"".join(requests))
+        await self._writer.drain()
+
+    async def reply(self, to_head: bool = False) -> Reply:
+        async with asyncio.timeout(PATIENCE_S):
+            head = (await self._reader.readuntil(b"\r\n\r\n")).decode()
+            status, *lines = head.strip().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in lines)
+            if "chunked" in headers.get("transfer-encoding", ""):
+                body = await self._chunks()
+            else:
+                length = 0 if to_head else int(headers.get("content-length", "0"))
+                body = await self._reader.readexactly(length)
+        return Reply(int(status.split()[1]), headers, body)
+
+    async def ended(self) -> bool:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.read(1) == b""
+
+    async def _chunks(self) -> bytes:
+        body = b""
+        while size := int(await self._reader.readline(), 16):
+            body += (await self._reader.readexactly(size + 2))[:-2]
+        await self._reader.readline()
+        return body
+
+
+@asynccontextmanager
+async def connected(rig: Rig) -> AsyncIterator[Connection]:
+    reader, writer = await asyncio.open_connection(*rig.url.removeprefix("http://").split(":"))
+    try:
+        yield Connection(reader, writer)
+    finally:
+        writer.close()
+
+
+def request(
+    method: str, path: str, body: bytes = b"", *headers: str, version: str = "1.1"
+) -> bytes:
+    length = f"Content-Length: {len(body)}"
+    lines = [f"{method} {path} HTTP/{version}", "Host: here", length, *headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def ask(**more: Any) -> bytes:
+    return json.dumps({**ASK, **more}).encode()
+
+
+async def one(rig: Rig, *asked: bytes, to_head: bool = False) -> Reply:
+    """Its reply; after that the connection still serves."""
+    async with connected(rig) as connection:
+        await connection.send(*asked)
+        reply = await connection.reply(to_head)
+        await connection.send(request("GET", "/health/live"))
+        assert (await connection.reply()).status == 200
+    return reply
+
+
+async def test_requests_in_a_row_are_answered_in_a_row(rig: Rig) -> None:
+    """All sent before the first answer: a whole one, a stream, errors."""
+    async with connected(rig) as connection:
+        await connection.send(
+            request("POST", CHAT, ask()),
+            request("GET", "/nowhere"),
+            request("POST", CHAT, ask(stream=True)),
+            request("POST", CHAT, b"{"),
+            request("GET", MODELS),
+        )
+        replies = [await connection.reply() for _ in range(5)]
+
+    assert [reply.status for reply in replies] == [200, 404, 200, 400, 200]
+    assert replies[2].body.endswith(b"data: [DONE]\n\n")
+    assert json.loads(replies[4].body)["data"][0]["id"] == "tiny"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
+async def test_a_slash_at_the_end_means_nothing(rig: Rig, path: str) -> None:
+    """No redirect: behind a proxy it would name the wrong scheme, and send the key there."""
+    reply = await one(rig, request("POST", f"{path}/", ask()))
+
+    assert reply.status == 200
+
+
+async def test_a_list_of_models_is_no_model_without_a_name(rig: Rig) -> None:
+    reply = await one(rig, request("GET", f"{MODELS}/"))
+
+    assert json.loads(reply.body)["object"] == "list"
+
+
+async def test_a_head_is_a_get_without_its_body(rig: Rig) -> None:
+    got = await one(rig, request("GET", MODELS))
+    head = await one(rig, request("HEAD", MODELS), to_head=True)
+
+    assert (head.status, head.headers["content-length"]) == (200, str(len(got.body)))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_a_wrong_method_is_told_the_right_one(rig: Rig, method: str) -> None:
+    reply = await one(rig, request(method, CHAT), to_head=method == "HEAD")
+
+    assert (reply.status, reply.headers["allow"]) == (405, "post")
+
+
+async def test_a_body_may_come_in_chunks(rig: Rig) -> None:
+    body = ask()
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+
+    assert (await one(rig, head, chunks)).status == 200
+
+
+async def test_who_asks_whether_to_go_on_is_told_to(rig: Rig) -> None:
+    body = ask()
+    async with connected(rig) as connection:
+        asked = request("POST", CHAT, body, "Expect: 100-continue")
+        await connection.send(asked[: -len(body)])
+        go_on = await connection.reply()
+        await connection.send(body)
+        reply = await connection.reply()
+
+    assert (go_on.status, reply.status) == (100, 200)
+
+
+async def test_a_refused_body_does_not_spoil_the_connection(rig: Rig) -> None:
+    """Its rest is still on the way then."""
+    reply = await one(rig, request("POST", CHAT, b"x" * (1 << 20)))
+
+    assert reply.status == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}',
+        b"\xef\xbb\xbf" + ask(),
+        json.dumps(ASK).encode("utf-16"),
+        ask() + b"x",
+        b"\x00",
+    ],
+)
+async def test_bytes_that_are_no_json_are_refused(rig: Rig, body: bytes) -> None:
+    reply = await one(rig, request("POST", CHAT, body))
+
+    assert reply.status == 400
+    assert "not valid JSON" in json.loads(reply.body)["error"]["message"]
+
+
+async def test_the_old_protocol_ends_with_its_answer(rig: Rig) -> None:
+    async with connected(rig) as connection:
+        await connection.send(request("POST", CHAT, ask(), version="1.0"))
+        reply = await connection.reply()
+
+        assert (reply.status, await connection.ended()) == (200, True)
+
+
+async def test_of_a_header_that_comes_twice_one_holds(rig: Rig) -> None:
+    """Of ids the first; of what limits a call the last, and a wrong one is refused."""
+    ids = await one(rig, request("GET", MODELS, b"", "X-Request-Id: a", "X-Request-Id: b"))
+    times = ("X-Request-Timeout: 9", "X-Request-Timeout: soon")
+    wrong = await one(rig, request("POST", CHAT, ask(), *times))
+
+    assert ids.headers["x-request-id"] == "a"
+    assert wrong.status == 400
+
+
+async def test_headers_may_hold_any_bytes(rig: Rig) -> None:
+    """A session's name, for instance; what is no id of a request is replaced."""
+    reply = await one(
+        rig, request("POST", CHAT, ask(), "X-Session-Id: \xff\xfe", "X-Request-Id: \xe9")
+    )
+
+    assert reply.status == 200
+    assert re.fullmatch(r"req-[0-9a-f]{32}", reply.headers["x-request-id"])
+
+
+async def test_a_length_that_could_be_read_in_two_ways_is_refused(rig: Rig) -> None:
+    """Else a proxy and we could see different requests; the connection ends."""
+    for second in ("Content-Length: 3", "Transfer-Encoding: chunked"):
+        async with connected(rig) as connection:
+            await connection.send(request("POST", CHAT, ask(), second))
+
+            assert (await connection.reply()).status == 400
+            assert await connection.ended()

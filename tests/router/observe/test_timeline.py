@@ -1,0 +1,113 @@
+"""Why a request went where it did: in the answer's header, and afterwards."""
+
+import json
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from rich.console import Console
+
+from raylax.cluster.cli import calls as routing
+from raylax.cluster.errors import UserError
+from tests.support.router_rig import (
+    PATIENCE_S,
+    Rig,
+    running_router,
+    until,
+)
+
+CHAT = "/v1/chat/completions"
+ASK: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 4,
+}  # fmt: skip
+
+
+@pytest.fixture
+async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
+    async with running_router(checkpoint, 2) as made:
+        yield made
+
+
+@pytest.fixture
+async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
+        yield made
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_header_has_candidates_terms_choice_and_runner_up(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
+    body = {**ASK, "stream": stream}
+    reply = await client.post(CHAT, json=body, headers={"X-Raylax-Explain": "1"})
+    (choice,) = json.loads(reply.headers["X-Raylax-Explanation"])
+
+    assert {choice["chosen"], choice["runner_up"]} == {"w0", "w1"}
+    assert choice["policy"] == "expected-latency"
+    assert [one["worker"] for one in choice["candidates"]][0] == choice["chosen"]
+    assert {"cost", "ttft", "wait", "uncached"} <= choice["candidates"][0]["terms"].keys()
+    assert 0 <= choice["candidates"][0]["age_s"] < PATIENCE_S
+
+
+async def test_nothing_is_explained_unasked(client: httpx.AsyncClient) -> None:
+    assert "X-Raylax-Explanation" not in (await client.post(CHAT, json=ASK)).headers
+
+
+async def test_a_second_request_goes_where_its_prefix_is(client: httpx.AsyncClient) -> None:
+    """The router knows by page events; the explanation shows what need not be computed."""
+    body = {**ASK, "messages": [{"role": "user", "content": "a long beginning " * 9}]}
+    explained = {"X-Raylax-Explain": "1"}
+    first = await client.post(CHAT, json=body, headers=explained)
+    second = await client.post(CHAT, json=body, headers=explained)
+    (before,), (after,) = (json.loads(r.headers["X-Raylax-Explanation"]) for r in (first, second))
+
+    assert after["chosen"] == before["chosen"]
+    assert after["candidates"][0]["terms"]["uncached"] <= 16
+    assert before["candidates"][0]["terms"]["uncached"] > 100
+
+
+async def test_the_story_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:
+    call_id = (await client.post(CHAT, json=ASK)).json()["id"]
+    story = (await client.get(f"/explain/{call_id}")).json()
+
+    names = [moment["name"] for moment in story["moments"]]
+    assert names == ["admitted", "sent", "began", "first token", "ended"]
+    times = [moment["at_s"] for moment in story["moments"]]
+    assert times == sorted(times)
+    unknown = await client.get("/explain/chatcmpl-of-nobody")
+    assert unknown.status_code == 404
+    assert "its last 4096 calls" in unknown.json()["error"]["message"]
+
+
+async def test_a_worker_is_drained_by_its_name(rig: Rig, client: httpx.AsyncClient) -> None:
+    reply = await client.post("/cluster/drain/w1")
+
+    assert reply.json() == {"worker": "w1", "state": "draining"}
+    await until(lambda: rig.router.ready == ["w0"])
+    unknown = await client.post("/cluster/drain/w9")
+    assert unknown.status_code == 404
+    assert unknown.json()["error"]["message"] == "no worker named 'w9'; ready: w0"
+
+
+def test_the_terminal_shows_a_waterfall() -> None:
+    moments = [
+        {"at_s": 0.0, "name": "admitted", "detail": ""},
+        {"at_s": 0.5, "name": "sent", "detail": "w0"},
+        {"at_s": 1.0, "name": "ended", "detail": ""},
+    ]
+    out = StringIO()
+    Console(file=out, width=80).print(routing.waterfall(moments))
+    lines = out.getvalue().splitlines()
+
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["0.0", "admitted"], ["500.0", "sent"], ["1000.0", "ended"],
+    ]  # fmt: skip
+    assert lines[1].count("█") == lines[2].count("█") == routing.WIDTH // 2
+
+
+def test_nobody_at_an_address_is_one_line() -> None:
+    with pytest.raises(UserError, match="no raylax answers"):
+        routing.asked("http://127.0.0.1:9", "GET", "/explain/x")

@@ -1,0 +1,97 @@
+"""Several routers in front of the same workers: clients may come back to any of them."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import httpx
+import pytest
+
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.pb import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
+from tests.support.router_rig import (
+    PATIENCE_S,
+    Rig,
+    a_router,
+    channel,
+    running_router,
+    until,
+)
+
+CHAT = "/v1/chat/completions"
+ASK: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "hi"}],
+    "max_tokens": 20, "temperature": 1.0, "seed": 5, "ignore_eos": True, "stream": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+async def two(checkpoint: Path) -> AsyncIterator[tuple[Rig, Rig]]:
+    async with (
+        running_router(checkpoint) as one,
+        a_router(one.models.config, one.workers) as other,
+    ):
+        addresses = {one.models.peers.address, other.models.peers.address}
+        await until(lambda: one.models.peers._others | other.models.peers._others == addresses)
+        yield one, other
+
+
+async def events(url: str, method: str, path: str, **more: Any) -> tuple[str, list[str]]:
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+        client.stream(method, path, **more) as reply,
+    ):
+        assert reply.status_code == 200, await reply.aread()
+        lines = [line async for line in reply.aiter_lines() if line.startswith(("id", "data"))]
+        return reply.headers["X-Raylax-Call-Id"], lines
+
+
+async def test_workers_count_both(two: tuple[Rig, Rig]) -> None:
+    """Who is one of several does not take the minimum only."""
+    await until(lambda: [rig.router.ledger.fleet.routers for rig in two] == [2, 2])
+
+
+async def test_an_answer_is_resumed_at_another_router(two: tuple[Rig, Rig]) -> None:
+    one, other = two
+    kept = {"X-Raylax-Resume": "30"}
+    call, whole = await events(one.url, "POST", CHAT, json=ASK, headers=kept)
+    last = {"Last-Event-ID": f"{call}:7"}
+    _, rest = await events(other.url, "GET", f"/v1/streams/{call}", headers=last)
+
+    assert rest == whole[14:]
+    assert rest[-1] == "data: [DONE]"
+
+
+async def test_a_grpc_answer_is_resumed_at_another_router(two: tuple[Rig, Rig]) -> None:
+    one, other = two
+    sampling = raylax_pb2.Sampling(max_tokens=9, seed=3, ignore_eos=True)
+    ask = raylax_pb2.GenerateRequest(text="hi", sampling=sampling, resume_ttl_s=30)
+    async with channel(one.grpc_address) as here, channel(other.grpc_address) as there:
+        whole = [reply async for reply in raylax_pb2_grpc.RaylaxStub(here).Generate(ask)]
+        resume = raylax_pb2.ResumeRequest(id=whole[0].id, after_sequence=4)
+        rest = [r.generate async for r in raylax_pb2_grpc.RaylaxStub(there).ResumeStream(resume)]
+
+    assert rest == whole[4:]
+
+
+async def test_a_story_is_told_by_another_router(two: tuple[Rig, Rig]) -> None:
+    one, other = two
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        reply = await client.post(one.url + CHAT, json={**ASK, "stream": False})
+        told = [await client.get(f"{rig.url}/explain/{reply.json()['id']}") for rig in two]
+        unknown = await client.get(f"{other.url}/explain/nobody")
+
+    assert told[0].json() == told[1].json()
+    assert json.loads(told[1].text)["choices"][0]["chosen"] == "w0"
+    assert unknown.status_code == 404
+
+
+async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -> None:
+    async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
+        call = engine_pb2_grpc.PeerStub(made).Tell(pb.TellRequest(call_id="x"))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call
+
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -1,0 +1,166 @@
+"""What becomes of answers while a cluster changes under them: results as a pickle.
+
+First the application is deployed again with another configuration, then a node of a worker is to be
+taken away. Runs in a process of its own, see `on_nodes.py`.
+"""
+
+import pickle
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+from ray import serve
+from ray._private.worker import global_worker
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from ray.serve.context import _get_global_client
+
+from raylax import Client
+from raylax.cluster.application.app import application
+from raylax.cluster.ports import free_ports
+from raylax.cluster.ray_patches import loopback
+from raylax.cluster.startup.processes import running
+from raylax.proto.errors import RaylaxError
+from tests.support.cluster_ray_nodes import connected
+from tests.support.cluster_serving import until
+
+HEAD, NODES = "127.0.0.2", ("127.0.0.3", "127.0.0.4")
+PREEMPTION = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+NOTICE_S = 6.0
+"""Serve stops a worker 5 s before its node goes, if there is no room elsewhere."""
+WORKERS, CALLS = 2, 4
+BEGUN, MORE = 50, 50
+"""Tokens before a change, and after it."""
+PATIENCE_S = 60.0
+GREEDY: Any = {"temperature": 0, "ignore_eos": True}
+
+
+def prepare() -> None:
+    """In every worker process: each node keeps to its own address."""
+    loopback.LOOPBACK = ray.util.get_node_ip_address()
+    loopback.keep_to_loopback()
+
+
+class Replica(NamedTuple):
+    pid: int
+    node: str
+    state: str
+
+
+def replicas(deployment: str) -> list[Replica]:
+    """Those that have a process."""
+    details = _get_global_client().get_serve_details()["applications"]["raylax"]["deployments"]
+    return [
+        Replica(one["pid"], one["node_ip"], str(one["state"].value))
+        for one in details[deployment]["replicas"]
+        if one.get("pid")
+    ]
+
+
+def known_workers(client: Client) -> int:
+    """To the router."""
+    try:
+        explained = client.generate("a", max_tokens=1, explain=True).explanation
+    except RaylaxError:
+        return 0
+    return len(explained.candidates) if explained else 0
+
+
+class Asked:
+    """An answer that is read until it is enough."""
+
+    def __init__(self, client: Client, prompt: str) -> None:
+        self.prompt, self.parts, self.id = prompt, [""], ""
+        self.longest_pause_s, self.enough, self.failure = 0.0, sys.maxsize, ""
+        self._thread = threading.Thread(target=self._read, args=(client,), daemon=True)
+        self._thread.start()
+
+    def _read(self, client: Client) -> None:
+        before = None
+        try:
+            for part in client.stream_generate(self.prompt, max_tokens=16000, **GREEDY):
+                now = time.monotonic()
+                self.longest_pause_s = max(self.longest_pause_s, now - (before or now))
+                self.id, before = part.id, now
+                self.parts.append(part.text)
+                if len(self.parts) > self.enough:
+                    return
+            self.failure = "it ended"
+        except RaylaxError as error:
+            self.failure = str(error)
+
+    def result(self, client: Client) -> dict[str, Any]:
+        """Beside what nothing has disturbed."""
+        self._thread.join(PATIENCE_S)
+        text = "".join(self.parts)
+        whole = client.generate(self.prompt, max_tokens=len(self.parts) + MORE, **GREEDY).text
+        return {
+            "failure": self.failure,
+            "same": whole.startswith(text),
+            "longest_pause_s": self.longest_pause_s,
+            "moments": [moment.name for moment in client.explain(self.id).events],
+        }
+
+
+def changed(client: Client, change: Callable[[], None], going: set[int]) -> dict[str, Any]:
+    """Change something while each worker has answers, until one of the processes that are to go
+    has gone."""
+    until(lambda: known_workers(client) == WORKERS, PATIENCE_S)
+    asked = [Asked(client, f"abc{call}") for call in range(CALLS)]
+    until(lambda: all(len(one.parts) > BEGUN for one in asked), PATIENCE_S)
+    changing = threading.Thread(target=change)
+    changing.start()
+    stopping: dict[int, float] = {}
+    while set(running(going)) == going:
+        for pid, _, state in replicas("Worker"):
+            if state == "STOPPING":
+                stopping.setdefault(pid, time.monotonic())
+        time.sleep(0.02)
+    (gone,) = going - set(running(going))
+    now = time.monotonic()
+    took_s = now - stopping.get(gone, now)
+    for one in asked:
+        one.enough = len(one.parts) + MORE
+    changing.join()
+    until(
+        lambda: len([one for one in replicas("Worker") if one.state == "RUNNING"]) > 0, PATIENCE_S
+    )
+    with ThreadPoolExecutor(CALLS) as pool:
+        answers = list(pool.map(lambda one: one.result(client), asked))
+    return {"took_s": took_s, "answers": answers}
+
+
+def drain(address: str) -> None:
+    """As a cloud's notice reaches Ray."""
+    (node,) = [one["NodeID"] for one in ray.nodes() if one["NodeManagerAddress"] == address]
+    deadline_ms = int(1000 * (time.time() + NOTICE_S))
+    global_worker.gcs_client.drain_node(node, PREEMPTION, "preempted", deadline_ms)
+
+
+def main() -> None:
+    written, checkpoint = Path(sys.argv[1]), sys.argv[2]
+    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.prepare"}
+    connected({HEAD: 0, **dict.fromkeys(NODES, 1)}, runtime_env=hook)
+    serve.start(proxy_location="Disabled")
+    (port,) = free_ports(1)
+    args = {"model": checkpoint, "grpc_port": port, "replicas": WORKERS, "policy": "round-robin"}
+
+    def deploy(sequences: int) -> None:
+        built = application({**args, "max_num_sequence": sequences})
+        serve.run(built, name="raylax", route_prefix="/")
+
+    deploy(8)
+    router, workers = replicas("Router"), replicas("Worker")
+    with Client(f"127.0.0.1:{port}", timeout_s=PATIENCE_S) as client:
+        found = {"updated": changed(client, partial(deploy, 9), {one.pid for one in workers})}
+        found["updated"]["router stays"] = replicas("Router") == router
+        found["updated"]["workers stay"] = {*replicas("Worker")} & {*workers}
+        leaves = next(one for one in replicas("Worker") if one.node != router[0].node)
+        notice = partial(drain, leaves.node)
+        found["preempted"] = changed(client, notice, {leaves.pid})
+    written.write_bytes(pickle.dumps(found))

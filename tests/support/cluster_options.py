@@ -1,0 +1,21 @@
+"""What the command line knows, as Typer has it."""
+
+from typing import Any
+
+import typer.main
+
+from raylax.cluster.cli.commands import app
+
+COMMANDS = ["serve", "chat", "status", "compile", "key", "replay", "drain", "explain", "version"]
+
+
+def parameters(command: str) -> list[Any]:
+    """Arguments and options."""
+    made: Any = typer.main.get_command(app)
+    assert list(made.commands) == COMMANDS
+    return list(made.commands[command].params)
+
+
+def options(command: str) -> list[str]:
+    """As they are typed: --port."""
+    return [p.opts[0] for p in parameters(command) if p.param_type_name == "option"]

@@ -1,0 +1,128 @@
+"""What Ray makes of a worker's placement, on several nodes: results as a pickle.
+
+Runs in a process of its own, see `on_nodes.py`.
+"""
+
+import logging
+import os
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+from ray.util.placement_group import placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.placement import placement
+from raylax.cluster.ray_patches.fewer_processes import keep_ray_lean
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.serving.replica import ShardActors, all_of_bundle
+from tests.support.engines import Answers, request, running_engine
+
+NODES = ["127.0.0.2", "127.0.0.3"]
+GPU_NODE = "127.0.0.4"
+PROMPT = list(range(10, 50))
+ONE = EngineConfig(
+    quantization="q0f32",
+    max_num_sequence=4,
+    max_single_sequence_length=128,
+    max_total_sequence_length=512,
+    threads=1,
+)
+TWO = replace(ONE, tensor_parallel_shards=2)
+Results = dict[str, Any]
+
+
+def tokens_of(engine: ThreadedEngine, answers: Answers) -> list[list[int]]:
+    """What three requests at once come to."""
+    for i in range(3):
+        engine.add_request(request(f"r{i}", PROMPT[i:], 20))
+    answers.wait_for("r0", "r1", "r2")
+    return [answers.tokens(f"r{i}") for i in range(3)]
+
+
+class Leader:
+    """As a worker's replica: in the first bundle of its group, with an engine that it leads."""
+
+    def answer(self, checkpoint: str, config: EngineConfig) -> Results:
+        with running_engine(Path(checkpoint), config, spawner=ShardActors()) as (engine, answers):
+            return {
+                "tokens": tokens_of(engine, answers),
+                "hosts": [ray.util.get_node_ip_address(), *(one["host"] for one in engine.shards)],
+                "ranks": engine.debug_call_func_on_all_worker("raylax.debug.rank"),
+            }
+
+
+class Device:
+    """Which GPUs a process sees."""
+
+    def seen(self) -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+class DeviceLeader(Device):
+    """As a replica on GPUs, which has no engine yet; its shards are placed as those of one."""
+
+    def seen_by_all(self, ranks: int) -> list[str | None]:
+        others = [
+            ray.remote(Device).options(**all_of_bundle(rank)).remote() for rank in range(1, ranks)
+        ]
+        return [self.seen(), *ray.get([one.seen.remote() for one in others], timeout=60)]
+
+
+def replica(config: ClusterConfig, body: type) -> Any:
+    """Its actor, as Serve places it by our options."""
+    options = placement(config)
+    bundles, strategy = options["placement_group_bundles"], options["placement_group_strategy"]
+    group = placement_group(bundles, strategy=strategy)
+    ray.get(group.ready(), timeout=30)
+    place = PlacementGroupSchedulingStrategy(
+        group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+    )
+    return (
+        ray.remote(body).options(scheduling_strategy=place, **options["ray_actor_options"]).remote()
+    )
+
+
+def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
+    """To nodes at these addresses, the head first; each with so many CPUs."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
+    keep_ray_lean()
+    directory = os.environ["RAY_TMPDIR"]
+    (Path(directory) / "ray").mkdir()  # where a Cluster leaves its address
+    cluster = Cluster()
+    for address, count in cpus.items():
+        cluster.add_node(
+            node_ip_address=address, num_cpus=count, include_dashboard=False, temp_dir=directory
+        )
+    ray.init(
+        address=cluster.address,
+        _node_ip_address=next(iter(cpus)),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        **settings,
+    )
+    return cluster
+
+
+def main() -> None:
+    written, checkpoint = Path(sys.argv[1]), sys.argv[2]
+    cluster = connected(dict.fromkeys(NODES, 1))
+    two = ClusterConfig(tensor_parallel_shards=2, placement="cluster", quantization="q0f32")
+    leader = replica(two, Leader)
+    found = ray.get(leader.answer.remote(checkpoint, TWO), timeout=90)
+    ray.kill(leader)
+    cluster.add_node(
+        node_ip_address=GPU_NODE, num_cpus=2, num_gpus=4, temp_dir=os.environ["RAY_TMPDIR"]
+    )
+    on_gpus = ClusterConfig(tensor_parallel_shards=2, device="cuda")
+    first = replica(on_gpus, DeviceLeader)
+    found["devices"] = ray.get(first.seen_by_all.remote(2), timeout=60)
+    written.write_bytes(pickle.dumps(found))
+    ray.shutdown()
+    cluster.shutdown()

@@ -1,0 +1,97 @@
+"""`raylax serve` as people run it: a command with its own temporary directory, on free ports."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from raylax.cluster.ports import free_ports
+from raylax.cluster.startup.processes import of_run, running
+
+RAYLAX = str(Path(sys.executable).with_name("raylax"))
+START_S = 90.0
+STOP_S = 5.0
+READY = "Ctrl-C stops it."
+
+
+def until(condition: Callable[[], object], patience_s: float) -> None:
+    """Polls, with a deadline."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {patience_s} s"
+        time.sleep(0.05)
+
+
+class Serving:
+    """A running command, its output, and what it has started."""
+
+    def __init__(self, temporary: Path, *arguments: str) -> None:
+        self.temporary = temporary
+        self.port, self.grpc_port = free_ports(2)
+        ports = ["--port", str(self.port), "--grpc-port", str(self.grpc_port)]
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `end`
+        self.command = subprocess.Popen(
+            [RAYLAX, "serve", *arguments, *ports],
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """Read without a seek: that would move the place where the command writes."""
+        file = self._output.fileno()
+        return os.pread(file, os.fstat(file).st_size, 0).decode()
+
+    @property
+    def run_directory(self) -> Path:
+        (found,) = self.temporary.glob("raylax-*")
+        return found
+
+    def pids(self) -> set[int]:
+        """Everything of the run but the command itself."""
+        return of_run(self.command.pid, self.run_directory)
+
+    def wait_until_it_says(self, text: str) -> None:
+        until(lambda: text in self.output or self.command.poll() is not None, START_S)
+        assert text in self.output, self.output
+
+    def interrupt(self) -> float:
+        """Ctrl-C; the seconds until the command has ended."""
+        begun = time.monotonic()
+        self.command.send_signal(signal.SIGINT)
+        self.command.wait(START_S)
+        return time.monotonic() - begun
+
+    def end(self) -> None:
+        """For a test that has failed half-way."""
+        started = self.pids() if any(self.temporary.glob("raylax-*")) else set()
+        if self.command.poll() is None:
+            self.command.terminate()
+            self.command.wait(START_S)
+        for pid in running(started):
+            os.kill(pid, signal.SIGKILL)
+        self._output.close()
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[Serving]:
+    """A short temporary directory: sockets lie deep below it."""
+    temporary = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
+    made = Serving(temporary, *arguments)
+    try:
+        yield made
+    finally:
+        made.end()
+        shutil.rmtree(temporary, ignore_errors=True)

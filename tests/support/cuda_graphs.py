@@ -1,0 +1,65 @@
+"""The graph for GPUs as models on this CPU: all is the same but the schedules of a GPU."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from raylax.kernels.build import ModelOptions, silent
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cuda.compile import compile_graph
+from raylax.kernels.cuda.library import LIBRARY
+from raylax.kernels.cuda.model import DeviceModel
+from raylax.kernels.model import Model, load_model
+from tests.support.batches import Floats, Piece, arrays
+
+PAGES = 32
+PROMPT = np.random.default_rng(5).integers(0, 99, 40).tolist()
+WHOLE = Piece(PROMPT, 0, [3, 1, 2])
+OTHER = Piece(PROMPT[7:39], 0, [9, 7])
+SHARES = {"q0f32": 1e-5, "q0f16": 0.003, "q0bf16": 0.03}
+"""Of the largest logit: how far a format may be from our own kernels in f32."""
+
+
+def compiled(checkpoint: Path, quantization: str, directory: Path) -> Path:
+    """The library of the graph, for any CPU of this architecture."""
+    import tvm
+
+    target = tvm.target.Target({"kind": "llvm", "mcpu": "generic"})
+    spec = Checkpoint(checkpoint).spec
+    facts = compile_graph(spec, quantization, target, "cpu", directory, ())
+    facts.write(directory)
+    return directory / LIBRARY
+
+
+def options(quantization: str, device: str = "cpu") -> ModelOptions:
+    return ModelOptions(quantization, "auto", device, None, 2, 64, 8, 128)
+
+
+def on_device(checkpoint: Path, quantization: str, library: Path) -> DeviceModel:
+    return DeviceModel(Checkpoint(checkpoint), options(quantization), library, PAGES, silent)
+
+
+def logits(model: Model | DeviceModel, *pieces: Piece) -> Floats:
+    return model.step(**arrays(pieces)).logits.copy()
+
+
+def two_steps(run: Callable[..., Floats]) -> Floats:
+    """A prompt, then a decode of it beside another prompt."""
+    return np.concatenate([run(WHOLE), run(Piece([5], 40, [3, 1, 2]), OTHER)])
+
+
+def distance(model: DeviceModel, checkpoint: Path, store: Path) -> float:
+    """From our own kernels in f32, as a share of the largest logit."""
+    own = load_model(checkpoint, options("q0f32"), PAGES, store)
+    found, expected = (two_steps(lambda *p, m=m: logits(m, *p)) for m in (model, own))
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def is_the_same_in_any_batch(model: DeviceModel) -> bool:
+    """Law 1: a prompt at once, in chunks, and beside another one."""
+    alone = logits(model, WHOLE)
+    logits(model, Piece(PROMPT[:13], 0, [3, 1, 2]))
+    in_chunks = logits(model, Piece(PROMPT[13:], 13, [3, 1, 2]))
+    beside = logits(model, OTHER, WHOLE)
+    return np.array_equal(alone, in_chunks) and np.array_equal(alone, beside[1:])

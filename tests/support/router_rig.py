@@ -1,0 +1,183 @@
+"""Real workers and a real router in one process, on free ports."""
+
+import asyncio
+import random
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import uvicorn
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.frontend import Frontend
+from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
+from raylax.router.config import RouterConfig
+from raylax.router.grpc.authentication import Guarded
+from raylax.router.grpc.server import serve_grpc, set_health
+from raylax.router.grpc.tls import credentials
+from raylax.router.http.app import build_app
+from raylax.router.http.endpoints.cluster import Cluster, NoCluster
+from raylax.router.policies import policy_named
+from raylax.router.resume.peers import PeerServicer, serve_peers
+from raylax.router.workers.description import describe
+from raylax.router.workers.registry import Workers
+from raylax.worker.config import EngineConfig
+from raylax.worker.scheduling.step_plan import StepPlan
+from raylax.worker.serving.worker import EngineHost
+
+TOKEN = "the cluster's secret"
+PATIENCE_S = 60.0
+ENGINE = EngineConfig(max_num_sequence=8)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Polls, with a deadline."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  # it changes on another thread
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class Worker:
+    """An engine whose steps can be held, so that a test decides when tokens come."""
+
+    host: EngineHost
+    _steps: threading.Semaphore | None = None
+    """Steps that may still run; None: all."""
+
+    def hold(self, steps: int) -> None:
+        """Run this many steps more, then wait for `let_go`."""
+        self._steps = threading.Semaphore(steps)
+
+    def let_go(self) -> None:
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.release()
+
+    def install(self) -> None:
+        batch = self.host.engine._loop.batch
+        assert batch is not None
+        run = batch.run
+
+        def held(plan: StepPlan) -> StepOutput:
+            if (steps := self._steps) is not None:
+                steps.acquire()
+            return run(plan)
+
+        batch.run = held
+
+    @property
+    def running(self) -> int:
+        load = self.host.engine.load()
+        return load.running + load.waiting
+
+    async def die(self) -> None:
+        """As a killed process looks from outside: its connections are gone."""
+        assert self.host._server is not None
+        self.host._server.slam()
+
+
+@asynccontextmanager
+async def running_worker(
+    checkpoint: Path, name: str, config: EngineConfig
+) -> AsyncIterator[Worker]:
+    host = EngineHost(name, "tiny", str(checkpoint), "cpu")
+    tiny = replace(config, max_single_sequence_length=256, threads=1)
+    await host.start(tiny, "server", "127.0.0.1", TOKEN)
+    worker = Worker(host)
+    worker.install()
+    try:
+        yield worker
+    finally:
+        worker.let_go()
+        await host.stop()
+
+
+@dataclass
+class Rig:
+    workers: list[Worker]
+    router: Workers
+    models: Models
+    service: Service
+    url: str
+    grpc_address: str
+
+
+@asynccontextmanager
+async def running_router(
+    checkpoint: Path, count: int = 1, engine: EngineConfig = ENGINE, **config: Any
+) -> AsyncIterator[Rig]:
+    """`count` workers behind one router."""
+    async with AsyncExitStack() as stack:
+        workers = [
+            await stack.enter_async_context(running_worker(checkpoint, f"w{i}", engine))
+            for i in range(count)
+        ]
+        settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
+        yield await stack.enter_async_context(a_router(settings, workers))
+
+
+@asynccontextmanager
+async def a_router(
+    settings: RouterConfig, workers: list[Worker], models: Models | None = None
+) -> AsyncIterator[Rig]:
+    """In front of workers that others may use as well. `models`: of which this is one."""
+    async with AsyncExitStack() as stack:
+        models = models or Models([settings])
+        peers, models.peers.address = await serve_peers(
+            PeerServicer(TOKEN, models.stories, models.streams), "127.0.0.1"
+        )
+        stack.push_async_callback(peers.stop, 0)
+        router = Workers(
+            policy_named(settings.policy),
+            TOKEN,
+            time.monotonic,
+            random.Random(1),
+            settings.worker_silence_s,
+            peers=models.peers,
+        )
+        stack.callback(router.close)
+        router.set_members({w.host.worker_id: w.host.address for w in workers})
+        await until(lambda: len(router.ready) == len(workers))
+        described = await describe(workers[0].host.address, TOKEN, 5)
+        frontend = Frontend.load(
+            Path(settings.checkpoint), "tiny", described.max_sequence_length, random.Random(1)
+        )
+        service = models.open(frontend, router)
+        server, health, port = await serve_grpc(
+            models, "127.0.0.1:0", [Guarded(models.entrance)], credentials(settings)
+        )
+        stack.push_async_callback(server.stop, 0)
+        await set_health(health, serving=True)
+        stack.push_async_callback(models.close)
+        url = await stack.enter_async_context(running_http(models))
+        yield Rig(workers, router, models, service, url, f"127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def running_http(models: Models, cluster: Cluster | None = None) -> AsyncIterator[str]:
+    app = build_app(models, cluster or NoCluster())
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that a client that does not read is felt soon; accepted sockets inherit it.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32 << 10)
+    serving = asyncio.create_task(server.serve([listener]))
+    await until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(address) as made:
+        yield made

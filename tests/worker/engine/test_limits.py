@@ -1,0 +1,42 @@
+"""What is accepted. `tests/laws/test_every_request_ends.py` sees an engine refuse."""
+
+import pytest
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine.limits import Served, within
+
+SERVED = Served(EngineConfig(max_single_sequence_length=20, max_num_sequence=3, max_waiting=4), 99)
+
+
+def test_max_tokens_is_cut_to_what_a_sequence_holds() -> None:
+    assert within(SERVED, Request("r", (1,) * 5, 100)).max_tokens == 15
+    assert within(SERVED, Request("r", (1,) * 5, 15)).max_tokens == 15
+    assert within(SERVED, Request("r", (1,) * 19, 7)).max_tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "param", "said"),
+    [
+        (Request("r", (), 5), "prompt", "must not be empty"),
+        (Request("r", (1,) * 20, 5), "prompt", "the prompt has 20 tokens, the limit is 19"),
+        (Request("r", (1,) * 15, 9, history=(1,) * 5), "prompt", "has 20 tokens"),
+        (Request("r", (1, 99), 5), "prompt", "token id 99 is outside the vocabulary of 99"),
+        (Request("r", (-1,), 5), "prompt", "token id -1 is outside"),
+        (Request("r", (1,), 5, history=(100,)), "history", "token id 100 is outside"),
+        (Request("r", (1,), 5, Sampling(logit_bias=((99, 1.0),))), "logit_bias", "token id 99"),
+        (Request("r", (1,), 0), "max_tokens", "history of 0 tokens, found 0"),
+        (Request("r", (1,), 2, history=(1, 2)), "max_tokens", "history of 2 tokens, found 2"),
+    ],
+)
+def test_refusals_name_the_field(request_: Request, param: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        within(SERVED, request_)
+
+    assert caught.value.param == param
+    assert said in caught.value.message
+
+
+def test_places_are_for_those_who_run_and_those_who_wait() -> None:
+    assert SERVED.places == 7

@@ -1,0 +1,214 @@
+"""Pages: free, used or cached, and found by what they hold."""
+
+import random
+
+import pytest
+
+from raylax.proto.pages import PAGE_SIZE, ROOT, chain, short
+from raylax.worker.kv.page_pool import PageChanges, PagePool
+
+TOKENS = list(range(PAGE_SIZE))
+A = chain(ROOT, TOKENS)
+B = chain(A, TOKENS)
+C = chain(B, TOKENS)
+
+
+def filled(pool: PagePool, *names: bytes) -> list[int]:
+    """A sequence's pages, published under these names."""
+    pages = [pool.take() for _ in names]
+    for page, name in zip(pages, names, strict=True):
+        pool.publish(page, name)
+    return pages
+
+
+def test_a_name_tells_all_tokens_up_to_its_page() -> None:
+    """Neither other tokens nor another beginning have the same."""
+    assert len({A, B, C, chain(ROOT, TOKENS[::-1]), chain(ROOT, TOKENS[:-1])}) == 5
+    assert chain(A, TOKENS) == B
+
+
+def test_a_page_goes_from_free_to_used_to_cached_and_back() -> None:
+    pool = PagePool(3)
+    (page,) = filled(pool, A)
+    assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
+    pool.release([page])
+    assert repr(pool) == "PagePool(free=2, cached=1, used=0)"
+    pool.share([page])
+    assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
+    pool.release([page])
+    pool.forget()
+    assert repr(pool) == "PagePool(free=3, cached=0, used=0)"
+    assert pool.find([A]) == []
+
+
+def test_a_page_that_nobody_can_find_is_free_at_once() -> None:
+    pool = PagePool(2)
+    pool.release([pool.take()])
+
+    assert (pool.free, pool.cached) == (2, 0)
+
+
+def test_a_shared_page_stays_until_the_last_one_leaves() -> None:
+    pool = PagePool(2)
+    pages = filled(pool, A)
+    pool.share(pages)
+    pool.release(pages)
+    assert pool.used == 1
+    pool.release(pages)
+    assert pool.used == 0
+
+
+def test_the_longest_known_beginning_is_found() -> None:
+    """Up to the first page that is not known, whatever comes after."""
+    pool = PagePool(4)
+    a, _, c = filled(pool, A, chain(ROOT, [7] * 16), C)
+
+    assert pool.find([A, B, C]) == [a]
+    assert pool.find([A]) == [a]
+    assert pool.find([B]) == []
+    assert pool.find([C]) == [c]
+
+
+def test_free_pages_are_taken_before_cached_ones() -> None:
+    pool = PagePool(2)
+    (page,) = filled(pool, A)
+    pool.release([page])
+
+    assert pool.take() != page
+    assert pool.find([A]) == [page]
+    assert pool.take() == page
+    assert pool.find([A]) == []
+
+
+def test_what_was_used_last_is_kept_longest() -> None:
+    """And of one sequence its beginning, which more prompts may share."""
+    pool = PagePool(3)
+    first, second = filled(pool, A, B)
+    (other,) = filled(pool, chain(ROOT, [7] * 16))
+    pool.release([other])
+    pool.release([first, second])
+
+    assert [pool.take() for _ in range(3)] == [other, second, first]
+
+
+def test_sharing_counts_as_use() -> None:
+    pool = PagePool(2)
+    (old,), (young,) = filled(pool, A), filled(pool, B)
+    pool.release([old])
+    pool.release([young])
+    pool.share([old])
+    pool.release([old])
+
+    assert pool.take() == young
+
+
+def test_the_first_page_with_a_content_has_its_name() -> None:
+    """A second one with the same content is free when it is released."""
+    pool = PagePool(2)
+    (first,), (second,) = filled(pool, A), filled(pool, A)
+    pool.release([second])
+
+    assert pool.free == 1
+    assert pool.find([A]) == [first]
+
+
+def test_pages_that_were_filled_elsewhere_are_cached() -> None:
+    """Their beginning is kept longest, as if a sequence had left them."""
+    pool = PagePool(3)
+    with pool.cache([A, B]) as pages:
+        assert (pool.used, pool.find([A])) == (2, [])
+
+    assert repr(pool) == "PagePool(free=1, cached=2, used=0)"
+    assert pool.find([A, B]) == pages
+    pool.take()
+    assert pool.take() == pages[1]
+
+
+def test_pages_that_could_not_be_filled_are_free() -> None:
+    pool = PagePool(2)
+    with pytest.raises(ValueError, match="no page"), pool.cache([A, B]):
+        raise ValueError("no page")
+
+    assert repr(pool) == "PagePool(free=2, cached=0, used=0)"
+
+
+def test_available_is_what_can_be_taken() -> None:
+    pool = PagePool(3)
+    pages = filled(pool, A, B)
+    pool.release(pages[1:])
+
+    assert pool.available == 2
+    assert len({pool.take(), pool.take()}) == 2
+    assert pool.available == 0
+
+
+def test_without_a_prefix_cache_nothing_is_kept() -> None:
+    pool = PagePool(2, prefix_cache=False)
+    pool.release(filled(pool, A, B))
+
+    assert (pool.free, pool.find([A])) == (2, [])
+
+
+def test_changes_tell_what_can_be_found() -> None:
+    """From when it is published until its page is taken for something else; once."""
+    pool = PagePool(2)
+    pages = filled(pool, A, B)
+    told = [pool.changes(), pool.changes()]
+    pool.release(pages)
+    pool.share(pages[:1])
+    told.append(pool.changes())
+    pool.take()
+    told.append(pool.changes())
+
+    assert told == [
+        PageChanges(added=(short(A), short(B))),
+        PageChanges(),
+        PageChanges(),
+        PageChanges(removed=(short(B),)),
+    ]
+    assert not told[1] and told[0] and told[3]
+
+
+def test_what_came_and_went_in_between_is_not_told() -> None:
+    pool = PagePool(1)
+    pool.release(filled(pool, A))
+    pool.release(filled(pool, B))
+    assert pool.changes() == PageChanges(added=(short(B),))
+    pool.forget()
+    pool.release(filled(pool, B))
+    assert pool.changes() == PageChanges()
+    pool.forget()
+    assert pool.changes() == PageChanges(removed=(short(B),))
+
+
+def test_a_second_page_of_a_name_is_no_change() -> None:
+    pool = PagePool(2)
+    first, second = filled(pool, A), filled(pool, A)
+    pool.changes()
+    pool.release(second)
+    pool.take()
+
+    assert not pool.changes()
+    assert pool.names() == [short(A)]
+    assert pool.find([A]) == first
+
+
+def test_changes_lead_from_names_to_names() -> None:
+    """Whatever happens in between, and however seldom one asks; a backlog is bounded."""
+    rng = random.Random(3)
+    pool, known, held = PagePool(8), set[int](), list[list[int]]()
+    names = [chain(ROOT, [i] * PAGE_SIZE) for i in range(20)]
+    for _ in range(2000):
+        if held and (pool.available < 3 or rng.random() < 0.4):
+            pool.release(held.pop(rng.randrange(len(held))))
+        elif rng.random() < 0.02:
+            pool.forget()
+        elif pool.available:
+            held.append(filled(pool, rng.choice(names)))
+        if rng.random() < 0.1:
+            changes = pool.changes()
+            assert not known & set(changes.added)
+            assert known >= set(changes.removed)
+            assert len(changes.added) + len(changes.removed) <= 2 * pool.total
+            known = known.union(changes.added).difference(changes.removed)
+            assert known == set(pool.names())

@@ -1,0 +1,505 @@
+"""Continuous batching, step by step, with a model that counts: after token t comes t + 1."""
+
+import numpy as np
+import pytest
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.pages import names_of, short
+from raylax.proto.vocabulary import Delta, Finish, Pace, Priority, Request, Sampling
+from raylax.worker.kv.page_pool import PageChanges, PagePool
+from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.step_plan import StepPlan
+
+VOCAB = 1000
+GREEDY = Sampling(temperature=0.0)
+COMMON = tuple(range(100, 132))
+"""Two pages."""
+
+
+def count(plan: StepPlan) -> StepOutput:
+    chosen = (plan.tokens[plan.rows] + 1) % VOCAB
+    logits = np.zeros((len(chosen), VOCAB), np.float32)
+    logits[np.arange(len(chosen)), chosen] = 1.0
+    return StepOutput(logits, chosen, logits[:, :4])
+
+
+def batch(
+    pages: int = 64, tokens: int = 64, sequences: int = 4, prefix_cache: bool = True
+) -> Batch:
+    return Batch(PagePool(pages, prefix_cache), Limits(tokens, sequences), count)
+
+
+def ask(id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Request:
+    return Request(id, prompt, max_tokens, GREEDY)
+
+
+def ask_for(tenant: str, id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Request:
+    return Request(id, prompt, max_tokens, GREEDY, tenant=tenant)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Poison:
+    """A model that fails whenever one of these tokens is in the plan; remembers its plans."""
+
+    def __init__(self, *tokens: int) -> None:
+        self.tokens = set(tokens)
+        self.sizes: list[int] = []
+
+    def __call__(self, plan: StepPlan) -> StepOutput:
+        self.sizes.append(len(plan.query_starts) - 1)
+        if found := self.tokens & set(plan.tokens.tolist()):
+            raise FloatingPointError(f"no {found}")
+        return count(plan)
+
+
+def run(made: Batch) -> dict[str, list[Delta]]:
+    """Until everybody has ended; in the order of their ends."""
+    said: dict[str, list[Delta]] = {}
+    ended: list[str] = []
+    for _ in range(2000):
+        if made.idle:
+            return {id: said[id] for id in ended}
+        try:
+            deltas = made.step()
+        except StepFailed as failure:
+            deltas = [
+                Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
+            ]
+        for delta in deltas:
+            said.setdefault(delta.request_id, []).append(delta)
+            ended += [delta.request_id] if delta.finish else []
+    raise AssertionError(f"no end: {made.pool}, {len(made.waiting)} waiting")
+
+
+def tokens(deltas: list[Delta]) -> list[int]:
+    return [token for delta in deltas for token in delta.token_ids]
+
+
+def test_decodes_and_a_prefill_in_one_step() -> None:
+    made = batch()
+    made.add(ask("a", (1, 2, 3)), None)
+    made.step()
+    made.add(ask("b", (7, 8, 9)), None)
+    deltas = made.step()
+
+    assert {delta.request_id: delta.token_ids for delta in deltas} == {"a": (5,), "b": (10,)}
+
+
+def test_a_long_prompt_is_cut_and_does_not_stop_the_others() -> None:
+    """One token comes of every step while it is computed."""
+    made = batch(tokens=32)
+    made.add(ask("talks", (1,)), None)
+    made.step()
+    made.add(ask("long", tuple(range(100, 200)), 2), None)
+
+    assert [[d.request_id for d in made.step()] for _ in range(4)] == [
+        *[["talks"]] * 3,
+        ["talks", "long"],
+    ]
+
+
+def test_pages_shared_by_many_do_not_come_back_twice() -> None:
+    """Four sequences on the same two pages need a third at once, and there is none: who gives way
+    frees its own page, not the shared ones."""
+    made = batch(pages=6)
+    made.add(ask("first", COMMON, 1), None)
+    run(made)
+    prompts = {f"r{i}": (*COMMON, *range(200 + 20 * i, 208 + 20 * i)) for i in range(4)}
+    for id, prompt in prompts.items():
+        made.add(ask(id, prompt), None)
+    said = run(made)
+
+    assert made.counters.preemptions > 0
+    for i in range(4):
+        assert tokens(said[f"r{i}"]) == list(range(208 + 20 * i, 228 + 20 * i))
+    assert made.pool.used == 0
+
+
+def test_the_oldest_is_never_preempted() -> None:
+    """So somebody always comes to an end."""
+    made = batch(pages=8)
+    for i in range(4):
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 20)), 60), None)
+    ends = list(run(made))
+
+    assert ends == ["r0", "r1", "r2", "r3"]
+    assert made.counters.preemptions >= 3
+
+
+def test_a_preempted_one_finds_its_own_pages_again() -> None:
+    """Which the client is not told: its prompt had not been cached when it came."""
+    made = batch(pages=5)
+    made.add(ask("old", tuple(range(30)), 30), None)
+    made.add(ask("young", tuple(range(500, 530)), 10), None)
+    said = run(made)
+
+    assert made.counters.preemptions > 0
+    assert tokens(said["young"]) == list(range(530, 540))
+    assert [d.cached_tokens for d in said["young"]] == [0] * 10
+    assert made.counters.cached_tokens == 0
+
+
+def test_a_preempted_one_goes_before_those_who_wait() -> None:
+    """It had its turn already."""
+    made = batch(pages=5, sequences=2)
+    for id, length in (("old", 30), ("young", 20), ("waits", 20)):
+        made.add(ask(id, tuple(range(length)), 30), None)
+    ends = list(run(made))
+
+    assert made.counters.preemptions > 0
+    assert ends == ["old", "young", "waits"]
+
+
+def test_one_that_needs_every_page_runs_alone() -> None:
+    """Again and again preempted, it still ends."""
+    made = batch(pages=5)
+    for i in range(3):
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 10)), 70), None)
+    said = run(made)
+
+    assert {id: len(tokens(deltas)) for id, deltas in said.items()} == {
+        "r0": 70, "r1": 70, "r2": 70
+    }  # fmt: skip
+
+
+def test_one_that_could_never_run_is_refused() -> None:
+    """It would wait for ever, and everybody behind it."""
+    made = batch(pages=5)
+
+    with pytest.raises(ValueError, match="81 tokens needs 6 pages, there are 5"):
+        made.add(ask("huge", tuple(range(20)), 61), None)
+    assert made.idle
+
+
+def test_a_known_beginning_is_shared_by_page() -> None:
+    """Full pages only, and never the last token, whose logits are needed."""
+    made = batch()
+    made.add(ask("first", (*COMMON, 7), 1), None)
+    run(made)
+    made.add(ask("same", (*COMMON, 7), 1), None)
+    made.add(ask("pages", COMMON, 1), None)
+    made.add(ask("other", (*COMMON[:16], 9, *COMMON[17:]), 1), None)
+    said = run(made)
+
+    cached = {id: deltas[0].cached_tokens for id, deltas in said.items()}
+    assert cached == {"same": 32, "pages": 16, "other": 16}
+    assert made.counters.cached_tokens == 64
+
+
+def test_answers_are_shared_as_prompts_are() -> None:
+    """The next turn of a conversation begins with all that was said."""
+    made = batch()
+    made.add(ask("turn", COMMON[:8], 40), None)
+    answer = tokens(run(made)["turn"])
+    made.add(ask("next", (*COMMON[:8], *answer, 5), 1), None)
+
+    assert run(made)["next"][0].cached_tokens == 32
+
+
+def test_without_a_prefix_cache_nothing_is_shared() -> None:
+    made = batch(prefix_cache=False)
+    for _ in range(2):
+        made.add(ask("r", (*COMMON, 7), 1), None)
+        said = run(made)
+
+    assert said["r"][0].cached_tokens == 0
+    assert made.pool.free == made.pool.total
+
+
+def test_a_stop_token_ends_and_is_not_said() -> None:
+    made = batch()
+    made.add(Request("r", (1, 2), 20, GREEDY, stop_token_ids=frozenset({6})), None)
+    said = run(made)["r"]
+
+    assert tokens(said) == [3, 4, 5]
+    assert said[-1] == Delta("r", finish=Finish.STOP)
+
+
+def test_history_is_not_said_again() -> None:
+    made = batch()
+    made.add(Request("r", (1, 2), 6, GREEDY, history=(3, 4)), None)
+
+    assert tokens(run(made)["r"]) == [5, 6, 7, 8]
+
+
+def test_deadlines_of_those_who_run_and_who_wait() -> None:
+    made = batch(sequences=1)
+    for id, deadline in (("runs", 5.0), ("waits", 3.0), ("patient", None), ("late", 9.0)):
+        made.add(ask(id, (1, 2)), deadline)
+    made.step()
+
+    assert made.expire(2.9) == []
+    assert made.expire(3.0) == ["waits"]
+    assert made.expire(4.0) == []
+    assert made.expire(8.0) == ["runs"]
+    assert [one.request.id for one in made.everyone()] == ["patient", "late"]
+    assert made.pool.used == 0
+
+
+def test_who_fails_alone_is_to_blame() -> None:
+    """Its pages come back, and who had no part in the step goes on."""
+    made = batch(tokens=4)
+    for i in range(3):
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 4)), 2), None)
+    made.run = Poison(0)
+    with pytest.raises(StepFailed, match="step 1 failed: FloatingPointError: no {0}") as caught:
+        made.step()
+    said = run(made)
+
+    assert caught.value.request_ids == ["r0"]
+    assert sorted(said) == ["r1", "r2"]
+    assert made.pool.used == 0
+
+
+def test_the_innocent_go_on_as_if_nothing_had_been() -> None:
+    """Whether they decode or are being computed, they say what they would have said; the one to
+    blame ends with an error, after the words that it had."""
+    made, model = batch(tokens=32), Poison(700)
+    made.run = model
+    long = tuple(range(100, 200))
+    for id, prompt in (("a", (1,)), ("poison", (698,)), ("b", (300, 301)), ("long", long)):
+        made.add(ask(id, prompt), None)
+    said = run(made)
+
+    assert {id: tokens(deltas) for id, deltas in said.items()} == {
+        "a": list(range(2, 22)),
+        "b": list(range(302, 322)),
+        "long": list(range(200, 220)),
+        "poison": [699, 700],
+    }
+    assert [id for id, deltas in said.items() if deltas[-1].finish is Finish.ERROR] == ["poison"]
+    assert said["poison"][-1].error == "step 5 failed: FloatingPointError: no {700}"
+    assert made.pool.used == 0
+
+
+def test_suspects_are_tried_one_by_one() -> None:
+    """Until each is known; then they share steps again, and those who wait may join."""
+    made, model = batch(sequences=3), Poison(3)
+    made.run = model
+    for i in range(5):
+        made.add(ask(f"r{i}", (10 * i + 1,), 6), None)
+    for _ in range(2):
+        made.step()
+    with pytest.raises(StepFailed) as first:
+        made.step()
+    with pytest.raises(StepFailed) as second:
+        made.step()
+    for _ in range(3):
+        made.step()
+
+    assert first.value.request_ids == []
+    assert second.value.request_ids == ["r0"]
+    assert model.sizes == [3, 3, 3, 1, 1, 1, 3]
+
+
+def test_a_broken_model_blames_everybody() -> None:
+    """One after the other: nobody waits for ever."""
+    made = batch(sequences=3)
+    made.run = Poison(*range(VOCAB))
+    for i in range(5):
+        made.add(ask(f"r{i}", (i,)), None)
+    said = run(made)
+
+    assert sorted(said) == [f"r{i}" for i in range(5)]
+    assert {deltas[-1].finish for deltas in said.values()} == {Finish.ERROR}
+    assert (made.idle, made.pool.free) == (True, made.pool.total)
+
+
+def test_a_suspect_can_leave() -> None:
+    made = batch()
+    made.run = Poison(1)
+    for id, prompt in (("a", (1,)), ("b", (2,))):
+        made.add(ask(id, prompt, 3), None)
+    with pytest.raises(StepFailed):
+        made.step()
+    made.remove("a")
+
+    assert tokens(run(made)["b"]) == [3, 4, 5]
+
+
+def test_a_failed_draw_is_a_failed_step() -> None:
+    """The model ran, but nothing of it counts."""
+    made = batch()
+    made.add(Request("r", (1,), 4, Sampling(temperature=0.0, logit_bias=((VOCAB, 1.0),))), None)
+
+    with pytest.raises(StepFailed, match="IndexError"):
+        made.step()
+    assert (made.idle, made.pool.used) == (True, 0)
+
+
+def test_load_counts_what_waits_for_its_prefill() -> None:
+    """Of those who wait, and of prefills that have begun."""
+    made = batch(tokens=8, sequences=2)
+    for id, length in (("a", 20), ("b", 5), ("c", 7)):
+        made.add(ask(id, tuple(range(length)), 2), None)
+    assert (made.load().waiting, made.load().queued_tokens) == (3, 32)
+    made.step()
+    load = made.load()
+    assert (load.running, load.waiting, load.queued_tokens, load.step) == (1, 2, 24, 1)
+    assert load.pages_used == 2
+    run(made)
+    load = made.load()
+
+    assert (load.running, load.waiting, load.queued_tokens, load.pages_used) == (0, 0, 0, 0)
+    assert (load.prompt_tokens, load.generated_tokens) == (32, 6)
+
+
+def test_load_does_not_count_what_is_known_already() -> None:
+    """A router that saw whole prompts would avoid the worker that has them."""
+    made = batch()
+    made.add(ask("a", COMMON + (1,), 2), None)
+    run(made)
+    made.add(ask("b", COMMON + (5, 6, 7), 2), None)
+    made.add(ask("c", COMMON, 2), None)  # at least its last token is computed, with its page
+
+    assert made.load().queued_tokens == 3 + 16
+    run(made)
+    assert made.load().queued_tokens == 0
+
+
+def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
+    """Of its pages those are found again that nobody has taken."""
+    made = batch(pages=6)
+    made.add(ask("old", tuple(range(40)), 40), None)
+    made.add(ask("new", tuple(range(200, 240)), 40), None)
+    while not made.counters.preemptions:
+        made.step()
+    (new,) = made.waiting
+    known = len(made.pool.find(new.names)) * 16
+
+    assert known > 0
+    assert made.load().queued_tokens == len(new.tokens) - known
+    run(made)
+    assert made.load().queued_tokens == 0
+
+
+def test_load_tells_what_the_next_step_will_carry() -> None:
+    made = batch(tokens=8, sequences=3)
+    made.add(ask("talks", (1, 2, 3)), None)
+    made.step()
+    made.step()
+    made.add(ask("long", tuple(range(100, 120))), None)
+    made.step()
+    load = made.load()
+
+    assert (load.decoding, load.context_tokens, load.step_tokens) == (1, 5, 8)
+    assert load.queued_tokens == 13
+
+
+def test_the_pace_is_learned_from_its_steps() -> None:
+    """By the clock that it is given, as a router will reckon."""
+    clock, true = Clock(), Pace(a=5e-3, b=1e-3, c=2e-3, d=1e-5)
+    made = Batch(PagePool(256), Limits(64, 16), count, clock)
+
+    def timed(plan: StepPlan) -> StepOutput:
+        load = made.load()
+        prefill = len(plan.tokens) - load.decoding
+        clock.now += true.seconds(prefill, load.decoding, load.context_tokens)
+        return count(plan)
+
+    made.run = timed
+    for i in range(40):
+        prompt = tuple((7 * i + j) % VOCAB for j in range(10 + 5 * i))
+        made.add(ask(f"r{i}", prompt, 2 + 3 * i), None)
+    run(made)
+    found = made.load().pace
+
+    for work in ((0, 1, 100), (0, 4, 800), (0, 16, 3000), (64, 0, 0)):
+        assert found.seconds(*work) == pytest.approx(true.seconds(*work), rel=0.15)
+
+
+def test_changes_of_pages_are_handed_on() -> None:
+    """As steps fill them."""
+    made = batch()
+    made.add(ask("r", (*COMMON, 5), 20), None)
+    made.step()
+    first = made.changes()
+    run(made)
+    later = made.changes()
+
+    names = tuple(map(short, names_of((*COMMON, *range(5, 25)))))
+    assert (first, later) == (PageChanges(names[:2]), PageChanges(names[2:3]))
+
+
+def test_who_is_admitted_has_begun_before_the_step() -> None:
+    """Told once, though it may be preempted, and told even if the step is the last."""
+    said: list[str] = []
+    made = Batch(PagePool(5), Limits(64, 4), count, began=said.extend)
+    made.add(ask("old", tuple(range(30)), 30), None)
+    made.add(ask("young", tuple(range(500, 530)), 10), None)
+    model = Poison(0)
+    made.run = model
+    with pytest.raises(StepFailed):
+        made.step()
+    assert said == ["old", "young"]
+    made.run = count
+    run(made)
+
+    assert made.counters.preemptions > 0
+    assert said == ["old", "young"]
+
+
+def test_a_tenant_with_many_requests_does_not_keep_others_waiting() -> None:
+    """Its prompts and its answers count; who has had less is admitted first."""
+    made = batch(sequences=1)
+    for i in range(6):
+        made.add(ask_for("many", f"m{i}", (1, 2, 3), 4), None)
+    for i in range(2):
+        made.add(ask_for("few", f"f{i}", (5, 6, 7), 4), None)
+    ends = list(run(made))
+
+    assert ends == ["m0", "f0", "m1", "f1", "m2", "m3", "m4", "m5"]
+
+
+def test_answers_count_twice() -> None:
+    """Forty tokens of an answer are as much as eighty of a prompt."""
+    made = batch(sequences=1)
+    made.add(ask_for("talks", "t0", (1,), 40), None)
+    made.step()
+    made.add(ask_for("talks", "t1", (1,), 1), None)
+    for i in range(12):
+        made.add(ask_for("reads", f"r{i}", tuple(range(10)), 1), None)
+    ends = list(run(made))
+
+    assert ends.index("t1") in (7, 8, 9)
+
+
+def urgent(id: str, first: int, priority: Priority) -> Request:
+    return Request(id, tuple(range(first, first + 20)), 60, GREEDY, priority=priority)
+
+
+def test_the_urgent_go_first_and_stay() -> None:
+    """They are admitted before all others, and others make room for them, who were there first."""
+    made = batch(pages=8)
+    made.add(urgent("low", 0, Priority.LOW), None)
+    made.step()
+    made.add(urgent("normal", 200, Priority.NORMAL), None)
+    made.add(urgent("high", 100, Priority.HIGH), None)
+    said = run(made)
+
+    assert made.counters.preemptions > 0
+    assert list(said) == ["high", "normal", "low"]
+    assert tokens(said["low"]) == list(range(21, 80))
+
+
+def test_nobody_waits_for_ever() -> None:
+    """After two minutes the least urgent has its turn, though urgent ones come all the time."""
+    clock = Clock()
+    made = Batch(PagePool(64), Limits(64, 1), count, clock)
+    made.add(urgent("low", 0, Priority.LOW), None)
+    begun: list[str] = []
+    made.began = begun.extend
+    while "low" not in begun:
+        assert clock.now < 100.0 + 200.0
+        made.add(urgent(f"high{clock.now}", 100, Priority.HIGH), None)
+        made.step()
+        clock.now += 1.0
+
+    assert clock.now >= 100.0 + 120.0

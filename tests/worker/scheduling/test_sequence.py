@@ -1,0 +1,31 @@
+"""A sequence: what is computed, what is pending, what its pages are called."""
+
+from raylax.proto.pages import ROOT, chain
+from raylax.proto.vocabulary import Request
+from raylax.worker.scheduling.sequence import Sequence, pages_for
+
+
+def test_history_counts_as_answer() -> None:
+    """The next draw is keyed by the position in the whole answer."""
+    one = Sequence(Request("r", (1, 2, 3), 9, history=(4, 5)))
+
+    assert list(one.tokens) == [1, 2, 3, 4, 5]
+    assert (one.generated, one.pending) == (2, 5)
+    one.computed = 4
+    assert one.pending == 1
+
+
+def test_pages_are_named_as_they_fill() -> None:
+    """The same names, whether asked for at once or as the sequence grows."""
+    one = Sequence(Request("r", tuple(range(33)), 9))
+    first = chain(ROOT, range(16))
+    second = chain(first, range(16, 32))
+
+    assert one.name_pages(15) == []
+    assert one.name_pages(16) == [first]
+    assert one.name_pages(33) == [first, second]
+    assert one.name_pages(31) == [first]
+
+
+def test_the_last_page_may_be_part_full() -> None:
+    assert [pages_for(n) for n in (0, 1, 16, 17, 32)] == [0, 1, 1, 2, 2]

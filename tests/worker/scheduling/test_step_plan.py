@@ -1,0 +1,90 @@
+"""Plans: where each token lies, and whose logits are wanted."""
+
+from array import array
+from typing import Any
+
+from raylax.proto.vocabulary import Request
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import StepPlan, make_plan
+
+
+def running(tokens: list[int], computed: int, pages: list[int]) -> Sequence:
+    one = Sequence(Request("r", tuple(tokens), 9))
+    one.computed, one.pages = computed, array("i", pages)
+    return one
+
+
+def lists(plan: StepPlan) -> dict[str, list[Any]]:
+    return {name: value.tolist() for name, value in plan.arguments().items()}
+
+
+def test_a_decode_a_chunk_and_the_end_of_a_prefill() -> None:
+    """One step for all; the chunk, which is not at its end, has no row."""
+    decode = running(list(range(100, 118)), 17, [5, 3])
+    chunk = running(list(range(200, 250)), 14, [9, 7, 8, 2])
+    end = running([300, 301], 0, [6])
+    plan = make_plan(4, [(decode, 1), (chunk, 3), (end, 2)])
+
+    assert plan.number == 4
+    assert lists(plan) == {
+        "tokens": [117, 214, 215, 216, 300, 301],
+        "positions": [17, 14, 15, 16, 0, 1],
+        "slots": [3 * 16 + 1, 9 * 16 + 14, 9 * 16 + 15, 7 * 16, 6 * 16, 6 * 16 + 1],
+        "query_starts": [0, 1, 4, 6],
+        "kv_lengths": [18, 17, 2],
+        "page_table": [[5, 3, 0, 0], [9, 7, 8, 2], [6, 0, 0, 0]],
+        "rows": [0, 5],
+    }
+
+
+def test_kernels_get_the_integers_they_read() -> None:
+    plan = make_plan(1, [(running([1, 2, 3], 0, [0]), 3), (running([1] * 40, 0, [1, 2, 3]), 7)])
+
+    assert {str(value.dtype) for value in plan.arguments().values()} == {"int32"}
+
+
+def test_nobody_at_its_end() -> None:
+    plan = make_plan(1, [(running([1] * 40, 0, [1, 2, 3]), 7)])
+
+    assert plan.rows.tolist() == []
+
+
+def sequences() -> list[tuple[Sequence, int]]:
+    """Two decodes, a chunk and the end of a prefill: 66 tokens."""
+    return [
+        (running(list(range(18)), 17, [5, 3]), 1),
+        (running([7] * 60, 14, [9, 7, 8, 2]), 40),
+        (running([8] * 24, 0, [6, 1]), 24),
+        (running([9] * 33, 32, [4, 10, 11]), 1),
+    ]
+
+
+def test_a_plan_that_was_sent_is_the_same_plan() -> None:
+    plan = make_plan(1 << 40, sequences())
+    copy = StepPlan.decode(plan.encode())
+
+    assert copy.number == plan.number
+    assert lists(copy) == lists(plan)
+
+
+def test_pieces_compute_every_token_once_and_see_what_the_whole_plan_sees() -> None:
+    """A chunk that is cut sees, in its first part, no key of its second."""
+    plan = make_plan(1, sequences())
+    first, second = plan.pieces(2)
+
+    assert lists(first)["query_starts"] == [0, 1, 33]
+    assert lists(first)["kv_lengths"] == [18, 46]
+    assert lists(first)["rows"] == [0]
+    assert lists(second)["query_starts"] == [0, 8, 32, 33]
+    assert lists(second)["kv_lengths"] == [54, 24, 33]
+    assert lists(second)["rows"] == [31, 32]
+    assert lists(second)["page_table"] == [[9, 7, 8, 2], [6, 1, 0, 0], [4, 10, 11, 0]]
+    for name in ("tokens", "positions", "slots"):
+        assert lists(first)[name] + lists(second)[name] == lists(plan)[name]
+
+
+def test_a_small_plan_is_not_cut() -> None:
+    """Each piece would read all weights."""
+    plan = make_plan(1, [(running([1] * 31, 0, [0, 1]), 31)])
+
+    assert [lists(piece) for piece in plan.pieces(4)] == [lists(plan)]

@@ -1,0 +1,75 @@
+"""A worker without Ray: it starts, says how it stands, and stops."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from raylax.worker.config import EngineConfig
+from raylax.worker.errors import EngineStartError
+from raylax.worker.serving.worker import EngineHost
+from tests.support.engines import until
+
+CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=128, threads=1)
+
+
+async def test_its_life_in_reports(checkpoint: Path) -> None:
+    """Loading, ready; and after the end the threads are gone."""
+    before = set(threading.enumerate())
+    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
+    first = host.report(1, "node")
+    await host.start(CONFIG, "server", "127.0.0.1", "token")
+    host.check()
+    report = host.report(1, "node")
+    loops = list(host._threads)
+    await host.stop()
+    await host.stop()
+
+    assert (first["state"], first["engine_config"]) == ("loading", {})
+    assert (report["state"], report["address"]) == ("ready", host.address)
+    assert report["engine_config"]["max_single_sequence_length"] == 128
+    assert report["load"]["kv_usage"] == 0.0
+    assert set(report["versions"]) == {"python", "raylax", "apache-tvm", "ray"}
+    assert len(loops) == 2 and not any(thread.is_alive() for thread in loops)
+    assert not {t for t in set(threading.enumerate()) - before if t in loops}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_", "device", "config", "said"),
+    [
+        ("/no/such/place", "cpu", CONFIG, "no such directory"),
+        (None, "cuda", CONFIG, "device 'cuda' is not here"),
+        (None, "cpu", CONFIG.complete(max_single_sequence_length=600), "the model's 512 positions"),
+    ],
+)
+async def test_a_start_that_fails_says_why_and_leaves_nothing(
+    checkpoint: Path, checkpoint_: str | None, device: str, config: EngineConfig, said: str
+) -> None:
+    host = EngineHost("w0", "tiny", checkpoint_ or str(checkpoint), device)
+    with pytest.raises(EngineStartError, match=said):
+        await host.start(config, "server", "127.0.0.1", "token")
+
+    assert host.state == "failed"
+    assert host._threads == []
+    assert host.report(1, "node")["engine_config"] == {}
+
+
+async def test_a_broken_engine_is_noticed(checkpoint: Path) -> None:
+    """Serve then replaces the replica."""
+    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
+    await host.start(CONFIG, "server", "127.0.0.1", "token")
+    host.engine._reception._commands.put(lambda: 1 / 0)  # type: ignore[arg-type]
+    until(lambda: host.engine.fault)
+    with pytest.raises(RuntimeError, match="the engine thread has failed: ZeroDivisionError"):
+        host.check()
+    await host.stop()
+
+
+async def test_a_thread_that_is_gone_is_noticed(checkpoint: Path) -> None:
+    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
+    await host.start(CONFIG, "server", "127.0.0.1", "token")
+    host.engine.exit_background_loop()
+    until(lambda: not any(thread.is_alive() for thread in host._threads))
+    with pytest.raises(RuntimeError, match="an engine thread has died"):
+        host.check()
+    await host.stop()

@@ -1,0 +1,197 @@
+"""`engine.chat.completions.create`, `engine.completions.create` and `engine.embeddings.create`,
+synchronous and not.
+
+All of them are thin: a call is prepared, its requests are submitted, deltas are fed to it until it
+is done. Whoever stops listening early has its requests aborted.
+"""
+
+import asyncio
+import queue
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from raylax.proto.calls.call import Call, Chunk, Response
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.shared import Body, invalid
+from raylax.proto.vocabulary import Delta
+from raylax.worker.api.engine_state import Deliver, EngineState
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+
+BEGUN = None
+"""What a stream's generator says first, to itself: from then on it can be closed, and so whoever
+drops a stream, even one never read, ends its call."""
+
+
+@dataclass
+class Caller:
+    """What every form of `create` needs."""
+
+    engine: ThreadedEngine
+    state: EngineState
+    frontend: Frontend
+
+    def chat_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.chat(checked(ChatCompletionRequest, fields))
+
+    def completion_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.completion(checked(CompletionRequest, fields))
+
+    def embedding_call(self, fields: dict[str, Any]) -> Call:
+        return self.frontend.embedding(checked(EmbeddingRequest, fields))
+
+    def begin(self, call: Call, deliver: Deliver) -> None:
+        self.state.listen(call, deliver)
+        try:
+            for request in call.requests:
+                self.engine.add_request(request)
+        except BaseException:
+            self.end(call)
+            raise
+
+    def feed(self, call: Call, delta: Delta) -> list[Chunk]:
+        fed = call.feed(delta)
+        if fed.cancel:
+            self.engine.abort_request(delta.request_id)
+        return list(call.chunks(fed.event)) if fed.event else []
+
+    def end(self, call: Call) -> None:
+        self.state.leave(call)
+        for request_id in call.open:
+            self.engine.abort_request(request_id)
+
+    def stream(self, call: Call) -> Iterator[Chunk]:
+        """Submitted at once, not when the first chunk is asked for."""
+        inbox: queue.SimpleQueue[Delta] = queue.SimpleQueue()
+        self.begin(call, inbox.put)
+        chunks = self._chunks(call, inbox)
+        next(chunks)
+        return chunks
+
+    def _chunks(self, call: Call, inbox: "queue.SimpleQueue[Delta]") -> Generator[Any, None, None]:
+        try:
+            yield BEGUN
+            while not call.done:
+                yield from self.feed(call, inbox.get())
+            yield from call.last_chunks()
+        finally:
+            self.end(call)
+
+    def whole(self, call: Call) -> Response:
+        for _ in self.stream(call):
+            pass
+        return call.response()
+
+    async def stream_async(self, call: Call) -> AsyncGenerator[Chunk, None]:
+        """As `stream`, for the loop that asks."""
+        loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
+        self.begin(call, lambda delta: deliver_to(loop, inbox, delta))
+        chunks = self._chunks_async(call, inbox)
+        await anext(chunks)
+        return chunks
+
+    async def _chunks_async(
+        self, call: Call, inbox: "asyncio.Queue[Delta]"
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            yield BEGUN
+            while not call.done:
+                for chunk in self.feed(call, await inbox.get()):
+                    yield chunk
+            for chunk in call.last_chunks():
+                yield chunk
+        finally:
+            self.end(call)
+
+    async def whole_async(self, call: Call) -> Response:
+        async with aclosing(await self.stream_async(call)) as chunks:
+            async for _ in chunks:
+                pass
+        return call.response()
+
+
+def deliver_to(
+    loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Delta]", delta: Delta
+) -> None:
+    """From the stream-back thread to a loop; if it was closed meanwhile, nobody is left to hear."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(inbox.put_nowait, delta)
+
+
+def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
+    """Keyword arguments as a request. InvalidRequest names the field at fault."""
+    for name in fields:
+        if name not in kind.model_fields:
+            near = get_close_matches(name, kind.model_fields, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InvalidRequest(f"unknown argument {name!r}{hint}", param=name)
+    if isinstance(bias := fields.get("logit_bias"), dict):  # in JSON, keys are strings
+        fields = {**fields, "logit_bias": {str(token): value for token, value in bias.items()}}
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+class Completions(Caller):
+    def create(self, *, prompt: Any, **fields: Any) -> Any:
+        """A `Completion`, or with stream=True an iterator of its chunks."""
+        call = self.completion_call({"prompt": prompt, **fields})
+        return self.stream(call) if fields.get("stream") else self.whole(call)
+
+
+class ChatCompletions(Caller):
+    def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+        """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
+        call = self.chat_call({"messages": messages, **fields})
+        return self.stream(call) if fields.get("stream") else self.whole(call)
+
+
+class Embeddings(Caller):
+    def create(self, *, input: Any, **fields: Any) -> Any:
+        """An `EmbeddingList`, in the order of the inputs."""
+        return self.whole(self.embedding_call({"input": input, **fields}))
+
+
+class AsyncEmbeddings(Caller):
+    async def create(self, *, input: Any, **fields: Any) -> Any:
+        """An `EmbeddingList`, in the order of the inputs."""
+        return await self.whole_async(self.embedding_call({"input": input, **fields}))
+
+
+class AsyncCompletions(Caller):
+    async def create(self, *, prompt: Any, **fields: Any) -> Any:
+        """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
+        call = self.completion_call({"prompt": prompt, **fields})
+        if fields.get("stream"):
+            return await self.stream_async(call)
+        return await self.whole_async(call)
+
+
+class AsyncChatCompletions(Caller):
+    async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+        """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
+        call = self.chat_call({"messages": messages, **fields})
+        if fields.get("stream"):
+            return await self.stream_async(call)
+        return await self.whole_async(call)
+
+
+class Chat:
+    """Gives `engine.chat.completions` its name."""
+
+    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
+        self.completions = ChatCompletions(engine, state, frontend)
+
+
+class AsyncChat:
+    def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
+        self.completions = AsyncChatCompletions(engine, state, frontend)

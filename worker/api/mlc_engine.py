@@ -1,0 +1,232 @@
+"""The engine as a Python class, without Ray: MLCEngine, AsyncMLCEngine and what they share."""
+
+import asyncio
+import json
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.source import resolve_model
+from raylax.proto.frontend import Frontend
+from raylax.proto.wire import messages as wire
+from raylax.worker.api.completions import (
+    AsyncChat,
+    AsyncCompletions,
+    AsyncEmbeddings,
+    Chat,
+    Completions,
+    Embeddings,
+)
+from raylax.worker.api.engine_state import EngineState
+from raylax.worker.config import EngineConfig, Mode, check_agreement
+from raylax.worker.engine.threaded_engine import ThreadedEngine, no_progress
+from raylax.worker.engine.trace import TraceRecorder
+from raylax.worker.errors import ConfigError, EngineStartError
+from raylax.worker.hardware.devices import detect_device
+
+Kind = Literal["async", "sync"]
+CLOSE_S = 10.0
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def starting(step: str) -> Iterator[None]:
+    """A failure inside reaches the caller with the name of the step; a mistake as ConfigError."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{step}: {error}") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise EngineStartError(f"{step}: {reason}") from error
+
+
+class MLCEngineBase:
+    """Ten steps from arguments to a running engine; a failure in any ends the ones before.
+
+    Afterwards there are `engine_config` (complete), `max_input_sequence_length`, `tokenizer`,
+    `conv_template`, `model_config_dicts` and `state`, whose `trace` records events if asked to.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        model: str,
+        device: str = "auto",
+        model_lib: str | None = None,
+        mode: Mode = "local",
+        engine_config: EngineConfig | None = None,
+        enable_tracing: bool = False,
+    ) -> None:
+        self.kind = kind
+        with starting("config check"):
+            config = engine_config or EngineConfig()
+            check_agreement(config, model=model, model_lib=model_lib, mode=mode)
+        with starting("model resolution"):
+            checkpoint = resolve_model(model)
+        with starting("device detection"):
+            self.device = detect_device(device)
+        with starting("model config"):
+            Checkpoint(checkpoint)
+            text = (checkpoint / "config.json").read_text()
+            self.model_config_dicts: list[dict[str, Any]] = [json.loads(text)]
+        with starting("tokenizer and conversation template"):
+            frontend = Frontend.load(checkpoint, model, max_sequence_length=0)
+        self.state = EngineState(TraceRecorder() if enable_tracing else None)
+        self._engine = ThreadedEngine()
+        self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)
+        self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
+        try:
+            with starting("reload"):
+                library = model_lib or config.model_lib
+                named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
+                self._engine.reload(named, say if config.verbose else no_progress)
+                complete = self._engine.get_complete_engine_config()
+        except BaseException:
+            self.terminate()
+            raise
+        self.engine_config = EngineConfig.from_json(complete)
+        self.max_input_sequence_length = min(
+            self.engine_config.max_single_sequence_length or 0,
+            self.engine_config.max_total_sequence_length or 0,
+        )
+        self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
+        self.tokenizer, self.conv_template = frontend.tokenizer, frontend.template
+
+    def terminate(self) -> None:
+        """End every request and both threads. Calling it again does nothing.
+
+        An engine that is dropped, or alive when the program ends, is terminated as well.
+        """
+        self._close()
+
+    def debug_call_func_on_all_worker(self, name: str, args: list[Any] | None = None) -> list[Any]:
+        """Run a registered function on every rank; each rank's result, or the exception it raised.
+
+        "raylax.debug.rank" says who the rank is; `raylax.worker.ranks.debug.register` adds others.
+        """
+        return self._engine.debug_call_func_on_all_worker(name, args or [])
+
+    def _metrics(self) -> dict[str, float]:
+        """Numbers of this moment, and sums since the start whose rates of change say more.
+
+        - running, waiting: requests; queued_tokens: prompt tokens that wait for their prefill
+        - pages_total, pages_free, pages_cached, pages_used: KV pages; kv_usage: share of them used
+        - step, preemptions, prompt_tokens, cached_tokens, generated_tokens: sums
+        - ttft_s_sum / ttft_count: mean seconds to a request's first token
+        - itl_s_sum / itl_count: mean seconds between its later tokens
+        """
+        load = self._engine.load()
+        values = {name: float(getattr(load, name)) for name in wire.FIELDS}
+        derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
+        return {**values, **derived, **self.state.timings()}
+
+
+def start_threads(engine: ThreadedEngine) -> list[threading.Thread]:
+    """The engine thread and the stream-back thread. They hold the engine, not its MLCEngine."""
+    loops: dict[str, Callable[[], None]] = {
+        "engine": engine.run_background_loop,
+        "stream-back": engine.run_background_stream_back_loop,
+    }
+    threads = [
+        threading.Thread(target=loop, name=f"raylax-{name}", daemon=True)
+        for name, loop in loops.items()
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
+    """Waits for the step that is running, unless the collector calls on one of these threads."""
+    engine.exit_background_loop()
+    for thread in threads:
+        if thread is not threading.current_thread():
+            thread.join(timeout=CLOSE_S)
+
+
+def say(stage: str, fraction: float) -> None:
+    log.info("%s %.0f%%", stage, 100 * fraction)
+
+
+class MLCEngine(MLCEngineBase):
+    """Synchronous: any number of threads may ask at once.
+
+    >>> with MLCEngine("deploy/demo_model") as engine:
+    ...     engine.chat.completions.create(messages=[{"role": "user", "content": "2 + 2"}])
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        *,
+        model_lib: str | None = None,
+        mode: Mode = "local",
+        engine_config: EngineConfig | None = None,
+        enable_tracing: bool = False,
+    ) -> None:
+        super().__init__("sync", model, device, model_lib, mode, engine_config, enable_tracing)
+        self.chat = Chat(self._engine, self.state, self.frontend)
+        self.completions = Completions(self._engine, self.state, self.frontend)
+        self.embeddings = Embeddings(self._engine, self.state, self.frontend)
+
+    def abort(self, request_id: str) -> None:
+        """End a call, by the id of its response, with finish_reason "abort"."""
+        self.state.abort(self._engine, request_id)
+
+    def reset(self) -> None:
+        """Abort every call and forget every cached prefix."""
+        self._engine.reset()
+
+    def metrics(self) -> dict[str, float]:
+        """See `_metrics` for the keys."""
+        return self._metrics()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
+
+
+class AsyncMLCEngine(MLCEngineBase):
+    """For an event loop: calls are awaited, streams are asynchronous iterators."""
+
+    def __init__(
+        self,
+        model: str,
+        device: str = "auto",
+        *,
+        model_lib: str | None = None,
+        mode: Mode = "local",
+        engine_config: EngineConfig | None = None,
+        enable_tracing: bool = False,
+    ) -> None:
+        super().__init__("async", model, device, model_lib, mode, engine_config, enable_tracing)
+        self.chat = AsyncChat(self._engine, self.state, self.frontend)
+        self.completions = AsyncCompletions(self._engine, self.state, self.frontend)
+        self.embeddings = AsyncEmbeddings(self._engine, self.state, self.frontend)
+
+    async def abort(self, request_id: str) -> None:
+        """End a call, by the id of its response, with finish_reason "abort"."""
+        self.state.abort(self._engine, request_id)
+
+    async def reset(self) -> None:
+        """Abort every call and forget every cached prefix."""
+        await asyncio.to_thread(self._engine.reset)
+
+    async def metrics(self) -> dict[str, float]:
+        """See `_metrics` for the keys."""
+        return self._metrics()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.terminate)

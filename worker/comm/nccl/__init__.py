@@ -1,0 +1,1 @@
+"""Ranks that have a GPU each, by NCCL. Start at `communicator.py`; `library.py` is NCCL itself."""

@@ -1,0 +1,128 @@
+"""Where a rank accepts the others, and nobody else can hold it up."""
+
+import selectors
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Self
+
+from raylax.worker.comm.deadline import Deadline
+from raylax.worker.comm.errors import CommError
+from raylax.worker.comm.tcp.handshake import (
+    Channel,
+    Guest,
+    Hello,
+    Refused,
+)
+
+
+class Listener:
+    """Where a rank can be reached: `address` is "host:port". A context manager."""
+
+    def __init__(self, host: str, port: int = 0) -> None:
+        """Port 0 is any that is free. Raises CommError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            self.socket = socket.create_server((host, port), family=family)
+        except OSError as error:
+            raise CommError(f"cannot listen at {address_of(host, port)}: {error}") from error
+        self.socket.setblocking(False)
+        self.address = address_of(host, self.socket.getsockname()[1])
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    connection: socket.socket
+    hello: Hello
+
+
+class Door:
+    """Lets in each expected rank once for each channel. What it let in is the caller's, unless the
+    `with` block fails."""
+
+    def __init__(self, listener: Listener, secret: bytes, ranks: Iterable[int], world: int) -> None:
+        self.arrived: dict[tuple[int, Channel], Arrival] = {}
+        self._listener, self._secret, self._world = listener, secret, world
+        self._expected = {(rank, channel) for rank in ranks for channel in Channel}
+        self._turned_away = 0
+        self._waiting = selectors.DefaultSelector()
+        self._waiting.register(listener.socket, selectors.EVENT_READ)
+
+    def admit_all(self, deadline: Deadline) -> None:
+        """Raises CommTimeout, which names those who did not come."""
+        while missing := self._expected - self.arrived.keys():
+            if not deadline.left_s:
+                ranks = sorted({rank for rank, _ in missing})
+                raise deadline.missed_by(ranks, f"did not come to the rendezvous{self._doubts()}")
+            for key, _ in self._waiting.select(deadline.left_s):
+                if key.data is None:
+                    self._open()
+                else:
+                    self._hear(key.data)
+
+    def _open(self) -> None:
+        with suppress(OSError):  # it has left already
+            connection, _ = self._listener.socket.accept()
+            self._waiting.register(connection, selectors.EVENT_READ, Guest(connection))
+
+    def _hear(self, guest: Guest) -> None:
+        try:
+            hello = guest.hear(self._secret)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._dismiss(guest)
+            return
+        except Refused:
+            self._turned_away += 1
+            self._dismiss(guest)
+            return
+        if hello is None:
+            return
+        if hello.world != self._world:
+            theirs = f"rank {hello.rank} comes for a world of {hello.world}"
+            raise CommError(f"{theirs}, this is one of {self._world}")
+        name = (hello.rank, hello.channel)
+        if name in self.arrived or name not in self._expected:
+            self._dismiss(guest)
+            return
+        self._waiting.unregister(guest.connection)
+        self.arrived[name] = Arrival(guest.connection, hello)
+
+    def _dismiss(self, guest: Guest) -> None:
+        self._waiting.unregister(guest.connection)
+        guest.connection.close()
+
+    def _doubts(self) -> str:
+        return f" ({self._turned_away} turned away: another secret?)" if self._turned_away else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for key in list(self._waiting.get_map().values()):
+            if key.data is not None:
+                self._dismiss(key.data)
+        self._waiting.close()
+        if kind is not None:
+            for arrival in self.arrived.values():
+                arrival.connection.close()
+
+
+def address_of(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parts_of(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

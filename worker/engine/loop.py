@@ -1,0 +1,232 @@
+"""What the engine thread does: it takes commands, and runs steps while anybody has one to run.
+
+It alone touches the model, the batch and the pages. What a command or a step came to goes to the
+outbox, and how the engine stands then to where all can see it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request
+from raylax.worker.config import EngineConfig
+from raylax.worker.engine.commands import Reception
+from raylax.worker.engine.limits import Served
+from raylax.worker.engine.outputs import Outbox
+from raylax.worker.engine.status import Standing
+from raylax.worker.engine.trace import TraceRecorder
+from raylax.worker.errors import EngineNotReady, RankLost
+from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.ranks.loading import degree_of
+from raylax.worker.ranks.startup import Ranks, Spawner, assemble
+from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.scheduler import Limits
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str, float], None]
+
+
+class Loop:
+    """The engine thread calls `run`, which carries out the other public methods as commands. Any
+    thread may look at `standing`, `ranks`, `served` and `cores`."""
+
+    def __init__(
+        self, reception: Reception, outbox: Outbox, clock: Callable[[], float], spawner: Spawner
+    ) -> None:
+        self.standing = Standing(clock)
+        self.device = "cpu"
+        self.trace: TraceRecorder | None = None
+        self.batch: Batch | None = None
+        self.ranks: Ranks | None = None
+        self.served: Served | None = None
+        """The model; None while there is none."""
+        self.cores: Cores | None = None
+        """None before the first model."""
+        self._reception, self._outbox = reception, outbox
+        self._clock, self._spawner = clock, spawner
+        self._taken = 0  # requests that this thread has taken up
+
+    def run(self) -> None:
+        """Returns when the reception is closed, or when the engine is broken.
+
+        A step that fails ends only who is to blame. When a rank is lost, or anything else raises,
+        which is a bug of ours, every request ends with an error: nobody would ever answer it.
+        """
+        try:
+            while not self._reception.closed:
+                self._reception.take(wait=self.batch is None or self.batch.idle)
+                if self.batch is not None and not self.batch.idle and not self._reception.closed:
+                    self._step(self.batch)
+            self._end_everything()
+        except RankLost as error:
+            self.standing.broken, self.standing.blame = str(error), Fault.UNAVAILABLE
+        except Exception as error:
+            log.exception("the engine thread has failed")
+            why = f"the engine thread has failed: {type(error).__name__}: {error}"
+            self.standing.broken = why
+        self._close()
+
+    # Commands
+
+    def load(self, config: EngineConfig, progress: Progress) -> None:
+        """Raises what keeps the model from loading; there is none then."""
+        self._end_everything()
+        self._unload()  # before others take its memory
+        self.cores = self.cores or place(config)
+        config = config.complete(pin_threads=bool(self.cores.ids))
+        assert config.model is not None and config.mode is not None
+        checkpoint = Path(config.model)
+        made = assemble(checkpoint, self.device, config.mode, config, progress, self._spawner)
+        pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
+        limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
+        self.ranks = made.ranks
+        self.batch = Batch(pool, limits, made.ranks.run, self._clock, self._began)
+        self.served = Served(made.config, made.vocab)
+        self.standing.failures = 0
+        self.look()
+
+    def start_over(self) -> None:
+        """Abort every request and forget every cached page."""
+        self._end_everything()
+        self.flush()
+
+    def flush(self) -> None:
+        """Forget every cached page; what sequences use stays."""
+        if self.batch is not None:
+            self.batch.pool.forget()
+            self._send([])
+
+    def add(self, request: Request, deadline: float | None, served: Served) -> None:
+        """One that was checked against a model that is gone ends as those that ran on it did."""
+        if self.trace is not None:
+            self.trace.add(request.id, "add", request.traceparent)
+        self._taken += 1
+        if self.batch is None or served is not self.served:
+            self._send([Delta(request.id, finish=Finish.ABORT)])
+        else:
+            self.batch.add(request, deadline)
+            self.look()
+
+    def abort(self, request_id: str) -> None:
+        """One that has ended, or never was, is no error."""
+        if self.batch is not None and self.batch.remove(request_id):
+            self._send([Delta(request_id, finish=Finish.ABORT)])
+
+    def look(self) -> None:
+        """Note how the engine stands now."""
+        if self.batch is not None:
+            self.standing.note(self.batch.load(self._taken, self._reception.draining))
+
+    def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
+        """Of the longest beginning of these that is here."""
+        batch, ranks = self._loaded()
+        return ranks.read_pages(batch.pool.find(names))
+
+    def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
+        """Those of them that are not here, as far as there are free pages; how many."""
+        batch, ranks = self._loaded()
+        pool, given = batch.pool, zip(names, contents, strict=False)
+        new = [(name, content) for name, content in given if not pool.find([name])][: pool.free]
+        with pool.cache([name for name, _ in new]) as pages:
+            ranks.write_pages(pages, [content for _, content in new])
+        self._send([])
+        return len(new)
+
+    def call(self, name: str, args: Sequence[Any]) -> list[Any]:
+        """A debug function, on every rank."""
+        return self._loaded()[1].call(name, args)
+
+    def _loaded(self) -> tuple[Batch, Ranks]:
+        if self.batch is None or self.ranks is None:
+            raise EngineNotReady("no model is loaded")
+        return self.batch, self.ranks
+
+    def _unload(self) -> None:
+        ranks, self.served, self.batch, self.ranks = self.ranks, None, None, None
+        if ranks is not None:
+            ranks.close()
+
+    def _end_everything(self) -> None:
+        if self.batch is not None:
+            for one in self.batch.everyone():
+                self.abort(one.request.id)
+
+    # Steps
+
+    def _step(self, batch: Batch) -> None:
+        now = self._clock()
+        deltas = [late(request_id) for request_id in batch.expire(now)]
+        self.standing.busy_since = now
+        try:
+            deltas += batch.step()
+            self.standing.failures = 0
+        except StepFailed as failure:
+            log.exception("a step failed; %d of its requests end", len(failure.request_ids))
+            self.standing.failures += 1
+            deltas += [
+                Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
+            ]
+        self.standing.busy_since = None
+        self._send(deltas, step=True)
+
+    def _began(self, request_ids: list[str]) -> None:
+        """Told before the step that may fail of it."""
+        self._send([Delta(request_id, began=True) for request_id in request_ids])
+
+    # What is told
+
+    def _send(self, deltas: list[Delta], step: bool = False) -> None:
+        """To the stream-back thread, which is told of a step even if nobody has anything of it.
+        A request that ends is no longer live."""
+        self.look()
+        if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
+            self._reception.ended(ended)
+        if self.trace is not None:
+            for delta in deltas:
+                event = delta.finish or ("began" if delta.began else "token")
+                self.trace.add(delta.request_id, event)
+        if deltas or step:
+            self._outbox.step(deltas, self.standing.load)
+        if self.batch is not None and (changes := self.batch.changes()):
+            self._outbox.pages(changes)
+
+    def _close(self) -> None:
+        """The thread's last act: whoever still waits for an answer gets one, and memory is freed.
+
+        Nothing here touches the batch, which may be what broke.
+        """
+        self._reception.close()
+        standing, ranks, self.batch, self.ranks = self.standing, self.ranks, None, None
+        standing.busy_since = None
+        standing.note(emptied(standing.load))
+        if self.cores is not None:
+            self.cores.release()
+        self._reception.take(wait=False)
+        finish = Finish.ABORT if standing.broken is None else Finish.ERROR
+        end = Delta("", finish=finish, error=standing.broken, fault=standing.blame)
+        self._send([end._replace(request_id=id) for id in self._reception.live])
+        self._outbox.close()
+        if ranks is not None:
+            ranks.close()
+
+
+def emptied(load: Load) -> Load:
+    """Without requests and what they held."""
+    pages = load.pages_total
+    return replace(load, running=0, waiting=0, queued_tokens=0, pages_free=pages, pages_cached=0)
+
+
+def place(config: EngineConfig) -> Cores:
+    """Before the first model runs: TVM's threads are made once, and inherit our cores."""
+    if config.pin_threads:
+        ranks = degree_of(config).ranks
+        return keep_to_own_cores(config.threads or max(1, usable_cores() // ranks))
+    return Cores()
+
+
+def late(request_id: str) -> Delta:
+    why = "the request's deadline has passed"
+    return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.DEADLINE)

@@ -1,0 +1,41 @@
+"""What the engine thread has to say, in order; the stream-back thread hands it on."""
+
+import logging
+import queue
+from collections.abc import Callable
+
+from raylax.proto.vocabulary import Delta, Load
+from raylax.worker.kv.page_pool import PageChanges
+
+log = logging.getLogger(__name__)
+StepCallback = Callable[[list[Delta], Load], None]
+PagesCallback = Callable[[PageChanges], None]
+
+
+class Outbox:
+    """Filled by one thread, emptied by another. A callback that fails loses its own word only."""
+
+    def __init__(self) -> None:
+        self.on_step: StepCallback = lambda deltas, load: None
+        self.on_pages: PagesCallback | None = None
+        """Nobody wants to hear of pages while it is None."""
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def step(self, deltas: list[Delta], load: Load) -> None:
+        self._queue.put(lambda: self.on_step(deltas, load))
+
+    def pages(self, changes: PageChanges) -> None:
+        if (hear := self.on_pages) is not None:
+            self._queue.put(lambda: hear(changes))
+
+    def close(self) -> None:
+        """Nothing comes after it."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Until it is closed."""
+        while (tell := self._queue.get()) is not None:
+            try:
+                tell()
+            except Exception:
+                log.exception("the stream callback failed; its deltas are lost")

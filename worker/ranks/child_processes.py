@@ -1,0 +1,60 @@
+"""Shards as child processes: ranks of an engine that lives without Ray."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+
+from raylax.worker.ranks.shard import Invitation, Shard
+
+HOST = "127.0.0.1"
+
+
+class Child:
+    """One shard's process."""
+
+    def __init__(self, invitation: Invitation, host: str = HOST) -> None:
+        """The invitation goes by a pipe: arguments and environments can be read by others. The
+        cores of this process go with it: the thread that calls may keep to some of them."""
+        command = [sys.executable, "-m", "raylax.worker.ranks.child_processes"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert self._process.stdin is not None
+        told = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
+        with suppress(BrokenPipeError):  # it has ended: whoever waits for it finds out
+            self._process.stdin.write(json.dumps(told).encode())
+            self._process.stdin.close()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+class Children:
+    """Makes them, on this host."""
+
+    host = HOST
+
+    def spawn(self, invitation: Invitation) -> Child:
+        return Child(invitation)
+
+    def join_calls(self, name: str, world: int) -> None:
+        """Their own group carries debug calls."""
+
+
+def main() -> None:
+    """Ctrl-C at the terminal is for the leader; its end is ours."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    invitation, host, cores = json.load(sys.stdin)
+    os.sched_setaffinity(0, cores)
+    Shard(Invitation(**invitation), host).run()
+
+
+if __name__ == "__main__":
+    main()

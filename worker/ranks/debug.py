@@ -1,0 +1,117 @@
+"""Functions that `debug_call_func_on_all_worker` can run on every rank, by name."""
+
+import pickle
+import zlib
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from raylax.worker.comm.base import Gatherer
+from raylax.worker.comm.objects import allgather_object, broadcast_object
+from raylax.worker.ranks.rank import Rank
+
+DebugFunction = Callable[..., Any]
+_functions: dict[str, DebugFunction] = {}
+
+
+def register(name: str) -> Callable[[DebugFunction], DebugFunction]:
+    """Makes `function(rank, *args)` callable under a name; registering again replaces it."""
+
+    def keep(function: DebugFunction) -> DebugFunction:
+        _functions[name] = function
+        return function
+
+    return keep
+
+
+def names() -> list[str]:
+    return sorted(_functions)
+
+
+def check(name: str) -> None:
+    """LookupError names what there is."""
+    if name not in _functions:
+        raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
+
+
+def check_for_others(name: str, args: Sequence[Any]) -> None:
+    """Before others wait for a call. As `check`; TypeError for arguments that cannot be sent."""
+    check(name)
+    try:
+        pickle.dumps(args)
+    except Exception as error:
+        raise TypeError(f"the arguments cannot be sent: {error}") from error
+
+
+def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
+    """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
+    by the same group. LookupError as of `check`."""
+    check(name)
+    home = _functions[name].__module__
+    if group is None:
+        return [_call_one(rank, name, args, home)]
+    return _call_all(rank, group, (name, args, home))
+
+
+def take_part(rank: Rank, group: Gatherer) -> None:
+    """In the leader's next call."""
+    _call_all(rank, group, None)
+
+
+def _call_all(rank: Rank, group: Gatherer, task: Any) -> list[Any]:
+    return allgather_object(group, sendable(_call_one(rank, *broadcast_object(group, task))))
+
+
+def sendable(result: Any) -> Any:
+    """The result, or what keeps it from going to another process: no rank may be lost by it."""
+    try:
+        pickle.loads(pickle.dumps(result))
+    except Exception as error:
+        return TypeError(f"a result of type {type(result).__name__} cannot be sent: {error}")
+    return result
+
+
+def _call_one(rank: Rank, name: str, args: Sequence[Any], home: str) -> Any:
+    """`home`: the module that registers the function, should this process not have it yet."""
+    try:
+        if name not in _functions:
+            import_module(home)
+        if name not in _functions:
+            raise LookupError(f"no debug function {name!r} on rank {rank.index}")
+        return _functions[name](rank, *args)
+    except Exception as error:  # a rank's failure is its result; the others still answer
+        return error
+
+
+@register("raylax.debug.rank")
+def describe_rank(rank: Rank) -> dict[str, Any]:
+    return rank.describe()
+
+
+@register("raylax.debug.seconds_by_operator")
+def seconds_by_operator(rank: Rank) -> dict[str, float]:
+    """Where the time of the rank's last step went."""
+    return rank.model.seconds_by_operator()
+
+
+@register("raylax.debug.weight_checksums")
+def weight_checksums(rank: Rank) -> dict[str, dict[str, int]]:
+    """CRC-32 of each weight as the rank has it in memory, and as it lies in the store. They differ
+    where something wrote to the memory of that rank."""
+    return {
+        name: {"memory": checksum(held), "store": checksum(stored)}
+        for name, (held, stored) in rank.model.weights_and_copies().items()
+    }
+
+
+@register("raylax.debug.last_plan")
+def last_plan(rank: Rank) -> dict[str, int]:
+    """Number and CRC-32 of the last step plan: ranks whose page tables disagree differ here."""
+    plan = rank.plan
+    return {} if plan is None else {"step": plan.number, "plan": zlib.crc32(plan.encode())}
+
+
+def checksum(array: Any) -> int:
+    return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)

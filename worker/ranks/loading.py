@@ -1,0 +1,119 @@
+"""From an engine's configuration to sizes, artefacts, and a rank that can run."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from raylax.kernels.build import ModelOptions, Progress, build, footprint
+from raylax.kernels.cuda.library import FACTS, Facts
+from raylax.kernels.cuda.model import DeviceModel, load_on_device
+from raylax.kernels.errors import KernelsError
+from raylax.kernels.model import Model, load_model
+from raylax.kernels.shards import Degree
+from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.errors import ConfigError
+from raylax.worker.hardware.cores import usable_cores
+from raylax.worker.hardware.devices import memory_of
+from raylax.worker.sizing import CPU_SHARE, Memory, infer
+
+START_ERRORS = (ConfigError, KernelsError, MemoryError)
+"""What is the user's to mend."""
+
+
+def degree_of(config: EngineConfig) -> Degree:
+    return Degree(config.tensor_parallel_shards or 1, config.pipeline_parallel_stages or 1)
+
+
+def plan_rank(
+    checkpoint: Path,
+    device: str,
+    mode: Mode,
+    config: EngineConfig,
+    available: int | None = None,
+) -> tuple[ModelOptions, Sizes]:
+    """How each rank is built and how much it may hold, of so many bytes that are there for one;
+    None: of its part of this machine. Raises ConfigError, KernelsError."""
+    degree = degree_of(config)
+    threads = config.threads or max(1, usable_cores() // degree.ranks)
+    options = ModelOptions(
+        config.quantization, config.kv_dtype, device, threads=threads, degree=degree
+    )
+    if options.on_gpu:
+        options = replace(options, library=config.model_lib)
+    else:
+        check_library(config.model_lib)
+    needs = footprint(checkpoint, options)
+    memory = Memory(
+        memory_of(device, config.gpus_per_rank) // degree.ranks if available is None else available,
+        needs.weights,
+        needs.workspace,
+        needs.page,
+        needs.most_pages,
+        needs.spec.max_positions,
+    )
+    sizes = infer(config, mode, memory)
+    capacities = replace(
+        options,
+        max_step_tokens=sizes.prefill_chunk_size,
+        max_step_rows=sizes.max_num_sequence,
+        max_sequence_length=sizes.max_single_sequence_length,
+    )
+    return capacities, sizes
+
+
+def check_library(model_lib: str | None) -> None:
+    """Of an engine on a CPU. Raises ConfigError for a library that is meant for GPUs."""
+    if model_lib is not None and (library := Path(model_lib)).with_name(FACTS).exists():
+        target = Facts.beside(library).target
+        raise ConfigError(f"model_lib {model_lib} is for {target}, and this engine runs on a CPU")
+
+
+def build_rank(
+    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
+) -> None:
+    """Everything that a rank will need, made in the store; nothing is loaded."""
+    options, sizes = plan_rank(checkpoint, device, mode, config)
+    build(checkpoint, options, sizes.pages, progress=progress)
+
+
+def load_alone(
+    checkpoint: Path, options: ModelOptions, pages: int, progress: Progress
+) -> Model | DeviceModel:
+    """The model of a rank without others. Raises KernelsError."""
+    load = load_on_device if options.on_gpu else load_model
+    return load(checkpoint, options, pages, progress=progress)
+
+
+def complete(
+    config: EngineConfig,
+    checkpoint: Path,
+    mode: Mode,
+    sizes: Sizes,
+    model: Model | DeviceModel,
+) -> EngineConfig:
+    """With every value that was inferred. Raises ConfigError for a library of another model."""
+    if config.model_lib not in (None, model.library):
+        raise ConfigError(
+            f"model_lib must be what this model compiles to, {model.library}, "
+            f"found {config.model_lib}; leave it out"
+        )
+    return config.complete(
+        model=str(checkpoint),
+        model_lib=model.library,
+        mode=mode,
+        tensor_parallel_shards=model.options.degree.tensor,
+        pipeline_parallel_stages=model.options.degree.pipeline,
+        gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,
+        max_num_sequence=sizes.max_num_sequence,
+        max_total_sequence_length=sizes.max_total_sequence_length,
+        max_single_sequence_length=sizes.max_single_sequence_length,
+        prefill_chunk_size=sizes.prefill_chunk_size,
+        sliding_window_size=0,
+        attention_sink_size=0,
+        max_history_size=0,
+        kv_state_kind="kv_cache",
+        prefix_cache_max_num_recycling_seqs=0,
+        opt="O0",
+        quantization=model.quantization,
+        kv_dtype=model.kv_dtype,
+        threads=model.options.threads,
+    )

@@ -1,0 +1,122 @@
+"""One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4)."""
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from raylax.kernels.cuda.model import DeviceModel
+from raylax.kernels.model import Model, StepOutput
+from raylax.worker.comm.base import Communicator
+from raylax.worker.scheduling.step_plan import StepPlan
+
+LEADER = 0
+
+
+class Progress(NamedTuple):
+    """How far a rank is: which step it is in, and how often it met the other shards there."""
+
+    step: int = 0
+    meeting: int | None = None
+    """None: there are no others, or nothing is known."""
+    running: bool = False
+
+
+class Rank:
+    """Runs plans. Only the engine thread may call it: TVM's thread pool belongs to a thread."""
+
+    def __init__(self, model: Model | DeviceModel, group: Communicator | None = None) -> None:
+        """`group`: of all ranks, None for a single one."""
+        self.model, self.group = model, group
+        self.index, self.world_size = model.place.rank, model.options.degree.ranks
+        self.plan: StepPlan | None = None
+        """The last one."""
+        self._running, self._meetings_before = False, 0
+
+    def run(self, plan: StepPlan) -> StepOutput | None:
+        """What the step came to; None on a rank that does not sample.
+
+        Raises CommError, or returns what must not be used, when the ranks cannot go on.
+        """
+        self.plan, self._running, self._meetings_before = plan, True, self._meetings()
+        output = self._run(plan)
+        self._running = False
+        return output
+
+    def _run(self, plan: StepPlan) -> StepOutput | None:
+        if self.group is None or self.model.options.degree.pipeline == 1:
+            return self.model.step(**plan.arguments())
+        assert isinstance(self.model, Model)
+        return Stage(self.model, self.group).run(plan)
+
+    def progress(self, shard: int | None = None) -> Progress:
+        """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
+        step = self.plan.number if self.plan else 0
+        if self._flags is None:
+            return Progress(step, None, self._running)
+        met = self._meetings(shard) - self._meetings_before
+        return Progress(step, max(0, met), self._running)
+
+    @property
+    def _flags(self) -> Any:
+        return self.model.seat.shared.get("flags")
+
+    def _meetings(self, shard: int | None = None) -> int:
+        """Of its stage, since the start."""
+        at = self.model.place.shard if shard is None else shard
+        return 0 if self._flags is None else int(self._flags[at, 0])
+
+    def describe(self) -> dict[str, Any]:
+        """What `raylax.debug.rank` answers."""
+        place = self.model.place
+        return {
+            "rank": self.index,
+            "world_size": self.world_size,
+            "stage": place.stage,
+            "shard": place.shard,
+            "pid": os.getpid(),
+            "device": self.model.options.device,
+            "vocab": self.model.spec.vocab,
+        }
+
+
+class Stage:
+    """One of several stages of layers. A plan goes through them in pieces, so that a stage works on
+    one while the next stage works on the one before. Everything flows one way: what the last stage
+    comes to is sent to the leader when no piece is on its way any more."""
+
+    def __init__(self, model: Model, group: Communicator) -> None:
+        self.model, self.group, degree = model, group, model.options.degree
+        self.stages, self.shards = degree.pipeline, degree.tensor
+        self.place, self.last = model.place, model.place.stage == degree.pipeline - 1
+        self.source = (degree.pipeline - 1) * degree.tensor
+        """Who has the output."""
+
+    def run(self, plan: StepPlan) -> StepOutput | None:
+        outputs = [self._compute(piece) for piece in plan.pieces(self.stages)]
+        if self.place.rank == self.source:
+            for parts in zip(*outputs, strict=True):
+                self.group.send(np.concatenate(parts), LEADER)
+        if self.place.rank != LEADER:
+            return None
+        count, spec = len(plan.rows), self.model.spec
+        output = StepOutput(
+            np.empty((count, spec.vocab), np.float32),
+            np.empty(count, np.int32),
+            np.empty((count, spec.hidden), np.float32),
+        )
+        for values in output:
+            self.group.recv(values, self.source)
+        return output
+
+    def _compute(self, piece: StepPlan) -> StepOutput:
+        arguments = piece.arguments()
+        rows, hidden = arguments.pop("rows"), self.model.hidden(len(piece.tokens))
+        if self.place.stage:
+            self.group.recv(hidden, self.place.rank - self.shards)
+        self.model.run_layers(**arguments)
+        if not self.last:
+            self.group.send(hidden, self.place.rank + self.shards)
+            rows = rows[:0]
+        output = self.model.run_head(rows)
+        return StepOutput(output.logits.copy(), output.argmax.copy(), output.hidden.copy())

@@ -1,0 +1,185 @@
+"""A rank that is not the leader: it joins, loads its part of the model, and runs plans.
+
+One thread runs, another listens: so the leader is answered at any time, and when the leader is gone
+or says that all is over, the running thread is let go from whatever it waits for.
+"""
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from raylax.kernels.build import Artefacts, ModelOptions, silent
+from raylax.kernels.model import load_model
+from raylax.kernels.shards import Degree
+from raylax.worker.comm.base import Gatherer
+from raylax.worker.hardware.cores import keep_to_own_cores
+from raylax.worker.ranks import debug
+from raylax.worker.ranks.control_channel import Channel, Kind
+from raylax.worker.ranks.interconnect import Wiring, wire
+from raylax.worker.ranks.page_layout import PageParts, decoded
+from raylax.worker.ranks.rank import Progress, Rank
+from raylax.worker.scheduling.step_plan import StepPlan
+from raylax.worker.sizing import available_memory
+
+log = logging.getLogger(__name__)
+GRACE_S = 2.0
+"""For the running thread to come to its end, before the process does."""
+Join = Callable[[str, int, int], Gatherer]
+"""(name, rank, world) -> the group that debug calls travel by."""
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """What a shard must know to join its engine. The secret is for its process alone."""
+
+    host: str
+    port: int
+    secret: str
+    rank: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a rank is to load."""
+
+    checkpoint: str
+    options: ModelOptions
+    pages: int
+    wires: dict[str, Any]
+    """See `raylax.worker.ranks.interconnect`."""
+    pin_threads: bool
+    calls: str
+    """Name of the group for debug calls, where it is not the ranks' own."""
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> "Assignment":
+        facts = json.loads(body)
+        options = facts["options"]
+        facts["options"] = ModelOptions(**{**options, "degree": Degree(**options["degree"])})
+        return cls(**facts)
+
+
+class Shard:
+    """Body of a shard's process."""
+
+    def __init__(self, invitation: Invitation, host: str, join: Join | None = None) -> None:
+        """`host`: where it runs, as the leader knows hosts."""
+        self._invitation, self._host, self._join = invitation, host, join
+        self._inbox: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
+        self._rank: Rank | None = None
+        self._wiring: Wiring | None = None
+        self._calls: Gatherer | None = None
+        self._over: str | None = None
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Returns when the engine is over. Raises RankLost when its leader cannot be reached."""
+        i = self._invitation
+        self._channel = Channel.connect(i.host, i.port, bytes.fromhex(i.secret))
+        facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
+        self._channel.say(Kind.HELLO, rank=i.rank, **facts)
+        threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
+        try:
+            self._work()
+        except Exception as error:
+            if self._over is None:
+                log.exception("rank %d has failed", i.rank)
+                said = {
+                    "error": f"{type(error).__name__}: {error}",
+                    "where": traceback.format_exc(),
+                }
+                self._say(Kind.FAILED, said)
+                self._inbox.get()  # the leader's word that all is over
+        finally:
+            self._rank = None
+            self._ended.set()
+
+    def _work(self) -> None:
+        if (first := self._inbox.get()) is None:
+            return
+        self._load(Assignment.decode(first[1]))
+        assert self._rank is not None and self._calls is not None
+        parts = PageParts(self._rank)
+        while (task := self._inbox.get()) is not None:
+            kind, body = task
+            if kind is Kind.PLAN:
+                self._rank.run(StepPlan.decode(body))
+                if self._wiring and (error := self._wiring.error):
+                    raise error
+            elif kind is Kind.READ:
+                parts.read(decoded(body))
+            elif kind is Kind.WRITE:
+                parts.write(decoded(body))
+            elif kind is Kind.CALL:
+                debug.take_part(self._rank, self._calls)
+
+    def _load(self, a: Assignment) -> None:
+        rank, world = self._invitation.rank, a.options.degree.ranks
+        cores = keep_to_own_cores(a.options.threads).ids if a.pin_threads else ()
+        checkpoint = Path(a.checkpoint)
+        artefacts = Artefacts(checkpoint, a.options, None, silent)
+        self._wiring = wire(a.wires, artefacts, rank, self._host)
+        if self._over is not None:
+            self._wiring.end(self._over)
+        model = load_model(checkpoint, a.options, a.pages, seat=self._wiring.seat)
+        self._rank = Rank(model, self._wiring.group)
+        self._channel.say(Kind.READY, cores=cores)
+        self._calls = self._join(a.calls, rank, world) if self._join else self._wiring.group
+
+    # On the listening thread
+
+    def _listen(self) -> None:
+        why = "the leader is gone"
+        try:
+            while True:
+                kind, body = self._channel.receive()
+                if kind is Kind.PING:
+                    self._say(Kind.PONG, self._progress()._asdict())
+                elif kind is Kind.OVER:
+                    why = json.loads(body)["why"]
+                    self._channel.send(Kind.STACKS, stacks().encode())
+                    break
+                else:
+                    self._inbox.put((kind, body))
+        except (OSError, EOFError):
+            pass
+        self._end(why)
+
+    def _progress(self) -> Progress:
+        return self._rank.progress() if self._rank is not None else Progress()
+
+    def _end(self, why: str) -> None:
+        self._over = why
+        if self._wiring is not None:
+            self._wiring.end(why)
+        if self._calls is not None:
+            self._calls.abort(why)
+        self._inbox.put(None)
+        if not self._ended.wait(GRACE_S):
+            os._exit(1)
+
+    def _say(self, kind: Kind, facts: dict[str, Any]) -> None:
+        try:
+            self._channel.say(kind, **facts)
+        except OSError as error:
+            log.warning("the leader cannot be told: %s", error)
+
+
+def stacks() -> str:
+    """Where every thread of this process is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )

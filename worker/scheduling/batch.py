@@ -1,0 +1,329 @@
+"""Continuous batching: sequences come, share steps, and leave. Used by the engine thread alone.
+
+Each `step` is: decide, lay out the plan, run it, draw tokens, commit. If running or drawing fails,
+nothing was committed, and each sequence of that plan is tried alone. Who fails alone ends with an
+error and its pages come back (law 3); the others go on where they were.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, ValuesView
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.answers.embedding import normalised
+from raylax.proto.fair_share import GENERATED
+from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
+from raylax.worker.errors import RankLost
+from raylax.worker.kv.page_pool import PageChanges, PagePool
+from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, sample
+from raylax.worker.scheduling.scheduler import (
+    Candidate,
+    Decision,
+    Limits,
+    schedule,
+)
+from raylax.worker.scheduling.sequence import Sequence, ints, pages_for
+from raylax.worker.scheduling.step_plan import StepPlan, make_plan
+from raylax.worker.scheduling.step_time import PaceMeter
+from raylax.worker.scheduling.waiting_queue import Waiting
+
+Run = Callable[[StepPlan], StepOutput]
+
+
+class Drawn(NamedTuple):
+    """What a sequence with nothing pending gets of a step."""
+
+    token: int | None = None
+    """None if it wants a vector."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    embedding: tuple[float, ...] = ()
+
+
+@dataclass
+class Counters:
+    steps: int = 0
+    preemptions: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+
+
+def nobody(request_ids: list[str]) -> None:
+    """Nobody listens."""
+
+
+@dataclass
+class Batch:
+    """The sequences of one engine and their pages."""
+
+    pool: PagePool
+    limits: Limits
+    run: Run
+    clock: Callable[[], float] = time.monotonic
+    began: Callable[[list[str]], None] = nobody
+    """Told who is admitted for the first time, before the step that computes some of them."""
+    waiting: Waiting = field(init=False)
+    counters: Counters = field(default_factory=Counters)
+    pace: PaceMeter = field(default_factory=PaceMeter)
+    _running: dict[str, Sequence] = field(default_factory=dict)
+    """In order of admission."""
+    _earliest: float = math.inf
+    """No deadline is before this."""
+
+    def __post_init__(self) -> None:
+        self.waiting = Waiting(self.clock)
+
+    @property
+    def running(self) -> ValuesView[Sequence]:
+        return self._running.values()
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self._running
+
+    def add(self, request: Request, deadline: float | None) -> None:
+        """ValueError for one that could never run, even alone: it would wait for ever."""
+        longest = len(request.prompt) + request.max_tokens
+        if pages_for(longest) > self.pool.total:
+            raise ValueError(
+                f"a sequence of {longest} tokens needs {pages_for(longest)} pages, "
+                f"there are {self.pool.total}"
+            )
+        one = Sequence(request, deadline)
+        self.waiting.put_last(one, known=self._known(one))
+        self.counters.prompt_tokens += len(request.prompt)
+        self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
+
+    def remove(self, request_id: str) -> bool:
+        """Take a sequence out, wherever it is; False if it is not here."""
+        if (one := self._running.pop(request_id, None)) is not None:
+            self._give_back(one)
+            return True
+        return self.waiting.take(request_id) is not None
+
+    def everyone(self) -> Iterator[Sequence]:
+        yield from tuple(self._running.values())
+        yield from tuple(self.waiting)
+
+    def expire(self, now: float) -> list[str]:
+        """Remove those whose deadline has passed; looks at them only when one has."""
+        if now < self._earliest:
+            return []
+        due = {one.request.id: one.deadline for one in self.everyone() if one.deadline is not None}
+        late = [request_id for request_id, deadline in due.items() if deadline <= now]
+        for request_id in late:
+            self.remove(request_id)
+            del due[request_id]
+        self._earliest = min(due.values(), default=math.inf)
+        return late
+
+    def step(self) -> list[Delta]:
+        """One step of the model; every sequence that ended or grew has a delta."""
+        batch = self._apply(self._decide())
+        if not batch:
+            return []
+        self.counters.steps += 1
+        plan, work, begun = make_plan(self.counters.steps, batch), work_of(batch), self.clock()
+        try:
+            drawn = self._draw(batch, self.run(plan))
+        except RankLost:
+            raise  # there will be no further step
+        except Exception as error:
+            message = f"step {plan.number} failed: {type(error).__name__}: {error}"
+            raise StepFailed(message, self._blame([one for one, _ in batch])) from error
+        deltas = self._commit(batch, drawn)
+        self.pace.learn(*work, self.clock() - begun)
+        return deltas
+
+    def changes(self) -> PageChanges:
+        """Which pages can be found and which cannot any more, since the last call."""
+        return self.pool.changes()
+
+    def load(self, taken: int = 0, draining: bool = False) -> Load:
+        """What the engine knows beyond the batch is given."""
+        prefilling = sum(one.pending for one in self.running if one.pending > 1)
+        contexts = [one.computed for one in self.running if one.pending == 1]
+        return Load(
+            running=len(self._running),
+            waiting=len(self.waiting),
+            queued_tokens=self.waiting.tokens + prefilling,
+            pages_total=self.pool.total,
+            pages_free=self.pool.free,
+            pages_cached=self.pool.cached,
+            step=self.counters.steps,
+            preemptions=self.counters.preemptions,
+            prompt_tokens=self.counters.prompt_tokens,
+            cached_tokens=self.counters.cached_tokens,
+            generated_tokens=self.counters.generated_tokens,
+            decoding=len(contexts),
+            context_tokens=sum(contexts),
+            step_tokens=self.limits.tokens,
+            taken=taken,
+            pace=self.pace.value,
+            draining=draining,
+        )
+
+    # Decide
+
+    def _decide(self) -> Decision:
+        """Preempts until the pages suffice. Each time is a look at how many really came back:
+        a page that others share does not."""
+        if self.waiting:
+            self.waiting.age()
+        while (decision := self._schedule()).preempt is not None:
+            self._preempt(decision.preempt)
+        return decision
+
+    def _schedule(self) -> Decision:
+        running = [
+            Candidate(
+                one.request.id,
+                one.pending,
+                one.computed,
+                len(one.pages),
+                priority=one.request.priority,
+                suspect=one.suspect,
+            )
+            for one in self.running
+        ]
+        waiting = map(self._as_candidate, self.waiting) if self.waiting else ()
+        return schedule(running, waiting, self.pool.available, self.limits)
+
+    def _as_candidate(self, one: Sequence) -> Candidate:
+        """As if it were admitted now."""
+        found = self._find(one)
+        computed = len(found) * PAGE_SIZE
+        revived = sum(self.pool.is_cached(page) for page in found)
+        return Candidate(one.request.id, len(one.tokens) - computed, computed, len(found), revived)
+
+    def _find(self, one: Sequence) -> list[int]:
+        """Its known beginning; at least its last token is computed, for its logits."""
+        if not self.pool.prefix_cache:
+            return []
+        return self.pool.find(one.name_pages(len(one.tokens) - 1))
+
+    def _known(self, one: Sequence) -> int:
+        """Tokens of that beginning, as it is now."""
+        return len(self._find(one)) * PAGE_SIZE
+
+    # Act
+
+    def _apply(self, decision: Decision) -> list[tuple[Sequence, int]]:
+        if new := [request_id for request_id in decision.admit if self._admit(request_id)]:
+            self.began(new)
+        batch = [(self._running[request_id], count) for request_id, count in decision.steps]
+        for one, count in batch:
+            self._reserve(one, one.computed + count)
+        return batch
+
+    def _admit(self, request_id: str) -> bool:
+        """Whether it is the first time."""
+        one = self.waiting.serve(request_id)
+        found = self._find(one)
+        self.pool.share(found)
+        one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
+        if first := not one.begun:
+            one.cached_tokens = min(one.computed, len(one.request.prompt))
+            self.counters.cached_tokens += one.cached_tokens
+        self._reserve(one, len(one.tokens))
+        self._running[request_id] = one
+        return first
+
+    def _reserve(self, one: Sequence, tokens: int) -> None:
+        for _ in range(pages_for(tokens) - len(one.pages)):
+            one.pages.append(self.pool.take())
+
+    def _preempt(self, request_id: str) -> None:
+        one = self._running.pop(request_id)
+        self._give_back(one)
+        self.waiting.put_first(one, known=self._known(one))
+        self.counters.preemptions += 1
+
+    def _give_back(self, one: Sequence) -> None:
+        self.pool.release(one.pages)
+        one.pages, one.computed = ints(), 0
+
+    def _blame(self, failed: list[Sequence]) -> list[str]:
+        """Who ends with the step. The others keep their pages: what the step may have written
+        there lies behind all that counts as computed, and is written again."""
+        if len(failed) > 1:
+            for one in failed:
+                one.suspect = True
+            return []
+        self.remove(failed[0].request.id)
+        return [failed[0].request.id]
+
+    # Commit
+
+    def _commit(self, batch: list[tuple[Sequence, int]], drawn: dict[str, Drawn]) -> list[Delta]:
+        deltas = []
+        for one, count in batch:
+            one.computed, one.suspect = one.computed + count, False
+            self._publish(one, count)
+            if one.request.id in drawn:
+                deltas.append(self._extend(one, drawn[one.request.id]))
+        return deltas
+
+    def _publish(self, one: Sequence, count: int) -> None:
+        """Pages that the last `count` tokens filled can be found by others from now on."""
+        first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE
+        if first < end and self.pool.prefix_cache:
+            names = one.name_pages(one.computed)
+            for page in range(first, end):
+                self.pool.publish(one.pages[page], names[page])
+
+    def _draw(self, batch: list[tuple[Sequence, int]], output: StepOutput) -> dict[str, Drawn]:
+        """For the sequences that end the step with nothing pending, in plan order."""
+        ending = [one for one, count in batch if count == one.pending]
+        return {one.request.id: draw(one, row, output) for row, one in enumerate(ending)}
+
+    def _extend(self, one: Sequence, drawn: Drawn) -> Delta:
+        """Append the token, or end at it, or with the vector."""
+        request = one.request
+        cached = 0 if one.announced else one.cached_tokens or 0
+        one.announced = True
+        token = drawn.token
+        if token is None or token in request.stop_token_ids:
+            self.remove(request.id)
+            vector = drawn.embedding
+            return Delta(request.id, finish=Finish.STOP, cached_tokens=cached, embedding=vector)
+        one.tokens.append(token)
+        self.counters.generated_tokens += 1
+        self.waiting.charge(request.tenant, GENERATED / request.share)
+        finish = Finish.LENGTH if one.generated >= request.max_tokens else None
+        if finish:
+            self.remove(request.id)
+        return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)
+
+
+def draw(one: Sequence, row: int, output: StepOutput) -> Drawn:
+    """The next token of a sequence, or the vector of its last one, from this row."""
+    request, sampling = one.request, one.request.sampling
+    if request.embed:
+        return Drawn(embedding=normalised(output.hidden[row].tolist()))
+    if is_plain_greedy(sampling):
+        token = int(output.argmax[row])
+    else:
+        prompt = len(request.prompt)
+        token = sample(output.logits[row], sampling, request.choice, one.tokens, prompt)
+    if sampling.top_logprobs is None:
+        return Drawn(token)
+    return Drawn(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))
+
+
+def work_of(batch: list[tuple[Sequence, int]]) -> tuple[int, int, int]:
+    """Of a step: tokens of prefills, sequences that decode, and tokens in the pages of those."""
+    contexts = [one.computed for one, _ in batch if one.pending == 1]
+    return sum(count for _, count in batch) - len(contexts), len(contexts), sum(contexts)
+
+
+class StepFailed(Exception):
+    """A step raised, and nothing of it counts."""
+
+    def __init__(self, message: str, request_ids: list[str]) -> None:
+        super().__init__(message)
+        self.request_ids = request_ids
+        """Who was alone in it, and is gone; nobody if several are to be tried alone."""

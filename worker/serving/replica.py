@@ -1,0 +1,184 @@
+"""The worker as a Ray Serve replica: an EngineHost, its health, and its word to Metrics.
+
+An engine of several ranks has the others in actors of the replica's placement group. Ray places
+them and ends them; what they are told goes by sockets of their own.
+"""
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from ray.util.placement_group import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from raylax.worker.comm.base import Gatherer
+from raylax.worker.comm.ray_backend import join_group
+from raylax.worker.config import EngineConfig
+from raylax.worker.ranks.loading import degree_of
+from raylax.worker.ranks.shard import Invitation, Shard
+from raylax.worker.serving.worker import EngineHost
+
+log = logging.getLogger(__name__)
+REPORT_EVERY_S = 1.0
+REPORT_TIMEOUT_S = 5.0
+LAST_WORDS_S = 0.2
+"""For requests to be told of their end, and Metrics of this worker's."""
+JOIN_S = 60.0
+"""For all ranks to come to their collective group."""
+
+
+class ShardActor:
+    """A rank that is not the leader."""
+
+    def run(self, invitation: Invitation) -> None:
+        """Returns when the engine is over."""
+        Shard(invitation, ray.util.get_node_ip_address(), join_calls).run()
+
+
+def join_calls(name: str, rank: int, world: int) -> Gatherer:
+    """The group of Ray collectives that debug calls travel by."""
+    return join_group(world, rank, "RAYLAX_TCP", name, JOIN_S)
+
+
+def all_of_bundle(index: int) -> dict[str, Any]:
+    """Options of an actor that has a bundle of this replica's placement group to itself."""
+    group = get_current_placement_group()
+    place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
+    has = group.bundle_specs[index]
+    return {
+        "num_cpus": has.get("CPU", 0),
+        "num_gpus": has.get("GPU", 0),
+        "scheduling_strategy": place,
+    }
+
+
+class ShardProcess:
+    """A shard's actor, as its leader sees it."""
+
+    def __init__(self, bundle: int, invitation: Invitation) -> None:
+        self._actor = ray.remote(ShardActor).options(**all_of_bundle(bundle)).remote()
+        self._running = self._actor.run.remote(invitation)
+
+    @property
+    def alive(self) -> bool:
+        ended, _ = ray.wait([self._running], timeout=0)
+        return not ended
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
+
+
+class ShardActors:
+    """Makes them: rank n lies in bundle n of the replica's placement group."""
+
+    def __init__(self) -> None:
+        self.host = ray.util.get_node_ip_address()
+
+    def spawn(self, invitation: Invitation) -> ShardProcess:
+        return ShardProcess(invitation.rank, invitation)
+
+    def join_calls(self, name: str, world: int) -> Gatherer:
+        return join_calls(name, 0, world)
+
+
+class WorkerReplica:
+    """Body of the Worker deployment; `raylax.cluster.application.app` decorates it.
+
+    `__init__` returns when the engine serves. Meanwhile, and after, Metrics hears how it stands.
+    """
+
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
+        self,
+        name: str,
+        model_id: str,
+        checkpoint: str,
+        engine_config_json: str,
+        device: str,
+        token: str,
+        metrics: DeploymentHandle,
+    ) -> None:
+        context = ray.get_runtime_context()
+        self._node = context.get_node_id()
+        worker_id = serve.get_replica_context().replica_id.unique_id
+        config = EngineConfig.from_json(engine_config_json)
+        spawner = ShardActors() if degree_of(config).ranks > 1 else None
+        self._host = EngineHost(worker_id, name, checkpoint, device, spawner)
+        self._model_id, self._metrics = model_id, metrics
+        self._reporter = asyncio.create_task(self._report())
+        address = ray.util.get_node_ip_address()
+        try:
+            await self._host.start(config, config.mode or "server", address, token)
+        finally:
+            await self._report_once()
+        self._ending = asyncio.create_task(self._end_when_drained())
+
+    def record_replica_metadata(self) -> dict[str, str]:
+        """What routers read when they look for workers."""
+        return {
+            "step_addr": self._host.address,
+            "worker_id": self._host.worker_id,
+            "model_id": self._model_id,
+        }
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What `raylax.cluster.autoscaling.policy` decides by."""
+        load = self._host.engine.load()
+        return {
+            "kv_usage": load.kv_usage,
+            "waiting": float(load.waiting),
+            "running": float(load.running),
+        }
+
+    async def check_health(self) -> None:
+        """Raises when the engine can no longer serve, and ends the process: Serve would ask twice
+        more, then say a long goodbye, and only then free the cores that the next one needs."""
+        try:
+            self._host.check()
+        except RuntimeError:
+            asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
+            raise
+
+    async def status(self) -> dict[str, Any]:
+        return self._host.report(os.getpid(), self._node)
+
+    async def debug_call_func_on_all_worker(self, name: str, args: list[Any]) -> list[Any]:
+        """Each rank's result, or the words of the error that it raised."""
+        call = self._host.engine.debug_call_func_on_all_worker
+        results = await asyncio.to_thread(call, name, args)
+        return [str(one) if isinstance(one, Exception) else one for one in results]
+
+    async def _end_when_drained(self) -> None:
+        """Serve starts another worker in its place, unless it wants one less."""
+        await self._host.drained()
+        await self._say_goodbye()
+        log.info("drained: this worker ends")
+        os._exit(0)
+
+    async def _report(self) -> None:
+        while True:
+            await self._report_once()
+            await asyncio.sleep(REPORT_EVERY_S)
+
+    async def _report_once(self, timeout_s: float = REPORT_TIMEOUT_S) -> None:
+        """Metrics may be away for a while; serving does not depend on it."""
+        try:
+            report = self._host.report(os.getpid(), self._node)
+            await asyncio.wait_for(self._metrics.report.remote(report), timeout_s)
+        except Exception as error:
+            log.warning("Metrics could not be told how this worker stands: %s", error)
+
+    async def _say_goodbye(self) -> None:
+        """So that nobody takes its silence for a fault."""
+        self._reporter.cancel()
+        self._host.state = "ended"
+        await self._report_once(LAST_WORDS_S)
+
+    async def __del__(self) -> None:
+        """When Serve wants this worker to go; it waits a while for that."""
+        self._ending.cancel()
+        await self._host.stop()
+        await self._say_goodbye()

@@ -1,0 +1,258 @@
+"""The worker's side of engine.proto: one connection for each router, one report for each step.
+
+A report is written when a step did something for that router, and otherwise now and then so that
+the router knows how the worker stands. A router that does not read is cut off, not waited for.
+The requests of one that is gone are aborted; their ids stay taken until the engine has ended them.
+
+A request that comes from another worker may bring its pages along: they are fetched from there
+before it is put in, and what cannot be had is computed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.vocabulary import Delta, Finish, Load, Request
+from raylax.proto.wire import messages as wire
+from raylax.proto.wire.frames import Connection
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.kv.page_pool import PageChanges
+from raylax.worker.serving.listener import Door
+from raylax.worker.serving.page_transfer import fetch_pages, send_pages
+from raylax.worker.serving.router_session import Attached, Submitted
+
+log = logging.getLogger(__name__)
+HEARTBEAT_S = 0.1
+FRESH_S = 0.02
+"""How old a router's news of a working engine may be, between steps that do nothing for it."""
+UNREAD_S = 10.0
+"""A router that takes nothing for so long is cut off."""
+
+
+class StepServer:
+    """Serves one engine on the event loop that made it."""
+
+    def __init__(
+        self, engine: ThreadedEngine, worker_id: str, token: str, unread_s: float = UNREAD_S
+    ) -> None:
+        self._engine, self._worker_id, self._token = engine, worker_id, token
+        self._unread_s = unread_s
+        self._loop = asyncio.get_running_loop()
+        self._door = Door(token, self._welcome)
+        self._owner: dict[str, Attached] = {}
+        self._routers: set[Attached] = set()
+        self._names: dict[int, None] = {}  # of pages that can be found, the oldest first
+        self._sending: set[asyncio.Task[None]] = set()  # pages, to other workers
+        self._beating: asyncio.TimerHandle | None = None
+        self.draining = asyncio.Event()
+        """A router has asked for the worker's end, or its host has."""
+
+    async def open(self, host: str) -> str:
+        """On a free port; returns the address."""
+        address = await self._door.open(host)
+        self._beat()
+        return address
+
+    def close(self, why: str = "the worker ends") -> None:
+        """Routers are told; what they have here is aborted."""
+        if self._beating is not None:
+            self._beating.cancel()
+        self._door.close(why)
+
+    def slam(self) -> None:
+        """As `close`, without a word: so it looks when a process dies."""
+        self._door.slam()
+
+    # What the engine says
+
+    def on_step(self, deltas: list[Delta], load: Load) -> None:
+        """On the engine's stream-back thread: one hand-over for a whole step."""
+        with suppress(RuntimeError):  # the loop was closed: nobody is left to hear
+            self._loop.call_soon_threadsafe(self._share_out, deltas)
+
+    def on_pages(self, changes: PageChanges) -> None:
+        """As `on_step`."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._note_pages, changes)
+
+    def _note_pages(self, changes: PageChanges) -> None:
+        for name in changes.removed:
+            self._names.pop(name, None)
+        self._names.update(dict.fromkeys(changes.added))
+        for router in self._routers:
+            router.changed(changes)
+
+    def _share_out(self, deltas: list[Delta]) -> None:
+        by_router: dict[Attached, list[Delta]] = {}
+        for delta in deltas:
+            if (router := self._owner.get(delta.request_id)) is not None:
+                by_router.setdefault(router, []).append(delta)
+                if delta.finish is not None:
+                    del self._owner[delta.request_id]
+        for router, its_deltas in by_router.items():
+            if router.take(its_deltas):
+                self._report(router)
+        self._tell_older_than(FRESH_S)  # others have changed how the engine stands
+
+    def _beat(self) -> None:
+        """Now and then, whatever the engine does."""
+        self._beating = self._loop.call_later(HEARTBEAT_S / 4, self._beat)
+        now = self._loop.time()
+        for router in list(self._routers):
+            if not router.reads(now, self._unread_s):
+                router.connection.end(f"nothing was read for {self._unread_s:g} s")
+        self._tell_older_than(HEARTBEAT_S * 3 / 4)
+
+    def _tell_older_than(self, age_s: float) -> None:
+        long_ago = self._loop.time() - age_s
+        for router in self._routers:
+            if router.reported_at <= long_ago and router.connection.writable.is_set():
+                self._report(router)
+
+    def _report(self, router: Attached) -> None:
+        stand = self._engine.stand()
+        router.report(*stand, routers=len(self._routers), now=self._loop.time())
+
+    # Who comes, and goes
+
+    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+        match hello.WhichOneof("wish"):
+            case "attach":
+                self._attach(connection, hello.attach.router_address)
+            case "describe":
+                connection.send(self._description().SerializeToString())
+                connection.end()
+            case "find_pages":
+                self._send_pages(connection, list(hello.find_pages.names))
+            case _:
+                connection.end("the hello has no wish that is known here")
+
+    def _attach(self, connection: Connection, address: str) -> None:
+        router = Attached(connection, address, list(self._names))
+        connection.on_message = lambda message: self._hear(router, message)
+        connection.on_end = lambda how, why: self._gone(router)
+        self._routers.add(router)
+        self._introduce()
+        self._report(router)
+
+    def _gone(self, router: Attached) -> None:
+        self._routers.discard(router)
+        self._introduce()
+        for request_id in list(router.requests):
+            self._cancel(router, request_id)
+
+    def _introduce(self) -> None:
+        """The routers to each other, with their next reports."""
+        addresses = sorted(router.address for router in self._routers)
+        for router in self._routers:
+            router.peers = pb.Peers(addresses=addresses)
+
+    def _description(self) -> pb.Description:
+        return pb.Description(
+            worker_id=self._worker_id,
+            engine_config_json=self._engine.get_complete_engine_config(),
+            vocab_size=self._engine.vocab,
+            max_sequence_length=self._engine.config.max_single_sequence_length or 0,
+        )
+
+    def _send_pages(self, connection: Connection, names: list[bytes]) -> None:
+        task = self._loop.create_task(send_pages(self._engine, names, connection))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    # Draining
+
+    @property
+    def idle(self) -> bool:
+        """No request is here, and nobody reads pages."""
+        return not (self._owner or self._sending or self._engine.live)
+
+    def drain(self) -> None:
+        """Take nothing more; routers are told at once, and move what they have here."""
+        self._engine.drain()
+        self.draining.set()
+        for router in self._routers:
+            router.release()
+            self._report(router)
+        log.info("draining: %d requests are to be moved", len(self._owner))
+
+    # What routers say
+
+    def _hear(self, router: Attached, message: bytes) -> None:
+        try:
+            self._obey(router, pb.Command.FromString(message))
+        except Exception as error:  # unheard commands would never be answered
+            log.exception("a command of a router failed")
+            router.connection.end(f"a command failed: {type(error).__name__}: {error}")
+
+    def _obey(self, router: Attached, command: pb.Command) -> None:
+        match command.WhichOneof("command"):
+            case "submit":
+                self._submit(router, command.submit)
+            case "cancel":
+                if command.cancel.request_id in router.requests:
+                    self._cancel(router, command.cancel.request_id)
+            case "drain":
+                self.drain()
+            case "flush":
+                self._engine.flush()
+
+    def _submit(self, router: Attached, message: pb.Submit) -> None:
+        """A request that cannot be accepted ends at once, and harms no other of its name."""
+        request_id = message.request_id
+        if request_id in self._owner:
+            known = InvalidRequest(f"request id {request_id} is already running")
+            self._refuse(router, request_id, message.dispatch, known)
+            return
+        self._owner[request_id] = router
+        router.requests[request_id] = Submitted(message.dispatch, message.patience)
+        if message.pages_at:
+            task = self._loop.create_task(self._add_with_pages(router, message))
+            router.fetching[request_id] = task
+            return
+        with self._answering(router, message):
+            self._add(router, wire.submit_from_proto(message), message.dispatch)
+
+    async def _add_with_pages(self, router: Attached, message: pb.Submit) -> None:
+        with self._answering(router, message):
+            request = wire.submit_from_proto(message)
+            await fetch_pages(self._engine, request, self._token)
+            del router.fetching[request.id]
+            self._add(router, request, message.dispatch)
+
+    def _cancel(self, router: Attached, request_id: str) -> None:
+        """One that the engine does not have yet is over at once."""
+        if (fetching := router.fetching.pop(request_id, None)) is None:
+            self._engine.abort_request(request_id)
+        else:
+            fetching.cancel()
+            del self._owner[request_id]
+            router.requests.pop(request_id, None)
+
+    def _add(self, router: Attached, request: Request, dispatch: int) -> None:
+        router.accepted(self._engine.add_request(request), dispatch)
+
+    @contextmanager
+    def _answering(self, router: Attached, message: pb.Submit) -> Iterator[None]:
+        """A request that cannot be taken in is refused, whatever the reason: else nobody would
+        answer it, and a stream that ended would take it to the next worker, and the next."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, RaylaxError):
+                log.exception("%s could not be taken in", message.request_id)
+                error = EngineFailure(
+                    f"the request could not be taken in: {type(error).__name__}: {error}"
+                )
+            router.fetching.pop(message.request_id, None)
+            del self._owner[message.request_id]
+            self._refuse(router, message.request_id, message.dispatch, error)
+
+    def _refuse(self, router: Attached, request_id: str, dispatch: int, why: RaylaxError) -> None:
+        router.accepted(0, dispatch)
+        refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
+        router.take([refused])
+        self._report(router)

@@ -1,0 +1,136 @@
+"""One engine as a cluster's worker sees it: threads, step server, state. No Ray here."""
+
+import asyncio
+import platform
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from raylax.worker.config import EngineConfig, Mode
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.errors import EngineStartError
+from raylax.worker.hardware.devices import detect_device
+from raylax.worker.ranks.loading import START_ERRORS
+from raylax.worker.ranks.startup import Spawner
+from raylax.worker.serving.step_server import StepServer
+
+DRAIN_S = 3.0
+"""For routers to move what is here. Without another worker they cannot, and wait for a new one."""
+LINGER_S = 0.3
+"""Without a request, for the workers that took them over to ask for their pages."""
+LOOK_S = 0.02
+PACKAGES = ("raylax", "apache-tvm", "ray")
+
+
+class EngineHost:
+    """An engine with its two threads and its step stream."""
+
+    def __init__(
+        self,
+        worker_id: str,
+        name: str,
+        checkpoint: str,
+        device: str,
+        spawner: Spawner | None = None,
+    ) -> None:
+        self.worker_id, self.name, self.device = worker_id, name, device
+        self.checkpoint = checkpoint
+        self.state, self.stage, self.address = "loading", "", ""
+        self.engine = ThreadedEngine(spawner=spawner)
+        self._server: StepServer | None = None
+        self._threads: list[threading.Thread] = []
+
+    async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
+        """Load and serve; raises EngineStartError with what a user can do about it."""
+        try:
+            await self._start(config.complete(model=self.checkpoint, mode=mode), host, token)
+        except BaseException as error:
+            self.state = "failed"
+            await self.stop()
+            if isinstance(error, START_ERRORS):
+                raise EngineStartError(str(error)) from error
+            raise
+        self.state = "ready"
+
+    async def _start(self, config: EngineConfig, host: str, token: str) -> None:
+        server = self._server = StepServer(self.engine, self.worker_id, token)
+        self.engine.init_threaded_engine(
+            detect_device(self.device), server.on_step, on_pages=server.on_pages
+        )
+        for run in (self.engine.run_background_loop, self.engine.run_background_stream_back_loop):
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        await asyncio.to_thread(self.engine.reload, config, self._progress)
+        self.address = await server.open(host)
+
+    def _progress(self, stage: str, fraction: float) -> None:
+        self.stage = f"{stage} {fraction:.0%}"
+
+    def check(self) -> None:
+        """Raises when this worker can no longer serve."""
+        if self.engine.fault is not None:
+            raise RuntimeError(self.engine.fault)
+        if not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("an engine thread has died")
+
+    def report(self, pid: int, node: str) -> dict[str, Any]:
+        """What Metrics keeps of a worker, and `raylax status` shows."""
+        load = self.engine.load()
+        config = asdict(self.engine.config) if self.state == "ready" else {}
+        return {
+            "worker_id": self.worker_id,
+            "pid": pid,
+            "node": node,
+            "address": self.address,
+            "model": self.name,
+            "cores": self.engine.cores,
+            "shards": self.engine.shards,
+            "state": self.state,
+            "stage": self.stage,
+            "versions": versions(),
+            "load": {**asdict(load), "kv_usage": load.kv_usage},
+            "engine_config": config,
+            "time": time.time(),
+        }
+
+    async def drain(self) -> None:
+        """Take nothing more; returns when everything has moved elsewhere, or cannot."""
+        if (server := self._server) is None or self.engine.fault is not None:
+            return
+        moves, self.state = not server.idle, "draining"
+        server.drain()
+        quiet = 0.0
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S if moves else 0):
+                while quiet < LINGER_S:
+                    await asyncio.sleep(LOOK_S)
+                    quiet = quiet + LOOK_S if server.idle else 0.0
+
+    async def drained(self) -> None:
+        """Returns some time after a router has asked for this worker's end."""
+        assert self._server is not None, "it has not been started"
+        await self._server.draining.wait()
+        await self.drain()
+
+    async def stop(self) -> None:
+        """Ends every request that cannot be moved; calling it again does nothing."""
+        if (server := self._server) is not None:
+            if self.address:
+                await self.drain()
+            server.close()
+            self._server = None
+        if self._threads:
+            self.engine.exit_background_loop()
+            threads, self._threads = self._threads, []
+            for thread in threads:
+                await asyncio.to_thread(thread.join, 5)
+
+
+@cache
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
