@@ -4,15 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingList, EmbeddingRequest
-from raylax.proto.openai.shared import MOST_VALUES, Usage, invalid
+from raylax.proto.openai.shared import MOST_VALUES, Usage, validated
 from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")
@@ -58,10 +56,7 @@ def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     fields["messages"] = [message_fields(m) for m in few(message.messages)]
     if message.tools:
         fields["tools"] = [tool_fields(tool) for tool in few(message.tools)]
-    try:
-        return ChatCompletionRequest.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
+    return validated(ChatCompletionRequest, fields)
 
 
 def message_fields(message: pb.Message) -> dict[str, Any]:
@@ -94,10 +89,7 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     check_count(len(message.tokens.ids), "prompt")
     tokens = message.HasField("tokens")
     fields["prompt"] = list(message.tokens.ids) if tokens else message.text
-    try:
-        return CompletionRequest.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
+    return validated(CompletionRequest, fields)
 
 
 def timeout_s(
@@ -128,10 +120,7 @@ def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
     fields["input"] = [list(one.tokens.ids) if True in kinds else one.text for one in inputs]
     if message.HasField("dimensions"):
         fields["dimensions"] = message.dimensions
-    try:
-        return EmbeddingRequest.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
+    return validated(EmbeddingRequest, fields)
 
 
 def logprob_message(entry: TextLogprob) -> pb.TokenLogprob:

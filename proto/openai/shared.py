@@ -160,6 +160,14 @@ def parse_body(kind: type[Body], raw: bytes | str) -> Body:
         raise invalid(error) from None
 
 
+def validated(kind: type[Body], fields: dict[str, Any]) -> Body:
+    """The request that these fields make; what is wrong with it is a 400 that names the field."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
 def invalid(error: ValidationError) -> InvalidRequest:
     """Of a union every branch says what it misses: the one of the right type, or else the one
     that got furthest, was meant."""

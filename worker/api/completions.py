@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
-
 from raylax.proto.calls.call import Call, Chunk, Response
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import Body, invalid
+from raylax.proto.openai.shared import Body, validated
 from raylax.proto.vocabulary import Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
 from raylax.worker.engine.threaded_engine import ThreadedEngine
@@ -40,13 +38,13 @@ class Caller:
     frontend: Frontend
 
     def chat_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.chat(checked(ChatCompletionRequest, fields))
+        return self.frontend.chat(parse_arguments(ChatCompletionRequest, fields))
 
     def completion_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.completion(checked(CompletionRequest, fields))
+        return self.frontend.completion(parse_arguments(CompletionRequest, fields))
 
     def embedding_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.embedding(checked(EmbeddingRequest, fields))
+        return self.frontend.embedding(parse_arguments(EmbeddingRequest, fields))
 
     def begin(self, call: Call, deliver: Deliver) -> None:
         self.state.listen(call, deliver)
@@ -126,7 +124,7 @@ def deliver_to(
         loop.call_soon_threadsafe(inbox.put_nowait, delta)
 
 
-def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
+def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     """Keyword arguments as a request. InvalidRequest names the field at fault."""
     for name in fields:
         if name not in kind.model_fields:
@@ -135,10 +133,7 @@ def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
             raise InvalidRequest(f"unknown argument {name!r}{hint}", param=name)
     if isinstance(bias := fields.get("logit_bias"), dict):  # in JSON, keys are strings
         fields = {**fields, "logit_bias": {str(token): value for token, value in bias.items()}}
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
+    return validated(kind, fields)
 
 
 class Completions(Caller):

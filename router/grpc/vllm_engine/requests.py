@@ -6,13 +6,11 @@ name, rather than left out of the answer.
 
 from typing import Any
 
-from pydantic import ValidationError
-
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grpc_api import check_count, few
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import Body, invalid
+from raylax.proto.openai.shared import validated
 from raylax.proto.pb import vllm_engine_pb2 as pb
 
 UNSUPPORTED = ("min_tokens", "prompt_logprobs", "truncate_prompt_tokens")
@@ -33,13 +31,13 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
         fields["prompt"] = list(message.tokenized.input_ids)
     else:
         fields["prompt"] = message.text
-    return checked(CompletionRequest, fields)
+    return validated(CompletionRequest, fields)
 
 
 def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
     """Raises InvalidRequest for what this engine cannot be asked."""
     check_count(len(message.tokenized.input_ids), "input_ids")
-    return checked(EmbeddingRequest, {"input": list(message.tokenized.input_ids)})
+    return validated(EmbeddingRequest, {"input": list(message.tokenized.input_ids)})
 
 
 def refuse_what_is_not_here(message: pb.GenerateRequest) -> None:
@@ -77,10 +75,3 @@ def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
     if message.stop_token_ids:
         fields["stop_token_ids"] = few(message.stop_token_ids)
     return fields
-
-
-def checked(kind: type[Body], fields: dict[str, Any]) -> Body:
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
