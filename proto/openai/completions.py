@@ -4,18 +4,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, TokenId, Usage
+from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, TokenIds, Usage, one_or_more
 
 MOST_PROMPTS = 64
-Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 
 
 class CompletionRequest(SamplingFields):
     prompt: (
         str
-        | Tokens
+        | TokenIds
         | Annotated[list[str], Few(MOST_PROMPTS, least=1)]
-        | Annotated[list[Tokens], Few(MOST_PROMPTS, least=1)]
+        | Annotated[list[TokenIds], Few(MOST_PROMPTS, least=1)]
     )
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: Literal[False] = False
@@ -24,11 +23,7 @@ class CompletionRequest(SamplingFields):
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
-        if isinstance(self.prompt, str):
-            return [self.prompt]
-        if isinstance(self.prompt[0], int):
-            return [self.prompt]
-        return self.prompt
+        return one_or_more(self.prompt)
 
 
 class Logprobs(Outgoing):

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raylax.proto.openai.completions import Tokens
-from raylax.proto.openai.shared import Class, Few, Fields, Finite, Outgoing
+from raylax.proto.openai.shared import Class, Few, Fields, Finite, Outgoing, TokenIds, one_or_more
 from raylax.proto.vocabulary import Priority
 
 MOST_INPUTS = 1024
@@ -18,9 +17,9 @@ FLOAT = Struct("<f")
 class EmbeddingRequest(Fields):
     input: (
         str
-        | Tokens
+        | TokenIds
         | Annotated[list[str], Few(MOST_INPUTS, least=1)]
-        | Annotated[list[Tokens], Few(MOST_INPUTS, least=1)]
+        | Annotated[list[TokenIds], Few(MOST_INPUTS, least=1)]
     )
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
@@ -34,11 +33,7 @@ class EmbeddingRequest(Fields):
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:
-        if isinstance(self.input, str):
-            return [self.input]
-        if isinstance(self.input[0], int):
-            return [self.input]
-        return self.input
+        return one_or_more(self.input)
 
 
 class Embedding(Outgoing):

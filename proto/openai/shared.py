@@ -20,6 +20,7 @@ from raylax.proto.vocabulary import Priority
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
+TokenIds = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 TokenKey = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
@@ -129,6 +130,15 @@ class SamplingFields(CommonFields):
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only allowed when stream is true")
         return self
+
+
+def one_or_more(
+    given: str | list[int] | list[str] | list[list[int]],
+) -> list[str] | list[list[int]]:
+    """The texts, or token ids of texts, of a field that may also hold just one of them."""
+    if isinstance(given, str):
+        return [given]
+    return [given] if isinstance(given[0], int) else given
 
 
 def refuse(fields: Any, lacking: Mapping[str, str]) -> None:
