@@ -38,9 +38,12 @@ class Rays:
         os.environ.update(for_ray(directory))
         import ray
 
-        from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, keep_ray_lean
+        from raylax.cluster.ray_patches.fewer_processes import (
+            OBJECT_STORE_BYTES,
+            start_fewer_processes,
+        )
 
-        keep_ray_lean()
+        start_fewer_processes()
         ray.init(
             address="local", num_cpus=WORLD, include_dashboard=False, log_to_driver=False,
             logging_level=logging.ERROR, object_store_memory=OBJECT_STORE_BYTES,

@@ -11,7 +11,7 @@ from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.policy import KVPolicy
 from raylax.cluster.config.schema import ClusterConfig, read_config
 from raylax.cluster.metrics.replica import MetricsReplica
-from raylax.cluster.models.lookup import Found, find_models
+from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
 from raylax.router.config import RouterConfig
 from raylax.router.replica import Membership, RouterReplica
@@ -63,7 +63,7 @@ def replicas(
 
 
 def worker(
-    deployment: str, model: Found, token: str, metrics: serve.Application
+    deployment: str, model: ResolvedModel, token: str, metrics: serve.Application
 ) -> serve.Application:
     """As many as the model's configuration says."""
     config = model.config
@@ -100,7 +100,7 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
     )
 
 
-def routing(model: Found, token: str) -> RouterConfig:
+def routing(model: ResolvedModel, token: str) -> RouterConfig:
     """What a router is told of a model."""
     config, limits = model.config, model.config.limits
     return RouterConfig(

@@ -222,7 +222,7 @@ def replay(
 
     Example: [bold]raylax replay trace.csv.gz --policy expected-latency,round-robin --load 80[/]
     """
-    from raylax.cluster.simulate.asked import study_of
+    from raylax.cluster.simulate.arguments import study_of
     from raylax.cluster.simulate.table import show
 
     study = study_of(

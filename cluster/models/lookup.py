@@ -17,7 +17,7 @@ def demo_model() -> Path:
     return Path(__file__).resolve().parents[2] / "deploy" / "demo_model"
 
 
-class Found(NamedTuple):
+class ResolvedModel(NamedTuple):
     """A model that can be served, and how."""
 
     config: ClusterConfig
@@ -25,9 +25,9 @@ class Found(NamedTuple):
     name: str
 
 
-def find_models(config: ClusterConfig) -> list[Found]:
+def find_models(config: ClusterConfig) -> list[ResolvedModel]:
     """Each model of a cluster. Raises UserError."""
-    found = [Found(one, *find_model(one)) for one in config.each]
+    found = [ResolvedModel(one, *find_model(one)) for one in config.each]
     for name, count in Counter(model.name for model in found).items():
         if count > 1:
             raise UserError(f"models: each needs its own served_model_name, found {name} twice")

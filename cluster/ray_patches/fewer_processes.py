@@ -13,7 +13,7 @@ OBJECT_STORE_BYTES = 128 << 20
 """Tokens never travel as Ray objects; the engine needs the memory more."""
 
 
-def keep_ray_lean() -> None:
+def start_fewer_processes() -> None:
     """For this process; before `ray.init`."""
     from ray._private import node, parameter
 

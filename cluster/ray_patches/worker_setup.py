@@ -9,7 +9,7 @@ from raylax.cluster.ray_patches.loopback import keep_to_loopback
 from raylax.cluster.ray_patches.tls import show_certificate
 
 
-def prepare() -> None:
+def worker_setup() -> None:
     keep_to_loopback()
     show_certificate()
     let_the_router_name_requests()

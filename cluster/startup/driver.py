@@ -27,7 +27,7 @@ from raylax.cluster.startup.processes import end_all
 
 END_S = 4.0
 POLL_S = 0.05
-WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.prepare"
+WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.worker_setup"
 
 
 class Events:
@@ -145,10 +145,10 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
     from ray import serve
 
     from raylax.cluster.placement import cpus_of_the_machine
-    from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, keep_ray_lean
+    from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
 
     quiet()
-    keep_ray_lean()
+    start_fewer_processes()
     ray.init(
         address="local",
         num_cpus=cpus_of_the_machine(config),

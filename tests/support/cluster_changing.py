@@ -40,7 +40,7 @@ PATIENCE_S = 60.0
 GREEDY: Any = {"temperature": 0, "ignore_eos": True}
 
 
-def prepare() -> None:
+def worker_setup() -> None:
     """In every worker process: each node keeps to its own address."""
     loopback.LOOPBACK = ray.util.get_node_ip_address()
     loopback.keep_to_loopback()
@@ -144,7 +144,7 @@ def drain(address: str) -> None:
 
 def main() -> None:
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
-    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.prepare"}
+    hook = {"worker_process_setup_hook": "tests.support.cluster_changing.worker_setup"}
     connected({HEAD: 0, **dict.fromkeys(NODES, 1)}, runtime_env=hook)
     serve.start(proxy_location="Disabled")
     (port,) = free_ports(1)

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.placement import placement
-from raylax.cluster.ray_patches.fewer_processes import keep_ray_lean
+from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.serving.replica import ShardActors, all_of_bundle
@@ -92,7 +92,7 @@ def replica(config: ClusterConfig, body: type) -> Any:
 def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
     """To nodes at these addresses, the head first; each with so many CPUs."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
-    keep_ray_lean()
+    start_fewer_processes()
     directory = os.environ["RAY_TMPDIR"]
     (Path(directory) / "ray").mkdir()  # where a Cluster leaves its address
     cluster = Cluster()

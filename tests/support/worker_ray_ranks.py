@@ -18,7 +18,7 @@ from ray.experimental import internal_kv
 from ray.util import collective
 from ray.util.collective.types import ReduceOp
 
-from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, keep_ray_lean
+from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
 from raylax.worker.comm.base import Array
 from raylax.worker.comm.objects import allgather_object, broadcast_object
 from raylax.worker.comm.ray_backend import NAMESPACE, join_group, register
@@ -153,7 +153,7 @@ def alone(actor: Any, backend: str, rank: int) -> str:
 
 
 def main() -> None:
-    keep_ray_lean()
+    start_fewer_processes()
     ray.init(
         address="local",
         num_cpus=2,

@@ -61,8 +61,8 @@ def test_ray_starts_nothing_that_we_do_not_use() -> None:
     code = """
 from ray._private import node, parameter
 print("start_api_server" in vars(node.Node))
-from raylax.cluster.ray_patches.fewer_processes import keep_ray_lean
-keep_ray_lean()
+from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
+start_fewer_processes()
 made = parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
 """

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from raylax.cluster.cli.commands import app
 from raylax.cluster.errors import UserError
-from raylax.cluster.simulate.asked import study_of
+from raylax.cluster.simulate.arguments import study_of
 from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.replay import Outcome, Setting, replay, throughput
 from raylax.cluster.simulate.trace import BLOCK, Arrival
