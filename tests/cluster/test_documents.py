@@ -111,9 +111,12 @@ def test_every_link_leads_somewhere(page: str) -> None:
     assert [link for link in links if not (source.parent / link).exists()] == []
 
 
-def test_the_pages_name_the_files_that_there_are() -> None:
-    """Every module of the room is in its table, and no other."""
+def test_the_page_names_the_rooms_that_there_are() -> None:
+    """Every folder and every module beside them is in its table, and no other."""
+    inside = (ROOT / "cluster").iterdir()
+    rooms = {f"{path.name}/" for path in inside if any(path.glob("*.py"))}
     modules = {path.name for path in (ROOT / "cluster").glob("*.py")}
-    table = set(re.findall(r"`(\w+\.py)`", PAGE))
+    first_column = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+    table = {name for cell in first_column for name in re.findall(r"`(\w+(?:\.py|/))`", cell)}
 
-    assert table == modules
+    assert table == modules | rooms

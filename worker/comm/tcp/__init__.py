@@ -1,1 +1,1 @@
-"""Ranks of several hosts, by a pair of connections between every two. Start at `communicator.py`."""
+"""Ranks of several hosts, a pair of connections between every two. Start at `communicator.py`."""
