@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import grpc
+
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.errors import Forbidden
