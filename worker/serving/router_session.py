@@ -1,14 +1,45 @@
-"""A router that is attached to a worker: its requests, and what it is told."""
+"""A router that is attached to a worker: its requests, and what it is told.
+
+A request that comes from another worker may bring its pages along: they are fetched from there
+before it is put in, and what cannot be had is computed.
+"""
 
 import asyncio
+import logging
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
+from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.vocabulary import Delta, Load
+from raylax.proto.vocabulary import Delta, Finish, Load, Request
 from raylax.proto.wire import messages as wire
 from raylax.proto.wire.frames import Connection
+from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.kv.page_pool import PageChanges
+from raylax.worker.serving.page_transfer import fetch_pages
+
+log = logging.getLogger(__name__)
+
+
+class SessionServer(Protocol):
+    """What a session needs of the step server that it belongs to."""
+
+    engine: ThreadedEngine
+    token: str
+    """The cluster's, by which other workers hand out pages."""
+    owner: dict[str, "Attached"]
+    """Who sent each request that is here: an id is taken once, whoever chose it."""
+
+    def report(self, router: "Attached") -> None:
+        """Send a report to this router now."""
+        ...
+
+    def drain(self) -> None:
+        """Take nothing more."""
+        ...
 
 
 @dataclass(slots=True)
@@ -24,12 +55,15 @@ class Submitted:
 class Attached:
     """Used on the event loop of its connection."""
 
-    def __init__(self, connection: Connection, address: str, names: list[int]) -> None:
+    def __init__(
+        self, server: SessionServer, connection: Connection, address: str, names: list[int]
+    ) -> None:
         """`address`: where it answers other routers; `names` of the pages that can be found now."""
+        self._server = server
         self.connection, self.address = connection, address
         self.peers: pb.Peers | None = None
         self.requests: dict[str, Submitted] = {}
-        self.fetching: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
         """Requests whose pages are on their way here."""
         self.reported_at = 0.0
         self._unread_since = asyncio.get_running_loop().time()
@@ -41,7 +75,93 @@ class Attached:
         self._continued: list[int] = []
         self._tokens: list[int] = []
 
-    def accepted(self, number: int, dispatch: int) -> None:
+    # What the router says
+
+    def hear(self, message: bytes) -> None:
+        """Carry out one command. A command that fails ends the connection."""
+        try:
+            self._obey(pb.Command.FromString(message))
+        except Exception as error:  # unheard commands would never be answered
+            log.exception("a command of a router failed")
+            self.connection.end(f"a command failed: {type(error).__name__}: {error}")
+
+    def cancel_all(self) -> None:
+        """The router is gone. Its ids stay taken until the engine has ended its requests."""
+        for request_id in list(self.requests):
+            self._cancel(request_id)
+
+    def _obey(self, command: pb.Command) -> None:
+        match command.WhichOneof("command"):
+            case "submit":
+                self._submit(command.submit)
+            case "cancel":
+                if command.cancel.request_id in self.requests:
+                    self._cancel(command.cancel.request_id)
+            case "drain":
+                self._server.drain()
+            case "flush":
+                self._server.engine.flush()
+
+    def _submit(self, message: pb.Submit) -> None:
+        """A request that cannot be accepted ends at once, and harms no other of its name."""
+        request_id = message.request_id
+        if request_id in self._server.owner:
+            known = InvalidRequest(f"request id {request_id} is already running")
+            self._refuse(request_id, message.dispatch, known)
+            return
+        self._server.owner[request_id] = self
+        self.requests[request_id] = Submitted(message.dispatch, message.patience)
+        if message.pages_at:
+            loop = asyncio.get_running_loop()
+            self._fetching[request_id] = loop.create_task(self._add_with_pages(message))
+            return
+        with self._answering(message):
+            self._add(wire.submit_from_proto(message), message.dispatch)
+
+    async def _add_with_pages(self, message: pb.Submit) -> None:
+        with self._answering(message):
+            request = wire.submit_from_proto(message)
+            await fetch_pages(self._server.engine, request, self._server.token)
+            del self._fetching[request.id]
+            self._add(request, message.dispatch)
+
+    def _cancel(self, request_id: str) -> None:
+        """One that the engine does not have yet is over at once."""
+        if (fetching := self._fetching.pop(request_id, None)) is None:
+            self._server.engine.abort_request(request_id)
+        else:
+            fetching.cancel()
+            del self._server.owner[request_id]
+            self.requests.pop(request_id, None)
+
+    def _add(self, request: Request, dispatch: int) -> None:
+        self._accepted(self._server.engine.add_request(request), dispatch)
+
+    @contextmanager
+    def _answering(self, message: pb.Submit) -> Iterator[None]:
+        """A request that cannot be taken in is refused, whatever the reason: else nobody would
+        answer it, and a stream that ended would take it to the next worker, and the next."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, RaylaxError):
+                log.exception("%s could not be taken in", message.request_id)
+                error = EngineFailure(
+                    f"the request could not be taken in: {type(error).__name__}: {error}"
+                )
+            self._fetching.pop(message.request_id, None)
+            del self._server.owner[message.request_id]
+            self._refuse(message.request_id, message.dispatch, error)
+
+    def _refuse(self, request_id: str, dispatch: int, why: RaylaxError) -> None:
+        self._accepted(0, dispatch)
+        refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
+        self.take([refused])
+        self._server.report(self)
+
+    # What it is told
+
+    def _accepted(self, number: int, dispatch: int) -> None:
         """The engine knows the dispatch as soon as it has taken up so many requests."""
         self._dispatches.append((number, dispatch))
 

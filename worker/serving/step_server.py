@@ -3,26 +3,20 @@
 A report is written when a step did something for that router, and otherwise now and then so that
 the router knows how the worker stands. A router that does not read is cut off, not waited for.
 The requests of one that is gone are aborted; their ids stay taken until the engine has ended them.
-
-A request that comes from another worker may bring its pages along: they are fetched from there
-before it is put in, and what cannot be had is computed.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
-from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.vocabulary import Delta, Finish, Load, Request
-from raylax.proto.wire import messages as wire
+from raylax.proto.vocabulary import Delta, Load
 from raylax.proto.wire.frames import Connection
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.kv.page_pool import PageChanges
 from raylax.worker.serving.listener import Door
-from raylax.worker.serving.page_transfer import fetch_pages, send_pages
-from raylax.worker.serving.router_session import Attached, Submitted
+from raylax.worker.serving.page_transfer import send_pages
+from raylax.worker.serving.router_session import Attached
 
 log = logging.getLogger(__name__)
 HEARTBEAT_S = 0.1
@@ -38,11 +32,13 @@ class StepServer:
     def __init__(
         self, engine: ThreadedEngine, worker_id: str, token: str, unread_s: float = UNREAD_S
     ) -> None:
-        self._engine, self._worker_id, self._token = engine, worker_id, token
+        self.engine, self.token = engine, token
+        self._worker_id = worker_id
         self._unread_s = unread_s
         self._loop = asyncio.get_running_loop()
         self._door = Door(token, self._welcome)
-        self._owner: dict[str, Attached] = {}
+        self.owner: dict[str, Attached] = {}
+        """Of each request that is here: a session enters it, and its last delta takes it out."""
         self._routers: set[Attached] = set()
         self._names: dict[int, None] = {}  # of pages that can be found, the oldest first
         self._sending: set[asyncio.Task[None]] = set()  # pages, to other workers
@@ -88,13 +84,13 @@ class StepServer:
     def _share_out(self, deltas: list[Delta]) -> None:
         by_router: dict[Attached, list[Delta]] = {}
         for delta in deltas:
-            if (router := self._owner.get(delta.request_id)) is not None:
+            if (router := self.owner.get(delta.request_id)) is not None:
                 by_router.setdefault(router, []).append(delta)
                 if delta.finish is not None:
-                    del self._owner[delta.request_id]
+                    del self.owner[delta.request_id]
         for router, its_deltas in by_router.items():
             if router.take(its_deltas):
-                self._report(router)
+                self.report(router)
         self._tell_older_than(FRESH_S)  # others have changed how the engine stands
 
     def _beat(self) -> None:
@@ -110,10 +106,11 @@ class StepServer:
         long_ago = self._loop.time() - age_s
         for router in self._routers:
             if router.reported_at <= long_ago and router.connection.writable.is_set():
-                self._report(router)
+                self.report(router)
 
-    def _report(self, router: Attached) -> None:
-        stand = self._engine.stand()
+    def report(self, router: Attached) -> None:
+        """Tell this router what became of its requests, and how the engine stands now."""
+        stand = self.engine.stand()
         router.report(*stand, routers=len(self._routers), now=self._loop.time())
 
     # Who comes, and goes
@@ -131,18 +128,17 @@ class StepServer:
                 connection.end("the hello has no wish that is known here")
 
     def _attach(self, connection: Connection, address: str) -> None:
-        router = Attached(connection, address, list(self._names))
-        connection.on_message = lambda message: self._hear(router, message)
+        router = Attached(self, connection, address, list(self._names))
+        connection.on_message = router.hear
         connection.on_end = lambda how, why: self._gone(router)
         self._routers.add(router)
         self._introduce()
-        self._report(router)
+        self.report(router)
 
     def _gone(self, router: Attached) -> None:
         self._routers.discard(router)
         self._introduce()
-        for request_id in list(router.requests):
-            self._cancel(router, request_id)
+        router.cancel_all()
 
     def _introduce(self) -> None:
         """The routers to each other, with their next reports."""
@@ -153,13 +149,13 @@ class StepServer:
     def _description(self) -> pb.Description:
         return pb.Description(
             worker_id=self._worker_id,
-            engine_config_json=self._engine.get_complete_engine_config(),
-            vocab_size=self._engine.vocab,
-            max_sequence_length=self._engine.config.max_single_sequence_length or 0,
+            engine_config_json=self.engine.get_complete_engine_config(),
+            vocab_size=self.engine.vocab,
+            max_sequence_length=self.engine.config.max_single_sequence_length or 0,
         )
 
     def _send_pages(self, connection: Connection, names: list[bytes]) -> None:
-        task = self._loop.create_task(send_pages(self._engine, names, connection))
+        task = self._loop.create_task(send_pages(self.engine, names, connection))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -168,91 +164,13 @@ class StepServer:
     @property
     def idle(self) -> bool:
         """No request is here, and nobody reads pages."""
-        return not (self._owner or self._sending or self._engine.live)
+        return not (self.owner or self._sending or self.engine.live)
 
     def drain(self) -> None:
         """Take nothing more; routers are told at once, and move what they have here."""
-        self._engine.drain()
+        self.engine.drain()
         self.draining.set()
         for router in self._routers:
             router.release()
-            self._report(router)
-        log.info("draining: %d requests are to be moved", len(self._owner))
-
-    # What routers say
-
-    def _hear(self, router: Attached, message: bytes) -> None:
-        try:
-            self._obey(router, pb.Command.FromString(message))
-        except Exception as error:  # unheard commands would never be answered
-            log.exception("a command of a router failed")
-            router.connection.end(f"a command failed: {type(error).__name__}: {error}")
-
-    def _obey(self, router: Attached, command: pb.Command) -> None:
-        match command.WhichOneof("command"):
-            case "submit":
-                self._submit(router, command.submit)
-            case "cancel":
-                if command.cancel.request_id in router.requests:
-                    self._cancel(router, command.cancel.request_id)
-            case "drain":
-                self.drain()
-            case "flush":
-                self._engine.flush()
-
-    def _submit(self, router: Attached, message: pb.Submit) -> None:
-        """A request that cannot be accepted ends at once, and harms no other of its name."""
-        request_id = message.request_id
-        if request_id in self._owner:
-            known = InvalidRequest(f"request id {request_id} is already running")
-            self._refuse(router, request_id, message.dispatch, known)
-            return
-        self._owner[request_id] = router
-        router.requests[request_id] = Submitted(message.dispatch, message.patience)
-        if message.pages_at:
-            task = self._loop.create_task(self._add_with_pages(router, message))
-            router.fetching[request_id] = task
-            return
-        with self._answering(router, message):
-            self._add(router, wire.submit_from_proto(message), message.dispatch)
-
-    async def _add_with_pages(self, router: Attached, message: pb.Submit) -> None:
-        with self._answering(router, message):
-            request = wire.submit_from_proto(message)
-            await fetch_pages(self._engine, request, self._token)
-            del router.fetching[request.id]
-            self._add(router, request, message.dispatch)
-
-    def _cancel(self, router: Attached, request_id: str) -> None:
-        """One that the engine does not have yet is over at once."""
-        if (fetching := router.fetching.pop(request_id, None)) is None:
-            self._engine.abort_request(request_id)
-        else:
-            fetching.cancel()
-            del self._owner[request_id]
-            router.requests.pop(request_id, None)
-
-    def _add(self, router: Attached, request: Request, dispatch: int) -> None:
-        router.accepted(self._engine.add_request(request), dispatch)
-
-    @contextmanager
-    def _answering(self, router: Attached, message: pb.Submit) -> Iterator[None]:
-        """A request that cannot be taken in is refused, whatever the reason: else nobody would
-        answer it, and a stream that ended would take it to the next worker, and the next."""
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, RaylaxError):
-                log.exception("%s could not be taken in", message.request_id)
-                error = EngineFailure(
-                    f"the request could not be taken in: {type(error).__name__}: {error}"
-                )
-            router.fetching.pop(message.request_id, None)
-            del self._owner[message.request_id]
-            self._refuse(router, message.request_id, message.dispatch, error)
-
-    def _refuse(self, router: Attached, request_id: str, dispatch: int, why: RaylaxError) -> None:
-        router.accepted(0, dispatch)
-        refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
-        router.take([refused])
-        self._report(router)
+            self.report(router)
+        log.info("draining: %d requests are to be moved", len(self.owner))

@@ -387,7 +387,7 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> Non
         await comes.read(lambda: comes.ends("same"))
         refused = comes.deltas[-1].error
         said.set()
-        await worker.until(lambda: not worker.server._owner)
+        await worker.until(lambda: not worker.server.owner)
         comes.deltas.clear()
         comes.submit("same")
         await comes.read(lambda: comes.ends("same"))
@@ -483,7 +483,7 @@ async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
     sent: list[bytes] = []
     connection = Connection(lambda message: None, lambda how, why: None, PATIENCE_S)
     connection.send = sent.append  # type: ignore[method-assign,assignment]
-    router = attached.Attached(connection, "", [])
+    router = attached.Attached(StepServer(ThreadedEngine(), "w0", TOKEN), connection, "", [])
     none: list[PageChanges] = []
     for these in (none, changes):
         for one in these:
