@@ -130,7 +130,7 @@ class RouterReplica:
             self._grpc, self._health, _ = await serve_grpc(
                 self._models,
                 f"{first.host}:{first.grpc_port}",
-                [Guarded(self._models.entrance)],
+                [Guarded(self._models.authenticator)],
                 credentials(first),
             )
         except RuntimeError as error:

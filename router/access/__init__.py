@@ -1,4 +1,4 @@
 """Who calls, and how much that key may ask.
 
-Stands on nothing of the router but its configuration. Start at `caller.py`.
+Stands on `observe`. Start at `caller.py`, which is what `authentication.py` finds out.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
-from raylax.router.access.caller import Entrance
+from raylax.router.access.authentication import Authenticator
 from raylax.router.access.keys import Keyring
 from raylax.router.access.rate_limits import Tenants
 from raylax.router.calls.service import Service
@@ -32,7 +32,7 @@ class Models:
         self._open: dict[str, Service] = {}
         self.telemetry = telemetry()
         self.tenants = Tenants(self.config.keys, self.config.routers)
-        self.entrance = Entrance(
+        self.authenticator = Authenticator(
             Keyring(self.config.keys), self.tenants, self.telemetry, clock, random.Random()
         )
         self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)

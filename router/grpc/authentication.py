@@ -10,13 +10,8 @@ import grpc.aio
 from grpc_health.v1 import health
 
 from raylax.proto.errors import RaylaxError
-from raylax.router.access.caller import (
-    CALLER,
-    Caller,
-    Entrance,
-    Headers,
-    Need,
-)
+from raylax.router.access.authentication import AccessLevel, Authenticator, Headers
+from raylax.router.access.caller import CALLER, Caller
 from raylax.router.grpc.errors import refuse
 from raylax.router.grpc.refusal_spans import refused
 from raylax.router.observe.telemetry import Telemetry
@@ -34,8 +29,8 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 class Guarded(grpc.aio.ServerInterceptor):
     """Every method of every service on this server, but for health."""
 
-    def __init__(self, entrance: Entrance) -> None:
-        self._entrance = entrance
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
 
     async def intercept_service(
         self,
@@ -47,16 +42,16 @@ class Guarded(grpc.aio.ServerInterceptor):
             return None
         ours = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
         headers = headers_in(handler_call_details.invocation_metadata)
-        caller = self._entrance.stranger(headers)
+        caller = self._authenticator.identify(headers)
         try:
-            need = Need.NOTHING if ours else Need.ANY_KEY
-            caller = self._entrance.known(caller, headers, need)
+            level = AccessLevel.PUBLIC if ours else AccessLevel.ANY_KEY
+            caller = self._authenticator.authenticate(caller, headers, level)
         except RaylaxError as error:
             return refusing(handler, self._errand(handler_call_details.method, caller), error)
         return known(handler, self._errand(handler_call_details.method, caller))
 
     def _errand(self, method: str, caller: Caller) -> "Errand":
-        return Errand(method, caller, self._entrance.telemetry)
+        return Errand(method, caller, self._authenticator.telemetry)
 
 
 @dataclass(frozen=True, slots=True)

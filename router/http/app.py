@@ -32,6 +32,6 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_health(routes, models)
     add_cluster(routes, models, cluster)
     guarded = authentication.Guard(
-        Router(routes.all, redirect_slashes=False), models.entrance, time.monotonic
+        Router(routes.all, redirect_slashes=False), models.authenticator, time.monotonic
     )
     return authentication.for_browsers(guarded, models.config.cors_origins)

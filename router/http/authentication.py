@@ -10,12 +10,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raylax.proto.errors import RaylaxError
-from raylax.router.access.caller import (
-    CALLER,
-    Caller,
-    Entrance,
-    Need,
-)
+from raylax.router.access.authentication import AccessLevel, Authenticator
+from raylax.router.access.caller import CALLER, Caller
 from raylax.router.http.errors import answer_to
 from raylax.router.http.refusal_spans import refused
 
@@ -25,20 +21,22 @@ CALL_ID = "X-Raylax-Call-Id"
 OUR_FAULT = 500
 
 
-def needed(method: str, path: str) -> Need:
-    """What a key must be to get this. Whatever is not listed needs any key."""
+def level_of(method: str, path: str) -> AccessLevel:
+    """The key that a path needs. Whatever is not listed needs any key."""
     if path in ("/health", "/version") or path.startswith("/health/"):
-        return Need.NOTHING
+        return AccessLevel.PUBLIC
     if path.startswith("/debug/") or (method == "POST" and path.startswith("/cluster")):
-        return Need.ADMIN_KEY
-    return Need.ANY_KEY
+        return AccessLevel.ADMIN_KEY
+    return AccessLevel.ANY_KEY
 
 
 class Guard:
     """ASGI middleware. It reads headers only: nobody is refused after sending megabytes."""
 
-    def __init__(self, app: Router, entrance: Entrance, clock: Callable[[], float]) -> None:
-        self._app, self._entrance, self._clock = app, entrance, clock
+    def __init__(
+        self, app: Router, authenticator: Authenticator, clock: Callable[[], float]
+    ) -> None:
+        self._app, self._authenticator, self._clock = app, authenticator, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,11 +45,13 @@ class Guard:
         scope["app"] = self  # so that Starlette's router raises what it does not find
         scope["path"] = scope["path"].rstrip("/") or "/"  # no redirect: who knows our front door?
         headers = Headers(scope=scope)
-        caller = self._entrance.stranger(headers.getlist)
+        caller = self._authenticator.identify(headers.getlist)
         answer = Answer(scope, caller, self._clock, send)
         try:
-            need = needed(scope["method"], scope["path"])
-            caller = answer.caller = self._entrance.known(caller, headers.getlist, need)
+            level = level_of(scope["method"], scope["path"])
+            caller = answer.caller = self._authenticator.authenticate(
+                caller, headers.getlist, level
+            )
             CALLER.set(caller)
             await self._app(scope, receive, answer.send)
         except Exception as error:
@@ -71,7 +71,7 @@ class Guard:
         """Of a call that has no story."""
         told = refused(scope, self._app, answer.caller, error, answer.took_s)
         if told is not None:
-            self._entrance.telemetry.refuse(told)
+            self._authenticator.telemetry.refuse(told)
 
 
 class Answer:

@@ -152,7 +152,7 @@ async def a_router(
         )
         service = models.open(frontend, router)
         server, health, port = await serve_grpc(
-            models, "127.0.0.1:0", [Guarded(models.entrance)], credentials(settings)
+            models, "127.0.0.1:0", [Guarded(models.authenticator)], credentials(settings)
         )
         stack.push_async_callback(server.stop, 0)
         await set_health(health, serving=True)

@@ -53,7 +53,7 @@ class Recorded:
     def __init__(self, rig: Rig, client: httpx.AsyncClient) -> None:
         self.rig, self.client, self._exporter = rig, client, InMemorySpanExporter()
         spans = Spans(SimpleSpanProcessor(self._exporter))
-        rig.service.telemetry = rig.models.entrance.telemetry = spans
+        rig.service.telemetry = rig.models.authenticator.telemetry = spans
 
     async def told(self) -> Told:
         """Of the one call, which has ended or is about to."""
@@ -325,7 +325,7 @@ async def test_a_refusal_by_grpc_is_a_span(guarded: Recorded) -> None:
 async def test_what_is_our_fault_is_an_error(checkpoint: Path) -> None:
     """A model without workers."""
     models, exporter = Models([RouterConfig("tiny", str(checkpoint), "")]), InMemorySpanExporter()
-    models.entrance.telemetry = Spans(SimpleSpanProcessor(exporter))
+    models.authenticator.telemetry = Spans(SimpleSpanProcessor(exporter))
     async with (
         running_http(models) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,

@@ -1,0 +1,122 @@
+"""How a caller is found out: by the headers of a call and the keys of the cluster."""
+
+import random
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+
+from raylax.proto.errors import Forbidden, InvalidRequest, Unauthenticated, shown
+from raylax.proto.openai.shared import priority_of
+from raylax.proto.vocabulary import Priority
+from raylax.router.access.caller import Caller
+from raylax.router.access.keys import Key, Keyring
+from raylax.router.access.rate_limits import Tenants
+from raylax.router.observe.telemetry import Telemetry
+from raylax.router.observe.trace_context import our_span
+
+Headers = Callable[[str], list[str]]
+"""All values of a header, whose name is in lower case."""
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+TIMEOUT, PRIORITY = "X-Request-Timeout", "X-Raylax-Priority"
+
+
+class AccessLevel(Enum):
+    """What kind of key a call needs."""
+
+    PUBLIC = 0
+    ANY_KEY = 1
+    ADMIN_KEY = 2
+
+
+class Authenticator:
+    """Makes a Caller of a call's headers."""
+
+    def __init__(
+        self,
+        keys: Keyring,
+        tenants: Tenants,
+        telemetry: Telemetry,
+        clock: Callable[[], float],
+        rng: random.Random,
+    ) -> None:
+        self._keys, self._tenants, self.telemetry = keys, tenants, telemetry
+        self._clock, self._rng = clock, rng
+
+    def identify(self, headers: Headers) -> Caller:
+        """The caller by its ids alone, before its key is looked at: the answer to a refused call
+        has them, too."""
+        (named, *_) = headers("x-request-id") or [""]
+        request_id = named if REQUEST_ID.fullmatch(named) else f"req-{uuid.uuid4().hex}"
+        parents, states = headers("traceparent"), headers("tracestate")
+        span = our_span(parents, states, self._rng, self.telemetry.samples)
+        return Caller(request_id=request_id, span=span)
+
+    def authenticate(self, identified: Caller, headers: Headers, level: AccessLevel) -> Caller:
+        """The caller with all that its key says. Raises Unauthenticated, Forbidden, or
+        InvalidRequest for what a header may not say."""
+        if level is AccessLevel.PUBLIC:
+            return identified
+        key = self._holder(headers)
+        if level is AccessLevel.ADMIN_KEY and not key.admin:
+            raise Forbidden(f"this needs an admin's API key, {key.name} is none")
+        return replace(
+            identified,
+            tenant=key.name,
+            share=key.share,
+            admin=key.admin,
+            highest=key.priority,
+            priority=priority_in(headers),
+            timeout_s=timeout_in(headers),
+            limits_left=lambda: self._tenants.headers(key.name, self._clock()),
+        )
+
+    def _holder(self, headers: Headers) -> Key:
+        if self._keys.open:
+            return ANYBODY
+        if (secret := secret_in(headers)) is None:
+            raise Unauthenticated("an API key is needed: send it as Authorization: Bearer KEY")
+        if (key := self._keys.find(secret)) is None:
+            raise Unauthenticated("the API key given is not one of this cluster's")
+        return key
+
+
+ANYBODY = Key(name="", sha256="", admin=True, priority=Priority.HIGH)
+"""Who reaches an open cluster: loopback, unless its owner wants otherwise."""
+
+
+def secret_in(headers: Headers) -> str | None:
+    """OpenAI's header, or Anthropic's."""
+    for value in headers("authorization"):
+        scheme, _, secret = value.partition(" ")
+        if scheme.lower() == "bearer":
+            return secret.strip()
+    return next(iter(headers("x-api-key")), None)
+
+
+def priority_in(headers: Headers) -> Priority | None:
+    values = headers(PRIORITY.lower())
+    if not values:
+        return None
+    try:
+        return priority_of(values[-1].strip())
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{PRIORITY}: {error}, found {shown(values[-1])}", param=PRIORITY
+        ) from None
+
+
+def timeout_in(headers: Headers) -> float | None:
+    values = headers(TIMEOUT.lower())
+    if not values:
+        return None
+    try:
+        seconds = float(values[-1])
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise InvalidRequest(
+            f"{TIMEOUT}: must be seconds, more than 0, found {shown(values[-1])}", param=TIMEOUT
+        )
+    return seconds
