@@ -9,7 +9,8 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from raylax.cluster.application.token import cluster_token
 from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.policy import KVPolicy
-from raylax.cluster.config.schema import ClusterConfig, read_config
+from raylax.cluster.config.reading import read_config
+from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement

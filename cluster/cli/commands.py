@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from raylax.cluster.config.schema import read_config
+from raylax.cluster.config.reading import read_config
 
 app = typer.Typer(
     no_args_is_help=True,

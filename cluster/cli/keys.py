@@ -2,7 +2,8 @@
 
 import secrets
 
-from raylax.cluster.config.schema import KeyEntry, checked
+from raylax.cluster.config.reading import checked
+from raylax.cluster.config.schema import KeyEntry
 from raylax.router.access.keys import hash_of
 
 PREFIX = "rlx-"

@@ -2,24 +2,19 @@
 
 import json
 from collections import Counter
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     model_validator,
 )
 
-from raylax.cluster.errors import UserError
-from raylax.cluster.ray_patches.tls import check_certificate
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.keys import Key
 from raylax.router.policies import DEFAULT, POLICIES
@@ -250,51 +245,3 @@ def is_loopback(host: str) -> bool:
 SECTIONS: dict[str, type[Section]] = {"limits": Limits, "autoscaling": Autoscaling}
 PARTS: dict[str, type[Section]] = {**SECTIONS, "keys": KeyEntry, "models": ModelEntry}
 """What stands below a top-level key."""
-Checked = TypeVar("Checked", bound=Section)
-
-
-def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
-    """The file's values, overridden by the flags that were given. Raises UserError."""
-    values = read_yaml(file) if file else {}
-    given = {name: value for name, value in flags.items() if value is not None}
-    config = checked(ClusterConfig, {**values, **given}, file)
-    if config.tls_cert is not None and config.tls_key is not None:
-        check_certificate(config.tls_cert, config.tls_key)
-    if (keys_file := config.api_keys_file) is None:
-        return config
-    more = checked(KeysFile, read_yaml(keys_file), keys_file).keys
-    return checked(ClusterConfig, {**values, **given, "keys": (*config.keys, *more)}, keys_file)
-
-
-def checked(kind: type[Checked], values: dict[str, Any], file: Path | None) -> Checked:
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise UserError("\n".join(worded(one, file) for one in error.errors())) from None
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not valid YAML: {error}") from None
-    if not isinstance(values, dict | None):
-        raise UserError(f"{file}: must hold keys and values, found {type(values).__name__}")
-    return values or {}
-
-
-def worded(error: Any, file: Path | None) -> str:
-    """The key, the rule and the value given; for an unknown key the nearest known one."""
-    path = ".".join(str(part) for part in error["loc"])
-    where = f"{file}: " if file else ""
-    if error["type"] == "extra_forbidden":
-        section = PARTS.get(str(error["loc"][0]), ClusterConfig)
-        known = list(section.model_fields)
-        near = get_close_matches(str(error["loc"][-1]), known, 1)
-        return f"{where}unknown key {path!r}" + (f"; did you mean {near[0]}?" if near else "")
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if not path:
-        return where + message
-    return f"{where}{path}: {message}, found {error['input']!r}"

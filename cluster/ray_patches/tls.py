@@ -5,31 +5,13 @@ that file, its configuration says so.
 """
 
 import os
-import ssl
 from pathlib import Path
 
 from raylax.cluster.environment import RUN_DIRECTORY
-from raylax.cluster.errors import UserError
 
 FILE = "tls.pem"
 BIND = "bind {{ config.frontend_host }}:{{ config.frontend_port }}"
 """The line of HAProxy's template that opens the port for clients."""
-
-
-def check_certificate(cert: Path, key: Path) -> None:
-    """Raises UserError unless both can be read and belong together."""
-    for path in (cert, key):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
-        raise UserError(
-            f"tls_cert {cert} and tls_key {key} must be a certificate and its key, in PEM and "
-            f"without a password: {error}"
-        ) from None
 
 
 def bring_certificate(cert: Path, key: Path, directory: Path) -> None:

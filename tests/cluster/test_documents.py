@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from raylax.cluster.config.schema import (
-    PARTS,
-    SECTIONS,
-    ClusterConfig,
-    KeyEntry,
-    read_config,
-)
+from raylax.cluster.config.reading import read_config
+from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig, KeyEntry
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
 from raylax.router.observe.metrics import Meter

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 import pytest
 
 from raylax.cluster.application.versions import model_id
-from raylax.cluster.config.schema import ClusterConfig, read_config
+from raylax.cluster.config.reading import read_config
+from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement

@@ -1,0 +1,148 @@
+"""One file and flags, checked once: what wins, what is refused, and in which words."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from raylax.cluster.cli.keys import make_key
+from raylax.cluster.config.reading import read_config
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.proto.vocabulary import Priority
+from raylax.router.access.keys import hash_of
+
+NO_FLAGS: dict[str, Any] = {}
+HASH, OTHER = hash_of("a secret"), hash_of("another")
+KEY = f"{{name: alice, sha256: {HASH}}}"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "raylax.yaml"
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    assert read_config(None, {"port": None, "model": None}) == ClusterConfig()
+
+
+def test_an_empty_file_is_the_defaults(file: Path) -> None:
+    file.write_text("# nothing yet\n")
+
+    assert read_config(file, NO_FLAGS) == ClusterConfig()
+
+
+def test_the_file_is_read(file: Path) -> None:
+    file.write_text("model: /m\nlimits: {max_inflight: 3}\nautoscaling: {high_waiting: 1.5}\n")
+    config = read_config(file, NO_FLAGS)
+
+    assert (config.model, config.limits.max_inflight) == ("/m", 3)
+    assert config.autoscaling.high_waiting == 1.5
+
+
+def test_flags_win_over_the_file(file: Path) -> None:
+    """Also false and zero: only what was not given is left to the file."""
+    file.write_text("port: 1234\nenable_debug: true\nquantization: q0f32\n")
+    config = read_config(file, {"port": 4321, "enable_debug": False, "quantization": None})
+
+    assert (config.port, config.enable_debug, config.quantization) == (4321, False, "q0f32")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot: 1", "unknown key 'prot'; did you mean port?"),
+        ("limits: {max_infligth: 1}", "unknown key 'limits.max_infligth'; did you mean"),
+        ("zzzzz: 1", "unknown key 'zzzzz'"),
+        ("engine: {max_waitng: 1}", "unknown key 'max_waitng'; did you mean max_waiting?"),
+        ("port: 70000", "port: Input should be less than or equal to 65535, found 70000"),
+        ("port: http", "port: Input should be a valid integer"),
+        ("grpc_port: 8000", "port and grpc_port must differ, found 8000 twice"),
+        ("replicas: 0", "replicas: Input should be greater than or equal to 1, found 0"),
+        ("replicas: 3\nmax_replicas: 2", "max_replicas must be at least replicas, found 2 and 3"),
+        ("policy: magic", "policy must be one of consistent-hash, expected-latency, least-tokens"),
+        ("mode: turbo", "mode: Input should be 'local', 'interactive' or 'server', found 'turbo'"),
+        ("autoscaling: {high_kv_usage: 2}", "autoscaling.high_kv_usage: Input should be less"),
+        ("engine: {quantization: q0f32}", "engine.quantization: write it as quantization, at the"),
+        ("engine: {threads: -1}", "threads must be a positive integer, found -1"),
+        ("engine: {spec_draft_length: 4}", "spec_draft_length=4 is not available"),
+        ("engine: {gpu_memory_utilization: lots}", "gpu_memory_utilization must lie"),
+        ("keys: [{nmae: a}]", "unknown key 'keys.0.nmae'; did you mean name?"),
+        ("keys: [{name: a b}]", "keys.0.name: String should match pattern"),
+        (f"keys: [{{name: a, sha256: {HASH.upper()}}}]", "keys.0.sha256: String should match"),
+        (f"keys: [{{name: a, sha256: {HASH}, share: 0}}]", "keys.0.share: Input should be gr"),
+        (f"keys: [{{name: a, sha256: {HASH}, priority: top}}]", "keys.0.priority: Input should"),
+        (f"keys: [{KEY}, {KEY}]", "keys: each needs its own name, found alice twice"),
+        (f"keys: [{KEY}, {{name: b, sha256: {HASH}}}]", "each needs its own sha256, found"),
+        ("tls_cert: /x.pem", "tls_cert and tls_key belong together, found one without the other"),
+        ("- a list", "must hold keys and values, found list"),
+        ("a: [", "not valid YAML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_the_file_the_rule_and_the_value(file: Path, text: str, said: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_config(file, NO_FLAGS)
+
+    assert str(caught.value).startswith(f"{file}: ")
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there(file: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: No such file or directory"):
+        read_config(file, NO_FLAGS)
+
+
+def test_a_file_that_is_no_text(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not valid YAML"):
+        read_config(file, NO_FLAGS)
+
+
+def test_keys_of_the_file_and_of_their_own_file_are_one_list(file: Path, tmp_path: Path) -> None:
+    """The second one may be a mounted secret; a mistake there names that file."""
+    more = tmp_path / "keys.yaml"
+    file.write_text(f"keys: [{KEY}]\napi_keys_file: {more}\n")
+    more.write_text(f"keys: [{{name: bob, sha256: '{OTHER}', admin: true, priority: high}}]\n")
+    alice, bob = (entry.key for entry in read_config(file, NO_FLAGS).keys)
+
+    assert (alice.name, alice.sha256, alice.priority) == ("alice", HASH, Priority.NORMAL)
+    assert (bob.name, bob.admin, bob.priority) == ("bob", True, Priority.HIGH)
+    for text in (f"keys: [{KEY}]", "keys: {}", "key: []"):
+        more.write_text(text)
+        with pytest.raises(UserError, match=f"^{more}: "):
+            read_config(file, NO_FLAGS)
+
+
+def test_a_new_key_is_one_that_the_configuration_takes(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is printed is the file, with the key itself in a comment."""
+    make_key("1984", admin=True)
+    printed = capsys.readouterr().out
+    file.write_text(printed)
+    (secret,) = re.findall(r"^# (rlx-\S+)$", printed, re.MULTILINE)
+    (entry,) = read_config(file, NO_FLAGS).keys
+
+    assert (entry.name, entry.admin, entry.sha256) == ("1984", True, hash_of(secret))
+    with pytest.raises(UserError, match="^name: String should match pattern"):
+        make_key("not a name", admin=False)
+
+
+def test_a_certificate_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    """That the files are there, and that the key is the certificate's."""
+    cert, key, other = (tmp_path / name for name in ("cert.pem", "key.pem", "other.pem"))
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_pem.write_to_path(other)
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(key)
+    flags = {"tls_cert": cert, "tls_key": key}
+    with pytest.raises(UserError, match=f"^{cert}: cannot be read: No such file"):
+        read_config(None, flags)
+    issued.cert_chain_pems[0].write_to_path(cert)
+
+    assert read_config(None, flags).url == "https://127.0.0.1:8000"
+    with pytest.raises(UserError, match="must be a certificate and its key, .*MISMATCH"):
+        read_config(None, {**flags, "tls_key": other})
