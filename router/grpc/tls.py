@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import grpc
-
 from raylax.router.config import RouterConfig
 
 

@@ -28,7 +28,7 @@ from raylax.worker.scheduling.scheduler import (
 from raylax.worker.scheduling.sequence import Sequence, ints, pages_for
 from raylax.worker.scheduling.step_plan import StepPlan, make_plan
 from raylax.worker.scheduling.step_time import PaceMeter
-from raylax.worker.scheduling.waiting_queue import Waiting
+from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
 Run = Callable[[StepPlan], StepOutput]
 
@@ -65,7 +65,7 @@ class Batch:
     clock: Callable[[], float] = time.monotonic
     began: Callable[[list[str]], None] = nobody
     """Told who is admitted for the first time, before the step that computes some of them."""
-    waiting: Waiting = field(init=False)
+    waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     pace: PaceMeter = field(default_factory=PaceMeter)
     _running: dict[str, Sequence] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Batch:
     """No deadline is before this."""
 
     def __post_init__(self) -> None:
-        self.waiting = Waiting(self.clock)
+        self.waiting = WaitingQueue(self.clock)
 
     @property
     def running(self) -> ValuesView[Sequence]:
@@ -102,7 +102,7 @@ class Batch:
         if (one := self._running.pop(request_id, None)) is not None:
             self._give_back(one)
             return True
-        return self.waiting.take(request_id) is not None
+        return self.waiting.pop(request_id) is not None
 
     def everyone(self) -> Iterator[Sequence]:
         yield from tuple(self._running.values())

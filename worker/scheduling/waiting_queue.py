@@ -20,63 +20,64 @@ AGEING_S = 60.0
 """After which a request counts as one class higher."""
 
 
-class Place(NamedTuple):
-    """In the order of arrival; a number belongs to one place only."""
+class QueueEntry(NamedTuple):
+    """A sequence that waits, in the order of arrival. No two entries have the same number."""
 
     order: int
     one: Sequence
     tokens: int
-    """To compute, as it looked when it came: the same number leaves the count that entered it."""
+    """To compute, as it looked when it came: the queue's count of tokens loses what it got."""
 
 
-class Rank(NamedTuple):
-    """Of a tenant among those who wait in its class."""
+class TenantRank(NamedTuple):
+    """The place of a tenant among those that wait in its class: who has had least goes first."""
 
     had: float
+    """Tokens, by its share."""
     order: int
-    """Of its first place."""
+    """Of its first entry."""
     tenant: str
 
 
-class Level:
-    """Those who wait in one class: a line for each tenant, and the tenants in order of service."""
+class PriorityQueue:
+    """The sequences of one class: a line for each tenant, and the tenants in order of service."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, list[Place]] = {}
-        self.ranks: list[Rank] = []
+        self.lines: dict[str, list[QueueEntry]] = {}
+        self.tenants: list[TenantRank] = []
         self.since: OrderedDict[str, float] = OrderedDict()
         """When each request came into this class, oldest first."""
-        self._rank_of: dict[str, Rank] = {}
+        self._rank_of: dict[str, TenantRank] = {}
 
-    def put(self, place: Place, had: float, now: float) -> None:
-        tenant = place.one.request.tenant
-        insort(self.lines.setdefault(tenant, []), place)
-        self.since[place.one.request.id] = now
+    def put(self, entry: QueueEntry, had: float, now: float) -> None:
+        tenant = entry.one.request.tenant
+        insort(self.lines.setdefault(tenant, []), entry)
+        self.since[entry.one.request.id] = now
         self.rank(tenant, had)
 
-    def take(self, place: Place, had: float) -> None:
-        tenant = place.one.request.tenant
+    def pop(self, entry: QueueEntry, had: float) -> None:
+        tenant = entry.one.request.tenant
         line = self.lines[tenant]
-        del line[bisect_left(line, place)]
+        del line[bisect_left(line, entry)]
         if not line:
             del self.lines[tenant]
-        del self.since[place.one.request.id]
+        del self.since[entry.one.request.id]
         self.rank(tenant, had)
 
     def rank(self, tenant: str, had: float) -> None:
-        """Anew, after its line or what it has had has changed."""
+        """Find the tenant its rank anew, after its line or what it has had has changed."""
         line, old = self.lines.get(tenant), self._rank_of.pop(tenant, None)
         if old is not None:
-            del self.ranks[bisect_left(self.ranks, old)]
+            del self.tenants[bisect_left(self.tenants, old)]
         if line is not None:
-            self._rank_of[tenant] = Rank(had, line[0].order, tenant)
-            insort(self.ranks, self._rank_of[tenant])
+            self._rank_of[tenant] = TenantRank(had, line[0].order, tenant)
+            insort(self.tenants, self._rank_of[tenant])
 
-    def served(self, had_then: dict[str, float]) -> Iterator[Sequence]:
+    def in_order(self, had_then: dict[str, float]) -> Iterator[Sequence]:
         """In order of service, as if each were admitted: what its tenant would have had by then
         is kept in `had_then`. Changes nothing else, and looks at no more tenants than it has to."""
-        ranks = iter(self.ranks)
-        rank, due = next(ranks, None), list[tuple[Rank, int]]()
+        ranks = iter(self.tenants)
+        rank, due = next(ranks, None), list[tuple[TenantRank, int]]()
         while rank is not None or due:
             while rank is not None and (not due or rank < due[0][0]):
                 had = had_then.get(rank.tenant, rank.had)
@@ -87,16 +88,17 @@ class Level:
             yield line[at].one
             had_then[tenant] = had = had + charge_of(line[at].one)
             if at + 1 < len(line):
-                heappush(due, (Rank(had, line[at + 1].order, tenant), at + 1))
+                heappush(due, (TenantRank(had, line[at + 1].order, tenant), at + 1))
 
 
-class Waiting:
-    """However long the queue is, an operation is quick: it finds its place by halves."""
+class WaitingQueue:
+    """Every class with its tenants. However long the queue is, an operation is quick: it finds an
+    entry by halves."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._levels = [Level() for _ in Priority]
-        self._places: dict[str, tuple[Level, Place]] = {}
+        self._queues = [PriorityQueue() for _ in Priority]
+        self._entries: dict[str, tuple[PriorityQueue, QueueEntry]] = {}
         self._first = self._last = 0
         self._counters = TokenCounters()
         self._served = ""
@@ -105,12 +107,12 @@ class Waiting:
         """To compute, of all that wait."""
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._entries)
 
     def __iter__(self) -> Iterator[Sequence]:
         had_then: dict[str, float] = {}
-        for level in self._levels:
-            yield from level.served(had_then)
+        for queue in self._queues:
+            yield from queue.in_order(had_then)
 
     def put_last(self, one: Sequence, known: int = 0) -> None:
         """`known`: tokens of its beginning that need not be computed."""
@@ -124,55 +126,55 @@ class Waiting:
         self._put(self._first, one, known)
 
     def serve(self, request_id: str) -> Sequence:
-        """It is admitted, which is charged its tenant."""
-        one = self.take(request_id)
+        """Take out a sequence that is admitted, which its tenant is charged for."""
+        one = self.pop(request_id)
         assert one is not None
         self._served = one.request.tenant
         self.charge(self._served, charge_of(one))
         return one
 
-    def take(self, request_id: str) -> Sequence | None:
-        """Out of the queue; None if it is not there."""
-        if request_id not in self._places:
+    def pop(self, request_id: str) -> Sequence | None:
+        """Take a sequence out; None if it is not there."""
+        if request_id not in self._entries:
             return None
-        level, place = self._places.pop(request_id)
-        level.take(place, self._counters[place.one.request.tenant])
-        self.tokens -= place.tokens
-        return place.one
+        queue, entry = self._entries.pop(request_id)
+        queue.pop(entry, self._counters[entry.one.request.tenant])
+        self.tokens -= entry.tokens
+        return entry.one
 
     def charge(self, tenant: str, tokens: float) -> None:
-        """It has had so much of the engine, by its share."""
+        """The tenant has had so much more of the engine; `tokens` by its share."""
         self._counters.charge(tenant, tokens)
-        for level in self._levels:
-            if tenant in level.lines:
-                level.rank(tenant, self._counters[tenant])
+        for queue in self._queues:
+            if tenant in queue.lines:
+                queue.rank(tenant, self._counters[tenant])
 
     def age(self) -> None:
-        """Who has been in a class for long goes up."""
+        """Move up who has been in a class for long."""
         due = self._clock() - AGEING_S
-        for above, level in pairwise(self._levels):
-            while level.since and next(iter(level.since.values())) <= due:
-                _, place = self._places[next(iter(level.since))]
-                had = self._counters[place.one.request.tenant]
-                level.take(place, had)
-                self._enter(above, place)
+        for above, queue in pairwise(self._queues):
+            while queue.since and next(iter(queue.since.values())) <= due:
+                _, entry = self._entries[next(iter(queue.since))]
+                had = self._counters[entry.one.request.tenant]
+                queue.pop(entry, had)
+                self._enter(above, entry)
 
     def _put(self, order: int, one: Sequence, known: int) -> None:
-        place = Place(order, one, len(one.tokens) - known)
-        self.tokens += place.tokens
-        self._enter(self._levels[one.request.priority], place)
+        entry = QueueEntry(order, one, len(one.tokens) - known)
+        self.tokens += entry.tokens
+        self._enter(self._queues[one.request.priority], entry)
 
-    def _enter(self, level: Level, place: Place) -> None:
-        self._places[place.one.request.id] = level, place
-        level.put(place, self._counters[place.one.request.tenant], self._clock())
+    def _enter(self, queue: PriorityQueue, entry: QueueEntry) -> None:
+        self._entries[entry.one.request.id] = queue, entry
+        queue.put(entry, self._counters[entry.one.request.tenant], self._clock())
 
     def _least(self) -> float:
-        """That anybody who waits has had, or else who was served last."""
-        waiting = [level.ranks[0].had for level in self._levels if level.ranks]
+        """The least that a waiting tenant has had, or else what the last one served has had."""
+        waiting = [queue.tenants[0].had for queue in self._queues if queue.tenants]
         return min(waiting, default=self._counters[self._served])
 
 
 def charge_of(one: Sequence) -> float:
-    """For its admission: all that is to compute, by its tenant's share. Who was preempted has been
-    charged before."""
+    """The price of an admission: all tokens to compute, by the tenant's share. A sequence that was
+    preempted has paid before."""
     return 0 if one.begun else len(one.tokens) / one.request.share

@@ -7,7 +7,7 @@ import pytest
 
 from raylax.proto.vocabulary import Priority, Request
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.waiting_queue import Waiting
+from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
 HIGH, NORMAL, LOW = Priority
 
@@ -26,18 +26,18 @@ def sequence(
     return Sequence(Request(id, prompt, 1, tenant=tenant, priority=priority, share=share))
 
 
-def queue(*sequences: Sequence) -> Waiting:
-    made = Waiting(Clock())
+def queue(*sequences: Sequence) -> WaitingQueue:
+    made = WaitingQueue(Clock())
     for one in sequences:
         made.put_last(one)
     return made
 
 
-def order(waiting: Waiting) -> list[str]:
+def order(waiting: WaitingQueue) -> list[str]:
     return [one.request.id for one in waiting]
 
 
-def served(waiting: Waiting) -> list[str]:
+def served(waiting: WaitingQueue) -> list[str]:
     """Each admitted in its turn."""
     return [waiting.serve(next(iter(waiting)).request.id).request.id for _ in range(len(waiting))]
 
@@ -53,10 +53,10 @@ def test_in_order_but_for_those_who_were_preempted() -> None:
 
 def test_anybody_can_leave() -> None:
     waiting = queue(sequence("a", 3), sequence("b", 4), sequence("c", 5))
-    taken = waiting.take("b")
+    taken = waiting.pop("b")
 
     assert taken is not None and taken.request.id == "b"
-    assert waiting.take("b") is None
+    assert waiting.pop("b") is None
     assert (order(waiting), waiting.tokens) == (["a", "c"], 8)
 
 
@@ -68,7 +68,7 @@ def test_what_need_not_be_computed_is_not_counted() -> None:
 
     assert waiting.tokens == 3 + 8 + 2
     waiting.serve("c")
-    waiting.take("a")
+    waiting.pop("a")
     assert waiting.tokens == 8
 
 
@@ -76,13 +76,13 @@ def test_what_need_not_be_computed_is_not_counted() -> None:
 def test_the_count_never_drifts(seed: int) -> None:
     """Whoever comes, leaves, ages or comes back, and whatever becomes of them meanwhile."""
     rng, clock, expected = random.Random(seed), Clock(), dict[str, int]()
-    waiting = Waiting(clock)
+    waiting = WaitingQueue(clock)
     for number in range(300):
         clock.now += rng.random()
         waiting.age()
         if expected and rng.random() < 0.5:
             id = rng.choice(list(expected))
-            one = waiting.take(id) if rng.random() < 0.5 else waiting.serve(id)
+            one = waiting.pop(id) if rng.random() < 0.5 else waiting.serve(id)
             assert one is not None and expected.pop(id)
             one.tokens.append(1)  # as it does when it runs
         else:
@@ -197,7 +197,7 @@ def test_one_tenant_is_served_as_it_comes() -> None:
 def test_a_minute_of_waiting_is_a_class() -> None:
     """Then it is served as one of those it came before."""
     clock = Clock()
-    waiting = Waiting(clock)
+    waiting = WaitingQueue(clock)
     waiting.put_last(sequence("low", 1, priority=LOW))
     clock.now += 30.0
     waiting.put_last(sequence("normal", 1))
@@ -219,7 +219,7 @@ def test_a_minute_of_waiting_is_a_class() -> None:
 def test_the_lowest_class_is_served_in_the_end() -> None:
     """Though a higher one is never empty."""
     clock = Clock()
-    waiting = Waiting(clock)
+    waiting = WaitingQueue(clock)
     waiting.put_last(sequence("low", 1, "x", LOW))
     for i in itertools.count():
         assert clock.now < 100.0 + 2 * 60.0 + 5.0, "starved"
@@ -235,7 +235,7 @@ def test_the_lowest_class_is_served_in_the_end() -> None:
 def test_shares_are_equal_however_much_is_asked(weights: tuple[int, int]) -> None:
     """Over time no tenant gets more than a prompt more than another that waits, too."""
     rng = random.Random(7)
-    waiting, given, most = Waiting(Clock()), {"a": 0, "b": 0}, 40
+    waiting, given, most = WaitingQueue(Clock()), {"a": 0, "b": 0}, 40
     for i in range(2000):
         for tenant, weight in zip("ab", weights, strict=True):
             if i % (max(weights) // weight) == 0:
@@ -252,7 +252,7 @@ def test_shares_are_equal_however_much_is_asked(weights: tuple[int, int]) -> Non
 @pytest.mark.parametrize("shares", [(2.0, 1.0), (0.25, 0.5), (1.0, 1.0), (3.0, 1.0)])
 def test_tokens_are_weighed_by_the_tenants_shares(shares: tuple[float, float]) -> None:
     """Of prompts and answers, while both want more than there is."""
-    rng, waiting, most = random.Random(7), Waiting(Clock()), 40
+    rng, waiting, most = random.Random(7), WaitingQueue(Clock()), 40
     share, given = dict(zip("ab", shares, strict=True)), {"a": 0, "b": 0}
     for i in range(2000):
         for tenant in "ab":
