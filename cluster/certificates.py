@@ -1,4 +1,4 @@
-"""Certificates, looked at before anything starts: whoever serves them says less of what is wrong."""
+"""Certificates, looked at before anything starts: their servers say less of what is wrong."""
 
 import ssl
 from pathlib import Path
