@@ -13,7 +13,7 @@ Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.Embedding
 Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
 
 
-class Part(Protocol):
+class CallPart(Protocol):
     """What the deltas of one request make: a `Choice`, or a `Vector`."""
 
     tokens: int
@@ -46,7 +46,7 @@ class Shape(Protocol):
         ...
 
 
-class Fed(NamedTuple):
+class FeedResult(NamedTuple):
     """What came of a delta."""
 
     event: TextEvent | None
@@ -61,7 +61,7 @@ class Call:
         self,
         id: str,
         requests: list[Request],
-        choices: Sequence[Part],
+        choices: Sequence[CallPart],
         shape: Shape,
         include_usage: bool,
     ) -> None:
@@ -73,7 +73,7 @@ class Call:
         self.error: RaylaxError | None = None
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[CallPart]:
         """In the order of the requests."""
         return list(self._choices.values())
 
@@ -91,7 +91,7 @@ class Call:
     def done(self) -> bool:
         return self._left == 0 or self.error is not None
 
-    def feed(self, delta: Delta) -> Fed:
+    def feed(self, delta: Delta) -> FeedResult:
         """Raises the error of a delta that ends its request with one."""
         choice = self._choices[delta.request_id]
         if delta.finish is Finish.ERROR and choice.finish_reason is None:
@@ -100,7 +100,7 @@ class Call:
         event = choice.feed(delta)
         ended_here = event is not None and event.finish_reason is not None
         self._left -= ended_here
-        return Fed(event, cancel=ended_here and delta.finish is None)
+        return FeedResult(event, cancel=ended_here and delta.finish is None)
 
     def chunks(self, event: TextEvent) -> Sequence[Chunk]:
         """The event as OpenAI streams it."""

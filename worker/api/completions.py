@@ -56,10 +56,10 @@ class Caller:
             raise
 
     def feed(self, call: Call, delta: Delta) -> list[Chunk]:
-        fed = call.feed(delta)
-        if fed.cancel:
+        result = call.feed(delta)
+        if result.cancel:
             self.engine.abort_request(delta.request_id)
-        return list(call.chunks(fed.event)) if fed.event else []
+        return list(call.chunks(result.event)) if result.event else []
 
     def end(self, call: Call) -> None:
         self.state.leave(call)

@@ -139,9 +139,9 @@ def test_a_streamed_answer(frontend: Frontend) -> None:
     call = chat(frontend, stream=True, stream_options={"include_usage": True})
     chunks: list[Chunk] = []
     for token, finish in ((ids("a")[0], None), (ids("b")[0], Finish.STOP)):
-        fed = call.feed(Delta(call.requests[0].id, (token,), finish=finish))
-        assert fed.event is not None
-        chunks += call.chunks(fed.event)
+        result = call.feed(Delta(call.requests[0].id, (token,), finish=finish))
+        assert result.event is not None
+        chunks += call.chunks(result.event)
     chunks += call.last_chunks()
 
     read = [
@@ -160,10 +160,10 @@ def test_a_stop_string_ends_the_text_before_it(frontend: Frontend) -> None:
     """Across tokens; the engine has to be told; what it still says is not heard."""
     call = chat(frontend, stop=["lo w"])
     request = call.requests[0]
-    fed = [call.feed(Delta(request.id, (token,))) for token in ids("hello world")]
+    results = [call.feed(Delta(request.id, (token,))) for token in ids("hello world")]
 
-    assert [i for i, one in enumerate(fed) if one.cancel] == [6]
-    assert all(one.event is None for one in fed[7:])
+    assert [i for i, one in enumerate(results) if one.cancel] == [6]
+    assert all(one.event is None for one in results[7:])
     assert call.done
     answer = openai.types.chat.ChatCompletion.model_validate_json(call.response().model_dump_json())
     assert answer.choices[0].message.content == "hel"
