@@ -13,7 +13,7 @@ REMEMBERED = 4096
 """Tenants; when there are more, those who lose nothing by it are forgotten."""
 
 
-class TokenCounters:
+class FairShareCounters:
     """By tenant. They only grow."""
 
     def __init__(self) -> None:

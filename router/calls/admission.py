@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raylax.proto.errors import Overloaded
-from raylax.proto.fair_share import GENERATED, TokenCounters
+from raylax.proto.fair_share import GENERATED, FairShareCounters
 from raylax.proto.vocabulary import Priority
 from raylax.router.fleet.estimate import Estimate, estimate
 from raylax.router.fleet.table import Fleet
@@ -43,7 +43,7 @@ class Admission:
     clock: Callable[[], float]
     max_wait_s: float
     hold_s: float = HOLD_S
-    _counters: TokenCounters = field(default_factory=TokenCounters)
+    _counters: FairShareCounters = field(default_factory=FairShareCounters)
     """As far as anybody waits: else nobody needs them."""
     _queues: dict[Priority, deque[Place]] = field(default_factory=dict)
     _looking: asyncio.TimerHandle | None = None

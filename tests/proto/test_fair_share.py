@@ -2,7 +2,7 @@
 
 import pytest
 
-from raylax.proto.fair_share import REMEMBERED, TokenCounters
+from raylax.proto.fair_share import REMEMBERED, FairShareCounters
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from raylax.proto.fair_share import REMEMBERED, TokenCounters
 )
 def test_charges_add_up(charges: list[tuple[str, float]], had: tuple[float, float]) -> None:
     """For each tenant by itself."""
-    counters = TokenCounters()
+    counters = FairShareCounters()
     for tenant, tokens in charges:
         counters.charge(tenant, tokens)
 
@@ -24,7 +24,7 @@ def test_charges_add_up(charges: list[tuple[str, float]], had: tuple[float, floa
 
 @pytest.mark.parametrize(("had", "lifted"), [(0, 20), (5, 20), (20, 20), (50, 50)])
 def test_who_comes_back_is_lifted_but_never_lowered(had: float, lifted: float) -> None:
-    counters = TokenCounters()
+    counters = FairShareCounters()
     counters.charge("a", had)
     counters.lift("a", least=20)
 
@@ -33,7 +33,7 @@ def test_who_comes_back_is_lifted_but_never_lowered(had: float, lifted: float) -
 
 def test_a_stream_of_tenants_is_not_kept_for_ever() -> None:
     """Those are forgotten who would be lifted above what they have had anyway."""
-    counters = TokenCounters()
+    counters = FairShareCounters()
     counters.charge("greedy", 10**9)
     for i in range(5 * REMEMBERED):
         counters.lift(f"t{i}", least=i)
@@ -44,7 +44,7 @@ def test_a_stream_of_tenants_is_not_kept_for_ever() -> None:
 
 
 def test_all_may_start_anew() -> None:
-    counters = TokenCounters()
+    counters = FairShareCounters()
     counters.charge("a", 5)
     counters.clear()
 

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
-from raylax.proto.fair_share import TokenCounters
+from raylax.proto.fair_share import FairShareCounters
 from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.sequence import Sequence
 
@@ -100,7 +100,7 @@ class WaitingQueue:
         self._queues = [PriorityQueue() for _ in Priority]
         self._entries: dict[str, tuple[PriorityQueue, QueueEntry]] = {}
         self._first = self._last = 0
-        self._counters = TokenCounters()
+        self._counters = FairShareCounters()
         self._served = ""
         """The tenant of the last one who was."""
         self.tokens = 0
