@@ -28,9 +28,9 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
     if message.logit_bias:
         fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
     if message.stop:
-        fields["stop"] = few(message.stop)
+        fields["stop"] = bounded(message.stop)
     if message.stop_token_ids:
-        fields["stop_token_ids"] = few(message.stop_token_ids)
+        fields["stop_token_ids"] = bounded(message.stop_token_ids)
     return {**fields, "ignore_eos": message.ignore_eos}
 
 
@@ -43,7 +43,7 @@ def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any
     return fields
 
 
-def few(repeated: Sequence[Item]) -> list[Item]:
+def bounded(repeated: Sequence[Item]) -> list[Item]:
     """One more than any list may hold is enough to be refused: the rest is not looked at."""
     return list(repeated[: MOST_MESSAGES + 1])
 
@@ -53,9 +53,9 @@ def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     fields = shared_fields(message)
     if message.sampling.HasField("top_logprobs"):
         fields |= {"logprobs": True, "top_logprobs": message.sampling.top_logprobs}
-    fields["messages"] = [message_fields(m) for m in few(message.messages)]
+    fields["messages"] = [message_fields(m) for m in bounded(message.messages)]
     if message.tools:
-        fields["tools"] = [tool_fields(tool) for tool in few(message.tools)]
+        fields["tools"] = [tool_fields(tool) for tool in bounded(message.tools)]
     return validated(ChatCompletionRequest, fields)
 
 
@@ -64,7 +64,7 @@ def message_fields(message: pb.Message) -> dict[str, Any]:
     if message.tool_calls:
         fields["tool_calls"] = [
             {"id": c.id, "function": {"name": c.name, "arguments": c.arguments_json}}
-            for c in few(message.tool_calls)
+            for c in bounded(message.tool_calls)
         ]
     if message.tool_call_id:
         fields["tool_call_id"] = message.tool_call_id

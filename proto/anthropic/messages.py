@@ -11,8 +11,8 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat
 from raylax.proto.openai.shared import (
     MOST_STOPS,
+    BoundedList,
     CommonFields,
-    Few,
     Fields,
     StopString,
     Strict,
@@ -20,7 +20,7 @@ from raylax.proto.openai.shared import (
     refuse,
 )
 
-LACKING = {
+UNSUPPORTED = {
     "mcp_servers": "raylax calls no servers; offer their functions as tools",
     "container": "raylax runs no code",
     "output_format": "only text is given",
@@ -42,7 +42,7 @@ class ToolUse(Strict):
 class ToolResult(Fields):
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | Annotated[list[Text], Few(chat.MOST_PARTS)] = ""
+    content: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] = ""
 
 
 Block = Annotated[
@@ -59,7 +59,7 @@ Block = Annotated[
 
 class InputMessage(Strict):
     role: Literal["user", "assistant"]
-    content: str | Annotated[list[Block], Few(chat.MOST_PARTS, least=1)]
+    content: str | Annotated[list[Block], BoundedList(chat.MOST_PARTS, least=1)]
 
     @property
     def blocks(self) -> list[Block]:
@@ -127,17 +127,17 @@ class OutputConfig(Strict):
 class CountTokensRequest(CommonFields):
     """Of the sampling fields none matters here; clients send some of them all the same."""
 
-    messages: Annotated[list[InputMessage], Few(chat.MOST_MESSAGES, least=1)]
-    system: str | Annotated[list[Text], Few(chat.MOST_PARTS)] | None = None
-    tools: Annotated[list[Tool], Few(chat.MOST_TOOLS)] = []
+    messages: Annotated[list[InputMessage], BoundedList(chat.MOST_MESSAGES, least=1)]
+    system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
+    tools: Annotated[list[Tool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: ToolChoice = ToolChoice(type="auto")
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _what_we_lack(cls, fields: Any) -> Any:
-        refuse(fields, LACKING)
+    def _refuse_unsupported(cls, fields: Any) -> Any:
+        refuse(fields, UNSUPPORTED)
         return fields
 
     @model_validator(mode="after")
@@ -171,7 +171,7 @@ class CountTokensRequest(CommonFields):
 
 class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=1)
-    stop_sequences: Annotated[list[StopString], Few(MOST_STOPS)] = []
+    stop_sequences: Annotated[list[StopString], BoundedList(MOST_STOPS)] = []
 
     def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
         stop = self.stop_sequences

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, Strict, Usage
+from raylax.proto.openai.shared import BoundedList, ResponseModel, SamplingFields, Strict, Usage
 
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
@@ -39,9 +39,9 @@ class AssistantToolCall(Strict):
 
 class Message(Strict):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[TextPart], Few(MOST_PARTS)] | None = None
+    content: str | Annotated[list[TextPart], BoundedList(MOST_PARTS)] | None = None
     name: str | None = None
-    tool_calls: Annotated[list[AssistantToolCall], Few(MOST_TOOLS)] | None = None
+    tool_calls: Annotated[list[AssistantToolCall], BoundedList(MOST_TOOLS)] | None = None
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
@@ -79,11 +79,11 @@ class Tool(Strict):
 
 
 class ChatCompletionRequest(SamplingFields):
-    messages: Annotated[list[Message], Few(MOST_MESSAGES, least=1)]
+    messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    tools: Annotated[list[Tool], Few(MOST_TOOLS)] | None = None
+    tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] = "auto"
     """Forcing a call needs a grammar, which this engine does not have yet."""
 
@@ -99,7 +99,7 @@ class ChatCompletionRequest(SamplingFields):
         return self
 
 
-class TopLogprob(Outgoing):
+class TopLogprob(ResponseModel):
     token: str
     logprob: float
     bytes: list[int]
@@ -109,11 +109,11 @@ class TokenLogprob(TopLogprob):
     top_logprobs: list[TopLogprob]
 
 
-class Logprobs(Outgoing):
+class Logprobs(ResponseModel):
     content: list[TokenLogprob]
 
 
-class ToolCallOut(Outgoing):
+class ToolCallOut(ResponseModel):
     id: str
     type: Literal["function"] = "function"
     function: CalledFunction
@@ -123,21 +123,21 @@ class ToolCallDelta(ToolCallOut):
     index: int
 
 
-class AnswerMessage(Outgoing):
+class AnswerMessage(ResponseModel):
     shown_as_null: ClassVar[frozenset[str]] = frozenset({"content"})
     role: Literal["assistant"] = "assistant"
     content: str | None
     tool_calls: list[ToolCallOut] | None = None
 
 
-class Choice(Outgoing):
+class Choice(ResponseModel):
     index: int
     message: AnswerMessage
     logprobs: Logprobs | None = None
     finish_reason: str | None
 
 
-class ChatCompletion(Outgoing):
+class ChatCompletion(ResponseModel):
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
@@ -146,13 +146,13 @@ class ChatCompletion(Outgoing):
     usage: Usage
 
 
-class DeltaMessage(Outgoing):
+class DeltaMessage(ResponseModel):
     role: Literal["assistant"] | None = None
     content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 
-class ChunkChoice(Outgoing):
+class ChunkChoice(ResponseModel):
     shown_as_null: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
     index: int
     delta: DeltaMessage
@@ -160,7 +160,7 @@ class ChunkChoice(Outgoing):
     finish_reason: str | None = None
 
 
-class ChatCompletionChunk(Outgoing):
+class ChatCompletionChunk(ResponseModel):
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     created: int

@@ -4,7 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from raylax.proto.openai.shared import Few, Outgoing, SamplingFields, TokenIds, Usage, one_or_more
+from raylax.proto.openai.shared import (
+    BoundedList,
+    ResponseModel,
+    SamplingFields,
+    TokenIds,
+    Usage,
+    one_or_more,
+)
 
 MOST_PROMPTS = 64
 
@@ -13,8 +20,8 @@ class CompletionRequest(SamplingFields):
     prompt: (
         str
         | TokenIds
-        | Annotated[list[str], Few(MOST_PROMPTS, least=1)]
-        | Annotated[list[TokenIds], Few(MOST_PROMPTS, least=1)]
+        | Annotated[list[str], BoundedList(MOST_PROMPTS, least=1)]
+        | Annotated[list[TokenIds], BoundedList(MOST_PROMPTS, least=1)]
     )
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: Literal[False] = False
@@ -26,14 +33,14 @@ class CompletionRequest(SamplingFields):
         return one_or_more(self.prompt)
 
 
-class Logprobs(Outgoing):
+class Logprobs(ResponseModel):
     tokens: list[str]
     token_logprobs: list[float]
     top_logprobs: list[dict[str, float]]
     text_offset: list[int]
 
 
-class Choice(Outgoing):
+class Choice(ResponseModel):
     shown_as_null: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
     index: int
     text: str
@@ -41,7 +48,7 @@ class Choice(Outgoing):
     finish_reason: str | None = None
 
 
-class Completion(Outgoing):
+class Completion(ResponseModel):
     """A whole answer, or a chunk of a streamed one."""
 
     id: str

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raylax.proto.openai.shared import Class, Few, Fields, Finite, Outgoing, TokenIds, one_or_more
+from raylax.proto.openai.shared import (
+    BoundedList,
+    Fields,
+    Finite,
+    PriorityField,
+    ResponseModel,
+    TokenIds,
+    one_or_more,
+)
 from raylax.proto.vocabulary import Priority
 
 MOST_INPUTS = 1024
@@ -18,8 +26,8 @@ class EmbeddingRequest(Fields):
     input: (
         str
         | TokenIds
-        | Annotated[list[str], Few(MOST_INPUTS, least=1)]
-        | Annotated[list[TokenIds], Few(MOST_INPUTS, least=1)]
+        | Annotated[list[str], BoundedList(MOST_INPUTS, least=1)]
+        | Annotated[list[TokenIds], BoundedList(MOST_INPUTS, least=1)]
     )
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
@@ -29,14 +37,14 @@ class EmbeddingRequest(Fields):
     user: str | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
-    priority: Class = Priority.NORMAL
+    priority: PriorityField = Priority.NORMAL
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:
         return one_or_more(self.input)
 
 
-class Embedding(Outgoing):
+class Embedding(ResponseModel):
     object: Literal["embedding"] = "embedding"
     index: int
     embedding: list[float] | str
@@ -54,12 +62,12 @@ class Embedding(Outgoing):
         return b64encode(b"".join(map(FLOAT.pack, values))).decode()
 
 
-class EmbeddingUsage(Outgoing):
+class EmbeddingUsage(ResponseModel):
     prompt_tokens: int
     total_tokens: int
 
 
-class EmbeddingList(Outgoing):
+class EmbeddingList(ResponseModel):
     object: Literal["list"] = "list"
     data: list[Embedding]
     model: str

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from raylax.proto.openai.shared import Outgoing
+from raylax.proto.openai.shared import ResponseModel
 
 
-class ModelCard(Outgoing):
+class ModelCard(ResponseModel):
     id: str
     object: Literal["model"] = "model"
     created: int
@@ -13,6 +13,6 @@ class ModelCard(Outgoing):
     max_model_len: int
 
 
-class ModelList(Outgoing):
+class ModelList(ResponseModel):
     object: Literal["list"] = "list"
     data: list[ModelCard]

@@ -6,10 +6,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai import chat
-from raylax.proto.openai.shared import CommonFields, Few, Strict, TextFormat, kind_of, refuse
+from raylax.proto.openai.shared import (
+    BoundedList,
+    CommonFields,
+    Strict,
+    TextFormat,
+    kind_of,
+    refuse,
+)
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
-LACKING = {
+UNSUPPORTED = {
     "previous_response_id": "raylax keeps no responses; send the whole conversation as input",
     "conversation": "raylax keeps no conversations; send the whole conversation as input",
     "prompt": "raylax keeps no prompts; send its text as instructions and input",
@@ -43,7 +50,7 @@ Part = Annotated[
         custom_error_message="only parts of type input_text, output_text and refusal are supported",
     ),
 ]
-Content = str | Annotated[list[Part], Few(chat.MOST_PARTS)]
+Content = str | Annotated[list[Part], BoundedList(chat.MOST_PARTS)]
 
 
 def text_of(content: Content) -> str:
@@ -107,10 +114,10 @@ class TextConfig(Strict):
 
 
 class ResponsesRequest(CommonFields):
-    input: str | Annotated[list[Item], Few(MOST_ITEMS, least=1)]
+    input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
-    tools: Annotated[list[FunctionTool], Few(chat.MOST_TOOLS)] = []
+    tools: Annotated[list[FunctionTool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: Literal["auto", "none"] = "auto"
     metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
     text: TextConfig | None = None
@@ -118,8 +125,8 @@ class ResponsesRequest(CommonFields):
 
     @model_validator(mode="before")
     @classmethod
-    def _what_we_lack(cls, fields: Any) -> Any:
-        refuse(fields, LACKING)
+    def _refuse_unsupported(cls, fields: Any) -> Any:
+        refuse(fields, UNSUPPORTED)
         return fields
 
     def for_chat(self) -> chat.ChatCompletionRequest:

@@ -33,12 +33,12 @@ MOST_VALUES = 1 << 18
 millions of values, and the interpreter can do nothing else meanwhile."""
 
 
-def Few(most: int, least: int = 0) -> Any:
+def BoundedList(most: int, least: int = 0) -> Any:
     """Bounds of a list, of whose faults only the first is looked for: it may have a million."""
     return Field(min_length=least, max_length=most, fail_fast=True)
 
 
-def few_biases(given: Any) -> Any:
+def bounded_biases(given: Any) -> Any:
     if isinstance(given, dict) and len(given) > MOST_BIASES:
         raise ValueError(f"may have {MOST_BIASES} entries, it has {len(given)}")
     return given
@@ -53,9 +53,9 @@ def priority_of(given: Any) -> Priority:
     raise ValueError("must be high, normal or low, or 0, 1 or 2")
 
 
-Class = Annotated[Priority, BeforeValidator(priority_of)]
+PriorityField = Annotated[Priority, BeforeValidator(priority_of)]
 StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
-Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(few_biases)]
+Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
 
 class Strict(BaseModel):
@@ -96,10 +96,10 @@ class CommonFields(Fields):
     min_p: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     repetition_penalty: Annotated[Finite, Field(gt=0, le=10)] | None = None
     ignore_eos: bool = False
-    stop_token_ids: Annotated[list[TokenId], Few(128)] | None = None
+    stop_token_ids: Annotated[list[TokenId], BoundedList(128)] | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
-    priority: Class = Priority.NORMAL
+    priority: PriorityField = Priority.NORMAL
 
     def common(self) -> dict[str, Any]:
         """These fields, for a body of another API."""
@@ -108,7 +108,7 @@ class CommonFields(Fields):
 
 class SamplingFields(CommonFields):
     n: int = Field(1, ge=1, le=MOST_CHOICES)
-    stop: StopString | Annotated[list[StopString], Few(MOST_STOPS)] | None = None
+    stop: StopString | Annotated[list[StopString], BoundedList(MOST_STOPS)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
@@ -141,9 +141,9 @@ def one_or_more(
     return [given] if isinstance(given[0], int) else given
 
 
-def refuse(fields: Any, lacking: Mapping[str, str]) -> None:
-    """Raises ValueError for the first field that asks for what we lack, with the reason."""
-    for name, why in lacking.items():
+def refuse(fields: Any, unsupported: Mapping[str, str]) -> None:
+    """Raises ValueError for the first field that is given and not supported, with the reason."""
+    for name, why in unsupported.items():
         if isinstance(fields, dict) and fields.get(name):
             raise ValueError(f"{name}: {why}")
 
@@ -198,7 +198,7 @@ def invalid(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{path}: {message}, found {found}", param=path)
 
 
-class Outgoing(BaseModel):
+class ResponseModel(BaseModel):
     """A response: fields that are None are left out, but for those that clients look for."""
 
     shown_as_null: ClassVar[frozenset[str]] = frozenset()
@@ -210,11 +210,11 @@ class Outgoing(BaseModel):
         return {name: value for name, value in fields.items() if value is not None or name in shown}
 
 
-class PromptTokensDetails(Outgoing):
+class PromptTokensDetails(ResponseModel):
     cached_tokens: int = 0
 
 
-class Usage(Outgoing):
+class Usage(ResponseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
-from raylax.proto.openai.shared import MOST_VALUES, Few, Fields, TokenId
+from raylax.proto.openai.shared import MOST_VALUES, BoundedList, Fields, TokenId
 
 
 class TokenizeRequest(Fields):
@@ -13,8 +13,8 @@ class TokenizeRequest(Fields):
 
     model: str | None = None
     prompt: str | None = None
-    messages: Annotated[list[chat.Message], Few(chat.MOST_MESSAGES, least=1)] | None = None
-    tools: Annotated[list[chat.Tool], Few(chat.MOST_TOOLS)] | None = None
+    messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
+    tools: Annotated[list[chat.Tool], BoundedList(chat.MOST_TOOLS)] | None = None
     add_special_tokens: bool | None = None
     """By default of a prompt; a template writes its own."""
     return_token_strs: bool | None = None
@@ -44,7 +44,7 @@ class TokenizeResponse(BaseModel):
 
 class DetokenizeRequest(Fields):
     model: str | None = None
-    tokens: Annotated[list[TokenId], Few(MOST_VALUES)]
+    tokens: Annotated[list[TokenId], BoundedList(MOST_VALUES)]
 
 
 class DetokenizeResponse(BaseModel):

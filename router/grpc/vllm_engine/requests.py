@@ -7,7 +7,7 @@ name, rather than left out of the answer.
 from typing import Any
 
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.grpc_api import check_count, few
+from raylax.proto.grpc_api import bounded, check_count
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import validated
@@ -71,7 +71,7 @@ def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
     if message.logit_bias:
         fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
     if message.stop:
-        fields["stop"] = few(message.stop)
+        fields["stop"] = bounded(message.stop)
     if message.stop_token_ids:
-        fields["stop_token_ids"] = few(message.stop_token_ids)
+        fields["stop_token_ids"] = bounded(message.stop_token_ids)
     return fields
