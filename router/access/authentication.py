@@ -12,7 +12,7 @@ from raylax.proto.openai.shared import priority_of
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.caller import Caller
 from raylax.router.access.keys import Key, Keyring
-from raylax.router.access.rate_limits import Tenants
+from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.trace_context import our_span
 
@@ -36,12 +36,12 @@ class Authenticator:
     def __init__(
         self,
         keys: Keyring,
-        tenants: Tenants,
+        rate_limiter: RateLimiter,
         telemetry: Telemetry,
         clock: Callable[[], float],
         rng: random.Random,
     ) -> None:
-        self._keys, self._tenants, self.telemetry = keys, tenants, telemetry
+        self._keys, self._rate_limiter, self.telemetry = keys, rate_limiter, telemetry
         self._clock, self._rng = clock, rng
 
     def identify(self, headers: Headers) -> Caller:
@@ -69,7 +69,7 @@ class Authenticator:
             highest=key.priority,
             priority=priority_in(headers),
             timeout_s=timeout_in(headers),
-            limits_left=lambda: self._tenants.headers(key.name, self._clock()),
+            limits_left=lambda: self._rate_limiter.headers(key.name, self._clock()),
         )
 
     def _holder(self, headers: Headers) -> Key:

@@ -54,7 +54,7 @@ class Bucket:
 
 
 @dataclass(slots=True)
-class Account:
+class KeyAccount:
     """One key's books in this router."""
 
     name: str
@@ -74,8 +74,8 @@ class Refusal:
 class Ticket:
     """A call that was let in. Its owner says what it generates, and when it has ended."""
 
-    def __init__(self, account: Account, begun: float) -> None:
-        self._account: Account | None = account
+    def __init__(self, account: KeyAccount, begun: float) -> None:
+        self._account: KeyAccount | None = account
         self._begun = begun
 
     def generated(self, tokens: int, now: float) -> None:
@@ -91,14 +91,14 @@ class Ticket:
             account.usual_s += NEWEST * (now - self._begun - account.usual_s)
 
 
-class Tenants:
+class RateLimiter:
     """The books of all keys. A tenant without a key, the only one of an open cluster, has no
     limit."""
 
     def __init__(self, keys: Sequence[Key] = (), routers: int = 1) -> None:
         self._routers = routers
-        self._accounts = {key.name: opened(key, routers) for key in keys}
-        self._anybody = Account("")
+        self._accounts = {key.name: full_account(key, routers) for key in keys}
+        self._anybody = KeyAccount("")
 
     def open(self, name: str) -> int:
         """Calls that have not ended."""
@@ -132,10 +132,10 @@ class Tenants:
             told |= account.tokens.headers("tokens", now)
         return told
 
-    def _account(self, name: str) -> Account:
+    def _account(self, name: str) -> KeyAccount:
         return self._accounts.get(name, self._anybody)
 
-    def _refusals(self, account: Account, prompt_tokens: int, now: float) -> list[Refusal]:
+    def _refusals(self, account: KeyAccount, prompt_tokens: int, now: float) -> list[Refusal]:
         """Every limit, with how long it would have the call wait."""
         found = []
         if (most := account.most_open) is not None and account.open >= most:
@@ -155,7 +155,7 @@ class Tenants:
         return f" at each of {self._routers} routers" if self._routers > 1 else ""
 
 
-def opened(key: Key, routers: int) -> Account:
+def full_account(key: Key, routers: int) -> KeyAccount:
     """A key's account, full, with this router's part of every limit."""
 
     def bucket(limit: int | None) -> Bucket | None:
@@ -163,7 +163,7 @@ def opened(key: Key, routers: int) -> Account:
 
     most_open = None if key.max_concurrent is None else max(1, key.max_concurrent // routers)
     requests, tokens = bucket(key.requests_per_minute), bucket(key.tokens_per_minute)
-    return Account(key.name, requests, tokens, most_open)
+    return KeyAccount(key.name, requests, tokens, most_open)
 
 
 def duration(seconds: float) -> str:

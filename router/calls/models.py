@@ -9,7 +9,7 @@ from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, show
 from raylax.proto.frontend import Frontend
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.keys import Keyring
-from raylax.router.access.rate_limits import Tenants
+from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from raylax.router.observe.telemetry import telemetry
@@ -31,9 +31,9 @@ class Models:
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
         self.telemetry = telemetry()
-        self.tenants = Tenants(self.config.keys, self.config.routers)
+        self.rate_limiter = RateLimiter(self.config.keys, self.config.routers)
         self.authenticator = Authenticator(
-            Keyring(self.config.keys), self.tenants, self.telemetry, clock, random.Random()
+            Keyring(self.config.keys), self.rate_limiter, self.telemetry, clock, random.Random()
         )
         self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
         self.peers = Peers(self.config.token)
@@ -44,7 +44,7 @@ class Models:
             self._configs[frontend.name],
             frontend,
             workers,
-            self.tenants,
+            self.rate_limiter,
             self.stories,
             self.streams,
             self.telemetry,

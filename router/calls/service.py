@@ -11,7 +11,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import Overloaded, RaylaxError
 from raylax.proto.frontend import Frontend
-from raylax.router.access.rate_limits import Tenants
+from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import RETRY_AFTER_S, Dispatcher
 from raylax.router.calls.hedging import Hedges
@@ -37,15 +37,15 @@ class Service:
         config: RouterConfig,
         frontend: Frontend,
         workers: Workers,
-        tenants: Tenants,
+        rate_limiter: RateLimiter,
         stories: Stories,
         streams: Streams,
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
-        """`tenants` to `telemetry` are the router's, whatever the model."""
+        """`rate_limiter` to `telemetry` are the router's, whatever the model."""
         self.config, self.frontend, self.workers = config, frontend, workers
-        self.tenants, self.stories, self.streams = tenants, stories, streams
+        self.rate_limiter, self.stories, self.streams = rate_limiter, stories, streams
         self.telemetry = telemetry
         self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
         self.dispatcher = Dispatcher(
@@ -100,7 +100,7 @@ class Service:
         """
         self._check_room(len(call.requests))
         first = call.requests[0]
-        ticket = self.tenants.admit(first.tenant, call.prompt_tokens, self._clock())
+        ticket = self.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
         story = Story(call.id, self._clock)
         self.stories.begin(story)
         measured = self.meter.begin()

@@ -8,81 +8,81 @@ from hypothesis import strategies as st
 
 from raylax.proto.errors import RateLimited
 from raylax.router.access.keys import Key
-from raylax.router.access.rate_limits import MINUTE_S, Tenants, duration
+from raylax.router.access.rate_limits import MINUTE_S, RateLimiter, duration
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 
 
-def books(routers: int = 1, **limits: Any) -> Tenants:
-    return Tenants([Key("a", "0" * 64, **limits)], routers)
+def limiter_with(routers: int = 1, **limits: Any) -> RateLimiter:
+    return RateLimiter([Key("a", "0" * 64, **limits)], routers)
 
 
-def refused(tenants: Tenants, prompt_tokens: int, now: float) -> RateLimited:
+def refused(limiter: RateLimiter, prompt_tokens: int, now: float) -> RateLimited:
     with pytest.raises(RateLimited) as caught:
-        tenants.admit("a", prompt_tokens, now)
+        limiter.admit("a", prompt_tokens, now)
     return caught.value
 
 
 def test_requests_of_a_minute_may_come_at_once() -> None:
     """Then one comes free after another, evenly."""
-    tenants = books(requests_per_minute=3)
+    limiter = limiter_with(requests_per_minute=3)
     for _ in range(3):
-        tenants.admit("a", 5, now=100.0)
+        limiter.admit("a", 5, now=100.0)
 
-    assert refused(tenants, 5, now=100.0).retry_after_s == pytest.approx(20)
-    assert refused(tenants, 5, now=115.0).retry_after_s == pytest.approx(5)
-    tenants.admit("a", 5, now=120.0)
+    assert refused(limiter, 5, now=100.0).retry_after_s == pytest.approx(20)
+    assert refused(limiter, 5, now=115.0).retry_after_s == pytest.approx(5)
+    limiter.admit("a", 5, now=120.0)
 
 
 def test_tokens_are_those_of_prompts_and_of_answers() -> None:
     """What an answer took too much is owed."""
-    tenants = books(tokens_per_minute=600)
-    ticket = tenants.admit("a", 500, now=0.0)
+    limiter = limiter_with(tokens_per_minute=600)
+    ticket = limiter.admit("a", 500, now=0.0)
     ticket.generated(200, now=0.0)
 
-    assert refused(tenants, 50, now=0.0).retry_after_s == pytest.approx(15)
-    tenants.admit("a", 50, now=15.0)
+    assert refused(limiter, 50, now=0.0).retry_after_s == pytest.approx(15)
+    limiter.admit("a", 50, now=15.0)
 
 
 def test_a_prompt_longer_than_a_minutes_tokens_waits_for_all_of_them() -> None:
     """It is not refused for ever; those after it wait the longer."""
-    tenants = books(tokens_per_minute=60)
-    tenants.admit("a", 10, now=0.0)
+    limiter = limiter_with(tokens_per_minute=60)
+    limiter.admit("a", 10, now=0.0)
 
-    assert refused(tenants, 100, now=0.0).retry_after_s == pytest.approx(10)
-    tenants.admit("a", 100, now=10.0)
-    assert refused(tenants, 1, now=10.0).retry_after_s == pytest.approx(41)
+    assert refused(limiter, 100, now=0.0).retry_after_s == pytest.approx(10)
+    limiter.admit("a", 100, now=10.0)
+    assert refused(limiter, 1, now=10.0).retry_after_s == pytest.approx(41)
 
 
 def test_calls_at_once_are_counted_until_they_close() -> None:
     """Closing twice counts once. The wait is learned from how long calls take."""
-    tenants = books(max_concurrent=2)
-    first, _ = (tenants.admit("a", 5, now=0.0) for _ in range(2))
-    refused(tenants, 5, now=0.0)
+    limiter = limiter_with(max_concurrent=2)
+    first, _ = (limiter.admit("a", 5, now=0.0) for _ in range(2))
+    refused(limiter, 5, now=0.0)
     for _ in range(2):
         first.close(now=11.0)
-    tenants.admit("a", 5, now=11.0)
+    limiter.admit("a", 5, now=11.0)
 
-    assert tenants.open("a") == 2
-    assert refused(tenants, 5, now=11.0).retry_after_s == pytest.approx(1.5)
+    assert limiter.open("a") == 2
+    assert refused(limiter, 5, now=11.0).retry_after_s == pytest.approx(1.5)
 
 
 def test_a_refused_call_costs_nothing() -> None:
-    tenants = books(requests_per_minute=1, tokens_per_minute=600, max_concurrent=5)
-    tenants.admit("a", 100, now=0.0)
-    left = tenants.headers("a", 0.0)
+    limiter = limiter_with(requests_per_minute=1, tokens_per_minute=600, max_concurrent=5)
+    limiter.admit("a", 100, now=0.0)
+    left = limiter.headers("a", 0.0)
     for _ in range(3):
-        refused(tenants, 100, now=0.0)
+        refused(limiter, 100, now=0.0)
 
-    assert tenants.headers("a", 0.0) == left
-    assert tenants.open("a") == 1
+    assert limiter.headers("a", 0.0) == left
+    assert limiter.open("a") == 1
 
 
 def test_the_longest_wait_is_told_with_its_rule() -> None:
-    tenants = books(requests_per_minute=60, tokens_per_minute=60)
+    limiter = limiter_with(requests_per_minute=60, tokens_per_minute=60)
     for _ in range(60):
-        tenants.admit("a", 1, now=0.0)
-    error = refused(tenants, 30, now=0.0)
+        limiter.admit("a", 1, now=0.0)
+    error = refused(limiter, 30, now=0.0)
 
     assert error.retry_after_s == pytest.approx(30)
     assert error.message == (
@@ -92,11 +92,11 @@ def test_the_longest_wait_is_told_with_its_rule() -> None:
 
 def test_each_of_several_routers_grants_its_part() -> None:
     """So that all of them together grant no more than the limit."""
-    tenants = books(routers=4, requests_per_minute=8, max_concurrent=9)
+    limiter = limiter_with(routers=4, requests_per_minute=8, max_concurrent=9)
     for _ in range(2):
-        tenants.admit("a", 5, now=0.0)
+        limiter.admit("a", 5, now=0.0)
 
-    error = refused(tenants, 5, now=0.0)
+    error = refused(limiter, 5, now=0.0)
     assert error.retry_after_s == pytest.approx(30)
     assert "at each of 4 routers" in error.message
 
@@ -105,33 +105,33 @@ def test_two_routers_of_a_cluster_grant_half_each() -> None:
     """As a router is told of the others by its configuration."""
     key = Key("a", "0" * 64, requests_per_minute=8, tokens_per_minute=1000, max_concurrent=4)
     configs = [RouterConfig("m", "", "", routers=2, keys=(key,)) for _ in range(2)]
-    routers = [Models([config]).tenants for config in configs]
-    for tenants in routers:
-        tickets = [tenants.admit("a", 10, now=0.0) for _ in range(2)]
-        assert "2 calls at once" in refused(tenants, 10, now=0.0).message
+    routers = [Models([config]).rate_limiter for config in configs]
+    for limiter in routers:
+        tickets = [limiter.admit("a", 10, now=0.0) for _ in range(2)]
+        assert "2 calls at once" in refused(limiter, 10, now=0.0).message
         for ticket in tickets:
             ticket.close(now=0.0)
         for _ in range(2):
-            tenants.admit("a", 10, now=0.0).close(now=0.0)
+            limiter.admit("a", 10, now=0.0).close(now=0.0)
 
-        assert "4 requests a minute at each of 2 routers" in refused(tenants, 10, now=0.0).message
-        assert tenants.headers("a", 0.0)["x-ratelimit-limit-tokens"] == "500"
+        assert "4 requests a minute at each of 2 routers" in refused(limiter, 10, now=0.0).message
+        assert limiter.headers("a", 0.0)["x-ratelimit-limit-tokens"] == "500"
 
 
 def test_who_has_no_limit_is_never_refused() -> None:
     """A key without limits, and whoever asks an open cluster."""
-    for tenants, name in ((books(), "a"), (Tenants(), "")):
+    for limiter, name in ((limiter_with(), "a"), (RateLimiter(), "")):
         for _ in range(1000):
-            tenants.admit(name, 10**6, now=0.0).generated(10**6, now=0.0)
+            limiter.admit(name, 10**6, now=0.0).generated(10**6, now=0.0)
 
-        assert tenants.headers(name, 0.0) == {}
+        assert limiter.headers(name, 0.0) == {}
 
 
 def test_headers_are_openais() -> None:
-    tenants = books(requests_per_minute=60, tokens_per_minute=6000)
-    tenants.admit("a", 1500, now=0.0)
+    limiter = limiter_with(requests_per_minute=60, tokens_per_minute=6000)
+    limiter.admit("a", 1500, now=0.0)
 
-    assert tenants.headers("a", 0.0) == {
+    assert limiter.headers("a", 0.0) == {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "59",
         "x-ratelimit-reset-requests": "1s",
@@ -157,16 +157,16 @@ def test_who_returns_when_told_is_let_in_and_nobody_gets_more(
     limit: int, calls: list[tuple[float, int]]
 ) -> None:
     """In any window: what a full bucket has, what flows in meanwhile, and one prompt too large."""
-    tenants = books(tokens_per_minute=limit)
+    limiter = limiter_with(tokens_per_minute=limit)
     now, used, largest = 0.0, 0, 0
     for pause, tokens in calls:
         now += pause
         try:
-            tenants.admit("a", tokens, now)
+            limiter.admit("a", tokens, now)
         except RateLimited as error:
             assert error.retry_after_s is not None
             now += error.retry_after_s
-            tenants.admit("a", tokens, now)
+            limiter.admit("a", tokens, now)
         used, largest = used + tokens, max(largest, tokens)
 
         assert used <= limit + limit * now / MINUTE_S + max(0, largest - limit) + 1e-3
