@@ -14,7 +14,7 @@ from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from raylax.router.observe.telemetry import telemetry
 from raylax.router.observe.timeline import Stories, Told
-from raylax.router.resume.kept_answers import Streams
+from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import Numbered, Peers
 from raylax.router.workers.registry import Workers
 
@@ -35,7 +35,7 @@ class Models:
         self.authenticator = Authenticator(
             Keyring(self.config.keys), self.rate_limiter, self.telemetry, clock, random.Random()
         )
-        self.stories, self.streams = Stories(), Streams(self.config.resume_ttl_s)
+        self.stories, self.kept_answers = Stories(), KeptAnswers(self.config.resume_ttl_s)
         self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
@@ -46,7 +46,7 @@ class Models:
             workers,
             self.rate_limiter,
             self.stories,
-            self.streams,
+            self.kept_answers,
             self.telemetry,
             self._clock,
         )
@@ -90,13 +90,13 @@ class Models:
     async def kept(self, name: str, tenant: str, after: int) -> Numbered:
         """The parts of an answer that is kept, here or by another router. Raises NotFound."""
         try:
-            self.streams.find(name, tenant)
+            self.kept_answers.find(name, tenant)
         except NotFound:
             if (parts := await self.peers.read(name, tenant, after)) is None:
                 raise
             return parts
-        return self.streams.read(name, tenant, after)
+        return self.kept_answers.read(name, tenant, after)
 
     async def close(self) -> None:
-        await self.streams.close()
+        await self.kept_answers.close()
         await asyncio.to_thread(self.telemetry.close)

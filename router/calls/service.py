@@ -23,7 +23,7 @@ from raylax.router.observe.metrics import Meter
 from raylax.router.observe.telemetry import Ended, Telemetry
 from raylax.router.observe.timeline import Stories, Story
 from raylax.router.observe.trace_context import TraceContext
-from raylax.router.resume.kept_answers import Streams
+from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.workers.registry import Workers
 
 Prepared = TypeVar("Prepared")
@@ -39,13 +39,13 @@ class Service:
         workers: Workers,
         rate_limiter: RateLimiter,
         stories: Stories,
-        streams: Streams,
+        kept_answers: KeptAnswers,
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
         """`rate_limiter` to `telemetry` are the router's, whatever the model."""
         self.config, self.frontend, self.workers = config, frontend, workers
-        self.rate_limiter, self.stories, self.streams = rate_limiter, stories, streams
+        self.rate_limiter, self.stories, self.kept_answers = rate_limiter, stories, kept_answers
         self.telemetry = telemetry
         self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
         self.dispatcher = Dispatcher(

@@ -95,9 +95,9 @@ class Answers:
         parts = event_stream(lines, events, head)
         if ttl_s is None:
             return EventStream(head, parts, events, asked.allowed_s, lines.ping())
-        streams = asked.service.streams
-        streams.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(streams.read(lines.call.id, caller().tenant), head, asked.allowed_s)
+        kept = asked.service.kept_answers
+        kept.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
+        return resumed(kept.read(lines.call.id, caller().tenant), head, asked.allowed_s)
 
     async def whole(self, request: Request, asked: Asked) -> Response:
         async with Presence(request.receive):

@@ -10,12 +10,12 @@ from typing import Any, Generic, TypeVar
 
 from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
 
-MOST_STREAMS = 1024
+MOST_ANSWERS = 1024
 Part = TypeVar("Part")
 
 
-class Stream(Generic[Part]):
-    """One answer. Reading it does not use it up."""
+class KeptAnswer(Generic[Part]):
+    """An answer as far as it has come. Reading it does not use it up."""
 
     def __init__(self, tenant: str, parts: AsyncGenerator[Part], ttl_s: float) -> None:
         self.tenant, self.ttl_s = tenant, ttl_s
@@ -56,90 +56,90 @@ class Stream(Generic[Part]):
         try:
             async for part in parts:
                 self._parts.append(part)
-                self._tell()
+                self._wake_readers()
         except RaylaxError as error:
             self._error = error
         finally:
             self._over = True
-            self._tell()
+            self._wake_readers()
             await parts.aclose()  # cancels what still runs
 
-    def _tell(self) -> None:
-        """Wake every reader; who comes later waits for the next part."""
+    def _wake_readers(self) -> None:
+        """Who comes later waits for the next part."""
         self._grown.set()
         self._grown = asyncio.Event()
 
 
-class Streams:
-    """Those of one router, by call id. Used on one event loop."""
+class KeptAnswers:
+    """The answers that one router keeps, by call id. Used on one event loop."""
 
-    def __init__(self, longest_ttl_s: float, most: int = MOST_STREAMS) -> None:
+    def __init__(self, longest_ttl_s: float, most: int = MOST_ANSWERS) -> None:
         self._longest_ttl_s, self._most = longest_ttl_s, most
-        self._streams: dict[str, Stream[Any]] = {}
+        self._answers: dict[str, KeptAnswer[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._streams)
+        return len(self._answers)
 
     def begin(
         self, call_id: str, tenant: str, parts: AsyncGenerator[Part], ttl_s: float
-    ) -> Stream[Part]:
+    ) -> KeptAnswer[Part]:
         """Starts to take the parts. Raises Overloaded."""
-        if len(self._streams) >= self._most:
+        if len(self._answers) >= self._most:
             raise Overloaded(
                 f"at most {self._most} answers are kept for their clients to come back, there are "
-                f"{len(self._streams)}",
+                f"{len(self._answers)}",
                 retry_after_s=self._longest_ttl_s,
             )
-        stream = Stream(tenant, parts, min(ttl_s, self._longest_ttl_s))
-        self._streams[call_id] = stream
-        self._expire(call_id, stream)
-        return stream
+        answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s))
+        self._answers[call_id] = answer
+        self._expire(call_id, answer)
+        return answer
 
-    def find(self, call_id: str, tenant: str) -> Stream[Any]:
+    def find(self, call_id: str, tenant: str) -> KeptAnswer[Any]:
         """Raises NotFound, also for another tenant's."""
-        stream = self._streams.get(call_id)
-        if stream is None or stream.tenant != tenant:
+        answer = self._answers.get(call_id)
+        if answer is None or answer.tenant != tenant:
             raise NotFound(
                 f"no answer {shown(call_id)} is kept here: it was not asked for as resumable, or "
                 "its time is over",
                 param="id",
             )
-        return stream
+        return answer
 
     async def read(
         self, call_id: str, tenant: str, after: int = 0
     ) -> AsyncGenerator[tuple[int, Any]]:
         """Raises NotFound before the first part. Close it when its client has left."""
-        stream = self.find(call_id, tenant)
+        answer = self.find(call_id, tenant)
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
-        stream.readers += 1
+        answer.readers += 1
         try:
-            async for numbered in stream.read(after):
+            async for numbered in answer.read(after):
                 yield numbered
         finally:
-            stream.readers -= 1
-            if stream.void:
+            answer.readers -= 1
+            if answer.void:
                 self._forget(call_id)
-            elif not stream.readers:
-                self._expire(call_id, stream)
+            elif not answer.readers:
+                self._expire(call_id, answer)
 
     async def close(self) -> None:
-        for call_id in list(self._streams):
+        for call_id in list(self._answers):
             self._forget(call_id)
         await asyncio.gather(*self._closing)
 
-    def _expire(self, call_id: str, stream: Stream[Any]) -> None:
+    def _expire(self, call_id: str, answer: KeptAnswer[Any]) -> None:
         """Unless somebody reads it before."""
         later = asyncio.get_running_loop().call_later
-        self._timers[call_id] = later(stream.ttl_s, self._forget, call_id)
+        self._timers[call_id] = later(answer.ttl_s, self._forget, call_id)
 
     def _forget(self, call_id: str) -> None:
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
-        if (stream := self._streams.pop(call_id, None)) is not None:
-            task = asyncio.get_running_loop().create_task(stream.close())
+        if (answer := self._answers.pop(call_id, None)) is not None:
+            task = asyncio.get_running_loop().create_task(answer.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

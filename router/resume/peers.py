@@ -17,7 +17,7 @@ from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.wire.peer_token import may_enter, metadata_of
 from raylax.router.observe.timeline import Stories, Told
-from raylax.router.resume.kept_answers import Streams
+from raylax.router.resume.kept_answers import KeptAnswers
 
 ASK_S = 2.0
 KEPT = ("kept", "1")
@@ -31,8 +31,8 @@ MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax
 class PeerServicer(engine_pb2_grpc.PeerServicer):
     """What this router keeps, for the others."""
 
-    def __init__(self, token: str, stories: Stories, streams: Streams) -> None:
-        self._token, self._stories, self._streams = token, stories, streams
+    def __init__(self, token: str, stories: Stories, kept_answers: KeptAnswers) -> None:
+        self._token, self._stories, self._kept_answers = token, stories, kept_answers
 
     async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
         await self._authorise(context)
@@ -45,11 +45,11 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
     async def Read(self, request: pb.ReadRequest, context: Context) -> None:  # type: ignore[override]
         await self._authorise(context)
         try:
-            self._streams.find(request.name, request.tenant)
+            self._kept_answers.find(request.name, request.tenant)
         except NotFound as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
         await context.send_initial_metadata((KEPT,))
-        numbered = self._streams.read(request.name, request.tenant, request.after)
+        numbered = self._kept_answers.read(request.name, request.tenant, request.after)
         try:
             async for number, part in numbered:
                 await context.write(part_message(number, part))

@@ -1,4 +1,4 @@
-"""Answers of raylax.v1 that outlive their clients, over the service's streams.
+"""Answers of raylax.v1 that outlive their clients, over the answers that the service keeps.
 
 Beside the HTTP API's there, which consist of bytes, they are kept under names of their own.
 """
@@ -28,7 +28,7 @@ def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
 
 def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
     """Runs the answer to its end, whoever reads it."""
-    service.streams.begin(name(call_id), caller().tenant, replies, ttl_s)
+    service.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
 async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:

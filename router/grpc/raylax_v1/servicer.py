@@ -19,7 +19,7 @@ from raylax.router.grpc.errors import (
     reading,
     statuses,
 )
-from raylax.router.grpc.raylax_v1 import resuming as resumable
+from raylax.router.grpc.raylax_v1 import resuming
 from raylax.router.grpc.raylax_v1.explanations import explanation_message, story_message
 from raylax.router.grpc.raylax_v1.resuming import Reply
 
@@ -80,9 +80,9 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
 
         async with statuses(context):
             numbered = await self._models.kept(
-                resumable.name(request.id), caller().tenant, request.after_sequence
+                resuming.name(request.id), caller().tenant, request.after_sequence
             )
-            replies = resumable.numbered(numbered)
+            replies = resuming.numbered(numbered)
             allowed_s = self._models.config.request_timeout_s
             await write(context, (wrap(reply) async for reply in replies), replies, allowed_s)
 
@@ -102,16 +102,16 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         """The client's deadline is the call's."""
         async with statuses(context):
             service = self._models.named(request.model)
-            ttl_s = resumable.ttl_s(request)
+            ttl_s = resuming.ttl_s(request)
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
             call = await service.prepare(request.ByteSize(), lambda: make(service))
             running = start(service, call, remaining_s, request.session)
             replies = replies_of(service, call, running, reply_of, request.explain)
             if ttl_s is not None:
-                resumable.keep(service, call.id, replies, ttl_s)
+                resuming.keep(service, call.id, replies, ttl_s)
                 await context.send_initial_metadata(((CALL_ID, call.id),))
-                replies = resumable.numbered(
-                    service.streams.read(resumable.name(call.id), caller().tenant)
+                replies = resuming.numbered(
+                    service.kept_answers.read(resuming.name(call.id), caller().tenant)
                 )
             await write(context, replies, replies, running.allowed_s)
 
