@@ -88,7 +88,7 @@ class Blueprint:
 
     @cached_property
     def program(self) -> Program:
-        from raylax.kernels.cpu.compile import PARTS
+        from raylax.kernels.cpu.compile import FUNCTIONS
         from raylax.kernels.cpu.target import lacking_here
 
         e = self.emitter
@@ -97,7 +97,7 @@ class Blueprint:
             e.pages.name,
             e.capacity.sequence_length,
             e.table,
-            {name: e.part(name) for name in PARTS},
+            {name: e.function(name) for name in FUNCTIONS},
             self.library_key,
             self.weights_key,
             lacking_here(e.cpu),

@@ -97,11 +97,12 @@ class Model:
             name: as_tensor(array if is_aligned(array) else aligned_copy(array))
             for name, array in self._arrays.items()
         }
-        self._parts, self._library = program.parts, functions  # taken from it, they need it alive
-        self._functions = {
-            name: partial(functions[name], *(tensors[argument] for argument in part.arguments))
-            for part in program.parts.values()
-            for _, name in part.functions
+        self._functions = program.functions
+        self._library = functions  # what is taken from it needs it alive
+        self._variants = {
+            name: partial(functions[name], *(tensors[argument] for argument in function.arguments))
+            for function in program.functions.values()
+            for _, name in function.variants
         }
 
     def step(
@@ -156,22 +157,22 @@ class Model:
         hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
         return hidden
 
-    def _run(self, part: str, rows: int) -> None:
-        self._functions[self._parts[part].function_for(rows)]()
+    def _run(self, function: str, rows: int) -> None:
+        self._variants[self._functions[function].variant_for(rows)]()
         if "clock" in self._arrays:
-            self._arrays["clock"][0] += self.meetings(part)
+            self._arrays["clock"][0] += self.meetings(function)
 
-    def meetings(self, part: str) -> int:
-        """Of this rank's shards, in a part of the step."""
-        return 1 if part == "head" else MEETINGS * self.place.layers
+    def meetings(self, function: str) -> int:
+        """How often the shards of this rank's stage meet in a function of the step."""
+        return 1 if function == "head" else MEETINGS * self.place.layers
 
     def seconds_by_operator(self) -> dict[str, float]:
         """Where the last step's time went, as its first thread saw it."""
         return {
             name: seconds
-            for part in self._parts.values()
+            for function in self._functions.values()
             for name, seconds in seconds_by_operator(
-                part.operators, self._arrays[part.ends]
+                function.operators, self._arrays[function.ends]
             ).items()
         }
 

@@ -17,7 +17,7 @@ from raylax.kernels.cpu.step.step import StepEmitter
 from raylax.kernels.cpu.target import CPU, this_cpu
 from raylax.kernels.errors import CompileError
 
-PARTS = ("layers", "head")
+FUNCTIONS = ("layers", "head")
 
 # They find nothing to do here; and LLVM, which looks for common subexpressions itself, finds more
 # of them where they have not been given names before. That is a third of the compiler's time.
@@ -53,11 +53,11 @@ class Compiled:
 
 
 def compile_step(emitter: StepEmitter) -> Compiled:
-    """Every part in every variant; none needs another one."""
+    """Every function of the step in every variant; none needs another one."""
     jobs = {
-        f"{part}_{variant.suffix}": partial(emitter.emit, part, variant)
-        for part in reversed(PARTS)
-        for variant in reversed(emitter.variants(part))
+        f"{name}_{variant.suffix}": partial(emitter.emit, name, variant)
+        for name in reversed(FUNCTIONS)
+        for variant in reversed(emitter.variants(name))
     }
     compiled = on_all_cores(partial(compile_function, emitter.cpu), jobs, jobs.values())
     return Compiled(dict(zip(jobs, compiled, strict=True)))

@@ -42,18 +42,18 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Part:
+class StepFunction:
     """One of the functions that make a step, in variants that differ in speed only."""
 
     arguments: tuple[str, ...]
-    functions: tuple[tuple[int, str], ...]
+    variants: tuple[tuple[int, str], ...]
     """(the most rows, name), by rising rows."""
     operators: tuple[str, ...]
     ends: str
     """The buffer that tells when each operator of each layer ended."""
 
-    def function_for(self, rows: int) -> str:
-        return next(name for most, name in self.functions if rows <= most)
+    def variant_for(self, rows: int) -> str:
+        return next(name for most, name in self.variants if rows <= most)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ class Program:
     """The longest."""
     table: dict[str, Buffer]
     """Every argument by name; `pages` has one page."""
-    parts: dict[str, Part]
+    functions: dict[str, StepFunction]
+    """`layers` and `head`."""
     library_key: str
     weights_key: str
     lacking: str
@@ -109,8 +110,10 @@ class Program:
     def read(cls, path: Path) -> Self:
         facts: dict[str, Any] = json.loads(path.read_text())
         table = {name: Buffer(**as_tuples(one)) for name, one in facts.pop("table").items()}
-        parts = {name: Part(**as_tuples(one)) for name, one in facts.pop("parts").items()}
-        return cls(**facts, table=table, parts=parts)
+        functions = {
+            name: StepFunction(**as_tuples(one)) for name, one in facts.pop("functions").items()
+        }
+        return cls(**facts, table=table, functions=functions)
 
 
 ALIGNMENT = 4096  # of each buffer in a file or in shared memory: a page

@@ -27,7 +27,7 @@ def target_of(options: ModelOptions) -> GPU:
     """The chip that is named, else the one that is here. Raises CompileError."""
     if options.target is not None:
         return gpu(options.target)
-    return gpu_for(driver.device(driver.index_of(options.device)).capability)
+    return gpu_for(driver.properties(driver.index_of(options.device)).capability)
 
 
 def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
@@ -78,7 +78,7 @@ def library(
 
 def check_runs(facts: Facts, options: ModelOptions) -> None:
     """Raises CompileError where a library's machine code is for other chips than ours."""
-    here = driver.device(driver.index_of(options.device))
+    here = driver.properties(driver.index_of(options.device))
     if not gpu(facts.target.removeprefix("cuda/")).runs_on(here.capability):
         raise CompileError(
             f"{options.library} was compiled for {facts.target}, and {options.device} is a "

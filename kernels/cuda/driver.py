@@ -11,7 +11,7 @@ MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceProperties:
     """One GPU of those that this process may see."""
 
     index: int
@@ -42,8 +42,8 @@ def count() -> int:
     return found.value
 
 
-def device(index: int) -> Device:
-    """Raises CompileError when there is no such GPU."""
+def properties(index: int) -> DeviceProperties:
+    """A GPU's name and generation. Raises CompileError when there is no such GPU."""
     cuda, handle = handle_of(index)
     name = ctypes.create_string_buffer(128)
     call(cuda, "cuDeviceGetName", name, len(name), handle)
@@ -52,7 +52,7 @@ def device(index: int) -> Device:
         value = ctypes.c_int()
         call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
         values.append(value.value)
-    return Device(index, name.value.decode(), (values[0], values[1]))
+    return DeviceProperties(index, name.value.decode(), (values[0], values[1]))
 
 
 def memory(index: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cpu.weights import rotary_tables
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import Facts
-from raylax.kernels.cuda.runtime import Place
+from raylax.kernels.cuda.runtime import Device
 from raylax.kernels.cuda.target import DTYPES, KV_DTYPES
 from raylax.kernels.cuda.weights import weights
 from raylax.kernels.model import Ints, Seat, StepOutput
@@ -56,17 +56,17 @@ class DeviceModel:
         self.quantization, self.pages = facts.quantization, pages
         self.kv_dtype = KV_DTYPES[facts.quantization]
         self.seat, self.place = Seat(), options.degree.place(checkpoint.spec, 0)
-        self._place = place = Place(options.device)
-        self._functions = place.functions(path)  # taken from it, they need it alive
+        self._device = device = Device(options.device)
+        self._functions = device.functions(path)  # taken from it, they need it alive
         self._step = self._functions["step"]
         spec, dtype = checkpoint.spec, DTYPES[facts.quantization]
         tables = rotary_tables(spec, options.max_sequence_length)
-        self._cos, self._sin = (place.put(table) for table in tables)
+        self._cos, self._sin = (device.put(table) for table in tables)
         shape = pages, 2, spec.kv_heads, PAGE_SIZE, spec.head_dim
-        self._pages = tuple(place.empty(shape, dtype) for _ in range(spec.layers))
+        self._pages = tuple(device.empty(shape, dtype) for _ in range(spec.layers))
         self._weights = []
         for done, (values, kind) in enumerate(weights(checkpoint, facts)):
-            self._weights.append(place.put(values, kind))
+            self._weights.append(device.put(values, kind))
             progress("load", (done + 1) / len(facts.parameters))
 
     def step(
@@ -87,11 +87,11 @@ class DeviceModel:
         sequences = query_starts, starts, used, (kv_lengths - 1) % PAGE_SIZE + 1
         given = [self._ints(one) for one in (tokens, positions, slots, *sequences, wanted)]
         out = self._step(*given, self._cos, self._sin, self._pages, self._weights)
-        logits, hidden = (self._place.read(out[i], "float32")[: len(rows)] for i in range(2))
+        logits, hidden = (self._device.read(out[i], "float32")[: len(rows)] for i in range(2))
         return StepOutput(logits, logits.argmax(1).astype(np.int32), hidden)
 
     def _ints(self, values: npt.NDArray[Any]) -> Any:
-        return self._place.put(values.astype(np.int32, copy=False))
+        return self._device.put(values.astype(np.int32, copy=False))
 
     def read_page(self, page: int) -> bytes:
         """Keys and values of a page's tokens, of all layers."""
@@ -99,7 +99,7 @@ class DeviceModel:
 
     def _bits(self, layer: Any, page: int) -> npt.NDArray[Any]:
         dtype = str(layer.dtype)
-        return self._place.read(self._place.part(layer, page), HOST_DTYPES.get(dtype, dtype))
+        return self._device.read(self._device.part(layer, page), HOST_DTYPES.get(dtype, dtype))
 
     def write_page(self, page: int, content: bytes) -> None:
         """What `read_page` gave; ValueError if it is not of this size."""
@@ -107,7 +107,7 @@ class DeviceModel:
         if len(content) != size:
             raise ValueError(f"a page of this model has {size} bytes, found {len(content)}")
         for layer, bits in zip(self._pages, split(content, len(self._pages)), strict=True):
-            self._place.write(self._place.part(layer, page), np.frombuffer(bits, np.uint8))
+            self._device.write(self._device.part(layer, page), np.frombuffer(bits, np.uint8))
 
     def seconds_by_operator(self) -> dict[str, float]:
         """Nothing: a device's operators are not timed yet."""

@@ -32,13 +32,13 @@ def load_cuda_runtime() -> None:
         raise CompileError(f"TVM's CUDA run time cannot be loaded: {error}") from None
 
 
-class Place:
-    """A device: memory for tensors, and the functions of a library that run there."""
+class Device:
+    """Memory for tensors on a device, and the functions of a library that run there."""
 
     def __init__(self, name: str) -> None:
         """`cpu`, or `cuda:1` as TVM names it. Raises CompileError."""
         load_cuda_runtime() if name.startswith("cuda") else load_runtime()
-        self.device = tvm_ffi.device(name)
+        self._device = tvm_ffi.device(name)
         function = tvm_ffi.get_global_func
         self._allocate = function("runtime.TVMTensorAllocWithScope")
         self._write = function("runtime.TVMTensorCopyFromBytes")
@@ -48,13 +48,13 @@ class Place:
     def functions(self, library: Path) -> Any:
         """A library's functions by name. TVM computes shapes on the CPU."""
         machine = tvm_ffi.load_module(str(library))["vm_load_executable"]()
-        own = (self.device.dlpack_device_type(), self.device.index)
-        places = [own] if own == CPU else [own, CPU]
-        machine["vm_initialization"](*(n for place in places for n in (*place, POOLED)))
+        own = (self._device.dlpack_device_type(), self._device.index)
+        devices = [own] if own == CPU else [own, CPU]
+        machine["vm_initialization"](*(n for device in devices for n in (*device, POOLED)))
         return machine
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
-        return self._allocate(tvm_ffi.Shape(shape), tvm_ffi.dtype(dtype), self.device, None)
+        return self._allocate(tvm_ffi.Shape(shape), tvm_ffi.dtype(dtype), self._device, None)
 
     def put(self, array: npt.NDArray[Any], dtype: str | None = None) -> Any:
         """A copy on the device; `dtype` where numpy has no name for it."""

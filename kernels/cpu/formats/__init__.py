@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.formats.bf16 import BF16
-from raylax.kernels.cpu.formats.channel import Channel
+from raylax.kernels.cpu.formats.channel import ChannelScaled
 from raylax.kernels.cpu.formats.f32 import F32
 from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import CPU
@@ -40,7 +40,7 @@ def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantizati
             halves = BF16(cpu)
             return Quantization("q0bf16", halves, halves, "bf16")
         case "w8a8":
-            channels = Channel(cpu)
+            channels = ChannelScaled(cpu)
             return Quantization("w8a8", channels, channels, "bf16")
         case "q8f32_0":
             eight = Grouped(8, cpu)

@@ -43,7 +43,7 @@ LONGEST = 1 << 16
 """Of a sum: LONGEST * 255 * 127 still fits an int32."""
 
 
-class Channel:
+class ChannelScaled:
     """Panels [rows / 32][1 + k / 4][32] of int32: a row of scales, then four codes in a lane.
 
     A tile of activations is [words][tile rows]: a row's codes, its step, and its start (what the

@@ -16,7 +16,7 @@ from raylax.kernels.cpu.program import (
     LOGITS,
     MEETINGS,
     Buffer,
-    Part,
+    StepFunction,
 )
 from raylax.kernels.cpu.step.attend import Attention
 from raylax.kernels.cpu.step.emitter import View
@@ -69,7 +69,7 @@ TILE = 8  # the largest: activation buffers are padded to it
 
 
 def variants(fmt: Format) -> tuple[Variant, ...]:
-    """Of a part whose products are of this format, by rising `most`."""
+    """The variants of a function whose products are of this format, by rising `most`."""
     few = (Variant(4, 4, True),) if fmt.tile_rows > 4 else ()
     last = Variant(fmt.tile_rows, 64, True), Variant(fmt.tile_rows, MANY, False)
     return Variant(1, 1, True), *few, *last
@@ -176,9 +176,9 @@ OF_HEAD = {
 }  # fmt: skip
 
 
-def arguments(table: dict[str, Buffer], part: str) -> list[str]:
-    """Names of a function's arguments, in order."""
-    if part == "head":
+def arguments(table: dict[str, Buffer], function: str) -> list[str]:
+    """Names of the arguments of `layers` or `head`, in order."""
+    if function == "head":
         return [name for name in table if name in OF_HEAD]
     rest = ONLY_HEAD | {"w_head"} if "w_embed" in table else ONLY_HEAD
     return [name for name in table if name not in rest]
@@ -199,33 +199,34 @@ class StepEmitter:
     def table(self) -> dict[str, Buffer]:
         return buffers(self.spec, self.degree, self.quantization, self.pages, self.capacity)
 
-    def variants(self, part: str) -> tuple[Variant, ...]:
+    def variants(self, name: str) -> tuple[Variant, ...]:
+        """Of the function `layers` or `head`."""
         q = self.quantization
-        return variants(q.head if part == "head" else q.layers)
+        return variants(q.head if name == "head" else q.layers)
 
-    def part(self, name: str) -> Part:
-        """What there is to know of a part to run it."""
-        return Part(
+    def function(self, name: str) -> StepFunction:
+        """What there is to know of a function of the step to run it."""
+        return StepFunction(
             tuple(arguments(self.table, name)),
             tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
             HEAD if name == "head" else LAYERS,
             "head_ends" if name == "head" else "ends",
         )
 
-    def emit(self, part: str, variant: Variant) -> Any:
-        """The PrimFunc `layers` or `head` for one row tile."""
+    def emit(self, name: str, variant: Variant) -> Any:
+        """The PrimFunc of the function `layers` or `head`, for one row tile."""
         table = self.table
-        with function(f"{part}_{variant.suffix}") as builder:
-            args = {name: T.arg(name, declare(table[name])) for name in arguments(table, part)}
-            names, blocks = (HEAD, 1) if part == "head" else (LAYERS, self.spec.layers)
-            ends = args["head_ends" if part == "head" else "ends"]
+        with function(f"{name}_{variant.suffix}") as builder:
+            args = {one: T.arg(one, declare(table[one])) for one in arguments(table, name)}
+            names, blocks = (HEAD, 1) if name == "head" else (LAYERS, self.spec.layers)
+            ends = args["head_ends" if name == "head" else "ends"]
             workers = self.capacity.workers
             queue = Queue(args["counters"], ends, names, blocks, self.cpu, workers)
             dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
             meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
             with imported(meet, *(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
-                if part == "head":
+                if name == "head":
                     self._head(emitter)
                 else:
                     self._layers(emitter, args, table)

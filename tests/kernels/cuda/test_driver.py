@@ -12,7 +12,7 @@ from dataclasses import astuple
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.target import gpu_for
 
-devices = [driver.device(i) for i in range(driver.count())]
+devices = [driver.properties(i) for i in range(driver.count())]
 print(json.dumps({
     "devices": [astuple(one) for one in devices],
     "targets": [gpu_for(one.capability).name for one in devices],
@@ -25,7 +25,7 @@ from raylax.kernels.cuda import driver
 from raylax.kernels.errors import CompileError
 
 said = []
-for ask in (lambda: driver.memory(1), lambda: driver.device(2)):
+for ask in (lambda: driver.memory(1), lambda: driver.properties(2)):
     try:
         ask()
     except CompileError as error:
@@ -83,4 +83,4 @@ def test_auto_is_the_cpu_and_gpus_are_chosen_by_name(on_fake_gpus: Ask) -> None:
 def test_without_a_driver_there_is_no_gpu() -> None:
     """Nothing is loaded, nothing fails until somebody asks for one."""
     with pytest.raises(CompileError, match="needs a GPU and NVIDIA's driver, and libcuda.so.1 sho"):
-        driver.device(0)
+        driver.properties(0)
