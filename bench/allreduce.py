@@ -8,18 +8,18 @@ says what the rows and columns mean.
 
 import argparse
 import json
-import signal
 import statistics
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.base import PeerFailed
+from engines import command
+from engines.child import Child
 from ranks.base import Seconds
-from ranks.near import Near
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +28,8 @@ OURS = ["threads", "shared", "tcp", "ray", "nccl"]
 SIZES = {"8 KB": (8 << 10, 300), "64 KB": (64 << 10, 300), "1 MB": (1 << 20, 60)}
 """Bytes, and how many sums a round has."""
 GPUS = Path("/proc/driver/nvidia/gpus")
+ENDS_WITHIN_S = 20.0
+"""Ray takes its time to end."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(pairs: Sequence[Near], rounds: int) -> Cells:
+@contextmanager
+def pair_of_ranks(name: str, python: Path | str) -> Iterator[Child]:
+    """In a process of its own, `ranks.inside`, with a directory to meet in."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as directory:
+        arguments = ("ranks.inside", name, directory)
+        with Child(name, python, *arguments, ends_within_s=ENDS_WITHIN_S) as pair:
+            yield pair
+
+
+def measure(pairs: Sequence[Child], rounds: int) -> Cells:
     """All take turns at each size, in every round."""
     taken: dict[str, dict[str, Seconds]] = {
         pair.name: {name: [] for name in SIZES} for pair in pairs
@@ -75,7 +86,7 @@ def measure(pairs: Sequence[Near], rounds: int) -> Cells:
     for _ in range(rounds):
         for name, (size, count) in SIZES.items():
             for pair in pairs:
-                taken[pair.name][name] += pair.measure(size, count)
+                taken[pair.name][name] += pair.ask(size=size, count=count)["seconds"]
     return {
         pair: {name: Cell(seconds) for name, seconds in sizes.items()}
         for pair, sizes in taken.items()
@@ -113,13 +124,14 @@ def as_json(cells: Cells, args: argparse.Namespace) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     console = Console()
-    pairs = [Near(name, sys.executable) for name in args.backends]
+    pythons = dict.fromkeys(args.backends, sys.executable)
     if args.torch_python:
-        pairs.append(Near("gloo", args.torch_python))
+        pythons["gloo"] = args.torch_python
+    pairs = []
     with ExitStack() as stack, console.status("starting") as status:
-        for pair in pairs:
-            status.update(f"starting {pair.name}")
-            stack.enter_context(pair)
+        for name, python in pythons.items():
+            status.update(f"starting {name}")
+            pairs.append(stack.enter_context(pair_of_ranks(name, python)))
         status.update("measuring")
         cells = measure(pairs, args.rounds)
     console.print(table_of(cells))
@@ -129,14 +141,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
-    try:
-        run(args)
-    except PeerFailed as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ engines; figures are medians, and only figures of one run compare.
 
 import argparse
 import json
-import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from engines import command
 from engines.base import (
     ANSWER,
     KV_DTYPES,
@@ -27,11 +26,10 @@ from engines.base import (
     Engine,
     Load,
     Options,
-    PeerFailed,
     decode,
     prefill,
 )
-from engines.child import Child
+from engines.child import EngineChild
 from engines.llama_cpp import LlamaCpp
 from engines.machine import Roofline
 from engines.models import bf16_gguf, default_checkpoint
@@ -78,7 +76,7 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[Child, list[Engine]]]:
+def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[EngineChild, list[Engine]]]:
     """For each quantization raylax and its peers, not yet loaded."""
     checkpoint = (args.checkpoint or default_checkpoint()).resolve()
     files = args.gguf or ([bf16_gguf(checkpoint, directory)] if args.llama else [])
@@ -95,7 +93,7 @@ def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[Child,
 
 
 def compare(
-    ours: Child, peers: list[Engine], machine: Roofline, args: argparse.Namespace, console: Console
+    ours: EngineChild, peers: list[Engine], machine: Roofline, args: argparse.Namespace, console: Console
 ) -> Result:
     """Load all, then let them take turns. The machine's limits are taken before and after."""
     engines, rows = [ours, *peers], []
@@ -136,14 +134,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
-    try:
-        run(args)
-    except PeerFailed as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ engine is ready, on a store that has the model. Without a checkpoint, the one of
 
 import argparse
 import re
-import signal
-import sys
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from engines.base import Options, PeerFailed
+from engines import command
+from engines.base import Options
 from engines.child import Child
 from engines.models import default_checkpoint
 from engines.raylax import raylax
@@ -66,6 +65,13 @@ def compare(options: Options) -> Table:
     return table
 
 
+def run(args: argparse.Namespace) -> None:
+    checkpoint = str((args.checkpoint or default_checkpoint()).resolve())
+    for name in args.quantization:
+        options = Options(checkpoint, name, "auto", args.threads, 4, LONGEST)
+        Console().print(compare(options))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -74,17 +80,7 @@ def main() -> None:
     parser.add_argument("--quantization", nargs="+", default=["q0bf16"])
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
-    try:
-        checkpoint = str((args.checkpoint or default_checkpoint()).resolve())
-        for name in args.quantization:
-            options = Options(checkpoint, name, "auto", args.threads, 4, LONGEST)
-            Console().print(compare(options))
-    except PeerFailed as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,12 @@ only figures of one run compare.
 import argparse
 import fcntl
 import json
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
 
-from engines.base import PeerFailed
+from engines import command
 from rich.console import Console
 from routers.cells import LONG, Cells, Load, burst_at, measure_round
 from routers.tables import DIRECT, Result, show
@@ -104,22 +102,20 @@ def compare(args: argparse.Namespace, count: int, step_ms: float, console: Conso
     return Result(count, step_ms, [target.name for target in targets], cells)
 
 
+def run(args: argparse.Namespace) -> None:
+    """Every table is shown, and written, as soon as it is known."""
+    console, told = Console(), []
+    for count, step_ms in product(args.engines, args.step_ms):
+        result = compare(args, count, step_ms, console)
+        show(console, result)
+        told.append(result.as_json())
+        if args.json:
+            args.json.write_text(json.dumps(told, indent=1))
+
+
 def main() -> None:
     args = arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
-    console, told = Console(), []
-    try:
-        for count, step_ms in product(args.engines, args.step_ms):
-            result = compare(args, count, step_ms, console)
-            show(console, result)
-            told.append(result.as_json())
-            if args.json:
-                args.json.write_text(json.dumps(told, indent=1))
-    except PeerFailed as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    command.run(lambda: run(args))
 
 
 if __name__ == "__main__":

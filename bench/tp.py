@@ -9,18 +9,16 @@ is Python's part: deciding, sending the plan, sampling.
 
 import argparse
 import json
-import signal
-import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from engines import command
 from engines.base import (
     ANSWER,
     PROMPT,
     Load,
     Options,
-    PeerFailed,
     decode,
     prefill,
 )
@@ -63,7 +61,7 @@ def compare(args: argparse.Namespace, quantization: str, console: Console) -> di
             cells = measure(engines, load, args.rounds)
             alone, shared = (cell.tokens_per_s for cell in cells)
             step_s = step_seconds(load, shared)
-            parts = shares(step_s, engines[1].ask("operators"))
+            parts = shares(step_s, engines[1].call("operators"))
             told.append({"load": load.name, "one": alone, "several": shared, **parts})
             percent = [f"{parts[name]:.1%}" for name in ("compute", "meet", "plan")]
             figures = [f"{alone:.0f}", f"{shared:.0f}", f"{shared / alone:.2f}"]
@@ -75,6 +73,12 @@ def compare(args: argparse.Namespace, quantization: str, console: Console) -> di
 def step_seconds(load: Load, tokens_per_s: float) -> float:
     """A prompt is one step, here, and so is a token of each sequence."""
     return (load.prompt if load.is_prefill else load.sequences) / tokens_per_s
+
+
+def run(args: argparse.Namespace) -> None:
+    told = [compare(args, name, Console()) for name in args.quantization]
+    if args.json:
+        args.json.write_text(json.dumps(told, indent=1))
 
 
 def main() -> None:
@@ -91,16 +95,7 @@ def main() -> None:
     add("--json", type=Path, metavar="FILE", help="write every figure there, too")
     args = parser.parse_args()
     args.checkpoint = (args.checkpoint or default_checkpoint()).resolve()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children end with us
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores
-    try:
-        told = [compare(args, name, Console()) for name in args.quantization]
-    except PeerFailed as failure:
-        sys.exit(str(failure))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    if args.json:
-        args.json.write_text(json.dumps(told, indent=1))
+    command.run(lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""An engine in a process of its own, so that its memory and processor time are its alone.
+"""A process of its own that answers, so that its memory and processor time are its alone.
 
-It answers a line of JSON on its output to each line on its input, and waits in between.
+It says a line of JSON when it is ready and one to each line on its input, and waits in between. What
+went wrong there comes as `{"error": WHY}`.
 """
 
 import contextlib
@@ -12,26 +13,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from engines.base import (
-    Load,
-    Measurement,
-    Options,
-    PeerFailed,
-)
+from engines.base import Load, Measurement, Options, PeerFailed
 from engines.processes import end, last_error, start
 
 BENCH = Path(__file__).resolve().parents[1]
 
 
 class Child:
-    """The near end of `peers.inside`."""
+    """A module of ours in any Python: started by `with`, which also ends it. Raises PeerFailed."""
 
     facts: dict[str, Any]
-    """What the engine says of itself when it is loaded."""
+    """What it said when it was ready."""
 
-    def __init__(self, name: str, python: Path | str, module: str, options: Options) -> None:
-        self.name = name
-        self._command = [str(python), "-m", module, json.dumps(asdict(options))]
+    def __init__(
+        self, name: str, python: Path | str, module: str, *arguments: str, ends_within_s: float = 0
+    ) -> None:
+        """`ends_within_s`: how long it may take to end by itself, once its input has."""
+        self.name, self._ends_within_s = name, ends_within_s
+        self._command = [str(python), "-m", module, *arguments]
 
     def __enter__(self) -> Self:
         path = os.pathsep.join(filter(None, (str(BENCH), os.environ.get("PYTHONPATH"))))
@@ -51,6 +50,12 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._ends_within_s:
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self._ends_within_s)
         end(self._process)
         self._errors.close()
 
@@ -58,17 +63,10 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def measure(self, load: Load) -> Measurement:
+    def ask(self, **order: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended: its answer says why
-            print(json.dumps(asdict(load)), file=self._process.stdin, flush=True)
-        return Measurement(**self._answer())
-
-    def ask(self, what: str) -> dict[str, Any]:
-        """What a method of the engine answers."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({"ask": what}), file=self._process.stdin, flush=True)
+            print(json.dumps(order), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -80,3 +78,17 @@ class Child:
         if "error" in answer:
             raise PeerFailed(self.name, answer["error"])
         return answer
+
+
+class EngineChild(Child):
+    """An engine behind `engines.inside`."""
+
+    def __init__(self, name: str, python: Path | str, module: str, options: Options) -> None:
+        super().__init__(name, python, module, json.dumps(asdict(options)))
+
+    def measure(self, load: Load) -> Measurement:
+        return Measurement(**self.ask(**asdict(load)))
+
+    def call(self, method: str) -> dict[str, Any]:
+        """What a method of the engine answers."""
+        return self.ask(ask=method)

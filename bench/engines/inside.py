@@ -1,4 +1,4 @@
-"""The far end of `peers.child`: loads an engine, says so, then measures whenever it is told to."""
+"""The far end of `engines.child.EngineChild`: loads an engine, says so, then measures whenever it is told to."""
 
 import json
 import os

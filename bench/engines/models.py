@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
+BENCH = Path(__file__).resolve().parents[1]
 
 
 def default_checkpoint() -> Path:
@@ -24,7 +24,7 @@ def bf16_gguf(checkpoint: Path, directory: Path) -> Path:
 
 
 def run(script: str, *arguments: Path | str) -> None:
-    done = subprocess.run([sys.executable, HERE / script, *arguments], stderr=subprocess.PIPE)
+    done = subprocess.run([sys.executable, BENCH / script, *arguments], stderr=subprocess.PIPE)
     if done.returncode:
         said = done.stderr.decode().strip().splitlines() or [f"it ended with {done.returncode}"]
         sys.exit(f"{script}: {said[-1]}")

@@ -1,4 +1,4 @@
-"""OpenVINO GenAI's continuous batching, in the Python that has it: `-m peers.openvino OPTIONS`."""
+"""OpenVINO GenAI's continuous batching, in the Python that has it: `-m engines.openvino OPTIONS`."""
 
 import json
 import time
@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import Options
-from engines.child import Child
+from engines.child import EngineChild
 from engines.inside import Times, serve
 
 GIB = 1 << 30
 
 
-def openvino(python: Path, options: Options) -> Child:
-    return Child(f"OpenVINO {Path(options.model).name}", python, "engines.openvino", options)
+def openvino(python: Path, options: Options) -> EngineChild:
+    name = f"OpenVINO {Path(options.model).name}"
+    return EngineChild(name, python, "engines.openvino", options)
 
 
 def cache_gib(options: Options) -> int:

@@ -1,4 +1,4 @@
-"""Raylax's threaded engine, without HTTP and router: `python -m peers.raylax OPTIONS`."""
+"""Raylax's threaded engine, without HTTP and router: `python -m engines.raylax OPTIONS`."""
 
 import multiprocessing
 import sys
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from engines.base import Options
-from engines.child import Child
+from engines.child import EngineChild
 from engines.inside import Times, serve
 
 PATIENCE_S = 600.0
 
 
-def raylax(options: Options) -> Child:
+def raylax(options: Options) -> EngineChild:
     kv = "" if options.kv_dtype == "auto" else f", KV {options.kv_dtype}"
-    return Child(f"raylax {options.quantization}{kv}", sys.executable, "engines.raylax", options)
+    name = f"raylax {options.quantization}{kv}"
+    return EngineChild(name, sys.executable, "engines.raylax", options)
 
 
 class Raylax:

@@ -1,5 +1,5 @@
 """Pairs of ranks that sum an array, as `bench/allreduce.py` measures them.
 
-`base.py`: what is measured. `near.py`: a pair as the benchmark sees it, a process that answers.
-`inside.py`: that process. `ours.py`, `gloo.py`, `rays.py`: what its two ranks call.
+`base.py`: what is measured. `inside.py`: a pair as a process that answers, which an
+`engines.child.Child` asks. `ours.py`, `gloo.py`, `rays.py`: what its two ranks call.
 """

@@ -21,7 +21,7 @@ from engines.processes import end, last_error, start
 from routers.cores import seconds_of
 
 PATIENCE_S = 120.0
-HERE = Path(__file__).parents[1]
+BENCH = Path(__file__).parents[1]
 MODEL = "mock"
 
 
@@ -56,7 +56,7 @@ def free_port() -> int:
 def running(name: str, command: Sequence[object], **options: Any) -> Iterator[tuple[Any, IO[str]]]:
     """A process, and what it complains of."""
     with tempfile.TemporaryFile("w+") as said:
-        process = start([str(one) for one in command], cwd=HERE, stderr=said, **options)
+        process = start([str(one) for one in command], cwd=BENCH, stderr=said, **options)
         try:
             yield process, said
         finally:
