@@ -1,7 +1,6 @@
 """`bench/engine.py`: figures, ratios and shares, and how it ends."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -137,14 +136,15 @@ def test_a_signal_ends_every_process_at_once(
     process.send_signal(stop)
     _, errors = process.communicate(timeout=30)
 
-    assert time.monotonic() - begun < 5
     assert (process.returncode, errors) == (128 + stop, "")
-    assert [pid for pid in children if alive(pid)] == []
+    # Killed, but who started them cannot wait for them: a kernel with much to do takes its time.
+    until(lambda: not any(alive(pid) for pid in children))
+    assert time.monotonic() - begun < 5
 
 
 def alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
