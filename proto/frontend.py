@@ -22,7 +22,8 @@ from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers.hermes import ToolCalls
 from raylax.proto.text.chat_template import ChatTemplate, load_template
 from raylax.proto.text.pooling import why_no_embeddings
-from raylax.proto.text.tokenizer import StopStrings, Tokenizer
+from raylax.proto.text.stop_strings import StopStrings
+from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Request, Sampling
 
 

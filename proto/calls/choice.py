@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
 from raylax.proto.parsers.hermes import Found, ToolCalls
-from raylax.proto.text.tokenizer import Detokenizer, StopStrings, Tokenizer
+from raylax.proto.text.detokenizer import Detokenizer
+from raylax.proto.text.stop_strings import StopStrings
+from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
 
 

@@ -1,4 +1,4 @@
-"""Tokens to text and back: a tokenizer, text as it streams, and strings that end an answer."""
+"""Text to token ids and back, by a checkpoint's tokenizer.json."""
 
 import json
 import re
@@ -19,7 +19,6 @@ def byte_letters() -> Iterator[tuple[int, str]]:
 BYTE_OF = {letter: bytes([byte]) for byte, letter in byte_letters()}
 HEX_BYTE = re.compile("<0x([0-9A-F]{2})>")  # how SentencePiece names a lone byte
 INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet)
-LONGEST_WAIT = 8  # tokens; a character has at most four bytes, so more is not going to complete
 
 
 class Tokenizer:
@@ -83,95 +82,3 @@ class Tokenizer:
     def id_of(self, token: str) -> int | None:
         found: int | None = self._tokenizer.token_to_id(token)
         return found
-
-
-class Detokenizer:
-    """Text as tokens arrive: never half a character, and together exactly the whole text.
-
-    What a token adds may depend on those before it (leading spaces, bytes of one character): then
-    the tokens since the last clean cut are decoded anew and only what is new is given out.
-    """
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._ids: list[int] = []
-        self._begin = 0  # of the tokens that give context
-        self._given = 0  # tokens whose text is out
-        self._context = 0  # characters that those between the two have by themselves
-        self._clean = True  # all text is out, and ends with a whole character
-
-    def add(self, ids: Sequence[int]) -> str:
-        """The text that is certain after these tokens."""
-        said = ""
-        for token in ids:
-            self._ids.append(token)
-            if self._clean and (text := self._tokenizer.whole(token)):
-                self._begin, self._context = self._given, len(text)
-                self._given += 1
-            else:
-                text = self._take(last=False)
-            said += text
-        return said
-
-    def finish(self) -> str:
-        """What was held back: an incomplete character is given as it is."""
-        return self._take(last=True)
-
-    def _take(self, last: bool) -> str:
-        text = self._tokenizer.decode(self._ids[self._begin :])
-        broken = text.endswith(INCOMPLETE)
-        waits = broken and len(self._ids) - self._given < LONGEST_WAIT
-        if (waits and not last) or len(text) <= self._context:
-            self._clean = False
-            return ""
-        new, self._clean = text[self._context :], not broken
-        self._begin, self._given = self._given, len(self._ids)
-        cut = self._ids[self._begin :]
-        decode = self._tokenizer.decode
-        self._context = len(self._tokenizer.decode_alone(cut[0]) if len(cut) == 1 else decode(cut))
-        return new
-
-
-class StopStrings:
-    """Cuts streaming text before the first stop string, wherever token borders lie."""
-
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
-        self._held = ""
-        self.matched: str | None = None
-        """The one that was found."""
-        self.stopped = False
-
-    @property
-    def wanted(self) -> bool:
-        """There is one to look for."""
-        return bool(self._stops)
-
-    def add(self, text: str) -> str:
-        """What can be given out: nothing that may yet turn out to begin a stop string."""
-        if self.stopped or not self._stops:
-            return "" if self.stopped else text
-        self._held += text
-        found = [
-            (at + len(stop), at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0
-        ]
-        if found:  # the one that ends first: another could depend on how much came at once
-            _, at, self.matched = min(found)
-            self.stopped = True
-            return self._release(at)
-        return self._release(len(self._held) - self._pending())
-
-    def finish(self) -> str:
-        return "" if self.stopped else self._release(len(self._held))
-
-    def _release(self, count: int) -> str:
-        out, self._held = self._held[:count], self._held[count:]
-        return out
-
-    def _pending(self) -> int:
-        """Length of the longest ending of the held text that begins a stop string."""
-        longest = max(len(stop) for stop in self._stops) - 1
-        for size in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
-                return size
-        return 0

@@ -1,0 +1,35 @@
+"""Stop strings: the text ends before the first one, however it was cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raylax.proto.text.stop_strings import StopStrings
+
+
+@given(
+    text=st.text("abc", max_size=30),
+    stops=st.lists(st.text("abc", min_size=1, max_size=4), max_size=3),
+    cuts=st.lists(st.integers(0, 30), max_size=8),
+)
+def test_stop_strings_cut_at_the_first_match(text: str, stops: list[str], cuts: list[int]) -> None:
+    """The same for every way to cut the text into pieces."""
+    borders = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    watch = StopStrings(stops)
+    said = (
+        "".join(watch.add(text[a:b]) for a, b in zip(borders, borders[1:], strict=False))
+        + watch.finish()
+    )
+
+    ends = first_match(text, stops)
+
+    assert watch.stopped == (ends is not None)
+    assert said == (text if ends is None else text[:ends])
+
+
+def first_match(text: str, stops: list[str]) -> int | None:
+    """Where the match that completes first begins; among those, the longest one."""
+    for end in range(1, len(text) + 1):
+        begins = [end - len(s) for s in stops if text[:end].endswith(s)]
+        if begins:
+            return min(begins)
+    return None
