@@ -38,7 +38,7 @@ from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from raylax.router.http.app import build_app
 from raylax.router.http.endpoints.cluster import NoCluster
-from raylax.router.observe.timeline import Moment, Story
+from raylax.router.observe.timeline import Timeline, TimelineEvent
 from raylax.router.policies import DEFAULT, policy_named
 from raylax.router.workers.description import describe
 from raylax.router.workers.registry import Workers
@@ -97,7 +97,7 @@ class Cluster:
         there = [place for place in self.places if place.name in self.workers.ready]
         if not there:
             return "nobody there"
-        place, blow = rng.choice(there), rng.choice(BLOWS)
+        place, blow = rng.choice(there), rng.explanation(BLOWS)
         match blow:
             case "kill":
                 place.kill()
@@ -146,23 +146,23 @@ async def undisturbed(client: httpx.AsyncClient, wanted: list[Ask]) -> list[Answ
 
 
 def note_moves(ends: Ends, service: Service, said: Heard) -> None:
-    story = service.stories.find(said.call_id)
-    losses = [m for m in story.moments if m.name in ("lost", "handed over")]
+    timeline = service.timelines.find(said.call_id)
+    losses = [m for m in timeline.events if m.name in ("lost", "handed over")]
     ends.moved += bool(losses)
     for loss in losses:
-        at = story.arrived + loss.at_s
+        at = timeline.arrived + loss.at_s
         before = [t for t in said.times if t <= at]
         after = [t for t in said.times if t > at]
         if before and after:
-            gap = [one for one in losses if before[-1] < story.arrived + one.at_s < after[0]]
+            gap = [one for one in losses if before[-1] < timeline.arrived + one.at_s < after[0]]
             workers = {one.detail.split()[0] for one in gap}
-            kind = kind_of(story, loss) if len(workers) == 1 else "again"
+            kind = kind_of(timeline, loss) if len(workers) == 1 else "again"
             ends.gaps[kind].append(after[0] - before[-1])
 
 
-def kind_of(story: Story, loss: Moment) -> str:
+def kind_of(timeline: Timeline, loss: TimelineEvent) -> str:
     """By what the router found, and whether it had another worker."""
-    later = story.moments[story.moments.index(loss) + 1 :]
+    later = timeline.events[timeline.events.index(loss) + 1 :]
     if later and later[0].name == "waits for a worker":
         return "no other"
     if loss.name == "handed over":

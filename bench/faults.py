@@ -158,8 +158,8 @@ def strike(url: str, ends: Ends, known: set[str], blow: str, rng: random.Random)
     hit = time.monotonic()
     os.kill(pids[1], BLOWS[blow])
     answer = until(lambda: ends.after(hit), "an answer over the loss")[0]
-    story = httpx.get(f"{url}/explain/{answer.call_id}", timeout=PATIENCE_S).json()
-    lost = next(moment for moment in story["moments"] if moment["name"] == "lost")
+    timeline = httpx.get(f"{url}/explain/{answer.call_id}", timeout=PATIENCE_S).json()
+    lost = next(moment for moment in timeline["moments"] if moment["name"] == "lost")
     return Outcome(blow, answer.begun + lost["at_s"] - hit, answer.ended - hit, lost["detail"])
 
 

@@ -23,12 +23,12 @@ def drain(url: str, worker: str, console: Console) -> None:
 
 def explain(url: str, request_id: str, as_json: bool, console: Console) -> None:
     """Raises UserError for a request that is not known any more."""
-    story = asked(url, "GET", f"/explain/{request_id}")
+    timeline = asked(url, "GET", f"/explain/{request_id}")
     if as_json:
-        print(json.dumps(story, indent=2))
+        print(json.dumps(timeline, indent=2))
         return
-    console.print(waterfall(story["moments"]))
-    for choice in story["choices"]:
+    console.print(waterfall(timeline["moments"]))
+    for choice in timeline["choices"]:
         console.print(decision(choice))
 
 

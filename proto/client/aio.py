@@ -14,9 +14,10 @@ from raylax.proto.client.asking import ChatOptions, Messages, Options, Prompt
 from raylax.proto.client.connecting import ADDRESS, channel_options, metadata
 from raylax.proto.client.failures import failure
 from raylax.proto.client.progress import Progress, Time
-from raylax.proto.client.values import Answer, Embeddings, Model, Part, Story
+from raylax.proto.client.values import Answer, Embeddings, Model, Part
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.pb import raylax_pb2_grpc
+from raylax.proto.timeline import TimelineSnapshot, timeline_from_proto
 
 Value = TypeVar("Value")
 
@@ -85,10 +86,10 @@ class AsyncClient:
         reply = await self._ask(self._stub.ListModels, pb.ListModelsRequest())
         return reading.models(reply)
 
-    async def explain(self, id: str) -> Story:
+    async def explain(self, id: str) -> TimelineSnapshot:
         """What happened to an answer of this id."""
         request = pb.ExplainRequest(request_id=id)
-        return reading.story(await self._ask(self._stub.Explain, request))
+        return timeline_from_proto(await self._ask(self._stub.Explain, request), id)
 
     async def _ask(self, method: Callable[..., Awaitable[Value]], request: object) -> Value:
         try:

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 from raylax.proto.client.values import (
     Answer,
-    Candidate,
     Choice,
     Embeddings,
-    Event,
-    Explanation,
     Model,
     Part,
-    Story,
     TokenLogprob,
     ToolCall,
     Usage,
 )
 from raylax.proto.pb import raylax_pb2 as pb
+from raylax.proto.timeline import explanation_from_proto
 
 Reply = pb.ChatReply | pb.GenerateReply
 
@@ -34,7 +31,7 @@ def part(reply: Reply) -> Part:
         finish_reason=reply.finish_reason or None,
         usage=usage(reply.usage) if reply.HasField("usage") else None,
         sequence=reply.sequence,
-        explanation=explanation(reply.explanation) if explained else None,
+        explanation=explanation_from_proto(reply.explanation) if explained else None,
     )
 
 
@@ -78,23 +75,3 @@ def embeddings(reply: pb.EmbedReply) -> Embeddings:
 
 def models(reply: pb.ListModelsReply) -> list[Model]:
     return [Model(one.id, one.max_model_len) for one in reply.models]
-
-
-def explanation(message: pb.Explanation) -> Explanation:
-    return Explanation(
-        request_id=message.request_id,
-        policy=message.policy,
-        chosen=message.chosen,
-        reason=message.reason,
-        runner_up=message.runner_up,
-        candidates=tuple(
-            Candidate(one.worker, one.age_s, dict(one.terms)) for one in message.candidates
-        ),
-    )
-
-
-def story(reply: pb.ExplainReply) -> Story:
-    return Story(
-        tuple(map(explanation, reply.explanations)),
-        tuple(Event(one.at_s, one.name, one.detail) for one in reply.events),
-    )

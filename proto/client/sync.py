@@ -12,9 +12,10 @@ from raylax.proto.client.asking import ChatOptions, Messages, Options, Prompt
 from raylax.proto.client.connecting import ADDRESS, channel_options, metadata
 from raylax.proto.client.failures import failure
 from raylax.proto.client.progress import Progress, Time
-from raylax.proto.client.values import Answer, Embeddings, Model, Part, Story
+from raylax.proto.client.values import Answer, Embeddings, Model, Part
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.pb import raylax_pb2_grpc
+from raylax.proto.timeline import TimelineSnapshot, timeline_from_proto
 
 Value = TypeVar("Value")
 
@@ -82,9 +83,10 @@ class Client:
     def models(self) -> list[Model]:
         return reading.models(self._ask(self._stub.ListModels, pb.ListModelsRequest()))
 
-    def explain(self, id: str) -> Story:
+    def explain(self, id: str) -> TimelineSnapshot:
         """What happened to an answer of this id."""
-        return reading.story(self._ask(self._stub.Explain, pb.ExplainRequest(request_id=id)))
+        request = pb.ExplainRequest(request_id=id)
+        return timeline_from_proto(self._ask(self._stub.Explain, request), id)
 
     def _ask(self, method: Callable[..., Value], request: object) -> Value:
         try:

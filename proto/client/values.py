@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from raylax.proto.timeline import Explanation
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -24,43 +26,6 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    worker: str
-    age_s: float
-    """Of what was known of it."""
-    terms: Mapping[str, float]
-    """What the candidates were compared by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a worker was chosen."""
-
-    request_id: str
-    policy: str
-    chosen: str
-    reason: str
-    runner_up: str
-    candidates: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    at_s: float
-    """Since the request arrived."""
-    name: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What happened to a request, and every decision about it."""
-
-    explanations: tuple[Explanation, ...]
-    events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)

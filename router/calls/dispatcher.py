@@ -87,7 +87,7 @@ class Dispatcher:
         route = self._route(entry, frozenset(entry.workers))
         if route is not None and route.worker not in entry.workers:
             entry.workers.append(route.worker)
-            entry.story.note("hedged", route.worker)
+            entry.timeline.note("hedged", route.worker)
             self._send(entry, route)
 
     def settle(self, entry: Entry, winner: str) -> None:
@@ -139,7 +139,7 @@ class Dispatcher:
         pages_at = self.workers.address_of(leave.worker)
         self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
         entry.workers = []
-        entry.story.note("handed over", f"{leave.worker} drains")
+        entry.timeline.note("handed over", f"{leave.worker} drains")
         self.place(entry, pages_at)
 
     def answered(self, entry: Entry) -> None:
@@ -161,7 +161,7 @@ class Dispatcher:
 
     def _withdraw(self, entry: Entry, worker: str, outcome: Outcome) -> None:
         self.workers.cancel(worker, entry.request.id)
-        entry.story.left(entry.request.id, worker, outcome)
+        entry.timeline.left(entry.request.id, worker, outcome)
 
     def _gone(self, entry: Entry, worker: str, why: str) -> bool:
         """Off this worker; False if it was not there any more."""
@@ -171,8 +171,8 @@ class Dispatcher:
         self.workers.ledger.ended(worker, entry.request.id)
         entry.been.add(worker)
         entry.moves += 1
-        entry.story.note("lost", why)
-        entry.story.left(entry.request.id, worker, Outcome.LOST, why)
+        entry.timeline.note("lost", why)
+        entry.timeline.left(entry.request.id, worker, Outcome.LOST, why)
         return True
 
     def _move(self, entry: Entry) -> None:
@@ -196,15 +196,15 @@ class Dispatcher:
 
     def _send(self, entry: Entry, route: Route) -> None:
         fleet = self.workers.ledger.fleet
-        entry.story.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
-        entry.story.sent(entry.request.id, route.worker)
+        entry.timeline.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
+        entry.timeline.sent(entry.request.id, route.worker)
         self.workers.submit(route, entry.inbox, entry.patience)
 
     def _look_again(self, entry: Entry) -> None:
         now = self.clock()
         if entry.tries == 0:
             entry.waits_since = now
-            entry.story.note("waits for a worker")
+            entry.timeline.note("waits for a worker")
         elif now - entry.waits_since > self.patience_s:
             raise WorkerUnavailable(
                 f"no worker was ready within {self.patience_s:g} s", retry_after_s=RETRY_AFTER_S

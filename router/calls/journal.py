@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from raylax.proto.vocabulary import Delta, Request
-from raylax.router.observe.timeline import Story
+from raylax.router.observe.timeline import Timeline
 from raylax.router.workers.inbox import Inbox, Lost
 
 MOST_STRIKES = 5
@@ -21,7 +21,7 @@ class Entry:
 
     request: Request
     inbox: Inbox
-    story: Story
+    timeline: Timeline
     deadline: float
     """On the router's clock."""
     session: str = ""

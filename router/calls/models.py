@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
+from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.keys import Keyring
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from raylax.router.observe.telemetry import telemetry
-from raylax.router.observe.timeline import Stories, Told
+from raylax.router.observe.timeline import Timelines
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import Numbered, Peers
 from raylax.router.workers.registry import Workers
@@ -35,7 +36,7 @@ class Models:
         self.authenticator = Authenticator(
             Keyring(self.config.keys), self.rate_limiter, self.telemetry, clock, random.Random()
         )
-        self.stories, self.kept_answers = Stories(), KeptAnswers(self.config.resume_ttl_s)
+        self.timelines, self.kept_answers = Timelines(), KeptAnswers(self.config.resume_ttl_s)
         self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
@@ -45,7 +46,7 @@ class Models:
             frontend,
             workers,
             self.rate_limiter,
-            self.stories,
+            self.timelines,
             self.kept_answers,
             self.telemetry,
             self._clock,
@@ -78,14 +79,14 @@ class Models:
         """The first one; another one while that is not open. Raises WorkerUnavailable."""
         return next(iter(self.services), None) or self.named(None)
 
-    async def told(self, call_id: str) -> Told:
+    async def timeline_of(self, call_id: str) -> TimelineSnapshot:
         """What happened to a call, of this router or another one. Raises NotFound."""
         try:
-            return self.stories.find(call_id).told
+            return self.timelines.find(call_id).snapshot
         except NotFound:
-            if (story := await self.peers.tell(call_id)) is None:
+            if (timeline := await self.peers.tell(call_id)) is None:
                 raise
-            return story
+            return timeline
 
     async def kept(self, name: str, tenant: str, after: int) -> Numbered:
         """The parts of an answer that is kept, here or by another router. Raises NotFound."""

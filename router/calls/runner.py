@@ -14,7 +14,7 @@ from raylax.proto.errors import DeadlineExceeded, RaylaxError
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import Entry
-from raylax.router.observe.timeline import Outcome, Story
+from raylax.router.observe.timeline import Outcome, Timeline
 from raylax.router.workers.inbox import (
     Again,
     Hedge,
@@ -48,8 +48,10 @@ Heard = tuple[list[TextEvent], RaylaxError | None]
 class Run:
     """Feeds a call with what comes from the workers, and sees to it that something comes."""
 
-    def __init__(self, call: Call, story: Story, terms: Terms, dispatcher: Dispatcher) -> None:
-        self._call, self._story, self._terms = call, story, terms
+    def __init__(
+        self, call: Call, timeline: Timeline, terms: Terms, dispatcher: Dispatcher
+    ) -> None:
+        self._call, self._timeline, self._terms = call, timeline, terms
         self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
         self._parked: list[Entry] = []
@@ -67,18 +69,18 @@ class Run:
                     yield events
                 if error is not None:
                     raise error
-            self._story.note("ended")
+            self._timeline.note("ended")
         finally:
             deadline.cancel()
             if not self._call.done:
-                self._story.note("ended early")
+                self._timeline.note("ended early")
             for request in self._call.requests:
                 self._dispatcher.forget(request.id)
 
     def _begin(self, deadline: float) -> None:
         for request in self._call.requests:
             entry = Entry(
-                request, self._inbox, self._story, deadline, self._terms.session, self._patience
+                request, self._inbox, self._timeline, deadline, self._terms.session, self._patience
             )
             self._dispatcher.begin(entry)
 
@@ -106,7 +108,7 @@ class Run:
     def _park(self) -> None:
         """The client reads too slowly. Its requests leave their workers until it has caught up:
         what it has not read must not grow, and others need the pages."""
-        self._story.note("parked", "the client reads slowly")
+        self._timeline.note("parked", "the client reads slowly")
         for request in self._call.requests:
             entry = self._find(request.id)
             if entry is not None and not entry.parked:
@@ -157,19 +159,19 @@ class Run:
             return None
         entry.tries = 0
         if delta.began:
-            self._story.note("began", worker)
+            self._timeline.note("began", worker)
             return None
         if len(entry.workers) > 1:
             self._dispatcher.settle(entry, worker)
         if entry.moves:  # what was cached for the second start says nothing about the first
             delta = delta._replace(cached_tokens=0)
         if delta.token_ids and not entry.emitted:
-            self._story.note("first token", worker)
+            self._timeline.note("first token", worker)
             self._dispatcher.answered(entry)
         entry.record(delta)
         event, cancel = self._call.feed(delta)
         if cancel or delta.finish is not None:
-            self._story.left(delta.request_id, worker, Outcome.ENDED)
+            self._timeline.left(delta.request_id, worker, Outcome.ENDED)
             self._dispatcher.workers.succeeded(worker)
             self._dispatcher.forget(delta.request_id)
         return event

@@ -21,7 +21,7 @@ from raylax.router.calls.runner import Run, Terms
 from raylax.router.config import RouterConfig
 from raylax.router.observe.metrics import Meter
 from raylax.router.observe.telemetry import Ended, Telemetry
-from raylax.router.observe.timeline import Stories, Story
+from raylax.router.observe.timeline import Timeline, Timelines
 from raylax.router.observe.trace_context import TraceContext
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.workers.registry import Workers
@@ -38,14 +38,14 @@ class Service:
         frontend: Frontend,
         workers: Workers,
         rate_limiter: RateLimiter,
-        stories: Stories,
+        timelines: Timelines,
         kept_answers: KeptAnswers,
         telemetry: Telemetry,
         clock: Callable[[], float],
     ) -> None:
         """`rate_limiter` to `telemetry` are the router's, whatever the model."""
         self.config, self.frontend, self.workers = config, frontend, workers
-        self.rate_limiter, self.stories, self.kept_answers = rate_limiter, stories, kept_answers
+        self.rate_limiter, self.timelines, self.kept_answers = rate_limiter, timelines, kept_answers
         self.telemetry = telemetry
         self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
         self.dispatcher = Dispatcher(
@@ -101,14 +101,14 @@ class Service:
         self._check_room(len(call.requests))
         first = call.requests[0]
         ticket = self.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
-        story = Story(call.id, self._clock)
-        self.stories.begin(story)
+        timeline = Timeline(call.id, self._clock)
+        self.timelines.begin(timeline)
         measured = self.meter.begin()
         run: AsyncGenerator[list[TextEvent]] | None = None
         failure: BaseException | None = None
         try:
-            left_s = await self._wait_for_turn(call, story, self.allowed_s(timeout_s))
-            run = Run(call, story, Terms(left_s, session, whole), self.dispatcher).events()
+            left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
+            run = Run(call, timeline, Terms(left_s, session, whole), self.dispatcher).events()
             async for events in run:
                 measured.events(events)
                 yield events
@@ -126,12 +126,12 @@ class Service:
             ticket.close(now)
             measured.end(call)
             if span is not None:
-                self.telemetry.record(Ended(self.name, call, story, span, failure))
+                self.telemetry.record(Ended(self.name, call, timeline, span, failure))
 
-    async def _wait_for_turn(self, call: Call, story: Story, allowed_s: float) -> float:
+    async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
         """The seconds that are left of the call's time."""
         first = call.requests[0]
         tokens = sum(len(request.prompt) for request in call.requests)
         await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
-        story.note("admitted")
-        return allowed_s - (self._clock() - story.arrived)
+        timeline.note("admitted")
+        return allowed_s - (self._clock() - timeline.arrived)

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from grpc_health.v1 import health
-
 import grpc
 import grpc.aio
+from grpc_health.v1 import health
+
 from raylax.proto.errors import RaylaxError
 from raylax.router.access.authentication import AccessLevel, Authenticator, Headers
 from raylax.router.access.caller import CALLER, Caller

@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
+
 from raylax.proto.errors import InvalidRequest
 from raylax.router.grpc.errors import refuse
 

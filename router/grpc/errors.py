@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 import grpc.aio
+
 from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
 from raylax.router.access.caller import caller
 

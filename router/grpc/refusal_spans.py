@@ -1,6 +1,7 @@
 """A call that was refused before it began, in OpenTelemetry's words for gRPC."""
 
 import grpc
+
 from raylax.router.access.caller import Caller
 from raylax.router.grpc.errors import CALL_ID, Context
 from raylax.router.observe.telemetry import Refused

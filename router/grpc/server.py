@@ -7,11 +7,11 @@ of the machine and answers neither the standard health service nor cancellation 
 import asyncio
 from collections.abc import Sequence
 
+import grpc
+import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-import grpc
-import grpc.aio
 from raylax.proto.pb import (
     raylax_pb2,
     raylax_pb2_grpc,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import grpc
+
 from raylax.router.config import RouterConfig
 
 

@@ -68,7 +68,7 @@ class Guard:
             answer.log()
 
     def _tell(self, scope: Scope, answer: "Answer", error: RaylaxError) -> None:
-        """Of a call that has no story."""
+        """Of a call that has no timeline."""
         told = refused(scope, self._app, answer.caller, error, answer.took_s)
         if told is not None:
             self._authenticator.telemetry.refuse(told)

@@ -30,7 +30,7 @@ from raylax.router.http.resuming import resumed, single_events, ttl_in
 
 EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
 SESSION = "X-Session-Id"
-"""What a client wants to stay with one worker; `consistent-hash` looks at it."""
+"""What a client wants to attempt with one worker; `consistent-hash` looks at it."""
 Body = TypeVar("Body", bound=CommonFields)
 Read = TypeVar("Read")
 
@@ -57,8 +57,8 @@ class Asked:
         """The header that says why this worker, if the client has asked for it."""
         if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
             return {}
-        story = self.service.stories.find(self.lines.call.id)
-        return {EXPLANATION: json.dumps([asdict(choice) for choice in story.choices])}
+        timeline = self.service.timelines.find(self.lines.call.id)
+        return {EXPLANATION: json.dumps([asdict(one) for one in timeline.explanations])}
 
     @property
     def _soonest(self) -> float | None:

@@ -1,6 +1,6 @@
-"""A call's story as spans of OpenTelemetry, by its conventions for generative AI.
+"""A call's timeline as spans of OpenTelemetry, by its conventions for generative AI.
 
-    chat MODEL          the call, below its client's span; an event for each moment of the story
+    chat MODEL          the call, below its client's span; an event for each event of the timeline
     ├── queue           until it was let through to the workers
     └── attempt         a request with one worker, and what became of it; there may be several
 
@@ -35,7 +35,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.observe.telemetry import Ended, Refused
-from raylax.router.observe.timeline import Outcome, Stay
+from raylax.router.observe.timeline import Attempt, Outcome
 from raylax.router.observe.trace_context import TraceContext
 
 SERVICE = "raylax-router"
@@ -82,13 +82,13 @@ class Spans:
         if call.is_recording():
             below = set_span_in_context(call)
             self._queue(ended, below, at)
-            for stay in ended.story.stays:
-                self._attempt(stay, below, at)
-            for moment in ended.story.moments:
-                detail = {"detail": moment.detail} if moment.detail else None
-                call.add_event(moment.name, detail, at(moment.at_s))
+            for attempt in ended.timeline.attempts:
+                self._attempt(attempt, below, at)
+            for event in ended.timeline.events:
+                detail = {"detail": event.detail} if event.detail else None
+                call.add_event(event.name, detail, at(event.at_s))
         fail(call, ended.failure)
-        call.end(at(ended.story.now_s))
+        call.end(at(ended.timeline.now_s))
 
     def refuse(self, refused: Refused) -> None:
         now = time.time_ns()
@@ -117,24 +117,24 @@ class Spans:
             self._ids.given = None
 
     def _queue(self, ended: Ended, below: Context, at: At) -> None:
-        story = ended.story
-        admitted = next((one.at_s for one in story.moments if one.name == "admitted"), None)
+        timeline = ended.timeline
+        admitted = next((one.at_s for one in timeline.events if one.name == "admitted"), None)
         span = self._tracer.start_span("queue", below, start_time=at(0.0))
         if admitted is None:
             fail(span, ended.failure)
-        span.end(at(story.now_s if admitted is None else admitted))
+        span.end(at(timeline.now_s if admitted is None else admitted))
 
-    def _attempt(self, stay: Stay, below: Context, at: At) -> None:
-        told = {"raylax.worker": stay.worker, "raylax.request": stay.request_id}
+    def _attempt(self, attempt: Attempt, below: Context, at: At) -> None:
+        told = {"raylax.worker": attempt.worker, "raylax.request": attempt.request_id}
         span = self._tracer.start_span(
-            "attempt", below, SpanKind.CLIENT, told, start_time=at(stay.from_s)
+            "attempt", below, SpanKind.CLIENT, told, start_time=at(attempt.from_s)
         )
-        assert stay.outcome is not None and stay.to_s is not None, f"{stay} has not ended"
-        span.set_attribute("raylax.outcome", stay.outcome)
-        if stay.outcome is Outcome.LOST:
-            span.set_attribute("error.type", stay.outcome)
-            span.set_status(Status(StatusCode.ERROR, stay.why))
-        span.end(at(stay.to_s))
+        assert attempt.outcome is not None and attempt.to_s is not None, f"{attempt} has not ended"
+        span.set_attribute("raylax.outcome", attempt.outcome)
+        if attempt.outcome is Outcome.LOST:
+            span.set_attribute("error.type", attempt.outcome)
+            span.set_status(Status(StatusCode.ERROR, attempt.why))
+        span.end(at(attempt.to_s))
 
 
 def exporting() -> Spans:
@@ -143,8 +143,8 @@ def exporting() -> Spans:
 
 
 def times_of(ended: Ended) -> At:
-    """The story's clock is not that of the day: they are compared now."""
-    arrived_ns = time.time_ns() - round(ended.story.now_s * 1e9)
+    """The timeline's clock is not that of the day: they are compared now."""
+    arrived_ns = time.time_ns() - round(ended.timeline.now_s * 1e9)
     return lambda seconds: arrived_ns + round(seconds * 1e9)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from raylax.proto.calls.call import Call
-from raylax.router.observe.timeline import Story
+from raylax.router.observe.timeline import Timeline
 from raylax.router.observe.trace_context import TraceContext
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Ended:
 
     model: str
     call: Call
-    story: Story
+    timeline: Timeline
     span: TraceContext
     """Ours, of the call's trace."""
     failure: BaseException | None
@@ -55,7 +55,7 @@ class Telemetry(Protocol):
         ...
 
     def refuse(self, refused: Refused) -> None:
-        """As `record`, of a call that has no story."""
+        """As `record`, of a call that has no timeline."""
         ...
 
     def close(self) -> None:

@@ -2,40 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from raylax.proto.errors import NotFound, shown
+from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies.base import Choice
 
-MOST_STORIES = 4096
-MOST_MOMENTS = 64
-"""Of one story; a call with many choices has more to tell than anybody reads."""
+MOST_TIMELINES = 4096
+MOST_EVENTS = 64
+"""Of one timeline; a call with many choices has more to tell than anybody reads."""
 MOST_CANDIDATES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    worker: str
-    age_s: float
-    """Since it was last heard from."""
-    terms: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """One decision. `candidates` are the best, in their order."""
-
-    request_id: str
-    policy: str
-    chosen: str
-    reason: str
-    runner_up: str
-    candidates: tuple[Candidate, ...]
 
 
 class Decision:
@@ -47,7 +28,7 @@ class Decision:
         self._request_id, self._policy, self._reason = request_id, policy, choice.reason
         self._chosen, rows, self._terms = fleet.ids[choice.row], choice.rows, choice.terms
         costs = choice.terms.get("cost")
-        if len(rows) > MOST_CANDIDATES:  # of many the best, since stories are kept
+        if len(rows) > MOST_CANDIDATES:  # of many the best, since timelines are kept
             best = slice(MOST_CANDIDATES)
             order = np.arange(len(rows)) if costs is None else np.argsort(costs, kind="stable")
             rows = rows[order[best]]
@@ -74,37 +55,8 @@ def rounded(value: float) -> float:
     return round(value, 6)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    at_s: float
-    """Since the call's arrival."""
-    name: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A story so far."""
-
-    call_id: str
-    moments: tuple[Moment, ...]
-    choices: tuple[Explanation, ...]
-
-    @classmethod
-    def of(cls, values: dict[str, Any]) -> Self:
-        """Of what `asdict` made of one."""
-        choices = (
-            Explanation(
-                **{**one, "candidates": tuple(Candidate(**each) for each in one["candidates"])}
-            )
-            for one in values["choices"]
-        )
-        moments = (Moment(**one) for one in values["moments"])
-        return cls(values["call_id"], tuple(moments), tuple(choices))
-
-
 class Outcome(StrEnum):
-    """Of a request's stay with a worker."""
+    """What became of an attempt."""
 
     ENDED = "ended"
     CANCELLED = "cancelled"
@@ -118,7 +70,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(slots=True)
-class Stay:
+class Attempt:
     """One request with one worker."""
 
     request_id: str
@@ -132,17 +84,17 @@ class Stay:
 
 
 @dataclass(eq=False)
-class Story:
+class Timeline:
     """Of one call, from its arrival."""
 
     call_id: str
     clock: Callable[[], float]
     arrived: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
-    stays: list[Stay] = field(default_factory=list)
-    _moments: list[tuple[float, str, str]] = field(default_factory=list)
-    _there: dict[tuple[str, str], Stay] = field(default_factory=dict)
-    """Of the stays those that have not ended, by request and worker."""
+    attempts: list[Attempt] = field(default_factory=list)
+    _events: list[tuple[float, str, str]] = field(default_factory=list)
+    _there: dict[tuple[str, str], Attempt] = field(default_factory=dict)
+    """Of the attempts those that have not ended, by request and worker."""
 
     def __post_init__(self) -> None:
         self.arrived = self.clock()
@@ -153,59 +105,80 @@ class Story:
         return rounded(self.clock() - self.arrived)
 
     def note(self, name: str, detail: str = "") -> None:
-        if len(self._moments) < MOST_MOMENTS:
-            self._moments.append((self.now_s, name, detail))
+        if len(self._events) < MOST_EVENTS:
+            self._events.append((self.now_s, name, detail))
 
     @property
-    def moments(self) -> tuple[Moment, ...]:
-        return tuple(Moment(*one) for one in self._moments)
+    def events(self) -> tuple[TimelineEvent, ...]:
+        return tuple(TimelineEvent(*one) for one in self._events)
 
     def sent(self, request_id: str, worker: str) -> None:
         self.note("sent", worker)
-        if len(self.stays) < MOST_MOMENTS:
-            stay = self._there[request_id, worker] = Stay(request_id, worker, self.now_s)
-            self.stays.append(stay)
+        if len(self.attempts) < MOST_EVENTS:
+            attempt = self._there[request_id, worker] = Attempt(request_id, worker, self.now_s)
+            self.attempts.append(attempt)
 
     def left(self, request_id: str, worker: str, outcome: Outcome, why: str = "") -> None:
         """A worker has no more to do with a request."""
-        if (stay := self._there.pop((request_id, worker), None)) is not None:
-            stay.to_s, stay.outcome, stay.why = self.now_s, outcome, why
+        if (attempt := self._there.pop((request_id, worker), None)) is not None:
+            attempt.to_s, attempt.outcome, attempt.why = self.now_s, outcome, why
 
     @property
-    def told(self) -> "Told":
-        return Told(self.call_id, self.moments, self.choices)
+    def snapshot(self) -> TimelineSnapshot:
+        return TimelineSnapshot(self.call_id, self.events, self.explanations)
 
     def decided(self, decision: Decision) -> None:
-        if len(self.decisions) < MOST_MOMENTS:
+        if len(self.decisions) < MOST_EVENTS:
             self.decisions.append(decision)
 
     @property
-    def choices(self) -> tuple[Explanation, ...]:
+    def explanations(self) -> tuple[Explanation, ...]:
         """Each decision in words."""
         return tuple(one.explanation for one in self.decisions)
 
 
-class Stories:
+class Timelines:
     """The last ones: an older one makes room."""
 
-    def __init__(self, most: int = MOST_STORIES) -> None:
+    def __init__(self, most: int = MOST_TIMELINES) -> None:
         self._most = most
-        self._stories: OrderedDict[str, Story] = OrderedDict()
+        self._timelines: OrderedDict[str, Timeline] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._stories)
+        return len(self._timelines)
 
-    def begin(self, story: Story) -> None:
-        self._stories[story.call_id] = story
-        if len(self._stories) > self._most:
-            self._stories.popitem(last=False)
+    def begin(self, timeline: Timeline) -> None:
+        self._timelines[timeline.call_id] = timeline
+        if len(self._timelines) > self._most:
+            self._timelines.popitem(last=False)
 
-    def find(self, call_id: str) -> Story:
+    def find(self, call_id: str) -> Timeline:
         """Raises NotFound."""
-        if (story := self._stories.get(call_id)) is None:
+        if (timeline := self._timelines.get(call_id)) is None:
             raise NotFound(
                 f"nothing is known of {shown(call_id)}; this router remembers its last "
                 f"{self._most} calls",
                 param="id",
             )
-        return story
+        return timeline
+
+
+def as_json(timeline: TimelineSnapshot) -> dict[str, Any]:
+    """The form in which /explain and other routers get it."""
+    return {
+        "call_id": timeline.call_id,
+        "moments": [asdict(event) for event in timeline.events],
+        "choices": [asdict(explanation) for explanation in timeline.explanations],
+    }
+
+
+def from_json(values: dict[str, Any]) -> TimelineSnapshot:
+    """The timeline that `as_json` made this of."""
+    return TimelineSnapshot(
+        values["call_id"],
+        tuple(TimelineEvent(**one) for one in values["moments"]),
+        tuple(
+            Explanation(**{**one, "candidates": tuple(Candidate(**c) for c in one["candidates"])})
+            for one in values["choices"]
+        ),
+    )

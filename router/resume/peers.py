@@ -6,7 +6,6 @@ They know each other through the workers, to which all of them are attached; not
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import asdict
 from typing import Any
 
 import grpc
@@ -15,8 +14,9 @@ import grpc.aio
 from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
+from raylax.proto.timeline import TimelineSnapshot
 from raylax.proto.wire.peer_token import may_enter, metadata_of
-from raylax.router.observe.timeline import Stories, Told
+from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
 ASK_S = 2.0
@@ -31,16 +31,16 @@ MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax
 class PeerServicer(engine_pb2_grpc.PeerServicer):
     """What this router keeps, for the others."""
 
-    def __init__(self, token: str, stories: Stories, kept_answers: KeptAnswers) -> None:
-        self._token, self._stories, self._kept_answers = token, stories, kept_answers
+    def __init__(self, token: str, timelines: Timelines, kept_answers: KeptAnswers) -> None:
+        self._token, self._timelines, self._kept_answers = token, timelines, kept_answers
 
     async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
         await self._authorise(context)
         try:
-            story = self._stories.find(request.call_id)
+            timeline = self._timelines.find(request.call_id)
         except NotFound as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
-        return pb.Story(json=json.dumps(asdict(story.told)))
+        return pb.Story(json=json.dumps(as_json(timeline.snapshot)))
 
     async def Read(self, request: pb.ReadRequest, context: Context) -> None:  # type: ignore[override]
         await self._authorise(context)
@@ -86,12 +86,12 @@ class Peers:
         """All that a worker knows of, this router among them."""
         self._others = frozenset(addresses) - {self.address, ""}
 
-    async def tell(self, call_id: str) -> Told | None:
-        """The story of a call that another router had."""
-        stories = await asyncio.gather(*(self._tell(one, call_id) for one in self._others))
-        return next((story for story in stories if story is not None), None)
+    async def tell(self, call_id: str) -> TimelineSnapshot | None:
+        """The timeline of a call that another router had."""
+        timelines = await asyncio.gather(*(self._tell(one, call_id) for one in self._others))
+        return next((timeline for timeline in timelines if timeline is not None), None)
 
-    async def _tell(self, address: str, call_id: str) -> Told | None:
+    async def _tell(self, address: str, call_id: str) -> TimelineSnapshot | None:
         async with grpc.aio.insecure_channel(address) as channel:
             stub = engine_pb2_grpc.PeerStub(channel)
             try:
@@ -99,7 +99,7 @@ class Peers:
                 told = await stub.Tell(asked, metadata=metadata_of(self._token), timeout=ASK_S)
             except grpc.aio.AioRpcError:
                 return None
-        return Told.of(json.loads(told.json))
+        return from_json(json.loads(told.json))
 
     async def read(self, name: str, tenant: str, after: int) -> Numbered | None:
         """An answer that another router keeps, from the part after `after` on; close it."""

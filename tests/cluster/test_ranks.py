@@ -153,8 +153,8 @@ def test_a_worker_that_has_lost_a_rank_is_replaced(
         events = [one.result() for one in streams]
         answered = whole.result().json()
     again_s = time.monotonic() - hit
-    story = client.get(f"/explain/{events[0][0]['id']}").json()
-    loss = next(moment["detail"] for moment in story["moments"] if moment["name"] == "lost")
+    timeline = client.get(f"/explain/{events[0][0]['id']}").json()
+    loss = next(moment["detail"] for moment in timeline["moments"] if moment["name"] == "lost")
 
     assert [text_of(one) for one in events] == [want[0]["message"]["content"]] * 2
     assert answered["choices"] == want

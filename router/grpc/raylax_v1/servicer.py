@@ -9,6 +9,7 @@ from raylax.proto import grpc_api
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
@@ -20,7 +21,6 @@ from raylax.router.grpc.errors import (
     statuses,
 )
 from raylax.router.grpc.raylax_v1 import resuming
-from raylax.router.grpc.raylax_v1.explanations import explanation_message, story_message
 from raylax.router.grpc.raylax_v1.resuming import Reply
 
 
@@ -90,7 +90,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         self, request: raylax_pb2.ExplainRequest, context: Context
     ) -> raylax_pb2.ExplainReply:
         async with statuses(context):
-            return story_message(await self._models.told(request.request_id))
+            return timeline_to_proto(await self._models.timeline_of(request.request_id))
 
     async def _answer(
         self,
@@ -129,8 +129,8 @@ async def replies_of(
             for event in events:
                 reply = reply_of(call.id, service.name, event)
                 if explain:
-                    (first, *_) = service.stories.find(call.id).choices
-                    reply.explanation.CopyFrom(explanation_message(first))
+                    (first, *_) = service.timelines.find(call.id).explanations
+                    reply.explanation.CopyFrom(explanation_to_proto(first))
                     explain = False
                 if event is events[-1] and call.done and call.error is None:
                     reply.usage.CopyFrom(grpc_api.usage_message(call.usage))

@@ -1,7 +1,6 @@
 """What the rest of the cluster knows: metrics, every worker, a call on every rank."""
 
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
 from raylax.router.http.handler import json_of
 from raylax.router.http.routes import Routes
+from raylax.router.observe.timeline import as_json
 
 
 class DebugCall(Strict):
@@ -62,7 +62,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def explain(request: Request) -> ASGIApp:
         """What happened to a past call, and why it went where it did."""
-        return json_of(asdict(await models.told(request.path_params["call_id"])))
+        return json_of(as_json(await models.timeline_of(request.path_params["call_id"])))
 
     async def drain(request: Request) -> ASGIApp:
         """Move what this worker has elsewhere, then end it; the cluster starts another one."""

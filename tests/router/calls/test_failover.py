@@ -187,8 +187,8 @@ async def test_a_worker_that_is_stopped_hands_over_first(
 
     assert await asking == want
     await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
-    (story,) = list(rig.service.stories._stories.values())[1:]
-    assert "handed over" in [moment.name for moment in story.moments]
+    (timeline,) = list(rig.service.timelines._timelines.values())[1:]
+    assert "handed over" in [event.name for event in timeline.events]
 
 
 async def test_a_slow_client_is_parked_and_misses_nothing(
@@ -205,8 +205,8 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S, transport=small) as slow,
         slow.stream("POST", CHAT, json={**body, "stream": True}) as reply,
     ):
-        story = list(rig.service.stories._stories.values())[-1]
-        await until(lambda: "parked" in [moment.name for moment in story.moments])
+        timeline = list(rig.service.timelines._timelines.values())[-1]
+        await until(lambda: "parked" in [event.name for event in timeline.events])
         await until(lambda: not any(worker.running for worker in rig.workers))
 
         assert choices_of([line async for line in reply.aiter_lines()]) == want
@@ -270,10 +270,10 @@ async def test_the_story_of_a_move_is_told(rig: Rig, client: httpx.AsyncClient) 
     for worker in rig.workers:
         worker.let_go()
     await asking
-    (story,) = rig.service.stories._stories.values()
-    names = [moment.name for moment in story.moments]
+    (timeline,) = rig.service.timelines._timelines.values()
+    names = [event.name for event in timeline.events]
 
     assert names == [
         "admitted", "sent", "began", "first token", "lost", "sent", "began", "ended",
     ]  # fmt: skip
-    assert sorted(choice.chosen for choice in story.choices) == ["w0", "w1"]
+    assert sorted(one.chosen for one in timeline.explanations) == ["w0", "w1"]

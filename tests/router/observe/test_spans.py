@@ -26,7 +26,7 @@ from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.observe.spans import Spans
 from raylax.router.observe.telemetry import ENDPOINTS, Silent, telemetry
-from raylax.router.observe.timeline import Outcome, Story
+from raylax.router.observe.timeline import Outcome, Timeline
 from tests.support.paths import ROOT
 from tests.support.router_rig import (
     PATIENCE_S,
@@ -107,7 +107,7 @@ async def test_a_call_is_a_tree_below_its_clients_span(recorded: Recorded) -> No
 
 
 async def test_it_says_what_was_asked_and_what_it_came_to(recorded: Recorded) -> None:
-    """By the conventions for generative AI; each moment of the story is an event."""
+    """By the conventions for generative AI; the events of the timeline are its events."""
     reply = await recorded.client.post(CHAT, json={**ASK, "n": 2}, headers=SAMPLED)
     answer, told = reply.json(), await recorded.told()
     (call,), attempts, usage = told["chat tiny"], told["attempt"], answer["usage"]
@@ -461,14 +461,16 @@ def test_where_it_is_not_installed_the_log_says_what_is_missing(
 def test_a_stay_ends_once() -> None:
     """At its first outcome; the same request may come back to the same worker."""
     now = iter(range(100))
-    story = Story("call", lambda: float(next(now)))
-    story.sent("r", "w0")
-    story.left("r", "w0", Outcome.PARKED)
-    story.left("r", "w0", Outcome.CANCELLED)
-    story.sent("r", "w0")
-    story.left("r", "elsewhere", Outcome.LOST)
-    story.left("r", "w0", Outcome.ENDED)
+    timeline = Timeline("call", lambda: float(next(now)))
+    timeline.sent("r", "w0")
+    timeline.left("r", "w0", Outcome.PARKED)
+    timeline.left("r", "w0", Outcome.CANCELLED)
+    timeline.sent("r", "w0")
+    timeline.left("r", "elsewhere", Outcome.LOST)
+    timeline.left("r", "w0", Outcome.ENDED)
 
-    outcomes = [(stay.worker, stay.outcome) for stay in story.stays]
+    outcomes = [(attempt.worker, attempt.outcome) for attempt in timeline.attempts]
     assert outcomes == [("w0", Outcome.PARKED), ("w0", Outcome.ENDED)]
-    assert all(stay.to_s is not None and stay.from_s < stay.to_s for stay in story.stays)
+    for attempt in timeline.attempts:
+        assert attempt.to_s is not None
+        assert attempt.from_s < attempt.to_s

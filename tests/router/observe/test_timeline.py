@@ -71,11 +71,11 @@ async def test_a_second_request_goes_where_its_prefix_is(client: httpx.AsyncClie
 
 async def test_the_story_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:
     call_id = (await client.post(CHAT, json=ASK)).json()["id"]
-    story = (await client.get(f"/explain/{call_id}")).json()
+    timeline = (await client.get(f"/explain/{call_id}")).json()
 
-    names = [moment["name"] for moment in story["moments"]]
+    names = [moment["name"] for moment in timeline["moments"]]
     assert names == ["admitted", "sent", "began", "first token", "ended"]
-    times = [moment["at_s"] for moment in story["moments"]]
+    times = [moment["at_s"] for moment in timeline["moments"]]
     assert times == sorted(times)
     unknown = await client.get("/explain/chatcmpl-of-nobody")
     assert unknown.status_code == 404

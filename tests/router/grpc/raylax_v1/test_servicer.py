@@ -253,15 +253,15 @@ async def test_a_choice_is_explained(rig: Rig) -> None:
     async with channel(rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         first, *later = [reply async for reply in stub.Chat(request)]
-        story = await stub.Explain(raylax_pb2.ExplainRequest(request_id=first.id))
+        timeline = await stub.Explain(raylax_pb2.ExplainRequest(request_id=first.id))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Explain(raylax_pb2.ExplainRequest(request_id="unheard-of"))
 
     assert first.explanation.chosen == "w0"
     assert [one.worker for one in first.explanation.candidates] == ["w0"]
     assert not any(reply.HasField("explanation") for reply in later)
-    assert list(story.explanations) == [first.explanation]
-    assert {"first token", "ended"} <= {event.name for event in story.events}
+    assert list(timeline.explanations) == [first.explanation]
+    assert {"first token", "ended"} <= {event.name for event in timeline.events}
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
