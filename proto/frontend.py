@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raylax.proto.answers.embedding import EmbeddingShape, Vector
+from raylax.proto.answers.embedding import EmbeddingShape
 from raylax.proto.answers.openai_chunks import ChatShape, CompletionShape
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest

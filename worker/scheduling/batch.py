@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raylax.kernels.model import StepOutput
-from raylax.proto.answers.embedding import normalised
+from raylax.proto.calls.vector import normalised
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
