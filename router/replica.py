@@ -20,7 +20,7 @@ from raylax.proto.frontend import Frontend
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.gc_tuning import settle
-from raylax.router.grpc.authentication import Guarded
+from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc, set_health
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
@@ -130,7 +130,7 @@ class RouterReplica:
             self._grpc, self._health, _ = await serve_grpc(
                 self._models,
                 f"{first.host}:{first.grpc_port}",
-                [Guarded(self._models.authenticator)],
+                [AuthenticationInterceptor(self._models.authenticator)],
                 credentials(first),
             )
         except RuntimeError as error:

@@ -10,7 +10,7 @@ from raylax.router.calls.service import Service
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class StartedCall:
     events: AsyncGenerator[list[TextEvent]]
     """To be closed: that cancels what still runs."""
     allowed_s: float
@@ -22,12 +22,12 @@ def start(
     remaining_s: float | None,
     session: str = "",
     whole: bool = False,
-) -> Running:
+) -> StartedCall:
     """`remaining_s`: of its time, as its client has it."""
     call.requests = caller().mark(call.requests)
     timeout_s = caller().soonest(remaining_s)
     events = service.run(call, timeout_s, session, caller().span, whole)
-    return Running(events, service.allowed_s(timeout_s))
+    return StartedCall(events, service.allowed_s(timeout_s))
 
 
 async def finish(service: Service, call: Call, remaining_s: float | None) -> None:

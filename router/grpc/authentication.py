@@ -26,8 +26,8 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
 """By whether requests, and answers, are streams."""
 
 
-class Guarded(grpc.aio.ServerInterceptor):
-    """Every method of every service on this server, but for health."""
+class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
+    """Asks for a key in front of every method of every service on this server, but for health."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
@@ -40,23 +40,23 @@ class Guarded(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        ours = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
+        is_health = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
         headers = headers_in(handler_call_details.invocation_metadata)
         caller = self._authenticator.identify(headers)
         try:
-            level = AccessLevel.PUBLIC if ours else AccessLevel.ANY_KEY
+            level = AccessLevel.PUBLIC if is_health else AccessLevel.ANY_KEY
             caller = self._authenticator.authenticate(caller, headers, level)
         except RaylaxError as error:
-            return refusing(handler, self._errand(handler_call_details.method, caller), error)
-        return known(handler, self._errand(handler_call_details.method, caller))
+            return refusing(handler, self._call(handler_call_details.method, caller), error)
+        return authenticated(handler, self._call(handler_call_details.method, caller))
 
-    def _errand(self, method: str, caller: Caller) -> "Errand":
-        return Errand(method, caller, self._authenticator.telemetry)
+    def _call(self, method: str, caller: Caller) -> "AuthenticatedCall":
+        return AuthenticatedCall(method, caller, self._authenticator.telemetry)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """A call of a method. One that is refused before it begins is told to OpenTelemetry."""
+class AuthenticatedCall:
+    """A call of a method, with its caller. One that is refused before it begins becomes a span."""
 
     method: str
     caller: Caller
@@ -81,7 +81,7 @@ def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
     return values
 
 
-def known(handler: Handler, errand: Errand) -> Handler:
+def authenticated(handler: Handler, call: AuthenticatedCall) -> Handler:
     """The same method, which knows its caller. What streams upwards is reflection, for which all
     callers are the same."""
     if handler.request_streaming:
@@ -89,21 +89,21 @@ def known(handler: Handler, errand: Errand) -> Handler:
     serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Any) -> Any:
-        replied = await errand.run(serve, request, context)
-        context.set_trailing_metadata(tuple(errand.caller.headers().items()))
+        replied = await call.run(serve, request, context)
+        context.set_trailing_metadata(tuple(call.caller.headers().items()))
         return replied
 
     make = MAKERS[False, handler.response_streaming]
     return make(answer, handler.request_deserializer, handler.response_serializer)
 
 
-def refusing(handler: Handler, errand: Errand, error: RaylaxError) -> Handler:
+def refusing(handler: Handler, call: AuthenticatedCall, error: RaylaxError) -> Handler:
     """The same method, which says why it does nothing; its requests are not even decoded."""
 
     async def refusal(_: Any, context: Any) -> None:
         await refuse(context, error)
 
     async def answer(request: Any, context: Any) -> None:
-        await errand.run(refusal, request, context)
+        await call.run(refusal, request, context)
 
     return MAKERS[handler.request_streaming, handler.response_streaming](answer)

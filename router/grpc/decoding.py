@@ -11,7 +11,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.router.grpc.errors import refuse
 
 
-class RefuseUndecodable(grpc.aio.ServerInterceptor):
+class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """For services whose requests have text, which may turn out to be no UTF-8."""
 
     def __init__(self, services: Sequence[str]) -> None:

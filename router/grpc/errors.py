@@ -39,14 +39,14 @@ async def refuse(context: Context, error: RaylaxError) -> NoReturn:
     await context.abort(error.grpc_status, error.message, tuple(metadata))
 
 
-def reading(allowed_s: float) -> asyncio.Timeout:
+def read_deadline(allowed_s: float) -> asyncio.Timeout:
     """A call that may take so long must have been read by then."""
     return asyncio.timeout(allowed_s + LAST_WORDS_S)
 
 
 @asynccontextmanager
-async def statuses(context: Context) -> AsyncIterator[None]:
-    """What is raised within ends the call with its status. `reading` sets it a limit."""
+async def errors_as_statuses(context: Context) -> AsyncIterator[None]:
+    """What is raised within ends the call with its status. `read_deadline` sets it a limit."""
     try:
         yield
     except RaylaxError as error:

@@ -19,7 +19,7 @@ from raylax.proto.pb import (
     vllm_engine_pb2_grpc,
 )
 from raylax.router.calls.models import Models
-from raylax.router.grpc.decoding import RefuseUndecodable
+from raylax.router.grpc.decoding import DecodingInterceptor
 from raylax.router.grpc.raylax_v1.servicer import RaylaxServicer
 from raylax.router.grpc.vllm_engine.servicer import EngineProtocolServicer
 
@@ -39,7 +39,7 @@ async def serve_grpc(
     """
     ours = (NAME, ENGINE_PROTOCOL)
     server = grpc.aio.server(
-        interceptors=[*interceptors, RefuseUndecodable(ours)],
+        interceptors=[*interceptors, DecodingInterceptor(ours)],
         options=[("grpc.so_reuseport", 1)],
     )
     raylax_pb2_grpc.add_RaylaxServicer_to_server(RaylaxServicer(models), server)

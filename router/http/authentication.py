@@ -30,7 +30,7 @@ def level_of(method: str, path: str) -> AccessLevel:
     return AccessLevel.ANY_KEY
 
 
-class Guard:
+class AuthenticationMiddleware:
     """ASGI middleware. It reads headers only: nobody is refused after sending megabytes."""
 
     def __init__(
@@ -46,36 +46,36 @@ class Guard:
         scope["path"] = scope["path"].rstrip("/") or "/"  # no redirect: who knows our front door?
         headers = Headers(scope=scope)
         caller = self._authenticator.identify(headers.getlist)
-        answer = Answer(scope, caller, self._clock, send)
+        logged = LoggedResponse(scope, caller, self._clock, send)
         try:
             level = level_of(scope["method"], scope["path"])
-            caller = answer.caller = self._authenticator.authenticate(
+            caller = logged.caller = self._authenticator.authenticate(
                 caller, headers.getlist, level
             )
             CALLER.set(caller)
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, logged.send)
         except Exception as error:
-            if answer.status:
+            if logged.status:
                 raise  # too late to say anything
             response = answer_to(Request(scope, receive), error)
             if isinstance(error, RaylaxError):
                 if error.call_id:
                     response.headers[CALL_ID] = error.call_id
                 else:
-                    self._tell(scope, answer, error)
-            await response(scope, receive, answer.send)
+                    self._record_refusal(scope, logged, error)
+            await response(scope, receive, logged.send)
         finally:
-            answer.log()
+            logged.log()
 
-    def _tell(self, scope: Scope, answer: "Answer", error: RaylaxError) -> None:
-        """Of a call that has no timeline."""
-        told = refused(scope, self._app, answer.caller, error, answer.took_s)
+    def _record_refusal(self, scope: Scope, response: "LoggedResponse", error: RaylaxError) -> None:
+        """A span for a call that was refused before it had any."""
+        told = refused(scope, self._app, response.caller, error, response.took_s)
         if told is not None:
             self._authenticator.telemetry.refuse(told)
 
 
-class Answer:
-    """One answer on its way: its headers, and a line in the log."""
+class LoggedResponse:
+    """A response on its way: it gets the headers that all have, and a line in the log."""
 
     def __init__(
         self, scope: Scope, caller: Caller, clock: Callable[[], float], send: Send
@@ -96,7 +96,7 @@ class Answer:
 
     @property
     def took_s(self) -> float:
-        """So far."""
+        """Seconds since the request came."""
         return self._clock() - self._begun
 
     def log(self) -> None:
@@ -108,8 +108,8 @@ class Answer:
             log.log(level, "%s %d %.3f s %s %s", asked, self.status, self.took_s, who, tenant)
 
 
-def for_browsers(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """A browser's question whether it may ask is answered before the guard: it brings no key."""
+def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Answers a browser that asks whether it may ask, before a key is looked at: it brings none."""
     if not origins:
         return app
     return CORSMiddleware(
@@ -117,11 +117,11 @@ def for_browsers(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=EXPOSED,
+        expose_headers=EXPOSED_HEADERS,
     )
 
 
-EXPOSED = [
+EXPOSED_HEADERS = [
     "X-Request-Id", CALL_ID, "Traceparent", "Retry-After",
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset")
       for of in ("requests", "tokens")),

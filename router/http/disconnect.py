@@ -10,7 +10,7 @@ class ClientLeft(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Presence:
+class DisconnectWatch:
     """A block that ends with ClientLeft when its client disconnects, as one of `asyncio.timeout`
     ends when its time is over. The body has been read: inside, nothing else may receive."""
 

@@ -11,8 +11,8 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
 from raylax.router.http.authentication import CALL_ID
-from raylax.router.http.disconnect import ClientLeft, Presence
-from raylax.router.http.keepalive import COMMENT, Pulse
+from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
+from raylax.router.http.keepalive import COMMENT, KeepAlive
 
 log = logging.getLogger(__name__)
 HEADERS = {
@@ -53,7 +53,7 @@ class Lines(Protocol):
         ...
 
 
-class Head:
+class ResponseHead:
     """Status and headers of a stream. They leave with whatever is written first; until then, an
     error has a status of its own."""
 
@@ -75,7 +75,7 @@ class Head:
 
 
 async def event_stream(
-    lines: Lines, source: AsyncGenerator[list[TextEvent]], head: Head
+    lines: Lines, source: AsyncGenerator[list[TextEvent]], head: ResponseHead
 ) -> AsyncGenerator[bytes]:
     """What came together is written together: a write costs more than a token. So the end goes with
     the last events, for it follows at once.
@@ -118,7 +118,7 @@ class EventStream:
 
     def __init__(
         self,
-        head: Head,
+        head: ResponseHead,
         parts: AsyncIterator[bytes],
         source: AsyncGenerator[Any],
         allowed_s: float,
@@ -131,7 +131,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = self._head
         try:
-            async with asyncio.timeout(self._allowed_s + LAST_WORDS_S), Presence(receive):
+            async with asyncio.timeout(self._allowed_s + LAST_WORDS_S), DisconnectWatch(receive):
                 await self._write(send)
         except ClientLeft:
             if not head.sent:
@@ -154,13 +154,13 @@ class EventStream:
 
         if not head.waits:
             await head.send(send)
-        pulse = Pulse(write, self._ping)
+        keep_alive = KeepAlive(write, self._ping)
         try:
             async for part in self._parts:
-                pulse.said()
+                keep_alive.said()
                 if not head.sent:
                     await head.send(send)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         finally:
-            await pulse.stop()
+            await keep_alive.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})

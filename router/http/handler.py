@@ -19,11 +19,11 @@ from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.body import read_body
-from raylax.router.http.disconnect import Presence
+from raylax.router.http.disconnect import DisconnectWatch
 from raylax.router.http.event_stream import (
     EventStream,
-    Head,
     Lines,
+    ResponseHead,
     event_stream,
 )
 from raylax.router.http.resuming import resumed, single_events, ttl_in
@@ -36,7 +36,7 @@ Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedCall:
     """A call that can run, and how it is written."""
 
     service: Service
@@ -65,7 +65,7 @@ class Asked:
         return caller().soonest(self.timeout_s)
 
 
-class Answers:
+class RequestHandler:
     """Errors before the first event have a status of their own, later ones are events."""
 
     def __init__(self, config: RouterConfig, models: Models) -> None:
@@ -80,33 +80,35 @@ class Answers:
     async def answer(
         self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], Lines]
     ) -> ASGIApp:
-        def prepare(raw: bytes) -> tuple[Body, Asked]:
+        def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
             body = parse_body(kind, raw)
             service = self.models.named(body.model)
             session = request.headers.get(SESSION, "")
-            return body, Asked(service, write(service.frontend, body), body.timeout, session)
+            return body, PreparedCall(service, write(service.frontend, body), body.timeout, session)
 
-        body, asked = await self.read(request, prepare)
-        return self.stream(request, asked) if body.stream else await self.whole(request, asked)
+        body, prepared = await self.read(request, prepare)
+        if body.stream:
+            return self.stream(request, prepared)
+        return await self.whole(request, prepared)
 
-    def stream(self, request: Request, asked: Asked) -> EventStream:
-        lines, ttl_s, events = asked.lines, ttl_in(request), asked.run()
-        head = Head(lines.call.id, lambda: asked.explanation(request))
+    def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
+        lines, ttl_s, events = prepared.lines, ttl_in(request), prepared.run()
+        head = ResponseHead(lines.call.id, lambda: prepared.explanation(request))
         parts = event_stream(lines, events, head)
         if ttl_s is None:
-            return EventStream(head, parts, events, asked.allowed_s, lines.ping())
-        kept = asked.service.kept_answers
+            return EventStream(head, parts, events, prepared.allowed_s, lines.ping())
+        kept = prepared.service.kept_answers
         kept.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(kept.read(lines.call.id, caller().tenant), head, asked.allowed_s)
+        return resumed(kept.read(lines.call.id, caller().tenant), head, prepared.allowed_s)
 
-    async def whole(self, request: Request, asked: Asked) -> Response:
-        async with Presence(request.receive):
-            async for _ in asked.run(whole=True):
+    async def whole(self, request: Request, prepared: PreparedCall) -> Response:
+        async with DisconnectWatch(request.receive):
+            async for _ in prepared.run(whole=True):
                 pass
-        headers = {CALL_ID: asked.lines.call.id} | asked.explanation(request)
-        return Response(asked.lines.whole(), 200, headers, "application/json")
+        headers = {CALL_ID: prepared.lines.call.id} | prepared.explanation(request)
+        return Response(prepared.lines.whole(), 200, headers, "application/json")
 
 
-def json_of(value: object) -> Response:
+def json_response(value: object) -> Response:
     """Of a model, or of what is told as JSON anyway."""
     return Response(to_json(value, inf_nan_mode="null"), media_type="application/json")

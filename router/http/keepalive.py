@@ -13,7 +13,7 @@ COMMENT = b": ping\n\n"
 """What clients of server-sent events have to skip."""
 
 
-class Pulse:
+class KeepAlive:
     """Of one stream. `write` is called between its parts, which must be whole events."""
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], ping: bytes) -> None:

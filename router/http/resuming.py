@@ -10,7 +10,7 @@ from starlette.requests import Request
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
-from raylax.router.http.event_stream import EventStream, Head
+from raylax.router.http.event_stream import EventStream, ResponseHead
 from raylax.router.http.routes import Routes
 from raylax.router.resume.peers import Numbered
 
@@ -48,7 +48,7 @@ async def with_ids(
         yield f"id: {call_id}:{number}\n".encode() + event + END
 
 
-def resumed(numbered: Numbered, head: Head, allowed_s: float) -> EventStream:
+def resumed(numbered: Numbered, head: ResponseHead, allowed_s: float) -> EventStream:
     """An answer that is kept, as events with their ids."""
     return EventStream(head, with_ids(head.call_id, numbered), numbered, allowed_s)
 
@@ -71,7 +71,7 @@ def add_resuming(routes: Routes, models: Models) -> None:
     async def go_on(request: Request) -> EventStream:
         call_id = request.path_params["call_id"]
         numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
-        head = Head(call_id, waits=False)
+        head = ResponseHead(call_id, waits=False)
         return resumed(numbered, head, models.config.request_timeout_s)
 
     routes.get("/v1/streams/{call_id}", go_on)

@@ -19,7 +19,7 @@ from raylax.proto.frontend import Frontend
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
-from raylax.router.grpc.authentication import Guarded
+from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc, set_health
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
@@ -152,7 +152,10 @@ async def a_router(
         )
         service = models.open(frontend, router)
         server, health, port = await serve_grpc(
-            models, "127.0.0.1:0", [Guarded(models.authenticator)], credentials(settings)
+            models,
+            "127.0.0.1:0",
+            [AuthenticationInterceptor(models.authenticator)],
+            credentials(settings),
         )
         stack.push_async_callback(server.stop, 0)
         await set_health(health, serving=True)

@@ -13,12 +13,12 @@ from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.calls.start import Running, finish, start
+from raylax.router.calls.start import StartedCall, finish, start
 from raylax.router.grpc.errors import (
     CALL_ID,
     Context,
-    reading,
-    statuses,
+    errors_as_statuses,
+    read_deadline,
 )
 from raylax.router.grpc.raylax_v1 import resuming
 from raylax.router.grpc.raylax_v1.resuming import Reply
@@ -49,7 +49,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def Embed(
         self, request: raylax_pb2.EmbedRequest, context: Context
     ) -> raylax_pb2.EmbedReply:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             service = self._models.named(request.model)
 
             def make() -> Call:
@@ -62,7 +62,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def ListModels(
         self, request: raylax_pb2.ListModelsRequest, context: Context
     ) -> raylax_pb2.ListModelsReply:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             self._models.any()
             models = [
                 raylax_pb2.Model(id=one.name, max_model_len=one.frontend.max_sequence_length)
@@ -78,7 +78,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
                 return raylax_pb2.ResumedReply(chat=reply)
             return raylax_pb2.ResumedReply(generate=reply)
 
-        async with statuses(context):
+        async with errors_as_statuses(context):
             numbered = await self._models.kept(
                 resuming.name(request.id), caller().tenant, request.after_sequence
             )
@@ -89,7 +89,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def Explain(
         self, request: raylax_pb2.ExplainRequest, context: Context
     ) -> raylax_pb2.ExplainReply:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             return timeline_to_proto(await self._models.timeline_of(request.request_id))
 
     async def _answer(
@@ -100,7 +100,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         context: Context,
     ) -> None:
         """The client's deadline is the call's."""
-        async with statuses(context):
+        async with errors_as_statuses(context):
             service = self._models.named(request.model)
             ttl_s = resuming.ttl_s(request)
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
@@ -119,7 +119,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
 async def replies_of(
     service: Service,
     call: Call,
-    running: Running,
+    running: StartedCall,
     reply_of: Callable[[str, str, TextEvent], Reply],
     explain: bool,
 ) -> AsyncGenerator[Reply]:
@@ -151,7 +151,7 @@ async def write(
     nobody goes on with.
     """
     try:
-        async with reading(allowed_s):
+        async with read_deadline(allowed_s):
             async for message in messages:
                 await context.write(message)
     finally:

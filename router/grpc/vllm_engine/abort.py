@@ -12,7 +12,7 @@ class Aborted(Exception):
     """Its gateway wants no more of the request."""
 
 
-class Abort:
+class AbortHandle:
     """Ends the wait for news of one request. Writes go on: a broken one would break the call."""
 
     def __init__(self) -> None:
@@ -39,17 +39,17 @@ class Abort:
             self._wait = None
 
 
-class Running:
+class RunningRequests:
     """What this router answers now. A request without a name ends only with its call."""
 
     def __init__(self) -> None:
-        self._named: dict[str, Abort] = {}
+        self._named: dict[str, AbortHandle] = {}
 
     @contextmanager
-    def named(self, name: str) -> Iterator[Abort]:
+    def named(self, name: str) -> Iterator[AbortHandle]:
         if name in self._named:
             raise InvalidRequest(f"request_id: {shown(name)} is running", param="request_id")
-        abort = Abort()
+        abort = AbortHandle()
         if name:
             self._named[name] = abort
         try:

@@ -23,8 +23,8 @@ class Block(NamedTuple):
     tokens: tuple[int, ...]
 
 
-class Changes(NamedTuple):
-    """Of what is told, in order: first what there is, then what there is no more."""
+class BlockChanges(NamedTuple):
+    """What subscribers are to be told: first of the blocks that there are now, then of those gone."""
 
     stored: list[Block]
     """Each after its parent."""
@@ -34,7 +34,7 @@ class Changes(NamedTuple):
         return bool(self.stored or self.removed)
 
 
-class Blocks:
+class AnnouncedBlocks:
     """The blocks that are told of: iterate over them, parents come first."""
 
     def __init__(self, held: Callable[[int], bool], most: int = MOST_BLOCKS) -> None:
@@ -49,7 +49,7 @@ class Blocks:
     def __iter__(self) -> Iterator[Block]:
         return (self._known[name] for name in self._told)
 
-    def routed(self, tokens: Sequence[int], names: Sequence[int]) -> Changes:
+    def routed(self, tokens: Sequence[int], names: Sequence[int]) -> BlockChanges:
         """A request brings these; `names` are those of its first full pages."""
         for at, name in enumerate(names):
             if name not in self._known:
@@ -57,20 +57,20 @@ class Blocks:
                 self._known[name] = Block(name, names[at - 1] if at else None, page)
         for name in reversed(names):  # the last ones are forgotten first
             self._known.move_to_end(name)
-        changes = Changes(self._store(names), [])
+        changes = BlockChanges(self._store(names), [])
         while len(self._known) > self._most:
             name = next(iter(self._known))
             self._remove(name, changes.removed)
             del self._known[name]
         return changes
 
-    def reported(self, added: Iterable[int], removed: Iterable[int]) -> Changes:
+    def reported(self, added: Iterable[int], removed: Iterable[int]) -> BlockChanges:
         """A worker's page events."""
-        return Changes(self._store(added), self._look(removed))
+        return BlockChanges(self._store(added), self._look(removed))
 
-    def looked_over(self) -> Changes:
+    def looked_over(self) -> BlockChanges:
         """After a worker is gone, or has told everything anew."""
-        return Changes([], self._look(list(self._told)))
+        return BlockChanges([], self._look(list(self._told)))
 
     def _store(self, names: Iterable[int]) -> list[Block]:
         stored = []

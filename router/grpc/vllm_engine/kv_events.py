@@ -14,7 +14,7 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.pb import common_pb2 as pb
 from raylax.proto.pb import engine_pb2
 from raylax.router.fleet.prefix_index import PrefixIndex
-from raylax.router.grpc.vllm_engine.kv_blocks import Block, Blocks, Changes
+from raylax.router.grpc.vllm_engine.kv_blocks import AnnouncedBlocks, Block, BlockChanges
 
 KEPT = 1024
 """Batches, for who comes back."""
@@ -25,7 +25,7 @@ CHUNK_BLOCKS = 512
 THE_RANK = 0
 
 
-class Reader:
+class Subscriber:
     """One subscriber. It is never waited for."""
 
     def __init__(self) -> None:
@@ -52,30 +52,30 @@ class Reader:
                 raise Overloaded(f"a subscriber may leave at most {MOST_UNREAD} batches unread")
 
 
-class Feed:
+class KvEventFeed:
     """What all subscribers are told. It watches a cluster's workers from its making on."""
 
     def __init__(self, prefixes: PrefixIndex, now: Callable[[], float]) -> None:
         """`now`: the time of day. Numbers begin with it, so that those of an earlier router's feed
         are none of this one's, and that there are some before for the chunks of snapshots."""
-        self._now, self._blocks = now, Blocks(prefixes.told)
+        self._now, self._blocks = now, AnnouncedBlocks(prefixes.told)
         self._first = self._number = round(now() * 1000)
         self._event_ids = count(1)
         self._kept: deque[pb.KvEventBatch] = deque(maxlen=KEPT)
-        self._readers: set[Reader] = set()
+        self._subscribers: set[Subscriber] = set()
 
     @contextmanager
-    def subscribed(self, start: int) -> Iterator[Reader]:
+    def subscribed(self, start: int) -> Iterator[Subscriber]:
         """From the batch of this number on; 0: from a snapshot on."""
-        reader = Reader()
+        subscriber = Subscriber()
         begin = self._since(start) if self._keeps(start) else self._snapshot()
         for batch in begin:
-            reader.put(batch)
-        self._readers.add(reader)
+            subscriber.put(batch)
+        self._subscribers.add(subscriber)
         try:
-            yield reader
+            yield subscriber
         finally:
-            self._readers.discard(reader)
+            self._subscribers.discard(subscriber)
 
     # What happens
 
@@ -90,7 +90,7 @@ class Feed:
     def lost(self) -> None:
         self._tell(self._blocks.looked_over())
 
-    def _tell(self, changes: Changes) -> None:
+    def _tell(self, changes: BlockChanges) -> None:
         if not changes:
             return
         self._number += 1
@@ -98,8 +98,8 @@ class Feed:
         for event in batch.events:
             event.event_id = next(self._event_ids)
         self._kept.append(batch)
-        for reader in self._readers:
-            reader.put(batch)
+        for subscriber in self._subscribers:
+            subscriber.put(batch)
 
     def _batch(self, number: int, events: Iterable[pb.KvCacheEvent]) -> pb.KvEventBatch:
         return pb.KvEventBatch(
@@ -127,7 +127,7 @@ class Feed:
         return chunks
 
 
-def events_of(changes: Changes) -> list[pb.KvCacheEvent]:
+def events_of(changes: BlockChanges) -> list[pb.KvCacheEvent]:
     events = stored_events(changes.stored)
     if changes.removed:
         hashes = [hash_of(name) for name in changes.removed]

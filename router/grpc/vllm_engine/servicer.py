@@ -22,12 +22,12 @@ from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.calls.start import finish, start
-from raylax.router.grpc.errors import Context, reading, statuses
+from raylax.router.grpc.errors import Context, errors_as_statuses, read_deadline
 from raylax.router.grpc.vllm_engine import about, requests
 from raylax.router.grpc.vllm_engine import tokenizer_files as files
-from raylax.router.grpc.vllm_engine.abort import Aborted, Running
+from raylax.router.grpc.vllm_engine.abort import Aborted, RunningRequests
 from raylax.router.grpc.vllm_engine.flush import flush
-from raylax.router.grpc.vllm_engine.kv_events import Feed
+from raylax.router.grpc.vllm_engine.kv_events import KvEventFeed
 from raylax.router.grpc.vllm_engine.replies import Replies
 
 NO_PROFILER = (
@@ -41,8 +41,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._running = Running()
-        self._feed: Feed | None = None
+        self._running = RunningRequests()
+        self._feed: KvEventFeed | None = None
         self._begun = self._received_at = time.time()
 
     def _service(self) -> Service:
@@ -52,7 +52,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: pb.GenerateRequest, context: Context
     ) -> None:
         self._received_at = time.time()
-        async with statuses(context):
+        async with errors_as_statuses(context):
             service = self._service()
 
             def make() -> tuple[Call, list[TokenChoice]]:
@@ -63,7 +63,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
             with self._running.named(request.request_id) as abort:
                 running = start(service, call, context.time_remaining())
                 try:
-                    async with reading(running.allowed_s):
+                    async with read_deadline(running.allowed_s):
                         while (events := await abort.next(running.events)) is not None:
                             for index in dict.fromkeys(event.choice for event in events):
                                 for reply in replies.of(index):
@@ -81,7 +81,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
         self._received_at = time.time()
-        async with statuses(context):
+        async with errors_as_statuses(context):
             service = self._service()
 
             def make() -> Call:
@@ -107,7 +107,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def GetModelInfo(
         self, request: pb.GetModelInfoRequest, context: Context
     ) -> pb.GetModelInfoResponse:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             service = self._service()
             checkpoint = Path(service.config.checkpoint)
             return await asyncio.to_thread(about.model_info, checkpoint, service.frontend)
@@ -115,7 +115,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
     ) -> pb.GetServerInfoResponse:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             return pb.GetServerInfoResponse(
                 active_requests=len(self._service().journal),
                 last_receive_timestamp=self._received_at,
@@ -125,13 +125,13 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
             )
 
     async def GetLoads(self, request: pb.GetLoadsRequest, context: Context) -> pb.GetLoadsResponse:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             return about.loads(self._service(), datetime.now(UTC))
 
     async def GetTokenizer(  # type: ignore[override]
         self, request: common_pb2.GetTokenizerRequest, context: Context
     ) -> None:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             checkpoint = Path(self._service().config.checkpoint)
             for chunk in files.chunks(await asyncio.to_thread(files.tokenizer_zip, checkpoint)):
                 await context.write(chunk)
@@ -139,24 +139,24 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def FlushCache(
         self, request: common_pb2.FlushCacheRequest, context: Context
     ) -> common_pb2.FlushCacheResponse:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             for_admins("FlushCache")
             return await flush(self._service(), request.timeout_s)
 
     async def SubscribeKvEvents(  # type: ignore[override]
         self, request: common_pb2.SubscribeKvEventsRequest, context: Context
     ) -> None:
-        async with statuses(context):
+        async with errors_as_statuses(context):
             for_admins("SubscribeKvEvents")
-            with self._watched().subscribed(request.start_sequence_number) as reader:
-                async for batch in reader.batches():
+            with self._watched().subscribed(request.start_sequence_number) as subscriber:
+                async for batch in subscriber.batches():
                     await context.write(batch)
 
-    def _watched(self) -> Feed:
+    def _watched(self) -> KvEventFeed:
         """From the first subscription on: it costs each request some microseconds a page."""
         workers = self._service().workers
         if self._feed is None:
-            self._feed = workers.watcher = Feed(workers.prefixes, time.time)
+            self._feed = workers.watcher = KvEventFeed(workers.prefixes, time.time)
         return self._feed
 
     async def StartProfile(

@@ -11,7 +11,7 @@ from raylax.proto.errors import NotFound, WorkerUnavailable, shown
 from raylax.proto.openai.shared import Strict, parse_body
 from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
-from raylax.router.http.handler import json_of
+from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
 from raylax.router.observe.timeline import as_json
 
@@ -62,7 +62,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def explain(request: Request) -> ASGIApp:
         """What happened to a past call, and why it went where it did."""
-        return json_of(as_json(await models.timeline_of(request.path_params["call_id"])))
+        return json_response(as_json(await models.timeline_of(request.path_params["call_id"])))
 
     async def drain(request: Request) -> ASGIApp:
         """Move what this worker has elsewhere, then end it; the cluster starts another one."""
@@ -70,15 +70,15 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
         if not any(service.workers.drain(worker) for service in models.services):
             ready = ", ".join(models.ready_workers) or "none"
             raise NotFound(f"no worker named {shown(worker)}; ready: {ready}", param="worker")
-        return json_of({"worker": worker, "state": "draining"})
+        return json_response({"worker": worker, "state": "draining"})
 
     async def whole_cluster(request: Request) -> ASGIApp:
-        return json_of(await cluster.cluster())
+        return json_response(await cluster.cluster())
 
     async def debug_call(request: Request) -> ASGIApp:
         raw = await read_body(request, config.max_body_bytes, config.body_timeout_s)
         body = parse_body(DebugCall, raw)
-        return json_of({"results": await cluster.debug_call(body.name, body.args)})
+        return json_response({"results": await cluster.debug_call(body.name, body.args)})
 
     routes.get("/metrics", metrics)
     routes.get("/explain/{call_id}", explain)

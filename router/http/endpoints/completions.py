@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.router.http.handler import Answers
+from raylax.router.http.handler import RequestHandler
 from raylax.router.http.openai_events import ChunkLines
 from raylax.router.http.routes import Routes
 
@@ -19,12 +19,12 @@ def completion(frontend: Frontend, body: CompletionRequest) -> ChunkLines:
     return ChunkLines(frontend.completion(body))
 
 
-def add_completions(routes: Routes, answers: Answers) -> None:
+def add_completions(routes: Routes, handler: RequestHandler) -> None:
     async def chat_completions(request: Request) -> ASGIApp:
-        return await answers.answer(request, ChatCompletionRequest, chat)
+        return await handler.answer(request, ChatCompletionRequest, chat)
 
     async def completions(request: Request) -> ASGIApp:
-        return await answers.answer(request, CompletionRequest, completion)
+        return await handler.answer(request, CompletionRequest, completion)
 
     routes.post("/v1/chat/completions", chat_completions)
     routes.post("/v1/completions", completions)

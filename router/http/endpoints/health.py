@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from raylax.router.calls.models import Models
-from raylax.router.http.handler import json_of
+from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
 
 
@@ -20,10 +20,10 @@ def add_health(routes: Routes, models: Models) -> None:
 
     async def live(request: Request) -> ASGIApp:
         """That this answers is all that it says."""
-        return json_of({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def versions(request: Request) -> ASGIApp:
-        return json_of({"version": version("raylax")})
+        return json_response({"version": version("raylax")})
 
     routes.get("/health", ready)
     routes.get("/health/ready", ready)

@@ -7,7 +7,7 @@ from raylax.proto.answers.anthropic_message import PREFIX, MessageShape
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import parse_body
-from raylax.router.http.handler import Answers, json_of
+from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 from raylax.router.http.typed_events import TypedLines
 
@@ -17,17 +17,17 @@ def message(frontend: Frontend, body: MessagesRequest) -> TypedLines:
     return TypedLines(call, MessageShape(call, frontend.name))
 
 
-def add_messages(routes: Routes, answers: Answers) -> None:
+def add_messages(routes: Routes, handler: RequestHandler) -> None:
     def count(raw: bytes) -> TokenCount:
         body = parse_body(CountTokensRequest, raw)
-        frontend = answers.models.named(body.model).frontend
+        frontend = handler.models.named(body.model).frontend
         return TokenCount(input_tokens=len(frontend.tokens_of(body.for_chat())))
 
     async def messages(request: Request) -> ASGIApp:
-        return await answers.answer(request, MessagesRequest, message)
+        return await handler.answer(request, MessagesRequest, message)
 
     async def count_tokens(request: Request) -> ASGIApp:
-        return json_of(await answers.read(request, count))
+        return json_response(await handler.read(request, count))
 
     routes.post("/v1/messages", messages)
     routes.post("/v1/messages/count_tokens", count_tokens)

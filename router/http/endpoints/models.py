@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 from raylax.proto.openai.models import ModelCard, ModelList
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.http.handler import json_of
+from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
 
 
@@ -21,10 +21,10 @@ def add_models(routes: Routes, known: Models) -> None:
 
     async def models(request: Request) -> ASGIApp:
         known.any()
-        return json_of(ModelList(data=[card(service) for service in known.services]))
+        return json_response(ModelList(data=[card(service) for service in known.services]))
 
     async def model(request: Request) -> ASGIApp:
-        return json_of(card(known.named(request.path_params["name"])))
+        return json_response(card(known.named(request.path_params["name"])))
 
     routes.get("/v1/models", models)
     routes.get("/v1/models/{name:path}", model)

@@ -9,7 +9,7 @@ from raylax.proto.answers.openai_response import PREFIX, ResponseShape
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.router.http.handler import Answers
+from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 from raylax.router.http.typed_events import TypedLines
 
@@ -19,9 +19,9 @@ def response(frontend: Frontend, body: ResponsesRequest) -> TypedLines:
     return TypedLines(call, ResponseShape(call, body, frontend.name, int(time.time())))
 
 
-def add_responses(routes: Routes, answers: Answers) -> None:
+def add_responses(routes: Routes, handler: RequestHandler) -> None:
     async def responses(request: Request) -> ASGIApp:
-        return await answers.answer(request, ResponsesRequest, response)
+        return await handler.answer(request, ResponsesRequest, response)
 
     async def kept_response(request: Request) -> ASGIApp:
         raise InvalidRequest("raylax keeps no responses; an answer is in the reply to its POST")

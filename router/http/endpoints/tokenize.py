@@ -10,14 +10,14 @@ from raylax.proto.openai.tokenize import (
     TokenizeRequest,
     TokenizeResponse,
 )
-from raylax.router.http.handler import Answers, json_of
+from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 
 
-def add_tokens(routes: Routes, answers: Answers) -> None:
+def add_tokens(routes: Routes, handler: RequestHandler) -> None:
     def ids_of(raw: bytes) -> TokenizeResponse:
         body = parse_body(TokenizeRequest, raw)
-        frontend = answers.models.named(body.model).frontend
+        frontend = handler.models.named(body.model).frontend
         text = body.prompt if body.messages is None else frontend.prompt_of(body.for_chat())
         ids = frontend.tokenizer.encode(text or "", body.special)
         names = [frontend.tokenizer.name_of(id) for id in ids] if body.return_token_strs else None
@@ -30,16 +30,16 @@ def add_tokens(routes: Routes, answers: Answers) -> None:
 
     def text_of(raw: bytes) -> DetokenizeResponse:
         body = parse_body(DetokenizeRequest, raw)
-        frontend = answers.models.named(body.model).frontend
+        frontend = handler.models.named(body.model).frontend
         frontend.check_ids(body.tokens, "tokens")
         text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)
         return DetokenizeResponse(prompt=text)
 
     async def tokenize(request: Request) -> ASGIApp:
-        return json_of(await answers.read(request, ids_of))
+        return json_response(await handler.read(request, ids_of))
 
     async def detokenize(request: Request) -> ASGIApp:
-        return json_of(await answers.read(request, text_of))
+        return json_response(await handler.read(request, text_of))
 
     routes.post("/tokenize", tokenize)
     routes.post("/detokenize", detokenize)

@@ -14,7 +14,7 @@ from raylax.proto.errors import EngineFailure
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.router.http.event_stream import Head, event_stream
+from raylax.router.http.event_stream import ResponseHead, event_stream
 from raylax.router.http.openai_events import ChunkLines, data
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
@@ -62,7 +62,7 @@ async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
         yield EVENTS[2:5]
         raise error
 
-    head = Head("the-id")
+    head = ResponseHead("the-id")
     head.sent = True
     parts = [part async for part in event_stream(lines, events(), head)]
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from raylax.router.http.keepalive import Pulse
+from raylax.router.http.keepalive import KeepAlive
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -132,15 +132,15 @@ async def test_what_is_said_in_time_is_not_interrupted(monkeypatch: pytest.Monke
     async def turns(speaks: bool) -> list[bytes]:
         for turn in range(8):
             if speaks:
-                pulse.said()
+                keep_alive.said()
             await asyncio.sleep(0)
             if turn == 0:
                 written.clear()  # of a ping that was under way
         return written.copy()
 
-    pulse = Pulse(write, b"event")
+    keep_alive = KeepAlive(write, b"event")
     before, meanwhile, after = await turns(False), await turns(True), await turns(False)
-    await pulse.stop()
+    await keep_alive.stop()
 
     assert set(before) == {f"{COMMENT}\n\n".encode()}
     assert meanwhile == []

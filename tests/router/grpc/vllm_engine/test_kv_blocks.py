@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from raylax.proto.pages import PAGE_SIZE
-from raylax.router.grpc.vllm_engine.kv_blocks import Block, Blocks
+from raylax.router.grpc.vllm_engine.kv_blocks import AnnouncedBlocks, Block
 
 A, B, C, OTHER = 1, 2, 3, 9
 TOKENS = tuple(range(3 * PAGE_SIZE))
@@ -16,7 +16,7 @@ class Cluster:
 
     def __init__(self, most: int = 100) -> None:
         self.there: set[int] = set()
-        self.blocks = Blocks(self.there.__contains__, most)
+        self.blocks = AnnouncedBlocks(self.there.__contains__, most)
 
     def ask(self, names: Sequence[int] = (A, B, C)) -> tuple[list[int], list[int]]:
         stored, removed = self.blocks.routed(TOKENS, names)

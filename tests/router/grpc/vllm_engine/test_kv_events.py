@@ -18,7 +18,7 @@ from raylax.router.access.keys import Key
 from raylax.router.access.keys import hash_of as key_hash
 from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.grpc.vllm_engine import kv_events
-from raylax.router.grpc.vllm_engine.kv_events import Feed, hash_of
+from raylax.router.grpc.vllm_engine.kv_events import KvEventFeed, hash_of
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -159,7 +159,7 @@ async def test_a_subscription_goes_on_after_a_number(rig: Rig) -> None:
         await first.hear_until(PROMPT)
     heard, feed = first.number, rig.router.watcher
     await ask(rig, OTHER)
-    assert isinstance(feed, Feed)
+    assert isinstance(feed, KvEventFeed)
     await until(lambda: feed._number > heard)
     async with subscribed(rig, heard + 1) as again:
         again.blocks |= first.blocks
@@ -219,8 +219,8 @@ async def test_a_lost_worker_has_no_blocks(rig: Rig) -> None:
 async def test_who_leaves_is_not_told_any_more(rig: Rig) -> None:
     async with subscribed(rig):
         feed = rig.router.watcher
-        assert isinstance(feed, Feed)
-        readers = feed._readers
+        assert isinstance(feed, KvEventFeed)
+        readers = feed._subscribers
         assert len(readers) == 1
     await until(lambda: not readers)
 
@@ -251,7 +251,7 @@ class Watched:
 
     def __init__(self) -> None:
         self._prefixes = PrefixIndex()
-        self.feed = Feed(self._prefixes, lambda: 1000.0)
+        self.feed = KvEventFeed(self._prefixes, lambda: 1000.0)
 
     def come(self, count: int) -> None:
         """So many blocks, each a prompt of its own."""
@@ -265,7 +265,7 @@ class Watched:
         self.feed.reported(engine_pb2.PageEvents(added=names, snapshot=True))
 
 
-async def taken(feed: Feed, count: int, start: int = 0) -> list[common_pb2.KvEventBatch]:
+async def taken(feed: KvEventFeed, count: int, start: int = 0) -> list[common_pb2.KvEventBatch]:
     with feed.subscribed(start) as reader:
         batches = reader.batches()
         return [await asyncio.wait_for(anext(batches), PATIENCE_S) for _ in range(count)]
