@@ -76,7 +76,9 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[EngineChild, list[Engine]]]:
+def line_ups(
+    args: argparse.Namespace, directory: Path
+) -> Iterator[tuple[EngineChild, list[Engine]]]:
     """For each quantization raylax and its peers, not yet loaded."""
     checkpoint = (args.checkpoint or default_checkpoint()).resolve()
     files = args.gguf or ([bf16_gguf(checkpoint, directory)] if args.llama else [])
@@ -93,7 +95,11 @@ def line_ups(args: argparse.Namespace, directory: Path) -> Iterator[tuple[Engine
 
 
 def compare(
-    ours: EngineChild, peers: list[Engine], machine: Roofline, args: argparse.Namespace, console: Console
+    ours: EngineChild,
+    peers: list[Engine],
+    machine: Roofline,
+    args: argparse.Namespace,
+    console: Console,
 ) -> Result:
     """Load all, then let them take turns. The machine's limits are taken before and after."""
     engines, rows = [ours, *peers], []

@@ -24,7 +24,7 @@ class Block(NamedTuple):
 
 
 class BlockChanges(NamedTuple):
-    """What subscribers are to be told: first of the blocks that there are now, then of those gone."""
+    """What subscribers are to be told, in order: of blocks that there are now, of blocks gone."""
 
     stored: list[Block]
     """Each after its parent."""
