@@ -7,11 +7,11 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from raylax.proto.client import asking, reading
-from raylax.proto.client.asking import ChatOptions, Messages, Options, Prompt
-from raylax.proto.client.connecting import ADDRESS, channel_options, metadata
-from raylax.proto.client.failures import failure
-from raylax.proto.client.progress import Progress, Time
+from raylax.proto.client import replies, requests
+from raylax.proto.client.channel import ADDRESS, channel_options, metadata
+from raylax.proto.client.errors import error_of
+from raylax.proto.client.requests import ChatOptions, Messages, Options, Prompt
+from raylax.proto.client.stream_position import Deadline, StreamPosition
 from raylax.proto.client.values import Answer, Embeddings, Model, Part
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.pb import raylax_pb2_grpc
@@ -59,29 +59,29 @@ class Client:
         self._channel.close()
 
     def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Answer:
-        return reading.answer(list(self.stream_chat(messages, **options)))
+        return replies.answer(list(self.stream_chat(messages, **options)))
 
     def stream_chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Iterator[Part]:
         """Leaving the iteration early cancels the rest."""
-        request = asking.chat_request(messages, options)
+        request = requests.chat_request(messages, options)
         return self._stream(self._stub.Chat, request, options)
 
     def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
-        return reading.answer(list(self.stream_generate(prompt, **options)))
+        return replies.answer(list(self.stream_generate(prompt, **options)))
 
     def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> Iterator[Part]:
         """Leaving the iteration early cancels the rest."""
-        request = asking.generate_request(prompt, options)
+        request = requests.generate_request(prompt, options)
         return self._stream(self._stub.Generate, request, options)
 
     def embed(
         self, inputs: Sequence[Prompt], *, model: str = "", dimensions: int | None = None
     ) -> Embeddings:
-        request = asking.embed_request(inputs, model, dimensions)
-        return reading.embeddings(self._ask(self._stub.Embed, request))
+        request = requests.embed_request(inputs, model, dimensions)
+        return replies.embeddings(self._ask(self._stub.Embed, request))
 
     def models(self) -> list[Model]:
-        return reading.models(self._ask(self._stub.ListModels, pb.ListModelsRequest()))
+        return replies.models(self._ask(self._stub.ListModels, pb.ListModelsRequest()))
 
     def explain(self, id: str) -> TimelineSnapshot:
         """What happened to an answer of this id."""
@@ -93,24 +93,24 @@ class Client:
             return method(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             assert isinstance(error, grpc.Call)
-            raise failure(error) from None
+            raise error_of(error) from None
 
     def _stream(
         self, method: Callable[..., Any], request: object, options: Options
     ) -> Iterator[Part]:
-        progress = Progress(options.get("resume_ttl_s"))
-        limit = Time.until(options.get("timeout_s", self._timeout_s), time.monotonic())
+        position = StreamPosition(options.get("resume_ttl_s"))
+        deadline = Deadline.after(options.get("timeout_s", self._timeout_s), time.monotonic())
         while True:
-            left_s = limit.left_s(time.monotonic())
+            left_s = deadline.left_s(time.monotonic())
             call = method(request, timeout=left_s, metadata=self._metadata)
             try:
                 for reply in call:
-                    yield progress.take(reply)
+                    yield position.take(reply)
                 return
             except grpc.RpcError as error:
                 assert isinstance(error, grpc.Call)
-                progress.begun(call.initial_metadata())
-                time.sleep(progress.pause_s(error, time.monotonic()))
-                method, request = self._stub.ResumeStream, progress.rest
+                position.learn_id(call.initial_metadata())
+                time.sleep(position.pause_s(error, time.monotonic()))
+                method, request = self._stub.ResumeStream, position.rest
             finally:
                 call.cancel()

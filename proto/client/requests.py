@@ -43,7 +43,7 @@ Messages = str | Sequence[Message | Mapping[str, Any]]
 Prompt = str | Sequence[int]
 """Text, or token ids."""
 SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
-MANNER = ("model", "session", "priority", "explain", "resume_ttl_s")
+ROUTING = ("model", "session", "priority", "explain", "resume_ttl_s")
 
 
 def check(options: Mapping[str, object], known: type) -> None:
@@ -60,8 +60,8 @@ def shared_fields(options: Mapping[str, Any]) -> dict[str, Any]:
         sampling["stop"] = [stop]
     if "seed" in sampling:
         sampling["seed"] %= 1 << 64  # the same 64 bits, without a sign
-    manner = {name: options[name] for name in MANNER if name in options}
-    return {"sampling": pb.Sampling(**sampling), **manner}
+    routing = {name: options[name] for name in ROUTING if name in options}
+    return {"sampling": pb.Sampling(**sampling), **routing}
 
 
 def chat_request(messages: Messages, options: ChatOptions) -> pb.ChatRequest:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raylax.proto.client.failures import FallenCall, failure, is_broken
-from raylax.proto.client.reading import Reply, part
+from raylax.proto.client.errors import FailedCall, error_of, is_broken
+from raylax.proto.client.replies import Reply, part
 from raylax.proto.client.values import Part
 from raylax.proto.pb import raylax_pb2 as pb
 
@@ -13,7 +13,7 @@ SHORTEST_S, LONGEST_S = 0.05, 1.0
 
 
 @dataclass
-class Progress:
+class StreamPosition:
     """Decides; whoever reads the stream waits and asks."""
 
     resume_ttl_s: float | None
@@ -23,8 +23,8 @@ class Progress:
     _broken_at: float | None = None
     _pause_s: float = SHORTEST_S
 
-    def begun(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
-        """What came before the first reply."""
+    def learn_id(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
+        """From the metadata that came before the first reply."""
         named = dict(metadata or ()).get("call-id")
         if isinstance(named, str):
             self.id = named
@@ -36,15 +36,15 @@ class Progress:
         self._broken_at, self._pause_s = None, SHORTEST_S
         return part(reply)
 
-    def pause_s(self, error: FallenCall, now: float) -> float:
+    def pause_s(self, error: FailedCall, now: float) -> float:
         """How long to wait before the rest is asked for. Raises the error if that is no use."""
         if self._broken_at is None:
             self._broken_at = now
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_S)
         if self.resume_ttl_s is None or not self.id or not is_broken(error):
-            raise failure(error) from None
+            raise error_of(error) from None
         if now + pause_s > self._broken_at + self.resume_ttl_s:
-            raise failure(error) from None
+            raise error_of(error) from None
         return pause_s
 
     @property
@@ -53,14 +53,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Time:
+class Deadline:
     """Of one call, over all its tries."""
 
-    ends_at: float | None
+    at: float | None
 
     @classmethod
-    def until(cls, timeout_s: float | None, now: float) -> "Time":
+    def after(cls, timeout_s: float | None, now: float) -> "Deadline":
         return cls(None if timeout_s is None else now + timeout_s)
 
     def left_s(self, now: float) -> float | None:
-        return None if self.ends_at is None else max(0.0, self.ends_at - now)
+        return None if self.at is None else max(0.0, self.at - now)

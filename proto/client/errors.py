@@ -17,7 +17,7 @@ BROKEN = frozenset(
     }
 )
 """What a lost connection ends a call with."""
-FallenCall = grpc.Call | grpc.aio.AioRpcError
+FailedCall = grpc.Call | grpc.aio.AioRpcError
 """What both kinds of stub raise."""
 
 
@@ -29,18 +29,18 @@ def kinds() -> Iterator[type[RaylaxError]]:
         level = [below for kind in level for below in kind.__subclasses__()]
 
 
-def details_of(error: FallenCall) -> dict[str, str]:
+def details_of(error: FailedCall) -> dict[str, str]:
     """Of the trailing metadata, what is text."""
     metadata = error.trailing_metadata() or ()
     return {key: value for key, value in metadata if isinstance(value, str)}
 
 
-def is_broken(error: FallenCall) -> bool:
+def is_broken(error: FailedCall) -> bool:
     """The connection was lost; no router said anything of an error."""
     return error.code() in BROKEN and "error-code" not in details_of(error)
 
 
-def failure(error: FallenCall) -> RaylaxError:
+def error_of(error: FailedCall) -> RaylaxError:
     """As it was raised in the router, or as near as its status tells."""
     told, code = details_of(error), error.code()
     alike = [kind for kind in kinds() if kind.grpc_status is code]
