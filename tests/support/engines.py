@@ -12,7 +12,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.ranks.child_processes import Child, Children
+from raylax.worker.ranks.child_processes import ChildProcess, ChildProcesses
 from raylax.worker.ranks.shard import Invitation
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -91,11 +91,11 @@ def running_engine(
             assert not thread.is_alive()
 
 
-class Elsewhere(Children):
+class Elsewhere(ChildProcesses):
     """Shards that say they are on another host each, so that they must be reached by TCP."""
 
-    def spawn(self, invitation: Invitation) -> Child:
-        return Child(invitation, host=f"127.0.0.{invitation.rank + 1}")
+    def spawn(self, invitation: Invitation) -> ChildProcess:
+        return ChildProcess(invitation, host=f"127.0.0.{invitation.rank + 1}")
 
 
 class Gate:

@@ -21,7 +21,7 @@ from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.loading import degree_of
-from raylax.worker.ranks.startup import Ranks, Spawner, assemble
+from raylax.worker.ranks.startup import Executor, Spawner, assemble
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import Limits
 
@@ -31,7 +31,7 @@ Progress = Callable[[str, float], None]
 
 class Loop:
     """The engine thread calls `run`, which carries out the other public methods as commands. Any
-    thread may look at `standing`, `ranks`, `served` and `cores`."""
+    thread may look at `standing`, `executor`, `served` and `cores`."""
 
     def __init__(
         self, reception: Reception, outbox: Outbox, clock: Callable[[], float], spawner: Spawner
@@ -40,7 +40,7 @@ class Loop:
         self.device = "cpu"
         self.trace: TraceRecorder | None = None
         self.batch: Batch | None = None
-        self.ranks: Ranks | None = None
+        self.executor: Executor | None = None
         self.served: Served | None = None
         """The model; None while there is none."""
         self.cores: Cores | None = None
@@ -82,8 +82,8 @@ class Loop:
         made = assemble(checkpoint, self.device, config.mode, config, progress, self._spawner)
         pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
         limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
-        self.ranks = made.ranks
-        self.batch = Batch(pool, limits, made.ranks.run, self._clock, self._began)
+        self.executor = made.executor
+        self.batch = Batch(pool, limits, made.executor.run, self._clock, self._began)
         self.served = Served(made.config, made.vocab)
         self.standing.failures = 0
         self.look()
@@ -122,16 +122,16 @@ class Loop:
 
     def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
         """Of the longest beginning of these that is here."""
-        batch, ranks = self._loaded()
-        return ranks.read_pages(batch.pool.find(names))
+        batch, executor = self._loaded()
+        return executor.read_pages(batch.pool.find(names))
 
     def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
         """Those of them that are not here, as far as there are free pages; how many."""
-        batch, ranks = self._loaded()
+        batch, executor = self._loaded()
         pool, given = batch.pool, zip(names, contents, strict=False)
         new = [(name, content) for name, content in given if not pool.find([name])][: pool.free]
         with pool.cache([name for name, _ in new]) as pages:
-            ranks.write_pages(pages, [content for _, content in new])
+            executor.write_pages(pages, [content for _, content in new])
         self._send([])
         return len(new)
 
@@ -139,15 +139,15 @@ class Loop:
         """A debug function, on every rank."""
         return self._loaded()[1].call(name, args)
 
-    def _loaded(self) -> tuple[Batch, Ranks]:
-        if self.batch is None or self.ranks is None:
+    def _loaded(self) -> tuple[Batch, Executor]:
+        if self.batch is None or self.executor is None:
             raise EngineNotReady("no model is loaded")
-        return self.batch, self.ranks
+        return self.batch, self.executor
 
     def _unload(self) -> None:
-        ranks, self.served, self.batch, self.ranks = self.ranks, None, None, None
-        if ranks is not None:
-            ranks.close()
+        executor, self.served, self.batch, self.executor = self.executor, None, None, None
+        if executor is not None:
+            executor.close()
 
     def _end_everything(self) -> None:
         if self.batch is not None:
@@ -199,7 +199,7 @@ class Loop:
         Nothing here touches the batch, which may be what broke.
         """
         self._reception.close()
-        standing, ranks, self.batch, self.ranks = self.standing, self.ranks, None, None
+        standing, executor, self.batch, self.executor = self.standing, self.executor, None, None
         standing.busy_since = None
         standing.note(emptied(standing.load))
         if self.cores is not None:
@@ -209,8 +209,8 @@ class Loop:
         end = Delta("", finish=finish, error=standing.broken, fault=standing.blame)
         self._send([end._replace(request_id=id) for id in self._reception.live])
         self._outbox.close()
-        if ranks is not None:
-            ranks.close()
+        if executor is not None:
+            executor.close()
 
 
 def emptied(load: Load) -> Load:

@@ -18,7 +18,7 @@ from raylax.worker.engine.outputs import Outbox, PagesCallback, StepCallback
 from raylax.worker.engine.status import Stand
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
-from raylax.worker.ranks.child_processes import Children
+from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
 
 ANSWER_S = 60.0
@@ -38,7 +38,7 @@ class ThreadedEngine:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock = clock
         self._reception, self._outbox = Reception(), Outbox()
-        self._loop = Loop(self._reception, self._outbox, clock, spawner or Children())
+        self._loop = Loop(self._reception, self._outbox, clock, spawner or ChildProcesses())
         self._standing = self._loop.standing
 
     # Life cycle
@@ -155,12 +155,14 @@ class ThreadedEngine:
     @property
     def shards(self) -> list[dict[str, Any]]:
         """Where the ranks beyond the first are; none for an engine of one."""
-        return ranks.describe() if (ranks := self._loop.ranks) is not None else []
+        executor = self._loop.executor
+        return executor.describe() if executor is not None else []
 
     @property
     def fault(self) -> str | None:
         """Why the engine can no longer serve; None while it can."""
-        lost = ranks.fault if (ranks := self._loop.ranks) is not None else None
+        executor = self._loop.executor
+        lost = executor.fault if executor is not None else None
         return lost or self._standing.fault
 
     def load(self) -> Load:

@@ -13,7 +13,7 @@ from raylax.worker.ranks.shard import Invitation, Shard
 HOST = "127.0.0.1"
 
 
-class Child:
+class ChildProcess:
     """One shard's process."""
 
     def __init__(self, invitation: Invitation, host: str = HOST) -> None:
@@ -36,15 +36,15 @@ class Child:
         self._process.wait()
 
 
-class Children:
+class ChildProcesses:
     """Makes them, on this host."""
 
     host = HOST
 
-    def spawn(self, invitation: Invitation) -> Child:
-        return Child(invitation)
+    def spawn(self, invitation: Invitation) -> ChildProcess:
+        return ChildProcess(invitation)
 
-    def join_calls(self, name: str, world: int) -> None:
+    def join_debug_group(self, name: str, world: int) -> None:
         """Their own group carries debug calls."""
 
 

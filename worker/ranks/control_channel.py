@@ -38,7 +38,7 @@ class Kind(enum.IntEnum):
     PING = 6
     """Leader: say how far you are."""
     PONG = 7
-    """Shard: a `raylax.worker.ranks.rank.Progress`."""
+    """Shard: a `raylax.worker.ranks.rank.RankPosition`."""
     FAILED = 8
     """Shard: why it cannot go on."""
     OVER = 9
@@ -51,7 +51,7 @@ class Kind(enum.IntEnum):
     """Leader: your parts of these pages follow by the ranks' group."""
 
 
-class Channel:
+class ControlChannel:
     """One end. Any thread may send; one receives."""
 
     def __init__(self, connected: socket.socket) -> None:

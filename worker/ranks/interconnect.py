@@ -34,7 +34,7 @@ GROUP_S = 120.0
 
 
 @dataclass(frozen=True)
-class Wiring:
+class Interconnect:
     """Of one rank."""
 
     group: Communicator
@@ -66,7 +66,7 @@ def memory_bytes(program: Program, degree: Degree) -> int:
     return padded(segment_bytes(degree.ranks, CHUNK)) + stages
 
 
-def in_memory(memory: SharedMemory, program: Program, degree: Degree, rank: int) -> Wiring:
+def in_memory(memory: SharedMemory, program: Program, degree: Degree, rank: int) -> Interconnect:
     """First the group's segment, then the buffers of each stage."""
     begin = padded(segment_bytes(degree.ranks, CHUNK))
     group = MemoryCommunicator(memoryview(memory.buffer)[:begin], rank, degree.ranks, GROUP_S)
@@ -77,7 +77,7 @@ def in_memory(memory: SharedMemory, program: Program, degree: Degree, rank: int)
         group.close()
         memory.close()
 
-    return Wiring(group, Seat(rank, program.shared_in(stage)), close)
+    return Interconnect(group, Seat(rank, program.shared_in(stage)), close)
 
 
 CALL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int64, ctypes.c_int, ctypes.c_int)
@@ -125,11 +125,11 @@ class Carrier:
             logits[:, self._panels[shard]] = columns
 
 
-def over_tcp(group: TcpCommunicator, artefacts: Artefacts) -> Wiring:
+def over_tcp(group: TcpCommunicator, artefacts: Artefacts) -> Interconnect:
     """The buffers of a stage are each rank's own; what the others wrote is carried there."""
     program, degree, rank = artefacts.program, artefacts.options.degree, group.rank
     if degree.tensor == 1:
-        return Wiring(group, Seat(rank), group.close)
+        return Interconnect(group, Seat(rank), group.close)
     first = rank - rank % degree.tensor
     stage = group.subset(range(first, first + degree.tensor))
     shared = program.shared_in(aligned_zeros((program.shared_bytes,), "uint8"))
@@ -139,17 +139,19 @@ def over_tcp(group: TcpCommunicator, artefacts: Artefacts) -> Wiring:
         for place in places
     ]
     carrier = Carrier(stage, shared, columns)
-    return Wiring(group, Seat(rank, shared, carrier.address), group.close, carrier)
+    return Interconnect(group, Seat(rank, shared, carrier.address), group.close, carrier)
 
 
-Wires = dict[str, Any]
+InterconnectAddress = dict[str, Any]
 """How a rank reaches the others, as its leader tells it: the address of what they share, or where
 the leader listens, and the secret to be let in."""
-Connect = Callable[[], Wiring]
+Connect = Callable[[], Interconnect]
 
 
 @contextmanager
-def wired(artefacts: Artefacts, hosts: Sequence[str]) -> Iterator[tuple[Wires, Connect]]:
+def lead(
+    artefacts: Artefacts, hosts: Sequence[str]
+) -> Iterator[tuple[InterconnectAddress, Connect]]:
     """By the leader, for ranks on these hosts, its own first: what to tell the others, and how it
     connects itself once they know. What only serves to connect is gone when the context ends."""
     program, degree = artefacts.program, artefacts.options.degree
@@ -170,12 +172,12 @@ def wired(artefacts: Artefacts, hosts: Sequence[str]) -> Iterator[tuple[Wires, C
         )
 
 
-def wire(wires: Wires, artefacts: Artefacts, rank: int, host: str) -> Wiring:
+def join(address: InterconnectAddress, artefacts: Artefacts, rank: int, host: str) -> Interconnect:
     """By one of the others, which is on this host."""
     program, degree = artefacts.program, artefacts.options.degree
-    if "memory" in wires:
-        memory = SharedMemory.attach(wires["memory"], memory_bytes(program, degree))
+    if "memory" in address:
+        memory = SharedMemory.attach(address["memory"], memory_bytes(program, degree))
         return in_memory(memory, program, degree, rank)
-    secret = bytes.fromhex(wires["secret"])
-    group = TcpCommunicator.join(wires["leader"], rank, degree.ranks, secret, GROUP_S, host)
+    secret = bytes.fromhex(address["secret"])
+    group = TcpCommunicator.join(address["leader"], rank, degree.ranks, secret, GROUP_S, host)
     return over_tcp(group, artefacts)

@@ -15,12 +15,12 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.errors import RankLost
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.control_channel import Channel, Kind
-from raylax.worker.ranks.interconnect import Wiring
+from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.interconnect import Interconnect
 from raylax.worker.ranks.page_layout import PageParts, encoded
-from raylax.worker.ranks.rank import Progress, Rank
+from raylax.worker.ranks.rank import Rank, RankPosition
 from raylax.worker.ranks.watchdog import (
-    Watched,
+    RankSample,
     further,
     verdict,
     where,
@@ -56,28 +56,35 @@ class Member:
 
     rank: int
     process: Process
-    channel: Channel
+    channel: ControlChannel
     host: str
     pid: int
     memory: int
     """Bytes that its host had left when it joined."""
     cores: tuple[int, ...] = ()
-    position: Progress = Progress()
+    position: RankPosition = RankPosition()
     asked: float | None = None
     """Since when a ping has had no answer."""
     moved: float = 0.0
     """When `position` was last seen to change."""
 
 
-class Team:
+class RankGroup:
     """The engine thread runs and calls, a thread of its own watches, anybody may read `fault`."""
 
-    def __init__(self, rank: Rank, wiring: Wiring, calls: Gatherer, members: list[Member]) -> None:
-        """The members are ready. `calls`: the group of debug calls."""
+    def __init__(
+        self,
+        rank: Rank,
+        interconnect: Interconnect,
+        debug_group: Gatherer,
+        members: list[Member],
+    ) -> None:
+        """The members are ready. `debug_group`: what debug calls travel by."""
         self.rank, self.members = rank, members
         self.fault: str | None = None
         """Which rank was lost, and how; None while all are there."""
-        self._wiring, self._calls, self._parts = wiring, calls, PageParts(rank)
+        self._interconnect, self._debug_group = interconnect, debug_group
+        self._parts = PageParts(rank)
         self._named = threading.Event()  # `fault` is set, and the lost rank's peers were told
         self._closing = False
         self._step, self._begun = 0, 0.0  # the leader's, and when it was first seen
@@ -85,7 +92,7 @@ class Team:
         self._watcher.start()
 
     def run(self, plan: StepPlan) -> StepOutput:
-        """Raises RankLost; the team is then over."""
+        """Raises RankLost; the group is then over."""
         output = self._together(Kind.PLAN, plan.encode(), lambda: self.rank.run(plan))
         assert output is not None
         return output
@@ -105,7 +112,7 @@ class Team:
             for member in self.members:
                 member.channel.send(kind, body)
             result = ours()
-            error = self._wiring.error
+            error = self._interconnect.error
         except (CommError, OSError) as raised:
             error = raised
         if error is not None:
@@ -119,7 +126,7 @@ class Team:
         debug.check_for_others(name, args)  # before the others wait for a call that never comes
         for member in self.members:
             member.channel.send(Kind.CALL)
-        return debug.call(self.rank, name, args, self._calls)
+        return debug.call(self.rank, name, args, self._debug_group)
 
     def describe(self) -> list[dict[str, Any]]:
         return [
@@ -134,9 +141,9 @@ class Team:
             with suppress(OSError):
                 member.channel.say(Kind.OVER, why="the engine has ended")
         self._watcher.join()
-        self._wiring.end("the engine has ended")
+        self._interconnect.end("the engine has ended")
         disband(self.members)
-        self._wiring.close()
+        self._interconnect.close()
 
     # On the watching thread
 
@@ -164,33 +171,33 @@ class Team:
         facts = json.loads(body) if body[:1] == b"{" else {}
         if kind is Kind.PONG:
             member.asked = None
-            self._see(member, Progress(**facts))
+            self._see(member, RankPosition(**facts))
         elif kind is Kind.FAILED:
             log.error("rank %d: %s", member.rank, facts["where"])
             self._look_at(member)
             self._lose(member.rank, f"has failed, {where(member.position)}: {facts['error']}")
 
-    def _see(self, member: Member, position: Progress) -> None:
+    def _see(self, member: Member, position: RankPosition) -> None:
         """Signs cross on their way: one that says less than is known is an old one."""
         if further(position, member.position):
             member.position, member.moved = position, time.monotonic()
 
     def _look_at(self, member: Member) -> None:
         """What can be seen from here is fresher than its last sign."""
-        own = self.rank.progress()
+        own = self.rank.position()
         stage, shard = divmod(member.rank, self.rank.model.options.degree.tensor)
         if stage == 0 and own.running:
-            self._see(member, self.rank.progress(shard))
+            self._see(member, self.rank.position(shard))
         elif own.step > member.position.step:
-            self._see(member, Progress(own.step, None, own.running))
+            self._see(member, RankPosition(own.step, None, own.running))
 
     def _look_around(self, now: float) -> None:
         """Ask everybody for a sign, and judge by the signs there are."""
         shards = self.rank.model.options.degree.tensor
-        own = self.rank.progress()
+        own = self.rank.position()
         if own.step != self._step:
             self._step, self._begun = own.step, now
-        watched = [Watched(0, 0, own)]
+        samples = [RankSample(0, 0, own)]
         for member in self.members:
             if member.rank < shards:
                 self._look_at(member)
@@ -202,17 +209,17 @@ class Team:
                 with suppress(OSError):  # it is gone: we shall hear of it
                     member.channel.send(Kind.PING)
             stage = member.rank // shards
-            watched.append(Watched(member.rank, stage, member.position, still, silent))
-        if (found := verdict(watched, LIMIT_S)) is not None:
+            samples.append(RankSample(member.rank, stage, member.position, still, silent))
+        if (found := verdict(samples, LIMIT_S)) is not None:
             self._lose(*found)
 
     def _lose(self, rank: int, words: str) -> None:
-        """The end of the team: every rank is let go, says where it was, and is killed."""
+        """The end of the group: every rank is let go, says where it was, and is killed."""
         member = next((one for one in self.members if one.rank == rank), None)
         who = f"rank {rank}" + (f" (pid {member.pid} on {member.host})" if member else "")
         self.fault = f"{who} {words}"
-        self._wiring.end(self.fault)
-        self._calls.abort(self.fault)
+        self._interconnect.end(self.fault)
+        self._debug_group.abort(self.fault)
         self._named.set()
         said = "\n".join(self._ask_for_stacks(rank))
         log.error("%s\n%s", self.fault, said)

@@ -13,7 +13,7 @@ from raylax.worker.scheduling.step_plan import StepPlan
 LEADER = 0
 
 
-class Progress(NamedTuple):
+class RankPosition(NamedTuple):
     """How far a rank is: which step it is in, and how often it met the other shards there."""
 
     step: int = 0
@@ -49,13 +49,13 @@ class Rank:
         assert isinstance(self.model, Model)
         return Stage(self.model, self.group).run(plan)
 
-    def progress(self, shard: int | None = None) -> Progress:
+    def position(self, shard: int | None = None) -> RankPosition:
         """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
         step = self.plan.number if self.plan else 0
         if self._flags is None:
-            return Progress(step, None, self._running)
+            return RankPosition(step, None, self._running)
         met = self._meetings(shard) - self._meetings_before
-        return Progress(step, max(0, met), self._running)
+        return RankPosition(step, max(0, met), self._running)
 
     @property
     def _flags(self) -> Any:

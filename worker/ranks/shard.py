@@ -22,17 +22,17 @@ from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.hardware.cores import keep_to_own_cores
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.control_channel import Channel, Kind
-from raylax.worker.ranks.interconnect import Wiring, wire
+from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.interconnect import Interconnect, InterconnectAddress, join
 from raylax.worker.ranks.page_layout import PageParts, decoded
-from raylax.worker.ranks.rank import Progress, Rank
+from raylax.worker.ranks.rank import Rank, RankPosition
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.sizing import available_memory
 
 log = logging.getLogger(__name__)
 GRACE_S = 2.0
 """For the running thread to come to its end, before the process does."""
-Join = Callable[[str, int, int], Gatherer]
+JoinDebugGroup = Callable[[str, int, int], Gatherer]
 """(name, rank, world) -> the group that debug calls travel by."""
 
 
@@ -53,10 +53,9 @@ class Assignment:
     checkpoint: str
     options: ModelOptions
     pages: int
-    wires: dict[str, Any]
-    """See `raylax.worker.ranks.interconnect`."""
+    interconnect: InterconnectAddress
     pin_threads: bool
-    calls: str
+    debug_group: str
     """Name of the group for debug calls, where it is not the ranks' own."""
 
     def encode(self) -> bytes:
@@ -73,20 +72,25 @@ class Assignment:
 class Shard:
     """Body of a shard's process."""
 
-    def __init__(self, invitation: Invitation, host: str, join: Join | None = None) -> None:
+    def __init__(
+        self,
+        invitation: Invitation,
+        host: str,
+        join_debug_group: JoinDebugGroup | None = None,
+    ) -> None:
         """`host`: where it runs, as the leader knows hosts."""
-        self._invitation, self._host, self._join = invitation, host, join
+        self._invitation, self._host, self._join_debug_group = invitation, host, join_debug_group
         self._inbox: queue.SimpleQueue[tuple[Kind, bytes] | None] = queue.SimpleQueue()
         self._rank: Rank | None = None
-        self._wiring: Wiring | None = None
-        self._calls: Gatherer | None = None
+        self._interconnect: Interconnect | None = None
+        self._debug_group: Gatherer | None = None
         self._over: str | None = None
         self._ended = threading.Event()
 
     def run(self) -> None:
         """Returns when the engine is over. Raises RankLost when its leader cannot be reached."""
         i = self._invitation
-        self._channel = Channel.connect(i.host, i.port, bytes.fromhex(i.secret))
+        self._channel = ControlChannel.connect(i.host, i.port, bytes.fromhex(i.secret))
         facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
         self._channel.say(Kind.HELLO, rank=i.rank, **facts)
         threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
@@ -109,33 +113,36 @@ class Shard:
         if (first := self._inbox.get()) is None:
             return
         self._load(Assignment.decode(first[1]))
-        assert self._rank is not None and self._calls is not None
+        assert self._rank is not None and self._debug_group is not None
         parts = PageParts(self._rank)
         while (task := self._inbox.get()) is not None:
             kind, body = task
             if kind is Kind.PLAN:
                 self._rank.run(StepPlan.decode(body))
-                if self._wiring and (error := self._wiring.error):
+                if self._interconnect and (error := self._interconnect.error):
                     raise error
             elif kind is Kind.READ:
                 parts.read(decoded(body))
             elif kind is Kind.WRITE:
                 parts.write(decoded(body))
             elif kind is Kind.CALL:
-                debug.take_part(self._rank, self._calls)
+                debug.take_part(self._rank, self._debug_group)
 
     def _load(self, a: Assignment) -> None:
         rank, world = self._invitation.rank, a.options.degree.ranks
         cores = keep_to_own_cores(a.options.threads).ids if a.pin_threads else ()
         checkpoint = Path(a.checkpoint)
         artefacts = Artefacts(checkpoint, a.options, None, silent)
-        self._wiring = wire(a.wires, artefacts, rank, self._host)
+        self._interconnect = join(a.interconnect, artefacts, rank, self._host)
         if self._over is not None:
-            self._wiring.end(self._over)
-        model = load_model(checkpoint, a.options, a.pages, seat=self._wiring.seat)
-        self._rank = Rank(model, self._wiring.group)
+            self._interconnect.end(self._over)
+        model = load_model(checkpoint, a.options, a.pages, seat=self._interconnect.seat)
+        self._rank = Rank(model, self._interconnect.group)
         self._channel.say(Kind.READY, cores=cores)
-        self._calls = self._join(a.calls, rank, world) if self._join else self._wiring.group
+        if self._join_debug_group is None:
+            self._debug_group = self._interconnect.group
+        else:
+            self._debug_group = self._join_debug_group(a.debug_group, rank, world)
 
     # On the listening thread
 
@@ -145,7 +152,7 @@ class Shard:
             while True:
                 kind, body = self._channel.receive()
                 if kind is Kind.PING:
-                    self._say(Kind.PONG, self._progress()._asdict())
+                    self._say(Kind.PONG, self._position()._asdict())
                 elif kind is Kind.OVER:
                     why = json.loads(body)["why"]
                     self._channel.send(Kind.STACKS, stacks().encode())
@@ -156,15 +163,15 @@ class Shard:
             pass
         self._end(why)
 
-    def _progress(self) -> Progress:
-        return self._rank.progress() if self._rank is not None else Progress()
+    def _position(self) -> RankPosition:
+        return self._rank.position() if self._rank is not None else RankPosition()
 
     def _end(self, why: str) -> None:
         self._over = why
-        if self._wiring is not None:
-            self._wiring.end(why)
-        if self._calls is not None:
-            self._calls.abort(why)
+        if self._interconnect is not None:
+            self._interconnect.end(why)
+        if self._debug_group is not None:
+            self._debug_group.abort(why)
         self._inbox.put(None)
         if not self._ended.wait(GRACE_S):
             os._exit(1)

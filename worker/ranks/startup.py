@@ -1,4 +1,4 @@
-"""From a configuration to ranks that are ready: alone, or a team that joins over a socket."""
+"""From a configuration to ranks that are ready: alone, or a group that joins over a socket."""
 
 import json
 import secrets
@@ -17,13 +17,13 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import EngineStartError, RankLost
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.control_channel import Channel, Kind
-from raylax.worker.ranks.interconnect import wired
+from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.interconnect import lead
 from raylax.worker.ranks.leader import (
     LIMIT_S,
     Member,
     Process,
-    Team,
+    RankGroup,
     disband,
 )
 from raylax.worker.ranks.loading import (
@@ -51,12 +51,12 @@ class Spawner(Protocol):
 
     def spawn(self, invitation: Invitation) -> Process: ...
 
-    def join_calls(self, name: str, world: int) -> Gatherer | None:
+    def join_debug_group(self, name: str, world: int) -> Gatherer | None:
         """The leader's end of the group that debug calls travel by; None: the ranks' own."""
         ...
 
 
-class Ranks(Protocol):
+class Executor(Protocol):
     """What an engine runs its plans on."""
 
     fault: str | None
@@ -79,7 +79,7 @@ class Ranks(Protocol):
     def close(self) -> None: ...
 
 
-class Solo:
+class SingleRank:
     """A rank alone."""
 
     fault: str | None = None
@@ -110,10 +110,10 @@ class Solo:
 
 
 @dataclass(frozen=True)
-class Assembled:
+class LoadedEngine:
     """Ready to serve."""
 
-    ranks: Ranks
+    executor: Executor
     config: EngineConfig
     """Complete."""
     sizes: Sizes
@@ -127,30 +127,30 @@ def assemble(
     config: EngineConfig,
     progress: Progress,
     spawner: Spawner,
-) -> Assembled:
+) -> LoadedEngine:
     """Size, build and load on every rank. Raises ConfigError, KernelsError, EngineStartError."""
     if degree_of(config).ranks == 1:
         options, sizes = plan_rank(checkpoint, device, mode, config)
         alone = load_alone(checkpoint, options, sizes.pages, progress)
         ready = complete(config, checkpoint, mode, sizes, alone)
-        return Assembled(Solo(Rank(alone)), ready, sizes, alone.spec.vocab)
+        return LoadedEngine(SingleRank(Rank(alone)), ready, sizes, alone.spec.vocab)
     plan_rank(checkpoint, device, mode, config)  # the user's mistakes, before anything starts
     members = gather(degree_of(config).ranks, spawner)
     try:
         available = share_of_memory(members, spawner.host)
         options, sizes = plan_rank(checkpoint, device, mode, config, available)
         build(checkpoint, options, sizes.pages, progress=progress)
-        team = load(checkpoint, options, sizes.pages, config, members, spawner)
+        group = load(checkpoint, options, sizes.pages, config, members, spawner)
     except BaseException:
         disband(members)
         raise
-    model = team.rank.model
+    model = group.rank.model
     try:
         ready = complete(config, checkpoint, mode, sizes, model)
     except BaseException:
-        team.close()
+        group.close()
         raise
-    return Assembled(team, ready, sizes, model.spec.vocab)
+    return LoadedEngine(group, ready, sizes, model.spec.vocab)
 
 
 def share_of_memory(members: Sequence[Member], here: str) -> int:
@@ -161,7 +161,7 @@ def share_of_memory(members: Sequence[Member], here: str) -> int:
 
 
 def gather(world: int, spawner: Spawner) -> list[Member]:
-    """The members of a new team, in order of rank. Raises EngineStartError."""
+    """The members of a new group, in order of rank. Raises EngineStartError."""
     secret, until = secrets.token_bytes(32), time.monotonic() + JOIN_S
     with socket.create_server((spawner.host, 0), backlog=world) as door:
         port = door.getsockname()[1]
@@ -189,7 +189,7 @@ def gather(world: int, spawner: Spawner) -> list[Member]:
 
 def greet(door: socket.socket, secret: bytes, invited: dict[int, Process]) -> Member:
     """Who comes next. Raises TimeoutError when nobody does, RankLost for a stranger."""
-    channel = Channel.accept(door.accept()[0], secret)
+    channel = ControlChannel.accept(door.accept()[0], secret)
     try:
         _, body = channel.receive()
         facts = json.loads(body)
@@ -207,21 +207,21 @@ def load(
     config: EngineConfig,
     members: list[Member],
     spawner: Spawner,
-) -> Team:
+) -> RankGroup:
     """On all ranks at once. Raises EngineStartError, in the words of the rank that failed."""
     world, name = options.degree.ranks, f"raylax-{secrets.token_hex(8)}"
     artefacts = Artefacts(checkpoint, options, None, lambda stage, fraction: None)
     hosts = [spawner.host, *(member.host for member in members)]
-    with wired(artefacts, hosts) as (wires, connect):
+    with lead(artefacts, hosts) as (address, connect):
         for member in members:
-            said = Assignment(str(checkpoint), options, pages, wires, config.pin_threads, name)
+            said = Assignment(str(checkpoint), options, pages, address, config.pin_threads, name)
             member.channel.send(Kind.ASSIGN, said.encode())
-        wiring = connect()
-        model = load_model(checkpoint, options, pages, seat=wiring.seat)
+        interconnect = connect()
+        model = load_model(checkpoint, options, pages, seat=interconnect.seat)
         for member in members:
             await_ready(member)
-        calls = spawner.join_calls(name, world) or wiring.group
-    return Team(Rank(model, wiring.group), wiring, calls, members)
+        debug_group = spawner.join_debug_group(name, world) or interconnect.group
+    return RankGroup(Rank(model, interconnect.group), interconnect, debug_group, members)
 
 
 def await_ready(member: Member) -> None:

@@ -3,39 +3,39 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raylax.worker.ranks.rank import Progress
+from raylax.worker.ranks.rank import RankPosition
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class RankSample:
     """One rank at one moment."""
 
     rank: int
     stage: int
-    position: Progress
+    position: RankPosition
     still_s: float = 0.0
     """Since its position last changed, or a step began in which it could change."""
     silent_s: float = 0.0
     """Since it was asked for a sign and gave none."""
 
 
-def where(position: Progress) -> str:
+def where(position: RankPosition) -> str:
     if not position.running:
         return f"after step {position.step}"
     before = "" if position.meeting is None else f" before allreduce {position.meeting + 1}"
     return f"in step {position.step}{before}"
 
 
-def reached(position: Progress) -> tuple[int, int]:
+def reached(position: RankPosition) -> tuple[int, int]:
     return position.step, position.meeting or 0
 
 
-def further(one: Progress, other: Progress) -> bool:
+def further(one: RankPosition, other: RankPosition) -> bool:
     """A rank that has ended a step is further than one that met as often and still runs it."""
     return (*reached(one), not one.running) > (*reached(other), not other.running)
 
 
-def verdict(ranks: Sequence[Watched], limit_s: float) -> tuple[int, str] | None:
+def verdict(ranks: Sequence[RankSample], limit_s: float) -> tuple[int, str] | None:
     """The rank at fault and what it did; None while all may still come.
 
     A rank is behind when another shard of its stage has come further, or when it runs nothing

@@ -36,10 +36,10 @@ class ShardActor:
 
     def run(self, invitation: Invitation) -> None:
         """Returns when the engine is over."""
-        Shard(invitation, ray.util.get_node_ip_address(), join_calls).run()
+        Shard(invitation, ray.util.get_node_ip_address(), join_debug_group).run()
 
 
-def join_calls(name: str, rank: int, world: int) -> Gatherer:
+def join_debug_group(name: str, rank: int, world: int) -> Gatherer:
     """The group of Ray collectives that debug calls travel by."""
     return join_group(world, rank, "RAYLAX_TCP", name, JOIN_S)
 
@@ -81,8 +81,8 @@ class ShardActors:
     def spawn(self, invitation: Invitation) -> ShardProcess:
         return ShardProcess(invitation.rank, invitation)
 
-    def join_calls(self, name: str, world: int) -> Gatherer:
-        return join_calls(name, 0, world)
+    def join_debug_group(self, name: str, world: int) -> Gatherer:
+        return join_debug_group(name, 0, world)
 
 
 class WorkerReplica:

@@ -22,7 +22,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Samplin
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineNotReady
-from raylax.worker.ranks.startup import Solo
+from raylax.worker.ranks.startup import SingleRank
 from tests.support.checkpoints import write_checkpoint
 from tests.support.engines import (
     PATIENCE_S,
@@ -191,10 +191,10 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
 def test_the_end_frees_the_model(checkpoint: Path) -> None:
     """Somebody may still hold the engine."""
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        ranks = engine._loop.ranks
-        assert isinstance(ranks, Solo)
-        model = weakref.ref(ranks.rank.model)
-        del ranks
+        executor = engine._loop.executor
+        assert isinstance(executor, SingleRank)
+        model = weakref.ref(executor.rank.model)
+        del executor
     gc.collect()
 
     assert model() is None

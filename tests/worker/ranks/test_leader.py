@@ -21,9 +21,9 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.child_processes import Children
+from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.control_channel import Kind
-from raylax.worker.ranks.leader import LIMIT_S, PING_S, Team
+from raylax.worker.ranks.leader import LIMIT_S, PING_S, RankGroup
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.startup import Spawner
 from tests.support.engines import (
@@ -146,8 +146,8 @@ def test_a_rank_that_never_begins_a_step_is_named(uneven: Path, shards: int, sta
     """Though it answers all the while: here it waits for a debug call that nobody makes."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
     with running_engine(uneven, config) as (engine, answers):
-        assert isinstance(engine._loop.ranks, Team)
-        engine._loop.ranks.members[0].channel.send(Kind.CALL)
+        assert isinstance(engine._loop.executor, RankGroup)
+        engine._loop.executor.members[0].channel.send(Kind.CALL)
         engine.add_request(request("r", PROMPT, 4))
         answers.wait_for("r")
 
@@ -182,7 +182,7 @@ def test_a_python_engine_takes_the_degree_from_its_config(uneven: Path) -> None:
 
 
 @contextmanager
-def busy_team(
+def busy_group(
     checkpoint: Path, config: EngineConfig, spawner: Spawner | None = None
 ) -> Iterator[tuple[ThreadedEngine, Answers, list[int]]]:
     with running_engine(checkpoint, config, spawner=spawner) as (engine, answers):
@@ -193,7 +193,7 @@ def busy_team(
 
 
 @pytest.mark.parametrize(
-    ("stages", "spawner"), [(1, Children), (2, Children), (1, Elsewhere)], ids=str
+    ("stages", "spawner"), [(1, ChildProcesses), (2, ChildProcesses), (1, Elsewhere)], ids=str
 )
 @pytest.mark.parametrize(
     ("blow", "words"),
@@ -212,7 +212,7 @@ def test_a_lost_rank_is_named_and_every_request_ends_at_once(
 ) -> None:
     """With an error that another worker may be asked after. No process is left."""
     config = replace(TWO, pipeline_parallel_stages=stages)
-    with busy_team(uneven, config, spawner()) as (engine, answers, children):
+    with busy_group(uneven, config, spawner()) as (engine, answers, children):
         begun = time.monotonic()
         os.kill(children[0], blow)
         answers.wait_for("r0", "r1", "r2", "r3")

@@ -2,15 +2,17 @@
 
 import pytest
 
-from raylax.worker.ranks.rank import Progress
-from raylax.worker.ranks.watchdog import Watched, verdict
+from raylax.worker.ranks.rank import RankPosition
+from raylax.worker.ranks.watchdog import RankSample, verdict
 
 LIMIT_S = 3.0
 
 
-def at(rank: int, step: int, meeting: int, still_s: float = 0.0, silent_s: float = 0.0) -> Watched:
+def at(
+    rank: int, step: int, meeting: int, still_s: float = 0.0, silent_s: float = 0.0
+) -> RankSample:
     """A rank of four, two shards in each of two stages, in a step."""
-    return Watched(rank, rank // 2, Progress(step, meeting, True), still_s, silent_s)
+    return RankSample(rank, rank // 2, RankPosition(step, meeting, True), still_s, silent_s)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ def at(rank: int, step: int, meeting: int, still_s: float = 0.0, silent_s: float
         [at(0, 6, 9, 9), at(1, 6, 9, 9), at(2, 5, 4, 9), at(3, 5, 4, 9)],  # or fall behind
     ],
 )
-def test_nobody_is_blamed_for_being_slow(ranks: list[Watched]) -> None:
+def test_nobody_is_blamed_for_being_slow(ranks: list[RankSample]) -> None:
     assert verdict(ranks, LIMIT_S) is None
 
 
@@ -46,12 +48,12 @@ def test_nobody_is_blamed_for_being_slow(ranks: list[Watched]) -> None:
             "stopped in step 5 before allreduce 1; the others have waited 4.0 s",
         ),
         (
-            [at(0, 6, 9, 9), at(1, 6, 9, 9), at(2, 6, 0, 9), Watched(3, 1, Progress(5), 4)],
+            [at(0, 6, 9, 9), at(1, 6, 9, 9), at(2, 6, 0, 9), RankSample(3, 1, RankPosition(5), 4)],
             3,
             "stopped after step 5; the others have waited 4.0 s",
         ),
         (
-            [Watched(0, 0, Progress(6, None, True)), Watched(1, 1, Progress(5), 4)],
+            [RankSample(0, 0, RankPosition(6, None, True)), RankSample(1, 1, RankPosition(5), 4)],
             1,
             "stopped after step 5; the others have waited 4.0 s",
         ),
@@ -61,13 +63,13 @@ def test_nobody_is_blamed_for_being_slow(ranks: list[Watched]) -> None:
             "has given no sign for 3.5 s, in step 5 before allreduce 5",
         ),
         (
-            [Watched(0, 0, Progress(7)), Watched(1, 0, Progress(7), 100, 3.5)],
+            [RankSample(0, 0, RankPosition(7)), RankSample(1, 0, RankPosition(7), 100, 3.5)],
             1,
             "has given no sign for 3.5 s, after step 7",
         ),
     ],
 )
 def test_who_is_behind_and_does_not_move_is_named(
-    ranks: list[Watched], blamed: int, words: str
+    ranks: list[RankSample], blamed: int, words: str
 ) -> None:
     assert verdict(ranks, LIMIT_S) == (blamed, words)
