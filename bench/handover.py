@@ -21,8 +21,8 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.lookup import find_model
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.router.workers.connection import Link
-from raylax.router.workers.inbox import Inbox, Said
+from raylax.router.workers.connection import WorkerConnection
+from raylax.router.workers.inbox import Inbox, WorkerOutput
 from raylax.worker.config import EngineConfig
 from raylax.worker.serving.worker import EngineHost
 
@@ -49,30 +49,30 @@ def configs(options: argparse.Namespace) -> list[EngineConfig]:
 
 
 class Heard:
-    """What a link tells: here, that the worker has reported."""
+    """Hears what a connection hears: here, that the worker has reported."""
 
     def __init__(self) -> None:
         self.report = asyncio.Event()
 
-    def reported(self, link: Link, report: pb.StepReport) -> None:
+    def reported(self, connection: WorkerConnection, report: pb.StepReport) -> None:
         self.report.set()
 
-    def lost(self, link: Link) -> None:
+    def lost(self, connection: WorkerConnection) -> None:
         self.report.set()
 
 
 async def seconds_to_token(host: EngineHost, request: Request) -> float:
     """From its submission to the first token, by way of the worker's stream."""
     heard, inbox = Heard(), Inbox(on_full=lambda: None)
-    link = Link(host.worker_id, host.address, TOKEN, heard)
+    connection = WorkerConnection(host.worker_id, host.address, TOKEN, heard)
     await heard.report.wait()
     begun = time.perf_counter()
-    link.submit(request, 1, inbox)
+    connection.submit(request, 1, inbox)
     while True:
         for item in await inbox.take():
-            assert isinstance(item, Said), item
+            assert isinstance(item, WorkerOutput), item
             if item.delta.token_ids:
-                link.lose("that was it")
+                connection.lose("that was it")
                 return time.perf_counter() - begun
 
 

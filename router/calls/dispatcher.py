@@ -16,10 +16,11 @@ from raylax.router.calls.journal import Entry, Journal
 from raylax.router.observe.timeline import Decision, Outcome
 from raylax.router.policies.base import Choice, NoCandidate
 from raylax.router.workers.inbox import (
-    Again,
-    Hedge,
-    Leave,
-    Lost,
+    HedgeDue,
+    Notice,
+    RetryDue,
+    WorkerDraining,
+    WorkerLost,
 )
 from raylax.router.workers.registry import Route, Workers
 
@@ -74,7 +75,7 @@ class Dispatcher:
         entry.sent_at, entry.predicted_s = self.clock(), predicted_ttft(route.choice)
         patience_s = self.hedges.patience_s(entry.predicted_s)
         if patience_s is not None and not entry.emitted:
-            self._later(entry, patience_s, Hedge(entry.request.id))
+            self._later(entry, patience_s, HedgeDue(entry.request.id))
 
     def hedge(self, entry: Entry) -> None:
         """Its first token is late: try a second worker as well, if that is within the budget."""
@@ -97,7 +98,7 @@ class Dispatcher:
                 self._withdraw(entry, worker, Outcome.OUTRUN)
         entry.workers = [winner]
 
-    def lost(self, entry: Entry, lost: Lost) -> None:
+    def lost(self, entry: Entry, lost: WorkerLost) -> None:
         """Raises EngineFailure when workers die of this request, WorkerUnavailable as `place`."""
         if not self._gone(entry, lost.worker, f"{lost.worker} is lost: {lost.why}"):
             return
@@ -125,21 +126,21 @@ class Dispatcher:
         self._move(entry)
         return True
 
-    def leave(self, entry: Entry, leave: Leave) -> None:
+    def draining(self, entry: Entry, draining: WorkerDraining) -> None:
         """On to another worker if there is one; else it stays while the old one waits for it."""
-        if leave.worker not in entry.workers:
+        if draining.worker not in entry.workers:
             return
         if len(entry.workers) > 1:
-            entry.workers.remove(leave.worker)
-            self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
+            entry.workers.remove(draining.worker)
+            self._withdraw(entry, draining.worker, Outcome.HANDED_OVER)
             return
         if not self.workers.ready:
-            self._later(entry, LONGEST_S, leave)
+            self._later(entry, LONGEST_S, draining)
             return
-        pages_at = self.workers.address_of(leave.worker)
-        self._withdraw(entry, leave.worker, Outcome.HANDED_OVER)
+        pages_at = self.workers.address_of(draining.worker)
+        self._withdraw(entry, draining.worker, Outcome.HANDED_OVER)
         entry.workers = []
-        entry.timeline.note("handed over", f"{leave.worker} drains")
+        entry.timeline.note("handed over", f"{draining.worker} drains")
         self.place(entry, pages_at)
 
     def answered(self, entry: Entry) -> None:
@@ -211,9 +212,9 @@ class Dispatcher:
             )
         entry.tries += 1
         pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(entry.tries, 10))
-        self._later(entry, pause * self.rng.uniform(0.5, 1.0), Again(entry.request.id))
+        self._later(entry, pause * self.rng.uniform(0.5, 1.0), RetryDue(entry.request.id))
 
-    def _later(self, entry: Entry, seconds: float, item: Again | Hedge | Leave) -> None:
+    def _later(self, entry: Entry, seconds: float, item: Notice) -> None:
         timer = asyncio.get_running_loop().call_later(seconds, entry.inbox.put, item)
         entry.timers = [*(one for one in entry.timers if one.when() > timer.when()), timer]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from raylax.proto.vocabulary import Delta, Request
 from raylax.router.observe.timeline import Timeline
-from raylax.router.workers.inbox import Inbox, Lost
+from raylax.router.workers.inbox import Inbox, WorkerLost
 
 MOST_STRIKES = 5
 """Losses by chance come in rows, too: what ends one worker often ends the next."""
@@ -59,7 +59,7 @@ class Entry:
             self.emitted += delta.token_ids
             self.strikes = 0
 
-    def blame(self, lost: Lost) -> bool:
+    def blame(self, lost: WorkerLost) -> bool:
         """Count the loss of its worker; True when it is taken for the reason.
 
         A worker dies of the request in its step, at the same token every time. So who was there

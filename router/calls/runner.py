@@ -16,14 +16,15 @@ from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import Entry
 from raylax.router.observe.timeline import Outcome, Timeline
 from raylax.router.workers.inbox import (
-    Again,
-    Hedge,
+    DeadlineReached,
+    HedgeDue,
     Inbox,
-    Item,
-    Late,
-    Leave,
-    Lost,
-    Said,
+    InboxItem,
+    Notice,
+    RetryDue,
+    WorkerDraining,
+    WorkerLost,
+    WorkerOutput,
 )
 
 PATIENCE = 64
@@ -60,7 +61,7 @@ class Run:
         """The call's events, in one list those that came together. Leaving the iteration early
         cancels what is still running."""
         loop, allowed_s = asyncio.get_running_loop(), self._terms.allowed_s
-        deadline = loop.call_later(allowed_s, self._inbox.put, Late())
+        deadline = loop.call_later(allowed_s, self._inbox.put, DeadlineReached())
         try:
             self._begin(self._dispatcher.clock() + allowed_s)
             while not self._call.done:
@@ -84,7 +85,7 @@ class Run:
             )
             self._dispatcher.begin(entry)
 
-    async def _next(self) -> list[Item]:
+    async def _next(self) -> list[InboxItem]:
         if self._parked and len(self._inbox) == 0:  # the client has caught up
             parked, self._parked = self._parked, []
             for entry in parked:
@@ -115,12 +116,12 @@ class Run:
                 self._dispatcher.park(entry)
                 self._parked.append(entry)
 
-    def _take(self, items: list[Item]) -> Heard:
-        """What was said before an error is said."""
+    def _take(self, items: list[InboxItem]) -> Heard:
+        """The events that came before an error go out before it."""
         events: list[TextEvent] = []
         try:
             for item in items:
-                if isinstance(item, Said):
+                if isinstance(item, WorkerOutput):
                     if (event := self._hear(item)) is not None:
                         events.append(event)
                     if self._call.done:
@@ -131,8 +132,8 @@ class Run:
             return events, error
         return events, None
 
-    def _act(self, item: Lost | Leave | Again | Hedge | Late) -> None:
-        if isinstance(item, Late):
+    def _act(self, item: Notice) -> None:
+        if isinstance(item, DeadlineReached):
             raise DeadlineExceeded(
                 f"the answer did not end within {self._terms.allowed_s:g} s, its deadline"
             )
@@ -140,18 +141,18 @@ class Run:
         if entry is None or entry.parked:
             return
         match item:
-            case Lost():
+            case WorkerLost():
                 self._dispatcher.lost(entry, item)
-            case Leave():
-                self._dispatcher.leave(entry, item)
-            case Again() if not entry.workers:
+            case WorkerDraining():
+                self._dispatcher.draining(entry, item)
+            case RetryDue() if not entry.workers:
                 self._dispatcher.place(entry)
-            case Hedge():
+            case HedgeDue():
                 self._dispatcher.hedge(entry)
 
-    def _hear(self, said: Said) -> TextEvent | None:
+    def _hear(self, output: WorkerOutput) -> TextEvent | None:
         """This runs for each token."""
-        worker, delta = said
+        worker, delta = output
         entry = self._find(delta.request_id)
         if entry is None or worker not in (entry.workers or entry.parked):
             return None  # it was moved, or another worker was first

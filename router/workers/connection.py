@@ -1,6 +1,7 @@
 """Connections to the workers: commands go up, reports come down and are handed to who waits.
 
-A link that breaks tells every request on it, at once. Nobody waits for a worker that is gone.
+A connection that breaks tells every request on it, at once: nobody waits for a worker that is
+gone.
 """
 
 import logging
@@ -15,9 +16,9 @@ from raylax.proto.wire import messages as wire
 from raylax.proto.wire.frames import Connection, End
 from raylax.router.workers.inbox import (
     Inbox,
-    Leave,
-    Lost,
-    Said,
+    WorkerDraining,
+    WorkerLost,
+    WorkerOutput,
 )
 
 log = logging.getLogger(__name__)
@@ -25,12 +26,13 @@ SILENCE_S = 2.0
 """A worker reports ten times a second; after this long without a word it counts as lost. To be
 wrong costs some computing: its requests go on elsewhere, and it is asked again."""
 ATTEMPTS = count()
-"""A request may come back to a worker that has not yet ended it: each attempt has its own name."""
+"""A request may come back to a worker that has not yet ended it: each attempt there has its own
+name."""
 
 
 @dataclass(slots=True)
-class Attempt:
-    """A request on this link."""
+class InFlight:
+    """A request that was sent up a connection and has not ended."""
 
     request_id: str
     name: str
@@ -53,19 +55,19 @@ class Blame(Enum):
 BLAME = {End.SAID: Blame.NO, End.SILENT: Blame.PERHAPS, End.BROKEN: Blame.LIKELY}
 
 
-class Listener(Protocol):
-    """Hears what a link hears."""
+class ReportListener(Protocol):
+    """Hears what a connection hears."""
 
-    def reported(self, link: "Link", report: pb.StepReport) -> None:
+    def reported(self, connection: "WorkerConnection", report: pb.StepReport) -> None:
         """Before its deltas are handed out."""
         ...
 
-    def lost(self, link: "Link") -> None:
+    def lost(self, connection: "WorkerConnection") -> None:
         """Once; nothing comes after it."""
         ...
 
 
-class Link:
+class WorkerConnection:
     """To one worker. Used on one event loop."""
 
     def __init__(
@@ -73,38 +75,38 @@ class Link:
         worker: str,
         address: str,
         token: str,
-        listener: Listener,
+        listener: ReportListener,
         silence_s: float = SILENCE_S,
         router_address: str = "",
     ) -> None:
         """`router_address`: where this router answers others, which hear of it by the worker."""
         self.worker, self.address = worker, address
         self._listener = listener
-        self._by_request: dict[str, Attempt] = {}
-        self._by_name: dict[str, Attempt] = {}
-        self._by_dispatch: dict[int, Attempt] = {}
+        self._by_request: dict[str, InFlight] = {}
+        self._by_name: dict[str, InFlight] = {}
+        self._by_dispatch: dict[int, InFlight] = {}
         self.lost: str | None = None
-        self._connection = Connection(self._hear, self._ended, silence_s)
+        self._frames = Connection(self._hear, self._ended, silence_s)
         hello = pb.Hello(token=token, attach=pb.Attach(router_address=router_address))
-        self._connection.send(hello.SerializeToString())
-        self._connection.connect(address)
+        self._frames.send(hello.SerializeToString())
+        self._frames.connect(address)
 
     def __repr__(self) -> str:
-        return f"Link({self.worker}, {self.requests} requests, lost={self.lost!r})"
+        return f"WorkerConnection({self.worker}, {self.requests} requests, lost={self.lost!r})"
 
     @property
     def requests(self) -> int:
         return len(self._by_request)
 
     def submit(self, request: Request, dispatch: int, inbox: Inbox, patience: int = 1) -> None:
-        """From here on the inbox hears what is said of this request, or Lost. `patience`: after the
-        first, so many tokens may come together."""
+        """From here on the inbox hears what is said of this request, or that its worker is lost.
+        `patience`: after the first, so many tokens may come together."""
         if self.lost is not None:
-            inbox.put(Lost(self.worker, request.id, self.lost))
+            inbox.put(WorkerLost(self.worker, request.id, self.lost))
             return
         name = f"{request.id}#{next(ATTEMPTS)}"
-        attempt = Attempt(request.id, name, dispatch, inbox)
-        self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = attempt
+        in_flight = InFlight(request.id, name, dispatch, inbox)
+        self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = in_flight
         submit = wire.submit_to_proto(request, dispatch, name, patience)
         self._command(pb.Command(submit=submit))
 
@@ -116,24 +118,24 @@ class Link:
         """Ask the worker to drop the pages that no sequence uses."""
         self._command(pb.Command(flush=pb.Flush()))
 
-    def ask_to_leave(self) -> None:
+    def announce_draining(self) -> None:
         """Tell every request here that its worker drains."""
-        for attempt in list(self._by_request.values()):
-            attempt.inbox.put(Leave(self.worker, attempt.request_id))
+        for in_flight in list(self._by_request.values()):
+            in_flight.inbox.put(WorkerDraining(self.worker, in_flight.request_id))
 
     def cancel(self, request_id: str) -> None:
         """Nothing is delivered for it any more; the worker frees its pages."""
-        if (attempt := self._by_request.get(request_id)) is not None:
-            self._end(attempt)
-            self._command(pb.Command(cancel=pb.Cancel(request_id=attempt.name)))
+        if (in_flight := self._by_request.get(request_id)) is not None:
+            self._end(in_flight)
+            self._command(pb.Command(cancel=pb.Cancel(request_id=in_flight.name)))
 
     def _command(self, command: pb.Command) -> None:
-        self._connection.send(command.SerializeToString())
+        self._frames.send(command.SerializeToString())
 
     def _hear(self, message: bytes) -> None:
         try:
             self._hand_out(pb.StepReport.FromString(message))
-        except Exception:  # whatever it was: nobody may wait for a link that is not read
+        except Exception:  # whatever it was: nobody may wait for a connection that is not read
             log.exception("a report of worker %s was not understood", self.worker)
             self.lose("what it said was not understood", Blame.LIKELY)
 
@@ -144,34 +146,34 @@ class Link:
         self._listener.reported(self, report)
         worker = self.worker
         for message in report.deltas:
-            if (attempt := self._by_name.get(message.request_id)) is None:
+            if (in_flight := self._by_name.get(message.request_id)) is None:
                 continue
-            delta = wire.delta_from_proto(message, attempt.request_id)
-            attempt.unproven = delta.began
+            delta = wire.delta_from_proto(message, in_flight.request_id)
+            in_flight.unproven = delta.began
             if delta.finish is not None:
-                self._end(attempt)
-            attempt.inbox.put(Said(worker, delta))
+                self._end(in_flight)
+            in_flight.inbox.put(WorkerOutput(worker, delta))
         for dispatch, token in zip(report.continued, report.tokens, strict=True):
             if (continued := self._by_dispatch.get(dispatch)) is not None:
                 continued.unproven = False
-                continued.inbox.put(Said(worker, Delta(continued.request_id, (token,))))
+                continued.inbox.put(WorkerOutput(worker, Delta(continued.request_id, (token,))))
 
-    def _end(self, attempt: Attempt) -> None:
+    def _end(self, in_flight: InFlight) -> None:
         """Nothing more is delivered of it."""
-        del self._by_request[attempt.request_id]
-        del self._by_name[attempt.name], self._by_dispatch[attempt.dispatch]
+        del self._by_request[in_flight.request_id]
+        del self._by_name[in_flight.name], self._by_dispatch[in_flight.dispatch]
 
     def lose(self, why: str, blame: Blame = Blame.NO) -> None:
         """Give it up, at once."""
         if self.lost is not None:
             return
         self.lost = why
-        self._connection.abort()
-        attempts = list(self._by_request.values())
+        self._frames.abort()
+        requests = list(self._by_request.values())
         self._by_request, self._by_name, self._by_dispatch = {}, {}, {}
-        suspects = sum(attempt.unproven for attempt in attempts)
-        for one in attempts:
+        suspects = sum(one.unproven for one in requests)
+        for one in requests:
             accused = one.unproven and blame is not Blame.NO
             alone = accused and suspects == 1 and blame is Blame.LIKELY
-            one.inbox.put(Lost(self.worker, one.request_id, why, accused, alone))
+            one.inbox.put(WorkerLost(self.worker, one.request_id, why, accused, alone))
         self._listener.lost(self)

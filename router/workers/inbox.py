@@ -11,15 +11,16 @@ from typing import NamedTuple
 from raylax.proto.vocabulary import Delta
 
 
-class Said(NamedTuple):
-    """By a worker, of one request. There is one for each token: a tuple costs the least."""
+class WorkerOutput(NamedTuple):
+    """What a worker has computed for one request. There is one for each token: a tuple costs the
+    least."""
 
     worker: str
     delta: Delta
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class WorkerLost:
     """The worker of this request is gone."""
 
     worker: str
@@ -32,7 +33,7 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class WorkerDraining:
     """The worker of this request drains: it is to go on elsewhere."""
 
     worker: str
@@ -40,25 +41,27 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class RetryDue:
     """It is time to look for a worker for this request once more."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hedge:
+class HedgeDue:
     """This request should have had its first token by now."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
+class DeadlineReached:
     """The call's time is over."""
 
 
-Item = Said | Lost | Leave | Again | Hedge | Late
+Notice = WorkerLost | WorkerDraining | RetryDue | HedgeDue | DeadlineReached
+"""What is no output, and cannot wait."""
+InboxItem = WorkerOutput | Notice
 MOST_UNREAD = 512
 """Items. A call with more is parked: its requests leave their workers until the client has read."""
 
@@ -69,7 +72,7 @@ class Inbox:
     """
 
     def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
-        self._items: list[Item] = []
+        self._items: list[InboxItem] = []
         self._waiter: asyncio.Future[None] | None = None
         self._enough = 1
         self._on_full, self._most, self._told = on_full, most, False
@@ -77,7 +80,7 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._items)
 
-    def put(self, item: Item) -> None:
+    def put(self, item: InboxItem) -> None:
         items = self._items
         items.append(item)
         waiter = self._waiter
@@ -91,7 +94,7 @@ class Inbox:
             self._told = True
             self._on_full()
 
-    async def take(self, enough: int = 1) -> list[Item]:
+    async def take(self, enough: int = 1) -> list[InboxItem]:
         """Everything that has come: when that is `enough`, or when one of it is urgent."""
         if not self._items or (len(self._items) < enough and not any(map(urgent, self._items))):
             self._told, self._enough = False, enough
@@ -104,6 +107,6 @@ class Inbox:
         return items
 
 
-def urgent(item: Item) -> bool:
+def urgent(item: InboxItem) -> bool:
     """It is more than some tokens."""
-    return not isinstance(item, Said) or item.delta.finish is not None
+    return not isinstance(item, WorkerOutput) or item.delta.finish is not None

@@ -1,4 +1,4 @@
-"""The workers that this router knows: members come and go, each has a link while it is one."""
+"""The workers that this router knows: members come and go, and have a connection meanwhile."""
 
 import logging
 import random
@@ -14,7 +14,7 @@ from raylax.router.fleet.prefix_index import MOST_BYTES, PrefixIndex
 from raylax.router.policies.base import Choice, Policy, Routing
 from raylax.router.resume.peers import Peers
 from raylax.router.workers.circuit_breaker import Circuit
-from raylax.router.workers.connection import SILENCE_S, Blame, Link
+from raylax.router.workers.connection import SILENCE_S, Blame, WorkerConnection
 from raylax.router.workers.inbox import Inbox
 
 log = logging.getLogger(__name__)
@@ -76,33 +76,35 @@ class Workers:
         self._peers = peers or Peers(token)
         self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
         self.watcher: PageWatcher | None = None
-        self._links: dict[str, Link] = {}
+        self._connections: dict[str, WorkerConnection] = {}
         self._circuits: dict[str, Circuit] = {}
         self._left: dict[str, float] = {}  # who is a worker no more, and since when
         self._routed = 0
 
     def __repr__(self) -> str:
-        return f"Workers({list(self._links.values())}, {self.ledger})"
+        return f"Workers({list(self._connections.values())}, {self.ledger})"
 
     def set_members(self, addresses: Mapping[str, str]) -> None:
         """`addresses` by worker id: exactly these are workers now. A lost one is tried again,
         unless its circuit is open; one that has left gets nothing more."""
         now = self._clock()
-        for worker, link in list(self._links.items()):
-            if addresses.get(worker) == link.address:
+        for worker, connection in list(self._connections.items()):
+            if addresses.get(worker) == connection.address:
                 self._left.pop(worker, None)
             elif now - self._left.setdefault(worker, now) > LEAVE_S:
-                link.lose("it left the cluster")
+                connection.lose("it left the cluster")
             else:
                 self._close_to_more(worker)
-        known = addresses.keys() | self._links.keys()
+        known = addresses.keys() | self._connections.keys()
         self._circuits = {w: c for w, c in self._circuits.items() if w in known}
         for worker, address in addresses.items():
             circuit = self._circuits.setdefault(worker, Circuit())
-            if worker not in self._links and circuit.closed(now):
+            if worker not in self._connections and circuit.closed(now):
                 ours = self._peers.address
-                link = Link(worker, address, self._token, self, self._silence_s, ours)
-                self._links[worker] = link
+                connection = WorkerConnection(
+                    worker, address, self._token, self, self._silence_s, ours
+                )
+                self._connections[worker] = connection
 
     @property
     def ready(self) -> list[str]:
@@ -113,7 +115,7 @@ class Workers:
     @property
     def loads(self) -> list[Load]:
         """What each worker has said last of how it stands."""
-        return [self.ledger.load_of(one) for one in self._links if one in self.ledger.fleet]
+        return [self.ledger.load_of(one) for one in self._connections if one in self.ledger.fleet]
 
     def route(
         self, request: Request, session: str = "", avoid: frozenset[str] = frozenset()
@@ -141,20 +143,22 @@ class Workers:
         return Route(fleet.ids[choice.row], request, choice, names, uncached)
 
     def submit(self, route: Route, inbox: Inbox, patience: int = 1) -> None:
-        """Count the request, then send it to the worker that was chosen. `patience`: see Link."""
+        """Count the request, then send it to the worker that was chosen. `patience`: see
+        WorkerConnection."""
         now, request = self._clock(), route.request
         tokens = len(request.prompt) + len(request.history)
         dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
         self.prefixes.promise(route.choice.row, route.names, now)
-        self._links[route.worker].submit(request, dispatch, inbox, patience)
+        self._connections[route.worker].submit(request, dispatch, inbox, patience)
 
     def cancel(self, worker: str, request_id: str) -> None:
         self.ledger.ended(worker, request_id)
-        if (link := self._links.get(worker)) is not None:
-            link.cancel(request_id)
+        if (connection := self._connections.get(worker)) is not None:
+            connection.cancel(request_id)
 
     def failed(self, worker: str) -> None:
-        """It has failed a request, or its link. Its circuit may open: then it gets no more."""
+        """Count a failure of a request or of its connection. Its circuit may open: then it gets
+        no more."""
         if (circuit := self._circuits.get(worker)) is not None:
             now = self._clock()
             circuit.failed(now, self._rng)
@@ -167,24 +171,24 @@ class Workers:
 
     def drain(self, worker: str) -> bool:
         """Ask it to end; False for one that is not known."""
-        link = self._links.get(worker)
-        if link is not None:
-            link.drain()
-        return link is not None
+        connection = self._connections.get(worker)
+        if connection is not None:
+            connection.drain()
+        return connection is not None
 
     def flush(self) -> None:
         """Ask all of them to drop the pages that no sequence uses."""
-        for link in self._links.values():
-            link.flush()
+        for connection in self._connections.values():
+            connection.flush()
 
     def address_of(self, worker: str) -> str:
         """Empty for one that is gone."""
-        link = self._links.get(worker)
-        return link.address if link is not None else ""
+        connection = self._connections.get(worker)
+        return connection.address if connection is not None else ""
 
     def close(self) -> None:
-        for link in list(self._links.values()):
-            link.lose("the router ends")
+        for connection in list(self._connections.values()):
+            connection.lose("the router ends")
 
     def _close_to_more(self, worker: str) -> None:
         """Until it reports again."""
@@ -192,10 +196,10 @@ class Workers:
         if worker in fleet:
             fleet.ready[fleet.row(worker)] = False
 
-    # What links tell
+    # What connections tell
 
-    def reported(self, link: Link, report: pb.StepReport) -> None:
-        worker, now = link.worker, self._clock()
+    def reported(self, connection: WorkerConnection, report: pb.StepReport) -> None:
+        worker, now = connection.worker, self._clock()
         fleet = self.ledger.fleet
         if worker not in fleet:
             self.ledger.opened(worker)
@@ -212,19 +216,24 @@ class Workers:
         if report.HasField("peers"):
             self._peers.heard(report.peers.addresses)
         if drains:
-            link.ask_to_leave()
+            connection.announce_draining()
         allowed = self._stuck_s if load.pace.b > 0 else 15 * self._stuck_s
         if (stuck := self.ledger.stuck_for(worker, now)) > allowed:
-            link.lose(f"step {load.step} has made no progress for {stuck:.1f} s", Blame.LIKELY)
+            connection.lose(
+                f"step {load.step} has made no progress for {stuck:.1f} s", Blame.LIKELY
+            )
 
-    def lost(self, link: Link) -> None:
-        """Called once by each link, which is known until then: books and links stay in step."""
-        del self._links[link.worker]
-        self._left.pop(link.worker, None)
-        if link.worker in self.ledger.fleet:
-            self.prefixes.forget(self.ledger.fleet.row(link.worker))
-            self.ledger.closed(link.worker)
+    def lost(self, connection: WorkerConnection) -> None:
+        """Called once by each connection, which is known until then: so books and connections
+        stay in step."""
+        del self._connections[connection.worker]
+        self._left.pop(connection.worker, None)
+        if connection.worker in self.ledger.fleet:
+            self.prefixes.forget(self.ledger.fleet.row(connection.worker))
+            self.ledger.closed(connection.worker)
             if self.watcher is not None:
                 self.watcher.lost()
-        self.failed(link.worker)
-        log.warning("worker %s at %s is lost: %s", link.worker, link.address, link.lost)
+        self.failed(connection.worker)
+        log.warning(
+            "worker %s at %s is lost: %s", connection.worker, connection.address, connection.lost
+        )

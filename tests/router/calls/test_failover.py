@@ -117,8 +117,8 @@ async def test_the_last_worker_dies_and_comes_back(rig: Rig, client: httpx.Async
     want = await streamed(client, SEEDED)
     members = {w.host.worker_id: w.host.address for w in rig.workers}
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
-    for link in list(rig.router._links.values()):
-        link.lose("it is gone")
+    for connection in list(rig.router._connections.values()):
+        connection.lose("it is gone")
     for worker in rig.workers:
         worker.let_go()
     await until(lambda: all(not entry.workers for entry in rig.service.journal._entries.values()))

@@ -9,7 +9,7 @@ from raylax.router.calls.hedging import Hedges
 from raylax.router.calls.journal import Entry
 from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.workers.circuit_breaker import LONGEST_S, MOST_FAILURES, Circuit
-from raylax.router.workers.inbox import Lost
+from raylax.router.workers.inbox import WorkerLost
 
 RNG = random.Random(1)
 
@@ -53,8 +53,8 @@ def entry() -> Entry:
     return Entry(Request("r", (1,), 9), nobody, nobody, deadline=9.0)
 
 
-def lost(accused: bool = True, alone: bool = False) -> Lost:
-    return Lost("w", "r", "killed", accused, alone)
+def lost(accused: bool = True, alone: bool = False) -> WorkerLost:
+    return WorkerLost("w", "r", "killed", accused, alone)
 
 
 def test_the_only_suspect_of_two_losses_is_guilty() -> None:

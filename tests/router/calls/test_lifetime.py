@@ -15,7 +15,7 @@ from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.vocabulary import Request
 from raylax.proto.wire.frames import Connection
 from raylax.router.policies import policy_named
-from raylax.router.workers.inbox import Inbox, Item, Lost
+from raylax.router.workers.inbox import Inbox, InboxItem, WorkerLost
 from raylax.router.workers.registry import Workers
 from raylax.worker.config import EngineConfig
 from raylax.worker.serving.listener import Door
@@ -46,11 +46,14 @@ async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def nothing_is_left(rig: Rig) -> None:
-    """In journal, links, books and engines."""
+    """In journal, connections, books and engines."""
     await until(lambda: not rig.service.journal and not any(w.running for w in rig.workers))
     await until(lambda: not any(v.own_requests for v in rig.router.ledger.fleet.views()))
 
-    assert all(f"{link!r}".split(", ")[1] == "0 requests" for link in rig.router._links.values())
+    assert all(
+        f"{connection!r}".split(", ")[1] == "0 requests"
+        for connection in rig.router._connections.values()
+    )
     assert rig.service.meter.registry.get_sample_value(
         "raylax_calls_inflight", {"model_name": "tiny"}
     ) == 0  # fmt: skip
@@ -75,7 +78,7 @@ class Scripted:
         connection.send(report.SerializeToString())
 
 
-async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
+async def heard_from(worker: Scripted) -> tuple[InboxItem, Workers]:
     """What a request's inbox gets of such a worker, which may be silent for a fifth of a second."""
     workers = Workers(
         policy_named("round-robin"), TOKEN, lambda: 0.0, random.Random(), silence_s=0.2
@@ -85,7 +88,7 @@ async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
     inbox = Inbox(on_full=lambda: None)
     workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
-        while not isinstance(heard := (await inbox.take())[-1], Lost):
+        while not isinstance(heard := (await inbox.take())[-1], WorkerLost):
             pass
     worker.door.slam()
     workers.close()
@@ -95,7 +98,7 @@ async def heard_from(worker: Scripted) -> tuple[Item, Workers]:
 async def test_a_worker_that_says_nothing_is_lost() -> None:
     heard, workers = await heard_from(Scripted())
 
-    assert heard == Lost("odd", "r", "nothing was heard for 0.2 s")
+    assert heard == WorkerLost("odd", "r", "nothing was heard for 0.2 s")
     assert (workers.ready, repr(workers)) == ([], "Workers([], Ledger(Fleet()))")
 
 
@@ -103,14 +106,14 @@ async def test_who_was_begun_when_a_worker_fell_silent_is_no_only_suspect() -> N
     """It may have been the network."""
     heard, _ = await heard_from(Scripted(pb.Delta(began=True, fault="engine")))
 
-    assert heard == Lost("odd", "r", "nothing was heard for 0.2 s", accused=True, alone=False)
+    assert heard == WorkerLost("odd", "r", "nothing was heard for 0.2 s", accused=True, alone=False)
 
 
 async def test_a_worker_that_talks_nonsense_is_lost() -> None:
     """Nobody waits for a reader that gave up."""
     heard, workers = await heard_from(Scripted(pb.Delta(finish="maybe", fault="engine")))
 
-    assert heard == Lost("odd", "r", "what it said was not understood")
+    assert heard == WorkerLost("odd", "r", "what it said was not understood")
     assert workers.ready == []
 
 
@@ -136,7 +139,7 @@ async def test_who_has_left_and_does_not_end_is_lost_in_the_end(
 
     def gone() -> bool:
         rig.router.set_members({})
-        return not rig.router._links
+        return not rig.router._connections
 
     await until(gone)
     assert "w0" not in rig.router.ledger.fleet

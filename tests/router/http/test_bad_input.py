@@ -234,5 +234,5 @@ async def test_nothing_is_left_behind(rig: Rig) -> None:
     await until(lambda: not rig.workers[0].running)
 
     assert len(rig.service.journal) == 0
-    assert "Link(w0, 0 requests, lost=None)" in repr(rig.router)
+    assert "WorkerConnection(w0, 0 requests, lost=None)" in repr(rig.router)
     assert [view.own_requests for view in rig.router.ledger.fleet.views()] == [0]

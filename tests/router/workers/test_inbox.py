@@ -4,21 +4,21 @@ import asyncio
 
 from raylax.proto.vocabulary import Delta, Finish
 from raylax.router.workers.inbox import (
+    DeadlineReached,
     Inbox,
-    Item,
-    Late,
-    Said,
+    InboxItem,
+    WorkerOutput,
 )
 
-TOKEN = Said("w0", Delta("r", (5,)))
-END = Said("w0", Delta("r", (6,), finish=Finish.LENGTH))
+TOKEN = WorkerOutput("w0", Delta("r", (5,)))
+END = WorkerOutput("w0", Delta("r", (6,), finish=Finish.LENGTH))
 
 
 def inbox() -> Inbox:
     return Inbox(on_full=lambda: None)
 
 
-async def woken_by(*items: Item, enough: int) -> list[Item]:
+async def woken_by(*items: InboxItem, enough: int) -> list[InboxItem]:
     """What a reader gets that waits already; each item comes when it sleeps again."""
     box = inbox()
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
@@ -53,4 +53,4 @@ async def test_an_end_wakes_who_waits_for_more() -> None:
 
 
 async def test_whatever_is_no_token_wakes_who_waits_for_more() -> None:
-    assert await woken_by(TOKEN, Late(), enough=64) == [TOKEN, Late()]
+    assert await woken_by(TOKEN, DeadlineReached(), enough=64) == [TOKEN, DeadlineReached()]
