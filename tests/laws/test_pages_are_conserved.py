@@ -12,7 +12,7 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
-from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.step_plan import StepPlan
 
 PAGES, VOCAB = 12, 7
@@ -71,7 +71,7 @@ class Engine(RuleBasedStateMachine):
         self.now = 0.0
         self.known: set[int] = set()
         self.begun: list[str] = []
-        limits = Limits(tokens=24, sequences=4)
+        limits = StepLimits(tokens=24, sequences=4)
         self.batch = Batch(
             self.pool, limits, self.model.run, lambda: self.now, began=self.begun.extend
         )

@@ -10,7 +10,7 @@ from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.step_plan import StepPlan
 
 
@@ -34,7 +34,7 @@ def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
         outputs.append(output.logits.copy())
         return output
 
-    batch = Batch(PagePool(32), Limits(tokens=32, sequences=4), run)
+    batch = Batch(PagePool(32), StepLimits(tokens=32, sequences=4), run)
     for i in range(6):
         prompt = tuple(range(10 + i, 50 + i))
         batch.add(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i)), None)

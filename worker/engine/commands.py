@@ -20,11 +20,12 @@ class Closed(Exception):
     """Nobody is accepted any more."""
 
 
-class Reception:
-    """One lock orders everybody before or after the close."""
+class CommandQueue:
+    """What other threads want of the engine thread. One lock orders everybody before or after the
+    close."""
 
     def __init__(self) -> None:
-        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: set[str] = set()
         self.closed = self.draining = False
@@ -35,24 +36,24 @@ class Reception:
         """Ids of the requests that were accepted and have not ended."""
         return sorted(self._live)
 
-    def accept(self, request_id: str, places: int, add: Command) -> int:
+    def accept(self, request_id: str, capacity: int, add: Command) -> int:
         """Take a request in; its number. Raises Closed, InvalidRequest, Overloaded.
 
-        `places`: how many may be live; `add` puts it into the batch, on the engine thread.
+        `capacity`: how many may be live; `add` puts it into the batch, on the engine thread.
         """
         with self._lock:
             if self.closed or self.draining:
                 raise Closed
             if request_id in self._live:
                 raise InvalidRequest(f"request id {request_id} is already running")
-            if len(self._live) >= places:
+            if len(self._live) >= capacity:
                 raise Overloaded(
-                    f"at most {places} requests may run or wait, all places are taken",
+                    f"at most {capacity} requests may run or wait, all places are taken",
                     retry_after_s=1.0,
                 )
             self._live.add(request_id)
             self.accepted += 1
-            self._commands.put(add)
+            self._queue.put(add)
             return self.accepted
 
     def ended(self, request_ids: Iterable[str]) -> None:
@@ -61,27 +62,27 @@ class Reception:
 
     def put(self, command: Command) -> None:
         """One that needs no answer."""
-        self._commands.put(command)
+        self._queue.put(command)
 
     def drain(self, command: Command) -> None:
         """Accept no further request."""
         with self._lock:
             self.draining = True
-        self._commands.put(command)
+        self._queue.put(command)
 
     def close(self) -> None:
         with self._lock:
             self.closed = True
-            self._commands.put(lambda: None)  # wakes the engine thread
+            self._queue.put(lambda: None)  # wakes the engine thread
 
-    def take(self, wait: bool) -> None:
-        """On the engine thread: carry out all that have come, after waiting for the first."""
-        if not wait and self._commands.empty():
+    def carry_out(self, wait: bool) -> None:
+        """On the engine thread: run all that have come. With `wait`, wait for the first."""
+        if not wait and self._queue.empty():
             return  # as before most steps
         try:
-            self._commands.get(block=wait and not self.closed)()
+            self._queue.get(block=wait and not self.closed)()
             while True:
-                self._commands.get_nowait()()
+                self._queue.get_nowait()()
         except queue.Empty:
             return
 
@@ -100,7 +101,7 @@ class Reception:
         with self._lock:
             if self.closed:
                 raise EngineNotReady("the engine has been terminated")
-            self._commands.put(run)
+            self._queue.put(run)
         if not wait([future], timeout).done:
             raise EngineNotReady(f"the engine thread has not answered within {timeout:.0f} s")
         return future.result()

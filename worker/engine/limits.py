@@ -9,21 +9,21 @@ from raylax.worker.config import EngineConfig
 
 
 @dataclass(frozen=True)
-class Served:
+class ModelLimits:
     """What requests are checked against. A reload makes a new one."""
 
     config: EngineConfig
     vocab: int
 
     @property
-    def places(self) -> int:
+    def capacity(self) -> int:
         """Requests that may wait or run."""
         return self.config.max_waiting + (self.config.max_num_sequence or 0)
 
 
-def within(served: Served, request: Request) -> Request:
+def within(limits: ModelLimits, request: Request) -> Request:
     """The request, `max_tokens` cut to what a sequence holds. Raises InvalidRequest."""
-    longest = served.config.max_single_sequence_length or 0
+    longest = limits.config.max_single_sequence_length or 0
     length = len(request.prompt) + len(request.history)
     if not request.prompt:
         raise InvalidRequest("the prompt must not be empty", param="prompt")
@@ -31,9 +31,9 @@ def within(served: Served, request: Request) -> Request:
         raise PromptTooLong(
             f"the prompt has {length} tokens, the limit is {longest - 1}", param="prompt"
         )
-    check_ids(served.vocab, request.prompt, "prompt")
-    check_ids(served.vocab, request.history, "history")
-    check_ids(served.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
+    check_ids(limits.vocab, request.prompt, "prompt")
+    check_ids(limits.vocab, request.history, "history")
+    check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
     if request.max_tokens <= len(request.history):
         raise InvalidRequest(
             f"max_tokens must exceed the history of {len(request.history)} tokens, "

@@ -1,7 +1,7 @@
 """What the engine thread does: it takes commands, and runs steps while anybody has one to run.
 
 It alone touches the model, the batch and the pages. What a command or a step came to goes to the
-outbox, and how the engine stands then to where all can see it.
+output queue, and how the engine stands then to where all can see it.
 """
 
 import logging
@@ -12,10 +12,10 @@ from typing import Any
 
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.commands import Reception
-from raylax.worker.engine.limits import Served
-from raylax.worker.engine.outputs import Outbox
-from raylax.worker.engine.status import Standing
+from raylax.worker.engine.commands import CommandQueue
+from raylax.worker.engine.limits import ModelLimits
+from raylax.worker.engine.outputs import OutputQueue
+from raylax.worker.engine.status import EngineStatus
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
@@ -23,7 +23,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.startup import Executor, Spawner, assemble
 from raylax.worker.scheduling.batch import Batch, StepFailed
-from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.scheduler import StepLimits
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
@@ -31,42 +31,46 @@ Progress = Callable[[str, float], None]
 
 class Loop:
     """The engine thread calls `run`, which carries out the other public methods as commands. Any
-    thread may look at `standing`, `executor`, `served` and `cores`."""
+    thread may look at `status`, `executor`, `limits` and `cores`."""
 
     def __init__(
-        self, reception: Reception, outbox: Outbox, clock: Callable[[], float], spawner: Spawner
+        self,
+        commands: CommandQueue,
+        outputs: OutputQueue,
+        clock: Callable[[], float],
+        spawner: Spawner,
     ) -> None:
-        self.standing = Standing(clock)
+        self.status = EngineStatus(clock)
         self.device = "cpu"
         self.trace: TraceRecorder | None = None
         self.batch: Batch | None = None
         self.executor: Executor | None = None
-        self.served: Served | None = None
+        self.limits: ModelLimits | None = None
         """The model; None while there is none."""
         self.cores: Cores | None = None
         """None before the first model."""
-        self._reception, self._outbox = reception, outbox
+        self._commands, self._outputs = commands, outputs
         self._clock, self._spawner = clock, spawner
         self._taken = 0  # requests that this thread has taken up
 
     def run(self) -> None:
-        """Returns when the reception is closed, or when the engine is broken.
+        """Returns when the commands are closed, or when the engine is broken.
 
         A step that fails ends only who is to blame. When a rank is lost, or anything else raises,
         which is a bug of ours, every request ends with an error: nobody would ever answer it.
         """
         try:
-            while not self._reception.closed:
-                self._reception.take(wait=self.batch is None or self.batch.idle)
-                if self.batch is not None and not self.batch.idle and not self._reception.closed:
+            while not self._commands.closed:
+                self._commands.carry_out(wait=self.batch is None or self.batch.idle)
+                if self.batch is not None and not self.batch.idle and not self._commands.closed:
                     self._step(self.batch)
             self._end_everything()
         except RankLost as error:
-            self.standing.broken, self.standing.blame = str(error), Fault.UNAVAILABLE
+            self.status.broken, self.status.blame = str(error), Fault.UNAVAILABLE
         except Exception as error:
             log.exception("the engine thread has failed")
             why = f"the engine thread has failed: {type(error).__name__}: {error}"
-            self.standing.broken = why
+            self.status.broken = why
         self._close()
 
     # Commands
@@ -81,11 +85,11 @@ class Loop:
         checkpoint = Path(config.model)
         made = assemble(checkpoint, self.device, config.mode, config, progress, self._spawner)
         pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
-        limits = Limits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
+        limits = StepLimits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
         self.executor = made.executor
         self.batch = Batch(pool, limits, made.executor.run, self._clock, self._began)
-        self.served = Served(made.config, made.vocab)
-        self.standing.failures = 0
+        self.limits = ModelLimits(made.config, made.vocab)
+        self.status.failures = 0
         self.look()
 
     def start_over(self) -> None:
@@ -99,12 +103,12 @@ class Loop:
             self.batch.pool.forget()
             self._send([])
 
-    def add(self, request: Request, deadline: float | None, served: Served) -> None:
+    def add(self, request: Request, deadline: float | None, limits: ModelLimits) -> None:
         """One that was checked against a model that is gone ends as those that ran on it did."""
         if self.trace is not None:
             self.trace.add(request.id, "add", request.traceparent)
         self._taken += 1
-        if self.batch is None or served is not self.served:
+        if self.batch is None or limits is not self.limits:
             self._send([Delta(request.id, finish=Finish.ABORT)])
         else:
             self.batch.add(request, deadline)
@@ -118,7 +122,7 @@ class Loop:
     def look(self) -> None:
         """Note how the engine stands now."""
         if self.batch is not None:
-            self.standing.note(self.batch.load(self._taken, self._reception.draining))
+            self.status.note(self.batch.load(self._taken, self._commands.draining))
 
     def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
         """Of the longest beginning of these that is here."""
@@ -145,7 +149,7 @@ class Loop:
         return self.batch, self.executor
 
     def _unload(self) -> None:
-        executor, self.served, self.batch, self.executor = self.executor, None, None, None
+        executor, self.limits, self.batch, self.executor = self.executor, None, None, None
         if executor is not None:
             executor.close()
 
@@ -159,17 +163,17 @@ class Loop:
     def _step(self, batch: Batch) -> None:
         now = self._clock()
         deltas = [late(request_id) for request_id in batch.expire(now)]
-        self.standing.busy_since = now
+        self.status.busy_since = now
         try:
             deltas += batch.step()
-            self.standing.failures = 0
+            self.status.failures = 0
         except StepFailed as failure:
             log.exception("a step failed; %d of its requests end", len(failure.request_ids))
-            self.standing.failures += 1
+            self.status.failures += 1
             deltas += [
                 Delta(id, finish=Finish.ERROR, error=str(failure)) for id in failure.request_ids
             ]
-        self.standing.busy_since = None
+        self.status.busy_since = None
         self._send(deltas, step=True)
 
     def _began(self, request_ids: list[str]) -> None:
@@ -183,32 +187,32 @@ class Loop:
         A request that ends is no longer live."""
         self.look()
         if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
-            self._reception.ended(ended)
+            self._commands.ended(ended)
         if self.trace is not None:
             for delta in deltas:
                 event = delta.finish or ("began" if delta.began else "token")
                 self.trace.add(delta.request_id, event)
         if deltas or step:
-            self._outbox.step(deltas, self.standing.load)
+            self._outputs.step(deltas, self.status.load)
         if self.batch is not None and (changes := self.batch.changes()):
-            self._outbox.pages(changes)
+            self._outputs.pages(changes)
 
     def _close(self) -> None:
         """The thread's last act: whoever still waits for an answer gets one, and memory is freed.
 
         Nothing here touches the batch, which may be what broke.
         """
-        self._reception.close()
-        standing, executor, self.batch, self.executor = self.standing, self.executor, None, None
-        standing.busy_since = None
-        standing.note(emptied(standing.load))
+        self._commands.close()
+        status, executor, self.batch, self.executor = self.status, self.executor, None, None
+        status.busy_since = None
+        status.note(emptied(status.load))
         if self.cores is not None:
             self.cores.release()
-        self._reception.take(wait=False)
-        finish = Finish.ABORT if standing.broken is None else Finish.ERROR
-        end = Delta("", finish=finish, error=standing.broken, fault=standing.blame)
-        self._send([end._replace(request_id=id) for id in self._reception.live])
-        self._outbox.close()
+        self._commands.carry_out(wait=False)
+        finish = Finish.ABORT if status.broken is None else Finish.ERROR
+        end = Delta("", finish=finish, error=status.broken, fault=status.blame)
+        self._send([end._replace(request_id=id) for id in self._commands.live])
+        self._outputs.close()
         if executor is not None:
             executor.close()
 

@@ -12,7 +12,7 @@ StepCallback = Callable[[list[Delta], Load], None]
 PagesCallback = Callable[[PageChanges], None]
 
 
-class Outbox:
+class OutputQueue:
     """Filled by one thread, emptied by another. A callback that fails loses its own word only."""
 
     def __init__(self) -> None:

@@ -11,14 +11,14 @@ STALLED_S = 60.0
 """A step that takes longer counts as no progress."""
 
 
-class Stand(NamedTuple):
+class StatusSnapshot(NamedTuple):
     """How an engine stood between two steps, and how long ago that was."""
 
     load: Load
     age_s: float
 
 
-class Standing:
+class EngineStatus:
     """Written by the engine thread alone."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -41,9 +41,9 @@ class Standing:
         return self._noted[0]
 
     @property
-    def stand(self) -> Stand:
+    def snapshot(self) -> StatusSnapshot:
         load, at = self._noted
-        return Stand(load, self._clock() - at)
+        return StatusSnapshot(load, self._clock() - at)
 
     @property
     def fault(self) -> str | None:

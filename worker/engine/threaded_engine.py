@@ -11,11 +11,11 @@ from typing import Any
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.commands import Closed, Reception
-from raylax.worker.engine.limits import Served, within
+from raylax.worker.engine.commands import Closed, CommandQueue
+from raylax.worker.engine.limits import ModelLimits, within
 from raylax.worker.engine.loop import Loop, Progress
-from raylax.worker.engine.outputs import Outbox, PagesCallback, StepCallback
-from raylax.worker.engine.status import Stand
+from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
+from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
 from raylax.worker.ranks.child_processes import ChildProcesses
@@ -37,9 +37,9 @@ class ThreadedEngine:
     ) -> None:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock = clock
-        self._reception, self._outbox = Reception(), Outbox()
-        self._loop = Loop(self._reception, self._outbox, clock, spawner or ChildProcesses())
-        self._standing = self._loop.standing
+        self._commands, self._outputs = CommandQueue(), OutputQueue()
+        self._loop = Loop(self._commands, self._outputs, clock, spawner or ChildProcesses())
+        self._status = self._loop.status
 
     # Life cycle
 
@@ -53,7 +53,7 @@ class ThreadedEngine:
         """Before the loops start. Both callbacks run on the stream-back thread, in the order of
         what happened; `on_pages` hears which pages can be found."""
         self._loop.device, self._loop.trace = device, trace
-        self._outbox.on_step, self._outbox.on_pages = on_step, on_pages
+        self._outputs.on_step, self._outputs.on_pages = on_step, on_pages
 
     def run_background_loop(self) -> None:
         """The engine thread's body: returns after `exit_background_loop`, or when it is broken."""
@@ -61,23 +61,23 @@ class ThreadedEngine:
 
     def run_background_stream_back_loop(self) -> None:
         """The stream-back thread's body: returns after the engine thread's last word."""
-        self._outbox.run()
+        self._outputs.run()
 
     def exit_background_loop(self) -> None:
         """Requests that are running end with `abort`."""
-        self._reception.close()
+        self._commands.close()
 
     def reload(self, config: EngineConfig, progress: Progress = no_progress) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
-        self._reception.call(lambda: self._loop.load(config, progress), timeout=None)
+        self._commands.call(lambda: self._loop.load(config, progress), timeout=None)
 
     def reset(self) -> None:
         """Abort every request and forget every cached page."""
-        self._reception.call(self._loop.start_over, ANSWER_S)
+        self._commands.call(self._loop.start_over, ANSWER_S)
 
     def flush(self) -> None:
         """Forget every cached page, soon; what sequences use stays."""
-        self._reception.put(self._loop.flush)
+        self._commands.put(self._loop.flush)
 
     # Requests
 
@@ -93,50 +93,50 @@ class ThreadedEngine:
 
         Raises InvalidRequest, Overloaded, WorkerUnavailable.
         """
-        served = self._loop.served
-        if served is None or self._reception.closed:
+        limits = self._loop.limits
+        if limits is None or self._commands.closed:
             raise self._refusal()
-        checked = within(served, request)
+        checked = within(limits, request)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
         try:
-            return self._reception.accept(
-                request.id, served.places, lambda: self._loop.add(checked, deadline, served)
+            return self._commands.accept(
+                request.id, limits.capacity, lambda: self._loop.add(checked, deadline, limits)
             )
         except Closed:
             raise self._refusal() from None
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""
-        self._reception.put(lambda: self._loop.abort(request_id))
+        self._commands.put(lambda: self._loop.abort(request_id))
 
     def drain(self) -> None:
         """Accept nothing from now on, and say so in the load."""
-        self._reception.drain(self._loop.look)
+        self._commands.drain(self._loop.look)
 
     # Pages and debug calls
 
     def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
         """Contents of the longest beginning of these pages that is here."""
-        return list(self._reception.call(lambda: self._loop.read_pages(names), ANSWER_S))
+        return list(self._commands.call(lambda: self._loop.read_pages(names), ANSWER_S))
 
     def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
         """Keep pages that another engine of this model has computed, as cached ones, while there
         are free ones; how many are new. ValueError for what is no page of this model."""
-        return int(self._reception.call(lambda: self._loop.write_pages(names, contents), ANSWER_S))
+        return int(self._commands.call(lambda: self._loop.write_pages(names, contents), ANSWER_S))
 
     def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
 
         LookupError for a name that `raylax.worker.ranks.debug` does not know.
         """
-        return list(self._reception.call(lambda: self._loop.call(name, args), ANSWER_S))
+        return list(self._commands.call(lambda: self._loop.call(name, args), ANSWER_S))
 
     # What can be known
 
     @property
     def config(self) -> EngineConfig:
         """Complete. Raises EngineNotReady while no model is loaded."""
-        return self._served().config
+        return self._limits().config
 
     def get_complete_engine_config(self) -> str:
         """JSON with every inferred value."""
@@ -145,7 +145,7 @@ class ThreadedEngine:
     @property
     def vocab(self) -> int:
         """Token ids are below this."""
-        return self._served().vocab
+        return self._limits().vocab
 
     @property
     def cores(self) -> tuple[int, ...]:
@@ -163,31 +163,31 @@ class ThreadedEngine:
         """Why the engine can no longer serve; None while it can."""
         executor = self._loop.executor
         lost = executor.fault if executor is not None else None
-        return lost or self._standing.fault
+        return lost or self._status.fault
 
     def load(self) -> Load:
         """How the engine stood after its last step or command."""
-        return self._standing.load
+        return self._status.load
 
-    def stand(self) -> Stand:
+    def snapshot(self) -> StatusSnapshot:
         """The same with its age."""
-        return self._standing.stand
+        return self._status.snapshot
 
     @property
     def live(self) -> int:
         """Requests that were accepted and have not ended."""
-        return len(self._reception.live)
+        return len(self._commands.live)
 
-    def _served(self) -> Served:
-        if (served := self._loop.served) is None:
+    def _limits(self) -> ModelLimits:
+        if (limits := self._loop.limits) is None:
             raise EngineNotReady("no model is loaded")
-        return served
+        return limits
 
     def _refusal(self) -> WorkerUnavailable:
         """Why no request can be taken; a router then asks another worker."""
-        if self._standing.broken is not None:
-            return WorkerUnavailable(self._standing.broken)
-        if self._reception.draining:
+        if self._status.broken is not None:
+            return WorkerUnavailable(self._status.broken)
+        if self._commands.draining:
             return WorkerUnavailable("the engine is being drained")
         ended = "the engine has been terminated"
-        return WorkerUnavailable(ended if self._reception.closed else "no model is loaded")
+        return WorkerUnavailable(ended if self._commands.closed else "no model is loaded")

@@ -22,7 +22,7 @@ from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, s
 from raylax.worker.scheduling.scheduler import (
     Candidate,
     Decision,
-    Limits,
+    StepLimits,
     schedule,
 )
 from raylax.worker.scheduling.sequence import Sequence, ints, pages_for
@@ -60,7 +60,7 @@ class Batch:
     """The sequences of one engine and their pages."""
 
     pool: PagePool
-    limits: Limits
+    limits: StepLimits
     run: Run
     clock: Callable[[], float] = time.monotonic
     began: Callable[[list[str]], None] = nobody

@@ -36,7 +36,9 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StepLimits:
+    """What a step holds at most."""
+
     tokens: int
     """Of one step: at least one for each sequence, so that every decode has its token."""
     sequences: int
@@ -60,7 +62,7 @@ class Decision:
 
 
 def schedule(
-    running: Sequence[Candidate], waiting: Iterable[Candidate], available: int, limits: Limits
+    running: Sequence[Candidate], waiting: Iterable[Candidate], available: int, limits: StepLimits
 ) -> Decision:
     """`running` in order of admission, `waiting` in order of service and looked at only as far
     as it is served; `available` pages."""

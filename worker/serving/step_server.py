@@ -110,8 +110,8 @@ class StepServer:
 
     def report(self, router: Attached) -> None:
         """Tell this router what became of its requests, and how the engine stands now."""
-        stand = self.engine.stand()
-        router.report(*stand, routers=len(self._routers), now=self._loop.time())
+        status = self.engine.snapshot()
+        router.report(*status, routers=len(self._routers), now=self._loop.time())
 
     # Who comes, and goes
 

@@ -122,7 +122,7 @@ def test_terminate_ends_who_waits_and_can_be_repeated(checkpoint: Path) -> None:
         gate.let(3)
         ending = threading.Thread(target=engine.terminate)
         ending.start()
-        until(lambda: engine._engine._reception.closed)
+        until(lambda: engine._engine._commands.closed)
         gate.let(1000)
         ending.join(PATIENCE_S)
         reasons = [future.result(PATIENCE_S).choices[0].finish_reason for future in asked]

@@ -5,15 +5,16 @@ import pytest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.limits import Served, within
+from raylax.worker.engine.limits import ModelLimits, within
 
-SERVED = Served(EngineConfig(max_single_sequence_length=20, max_num_sequence=3, max_waiting=4), 99)
+CONFIG = EngineConfig(max_single_sequence_length=20, max_num_sequence=3, max_waiting=4)
+LIMITS = ModelLimits(CONFIG, 99)
 
 
 def test_max_tokens_is_cut_to_what_a_sequence_holds() -> None:
-    assert within(SERVED, Request("r", (1,) * 5, 100)).max_tokens == 15
-    assert within(SERVED, Request("r", (1,) * 5, 15)).max_tokens == 15
-    assert within(SERVED, Request("r", (1,) * 19, 7)).max_tokens == 1
+    assert within(LIMITS, Request("r", (1,) * 5, 100)).max_tokens == 15
+    assert within(LIMITS, Request("r", (1,) * 5, 15)).max_tokens == 15
+    assert within(LIMITS, Request("r", (1,) * 19, 7)).max_tokens == 1
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,11 @@ def test_max_tokens_is_cut_to_what_a_sequence_holds() -> None:
 )
 def test_refusals_name_the_field(request_: Request, param: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        within(SERVED, request_)
+        within(LIMITS, request_)
 
     assert caught.value.param == param
     assert said in caught.value.message
 
 
 def test_places_are_for_those_who_run_and_those_who_wait() -> None:
-    assert SERVED.places == 7
+    assert LIMITS.capacity == 7

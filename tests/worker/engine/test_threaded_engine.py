@@ -51,7 +51,7 @@ def in_thread(work: Callable[[], Any]) -> "Future[Any]":
 
 def queued(engine: ThreadedEngine, commands: int) -> None:
     """Until so many commands wait for the engine thread."""
-    until(lambda: engine._reception._commands.qsize() >= commands)
+    until(lambda: engine._commands._queue.qsize() >= commands)
 
 
 class Clock:
@@ -211,7 +211,7 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
             assert engine._loop.batch is not None
             engine._loop.batch.pool = None  # type: ignore[assignment]
         answers.wait_for("a", "b", "waits")
-        until(lambda: engine._reception.closed)
+        until(lambda: engine._commands.closed)
         with pytest.raises(WorkerUnavailable, match="the engine thread has failed: Attrib"):
             engine.add_request(request("late", [5]))
         with pytest.raises(EngineNotReady):
@@ -226,14 +226,14 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
 def test_a_callback_that_fails_is_called_again(checkpoint: Path) -> None:
     """Its deltas are lost, the engine is not."""
     with running_engine(checkpoint, CONFIG) as (engine, answers):
-        hear = engine._outbox.on_step
+        hear = engine._outputs.on_step
 
         def failing(deltas: list[Delta], load: Load) -> None:
             if any(delta.token_ids for delta in deltas):
-                engine._outbox.on_step = hear
+                engine._outputs.on_step = hear
                 raise RuntimeError("on purpose")
 
-        engine._outbox.on_step = failing
+        engine._outputs.on_step = failing
         engine.add_request(request("r", [5], 4))
         answers.wait_for("r")
 
@@ -244,7 +244,7 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
     clock = Clock()
     with running_engine(checkpoint, CONFIG, clock) as (engine, _), Gate(engine):
         engine.add_request(request("r", [5]))
-        until(lambda: engine._loop.standing.busy_since is not None)
+        until(lambda: engine._loop.status.busy_since is not None)
         assert engine.fault is None
         clock.now += 61.0
         assert engine.fault == "a step has been running for 61 s"

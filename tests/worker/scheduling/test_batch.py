@@ -8,7 +8,7 @@ from raylax.proto.pages import names_of, short
 from raylax.proto.vocabulary import Delta, Finish, Pace, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
-from raylax.worker.scheduling.scheduler import Limits
+from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.step_plan import StepPlan
 
 VOCAB = 1000
@@ -27,7 +27,7 @@ def count(plan: StepPlan) -> StepOutput:
 def batch(
     pages: int = 64, tokens: int = 64, sequences: int = 4, prefix_cache: bool = True
 ) -> Batch:
-    return Batch(PagePool(pages, prefix_cache), Limits(tokens, sequences), count)
+    return Batch(PagePool(pages, prefix_cache), StepLimits(tokens, sequences), count)
 
 
 def ask(id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Request:
@@ -396,7 +396,7 @@ def test_load_tells_what_the_next_step_will_carry() -> None:
 def test_the_pace_is_learned_from_its_steps() -> None:
     """By the clock that it is given, as a router will reckon."""
     clock, true = Clock(), Pace(a=5e-3, b=1e-3, c=2e-3, d=1e-5)
-    made = Batch(PagePool(256), Limits(64, 16), count, clock)
+    made = Batch(PagePool(256), StepLimits(64, 16), count, clock)
 
     def timed(plan: StepPlan) -> StepOutput:
         load = made.load()
@@ -431,7 +431,7 @@ def test_changes_of_pages_are_handed_on() -> None:
 def test_who_is_admitted_has_begun_before_the_step() -> None:
     """Told once, though it may be preempted, and told even if the step is the last."""
     said: list[str] = []
-    made = Batch(PagePool(5), Limits(64, 4), count, began=said.extend)
+    made = Batch(PagePool(5), StepLimits(64, 4), count, began=said.extend)
     made.add(ask("old", tuple(range(30)), 30), None)
     made.add(ask("young", tuple(range(500, 530)), 10), None)
     model = Poison(0)
@@ -492,7 +492,7 @@ def test_the_urgent_go_first_and_stay() -> None:
 def test_nobody_waits_for_ever() -> None:
     """After two minutes the least urgent has its turn, though urgent ones come all the time."""
     clock = Clock()
-    made = Batch(PagePool(64), Limits(64, 1), count, clock)
+    made = Batch(PagePool(64), StepLimits(64, 1), count, clock)
     made.add(urgent("low", 0, Priority.LOW), None)
     begun: list[str] = []
     made.began = begun.extend

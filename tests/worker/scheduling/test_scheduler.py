@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.scheduler import Candidate, Limits, schedule
+from raylax.worker.scheduling.scheduler import Candidate, StepLimits, schedule
 
-LIMITS = Limits(tokens=32, sequences=4)
+LIMITS = StepLimits(tokens=32, sequences=4)
 
 
 def decode(id: str, length: int = 20) -> Candidate:
@@ -72,7 +72,7 @@ def test_seats_are_limited() -> None:
 def test_every_decode_has_its_token() -> None:
     """However many run, and before any prefill that has begun."""
     running = [prefill("half", 50, computed=16), *(decode(f"d{i}") for i in range(4))]
-    decision = schedule(running, [], 99, Limits(tokens=5, sequences=5))
+    decision = schedule(running, [], 99, StepLimits(tokens=5, sequences=5))
 
     assert decision.steps == [("d0", 1), ("d1", 1), ("d2", 1), ("d3", 1), ("half", 1)]
 
@@ -185,4 +185,4 @@ def test_a_long_queue_is_not_looked_through() -> None:
 @pytest.mark.parametrize(("tokens", "sequences"), [(3, 4), (4, 0)])
 def test_a_step_holds_a_token_for_each_sequence(tokens: int, sequences: int) -> None:
     with pytest.raises(ValueError, match=f"found {tokens} tokens for {sequences} sequences"):
-        Limits(tokens, sequences)
+        StepLimits(tokens, sequences)

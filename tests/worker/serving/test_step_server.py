@@ -326,13 +326,13 @@ async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> No
             await worker.until(lambda: gate.holds)
             two.cancel("r")
             two.submit("mark", max_tokens=1)  # read after the other command
-            await worker.until(lambda: worker.engine._reception._commands.qsize())
+            await worker.until(lambda: worker.engine._commands._queue.qsize())
             gate.let(2)
             await two.read(lambda: two.ends("mark"))
             assert one.ends("r") == []
             await worker.until(lambda: gate.holds)
             one.cancel("r")
-            await worker.until(lambda: worker.engine._reception._commands.qsize())
+            await worker.until(lambda: worker.engine._commands._queue.qsize())
         await one.read(lambda: one.ends("r"))
 
     assert one.ends("r") == [Finish.ABORT]
@@ -358,9 +358,9 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
             async with worker.attach() as leaves:
                 leaves.submit("gone", max_tokens=200)
                 stays.submit("here", max_tokens=20)
-                await worker.until(lambda: gate.holds and len(worker.engine._reception.live) == 2)
-                sent = worker.engine._reception._commands.qsize()
-            await worker.until(lambda: worker.engine._reception._commands.qsize() > sent)
+                await worker.until(lambda: gate.holds and len(worker.engine._commands.live) == 2)
+                sent = worker.engine._commands._queue.qsize()
+            await worker.until(lambda: worker.engine._commands._queue.qsize() > sent)
             gate.let(1)
         await stays.read(lambda: stays.ends("here"))
         await worker.until(lambda: not worker.busy)
@@ -381,7 +381,7 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> Non
     async with worker.attach() as leaves:
         leaves.submit("same", max_tokens=200)
         await worker.until(lambda: worker.busy)
-    await worker.until(lambda: "same" not in worker.engine._reception.live)
+    await worker.until(lambda: "same" not in worker.engine._commands.live)
     async with worker.attach() as comes:
         comes.submit("same")
         await comes.read(lambda: comes.ends("same"))

@@ -58,7 +58,7 @@ async def test_a_broken_engine_is_noticed(checkpoint: Path) -> None:
     """Serve then replaces the replica."""
     host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
     await host.start(CONFIG, "server", "127.0.0.1", "token")
-    host.engine._reception._commands.put(lambda: 1 / 0)  # type: ignore[arg-type]
+    host.engine._commands._queue.put(lambda: 1 / 0)  # type: ignore[arg-type]
     until(lambda: host.engine.fault)
     with pytest.raises(RuntimeError, match="the engine thread has failed: ZeroDivisionError"):
         host.check()
