@@ -97,7 +97,7 @@ class Cluster:
         there = [place for place in self.places if place.name in self.workers.ready]
         if not there:
             return "nobody there"
-        place, blow = rng.choice(there), rng.explanation(BLOWS)
+        place, blow = rng.choice(there), rng.choice(BLOWS)
         match blow:
             case "kill":
                 place.kill()
