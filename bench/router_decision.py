@@ -17,7 +17,7 @@ from rich.table import Table
 from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.policies import POLICIES
-from raylax.router.policies.base import Policy, Routing
+from raylax.router.policies.base import Policy, RoutingRequest
 
 TOKENS, PAGES = 2048, 128
 CALLS = 50
@@ -45,7 +45,7 @@ def index_of(workers: int, names: list[int]) -> PrefixIndex:
     return index
 
 
-def microseconds(policy: Policy, fleet: Fleet, request: Routing, rounds: int) -> float:
+def microseconds(policy: Policy, fleet: Fleet, request: RoutingRequest, rounds: int) -> float:
     rng = random.Random(0)
     return least(lambda: policy(request, fleet, rng), rounds)
 
@@ -64,7 +64,9 @@ def main() -> None:
     for workers in options.workers:
         fleet, names = fleet_of(workers, random.Random(1)), list(range(1, PAGES + 1))
         index = index_of(workers, names)
-        request = Routing("request", TOKENS, index.matched(names, workers) * 16, session="session")
+        request = RoutingRequest(
+            "request", TOKENS, index.matched(names, workers) * 16, session="session"
+        )
         for name, policy in POLICIES.items():
             cells[name].append(f"{microseconds(policy, fleet, request, options.rounds):.1f}")
         walk = least(

@@ -14,7 +14,7 @@ from raylax.cluster.simulate.engine import Engine, Sequence, Stand
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import PrefixIndex
-from raylax.router.policies.base import Policy, Routing
+from raylax.router.policies.base import Policy, RoutingRequest
 
 
 class Mailbox:
@@ -74,7 +74,7 @@ class SimulatedRouter:
         fleet, names, tokens = self._ledger.fleet, one.arrival.names, one.arrival.prompt
         fleet.now = now
         matched = self._prefixes.matched(names, len(fleet.ids)) * BLOCK
-        request = Routing(one.id, tokens, matched.clip(max=tokens - 1), ordinal=self._routed)
+        request = RoutingRequest(one.id, tokens, matched.clip(max=tokens - 1), ordinal=self._routed)
         self._routed += 1
         row = self._policy(request, fleet, self._rng).row
         uncached = tokens - int(request.matched[row])

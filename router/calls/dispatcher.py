@@ -14,7 +14,7 @@ from raylax.proto.vocabulary import Delta, Fault
 from raylax.router.calls.hedging import Hedges
 from raylax.router.calls.journal import Entry, Journal
 from raylax.router.observe.timeline import Decision, Outcome
-from raylax.router.policies.base import Choice, NoCandidate
+from raylax.router.policies.base import NoCandidate, RoutingChoice
 from raylax.router.workers.inbox import (
     HedgeDue,
     Notice,
@@ -219,7 +219,7 @@ class Dispatcher:
         entry.timers = [*(one for one in entry.timers if one.when() > timer.when()), timer]
 
 
-def predicted_ttft(choice: Choice) -> float:
+def predicted_ttft(choice: RoutingChoice) -> float:
     """Seconds to the first token at the chosen worker; 0 from a policy that does not predict."""
     if (ttft := choice.terms.get("ttft")) is None:
         return 0.0

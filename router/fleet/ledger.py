@@ -25,8 +25,8 @@ class Dispatch(NamedTuple):
 
 
 @dataclass
-class Account:
-    """One worker. `pending` by dispatch number, `own` prompt tokens by request."""
+class WorkerAccount:
+    """The books of one worker: `pending` by dispatch number, `own` prompt tokens by request."""
 
     row: int
     load: Load = field(default_factory=Load)
@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.fleet = Fleet()
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, WorkerAccount] = {}
 
     def __repr__(self) -> str:
         return f"Ledger({self.fleet})"
@@ -57,7 +57,7 @@ class Ledger:
         if worker in self._accounts:
             self.closed(worker)
         row = self.fleet.add(worker)
-        self._accounts[worker] = Account(row)
+        self._accounts[worker] = WorkerAccount(row)
         return row
 
     def closed(self, worker: str) -> None:
@@ -121,12 +121,12 @@ class Ledger:
         fleet = self.fleet
         fleet.a[row], fleet.b[row], fleet.c[row], fleet.d[row] = pace.a, pace.b, pace.c, pace.d
 
-    def _set_pending(self, account: Account) -> None:
+    def _set_pending(self, account: WorkerAccount) -> None:
         fleet, row, pending = self.fleet, account.row, account.pending
         fleet.pending[row] = sum(one.tokens for one in pending.values())
         fleet.pending_kv[row] = sum(one.kv for one in pending.values())
         fleet.pending_since[row] = next(iter(pending.values())).at if pending else 0.0
 
-    def _set_own(self, account: Account) -> None:
+    def _set_own(self, account: WorkerAccount) -> None:
         self.fleet.own_tokens[account.row] = sum(account.own.values())
         self.fleet.own_requests[account.row] = len(account.own)

@@ -11,7 +11,7 @@ import numpy as np
 from raylax.proto.errors import NotFound, shown
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
 from raylax.router.fleet.table import Fleet
-from raylax.router.policies.base import Choice
+from raylax.router.policies.base import RoutingChoice
 
 MOST_TIMELINES = 4096
 MOST_EVENTS = 64
@@ -23,7 +23,7 @@ class Decision:
     """Why a request went where it did. What was looked at is kept as it was, and put into words
     when somebody asks: hardly anybody does."""
 
-    def __init__(self, request_id: str, policy: str, choice: Choice, fleet: Fleet) -> None:
+    def __init__(self, request_id: str, policy: str, choice: RoutingChoice, fleet: Fleet) -> None:
         """Of a choice that was just made among this fleet."""
         self._request_id, self._policy, self._reason = request_id, policy, choice.reason
         self._chosen, rows, self._terms = fleet.ids[choice.row], choice.rows, choice.terms

@@ -16,7 +16,7 @@ from raylax.router.fleet.table import Fleet, Reals
 
 
 @dataclass(frozen=True, slots=True)
-class Routing:
+class RoutingRequest:
     """What a policy may know of a request."""
 
     id: str
@@ -33,7 +33,9 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RoutingChoice:
+    """The worker that a policy names, by its row in the fleet, with its reasons."""
+
     row: int
     reason: str
     rows: npt.NDArray[np.intp]
@@ -42,7 +44,7 @@ class Choice:
     """What they were compared by, a value for each candidate; `cost` is their order."""
 
 
-Policy = Callable[[Routing, Fleet, random.Random], Choice]
+Policy = Callable[[RoutingRequest, Fleet, random.Random], RoutingChoice]
 """Chooses among `candidates(…)`; raises NoCandidate if there are none. Changes nothing."""
 
 
@@ -50,7 +52,7 @@ class NoCandidate(LookupError):
     """No worker may be given a request now."""
 
 
-def candidates(request: Routing, fleet: Fleet) -> npt.NDArray[np.intp]:
+def candidates(request: RoutingRequest, fleet: Fleet) -> npt.NDArray[np.intp]:
     """Rows that may get the request; those to avoid only when there is no other."""
     rows = fleet.rows()
     if len(rows) == 0:

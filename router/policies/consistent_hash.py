@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from raylax.router.fleet.table import Fleet, stable_hash
 from raylax.router.policies import counts
-from raylax.router.policies.base import Choice, Routing, candidates
+from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 
 BOUND = 1.25
 """Of the mean, with the new request counted."""
 
 
-def consistent_hash(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def consistent_hash(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     rows = candidates(request, fleet)
     requests = counts.requests(fleet, rows)
     most = math.ceil(BOUND * (requests.sum() + 1) / len(rows))
@@ -31,7 +31,7 @@ def consistent_hash(request: Routing, fleet: Fleet, rng: random.Random) -> Choic
     if at != first:
         reason += f"; {fleet.ids[rows[first]]} has {requests[first]:.0f} of {most} requests"
     terms = {"cost": -weights.astype(float), "requests": requests}
-    return Choice(int(rows[at]), reason, rows, terms)
+    return RoutingChoice(int(rows[at]), reason, rows, terms)
 
 
 def mixed(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -21,7 +21,7 @@ import numpy as np
 from raylax.router.fleet.estimate import estimate
 from raylax.router.fleet.table import Fleet, Reals
 from raylax.router.policies import counts
-from raylax.router.policies.base import Choice, Routing, candidates
+from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 
 WORK, SLOW, SHARE, KV = np.array(2.0), 0.12, np.array(0.5), np.array(0.01)
 """Weights of time taken of the worker and of those who decode, of sharing and of pages; chosen
@@ -32,7 +32,7 @@ ONE, FULL, STEEP = np.array(1.0), np.array(0.95), np.array(400.0)
 """From this share of the pages on their price is a steep line, not a hyperbola."""
 
 
-def expected_latency(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def expected_latency(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     rows = candidates(request, fleet)
     uncached = np.maximum(request.tokens - request.matched[rows], ONE)
     there = estimate(fleet, rows)
@@ -54,7 +54,7 @@ def expected_latency(request: Routing, fleet: Fleet, rng: random.Random) -> Choi
         "cost": cost, "ttft": ttft, "wait": there.wait, "todo": there.todo, "uncached": uncached,
         "work": work, "sharing": sharing, "kv_term": kv_term,
     }  # fmt: skip
-    return Choice(int(rows[at]), reason, rows, terms)
+    return RoutingChoice(int(rows[at]), reason, rows, terms)
 
 
 def crowding(decoding: Reals) -> Reals:

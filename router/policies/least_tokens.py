@@ -7,12 +7,12 @@ import random
 
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies import counts
-from raylax.router.policies.base import Choice, Routing, candidates
+from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 
 
-def least_tokens(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def least_tokens(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     rows = candidates(request, fleet)
     tokens, requests = counts.tokens(fleet, rows), counts.requests(fleet, rows)
     at = counts.least((tokens, requests), rng)
     reason = f"{tokens[at]:.0f} tokens wait there, of {requests[at]:.0f} requests"
-    return Choice(int(rows[at]), reason, rows, {"cost": tokens, "requests": requests})
+    return RoutingChoice(int(rows[at]), reason, rows, {"cost": tokens, "requests": requests})

@@ -11,7 +11,7 @@ import numpy as np
 
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies import counts
-from raylax.router.policies.base import Choice, Routing, candidates
+from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 from raylax.router.policies.least_tokens import least_tokens
 
 MATCH = 0.3
@@ -20,7 +20,7 @@ ABSOLUTE, RELATIVE = 16.0, 1.5
 """Too busy: by so many requests and so many times more than the mean."""
 
 
-def prefix_affinity(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def prefix_affinity(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     rows = candidates(request, fleet)
     matched, requests = request.matched[rows], counts.requests(fleet, rows)
     at = counts.least((-matched, requests), rng)
@@ -33,9 +33,9 @@ def prefix_affinity(request: Routing, fleet: Fleet, rng: random.Random) -> Choic
         return elsewhere(busy, request, fleet, rng)
     reason = f"{share:.0%} of the prompt lies there"
     uncached = np.maximum(0.0, request.tokens - matched)
-    return Choice(int(rows[at]), reason, rows, {"cost": uncached, "requests": requests})
+    return RoutingChoice(int(rows[at]), reason, rows, {"cost": uncached, "requests": requests})
 
 
-def elsewhere(why: str, request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def elsewhere(why: str, request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     other = least_tokens(request, fleet, rng)
-    return Choice(other.row, f"{why}; {other.reason}", other.rows, other.terms)
+    return RoutingChoice(other.row, f"{why}; {other.reason}", other.rows, other.terms)

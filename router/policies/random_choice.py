@@ -3,9 +3,9 @@
 import random
 
 from raylax.router.fleet.table import Fleet
-from raylax.router.policies.base import Choice, Routing, candidates
+from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 
 
-def random_choice(request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+def random_choice(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
     rows = candidates(request, fleet)
-    return Choice(int(rng.choice(rows)), f"drawn from {len(rows)}", rows)
+    return RoutingChoice(int(rng.choice(rows)), f"drawn from {len(rows)}", rows)

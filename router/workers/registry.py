@@ -11,7 +11,7 @@ from raylax.proto.vocabulary import Load, Request
 from raylax.proto.wire import messages as wire
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import MOST_BYTES, PrefixIndex
-from raylax.router.policies.base import Choice, Policy, Routing
+from raylax.router.policies.base import Policy, RoutingChoice, RoutingRequest
 from raylax.router.resume.peers import Peers
 from raylax.router.workers.circuit_breaker import Circuit
 from raylax.router.workers.connection import SILENCE_S, Blame, WorkerConnection
@@ -33,7 +33,7 @@ class Route(NamedTuple):
 
     worker: str
     request: Request
-    choice: Choice
+    choice: RoutingChoice
     names: list[int]
     """Of its first pages."""
     uncached: int
@@ -129,7 +129,7 @@ class Workers:
         if self.watcher is not None:
             self.watcher.routed(all_tokens, names)
         matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE
-        routing = Routing(
+        routing = RoutingRequest(
             id=request.id,
             tokens=tokens,
             matched=matched.clip(max=tokens - 1),

@@ -10,7 +10,7 @@ from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.router import Mailbox, SimulatedRouter
 from raylax.cluster.simulate.trace import BLOCK, Arrival
 from raylax.router.fleet.table import Fleet, WorkerView
-from raylax.router.policies.base import Choice, Routing
+from raylax.router.policies.base import RoutingChoice, RoutingRequest
 
 DELAY_S = 0.02
 
@@ -21,9 +21,9 @@ class Witness:
     known: WorkerView
     matched: float
 
-    def __call__(self, request: Routing, fleet: Fleet, rng: random.Random) -> Choice:
+    def __call__(self, request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
         self.known, self.matched = fleet.view("worker-0"), float(request.matched[0])
-        return Choice(0, "there is no other", fleet.rows())
+        return RoutingChoice(0, "there is no other", fleet.rows())
 
 
 class Pair:

@@ -14,7 +14,7 @@ from raylax.proto.vocabulary import Load, Pace
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.policies import DEFAULT, POLICIES, policy_named
-from raylax.router.policies.base import Choice, NoCandidate, Routing
+from raylax.router.policies.base import NoCandidate, RoutingChoice, RoutingRequest
 
 B = 0.1
 IDLE = WorkerView("idle", b=B, budget=64, kv_capacity=10_000)
@@ -33,11 +33,11 @@ def choose(
     now: float = 0.0,
     rng: random.Random | None = None,
     **routing: Any,
-) -> Choice:
+) -> RoutingChoice:
     fleet = Fleet.of(workers, now=now, routers=routers)
     found = np.zeros(len(fleet.ids))
     found[: len(matched)] = matched
-    request = Routing("r", tokens, found, **routing)
+    request = RoutingRequest("r", tokens, found, **routing)
     return policy_named(policy)(request, fleet, rng or random.Random(1))
 
 
@@ -93,7 +93,7 @@ def test_a_choice_changes_nothing_and_says_why(policy: str) -> None:
     """A value of every term for every candidate, in their order."""
     fleet = Fleet.of([IDLE, worker("two"), worker("away", ready=False)])
     before = repr(fleet)
-    choice = policy_named(policy)(Routing("r", 9, np.zeros(3)), fleet, random.Random(1))
+    choice = policy_named(policy)(RoutingRequest("r", 9, np.zeros(3)), fleet, random.Random(1))
 
     assert repr(fleet) == before
     assert choice.reason
@@ -230,7 +230,10 @@ def test_beyond_its_share_and_a_quarter_the_next_one_gets_it() -> None:
 def test_without_a_session_requests_are_spread() -> None:
     fleet = Fleet.of([worker(name) for name in "ab"])
     policy = policy_named("consistent-hash")
-    rows = {policy(Routing(str(n), 9, np.zeros(2)), fleet, random.Random()).row for n in range(20)}
+    rows = {
+        policy(RoutingRequest(str(n), 9, np.zeros(2)), fleet, random.Random()).row
+        for n in range(20)
+    }
 
     assert rows == {0, 1}
 
@@ -389,7 +392,7 @@ def test_a_burst_between_two_reports_spreads() -> None:
         ledger.report(name, load, age_s=0.0, received=0, routers=1, now=0.0)
 
     def route(number: int) -> str:
-        request = Routing(f"r{number}", 30, np.zeros(len(ledger.fleet.ids)), ordinal=number)
+        request = RoutingRequest(f"r{number}", 30, np.zeros(len(ledger.fleet.ids)), ordinal=number)
         name = ledger.fleet.ids[policy(request, ledger.fleet, rng).row]
         ledger.sent(name, request.id, 30, 30, now=0.0)
         return name
