@@ -20,12 +20,15 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
-from raylax.proto.parsers.hermes import ToolCalls
+from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.text.chat_template import ChatTemplate, load_template
 from raylax.proto.text.pooling import why_no_embeddings
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Request, Sampling
+
+TOOL_FORMAT = "hermes"
+"""How the models that are served here write their tool calls: one of `TOOL_PARSERS`."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class Frontend:
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self._requests(call_id, prompts, body, body.logprobs, body.max_tokens, "prompt")
         choices = [
-            TokenChoice(index, self.tokenizer, StopStrings(body.stops), None)
+            TokenChoice(index, self.tokenizer, StopStrings(body.stops))
             for index in range(len(requests))
         ]
         shape = CompletionShape(call_id, self.name, int(time.time()))
@@ -190,7 +193,7 @@ class Frontend:
                 index,
                 self.tokenizer,
                 StopStrings(body.stops),
-                ToolCalls(f"{call_id}_{index}") if tools else None,
+                [TOOL_PARSERS[TOOL_FORMAT](f"{call_id}_{index}")] if tools else (),
             )
             for index in range(len(requests))
         ]

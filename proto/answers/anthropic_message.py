@@ -12,7 +12,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
-from raylax.proto.parsers.hermes import ToolCall
+from raylax.proto.parsers.base import ToolCall
 
 PREFIX = "msg_"
 DELTA = "content_block_delta"

@@ -10,7 +10,7 @@ from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai import chat, completions
 from raylax.proto.openai.shared import Usage
-from raylax.proto.parsers.hermes import ToolCall
+from raylax.proto.parsers.base import ToolCall
 
 
 @dataclass

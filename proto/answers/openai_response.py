@@ -22,7 +22,7 @@ from raylax.proto.openai.responses import (
     Status,
 )
 from raylax.proto.openai.shared import Usage
-from raylax.proto.parsers.hermes import ToolCall
+from raylax.proto.parsers.base import ToolCall
 
 PREFIX = "resp_"
 DELTA = "response.output_text.delta"

@@ -1,9 +1,11 @@
 """One choice of an answer: its tokens become text, tool calls and an end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
-from raylax.proto.parsers.hermes import Found, ToolCalls
+from raylax.proto.parsers.base import OutputParser, ParsedText
+from raylax.proto.parsers.chain import ParserChain
 from raylax.proto.text.detokenizer import Detokenizer
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
@@ -17,8 +19,8 @@ class Choice:
     index: int
     tokenizer: Tokenizer
     stops: StopStrings
-    tools: ToolCalls | None
-    """None: no tools were offered, so that text is only text."""
+    parsers: Sequence[OutputParser] = ()
+    """In the order in which they read the text; none, when nothing but text is expected."""
     tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
@@ -28,7 +30,9 @@ class Choice:
         self._detokenizer = Detokenizer(self.tokenizer)
         self._made = self._given = 0  # characters: decoded so far, and let out by the stop strings
         self._unheard: list[tuple[int, TextLogprob]] = []  # of tokens that begin where text is held
-        self._only_text = self.tools is None and not self.stops.wanted
+        self._only_text = not self.parsers and not self.stops.wanted
+        self._parser = ParserChain(self.parsers)
+        self._called = False  # some tool
 
     @property
     def text(self) -> str:
@@ -58,9 +62,10 @@ class Choice:
     def _look(self, delta: Delta) -> TextEvent | None:
         """For whatever it may say beside text."""
         said = self._say(delta)
-        found = self.tools.add(said) if self.tools else Found(said)
+        found = self._parser.add(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
+        self._called = self._called or bool(found.calls)
         heard = self._heard() if self._unheard else ()
         if not (found.text or found.calls or heard or self.finish_reason):
             return None
@@ -88,17 +93,13 @@ class Choice:
         del self._unheard[: len(heard)]
         return tuple(heard)
 
-    def _end(self, found: Found, finish: Finish | None) -> None:
+    def _end(self, found: ParsedText, finish: Finish | None) -> None:
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()
-        if self.tools:
-            for last in (self.tools.add(rest), self.tools.finish()):
-                found.text += last.text
-                found.calls += last.calls
-        else:
-            found.text += rest
+        found.extend(self._parser.add(rest))
+        found.extend(self._parser.finish())
         stopped = self.stops.stopped or finish is None
         reason = Finish.STOP if stopped else finish
-        called = self.tools is not None and self.tools.count and reason is Finish.STOP
+        called = (self._called or found.calls) and reason is Finish.STOP
         self.finish_reason = "tool_calls" if called else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raylax.proto.parsers.hermes import ToolCall
+from raylax.proto.parsers.base import ToolCall
 
 
 @dataclass(frozen=True, slots=True)

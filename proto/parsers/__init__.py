@@ -1,4 +1,12 @@
-"""What generated text means: tool calls, by the format of a model's family.
+"""What generated text means: tool calls, by the format of a model's family. A file for each format.
 
-Imports nothing of ours but errors. Start at `base.py`.
+Imports nothing else of ours. Start at `base.py`.
 """
+
+from collections.abc import Callable
+
+from raylax.proto.parsers.base import OutputParser
+from raylax.proto.parsers.hermes import HermesToolParser
+
+TOOL_PARSERS: dict[str, Callable[[str], OutputParser]] = {"hermes": HermesToolParser}
+"""By name. Each takes what the ids of its calls are made of."""

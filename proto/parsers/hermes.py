@@ -6,45 +6,29 @@ Text that looks like a call and is none is given back as text.
 """
 
 import json
-from dataclasses import dataclass, field
+
+from raylax.proto.parsers.base import ParsedText, ToolCall
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    id: str
-    index: int
-    name: str
-    arguments: str
-    """JSON, as OpenAI's API has it."""
-
-
-@dataclass(slots=True)
-class Found:
-    """What one piece of text brought."""
-
-    text: str = ""
-    calls: list[ToolCall] = field(default_factory=list)
-
-
-class ToolCalls:
-    """Fed with text as it streams. Ids follow from `call_id`, so that a replay gives the same."""
+class HermesToolParser:
+    """An `OutputParser` for tool calls. Their ids follow from `call_id`."""
 
     def __init__(self, call_id: str) -> None:
         self._call_id = call_id
         self._held = ""
         self._inside = False
-        self.count = 0
+        self._count = 0
 
-    def add(self, text: str) -> Found:
+    def add(self, text: str) -> ParsedText:
         self._held += text
-        found = Found()
+        found = ParsedText()
         while self._step(found):
             pass
         return found
 
-    def finish(self) -> Found:
+    def finish(self) -> ParsedText:
         """A call that never closed is given a chance, then given back."""
         found = self.add("")
         if self._inside:
@@ -60,9 +44,9 @@ class ToolCalls:
 
     def _between_calls(self, text: str) -> bool:
         """White space after a call belongs to the format, unless text follows."""
-        return self.count > 0 and not text.strip()
+        return self._count > 0 and not text.strip()
 
-    def _step(self, found: Found) -> bool:
+    def _step(self, found: ParsedText) -> bool:
         mark = CLOSE if self._inside else OPEN
         before, met, after = self._held.partition(mark)
         if not met:
@@ -92,8 +76,8 @@ class ToolCalls:
         if not isinstance(name, str) or not isinstance(arguments, dict | str):
             return None
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        call = ToolCall(f"call_{self._call_id}_{self.count}", self.count, name, text)
-        self.count += 1
+        call = ToolCall(f"call_{self._call_id}_{self._count}", self._count, name, text)
+        self._count += 1
         return call
 
 

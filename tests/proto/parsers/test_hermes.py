@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from raylax.proto.parsers.hermes import ToolCalls
+from raylax.proto.parsers.hermes import HermesToolParser
 
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
 
 def read(text: str, size: int) -> tuple[str, list[tuple[str, str]]]:
-    calls = ToolCalls("c")
+    calls = HermesToolParser("c")
     found = [calls.add(text[i : i + size]) for i in range(0, len(text), size)] + [calls.finish()]
     said = "".join(one.text for one in found)
     return said, [(call.name, call.arguments) for one in found for call in one.calls]
@@ -43,6 +43,6 @@ def test_calls_are_taken_out_and_all_else_stays(
 
 def test_ids_follow_from_the_call() -> None:
     """A replay gives the same ones."""
-    first, second = (ToolCalls("c").add(CALL * 2).calls for _ in range(2))
+    first, second = (HermesToolParser("c").add(CALL * 2).calls for _ in range(2))
 
     assert [call.id for call in first] == ["call_c_0", "call_c_1"] == [c.id for c in second]

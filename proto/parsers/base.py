@@ -1,0 +1,47 @@
+"""What a parser of generated text is, and what it finds."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a function that the client has offered."""
+
+    id: str
+    index: int
+    """Among the calls of its choice, from 0."""
+    name: str
+    arguments: str
+    """JSON, as OpenAI's API has it."""
+
+
+@dataclass(slots=True)
+class ParsedText:
+    """What one piece of an answer turned out to be; another kind of content is another field."""
+
+    text: str = ""
+    """Meant for the reader, or for the next parser."""
+    calls: list[ToolCall] = field(default_factory=list)
+
+    def extend(self, later: "ParsedText") -> None:
+        """Append what came after it."""
+        self.text += later.text
+        self.calls += later.calls
+
+
+class OutputParser(Protocol):
+    """Fed with the text of one choice as it streams, in order.
+
+    Laws: what only looks like more than text is given back as text; text is held back only while
+    it may yet be more; the pieces in which it comes make no difference; the same text gives the
+    same, ids included, so that an answer can be replayed.
+    """
+
+    def add(self, text: str) -> ParsedText:
+        """What is certain after this piece."""
+        ...
+
+    def finish(self) -> ParsedText:
+        """What was held back; nothing is added afterwards."""
+        ...
