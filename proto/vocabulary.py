@@ -128,18 +128,21 @@ class Delta(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds of a step: `a + b*prefill + c*decoding + d*context`, as learned from real steps."""
+class StepTime:
+    """How long a step takes: `a + b*prefill + c*decoding + d*context` seconds."""
 
     a: float = 0.0
+    """Seconds that every step takes, whatever is in it."""
     b: float = 0.0
-    """Of a prefill token."""
+    """Seconds for each prefill token."""
     c: float = 0.0
-    """Of a sequence that decodes."""
+    """Seconds for each sequence that decodes."""
     d: float = 0.0
-    """Of a token in the KV pages of those that decode."""
+    """Seconds for each token in the KV pages of those that decode."""
 
     def seconds(self, prefill: float, decoding: float, context: float) -> float:
+        """Of a step with so many prefill tokens and decoding sequences, whose pages hold `context`
+        tokens."""
         return self.a + self.b * prefill + self.c * decoding + self.d * context
 
 
@@ -170,7 +173,8 @@ class Load:
     """Limit of a step."""
     taken: int = 0
     """Counter of the requests that the engine has taken up: this load knows them."""
-    pace: Pace = Pace()
+    pace: StepTime = StepTime()
+    """How long its steps take; zeros while it has learned nothing."""
     draining: bool = False
     """It takes no new requests, and wants to be rid of those that it has."""
 

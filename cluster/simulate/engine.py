@@ -70,7 +70,7 @@ class Engine:
     """`begin` and `end` a step, at the time that the simulation says."""
 
     def __init__(self, profile: Profile) -> None:
-        self.profile, self._pace = profile, profile.pace
+        self.profile, self._step_time = profile, profile.step_time
         self.pages = Pages(profile.kv)
         self.waiting: deque[Sequence] = deque()
         self.running: dict[str, Sequence] = {}  # in order of admission
@@ -107,7 +107,7 @@ class Engine:
             decoding=stand.decoding,
             context_tokens=stand.context,
             step_tokens=self.profile.budget,
-            pace=self._pace,
+            pace=self._step_time,
         )
 
     def begin(self) -> float:
@@ -119,7 +119,7 @@ class Engine:
         room = self.profile.budget - self.decoding
         prefill = self._fill(room) if self.filling or self.waiting else 0
         self.busy = True
-        return self._pace.seconds(prefill, self.decoding, self.context)
+        return self._step_time.seconds(prefill, self.decoding, self.context)
 
     def end(self, now: float) -> list[Sequence]:
         """Who is done by it."""

@@ -13,14 +13,14 @@ import httpx
 
 from raylax.cluster.address import base_of, nobody_at
 from raylax.cluster.errors import UserError
-from raylax.proto.vocabulary import Pace
+from raylax.proto.vocabulary import StepTime
 
 TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """In JSON as here. `a`, `b`, `c`, `d` as in `raylax.proto.vocabulary.Pace`."""
+    """In JSON as here. `a`, `b`, `c`, `d` as in `raylax.proto.vocabulary.StepTime`."""
 
     a: float
     b: float
@@ -40,8 +40,8 @@ class Profile:
             raise ValueError(f"budget must be at least sequences, found {self}")
 
     @property
-    def pace(self) -> Pace:
-        return Pace(self.a, self.b, self.c, self.d)
+    def step_time(self) -> StepTime:
+        return StepTime(self.a, self.b, self.c, self.d)
 
     @classmethod
     def of_worker(cls, worker: dict[str, Any]) -> Self:

@@ -8,10 +8,10 @@ from raylax.proto.vocabulary import (
     Fault,
     Finish,
     Load,
-    Pace,
     Priority,
     Request,
     Sampling,
+    StepTime,
     TokenLogprobs,
 )
 
@@ -157,5 +157,5 @@ def load_from_proto(message: pb.Load) -> Load:
     return Load(
         m.running, m.waiting, m.queued_tokens, m.pages_total, m.pages_free, m.pages_cached, m.step,
         m.preemptions, m.prompt_tokens, m.cached_tokens, m.generated_tokens, m.decoding,
-        m.context_tokens, m.step_tokens, m.taken, Pace(p.a, p.b, p.c, p.d), m.draining,
+        m.context_tokens, m.step_tokens, m.taken, StepTime(p.a, p.b, p.c, p.d), m.draining,
     )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from raylax.router.fleet.table import Fleet, Reals
 
 NOMINAL = (0.02, 0.001, 0.002, 1e-7)
-"""Pace of a worker where none has been learned anywhere yet."""
+"""Seconds of a step, at a worker where none has been learned anywhere yet."""
 
 ZERO, TWO, EIGHT = np.array(0.0), np.array(2.0), np.array(8.0)
 """As arrays, since numpy converts a float anew in every operation."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raylax.proto.pages import PAGE_SIZE
-from raylax.proto.vocabulary import Load, Pace
+from raylax.proto.vocabulary import Load, StepTime
 from raylax.router.fleet.table import Fleet
 
 
@@ -82,7 +82,7 @@ class Ledger:
         fleet.kv[row] = load.pages_used * PAGE_SIZE + load.queued_tokens
         fleet.kv_capacity[row] = max(1, load.pages_total * PAGE_SIZE)
         fleet.budget[row] = max(1, load.step_tokens)
-        self._set_pace(row, load.pace)
+        self._set_step_time(row, load.pace)
         fleet.step_began[row], fleet.heard_at[row] = now - age_s, now
         fleet.ready[row] = not load.draining
         fleet.routers = max(1, routers)
@@ -117,9 +117,9 @@ class Ledger:
         expected = load.pace.seconds(prefill, load.decoding, load.context_tokens)
         return now - account.progressed_at - 4 * expected
 
-    def _set_pace(self, row: int, pace: Pace) -> None:
+    def _set_step_time(self, row: int, time: StepTime) -> None:
         fleet = self.fleet
-        fleet.a[row], fleet.b[row], fleet.c[row], fleet.d[row] = pace.a, pace.b, pace.c, pace.d
+        fleet.a[row], fleet.b[row], fleet.c[row], fleet.d[row] = time.a, time.b, time.c, time.d
 
     def _set_pending(self, account: WorkerAccount) -> None:
         fleet, row, pending = self.fleet, account.row, account.pending

@@ -36,7 +36,7 @@ class WorkerView:
     b: float = 0.0
     c: float = 0.0
     d: float = 0.0
-    """Seconds of its steps, as in `raylax.proto.vocabulary.Pace`."""
+    """Seconds of its steps, as in `raylax.proto.vocabulary.StepTime`."""
     step_began: float = 0.0
     """When the state above was true: between two steps."""
     heard_at: float = 0.0

@@ -27,7 +27,7 @@ from raylax.worker.scheduling.scheduler import (
 )
 from raylax.worker.scheduling.sequence import Sequence, ints, pages_for
 from raylax.worker.scheduling.step_plan import StepPlan, make_plan
-from raylax.worker.scheduling.step_time import PaceMeter
+from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
 Run = Callable[[StepPlan], StepOutput]
@@ -67,7 +67,7 @@ class Batch:
     """Told who is admitted for the first time, before the step that computes some of them."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
-    pace: PaceMeter = field(default_factory=PaceMeter)
+    step_time: StepTimeModel = field(default_factory=StepTimeModel)
     _running: dict[str, Sequence] = field(default_factory=dict)
     """In order of admission."""
     _earliest: float = math.inf
@@ -135,7 +135,7 @@ class Batch:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame([one for one, _ in batch])) from error
         deltas = self._commit(batch, drawn)
-        self.pace.learn(*work, self.clock() - begun)
+        self.step_time.learn(*work, self.clock() - begun)
         return deltas
 
     def changes(self) -> PageChanges:
@@ -162,7 +162,7 @@ class Batch:
             context_tokens=sum(contexts),
             step_tokens=self.limits.tokens,
             taken=taken,
-            pace=self.pace.value,
+            pace=self.step_time.value,
             draining=draining,
         )
 

@@ -1,36 +1,39 @@
 """How long a step takes, learned from the steps themselves.
 
-Steps that only decode tell `a`, `c` and `d` by least squares, those with a prefill tell `b` by what
-the rest leaves. An engine may decode the same few sequences for minutes, which tells nothing of
-others: so the past is forgotten only along what a step shows anew, and what was learned of other
-batches stays. A machine that gets slower is slower at everything, so one factor follows it fast.
-Routers compute with these numbers: none is ever negative.
+A step takes `a` seconds whatever is in it, `b` for each prefill token, `c` for each sequence that
+decodes and `d` for each token in the KV pages of those (`StepTime`). Steps that only decode tell
+`a`, `c` and `d` by least squares, those with a prefill tell `b` by what the rest leaves. An engine
+may decode the same few sequences for minutes, which tells nothing of others: so the past is
+forgotten only along what a step shows anew, and what was learned of other batches stays. A machine
+that gets slower is slower at everything, so one factor follows it fast. Routers compute with these
+numbers: none is ever negative.
 """
 
-from raylax.proto.vocabulary import Pace
+from raylax.proto.vocabulary import StepTime
 
 Vector = list[float]
-"""Of three."""
+"""Three numbers, of `a`, `c` and `d`."""
 Matrix = list[Vector]
 
 AXES = range(3)
 UNITS = (1.0, 8.0, 4096.0)
-"""Of step, sequences and tokens: so many of each weigh about the same. As long as a step could be
+"""Steps, sequences and tokens: so many of each weigh about the same. As long as a step could be
 explained in several ways, the fixed cost is believed most."""
 DOUBT = 1e-3
 """How sure it is in the beginning, in steps, that nothing takes any time."""
 FORGET = 0.01
 """Share of the past that a step replaces."""
 FOLLOW = 0.03
-"""The same of the machine's speed, and of `b`."""
+"""Share of the past that a step replaces in the machine's speed, and in `b`."""
 SWEEPS = 3
 """Towards the best estimate in each step; the next ones go on."""
 MOST_TIMES = 2.0
-"""What is expected. A step that takes longer was held up by something else, unless that goes on."""
+"""So many times what is expected counts at most: a step that takes longer was held up by something
+else, unless that goes on."""
 
 
-class PaceMeter:
-    """Watches the steps of one engine."""
+class StepTimeModel:
+    """What the steps of one engine have told of `a`, `b`, `c` and `d`."""
 
     def __init__(self) -> None:
         self._speed = 1.0
@@ -41,11 +44,11 @@ class PaceMeter:
         self._told: Vector = [0.0] * 3
         """Least squares: `known` times the three is what the steps have told."""
         self._left = self._squares = 0.0
-        self.value = Pace()
+        self.value = StepTime()
         """As far as it is known: nothing in the beginning."""
 
     def learn(self, prefill_tokens: int, decoding: int, context: int, seconds: float) -> None:
-        """A step took so long; `context` tokens lie in the pages of those that decode."""
+        """A step took so many seconds; `context` tokens lie in the pages of those that decode."""
         expected = self.value.seconds(prefill_tokens, decoding, context)
         if self._squares if prefill_tokens else self._known:
             seconds = min(seconds, MOST_TIMES * expected)
@@ -59,7 +62,7 @@ class PaceMeter:
             self._learn_decode(decoding, context, seconds / self._speed)
         a, c, d = (self._speed * x / unit for x, unit in zip(self._decode, UNITS, strict=True))
         b = self._speed * max(0.0, self._left / (self._squares or 1.0))
-        self.value = Pace(a, b, c, d)
+        self.value = StepTime(a, b, c, d)
 
     def _learn_prefill(self, tokens: int, left: float) -> None:
         """A large chunk tells more than a small one."""

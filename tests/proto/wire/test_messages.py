@@ -8,10 +8,10 @@ from raylax.proto.vocabulary import (
     Fault,
     Finish,
     Load,
-    Pace,
     Priority,
     Request,
     Sampling,
+    StepTime,
     TokenLogprobs,
 )
 from raylax.proto.wire import messages as wire
@@ -51,7 +51,7 @@ counts = st.integers(0, 2**31)
 loads = st.builds(
     Load,
     **{name: st.booleans() if name == "draining" else counts for name in wire.FIELDS},
-    pace=st.builds(Pace, reals, reals, reals, reals),
+    pace=st.builds(StepTime, reals, reals, reals, reals),
 )
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from raylax.proto.vocabulary import Load, Pace
+from raylax.proto.vocabulary import Load, StepTime
 from raylax.router.fleet.ledger import Ledger
 
 BUSY = Load(
     running=3, waiting=1, queued_tokens=100, decoding=2, context_tokens=90, step_tokens=64,
-    pages_total=40, pages_free=20, pages_cached=4, step=7, pace=Pace(0.01, 0.001, 0.002, 1e-6),
+    pages_total=40, pages_free=20, pages_cached=4, step=7, pace=StepTime(0.01, 0.001, 0.002, 1e-6),
 )  # fmt: skip
 
 

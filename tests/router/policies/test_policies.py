@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raylax.proto.vocabulary import Load, Pace
+from raylax.proto.vocabulary import Load, StepTime
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.policies import DEFAULT, POLICIES, policy_named
@@ -386,7 +386,7 @@ def test_among_near_equals_most_of_the_prompt_comes_first() -> None:
 def test_a_burst_between_two_reports_spreads() -> None:
     """What was sent counts at once, before any report knows it, and no longer when one does."""
     ledger, policy, rng = Ledger(), policy_named(DEFAULT), random.Random(1)
-    load = Load(pages_total=1000, step_tokens=64, pace=Pace(b=B))
+    load = Load(pages_total=1000, step_tokens=64, pace=StepTime(b=B))
     for name in "abc":
         ledger.opened(name)
         ledger.report(name, load, age_s=0.0, received=0, routers=1, now=0.0)

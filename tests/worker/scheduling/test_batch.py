@@ -5,7 +5,7 @@ import pytest
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.pages import names_of, short
-from raylax.proto.vocabulary import Delta, Finish, Pace, Priority, Request, Sampling
+from raylax.proto.vocabulary import Delta, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
@@ -395,7 +395,7 @@ def test_load_tells_what_the_next_step_will_carry() -> None:
 
 def test_the_pace_is_learned_from_its_steps() -> None:
     """By the clock that it is given, as a router will reckon."""
-    clock, true = Clock(), Pace(a=5e-3, b=1e-3, c=2e-3, d=1e-5)
+    clock, true = Clock(), StepTime(a=5e-3, b=1e-3, c=2e-3, d=1e-5)
     made = Batch(PagePool(256), StepLimits(64, 16), count, clock)
 
     def timed(plan: StepPlan) -> StepOutput:

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from raylax.proto.vocabulary import Pace
-from raylax.worker.scheduling.step_time import PaceMeter
+from raylax.proto.vocabulary import StepTime
+from raylax.worker.scheduling.step_time import StepTimeModel
 
-TRUE = Pace(a=4e-3, b=2e-4, c=6e-4, d=8e-7)
+TRUE = StepTime(a=4e-3, b=2e-4, c=6e-4, d=8e-7)
 Step = tuple[int, int, int, float]
 
 
 def steps(
-    count: int, true: Pace = TRUE, noise: float = 0.1, stalls: float = 0.0, most: int = 32
+    count: int, true: StepTime = TRUE, noise: float = 0.1, stalls: float = 0.0, most: int = 32
 ) -> Iterator[Step]:
     """Batches of all sizes, a fifth of them with a prefill."""
     rng = random.Random(count)
@@ -25,27 +25,27 @@ def steps(
         yield prefill, decoding, context, seconds + 2.0 * (rng.random() < stalls)
 
 
-def learned(*many: Iterator[Step]) -> PaceMeter:
-    meter = PaceMeter()
+def learned(*many: Iterator[Step]) -> StepTimeModel:
+    model = StepTimeModel()
     for some in many:
         for step in some:
-            meter.learn(*step)
-            assert min(meter.value.a, meter.value.b, meter.value.c, meter.value.d) >= 0.0
-    return meter
+            model.learn(*step)
+            assert min(model.value.a, model.value.b, model.value.c, model.value.d) >= 0.0
+    return model
 
 
-def slower(times: float) -> Pace:
-    return Pace(TRUE.a * times, TRUE.b * times, TRUE.c * times, TRUE.d * times)
+def slower(times: float) -> StepTime:
+    return StepTime(TRUE.a * times, TRUE.b * times, TRUE.c * times, TRUE.d * times)
 
 
-def errors(found: Pace, true: Pace = TRUE, most: int = 32) -> list[float]:
+def errors(found: StepTime, true: StepTime = TRUE, most: int = 32) -> list[float]:
     """Relative, for a few steps without and with a prefill."""
     batches = [(p, n, n * 500) for p in (0, 200) for n in (1, 4, 16, 32) if n <= most]
     return [abs(found.seconds(*one) / true.seconds(*one) - 1.0) for one in batches]
 
 
 def test_nothing_is_known_in_the_beginning() -> None:
-    assert PaceMeter().value == Pace()
+    assert StepTimeModel().value == StepTime()
 
 
 def test_the_constants_are_found() -> None:
@@ -75,10 +75,10 @@ def test_a_change_is_followed(times: float) -> None:
 @pytest.mark.parametrize("kind", [0, 100])
 def test_one_stalled_step_is_hardly_believed(kind: int) -> None:
     """Of any kind: two seconds instead of some milliseconds."""
-    meter = learned(steps(1000))
-    meter.learn(kind, 8, 8000, 2.0)
+    model = learned(steps(1000))
+    model.learn(kind, 8, 8000, 2.0)
 
-    assert max(errors(meter.value)) < 0.12
+    assert max(errors(model.value)) < 0.12
 
 
 def test_many_stalls_shift_it_a_little() -> None:
@@ -99,39 +99,39 @@ def test_one_sequence_alone_tells_what_it_can() -> None:
     """Its own pace; most of it is thought to be the fixed cost, and the others are soon learned."""
     rng = random.Random(2)
     alone = [(0, 1, 50 + i) for i in range(1000)]
-    meter = learned((*one, TRUE.seconds(*one) * rng.uniform(0.9, 1.1)) for one in alone)
+    model = learned((*one, TRUE.seconds(*one) * rng.uniform(0.9, 1.1)) for one in alone)
 
-    assert max(errors(meter.value, most=1)[:1]) < 0.1
-    assert 0.5 < meter.value.seconds(0, 8, 4000) / TRUE.seconds(0, 8, 4000) < 1.0
+    assert max(errors(model.value, most=1)[:1]) < 0.1
+    assert 0.5 < model.value.seconds(0, 8, 4000) / TRUE.seconds(0, 8, 4000) < 1.0
     for step in steps(40):
-        meter.learn(*step)
-    assert max(errors(meter.value)) < 0.15
+        model.learn(*step)
+    assert max(errors(model.value)) < 0.15
 
 
 def test_a_prefill_is_learned_after_decodes() -> None:
     """At once, however much longer it is than all that was seen."""
-    meter = PaceMeter()
+    model = StepTimeModel()
     for _ in range(100):
-        meter.learn(0, 1, 100, 5e-3)
-    meter.learn(512, 0, 0, 1.0)
+        model.learn(0, 1, 100, 5e-3)
+    model.learn(512, 0, 0, 1.0)
 
-    assert meter.value.seconds(512, 0, 0) == pytest.approx(1.0, rel=0.01)
+    assert model.value.seconds(512, 0, 0) == pytest.approx(1.0, rel=0.01)
 
 
 def test_a_clock_that_stands_still_teaches_nothing() -> None:
-    meter = PaceMeter()
-    meter.learn(0, 1, 100, 0.0)
-    meter.learn(10, 0, 0, 0.0)
+    model = StepTimeModel()
+    model.learn(0, 1, 100, 0.0)
+    model.learn(10, 0, 0, 0.0)
 
-    assert meter.value == Pace()
+    assert model.value == StepTime()
 
 
 def test_less_than_nothing_is_nothing() -> None:
     """Steps that get shorter with more sequences would have a negative slope."""
-    meter = PaceMeter()
+    model = StepTimeModel()
     for i in range(200):
         n = 1 + i % 10
-        meter.learn(0, n, 100 * n, 20e-3 - 1e-3 * n)
+        model.learn(0, n, 100 * n, 20e-3 - 1e-3 * n)
 
-    assert (meter.value.c, meter.value.d) == (0.0, 0.0)
-    assert meter.value.a == pytest.approx(14.5e-3, rel=0.1)
+    assert (model.value.c, model.value.d) == (0.0, 0.0)
+    assert model.value.a == pytest.approx(14.5e-3, rel=0.1)
