@@ -24,15 +24,15 @@ from raylax.proto.vocabulary import Request, Sampling
 from raylax.router.workers.connection import WorkerConnection
 from raylax.router.workers.inbox import Inbox, WorkerOutput
 from raylax.worker.config import EngineConfig
-from raylax.worker.serving.worker import EngineHost
+from raylax.worker.serving.worker import Worker
 
 TOKEN = "bench"
 
 
-async def worker(name: str, checkpoint: Path, config: EngineConfig) -> EngineHost:
-    host = EngineHost(name, "model", str(checkpoint), "cpu")
-    await host.start(config, "server", "127.0.0.1", TOKEN)
-    return host
+async def started_worker(name: str, checkpoint: Path, config: EngineConfig) -> Worker:
+    worker = Worker(name, "model", str(checkpoint), "cpu")
+    await worker.start(config, "server", "127.0.0.1", TOKEN)
+    return worker
 
 
 def configs(options: argparse.Namespace) -> list[EngineConfig]:
@@ -61,10 +61,10 @@ class Heard:
         self.report.set()
 
 
-async def seconds_to_token(host: EngineHost, request: Request) -> float:
+async def seconds_to_token(worker: Worker, request: Request) -> float:
     """From its submission to the first token, by way of the worker's stream."""
     heard, inbox = Heard(), Inbox(on_full=lambda: None)
-    connection = WorkerConnection(host.worker_id, host.address, TOKEN, heard)
+    connection = WorkerConnection(worker.worker_id, worker.address, TOKEN, heard)
     await heard.report.wait()
     begun = time.perf_counter()
     connection.submit(request, 1, inbox)
@@ -76,9 +76,9 @@ async def seconds_to_token(host: EngineHost, request: Request) -> float:
                 return time.perf_counter() - begun
 
 
-async def compare(hosts: list[EngineHost], tokens: int, rounds: int) -> tuple[float, float, float]:
+async def compare(workers: list[Worker], tokens: int, rounds: int) -> tuple[float, float, float]:
     """Median seconds: computed again, with its pages, and with everything cached already."""
-    old, new = hosts
+    old, new = workers
     prompt = tuple(5 + (7 * i) % 90 for i in range(tokens))
     request = Request("r", prompt, 2, Sampling(temperature=0.0))
     again, pages, cached = [], [], []
@@ -95,14 +95,17 @@ async def compare(hosts: list[EngineHost], tokens: int, rounds: int) -> tuple[fl
 
 async def bench(options: argparse.Namespace, checkpoint: Path) -> None:
     old, new = configs(options)
-    hosts = [await worker("old", checkpoint, old), await worker("new", checkpoint, new)]
+    workers = [
+        await started_worker("old", checkpoint, old),
+        await started_worker("new", checkpoint, new),
+    ]
     table = Table("tokens", "again ms", "pages ms", "cached ms", "again / pages")
     for tokens in options.tokens:
-        again, pages, cached = await compare(hosts, tokens, options.rounds)
+        again, pages, cached = await compare(workers, tokens, options.rounds)
         row = (f"{1000 * seconds:.1f}" for seconds in (again, pages, cached))
         table.add_row(str(tokens), *row, f"{again / pages:.2f}")
     Console().print(table)
-    await asyncio.gather(*(host.stop() for host in hosts))
+    await asyncio.gather(*(worker.stop() for worker in workers))
 
 
 def main() -> None:

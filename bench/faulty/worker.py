@@ -7,21 +7,21 @@ import asyncio
 import sys
 
 from raylax.worker.config import EngineConfig
-from raylax.worker.serving.worker import EngineHost
+from raylax.worker.serving.worker import Worker
 
 CONFIG = EngineConfig(threads=1, max_num_sequence=8, max_single_sequence_length=1024)
 
 
 async def main(name: str, checkpoint: str) -> None:
     token = sys.stdin.readline().strip()
-    host = EngineHost(name, "model", checkpoint, "cpu")
-    await host.start(CONFIG, "server", "127.0.0.1", token)
-    print(host.address, flush=True)
-    ends = [asyncio.ensure_future(one) for one in (host.drained(), end_of_input())]
+    worker = Worker(name, "model", checkpoint, "cpu")
+    await worker.start(CONFIG, "server", "127.0.0.1", token)
+    print(worker.address, flush=True)
+    ends = [asyncio.ensure_future(one) for one in (worker.drained(), end_of_input())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
         end.cancel()
-    await host.stop()
+    await worker.stop()
 
 
 async def end_of_input() -> None:

@@ -1,4 +1,4 @@
-"""An engine that makes tokens of nothing, behind the door of a real worker.
+"""An engine that makes tokens of nothing, behind the listener of a real worker.
 
     python -m routers.engine NAME STEP_MS TOKEN_ID... < secret
 
@@ -17,7 +17,7 @@ import uvloop
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.wire.frames import Connection
-from raylax.worker.serving.listener import Door
+from raylax.worker.serving.listener import HelloListener
 
 HEARTBEAT_S, FRESH_S = 0.1, 0.02
 """As a real worker: after so long without a report there is one."""
@@ -93,13 +93,14 @@ class Engine:
     """Makes steps for each router by itself: none waits for another's."""
 
     def __init__(self, name: str, step_s: float, token_ids: list[int], secret: str) -> None:
-        self._name, self._step_s, self.door = name, step_s, Door(secret, self._welcome)
+        self._name, self._step_s = name, step_s
+        self.listener = HelloListener(secret, self._on_hello)
         self._tokens = [varint(token) for token in token_ids]
         self._routers: set[Router] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._step = self._taken = self._generated = 0
 
-    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+    def _on_hello(self, connection: Connection, hello: pb.Hello) -> None:
         if hello.HasField("describe"):
             connection.send(self._description().SerializeToString())
             connection.end()
@@ -185,9 +186,9 @@ class Engine:
 async def main(name: str, step_ms: str, *token_ids: str) -> None:
     secret = sys.stdin.readline().strip()
     engine = Engine(name, float(step_ms) / 1e3, [int(one) for one in token_ids], secret)
-    print(await engine.door.open("127.0.0.1"), flush=True)
+    print(await engine.listener.open("127.0.0.1"), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    engine.door.close("the bench is over")
+    engine.listener.close("the bench is over")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from raylax.router.workers.description import describe
 from raylax.router.workers.registry import Workers
 from raylax.worker.config import EngineConfig
 from raylax.worker.scheduling.step_plan import StepPlan
-from raylax.worker.serving.worker import EngineHost
+from raylax.worker.serving.worker import Worker
 
 TOKEN = "the cluster's secret"
 PATIENCE_S = 60.0
@@ -44,11 +44,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
-@dataclass
-class Worker:
-    """An engine whose steps can be held, so that a test decides when tokens come."""
+class SteppedWorker(Worker):
+    """A worker whose steps can be held, so that a test decides when tokens come."""
 
-    host: EngineHost
     _steps: threading.Semaphore | None = None
     """Steps that may still run; None: all."""
 
@@ -62,7 +60,7 @@ class Worker:
             steps.release()
 
     def install(self) -> None:
-        batch = self.host.engine._loop.batch
+        batch = self.engine._loop.batch
         assert batch is not None
         run = batch.run
 
@@ -75,34 +73,33 @@ class Worker:
 
     @property
     def running(self) -> int:
-        load = self.host.engine.load()
+        load = self.engine.load()
         return load.running + load.waiting
 
     async def die(self) -> None:
         """As a killed process looks from outside: its connections are gone."""
-        assert self.host._server is not None
-        self.host._server.slam()
+        assert self._server is not None
+        self._server.abort()
 
 
 @asynccontextmanager
 async def running_worker(
     checkpoint: Path, name: str, config: EngineConfig
-) -> AsyncIterator[Worker]:
-    host = EngineHost(name, "tiny", str(checkpoint), "cpu")
+) -> AsyncIterator[SteppedWorker]:
+    worker = SteppedWorker(name, "tiny", str(checkpoint), "cpu")
     tiny = replace(config, max_single_sequence_length=256, threads=1)
-    await host.start(tiny, "server", "127.0.0.1", TOKEN)
-    worker = Worker(host)
+    await worker.start(tiny, "server", "127.0.0.1", TOKEN)
     worker.install()
     try:
         yield worker
     finally:
         worker.let_go()
-        await host.stop()
+        await worker.stop()
 
 
 @dataclass
 class Rig:
-    workers: list[Worker]
+    workers: list[SteppedWorker]
     router: Workers
     models: Models
     service: Service
@@ -126,7 +123,7 @@ async def running_router(
 
 @asynccontextmanager
 async def a_router(
-    settings: RouterConfig, workers: list[Worker], models: Models | None = None
+    settings: RouterConfig, workers: list[SteppedWorker], models: Models | None = None
 ) -> AsyncIterator[Rig]:
     """In front of workers that others may use as well. `models`: of which this is one."""
     async with AsyncExitStack() as stack:
@@ -144,9 +141,9 @@ async def a_router(
             peers=models.peers,
         )
         stack.callback(router.close)
-        router.set_members({w.host.worker_id: w.host.address for w in workers})
+        router.set_members({w.worker_id: w.address for w in workers})
         await until(lambda: len(router.ready) == len(workers))
-        described = await describe(workers[0].host.address, TOKEN, 5)
+        described = await describe(workers[0].address, TOKEN, 5)
         frontend = Frontend.load(
             Path(settings.checkpoint), "tiny", described.max_sequence_length, random.Random(1)
         )

@@ -163,14 +163,14 @@ def share_of_memory(members: Sequence[Member], here: str) -> int:
 def gather(world: int, spawner: Spawner) -> list[Member]:
     """The members of a new group, in order of rank. Raises EngineStartError."""
     secret, until = secrets.token_bytes(32), time.monotonic() + JOIN_S
-    with socket.create_server((spawner.host, 0), backlog=world) as door:
-        port = door.getsockname()[1]
+    with socket.create_server((spawner.host, 0), backlog=world) as server:
+        port = server.getsockname()[1]
         invited = {
             rank: spawner.spawn(Invitation(spawner.host, port, secret.hex(), rank))
             for rank in range(1, world)
         }
         joined: dict[int, Member] = {}
-        door.settimeout(0.1)
+        server.settimeout(0.1)
         try:
             while missing := invited.keys() - joined:
                 if time.monotonic() > until:
@@ -178,7 +178,7 @@ def gather(world: int, spawner: Spawner) -> list[Member]:
                 if gone := [rank for rank in missing if not invited[rank].alive]:
                     raise EngineStartError(f"rank {min(gone)} ended while it started")
                 with suppress(TimeoutError, RankLost):
-                    one = greet(door, secret, invited)
+                    one = greet(server, secret, invited)
                     joined[one.rank] = one
         except BaseException:
             for process in invited.values():
@@ -187,9 +187,9 @@ def gather(world: int, spawner: Spawner) -> list[Member]:
     return [joined[rank] for rank in sorted(joined)]
 
 
-def greet(door: socket.socket, secret: bytes, invited: dict[int, Process]) -> Member:
+def greet(server: socket.socket, secret: bytes, invited: dict[int, Process]) -> Member:
     """Who comes next. Raises TimeoutError when nobody does, RankLost for a stranger."""
-    channel = ControlChannel.accept(door.accept()[0], secret)
+    channel = ControlChannel.accept(server.accept()[0], secret)
     try:
         _, body = channel.receive()
         facts = json.loads(body)

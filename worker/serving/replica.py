@@ -1,4 +1,4 @@
-"""The worker as a Ray Serve replica: an EngineHost, its health, and its word to Metrics.
+"""The worker as a Ray Serve replica: a Worker, its health, and its word to Metrics.
 
 An engine of several ranks has the others in actors of the replica's placement group. Ray places
 them and ends them; what they are told goes by sockets of their own.
@@ -20,7 +20,7 @@ from raylax.worker.comm.ray_backend import join_group
 from raylax.worker.config import EngineConfig
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.shard import Invitation, Shard
-from raylax.worker.serving.worker import EngineHost
+from raylax.worker.serving.worker import Worker
 
 log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
@@ -106,12 +106,12 @@ class WorkerReplica:
         worker_id = serve.get_replica_context().replica_id.unique_id
         config = EngineConfig.from_json(engine_config_json)
         spawner = ShardActors() if degree_of(config).ranks > 1 else None
-        self._host = EngineHost(worker_id, name, checkpoint, device, spawner)
+        self._worker = Worker(worker_id, name, checkpoint, device, spawner)
         self._model_id, self._metrics = model_id, metrics
         self._reporter = asyncio.create_task(self._report())
         address = ray.util.get_node_ip_address()
         try:
-            await self._host.start(config, config.mode or "server", address, token)
+            await self._worker.start(config, config.mode or "server", address, token)
         finally:
             await self._report_once()
         self._ending = asyncio.create_task(self._end_when_drained())
@@ -119,14 +119,14 @@ class WorkerReplica:
     def record_replica_metadata(self) -> dict[str, str]:
         """What routers read when they look for workers."""
         return {
-            "step_addr": self._host.address,
-            "worker_id": self._host.worker_id,
+            "step_addr": self._worker.address,
+            "worker_id": self._worker.worker_id,
             "model_id": self._model_id,
         }
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What `raylax.cluster.autoscaling.policy` decides by."""
-        load = self._host.engine.load()
+        load = self._worker.engine.load()
         return {
             "kv_usage": load.kv_usage,
             "waiting": float(load.waiting),
@@ -137,23 +137,23 @@ class WorkerReplica:
         """Raises when the engine can no longer serve, and ends the process: Serve would ask twice
         more, then say a long goodbye, and only then free the cores that the next one needs."""
         try:
-            self._host.check()
+            self._worker.check()
         except RuntimeError:
             asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
             raise
 
     async def status(self) -> dict[str, Any]:
-        return self._host.report(os.getpid(), self._node)
+        return self._worker.report(os.getpid(), self._node)
 
     async def debug_call_func_on_all_worker(self, name: str, args: list[Any]) -> list[Any]:
         """Each rank's result, or the words of the error that it raised."""
-        call = self._host.engine.debug_call_func_on_all_worker
+        call = self._worker.engine.debug_call_func_on_all_worker
         results = await asyncio.to_thread(call, name, args)
         return [str(one) if isinstance(one, Exception) else one for one in results]
 
     async def _end_when_drained(self) -> None:
         """Serve starts another worker in its place, unless it wants one less."""
-        await self._host.drained()
+        await self._worker.drained()
         await self._say_goodbye()
         log.info("drained: this worker ends")
         os._exit(0)
@@ -166,7 +166,7 @@ class WorkerReplica:
     async def _report_once(self, timeout_s: float = REPORT_TIMEOUT_S) -> None:
         """Metrics may be away for a while; serving does not depend on it."""
         try:
-            report = self._host.report(os.getpid(), self._node)
+            report = self._worker.report(os.getpid(), self._node)
             await asyncio.wait_for(self._metrics.report.remote(report), timeout_s)
         except Exception as error:
             log.warning("Metrics could not be told how this worker stands: %s", error)
@@ -174,11 +174,11 @@ class WorkerReplica:
     async def _say_goodbye(self) -> None:
         """So that nobody takes its silence for a fault."""
         self._reporter.cancel()
-        self._host.state = "ended"
+        self._worker.state = "ended"
         await self._report_once(LAST_WORDS_S)
 
     async def __del__(self) -> None:
         """When Serve wants this worker to go; it waits a while for that."""
         self._ending.cancel()
-        await self._host.stop()
+        await self._worker.stop()
         await self._say_goodbye()

@@ -30,10 +30,10 @@ class SessionServer(Protocol):
     engine: ThreadedEngine
     token: str
     """The cluster's, by which other workers hand out pages."""
-    owner: dict[str, "Attached"]
+    owner: dict[str, "RouterSession"]
     """Who sent each request that is here: an id is taken once, whoever chose it."""
 
-    def report(self, router: "Attached") -> None:
+    def report(self, router: "RouterSession") -> None:
         """Send a report to this router now."""
         ...
 
@@ -43,7 +43,7 @@ class SessionServer(Protocol):
 
 
 @dataclass(slots=True)
-class Submitted:
+class SessionRequest:
     """A request of this router."""
 
     dispatch: int
@@ -52,7 +52,7 @@ class Submitted:
     """Tokens that wait for more of them; None before the first, which waits for nothing."""
 
 
-class Attached:
+class RouterSession:
     """Used on the event loop of its connection."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Attached:
         self._server = server
         self.connection, self.address = connection, address
         self.peers: pb.Peers | None = None
-        self.requests: dict[str, Submitted] = {}
+        self.requests: dict[str, SessionRequest] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         """Requests whose pages are on their way here."""
         self.reported_at = 0.0
@@ -110,7 +110,7 @@ class Attached:
             self._refuse(request_id, message.dispatch, known)
             return
         self._server.owner[request_id] = self
-        self.requests[request_id] = Submitted(message.dispatch, message.patience)
+        self.requests[request_id] = SessionRequest(message.dispatch, message.patience)
         if message.pages_at:
             loop = asyncio.get_running_loop()
             self._fetching[request_id] = loop.create_task(self._add_with_pages(message))
@@ -183,7 +183,7 @@ class Attached:
             self.requests.pop(request_id, None)
         return bool(self._deltas or self._continued)
 
-    def _take(self, request: Submitted, delta: Delta, only_continues: bool) -> None:
+    def _take(self, request: SessionRequest, delta: Delta, only_continues: bool) -> None:
         """Most are one token of a request that goes on: its number and the token say it all."""
         if (held := request.held) is not None:
             if only_continues:

@@ -14,9 +14,9 @@ from raylax.proto.vocabulary import Delta, Load
 from raylax.proto.wire.frames import Connection
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.kv.page_pool import PageChanges
-from raylax.worker.serving.listener import Door
+from raylax.worker.serving.listener import HelloListener
 from raylax.worker.serving.page_transfer import send_pages
-from raylax.worker.serving.router_session import Attached
+from raylax.worker.serving.router_session import RouterSession
 
 log = logging.getLogger(__name__)
 HEARTBEAT_S = 0.1
@@ -36,10 +36,10 @@ class StepServer:
         self._worker_id = worker_id
         self._unread_s = unread_s
         self._loop = asyncio.get_running_loop()
-        self._door = Door(token, self._welcome)
-        self.owner: dict[str, Attached] = {}
+        self._listener = HelloListener(token, self._on_hello)
+        self.owner: dict[str, RouterSession] = {}
         """Of each request that is here: a session enters it, and its last delta takes it out."""
-        self._routers: set[Attached] = set()
+        self._routers: set[RouterSession] = set()
         self._names: dict[int, None] = {}  # of pages that can be found, the oldest first
         self._sending: set[asyncio.Task[None]] = set()  # pages, to other workers
         self._beating: asyncio.TimerHandle | None = None
@@ -48,7 +48,7 @@ class StepServer:
 
     async def open(self, host: str) -> str:
         """On a free port; returns the address."""
-        address = await self._door.open(host)
+        address = await self._listener.open(host)
         self._beat()
         return address
 
@@ -56,11 +56,11 @@ class StepServer:
         """Routers are told; what they have here is aborted."""
         if self._beating is not None:
             self._beating.cancel()
-        self._door.close(why)
+        self._listener.close(why)
 
-    def slam(self) -> None:
+    def abort(self) -> None:
         """As `close`, without a word: so it looks when a process dies."""
-        self._door.slam()
+        self._listener.abort()
 
     # What the engine says
 
@@ -82,7 +82,7 @@ class StepServer:
             router.changed(changes)
 
     def _share_out(self, deltas: list[Delta]) -> None:
-        by_router: dict[Attached, list[Delta]] = {}
+        by_router: dict[RouterSession, list[Delta]] = {}
         for delta in deltas:
             if (router := self.owner.get(delta.request_id)) is not None:
                 by_router.setdefault(router, []).append(delta)
@@ -108,14 +108,14 @@ class StepServer:
             if router.reported_at <= long_ago and router.connection.writable.is_set():
                 self.report(router)
 
-    def report(self, router: Attached) -> None:
+    def report(self, router: RouterSession) -> None:
         """Tell this router what became of its requests, and how the engine stands now."""
         status = self.engine.snapshot()
         router.report(*status, routers=len(self._routers), now=self._loop.time())
 
     # Who comes, and goes
 
-    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+    def _on_hello(self, connection: Connection, hello: pb.Hello) -> None:
         match hello.WhichOneof("wish"):
             case "attach":
                 self._attach(connection, hello.attach.router_address)
@@ -128,14 +128,14 @@ class StepServer:
                 connection.end("the hello has no wish that is known here")
 
     def _attach(self, connection: Connection, address: str) -> None:
-        router = Attached(self, connection, address, list(self._names))
+        router = RouterSession(self, connection, address, list(self._names))
         connection.on_message = router.hear
         connection.on_end = lambda how, why: self._gone(router)
         self._routers.add(router)
         self._introduce()
         self.report(router)
 
-    def _gone(self, router: Attached) -> None:
+    def _gone(self, router: RouterSession) -> None:
         self._routers.discard(router)
         self._introduce()
         router.cancel_all()

@@ -26,7 +26,7 @@ LOOK_S = 0.02
 PACKAGES = ("raylax", "apache-tvm", "ray")
 
 
-class EngineHost:
+class Worker:
     """An engine with its two threads and its step stream."""
 
     def __init__(

@@ -64,10 +64,10 @@ async def test_the_model_hears_what_was_said_before(rig: Rig, type_: Callable[..
     """The second question's prompt holds the first, its answer and the system's message."""
     type_("hi")
     await talked(rig.url, system="be brief")
-    short = rig.workers[0].host.engine.load().prompt_tokens
+    short = rig.workers[0].engine.load().prompt_tokens
     type_("hi", "hi")
     await talked(rig.url, system="be brief")
-    both = rig.workers[0].host.engine.load().prompt_tokens - short
+    both = rig.workers[0].engine.load().prompt_tokens - short
 
     assert both > 3 * short
 

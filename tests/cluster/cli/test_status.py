@@ -53,17 +53,17 @@ async def shown(url: str, as_json: bool = False) -> str:
 async def test_a_real_worker_fits_a_line(checkpoint: Path, metrics: OneProcess, url: str) -> None:
     """Nothing is wrapped or cut; the versions stand below."""
     async with running_router(checkpoint) as rig:
-        host = rig.workers[0].host
-        host.worker_id = "x7k2m9qa"  # as long as Serve's
-        await metrics.report(host.report(4_194_304, "0123456789abcdef" * 3))
-        pages = host.engine.load().pages_total
+        worker = rig.workers[0]
+        worker.worker_id = "x7k2m9qa"  # as long as Serve's
+        await metrics.report(worker.report(4_194_304, "0123456789abcdef" * 3))
+        pages = worker.engine.load().pages_total
         head, line, below = (await shown(url)).splitlines()
 
     assert head.split() == [
         "worker", "pid", "node", "address", "state", "KV", "pages", "running", "waiting",
     ]  # fmt: skip
     assert line.split() == [
-        "x7k2m9qa", "4194304", "012345", host.address, "ready", "0%", "of", str(pages), "0", "0",
+        "x7k2m9qa", "4194304", "012345", worker.address, "ready", "0%", "of", str(pages), "0", "0",
     ]  # fmt: skip
     assert all(name in below for name in ("raylax 0.", "apache-tvm 0.", "ray 2.", "python 3."))
 

@@ -112,9 +112,9 @@ async def test_what_a_real_worker_reports_is_understood(checkpoint: Path) -> Non
     """Its complete engine configuration reaches /cluster, every gauge /metrics."""
     metrics = MetricsReplica()
     async with running_router(checkpoint) as rig:
-        host = rig.workers[0].host
-        await metrics.report(host.report(1, "node"))
-        config = host.engine.config
+        worker = rig.workers[0]
+        await metrics.report(worker.report(1, "node"))
+        config = worker.engine.config
     (known,) = (await metrics.cluster())["workers"]
     text = (await metrics.exposition()).decode()
     names = {family.name for family in text_string_to_metric_families(text)}

@@ -17,7 +17,7 @@ from raylax.worker.serving.worker import DRAIN_S, LINGER_S
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
-    Worker,
+    SteppedWorker,
     running_router,
     until,
 )
@@ -66,10 +66,10 @@ def emitted(rig: Rig) -> int:
     return sum(len(entry.emitted) for entry in rig.service.journal._entries.values())
 
 
-def holder(rig: Rig) -> Worker:
+def holder(rig: Rig) -> SteppedWorker:
     """Who runs the only call."""
     (name,) = {w for entry in rig.service.journal._entries.values() for w in entry.workers}
-    return next(worker for worker in rig.workers if worker.host.worker_id == name)
+    return next(worker for worker in rig.workers if worker.worker_id == name)
 
 
 async def after_tokens(
@@ -115,7 +115,7 @@ async def test_stop_strings_hold_across_a_loss(rig: Rig, client: httpx.AsyncClie
 async def test_the_last_worker_dies_and_comes_back(rig: Rig, client: httpx.AsyncClient) -> None:
     """A request waits for a worker."""
     want = await streamed(client, SEEDED)
-    members = {w.host.worker_id: w.host.address for w in rig.workers}
+    members = {w.worker_id: w.address for w in rig.workers}
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
     for connection in list(rig.router._connections.values()):
         connection.lose("it is gone")
@@ -134,19 +134,19 @@ async def test_a_drained_worker_hands_its_sequences_over_with_their_pages(
     body = {**SEEDED, "messages": [{"role": "user", "content": "a long prompt " * 8}]}
     want = await streamed(client, body)
     for worker in rig.workers:
-        await asyncio.to_thread(worker.host.engine.reset)
+        await asyncio.to_thread(worker.engine.reset)
     asking = await after_tokens(rig, client, body, tokens=9)
     old = holder(rig)
     new = next(worker for worker in rig.workers if worker is not old)
-    rig.router.drain(old.host.worker_id)
+    rig.router.drain(old.worker_id)
     old.let_go()
-    await asyncio.wait_for(old.host.drained(), PATIENCE_S)
+    await asyncio.wait_for(old.drained(), PATIENCE_S)
 
     assert not old.running
     new.let_go()
     assert await asking == want
-    assert new.host.engine.load().cached_tokens > 64
-    assert rig.router.ready == [new.host.worker_id]
+    assert new.engine.load().cached_tokens > 64
+    assert rig.router.ready == [new.worker_id]
 
 
 async def test_one_that_has_left_the_cluster_hands_over_as_well(
@@ -157,20 +157,20 @@ async def test_one_that_has_left_the_cluster_hands_over_as_well(
     body = {**SEEDED, "messages": [{"role": "user", "content": "a long prompt " * 8}]}
     want = await streamed(client, body)
     for worker in rig.workers:
-        await asyncio.to_thread(worker.host.engine.reset)
+        await asyncio.to_thread(worker.engine.reset)
     asking = await after_tokens(rig, client, body, tokens=9)
     old = holder(rig)
     new = next(worker for worker in rig.workers if worker is not old)
-    rig.router.set_members({new.host.worker_id: new.host.address})
-    assert rig.router.ready == [new.host.worker_id]
+    rig.router.set_members({new.worker_id: new.address})
+    assert rig.router.ready == [new.worker_id]
     assert holder(rig) is old
-    stopping = asyncio.create_task(old.host.stop())
+    stopping = asyncio.create_task(old.stop())
     for worker in rig.workers:
         worker.let_go()
 
     assert await asking == want
     await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
-    assert new.host.engine.load().cached_tokens > 64
+    assert new.engine.load().cached_tokens > 64
 
 
 async def test_a_worker_that_is_stopped_hands_over_first(
@@ -181,7 +181,7 @@ async def test_a_worker_that_is_stopped_hands_over_first(
     want = await streamed(client, SEEDED)
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
     old = holder(rig)
-    stopping = asyncio.create_task(old.host.stop())
+    stopping = asyncio.create_task(old.stop())
     for worker in rig.workers:
         worker.let_go()
 
@@ -212,9 +212,9 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
         assert choices_of([line async for line in reply.aiter_lines()]) == want
 
 
-def fails_on(worker: Worker, token: int) -> list[int]:
+def fails_on(worker: SteppedWorker, token: int) -> list[int]:
     """Make each step that computes this token raise; the list counts them."""
-    batch, failures = worker.host.engine._loop.batch, [0]
+    batch, failures = worker.engine._loop.batch, [0]
     assert batch is not None
     run = batch.run
 

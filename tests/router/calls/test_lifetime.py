@@ -18,7 +18,7 @@ from raylax.router.policies import policy_named
 from raylax.router.workers.inbox import Inbox, InboxItem, WorkerLost
 from raylax.router.workers.registry import Workers
 from raylax.worker.config import EngineConfig
-from raylax.worker.serving.listener import Door
+from raylax.worker.serving.listener import HelloListener
 from tests.support.router_rig import (
     PATIENCE_S,
     TOKEN,
@@ -63,9 +63,9 @@ class Scripted:
     """A worker that says what it is told to say, and then nothing: not even that it is there."""
 
     def __init__(self, *deltas: pb.Delta) -> None:
-        self._deltas, self.door = deltas, Door(TOKEN, self._welcome)
+        self._deltas, self.listener = deltas, HelloListener(TOKEN, self._on_hello)
 
-    def _welcome(self, connection: Connection, hello: pb.Hello) -> None:
+    def _on_hello(self, connection: Connection, hello: pb.Hello) -> None:
         def hear(message: bytes) -> None:
             command = pb.Command.FromString(message)
             for delta in self._deltas:
@@ -83,14 +83,14 @@ async def heard_from(worker: Scripted) -> tuple[InboxItem, Workers]:
     workers = Workers(
         policy_named("round-robin"), TOKEN, lambda: 0.0, random.Random(), silence_s=0.2
     )
-    workers.set_members({"odd": await worker.door.open("127.0.0.1")})
+    workers.set_members({"odd": await worker.listener.open("127.0.0.1")})
     await until(lambda: workers.ready)
     inbox = Inbox(on_full=lambda: None)
     workers.submit(workers.route(Request("r", (5,), 4)), inbox)
     async with asyncio.timeout(PATIENCE_S):
         while not isinstance(heard := (await inbox.take())[-1], WorkerLost):
             pass
-    worker.door.slam()
+    worker.listener.abort()
     workers.close()
     return heard, workers
 
@@ -119,7 +119,7 @@ async def test_a_worker_that_talks_nonsense_is_lost() -> None:
 
 async def test_a_member_that_leaves_is_given_nothing_more(rig: Rig) -> None:
     """At once, whatever it reports; and again when it is back."""
-    members = {w.host.worker_id: w.host.address for w in rig.workers}
+    members = {w.worker_id: w.address for w in rig.workers}
     reports = rig.router.ledger.fleet.heard_at
     rig.router.set_members({})
     assert rig.router.ready == []
@@ -185,7 +185,7 @@ async def test_an_engine_that_is_reset_goes_on_with_its_requests(
     rig.workers[0].hold(steps=5)
     asking = asyncio.create_task(client.post(CHAT, json=LONG))
     await until(lambda: any(e.emitted for e in rig.service.journal._entries.values()))
-    resetting = asyncio.create_task(asyncio.to_thread(rig.workers[0].host.engine.reset))
+    resetting = asyncio.create_task(asyncio.to_thread(rig.workers[0].engine.reset))
     rig.workers[0].let_go()
     await resetting
 

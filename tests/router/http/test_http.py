@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_frees_its_pages(rig: Rig, client: httpx.Asyn
         worker.let_go()
         await until(lambda: not worker.running)
 
-    assert worker.host.engine.load().pages_used == 0
+    assert worker.engine.load().pages_used == 0
 
 
 async def test_a_worker_that_dies_ends_the_stream_with_an_error(checkpoint: Path) -> None:

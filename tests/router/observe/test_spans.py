@@ -177,10 +177,10 @@ async def test_a_lost_worker_is_an_attempt_that_failed(recorded: Recorded) -> No
     first, second = told["attempt"]
 
     assert reply.status_code == 200
-    assert attributes(first)["raylax.worker"] == lost.host.worker_id
+    assert attributes(first)["raylax.worker"] == lost.worker_id
     assert attributes(first)["raylax.outcome"] == attributes(first)["error.type"] == "lost"
     assert first.status.status_code is StatusCode.ERROR
-    assert f"{lost.host.worker_id} is lost" in (first.status.description or "")
+    assert f"{lost.worker_id} is lost" in (first.status.description or "")
     assert attributes(second)["raylax.outcome"] == "ended"
     assert told["chat tiny"][0].status.status_code is StatusCode.UNSET
 

@@ -8,18 +8,18 @@ import pytest
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.wire.frames import HEAD, Connection
-from raylax.worker.serving import listener as doors
-from raylax.worker.serving.listener import LARGEST_HELLO, Door
+from raylax.worker.serving import listener as listener_module
+from raylax.worker.serving.listener import LARGEST_HELLO, HelloListener
 
 TOKEN = "the cluster's secret"
 PATIENCE_S = 20.0
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[tuple[Door, str, list[pb.Hello]]]:
+async def listener() -> AsyncIterator[tuple[HelloListener, str, list[pb.Hello]]]:
     """Its address, and who came in."""
     inside: list[pb.Hello] = []
-    made = Door(TOKEN, lambda connection, hello: inside.append(hello))
+    made = HelloListener(TOKEN, lambda connection, hello: inside.append(hello))
     yield made, await made.open("127.0.0.1"), inside
     made.close("the test is over")
 
@@ -39,8 +39,8 @@ def hello(token: str = TOKEN) -> bytes:
     return pb.Hello(token=token, describe=pb.Describe()).SerializeToString()
 
 
-async def test_the_token_opens_it(door: tuple[Door, str, list[pb.Hello]]) -> None:
-    made, address, inside = door
+async def test_the_token_opens_it(listener: tuple[HelloListener, str, list[pb.Hello]]) -> None:
+    made, address, inside = listener
     waiting = asyncio.create_task(answered(address, hello()))
     async with asyncio.timeout(PATIENCE_S):
         while not inside:  # noqa: ASYNC110
@@ -64,9 +64,9 @@ async def test_the_token_opens_it(door: tuple[Door, str, list[pb.Hello]]) -> Non
     ],
 )
 async def test_others_are_told_why_not(
-    door: tuple[Door, str, list[pb.Hello]], messages: tuple[bytes, ...], why: str
+    listener: tuple[HelloListener, str, list[pb.Hello]], messages: tuple[bytes, ...], why: str
 ) -> None:
-    _, address, inside = door
+    _, address, inside = listener
 
     assert await answered(address, *messages) == why
     assert len(inside) == (len(messages) - 1)
@@ -84,27 +84,27 @@ async def raw(address: str, content: bytes) -> bytes:
 
 
 async def test_another_protocol_is_none_of_ours(
-    door: tuple[Door, str, list[pb.Hello]],
+    listener: tuple[HelloListener, str, list[pb.Hello]],
 ) -> None:
     """A browser, or a scanner of ports."""
-    said = await raw(door[1], b"GET / HTTP/1.1\r\n\r\n")
+    said = await raw(listener[1], b"GET / HTTP/1.1\r\n\r\n")
 
     assert said[HEAD.size :].decode() == f"a frame of kind {ord('G')} is none of ours"
 
 
 async def test_who_says_nothing_is_sent_away(
-    door: tuple[Door, str, list[pb.Hello]], monkeypatch: pytest.MonkeyPatch
+    listener: tuple[HelloListener, str, list[pb.Hello]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also who only says that it is there."""
-    monkeypatch.setattr(doors, "HELLO_S", 0.1)
-    said = await raw(door[1], struct.pack("<BI", 1, 0))
+    monkeypatch.setattr(listener_module, "HELLO_S", 0.1)
+    said = await raw(listener[1], struct.pack("<BI", 1, 0))
 
     assert said[HEAD.size :].decode() == "no hello came within 0.1 s"
 
 
-@pytest.mark.parametrize("shut", [lambda d: d.close("enough"), lambda d: d.slam()])
-async def test_a_closed_door_lets_nobody_in(shut: Callable[[Door], None]) -> None:
-    made = Door(TOKEN, lambda connection, hello: None)
+@pytest.mark.parametrize("shut", [lambda d: d.close("enough"), lambda d: d.abort()])
+async def test_a_closed_listener_lets_nobody_in(shut: Callable[[HelloListener], None]) -> None:
+    made = HelloListener(TOKEN, lambda connection, hello: None)
     address = await made.open("127.0.0.1")
     shut(made)
 

@@ -18,7 +18,7 @@ from raylax.router.workers.description import describe
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.kv.page_pool import PageChanges
-from raylax.worker.serving import router_session as attached
+from raylax.worker.serving.router_session import RouterSession
 from raylax.worker.serving.step_server import UNREAD_S, StepServer
 from tests.support.engines import (
     PATIENCE_S,
@@ -33,7 +33,7 @@ CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, thread
 
 
 @dataclass
-class Attached:
+class RouterEnd:
     """A router's end of a stream."""
 
     reports: list[pb.StepReport] = field(default_factory=list)
@@ -97,14 +97,14 @@ class Attached:
 
 
 @dataclass
-class Worker:
+class ServedEngine:
     engine: ThreadedEngine
     server: StepServer
     address: str
 
     @asynccontextmanager
-    async def attach(self) -> AsyncIterator[Attached]:
-        router = Attached()
+    async def attach(self) -> AsyncIterator[RouterEnd]:
+        router = RouterEnd()
         hello = pb.Hello(token=TOKEN, attach=pb.Attach())
         router.connection.send(hello.SerializeToString())
         router.connection.connect(self.address)
@@ -121,28 +121,28 @@ class Worker:
 
 
 @asynccontextmanager
-async def serving(checkpoint: Path, unread_s: float = UNREAD_S) -> AsyncIterator[Worker]:
+async def serving(checkpoint: Path, unread_s: float = UNREAD_S) -> AsyncIterator[ServedEngine]:
     with running_engine(checkpoint, CONFIG) as (engine, _):
         server = StepServer(engine, "w0", TOKEN, unread_s)
         engine.init_threaded_engine("cpu", server.on_step, on_pages=server.on_pages)
-        yield Worker(engine, server, await server.open("127.0.0.1"))
+        yield ServedEngine(engine, server, await server.open("127.0.0.1"))
         server.close()
 
 
 @pytest.fixture
-async def worker(checkpoint: Path) -> AsyncIterator[Worker]:
+async def worker(checkpoint: Path) -> AsyncIterator[ServedEngine]:
     async with serving(checkpoint) as made:
         yield made
 
 
 @pytest.fixture
-async def impatient(checkpoint: Path) -> AsyncIterator[Worker]:
+async def impatient(checkpoint: Path) -> AsyncIterator[ServedEngine]:
     """Who reads nothing for a fifth of a second is cut off."""
     async with serving(checkpoint, unread_s=0.2) as made:
         yield made
 
 
-async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
+async def test_tokens_come_step_by_step_with_the_load(worker: ServedEngine) -> None:
     """What the engine says, to whom asked for it."""
     async with worker.attach() as router:
         router.submit("r", max_tokens=8)
@@ -154,7 +154,7 @@ async def test_tokens_come_step_by_step_with_the_load(worker: Worker) -> None:
     assert [delta.began for delta in router.deltas] == [True] + [False] * 8
 
 
-async def test_a_report_says_which_dispatches_its_load_knows(worker: Worker) -> None:
+async def test_a_report_says_which_dispatches_its_load_knows(worker: ServedEngine) -> None:
     """By their numbers, whatever became of them: of two, one is refused."""
     async with worker.attach() as router:
         router.submit("r", max_tokens=8, dispatch=1)
@@ -165,7 +165,9 @@ async def test_a_report_says_which_dispatches_its_load_knows(worker: Worker) -> 
     assert router.reports[0].received == 0
 
 
-async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(worker: Worker) -> None:
+async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(
+    worker: ServedEngine,
+) -> None:
     """What begins, ends or has log-probabilities is told in full."""
     async with worker.attach() as router:
         router.submit("r", max_tokens=8, dispatch=7)
@@ -181,7 +183,7 @@ async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(worker
     assert set(said) == {7}
 
 
-async def test_tokens_that_nobody_waits_for_come_together(worker: Worker) -> None:
+async def test_tokens_that_nobody_waits_for_come_together(worker: ServedEngine) -> None:
     """After the first, which tells that the request is at work; the rest come with the end."""
     async with worker.attach() as router:
         router.submit("r", max_tokens=11, patience=4)
@@ -194,7 +196,7 @@ async def test_tokens_that_nobody_waits_for_come_together(worker: Worker) -> Non
     assert router.tokens("r") == router.tokens("each")
 
 
-async def test_a_worker_that_drains_keeps_no_token_back(worker: Worker) -> None:
+async def test_a_worker_that_drains_keeps_no_token_back(worker: ServedEngine) -> None:
     """Else they would be computed again."""
     async with worker.attach() as router:
         with Gate(worker.engine) as gate:
@@ -211,13 +213,13 @@ async def test_a_worker_that_drains_keeps_no_token_back(worker: Worker) -> None:
     assert (before, made > 3) == (1, True)
 
 
-async def test_routers_are_counted(worker: Worker) -> None:
+async def test_routers_are_counted(worker: ServedEngine) -> None:
     async with worker.attach() as one, worker.attach() as two:
         await one.read(lambda: one.reports and one.reports[-1].routers == 2)
         await two.read(lambda: two.reports and two.reports[-1].routers == 2)
 
 
-async def test_a_router_hears_how_the_engine_works_for_others(worker: Worker) -> None:
+async def test_a_router_hears_how_the_engine_works_for_others(worker: ServedEngine) -> None:
     """Between heartbeats, so that it does not send there what must wait."""
     async with worker.attach() as idle, worker.attach() as busy:
         busy.submit("r", max_tokens=200)
@@ -230,7 +232,7 @@ async def test_a_router_hears_how_the_engine_works_for_others(worker: Worker) ->
     assert len(set(steps)) > 2
 
 
-async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
+async def test_page_events_name_what_can_be_found(worker: ServedEngine) -> None:
     """The first report has everything, later ones what changed, to every router."""
     prompt = list(range(5, 5 + 40))
     names = [short(name) for name in names_of(prompt)]
@@ -246,7 +248,7 @@ async def test_page_events_name_what_can_be_found(worker: Worker) -> None:
         await one.read(lambda: set(names) <= {n for r in one.reports for n in r.pages.removed})
 
 
-async def test_a_draining_worker_says_so_and_takes_nothing(worker: Worker) -> None:
+async def test_a_draining_worker_says_so_and_takes_nothing(worker: ServedEngine) -> None:
     async with worker.attach() as router:
         router.command(pb.Command(drain=pb.Drain()))
         await router.read(lambda: router.reports and router.reports[-1].load.draining)
@@ -257,7 +259,7 @@ async def test_a_draining_worker_says_so_and_takes_nothing(worker: Worker) -> No
     assert worker.server.idle
 
 
-async def test_pages_go_from_worker_to_worker(worker: Worker, checkpoint: Path) -> None:
+async def test_pages_go_from_worker_to_worker(worker: ServedEngine, checkpoint: Path) -> None:
     """Another worker takes them over, and computes only what no full page has."""
     prompt = list(range(5, 5 + 90))
     async with worker.attach() as router:
@@ -272,7 +274,7 @@ async def test_pages_go_from_worker_to_worker(worker: Worker, checkpoint: Path) 
 
 
 async def test_pages_that_cannot_be_kept_are_computed(
-    worker: Worker, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    worker: ServedEngine, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever fails there: a request that has come is answered."""
     prompt = list(range(5, 5 + 90))
@@ -287,7 +289,7 @@ async def test_pages_that_cannot_be_kept_are_computed(
     assert router.ends("r") == [Finish.LENGTH]
 
 
-async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
+async def test_pages_that_cannot_be_had_are_computed(worker: ServedEngine) -> None:
     """Nobody is at that address."""
     async with worker.attach() as router:
         router.submit("r", prompt=list(range(5, 95)), pages_at="127.0.0.1:9")
@@ -296,7 +298,7 @@ async def test_pages_that_cannot_be_had_are_computed(worker: Worker) -> None:
     assert router.ends("r") == [Finish.LENGTH]
 
 
-async def test_each_router_hears_its_own(worker: Worker) -> None:
+async def test_each_router_hears_its_own(worker: ServedEngine) -> None:
     async with worker.attach() as one, worker.attach() as two:
         one.submit("a")
         two.submit("b")
@@ -307,7 +309,7 @@ async def test_each_router_hears_its_own(worker: Worker) -> None:
     assert {delta.request_id for delta in two.deltas} == {"b"}
 
 
-async def test_a_silent_engine_reports_now_and_then(worker: Worker) -> None:
+async def test_a_silent_engine_reports_now_and_then(worker: ServedEngine) -> None:
     """From the first moment: so a router knows that it is attached, and how the worker stands."""
     async with worker.attach() as router:
         await router.read(lambda: len(router.reports) > 2)
@@ -317,7 +319,7 @@ async def test_a_silent_engine_reports_now_and_then(worker: Worker) -> None:
         assert report.load.pages_total == worker.engine.load().pages_total
 
 
-async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> None:
+async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: ServedEngine) -> None:
     async with worker.attach() as one, worker.attach() as two:
         with Gate(worker.engine) as gate:
             one.submit("r", max_tokens=30)
@@ -338,7 +340,7 @@ async def test_a_request_is_cancelled_by_who_sent_it_alone(worker: Worker) -> No
     assert one.ends("r") == [Finish.ABORT]
 
 
-async def test_a_request_that_cannot_be_accepted_ends_at_once(worker: Worker) -> None:
+async def test_a_request_that_cannot_be_accepted_ends_at_once(worker: ServedEngine) -> None:
     """And the stream goes on."""
     async with worker.attach() as router:
         wrong = wire.submit_to_proto(Request("wrong", (5, 99), 8))
@@ -351,7 +353,7 @@ async def test_a_request_that_cannot_be_accepted_ends_at_once(worker: Worker) ->
     assert router.ends("right") == [Finish.LENGTH]
 
 
-async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> None:
+async def test_a_router_that_leaves_has_its_requests_aborted(worker: ServedEngine) -> None:
     """And nobody else's."""
     async with worker.attach() as stays:
         with Gate(worker.engine) as gate:
@@ -369,7 +371,7 @@ async def test_a_router_that_leaves_has_its_requests_aborted(worker: Worker) -> 
     assert worker.engine.load().generated_tokens < 100
 
 
-async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> None:
+async def test_an_id_is_taken_until_its_end_has_been_said(worker: ServedEngine) -> None:
     """Else the end of the old request would be taken for the end of the new one."""
     said, hear = threading.Event(), worker.server.on_step
 
@@ -396,7 +398,7 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: Worker) -> Non
     assert (comes.ends("same"), len(comes.tokens("same"))) == ([Finish.LENGTH], 8)
 
 
-async def test_a_name_in_use_is_refused_without_harm(worker: Worker) -> None:
+async def test_a_name_in_use_is_refused_without_harm(worker: ServedEngine) -> None:
     """Two routers may choose the same id; the first one's request goes on."""
     async with worker.attach() as one, worker.attach() as two:
         with Gate(worker.engine) as gate:
@@ -410,7 +412,7 @@ async def test_a_name_in_use_is_refused_without_harm(worker: Worker) -> None:
     assert (one.ends("same"), len(one.tokens("same"))) == ([Finish.LENGTH], 4)
 
 
-async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None:
+async def test_a_router_that_does_not_read_is_cut_off(impatient: ServedEngine) -> None:
     """Its requests are aborted; others do not notice."""
     worker = impatient
     async with worker.attach() as deaf:
@@ -434,7 +436,7 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: Worker) -> None
     assert worker.engine.load().generated_tokens < 20
 
 
-async def test_a_command_that_cannot_be_read_ends_the_stream(worker: Worker) -> None:
+async def test_a_command_that_cannot_be_read_ends_the_stream(worker: ServedEngine) -> None:
     """With the reason, rather than leaving the router to wait for answers."""
     bad = pb.Submit(request_id="r", prompt=[5], max_tokens=4, history=[2**32 - 1])
     bad.sampling.logit_bias[2**32 - 1] = 1.0
@@ -450,7 +452,7 @@ async def test_a_command_that_cannot_be_read_ends_the_stream(worker: Worker) -> 
 
 @pytest.mark.parametrize("pages_at", ["", "127.0.0.1:9"])
 async def test_a_request_that_cannot_be_taken_in_is_answered(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch, pages_at: str
+    worker: ServedEngine, monkeypatch: pytest.MonkeyPatch, pages_at: str
 ) -> None:
     """Whatever the reason; the stream goes on, and others notice nothing."""
     async with worker.attach() as router:
@@ -483,7 +485,7 @@ async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
     sent: list[bytes] = []
     connection = Connection(lambda message: None, lambda how, why: None, PATIENCE_S)
     connection.send = sent.append  # type: ignore[method-assign,assignment]
-    router = attached.Attached(StepServer(ThreadedEngine(), "w0", TOKEN), connection, "", [])
+    router = RouterSession(StepServer(ThreadedEngine(), "w0", TOKEN), connection, "", [])
     none: list[PageChanges] = []
     for these in (none, changes):
         for one in these:
@@ -493,7 +495,7 @@ async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
     return pb.StepReport.FromString(sent[1]).pages
 
 
-async def test_describe(worker: Worker) -> None:
+async def test_describe(worker: ServedEngine) -> None:
     """The complete configuration, as the engine has it."""
     described = await describe(worker.address, TOKEN, PATIENCE_S)
 

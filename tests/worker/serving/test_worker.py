@@ -7,7 +7,7 @@ import pytest
 
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import EngineStartError
-from raylax.worker.serving.worker import EngineHost
+from raylax.worker.serving.worker import Worker
 from tests.support.engines import until
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=128, threads=1)
@@ -16,17 +16,17 @@ CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=128, thread
 async def test_its_life_in_reports(checkpoint: Path) -> None:
     """Loading, ready; and after the end the threads are gone."""
     before = set(threading.enumerate())
-    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
-    first = host.report(1, "node")
-    await host.start(CONFIG, "server", "127.0.0.1", "token")
-    host.check()
-    report = host.report(1, "node")
-    loops = list(host._threads)
-    await host.stop()
-    await host.stop()
+    worker = Worker("w0", "tiny", str(checkpoint), "cpu")
+    first = worker.report(1, "node")
+    await worker.start(CONFIG, "server", "127.0.0.1", "token")
+    worker.check()
+    report = worker.report(1, "node")
+    loops = list(worker._threads)
+    await worker.stop()
+    await worker.stop()
 
     assert (first["state"], first["engine_config"]) == ("loading", {})
-    assert (report["state"], report["address"]) == ("ready", host.address)
+    assert (report["state"], report["address"]) == ("ready", worker.address)
     assert report["engine_config"]["max_single_sequence_length"] == 128
     assert report["load"]["kv_usage"] == 0.0
     assert set(report["versions"]) == {"python", "raylax", "apache-tvm", "ray"}
@@ -45,31 +45,31 @@ async def test_its_life_in_reports(checkpoint: Path) -> None:
 async def test_a_start_that_fails_says_why_and_leaves_nothing(
     checkpoint: Path, checkpoint_: str | None, device: str, config: EngineConfig, said: str
 ) -> None:
-    host = EngineHost("w0", "tiny", checkpoint_ or str(checkpoint), device)
+    worker = Worker("w0", "tiny", checkpoint_ or str(checkpoint), device)
     with pytest.raises(EngineStartError, match=said):
-        await host.start(config, "server", "127.0.0.1", "token")
+        await worker.start(config, "server", "127.0.0.1", "token")
 
-    assert host.state == "failed"
-    assert host._threads == []
-    assert host.report(1, "node")["engine_config"] == {}
+    assert worker.state == "failed"
+    assert worker._threads == []
+    assert worker.report(1, "node")["engine_config"] == {}
 
 
 async def test_a_broken_engine_is_noticed(checkpoint: Path) -> None:
     """Serve then replaces the replica."""
-    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
-    await host.start(CONFIG, "server", "127.0.0.1", "token")
-    host.engine._commands._queue.put(lambda: 1 / 0)  # type: ignore[arg-type]
-    until(lambda: host.engine.fault)
+    worker = Worker("w0", "tiny", str(checkpoint), "cpu")
+    await worker.start(CONFIG, "server", "127.0.0.1", "token")
+    worker.engine._commands._queue.put(lambda: 1 / 0)  # type: ignore[arg-type]
+    until(lambda: worker.engine.fault)
     with pytest.raises(RuntimeError, match="the engine thread has failed: ZeroDivisionError"):
-        host.check()
-    await host.stop()
+        worker.check()
+    await worker.stop()
 
 
 async def test_a_thread_that_is_gone_is_noticed(checkpoint: Path) -> None:
-    host = EngineHost("w0", "tiny", str(checkpoint), "cpu")
-    await host.start(CONFIG, "server", "127.0.0.1", "token")
-    host.engine.exit_background_loop()
-    until(lambda: not any(thread.is_alive() for thread in host._threads))
+    worker = Worker("w0", "tiny", str(checkpoint), "cpu")
+    await worker.start(CONFIG, "server", "127.0.0.1", "token")
+    worker.engine.exit_background_loop()
+    until(lambda: not any(thread.is_alive() for thread in worker._threads))
     with pytest.raises(RuntimeError, match="an engine thread has died"):
-        host.check()
-    await host.stop()
+        worker.check()
+    await worker.stop()

@@ -11,8 +11,8 @@ from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.tcp.handshake import (
     Channel,
-    Guest,
     Hello,
+    IncomingPeer,
     Refused,
 )
 
@@ -46,7 +46,7 @@ class Arrival:
     hello: Hello
 
 
-class Door:
+class Acceptor:
     """Lets in each expected rank once for each channel. What it let in is the caller's, unless the
     `with` block fails."""
 
@@ -73,19 +73,19 @@ class Door:
     def _open(self) -> None:
         with suppress(OSError):  # it has left already
             connection, _ = self._listener.socket.accept()
-            self._waiting.register(connection, selectors.EVENT_READ, Guest(connection))
+            self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
 
-    def _hear(self, guest: Guest) -> None:
+    def _hear(self, peer: IncomingPeer) -> None:
         try:
-            hello = guest.hear(self._secret)
+            hello = peer.hear(self._secret)
         except BlockingIOError:
             return
         except OSError:
-            self._dismiss(guest)
+            self._dismiss(peer)
             return
         except Refused:
             self._turned_away += 1
-            self._dismiss(guest)
+            self._dismiss(peer)
             return
         if hello is None:
             return
@@ -94,14 +94,14 @@ class Door:
             raise CommError(f"{theirs}, this is one of {self._world}")
         name = (hello.rank, hello.channel)
         if name in self.arrived or name not in self._expected:
-            self._dismiss(guest)
+            self._dismiss(peer)
             return
-        self._waiting.unregister(guest.connection)
-        self.arrived[name] = Arrival(guest.connection, hello)
+        self._waiting.unregister(peer.connection)
+        self.arrived[name] = Arrival(peer.connection, hello)
 
-    def _dismiss(self, guest: Guest) -> None:
-        self._waiting.unregister(guest.connection)
-        guest.connection.close()
+    def _dismiss(self, peer: IncomingPeer) -> None:
+        self._waiting.unregister(peer.connection)
+        peer.connection.close()
 
     def _doubts(self) -> str:
         return f" ({self._turned_away} turned away: another secret?)" if self._turned_away else ""

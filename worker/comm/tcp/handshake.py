@@ -57,7 +57,7 @@ def introduce(
         raise Refused(f"who answers as rank {to} does not know the secret")
 
 
-class Guest:
+class IncomingPeer:
     """The acceptor's side of one connection. It never waits: `hear` when there is something to."""
 
     def __init__(self, connection: socket.socket) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError, Unreachable
-from raylax.worker.comm.tcp.acceptor import Door, Listener, parts_of
+from raylax.worker.comm.tcp.acceptor import Acceptor, Listener, parts_of
 from raylax.worker.comm.tcp.handshake import (
     Channel,
     Hello,
@@ -37,11 +37,11 @@ class Rendezvous:
 
     def lead(self, listener: Listener) -> list[Link]:
         """Rank 0. Raises CommError, CommTimeout."""
-        with Door(listener, self.secret, range(1, self.world), self.world) as door:
-            door.admit_all(self.deadline)
-            links = self._links(door)
+        with Acceptor(listener, self.secret, range(1, self.world), self.world) as acceptor:
+            acceptor.admit_all(self.deadline)
+            links = self._links(acceptor)
             addresses = [listener.address]
-            addresses += [door.arrived[link.rank, Channel.DATA].hello.address for link in links]
+            addresses += [acceptor.arrived[link.rank, Channel.DATA].hello.address for link in links]
             told = json.dumps(addresses).encode()
             for link in links:
                 link.data.sendall(LENGTH.pack(len(told)) + told)
@@ -57,10 +57,10 @@ class Rendezvous:
                 for other in range(1, self.rank)
             ]
             above = range(self.rank + 1, self.world)
-            with Door(listener, self.secret, above, self.world) as door:
-                door.admit_all(self.deadline)
+            with Acceptor(listener, self.secret, above, self.world) as acceptor:
+                acceptor.admit_all(self.deadline)
             opened.pop_all()
-            return [first, *between, *self._links(door)]
+            return [first, *between, *self._links(acceptor)]
 
     def _connect(self, to: int, address: str, ours: str, opened: ExitStack) -> Link:
         connections = {}
@@ -90,9 +90,9 @@ class Rendezvous:
         addresses: list[str] = json.loads(told)
         return addresses
 
-    def _links(self, door: Door) -> list[Link]:
+    def _links(self, acceptor: Acceptor) -> list[Link]:
         """With those whom it let in, in the order of ranks."""
-        met = {name: arrival.connection for name, arrival in door.arrived.items()}
+        met = {name: arrival.connection for name, arrival in acceptor.arrived.items()}
         return [
             Link(self.rank, other, met[other, Channel.DATA], met[other, Channel.CONTROL])
             for other in sorted({other for other, _ in met})
