@@ -21,32 +21,33 @@ from raylax.router.fleet.estimate import Estimate, estimate
 from raylax.router.fleet.table import Fleet
 
 HOLD_S = 1.0
-"""Of queue at the best worker: more is kept here. Enough that no worker runs dry meanwhile."""
-LOOK_S = 0.05
+"""How much work may wait at the least busy worker; further calls wait here. It is enough that no
+worker runs dry meanwhile."""
+PUMP_EVERY_S = 0.05
 
 
 @dataclass(eq=False)
-class Place:
-    """A call that waits."""
+class WaitingCall:
+    """A call that waits for its turn."""
 
     tenant: str
     share: float
     tokens: int
-    let_in: "asyncio.Future[None]"
+    admitted: "asyncio.Future[None]"
 
 
 @dataclass
 class Admission:
-    """One for each router. Used on one event loop."""
+    """Lets the calls of one model through. Used on one event loop."""
 
     fleet: Fleet
     clock: Callable[[], float]
     max_wait_s: float
     hold_s: float = HOLD_S
     _counters: FairShareCounters = field(default_factory=FairShareCounters)
-    """As far as anybody waits: else nobody needs them."""
-    _queues: dict[Priority, deque[Place]] = field(default_factory=dict)
-    _looking: asyncio.TimerHandle | None = None
+    """Kept while calls wait; nobody needs them otherwise."""
+    _queues: dict[Priority, deque[WaitingCall]] = field(default_factory=dict)
+    _timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -54,23 +55,24 @@ class Admission:
     async def enter(
         self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0
     ) -> None:
-        """Returns when the call may go on. `tokens` of prompt; raises Overloaded."""
+        """Returns when the call may go on. `tokens` are those of its prompts, `limit_s` is how long
+        its first token may take. Raises Overloaded for a call that would take longer."""
         now = self._estimate()
         if now is None:
             return  # no worker: who looks for one waits, too
-        self._refuse_what_is_late(now, priority, tokens, min(limit_s, self.max_wait_s))
-        if len(self) == 0 and self._open(now):
+        self._check_wait(now, priority, tokens, min(limit_s, self.max_wait_s))
+        if len(self) == 0 and self._has_room(now):
             return self._charge(tenant, tokens, share)
-        place = Place(tenant, share, tokens, asyncio.get_running_loop().create_future())
+        waiting = WaitingCall(tenant, share, tokens, asyncio.get_running_loop().create_future())
         queue = self._queues.setdefault(priority, deque())
         self._lift(tenant)
-        queue.append(place)
-        self._look_soon()
+        queue.append(waiting)
+        self._pump_soon()
         try:
-            await place.let_in
+            await waiting.admitted
         finally:
-            if place in queue:  # its client has left
-                queue.remove(place)
+            if waiting in queue:  # its client has left
+                queue.remove(waiting)
 
     def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
         """Counts tokens of answers."""
@@ -78,12 +80,12 @@ class Admission:
 
     def pump(self) -> None:
         """Let in whom the workers can take, one at a time: each changes what they have to do."""
-        self._looking = None
+        self._timer = None
         now = self._estimate()
-        if now is None or self._open(now):
+        if now is None or self._has_room(now):
             self._let_one_in()
         if len(self):
-            self._look_soon()
+            self._pump_soon()
         else:
             self._counters.clear()
 
@@ -94,14 +96,15 @@ class Admission:
         self.fleet.now = self.clock()
         return estimate(self.fleet, rows)
 
-    def _open(self, now: Estimate) -> bool:
+    def _has_room(self, now: Estimate) -> bool:
         return bool((now.todo * now.per_token).min() < self.hold_s)
 
-    def _refuse_what_is_late(
-        self, now: Estimate, priority: Priority, tokens: int, limit_s: float
-    ) -> None:
+    def _check_wait(self, now: Estimate, priority: Priority, tokens: int, limit_s: float) -> None:
         ahead = sum(
-            place.tokens for of, queue in self._queues.items() for place in queue if of <= priority
+            waiting.tokens
+            for of, queue in self._queues.items()
+            for waiting in queue
+            if of <= priority
         )
         wait = float(now.ttft(np.array(float(tokens))).min())
         if ahead:
@@ -117,15 +120,15 @@ class Admission:
     def _let_one_in(self) -> None:
         for priority in sorted(self._queues):
             if queue := self._queues[priority]:
-                first: dict[str, Place] = {}
-                for place in queue:
-                    first.setdefault(place.tenant, place)
+                first: dict[str, WaitingCall] = {}
+                for waiting in queue:
+                    first.setdefault(waiting.tenant, waiting)
                 tenant = min(first, key=self._counters.__getitem__)
-                place = first[tenant]
-                queue.remove(place)
-                self._charge(tenant, place.tokens, place.share)
-                if not place.let_in.done():
-                    place.let_in.set_result(None)
+                waiting = first[tenant]
+                queue.remove(waiting)
+                self._charge(tenant, waiting.tokens, waiting.share)
+                if not waiting.admitted.done():
+                    waiting.admitted.set_result(None)
                 return
 
     def _charge(self, tenant: str, tokens: float, share: float) -> None:
@@ -134,11 +137,11 @@ class Admission:
 
     def _lift(self, tenant: str) -> None:
         """Who comes back starts with the least of those who wait: absence saves nothing up."""
-        waiting = {place.tenant for queue in self._queues.values() for place in queue}
-        if tenant not in waiting:
-            least = min((self._counters[name] for name in waiting), default=0.0)
+        there = {waiting.tenant for queue in self._queues.values() for waiting in queue}
+        if tenant not in there:
+            least = min((self._counters[name] for name in there), default=0.0)
             self._counters.lift(tenant, least)
 
-    def _look_soon(self) -> None:
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(LOOK_S, self.pump)
+    def _pump_soon(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PUMP_EVERY_S, self.pump)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from raylax.proto.errors import EngineFailure, WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault
-from raylax.router.calls.hedging import Hedges
-from raylax.router.calls.journal import Entry, Journal
+from raylax.router.calls.hedging import HedgePolicy
+from raylax.router.calls.journal import Journal, JournalEntry
 from raylax.router.observe.timeline import Decision, Outcome
 from raylax.router.policies.base import NoCandidate, RoutingChoice
 from raylax.router.workers.inbox import (
@@ -31,8 +31,9 @@ MOVES_AT_ONCE, MOVES_PER_S = 1024, 64.0
 
 
 @dataclass(slots=True)
-class Budget:
-    """Of moves: a bucket that fills with time. Who finds it empty waits; nobody fails by it."""
+class RetryBudget:
+    """How many moves to other workers there may be: a bucket that fills with time. A request that
+    finds it empty waits; none fails by it."""
 
     left: float = MOVES_AT_ONCE
     filled_at: float = 0.0
@@ -48,7 +49,7 @@ class Budget:
 
 @dataclass
 class Dispatcher:
-    """Between calls and workers. Used on one event loop."""
+    """Brings the requests of one model's calls to its workers. Used on one event loop."""
 
     workers: Workers
     clock: Callable[[], float]
@@ -56,33 +57,33 @@ class Dispatcher:
     policy_name: str
     patience_s: float
     """How long a request may be without a worker."""
-    hedges: Hedges = field(default_factory=Hedges)
+    hedge_policy: HedgePolicy = field(default_factory=HedgePolicy)
     journal: Journal = field(default_factory=Journal)
-    budget: Budget = field(default_factory=Budget)
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: JournalEntry) -> None:
         self.journal.begin(entry)
-        self.hedges.began()
+        self.hedge_policy.began()
         self.place(entry)
 
-    def place(self, entry: Entry, pages_at: str = "") -> None:
+    def place(self, entry: JournalEntry, pages_at: str = "") -> None:
         """On a worker; if there is none now, look again soon. Raises WorkerUnavailable."""
-        if (route := self._route(entry, frozenset(entry.been), pages_at)) is None:
+        if (route := self._route(entry, frozenset(entry.failed_on), pages_at)) is None:
             self._look_again(entry)
             return
         entry.workers, entry.parked = [route.worker], ()
         self._send(entry, route)
         entry.sent_at, entry.predicted_s = self.clock(), predicted_ttft(route.choice)
-        patience_s = self.hedges.patience_s(entry.predicted_s)
-        if patience_s is not None and not entry.emitted:
-            self._later(entry, patience_s, HedgeDue(entry.request.id))
+        delay_s = self.hedge_policy.delay_s(entry.predicted_s)
+        if delay_s is not None and not entry.emitted:
+            self._later(entry, delay_s, HedgeDue(entry.request.id))
 
-    def hedge(self, entry: Entry) -> None:
+    def hedge(self, entry: JournalEntry) -> None:
         """Its first token is late: try a second worker as well, if that is within the budget."""
         if (
             entry.emitted
             or len(entry.workers) != 1
-            or not self.hedges.allowed(self.workers.ledger.fleet)
+            or not self.hedge_policy.allowed(self.workers.ledger.fleet)
         ):
             return
         route = self._route(entry, frozenset(entry.workers))
@@ -91,14 +92,14 @@ class Dispatcher:
             entry.timeline.note("hedged", route.worker)
             self._send(entry, route)
 
-    def settle(self, entry: Entry, winner: str) -> None:
+    def settle(self, entry: JournalEntry, winner: str) -> None:
         """This worker's token came first: the others stop."""
         for worker in entry.workers:
             if worker != winner:
                 self._withdraw(entry, worker, Outcome.OUTRUN)
         entry.workers = [winner]
 
-    def lost(self, entry: Entry, lost: WorkerLost) -> None:
+    def lost(self, entry: JournalEntry, lost: WorkerLost) -> None:
         """Raises EngineFailure when workers die of this request, WorkerUnavailable as `place`."""
         if not self._gone(entry, lost.worker, f"{lost.worker} is lost: {lost.why}"):
             return
@@ -109,7 +110,7 @@ class Dispatcher:
             )
         self._move(entry)
 
-    def given_up(self, entry: Entry, worker: str, delta: Delta) -> bool:
+    def given_up(self, entry: JournalEntry, worker: str, delta: Delta) -> bool:
         """A worker ended the request early. Mostly that is no fault of the request: True when it
         goes on elsewhere, False when its client is to be told."""
         why = delta.error or "it ended its requests"
@@ -126,7 +127,7 @@ class Dispatcher:
         self._move(entry)
         return True
 
-    def draining(self, entry: Entry, draining: WorkerDraining) -> None:
+    def draining(self, entry: JournalEntry, draining: WorkerDraining) -> None:
         """On to another worker if there is one; else it stays while the old one waits for it."""
         if draining.worker not in entry.workers:
             return
@@ -143,12 +144,12 @@ class Dispatcher:
         entry.timeline.note("handed over", f"{draining.worker} drains")
         self.place(entry, pages_at)
 
-    def answered(self, entry: Entry) -> None:
+    def answered(self, entry: JournalEntry) -> None:
         """The first token has come."""
         if not entry.moves:
-            self.hedges.answered(entry.predicted_s, self.clock() - entry.sent_at)
+            self.hedge_policy.answered(entry.predicted_s, self.clock() - entry.sent_at)
 
-    def park(self, entry: Entry, outcome: Outcome = Outcome.PARKED) -> None:
+    def park(self, entry: JournalEntry, outcome: Outcome = Outcome.PARKED) -> None:
         """Off its workers; `place` brings it back."""
         for worker in entry.workers:
             self._withdraw(entry, worker, outcome)
@@ -160,48 +161,50 @@ class Dispatcher:
         if (entry := self.journal.end(request_id)) is not None:
             self.park(entry, Outcome.CANCELLED)
 
-    def _withdraw(self, entry: Entry, worker: str, outcome: Outcome) -> None:
+    def _withdraw(self, entry: JournalEntry, worker: str, outcome: Outcome) -> None:
         self.workers.cancel(worker, entry.request.id)
         entry.timeline.left(entry.request.id, worker, outcome)
 
-    def _gone(self, entry: Entry, worker: str, why: str) -> bool:
+    def _gone(self, entry: JournalEntry, worker: str, why: str) -> bool:
         """Off this worker; False if it was not there any more."""
         if worker not in entry.workers:
             return False
         entry.workers.remove(worker)
         self.workers.ledger.ended(worker, entry.request.id)
-        entry.been.add(worker)
+        entry.failed_on.add(worker)
         entry.moves += 1
         entry.timeline.note("lost", why)
         entry.timeline.left(entry.request.id, worker, Outcome.LOST, why)
         return True
 
-    def _move(self, entry: Entry) -> None:
-        """At once where it has not been yet, else after a pause."""
+    def _move(self, entry: JournalEntry) -> None:
+        """At once to a worker that has not failed it, else after a pause."""
         if entry.workers:
             return
-        if self._others(entry) and self.budget.take(self.clock()):
+        if self._others(entry) and self.retry_budget.take(self.clock()):
             self.place(entry)
         else:
             self._look_again(entry)
 
-    def _others(self, entry: Entry) -> bool:
-        return any(worker not in entry.been for worker in self.workers.ready)
+    def _others(self, entry: JournalEntry) -> bool:
+        return any(worker not in entry.failed_on for worker in self.workers.ready)
 
-    def _route(self, entry: Entry, avoid: frozenset[str], pages_at: str = "") -> Route | None:
+    def _route(
+        self, entry: JournalEntry, avoid: frozenset[str], pages_at: str = ""
+    ) -> Route | None:
         request = entry.resumed(self.clock(), pages_at)
         try:
             return self.workers.route(request, entry.session, avoid)
         except NoCandidate:
             return None
 
-    def _send(self, entry: Entry, route: Route) -> None:
+    def _send(self, entry: JournalEntry, route: Route) -> None:
         fleet = self.workers.ledger.fleet
         entry.timeline.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
         entry.timeline.sent(entry.request.id, route.worker)
         self.workers.submit(route, entry.inbox, entry.patience)
 
-    def _look_again(self, entry: Entry) -> None:
+    def _look_again(self, entry: JournalEntry) -> None:
         now = self.clock()
         if entry.tries == 0:
             entry.waits_since = now
@@ -214,7 +217,7 @@ class Dispatcher:
         pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(entry.tries, 10))
         self._later(entry, pause * self.rng.uniform(0.5, 1.0), RetryDue(entry.request.id))
 
-    def _later(self, entry: Entry, seconds: float, item: Notice) -> None:
+    def _later(self, entry: JournalEntry, seconds: float, item: Notice) -> None:
         timer = asyncio.get_running_loop().call_later(seconds, entry.inbox.put, item)
         entry.timers = [*(one for one in entry.timers if one.when() > timer.when()), timer]
 

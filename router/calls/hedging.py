@@ -16,8 +16,8 @@ STEP = 0.02
 
 
 @dataclass(slots=True)
-class Hedges:
-    """Off while `share` is 0."""
+class HedgePolicy:
+    """Says when a request is hedged; never while `share` is 0."""
 
     share: float = 0.0
     """Of the requests that may be hedged."""
@@ -36,7 +36,7 @@ class Hedges:
             above = real_s / max(predicted_s, LEAST_S) > self._ratio
             self._ratio *= 1 + STEP * (QUANTILE if above else QUANTILE - 1)
 
-    def patience_s(self, predicted_s: float) -> float | None:
+    def delay_s(self, predicted_s: float) -> float | None:
         """How long to wait for a first token; None: no hedge."""
         if self.share == 0:
             return None

@@ -16,7 +16,7 @@ MOST_STRIKES = 5
 
 
 @dataclass(eq=False)
-class Entry:
+class JournalEntry:
     """One request from submission to its end."""
 
     request: Request
@@ -34,8 +34,8 @@ class Entry:
     sent_at: float = 0.0
     predicted_s: float = 0.0
     """To its first token, when it was sent."""
-    been: set[str] = field(default_factory=set)
-    """Workers that failed it."""
+    failed_on: set[str] = field(default_factory=set)
+    """Workers that failed it: others come first."""
     emitted: list[int] = field(default_factory=list)
     moves: int = 0
     strikes: int = 0
@@ -82,16 +82,16 @@ class Journal:
     """Entries by request id, from submission to the end."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, JournalEntry] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: JournalEntry) -> None:
         self._entries[entry.request.id] = entry
 
-    def find(self, request_id: str) -> Entry | None:
+    def find(self, request_id: str) -> JournalEntry | None:
         return self._entries.get(request_id)
 
-    def end(self, request_id: str) -> Entry | None:
+    def end(self, request_id: str) -> JournalEntry | None:
         return self._entries.pop(request_id, None)

@@ -11,15 +11,15 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 SMALL_BYTES = 8 << 10
-"""Takes some milliseconds."""
+"""A request of so many bytes takes some milliseconds."""
 AT_ONCE = 2
 
 
-class Aside:
+class ParsePool:
     """A few threads, made when they are needed; who finds them busy waits for a turn."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="aside")
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parse")
 
     async def run(self, size: int, work: Callable[[], Result]) -> Result:
         """The result of `work`, whose cost grows with a request of `size` bytes."""

@@ -13,7 +13,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded, RaylaxError
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.calls.dispatcher import Dispatcher
-from raylax.router.calls.journal import Entry
+from raylax.router.calls.journal import JournalEntry
 from raylax.router.observe.timeline import Outcome, Timeline
 from raylax.router.workers.inbox import (
     DeadlineReached,
@@ -33,8 +33,8 @@ first. Those that a lost worker did not tell of are computed again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What was agreed on for a call."""
+class CallTerms:
+    """How a call is to be run."""
 
     allowed_s: float
     session: str = ""
@@ -42,20 +42,20 @@ class Terms:
     """Only the end matters: nobody waits for each token."""
 
 
-Heard = tuple[list[TextEvent], RaylaxError | None]
-"""What came of the items of an inbox; an error ends the call, after the events."""
+EventsAndError = tuple[list[TextEvent], RaylaxError | None]
+"""What the items of an inbox have come to: an error ends the call, after the events."""
 
 
-class Run:
+class CallRunner:
     """Feeds a call with what comes from the workers, and sees to it that something comes."""
 
     def __init__(
-        self, call: Call, timeline: Timeline, terms: Terms, dispatcher: Dispatcher
+        self, call: Call, timeline: Timeline, terms: CallTerms, dispatcher: Dispatcher
     ) -> None:
         self._call, self._timeline, self._terms = call, timeline, terms
         self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
-        self._parked: list[Entry] = []
+        self._parked: list[JournalEntry] = []
 
     async def events(self) -> AsyncGenerator[list[TextEvent]]:
         """The call's events, in one list those that came together. Leaving the iteration early
@@ -80,7 +80,7 @@ class Run:
 
     def _begin(self, deadline: float) -> None:
         for request in self._call.requests:
-            entry = Entry(
+            entry = JournalEntry(
                 request, self._inbox, self._timeline, deadline, self._terms.session, self._patience
             )
             self._dispatcher.begin(entry)
@@ -116,7 +116,7 @@ class Run:
                 self._dispatcher.park(entry)
                 self._parked.append(entry)
 
-    def _take(self, items: list[InboxItem]) -> Heard:
+    def _take(self, items: list[InboxItem]) -> EventsAndError:
         """The events that came before an error go out before it."""
         events: list[TextEvent] = []
         try:
@@ -177,7 +177,7 @@ class Run:
             self._dispatcher.forget(delta.request_id)
         return event
 
-    def _goes_on(self, entry: Entry, worker: str, delta: Delta) -> bool:
+    def _goes_on(self, entry: JournalEntry, worker: str, delta: Delta) -> bool:
         """Elsewhere: this was no end of the answer."""
         early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
         return bool(early) and self._dispatcher.given_up(entry, worker, delta)

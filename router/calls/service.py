@@ -14,13 +14,13 @@ from raylax.proto.frontend import Frontend
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import RETRY_AFTER_S, Dispatcher
-from raylax.router.calls.hedging import Hedges
+from raylax.router.calls.hedging import HedgePolicy
 from raylax.router.calls.journal import Journal
-from raylax.router.calls.parse_pool import Aside
-from raylax.router.calls.runner import Run, Terms
+from raylax.router.calls.parse_pool import ParsePool
+from raylax.router.calls.runner import CallRunner, CallTerms
 from raylax.router.config import RouterConfig
-from raylax.router.observe.metrics import Meter
-from raylax.router.observe.telemetry import Ended, Telemetry
+from raylax.router.observe.metrics import CallMetrics
+from raylax.router.observe.telemetry import EndedCall, Telemetry
 from raylax.router.observe.timeline import Timeline, Timelines
 from raylax.router.observe.trace_context import TraceContext
 from raylax.router.resume.kept_answers import KeptAnswers
@@ -47,17 +47,17 @@ class Service:
         self.config, self.frontend, self.workers = config, frontend, workers
         self.rate_limiter, self.timelines, self.kept_answers = rate_limiter, timelines, kept_answers
         self.telemetry = telemetry
-        self.name, self.meter, self._clock = frontend.name, Meter(frontend.name), clock
+        self.name, self.metrics, self._clock = frontend.name, CallMetrics(frontend.name), clock
         self.dispatcher = Dispatcher(
             workers,
             clock,
             random.Random(),
             config.policy,
             config.worker_patience_s,
-            Hedges(config.hedge_share),
+            HedgePolicy(config.hedge_share),
         )
         self.admission = Admission(workers.ledger.fleet, clock, config.max_wait_s)
-        self._aside = Aside()
+        self._parse_pool = ParsePool()
 
     @property
     def journal(self) -> Journal:
@@ -67,7 +67,7 @@ class Service:
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
         """The result of `work`, which makes a call of a request of `size` bytes."""
         self._check_room(1)
-        return await self._aside.run(size, work)
+        return await self._parse_pool.run(size, work)
 
     def _check_room(self, more: int) -> None:
         carried = len(self.dispatcher.journal) + len(self.admission)
@@ -103,14 +103,16 @@ class Service:
         ticket = self.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
         timeline = Timeline(call.id, self._clock)
         self.timelines.begin(timeline)
-        measured = self.meter.begin()
+        timer = self.metrics.begin()
         run: AsyncGenerator[list[TextEvent]] | None = None
         failure: BaseException | None = None
         try:
             left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
-            run = Run(call, timeline, Terms(left_s, session, whole), self.dispatcher).events()
+            run = CallRunner(
+                call, timeline, CallTerms(left_s, session, whole), self.dispatcher
+            ).events()
             async for events in run:
-                measured.events(events)
+                timer.events(events)
                 yield events
         except BaseException as error:
             failure = error
@@ -124,9 +126,9 @@ class Service:
             self.admission.generated(first.tenant, generated, first.share)
             ticket.generated(generated, now)
             ticket.close(now)
-            measured.end(call)
+            timer.end(call)
             if span is not None:
-                self.telemetry.record(Ended(self.name, call, timeline, span, failure))
+                self.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
 
     async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
         """The seconds that are left of the call's time."""

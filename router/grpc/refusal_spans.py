@@ -4,7 +4,7 @@ import grpc
 
 from raylax.router.access.caller import Caller
 from raylax.router.grpc.errors import CALL_ID, Context
-from raylax.router.observe.telemetry import Refused
+from raylax.router.observe.telemetry import RefusedCall
 
 OUR_FAULT = (
     grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNIMPLEMENTED,
@@ -12,7 +12,7 @@ OUR_FAULT = (
 )  # fmt: skip
 
 
-def refused(method: str, caller: Caller, context: Context, took_s: float) -> Refused | None:
+def refused(method: str, caller: Caller, context: Context, took_s: float) -> RefusedCall | None:
     """By what its client was told; None if there was a call, or no error of ours."""
     said = dict(context.trailing_metadata() or ())
     if caller.span is None or "error-type" not in said or CALL_ID in said:
@@ -30,4 +30,4 @@ def refused(method: str, caller: Caller, context: Context, took_s: float) -> Ref
         told["raylax.tenant"] = caller.tenant
     kind = said["error-type"] if said["error-code"] == "none" else said["error-code"]
     fault = code in OUR_FAULT
-    return Refused(name, told, caller.span, str(kind), context.details(), fault, took_s)
+    return RefusedCall(name, told, caller.span, str(kind), context.details(), fault, took_s)

@@ -5,12 +5,12 @@ from starlette.types import Scope
 
 from raylax.proto.errors import RaylaxError
 from raylax.router.access.caller import Caller
-from raylax.router.observe.telemetry import Refused
+from raylax.router.observe.telemetry import RefusedCall
 
 
 def refused(
     scope: Scope, router: Router, caller: Caller, error: RaylaxError, took_s: float
-) -> Refused | None:
+) -> RefusedCall | None:
     """None for a caller without a span."""
     if caller.span is None:
         return None
@@ -26,7 +26,7 @@ def refused(
     if caller.tenant:
         told["raylax.tenant"] = caller.tenant
     kind, fault = error.code or error.kind, error.http_status >= 500
-    return Refused(name, told, caller.span, kind, error.message, fault, took_s)
+    return RefusedCall(name, told, caller.span, kind, error.message, fault, took_s)
 
 
 def route_of(router: Router, path: str) -> str | None:

@@ -12,39 +12,39 @@ from prometheus_client.registry import Collector
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Seconds(Collector):
-    """A histogram of one event loop. The library's own takes locks and walks through its buckets;
+class FastHistogram(Collector):
+    """A histogram for one event loop. The library's own takes locks and walks through its buckets;
     there is an observation for each token.
     """
 
     def __init__(self, name: str, text: str, model: str) -> None:
         self._name, self._text, self._model = name, text, model
-        self._counts = [0] * (len(SECONDS) + 1)
+        self._counts = [0] * (len(BUCKETS_S) + 1)
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
-        self._counts[bisect_left(SECONDS, seconds)] += 1
+        self._counts[bisect_left(BUCKETS_S, seconds)] += 1
         self._sum += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        limits = [*(str(float(limit)) for limit in SECONDS), "+Inf"]
+        limits = [*(str(float(limit)) for limit in BUCKETS_S), "+Inf"]
         buckets = list(zip(limits, accumulate(self._counts), strict=True))
         family = HistogramMetricFamily(self._name, self._text, labels=["model_name"])
         family.add_metric([self._model], buckets, self._sum)
         yield family
 
 
-class Meter:
-    """Counters and histograms of one router process."""
+class CallMetrics:
+    """Counters and histograms of the calls of one model, in one router process."""
 
     def __init__(self, model: str) -> None:
         self.registry = CollectorRegistry()
 
-        def histogram(name: str, text: str) -> Seconds:
-            self.registry.register(made := Seconds(name, text, model))
+        def histogram(name: str, text: str) -> FastHistogram:
+            self.registry.register(made := FastHistogram(name, text, model))
             return made
 
         self.ttft = histogram("vllm:time_to_first_token_seconds", "From arrival to first token")
@@ -65,9 +65,9 @@ class Meter:
         self.failed, self.inflight = failed.labels(model), inflight.labels(model)
         self._ended, self._model = ended, model
 
-    def begin(self) -> "Measured":
+    def begin(self) -> "CallTimer":
         self.inflight.inc()
-        return Measured(self, time.monotonic())
+        return CallTimer(self, time.monotonic())
 
     def ended(self, reason: str) -> None:
         self._ended.labels(self._model, reason).inc()
@@ -76,28 +76,28 @@ class Meter:
         return generate_latest(self.registry)
 
 
-class Measured:
-    """One call's times."""
+class CallTimer:
+    """Measures one call, from its beginning to its end."""
 
-    def __init__(self, meter: Meter, begun: float) -> None:
-        self._meter, self._begun = meter, begun
-        self._heard: dict[int, float] = {}  # by choice: when its last event came
+    def __init__(self, metrics: CallMetrics, begun: float) -> None:
+        self._metrics, self._begun = metrics, begun
+        self._last_at: dict[int, float] = {}  # by choice: when its last event came
 
     def events(self, events: Sequence[TextEvent]) -> None:
-        """That came together: between those of one choice there was no time."""
-        now, heard = time.monotonic(), self._heard
+        """Count events that came together: between those of one choice there was no time."""
+        now, last_at = time.monotonic(), self._last_at
         for event in events:
-            last = heard.get(event.choice)
+            last = last_at.get(event.choice)
             if last is None:
-                self._meter.ttft.observe(now - self._begun)
+                self._metrics.ttft.observe(now - self._begun)
             else:
-                self._meter.itl.observe(now - last)
-            heard[event.choice] = now
+                self._metrics.itl.observe(now - last)
+            last_at[event.choice] = now
             if event.finish_reason:
-                self._meter.ended(event.finish_reason)
+                self._metrics.ended(event.finish_reason)
 
     def end(self, call: Call) -> None:
-        self._meter.inflight.dec()
-        self._meter.e2e.observe(time.monotonic() - self._begun)
+        self._metrics.inflight.dec()
+        self._metrics.e2e.observe(time.monotonic() - self._begun)
         if not call.done or call.error is not None:
-            self._meter.failed.inc()
+            self._metrics.failed.inc()

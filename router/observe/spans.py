@@ -34,7 +34,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from raylax.proto.errors import RaylaxError
-from raylax.router.observe.telemetry import Ended, Refused
+from raylax.router.observe.telemetry import EndedCall, RefusedCall
 from raylax.router.observe.timeline import Attempt, Outcome
 from raylax.router.observe.trace_context import TraceContext
 
@@ -46,7 +46,7 @@ At = Callable[[float], int]
 """The time of day, in nanoseconds, of so many seconds after a call's arrival."""
 
 
-class Ids(RandomIdGenerator):
+class SpanIds(RandomIdGenerator):
     """The next span's are given, if it was named to others before it is made."""
 
     def __init__(self) -> None:
@@ -59,11 +59,11 @@ class Ids(RandomIdGenerator):
         return self.given.span_id if self.given else super().generate_span_id()
 
 
-class Spans:
+class SpanRecorder:
     """Used on one event loop; the processor sends them on a thread of its own."""
 
     def __init__(self, processor: SpanProcessor) -> None:
-        self._ids = Ids()
+        self._ids = SpanIds()
         named = Resource({SERVICE_NAME: SERVICE}).merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(
             resource=named, id_generator=self._ids, shutdown_on_exit=False
@@ -75,7 +75,7 @@ class Spans:
         decision = self._provider.sampler.should_sample(None, trace_id, "").decision
         return decision is Decision.RECORD_AND_SAMPLE
 
-    def record(self, ended: Ended) -> None:
+    def record(self, ended: EndedCall) -> None:
         at = times_of(ended)
         name = f"{ended.call.shape.operation} {ended.model}"
         call = self._told(ended.span, name, attributes_of(ended), at(0.0))
@@ -90,7 +90,7 @@ class Spans:
         fail(call, ended.failure)
         call.end(at(ended.timeline.now_s))
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RefusedCall) -> None:
         now = time.time_ns()
         begun = now - round(refused.took_s * 1e9)
         span = self._told(refused.span, refused.name, refused.attributes, begun)
@@ -116,7 +116,7 @@ class Spans:
         finally:
             self._ids.given = None
 
-    def _queue(self, ended: Ended, below: Context, at: At) -> None:
+    def _queue(self, ended: EndedCall, below: Context, at: At) -> None:
         timeline = ended.timeline
         admitted = next((one.at_s for one in timeline.events if one.name == "admitted"), None)
         span = self._tracer.start_span("queue", below, start_time=at(0.0))
@@ -137,12 +137,12 @@ class Spans:
         span.end(at(attempt.to_s))
 
 
-def exporting() -> Spans:
+def span_recorder() -> SpanRecorder:
     """To where OpenTelemetry's environment variables say."""
-    return Spans(BatchSpanProcessor(OTLPSpanExporter()))
+    return SpanRecorder(BatchSpanProcessor(OTLPSpanExporter()))
 
 
-def times_of(ended: Ended) -> At:
+def times_of(ended: EndedCall) -> At:
     """The timeline's clock is not that of the day: they are compared now."""
     arrived_ns = time.time_ns() - round(ended.timeline.now_s * 1e9)
     return lambda seconds: arrived_ns + round(seconds * 1e9)
@@ -156,7 +156,7 @@ def above(span: TraceContext) -> Context:
     return set_span_in_context(NonRecordingSpan(parent), Context())
 
 
-def attributes_of(ended: Ended) -> Mapping[str, AttributeValue]:
+def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
     call, usage = ended.call, ended.call.usage
     told: dict[str, AttributeValue] = {
         "gen_ai.operation.name": call.shape.operation,

@@ -18,7 +18,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedCall:
     """A call, when it is over."""
 
     model: str
@@ -31,7 +31,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedCall:
     """A call that never began: nobody knew its caller, it broke a rule, or there was no room."""
 
     name: str
@@ -50,11 +50,11 @@ class Telemetry(Protocol):
         """Whether a trace that begins here is recorded."""
         ...
 
-    def record(self, ended: Ended) -> None:
+    def record(self, ended: EndedCall) -> None:
         """Waits for nobody."""
         ...
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RefusedCall) -> None:
         """As `record`, of a call that has no timeline."""
         ...
 
@@ -63,16 +63,16 @@ class Telemetry(Protocol):
         ...
 
 
-class Silent:
-    """Nobody wants to know."""
+class NoTelemetry:
+    """Records nothing, where nobody wants to know."""
 
     def samples(self, trace_id: int) -> bool:
         return False
 
-    def record(self, ended: Ended) -> None:
+    def record(self, ended: EndedCall) -> None:
         pass
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RefusedCall) -> None:
         pass
 
     def close(self) -> None:
@@ -82,10 +82,10 @@ class Silent:
 def telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry:
     """As the environment wants it."""
     if not any(environment.get(name) for name in ENDPOINTS):
-        return Silent()
+        return NoTelemetry()
     try:
-        from raylax.router.observe.spans import exporting
+        from raylax.router.observe.spans import span_recorder
     except ImportError as error:
         log.warning("calls are not traced: %s; pip install 'raylax[tracing]'", error)
-        return Silent()
-    return exporting()
+        return NoTelemetry()
+    return span_recorder()

@@ -14,9 +14,9 @@ JITTER = 0.2
 
 
 @dataclass(slots=True)
-class Circuit:
-    """Closed: use the worker. Open: do not, until `open_until`; then one more failure opens it
-    for twice as long."""
+class CircuitBreaker:
+    """One worker's. While it is closed the worker is used; while it is open, until `open_until`,
+    it is not. Then one more failure opens it for twice as long."""
 
     failures: int = 0
     open_until: float = 0.0

@@ -13,7 +13,7 @@ from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import MOST_BYTES, PrefixIndex
 from raylax.router.policies.base import Policy, RoutingChoice, RoutingRequest
 from raylax.router.resume.peers import Peers
-from raylax.router.workers.circuit_breaker import Circuit
+from raylax.router.workers.circuit_breaker import CircuitBreaker
 from raylax.router.workers.connection import SILENCE_S, Blame, WorkerConnection
 from raylax.router.workers.inbox import Inbox
 
@@ -77,7 +77,7 @@ class Workers:
         self.ledger, self.prefixes = Ledger(), PrefixIndex(index_bytes)
         self.watcher: PageWatcher | None = None
         self._connections: dict[str, WorkerConnection] = {}
-        self._circuits: dict[str, Circuit] = {}
+        self._breakers: dict[str, CircuitBreaker] = {}
         self._left: dict[str, float] = {}  # who is a worker no more, and since when
         self._routed = 0
 
@@ -96,10 +96,10 @@ class Workers:
             else:
                 self._close_to_more(worker)
         known = addresses.keys() | self._connections.keys()
-        self._circuits = {w: c for w, c in self._circuits.items() if w in known}
+        self._breakers = {w: c for w, c in self._breakers.items() if w in known}
         for worker, address in addresses.items():
-            circuit = self._circuits.setdefault(worker, Circuit())
-            if worker not in self._connections and circuit.closed(now):
+            breaker = self._breakers.setdefault(worker, CircuitBreaker())
+            if worker not in self._connections and breaker.closed(now):
                 ours = self._peers.address
                 connection = WorkerConnection(
                     worker, address, self._token, self, self._silence_s, ours
@@ -159,15 +159,15 @@ class Workers:
     def failed(self, worker: str) -> None:
         """Count a failure of a request or of its connection. Its circuit may open: then it gets
         no more."""
-        if (circuit := self._circuits.get(worker)) is not None:
+        if (breaker := self._breakers.get(worker)) is not None:
             now = self._clock()
-            circuit.failed(now, self._rng)
-            if not circuit.closed(now):
+            breaker.failed(now, self._rng)
+            if not breaker.closed(now):
                 self._close_to_more(worker)
 
     def succeeded(self, worker: str) -> None:
-        if (circuit := self._circuits.get(worker)) is not None:
-            circuit.succeeded()
+        if (breaker := self._breakers.get(worker)) is not None:
+            breaker.succeeded()
 
     def drain(self, worker: str) -> bool:
         """Ask it to end; False for one that is not known."""
@@ -206,7 +206,7 @@ class Workers:
         row, load = fleet.row(worker), wire.load_from_proto(report.load)
         drains = load.draining and not self.ledger.load_of(worker).draining
         self.ledger.report(worker, load, report.age_s, report.received, report.routers, now)
-        if worker in self._left or not self._circuits[worker].closed(now):
+        if worker in self._left or not self._breakers[worker].closed(now):
             self._close_to_more(worker)
         if report.HasField("pages"):
             pages = report.pages

@@ -10,7 +10,7 @@ from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig, KeyEntry
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
-from raylax.router.observe.metrics import Meter
+from raylax.router.observe.metrics import CallMetrics
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, options
 from tests.support.cluster_reports import report
@@ -91,7 +91,7 @@ def test_every_metric_is_on_the_page() -> None:
     """The workers' and the routers'."""
     reports = Reports()
     reports.add(report("a"), now=0.0)
-    metrics = [*Exposition(reports, 0.0).collect(), *Meter("tiny").registry.collect()]
+    metrics = [*Exposition(reports, 0.0).collect(), *CallMetrics("tiny").registry.collect()]
     counters = {f"{name}_total" for name in COUNTERS}
 
     assert counters <= {s.name for metric in metrics for s in metric.samples}

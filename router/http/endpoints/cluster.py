@@ -55,7 +55,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def metrics(request: Request) -> ASGIApp:
         """This router's own are there even when Metrics cannot say how the workers stand."""
-        text = b"".join(service.meter.exposition() for service in models.services)
+        text = b"".join(service.metrics.exposition() for service in models.services)
         with suppress(WorkerUnavailable):
             text += await cluster.exposition()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -258,7 +258,7 @@ async def test_a_slow_first_token_is_hedged(checkpoint: Path) -> None:
         next(worker for worker in rig.workers if worker is not slow).let_go()
 
         assert await asking == want
-        assert rig.service.dispatcher.hedges.hedged == 1
+        assert rig.service.dispatcher.hedge_policy.hedged == 1
         slow.let_go()
         await until(lambda: not slow.running)
 

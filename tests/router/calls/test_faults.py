@@ -4,53 +4,53 @@ import random
 from typing import Any, cast
 
 from raylax.proto.vocabulary import Delta, Request
-from raylax.router.calls.dispatcher import MOVES_AT_ONCE, Budget
-from raylax.router.calls.hedging import Hedges
-from raylax.router.calls.journal import Entry
+from raylax.router.calls.dispatcher import MOVES_AT_ONCE, RetryBudget
+from raylax.router.calls.hedging import HedgePolicy
+from raylax.router.calls.journal import JournalEntry
 from raylax.router.fleet.table import Fleet, WorkerView
-from raylax.router.workers.circuit_breaker import LONGEST_S, MOST_FAILURES, Circuit
+from raylax.router.workers.circuit_breaker import LONGEST_S, MOST_FAILURES, CircuitBreaker
 from raylax.router.workers.inbox import WorkerLost
 
 RNG = random.Random(1)
 
 
 def test_a_circuit_opens_after_some_failures_in_a_row() -> None:
-    circuit = Circuit()
+    breaker = CircuitBreaker()
     for _ in range(MOST_FAILURES - 1):
-        circuit.failed(0.0, RNG)
-    assert circuit.closed(0.0)
-    circuit.failed(0.0, RNG)
+        breaker.failed(0.0, RNG)
+    assert breaker.closed(0.0)
+    breaker.failed(0.0, RNG)
 
-    assert not circuit.closed(0.1)
-    assert circuit.closed(1.0)
+    assert not breaker.closed(0.1)
+    assert breaker.closed(1.0)
 
 
 def test_an_open_circuit_stays_open_longer_each_time_up_to_a_limit() -> None:
-    circuit, last = Circuit(), 0.0
+    breaker, last = CircuitBreaker(), 0.0
     for _ in range(MOST_FAILURES):
-        circuit.failed(0.0, RNG)
+        breaker.failed(0.0, RNG)
     for _ in range(4):
-        last = circuit.open_until
-        circuit.failed(0.0, RNG)
-        assert circuit.open_until > last
+        last = breaker.open_until
+        breaker.failed(0.0, RNG)
+        assert breaker.open_until > last
     for _ in range(50):
-        circuit.failed(0.0, RNG)
+        breaker.failed(0.0, RNG)
 
-    assert circuit.open_until <= LONGEST_S * 1.2
+    assert breaker.open_until <= LONGEST_S * 1.2
 
 
 def test_a_success_closes_it() -> None:
-    circuit = Circuit()
+    breaker = CircuitBreaker()
     for _ in range(9):
-        circuit.failed(0.0, RNG)
-    circuit.succeeded()
+        breaker.failed(0.0, RNG)
+    breaker.succeeded()
 
-    assert circuit.closed(0.0)
+    assert breaker.closed(0.0)
 
 
-def entry() -> Entry:
+def entry() -> JournalEntry:
     nobody: Any = None
-    return Entry(Request("r", (1,), 9), nobody, nobody, deadline=9.0)
+    return JournalEntry(Request("r", (1,), 9), nobody, nobody, deadline=9.0)
 
 
 def lost(accused: bool = True, alone: bool = False) -> WorkerLost:
@@ -102,7 +102,7 @@ def test_a_killer_in_the_middle_of_its_answer_is_found_at_the_second_worker() ->
 
 
 def test_moves_have_a_budget_that_comes_back() -> None:
-    budget = Budget()
+    budget = RetryBudget()
     taken = sum(budget.take(0.0) for _ in range(2 * MOVES_AT_ONCE))
 
     assert taken == MOVES_AT_ONCE
@@ -114,29 +114,29 @@ def fleet(kv: float = 0.0, workers: int = 2) -> Fleet:
 
 
 def test_hedges_are_off_by_default() -> None:
-    assert Hedges().patience_s(1.0) is None
+    assert HedgePolicy().delay_s(1.0) is None
 
 
 def test_hedges_keep_to_their_share_of_requests() -> None:
-    hedges = Hedges(share=0.02)
+    hedge_policy = HedgePolicy(share=0.02)
     for _ in range(1000):
-        hedges.began()
+        hedge_policy.began()
 
-    assert sum(hedges.allowed(fleet()) for _ in range(1000)) == 20
+    assert sum(hedge_policy.allowed(fleet()) for _ in range(1000)) == 20
 
 
 def test_no_hedge_under_load_or_without_a_second_worker() -> None:
-    hedges = Hedges(share=1.0, requests=100)
+    hedge_policy = HedgePolicy(share=1.0, requests=100)
 
-    assert not hedges.allowed(fleet(kv=80))
-    assert not hedges.allowed(fleet(workers=1))
-    assert hedges.allowed(fleet(kv=60))
+    assert not hedge_policy.allowed(fleet(kv=80))
+    assert not hedge_policy.allowed(fleet(workers=1))
+    assert hedge_policy.allowed(fleet(kv=60))
 
 
 def test_patience_is_what_19_of_20_first_tokens_need() -> None:
     """Whatever the predictions are wrong by."""
-    hedges, rng = Hedges(share=0.02), random.Random(3)
+    hedge_policy, rng = HedgePolicy(share=0.02), random.Random(3)
     for _ in range(5000):
-        hedges.answered(1.0, rng.uniform(0.0, 4.0))
+        hedge_policy.answered(1.0, rng.uniform(0.0, 4.0))
 
-    assert 3.6 < cast(float, hedges.patience_s(1.0)) < 4.0
+    assert 3.6 < cast(float, hedge_policy.delay_s(1.0)) < 4.0

@@ -24,8 +24,8 @@ from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
-from raylax.router.observe.spans import Spans
-from raylax.router.observe.telemetry import ENDPOINTS, Silent, telemetry
+from raylax.router.observe.spans import SpanRecorder
+from raylax.router.observe.telemetry import ENDPOINTS, NoTelemetry, telemetry
 from raylax.router.observe.timeline import Outcome, Timeline
 from tests.support.paths import ROOT
 from tests.support.router_rig import (
@@ -52,7 +52,7 @@ class Recorded:
 
     def __init__(self, rig: Rig, client: httpx.AsyncClient) -> None:
         self.rig, self.client, self._exporter = rig, client, InMemorySpanExporter()
-        spans = Spans(SimpleSpanProcessor(self._exporter))
+        spans = SpanRecorder(SimpleSpanProcessor(self._exporter))
         rig.service.telemetry = rig.models.authenticator.telemetry = spans
 
     async def told(self) -> Told:
@@ -325,7 +325,7 @@ async def test_a_refusal_by_grpc_is_a_span(guarded: Recorded) -> None:
 async def test_what_is_our_fault_is_an_error(checkpoint: Path) -> None:
     """A model without workers."""
     models, exporter = Models([RouterConfig("tiny", str(checkpoint), "")]), InMemorySpanExporter()
-    models.authenticator.telemetry = Spans(SimpleSpanProcessor(exporter))
+    models.authenticator.telemetry = SpanRecorder(SimpleSpanProcessor(exporter))
     async with (
         running_http(models) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
@@ -454,7 +454,7 @@ def test_where_it_is_not_installed_the_log_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     made = telemetry({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"})
 
-    assert isinstance(made, Silent)
+    assert isinstance(made, NoTelemetry)
     assert "pip install 'raylax[tracing]'" in caplog.text
 
 
