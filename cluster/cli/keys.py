@@ -3,7 +3,7 @@
 import secrets
 
 from raylax.cluster.config.reading import checked
-from raylax.cluster.config.schema import KeyEntry
+from raylax.cluster.config.sections import KeyEntry
 from raylax.router.access.keys import hash_of
 
 PREFIX = "rlx-"

@@ -8,7 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from raylax.cluster.certificates import check_certificate
-from raylax.cluster.config.schema import PARTS, ClusterConfig, KeysFile, Section
+from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
+from raylax.cluster.config.sections import KeysFile, Section
 from raylax.cluster.errors import UserError
 
 Checked = TypeVar("Checked", bound=Section)
@@ -55,7 +56,7 @@ def worded(error: Any, file: Path | None) -> str:
         known = list(section.model_fields)
         near = get_close_matches(str(error["loc"][-1]), known, 1)
         return f"{where}unknown key {path!r}" + (f"; did you mean {near[0]}?" if near else "")
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix(VALUE_ERROR)
     if not path:
         return where + message
     return f"{where}{path}: {message}, found {error['input']!r}"

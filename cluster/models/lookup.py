@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from raylax.cluster.config.schema import DEMO_MODEL, ClusterConfig
+from raylax.cluster.config.models import DEMO_MODEL
+from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.checkpoints.source import resolve_model

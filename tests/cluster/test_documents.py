@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from raylax.cluster.config.reading import read_config
-from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig, KeyEntry
+from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig
+from raylax.cluster.config.sections import KeyEntry
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
 from raylax.router.observe.metrics import CallMetrics

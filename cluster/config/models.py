@@ -1,0 +1,112 @@
+"""What may differ from model to model: for all at the top of the file, for one in its entry."""
+
+import json
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from raylax.cluster.config.sections import Anywhere, Section
+from raylax.router.policies import DEFAULT, POLICIES
+from raylax.worker.config import EngineConfig
+
+DEMO_MODEL = "demo"
+
+
+class ModelSettings(Section):
+    """A model and its workers. What has the name of one of the engine's own settings reaches the
+    engine by that name; `engine` holds all others."""
+
+    model: str = DEMO_MODEL
+    """A checkpoint directory, HF://org/name, or demo."""
+    served_model_name: str | None = None
+    """The name that clients ask for; else the directory's."""
+    replicas: int = Field(1, ge=1)
+    """Workers at least."""
+    max_replicas: int | None = Field(None, ge=1)
+    """Workers at most, by load; else as many as replicas. The cores are shared as if they were
+    there."""
+    tensor_parallel_shards: int = Field(1, ge=1)
+    """Ranks of a worker that share each layer."""
+    pipeline_parallel_stages: int = Field(1, ge=1)
+    """Ranks of a worker that share the layers among them."""
+    placement: Literal["host", "cluster"] = "host"
+    """Ranks of a worker: host: on one; cluster: on several if need be."""
+    policy: str = Field(DEFAULT, description=f"Who gets a request: {', '.join(POLICIES)}.")
+    device: str = "auto"
+    """cpu, cuda, or auto: the CPU."""
+    gpus_per_rank: float = Field(1.0, gt=0, le=1)
+    """On GPUs: less than one lets several ranks share a GPU and its memory."""
+    model_lib: Anywhere | None = None
+    """On GPUs: a library that `raylax compile --target` wrote elsewhere."""
+    quantization: str = "auto"
+    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto: the checkpoint's."""
+    mode: Literal["local", "interactive", "server"] = "server"
+    """local: 4 sequences; interactive: 1; server: many."""
+    max_num_sequence: int | None = Field(None, ge=1)
+    """Sequences that a worker runs at once; else what the mode says."""
+    engine: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the engine's own configuration, but for those that are keys of this file."""
+
+    @property
+    def most_replicas(self) -> int:
+        return self.max_replicas or self.replicas
+
+    @property
+    def ranks(self) -> int:
+        """Of each worker."""
+        return self.tensor_parallel_shards * self.pipeline_parallel_stages
+
+    def check(self) -> None:
+        """Raises ValueError for values that do not agree, or that somebody else knows better."""
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas must be at least replicas, found {self.max_replicas} and "
+                f"{self.replicas}"
+            )
+        if self.policy not in POLICIES:
+            known = ", ".join(sorted(POLICIES))
+            raise ValueError(f"policy must be one of {known}, found {self.policy}")
+        self.engine_config(1)
+
+    def engine_config(self, threads: int) -> EngineConfig:
+        """What each worker's engine is told. Raises ConfigError, a ValueError."""
+        inferred = {"threads": threads, **ENGINE_DEFAULTS}
+        given = {name: value for name, value in self.engine.items() if value is not None}
+        own = self.model_dump(mode="json", include=set(OF_THE_ENGINE), exclude_none=True)
+        return EngineConfig.from_json(json.dumps({**inferred, **given, **own}))
+
+
+OF_THE_ENGINE = (ModelSettings.model_fields.keys() & EngineConfig.__dataclass_fields__.keys()) - {
+    "model"
+}
+"""Settings that the engine has by the same name. Its model is a directory, ours may be a name."""
+ENGINE_DEFAULTS = {"pin_threads": True}
+"""Where a cluster differs from an engine alone: it knows that the cores are its own."""
+
+
+class ModelEntry(ModelSettings):
+    """One of several models: what it says holds for it, and else what stands at the top."""
+
+    model: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_says_nothing(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+    @model_serializer(mode="wrap")
+    def _what_it_says(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Read again, it must not say more: a default would then hide what stands at the top."""
+        return {name: value for name, value in write(self).items() if name in self.model_fields_set}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The name is its own in any case."""
+        return {"served_model_name": self.served_model_name, **self.model_dump()}

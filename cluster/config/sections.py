@@ -1,0 +1,88 @@
+"""The sections of the file that are small enough to stand by themselves."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from raylax.proto.vocabulary import Priority
+from raylax.router.access.keys import Key
+
+Anywhere = Annotated[Path, AfterValidator(Path.absolute)]
+"""A file: Ray's processes have working directories of their own."""
+
+
+class Section(BaseModel):
+    """Keys and values that do not change. The docstring below a field is its description: in the
+    help of its flag, and in docs/configuration.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Limits(Section):
+    max_body_bytes: int = Field(8 << 20, ge=1024)
+    """Bytes of a request; larger ones get 413."""
+    body_timeout_s: float = Field(60.0, gt=0)
+    """For a body to arrive; slower ones get 408."""
+    max_inflight: int = Field(2048, ge=1)
+    """Requests in a router at once; more get 429."""
+    request_timeout_s: float = Field(600.0, gt=0)
+    """From admission to the last byte that the client has taken; longer ones end with 504."""
+    startup_timeout_s: float = Field(600.0, gt=0)
+    """For the first worker to become ready."""
+    max_wait_s: float = Field(60.0, gt=0)
+    """Expected until its first token: a request that would wait longer gets 429."""
+    worker_patience_s: float = Field(30.0, gt=0)
+    """How long a request may be without a worker before it fails: they come back."""
+    worker_silence_s: float = Field(2.0, gt=0)
+    """After which a worker that says nothing counts as lost."""
+    hedge_share: float = Field(0.0, ge=0, le=1)
+    """Of the requests that may get a second worker when their first token is late; 0: none."""
+    resume_ttl_s: float = Field(60.0, gt=0)
+    """How long an answer may outlive its client at most."""
+
+
+class Autoscaling(Section):
+    """Between `replicas` and `max_replicas`, by KV use and queue."""
+
+    high_kv_usage: float = Field(0.8, gt=0, le=1)
+    """One more worker when the average share of KV pages in use is above."""
+    low_kv_usage: float = Field(0.3, ge=0, lt=1)
+    """One less when the others would stay below."""
+    high_waiting: float = Field(4.0, gt=0)
+    """One more when more requests than this wait, per worker."""
+    upscale_delay_s: float = Field(2.0, ge=0)
+    """How long it must be so before a worker is added."""
+    downscale_delay_s: float = Field(60.0, ge=0)
+    """And before one is taken away."""
+
+
+class KeyEntry(Section):
+    """One API key, of which only the hash is known; `raylax key NAME` makes both."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Of who has it: letters, digits and . _ -"""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of the key, 64 hex digits."""
+    admin: bool = False
+    """May also ask for /debug and for drains."""
+    priority: Literal["high", "normal", "low"] = "normal"
+    """The highest class that it may ask for."""
+    tokens_per_minute: int | None = Field(None, ge=1)
+    """Of prompts and answers; null: no limit."""
+    requests_per_minute: int | None = Field(None, ge=1)
+    """null: no limit."""
+    max_concurrent: int | None = Field(None, ge=1)
+    """Calls at once; null: no limit."""
+    share: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Of a full cluster, compared with the shares of other keys."""
+
+    @property
+    def key(self) -> Key:
+        return Key(**{**self.model_dump(), "priority": Priority[self.priority.upper()]})
+
+
+class KeysFile(Section):
+    """Keys apart from the rest, for instance in a mounted secret."""
+
+    keys: tuple[KeyEntry, ...]
