@@ -2,11 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from raylax.cluster.cli.flags import settings, with_flags
 from raylax.cluster.config.reading import read_config
 
 app = typer.Typer(
@@ -17,74 +18,19 @@ app = typer.Typer(
 )
 Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
 HERE = "http://127.0.0.1:8000"
+DECIDE_THE_BUILD = (
+    "quantization", "mode", "max_replicas", "tensor_parallel_shards", "pipeline_parallel_stages",
+)  # fmt: skip
+"""Settings of `serve` that decide what is compiled and packed."""
 
 
 @app.command()
+@with_flags(*settings(), argument="model")
 def serve(
-    model: Annotated[
-        str | None,
-        typer.Argument(help="A checkpoint directory or HF://org/name; without it the demo model."),
-    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A raylax.yaml; flags override what it says.")
     ] = None,
-    served_model_name: Annotated[
-        str | None, typer.Option(help="The name that clients ask for; else the directory's.")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to serve on (127.0.0.1: this machine only).")
-    ] = None,
-    port: Annotated[int | None, typer.Option(help="HTTP port (8000).")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="gRPC port (9000).")] = None,
-    routers: Annotated[int | None, typer.Option(help="Replicas of the router (1).")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Workers at least (1).")] = None,
-    max_replicas: Annotated[
-        int | None, typer.Option(help="Workers at most, by load (as many as --replicas).")
-    ] = None,
-    tensor_parallel_shards: Annotated[
-        int | None, typer.Option(help="Ranks of a worker that share each layer (1).")
-    ] = None,
-    pipeline_parallel_stages: Annotated[
-        int | None, typer.Option(help="Ranks of a worker that share the layers among them (1).")
-    ] = None,
-    placement: Annotated[
-        str | None,
-        typer.Option(help="Ranks of a worker: host: on one; cluster: on several if need be."),
-    ] = None,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            help="Routing: expected-latency (the default), prefix-affinity, consistent-hash, "
-            "least-tokens, power-of-two, round-robin or random."
-        ),
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, or auto: the CPU.")] = None,
-    gpus_per_rank: Annotated[
-        float | None, typer.Option(help="On GPUs: 1, or the share of one that each rank takes.")
-    ] = None,
-    model_lib: Annotated[
-        Path | None, typer.Option(help="On GPUs: what `raylax compile --target` wrote.")
-    ] = None,
-    quantization: Annotated[
-        str | None, typer.Option(help="q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0 or auto.")
-    ] = None,
-    mode: Annotated[
-        str | None,
-        typer.Option(help="local: 4 sequences; interactive: 1; server (the default): many."),
-    ] = None,
-    max_num_sequence: Annotated[
-        int | None, typer.Option(help="Sequences that a worker runs at once.")
-    ] = None,
-    enable_debug: Annotated[
-        bool | None, typer.Option("--enable-debug", help="Serve the /debug endpoints.")
-    ] = None,
-    api_keys_file: Annotated[
-        Path | None, typer.Option(help="API keys, as in the config's section keys.")
-    ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificates in PEM: serve HTTPS, and gRPC over TLS.")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="The certificate's key in PEM.")] = None,
+    **flags: Any,
 ) -> None:
     """Start a local cluster and serve a model until Ctrl-C.
 
@@ -92,9 +38,6 @@ def serve(
     """
     from raylax.cluster.startup import launch
 
-    flags = dict(locals())
-    for name in ("config", "launch"):
-        flags.pop(name)
     launch.serve(partial(read_config, config, flags), config, Console())
 
 
@@ -128,15 +71,9 @@ def status(
 
 
 @app.command("compile")
+@with_flags(*DECIDE_THE_BUILD)
 def compile_model(
     model: Annotated[str, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")],
-    quantization: Annotated[str | None, typer.Option(help="As for serve.")] = None,
-    mode: Annotated[str | None, typer.Option(help="As for serve.")] = None,
-    max_replicas: Annotated[
-        int | None, typer.Option(help="As for serve: it decides a worker's threads.")
-    ] = None,
-    tensor_parallel_shards: Annotated[int | None, typer.Option(help="As for serve.")] = None,
-    pipeline_parallel_stages: Annotated[int | None, typer.Option(help="As for serve.")] = None,
     target: Annotated[
         str | None,
         typer.Option(help="cuda/sm_80, sm_89, sm_90 or sm_100: for GPUs that need not be here."),
@@ -144,6 +81,7 @@ def compile_model(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="With --target: the directory to write.")
     ] = None,
+    **flags: Any,
 ) -> None:
     """Compile a model and pack its weights into the store, so that serving starts at once; with
     --target, compile a library for GPUs that serve --model-lib runs elsewhere.
@@ -157,13 +95,7 @@ def compile_model(
     from raylax.cluster.models.lookup import find_model
     from raylax.cluster.startup.progress import Steps
 
-    shares = {
-        "max_replicas": max_replicas,
-        "tensor_parallel_shards": tensor_parallel_shards,
-        "pipeline_parallel_stages": pipeline_parallel_stages,
-    }
-    flags = {"model": model, "quantization": quantization, "mode": mode, **shares}
-    config = read_config(None, flags)
+    config = read_config(None, {"model": model, **flags})
     checkpoint, name = find_model(config)
     console = Console()
     with Steps(console) as steps:
