@@ -19,9 +19,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from raylax.kernels.build import PAGE_SIZE, ModelOptions, use_threads
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import PAGE_SIZE, ModelOptions, use_threads
 from raylax.kernels.spec import DecoderSpec
 
 

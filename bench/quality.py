@@ -23,10 +23,10 @@ from rich.progress import track
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions
 
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
 LONGEST = 512

@@ -3,10 +3,8 @@
 TVM is imported when a blueprint is drawn, not with this module.
 """
 
-import os
 import platform
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,49 +13,11 @@ from typing import Any
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cpu.program import MOST_ELEMENTS, Program
 from raylax.kernels.errors import CompileError
-from raylax.kernels.shards import Degree
+from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, silent, use_threads
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
-PAGE_SIZE = 16
-LIBRARY, PROGRAM = "step.so", "program.json"
-Progress = Callable[[str, float], None]
-
-
-def silent(stage: str, fraction: float) -> None:
-    """No progress shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How a model is built, and the most that one step of it can hold."""
-
-    quantization: str = "auto"
-    """q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0; auto keeps the checkpoint's precision."""
-    kv_dtype: str = "auto"
-    """f32, bf16 or int8; auto is what suits the weights."""
-    device: str = "cpu"
-    """cpu, or cuda:0, cuda:1 and so on."""
-    target: str | None = None
-    """LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1, or a GPU's sm_90; None: what is here."""
-    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
-    max_step_tokens: int = 512
-    max_step_rows: int = 64
-    max_sequence_length: int = 4096
-    degree: Degree = Degree()
-    library: str | None = None
-    """On CUDA, a library that was compiled elsewhere; None: the store's."""
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.device.startswith("cuda")
-
-
-def use_threads(threads: int) -> None:
-    """Settings that TVM reads once, when it is loaded. Idle workers soon stop spinning."""
-    os.environ["TVM_NUM_THREADS"] = str(threads)
-    os.environ["TVM_BIND_THREADS"] = "0"
-    os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "2000"
+PROGRAM = "program.json"
 
 
 class Blueprint:
@@ -128,7 +88,7 @@ class Blueprint:
             }
         )
 
-    def library(self, store: Store, progress: Progress) -> Path | None:
+    def library(self, store: Store, progress: ProgressCallback) -> Path | None:
         """The compiled functions, linked by a C compiler; None where there is none."""
         from raylax.kernels.cpu import compile
 
@@ -149,7 +109,7 @@ class Blueprint:
 
         return compile_step(self.emitter)
 
-    def pack(self, directory: Path, progress: Progress) -> None:
+    def pack(self, directory: Path, progress: ProgressCallback) -> None:
         from raylax.kernels.cpu.weights import pack
 
         table = self.program.table
@@ -160,7 +120,11 @@ class Artefacts:
     """Of one model, found in the store or made there. TVM is imported when one has to be made."""
 
     def __init__(
-        self, checkpoint: Path, options: ModelOptions, store: Path | None, progress: Progress
+        self,
+        checkpoint: Path,
+        options: ModelOptions,
+        store: Path | None,
+        progress: ProgressCallback,
     ) -> None:
         use_threads(options.threads)
         self.checkpoint, self.options = Checkpoint(checkpoint), options
@@ -255,7 +219,7 @@ def build(
     options: ModelOptions,
     pages: int,
     store: Path | None = None,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be."""
     if options.on_gpu:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.build import Artefacts, ModelOptions, Progress, silent
+from raylax.kernels.build import Artefacts
 from raylax.kernels.cpu.program import MEETINGS, Program, seconds_by_operator
 from raylax.kernels.cpu.step.worklist import work_list
 from raylax.kernels.cpu.weights import map_weights, rotary_tables
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
+from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.runtime import as_tensor
 from raylax.kernels.spec import DecoderSpec
 
@@ -49,7 +50,7 @@ def load_model(
     options: ModelOptions,
     pages: int,
     store: Path | None = None,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
     seat: Seat | None = None,
 ) -> "Model":
     """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError.

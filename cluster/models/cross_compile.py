@@ -6,12 +6,12 @@ from pathlib import Path
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import Show
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda.build import library
-from raylax.kernels.cuda.library import FACTS, LIBRARY
+from raylax.kernels.cuda.library import FACTS
 from raylax.kernels.cuda.target import gpu
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.options import LIBRARY, ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.kernels.store import Store
 

@@ -4,10 +4,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda import driver
-from raylax.kernels.cuda.library import LIBRARY, Facts
+from raylax.kernels.cuda.library import Facts
 from raylax.kernels.cuda.target import (
     DTYPES,
     GPU,
@@ -17,6 +16,7 @@ from raylax.kernels.cuda.target import (
     quantization_of,
 )
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import LIBRARY, PAGE_SIZE, ModelOptions, ProgressCallback
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
@@ -46,7 +46,7 @@ def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
 
 
 def library(
-    checkpoint: Checkpoint, options: ModelOptions, store: Store, progress: Progress
+    checkpoint: Checkpoint, options: ModelOptions, store: Store, progress: ProgressCallback
 ) -> Path:
     """Where it is; compiled if it was not there. Raises CompileError."""
     quantization = check(checkpoint, options)

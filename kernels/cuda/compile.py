@@ -10,11 +10,12 @@ from raylax.kernels.cpu.compile import linker
 from raylax.kernels.cpu.target import this_cpu
 from raylax.kernels.cuda.codegen import machine_code_for
 from raylax.kernels.cuda.graph import build_graph
-from raylax.kernels.cuda.library import LIBRARY, Facts, host
+from raylax.kernels.cuda.library import Facts, host
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.cuda.schedule import GPU_RULES, pipeline
 from raylax.kernels.cuda.target import DTYPES, GPU
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import LIBRARY
 from raylax.kernels.spec import DecoderSpec
 
 

@@ -16,7 +16,7 @@ from tvm.relax.frontend.nn import Tensor, op
 from tvm.relax.frontend.nn.llm._page_kernels import _kv_cache_transpose_append
 from tvm.relax.frontend.nn.llm._prefill_kernels import _attention_prefill, _attention_prefill_cpu
 
-from raylax.kernels.build import PAGE_SIZE
+from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.spec import DecoderSpec
 
 F32 = "float32"

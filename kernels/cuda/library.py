@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import LIBRARY
 from raylax.kernels.spec import DecoderSpec
 
-LIBRARY, FACTS = "step.so", "step.json"
+FACTS = "step.json"
 
 
 def host() -> str:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.build import PAGE_SIZE, ModelOptions, Progress, silent
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cpu.weights import rotary_tables
 from raylax.kernels.cuda.build import library
@@ -21,6 +20,7 @@ from raylax.kernels.cuda.runtime import Device
 from raylax.kernels.cuda.target import DTYPES, KV_DTYPES
 from raylax.kernels.cuda.weights import weights
 from raylax.kernels.model import Ints, Seat, StepOutput
+from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
 from raylax.kernels.store import Store
 
 HOST_DTYPES = {"bfloat16": "uint16"}
@@ -32,7 +32,7 @@ def load_on_device(
     options: ModelOptions,
     pages: int,
     store: Path | None = None,
-    progress: Progress = silent,
+    progress: ProgressCallback = silent,
 ) -> "DeviceModel":
     """Compile or find, then onto the GPU. Raises CheckpointError, CompileError."""
     read = Checkpoint(checkpoint)
@@ -49,7 +49,7 @@ class DeviceModel:
         options: ModelOptions,
         path: Path,
         pages: int,
-        progress: Progress,
+        progress: ProgressCallback,
     ) -> None:
         facts = Facts.beside(path)
         self.spec, self.options, self.library = checkpoint.spec, options, str(path)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from raylax.kernels.build import ModelOptions, silent
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cuda.compile import compile_graph
-from raylax.kernels.cuda.library import LIBRARY
 from raylax.kernels.cuda.model import DeviceModel
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import LIBRARY, ModelOptions, silent
 from tests.support.batches import Floats, Piece, arrays
 
 PAGES = 32

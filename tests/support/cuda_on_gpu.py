@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from raylax.kernels.build import silent
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.model import load_on_device
+from raylax.kernels.options import silent
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.cuda_graphs import (
     PAGES,

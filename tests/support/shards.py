@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from raylax.kernels.build import Artefacts, ModelOptions, silent
+from raylax.kernels.build import Artefacts
 from raylax.kernels.memory import aligned_zeros
 from raylax.kernels.model import Model, Seat, StepOutput, load_model
+from raylax.kernels.options import ModelOptions, silent
 from tests.support.batches import Floats, Piece, arrays
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
+from raylax.kernels.errors import CheckpointError
+from raylax.kernels.options import silent
 from raylax.proto.frontend import Frontend
 from raylax.proto.wire import messages as wire
 from raylax.worker.api.completions import (
@@ -24,7 +26,7 @@ from raylax.worker.api.completions import (
 )
 from raylax.worker.api.engine_state import EngineState
 from raylax.worker.config import EngineConfig, Mode, check_agreement
-from raylax.worker.engine.threaded_engine import ThreadedEngine, no_progress
+from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
@@ -35,11 +37,12 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def starting(step: str) -> Iterator[None]:
-    """A failure inside reaches the caller with the name of the step; a mistake as ConfigError."""
+def starting(step: str, mistake: type[Exception] = ConfigError) -> Iterator[None]:
+    """A failure inside reaches the caller with the name of the step; one of the
+    caller's as ConfigError. `mistake`: what else is the caller's, in this step."""
     try:
         yield
-    except ConfigError as error:
+    except (ConfigError, mistake) as error:
         raise ConfigError(f"{step}: {error}") from error
     except Exception as error:
         reason = str(error) or type(error).__name__
@@ -67,7 +70,7 @@ class MLCEngineBase:
         with starting("config check"):
             config = engine_config or EngineConfig()
             check_agreement(config, model=model, model_lib=model_lib, mode=mode)
-        with starting("model resolution"):
+        with starting("model resolution", CheckpointError):
             checkpoint = resolve_model(model)
         with starting("device detection"):
             self.device = detect_device(device)
@@ -85,7 +88,7 @@ class MLCEngineBase:
             with starting("reload"):
                 library = model_lib or config.model_lib
                 named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
-                self._engine.reload(named, say if config.verbose else no_progress)
+                self._engine.reload(named, say if config.verbose else silent)
                 complete = self._engine.get_complete_engine_config()
         except BaseException:
             self.terminate()

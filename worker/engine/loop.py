@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import CommandQueue
@@ -26,7 +27,6 @@ from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, float], None]
 
 
 class Loop:
@@ -75,7 +75,7 @@ class Loop:
 
     # Commands
 
-    def load(self, config: EngineConfig, progress: Progress) -> None:
+    def load(self, config: EngineConfig, progress: ProgressCallback) -> None:
         """Raises what keeps the model from loading; there is none then."""
         self._end_everything()
         self._unload()  # before others take its memory

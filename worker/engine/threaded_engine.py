@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import Closed, CommandQueue
 from raylax.worker.engine.limits import ModelLimits, within
-from raylax.worker.engine.loop import Loop, Progress
+from raylax.worker.engine.loop import Loop
 from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
 from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
@@ -23,10 +24,6 @@ from raylax.worker.ranks.startup import Spawner
 
 ANSWER_S = 60.0
 """For calls that wait for the step that is running."""
-
-
-def no_progress(stage: str, fraction: float) -> None:
-    """Nobody watches."""
 
 
 class ThreadedEngine:
@@ -67,7 +64,7 @@ class ThreadedEngine:
         """Requests that are running end with `abort`."""
         self._commands.close()
 
-    def reload(self, config: EngineConfig, progress: Progress = no_progress) -> None:
+    def reload(self, config: EngineConfig, progress: ProgressCallback = silent) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
         self._commands.call(lambda: self._loop.load(config, progress), timeout=None)
 

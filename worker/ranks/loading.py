@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from raylax.kernels.build import ModelOptions, Progress, build, footprint
+from raylax.kernels.build import build, footprint
 from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.model import DeviceModel, load_on_device
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import ConfigError
@@ -68,7 +69,7 @@ def check_library(model_lib: str | None) -> None:
 
 
 def build_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: Progress
+    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: ProgressCallback
 ) -> None:
     """Everything that a rank will need, made in the store; nothing is loaded."""
     options, sizes = plan_rank(checkpoint, device, mode, config)
@@ -76,7 +77,7 @@ def build_rank(
 
 
 def load_alone(
-    checkpoint: Path, options: ModelOptions, pages: int, progress: Progress
+    checkpoint: Path, options: ModelOptions, pages: int, progress: ProgressCallback
 ) -> Model | DeviceModel:
     """The model of a rank without others. Raises KernelsError."""
     load = load_on_device if options.on_gpu else load_model

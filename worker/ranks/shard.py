@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.build import Artefacts, ModelOptions, silent
+from raylax.kernels.build import Artefacts
 from raylax.kernels.model import load_model
+from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.hardware.cores import keep_to_own_cores

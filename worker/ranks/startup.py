@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from raylax.kernels.build import Artefacts, ModelOptions, Progress, build
+from raylax.kernels.build import Artefacts, build
 from raylax.kernels.model import StepOutput, load_model
+from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import EngineStartError, RankLost
@@ -125,7 +126,7 @@ def assemble(
     device: str,
     mode: Mode,
     config: EngineConfig,
-    progress: Progress,
+    progress: ProgressCallback,
     spawner: Spawner,
 ) -> LoadedEngine:
     """Size, build and load on every rank. Raises ConfigError, KernelsError, EngineStartError."""
@@ -210,7 +211,7 @@ def load(
 ) -> RankGroup:
     """On all ranks at once. Raises EngineStartError, in the words of the rank that failed."""
     world, name = options.degree.ranks, f"raylax-{secrets.token_hex(8)}"
-    artefacts = Artefacts(checkpoint, options, None, lambda stage, fraction: None)
+    artefacts = Artefacts(checkpoint, options, None, silent)
     hosts = [spawner.host, *(member.host for member in members)]
     with lead(artefacts, hosts) as (address, connect):
         for member in members:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from raylax.cluster.cli.main import main
-from raylax.kernels.cuda.library import FACTS, LIBRARY, Facts
+from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
+from raylax.kernels.options import LIBRARY
 from tests.kernels.cuda.conftest import compiler as compiler  # a fixture
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raylax.kernels.build import Blueprint, ModelOptions
+from raylax.kernels.build import Blueprint
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cpu.compile import (
     Compiled,
@@ -14,6 +14,7 @@ from raylax.kernels.cpu.compile import (
     linker,
 )
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import ModelOptions
 
 
 def test_a_compiler_that_cannot_link_is_named(

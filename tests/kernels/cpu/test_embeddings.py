@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from tests.support.batches import Floats, Piece, arrays
 from tests.support.checkpoints import VARIANTS, write_checkpoint

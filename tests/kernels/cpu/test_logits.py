@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.paths import GOLDENS

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
 
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions
 from tests.support.batches import (
     PAGE,
     Floats,

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from raylax.kernels.build import ModelOptions
 from raylax.kernels.cpu.formats import NAMES, quantization_named
 from raylax.kernels.cpu.step.attention import BLOCK
 from raylax.kernels.cpu.step.step import variants
 from raylax.kernels.cpu.target import cpu, missing_here
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions
 from tests.support.batches import (
     PAGE,
     Floats,

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raylax.kernels.build import Artefacts, Blueprint, ModelOptions, build, silent
+from raylax.kernels.build import Artefacts, Blueprint, build
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.cpu.compile import compile_step
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
 from raylax.kernels.model import Model, load_model
+from raylax.kernels.options import ModelOptions, silent
 from tests.kernels.conftest import Runner
 from tests.support.batches import Floats, Piece, run
 from tests.support.kernels_emulator import COMPILER

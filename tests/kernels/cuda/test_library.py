@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from raylax.kernels.build import ModelOptions, build
+from raylax.kernels.build import build
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
-from raylax.kernels.cuda.library import FACTS, LIBRARY, Facts
+from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.cuda.nvrtc import place
 from raylax.kernels.cuda.target import KNOWN
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import LIBRARY, ModelOptions
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.loading import plan_rank
@@ -35,7 +36,8 @@ print(json.dumps([machine["get_function_arity"]("step"), "tvm" in sys.modules]))
 PLANNED = """
 import json, sys
 from pathlib import Path
-from raylax.kernels.build import ModelOptions, build, footprint
+from raylax.kernels.build import build, footprint
+from raylax.kernels.options import ModelOptions
 from raylax.kernels.errors import CompileError
 
 said = []

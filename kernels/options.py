@@ -1,0 +1,50 @@
+"""How a model is built and run: what both backends are told, and who hears how far they are."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raylax.kernels.shards import Degree
+
+PAGE_SIZE = 16
+"""Tokens in a page of keys and values."""
+LIBRARY = "step.so"
+"""The file of compiled functions, in the store and beside the facts of a library for GPUs."""
+ProgressCallback = Callable[[str, float], None]
+"""Is told the stage of building or loading, and the fraction of it that is done."""
+
+
+def silent(stage: str, fraction: float) -> None:
+    """The ProgressCallback of whoever does not want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is built, and the most that one step of it can hold."""
+
+    quantization: str = "auto"
+    """q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0; auto keeps the checkpoint's precision."""
+    kv_dtype: str = "auto"
+    """f32, bf16 or int8; auto is what suits the weights."""
+    device: str = "cpu"
+    """cpu, or cuda:0, cuda:1 and so on."""
+    target: str | None = None
+    """LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1, or a GPU's sm_90; None: what is here."""
+    threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    max_step_tokens: int = 512
+    max_step_rows: int = 64
+    max_sequence_length: int = 4096
+    degree: Degree = Degree()
+    library: str | None = None
+    """On CUDA, a library that was compiled elsewhere; None: the store's."""
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.startswith("cuda")
+
+
+def use_threads(threads: int) -> None:
+    """Settings that TVM reads once, when it is loaded. Idle workers soon stop spinning."""
+    os.environ["TVM_NUM_THREADS"] = str(threads)
+    os.environ["TVM_BIND_THREADS"] = "0"
+    os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "2000"
