@@ -14,18 +14,18 @@ ROOT = b""
 
 
 def chain(parent: bytes, tokens: Sequence[int]) -> bytes:
-    """Name of a full page: its tokens, after the page named `parent`."""
+    """The name of a full page: its tokens, after the page named `parent`."""
     return blake2b(parent + pack(f"{len(tokens)}i", *tokens), digest_size=16).digest()
 
 
 def names_of(tokens: Sequence[int]) -> Iterator[bytes]:
-    """Of the full pages of a sequence, in order."""
+    """The names of the full pages of a sequence, in order."""
     name = ROOT
     for start in range(0, len(tokens) - PAGE_SIZE + 1, PAGE_SIZE):
         name = chain(name, tokens[start : start + PAGE_SIZE])
         yield name
 
 
-def short(name: bytes) -> int:
-    """64 bits of it, as routers know pages: two pages of one name cost a detour, nothing else."""
+def router_key(name: bytes) -> int:
+    """64 bits of a name, by which routers know a page: two pages of one key cost a detour."""
     return int.from_bytes(name[:8], "little")

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from raylax.proto.pages import PAGE_SIZE, names_of, short
+from raylax.proto.pages import PAGE_SIZE, names_of, router_key
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Load, Request
 from raylax.proto.wire import messages as wire
@@ -125,7 +125,7 @@ class Workers:
         fleet.now = self._clock()
         all_tokens = request.prompt + request.history
         tokens = len(all_tokens)
-        names = [short(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
+        names = [router_key(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
         if self.watcher is not None:
             self.watcher.routed(all_tokens, names)
         matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE

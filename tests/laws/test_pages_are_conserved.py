@@ -123,8 +123,8 @@ class Engine(RuleBasedStateMachine):
         self.now += seconds
 
     @rule()
-    def forget(self) -> None:
-        self.pool.forget()
+    def drop_cached(self) -> None:
+        self.pool.drop_cached()
 
     def one_step(self) -> None:
         stepped = {one.request.id for one in self.batch.running}
@@ -140,7 +140,7 @@ class Engine(RuleBasedStateMachine):
         self.pages_are_conserved()
         changes = self.batch.changes()
         self.known = self.known.union(changes.added).difference(changes.removed)
-        assert self.known == set(self.pool.names())
+        assert self.known == set(self.pool.router_keys())
 
     def take(self, deltas: list[Delta]) -> None:
         for delta in deltas:

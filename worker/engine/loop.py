@@ -100,7 +100,7 @@ class Loop:
     def flush(self) -> None:
         """Forget every cached page; what sequences use stays."""
         if self.batch is not None:
-            self.batch.pool.forget()
+            self.batch.pool.drop_cached()
             self._send([])
 
     def add(self, request: Request, deadline: float | None, limits: ModelLimits) -> None:

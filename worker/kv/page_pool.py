@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from raylax.proto.pages import short
+from raylax.proto.pages import router_key
 
 
 @dataclass(frozen=True, slots=True)
 class PageChanges:
-    """What became findable and what stopped being so between two moments, as routers name it."""
+    """Pages that can be found now and that cannot any more, since some moment, as router keys."""
 
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
@@ -25,15 +25,15 @@ class PageChanges:
 
 
 class PagePool:
-    """The pages of one engine. Only the engine thread uses it."""
+    """The pages of one engine, numbered from 0. Only the engine thread uses it."""
 
     def __init__(self, total: int, prefix_cache: bool = True) -> None:
         self.total, self.prefix_cache = total, prefix_cache
         self._free = list(range(total - 1, -1, -1))
-        self._references = [0] * total
-        self._named: dict[bytes, int] = {}
+        self._references = [0] * total  # to each page
+        self._page_of: dict[bytes, int] = {}
         self._name_of: dict[int, bytes] = {}
-        self._cached: OrderedDict[int, None] = OrderedDict()
+        self._cached: OrderedDict[int, None] = OrderedDict()  # the oldest first
         self._added: dict[bytes, None] = {}
         self._removed: dict[bytes, None] = {}
 
@@ -54,16 +54,16 @@ class PagePool:
 
     @property
     def available(self) -> int:
-        """Pages that `take` can give."""
+        """Pages that `allocate` can give."""
         return len(self._free) + len(self._cached)
 
-    def take(self) -> int:
+    def allocate(self) -> int:
         """A page for new content; the oldest cached one if none is free."""
         if self._free:
             page = self._free.pop()
         else:
             page, _ = self._cached.popitem(last=False)
-            self._unname(page)
+            self._unindex(page)
         self._references[page] = 1
         return page
 
@@ -71,29 +71,30 @@ class PagePool:
         """Pages that hold the longest known beginning of these contents. Changes nothing."""
         found: list[int] = []
         for name in names:
-            if (page := self._named.get(name)) is None:
+            if (page := self._page_of.get(name)) is None:
                 break
             found.append(page)
         return found
 
     def is_cached(self, page: int) -> bool:
+        """Whether nobody refers to it, but its content can be found."""
         return page in self._cached
 
-    def share(self, pages: Sequence[int]) -> None:
-        """One more reference to each."""
+    def acquire(self, pages: Sequence[int]) -> None:
+        """Refer to each of these pages once more: it will not be given up."""
         for page in pages:
             self._cached.pop(page, None)
             self._references[page] += 1
 
-    def publish(self, page: int, name: bytes) -> None:
-        """The page is full and its content will not change: others may find it."""
-        if self.prefix_cache and name not in self._named and page not in self._name_of:
-            self._named[name] = page
+    def index(self, page: int, name: bytes) -> None:
+        """Let others find a page, which is full and will not change, by the name of its content."""
+        if self.prefix_cache and name not in self._page_of and page not in self._name_of:
+            self._page_of[name] = page
             self._name_of[page] = name
             note(name, self._added, unless_in=self._removed)
 
     def release(self, pages: Sequence[int]) -> None:
-        """One reference less to each; the later pages of a sequence are given up first."""
+        """Refer to each of a sequence's pages once less; the later ones will be given up first."""
         for page in reversed(pages):
             self._references[page] -= 1
             if self._references[page] == 0:
@@ -104,43 +105,43 @@ class PagePool:
 
     @contextmanager
     def cache(self, names: Sequence[bytes]) -> Iterator[list[int]]:
-        """Pages for as many contents, which whoever enters writes there: then they are cached under
-        these names, or free again if that fails."""
-        pages = [self.take() for _ in names]
+        """New pages, one for each name, for the caller to write: afterwards they are cached under
+        these names, or free again if the writing failed. At most `free` of them."""
+        pages = [self.allocate() for _ in names]
         try:
             yield pages
             for page, name in zip(pages, names, strict=True):
-                self.publish(page, name)
+                self.index(page, name)
         finally:
             self.release(pages)
 
-    def forget(self) -> None:
-        """Drop every cached page."""
+    def drop_cached(self) -> None:
+        """Free every cached page; nobody finds them any more."""
         for page in self._cached:
-            self._unname(page)
+            self._unindex(page)
             self._free.append(page)
         self._cached.clear()
 
-    def _unname(self, page: int) -> None:
+    def _unindex(self, page: int) -> None:
         name = self._name_of.pop(page)
-        del self._named[name]
+        del self._page_of[name]
         note(name, self._removed, unless_in=self._added)
 
-    def names(self) -> list[int]:
-        """Of every page that can be found."""
-        return [short(name) for name in self._named]
+    def router_keys(self) -> list[int]:
+        """The keys of all pages that can be found, the oldest first."""
+        return [router_key(name) for name in self._page_of]
 
     def changes(self) -> PageChanges:
-        """Since the last call. What came and went in between is not told, so however long nobody
-        asks, there is never more to tell than twice the pages."""
-        told = PageChanges(tuple(map(short, self._added)), tuple(map(short, self._removed)))
+        """What can be found since the last call, and what cannot any more. What came and went in
+        between is left out, so there are never more than twice the pages."""
+        added, removed = (tuple(map(router_key, names)) for names in (self._added, self._removed))
         self._added.clear()
         self._removed.clear()
-        return told
+        return PageChanges(added, removed)
 
 
 def note(name: bytes, here: dict[bytes, None], unless_in: dict[bytes, None]) -> None:
-    """A change, unless it takes back the opposite one."""
+    """Write down a change, or cross out the opposite one that it takes back."""
     if name in unless_in:
         del unless_in[name]
     else:

@@ -223,7 +223,7 @@ class Batch:
         """Whether it is the first time."""
         one = self.waiting.serve(request_id)
         found = self._find(one)
-        self.pool.share(found)
+        self.pool.acquire(found)
         one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
         if first := not one.begun:
             one.cached_tokens = min(one.computed, len(one.request.prompt))
@@ -234,7 +234,7 @@ class Batch:
 
     def _reserve(self, one: Sequence, tokens: int) -> None:
         for _ in range(pages_for(tokens) - len(one.pages)):
-            one.pages.append(self.pool.take())
+            one.pages.append(self.pool.allocate())
 
     def _preempt(self, request_id: str) -> None:
         one = self._running.pop(request_id)
@@ -262,18 +262,18 @@ class Batch:
         deltas = []
         for one, count in batch:
             one.computed, one.suspect = one.computed + count, False
-            self._publish(one, count)
+            self._index(one, count)
             if one.request.id in drawn:
                 deltas.append(self._extend(one, drawn[one.request.id]))
         return deltas
 
-    def _publish(self, one: Sequence, count: int) -> None:
+    def _index(self, one: Sequence, count: int) -> None:
         """Pages that the last `count` tokens filled can be found by others from now on."""
         first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE
         if first < end and self.pool.prefix_cache:
             names = one.name_pages(one.computed)
             for page in range(first, end):
-                self.pool.publish(one.pages[page], names[page])
+                self.pool.index(one.pages[page], names[page])
 
     def _draw(self, batch: list[tuple[Sequence, int]], output: StepOutput) -> dict[str, Drawn]:
         """For the sequences that end the step with nothing pending, in plan order."""

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from raylax.proto.pages import PAGE_SIZE, ROOT, chain, short
+from raylax.proto.pages import PAGE_SIZE, ROOT, chain, router_key
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 
 TOKENS = list(range(PAGE_SIZE))
@@ -14,10 +14,10 @@ C = chain(B, TOKENS)
 
 
 def filled(pool: PagePool, *names: bytes) -> list[int]:
-    """A sequence's pages, published under these names."""
-    pages = [pool.take() for _ in names]
+    """A sequence's pages, indexed under these names."""
+    pages = [pool.allocate() for _ in names]
     for page, name in zip(pages, names, strict=True):
-        pool.publish(page, name)
+        pool.index(page, name)
     return pages
 
 
@@ -33,17 +33,17 @@ def test_a_page_goes_from_free_to_used_to_cached_and_back() -> None:
     assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
     pool.release([page])
     assert repr(pool) == "PagePool(free=2, cached=1, used=0)"
-    pool.share([page])
+    pool.acquire([page])
     assert repr(pool) == "PagePool(free=2, cached=0, used=1)"
     pool.release([page])
-    pool.forget()
+    pool.drop_cached()
     assert repr(pool) == "PagePool(free=3, cached=0, used=0)"
     assert pool.find([A]) == []
 
 
 def test_a_page_that_nobody_can_find_is_free_at_once() -> None:
     pool = PagePool(2)
-    pool.release([pool.take()])
+    pool.release([pool.allocate()])
 
     assert (pool.free, pool.cached) == (2, 0)
 
@@ -51,7 +51,7 @@ def test_a_page_that_nobody_can_find_is_free_at_once() -> None:
 def test_a_shared_page_stays_until_the_last_one_leaves() -> None:
     pool = PagePool(2)
     pages = filled(pool, A)
-    pool.share(pages)
+    pool.acquire(pages)
     pool.release(pages)
     assert pool.used == 1
     pool.release(pages)
@@ -74,9 +74,9 @@ def test_free_pages_are_taken_before_cached_ones() -> None:
     (page,) = filled(pool, A)
     pool.release([page])
 
-    assert pool.take() != page
+    assert pool.allocate() != page
     assert pool.find([A]) == [page]
-    assert pool.take() == page
+    assert pool.allocate() == page
     assert pool.find([A]) == []
 
 
@@ -88,7 +88,7 @@ def test_what_was_used_last_is_kept_longest() -> None:
     pool.release([other])
     pool.release([first, second])
 
-    assert [pool.take() for _ in range(3)] == [other, second, first]
+    assert [pool.allocate() for _ in range(3)] == [other, second, first]
 
 
 def test_sharing_counts_as_use() -> None:
@@ -96,10 +96,10 @@ def test_sharing_counts_as_use() -> None:
     (old,), (young,) = filled(pool, A), filled(pool, B)
     pool.release([old])
     pool.release([young])
-    pool.share([old])
+    pool.acquire([old])
     pool.release([old])
 
-    assert pool.take() == young
+    assert pool.allocate() == young
 
 
 def test_the_first_page_with_a_content_has_its_name() -> None:
@@ -120,8 +120,8 @@ def test_pages_that_were_filled_elsewhere_are_cached() -> None:
 
     assert repr(pool) == "PagePool(free=1, cached=2, used=0)"
     assert pool.find([A, B]) == pages
-    pool.take()
-    assert pool.take() == pages[1]
+    pool.allocate()
+    assert pool.allocate() == pages[1]
 
 
 def test_pages_that_could_not_be_filled_are_free() -> None:
@@ -138,7 +138,7 @@ def test_available_is_what_can_be_taken() -> None:
     pool.release(pages[1:])
 
     assert pool.available == 2
-    assert len({pool.take(), pool.take()}) == 2
+    assert len({pool.allocate(), pool.allocate()}) == 2
     assert pool.available == 0
 
 
@@ -150,21 +150,21 @@ def test_without_a_prefix_cache_nothing_is_kept() -> None:
 
 
 def test_changes_tell_what_can_be_found() -> None:
-    """From when it is published until its page is taken for something else; once."""
+    """From when it is indexed until its page is taken for something else; once."""
     pool = PagePool(2)
     pages = filled(pool, A, B)
     told = [pool.changes(), pool.changes()]
     pool.release(pages)
-    pool.share(pages[:1])
+    pool.acquire(pages[:1])
     told.append(pool.changes())
-    pool.take()
+    pool.allocate()
     told.append(pool.changes())
 
     assert told == [
-        PageChanges(added=(short(A), short(B))),
+        PageChanges(added=(router_key(A), router_key(B))),
         PageChanges(),
         PageChanges(),
-        PageChanges(removed=(short(B),)),
+        PageChanges(removed=(router_key(B),)),
     ]
     assert not told[1] and told[0] and told[3]
 
@@ -173,12 +173,12 @@ def test_what_came_and_went_in_between_is_not_told() -> None:
     pool = PagePool(1)
     pool.release(filled(pool, A))
     pool.release(filled(pool, B))
-    assert pool.changes() == PageChanges(added=(short(B),))
-    pool.forget()
+    assert pool.changes() == PageChanges(added=(router_key(B),))
+    pool.drop_cached()
     pool.release(filled(pool, B))
     assert pool.changes() == PageChanges()
-    pool.forget()
-    assert pool.changes() == PageChanges(removed=(short(B),))
+    pool.drop_cached()
+    assert pool.changes() == PageChanges(removed=(router_key(B),))
 
 
 def test_a_second_page_of_a_name_is_no_change() -> None:
@@ -186,10 +186,10 @@ def test_a_second_page_of_a_name_is_no_change() -> None:
     first, second = filled(pool, A), filled(pool, A)
     pool.changes()
     pool.release(second)
-    pool.take()
+    pool.allocate()
 
     assert not pool.changes()
-    assert pool.names() == [short(A)]
+    assert pool.router_keys() == [router_key(A)]
     assert pool.find([A]) == first
 
 
@@ -202,7 +202,7 @@ def test_changes_lead_from_names_to_names() -> None:
         if held and (pool.available < 3 or rng.random() < 0.4):
             pool.release(held.pop(rng.randrange(len(held))))
         elif rng.random() < 0.02:
-            pool.forget()
+            pool.drop_cached()
         elif pool.available:
             held.append(filled(pool, rng.choice(names)))
         if rng.random() < 0.1:
@@ -211,4 +211,4 @@ def test_changes_lead_from_names_to_names() -> None:
             assert known >= set(changes.removed)
             assert len(changes.added) + len(changes.removed) <= 2 * pool.total
             known = known.union(changes.added).difference(changes.removed)
-            assert known == set(pool.names())
+            assert known == set(pool.router_keys())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.model import StepOutput
-from raylax.proto.pages import names_of, short
+from raylax.proto.pages import names_of, router_key
 from raylax.proto.vocabulary import Delta, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
@@ -424,7 +424,7 @@ def test_changes_of_pages_are_handed_on() -> None:
     run(made)
     later = made.changes()
 
-    names = tuple(map(short, names_of((*COMMON, *range(5, 25)))))
+    names = tuple(map(router_key, names_of((*COMMON, *range(5, 25)))))
     assert (first, later) == (PageChanges(names[:2]), PageChanges(names[2:3]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raylax.proto.pages import names_of, short
+from raylax.proto.pages import names_of, router_key
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.proto.wire import messages as wire
@@ -235,7 +235,7 @@ async def test_a_router_hears_how_the_engine_works_for_others(worker: ServedEngi
 async def test_page_events_name_what_can_be_found(worker: ServedEngine) -> None:
     """The first report has everything, later ones what changed, to every router."""
     prompt = list(range(5, 5 + 40))
-    names = [short(name) for name in names_of(prompt)]
+    names = [router_key(name) for name in names_of(prompt)]
     async with worker.attach() as one:
         one.submit("r", prompt=prompt)
         await one.read(lambda: one.ends("r"))

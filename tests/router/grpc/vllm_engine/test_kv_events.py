@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 
 from raylax.proto.errors import Overloaded
-from raylax.proto.pages import PAGE_SIZE, names_of, short
+from raylax.proto.pages import PAGE_SIZE, names_of, router_key
 from raylax.proto.pb import common_pb2, engine_pb2, vllm_engine_pb2_grpc
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.access.keys import Key
@@ -85,8 +85,8 @@ def blocks_of(*prompts: tuple[int, ...]) -> Blocks:
         parent = None
         for at, name in enumerate(names_of(tokens)):
             page = tokens[PAGE_SIZE * at : PAGE_SIZE * (at + 1)]
-            blocks[hash_of(short(name))] = parent, page
-            parent = hash_of(short(name))
+            blocks[hash_of(router_key(name))] = parent, page
+            parent = hash_of(router_key(name))
     return blocks
 
 
