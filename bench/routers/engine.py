@@ -47,7 +47,7 @@ class Sequence:
 
     def __init__(self, submit: pb.Submit, tokens: list[bytes]) -> None:
         self.name, self.left = submit.request_id, submit.max_tokens
-        self.patience = submit.patience
+        self.coalesce = submit.coalesce
         self._held = b""  # tokens that wait for the end: no answer here has as many as it may
         self._first = True
         self.dispatch = varint(submit.dispatch)
@@ -63,7 +63,7 @@ class Sequence:
         """Of a step; empty while it may wait for the end."""
         self.left -= 1
         token = self._tokens[self.left % len(self._tokens)]
-        if self.patience == 1 or self._first:
+        if self.coalesce == 1 or self._first:
             self._first = False
             return token
         self._held += token

@@ -207,7 +207,7 @@ class Submit(_message.Message):
     DISPATCH_FIELD_NUMBER: _builtins.int
     SHARE_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
-    PATIENCE_FIELD_NUMBER: _builtins.int
+    COALESCE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     max_tokens: _builtins.int
     choice: _builtins.int
@@ -224,7 +224,7 @@ class Submit(_message.Message):
     share: _builtins.float
     """of its tenant, compared with those of others; else 1"""
     tracestate: _builtins.str
-    patience: _builtins.int
+    coalesce: _builtins.int
     """so many tokens may be told together, after the first"""
     @_builtins.property
     def prompt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
@@ -253,11 +253,11 @@ class Submit(_message.Message):
         dispatch: _builtins.int = ...,
         share: _builtins.float | None = ...,
         tracestate: _builtins.str = ...,
-        patience: _builtins.int = ...,
+        coalesce: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "deadline_s", b"deadline_s", "sampling", b"sampling", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "pages_at", b"pages_at", "patience", b"patience", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "pages_at", b"pages_at", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_s: _TypeAlias = _typing.Literal["deadline_s"]  # noqa: Y015
     _WhichOneofArgType__deadline_s: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s"]  # noqa: Y015

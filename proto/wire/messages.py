@@ -17,9 +17,9 @@ from raylax.proto.vocabulary import (
 
 
 def submit_to_proto(
-    request: Request, dispatch: int = 0, request_id: str | None = None, patience: int = 1
+    request: Request, dispatch: int = 0, request_id: str | None = None, coalesce: int = 1
 ) -> pb.Submit:
-    """`request_id`: what the worker is to call it, if not by its own name; `patience`: so many
+    """`request_id`: what the worker is to call it, if not by its own name; `coalesce`: so many
     tokens may be told together."""
     s = request.sampling
     return pb.Submit(
@@ -50,7 +50,7 @@ def submit_to_proto(
         tracestate=request.tracestate,
         embed=request.embed,
         dispatch=dispatch,
-        patience=patience,
+        coalesce=coalesce,
     )
 
 

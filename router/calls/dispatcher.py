@@ -202,7 +202,7 @@ class Dispatcher:
         fleet = self.workers.ledger.fleet
         entry.timeline.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
         entry.timeline.sent(entry.request.id, route.worker)
-        self.workers.submit(route, entry.inbox, entry.patience)
+        self.workers.submit(route, entry.inbox, entry.coalesce)
 
     def _look_again(self, entry: JournalEntry) -> None:
         now = self.clock()

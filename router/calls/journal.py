@@ -25,7 +25,7 @@ class JournalEntry:
     deadline: float
     """On the router's clock."""
     session: str = ""
-    patience: int = 1
+    coalesce: int = 1
     """So many tokens may come together: nobody waits for each of them."""
     workers: list[str] = field(default_factory=list)
     """Where it runs: one; two while it is hedged; none while it waits for a worker."""

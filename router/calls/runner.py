@@ -27,7 +27,7 @@ from raylax.router.workers.inbox import (
     WorkerOutput,
 )
 
-PATIENCE = 64
+COALESCE = 64
 """Tokens of an answer that nobody sees before its end come, and are taken up, by so many, after the
 first. Those that a lost worker did not tell of are computed again."""
 
@@ -81,7 +81,7 @@ class CallRunner:
     def _begin(self, deadline: float) -> None:
         for request in self._call.requests:
             entry = JournalEntry(
-                request, self._inbox, self._timeline, deadline, self._terms.session, self._patience
+                request, self._inbox, self._timeline, deadline, self._terms.session, self._coalesce
             )
             self._dispatcher.begin(entry)
 
@@ -94,17 +94,17 @@ class CallRunner:
         return await self._inbox.take(self._enough)
 
     @property
-    def _patience(self) -> int:
+    def _coalesce(self) -> int:
         """A stop string must be seen at once: the worker goes on until it is."""
-        return PATIENCE if self._terms.whole and not self._call.may_stop else 1
+        return COALESCE if self._terms.whole and not self._call.may_stop else 1
 
     @property
     def _enough(self) -> int:
-        if self._patience == 1:
+        if self._coalesce == 1:
             return 1
         entries = map(self._find, self._call.open)
         begun = all(entry is not None and entry.emitted for entry in entries)
-        return self._patience if begun else 1
+        return self._coalesce if begun else 1
 
     def _park(self) -> None:
         """The client reads too slowly. Its requests leave their workers until it has caught up:

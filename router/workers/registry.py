@@ -142,14 +142,14 @@ class Workers:
         uncached = tokens - int(routing.matched[choice.row])
         return Route(fleet.ids[choice.row], request, choice, names, uncached)
 
-    def submit(self, route: Route, inbox: Inbox, patience: int = 1) -> None:
-        """Count the request, then send it to the worker that was chosen. `patience`: see
+    def submit(self, route: Route, inbox: Inbox, coalesce: int = 1) -> None:
+        """Count the request, then send it to the worker that was chosen. `coalesce`: see
         WorkerConnection."""
         now, request = self._clock(), route.request
         tokens = len(request.prompt) + len(request.history)
         dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
         self.prefixes.promise(route.choice.row, route.names, now)
-        self._connections[route.worker].submit(request, dispatch, inbox, patience)
+        self._connections[route.worker].submit(request, dispatch, inbox, coalesce)
 
     def cancel(self, worker: str, request_id: str) -> None:
         self.ledger.ended(worker, request_id)

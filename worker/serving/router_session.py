@@ -47,7 +47,7 @@ class SessionRequest:
     """A request of this router."""
 
     dispatch: int
-    patience: int
+    coalesce: int
     held: list[int] | None = None
     """Tokens that wait for more of them; None before the first, which waits for nothing."""
 
@@ -110,7 +110,7 @@ class RouterSession:
             self._refuse(request_id, message.dispatch, known)
             return
         self._server.owner[request_id] = self
-        self.requests[request_id] = SessionRequest(message.dispatch, message.patience)
+        self.requests[request_id] = SessionRequest(message.dispatch, message.coalesce)
         if message.pages_at:
             loop = asyncio.get_running_loop()
             self._fetching[request_id] = loop.create_task(self._add_with_pages(message))
@@ -188,12 +188,12 @@ class RouterSession:
         if (held := request.held) is not None:
             if only_continues:
                 held.append(delta.token_ids[0])
-                if len(held) >= request.patience:
+                if len(held) >= request.coalesce:
                     self._release(delta.request_id, held)
                 return
             delta = delta._replace(token_ids=(*held, *delta.token_ids))
             held.clear()
-        elif delta.token_ids and request.patience > 1:
+        elif delta.token_ids and request.coalesce > 1:
             request.held = []
         if only_continues and request.dispatch:
             self._continued.append(request.dispatch)

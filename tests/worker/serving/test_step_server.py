@@ -63,11 +63,11 @@ class RouterEnd:
         prompt: Sequence[int] = (5, 6, 7),
         dispatch: int = 0,
         pages_at: str = "",
-        patience: int = 1,
+        coalesce: int = 1,
     ) -> None:
         sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
         request = Request(id, tuple(prompt), max_tokens, sampling, pages_at=pages_at)
-        submit = wire.submit_to_proto(request, dispatch, patience=patience)
+        submit = wire.submit_to_proto(request, dispatch, coalesce=coalesce)
         self.command(pb.Command(submit=submit))
 
     def cancel(self, id: str) -> None:
@@ -186,7 +186,7 @@ async def test_a_token_and_nothing_else_comes_by_the_number_of_its_submit(
 async def test_tokens_that_nobody_waits_for_come_together(worker: ServedEngine) -> None:
     """After the first, which tells that the request is at work; the rest come with the end."""
     async with worker.attach() as router:
-        router.submit("r", max_tokens=11, patience=4)
+        router.submit("r", max_tokens=11, coalesce=4)
         await router.read(lambda: router.ends("r"))
         router.submit("each", max_tokens=11)
         await router.read(lambda: router.ends("each"))
@@ -200,7 +200,7 @@ async def test_a_worker_that_drains_keeps_no_token_back(worker: ServedEngine) ->
     """Else they would be computed again."""
     async with worker.attach() as router:
         with Gate(worker.engine) as gate:
-            router.submit("r", max_tokens=100, patience=64)
+            router.submit("r", max_tokens=100, coalesce=64)
             for _ in range(6):
                 gate.let(1)
                 await worker.until(lambda: gate.holds)
