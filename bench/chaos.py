@@ -33,6 +33,7 @@ from rich.table import Table
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.lookup import find_model
 from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
@@ -89,7 +90,7 @@ class Cluster:
                 await asyncio.sleep(0.05)
         described = await describe(self.places[0].address, self._token, PATIENCE_S)
         checkpoint, longest = Path(self.config.checkpoint), described.max_sequence_length
-        frontend = Frontend.load(checkpoint, "model", longest, random.Random(1))
+        frontend = Frontend.load(TextFiles(checkpoint), "model", longest, random.Random(1))
         self.service = self.models.open(frontend, self.workers)
 
     def strike(self, rng: random.Random) -> str:

@@ -1,18 +1,16 @@
 """Everything between API objects and token ids, for one model."""
 
-import json
 import random
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from raylax.proto.answers.embedding import EmbeddingShape
 from raylax.proto.answers.openai_chunks import ChatShape, CompletionShape
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest, PromptTooLong
@@ -21,8 +19,8 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
-from raylax.proto.text.chat_template import ChatTemplate, load_template
-from raylax.proto.text.pooling import why_no_embeddings
+from raylax.proto.text.chat_template import ChatTemplate
+from raylax.proto.text.files import TextFiles
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Request, Sampling
@@ -32,41 +30,15 @@ TOOL_FORMAT = "hermes"
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """Of the checkpoint's generation_config.json, for what a client leaves open."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-
-    @classmethod
-    def of(cls, config: dict[str, Any]) -> "Defaults":
-        """A temperature of 0 is one; elsewhere 0 means "not set", as null does."""
-        greedy = config.get("do_sample") is False
-        temperature = 0.0 if greedy else config.get("temperature")
-        return cls(
-            temperature=1.0 if temperature is None else float(temperature),
-            top_p=float(config.get("top_p") or 1.0),
-            top_k=int(config.get("top_k") or 0),
-            repetition_penalty=float(config.get("repetition_penalty") or 1.0),
-        )
-
-
-def as_ids(value: Any) -> set[int]:
-    """`eos_token_id` is an id, a list of them, or nothing."""
-    return set(value) if isinstance(value, list) else set() if value is None else {int(value)}
-
-
-@dataclass(frozen=True)
 class Frontend:
     """Text side of one model: what it may be asked, and how an answer is read."""
 
     name: str
+    files: TextFiles
     tokenizer: Tokenizer
     template: ChatTemplate | None
     end_token_ids: frozenset[int]
-    defaults: Defaults
+    defaults: SamplingDefaults
     vocab: int
     hidden: int
     """Dimensions of an embedding."""
@@ -78,24 +50,23 @@ class Frontend:
 
     @classmethod
     def load(
-        cls, checkpoint: Path, name: str, max_sequence_length: int, rng: random.Random | None = None
+        cls,
+        files: TextFiles,
+        name: str,
+        max_sequence_length: int,
+        rng: random.Random | None = None,
     ) -> "Frontend":
-        def read(file: str) -> dict[str, Any]:
-            path = checkpoint / file
-            return dict(json.loads(path.read_text())) if path.exists() else {}
-
-        config, generation = read("config.json"), read("generation_config.json")
-        tokenizer = Tokenizer(checkpoint / "tokenizer.json")
-        ends = as_ids(config.get("eos_token_id")) | as_ids(generation.get("eos_token_id"))
+        """Raises OSError, ValueError or KeyError for files that say too little."""
         return cls(
             name,
-            tokenizer,
-            load_template(checkpoint),
-            frozenset(ends),
-            Defaults.of(generation),
-            int(config["vocab_size"]),
-            int(config["hidden_size"]),
-            why_no_embeddings(checkpoint),
+            files,
+            files.tokenizer(),
+            files.chat_template(),
+            files.end_token_ids,
+            SamplingDefaults.of(files.generation_config),
+            int(files.config["vocab_size"]),
+            int(files.config["hidden_size"]),
+            files.why_no_embeddings(),
             max_sequence_length,
             rng or random.Random(),
         )

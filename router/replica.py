@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.gc_tuning import settle
@@ -98,7 +99,7 @@ class Door:
         """The first worker says how long a sequence may be; from then on the model is served."""
         described = await describe(address, self._config.token, ASK_TIMEOUT_S)
         frontend = Frontend.load(
-            Path(self._config.checkpoint),
+            TextFiles(Path(self._config.checkpoint)),
             self._config.model_name,
             described.max_sequence_length,
             random.Random(),

@@ -18,6 +18,7 @@ import uvicorn
 import uvloop
 
 from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.gc_tuning import settle
@@ -44,8 +45,8 @@ async def opened(config: RouterConfig, workers: Workers, address: str, count: in
         while len(workers.ready) < count:  # noqa: ASYNC110  # told by nobody
             await asyncio.sleep(0.02)
     longest = (await describe(address, config.token, PATIENCE_S)).max_sequence_length
-    checkpoint, models = Path(config.checkpoint), Models([config])
-    frontend = Frontend.load(checkpoint, config.model_name, longest, random.Random())
+    files, models = TextFiles(Path(config.checkpoint)), Models([config])
+    frontend = Frontend.load(files, config.model_name, longest, random.Random())
     models.open(frontend, workers)
     settle()
     return models

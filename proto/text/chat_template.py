@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
@@ -65,23 +64,17 @@ class ChatTemplate:
         return prompt
 
 
-def load_template(checkpoint: Path) -> ChatTemplate | None:
-    """From tokenizer_config.json (one, or several by name) or chat_template.jinja, or None."""
-    file = checkpoint / "tokenizer_config.json"
-    settings = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    source = settings.get("chat_template")
-    if isinstance(source, list):
-        source = next((t["template"] for t in source if t.get("name") == "default"), None)
-    alone = checkpoint / "chat_template.jinja"
-    if source is None and alone.exists():
-        source = alone.read_text(encoding="utf-8")
-    if source is None:
-        return None
-    return ChatTemplate(source, special_tokens(settings))
+def source_of(settings: Mapping[str, Any]) -> str | None:
+    """Of a tokenizer_config.json: its template, or the default one of several by name."""
+    given = settings.get("chat_template")
+    if isinstance(given, list):
+        given = next((t["template"] for t in given if t.get("name") == "default"), None)
+    source: str | None = given
+    return source
 
 
 def special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    """`bos_token` and its like: strings, or objects with a `content`."""
+    """`bos_token` and its like in a tokenizer_config.json: strings, or objects with a `content`."""
     found = {}
     for name, value in settings.items():
         text = value.get("content") if isinstance(value, dict) else value

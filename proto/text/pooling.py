@@ -1,11 +1,11 @@
-"""Whether a checkpoint of sentence-transformers means the vectors that we make.
+"""Whether a checkpoint of sentence-transformers means the vectors that raylax makes.
 
-We take the hidden state of the last token after the final norm, at length 1. A mean over tokens is
-not to be had: the states of tokens whose pages were found in a cache are never computed again.
+raylax takes the hidden state of the last token after the final norm, at length 1. A mean over
+tokens is not to be had: the states of tokens whose pages were found in a cache are never computed
+again.
 """
 
-import json
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 STEPS = ("Transformer", "Pooling", "Normalize")
@@ -14,24 +14,17 @@ POOLING = "1_Pooling/config.json"
 MODULES = "modules.json"
 
 
-def why_no_embeddings(checkpoint: Path) -> str | None:
-    """What of its settings we cannot do, by name; None for one that has no such settings."""
-    try:
-        modes = [modes_of(facts) for facts in read(checkpoint / POOLING)]
-        steps = [step_of(facts) for facts in read(checkpoint / MODULES)]
-    except (ValueError, AttributeError) as error:
-        return f"{POOLING} or {MODULES} is not valid: {error}"
+def unsupported(poolings: Iterable[Any], modules: Iterable[Any]) -> str | None:
+    """What of these settings raylax does not have, by name; None: it makes the vectors that they
+    mean, or there are none. They are what the files POOLING and MODULES hold; raises AttributeError
+    for what is no such setting.
+    """
+    modes, steps = [modes_of(one) for one in poolings], [step_of(one) for one in modules]
     if modes and modes != [["lasttoken"]]:
         return f"{POOLING} pools by {', '.join(modes[0]) or 'nothing'}, only lasttoken is supported"
     if unknown := [step for step in steps if step not in STEPS]:
         return f"{MODULES} has a step {unknown[0]}, only {', '.join(STEPS)} are supported"
     return None
-
-
-def read(path: Path) -> list[Any]:
-    """What is listed in the file, or the one thing in it; nothing if there is none."""
-    found = json.loads(path.read_text()) if path.exists() else []
-    return found if isinstance(found, list) else [found]
 
 
 def modes_of(pooling: Any) -> list[str]:

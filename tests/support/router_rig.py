@@ -16,6 +16,7 @@ import uvicorn
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
@@ -145,7 +146,10 @@ async def a_router(
         await until(lambda: len(router.ready) == len(workers))
         described = await describe(workers[0].address, TOKEN, 5)
         frontend = Frontend.load(
-            Path(settings.checkpoint), "tiny", described.max_sequence_length, random.Random(1)
+            TextFiles(Path(settings.checkpoint)),
+            "tiny",
+            described.max_sequence_length,
+            random.Random(1),
         )
         service = models.open(frontend, router)
         server, health, port = await serve_grpc(

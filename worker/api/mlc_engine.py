@@ -1,7 +1,6 @@
 """The engine as a Python class, without Ray: MLCEngine, AsyncMLCEngine and what they share."""
 
 import asyncio
-import json
 import logging
 import threading
 import weakref
@@ -15,6 +14,7 @@ from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.options import silent
 from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
 from raylax.proto.wire import messages as wire
 from raylax.worker.api.completions import (
     AsyncChat,
@@ -76,10 +76,10 @@ class MLCEngineBase:
             self.device = detect_device(device)
         with starting("model config"):
             Checkpoint(checkpoint)
-            text = (checkpoint / "config.json").read_text()
-            self.model_config_dicts: list[dict[str, Any]] = [json.loads(text)]
+            files = TextFiles(checkpoint)
+            self.model_config_dicts: list[dict[str, Any]] = [files.config]
         with starting("tokenizer and conversation template"):
-            frontend = Frontend.load(checkpoint, model, max_sequence_length=0)
+            frontend = Frontend.load(files, model, max_sequence_length=0)
         self.state = EngineState(TraceRecorder() if enable_tracing else None)
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)

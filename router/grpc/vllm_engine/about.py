@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from raylax.proto.frontend import Defaults, Frontend
+from raylax.proto.calls.sampling_defaults import SamplingDefaults
+from raylax.proto.frontend import Frontend
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.calls.service import Service
 from raylax.router.fleet.table import Fleet
@@ -20,17 +20,17 @@ NO_TOKEN = -1
 """A proto3 number cannot be left out, and 0 is a token."""
 
 
-def model_info(checkpoint: Path, frontend: Frontend) -> pb.GetModelInfoResponse:
-    config: dict[str, Any] = json.loads((checkpoint / "config.json").read_text())
-    known, neutral = asdict(frontend.defaults), asdict(Defaults())
+def model_info(frontend: Frontend) -> pb.GetModelInfoResponse:
+    config, path = frontend.files.config, str(frontend.files.directory)
+    known, neutral = asdict(frontend.defaults), asdict(SamplingDefaults())
     defaults = {name: value for name, value in known.items() if value != neutral[name]}
     return pb.GetModelInfoResponse(
-        model_path=str(checkpoint),
+        model_path=path,
         is_generation=True,
         max_context_length=frontend.max_sequence_length,
         vocab_size=frontend.vocab,
         served_model_name=frontend.name,
-        tokenizer_path=str(checkpoint),
+        tokenizer_path=path,
         model_type=config.get("model_type") or "",
         architectures=config.get("architectures") or [],
         eos_token_ids=sorted(frontend.end_token_ids),

@@ -7,7 +7,6 @@ protocol, see proto/pb/vllm_engine.proto.
 import asyncio
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn
 
 import grpc
@@ -24,11 +23,11 @@ from raylax.router.calls.service import Service
 from raylax.router.calls.start import finish, start
 from raylax.router.grpc.errors import Context, errors_as_statuses, read_deadline
 from raylax.router.grpc.vllm_engine import about, requests
-from raylax.router.grpc.vllm_engine import tokenizer_files as files
 from raylax.router.grpc.vllm_engine.abort import Aborted, RunningRequests
 from raylax.router.grpc.vllm_engine.flush import flush
 from raylax.router.grpc.vllm_engine.kv_events import KvEventFeed
 from raylax.router.grpc.vllm_engine.replies import Replies
+from raylax.router.grpc.vllm_engine.tokenizer_files import chunks
 
 NO_PROFILER = (
     "workers have no profiler to start: OTEL_EXPORTER_OTLP_ENDPOINT makes spans of calls, and the "
@@ -108,9 +107,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: pb.GetModelInfoRequest, context: Context
     ) -> pb.GetModelInfoResponse:
         async with errors_as_statuses(context):
-            service = self._service()
-            checkpoint = Path(service.config.checkpoint)
-            return await asyncio.to_thread(about.model_info, checkpoint, service.frontend)
+            return about.model_info(self._service().frontend)
 
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
@@ -132,8 +129,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: common_pb2.GetTokenizerRequest, context: Context
     ) -> None:
         async with errors_as_statuses(context):
-            checkpoint = Path(self._service().config.checkpoint)
-            for chunk in files.chunks(await asyncio.to_thread(files.tokenizer_zip, checkpoint)):
+            files = self._service().frontend.files
+            for chunk in chunks(await asyncio.to_thread(files.archive)):
                 await context.write(chunk)
 
     async def FlushCache(

@@ -14,6 +14,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish
 from tests.proto.calls.test_call import CITY_TOOL, ids
 
@@ -24,7 +25,7 @@ SAID = ["", "hi", CALL, "a" + CALL + "b" + CALL, CALL + CALL + "end", ODD_CALL]
 
 @pytest.fixture(scope="module")
 def frontend(checkpoint: Path) -> Frontend:
-    return Frontend.load(checkpoint, "tiny", 256, random.Random(1))
+    return Frontend.load(TextFiles(checkpoint), "tiny", 256, random.Random(1))
 
 
 def call_of(frontend: Frontend) -> Call:

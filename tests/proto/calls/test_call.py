@@ -18,10 +18,11 @@ from raylax.proto.errors import (
     RaylaxError,
     WorkerUnavailable,
 )
-from raylax.proto.frontend import Defaults, Frontend
+from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import parse_body
+from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs
 
 ASK = '{"messages": [{"role": "user", "content": "hi"}]'
@@ -30,7 +31,7 @@ CITY_TOOL = {"type": "function", "function": {"name": "look", "parameters": {}}}
 
 @pytest.fixture(scope="module")
 def frontend(checkpoint: Path) -> Frontend:
-    return Frontend.load(checkpoint, "tiny", 64, random.Random(1))
+    return Frontend.load(TextFiles(checkpoint), "tiny", 64, random.Random(1))
 
 
 def ids(text: str) -> tuple[int, ...]:
@@ -278,13 +279,6 @@ def test_the_arguments_of_earlier_calls_are_not_quoted_twice() -> None:
     assert [shown(a) for a in ('{"a": 1}', "[1]", "{]", "[" * 9999)] == [
         {"a": 1}, "[1]", "{]", "[" * 9999
     ]  # fmt: skip
-
-
-def test_a_checkpoints_own_temperature_may_be_zero() -> None:
-    """Zero is a temperature; null is none."""
-    given: list[dict[str, Any]] = [{"temperature": 0}, {"temperature": None}, {"do_sample": False}]
-
-    assert [Defaults.of(config).temperature for config in given] == [0.0, 1.0, 0.0]
 
 
 def test_a_long_text_is_refused_by_its_length(frontend: Frontend) -> None:

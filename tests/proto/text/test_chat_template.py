@@ -1,13 +1,12 @@
 """Chat templates render as transformers renders them (tests/goldens/templates.py)."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.text.chat_template import ChatTemplate, load_template
+from raylax.proto.text.chat_template import ChatTemplate
 from tests.support.paths import GOLDENS
 
 CASES = json.loads((GOLDENS / "templates.json").read_text())
@@ -34,15 +33,3 @@ def test_a_template_stays_in_its_sandbox(source: str) -> None:
     """It is code of a stranger."""
     with pytest.raises(InvalidRequest):
         ChatTemplate(source).render([{"role": "user", "content": "x"}], None)
-
-
-def test_a_template_is_found_in_either_file(tmp_path: Path) -> None:
-    assert load_template(tmp_path) is None
-    (tmp_path / "chat_template.jinja").write_text("alone")
-    found = load_template(tmp_path)
-    assert found is not None and found.render([], None) == "alone"
-
-    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named"}]
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": named}))
-    found = load_template(tmp_path)
-    assert found is not None and found.render([], None) == "named"

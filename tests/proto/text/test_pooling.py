@@ -10,6 +10,7 @@ import pytest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.text.files import TextFiles
 from tests.support.checkpoints import write_checkpoint
 
 SWITCHES = {"word_embedding_dimension": 64, "pooling_mode_cls_token": False, "include_prompt": True}
@@ -24,7 +25,7 @@ def frontend(path: Path, pooling: Any = None, steps: list[str] | None = None) ->
     if steps is not None:
         modules = [{"idx": i, "type": f"some.models.{step}"} for i, step in enumerate(steps)]
         (path / "modules.json").write_text(json.dumps(modules))
-    return Frontend.load(checkpoint, "tiny", 256, random.Random(1))
+    return Frontend.load(TextFiles(checkpoint), "tiny", 256, random.Random(1))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from raylax.proto.frontend import Frontend
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from tests.support.checkpoints import write_checkpoint
@@ -51,7 +52,7 @@ async def two(checkpoint: Path, another: Path) -> AsyncIterator[Two]:
         ]
         rig = await enter(a_router(configs[0], [first], Models(configs)))
         beside = await enter(a_router(RouterConfig("tiny", str(another), TOKEN), [second]))
-        rig.models.open(Frontend.load(another, "other", 256), beside.router)
+        rig.models.open(Frontend.load(TextFiles(another), "other", 256), beside.router)
         client = await enter(httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S))
         yield Two(client, rig)
 

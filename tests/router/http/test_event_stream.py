@@ -14,6 +14,7 @@ from raylax.proto.errors import EngineFailure
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.text.files import TextFiles
 from raylax.router.http.event_stream import ResponseHead, event_stream
 from raylax.router.http.openai_events import ChunkLines, data
 
@@ -35,7 +36,7 @@ EVENTS = [
 @pytest.mark.parametrize("kind", ["chat", "completion"])
 def test_lines_are_those_of_the_chunks(kind: str, checkpoint: Path) -> None:
     """Whatever is said, by whichever choice, each line is what its event alone would give."""
-    frontend = Frontend.load(checkpoint, 'a "model"', 64, random.Random(1))
+    frontend = Frontend.load(TextFiles(checkpoint), 'a "model"', 64, random.Random(1))
 
     def call() -> Call:
         if kind == "chat":
@@ -53,7 +54,7 @@ def test_lines_are_those_of_the_chunks(kind: str, checkpoint: Path) -> None:
 
 async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
     """One write for the events of one list, and before an error what was said before it."""
-    frontend = Frontend.load(checkpoint, "tiny", 64, random.Random(1))
+    frontend = Frontend.load(TextFiles(checkpoint), "tiny", 64, random.Random(1))
     lines = ChunkLines(frontend.chat(ChatCompletionRequest.model_validate(ASK)))
     error = EngineFailure("its step failed")
 

@@ -8,13 +8,14 @@ import pytest
 from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.api.engine_state import EngineState
 
 
 @pytest.fixture
 def frontend(checkpoint: Path) -> Frontend:
-    return Frontend.load(checkpoint, "tiny", 64)
+    return Frontend.load(TextFiles(checkpoint), "tiny", 64)
 
 
 def call(frontend: Frontend, n: int = 1) -> Call:

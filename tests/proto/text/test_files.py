@@ -1,0 +1,78 @@
+"""A model's files, read in one place."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from raylax.proto.text.files import TextFiles
+
+
+def write(directory: Path, **files: object) -> TextFiles:
+    for name, content in files.items():
+        (directory / f"{name}.json").write_text(json.dumps(content))
+    return TextFiles(directory)
+
+
+def test_a_template_is_found_in_either_file(tmp_path: Path) -> None:
+    files = TextFiles(tmp_path)
+    assert files.chat_template() is None
+    (tmp_path / "chat_template.jinja").write_text("alone")
+    found = files.chat_template()
+    assert found is not None and found.render([], None) == "alone"
+
+    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named"}]
+    found = write(tmp_path, tokenizer_config={"chat_template": named}).chat_template()
+    assert found is not None and found.render([], None) == "named"
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "ends"),
+    [(None, None, set()), (2, None, {2}), ([2, 3], 4, {2, 3, 4}), (None, [5], {5})],
+)
+def test_end_tokens_are_those_of_both_configurations(
+    tmp_path: Path, config: object, generation: object, ends: set[int]
+) -> None:
+    files = write(
+        tmp_path,
+        config={"eos_token_id": config},
+        generation_config={"eos_token_id": generation},
+    )
+
+    assert files.end_token_ids == ends
+
+
+def test_only_the_configuration_and_the_tokenizer_must_be_there(tmp_path: Path) -> None:
+    """What is missing is named."""
+    files = TextFiles(tmp_path)
+
+    assert (files.generation_config, files.why_no_embeddings()) == ({}, None)
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        _ = files.config
+    with pytest.raises(Exception, match="No such file"):
+        files.tokenizer()
+
+
+@pytest.mark.parametrize("name", ["config", "generation_config", "tokenizer_config"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.json").write_text("{")
+    files = TextFiles(tmp_path)
+
+    with pytest.raises(ValueError, match=f"/{name}.json: not valid JSON"):
+        {
+            "config": lambda: files.config,
+            "generation_config": lambda: files.generation_config,
+            "tokenizer_config": files.chat_template,
+        }[name]()
+
+
+def test_the_archive_says_nothing_of_when_the_files_were_written(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Every replica gives out the same one."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    os.utime(copy / "config.json", (0, 2_000_000_000))
+
+    assert TextFiles(copy).archive() == TextFiles(checkpoint).archive()
