@@ -9,8 +9,8 @@ import math
 import random
 
 import numpy as np
-import numpy.typing as npt
 
+from raylax.proto.splitmix import mix_column
 from raylax.router.fleet.table import Fleet, stable_hash
 from raylax.router.policies import counts
 from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
@@ -23,7 +23,8 @@ def consistent_hash(request: RoutingRequest, fleet: Fleet, rng: random.Random) -
     rows = candidates(request, fleet)
     requests = counts.requests(fleet, rows)
     most = math.ceil(BOUND * (requests.sum() + 1) / len(rows))
-    weights = mixed(fleet.id_hashes[rows] ^ np.uint64(stable_hash(request.session or request.id)))
+    key = np.uint64(stable_hash(request.session or request.id))
+    weights = mix_column(fleet.id_hashes[rows] ^ key)
     first = int(np.argmax(weights))
     below = np.flatnonzero(requests < most)  # never empty: not all are above the mean
     at = int(below[np.argmax(weights[below])])
@@ -32,10 +33,3 @@ def consistent_hash(request: RoutingRequest, fleet: Fleet, rng: random.Random) -
         reason += f"; {fleet.ids[rows[first]]} has {requests[first]:.0f} of {most} requests"
     terms = {"cost": -weights.astype(float), "requests": requests}
     return RoutingChoice(int(rows[at]), reason, rows, terms)
-
-
-def mixed(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Every bit of a key reaches every bit of its weight (the finaliser of splitmix64)."""
-    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return keys ^ (keys >> np.uint64(31))

@@ -11,25 +11,18 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from raylax.proto.splitmix import MASK, mix
 from raylax.proto.vocabulary import Sampling, TokenLogprobs
 
 Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-MASK = (1 << 64) - 1
 BLOCK = 1024
 """Weights that are looked at together, where a look at each would take longer than all else."""
 
 
-def mix(z: int) -> int:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection of 64 bits."""
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
-
-
 def uniform(seed: int, choice: int, position: int) -> float:
-    """In [0, 1), 53 bits, from the key alone."""
+    """A number in [0, 1), of 53 bits, from the key alone."""
     key = seed & MASK
     for part in (choice, position):
         key = mix((key + 0x9E3779B97F4A7C15 * (part + 1)) & MASK)
