@@ -13,6 +13,11 @@ ROOT = b""
 """What precedes the first page."""
 
 
+def pages_for(tokens: int) -> int:
+    """Pages that so many tokens take; the last one may be part full."""
+    return -(-tokens // PAGE_SIZE)
+
+
 def chain(parent: bytes, tokens: Sequence[int]) -> bytes:
     """The name of a full page: its tokens, after the page named `parent`."""
     return blake2b(parent + pack(f"{len(tokens)}i", *tokens), digest_size=16).digest()

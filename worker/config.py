@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, Self, get_args
 
+from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
 
 Mode = Literal["local", "interactive", "server"]
-PAGE_SIZE = 16
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """How large an engine may be: a plain function of the model, the memory and the wishes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from raylax.worker.config import PAGE_SIZE, EngineConfig, Mode, Sizes
+from raylax.proto.pages import PAGE_SIZE, pages_for
+from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import ConfigError
 
 SEQUENCES: dict[Mode, int] = {"local": 4, "interactive": 1, "server": 64}
@@ -41,7 +41,7 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
         raise ConfigError(too_small("max_total_sequence_length", total, memory, fit))
     single = min(single, total)
     chunk = max(config.prefill_chunk_size or min(CHUNK, total), sequences)
-    return Sizes(sequences, single, total, chunk, -(-total // PAGE_SIZE))
+    return Sizes(sequences, single, total, chunk, pages_for(total))
 
 
 def check_lengths(config: EngineConfig, memory: Memory) -> None:
@@ -73,21 +73,10 @@ def fitting_pages(config: EngineConfig, memory: Memory) -> int:
 
 
 def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
-    needed = -(-tokens // PAGE_SIZE) * memory.page / MIB
+    needed = pages_for(tokens) * memory.page / MIB
     return (
         f"KV memory: {what} of {tokens} tokens needs {needed:.1f} MiB, there is room for {fit} "
         f"tokens ({memory.available / MIB:.0f} MiB free, weights {memory.weights / MIB:.0f} MiB, "
         f"workspace {memory.workspace / MIB:.0f} MiB); ask for shorter sequences, raise "
         "gpu_memory_utilization or free memory"
     )
-
-
-def available_memory() -> int:
-    """Bytes of RAM that can be had: of the machine, or of our control group if that is less."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    table = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-    free = table["MemAvailable"]
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        free = min(free, int(text) - int(used.read_text()))
-    return free

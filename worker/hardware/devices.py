@@ -3,7 +3,7 @@
 from raylax.kernels.cuda import driver
 from raylax.kernels.errors import CompileError
 from raylax.worker.errors import ConfigError
-from raylax.worker.sizing import available_memory
+from raylax.worker.hardware.memory import available_memory
 
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 

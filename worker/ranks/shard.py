@@ -22,13 +22,13 @@ from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.hardware.cores import keep_to_own_cores
+from raylax.worker.hardware.memory import available_memory
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import ControlChannel, Kind
 from raylax.worker.ranks.interconnect import Interconnect, InterconnectAddress, join
 from raylax.worker.ranks.page_layout import PageParts, decoded
 from raylax.worker.ranks.rank import Rank, RankPosition
 from raylax.worker.scheduling.step_plan import StepPlan
-from raylax.worker.sizing import available_memory
 
 log = logging.getLogger(__name__)
 GRACE_S = 2.0

@@ -17,6 +17,7 @@ from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import EngineStartError, RankLost
+from raylax.worker.hardware.memory import available_memory
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import ControlChannel, Kind
 from raylax.worker.ranks.interconnect import lead
@@ -36,7 +37,6 @@ from raylax.worker.ranks.loading import (
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.shard import Assignment, Invitation
 from raylax.worker.scheduling.step_plan import StepPlan
-from raylax.worker.sizing import available_memory
 
 JOIN_S = 120.0
 """For a shard's process to start, perhaps on another machine."""

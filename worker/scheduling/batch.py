@@ -14,7 +14,7 @@ from typing import NamedTuple
 from raylax.kernels.model import StepOutput
 from raylax.proto.calls.vector import normalised
 from raylax.proto.fair_share import GENERATED
-from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
@@ -25,7 +25,7 @@ from raylax.worker.scheduling.scheduler import (
     StepLimits,
     schedule,
 )
-from raylax.worker.scheduling.sequence import Sequence, ints, pages_for
+from raylax.worker.scheduling.sequence import Sequence, ints
 from raylax.worker.scheduling.step_plan import StepPlan, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from raylax.proto.pages import PAGE_SIZE
+from raylax.proto.pages import pages_for
 from raylax.proto.vocabulary import Priority
 
 
@@ -32,7 +32,8 @@ class Candidate(NamedTuple):
     """Running only: it was part of a step that failed."""
 
     def pages_to_reach(self, tokens: int) -> int:
-        return max(0, -(-tokens // PAGE_SIZE) - self.pages)
+        """Pages that it lacks to hold its first `tokens` tokens."""
+        return max(0, pages_for(tokens) - self.pages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,3 @@ class Sequence:
             start = page * PAGE_SIZE
             self.names.append(chain(parent, self.tokens[start : start + PAGE_SIZE]))
         return self.names[: tokens // PAGE_SIZE]
-
-
-def pages_for(tokens: int) -> int:
-    return -(-tokens // PAGE_SIZE)

@@ -2,7 +2,7 @@
 
 from raylax.proto.pages import ROOT, chain
 from raylax.proto.vocabulary import Request
-from raylax.worker.scheduling.sequence import Sequence, pages_for
+from raylax.worker.scheduling.sequence import Sequence
 
 
 def test_history_counts_as_answer() -> None:
@@ -25,7 +25,3 @@ def test_pages_are_named_as_they_fill() -> None:
     assert one.name_pages(16) == [first]
     assert one.name_pages(33) == [first, second]
     assert one.name_pages(31) == [first]
-
-
-def test_the_last_page_may_be_part_full() -> None:
-    assert [pages_for(n) for n in (0, 1, 16, 17, 32)] == [0, 1, 1, 2, 2]
