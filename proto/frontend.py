@@ -23,7 +23,7 @@ from raylax.proto.text.chat_template import ChatTemplate
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
-from raylax.proto.vocabulary import Request, Sampling
+from raylax.proto.vocabulary import Request
 
 TOOL_FORMAT = "hermes"
 """How the models that are served here write their tool calls: one of `TOOL_PARSERS`."""
@@ -179,7 +179,9 @@ class Frontend:
         max_tokens: int | None,
         field: str,
     ) -> list[Request]:
-        sampling = self._sampling(body, top_logprobs)
+        self.check_ids(map(int, body.logit_bias or ()), "logit_bias")
+        seed = self.rng.getrandbits(63) if body.seed is None else body.seed
+        sampling = self.defaults.fill_in(body, self.vocab, seed, top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
         return [
@@ -228,24 +230,3 @@ class Frontend:
                     f"{field}: token id {token} is outside the vocabulary of {self.vocab}",
                     param=field,
                 )
-
-    def _sampling(self, body: SamplingFields, top_logprobs: int | None) -> Sampling:
-        bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
-        self.check_ids(bias, "logit_bias")
-        known = self.defaults
-
-        def given(value: float | None, default: float) -> float:
-            return default if value is None else value
-
-        return Sampling(
-            temperature=given(body.temperature, known.temperature),
-            top_p=given(body.top_p, known.top_p),
-            top_k=min(max(0, int(given(body.top_k, known.top_k))), self.vocab),
-            min_p=body.min_p,
-            presence_penalty=body.presence_penalty,
-            frequency_penalty=body.frequency_penalty,
-            repetition_penalty=given(body.repetition_penalty, known.repetition_penalty),
-            logit_bias=tuple(sorted(bias.items())),
-            seed=(self.rng.getrandbits(63) if body.seed is None else body.seed) % (1 << 64),
-            top_logprobs=top_logprobs,
-        )
