@@ -36,7 +36,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.config import RouterConfig
+from raylax.router.config import RouterConfig, RouterLimits
 from raylax.router.http.app import build_app
 from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.observe.timeline import Timeline, TimelineEvent
@@ -72,7 +72,9 @@ class Cluster:
 
     def __init__(self, places: list[Place], checkpoint: Path, token: str, seed: int) -> None:
         self.places, self._token = places, token
-        self.config = RouterConfig("model", str(checkpoint), token, worker_patience_s=PATIENCE_S)
+        self.config = RouterConfig(
+            "model", str(checkpoint), token, limits=RouterLimits(worker_patience_s=PATIENCE_S)
+        )
         self.models = Models([self.config], CLOCK)
         self.workers = Workers(policy_named(DEFAULT), token, CLOCK, random.Random(seed))
         self.service: Service | None = None

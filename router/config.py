@@ -2,36 +2,51 @@
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from raylax.router.access.keys import Key
+
+
+class RouterLimits(BaseModel):
+    """What a router bounds. A cluster's configuration has these, too, and hands them on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    max_body_bytes: int = Field(8 << 20, ge=1024)
+    """Bytes of a request; larger ones get 413."""
+    body_timeout_s: float = Field(60.0, gt=0)
+    """For a body to arrive; slower ones get 408."""
+    max_inflight: int = Field(2048, ge=1)
+    """Requests in a router at once; more get 429."""
+    request_timeout_s: float = Field(600.0, gt=0)
+    """From admission to the last byte that the client has taken; longer ones end with 504."""
+    max_wait_s: float = Field(60.0, gt=0)
+    """Expected until its first token: a request that would wait longer gets 429."""
+    worker_patience_s: float = Field(30.0, gt=0)
+    """How long a request may be without a worker before it fails: they come back."""
+    worker_silence_s: float = Field(2.0, gt=0)
+    """After which a worker that says nothing counts as lost."""
+    hedge_share: float = Field(0.0, ge=0, le=1)
+    """Of the requests that may get a second worker when their first token is late; 0: none."""
+    resume_ttl_s: float = Field(60.0, gt=0)
+    """How long an answer may outlive its client at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
+    """What a router is told of one of the models that it serves. What is no model's own, as the
+    port, is the same for all of them."""
+
     model_name: str
     checkpoint: str
     """Directory with the tokenizer and the chat template."""
     token: str
     """The cluster's secret, shown to workers."""
     model_id: str = ""
-    """Of its workers. Others, which are there while one model replaces another, are not used."""
+    """The model's name among workers. Those of another one, which are there while one model
+    replaces another, are not used."""
     policy: str = "expected-latency"
-    max_body_bytes: int = 8 << 20
-    max_inflight: int = 2048
-    """Requests in this router at once; more get 429."""
-    request_timeout_s: float = 600.0
-    """From admission to the last byte that the client has taken."""
-    body_timeout_s: float = 60.0
-    """In which a body must have come."""
-    max_wait_s: float = 60.0
-    """Expected until its first token; a request that would wait longer gets 429."""
-    worker_patience_s: float = 30.0
-    """How long a request may be without a worker: they come back."""
-    worker_silence_s: float = 2.0
-    """After which a worker that says nothing counts as lost."""
-    hedge_share: float = 0.0
-    """Of the requests that may have a second worker when their first token is late."""
-    resume_ttl_s: float = 60.0
-    """How long an answer may outlive its client at most."""
+    limits: RouterLimits = RouterLimits()
     host: str = "127.0.0.1"
     grpc_port: int = 9000
     enable_debug: bool = False

@@ -79,7 +79,7 @@ class Door:
             config.token,
             time.monotonic,
             random.Random(),
-            config.worker_silence_s,
+            config.limits.worker_silence_s,
             peers=models.peers,
         )
         self._opened = False
@@ -137,7 +137,7 @@ class RouterReplica:
         except RuntimeError as error:
             at = f"port {first.grpc_port} on {first.host}"
             raise OSError(f"{at} cannot be used; choose another by --grpc-port") from error
-        self._patience_s = first.request_timeout_s
+        self._patience_s = first.limits.request_timeout_s
         self._looking = [asyncio.create_task(self._keep_looking(door)) for door in self._doors]
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:

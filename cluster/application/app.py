@@ -103,22 +103,14 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
 
 def routing(model: ResolvedModel, token: str) -> RouterConfig:
     """What a router is told of a model."""
-    config, limits = model.config, model.config.limits
+    config = model.config
     return RouterConfig(
         model_name=model.name,
         checkpoint=str(model.checkpoint),
         token=token,
         model_id=model_id(model.checkpoint, config),
         policy=config.policy,
-        max_body_bytes=limits.max_body_bytes,
-        body_timeout_s=limits.body_timeout_s,
-        max_inflight=limits.max_inflight,
-        request_timeout_s=limits.request_timeout_s,
-        max_wait_s=limits.max_wait_s,
-        worker_patience_s=limits.worker_patience_s,
-        worker_silence_s=limits.worker_silence_s,
-        hedge_share=limits.hedge_share,
-        resume_ttl_s=limits.resume_ttl_s,
+        limits=config.limits.of_router,
         host=config.host,
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,

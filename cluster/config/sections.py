@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.keys import Key
+from raylax.router.config import RouterLimits
 
 Anywhere = Annotated[Path, AfterValidator(Path.absolute)]
 """A file: Ray's processes have working directories of their own."""
@@ -19,27 +20,16 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class Limits(Section):
-    max_body_bytes: int = Field(8 << 20, ge=1024)
-    """Bytes of a request; larger ones get 413."""
-    body_timeout_s: float = Field(60.0, gt=0)
-    """For a body to arrive; slower ones get 408."""
-    max_inflight: int = Field(2048, ge=1)
-    """Requests in a router at once; more get 429."""
-    request_timeout_s: float = Field(600.0, gt=0)
-    """From admission to the last byte that the client has taken; longer ones end with 504."""
+class Limits(RouterLimits, Section):
+    """What a cluster bounds: a router's limits, and how long a start may take."""
+
     startup_timeout_s: float = Field(600.0, gt=0)
     """For the first worker to become ready."""
-    max_wait_s: float = Field(60.0, gt=0)
-    """Expected until its first token: a request that would wait longer gets 429."""
-    worker_patience_s: float = Field(30.0, gt=0)
-    """How long a request may be without a worker before it fails: they come back."""
-    worker_silence_s: float = Field(2.0, gt=0)
-    """After which a worker that says nothing counts as lost."""
-    hedge_share: float = Field(0.0, ge=0, le=1)
-    """Of the requests that may get a second worker when their first token is late; 0: none."""
-    resume_ttl_s: float = Field(60.0, gt=0)
-    """How long an answer may outlive its client at most."""
+
+    @property
+    def of_router(self) -> RouterLimits:
+        """Those that routers are told: when another one changes, they go on."""
+        return RouterLimits(**self.model_dump(exclude={"startup_timeout_s"}))
 
 
 class Autoscaling(Section):

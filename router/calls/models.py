@@ -36,7 +36,8 @@ class Models:
         self.authenticator = Authenticator(
             Keyring(self.config.keys), self.rate_limiter, self.telemetry, clock, random.Random()
         )
-        self.timelines, self.kept_answers = Timelines(), KeptAnswers(self.config.resume_ttl_s)
+        self.timelines = Timelines()
+        self.kept_answers = KeptAnswers(self.config.limits.resume_ttl_s)
         self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:

@@ -53,10 +53,10 @@ class Service:
             clock,
             random.Random(),
             config.policy,
-            config.worker_patience_s,
-            HedgePolicy(config.hedge_share),
+            config.limits.worker_patience_s,
+            HedgePolicy(config.limits.hedge_share),
         )
-        self.admission = Admission(workers.ledger.fleet, clock, config.max_wait_s)
+        self.admission = Admission(workers.ledger.fleet, clock, config.limits.max_wait_s)
         self._parse_pool = ParsePool()
 
     @property
@@ -71,16 +71,17 @@ class Service:
 
     def _check_room(self, more: int) -> None:
         carried = len(self.dispatcher.journal) + len(self.admission)
-        if carried + more > self.config.max_inflight:
+        most = self.config.limits.max_inflight
+        if carried + more > most:
             raise Overloaded(
-                f"this router carries at most {self.config.max_inflight} requests at once, it has "
+                f"this router carries at most {most} requests at once, it has "
                 f"{carried} and {more} more were asked for",
                 retry_after_s=RETRY_AFTER_S,
             )
 
     def allowed_s(self, timeout_s: float | None) -> float:
         """How long a call may take: as long as its client wants, within this router's limit."""
-        longest = self.config.request_timeout_s
+        longest = self.config.limits.request_timeout_s
         return longest if timeout_s is None else min(timeout_s, longest)
 
     async def run(

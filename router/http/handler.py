@@ -74,7 +74,8 @@ class RequestHandler:
     async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
         """What `work` makes of the body; aside, if that is large."""
         serving = self.models.any()
-        raw = await read_body(request, self._config.max_body_bytes, self._config.body_timeout_s)
+        limits = self._config.limits
+        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
         return await serving.prepare(len(raw), lambda: work(raw))
 
     async def answer(

@@ -72,6 +72,6 @@ def add_resuming(routes: Routes, models: Models) -> None:
         call_id = request.path_params["call_id"]
         numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
         head = ResponseHead(call_id, waits=False)
-        return resumed(numbered, head, models.config.request_timeout_s)
+        return resumed(numbered, head, models.config.limits.request_timeout_s)
 
     routes.get("/v1/streams/{call_id}", go_on)

@@ -19,7 +19,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.config import RouterConfig
+from raylax.router.config import RouterConfig, RouterLimits
 from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc, set_health
 from raylax.router.grpc.tls import credentials
@@ -118,7 +118,14 @@ async def running_router(
             await stack.enter_async_context(running_worker(checkpoint, f"w{i}", engine))
             for i in range(count)
         ]
-        settings = RouterConfig("tiny", str(checkpoint), TOKEN, **config)
+        limits = {name: config.pop(name) for name in RouterLimits.model_fields if name in config}
+        settings = RouterConfig(
+            "tiny",
+            str(checkpoint),
+            TOKEN,
+            limits=RouterLimits.model_construct(**limits),  # also what no configuration may say
+            **config,
+        )
         yield await stack.enter_async_context(a_router(settings, workers))
 
 
@@ -138,7 +145,7 @@ async def a_router(
             TOKEN,
             time.monotonic,
             random.Random(1),
-            settings.worker_silence_s,
+            settings.limits.worker_silence_s,
             peers=models.peers,
         )
         stack.callback(router.close)

@@ -83,7 +83,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
                 resuming.name(request.id), caller().tenant, request.after_sequence
             )
             replies = resuming.numbered(numbered)
-            allowed_s = self._models.config.request_timeout_s
+            allowed_s = self._models.config.limits.request_timeout_s
             await write(context, (wrap(reply) async for reply in replies), replies, allowed_s)
 
     async def Explain(

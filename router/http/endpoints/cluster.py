@@ -51,7 +51,7 @@ class NoCluster:
 
 
 def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
-    config = models.config
+    config, limits = models.config, models.config.limits
 
     async def metrics(request: Request) -> ASGIApp:
         """This router's own are there even when Metrics cannot say how the workers stand."""
@@ -76,7 +76,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
         return json_response(await cluster.cluster())
 
     async def debug_call(request: Request) -> ASGIApp:
-        raw = await read_body(request, config.max_body_bytes, config.body_timeout_s)
+        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
         body = parse_body(DebugCall, raw)
         return json_response({"results": await cluster.debug_call(body.name, body.args)})
 
