@@ -12,6 +12,7 @@ help:
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
 	@echo "make proto            regenerate the gRPC code"
+	@echo "make reference        regenerate the tables of docs/configuration.md"
 
 install: .venv/installed
 
@@ -42,4 +43,7 @@ bench: install
 proto: install
 	scripts/proto
 
-.PHONY: help install serve test check bench proto
+reference: install
+	scripts/reference
+
+.PHONY: help install serve test check bench proto reference

@@ -35,7 +35,7 @@ class ModelSettings(Section):
     pipeline_parallel_stages: int = Field(1, ge=1)
     """Ranks of a worker that share the layers among them."""
     placement: Literal["host", "cluster"] = "host"
-    """Ranks of a worker: host: on one; cluster: on several if need be."""
+    """host: all ranks of a worker lie on one; cluster: on several if need be."""
     policy: str = Field(DEFAULT, description=f"Who gets a request: {', '.join(POLICIES)}.")
     device: str = "auto"
     """cpu, cuda, or auto: the CPU."""

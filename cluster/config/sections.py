@@ -53,15 +53,15 @@ class KeyEntry(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Of who has it: letters, digits and . _ -"""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    """Of the key, 64 hex digits."""
+    """64 hex digits, of the key."""
     admin: bool = False
     """May also ask for /debug and for drains."""
     priority: Literal["high", "normal", "low"] = "normal"
     """The highest class that it may ask for."""
     tokens_per_minute: int | None = Field(None, ge=1)
-    """Of prompts and answers; null: no limit."""
+    """Tokens of prompts and answers together; null: no limit."""
     requests_per_minute: int | None = Field(None, ge=1)
-    """null: no limit."""
+    """Calls that may begin in a minute; null: no limit."""
     max_concurrent: int | None = Field(None, ge=1)
     """Calls at once; null: no limit."""
     share: float = Field(1.0, gt=0, allow_inf_nan=False)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from raylax.cluster import environment
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig
 from raylax.cluster.config.sections import KeyEntry
@@ -14,11 +15,13 @@ from raylax.cluster.metrics.state import Reports
 from raylax.router.observe.metrics import CallMetrics
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, options
+from tests.support.cluster_reference import BLOCK, PAGE, TABLES, regenerated
 from tests.support.cluster_reports import report
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "deploy" / "raylax.yaml"
-PAGE = (ROOT / "cluster" / "README.md").read_text()
+ROOM = (ROOT / "cluster" / "README.md").read_text()
+REFERENCE = PAGE.read_text()
 FIXED = {"kv_cache_page_size", "model_lib", "verbose"}
 """Fields of the engine that have one value, or are of no use to a cluster."""
 
@@ -27,9 +30,22 @@ NO_FLAGS = {"engine", "cors_origins"}
 """What stands in the file only."""
 
 
-def written(name: str) -> bool:
-    """As code, in the page of the room."""
-    return re.search(rf"`[^`]*{re.escape(name)}\b[^`]*`", PAGE) is not None
+def written(name: str, page: str = REFERENCE) -> bool:
+    """As code."""
+    return re.search(rf"`[^`]*{re.escape(name)}\b[^`]*`", page) is not None
+
+
+def test_the_tables_of_the_reference_are_what_the_code_says() -> None:
+    """Else run `scripts/reference`."""
+    assert regenerated(REFERENCE) == REFERENCE
+    assert {name for _, name, _ in BLOCK.findall(REFERENCE)} == TABLES.keys()
+
+
+def test_every_environment_variable_is_on_the_page() -> None:
+    names = re.findall(r"^    ([A-Z_]+)  ", str(environment.__doc__), re.MULTILINE)
+
+    assert len(names) == 4
+    assert [name for name in names if not written(name)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -96,10 +112,16 @@ def test_every_metric_is_on_the_page() -> None:
     counters = {f"{name}_total" for name in COUNTERS}
 
     assert counters <= {s.name for metric in metrics for s in metric.samples}
-    assert [metric.name for metric in metrics if not written(metric.name)] == []
+    assert [metric.name for metric in metrics if not written(metric.name, ROOM)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "cluster/README.md", "deploy/README.md"])
+PAGES = [
+    "README.md", "cluster/README.md", "cluster/simulate/README.md", "deploy/README.md",
+    "docs/configuration.md",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: str) -> None:
     source = ROOT / page
     links = re.findall(r"\]\((?!http)([^)#]+)", source.read_text())
@@ -112,7 +134,7 @@ def test_the_page_names_the_rooms_that_there_are() -> None:
     inside = (ROOT / "cluster").iterdir()
     rooms = {f"{path.name}/" for path in inside if any(path.glob("*.py"))}
     modules = {path.name for path in (ROOT / "cluster").glob("*.py")}
-    first_column = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+    first_column = re.findall(r"^\| (\[?`.*?) \|", ROOM, re.MULTILINE)
     table = {name for cell in first_column for name in re.findall(r"`(\w+(?:\.py|/))`", cell)}
 
     assert table == modules | rooms

@@ -9,11 +9,15 @@ from raylax.cluster.cli.commands import app
 COMMANDS = ["serve", "chat", "status", "compile", "key", "replay", "drain", "explain", "version"]
 
 
-def parameters(command: str) -> list[Any]:
-    """Arguments and options."""
+def command_named(name: str) -> Any:
     made: Any = typer.main.get_command(app)
     assert list(made.commands) == COMMANDS
-    return list(made.commands[command].params)
+    return made.commands[name]
+
+
+def parameters(command: str) -> list[Any]:
+    """Arguments and options."""
+    return list(command_named(command).params)
 
 
 def options(command: str) -> list[str]:

@@ -1,0 +1,170 @@
+"""The tables of docs/configuration.md: of the schema, the engine's settings and the commands.
+
+`scripts/reference` writes them anew; a test holds the page to them.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from raylax.cluster.cli.flags import PANELS
+from raylax.cluster.config.models import ENGINE_DEFAULTS, ModelSettings
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.config.sections import Autoscaling, KeyEntry, Limits
+from raylax.worker.config import ABSENT, EngineConfig
+from tests.support.cluster_options import COMMANDS, command_named
+from tests.support.paths import ROOT
+
+PAGE = ROOT / "docs" / "configuration.md"
+BLOCK = re.compile(r"(<!-- begin (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+OF_NO_USE = {"kv_cache_page_size", "verbose"}
+"""Fields of the engine that have one value, or are of no use to a cluster."""
+COLUMNS = "key,value,default,what it is"
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+
+
+def table(columns: str, rows: Iterable[Iterable[str]]) -> str:
+    """Markdown. Columns with commas between."""
+    names = columns.split(",")
+    lines = [names, ["---"] * len(names), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def code(text: object) -> str:
+    return f"`{text}`" if text not in ("", None) else ""
+
+
+def kind(annotation: Any) -> str:
+    """Of a value as people write it."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(code(choice) for choice in get_args(annotation))
+    if arguments := [one for one in get_args(annotation) if one is not NoneType]:
+        if get_origin(annotation) in (tuple, dict):
+            return "a list" if get_origin(annotation) is tuple else "keys and values"
+        return kind(arguments[0])
+    if issubclass(annotation, BaseModel):
+        return "keys and values"
+    return {bool: "true or false", int: "integer", float: "number", Path: "path"}.get(
+        annotation, "text"
+    )
+
+
+def bounds(field: FieldInfo) -> str:
+    said = [
+        f"{word} {getattr(one, name)}"
+        for one in field.metadata
+        for name, word in BOUNDS.items()
+        if hasattr(one, name)
+    ]
+    return ", ".join([kind(field.annotation), *said])
+
+
+def default(value: object) -> str:
+    """As a file has it; nothing where there is none, or where it follows from the rest."""
+    match value:
+        case bool():
+            return code(str(value).lower())
+        case float():
+            return code(f"{value:g}")
+        case str() | int():
+            return code(value)
+    return ""
+
+
+def keys_of(section: type[BaseModel], names: Iterable[str]) -> str:
+    def rows() -> Iterator[list[str]]:
+        for name in names:
+            field = section.model_fields[name]
+            what = " ".join((field.description or "").split())
+            yield [code(name), bounds(field), default(field.default), what]
+
+    return table(COLUMNS, rows())
+
+
+def top_of(names: Iterable[str]) -> str:
+    """Keys at the top of the file. Those that a flag can set, too, have one by the same name."""
+    return keys_of(ClusterConfig, names)
+
+
+def engine() -> str:
+    """But for those that are keys at the top, and those that have one value today."""
+    said = docstrings_of(EngineConfig)
+    values = {**asdict(EngineConfig()), **ENGINE_DEFAULTS}
+    hidden = {*ABSENT, *OF_NO_USE, *ClusterConfig.model_fields}
+    kinds = get_type_hints(EngineConfig)
+    rows = (
+        [code(name), kind(kinds[name]), default(value), said[name]]
+        for name, value in values.items()
+        if name not in hidden
+    )
+    return table(COLUMNS, rows)
+
+
+def docstrings_of(kind: type) -> dict[str, str]:
+    """What stands below each field."""
+    (body,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(text))):
+                found[name] = " ".join(text.split())
+    return found
+
+
+def commands() -> str:
+    """Each with what only it has: a flag that sets a key has the key's description."""
+    return "\n".join(command(name) for name in COMMANDS)
+
+
+def command(name: str) -> str:
+    made = command_named(name)
+    text = re.sub(r"\[/?\w*\]", "", inspect.cleandoc(made.help)).split("\n\n")[0]
+    words = [typed(p) for p in made.params if p.param_type_name == "argument"]
+    own = [p for p in made.params if getattr(p, "rich_help_panel", None) not in PANELS]
+    settings = [code(p.opts[0]) for p in made.params if p not in own]
+    rows = ([code(typed(p)), "" if p.default is False else default(p.default), p.help] for p in own)
+    parts = [
+        f"**`{' '.join(['raylax', name, *words])}`** {' '.join(text.split())}\n",
+        table("option,default,what it is", rows) if own else "",
+        f"Settings that it takes as flags: {', '.join(settings)}.\n" if settings else "",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def typed(parameter: Any) -> str:
+    """As in a usage: MODEL, [URL], --config."""
+    if parameter.param_type_name == "option":
+        return " ".join(parameter.opts)
+    name = parameter.name.upper()
+    return name if parameter.required else f"[{name}]"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "model": lambda: top_of(ModelSettings.model_fields),
+    "cluster": lambda: top_of(
+        n for n in ClusterConfig.model_fields if n not in ModelSettings.model_fields
+    ),
+    "keys": lambda: keys_of(KeyEntry, KeyEntry.model_fields),
+    "limits": lambda: keys_of(Limits, Limits.model_fields),
+    "autoscaling": lambda: keys_of(Autoscaling, Autoscaling.model_fields),
+    "engine": engine,
+}
+
+
+def regenerated(page: str) -> str:
+    """The page with its tables as they must be; what people wrote around them stays."""
+    return BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}{found[3]}", page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(regenerated(PAGE.read_text()))
