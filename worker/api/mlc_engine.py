@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, Self
@@ -27,6 +27,7 @@ from raylax.worker.api.completions import (
 from raylax.worker.api.engine_state import EngineState
 from raylax.worker.config import EngineConfig, Mode, check_agreement
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
@@ -128,21 +129,6 @@ class MLCEngineBase:
         values = {name: float(getattr(load, name)) for name in wire.FIELDS}
         derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
         return {**values, **derived, **self.state.timings()}
-
-
-def start_threads(engine: ThreadedEngine) -> list[threading.Thread]:
-    """The engine thread and the stream-back thread. They hold the engine, not its MLCEngine."""
-    loops: dict[str, Callable[[], None]] = {
-        "engine": engine.run_background_loop,
-        "stream-back": engine.run_background_stream_back_loop,
-    }
-    threads = [
-        threading.Thread(target=loop, name=f"raylax-{name}", daemon=True)
-        for name, loop in loops.items()
-    ]
-    for thread in threads:
-        thread.start()
-    return threads
 
 
 def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.engine.threads import start_threads
 from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.loading import START_ERRORS
@@ -61,10 +62,7 @@ class Worker:
         self.engine.init_threaded_engine(
             detect_device(self.device), server.on_step, on_pages=server.on_pages
         )
-        for run in (self.engine.run_background_loop, self.engine.run_background_stream_back_loop):
-            thread = threading.Thread(target=run, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._threads = start_threads(self.engine)
         await asyncio.to_thread(self.engine.reload, config, self._progress)
         self.address = await server.open(host)
 
