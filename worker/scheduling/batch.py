@@ -9,16 +9,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, ValuesView
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from raylax.kernels.model import StepOutput
-from raylax.proto.calls.vector import normalised
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.proto.vocabulary import Delta, Finish, Load, Request, TokenLogprobs
+from raylax.proto.vocabulary import Delta, Finish, Load, Request
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
-from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, sample
+from raylax.worker.sampling.draws import Drawn, draw
 from raylax.worker.scheduling.scheduler import (
     Candidate,
     Decision,
@@ -31,15 +29,6 @@ from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
 Run = Callable[[StepPlan], StepOutput]
-
-
-class Drawn(NamedTuple):
-    """What a sequence with nothing pending gets of a step."""
-
-    token: int | None = None
-    """None if it wants a vector."""
-    logprobs: tuple[TokenLogprobs, ...] = ()
-    embedding: tuple[float, ...] = ()
 
 
 @dataclass
@@ -278,7 +267,10 @@ class Batch:
     def _draw(self, batch: list[tuple[Sequence, int]], output: StepOutput) -> dict[str, Drawn]:
         """For the sequences that end the step with nothing pending, in plan order."""
         ending = [one for one, count in batch if count == one.pending]
-        return {one.request.id: draw(one, row, output) for row, one in enumerate(ending)}
+        return {
+            one.request.id: draw(one.request, one.tokens, row, output)
+            for row, one in enumerate(ending)
+        }
 
     def _extend(self, one: Sequence, drawn: Drawn) -> Delta:
         """Append the token, or end at it, or with the vector."""
@@ -297,21 +289,6 @@ class Batch:
         if finish:
             self.remove(request.id)
         return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)
-
-
-def draw(one: Sequence, row: int, output: StepOutput) -> Drawn:
-    """The next token of a sequence, or the vector of its last one, from this row."""
-    request, sampling = one.request, one.request.sampling
-    if request.embed:
-        return Drawn(embedding=normalised(output.hidden[row].tolist()))
-    if is_plain_greedy(sampling):
-        token = int(output.argmax[row])
-    else:
-        prompt = len(request.prompt)
-        token = sample(output.logits[row], sampling, request.choice, one.tokens, prompt)
-    if sampling.top_logprobs is None:
-        return Drawn(token)
-    return Drawn(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))
 
 
 def work_of(batch: list[tuple[Sequence, int]]) -> tuple[int, int, int]:

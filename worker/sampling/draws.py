@@ -1,0 +1,33 @@
+"""What a step came to for one sequence: its next token, or the vector that it wants."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.calls.vector import normalised
+from raylax.proto.vocabulary import Request, TokenLogprobs
+from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, sample
+
+
+class Drawn(NamedTuple):
+    """What a sequence with nothing pending gets of a step."""
+
+    token: int | None = None
+    """None if it wants a vector."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    embedding: tuple[float, ...] = ()
+
+
+def draw(request: Request, tokens: Sequence[int], row: int, output: StepOutput) -> Drawn:
+    """The token that follows `tokens`, the sequence so far, or the vector of its last one: from
+    this row of the step's output."""
+    sampling = request.sampling
+    if request.embed:
+        return Drawn(embedding=normalised(output.hidden[row].tolist()))
+    if is_plain_greedy(sampling):
+        token = int(output.argmax[row])
+    else:
+        token = sample(output.logits[row], sampling, request.choice, tokens, len(request.prompt))
+    if sampling.top_logprobs is None:
+        return Drawn(token)
+    return Drawn(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))
