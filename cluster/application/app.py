@@ -15,7 +15,8 @@ from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
 from raylax.router.config import RouterConfig
-from raylax.router.replica import Membership, RouterReplica
+from raylax.router.discovery import Membership
+from raylax.router.replica import RouterReplica
 from raylax.worker.serving.replica import WorkerReplica
 
 ONGOING = 10_000

@@ -13,7 +13,7 @@ from raylax.router.access.keys import Keyring
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
-from raylax.router.observe.telemetry import telemetry
+from raylax.router.observe.exporter import telemetry
 from raylax.router.observe.timeline import Timelines
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import Numbered, Peers

@@ -6,7 +6,7 @@
 
 They are made when the call has ended, so that they cost its tokens nothing. One that was refused
 before it began is a single span, named by its protocol. Only
-`raylax.router.observe.telemetry` imports this module, where OpenTelemetry is wanted.
+`raylax.router.observe.exporter` imports this module, where OpenTelemetry is wanted.
 """
 
 import threading

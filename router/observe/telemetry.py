@@ -1,10 +1,5 @@
-"""Whether calls are told to OpenTelemetry: when its environment variables say where to.
+"""What a recorder of calls is told, each of them once: when it has ended, or was refused."""
 
-Without them nothing of it is imported. A call is told of once: when it has ended, or was refused.
-"""
-
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,9 +7,6 @@ from typing import Protocol
 from raylax.proto.calls.call import Call
 from raylax.router.observe.timeline import Timeline
 from raylax.router.observe.trace_context import TraceContext
-
-log = logging.getLogger(__name__)
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +69,3 @@ class NoTelemetry:
 
     def close(self) -> None:
         pass
-
-
-def telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry:
-    """As the environment wants it."""
-    if not any(environment.get(name) for name in ENDPOINTS):
-        return NoTelemetry()
-    try:
-        from raylax.router.observe.spans import span_recorder
-    except ImportError as error:
-        log.warning("calls are not traced: %s; pip install 'raylax[tracing]'", error)
-        return NoTelemetry()
-    return span_recorder()

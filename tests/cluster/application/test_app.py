@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import pytest
 
@@ -142,24 +142,6 @@ def test_deployed_again_only_who_is_told_something_new_is_replaced(
     pairs = zip(before, after, strict=True)
 
     assert [one.name for one, two in pairs if one.version != two.version] == replaced
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_routers_use_the_workers_of_their_model_only() -> None:
-    """While one model replaces another, workers of both are there: no sequence of the one may go
-    on with the weights of the other."""
-    from raylax.router.replica import Roll
-
-    class Running(NamedTuple):
-        replica_metadata: dict[str, str]
-
-    theirs, ours = (
-        {"worker_id": name, "step_addr": name, "model_id": f"model of {name}"} for name in "ab"
-    )
-    roll = Roll("model of b")
-    roll.fill([Running(theirs), Running({}), Running(ours)])
-
-    assert roll.addresses == {"b": "b"}
 
 
 @pytest.mark.parametrize(

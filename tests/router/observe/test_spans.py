@@ -24,8 +24,9 @@ from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
+from raylax.router.observe.exporter import ENDPOINTS, telemetry
 from raylax.router.observe.spans import SpanRecorder
-from raylax.router.observe.telemetry import ENDPOINTS, NoTelemetry, telemetry
+from raylax.router.observe.telemetry import NoTelemetry
 from raylax.router.observe.timeline import Outcome, Timeline
 from tests.support.paths import ROOT
 from tests.support.router_rig import (
@@ -438,7 +439,7 @@ async def test_a_collector_that_is_gone_holds_nobody_up(
 def test_unasked_nothing_of_it_is_imported() -> None:
     code = (
         "import sys, raylax.router.calls.models;"
-        "from raylax.router.observe.telemetry import telemetry;"
+        "from raylax.router.observe.exporter import telemetry;"
         "telemetry({}); print([n for n in sys.modules if n.startswith('opentelemetry')])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,101 @@
+"""Which workers there are, by what Serve says, and when a model can be asked.
+
+Serve hands a pick of a replica to a class of ours, which sees all replicas then. That is all that
+it is used for: requests go their own way.
+"""
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ray.serve.handle import DeploymentHandle
+from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
+
+from raylax.proto.frontend import Frontend
+from raylax.proto.text.files import TextFiles
+from raylax.router.calls.models import Models
+from raylax.router.config import RouterConfig
+from raylax.router.gc_tuning import settle
+from raylax.router.policies import policy_named
+from raylax.router.workers.description import describe
+from raylax.router.workers.registry import Workers
+
+PICK_TIMEOUT_S = 2.0
+ASK_TIMEOUT_S = 5.0
+
+
+class WorkerRoll:
+    """A list to be filled with the workers of one model: it is passed as the argument of a pick, in
+    the same process."""
+
+    def __init__(self, model_id: str) -> None:
+        self._model_id = model_id
+        self.addresses: dict[str, str] = {}
+
+    def fill(self, replicas: list[RunningReplica]) -> None:
+        for replica in replicas:
+            metadata = replica.replica_metadata or {}
+            if metadata.get("model_id") == self._model_id:
+                self.addresses[metadata["worker_id"]] = metadata["step_addr"]
+
+
+class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
+    """Serve's view of the workers. Which one gets a request is decided by our own policy."""
+
+    async def choose_replicas(
+        self,
+        candidate_replicas: list[RunningReplica],
+        pending_request: PendingRequest | None = None,
+    ) -> list[list[RunningReplica]]:
+        """Must not raise: Serve would let the caller wait for ever.
+
+        Ray ships this class by value, with a copy of what its module names: the roll is known by
+        what it can do, since its type is another one here.
+        """
+        args = pending_request.args if pending_request is not None else ()
+        if args and hasattr(args[0], "fill"):
+            args[0].fill(candidate_replicas)
+        return [[replica] for replica in candidate_replicas]
+
+
+class ModelWatch:
+    """Watches the workers of one model as Serve knows them; opens the model once one is there."""
+
+    def __init__(self, config: RouterConfig, handle: DeploymentHandle, models: Models) -> None:
+        self._config, self.handle, self._models = config, handle, models
+        self.workers = Workers(
+            policy_named(config.policy),
+            config.token,
+            time.monotonic,
+            random.Random(),
+            config.limits.worker_silence_s,
+            peers=models.peers,
+        )
+        self._opened = False
+
+    async def look(self) -> None:
+        """Look once: members are then those that are there now. Raises OSError when the first one
+        does not answer yet."""
+        roll = WorkerRoll(self._config.model_id)
+        with suppress(TimeoutError):  # nobody is there: the roll stays empty
+            async with asyncio.timeout(PICK_TIMEOUT_S):
+                async with self.handle.choose_replica(roll, _reserve=False):
+                    pass
+        self.workers.set_members(roll.addresses)
+        if not self._opened and roll.addresses:
+            await self._open(next(iter(roll.addresses.values())))
+
+    async def _open(self, address: str) -> None:
+        """The first worker says how long a sequence may be; from then on the model is served."""
+        described = await describe(address, self._config.token, ASK_TIMEOUT_S)
+        frontend = Frontend.load(
+            TextFiles(Path(self._config.checkpoint)),
+            self._config.model_name,
+            described.max_sequence_length,
+            random.Random(),
+        )
+        self._models.open(frontend, self.workers)
+        self._opened = True
+        settle()
