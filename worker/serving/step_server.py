@@ -2,7 +2,8 @@
 
 A report is written when a step did something for that router, and otherwise now and then so that
 the router knows how the worker stands. A router that does not read is cut off, not waited for.
-The requests of one that is gone are aborted; their ids stay taken until the engine has ended them.
+The requests of a router that is gone are aborted; their ids stay taken until the engine has ended
+them.
 """
 
 import asyncio
@@ -27,7 +28,10 @@ UNREAD_S = 10.0
 
 
 class StepServer:
-    """Serves one engine on the event loop that made it."""
+    """Serves one engine to routers, and its pages to other workers.
+
+    Everything but `on_step` and `on_pages` happens on the event loop that the server was made on.
+    """
 
     def __init__(
         self, engine: ThreadedEngine, worker_id: str, token: str, unread_s: float = UNREAD_S
@@ -37,40 +41,40 @@ class StepServer:
         self._unread_s = unread_s
         self._loop = asyncio.get_running_loop()
         self._listener = HelloListener(token, self._on_hello)
-        self.owner: dict[str, RouterSession] = {}
-        """Of each request that is here: a session enters it, and its last delta takes it out."""
-        self._routers: set[RouterSession] = set()
+        self.session_of: dict[str, RouterSession] = {}
+        """By request id: a session enters its requests, and their last deltas take them out."""
+        self._sessions: set[RouterSession] = set()
         self._names: dict[int, None] = {}  # of pages that can be found, the oldest first
         self._sending: set[asyncio.Task[None]] = set()  # pages, to other workers
-        self._beating: asyncio.TimerHandle | None = None
+        self._heartbeat: asyncio.TimerHandle | None = None
         self.draining = asyncio.Event()
-        """A router has asked for the worker's end, or its host has."""
+        """Set once a router, or whoever runs the worker, has asked for the worker's end."""
 
     async def open(self, host: str) -> str:
-        """On a free port; returns the address."""
+        """Listen on a free port of this host; returns the address."""
         address = await self._listener.open(host)
-        self._beat()
+        self._on_heartbeat()
         return address
 
     def close(self, why: str = "the worker ends") -> None:
-        """Routers are told; what they have here is aborted."""
-        if self._beating is not None:
-            self._beating.cancel()
+        """End all connections with this reason, which aborts the routers' requests."""
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
         self._listener.close(why)
 
     def abort(self) -> None:
-        """As `close`, without a word: so it looks when a process dies."""
+        """Close without giving a reason: so it looks when a process dies."""
         self._listener.abort()
 
-    # What the engine says
+    # From the engine
 
     def on_step(self, deltas: list[Delta], load: Load) -> None:
-        """On the engine's stream-back thread: one hand-over for a whole step."""
+        """Called on the engine's stream-back thread: one hand-over for a whole step."""
         with suppress(RuntimeError):  # the loop was closed: nobody is left to hear
-            self._loop.call_soon_threadsafe(self._share_out, deltas)
+            self._loop.call_soon_threadsafe(self._distribute, deltas)
 
     def on_pages(self, changes: PageChanges) -> None:
-        """As `on_step`."""
+        """Called on the same thread, with the pages that can now be found, or no longer."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._note_pages, changes)
 
@@ -78,42 +82,42 @@ class StepServer:
         for name in changes.removed:
             self._names.pop(name, None)
         self._names.update(dict.fromkeys(changes.added))
-        for router in self._routers:
-            router.changed(changes)
+        for session in self._sessions:
+            session.next_report.add_pages(changes)
 
-    def _share_out(self, deltas: list[Delta]) -> None:
-        by_router: dict[RouterSession, list[Delta]] = {}
+    def _distribute(self, deltas: list[Delta]) -> None:
+        by_session: dict[RouterSession, list[Delta]] = {}
         for delta in deltas:
-            if (router := self.owner.get(delta.request_id)) is not None:
-                by_router.setdefault(router, []).append(delta)
+            if (session := self.session_of.get(delta.request_id)) is not None:
+                by_session.setdefault(session, []).append(delta)
                 if delta.finish is not None:
-                    del self.owner[delta.request_id]
-        for router, its_deltas in by_router.items():
-            if router.take(its_deltas):
-                self.report(router)
-        self._tell_older_than(FRESH_S)  # others have changed how the engine stands
+                    del self.session_of[delta.request_id]
+        for session, its_deltas in by_session.items():
+            if session.take(its_deltas):
+                self.report_to(session)
+        self._report_older_than(FRESH_S)  # others have changed how the engine stands
 
-    def _beat(self) -> None:
-        """Now and then, whatever the engine does."""
-        self._beating = self._loop.call_later(HEARTBEAT_S / 4, self._beat)
+    def _on_heartbeat(self) -> None:
+        """Reports what is due, and ends who does not read, whatever the engine does."""
+        self._heartbeat = self._loop.call_later(HEARTBEAT_S / 4, self._on_heartbeat)
         now = self._loop.time()
-        for router in list(self._routers):
-            if not router.reads(now, self._unread_s):
-                router.connection.end(f"nothing was read for {self._unread_s:g} s")
-        self._tell_older_than(HEARTBEAT_S * 3 / 4)
+        for session in list(self._sessions):
+            if not session.reads(now, self._unread_s):
+                session.connection.end(f"nothing was read for {self._unread_s:g} s")
+        self._report_older_than(HEARTBEAT_S * 3 / 4)
 
-    def _tell_older_than(self, age_s: float) -> None:
+    def _report_older_than(self, age_s: float) -> None:
         long_ago = self._loop.time() - age_s
-        for router in self._routers:
-            if router.reported_at <= long_ago and router.connection.writable.is_set():
-                self.report(router)
+        for session in self._sessions:
+            if session.reported_at <= long_ago and session.connection.writable.is_set():
+                self.report_to(session)
 
-    def report(self, router: RouterSession) -> None:
-        """Tell this router what became of its requests, and how the engine stands now."""
+    def report_to(self, session: RouterSession) -> None:
+        """Send a router what became of its requests since, and the engine's status of now."""
         status = self.engine.snapshot()
-        router.report(*status, routers=len(self._routers), now=self._loop.time())
+        session.send_report(*status, routers=len(self._sessions), now=self._loop.time())
 
-    # Who comes, and goes
+    # Who connects, and leaves
 
     def _on_hello(self, connection: Connection, hello: pb.Hello) -> None:
         match hello.WhichOneof("wish"):
@@ -128,23 +132,23 @@ class StepServer:
                 connection.end("the hello has no wish that is known here")
 
     def _attach(self, connection: Connection, address: str) -> None:
-        router = RouterSession(self, connection, address, list(self._names))
-        connection.on_message = router.hear
-        connection.on_end = lambda how, why: self._gone(router)
-        self._routers.add(router)
-        self._introduce()
-        self.report(router)
+        session = RouterSession(self, connection, address, list(self._names))
+        connection.on_message = session.on_command
+        connection.on_end = lambda how, why: self._on_end(session)
+        self._sessions.add(session)
+        self._share_peers()
+        self.report_to(session)
 
-    def _gone(self, router: RouterSession) -> None:
-        self._routers.discard(router)
-        self._introduce()
-        router.cancel_all()
+    def _on_end(self, session: RouterSession) -> None:
+        self._sessions.discard(session)
+        self._share_peers()
+        session.cancel_all()
 
-    def _introduce(self) -> None:
-        """The routers to each other, with their next reports."""
-        addresses = sorted(router.address for router in self._routers)
-        for router in self._routers:
-            router.peers = pb.Peers(addresses=addresses)
+    def _share_peers(self) -> None:
+        """Let every router know the addresses of all, with its next report."""
+        addresses = sorted(session.address for session in self._sessions)
+        for session in self._sessions:
+            session.next_report.peers = pb.Peers(addresses=addresses)
 
     def _description(self) -> pb.Description:
         return pb.Description(
@@ -164,13 +168,13 @@ class StepServer:
     @property
     def idle(self) -> bool:
         """No request is here, and nobody reads pages."""
-        return not (self.owner or self._sending or self.engine.live)
+        return not (self.session_of or self._sending or self.engine.live)
 
     def drain(self) -> None:
         """Take nothing more; routers are told at once, and move what they have here."""
         self.engine.drain()
         self.draining.set()
-        for router in self._routers:
-            router.release()
-            self.report(router)
-        log.info("draining: %d requests are to be moved", len(self.owner))
+        for session in self._sessions:
+            session.release()
+            self.report_to(session)
+        log.info("draining: %d requests are to be moved", len(self.session_of))

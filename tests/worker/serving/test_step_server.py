@@ -17,8 +17,6 @@ from raylax.proto.wire.frames import Connection
 from raylax.router.workers.description import describe
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.kv.page_pool import PageChanges
-from raylax.worker.serving.router_session import RouterSession
 from raylax.worker.serving.step_server import UNREAD_S, StepServer
 from tests.support.engines import (
     PATIENCE_S,
@@ -389,7 +387,7 @@ async def test_an_id_is_taken_until_its_end_has_been_said(worker: ServedEngine) 
         await comes.read(lambda: comes.ends("same"))
         refused = comes.deltas[-1].error
         said.set()
-        await worker.until(lambda: not worker.server.owner)
+        await worker.until(lambda: not worker.server.session_of)
         comes.deltas.clear()
         comes.submit("same")
         await comes.read(lambda: comes.ends("same"))
@@ -419,7 +417,7 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: ServedEngine) -
         await deaf.read(lambda: deaf.reports)
         assert deaf.connection._transport is not None
         deaf.connection._transport.pause_reading()
-        (router,) = worker.server._routers
+        (router,) = worker.server._sessions
         router.connection.send(bytes(32 << 20))  # more than lies between the two
         with Gate(worker.engine) as gate:
             deaf.submit("deaf", max_tokens=200)
@@ -469,30 +467,6 @@ async def test_a_request_that_cannot_be_taken_in_is_answered(
         "the request could not be taken in: ZeroDivisionError: division by zero",
     )
     assert router.ends("odd") == [Finish.ERROR, Finish.LENGTH]
-
-
-def test_a_page_that_came_and_went_is_told_as_it_is_now() -> None:
-    """Of what became of it between two reports, the last counts."""
-    told = asyncio.run(told_of([PageChanges(added=(1, 2)), PageChanges(removed=(1,))]))
-    back = asyncio.run(told_of([PageChanges(removed=(1,)), PageChanges(added=(1,))]))
-
-    assert (list(told.added), list(told.removed)) == ([2], [1])
-    assert (list(back.added), list(back.removed)) == ([1], [])
-
-
-async def told_of(changes: list[PageChanges]) -> pb.PageEvents:
-    """The events of the second report."""
-    sent: list[bytes] = []
-    connection = Connection(lambda message: None, lambda how, why: None, PATIENCE_S)
-    connection.send = sent.append  # type: ignore[method-assign,assignment]
-    router = RouterSession(StepServer(ThreadedEngine(), "w0", TOKEN), connection, "", [])
-    none: list[PageChanges] = []
-    for these in (none, changes):
-        for one in these:
-            router.changed(one)
-        router.report(Load(), 0.0, 1, 0.0)
-    connection.abort()
-    return pb.StepReport.FromString(sent[1]).pages
 
 
 async def test_describe(worker: ServedEngine) -> None:
