@@ -125,7 +125,7 @@ class Engine:
         connection = router.connection
         snapshot = pb.StepReport(pages=pb.PageEvents(snapshot=True)).SerializeToString()
         connection.send(snapshot + self._stand(router))
-        while not connection.over:
+        while not connection.closed:
             await self._run_step(router)
         self._routers.discard(router)
 

@@ -88,12 +88,12 @@ def chat_choice(choice: Choice) -> chat.Choice:
 
 
 def tool_call(call: ToolCall) -> chat.ToolCallOut:
-    function = chat.CalledFunction(name=call.name, arguments=call.arguments)
+    function = chat.FunctionCall(name=call.name, arguments=call.arguments)
     return chat.ToolCallOut(id=call.id, function=function)
 
 
 def tool_call_delta(call: ToolCall) -> chat.ToolCallDelta:
-    function = chat.CalledFunction(name=call.name, arguments=call.arguments)
+    function = chat.FunctionCall(name=call.name, arguments=call.arguments)
     return chat.ToolCallDelta(index=call.index, id=call.id, function=function)
 
 

@@ -13,9 +13,9 @@ from raylax.proto.openai.shared import (
     MOST_STOPS,
     BoundedList,
     CommonFields,
-    Fields,
+    NullDroppingModel,
     StopString,
-    Strict,
+    StrictModel,
     kind_of,
     refuse,
 )
@@ -27,19 +27,19 @@ UNSUPPORTED = {
 }
 
 
-class Text(Strict):
+class Text(StrictModel):
     type: Literal["text"] = "text"
     text: str
 
 
-class ToolUse(Strict):
+class ToolUse(StrictModel):
     type: Literal["tool_use"]
     id: str
     name: str
     input: dict[str, Any]
 
 
-class ToolResult(Fields):
+class ToolResult(NullDroppingModel):
     type: Literal["tool_result"]
     tool_use_id: str
     content: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] = ""
@@ -57,7 +57,7 @@ Block = Annotated[
 ]
 
 
-class InputMessage(Strict):
+class InputMessage(StrictModel):
     role: Literal["user", "assistant"]
     content: str | Annotated[list[Block], BoundedList(chat.MOST_PARTS, least=1)]
 
@@ -92,11 +92,11 @@ def joined(content: str | list[Text]) -> str:
 
 
 def tool_call(block: ToolUse) -> chat.AssistantToolCall:
-    function = chat.CalledFunction(name=block.name, arguments=to_json(block.input).decode())
+    function = chat.FunctionCall(name=block.name, arguments=to_json(block.input).decode())
     return chat.AssistantToolCall(id=block.id, function=function)
 
 
-class Tool(Fields):
+class Tool(NullDroppingModel):
     """All but those of the client's own would have to be run here."""
 
     type: Literal["custom"] | None = None
@@ -111,15 +111,15 @@ class Tool(Fields):
         return chat.Tool(type="function", function=function)
 
 
-class ToolChoice(Strict):
+class ToolChoice(StrictModel):
     type: Literal["auto", "none"]
 
 
-class Thinking(Strict):
+class Thinking(StrictModel):
     type: Literal["disabled"]
 
 
-class OutputConfig(Strict):
+class OutputConfig(StrictModel):
     format: None = None
     """Others than text need a grammar, which this engine does not have yet."""
 

@@ -6,27 +6,33 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from raylax.proto.openai.shared import BoundedList, ResponseModel, SamplingFields, Strict, Usage
+from raylax.proto.openai.shared import (
+    BoundedList,
+    ResponseModel,
+    SamplingFields,
+    StrictModel,
+    Usage,
+)
 
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
 MOST_TOOLS = 128
 
 
-class TextPart(Strict):
+class TextPart(StrictModel):
     type: Literal["text"]
     text: str
 
 
-class CalledFunction(Strict):
+class FunctionCall(StrictModel):
     name: str
     arguments: str
 
 
-class AssistantToolCall(Strict):
+class AssistantToolCall(StrictModel):
     id: str = ""
     type: Literal["function"] = "function"
-    function: CalledFunction
+    function: FunctionCall
 
     def for_template(self) -> dict[str, Any]:
         """Templates write the arguments as JSON themselves: a string would be quoted twice."""
@@ -37,7 +43,7 @@ class AssistantToolCall(Strict):
         return shown
 
 
-class Message(Strict):
+class Message(StrictModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[TextPart], BoundedList(MOST_PARTS)] | None = None
     name: str | None = None
@@ -67,13 +73,13 @@ class Message(Strict):
         return shown
 
 
-class Function(Strict):
+class Function(StrictModel):
     name: str
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class Tool(Strict):
+class Tool(StrictModel):
     type: Literal["function"]
     function: Function
 
@@ -116,7 +122,7 @@ class Logprobs(ResponseModel):
 class ToolCallOut(ResponseModel):
     id: str
     type: Literal["function"] = "function"
-    function: CalledFunction
+    function: FunctionCall
 
 
 class ToolCallDelta(ToolCallOut):

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from raylax.proto.openai.shared import (
     BoundedList,
-    Fields,
     Finite,
+    NullDroppingModel,
     PriorityField,
     ResponseModel,
     TokenIds,
@@ -22,7 +22,7 @@ MOST_INPUTS = 1024
 FLOAT = Struct("<f")
 
 
-class EmbeddingRequest(Fields):
+class EmbeddingRequest(NullDroppingModel):
     input: (
         str
         | TokenIds

@@ -9,7 +9,7 @@ from raylax.proto.openai import chat
 from raylax.proto.openai.shared import (
     BoundedList,
     CommonFields,
-    Strict,
+    StrictModel,
     TextFormat,
     kind_of,
     refuse,
@@ -26,12 +26,12 @@ UNSUPPORTED = {
 }
 
 
-class Text(Strict):
+class Text(StrictModel):
     type: Literal["input_text", "output_text"]
     text: str
 
 
-class Refusal(Strict):
+class Refusal(StrictModel):
     type: Literal["refusal"]
     refusal: str
 
@@ -57,20 +57,20 @@ def text_of(content: Content) -> str:
     return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
-class InputMessage(Strict):
+class InputMessage(StrictModel):
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
 
 
-class FunctionCall(Strict):
+class FunctionCall(StrictModel):
     type: Literal["function_call"]
     call_id: str
     name: str
     arguments: str
 
 
-class FunctionCallOutput(Strict):
+class FunctionCallOutput(StrictModel):
     type: Literal["function_call_output"]
     call_id: str
     output: Content
@@ -93,7 +93,7 @@ Item = Annotated[
 ]
 
 
-class FunctionTool(Strict):
+class FunctionTool(StrictModel):
     """All but functions would have to be run here."""
 
     type: Literal["function"]
@@ -109,7 +109,7 @@ class FunctionTool(Strict):
         return chat.Tool(type="function", function=function)
 
 
-class TextConfig(Strict):
+class TextConfig(StrictModel):
     format: TextFormat | None = None
 
 
@@ -165,7 +165,7 @@ class ResponsesRequest(CommonFields):
 
 
 def tool_call(item: FunctionCall) -> chat.AssistantToolCall:
-    function = chat.CalledFunction(name=item.name, arguments=item.arguments)
+    function = chat.FunctionCall(name=item.name, arguments=item.arguments)
     return chat.AssistantToolCall(id=item.call_id, function=function)
 
 

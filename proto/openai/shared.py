@@ -1,4 +1,4 @@
-"""Fields that chat and completion requests have in common, and how a body becomes a request."""
+"""What requests of all APIs have in common, and how a body becomes a request."""
 
 import re
 from collections.abc import Mapping
@@ -58,21 +58,21 @@ StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Types are not converted: "5" is no number. Unknown fields are ignored, as OpenAI does."""
 
     model_config = ConfigDict(strict=True)
 
 
-class StreamOptions(Strict):
+class StreamOptions(StrictModel):
     include_usage: bool = False
 
 
-class TextFormat(Strict):
+class TextFormat(StrictModel):
     type: Literal["text"]
 
 
-class Fields(Strict):
+class NullDroppingModel(StrictModel):
     """Of a body: null is as good as absent, as OpenAI has it."""
 
     @model_validator(mode="before")
@@ -83,7 +83,7 @@ class Fields(Strict):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class CommonFields(Fields):
+class CommonFields(NullDroppingModel):
     """Of every body that asks for text, in any API. None means: as the model's own
     generation_config.json says."""
 
@@ -154,7 +154,7 @@ def kind_of(part: Any, default: str | None = None) -> str | None:
     return f"[{kind}]" if isinstance(kind, str) else None
 
 
-Body = TypeVar("Body", bound=Strict)
+Body = TypeVar("Body", bound=StrictModel)
 BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
 """How pydantic and `kind_of` name the branches of unions in the path of an error."""
 

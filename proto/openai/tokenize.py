@@ -5,10 +5,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
-from raylax.proto.openai.shared import MOST_VALUES, BoundedList, Fields, TokenId
+from raylax.proto.openai.shared import MOST_VALUES, BoundedList, NullDroppingModel, TokenId
 
 
-class TokenizeRequest(Fields):
+class TokenizeRequest(NullDroppingModel):
     """A prompt, or messages by the model's chat template."""
 
     model: str | None = None
@@ -42,7 +42,7 @@ class TokenizeResponse(BaseModel):
     token_strs: list[str] | None = None
 
 
-class DetokenizeRequest(Fields):
+class DetokenizeRequest(NullDroppingModel):
     model: str | None = None
     tokens: Annotated[list[TokenId], BoundedList(MOST_VALUES)]
 

@@ -13,7 +13,7 @@ from typing import cast
 
 HEAD = struct.Struct("<BI")
 LARGEST = 64 << 20
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 """After so long without a word an end says that it is there."""
 LINGER_S = 1.0
 """For the other end to take what was said before the end."""
@@ -22,19 +22,19 @@ TICKS = 8
 meanwhile is read first."""
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """Of a frame."""
 
     MESSAGE = 0
-    BEAT = 1
+    HEARTBEAT = 1
     END = 2
     """Its content says why, and is empty when simply all has been said."""
 
 
-class End(Enum):
+class EndReason(Enum):
     """How a connection ended."""
 
-    SAID = auto()
+    CLOSED = auto()
     """By one of the ends, with a reason."""
     SILENT = auto()
     BROKEN = auto()
@@ -50,14 +50,14 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         on_message: Callable[[bytes], None],
-        on_end: Callable[[End, str], None],
+        on_end: Callable[[EndReason, str], None],
         silence_s: float,
         largest: int = LARGEST,
     ) -> None:
         """`silence_s`: after so long without a word from the other end, it counts as lost;
         `largest`: bytes that a message from there may have."""
         self.on_message, self.on_end, self.largest = on_message, on_end, largest
-        self.over = False
+        self.closed = False
         self.writable = asyncio.Event()
         """Unset while the other end does not read."""
         self.writable.set()
@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._part = bytearray()  # of a frame
         self._needed = 0  # bytes, until it is whole
         self._silence_s, self._silent_ticks = silence_s, 0
-        self._tick_s = min(BEAT_S, silence_s) / TICKS
+        self._tick_s = min(HEARTBEAT_S, silence_s) / TICKS
         self._sent_at = 0.0
         self._ticking = self._loop.call_later(self._tick_s, self._tick)
         self._connecting: asyncio.Task[None] | None = None
@@ -82,36 +82,36 @@ class Connection(asyncio.Protocol):
         try:
             await self._loop.create_connection(lambda: self, host, int(port))
         except (OSError, ValueError) as error:
-            self._finish(End.BROKEN, f"{address} cannot be reached: {error}")
+            self._finish(EndReason.BROKEN, f"{address} cannot be reached: {error}")
 
     def send(self, message: bytes) -> None:
-        self._write(Kind.MESSAGE, message)
+        self._write(FrameKind.MESSAGE, message)
 
     def end(self, why: str = "") -> None:
         """Say why, and no more; empty when all has been said."""
-        if not self.over:
-            self._write(Kind.END, why.encode())
+        if not self.closed:
+            self._write(FrameKind.END, why.encode())
             if (transport := self._transport) is not None:
                 transport.close()
                 self._lingering = self._loop.call_later(LINGER_S, transport.abort)
-            self._finish(End.SAID, why)
+            self._finish(EndReason.CLOSED, why)
 
     def abort(self) -> None:
         """At once, without a word."""
-        self._finish(End.SAID, "")
+        self._finish(EndReason.CLOSED, "")
 
-    def _write(self, kind: Kind, content: bytes) -> None:
+    def _write(self, kind: FrameKind, content: bytes) -> None:
         frame = HEAD.pack(kind, len(content)) + content
         if self._transport is None:
             self._early.append(frame)
-        elif not self.over:
+        elif not self.closed:
             self._sent_at = self._loop.time()
             self._transport.write(frame)
 
-    def _finish(self, how: End, why: str) -> None:
-        if self.over:
+    def _finish(self, how: EndReason, why: str) -> None:
+        if self.closed:
             return
-        self.over = True
+        self.closed = True
         self._ticking.cancel()
         self.writable.set()
         if self._connecting is not None:
@@ -124,15 +124,15 @@ class Connection(asyncio.Protocol):
         self._ticking = self._loop.call_later(self._tick_s, self._tick)
         self._silent_ticks += 1
         if self._silent_ticks * self._tick_s >= self._silence_s:
-            self._finish(End.SILENT, f"nothing was heard for {self._silence_s:g} s")
-        elif self._loop.time() - self._sent_at >= BEAT_S and self.writable.is_set():
-            self._write(Kind.BEAT, b"")
+            self._finish(EndReason.SILENT, f"nothing was heard for {self._silence_s:g} s")
+        elif self._loop.time() - self._sent_at >= HEARTBEAT_S and self.writable.is_set():
+            self._write(FrameKind.HEARTBEAT, b"")
 
     # What asyncio tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
-        if self.over:  # meanwhile nobody wants it any more
+        if self.closed:  # meanwhile nobody wants it any more
             self._transport.abort()
             return
         early, self._early = self._early, []
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
                 return
             data, self._part = bytes(self._part), bytearray()
         at, there = 0, len(data)
-        while not self.over:
+        while not self.closed:
             self._needed = HEAD.size
             if there - at >= HEAD.size:
                 kind, size = HEAD.unpack_from(data, at)
@@ -161,22 +161,22 @@ class Connection(asyncio.Protocol):
 
     def _sane(self, kind: int, size: int) -> bool:
         """Whoever else has found this port does not speak as we do."""
-        if kind > Kind.END:
+        if kind > FrameKind.END:
             self.end(f"a frame of kind {kind} is none of ours")
         elif size > self.largest:
             self.end(f"a message may have {self.largest} bytes here, not {size}")
-        return not self.over
+        return not self.closed
 
     def _take(self, kind: int, content: bytes) -> None:
-        if kind == Kind.MESSAGE:
+        if kind == FrameKind.MESSAGE:
             self.on_message(content)
-        elif kind == Kind.END:
-            self._finish(End.SAID, content.decode(errors="replace"))
+        elif kind == FrameKind.END:
+            self._finish(EndReason.CLOSED, content.decode(errors="replace"))
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._lingering is not None:
             self._lingering.cancel()
-        self._finish(End.BROKEN, str(error) if error else "it ended the connection")
+        self._finish(EndReason.BROKEN, str(error) if error else "it ended the connection")
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -185,10 +185,10 @@ class Connection(asyncio.Protocol):
         self.writable.set()
 
 
-async def asked(address: str, question: bytes, silence_s: float) -> AsyncGenerator[bytes]:
+async def ask(address: str, question: bytes, silence_s: float) -> AsyncGenerator[bytes]:
     """What comes in answer to one message, until all is said; close it when leaving early. Raises
     ConnectionError when it ends otherwise."""
-    come: asyncio.Queue[bytes | tuple[End, str]] = asyncio.Queue()
+    come: asyncio.Queue[bytes | tuple[EndReason, str]] = asyncio.Queue()
     connection = Connection(
         come.put_nowait, lambda how, why: come.put_nowait((how, why)), silence_s
     )
@@ -197,7 +197,7 @@ async def asked(address: str, question: bytes, silence_s: float) -> AsyncGenerat
     try:
         while isinstance(one := await come.get(), bytes):
             yield one
-        if one != (End.SAID, ""):
+        if one != (EndReason.CLOSED, ""):
             raise ConnectionError(one[1])
     finally:
         connection.abort()

@@ -13,7 +13,7 @@ from typing import Protocol
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire import messages as wire
-from raylax.proto.wire.frames import Connection, End
+from raylax.proto.wire.frames import Connection, EndReason
 from raylax.router.workers.inbox import (
     Inbox,
     WorkerDraining,
@@ -52,7 +52,7 @@ class Blame(Enum):
     LIKELY = auto()
 
 
-BLAME = {End.SAID: Blame.NO, End.SILENT: Blame.PERHAPS, End.BROKEN: Blame.LIKELY}
+BLAME = {EndReason.CLOSED: Blame.NO, EndReason.SILENT: Blame.PERHAPS, EndReason.BROKEN: Blame.LIKELY}
 
 
 class ReportListener(Protocol):
@@ -139,7 +139,7 @@ class WorkerConnection:
             log.exception("a report of worker %s was not understood", self.worker)
             self.lose("what it said was not understood", Blame.LIKELY)
 
-    def _ended(self, how: End, why: str) -> None:
+    def _ended(self, how: EndReason, why: str) -> None:
         self.lose(why or "it ended the stream", BLAME[how])
 
     def _hand_out(self, report: pb.StepReport) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.wire.frames import asked
+from raylax.proto.wire.frames import ask
 
 
 async def describe(address: str, token: str, timeout_s: float) -> pb.Description:
@@ -12,7 +12,7 @@ async def describe(address: str, token: str, timeout_s: float) -> pb.Description
     hello = pb.Hello(token=token, describe=pb.Describe())
     async with (
         asyncio.timeout(timeout_s),
-        aclosing(asked(address, hello.SerializeToString(), timeout_s)) as answers,
+        aclosing(ask(address, hello.SerializeToString(), timeout_s)) as answers,
     ):
         async for answer in answers:
             return pb.Description.FromString(answer)

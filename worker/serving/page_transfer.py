@@ -11,7 +11,7 @@ from contextlib import aclosing
 from raylax.proto.pages import names_of
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Request
-from raylax.proto.wire.frames import Connection, asked
+from raylax.proto.wire.frames import Connection, ask
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import EngineNotReady
 
@@ -47,7 +47,7 @@ async def contents_of(address: str, names: list[bytes], token: str) -> list[byte
     hello = pb.Hello(token=token, find_pages=pb.FindPages(names=names))
     async with (
         asyncio.timeout(FETCH_S),
-        aclosing(asked(address, hello.SerializeToString(), FETCH_S)) as parts,
+        aclosing(ask(address, hello.SerializeToString(), FETCH_S)) as parts,
     ):
         async for part in parts:
             contents += pb.PageContents.FromString(part).contents

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.errors import NotFound, WorkerUnavailable, shown
-from raylax.proto.openai.shared import Strict, parse_body
+from raylax.proto.openai.shared import StrictModel, parse_body
 from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
 from raylax.router.http.handler import json_response
@@ -16,7 +16,7 @@ from raylax.router.http.routes import Routes
 from raylax.router.observe.timeline import as_json
 
 
-class DebugCall(Strict):
+class DebugCall(StrictModel):
     name: str
     args: list[Any] = []
 

@@ -12,9 +12,9 @@ import uvloop
 from raylax.proto.wire.frames import (
     HEAD,
     Connection,
-    End,
-    Kind,
-    asked,
+    EndReason,
+    FrameKind,
+    ask,
 )
 
 PATIENCE_S = 20.0
@@ -26,7 +26,7 @@ class Side:
 
     silence_s: float = PATIENCE_S
     heard: list[bytes] = field(default_factory=list)
-    ends: list[tuple[End, str]] = field(default_factory=list)
+    ends: list[tuple[EndReason, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.connection = Connection(
@@ -80,7 +80,7 @@ async def test_messages_come_whole_and_in_order(pair: Pair) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
 async def test_frames_may_come_in_any_pieces(size: int) -> None:
     side, messages = Side(), [b"one", b"", b"three" * 9, b"4"]
-    stream = b"".join(HEAD.pack(Kind.MESSAGE, len(one)) + one for one in messages)
+    stream = b"".join(HEAD.pack(FrameKind.MESSAGE, len(one)) + one for one in messages)
     for at in range(0, len(stream), size):
         side.connection.data_received(stream[at : at + size])
     side.connection.abort()
@@ -94,7 +94,7 @@ def test_under_the_loop_of_the_replicas() -> None:
     async def both() -> list[bytes]:
         server = await asyncio.get_running_loop().create_server(echo, "127.0.0.1", 0)
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        heard = [one async for one in asked(address, b"x" * 300_000, PATIENCE_S)]
+        heard = [one async for one in ask(address, b"x" * 300_000, PATIENCE_S)]
         server.close()
         return heard
 
@@ -116,7 +116,7 @@ async def test_an_end_says_why_after_all_that_was_said(pair: Pair) -> None:
     await until(lambda: pair.there.ends)
 
     assert pair.there.heard == [b"first", b"last"]
-    assert pair.there.ends == pair.here.ends == [(End.SAID, "enough")]
+    assert pair.there.ends == pair.here.ends == [(EndReason.CLOSED, "enough")]
 
 
 async def test_an_end_waits_for_a_slow_reader_and_no_longer_than_needed(
@@ -136,7 +136,7 @@ async def test_an_end_waits_for_a_slow_reader_and_no_longer_than_needed(
     await until(lambda: pair.there.ends)
     await asyncio.sleep(0.4)
 
-    assert pair.there.ends == [(End.SAID, "enough")]
+    assert pair.there.ends == [(EndReason.CLOSED, "enough")]
     assert errors == []
 
 
@@ -144,21 +144,21 @@ async def test_after_an_end_nothing_is_heard(pair: Pair) -> None:
     """Even if it had come before, in the same read."""
     side = Side()
     side.connection.on_message = lambda message: side.connection.abort()
-    frame = HEAD.pack(Kind.MESSAGE, 1) + b"x"
+    frame = HEAD.pack(FrameKind.MESSAGE, 1) + b"x"
     side.connection.data_received(frame * 3)
     pair.here.connection.abort()
     pair.here.connection.send(b"too late")
     await until(lambda: pair.there.ends)
 
-    assert side.ends == [(End.SAID, "")]
-    assert pair.there.ends == [(End.BROKEN, "it ended the connection")]
+    assert side.ends == [(EndReason.CLOSED, "")]
+    assert pair.there.ends == [(EndReason.BROKEN, "it ended the connection")]
     assert pair.there.heard == [b"first"]
 
 
 async def test_silence_is_a_loss_but_an_idle_end_is_not_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("raylax.proto.wire.frames.BEAT_S", 0.05)
+    monkeypatch.setattr("raylax.proto.wire.frames.HEARTBEAT_S", 0.05)
     sides: list[Side] = []
 
     def accept() -> Connection:
@@ -173,7 +173,7 @@ async def test_silence_is_a_loss_but_an_idle_end_is_not_silent(
     sides[0].connection._ticking.cancel()
     await until(lambda: here.ends)
 
-    assert here.ends == [(End.SILENT, "nothing was heard for 0.2 s")]
+    assert here.ends == [(EndReason.SILENT, "nothing was heard for 0.2 s")]
     await until(lambda: sides[0].ends)
     server.close()
 
@@ -196,7 +196,7 @@ async def test_nobody_there_is_an_end() -> None:
     side.connection.connect(address)
     await until(lambda: side.ends)
 
-    assert side.ends[0][0] is End.BROKEN
+    assert side.ends[0][0] is EndReason.BROKEN
     assert side.ends[0][1].startswith(f"{address} cannot be reached: ")
 
 
@@ -236,7 +236,7 @@ async def test_a_question_has_all_answers_or_an_error(last: str | None, raises: 
     answers: list[bytes] = []
     error = ""
     try:
-        async for one in asked(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", b"q", PATIENCE_S):
+        async for one in ask(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", b"q", PATIENCE_S):
             answers.append(one)
     except ConnectionError as caught:
         error = str(caught)
