@@ -52,7 +52,11 @@ class Blame(Enum):
     LIKELY = auto()
 
 
-BLAME = {EndReason.CLOSED: Blame.NO, EndReason.SILENT: Blame.PERHAPS, EndReason.BROKEN: Blame.LIKELY}
+BLAME = {
+    EndReason.CLOSED: Blame.NO,
+    EndReason.SILENT: Blame.PERHAPS,
+    EndReason.BROKEN: Blame.LIKELY,
+}
 
 
 class ReportListener(Protocol):
