@@ -13,6 +13,7 @@ from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
 PAGES, VOCAB = 12, 7
@@ -96,7 +97,7 @@ class Engine(RuleBasedStateMachine):
         greedy = Sampling(temperature=0.0)
         request = Request(id, prompt, count, greedy, tenant=tenant, priority=priority)
         self.asked[id], self.said[id] = request, []
-        self.batch.add(request, deadline=None)
+        self.batch.add(Sequence(request))
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())

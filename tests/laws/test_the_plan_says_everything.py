@@ -11,6 +11,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.scheduler import StepLimits
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
 
@@ -37,7 +38,7 @@ def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
     batch = Batch(PagePool(32), StepLimits(tokens=32, sequences=4), run)
     for i in range(6):
         prompt = tuple(range(10 + i, 50 + i))
-        batch.add(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i)), None)
+        batch.add(Sequence(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i))))
     while not batch.idle:
         batch.step()
 

@@ -1,7 +1,7 @@
 """What a request is checked against before it is accepted: the limits of the loaded model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from raylax.proto.errors import InvalidRequest, PromptTooLong
 from raylax.proto.vocabulary import Request
@@ -10,21 +10,30 @@ from raylax.worker.config import EngineConfig
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What requests are checked against. A reload makes a new one."""
+    """What the loaded model holds and knows. A reload makes a new one."""
 
     config: EngineConfig
+    """Complete."""
     vocab: int
+    """Token ids are below this."""
 
     @property
     def capacity(self) -> int:
         """Requests that may wait or run."""
         return self.config.max_waiting + (self.config.max_num_sequence or 0)
 
+    @property
+    def longest(self) -> int:
+        """Tokens of a sequence, prompt and answer."""
+        return self.config.max_single_sequence_length or 0
 
-def within(limits: ModelLimits, request: Request) -> Request:
-    """The request, `max_tokens` cut to what a sequence holds. Raises InvalidRequest."""
-    longest = limits.config.max_single_sequence_length or 0
-    length = len(request.prompt) + len(request.history)
+
+def check(request: Request, limits: ModelLimits) -> None:
+    """Raises InvalidRequest for one that the model cannot answer, and says which field is wrong.
+
+    Its `max_tokens` may exceed what a sequence holds: the answer is cut there.
+    """
+    longest, length = limits.longest, len(request.prompt) + len(request.history)
     if not request.prompt:
         raise InvalidRequest("the prompt must not be empty", param="prompt")
     if length + 1 > longest:
@@ -40,11 +49,11 @@ def within(limits: ModelLimits, request: Request) -> Request:
             f"found {request.max_tokens}",
             param="max_tokens",
         )
-    return replace(request, max_tokens=min(request.max_tokens, longest - len(request.prompt)))
 
 
 def check_ids(vocab: int, ids: Sequence[int], field: str) -> None:
-    """The kernels do not check: an id outside the vocabulary would read wild memory."""
+    """Raises InvalidRequest for an id outside the vocabulary: kernels do not check, and would read
+    wild memory."""
     if ids and not (min(ids) >= 0 and max(ids) < vocab):
         wrong = next(token for token in ids if not 0 <= token < vocab)
         raise InvalidRequest(

@@ -5,13 +5,14 @@ output queue, and how the engine stands then to where all can see it.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections import abc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raylax.kernels.options import ProgressCallback
-from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import CommandQueue
 from raylax.worker.engine.limits import ModelLimits
@@ -25,6 +26,7 @@ from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.startup import Executor, Spawner, assemble
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
+from raylax.worker.scheduling.sequence import Sequence
 
 log = logging.getLogger(__name__)
 
@@ -103,15 +105,17 @@ class Loop:
             self.batch.pool.drop_cached()
             self._send([])
 
-    def add(self, request: Request, deadline: float | None, limits: ModelLimits) -> None:
-        """One that was checked against a model that is gone ends as those that ran on it did."""
+    def add(self, one: Sequence, limits: ModelLimits) -> None:
+        """Let a sequence wait for its turn. One that was checked against a model that is gone ends
+        as those that ran on it did."""
+        request = one.request
         if self.trace is not None:
             self.trace.add(request.id, "add", request.traceparent)
         self._taken += 1
         if self.batch is None or limits is not self.limits:
             self._send([Delta(request.id, finish=Finish.ABORT)])
         else:
-            self.batch.add(request, deadline)
+            self.batch.add(one)
             self.look()
 
     def abort(self, request_id: str) -> None:
@@ -124,12 +128,12 @@ class Loop:
         if self.batch is not None:
             self.status.note(self.batch.load(self._taken, self._commands.draining))
 
-    def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
+    def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
         """Of the longest beginning of these that is here."""
         batch, executor = self._loaded()
         return executor.read_pages(batch.pool.find(names))
 
-    def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
+    def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
         """Those of them that are not here, as far as there are free pages; how many."""
         batch, executor = self._loaded()
         pool, given = batch.pool, zip(names, contents, strict=False)
@@ -139,7 +143,7 @@ class Loop:
         self._send([])
         return len(new)
 
-    def call(self, name: str, args: Sequence[Any]) -> list[Any]:
+    def call(self, name: str, args: abc.Sequence[Any]) -> list[Any]:
         """A debug function, on every rank."""
         return self._loaded()[1].call(name, args)
 

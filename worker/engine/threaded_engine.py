@@ -5,7 +5,8 @@ between steps.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections import abc
+from collections.abc import Callable
 from typing import Any
 
 from raylax.kernels.options import ProgressCallback, silent
@@ -13,7 +14,7 @@ from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import Closed, CommandQueue
-from raylax.worker.engine.limits import ModelLimits, within
+from raylax.worker.engine.limits import ModelLimits, check
 from raylax.worker.engine.loop import Loop
 from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
 from raylax.worker.engine.status import StatusSnapshot
@@ -21,6 +22,7 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.scheduling.sequence import Sequence
 
 ANSWER_S = 60.0
 """For calls that wait for the step that is running."""
@@ -79,25 +81,26 @@ class ThreadedEngine:
     # Requests
 
     def create_request(
-        self, id: str, prompt: Sequence[int], max_tokens: int, sampling: Sampling | None = None
+        self, id: str, prompt: abc.Sequence[int], max_tokens: int, sampling: Sampling | None = None
     ) -> Request:
         """A request by its essentials."""
         return Request(id, tuple(prompt), max_tokens, sampling or Sampling())
 
     def add_request(self, request: Request) -> int:
-        """Accept a request: from now on it ends exactly once. Its number: a load whose `taken` is
-        as large knows it.
+        """Accept a request: from now on it ends exactly once. Returns its number: a load whose
+        `taken` is as large knows the request.
 
         Raises InvalidRequest, Overloaded, WorkerUnavailable.
         """
         limits = self._loop.limits
         if limits is None or self._commands.closed:
             raise self._refusal()
-        checked = within(limits, request)
+        check(request, limits)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
+        sequence = Sequence(request, deadline, limits.longest)
         try:
             return self._commands.accept(
-                request.id, limits.capacity, lambda: self._loop.add(checked, deadline, limits)
+                request.id, limits.capacity, lambda: self._loop.add(sequence, limits)
             )
         except Closed:
             raise self._refusal() from None
@@ -112,16 +115,16 @@ class ThreadedEngine:
 
     # Pages and debug calls
 
-    def read_pages(self, names: Sequence[bytes]) -> list[bytes]:
+    def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
         """Contents of the longest beginning of these pages that is here."""
         return list(self._commands.call(lambda: self._loop.read_pages(names), ANSWER_S))
 
-    def write_pages(self, names: Sequence[bytes], contents: Sequence[bytes]) -> int:
+    def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
         """Keep pages that another engine of this model has computed, as cached ones, while there
         are free ones; how many are new. ValueError for what is no page of this model."""
         return int(self._commands.call(lambda: self._loop.write_pages(names, contents), ANSWER_S))
 
-    def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
+    def debug_call_func_on_all_worker(self, name: str, args: abc.Sequence[Any] = ()) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
 
         LookupError for a name that `raylax.worker.ranks.debug` does not know.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from raylax.kernels.model import StepOutput
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.proto.vocabulary import Delta, Finish, Load, Request
+from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import Drawn, draw
@@ -73,17 +73,17 @@ class Batch:
     def idle(self) -> bool:
         return not self.waiting and not self._running
 
-    def add(self, request: Request, deadline: float | None) -> None:
-        """ValueError for one that could never run, even alone: it would wait for ever."""
-        longest = len(request.prompt) + request.max_tokens
+    def add(self, one: Sequence) -> None:
+        """Let a sequence wait. ValueError for one that could never run, even alone: it would wait
+        for ever."""
+        longest, deadline = len(one.request.prompt) + one.max_tokens, one.deadline
         if pages_for(longest) > self.pool.total:
             raise ValueError(
                 f"a sequence of {longest} tokens needs {pages_for(longest)} pages, "
                 f"there are {self.pool.total}"
             )
-        one = Sequence(request, deadline)
         self.waiting.put_last(one, known=self._known(one))
-        self.counters.prompt_tokens += len(request.prompt)
+        self.counters.prompt_tokens += len(one.request.prompt)
         self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
 
     def remove(self, request_id: str) -> bool:
@@ -285,7 +285,7 @@ class Batch:
         one.tokens.append(token)
         self.counters.generated_tokens += 1
         self.waiting.charge(request.tenant, GENERATED / request.share)
-        finish = Finish.LENGTH if one.generated >= request.max_tokens else None
+        finish = Finish.LENGTH if one.generated >= one.max_tokens else None
         if finish:
             self.remove(request.id)
         return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)

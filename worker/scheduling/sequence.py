@@ -1,5 +1,6 @@
 """A request in the engine: its tokens, its pages, and how far it has come."""
 
+import sys
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,11 @@ class Sequence:
 
     request: Request
     deadline: float | None = None
-    """On the engine's clock."""
+    """On the engine's clock; None: it may take as long as it likes."""
+    longest: int = sys.maxsize
+    """Tokens that it may have at most, prompt and answer."""
+    max_tokens: int = field(init=False)
+    """Tokens that its answer may have, `history` included."""
     tokens: "array[int]" = field(default_factory=ints)
     """Prompt, history and what was generated."""
     pages: "array[int]" = field(default_factory=ints)
@@ -35,6 +40,7 @@ class Sequence:
     """It was part of a step that failed, and of none that succeeded since."""
 
     def __post_init__(self) -> None:
+        self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
 

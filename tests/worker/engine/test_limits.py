@@ -5,16 +5,16 @@ import pytest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.limits import ModelLimits, within
+from raylax.worker.engine.limits import ModelLimits, check
 
 CONFIG = EngineConfig(max_single_sequence_length=20, max_num_sequence=3, max_waiting=4)
 LIMITS = ModelLimits(CONFIG, 99)
 
 
-def test_max_tokens_is_cut_to_what_a_sequence_holds() -> None:
-    assert within(LIMITS, Request("r", (1,) * 5, 100)).max_tokens == 15
-    assert within(LIMITS, Request("r", (1,) * 5, 15)).max_tokens == 15
-    assert within(LIMITS, Request("r", (1,) * 19, 7)).max_tokens == 1
+@pytest.mark.parametrize(("prompt", "max_tokens"), [(5, 100), (5, 15), (19, 7)])
+def test_an_answer_may_be_cut_to_what_a_sequence_holds(prompt: int, max_tokens: int) -> None:
+    """`max_tokens` is what a client wants at most, not what it needs."""
+    check(Request("r", (1,) * prompt, max_tokens), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_max_tokens_is_cut_to_what_a_sequence_holds() -> None:
 )
 def test_refusals_name_the_field(request_: Request, param: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        within(LIMITS, request_)
+        check(request_, LIMITS)
 
     assert caught.value.param == param
     assert said in caught.value.message

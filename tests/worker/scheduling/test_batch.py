@@ -9,6 +9,7 @@ from raylax.proto.vocabulary import Delta, Finish, Priority, Request, Sampling, 
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
 VOCAB = 1000
@@ -30,12 +31,14 @@ def batch(
     return Batch(PagePool(pages, prefix_cache), StepLimits(tokens, sequences), count)
 
 
-def ask(id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Request:
-    return Request(id, prompt, max_tokens, GREEDY)
+def ask(
+    id: str, prompt: tuple[int, ...], max_tokens: int = 20, deadline: float | None = None
+) -> Sequence:
+    return Sequence(Request(id, prompt, max_tokens, GREEDY), deadline)
 
 
-def ask_for(tenant: str, id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Request:
-    return Request(id, prompt, max_tokens, GREEDY, tenant=tenant)
+def ask_for(tenant: str, id: str, prompt: tuple[int, ...], max_tokens: int = 20) -> Sequence:
+    return Sequence(Request(id, prompt, max_tokens, GREEDY, tenant=tenant))
 
 
 class Clock:
@@ -84,9 +87,9 @@ def tokens(deltas: list[Delta]) -> list[int]:
 
 def test_decodes_and_a_prefill_in_one_step() -> None:
     made = batch()
-    made.add(ask("a", (1, 2, 3)), None)
+    made.add(ask("a", (1, 2, 3)))
     made.step()
-    made.add(ask("b", (7, 8, 9)), None)
+    made.add(ask("b", (7, 8, 9)))
     deltas = made.step()
 
     assert {delta.request_id: delta.token_ids for delta in deltas} == {"a": (5,), "b": (10,)}
@@ -95,9 +98,9 @@ def test_decodes_and_a_prefill_in_one_step() -> None:
 def test_a_long_prompt_is_cut_and_does_not_stop_the_others() -> None:
     """One token comes of every step while it is computed."""
     made = batch(tokens=32)
-    made.add(ask("talks", (1,)), None)
+    made.add(ask("talks", (1,)))
     made.step()
-    made.add(ask("long", tuple(range(100, 200)), 2), None)
+    made.add(ask("long", tuple(range(100, 200)), 2))
 
     assert [[d.request_id for d in made.step()] for _ in range(4)] == [
         *[["talks"]] * 3,
@@ -109,11 +112,11 @@ def test_pages_shared_by_many_do_not_come_back_twice() -> None:
     """Four sequences on the same two pages need a third at once, and there is none: who gives way
     frees its own page, not the shared ones."""
     made = batch(pages=6)
-    made.add(ask("first", COMMON, 1), None)
+    made.add(ask("first", COMMON, 1))
     run(made)
     prompts = {f"r{i}": (*COMMON, *range(200 + 20 * i, 208 + 20 * i)) for i in range(4)}
     for id, prompt in prompts.items():
-        made.add(ask(id, prompt), None)
+        made.add(ask(id, prompt))
     said = run(made)
 
     assert made.counters.preemptions > 0
@@ -126,7 +129,7 @@ def test_the_oldest_is_never_preempted() -> None:
     """So somebody always comes to an end."""
     made = batch(pages=8)
     for i in range(4):
-        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 20)), 60), None)
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 20)), 60))
     ends = list(run(made))
 
     assert ends == ["r0", "r1", "r2", "r3"]
@@ -136,8 +139,8 @@ def test_the_oldest_is_never_preempted() -> None:
 def test_a_preempted_one_finds_its_own_pages_again() -> None:
     """Which the client is not told: its prompt had not been cached when it came."""
     made = batch(pages=5)
-    made.add(ask("old", tuple(range(30)), 30), None)
-    made.add(ask("young", tuple(range(500, 530)), 10), None)
+    made.add(ask("old", tuple(range(30)), 30))
+    made.add(ask("young", tuple(range(500, 530)), 10))
     said = run(made)
 
     assert made.counters.preemptions > 0
@@ -150,7 +153,7 @@ def test_a_preempted_one_goes_before_those_who_wait() -> None:
     """It had its turn already."""
     made = batch(pages=5, sequences=2)
     for id, length in (("old", 30), ("young", 20), ("waits", 20)):
-        made.add(ask(id, tuple(range(length)), 30), None)
+        made.add(ask(id, tuple(range(length)), 30))
     ends = list(run(made))
 
     assert made.counters.preemptions > 0
@@ -161,7 +164,7 @@ def test_one_that_needs_every_page_runs_alone() -> None:
     """Again and again preempted, it still ends."""
     made = batch(pages=5)
     for i in range(3):
-        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 10)), 70), None)
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 10)), 70))
     said = run(made)
 
     assert {id: len(tokens(deltas)) for id, deltas in said.items()} == {
@@ -174,18 +177,18 @@ def test_one_that_could_never_run_is_refused() -> None:
     made = batch(pages=5)
 
     with pytest.raises(ValueError, match="81 tokens needs 6 pages, there are 5"):
-        made.add(ask("huge", tuple(range(20)), 61), None)
+        made.add(ask("huge", tuple(range(20)), 61))
     assert made.idle
 
 
 def test_a_known_beginning_is_shared_by_page() -> None:
     """Full pages only, and never the last token, whose logits are needed."""
     made = batch()
-    made.add(ask("first", (*COMMON, 7), 1), None)
+    made.add(ask("first", (*COMMON, 7), 1))
     run(made)
-    made.add(ask("same", (*COMMON, 7), 1), None)
-    made.add(ask("pages", COMMON, 1), None)
-    made.add(ask("other", (*COMMON[:16], 9, *COMMON[17:]), 1), None)
+    made.add(ask("same", (*COMMON, 7), 1))
+    made.add(ask("pages", COMMON, 1))
+    made.add(ask("other", (*COMMON[:16], 9, *COMMON[17:]), 1))
     said = run(made)
 
     cached = {id: deltas[0].cached_tokens for id, deltas in said.items()}
@@ -196,9 +199,9 @@ def test_a_known_beginning_is_shared_by_page() -> None:
 def test_answers_are_shared_as_prompts_are() -> None:
     """The next turn of a conversation begins with all that was said."""
     made = batch()
-    made.add(ask("turn", COMMON[:8], 40), None)
+    made.add(ask("turn", COMMON[:8], 40))
     answer = tokens(run(made)["turn"])
-    made.add(ask("next", (*COMMON[:8], *answer, 5), 1), None)
+    made.add(ask("next", (*COMMON[:8], *answer, 5), 1))
 
     assert run(made)["next"][0].cached_tokens == 32
 
@@ -206,7 +209,7 @@ def test_answers_are_shared_as_prompts_are() -> None:
 def test_without_a_prefix_cache_nothing_is_shared() -> None:
     made = batch(prefix_cache=False)
     for _ in range(2):
-        made.add(ask("r", (*COMMON, 7), 1), None)
+        made.add(ask("r", (*COMMON, 7), 1))
         said = run(made)
 
     assert said["r"][0].cached_tokens == 0
@@ -215,7 +218,7 @@ def test_without_a_prefix_cache_nothing_is_shared() -> None:
 
 def test_a_stop_token_ends_and_is_not_said() -> None:
     made = batch()
-    made.add(Request("r", (1, 2), 20, GREEDY, stop_token_ids=frozenset({6})), None)
+    made.add(Sequence(Request("r", (1, 2), 20, GREEDY, stop_token_ids=frozenset({6}))))
     said = run(made)["r"]
 
     assert tokens(said) == [3, 4, 5]
@@ -224,7 +227,7 @@ def test_a_stop_token_ends_and_is_not_said() -> None:
 
 def test_history_is_not_said_again() -> None:
     made = batch()
-    made.add(Request("r", (1, 2), 6, GREEDY, history=(3, 4)), None)
+    made.add(Sequence(Request("r", (1, 2), 6, GREEDY, history=(3, 4))))
 
     assert tokens(run(made)["r"]) == [5, 6, 7, 8]
 
@@ -232,7 +235,7 @@ def test_history_is_not_said_again() -> None:
 def test_deadlines_of_those_who_run_and_who_wait() -> None:
     made = batch(sequences=1)
     for id, deadline in (("runs", 5.0), ("waits", 3.0), ("patient", None), ("late", 9.0)):
-        made.add(ask(id, (1, 2)), deadline)
+        made.add(ask(id, (1, 2), deadline=deadline))
     made.step()
 
     assert made.expire(2.9) == []
@@ -247,7 +250,7 @@ def test_who_fails_alone_is_to_blame() -> None:
     """Its pages come back, and who had no part in the step goes on."""
     made = batch(tokens=4)
     for i in range(3):
-        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 4)), 2), None)
+        made.add(ask(f"r{i}", tuple(range(100 * i, 100 * i + 4)), 2))
     made.run = Poison(0)
     with pytest.raises(StepFailed, match="step 1 failed: FloatingPointError: no {0}") as caught:
         made.step()
@@ -265,7 +268,7 @@ def test_the_innocent_go_on_as_if_nothing_had_been() -> None:
     made.run = model
     long = tuple(range(100, 200))
     for id, prompt in (("a", (1,)), ("poison", (698,)), ("b", (300, 301)), ("long", long)):
-        made.add(ask(id, prompt), None)
+        made.add(ask(id, prompt))
     said = run(made)
 
     assert {id: tokens(deltas) for id, deltas in said.items()} == {
@@ -284,7 +287,7 @@ def test_suspects_are_tried_one_by_one() -> None:
     made, model = batch(sequences=3), Poison(3)
     made.run = model
     for i in range(5):
-        made.add(ask(f"r{i}", (10 * i + 1,), 6), None)
+        made.add(ask(f"r{i}", (10 * i + 1,), 6))
     for _ in range(2):
         made.step()
     with pytest.raises(StepFailed) as first:
@@ -304,7 +307,7 @@ def test_a_broken_model_blames_everybody() -> None:
     made = batch(sequences=3)
     made.run = Poison(*range(VOCAB))
     for i in range(5):
-        made.add(ask(f"r{i}", (i,)), None)
+        made.add(ask(f"r{i}", (i,)))
     said = run(made)
 
     assert sorted(said) == [f"r{i}" for i in range(5)]
@@ -316,7 +319,7 @@ def test_a_suspect_can_leave() -> None:
     made = batch()
     made.run = Poison(1)
     for id, prompt in (("a", (1,)), ("b", (2,))):
-        made.add(ask(id, prompt, 3), None)
+        made.add(ask(id, prompt, 3))
     with pytest.raises(StepFailed):
         made.step()
     made.remove("a")
@@ -327,7 +330,7 @@ def test_a_suspect_can_leave() -> None:
 def test_a_failed_draw_is_a_failed_step() -> None:
     """The model ran, but nothing of it counts."""
     made = batch()
-    made.add(Request("r", (1,), 4, Sampling(temperature=0.0, logit_bias=((VOCAB, 1.0),))), None)
+    made.add(Sequence(Request("r", (1,), 4, Sampling(temperature=0.0, logit_bias=((VOCAB, 1.0),)))))
 
     with pytest.raises(StepFailed, match="IndexError"):
         made.step()
@@ -338,7 +341,7 @@ def test_load_counts_what_waits_for_its_prefill() -> None:
     """Of those who wait, and of prefills that have begun."""
     made = batch(tokens=8, sequences=2)
     for id, length in (("a", 20), ("b", 5), ("c", 7)):
-        made.add(ask(id, tuple(range(length)), 2), None)
+        made.add(ask(id, tuple(range(length)), 2))
     assert (made.load().waiting, made.load().queued_tokens) == (3, 32)
     made.step()
     load = made.load()
@@ -354,10 +357,10 @@ def test_load_counts_what_waits_for_its_prefill() -> None:
 def test_load_does_not_count_what_is_known_already() -> None:
     """A router that saw whole prompts would avoid the worker that has them."""
     made = batch()
-    made.add(ask("a", COMMON + (1,), 2), None)
+    made.add(ask("a", COMMON + (1,), 2))
     run(made)
-    made.add(ask("b", COMMON + (5, 6, 7), 2), None)
-    made.add(ask("c", COMMON, 2), None)  # at least its last token is computed, with its page
+    made.add(ask("b", COMMON + (5, 6, 7), 2))
+    made.add(ask("c", COMMON, 2))  # at least its last token is computed, with its page
 
     assert made.load().queued_tokens == 3 + 16
     run(made)
@@ -367,8 +370,8 @@ def test_load_does_not_count_what_is_known_already() -> None:
 def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
     """Of its pages those are found again that nobody has taken."""
     made = batch(pages=6)
-    made.add(ask("old", tuple(range(40)), 40), None)
-    made.add(ask("new", tuple(range(200, 240)), 40), None)
+    made.add(ask("old", tuple(range(40)), 40))
+    made.add(ask("new", tuple(range(200, 240)), 40))
     while not made.counters.preemptions:
         made.step()
     (new,) = made.waiting
@@ -382,10 +385,10 @@ def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
 
 def test_load_tells_what_the_next_step_will_carry() -> None:
     made = batch(tokens=8, sequences=3)
-    made.add(ask("talks", (1, 2, 3)), None)
+    made.add(ask("talks", (1, 2, 3)))
     made.step()
     made.step()
-    made.add(ask("long", tuple(range(100, 120))), None)
+    made.add(ask("long", tuple(range(100, 120))))
     made.step()
     load = made.load()
 
@@ -407,7 +410,7 @@ def test_the_pace_is_learned_from_its_steps() -> None:
     made.run = timed
     for i in range(40):
         prompt = tuple((7 * i + j) % VOCAB for j in range(10 + 5 * i))
-        made.add(ask(f"r{i}", prompt, 2 + 3 * i), None)
+        made.add(ask(f"r{i}", prompt, 2 + 3 * i))
     run(made)
     found = made.load().pace
 
@@ -418,7 +421,7 @@ def test_the_pace_is_learned_from_its_steps() -> None:
 def test_changes_of_pages_are_handed_on() -> None:
     """As steps fill them."""
     made = batch()
-    made.add(ask("r", (*COMMON, 5), 20), None)
+    made.add(ask("r", (*COMMON, 5), 20))
     made.step()
     first = made.changes()
     run(made)
@@ -432,8 +435,8 @@ def test_who_is_admitted_has_begun_before_the_step() -> None:
     """Told once, though it may be preempted, and told even if the step is the last."""
     said: list[str] = []
     made = Batch(PagePool(5), StepLimits(64, 4), count, began=said.extend)
-    made.add(ask("old", tuple(range(30)), 30), None)
-    made.add(ask("young", tuple(range(500, 530)), 10), None)
+    made.add(ask("old", tuple(range(30)), 30))
+    made.add(ask("young", tuple(range(500, 530)), 10))
     model = Poison(0)
     made.run = model
     with pytest.raises(StepFailed):
@@ -450,9 +453,9 @@ def test_a_tenant_with_many_requests_does_not_keep_others_waiting() -> None:
     """Its prompts and its answers count; who has had less is admitted first."""
     made = batch(sequences=1)
     for i in range(6):
-        made.add(ask_for("many", f"m{i}", (1, 2, 3), 4), None)
+        made.add(ask_for("many", f"m{i}", (1, 2, 3), 4))
     for i in range(2):
-        made.add(ask_for("few", f"f{i}", (5, 6, 7), 4), None)
+        made.add(ask_for("few", f"f{i}", (5, 6, 7), 4))
     ends = list(run(made))
 
     assert ends == ["m0", "f0", "m1", "f1", "m2", "m3", "m4", "m5"]
@@ -461,27 +464,28 @@ def test_a_tenant_with_many_requests_does_not_keep_others_waiting() -> None:
 def test_answers_count_twice() -> None:
     """Forty tokens of an answer are as much as eighty of a prompt."""
     made = batch(sequences=1)
-    made.add(ask_for("talks", "t0", (1,), 40), None)
+    made.add(ask_for("talks", "t0", (1,), 40))
     made.step()
-    made.add(ask_for("talks", "t1", (1,), 1), None)
+    made.add(ask_for("talks", "t1", (1,), 1))
     for i in range(12):
-        made.add(ask_for("reads", f"r{i}", tuple(range(10)), 1), None)
+        made.add(ask_for("reads", f"r{i}", tuple(range(10)), 1))
     ends = list(run(made))
 
     assert ends.index("t1") in (7, 8, 9)
 
 
-def urgent(id: str, first: int, priority: Priority) -> Request:
-    return Request(id, tuple(range(first, first + 20)), 60, GREEDY, priority=priority)
+def urgent(id: str, first: int, priority: Priority) -> Sequence:
+    prompt = tuple(range(first, first + 20))
+    return Sequence(Request(id, prompt, 60, GREEDY, priority=priority))
 
 
 def test_the_urgent_go_first_and_stay() -> None:
     """They are admitted before all others, and others make room for them, who were there first."""
     made = batch(pages=8)
-    made.add(urgent("low", 0, Priority.LOW), None)
+    made.add(urgent("low", 0, Priority.LOW))
     made.step()
-    made.add(urgent("normal", 200, Priority.NORMAL), None)
-    made.add(urgent("high", 100, Priority.HIGH), None)
+    made.add(urgent("normal", 200, Priority.NORMAL))
+    made.add(urgent("high", 100, Priority.HIGH))
     said = run(made)
 
     assert made.counters.preemptions > 0
@@ -493,12 +497,12 @@ def test_nobody_waits_for_ever() -> None:
     """After two minutes the least urgent has its turn, though urgent ones come all the time."""
     clock = Clock()
     made = Batch(PagePool(64), StepLimits(64, 1), count, clock)
-    made.add(urgent("low", 0, Priority.LOW), None)
+    made.add(urgent("low", 0, Priority.LOW))
     begun: list[str] = []
     made.began = begun.extend
     while "low" not in begun:
         assert clock.now < 100.0 + 200.0
-        made.add(urgent(f"high{clock.now}", 100, Priority.HIGH), None)
+        made.add(urgent(f"high{clock.now}", 100, Priority.HIGH))
         made.step()
         clock.now += 1.0
 

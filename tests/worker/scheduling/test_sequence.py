@@ -15,6 +15,13 @@ def test_history_counts_as_answer() -> None:
     assert one.pending == 1
 
 
+def test_an_answer_is_cut_to_what_a_sequence_holds() -> None:
+    assert Sequence(Request("r", (1,) * 5, 100), longest=20).max_tokens == 15
+    assert Sequence(Request("r", (1,) * 5, 15), longest=20).max_tokens == 15
+    assert Sequence(Request("r", (1,) * 19, 7), longest=20).max_tokens == 1
+    assert Sequence(Request("r", (1,) * 5, 100)).max_tokens == 100
+
+
 def test_pages_are_named_as_they_fill() -> None:
     """The same names, whether asked for at once or as the sequence grows."""
     one = Sequence(Request("r", tuple(range(33)), 9))
