@@ -31,7 +31,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Distinct ports that are free now, and likely to be so when they are used some seconds later:
     the system gives none of them to who asks for any, as every connection does."""
     found: list[int] = []
-    for port in random.sample(range(LOWEST, lowest_given()), LOWEST):
+    for port in random.sample(range(LOWEST, first_ephemeral_port()), LOWEST):
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))
@@ -43,7 +43,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     raise OSError(f"{host} has fewer than {count} free ports from {LOWEST} on")
 
 
-def lowest_given() -> int:
+def first_ephemeral_port() -> int:
     """From here on the system gives ports to connections."""
     try:
         return max(

@@ -37,7 +37,7 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
     return replicas(
         "Router",
         serve.ingress()(RouterReplica),
-        [[routing(model, token) for model in models]],
+        [[router_config(model, token) for model in models]],
         [workers, metrics],
         num_replicas=config.routers,
         max_surge_percent=100,  # the next one is there before the last one goes
@@ -102,7 +102,7 @@ def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
     )
 
 
-def routing(model: ResolvedModel, token: str) -> RouterConfig:
+def router_config(model: ResolvedModel, token: str) -> RouterConfig:
     """What a router is told of a model."""
     config = model.config
     return RouterConfig(

@@ -17,13 +17,13 @@ WIDTH = 32
 
 def drain(url: str, worker: str, console: Console) -> None:
     """Raises UserError for a worker that is not there."""
-    asked(url, "POST", f"/cluster/drain/{worker}")
+    ask_router(url, "POST", f"/cluster/drain/{worker}")
     console.print(f"{worker} drains: its requests move, then it ends", highlight=False)
 
 
 def explain(url: str, request_id: str, as_json: bool, console: Console) -> None:
     """Raises UserError for a request that is not known any more."""
-    timeline = asked(url, "GET", f"/explain/{request_id}")
+    timeline = ask_router(url, "GET", f"/explain/{request_id}")
     if as_json:
         print(json.dumps(timeline, indent=2))
         return
@@ -32,7 +32,7 @@ def explain(url: str, request_id: str, as_json: bool, console: Console) -> None:
         console.print(decision(choice))
 
 
-def asked(url: str, method: str, path: str) -> dict[str, Any]:
+def ask_router(url: str, method: str, path: str) -> dict[str, Any]:
     """The router's answer; its own words when it refuses."""
     try:
         reply = httpx.request(method, base_of(url) + path, timeout=TIMEOUT_S, headers=credentials())

@@ -8,52 +8,17 @@ that decode are counted, and leave at a step that is known when they begin.
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raylax.cluster.simulate.pages import Pages
 from raylax.cluster.simulate.profile import Profile
-from raylax.cluster.simulate.trace import BLOCK, Arrival
+from raylax.cluster.simulate.sequence import SimulatedSequence
+from raylax.cluster.simulate.trace import BLOCK
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Load
 
 
-@dataclass(slots=True, eq=False)
-class Sequence:
-    """One request. Times are those of its arrival and of its first and last token."""
-
-    id: str
-    arrival: Arrival
-    router: int
-    arrived: float
-    tokens: int
-    """To have in the pages before the next token: the prompt, and after a preemption the answer."""
-    left: int
-    """Tokens of the answer still to make."""
-    expected: int = 0
-    """To compute, as it looked when it came."""
-    computed: int = 0
-    own: int = 0
-    """Tokens in pages that nobody else can find."""
-    blocks: list[int] = field(default_factory=list)
-    joined: int | None = None
-    """Count of the engine's decode steps when it began to decode."""
-    end: int = 0
-    """Which of the engine's ends is its own; 0: none."""
-    cached: int = 0
-    first: float = 0.0
-    last: float = 0.0
-
-    @classmethod
-    def of(cls, id: str, arrival: Arrival, router: int) -> "Sequence":
-        return cls(id, arrival, router, arrival.at, arrival.prompt, arrival.answer)
-
-    @property
-    def pending(self) -> int:
-        return self.tokens - self.computed
-
-
-class Stand(NamedTuple):
+class EngineState(NamedTuple):
     """How the engine was between two steps; a Load costs more to make than most are worth."""
 
     running: int
@@ -66,46 +31,46 @@ class Stand(NamedTuple):
     context: int
 
 
-class Engine:
+class SimulatedEngine:
     """`begin` and `end` a step, at the time that the simulation says."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile, self._step_time = profile, profile.step_time
         self.pages = Pages(profile.kv)
-        self.waiting: deque[Sequence] = deque()
-        self.running: dict[str, Sequence] = {}  # in order of admission
-        self.filling: dict[str, Sequence] = {}  # of those: not yet decoding
+        self.waiting: deque[SimulatedSequence] = deque()
+        self.running: dict[str, SimulatedSequence] = {}  # in order of admission
+        self.filling: dict[str, SimulatedSequence] = {}  # of those: not yet decoding
         self.busy = False
         self.steps = self.preemptions = 0
         self.todo = self.decoding = self.context = 0
         self._decoded = 0
-        self._ends: list[tuple[int, int, Sequence]] = []  # decode step after which one is done
+        self._ends: list[tuple[int, int, SimulatedSequence]] = []  # decode step after which one is done
         self._last_end = 0
-        self._chunks: list[tuple[Sequence, int]] = []
+        self._chunks: list[tuple[SimulatedSequence, int]] = []
 
-    def add(self, one: Sequence) -> None:
+    def add(self, one: SimulatedSequence) -> None:
         self._expect(one)
         self.waiting.append(one)
 
-    def stand(self) -> Stand:
-        return Stand(
+    def state(self) -> EngineState:
+        return EngineState(
             len(self.running), len(self.waiting), self.todo, self.pages.held, self.pages.cached,
             self.steps, self.decoding, self.context,
         )  # fmt: skip
 
-    def load(self, stand: Stand) -> Load:
+    def load(self, state: EngineState) -> Load:
         total = self.profile.kv // PAGE_SIZE
-        used, cached = -(-stand.held // PAGE_SIZE), stand.cached // PAGE_SIZE
+        used, cached = -(-state.held // PAGE_SIZE), state.cached // PAGE_SIZE
         return Load(
-            running=stand.running,
-            waiting=stand.waiting,
-            queued_tokens=stand.todo,
+            running=state.running,
+            waiting=state.waiting,
+            queued_tokens=state.todo,
             pages_total=total,
             pages_free=total - used - cached,
             pages_cached=cached,
-            step=stand.steps,
-            decoding=stand.decoding,
-            context_tokens=stand.context,
+            step=state.steps,
+            decoding=state.decoding,
+            context_tokens=state.context,
             step_tokens=self.profile.budget,
             pace=self._step_time,
         )
@@ -113,7 +78,7 @@ class Engine:
     def begin(self) -> float:
         """Decide on a step; the seconds that it takes."""
         self.pages.held += self.decoding
-        self.pages.trim()
+        self.pages.evict()
         while self.pages.short > 0:
             self._preempt()
         room = self.profile.budget - self.decoding
@@ -121,11 +86,11 @@ class Engine:
         self.busy = True
         return self._step_time.seconds(prefill, self.decoding, self.context)
 
-    def end(self, now: float) -> list[Sequence]:
+    def end(self, now: float) -> list[SimulatedSequence]:
         """Who is done by it."""
         self.busy = False
         self.steps += 1
-        done: list[Sequence] = []
+        done: list[SimulatedSequence] = []
         if self.decoding:
             self._decoded += 1
             self.context += self.decoding
@@ -161,21 +126,21 @@ class Engine:
             prefill += count
         return prefill
 
-    def _expect(self, one: Sequence) -> None:
+    def _expect(self, one: SimulatedSequence) -> None:
         """Count what it has to compute, as it looks now; `_admit` finds how much it is."""
         found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
         one.expected = one.tokens - found * BLOCK
         self.todo += one.expected
 
-    def _admit(self, one: Sequence) -> bool:
+    def _admit(self, one: SimulatedSequence) -> bool:
         names = one.arrival.names[: (one.tokens - 1) // BLOCK]
         found = names[: self.pages.find(names)]
         need = one.tokens - len(found) * BLOCK
         if not self.pages.room_for(found, need):
             return False
-        self.pages.use(found)
+        self.pages.acquire(found)
         self.pages.held += need
-        self.pages.trim()
+        self.pages.evict()
         self.todo += need - one.expected
         one.expected, one.computed, one.own = need, len(found) * BLOCK, need
         one.blocks = list(found)
@@ -183,12 +148,12 @@ class Engine:
         self.running[one.id] = self.filling[one.id] = one
         return True
 
-    def _advance(self, one: Sequence, count: int, now: float, done: list[Sequence]) -> None:
+    def _advance(self, one: SimulatedSequence, count: int, now: float, done: list[SimulatedSequence]) -> None:
         one.computed += count
         self.todo -= count
         names = one.arrival.names
         for name in names[len(one.blocks) : one.computed // BLOCK]:
-            if not self.pages.name(name):
+            if not self.pages.index(name):
                 break  # the rest of its blocks stay its own, too
             one.blocks.append(name)
             one.own -= BLOCK
@@ -208,7 +173,7 @@ class Engine:
         one.end = self._last_end
         heapq.heappush(self._ends, (self._decoded + one.left, one.end, one))
 
-    def _leave(self, one: Sequence) -> None:
+    def _leave(self, one: SimulatedSequence) -> None:
         """Its pages are given back, and it is counted no more."""
         grown = 0
         if one.joined is not None:
@@ -217,7 +182,7 @@ class Engine:
             self.context -= one.tokens + grown
             one.joined, one.end = None, 0
         self.pages.held -= one.own + grown
-        self.pages.leave(one.blocks)
+        self.pages.release(one.blocks)
         one.own, one.blocks = 0, []
 
     def _preempt(self) -> None:
@@ -234,7 +199,7 @@ class Engine:
             self._leave(one)
             one.tokens, one.left = one.tokens + made + 1, one.left - made
         one.computed = 0
-        self.pages.trim()
+        self.pages.evict()
         self._expect(one)
         self.waiting.appendleft(one)
 

@@ -11,7 +11,7 @@ from raylax.cluster.simulate.trace import BLOCK
 
 
 class Pages:
-    """`held` and `cached` together never exceed `total` after `trim`."""
+    """`held` and `cached` together never exceed `total` after `evict`."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -43,7 +43,7 @@ class Pages:
         revived = sum(BLOCK for name in found if name in self._unused)
         return self.held + revived + tokens <= self.total
 
-    def use(self, names: Sequence[int]) -> None:
+    def acquire(self, names: Sequence[int]) -> None:
         """Blocks that are here have one user more."""
         for name in names:
             if name in self._unused:
@@ -53,7 +53,7 @@ class Pages:
             else:
                 self._users[name] += 1
 
-    def name(self, name: int) -> bool:
+    def index(self, name: int) -> bool:
         """A block that its holder has computed can be found from now on; False if it could
         before, and this is a second copy, which stays its holder's own."""
         if name in self._users or name in self._unused:
@@ -62,7 +62,7 @@ class Pages:
         self.added.append(name)
         return True
 
-    def leave(self, names: Sequence[int]) -> None:
+    def release(self, names: Sequence[int]) -> None:
         """The last of a prompt is forgotten first: the beginnings are what others share."""
         for name in reversed(names):
             self._users[name] -= 1
@@ -71,7 +71,7 @@ class Pages:
                 self._unused[name] = None
                 self.held -= BLOCK
 
-    def trim(self) -> None:
+    def evict(self) -> None:
         """Give up what is cached, as far as room is needed."""
         while self._unused and self.held + self.cached > self.total:
             name, _ = self._unused.popitem(last=False)

@@ -6,13 +6,13 @@ the seed's, so that a run can be repeated to the last bit.
 
 import heapq
 import random
-from collections.abc import Iterable
-from collections.abc import Sequence as Rows
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raylax.cluster.simulate.engine import Engine, Sequence
+from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import Profile
-from raylax.cluster.simulate.router import End, Mailbox, SimulatedRouter
+from raylax.cluster.simulate.router import Mailbox, RequestEnd, SimulatedRouter
+from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import Arrival
 from raylax.router.policies import policy_named
 
@@ -21,7 +21,7 @@ WARM_UP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class RunSettings:
     """Of one run, but for the trace and its rate."""
 
     policy: str
@@ -46,24 +46,24 @@ class Outcome:
     preemptions: int
 
 
-class Clockwork:
+class Simulation:
     """Engines and the ends of their steps."""
 
     def __init__(self, replicas: int, profile: Profile, routers: int) -> None:
         self.boxes = [
-            Mailbox(f"worker-{number}", Engine(profile), routers) for number in range(replicas)
+            Mailbox(f"worker-{number}", SimulatedEngine(profile), routers) for number in range(replicas)
         ]
         self.ends: list[tuple[float, int]] = []
         for box in self.boxes:
             box.say(float("-inf"))  # everybody knows that it is there, and idle
 
-    def submit(self, row: int, one: Sequence, now: float) -> None:
+    def submit(self, row: int, one: SimulatedSequence, now: float) -> None:
         engine = self.boxes[row].engine
         engine.add(one)
         if not engine.busy:
             heapq.heappush(self.ends, (now + engine.begin(), row))
 
-    def step(self) -> tuple[float, int, list[Sequence]]:
+    def step(self) -> tuple[float, int, list[SimulatedSequence]]:
         """The next end of a step: when, whose, and who is done by it."""
         now, row = heapq.heappop(self.ends)
         engine = self.boxes[row].engine
@@ -74,33 +74,28 @@ class Clockwork:
         return now, row, done
 
 
-def replay(requests: Rows[Arrival], setting: Setting) -> Outcome:
-    rng = random.Random(setting.seed)
-    clockwork = Clockwork(setting.replicas, setting.profile, setting.routers)
-    routers = [
-        SimulatedRouter(
-            number, setting.routers, clockwork.boxes, policy_named(setting.policy), setting.delay_s,
-            random.Random(rng.random()),
-        )
-        for number in range(setting.routers)
-    ]  # fmt: skip
-    finished: list[Sequence] = []
+def replay(requests: Sequence[Arrival], settings: RunSettings) -> Outcome:
+    """What it was like for the clients of `requests`, which are in the order of their arrival."""
+    rng = random.Random(settings.seed)
+    simulation = Simulation(settings.replicas, settings.profile, settings.routers)
+    routers = routers_of(settings, simulation.boxes, rng)
+    finished: list[SimulatedSequence] = []
 
     def step() -> None:
-        now, row, done = clockwork.step()
+        now, row, done = simulation.step()
         for one in done:
-            routers[one.router].ends.append(End(now + setting.delay_s, row, one.id))
+            routers[one.router].ends.append(RequestEnd(now + settings.delay_s, row, one.id))
         finished.extend(done)
 
     for number, arrival in enumerate(requests):
-        while clockwork.ends and clockwork.ends[0][0] <= arrival.at:
+        while simulation.ends and simulation.ends[0][0] <= arrival.at:
             step()
-        one = Sequence.of(f"request-{number}", arrival, rng.randrange(setting.routers))
-        clockwork.submit(routers[one.router].route(one, arrival.at), one, arrival.at)
-    while clockwork.ends:
+        one = SimulatedSequence.of(f"request-{number}", arrival, rng.randrange(settings.routers))
+        simulation.submit(routers[one.router].route(one, arrival.at), one, arrival.at)
+    while simulation.ends:
         step()
 
-    engines = [box.engine for box in clockwork.boxes]
+    engines = [box.engine for box in simulation.boxes]
     for engine in engines:
         engine.check()
     assert len(finished) == len(requests), "every request ends exactly once"
@@ -108,7 +103,24 @@ def replay(requests: Rows[Arrival], setting: Setting) -> Outcome:
     return outcome([one for one in finished if one.arrived >= begin], engines)
 
 
-def outcome(finished: Rows[Sequence], engines: Iterable[Engine]) -> Outcome:
+def routers_of(
+    settings: RunSettings, boxes: Sequence[Mailbox], rng: random.Random
+) -> list[SimulatedRouter]:
+    """All routers of a run, each with chance of its own."""
+    return [
+        SimulatedRouter(
+            number,
+            settings.routers,
+            boxes,
+            policy_named(settings.policy),
+            settings.delay_s,
+            random.Random(rng.random()),
+        )
+        for number in range(settings.routers)
+    ]
+
+
+def outcome(finished: Sequence[SimulatedSequence], engines: Iterable[SimulatedEngine]) -> Outcome:
     ttft = sorted(one.first - one.arrived for one in finished)
     gaps = sum(one.arrival.answer - 1 for one in finished)
     return Outcome(
@@ -121,10 +133,10 @@ def outcome(finished: Rows[Sequence], engines: Iterable[Engine]) -> Outcome:
     )
 
 
-def throughput(requests: Rows[Arrival], replicas: int, profile: Profile) -> float:
+def throughput(requests: Sequence[Arrival], replicas: int, profile: Profile) -> float:
     """Requests per second that the workers complete when each has as many as it can run, all
     through: what 100 % load means. A request goes to the worker with the fewest."""
-    clockwork = Clockwork(replicas, profile, routers=0)
+    simulation = Simulation(replicas, profile, routers=0)
     flying = [0] * replicas
     coming = iter(enumerate(requests))
     times: list[float] = []
@@ -134,12 +146,12 @@ def throughput(requests: Rows[Arrival], replicas: int, profile: Profile) -> floa
         if arrival is not None:
             row = flying.index(min(flying))
             flying[row] += 1
-            clockwork.submit(row, Sequence.of(f"request-{number}", arrival, 0), now)
+            simulation.submit(row, SimulatedSequence.of(f"request-{number}", arrival, 0), now)
 
     for _ in range(min(profile.sequences * replicas, len(requests) // 4)):
         send(0.0)
-    while clockwork.ends:
-        now, row, done = clockwork.step()
+    while simulation.ends:
+        now, row, done = simulation.step()
         for _ in done:
             flying[row] -= 1
             times.append(now)

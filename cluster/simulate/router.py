@@ -7,10 +7,11 @@ and of the reports the last one.
 import random
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence as Rows
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from raylax.cluster.simulate.engine import Engine, Sequence, Stand
+from raylax.cluster.simulate.engine import EngineState, SimulatedEngine
+from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import PrefixIndex
@@ -20,25 +21,25 @@ from raylax.router.policies.base import Policy, RoutingRequest
 class Mailbox:
     """What one worker has said to every router. Parallel lists, by the time when it was said."""
 
-    def __init__(self, name: str, engine: Engine, routers: int) -> None:
+    def __init__(self, name: str, engine: SimulatedEngine, routers: int) -> None:
         self.name, self.engine = name, engine
         self.received = [0] * routers
         """By router: the last dispatch that has come here."""
         self.said_at: list[float] = []
-        self.stands: list[tuple[Stand, list[int]]] = []
+        self.states: list[tuple[EngineState, list[int]]] = []
         self.changes: list[tuple[float, list[int], list[int]]] = []
 
     def say(self, now: float) -> None:
         """How the engine stands, after a step and before the next."""
         self.said_at.append(now)
-        self.stands.append((self.engine.stand(), self.received.copy()))
+        self.states.append((self.engine.state(), self.received.copy()))
         pages = self.engine.pages
         if pages.added or pages.removed:
             self.changes.append((now, pages.added, pages.removed))
             pages.added, pages.removed = [], []
 
 
-class End(NamedTuple):
+class RequestEnd(NamedTuple):
     """A request of this router is done."""
 
     heard_at: float
@@ -53,7 +54,7 @@ class SimulatedRouter:
         self,
         number: int,
         routers: int,
-        mailboxes: Rows[Mailbox],
+        mailboxes: Sequence[Mailbox],
         policy: Policy,
         delay_s: float,
         rng: random.Random,
@@ -64,11 +65,11 @@ class SimulatedRouter:
         self._routed = 0
         self._read = [0] * len(mailboxes)
         self._applied = [0] * len(mailboxes)
-        self.ends: deque[End] = deque()
+        self.ends: deque[RequestEnd] = deque()
         for mailbox in mailboxes:
             self._ledger.opened(mailbox.name)
 
-    def route(self, one: Sequence, now: float) -> int:
+    def route(self, one: SimulatedSequence, now: float) -> int:
         """The row of the worker that gets it; it is counted as sent."""
         self._read_mail(now)
         fleet, names, tokens = self._ledger.fleet, one.arrival.names, one.arrival.prompt
@@ -102,8 +103,8 @@ class SimulatedRouter:
             self._applied[row] = at
 
     def _report(self, box: Mailbox, at: int, now: float) -> None:
-        stand, received = box.stands[at]
+        state, received = box.states[at]
         self._ledger.report(
-            box.name, box.engine.load(stand), now - box.said_at[at], received[self._number],
+            box.name, box.engine.load(state), now - box.said_at[at], received[self._number],
             self._routers, now,
         )  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.profile import Profile
-from raylax.cluster.simulate.replay import Outcome, Setting, replay, throughput
+from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
 from raylax.cluster.simulate.trace import Arrival, Shape, arrivals, own_rate, read_trace
 
 
@@ -66,10 +66,10 @@ def run(study: Study, rate: float, one: Run) -> Outcome:
     trace = fitting(study.trace, study.profile)
     most = study.requests * study.replicas
     requests = arrivals(trace, rate * one.load / 100, most, study.shape, study.seed)
-    setting = Setting(
+    settings = RunSettings(
         one.policy, one.routers, study.replicas, study.delay_s, study.profile, study.seed
     )
-    return replay(requests, setting)
+    return replay(requests, settings)
 
 
 def run_all(study: Study, tell: Callable[[int, int], None]) -> dict[Run, Outcome]:

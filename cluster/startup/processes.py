@@ -12,7 +12,7 @@ from raylax.cluster.environment import RUN_DIRECTORY
 POLL_S = 0.05
 
 
-def of_run(root: int, directory: Path) -> set[int]:
+def pids_of_run(root: int, directory: Path) -> set[int]:
     """Pids, without `root` itself and without this process.
 
     A renamed process loses its mark, an orphan its parent; none loses both before we look.
@@ -70,7 +70,7 @@ def end_all(root: int, directory: Path, patience_s: float) -> list[int]:
     deadline = time.monotonic() + patience_s
     known: set[int] = set()
     while time.monotonic() < deadline:
-        known |= of_run(root, directory)
+        known |= pids_of_run(root, directory)
         if not (left := running(known)):
             break
         for pid in left:

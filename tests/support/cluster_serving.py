@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raylax.cluster.ports import free_ports
-from raylax.cluster.startup.processes import of_run, running
+from raylax.cluster.startup.processes import pids_of_run, running
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
 START_S = 90.0
@@ -61,7 +61,7 @@ class Serving:
 
     def pids(self) -> set[int]:
         """Everything of the run but the command itself."""
-        return of_run(self.command.pid, self.run_directory)
+        return pids_of_run(self.command.pid, self.run_directory)
 
     def wait_until_it_says(self, text: str) -> None:
         until(lambda: text in self.output or self.command.poll() is not None, START_S)

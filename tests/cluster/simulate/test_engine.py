@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from raylax.cluster.simulate.engine import Engine, Sequence
+from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import Profile
+from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK, Arrival
 
 PROFILE = Profile(a=1.0, b=0.01, c=0.1, d=0.001, budget=100, kv=10_000, sequences=4)
 
 
-def request(id: str, prompt: int, answer: int, names: tuple[int, ...] = ()) -> Sequence:
-    return Sequence.of(id, Arrival(0.0, prompt, answer, names), router=0)
+def request(id: str, prompt: int, answer: int, names: tuple[int, ...] = ()) -> SimulatedSequence:
+    return SimulatedSequence.of(id, Arrival(0.0, prompt, answer, names), router=0)
 
 
-def run(engine: Engine, *requests: Sequence, now: float = 0.0) -> float:
+def run(engine: SimulatedEngine, *requests: SimulatedSequence, now: float = 0.0) -> float:
     """To the end of everything; when that is. What it holds agrees with itself in every step."""
     for one in requests:
         engine.add(one)
@@ -33,7 +34,7 @@ def run(engine: Engine, *requests: Sequence, now: float = 0.0) -> float:
 def test_a_request_takes_its_prefill_and_its_decodes() -> None:
     """50 tokens at once, then two steps with 50 and 51 tokens of context."""
     one = request("a", prompt=50, answer=3)
-    end = run(Engine(PROFILE), one)
+    end = run(SimulatedEngine(PROFILE), one)
 
     assert one.first == pytest.approx(1.5)
     assert end == one.last == pytest.approx(1.5 + (1 + 0.1 + 0.050) + (1 + 0.1 + 0.051))
@@ -42,7 +43,7 @@ def test_a_request_takes_its_prefill_and_its_decodes() -> None:
 def test_a_long_prompt_comes_in_chunks_beside_decodes() -> None:
     """Of 100 tokens of a step one is the other's decode: 99 and 1 remain for 100 tokens."""
     short, long = request("short", prompt=10, answer=9), request("long", prompt=189, answer=1)
-    run(Engine(PROFILE), short, long)
+    run(SimulatedEngine(PROFILE), short, long)
 
     # 10 + 90; then a decode with 10 tokens of context beside the other 99
     assert short.first == pytest.approx(2.0)
@@ -52,14 +53,14 @@ def test_a_long_prompt_comes_in_chunks_beside_decodes() -> None:
 def test_the_first_come_is_served_first() -> None:
     """Who comes later waits, also when it is shorter."""
     requests = [request("long", 250, 1), request("short", 1, 1), request("next", 300, 1)]
-    run(Engine(PROFILE), *requests)
+    run(SimulatedEngine(PROFILE), *requests)
 
     assert [one.first for one in requests] == sorted(one.first for one in requests)
 
 
 def test_seats_are_few() -> None:
     """A fifth request waits while four run."""
-    engine = Engine(PROFILE)
+    engine = SimulatedEngine(PROFILE)
     for number in range(5):
         engine.add(request(str(number), 1, 9))
     engine.begin()
@@ -69,7 +70,7 @@ def test_seats_are_few() -> None:
 
 def test_a_prompt_that_was_there_is_not_computed_again() -> None:
     """But for its last token, without which there is no next one."""
-    engine = Engine(PROFILE)
+    engine = SimulatedEngine(PROFILE)
     run(engine, request("a", 2 * BLOCK, 2, (1, 2)))
     again, longer = request("b", 2 * BLOCK, 2, (1, 2)), request("c", 2 * BLOCK + 1, 2, (1, 2))
     run(engine, again, longer)
@@ -80,17 +81,17 @@ def test_a_prompt_that_was_there_is_not_computed_again() -> None:
 
 def test_what_waits_is_counted_without_its_known_beginning() -> None:
     """As a real worker's load counts it."""
-    engine = Engine(PROFILE)
+    engine = SimulatedEngine(PROFILE)
     run(engine, request("a", 2 * BLOCK, 2, (1, 2)))
     engine.add(request("b", 3 * BLOCK, 2, (1, 2, 3)))
     engine.add(request("c", 7, 2))
 
-    assert engine.stand().todo == BLOCK + 7
+    assert engine.state().todo == BLOCK + 7
 
 
 def test_what_can_be_found_is_told_once() -> None:
     """By page events: those that came, and those that had to go."""
-    engine = Engine(PROFILE)
+    engine = SimulatedEngine(PROFILE)
     for number in range(9):
         run(engine, request(f"r{number}", 4 * BLOCK, 2, tuple(range(4 * number, 4 * number + 4))))
     added, removed = engine.pages.added, engine.pages.removed
@@ -102,7 +103,7 @@ def test_what_can_be_found_is_told_once() -> None:
 
 def test_who_runs_out_of_pages_starts_again() -> None:
     """Four that grow to 3,500 tokens do not fit into 10,000: the last one waits, all end."""
-    engine = Engine(PROFILE)
+    engine = SimulatedEngine(PROFILE)
     requests = [request(str(number), 2000, 1500) for number in range(4)]
     run(engine, *requests)
 
@@ -114,7 +115,7 @@ def test_who_runs_out_of_pages_starts_again() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_nothing_is_left_over(seed: int) -> None:
     """Of requests of all sizes that share prefixes, in pages that are too few for them."""
-    rng, engine = random.Random(seed), Engine(replace(PROFILE, kv=5000))
+    rng, engine = random.Random(seed), SimulatedEngine(replace(PROFILE, kv=5000))
     requests = []
     for number in range(150):
         prompt, group = rng.randrange(1, 3000), rng.randrange(6)
@@ -127,4 +128,4 @@ def test_nothing_is_left_over(seed: int) -> None:
     assert all(0 < one.first <= one.last for one in requests)
     for one in requests:  # started again or not, every token is made once
         assert one.tokens + one.left == one.arrival.prompt + one.arrival.answer - 1
-    assert engine.stand().held == engine.todo == engine.context == 0
+    assert engine.state().held == engine.todo == engine.context == 0

@@ -11,7 +11,7 @@ from raylax.cluster.cli.commands import app
 from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.arguments import study_of
 from raylax.cluster.simulate.profile import ASSUMED
-from raylax.cluster.simulate.replay import Outcome, Setting, replay, throughput
+from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
 from raylax.cluster.simulate.trace import BLOCK, Arrival
 from raylax.router.policies import POLICIES
 
@@ -38,7 +38,7 @@ TRACE = conversations(people=40, turns=12, rate=25.0)
 
 
 def outcome(policy: str, routers: int = 1, seed: int = 0, delay_s: float = 0.02) -> Outcome:
-    return replay(TRACE, Setting(policy, routers, 4, delay_s, GPU, seed))
+    return replay(TRACE, RunSettings(policy, routers, 4, delay_s, GPU, seed))
 
 
 @pytest.mark.parametrize("policy", POLICIES)

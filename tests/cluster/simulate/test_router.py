@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from raylax.cluster.simulate.engine import Engine, Sequence
+from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.router import Mailbox, SimulatedRouter
+from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK, Arrival
 from raylax.router.fleet.table import Fleet, WorkerView
 from raylax.router.policies.base import RoutingChoice, RoutingRequest
@@ -30,7 +31,7 @@ class Pair:
     """Two routers of one worker; requests of three full blocks that are always the same."""
 
     def __init__(self) -> None:
-        self.engine, self.witness = Engine(ASSUMED["gpu"]), Witness()
+        self.engine, self.witness = SimulatedEngine(ASSUMED["gpu"]), Witness()
         self.box = Mailbox("worker-0", self.engine, routers=2)
         self.box.say(float("-inf"))
         self.routers = [
@@ -42,7 +43,7 @@ class Pair:
     def send(self, router: int, now: float) -> WorkerView:
         """What that router knew when it sent a request."""
         arrival = Arrival(now, 3 * BLOCK, 5, (1, 2, 3))
-        one = Sequence.of(f"r{next(self._numbers)}", arrival, router)
+        one = SimulatedSequence.of(f"r{next(self._numbers)}", arrival, router)
         self.routers[router].route(one, now)
         self.engine.add(one)
         return self.witness.known

@@ -15,7 +15,7 @@ from raylax.cluster.startup.processes import (
     descendants,
     end_all,
     marked,
-    of_run,
+    pids_of_run,
     running,
 )
 
@@ -66,7 +66,7 @@ def test_descendants_are_found_without_the_mark(tmp_path: Path) -> None:
         until(lambda: descendants(root.pid) == [child])
 
         assert child not in marked(tmp_path)
-        assert of_run(root.pid, tmp_path) == {child}
+        assert pids_of_run(root.pid, tmp_path) == {child}
         end_all(root.pid, tmp_path, PATIENCE_S)
 
 
@@ -92,7 +92,7 @@ def test_everything_of_a_run_ends_and_nothing_else(tmp_path: Path) -> None:
         process(SLEEP) as stranger,
     ):
         child = said_by(root)
-        until(lambda: len(of_run(root.pid, mine)) == 2)
+        until(lambda: len(pids_of_run(root.pid, mine)) == 2)
         begun = time.monotonic()
         left = end_all(root.pid, mine, PATIENCE_S)
 

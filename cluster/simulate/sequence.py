@@ -1,0 +1,40 @@
+"""A request in a simulated engine."""
+
+from dataclasses import dataclass, field
+
+from raylax.cluster.simulate.trace import Arrival
+
+
+@dataclass(slots=True, eq=False)
+class SimulatedSequence:
+    """One request. Times are those of its arrival and of its first and last token."""
+
+    id: str
+    arrival: Arrival
+    router: int
+    arrived: float
+    tokens: int
+    """To have in the pages before the next token: the prompt, and after a preemption the answer."""
+    left: int
+    """Tokens of the answer still to make."""
+    expected: int = 0
+    """To compute, as it looked when it came."""
+    computed: int = 0
+    own: int = 0
+    """Tokens in pages that nobody else can find."""
+    blocks: list[int] = field(default_factory=list)
+    joined: int | None = None
+    """Count of the engine's decode steps when it began to decode."""
+    end: int = 0
+    """Which of the engine's ends is its own; 0: none."""
+    cached: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+    @classmethod
+    def of(cls, id: str, arrival: Arrival, router: int) -> "SimulatedSequence":
+        return cls(id, arrival, router, arrival.at, arrival.prompt, arrival.answer)
+
+    @property
+    def pending(self) -> int:
+        return self.tokens - self.computed
