@@ -1,14 +1,11 @@
 """Everything between API objects and token ids, for one model."""
 
 import random
-import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raylax.proto.answers.embedding import EmbeddingShape
-from raylax.proto.answers.openai_chunks import ChatShape, CompletionShape
-from raylax.proto.calls.call import Call
+from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
@@ -83,8 +80,7 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         requests = self._requests(call_id, [ids], body, top, most, field)
-        shape = ChatShape(call_id, self.name, int(time.time()))
-        return self._call(call_id, requests, body, shape, tools=bool(body.offered))
+        return self._call(call_id, requests, body, "chat", tools=bool(body.offered))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
         """The messages by the model's chat template."""
@@ -106,8 +102,7 @@ class Frontend:
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt"
         )
-        shape = CompletionShape(call_id, self.name, int(time.time()))
-        return self._call(call_id, requests, body, shape, tools=False)
+        return self._call(call_id, requests, body, "text_completion", tools=False)
 
     def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
         """As `completion`, for who reads token ids; the answer may fill what a sequence holds."""
@@ -118,12 +113,10 @@ class Frontend:
             TokenChoice(index, self.tokenizer, StopStrings(body.stops))
             for index in range(len(requests))
         ]
-        shape = CompletionShape(call_id, self.name, int(time.time()))
-        return Call(call_id, requests, choices, shape, include_usage=False), choices
+        return Call(call_id, requests, choices, "text_completion"), choices
 
     def embedding(self, body: EmbeddingRequest) -> Call:
-        """A request for each input; the one event of each says that its vector is there. The call
-        has no chunks, and its response is an `EmbeddingList` in the order of the inputs.
+        """A request for each input; the one event of each says that its vector is there.
 
         Raises InvalidRequest for what this model cannot be asked.
         """
@@ -148,15 +141,14 @@ class Frontend:
             for index, ids in enumerate(inputs)
         ]
         vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
-        shape = EmbeddingShape(self.name, body.encoding_format)
-        return Call(call_id, requests, vectors, shape, include_usage=False)
+        return Call(call_id, requests, vectors, "embeddings")
 
     def _call(
         self,
         call_id: str,
         requests: list[Request],
         body: SamplingFields,
-        shape: ChatShape | CompletionShape,
+        operation: Operation,
         tools: bool,
     ) -> Call:
         choices = [
@@ -168,7 +160,7 @@ class Frontend:
             )
             for index in range(len(requests))
         ]
-        return Call(call_id, requests, choices, shape, body.include_usage)
+        return Call(call_id, requests, choices, operation)
 
     def _requests(
         self,

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
+from raylax.proto.calls.vector import vectors_of
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingList, EmbeddingRequest
+from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingRequest
 from raylax.proto.openai.shared import MOST_VALUES, Usage, validated
 from raylax.proto.pb import raylax_pb2 as pb
 
@@ -161,12 +162,5 @@ def generate_reply(id: str, model: str, event: TextEvent) -> pb.GenerateReply:
 
 def embed_reply(model: str, call: Call) -> pb.EmbedReply:
     """Of a call that is done."""
-    embeddings = [pb.Embedding(values=vector) for vector in vectors(call)]
+    embeddings = [pb.Embedding(values=vector) for vector in vectors_of(call)]
     return pb.EmbedReply(model=model, embeddings=embeddings, usage=usage_message(call.usage))
-
-
-def vectors(call: Call) -> list[Sequence[float]]:
-    """Of an embedding call that is done."""
-    whole = call.response()
-    assert isinstance(whole, EmbeddingList)
-    return [one.values for one in whole.data]

@@ -1,16 +1,16 @@
-"""A call in the shape of Anthropic's Messages API: blocks of content, and events as they grow."""
+"""Answers of Anthropic's Messages API: blocks of content, and events as they grow."""
 
 import json
 from typing import Any
 
 from pydantic_core import to_json
 
-from raylax.proto.answers.typed_events import TypedEvent, gathered
+from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.anthropic.errors import error_body
 from raylax.proto.anthropic.messages import Message, StopReason, TextOut, ToolUseOut, Usage
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent
+from raylax.proto.calls.events import TextEvent, gathered
 from raylax.proto.errors import RaylaxError
 from raylax.proto.parsers.base import ToolCall
 
@@ -18,50 +18,52 @@ PREFIX = "msg_"
 DELTA = "content_block_delta"
 
 
-class MessageShape:
+class MessageWriter:
     """One choice's events become blocks: text, and a tool_use for each call."""
 
     def __init__(self, call: Call, model: str) -> None:
-        self._call, self._model = call, model
+        self.call, self._model = call, model
         (part,) = call.parts
         assert isinstance(part, Choice)
         self._choice = part
         self._blocks = 0
         self._around = b""  # a delta of the open text block up to its text; empty: none is open
 
-    def begin(self) -> list[TypedEvent]:
-        message = Message(id=self._call.id, model=self._model, usage=self._usage)
+    def begin(self) -> list[AnswerEvent]:
+        message = Message(id=self.call.id, model=self._model, usage=self._usage)
         return [typed("message_start", message=message), *self.ping()]
 
-    def ping(self) -> list[TypedEvent]:
+    def ping(self) -> list[AnswerEvent]:
         return [typed("ping")]
 
-    def add(self, event: TextEvent) -> list[TypedEvent]:
+    def add(self, event: TextEvent) -> list[AnswerEvent]:
         said = self._say(event.text) if event.text else []
         for call in event.tool_calls:
             said += [*self._close(), *self._tell_call(call)]
         return said + self._close() if event.finish_reason else said
 
-    def end(self) -> list[TypedEvent]:
+    def end(self) -> list[AnswerEvent]:
         delta = {"stop_reason": self._stop_reason, "stop_sequence": self._stop_sequence}
         return [typed("message_delta", delta=delta, usage=self._usage), typed("message_stop")]
 
-    def failed(self, error: RaylaxError) -> list[TypedEvent]:
-        return [TypedEvent("error", to_json(error_body(error.http_status, error.message)))]
+    def failed(self, error: RaylaxError) -> list[AnswerEvent]:
+        return [("error", to_json(error_body(error.http_status, error.message)))]
 
-    def whole(self) -> Message:
+    def whole(self) -> bytes:
         content: list[TextOut | ToolUseOut] = []
-        for event in gathered(self._choice.events):
+        (choice,) = self.call.ended_parts(Choice)
+        for event in gathered(choice.events):
             content += [TextOut(text=event.text)] if event.text else []
             content += [tool_use(call) for call in event.tool_calls]
-        return Message(
-            id=self._call.id,
+        message = Message(
+            id=self.call.id,
             model=self._model,
             content=content,
             stop_reason=self._stop_reason,
             stop_sequence=self._stop_sequence,
             usage=self._usage,
         )
+        return message.model_dump_json().encode()
 
     @property
     def _stop_reason(self) -> StopReason:
@@ -79,7 +81,7 @@ class MessageShape:
 
     @property
     def _usage(self) -> Usage:
-        usage = self._call.usage
+        usage = self.call.usage
         cached = usage.prompt_tokens_details.cached_tokens
         return Usage(
             input_tokens=usage.prompt_tokens - cached,
@@ -87,27 +89,27 @@ class MessageShape:
             output_tokens=usage.completion_tokens,
         )
 
-    def _say(self, text: str) -> list[TypedEvent]:
+    def _say(self, text: str) -> list[AnswerEvent]:
         opening = [] if self._around else [self._open(TextOut(text=""))]
         if not self._around:
             self._around = b'{"type":"%b","index":%d,"delta":{"type":"text_delta","text":' % (
                 DELTA.encode(), self._blocks,
             )  # fmt: skip
-        return [*opening, TypedEvent(DELTA, b"%b%b}}" % (self._around, to_json(text)))]
+        return [*opening, (DELTA, b"%b%b}}" % (self._around, to_json(text)))]
 
-    def _open(self, block: TextOut | ToolUseOut) -> TypedEvent:
+    def _open(self, block: TextOut | ToolUseOut) -> AnswerEvent:
         return typed("content_block_start", index=self._blocks, content_block=block)
 
-    def _stop(self) -> TypedEvent:
+    def _stop(self) -> AnswerEvent:
         self._blocks += 1
         return typed("content_block_stop", index=self._blocks - 1)
 
-    def _close(self) -> list[TypedEvent]:
+    def _close(self) -> list[AnswerEvent]:
         """The text block, if one is open."""
         is_open, self._around = bool(self._around), b""
         return [self._stop()] if is_open else []
 
-    def _tell_call(self, call: ToolCall) -> list[TypedEvent]:
+    def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
         """Its input is known at once, and is told as those that grow are."""
         block = tool_use(call)
         partial = {"type": "input_json_delta", "partial_json": json.dumps(block.input)}
@@ -118,8 +120,8 @@ class MessageShape:
         ]
 
 
-def typed(type: str, **fields: Any) -> TypedEvent:
-    return TypedEvent(type, to_json({"type": type, **fields}))
+def typed(type: str, **fields: Any) -> AnswerEvent:
+    return type, to_json({"type": type, **fields})
 
 
 def tool_use(call: ToolCall) -> ToolUseOut:

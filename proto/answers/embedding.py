@@ -1,46 +1,45 @@
 """Vectors as OpenAI's API writes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
+from raylax.proto.answers.openai_chunks import ChunkWriter
+from raylax.proto.answers.writer import AnswerEvent
+from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
-from raylax.proto.calls.vector import Vector
-from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.calls.vector import vectors_of
 from raylax.proto.openai.embeddings import Embedding, EmbeddingList, EmbeddingUsage
-from raylax.proto.openai.shared import Usage
 
 
-@dataclass
-class EmbeddingShape:
+class EmbeddingWriter(ChunkWriter):
     """It has no chunks: vectors come whole."""
 
-    operation: ClassVar[str] = "embeddings"
+    def __init__(self, call: Call, model: str, encoding: Literal["float", "base64"]) -> None:
+        super().__init__(call)
+        self._model, self._encoding = model, encoding
 
-    model: str
-    encoding: Literal["float", "base64"]
+    def add(self, event: TextEvent) -> list[AnswerEvent]:
+        return []
 
     def chunks(self, event: TextEvent) -> list[EmbeddingList]:
         return []
 
-    def usage_chunk(self, usage: Usage) -> EmbeddingList:
-        return self.response([], usage)
+    def last_chunks(self) -> list[EmbeddingList]:
+        return []
 
-    def response(self, vectors: Sequence[Vector], usage: Usage) -> EmbeddingList:
+    def response(self) -> EmbeddingList:
         """Raises WorkerUnavailable when a vector never came."""
+        usage = self.call.usage
         return EmbeddingList(
             data=[
-                Embedding(index=vector.index, embedding=self._encode(vector)) for vector in vectors
+                Embedding(index=index, embedding=self._encoded(values))
+                for index, values in enumerate(vectors_of(self.call))
             ],
-            model=self.model,
+            model=self._model,
             usage=EmbeddingUsage(
                 prompt_tokens=usage.prompt_tokens, total_tokens=usage.total_tokens
             ),
         )
 
-    def _encode(self, vector: Vector) -> list[float] | str:
-        if not vector.values:
-            raise WorkerUnavailable(f"input {vector.index} ended with {vector.finish_reason}")
-        if self.encoding == "float":
-            return list(vector.values)
-        return Embedding.encode(vector.values)
+    def _encoded(self, values: Sequence[float]) -> list[float] | str:
+        return list(values) if self._encoding == "float" else Embedding.encode(values)

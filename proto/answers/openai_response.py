@@ -1,13 +1,13 @@
-"""A call in the shape of OpenAI's Responses API: items of output, and events as they grow."""
+"""Answers of OpenAI's Responses API: items of output, and events as they grow."""
 
 from typing import Any
 
 from pydantic_core import to_json
 
-from raylax.proto.answers.typed_events import TypedEvent, gathered
+from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent
+from raylax.proto.calls.events import TextEvent, gathered
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai.responses import (
     IncompleteDetails,
@@ -28,28 +28,28 @@ PREFIX = "resp_"
 DELTA = "response.output_text.delta"
 
 
-class ResponseShape:
+class ResponseWriter:
     """One choice's events become items: a message for text, a function_call for each call."""
 
     def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
-        self._call, self._body, self._model, self._created = call, body, model, created
+        self.call, self._body, self._model, self._created = call, body, model, created
         (self._choice,) = call.parts
         self._items: list[OutputMessage | OutputCall] = []
         self._said: list[str] | None = None  # of the message that is open
         self._around = b""  # a delta up to where deltas differ
         self._events = 0
 
-    def begin(self) -> list[TypedEvent]:
+    def begin(self) -> list[AnswerEvent]:
         response = self._response("in_progress")
         return [
             self._event(f"response.{when}", response=response)
             for when in ("created", "in_progress")
         ]
 
-    def ping(self) -> list[TypedEvent]:
+    def ping(self) -> list[AnswerEvent]:
         return []
 
-    def add(self, event: TextEvent) -> list[TypedEvent]:
+    def add(self, event: TextEvent) -> list[AnswerEvent]:
         said = self._say(event.text) if event.text else []
         for call in event.tool_calls:
             said += [*self._close("completed"), *self._tell_call(call)]
@@ -58,20 +58,20 @@ class ResponseShape:
             said += self._close(self._status)
         return said
 
-    def end(self) -> list[TypedEvent]:
+    def end(self) -> list[AnswerEvent]:
         status = self._status
         return [self._event(f"response.{status}", response=self._response(status))]
 
-    def failed(self, error: RaylaxError) -> list[TypedEvent]:
+    def failed(self, error: RaylaxError) -> list[AnswerEvent]:
         response = self._response("failed")
         response.error = ResponseError(code=error.code or error.kind, message=error.message)
         return [self._event("response.failed", response=response)]
 
-    def whole(self) -> Response:
-        assert isinstance(self._choice, Choice)
-        for event in gathered(self._choice.events):
+    def whole(self) -> bytes:
+        (choice,) = self.call.ended_parts(Choice)
+        for event in gathered(choice.events):
             self.add(event)
-        return self._response(self._status)
+        return self._response(self._status).model_dump_json().encode()
 
     @property
     def _status(self) -> Status:
@@ -80,45 +80,45 @@ class ResponseShape:
     def _response(self, status: Status) -> Response:
         return Response.to(
             self._body,
-            id=self._call.id,
+            id=self.call.id,
             created_at=self._created,
             status=status,
             model=self._model,
             output=list(self._items),
             incomplete_details=IncompleteDetails() if status == "incomplete" else None,
-            usage=None if status == "in_progress" else usage_of(self._call.usage),
+            usage=None if status == "in_progress" else usage_of(self.call.usage),
         )
 
-    def _event(self, type: str, **fields: Any) -> TypedEvent:
+    def _event(self, type: str, **fields: Any) -> AnswerEvent:
         event = {"type": type, "sequence_number": self._number(), **fields}
-        return TypedEvent(type, to_json(event))
+        return type, to_json(event)
 
     def _number(self) -> int:
         self._events += 1
         return self._events - 1
 
-    def _of_item(self, type: str, **fields: Any) -> TypedEvent:
+    def _of_item(self, type: str, **fields: Any) -> AnswerEvent:
         """An event of the last item."""
         at, item_id = len(self._items) - 1, self._items[-1].id
         return self._event(f"response.{type}", item_id=item_id, output_index=at, **fields)
 
-    def _item(self, when: str) -> TypedEvent:
+    def _item(self, when: str) -> AnswerEvent:
         at, item = len(self._items) - 1, self._items[-1]
         return self._event(f"response.output_item.{when}", output_index=at, item=item)
 
     def _new_id(self, prefix: str) -> str:
-        return f"{prefix}_{self._call.id.removeprefix(PREFIX)}_{len(self._items)}"
+        return f"{prefix}_{self.call.id.removeprefix(PREFIX)}_{len(self._items)}"
 
-    def _say(self, text: str) -> list[TypedEvent]:
+    def _say(self, text: str) -> list[AnswerEvent]:
         opening = self._open() if self._said is None else []
         assert self._said is not None
         self._said.append(text)
         json = b'%b,"sequence_number":%d,"delta":%b}' % (
             self._around, self._number(), to_json(text),
         )  # fmt: skip
-        return [*opening, TypedEvent(DELTA, json)]
+        return [*opening, (DELTA, json)]
 
-    def _open(self) -> list[TypedEvent]:
+    def _open(self) -> list[AnswerEvent]:
         message = OutputMessage(id=self._new_id("msg"), status="in_progress", content=[])
         self._items.append(message)
         self._said = []
@@ -130,7 +130,7 @@ class ResponseShape:
             self._of_item("content_part.added", content_index=0, part=part),
         ]
 
-    def _close(self, status: Status) -> list[TypedEvent]:
+    def _close(self, status: Status) -> list[AnswerEvent]:
         if self._said is None:
             return []
         part = OutputText(text="".join(self._said))
@@ -142,7 +142,7 @@ class ResponseShape:
             self._item("done"),
         ]
 
-    def _tell_call(self, call: ToolCall) -> list[TypedEvent]:
+    def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
         """Its arguments are known at once, and are told as those that grow are."""
         item = OutputCall(
             id=self._new_id("fc"), status="in_progress", call_id=call.id, name=call.name,

@@ -1,16 +1,16 @@
 """One API call: the requests that it comes to, and the answer that their tokens make."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError, error_of
-from raylax.proto.openai import chat, completions, embeddings
 from raylax.proto.openai.shared import PromptTokensDetails, Usage
 from raylax.proto.vocabulary import Delta, Finish, Request
 
-Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.EmbeddingList
-Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
+Operation = Literal["chat", "text_completion", "embeddings"]
+"""What is asked for, by the name of OpenTelemetry's conventions (gen_ai.operation.name)."""
+PartKind = TypeVar("PartKind")
 
 
 class CallPart(Protocol):
@@ -31,21 +31,6 @@ class CallPart(Protocol):
         ...
 
 
-class Shape(Protocol):
-    """How an API writes down what its parts, which are all of one kind, have come to."""
-
-    operation: ClassVar[str]
-    """What is asked for, by the name of OpenTelemetry's conventions (gen_ai.operation.name)."""
-
-    def chunks(self, event: TextEvent) -> Sequence[Chunk]: ...
-
-    def usage_chunk(self, usage: Usage) -> Chunk: ...
-
-    def response(self, parts: Any, usage: Usage) -> Response:
-        """`parts`: in the order of the requests, all ended."""
-        ...
-
-
 class FeedResult(NamedTuple):
     """What came of a delta."""
 
@@ -62,13 +47,11 @@ class Call:
         id: str,
         requests: list[Request],
         choices: Sequence[CallPart],
-        shape: Shape,
-        include_usage: bool,
+        operation: Operation,
     ) -> None:
-        self.id, self.requests, self.shape = id, requests, shape
+        self.id, self.requests, self.operation = id, requests, operation
         self._choices = dict(zip((r.id for r in requests), choices, strict=True))
         self._left = len(self._choices)
-        self._include_usage = include_usage
         self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
         self.error: RaylaxError | None = None
 
@@ -76,6 +59,17 @@ class Call:
     def parts(self) -> list[CallPart]:
         """In the order of the requests."""
         return list(self._choices.values())
+
+    def ended_parts(self, kind: type[PartKind]) -> list[PartKind]:
+        """All parts, which are of this kind; raises the error that ended the call."""
+        if self.error is not None:
+            raise self.error
+        assert self.done, f"{self.id}: {len(self.open)} choices have not ended"
+        ended: list[PartKind] = []
+        for part in self._choices.values():
+            assert isinstance(part, kind)
+            ended.append(part)
+        return ended
 
     @property
     def open(self) -> list[str]:
@@ -102,14 +96,6 @@ class Call:
         self._left -= ended_here
         return FeedResult(event, cancel=ended_here and delta.finish is None)
 
-    def chunks(self, event: TextEvent) -> Sequence[Chunk]:
-        """The event as OpenAI streams it."""
-        return self.shape.chunks(event)
-
-    def last_chunks(self) -> Sequence[Chunk]:
-        """After the end: usage, if the client asked for it."""
-        return [self.shape.usage_chunk(self.usage)] if self._include_usage else []
-
     @property
     def prompt_tokens(self) -> int:
         """Prompts are counted once however many choices continue them."""
@@ -130,13 +116,6 @@ class Call:
             total_tokens=prompt + said,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
         )
-
-    def response(self) -> Response:
-        """The whole answer; raises the error that ended the call."""
-        if self.error is not None:
-            raise self.error
-        assert self.done, f"{self.id}: {len(self.open)} choices have not ended"
-        return self.shape.response(self.parts, self.usage)
 
 
 def id_of_prompt(request: Request) -> str:

@@ -1,5 +1,6 @@
 """What a choice says, below any API: OpenAI's chunks and gRPC's replies are made of these."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,3 +40,13 @@ class TextEvent(NamedTuple):
     @property
     def only_text(self) -> bool:
         return not (self.tool_calls or self.logprobs or self.finish_reason)
+
+
+def gathered(events: Iterable[TextEvent]) -> Iterator[TextEvent]:
+    """The same, said in fewer events: what is nothing but text goes with what follows it."""
+    texts: list[str] = []
+    for event in events:
+        texts.append(event.text)
+        if not event.only_text:
+            yield event._replace(text="".join(texts))
+            texts.clear()

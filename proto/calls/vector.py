@@ -5,7 +5,9 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta
 
 
@@ -44,3 +46,13 @@ class Vector:
         if self.dimensions is not None and self.dimensions < len(self.values):
             self.values = normalised(self.values[: self.dimensions])
         return TextEvent(self.index, finish_reason=self.finish_reason)
+
+
+def vectors_of(call: Call) -> list[tuple[float, ...]]:
+    """The vectors of an embedding call that is done, in the order of its inputs. Raises the error
+    that ended the call, and WorkerUnavailable when a vector never came."""
+    vectors = call.ended_parts(Vector)
+    for vector in vectors:
+        if not vector.values:
+            raise WorkerUnavailable(f"input {vector.index} ended with {vector.finish_reason}")
+    return [vector.values for vector in vectors]

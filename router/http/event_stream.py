@@ -1,13 +1,13 @@
-"""A call as server-sent events. What stands in them is the affair of its API."""
+"""A call as server-sent events. What stands in them is written by the AnswerWriter of its API."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from raylax.proto.calls.call import Call
+from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
 from raylax.router.http.authentication import CALL_ID
@@ -24,33 +24,8 @@ LAST_WORDS_S = 1.0
 """How long a client may take to read the end, after the call's own time."""
 
 
-class Lines(Protocol):
-    """How an API writes one call: in one piece, or event by event."""
-
-    @property
-    def call(self) -> Call: ...
-
-    def whole(self) -> bytes:
-        """The answer as JSON, once the call is done."""
-        ...
-
-    def begin(self) -> bytes:
-        """What comes before the first event."""
-        ...
-
-    def ping(self) -> bytes:
-        """What comes while there are no events: it is none itself."""
-        ...
-
-    def of(self, event: TextEvent) -> bytes: ...
-
-    def end(self) -> bytes:
-        """What comes after the last event."""
-        ...
-
-    def failure(self, error: RaylaxError) -> bytes:
-        """What comes instead of the end."""
-        ...
+END = b"\n\n"
+"""Of an event: none has an empty line within."""
 
 
 class ResponseHead:
@@ -74,29 +49,42 @@ class ResponseHead:
         await send({"type": "http.response.start", "status": 200, "headers": raw})
 
 
+def server_sent(events: Iterable[AnswerEvent]) -> bytes:
+    """Events as the bytes of a stream. This runs for each token."""
+    lines: list[bytes] = []
+    for type, json in events:
+        if type:
+            lines += (b"event: ", type.encode(), b"\ndata: ", json, END)
+        else:
+            lines += (b"data: ", json, END)
+    return b"".join(lines)
+
+
 async def event_stream(
-    lines: Lines, source: AsyncGenerator[list[TextEvent]], head: ResponseHead
+    writer: AnswerWriter, source: AsyncGenerator[list[TextEvent]], head: ResponseHead
 ) -> AsyncGenerator[bytes]:
     """What came together is written together: a write costs more than a token. So the end goes with
     the last events, for it follows at once.
 
     Once the headers are out, an error is an event, then the stream ends.
     """
-    begin, last = lines.begin, b""
+    begun, last = False, b""
     try:
         async for events in source:
-            part = begin() + b"".join(map(lines.of, events))  # the first says what was cached
-            begin = bytes  # it has been said
-            if lines.call.done:
+            opening = b"" if begun else server_sent(writer.begin())  # it says what was cached
+            begun = True
+            part = opening + b"".join([server_sent(writer.add(event)) for event in events])
+            if writer.call.done:
                 last = part
             else:
                 yield part
-        yield last + lines.end()
+        yield last + server_sent(writer.end())
     except Exception as error:
-        failure = failure_of(error, lines.call.id)
+        failure = failure_of(error, writer.call.id)
         if not head.sent:
             raise failure from None
-        yield last + begin() + lines.failure(failure)
+        opening = b"" if begun else server_sent(writer.begin())
+        yield last + opening + server_sent(writer.failed(failure))
     finally:
         await source.aclose()
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, parse_body
@@ -22,10 +23,11 @@ from raylax.router.http.body import read_body
 from raylax.router.http.disconnect import DisconnectWatch
 from raylax.router.http.event_stream import (
     EventStream,
-    Lines,
     ResponseHead,
     event_stream,
+    server_sent,
 )
+from raylax.router.http.keepalive import COMMENT
 from raylax.router.http.resuming import resumed, single_events, ttl_in
 
 EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
@@ -40,12 +42,12 @@ class PreparedCall:
     """A call that can run, and how it is written."""
 
     service: Service
-    lines: Lines
+    writer: AnswerWriter
     timeout_s: float | None
     session: str = ""
 
     def run(self, whole: bool = False) -> AsyncGenerator[list[TextEvent]]:
-        call = self.lines.call
+        call = self.writer.call
         call.requests = caller().mark(call.requests)
         return self.service.run(call, self._soonest, self.session, caller().span, whole)
 
@@ -57,7 +59,7 @@ class PreparedCall:
         """The header that says why this worker, if the client has asked for it."""
         if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
             return {}
-        timeline = self.service.timelines.find(self.lines.call.id)
+        timeline = self.service.timelines.find(self.writer.call.id)
         return {EXPLANATION: json.dumps([asdict(one) for one in timeline.explanations])}
 
     @property
@@ -79,7 +81,7 @@ class RequestHandler:
         return await serving.prepare(len(raw), lambda: work(raw))
 
     async def answer(
-        self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], Lines]
+        self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], AnswerWriter]
     ) -> ASGIApp:
         def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
             body = parse_body(kind, raw)
@@ -93,21 +95,22 @@ class RequestHandler:
         return await self.whole(request, prepared)
 
     def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
-        lines, ttl_s, events = prepared.lines, ttl_in(request), prepared.run()
-        head = ResponseHead(lines.call.id, lambda: prepared.explanation(request))
-        parts = event_stream(lines, events, head)
+        writer, ttl_s, events = prepared.writer, ttl_in(request), prepared.run()
+        head = ResponseHead(writer.call.id, lambda: prepared.explanation(request))
+        parts = event_stream(writer, events, head)
         if ttl_s is None:
-            return EventStream(head, parts, events, prepared.allowed_s, lines.ping())
+            ping = server_sent(writer.ping()) or COMMENT
+            return EventStream(head, parts, events, prepared.allowed_s, ping)
         kept = prepared.service.kept_answers
-        kept.begin(lines.call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(kept.read(lines.call.id, caller().tenant), head, prepared.allowed_s)
+        kept.begin(writer.call.id, caller().tenant, single_events(parts), ttl_s)
+        return resumed(kept.read(writer.call.id, caller().tenant), head, prepared.allowed_s)
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
         async with DisconnectWatch(request.receive):
             async for _ in prepared.run(whole=True):
                 pass
-        headers = {CALL_ID: prepared.lines.call.id} | prepared.explanation(request)
-        return Response(prepared.lines.whole(), 200, headers, "application/json")
+        headers = {CALL_ID: prepared.writer.call.id} | prepared.explanation(request)
+        return Response(prepared.writer.whole(), 200, headers, "application/json")
 
 
 def json_response(value: object) -> Response:

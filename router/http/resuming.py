@@ -10,12 +10,11 @@ from starlette.requests import Request
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
-from raylax.router.http.event_stream import EventStream, ResponseHead
+from raylax.router.http.event_stream import END, EventStream, ResponseHead
 from raylax.router.http.routes import Routes
 from raylax.router.resume.peers import Numbered
 
 RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
-END = b"\n\n"
 
 
 def ttl_in(request: Request) -> float | None:

@@ -77,7 +77,7 @@ class SpanRecorder:
 
     def record(self, ended: EndedCall) -> None:
         at = times_of(ended)
-        name = f"{ended.call.shape.operation} {ended.model}"
+        name = f"{ended.call.operation} {ended.model}"
         call = self._told(ended.span, name, attributes_of(ended), at(0.0))
         if call.is_recording():
             below = set_span_in_context(call)
@@ -159,7 +159,7 @@ def above(span: TraceContext) -> Context:
 def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
     call, usage = ended.call, ended.call.usage
     told: dict[str, AttributeValue] = {
-        "gen_ai.operation.name": call.shape.operation,
+        "gen_ai.operation.name": call.operation,
         "gen_ai.provider.name": "raylax",
         "gen_ai.request.model": ended.model,
         "gen_ai.request.choice.count": len(call.parts),

@@ -7,13 +7,18 @@ is done. Whoever stops listening early has its requests aborted.
 
 import asyncio
 import queue
+import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from raylax.proto.calls.call import Call, Chunk, Response
+from raylax.proto.answers.embedding import EmbeddingWriter
+from raylax.proto.answers.openai_chat import ChatWriter
+from raylax.proto.answers.openai_chunks import Chunk, ChunkWriter, Response
+from raylax.proto.answers.openai_completion import CompletionWriter
+from raylax.proto.calls.call import Call
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
@@ -37,14 +42,20 @@ class Caller:
     state: EngineState
     frontend: Frontend
 
-    def chat_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.chat(parse_arguments(ChatCompletionRequest, fields))
+    def chat_writer(self, fields: dict[str, Any]) -> ChatWriter:
+        body = parse_arguments(ChatCompletionRequest, fields)
+        call = self.frontend.chat(body)
+        return ChatWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
-    def completion_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.completion(parse_arguments(CompletionRequest, fields))
+    def completion_writer(self, fields: dict[str, Any]) -> CompletionWriter:
+        body = parse_arguments(CompletionRequest, fields)
+        call = self.frontend.completion(body)
+        return CompletionWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
-    def embedding_call(self, fields: dict[str, Any]) -> Call:
-        return self.frontend.embedding(parse_arguments(EmbeddingRequest, fields))
+    def embedding_writer(self, fields: dict[str, Any]) -> EmbeddingWriter:
+        body = parse_arguments(EmbeddingRequest, fields)
+        call = self.frontend.embedding(body)
+        return EmbeddingWriter(call, self.frontend.name, body.encoding_format)
 
     def begin(self, call: Call, deliver: Deliver) -> None:
         self.state.listen(call, deliver)
@@ -55,65 +66,67 @@ class Caller:
             self.end(call)
             raise
 
-    def feed(self, call: Call, delta: Delta) -> list[Chunk]:
-        result = call.feed(delta)
+    def feed(self, writer: ChunkWriter, delta: Delta) -> list[Chunk]:
+        result = writer.call.feed(delta)
         if result.cancel:
             self.engine.abort_request(delta.request_id)
-        return list(call.chunks(result.event)) if result.event else []
+        return list(writer.chunks(result.event)) if result.event else []
 
     def end(self, call: Call) -> None:
         self.state.leave(call)
         for request_id in call.open:
             self.engine.abort_request(request_id)
 
-    def stream(self, call: Call) -> Iterator[Chunk]:
+    def stream(self, writer: ChunkWriter) -> Iterator[Chunk]:
         """Submitted at once, not when the first chunk is asked for."""
         inbox: queue.SimpleQueue[Delta] = queue.SimpleQueue()
-        self.begin(call, inbox.put)
-        chunks = self._chunks(call, inbox)
+        self.begin(writer.call, inbox.put)
+        chunks = self._chunks(writer, inbox)
         next(chunks)
         return chunks
 
-    def _chunks(self, call: Call, inbox: "queue.SimpleQueue[Delta]") -> Generator[Any, None, None]:
+    def _chunks(
+        self, writer: ChunkWriter, inbox: "queue.SimpleQueue[Delta]"
+    ) -> Generator[Any, None, None]:
         try:
             yield BEGUN
-            while not call.done:
-                yield from self.feed(call, inbox.get())
-            yield from call.last_chunks()
+            while not writer.call.done:
+                yield from self.feed(writer, inbox.get())
+            yield from writer.last_chunks()
         finally:
-            self.end(call)
+            self.end(writer.call)
 
-    def whole(self, call: Call) -> Response:
-        for _ in self.stream(call):
+    def whole(self, writer: ChunkWriter) -> Response:
+        for _ in self.stream(writer):
             pass
-        return call.response()
+        return writer.response()
 
-    async def stream_async(self, call: Call) -> AsyncGenerator[Chunk, None]:
+    async def stream_async(self, writer: ChunkWriter) -> AsyncGenerator[Chunk, None]:
         """As `stream`, for the loop that asks."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
-        self.begin(call, lambda delta: deliver_to(loop, inbox, delta))
-        chunks = self._chunks_async(call, inbox)
+        self.begin(writer.call, lambda delta: deliver_to(loop, inbox, delta))
+        chunks = self._chunks_async(writer, inbox)
         await anext(chunks)
         return chunks
 
     async def _chunks_async(
-        self, call: Call, inbox: "asyncio.Queue[Delta]"
+        self, writer: ChunkWriter, inbox: "asyncio.Queue[Delta]"
     ) -> AsyncGenerator[Any, None]:
         try:
             yield BEGUN
-            while not call.done:
-                for chunk in self.feed(call, await inbox.get()):
+            while not writer.call.done:
+                for chunk in self.feed(writer, await inbox.get()):
                     yield chunk
-            for chunk in call.last_chunks():
+            for chunk in writer.last_chunks():
                 yield chunk
         finally:
-            self.end(call)
+            self.end(writer.call)
 
-    async def whole_async(self, call: Call) -> Response:
-        async with aclosing(await self.stream_async(call)) as chunks:
+    async def whole_async(self, writer: ChunkWriter) -> Response:
+        async with aclosing(await self.stream_async(writer)) as chunks:
             async for _ in chunks:
                 pass
-        return call.response()
+        return writer.response()
 
 
 def deliver_to(
@@ -139,45 +152,45 @@ def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
 class Completions(Caller):
     def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an iterator of its chunks."""
-        call = self.completion_call({"prompt": prompt, **fields})
-        return self.stream(call) if fields.get("stream") else self.whole(call)
+        writer = self.completion_writer({"prompt": prompt, **fields})
+        return self.stream(writer) if fields.get("stream") else self.whole(writer)
 
 
 class ChatCompletions(Caller):
     def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
-        call = self.chat_call({"messages": messages, **fields})
-        return self.stream(call) if fields.get("stream") else self.whole(call)
+        writer = self.chat_writer({"messages": messages, **fields})
+        return self.stream(writer) if fields.get("stream") else self.whole(writer)
 
 
 class Embeddings(Caller):
     def create(self, *, input: Any, **fields: Any) -> Any:
         """An `EmbeddingList`, in the order of the inputs."""
-        return self.whole(self.embedding_call({"input": input, **fields}))
+        return self.whole(self.embedding_writer({"input": input, **fields}))
 
 
 class AsyncEmbeddings(Caller):
     async def create(self, *, input: Any, **fields: Any) -> Any:
         """An `EmbeddingList`, in the order of the inputs."""
-        return await self.whole_async(self.embedding_call({"input": input, **fields}))
+        return await self.whole_async(self.embedding_writer({"input": input, **fields}))
 
 
 class AsyncCompletions(Caller):
     async def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
-        call = self.completion_call({"prompt": prompt, **fields})
+        writer = self.completion_writer({"prompt": prompt, **fields})
         if fields.get("stream"):
-            return await self.stream_async(call)
-        return await self.whole_async(call)
+            return await self.stream_async(writer)
+        return await self.whole_async(writer)
 
 
 class AsyncChatCompletions(Caller):
     async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
-        call = self.chat_call({"messages": messages, **fields})
+        writer = self.chat_writer({"messages": messages, **fields})
         if fields.get("stream"):
-            return await self.stream_async(call)
-        return await self.whole_async(call)
+            return await self.stream_async(writer)
+        return await self.whole_async(writer)
 
 
 class Chat:

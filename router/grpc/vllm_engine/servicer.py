@@ -13,8 +13,8 @@ import grpc
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.calls.vector import vectors_of
 from raylax.proto.errors import Forbidden
-from raylax.proto.grpc_api import vectors
 from raylax.proto.pb import common_pb2, vllm_engine_pb2_grpc
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.access.caller import caller
@@ -88,7 +88,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
             call = await service.prepare(request.ByteSize(), make)
             await finish(service, call, context.time_remaining())
-            (vector,) = vectors(call)
+            (vector,) = vectors_of(call)
             return pb.EmbedResponse(
                 embedding=vector,
                 prompt_tokens=call.usage.prompt_tokens,

@@ -1,22 +1,27 @@
 """OpenAI's POST /v1/chat/completions and /v1/completions."""
 
+import time
+
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from raylax.proto.answers.openai_chat import ChatWriter
+from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.router.http.handler import RequestHandler
-from raylax.router.http.openai_events import ChunkLines
 from raylax.router.http.routes import Routes
 
 
-def chat(frontend: Frontend, body: ChatCompletionRequest) -> ChunkLines:
-    return ChunkLines(frontend.chat(body))
+def chat(frontend: Frontend, body: ChatCompletionRequest) -> ChatWriter:
+    call = frontend.chat(body)
+    return ChatWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 
-def completion(frontend: Frontend, body: CompletionRequest) -> ChunkLines:
-    return ChunkLines(frontend.completion(body))
+def completion(frontend: Frontend, body: CompletionRequest) -> CompletionWriter:
+    call = frontend.completion(body)
+    return CompletionWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:

@@ -3,10 +3,10 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from raylax.proto.answers.embedding import EmbeddingWriter
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import parse_body
 from raylax.router.http.handler import PreparedCall, RequestHandler
-from raylax.router.http.openai_events import ChunkLines
 from raylax.router.http.routes import Routes
 
 
@@ -14,7 +14,9 @@ def add_embeddings(routes: Routes, handler: RequestHandler) -> None:
     def prepare(raw: bytes) -> PreparedCall:
         body = parse_body(EmbeddingRequest, raw)
         service = handler.models.named(body.model)
-        return PreparedCall(service, ChunkLines(service.frontend.embedding(body)), body.timeout)
+        call = service.frontend.embedding(body)
+        writer = EmbeddingWriter(call, service.name, body.encoding_format)
+        return PreparedCall(service, writer, body.timeout)
 
     async def embeddings(request: Request) -> ASGIApp:
         return await handler.whole(request, await handler.read(request, prepare))

@@ -3,18 +3,17 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.answers.anthropic_message import PREFIX, MessageShape
+from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import parse_body
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
-from raylax.router.http.typed_events import TypedLines
 
 
-def message(frontend: Frontend, body: MessagesRequest) -> TypedLines:
+def message(frontend: Frontend, body: MessagesRequest) -> MessageWriter:
     call = frontend.chat(body.for_chat(), PREFIX)
-    return TypedLines(call, MessageShape(call, frontend.name))
+    return MessageWriter(call, frontend.name)
 
 
 def add_messages(routes: Routes, handler: RequestHandler) -> None:

@@ -5,18 +5,17 @@ import time
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.answers.openai_response import PREFIX, ResponseShape
+from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.responses import ResponsesRequest
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
-from raylax.router.http.typed_events import TypedLines
 
 
-def response(frontend: Frontend, body: ResponsesRequest) -> TypedLines:
+def response(frontend: Frontend, body: ResponsesRequest) -> ResponseWriter:
     call = frontend.chat(body.for_chat(), PREFIX, field="input")
-    return TypedLines(call, ResponseShape(call, body, frontend.name, int(time.time())))
+    return ResponseWriter(call, body, frontend.name, int(time.time()))
 
 
 def add_responses(routes: Routes, handler: RequestHandler) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from raylax.proto.answers.embedding import EmbeddingWriter
+from raylax.proto.calls.vector import vectors_of
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.embeddings import EmbeddingRequest
@@ -20,4 +22,6 @@ def test_a_vector_that_never_came_is_an_error(tmp_path: Path) -> None:
         call.feed(Delta(request.id, finish=Finish.ABORT))
 
     with pytest.raises(WorkerUnavailable, match="input 0 ended with abort"):
-        call.response()
+        EmbeddingWriter(call, "tiny", "float").whole()
+    with pytest.raises(WorkerUnavailable, match="input 0 ended with abort"):
+        vectors_of(call)

@@ -1,4 +1,4 @@
-"""API calls: what is refused and how, and what comes back in OpenAI's shapes."""
+"""API calls: what is refused and how, and what comes back in OpenAI's forms."""
 
 import random
 from pathlib import Path
@@ -8,7 +8,10 @@ import openai.types
 import openai.types.chat
 import pytest
 
-from raylax.proto.calls.call import Call, Chunk
+from raylax.proto.answers.openai_chat import ChatWriter
+from raylax.proto.answers.openai_completion import CompletionWriter
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
 from raylax.proto.errors import (
     DeadlineExceeded,
     EngineFailure,
@@ -19,7 +22,7 @@ from raylax.proto.errors import (
     WorkerUnavailable,
 )
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.chat import ChatCompletionRequest, Message
+from raylax.proto.openai.chat import ChatCompletionChunk, ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import parse_body
 from raylax.proto.text.files import TextFiles
@@ -41,6 +44,11 @@ def ids(text: str) -> tuple[int, ...]:
 def chat(frontend: Frontend, **fields: Any) -> Call:
     messages = [{"role": "user", "content": "hi"}]
     return frontend.chat(ChatCompletionRequest.model_validate({"messages": messages, **fields}))
+
+
+def answer_of(call: Call) -> openai.types.chat.ChatCompletion:
+    """As OpenAI's client reads it."""
+    return openai.types.chat.ChatCompletion.model_validate_json(ChatWriter(call, "tiny", 1).whole())
 
 
 def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: int = 0) -> None:
@@ -126,7 +134,7 @@ def test_a_whole_answer(frontend: Frontend) -> None:
     tell(call, "hello", Finish.STOP)
     tell(call, "you", Finish.LENGTH, choice=1)
 
-    answer = openai.types.chat.ChatCompletion.model_validate_json(call.response().model_dump_json())
+    answer = answer_of(call)
 
     assert [c.message.content for c in answer.choices] == ["hello", "you"]
     assert [c.finish_reason for c in answer.choices] == ["stop", "length"]
@@ -138,12 +146,13 @@ def test_a_whole_answer(frontend: Frontend) -> None:
 def test_a_streamed_answer(frontend: Frontend) -> None:
     """The role first, one id and time throughout, the reason last, then the usage."""
     call = chat(frontend, stream=True, stream_options={"include_usage": True})
-    chunks: list[Chunk] = []
+    writer = ChatWriter(call, "tiny", 1, include_usage=True)
+    chunks: list[ChatCompletionChunk] = []
     for token, finish in ((ids("a")[0], None), (ids("b")[0], Finish.STOP)):
         result = call.feed(Delta(call.requests[0].id, (token,), finish=finish))
         assert result.event is not None
-        chunks += call.chunks(result.event)
-    chunks += call.last_chunks()
+        chunks += writer.chunks(result.event)
+    chunks += writer.last_chunks()
 
     read = [
         openai.types.chat.ChatCompletionChunk.model_validate_json(c.model_dump_json())
@@ -166,7 +175,7 @@ def test_a_stop_string_ends_the_text_before_it(frontend: Frontend) -> None:
     assert [i for i, one in enumerate(results) if one.cancel] == [6]
     assert all(one.event is None for one in results[7:])
     assert call.done
-    answer = openai.types.chat.ChatCompletion.model_validate_json(call.response().model_dump_json())
+    answer = answer_of(call)
     assert answer.choices[0].message.content == "hel"
     assert answer.choices[0].finish_reason == "stop"
 
@@ -176,7 +185,7 @@ def test_a_tool_call(frontend: Frontend) -> None:
     call = chat(frontend, tools=[CITY_TOOL])
     tell(call, '<tool_call>{"name": "look", "arguments": {"a": 1}}</tool_call>', Finish.STOP)
 
-    answer = openai.types.chat.ChatCompletion.model_validate_json(call.response().model_dump_json())
+    answer = answer_of(call)
     choice = answer.choices[0]
 
     assert choice.finish_reason == "tool_calls"
@@ -191,21 +200,19 @@ def test_without_tools_the_same_text_is_text(frontend: Frontend) -> None:
     text = '<tool_call>{"name":"look"}</tool_call>'
     tell(call, text, Finish.STOP)
 
-    assert call.response().choices[0].message.content == text  # type: ignore[union-attr]
+    assert answer_of(call).choices[0].message.content == text
 
 
 def test_logprobs(frontend: Frontend) -> None:
-    """In the shape of each API."""
+    """In the form of each API."""
     entry = TokenLogprobs(-0.5, ((65, -0.5), (66, -1.5)))
     asked = chat(frontend, logprobs=True, top_logprobs=2)
     plain = frontend.completion(CompletionRequest(prompt="hi", logprobs=2))
     for call in (asked, plain):
         call.feed(Delta(call.requests[0].id, ids("ab"), (entry, entry), Finish.LENGTH))
 
-    answer = openai.types.chat.ChatCompletion.model_validate_json(
-        asked.response().model_dump_json()
-    )
-    old = openai.types.Completion.model_validate_json(plain.response().model_dump_json())
+    answer = answer_of(asked)
+    old = openai.types.Completion.model_validate_json(CompletionWriter(plain, "tiny", 1).whole())
 
     assert answer.choices[0].logprobs is not None and answer.choices[0].logprobs.content
     first = answer.choices[0].logprobs.content[0]
@@ -231,7 +238,9 @@ def test_an_engine_failure_ends_the_call(frontend: Frontend) -> None:
 
     assert call.done
     with pytest.raises(EngineFailure):
-        call.response()
+        call.ended_parts(Choice)
+    with pytest.raises(EngineFailure):
+        ChatWriter(call, "tiny", 1).whole()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Answers of OpenAI's /v1/chat/completions."""
+
+from collections.abc import Sequence
+
+from raylax.proto.answers.openai_chunks import ChunkWriter
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.events import TextEvent, TextLogprob, readable
+from raylax.proto.openai import chat
+from raylax.proto.parsers.base import ToolCall
+
+
+class ChatWriter(ChunkWriter):
+    """A choice's first chunk has the role; its end is a chunk of its own, as OpenAI's is."""
+
+    def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
+        """`created`: the time that all chunks say, in seconds."""
+        super().__init__(call)
+        self._model, self._created, self._include_usage = model, created, include_usage
+        self._greeted: set[int] = set()
+
+    def chunks(self, event: TextEvent) -> list[chat.ChatCompletionChunk]:
+        out = []
+        role = None
+        if event.choice not in self._greeted:
+            self._greeted.add(event.choice)
+            role = "assistant"
+        if event.text or event.tool_calls or event.logprobs or role:
+            calls = [tool_call_delta(call) for call in event.tool_calls] or None
+            # Clients that print content without looking expect a string at first.
+            content = event.text or ("" if role and not calls else None)
+            delta = chat.DeltaMessage(
+                role="assistant" if role else None, content=content, tool_calls=calls
+            )
+            out.append(self._chunk(event.choice, delta, event.logprobs))
+        if event.finish_reason:
+            out.append(self._chunk(event.choice, chat.DeltaMessage(), (), event.finish_reason))
+        return out
+
+    def _chunk(
+        self,
+        index: int,
+        delta: chat.DeltaMessage,
+        logprobs: Sequence[TextLogprob],
+        finish_reason: str | None = None,
+    ) -> chat.ChatCompletionChunk:
+        choice = chat.ChunkChoice(
+            index=index,
+            delta=delta,
+            logprobs=chat_logprobs(logprobs) if logprobs else None,
+            finish_reason=finish_reason,
+        )
+        return chat.ChatCompletionChunk(
+            id=self.call.id, created=self._created, model=self._model, choices=[choice]
+        )
+
+    def last_chunks(self) -> list[chat.ChatCompletionChunk]:
+        if not self._include_usage:
+            return []
+        chunk = chat.ChatCompletionChunk(
+            id=self.call.id,
+            created=self._created,
+            model=self._model,
+            choices=[],
+            usage=self.call.usage,
+        )
+        return [chunk]
+
+    def response(self) -> chat.ChatCompletion:
+        return chat.ChatCompletion(
+            id=self.call.id,
+            created=self._created,
+            model=self._model,
+            choices=[chat_choice(choice) for choice in self.call.ended_parts(Choice)],
+            usage=self.call.usage,
+        )
+
+
+def chat_choice(choice: Choice) -> chat.Choice:
+    calls = [call for event in choice.events for call in event.tool_calls]
+    logprobs = [entry for event in choice.events for entry in event.logprobs]
+    message = chat.AnswerMessage(
+        content=choice.text if choice.text or not calls else None,
+        tool_calls=[tool_call(call) for call in calls] or None,
+    )
+    return chat.Choice(
+        index=choice.index,
+        message=message,
+        logprobs=chat_logprobs(logprobs) if logprobs else None,
+        finish_reason=choice.finish_reason,
+    )
+
+
+def tool_call(call: ToolCall) -> chat.ToolCallOut:
+    function = chat.FunctionCall(name=call.name, arguments=call.arguments)
+    return chat.ToolCallOut(id=call.id, function=function)
+
+
+def tool_call_delta(call: ToolCall) -> chat.ToolCallDelta:
+    function = chat.FunctionCall(name=call.name, arguments=call.arguments)
+    return chat.ToolCallDelta(index=call.index, id=call.id, function=function)
+
+
+def chat_logprobs(entries: Sequence[TextLogprob]) -> chat.Logprobs:
+    def top(token: bytes, logprob: float) -> chat.TopLogprob:
+        return chat.TopLogprob(token=readable(token), logprob=logprob, bytes=list(token))
+
+    content = [
+        chat.TokenLogprob(
+            **dict(top(e.token, e.logprob)), top_logprobs=[top(t, value) for t, value in e.top]
+        )
+        for e in entries
+    ]
+    return chat.Logprobs(content=content)

@@ -1,0 +1,85 @@
+"""Answers of OpenAI's /v1/completions."""
+
+from codecs import getincrementaldecoder
+from collections import defaultdict
+from collections.abc import Sequence
+
+from raylax.proto.answers.openai_chunks import ChunkWriter
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.events import TextEvent, TextLogprob, readable
+from raylax.proto.openai import completions
+from raylax.proto.openai.shared import Usage
+
+
+class CompletionWriter(ChunkWriter):
+    """A chunk is a completion of what is new alone."""
+
+    def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
+        """`created`: the time that all chunks say, in seconds."""
+        super().__init__(call)
+        self._model, self._created, self._include_usage = model, created, include_usage
+        self._offsets: dict[int, Offsets] = defaultdict(Offsets)
+
+    def chunks(self, event: TextEvent) -> list[completions.Completion]:
+        choice = completions.Choice(
+            index=event.choice,
+            text=event.text,
+            logprobs=completion_logprobs(event.logprobs, self._offsets[event.choice]),
+            finish_reason=event.finish_reason,
+        )
+        return [self._completion([choice])]
+
+    def last_chunks(self) -> list[completions.Completion]:
+        return [self._completion([], self.call.usage)] if self._include_usage else []
+
+    def response(self) -> completions.Completion:
+        choices = [completion_choice(choice) for choice in self.call.ended_parts(Choice)]
+        return self._completion(choices, self.call.usage)
+
+    def _completion(
+        self, choices: list[completions.Choice], usage: Usage | None = None
+    ) -> completions.Completion:
+        return completions.Completion(
+            id=self.call.id,
+            created=self._created,
+            model=self._model,
+            choices=choices,
+            usage=usage,
+        )
+
+
+class Offsets:
+    """Where in an answer's text each token begins."""
+
+    def __init__(self) -> None:
+        self._characters = getincrementaldecoder("utf-8")("replace")
+        self._length = 0
+
+    def add(self, token: bytes) -> int:
+        begins = self._length
+        self._length += len(self._characters.decode(token))
+        return begins
+
+
+def completion_choice(choice: Choice) -> completions.Choice:
+    logprobs = [entry for event in choice.events for entry in event.logprobs]
+    return completions.Choice(
+        index=choice.index,
+        text=choice.text,
+        logprobs=completion_logprobs(logprobs, Offsets()),
+        finish_reason=choice.finish_reason,
+    )
+
+
+def completion_logprobs(
+    entries: Sequence[TextLogprob], offsets: Offsets
+) -> completions.Logprobs | None:
+    if not entries:
+        return None
+    return completions.Logprobs(
+        tokens=[e.text for e in entries],
+        token_logprobs=[e.logprob for e in entries],
+        top_logprobs=[{readable(token): logprob for token, logprob in e.top} for e in entries],
+        text_offset=[offsets.add(e.token) for e in entries],
+    )
