@@ -1,14 +1,71 @@
 """The engine's configuration: what a user may set, and what follows when he does not."""
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
 
 Mode = Literal["local", "interactive", "server"]
+
+
+class Rule(NamedTuple):
+    """What the values of an option must satisfy, and what is said of one that does not."""
+
+    holds: Callable[[Any], bool]
+    """Whether a value does, whatever its type."""
+    error: str
+    """With `name` and `value` to be filled in."""
+    absent: bool = False
+    """The option is one of the original engine that this build has no code for."""
+
+
+def one_of(*known: str | None) -> Rule:
+    """The rule of an option that has names for its values."""
+    listed = ", ".join(value for value in known if value)
+    return Rule(known.__contains__, f"{{name}} must be one of {listed}, found {{value!r}}")
+
+
+def nothing_but(*possible: Any) -> Rule:
+    """The rule of an absent option: refused, rather than ignored, if it is set to anything else."""
+    error = "{name}={value!r} is not available in this version of raylax"
+    return Rule(possible.__contains__, error, absent=True)
+
+
+POSITIVE = Rule(
+    lambda value: value is None or (type(value) is int and value >= 1),
+    "{name} must be a positive integer, found {value!r}",
+)
+SWITCH = Rule(
+    lambda value: type(value) is bool,
+    "{name} must be true or false, found {value!r}",
+)
+PROPER_SHARE = Rule(
+    lambda value: value is None or (isinstance(value, float | int) and 0 < value < 1),
+    "{name} must lie between 0 and 1, found {value!r}",
+)
+WHOLE_OR_SHARE = Rule(
+    lambda value: type(value) in (float, int) and 0 < value <= 1,
+    "{name} must be above 0 and at most 1, found {value!r}",
+)
+PAGE = Rule(
+    lambda value: value == PAGE_SIZE,
+    f"{{name}} must be {PAGE_SIZE}, found {{value!r}}",
+)
+
+
+def option(default: Any, rule: Rule) -> Any:
+    """A field of the configuration whose values are checked when one is made."""
+    return field(default=default, metadata={"rule": rule})
+
+
+def rule_of(option: Field[Any]) -> Rule | None:
+    """The rule of a field; None if it takes any value."""
+    rule: Rule | None = option.metadata.get("rule")
+    return rule
 
 
 @dataclass(frozen=True)
@@ -24,148 +81,115 @@ class EngineConfig:
     """The checkpoint's directory; left out where a constructor names the model."""
     model_lib: str | None = None
     """Compiled library. Given, it must be the one in the store that this model compiles to."""
-    additional_models: tuple[str, ...] = ()
+    additional_models: tuple[str, ...] = option((), nothing_but(()))
     """Draft models."""
-    mode: Mode | None = None
+    mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
     """How much to hold at once: local 4 sequences, interactive 1, server 64."""
-    tensor_parallel_shards: int | None = None
+    tensor_parallel_shards: int | None = option(None, POSITIVE)
     """Devices that share each layer."""
-    pipeline_parallel_stages: int | None = None
+    pipeline_parallel_stages: int | None = option(None, POSITIVE)
     """Devices that share the layers among them."""
-    gpu_memory_utilization: float | None = None
+    gpu_memory_utilization: float | None = option(None, PROPER_SHARE)
     """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
-    gpus_per_rank: float = 1.0
+    gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
     """One, or a share of one: then a rank counts on no more of its memory."""
-    kv_cache_page_size: int = PAGE_SIZE
+    kv_cache_page_size: int = option(PAGE_SIZE, PAGE)
     """Tokens in a page; 16."""
-    max_num_sequence: int | None = None
+    max_num_sequence: int | None = option(None, POSITIVE)
     """Sequences that run at once."""
-    max_total_sequence_length: int | None = None
+    max_total_sequence_length: int | None = option(None, POSITIVE)
     """Tokens that the KV cache holds."""
-    max_single_sequence_length: int | None = None
+    max_single_sequence_length: int | None = option(None, POSITIVE)
     """Tokens of one sequence, prompt and answer; at most the model's own limit."""
-    prefill_chunk_size: int | None = None
+    prefill_chunk_size: int | None = option(None, POSITIVE)
     """Most tokens in one step; raised to `max_num_sequence`, so that every decode has its token."""
-    sliding_window_size: int | None = None
+    sliding_window_size: int | None = option(None, nothing_but(None, 0))
     """Tokens that attention looks back; 0: all of them."""
-    attention_sink_size: int | None = None
+    attention_sink_size: int | None = option(None, nothing_but(None, 0))
     """First tokens that a sliding window keeps in sight."""
-    max_history_size: int | None = None
+    max_history_size: int | None = option(None, nothing_but(None, 0))
     """Steps that a recurrent model can be rolled back."""
-    kv_state_kind: Literal["kv_cache", "rnn_state"] | None = None
+    kv_state_kind: Literal["kv_cache", "rnn_state"] | None = option(
+        None, nothing_but(None, "kv_cache")
+    )
     """What is kept between steps."""
-    speculative_mode: Literal["disable", "small_draft", "eagle", "medusa"] = "disable"
+    speculative_mode: Literal["disable", "small_draft", "eagle", "medusa"] = option(
+        "disable", nothing_but("disable")
+    )
     """Who proposes tokens for the model to verify."""
-    spec_draft_length: int = 0
+    spec_draft_length: int = option(0, nothing_but(0))
     """Tokens proposed at once."""
-    spec_tree_width: int = 1
+    spec_tree_width: int = option(1, nothing_but(1))
     """Proposals for one position."""
-    prefix_cache_mode: Literal["disable", "radix"] = "radix"
+    prefix_cache_mode: Literal["disable", "radix"] = option("radix", one_of("disable", "radix"))
     """Whether pages of ended requests are kept, to be shared by prompts with the same beginning."""
-    prefix_cache_max_num_recycling_seqs: int | None = None
+    prefix_cache_max_num_recycling_seqs: int | None = option(None, nothing_but(None, 0))
     """Ended sequences kept whole; 0, since pages are kept one by one."""
-    prefill_mode: Literal["chunked", "hybrid"] = "hybrid"
+    prefill_mode: Literal["chunked", "hybrid"] = option("hybrid", nothing_but("hybrid"))
     """hybrid: prefill chunks and decodes share a step."""
-    verbose: bool = True
+    verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
-    opt: str | None = None
+    opt: str | None = option(None, nothing_but(None, "O0"))
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto keeps the precision."""
-    kv_dtype: Literal["auto", "f32", "bf16", "int8"] = "auto"
+    kv_dtype: Literal["auto", "f32", "bf16", "int8"] = option(
+        "auto", one_of("auto", "f32", "bf16", "int8")
+    )
     """Of keys and values; auto is what suits the weights."""
-    threads: int | None = None
+    threads: int | None = option(None, POSITIVE)
     """Of each rank's compiled step; inferred: the cores that this process may use, shared out."""
-    pin_threads: bool = False
+    pin_threads: bool = option(False, SWITCH)
     """Whether the step's threads get cores of their own, if so many are free. In the complete
     configuration: whether they did."""
-    max_waiting: int = 1024
+    max_waiting: int = option(1024, POSITIVE)
     """Requests that may wait for their prefill; more are refused."""
 
     def __post_init__(self) -> None:
-        check_values(self)
+        """Raises ConfigError: the field, the rule and the value given."""
+        for each in fields(self):
+            value, rule = getattr(self, each.name), rule_of(each)
+            if rule is not None and not rule.holds(value):
+                raise ConfigError(rule.error.format(name=each.name, value=value))
 
     def asjson(self) -> str:
+        """Every field, as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Unknown keys are errors that name the nearest known one."""
+        """As `asjson` writes it, or with some of the fields. Raises ConfigError."""
         try:
-            values: dict[str, Any] = json.loads(text)
+            values = json.loads(text)
         except ValueError as error:
             raise ConfigError(f"engine config: not valid JSON: {error}") from None
         if not isinstance(values, dict):
             raise ConfigError(f"engine config: must be a JSON object, found {values!r}")
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Of the fields given, lists for tuples. Raises ConfigError; for an unknown key it names
+        the nearest known one."""
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
                 near = get_close_matches(key, known, 1)
                 hint = f"; did you mean {near[0]}?" if near else ""
                 raise ConfigError(f"engine config: unknown key {key!r}{hint}")
-        values["additional_models"] = tuple(values.get("additional_models") or ())
-        return cls(**values)
+        return cls(**{**values, "additional_models": tuple(values.get("additional_models") or ())})
 
     def complete(self, **inferred: Any) -> Self:
-        """With these values instead of its own."""
+        """The same configuration with these values instead of its own. Raises ConfigError."""
         return replace(self, **inferred)
 
 
-# Options of the original engine that this build has no code for: set to anything else, refused.
-ABSENT: dict[str, tuple[Any, ...]] = {
-    "speculative_mode": ("disable",),
-    "spec_draft_length": (0,),
-    "spec_tree_width": (1,),
-    "additional_models": ((),),
-    "sliding_window_size": (None, 0),
-    "attention_sink_size": (None, 0),
-    "max_history_size": (None, 0),
-    "kv_state_kind": (None, "kv_cache"),
-    "prefix_cache_max_num_recycling_seqs": (None, 0),
-    "opt": (None, "O0"),
-    "prefill_mode": ("hybrid",),
-}
-POSITIVE = (
-    "max_num_sequence", "max_total_sequence_length", "max_single_sequence_length",
-    "prefill_chunk_size", "threads", "max_waiting", "tensor_parallel_shards",
-    "pipeline_parallel_stages",
-)  # fmt: skip
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "mode": (None, *get_args(Mode)),
-    "prefix_cache_mode": ("disable", "radix"),
-    "kv_dtype": ("auto", "f32", "bf16", "int8"),
-}
-
-
-def check_values(config: EngineConfig) -> None:
-    """Raises ConfigError: the field, the rule and the value given."""
-    if config.kv_cache_page_size != PAGE_SIZE:
-        raise ConfigError(f"kv_cache_page_size must be 16, found {config.kv_cache_page_size}")
-    for name, known in CHOICES.items():
-        if getattr(config, name) not in known:
-            listed = ", ".join(str(value) for value in known if value)
-            raise ConfigError(f"{name} must be one of {listed}, found {getattr(config, name)!r}")
-    for name, possible in ABSENT.items():
-        value = getattr(config, name)
-        if value not in possible:
-            raise ConfigError(f"{name}={value!r} is not available in this version of raylax")
-    for name in ("verbose", "pin_threads"):
-        if type(getattr(config, name)) is not bool:
-            raise ConfigError(f"{name} must be true or false, found {getattr(config, name)!r}")
-    for name in POSITIVE:
-        value = getattr(config, name)
-        if value is not None and (type(value) is not int or value < 1):
-            raise ConfigError(f"{name} must be a positive integer, found {value!r}")
-    share = config.gpu_memory_utilization
-    if share is not None and not (isinstance(share, float | int) and 0 < share < 1):
-        raise ConfigError(f"gpu_memory_utilization must lie between 0 and 1, found {share!r}")
-    share = config.gpus_per_rank
-    if not (type(share) in (float, int) and 0 < share <= 1):
-        raise ConfigError(f"gpus_per_rank must be above 0 and at most 1, found {share!r}")
+ABSENT = tuple(f.name for f in fields(EngineConfig) if (rule := rule_of(f)) and rule.absent)
+"""Options of the original engine that can be set to what they are, and to nothing else."""
 
 
 def check_agreement(config: EngineConfig, **given: str | None) -> None:
-    """What the constructor is given must not contradict the config."""
+    """Raises ConfigError where a constructor is given something else than the config says."""
     for name, value in given.items():
         other = getattr(config, name)
         if other is not None and value is not None and other != value:

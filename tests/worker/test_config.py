@@ -70,6 +70,16 @@ def test_json_is_checked(text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_a_dictionary_is_checked_as_json_is() -> None:
+    """And is not changed; it may have a list where a field is a tuple, as JSON does."""
+    values = {"mode": "local", "threads": 3, "additional_models": []}
+
+    assert EngineConfig.from_dict(values) == EngineConfig(mode="local", threads=3)
+    assert values["additional_models"] == []
+    with pytest.raises(ConfigError, match="unknown key 'thread'; did you mean threads?"):
+        EngineConfig.from_dict({"thread": 3})
+
+
 def test_json_and_back() -> None:
     config = EngineConfig(mode="server", gpu_memory_utilization=0.5, additional_models=())
 
