@@ -11,6 +11,8 @@ from raylax.router.calls.service import Service
 
 @dataclass(frozen=True, slots=True)
 class StartedCall:
+    """A call on its way, and how long it may take."""
+
     events: AsyncGenerator[list[TextEvent]]
     """To be closed: that cancels what still runs."""
     allowed_s: float
@@ -23,14 +25,16 @@ def start(
     session: str = "",
     whole: bool = False,
 ) -> StartedCall:
-    """`remaining_s`: of its time, as its client has it."""
+    """`remaining_s`: what its client leaves of the call's time; None: no limit of the client's."""
     call.requests = caller().mark(call.requests)
     timeout_s = caller().soonest(remaining_s)
     events = service.run(call, timeout_s, session, caller().span, whole)
     return StartedCall(events, service.allowed_s(timeout_s))
 
 
-async def finish(service: Service, call: Call, remaining_s: float | None) -> None:
+async def finish(
+    service: Service, call: Call, remaining_s: float | None, session: str = ""
+) -> None:
     """Runs a call of which only the end matters."""
-    async for _ in start(service, call, remaining_s, whole=True).events:
+    async for _ in start(service, call, remaining_s, session, whole=True).events:
         pass

@@ -1,7 +1,7 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
-from raylax.proto.calls.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
+from raylax.router.calls.start import finish, start
 from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.body import read_body
@@ -32,28 +32,19 @@ from raylax.router.http.resuming import resumed, single_events, ttl_in
 
 EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
 SESSION = "X-Session-Id"
-"""What a client wants to attempt with one worker; `consistent-hash` looks at it."""
+"""What a client wants to stay with one worker; `consistent-hash` looks at it."""
 Body = TypeVar("Body", bound=CommonFields)
 Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A call that can run, and how it is written."""
+    """A call that can be started, and how it is written."""
 
     service: Service
     writer: AnswerWriter
     timeout_s: float | None
     session: str = ""
-
-    def run(self, whole: bool = False) -> AsyncGenerator[list[TextEvent]]:
-        call = self.writer.call
-        call.requests = caller().mark(call.requests)
-        return self.service.run(call, self._soonest, self.session, caller().span, whole)
-
-    @property
-    def allowed_s(self) -> float:
-        return self.service.allowed_s(self._soonest)
 
     def explanation(self, request: Request) -> dict[str, str]:
         """The header that says why this worker, if the client has asked for it."""
@@ -61,10 +52,6 @@ class PreparedCall:
             return {}
         timeline = self.service.timelines.find(self.writer.call.id)
         return {EXPLANATION: json.dumps([asdict(one) for one in timeline.explanations])}
-
-    @property
-    def _soonest(self) -> float | None:
-        return caller().soonest(self.timeout_s)
 
 
 class RequestHandler:
@@ -95,21 +82,22 @@ class RequestHandler:
         return await self.whole(request, prepared)
 
     def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
-        writer, ttl_s, events = prepared.writer, ttl_in(request), prepared.run()
+        writer, ttl_s = prepared.writer, ttl_in(request)
+        call = start(prepared.service, writer.call, prepared.timeout_s, prepared.session)
         head = ResponseHead(writer.call.id, lambda: prepared.explanation(request))
-        parts = event_stream(writer, events, head)
+        parts = event_stream(writer, call.events, head)
         if ttl_s is None:
             ping = server_sent(writer.ping()) or COMMENT
-            return EventStream(head, parts, events, prepared.allowed_s, ping)
+            return EventStream(head, parts, call.events, call.allowed_s, ping)
         kept = prepared.service.kept_answers
         kept.begin(writer.call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(kept.read(writer.call.id, caller().tenant), head, prepared.allowed_s)
+        return resumed(kept.read(writer.call.id, caller().tenant), head, call.allowed_s)
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
+        call = prepared.writer.call
         async with DisconnectWatch(request.receive):
-            async for _ in prepared.run(whole=True):
-                pass
-        headers = {CALL_ID: prepared.writer.call.id} | prepared.explanation(request)
+            await finish(prepared.service, call, prepared.timeout_s, prepared.session)
+        headers = {CALL_ID: call.id} | prepared.explanation(request)
         return Response(prepared.writer.whole(), 200, headers, "application/json")
 
 
