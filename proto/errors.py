@@ -4,7 +4,7 @@
   - InvalidRequest     the request breaks a rule            400  INVALID_ARGUMENT
     - PromptTooLong    it leaves no room for an answer      400  INVALID_ARGUMENT
     - ModelNotFound    no model of that name                404  NOT_FOUND
-    - NotFound         what it names is not here          404  NOT_FOUND
+    - NotFound         what it names is not here            404  NOT_FOUND
     - BodyTooSlow      the body did not come in time        408  DEADLINE_EXCEEDED
     - BodyTooLarge     the body exceeds the limit           413  RESOURCE_EXHAUSTED
   - Unauthenticated    no API key, or one nobody knows      401  UNAUTHENTICATED
@@ -28,7 +28,7 @@ from raylax.proto.vocabulary import Fault
 
 
 def shown(value: object) -> str:
-    """A client's value for a message: it may be megabytes."""
+    """A client's value, cut short for a message: it may have megabytes."""
     return reprlib.repr(value)
 
 
@@ -141,7 +141,7 @@ class DeadlineExceeded(RaylaxError):
 
 
 def error_of(fault: Fault, message: str) -> RaylaxError:
-    """What a worker ended a request with, as the client is told."""
+    """The error by which a client is told that a worker has ended its request with this fault."""
     match fault:
         case Fault.OVERLOADED:
             return Overloaded(message, retry_after_s=1.0)

@@ -1,4 +1,4 @@
-"""What each tenant has had: weighted virtual token counters, for the queues of routers and engines.
+"""Fair shares of tenants, for the queues of routers and engines: counters of what each has had.
 
 A token of a prompt counts one, a generated one two, which is about what they cost; who counts
 divides them by the tenant's share. Who has had least is served next, so tenants that keep everybody
@@ -8,13 +8,13 @@ Nobody saves up: who has asked for nothing comes back with no less than those wh
 """
 
 GENERATED = 2
-"""Times a prompt token."""
+"""What a generated token counts; one of a prompt counts 1."""
 REMEMBERED = 4096
-"""Tenants; when there are more, those who lose nothing by it are forgotten."""
+"""How many tenants are remembered; beyond that those who lose nothing by it are forgotten."""
 
 
 class FairShareCounters:
-    """By tenant. They only grow."""
+    """Weighted tokens that each tenant has had. They only grow."""
 
     def __init__(self) -> None:
         self._had: dict[str, float] = {}
@@ -30,7 +30,7 @@ class FairShareCounters:
         self._had[tenant] = self[tenant] + tokens
 
     def lift(self, tenant: str, least: float) -> None:
-        """It comes back, and those who stayed have had at least so much."""
+        """Count `least` for a tenant that comes back with less: those who stayed have had that."""
         if self[tenant] < least:
             self._had[tenant] = least
         if len(self._had) > self._room:
@@ -38,5 +38,5 @@ class FairShareCounters:
             self._room = max(REMEMBERED, 2 * len(self._had))
 
     def clear(self) -> None:
-        """Nobody waits: nobody can come before another."""
+        """Forget everybody, when nobody waits and so nobody can come before another."""
         self._had.clear()

@@ -1,4 +1,4 @@
-"""raylax.v1 in terms of the OpenAI requests, so that both APIs share their rules, and replies."""
+"""raylax.v1 in terms of OpenAI's requests and answers, so that both APIs share their rules."""
 
 import json
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any
 
 
 def bounded(repeated: Sequence[Item]) -> list[Item]:
-    """One more than any list may hold is enough to be refused: the rest is not looked at."""
+    """The first entries: one more than any list may hold is enough to be refused."""
     return list(repeated[: MOST_MESSAGES + 1])
 
 
@@ -96,7 +96,7 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
 def timeout_s(
     message: pb.ChatRequest | pb.GenerateRequest, remaining_s: float | None
 ) -> float | None:
-    """The earlier one: what the request says, or the deadline of its call."""
+    """Seconds that the call may take: by its request or its deadline, whichever ends earlier."""
     if not message.HasField("timeout_s"):
         return remaining_s
     return message.timeout_s if remaining_s is None else min(message.timeout_s, remaining_s)
@@ -110,8 +110,7 @@ def check_count(token_ids: int, field: str) -> None:
 
 
 def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
-    """Raises InvalidRequest by the rules of the HTTP API; there a request's inputs are of one
-    kind, and so they are here."""
+    """Raises InvalidRequest by the rules of the HTTP API: the inputs are all text or all ids."""
     inputs = message.inputs[: MOST_INPUTS + 1]
     check_count(sum(len(one.tokens.ids) for one in inputs), "inputs")
     fields: dict[str, Any] = {"model": message.model or None}
@@ -161,6 +160,6 @@ def generate_reply(id: str, model: str, event: TextEvent) -> pb.GenerateReply:
 
 
 def embed_reply(model: str, call: Call) -> pb.EmbedReply:
-    """Of a call that is done."""
+    """The answer of an embedding call that is done."""
     embeddings = [pb.Embedding(values=vector) for vector in vectors_of(call)]
     return pb.EmbedReply(model=model, embeddings=embeddings, usage=usage_message(call.usage))

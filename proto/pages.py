@@ -8,7 +8,7 @@ from hashlib import blake2b
 from struct import pack
 
 PAGE_SIZE = 16
-"""Tokens."""
+"""Tokens of a page."""
 ROOT = b""
 """What precedes the first page."""
 

@@ -65,7 +65,7 @@ class Request:
     id: str
     prompt: tuple[int, ...]
     max_tokens: int
-    """Of the whole answer, `history` included."""
+    """Limit of the whole answer, `history` included."""
     sampling: Sampling = field(default_factory=Sampling)
     choice: int = 0
     """Index among the choices of one API call; part of the sampling key."""
@@ -78,7 +78,7 @@ class Request:
     tenant: str = ""
     """Whose request it is: engines share their time between tenants. Never an API key itself."""
     share: float = 1.0
-    """Of its tenant, compared with the shares of others; more than 0."""
+    """Weight of its tenant, compared with those of others; more than 0."""
     priority: Priority = Priority.NORMAL
     pages_at: str = ""
     """Address of a worker that may still have its pages; empty: they are computed."""
@@ -87,7 +87,7 @@ class Request:
     tracestate: str = ""
     """What other systems keep with that trace."""
     embed: bool = False
-    """Wanted is one vector of the prompt, no tokens."""
+    """It wants one vector of the prompt, and no tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +111,15 @@ class Delta(NamedTuple):
     cached_tokens: int = 0
     """Prompt tokens found in the prefix cache; set on a request's first delta."""
     fault: Fault = Fault.ENGINE
-    """Of the `error`."""
+    """Whose fault the `error` is."""
     began: bool = False
     """It has left the queue: the next step computes some of it. Set once, without tokens."""
     embedding: tuple[float, ...] = ()
-    """Of a request that asked for it, with its `finish`."""
+    """The vector of a request that asked for one, with its `finish`."""
 
     @property
     def is_one_token(self) -> bool:
-        """And nothing else."""
+        """Whether it says nothing but one token."""
         return (
             len(self.token_ids) == 1
             and self.finish is None
@@ -153,7 +153,7 @@ class Load:
     running: int = 0
     waiting: int = 0
     queued_tokens: int = 0
-    """That wait for their prefill, without those that were in the pages when they came."""
+    """Prompt tokens that wait for their prefill, those found in the pages on arrival aside."""
     pages_total: int = 0
     pages_free: int = 0
     pages_cached: int = 0
@@ -168,9 +168,9 @@ class Load:
     decoding: int = 0
     """Running sequences that have one token to compute."""
     context_tokens: int = 0
-    """In the KV pages of those."""
+    """Tokens in the KV pages of those."""
     step_tokens: int = 0
-    """Limit of a step."""
+    """How many tokens a step may compute."""
     taken: int = 0
     """Counter of the requests that the engine has taken up: this load knows them."""
     pace: StepTime = StepTime()

@@ -1,1 +1,4 @@
-"""Anthropic's Messages API: its requests in terms of ours, its answers and errors."""
+"""Anthropic's Messages API: its requests in terms of OpenAI's, its answers and errors.
+
+Stands on `openai`. Start at `messages.py`.
+"""

@@ -76,7 +76,8 @@ class InputMessage(StrictModel):
         return self
 
     def for_chat(self) -> Iterator[chat.Message]:
-        """There, results of tools are messages of their own; what the user says comes after."""
+        """The same as messages of OpenAI's API, where results of tools are messages of their own;
+        what the user says comes after them."""
         for block in self.blocks:
             if isinstance(block, ToolResult):
                 result = joined(block.content)
@@ -97,7 +98,7 @@ def tool_call(block: ToolUse) -> chat.AssistantToolCall:
 
 
 class Tool(NullDroppingModel):
-    """All but those of the client's own would have to be run here."""
+    """A function of the client's. Anthropic's own tools would have to be run here."""
 
     type: Literal["custom"] | None = None
     name: str
@@ -121,11 +122,12 @@ class Thinking(StrictModel):
 
 class OutputConfig(StrictModel):
     format: None = None
-    """Others than text need a grammar, which this engine does not have yet."""
+    """A format other than text needs a grammar, which the engine does not have yet."""
 
 
 class CountTokensRequest(CommonFields):
-    """Of the sampling fields none matters here; clients send some of them all the same."""
+    """A conversation whose tokens are counted. Clients send sampling fields with it, too: they are
+    checked, and mean nothing here."""
 
     messages: Annotated[list[InputMessage], BoundedList(chat.MOST_MESSAGES, least=1)]
     system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
@@ -149,7 +151,8 @@ class CountTokensRequest(CommonFields):
         return self
 
     def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
-        """Raises InvalidRequest when the results of tools make too many messages of it."""
+        """The same request in OpenAI's API. Raises InvalidRequest when the results of tools make
+        too many messages of it."""
         said = chain.from_iterable(message.for_chat() for message in self.messages)
         messages = list(islice(said, chat.MOST_MESSAGES + 1))
         if self.system is not None:
@@ -197,7 +200,7 @@ class ToolUseOut(BaseModel):
 
 class Usage(BaseModel):
     input_tokens: int
-    """Of the prompt, but for those that were found in the prefix cache."""
+    """Tokens of the prompt, without those that were found in the prefix cache."""
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int
     output_tokens: int

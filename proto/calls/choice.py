@@ -14,13 +14,14 @@ from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
 
 @dataclass
 class Choice:
-    """Fed with deltas in order; gives at most one event with a `finish_reason`."""
+    """Takes the deltas of one request in order and says what is new; the last event, and no other,
+    has a `finish_reason`."""
 
     index: int
     tokenizer: Tokenizer
     stops: StopStrings
     parsers: Sequence[OutputParser] = ()
-    """In the order in which they read the text; none, when nothing but text is expected."""
+    """They read the text one after another; there are none when nothing but text is expected."""
     tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
@@ -28,15 +29,15 @@ class Choice:
 
     def __post_init__(self) -> None:
         self._detokenizer = Detokenizer(self.tokenizer)
-        self._made = self._given = 0  # characters: decoded so far, and let out by the stop strings
-        self._unheard: list[tuple[int, TextLogprob]] = []  # of tokens that begin where text is held
+        self._decoded = self._released = 0  # characters; the stop strings hold back the rest
+        self._waiting: list[tuple[int, TextLogprob]] = []  # and where their tokens' text begins
         self._only_text = not self.parsers and not self.stops.wanted
         self._parser = ParserChain(self.parsers)
-        self._called = False  # some tool
+        self._called = False  # a tool
 
     @property
     def text(self) -> str:
-        """All of it so far."""
+        """The answer so far, without tool calls."""
         return "".join([event.text for event in self.events])
 
     @property
@@ -54,44 +55,45 @@ class Choice:
             said = self._detokenizer.add(delta.token_ids)
             event = TextEvent(self.index, said) if said else None
         else:
-            event = self._look(delta)
+            event = self._feed_all(delta)
         if event is not None:
             self.events.append(event)
         return event
 
-    def _look(self, delta: Delta) -> TextEvent | None:
-        """For whatever it may say beside text."""
-        said = self._say(delta)
+    def _feed_all(self, delta: Delta) -> TextEvent | None:
+        """The slower way, for all that may come beside text."""
+        said = self._release(delta)
         found = self._parser.add(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
         self._called = self._called or bool(found.calls)
-        heard = self._heard() if self._unheard else ()
-        if not (found.text or found.calls or heard or self.finish_reason):
+        logprobs = self._logprobs() if self._waiting else ()
+        if not (found.text or found.calls or logprobs or self.finish_reason):
             return None
-        return TextEvent(self.index, found.text, tuple(found.calls), heard, self.finish_reason)
+        return TextEvent(self.index, found.text, tuple(found.calls), logprobs, self.finish_reason)
 
-    def _say(self, delta: Delta) -> str:
-        """Token by token, so that tokens after a stop string count for nothing."""
+    def _release(self, delta: Delta) -> str:
+        """The text that stop strings let out. Token by token, so that those after a stop string
+        count for nothing."""
         said = ""
         for i, token in enumerate(delta.token_ids):
             self.tokens += 1
             if delta.logprobs:
-                self._unheard.append((self._made, self._logprob(token, delta.logprobs[i])))
+                self._waiting.append((self._decoded, self._logprob(token, delta.logprobs[i])))
             piece = self._detokenizer.add([token])
-            self._made += len(piece)
+            self._decoded += len(piece)
             said += self.stops.add(piece)
             if self.stops.stopped:
                 break
-        self._given += len(said)
+        self._released += len(said)
         return said
 
-    def _heard(self) -> tuple[TextLogprob, ...]:
-        """Log-probabilities come with their tokens' text; those of a cut stop string never do."""
+    def _logprobs(self) -> tuple[TextLogprob, ...]:
+        """Those whose tokens' text is out. Of a stop string that was cut there are none."""
         everything = self.finish_reason is not None and not self.stops.stopped
-        heard = [one for at, one in self._unheard if everything or at < self._given]
-        del self._unheard[: len(heard)]
-        return tuple(heard)
+        ready = [one for at, one in self._waiting if everything or at < self._released]
+        del self._waiting[: len(ready)]
+        return tuple(ready)
 
     def _end(self, found: ParsedText, finish: Finish | None) -> None:
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()

@@ -1,4 +1,4 @@
-"""What a choice says, below any API: OpenAI's chunks and gRPC's replies are made of these."""
+"""What a choice says, before any API writes it down: chunks, events and replies are made of it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ from raylax.proto.parsers.base import ToolCall
 
 @dataclass(frozen=True, slots=True)
 class TextLogprob:
-    """A token with its log-probability, and the most likely ones at its place.
-
-    As bytes: a token may be a part of a character.
+    """A token with its log-probability, and the most likely tokens at its place. Tokens are bytes,
+    since one may be a part of a character.
     """
 
     token: bytes
@@ -24,7 +23,7 @@ class TextLogprob:
 
 
 def readable(token: bytes) -> str:
-    """A part of a character is shown as U+FFFD."""
+    """The token as text, in which a part of a character is U+FFFD."""
     return token.decode("utf-8", "replace")
 
 

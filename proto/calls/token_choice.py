@@ -9,12 +9,12 @@ from raylax.proto.vocabulary import Delta, TokenLogprobs
 
 @dataclass
 class TokenChoice(Choice):
-    """Text is still made of the tokens, for stop strings are found in it; but no token waits for
-    its text: each one is told of at once."""
+    """A choice that also keeps its token ids. Stop strings are still found in their text, but no
+    token waits for its text: there is an event for each at once."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprobs] = field(default_factory=list)
-    """One entry a token, if they were asked for."""
+    """An entry for each token, if they were asked for."""
 
     def feed(self, delta: Delta) -> TextEvent | None:
         before = self.tokens

@@ -12,22 +12,22 @@ from raylax.proto.vocabulary import Delta
 
 
 def normalised(values: Sequence[float]) -> tuple[float, ...]:
-    """At Euclidean length 1, as float32s. Squares of float32s are exact and their sum is rounded
-    once, so that it is the same on every CPU (law 1)."""
+    """The vector at Euclidean length 1, as float32s. Squares of float32s are exact and their sum is
+    rounded once, so that it is the same on every CPU (law 1)."""
     length = math.sqrt(math.fsum(value * value for value in values)) or 1.0
     return tuple(array("f", [value / length for value in values]))
 
 
 @dataclass
 class Vector:
-    """What a request with `embed` comes to. Its one event says that it is there."""
+    """What the deltas of a request for an embedding make. Its only event says that it is there."""
 
     index: int
     dimensions: int | None = None
-    """Only so many of the first values, at length 1 again; None: all."""
+    """How many of the first values are kept, at length 1 again; None: all."""
     values: tuple[float, ...] = ()
     tokens: int = 0
-    """None are generated."""
+    """Generated ones, as every part of a call counts them: none."""
     cached_tokens: int = 0
     finish_reason: str | None = None
 

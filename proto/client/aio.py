@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class AsyncClient:
-    """As `raylax.Client`, on the event loop that runs where it is made."""
+    """What `raylax.Client` is, for coroutines. It belongs to the event loop on which it is made."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class AsyncClient:
         timeout_s: float | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """`timeout_s`: of each call that brings none. With `credentials` it speaks TLS."""
+        """`timeout_s` holds for each call that brings none. With `credentials` it speaks TLS."""
         self._timeout_s, self._metadata = timeout_s, metadata(api_key)
         options = channel_options()
         if credentials is None:

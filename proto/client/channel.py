@@ -1,8 +1,8 @@
-"""What both clients tell gRPC."""
+"""How both clients reach a router."""
 
 ADDRESS = "127.0.0.1:9000"
 LARGEST_REPLY_BYTES = 256 << 20
-"""Many vectors come in one message."""
+"""All vectors of an embedding call come in one message."""
 
 
 def channel_options() -> list[tuple[str, int]]:

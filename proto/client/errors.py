@@ -1,4 +1,4 @@
-"""Statuses of gRPC as the errors of `raylax.proto.errors` that the router raised."""
+"""From a status of gRPC to the error of `raylax.proto.errors` that the router raised."""
 
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -16,13 +16,13 @@ BROKEN = frozenset(
         grpc.StatusCode.UNKNOWN,
     }
 )
-"""What a lost connection ends a call with."""
+"""The statuses with which a lost connection ends a call."""
 FailedCall = grpc.Call | grpc.aio.AioRpcError
-"""What both kinds of stub raise."""
+"""The error that a stub raises: a plain one, or one of asyncio."""
 
 
 def kinds() -> Iterator[type[RaylaxError]]:
-    """From the general to the special."""
+    """Every class of error, from the general to the special."""
     level = [RaylaxError]
     while level:
         yield from level
@@ -30,18 +30,18 @@ def kinds() -> Iterator[type[RaylaxError]]:
 
 
 def details_of(error: FailedCall) -> dict[str, str]:
-    """Of the trailing metadata, what is text."""
+    """What the trailing metadata say in text."""
     metadata = error.trailing_metadata() or ()
     return {key: value for key, value in metadata if isinstance(value, str)}
 
 
 def is_broken(error: FailedCall) -> bool:
-    """The connection was lost; no router said anything of an error."""
+    """Whether the connection was lost: then no router has said anything of an error."""
     return error.code() in BROKEN and "error-code" not in details_of(error)
 
 
 def error_of(error: FailedCall) -> RaylaxError:
-    """As it was raised in the router, or as near as its status tells."""
+    """The error as it was raised in the router, or as near to it as the status tells."""
     told, code = details_of(error), error.code()
     alike = [kind for kind in kinds() if kind.grpc_status is code]
     named = told.get("error-code"), told.get("error-type")

@@ -1,4 +1,4 @@
-"""Messages of raylax.v1 as values."""
+"""From messages of raylax.v1 to the values that a client is given."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def part(reply: Reply) -> Part:
 
 
 def answer(parts: Sequence[Part]) -> Answer:
-    """Of all the parts, in their order."""
+    """The whole answer. `parts` are all of it, in their order."""
     first, last = parts[0], parts[-1]
     assert last.usage is not None, "the last reply has the usage"
     count = max(one.choice for one in parts) + 1

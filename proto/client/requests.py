@@ -1,4 +1,4 @@
-"""What a client says, as messages of raylax.v1."""
+"""From what a client says to messages of raylax.v1."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from raylax.proto.pb import raylax_pb2 as pb
 
 
 class Options(TypedDict, total=False):
-    """Of every request for text. What is left out is as the model and the router have it."""
+    """Options of a request for text. What is left out is as the model and the router have it."""
 
     model: str
     temperature: float
@@ -47,7 +47,7 @@ ROUTING = ("model", "session", "priority", "explain", "resume_ttl_s")
 
 
 def check(options: Mapping[str, object], known: type) -> None:
-    """Raises TypeError for a name that is none: it would have no effect."""
+    """Raises TypeError for an option that does not exist: it would have no effect."""
     names: Mapping[str, object] = known.__annotations__
     for name in options:
         if name not in names:

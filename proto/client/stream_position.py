@@ -9,22 +9,22 @@ from raylax.proto.client.values import Part
 from raylax.proto.pb import raylax_pb2 as pb
 
 SHORTEST_S, LONGEST_S = 0.05, 1.0
-"""Between two tries."""
+"""Pauses between two tries: each is twice the one before."""
 
 
 @dataclass
 class StreamPosition:
-    """Decides; whoever reads the stream waits and asks."""
+    """Decides when and where a broken stream goes on; whoever reads it waits, and asks again."""
 
     resume_ttl_s: float | None
-    """So long the router keeps the answer; None: it does not."""
+    """How long the router keeps the answer for a client that is gone; None: it does not."""
     id: str = ""
     sequence: int = 0
     _broken_at: float | None = None
     _pause_s: float = SHORTEST_S
 
     def learn_id(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> None:
-        """From the metadata that came before the first reply."""
+        """The call's id is in the metadata that come before the first reply."""
         named = dict(metadata or ()).get("call-id")
         if isinstance(named, str):
             self.id = named
@@ -37,7 +37,7 @@ class StreamPosition:
         return part(reply)
 
     def pause_s(self, error: FailedCall, now: float) -> float:
-        """How long to wait before the rest is asked for. Raises the error if that is no use."""
+        """How long to wait before asking for the rest. Raises the error where that is of no use."""
         if self._broken_at is None:
             self._broken_at = now
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_S)
@@ -54,7 +54,7 @@ class StreamPosition:
 
 @dataclass(frozen=True)
 class Deadline:
-    """Of one call, over all its tries."""
+    """When a call ends, over all its tries."""
 
     at: float | None
 

@@ -35,7 +35,7 @@ class Client:
         timeout_s: float | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
-        """`timeout_s`: of each call that brings none. With `credentials` it speaks TLS."""
+        """`timeout_s` holds for each call that brings none. With `credentials` it speaks TLS."""
         self._timeout_s, self._metadata = timeout_s, metadata(api_key)
         options = channel_options()
         if credentials is None:

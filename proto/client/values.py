@@ -18,7 +18,7 @@ class TokenLogprob:
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
-    """The most likely tokens at its place."""
+    """The most likely tokens at its place, with their log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ class AssistantToolCall(StrictModel):
     function: FunctionCall
 
     def for_template(self) -> dict[str, Any]:
-        """Templates write the arguments as JSON themselves: a string would be quoted twice."""
+        """The call as chat templates expect it: they write the arguments as JSON themselves, and
+        would quote a string twice."""
         shown = self.model_dump()
         with suppress(ValueError, RecursionError):
             if isinstance(arguments := json.loads(self.function.arguments), dict):
@@ -57,7 +58,7 @@ class Message(StrictModel):
         return self
 
     def for_template(self) -> dict[str, Any]:
-        """As chat templates expect it: text joined, roles of old."""
+        """The message as chat templates expect it: its text in one piece, developers as system."""
         content = self.content
         if isinstance(content, list):
             content = "".join(part.text for part in content)
@@ -91,7 +92,7 @@ class ChatCompletionRequest(SamplingFields):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] = "auto"
-    """Forcing a call needs a grammar, which this engine does not have yet."""
+    """Forcing a call needs a grammar, which the engine does not have yet."""
 
     @property
     def offered(self) -> list[Tool]:

@@ -33,7 +33,7 @@ class EmbeddingRequest(NullDroppingModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = None
     pooling: Literal["last"] = "last"
-    """Which token's state it is; see `raylax.proto.text.pooling` for why there is no mean."""
+    """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
     user: str | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
@@ -48,11 +48,11 @@ class Embedding(ResponseModel):
     object: Literal["embedding"] = "embedding"
     index: int
     embedding: list[float] | str
-    """Or the base64 of its little-endian float32s."""
+    """Numbers, or the base64 of little-endian float32s."""
 
     @property
     def values(self) -> list[float]:
-        """Whatever the encoding."""
+        """The numbers, whatever the encoding."""
         if not isinstance(self.embedding, str):
             return self.embedding
         return [value for (value,) in FLOAT.iter_unpack(b64decode(self.embedding))]

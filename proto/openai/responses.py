@@ -94,7 +94,7 @@ Item = Annotated[
 
 
 class FunctionTool(StrictModel):
-    """All but functions would have to be run here."""
+    """A function of the client's. OpenAI's own tools would have to be run here."""
 
     type: Literal["function"]
     name: str
@@ -250,7 +250,7 @@ class Response(BaseModel):
 
     @classmethod
     def to(cls, body: ResponsesRequest, **fields: Any) -> Self:
-        """What it says of its own request."""
+        """The response to `body`, which repeats some of its fields."""
         echoed = cls.model_fields.keys() & ResponsesRequest.model_fields.keys()
         asked = {name: getattr(body, name) for name in echoed - {"text"}}
         return cls(**asked | fields)

@@ -29,12 +29,12 @@ MOST_STOPS = 16
 LONGEST_STOP = 1024
 MOST_BIASES = 16384
 MOST_VALUES = 1 << 18
-"""In one body. Its commas are counted before anything is built of it: a parser takes seconds for
-millions of values, and the interpreter can do nothing else meanwhile."""
+"""Values in one body. Its commas are counted before anything is built of it: a parser takes seconds
+for millions of values, and the interpreter can do nothing else meanwhile."""
 
 
 def BoundedList(most: int, least: int = 0) -> Any:
-    """Bounds of a list, of whose faults only the first is looked for: it may have a million."""
+    """The bounds of a list. Only its first fault is looked for, since it may have a million."""
     return Field(min_length=least, max_length=most, fail_fast=True)
 
 
@@ -45,7 +45,7 @@ def bounded_biases(given: Any) -> Any:
 
 
 def priority_of(given: Any) -> Priority:
-    """By its name, or by its number, of which the lowest is served first (as vLLM has it)."""
+    """A priority by its name, or by its number: the lowest is served first, as vLLM has it."""
     if isinstance(given, str) and given.upper() in Priority.__members__:
         return Priority[given.upper()]
     if type(given) in (int, Priority) and given in list(Priority):
@@ -73,7 +73,7 @@ class TextFormat(StrictModel):
 
 
 class NullDroppingModel(StrictModel):
-    """Of a body: null is as good as absent, as OpenAI has it."""
+    """A field that is null is as good as absent, as OpenAI has it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +84,7 @@ class NullDroppingModel(StrictModel):
 
 
 class CommonFields(NullDroppingModel):
-    """Of every body that asks for text, in any API. None means: as the model's own
+    """The fields of every body that asks for text, in any API. None means what the model's own
     generation_config.json says."""
 
     model: str | None = None
@@ -149,7 +149,8 @@ def refuse(fields: Any, unsupported: Mapping[str, str]) -> None:
 
 
 def kind_of(part: Any, default: str | None = None) -> str | None:
-    """The branch of a union that a part's `type` means; in brackets, as no part of a path."""
+    """The branch of a union that a part's `type` names. The brackets keep it out of an error's
+    path."""
     kind = part.get("type", default) if isinstance(part, dict) else getattr(part, "type", default)
     return f"[{kind}]" if isinstance(kind, str) else None
 
@@ -179,8 +180,8 @@ def validated(kind: type[Body], fields: dict[str, Any]) -> Body:
 
 
 def invalid(error: ValidationError) -> InvalidRequest:
-    """Of a union every branch says what it misses: the one of the right type, or else the one
-    that got furthest, was meant."""
+    """The first error, with its field. Of a union every branch says what it misses: the one of the
+    right type was meant, or else the one that got furthest."""
     errors = error.errors(include_url=False, include_context=False)
     meant = max(errors, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
     parts = [str(part)[:64] for part in meant["loc"]]  # a client's key may be long

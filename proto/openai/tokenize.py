@@ -16,7 +16,7 @@ class TokenizeRequest(NullDroppingModel):
     messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
     tools: Annotated[list[chat.Tool], BoundedList(chat.MOST_TOOLS)] | None = None
     add_special_tokens: bool | None = None
-    """By default of a prompt; a template writes its own."""
+    """By default a prompt has them; a chat template writes its own."""
     return_token_strs: bool | None = None
 
     @model_validator(mode="after")

@@ -9,4 +9,4 @@ from raylax.proto.parsers.base import OutputParser
 from raylax.proto.parsers.hermes import HermesToolParser
 
 TOOL_PARSERS: dict[str, Callable[[str], OutputParser]] = {"hermes": HermesToolParser}
-"""By name. Each takes what the ids of its calls are made of."""
+"""Makers of parsers for tool calls, by name. Each is given what the ids of its calls begin with."""

@@ -10,7 +10,7 @@ class ToolCall:
 
     id: str
     index: int
-    """Among the calls of its choice, from 0."""
+    """Its place among the calls of its choice, from 0."""
     name: str
     arguments: str
     """JSON, as OpenAI's API has it."""
@@ -25,13 +25,13 @@ class ParsedText:
     calls: list[ToolCall] = field(default_factory=list)
 
     def extend(self, later: "ParsedText") -> None:
-        """Append what came after it."""
+        """Append what was found after this."""
         self.text += later.text
         self.calls += later.calls
 
 
 class OutputParser(Protocol):
-    """Fed with the text of one choice as it streams, in order.
+    """Reads the text of one choice as it streams, piece by piece and in order.
 
     Laws: what only looks like more than text is given back as text; text is held back only while
     it may yet be more; the pieces in which it comes make no difference; the same text gives the

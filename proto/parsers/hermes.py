@@ -13,7 +13,7 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 
 class HermesToolParser:
-    """An `OutputParser` for tool calls. Their ids follow from `call_id`."""
+    """An `OutputParser` of tool calls. Their ids are made of `call_id` and a number."""
 
     def __init__(self, call_id: str) -> None:
         self._call_id = call_id
@@ -29,7 +29,7 @@ class HermesToolParser:
         return found
 
     def finish(self) -> ParsedText:
-        """A call that never closed is given a chance, then given back."""
+        """What was held back: a call that never closed, if it is one, or text."""
         found = self.add("")
         if self._inside:
             call = self._parse(self._held)

@@ -1,4 +1,4 @@
-"""Text to tokens and back: tokenizer, chat template, streaming detokeniser, stop strings.
+"""Text to tokens and back: a model's files, tokenizer, chat template, streamed text, stop strings.
 
-Imports nothing of ours but errors. Start at `tokenizer.py`.
+Imports nothing of ours but `errors`. Start at `files.py`.
 """

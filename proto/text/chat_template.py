@@ -15,7 +15,7 @@ LONGEST_PROMPT = 8 << 20  # characters; a template is code of the checkpoint's a
 
 
 def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    """Without the HTML escapes of Jinja's own filter, as transformers renders it."""
+    """JSON as transformers renders it: without the HTML escapes of Jinja's own filter."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
 
 
@@ -65,7 +65,7 @@ class ChatTemplate:
 
 
 def source_of(settings: Mapping[str, Any]) -> str | None:
-    """Of a tokenizer_config.json: its template, or the default one of several by name."""
+    """The template in a tokenizer_config.json, or the default one of several by name."""
     given = settings.get("chat_template")
     if isinstance(given, list):
         given = next((t["template"] for t in given if t.get("name") == "default"), None)

@@ -8,7 +8,7 @@ LONGEST_WAIT = 8  # tokens; a character has at most four bytes, so more is not g
 
 
 class Detokenizer:
-    """Text as tokens arrive: never half a character, and together exactly the whole text.
+    """Makes text of tokens as they arrive: never half a character, and together exactly all of it.
 
     What a token adds may depend on those before it (leading spaces, bytes of one character): then
     the tokens since the last clean cut are decoded anew and only what is new is given out.

@@ -21,7 +21,7 @@ ARCHIVED = (
     "merges.txt", TEMPLATE, "chat_template.json", CONFIG, GENERATION,
 )  # fmt: skip
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip file can tell."""
+"""The earliest time that a zip file can have."""
 
 
 class TextFiles:
@@ -66,8 +66,8 @@ class TextFiles:
             return f"{POOLING} or {MODULES} is not valid: {error}"
 
     def archive(self) -> bytes:
-        """The files as a zip, for who tokenises elsewhere: the same bytes for the same files,
-        whenever they were written."""
+        """A zip of the files, for a gateway that tokenises itself: the same bytes for the same
+        files, whenever they were written."""
         out = BytesIO()
         with ZipFile(out, "w") as archive:
             for path in (self.directory / name for name in ARCHIVED):
@@ -82,7 +82,7 @@ class TextFiles:
         return found if isinstance(found, list) else [found]
 
     def _json(self, name: str, *default: Any) -> Any:
-        """Of a file that must be there, if there is no default."""
+        """What the file says, or the default if there is none; without one it must be there."""
         path = self.directory / name
         if default and not path.exists():
             return default[0]

@@ -28,7 +28,7 @@ def unsupported(poolings: Iterable[Any], modules: Iterable[Any]) -> str | None:
 
 
 def modes_of(pooling: Any) -> list[str]:
-    """Older versions write a switch for each, newer ones a field."""
+    """The ways of pooling: older versions have a switch for each, newer ones a field."""
     if isinstance(mode := pooling.get("pooling_mode"), str):
         return mode.split("+")
     switched = [name for name, on in pooling.items() if name.startswith(SWITCH) and on is True]

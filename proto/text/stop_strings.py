@@ -10,12 +10,12 @@ class StopStrings:
         self._stops = tuple(stops)
         self._held = ""
         self.matched: str | None = None
-        """The one that was found."""
+        """The stop string that was found."""
         self.stopped = False
 
     @property
     def wanted(self) -> bool:
-        """There is one to look for."""
+        """Whether there is any to look for."""
         return bool(self._stops)
 
     def add(self, text: str) -> str:

@@ -27,7 +27,7 @@ class Tokenizer:
     def __init__(self, path: Path) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
-        """In characters: more text than so many each is more than so many tokens."""
+        """Its characters: a text has at least so many tokens as its length divided by this."""
         decoder = self._tokenizer.decoder
         state: bytes = decoder.__getstate__() if decoder is not None else b"{}"
         self._byte_level = b"ByteLevel" in state
@@ -38,7 +38,7 @@ class Tokenizer:
         self._whole: dict[int, str] = {}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """As a batch of one: only batches let other threads run meanwhile."""
+        """The ids of a text: a batch of one, since only batches let other threads run meanwhile."""
         (encoded,) = self._tokenizer.encode_batch_fast(
             [text], add_special_tokens=add_special_tokens
         )
@@ -50,21 +50,21 @@ class Tokenizer:
         return text
 
     def decode_alone(self, token_id: int) -> str:
-        """As `decode` of this one; remembered, since streams ask for it with each token."""
+        """What `decode` makes of one token; remembered, since streams ask for it at every step."""
         if (text := self._alone.get(token_id)) is None:
             text = self._alone[token_id] = self.decode([token_id])
         return text
 
     def whole(self, token_id: int) -> str:
-        """The text that it adds to whole characters, whichever they are; empty where that depends
-        on the tokens around it. Most tokens of a decoder that only joins bytes are such words."""
+        """The text that a token adds wherever it stands between whole characters; empty where that
+        depends on the tokens around it. A decoder that only joins bytes has mostly such tokens."""
         if (text := self._whole.get(token_id)) is None:
             alone = self.decode_alone(token_id) if self._joins_bytes else ""
             text = self._whole[token_id] = "" if INCOMPLETE in alone else alone
         return text
 
     def bytes_of(self, token_id: int) -> bytes:
-        """What one token adds to a text: maybe half a character, or a special token's name."""
+        """The bytes that a token adds to a text: maybe half a character; a special token's name."""
         if token_id in self._added:
             return self._added[token_id]
         piece = self.name_of(token_id)
@@ -75,7 +75,7 @@ class Tokenizer:
         return piece.replace("▁", " ").encode()
 
     def name_of(self, token_id: int) -> str:
-        """As the vocabulary spells it; empty for an id that stands for nothing."""
+        """The token as the vocabulary spells it; empty for an id that stands for nothing."""
         name: str | None = self._tokenizer.id_to_token(token_id)
         return name or ""
 

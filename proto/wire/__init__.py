@@ -1,4 +1,4 @@
-"""What processes of a cluster say to each other: frames, and messages from and to our nouns.
+"""What processes of a cluster say to each other: frames, and the nouns of `vocabulary` as messages.
 
 Stands on `pb` and `vocabulary`. Start at `messages.py`.
 """

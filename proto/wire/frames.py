@@ -14,37 +14,38 @@ from typing import cast
 HEAD = struct.Struct("<BI")
 LARGEST = 64 << 20
 HEARTBEAT_S = 1.0
-"""After so long without a word an end says that it is there."""
+"""An end that has said nothing for so long says that it is there."""
 LINGER_S = 1.0
-"""For the other end to take what was said before the end."""
+"""Time for the other end to take what was said before the end."""
 TICKS = 8
 """Silence is counted in so many ticks, which a loop that is late does not count: what has come
 meanwhile is read first."""
 
 
 class FrameKind(IntEnum):
-    """Of a frame."""
+    """What a frame is: its first byte."""
 
     MESSAGE = 0
     HEARTBEAT = 1
     END = 2
-    """Its content says why, and is empty when simply all has been said."""
+    """The last frame. Its content says why; it is empty when simply all has been said."""
 
 
 class EndReason(Enum):
-    """How a connection ended."""
+    """Why a connection ended."""
 
     CLOSED = auto()
-    """By one of the ends, with a reason."""
+    """One of its ends has closed it, with a reason or because all was said."""
     SILENT = auto()
+    """The other end has said nothing for too long."""
     BROKEN = auto()
-    """It, or the process at its other end."""
+    """The connection, or the process at its other end, was lost."""
 
 
 class Connection(asyncio.Protocol):
-    """One end. `on_message` hears each message, `on_end` one time how it ended, and why.
-
-    What is sent before it is made is sent then. Used on the event loop on which it was created.
+    """One end of a connection. `on_message` hears each message, `on_end` hears once how it ended,
+    and why. What is sent before the connection is made is sent then. To be used on the event loop
+    on which it was created.
     """
 
     def __init__(
@@ -54,12 +55,12 @@ class Connection(asyncio.Protocol):
         silence_s: float,
         largest: int = LARGEST,
     ) -> None:
-        """`silence_s`: after so long without a word from the other end, it counts as lost;
-        `largest`: bytes that a message from there may have."""
+        """The other end counts as lost after `silence_s` without a word. A message from there may
+        have `largest` bytes."""
         self.on_message, self.on_end, self.largest = on_message, on_end, largest
         self.closed = False
         self.writable = asyncio.Event()
-        """Unset while the other end does not read."""
+        """Unset while the other end reads too slowly."""
         self.writable.set()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -74,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._lingering: asyncio.TimerHandle | None = None
 
     def connect(self, address: str) -> None:
-        """Begin to; it ends as BROKEN if nobody is there."""
+        """Begin to connect; the connection ends as BROKEN if nobody is there."""
         self._connecting = self._loop.create_task(self._connect(address))
 
     async def _connect(self, address: str) -> None:
@@ -88,7 +89,7 @@ class Connection(asyncio.Protocol):
         self._write(FrameKind.MESSAGE, message)
 
     def end(self, why: str = "") -> None:
-        """Say why, and no more; empty when all has been said."""
+        """Close it with a last word; an empty one means that all has been said."""
         if not self.closed:
             self._write(FrameKind.END, why.encode())
             if (transport := self._transport) is not None:
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
             self._finish(EndReason.CLOSED, why)
 
     def abort(self) -> None:
-        """At once, without a word."""
+        """Close it at once, without a word."""
         self._finish(EndReason.CLOSED, "")
 
     def _write(self, kind: FrameKind, content: bytes) -> None:
@@ -160,7 +161,7 @@ class Connection(asyncio.Protocol):
             self._take(kind, data[begin:at])
 
     def _sane(self, kind: int, size: int) -> bool:
-        """Whoever else has found this port does not speak as we do."""
+        """Whether it can be a frame of ours: somebody else may have found this port."""
         if kind > FrameKind.END:
             self.end(f"a frame of kind {kind} is none of ours")
         elif size > self.largest:
@@ -186,8 +187,8 @@ class Connection(asyncio.Protocol):
 
 
 async def ask(address: str, question: bytes, silence_s: float) -> AsyncGenerator[bytes]:
-    """What comes in answer to one message, until all is said; close it when leaving early. Raises
-    ConnectionError when it ends otherwise."""
+    """The messages that come in answer to one, until all is said; close it when leaving early.
+    Raises ConnectionError when the connection ends otherwise."""
     come: asyncio.Queue[bytes | tuple[EndReason, str]] = asyncio.Queue()
     connection = Connection(
         come.put_nowait, lambda how, why: come.put_nowait((how, why)), silence_s

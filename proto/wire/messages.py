@@ -1,4 +1,4 @@
-"""The shared nouns as messages of engine.proto, and back: the only place of this conversion."""
+"""The nouns of `vocabulary` as messages of engine.proto, and back: the only place where."""
 
 from collections.abc import Iterable
 
@@ -108,7 +108,7 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
 
 
 FINISHES: dict[str, Finish | None] = {"": None, **{str(finish): finish for finish in Finish}}
-"""A router looks this up for each token: an enum's own call costs several times as much."""
+"""Looked up by a router for each token: an enum's own call costs several times as much."""
 FAULTS = {str(fault): fault for fault in Fault}
 
 
@@ -152,7 +152,7 @@ def load_to_proto(load: Load) -> pb.Load:
 
 
 def load_from_proto(message: pb.Load) -> Load:
-    """Field by field, in order: a router hears of a load with each step of each worker."""
+    """Fields in order, by position: a router hears of a load with each step of each worker."""
     m, p = message, message.pace
     return Load(
         m.running, m.waiting, m.queued_tokens, m.pages_total, m.pages_free, m.pages_cached, m.step,

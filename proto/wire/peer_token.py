@@ -1,4 +1,4 @@
-"""The cluster's secret as metadata of a gRPC call: anybody can reach a port, only we know it."""
+"""The cluster's secret in the metadata of a gRPC call, since anybody may reach a port."""
 
 import hmac
 from typing import Any
