@@ -110,4 +110,4 @@ def test_the_terminal_shows_a_waterfall() -> None:
 
 def test_nobody_at_an_address_is_one_line() -> None:
     with pytest.raises(UserError, match="no raylax answers"):
-        routing.asked("http://127.0.0.1:9", "GET", "/explain/x")
+        routing.ask_router("http://127.0.0.1:9", "GET", "/explain/x")
