@@ -149,7 +149,7 @@ async def undisturbed(client: httpx.AsyncClient, wanted: list[Ask]) -> list[Answ
 
 
 def note_moves(ends: Ends, service: Service, said: Heard) -> None:
-    timeline = service.timelines.find(said.call_id)
+    timeline = service.state.timelines.find(said.call_id)
     losses = [m for m in timeline.events if m.name in ("lost", "handed over")]
     ends.moved += bool(losses)
     for loss in losses:

@@ -35,8 +35,9 @@ class RouterReplica:
     ) -> None:
         """A configuration and a deployment of workers for each model."""
         self._metrics, self._models, self._serving = metrics, Models(configs), False
+        state = self._models.state
         self._peers, self._models.peers.address = await serve_peers(
-            PeerServicer(configs[0].token, self._models.timelines, self._models.kept_answers),
+            PeerServicer(configs[0].token, state.timelines, state.kept_answers),
             ray.util.get_node_ip_address(),
         )
         pairs = zip(configs, workers, strict=True)

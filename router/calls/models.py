@@ -12,9 +12,9 @@ from raylax.router.access.authentication import Authenticator
 from raylax.router.access.keys import Keyring
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.service import Service
+from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
-from raylax.router.observe.timeline import Timelines
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import Numbered, Peers
 from raylax.router.workers.registry import Workers
@@ -28,30 +28,27 @@ class Models:
     ) -> None:
         """The first one is meant by a request that names none. What is no model's own, as who may
         ask, is the same in all of them."""
-        self.config, self._clock = configs[0], clock
+        self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
-        self.telemetry = telemetry()
-        self.rate_limiter = RateLimiter(self.config.keys, self.config.routers)
-        self.authenticator = Authenticator(
-            Keyring(self.config.keys), self.rate_limiter, self.telemetry, clock, random.Random()
+        self.state = RouterState(
+            clock,
+            RateLimiter(self.config.keys, self.config.routers),
+            KeptAnswers(self.config.limits.resume_ttl_s),
+            telemetry(),
         )
-        self.timelines = Timelines()
-        self.kept_answers = KeptAnswers(self.config.limits.resume_ttl_s)
+        self.authenticator = Authenticator(
+            Keyring(self.config.keys),
+            self.state.rate_limiter,
+            self.state.telemetry,
+            clock,
+            random.Random(),
+        )
         self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
         """Serve the frontend's model from now on."""
-        service = Service(
-            self._configs[frontend.name],
-            frontend,
-            workers,
-            self.rate_limiter,
-            self.timelines,
-            self.kept_answers,
-            self.telemetry,
-            self._clock,
-        )
+        service = Service(self._configs[frontend.name], frontend, workers, self.state)
         self._open[frontend.name] = service
         return service
 
@@ -83,7 +80,7 @@ class Models:
     async def timeline_of(self, call_id: str) -> TimelineSnapshot:
         """What happened to a call, of this router or another one. Raises NotFound."""
         try:
-            return self.timelines.find(call_id).snapshot
+            return self.state.timelines.find(call_id).snapshot
         except NotFound:
             if (timeline := await self.peers.tell(call_id)) is None:
                 raise
@@ -92,13 +89,13 @@ class Models:
     async def kept(self, name: str, tenant: str, after: int) -> Numbered:
         """The parts of an answer that is kept, here or by another router. Raises NotFound."""
         try:
-            self.kept_answers.find(name, tenant)
+            self.state.kept_answers.find(name, tenant)
         except NotFound:
             if (parts := await self.peers.read(name, tenant, after)) is None:
                 raise
             return parts
-        return self.kept_answers.read(name, tenant, after)
+        return self.state.kept_answers.read(name, tenant, after)
 
     async def close(self) -> None:
-        await self.kept_answers.close()
-        await asyncio.to_thread(self.telemetry.close)
+        await self.state.kept_answers.close()
+        await asyncio.to_thread(self.state.telemetry.close)

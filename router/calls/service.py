@@ -9,21 +9,19 @@ from typing import TypeVar
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
-from raylax.proto.errors import Overloaded, RaylaxError
+from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
-from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.admission import Admission
-from raylax.router.calls.dispatcher import RETRY_AFTER_S, Dispatcher
+from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.hedging import HedgePolicy
 from raylax.router.calls.journal import Journal
-from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.calls.runner import CallRunner, CallTerms
+from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.metrics import CallMetrics
-from raylax.router.observe.telemetry import EndedCall, Telemetry
-from raylax.router.observe.timeline import Timeline, Timelines
+from raylax.router.observe.telemetry import EndedCall
+from raylax.router.observe.timeline import Timeline
 from raylax.router.observe.trace_context import TraceContext
-from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.workers.registry import Workers
 
 Prepared = TypeVar("Prepared")
@@ -33,31 +31,26 @@ class Service:
     """One model, its frontend and its workers."""
 
     def __init__(
-        self,
-        config: RouterConfig,
-        frontend: Frontend,
-        workers: Workers,
-        rate_limiter: RateLimiter,
-        timelines: Timelines,
-        kept_answers: KeptAnswers,
-        telemetry: Telemetry,
-        clock: Callable[[], float],
+        self, config: RouterConfig, frontend: Frontend, workers: Workers, state: RouterState
     ) -> None:
-        """`rate_limiter` to `telemetry` are the router's, whatever the model."""
-        self.config, self.frontend, self.workers = config, frontend, workers
-        self.rate_limiter, self.timelines, self.kept_answers = rate_limiter, timelines, kept_answers
-        self.telemetry = telemetry
-        self.name, self.metrics, self._clock = frontend.name, CallMetrics(frontend.name), clock
+        self.config, self.frontend, self.workers, self.state = config, frontend, workers, state
+        self.name, self.metrics = frontend.name, CallMetrics(frontend.name)
+        limits, self._clock = config.limits, state.clock
         self.dispatcher = Dispatcher(
             workers,
-            clock,
+            state.clock,
             random.Random(),
             config.policy,
-            config.limits.worker_patience_s,
-            HedgePolicy(config.limits.hedge_share),
+            limits.worker_patience_s,
+            HedgePolicy(limits.hedge_share),
         )
-        self.admission = Admission(workers.ledger.fleet, clock, config.limits.max_wait_s)
-        self._parse_pool = ParsePool()
+        self.admission = Admission(
+            workers.ledger.fleet,
+            self.dispatcher.journal,
+            state.clock,
+            limits.max_wait_s,
+            limits.max_inflight,
+        )
 
     @property
     def journal(self) -> Journal:
@@ -66,18 +59,8 @@ class Service:
 
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
         """The result of `work`, which makes a call of a request of `size` bytes."""
-        self._check_room(1)
-        return await self._parse_pool.run(size, work)
-
-    def _check_room(self, more: int) -> None:
-        carried = len(self.dispatcher.journal) + len(self.admission)
-        most = self.config.limits.max_inflight
-        if carried + more > most:
-            raise Overloaded(
-                f"this router carries at most {most} requests at once, it has "
-                f"{carried} and {more} more were asked for",
-                retry_after_s=RETRY_AFTER_S,
-            )
+        self.admission.check_room(1)
+        return await self.state.parse_pool.run(size, work)
 
     def allowed_s(self, timeout_s: float | None) -> float:
         """How long a call may take: as long as its client wants, within this router's limit."""
@@ -99,11 +82,11 @@ class Service:
         `whole`: only the end matters.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
-        self._check_room(len(call.requests))
+        self.admission.check_room(len(call.requests))
         first = call.requests[0]
-        ticket = self.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
+        ticket = self.state.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
         timeline = Timeline(call.id, self._clock)
-        self.timelines.begin(timeline)
+        self.state.timelines.begin(timeline)
         timer = self.metrics.begin()
         run: AsyncGenerator[list[TextEvent]] | None = None
         failure: BaseException | None = None
@@ -129,7 +112,7 @@ class Service:
             ticket.close(now)
             timer.end(call)
             if span is not None:
-                self.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
+                self.state.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
 
     async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
         """The seconds that are left of the call's time."""

@@ -50,7 +50,7 @@ class PreparedCall:
         """The header that says why this worker, if the client has asked for it."""
         if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
             return {}
-        timeline = self.service.timelines.find(self.writer.call.id)
+        timeline = self.service.state.timelines.find(self.writer.call.id)
         return {EXPLANATION: json.dumps([asdict(one) for one in timeline.explanations])}
 
 
@@ -89,7 +89,7 @@ class RequestHandler:
         if ttl_s is None:
             ping = server_sent(writer.ping()) or COMMENT
             return EventStream(head, parts, call.events, call.allowed_s, ping)
-        kept = prepared.service.kept_answers
+        kept = prepared.service.state.kept_answers
         kept.begin(writer.call.id, caller().tenant, single_events(parts), ttl_s)
         return resumed(kept.read(writer.call.id, caller().tenant), head, call.allowed_s)
 

@@ -28,7 +28,7 @@ def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
 
 def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
     """Runs the answer to its end, whoever reads it."""
-    service.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
+    service.state.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
 async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:

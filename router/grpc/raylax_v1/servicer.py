@@ -111,7 +111,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
                 resuming.keep(service, call.id, replies, ttl_s)
                 await context.send_initial_metadata(((CALL_ID, call.id),))
                 replies = resuming.numbered(
-                    service.kept_answers.read(resuming.name(call.id), caller().tenant)
+                    service.state.kept_answers.read(resuming.name(call.id), caller().tenant)
                 )
             await write(context, replies, replies, running.allowed_s)
 
@@ -129,7 +129,7 @@ async def replies_of(
             for event in events:
                 reply = reply_of(call.id, service.name, event)
                 if explain:
-                    (first, *_) = service.timelines.find(call.id).explanations
+                    (first, *_) = service.state.timelines.find(call.id).explanations
                     reply.explanation.CopyFrom(explanation_to_proto(first))
                     explain = False
                 if event is events[-1] and call.done and call.error is None:

@@ -251,7 +251,7 @@ async def test_a_stream_goes_on_after_its_connection_was_lost(rig: Rig, kind: st
             if kind == "async"
             else asyncio.to_thread(listen_plainly, wire.address)
         )
-        await until(lambda: len(rig.service.kept_answers))
+        await until(lambda: len(rig.service.state.kept_answers))
         await until(lambda: worker.running)
         wire.cut()
         worker.let_go()

@@ -105,7 +105,7 @@ def test_two_routers_of_a_cluster_grant_half_each() -> None:
     """As a router is told of the others by its configuration."""
     key = Key("a", "0" * 64, requests_per_minute=8, tokens_per_minute=1000, max_concurrent=4)
     configs = [RouterConfig("m", "", "", routers=2, keys=(key,)) for _ in range(2)]
-    routers = [Models([config]).rate_limiter for config in configs]
+    routers = [Models([config]).state.rate_limiter for config in configs]
     for limiter in routers:
         tickets = [limiter.admit("a", 10, now=0.0) for _ in range(2)]
         assert "2 calls at once" in refused(limiter, 10, now=0.0).message

@@ -187,7 +187,7 @@ async def test_a_worker_that_is_stopped_hands_over_first(
 
     assert await asking == want
     await asyncio.wait_for(stopping, DRAIN_S + LINGER_S)
-    (timeline,) = list(rig.service.timelines._timelines.values())[1:]
+    (timeline,) = list(rig.service.state.timelines._timelines.values())[1:]
     assert "handed over" in [event.name for event in timeline.events]
 
 
@@ -205,7 +205,7 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S, transport=small) as slow,
         slow.stream("POST", CHAT, json={**body, "stream": True}) as reply,
     ):
-        timeline = list(rig.service.timelines._timelines.values())[-1]
+        timeline = list(rig.service.state.timelines._timelines.values())[-1]
         await until(lambda: "parked" in [event.name for event in timeline.events])
         await until(lambda: not any(worker.running for worker in rig.workers))
 
@@ -270,7 +270,7 @@ async def test_the_story_of_a_move_is_told(rig: Rig, client: httpx.AsyncClient) 
     for worker in rig.workers:
         worker.let_go()
     await asking
-    (timeline,) = rig.service.timelines._timelines.values()
+    (timeline,) = rig.service.state.timelines._timelines.values()
     names = [event.name for event in timeline.events]
 
     assert names == [

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from tests.support.router_rig import (
 )
 
 CHAT = "/v1/chat/completions"
+SETTINGS = "docs/configuration.md"
 ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 4,
 }  # fmt: skip
@@ -54,7 +56,8 @@ class Recorded:
     def __init__(self, rig: Rig, client: httpx.AsyncClient) -> None:
         self.rig, self.client, self._exporter = rig, client, InMemorySpanExporter()
         spans = SpanRecorder(SimpleSpanProcessor(self._exporter))
-        rig.service.telemetry = rig.models.authenticator.telemetry = spans
+        rig.service.state = replace(rig.service.state, telemetry=spans)
+        rig.models.authenticator.telemetry = spans
 
     async def told(self) -> Told:
         """Of the one call, which has ended or is about to."""
@@ -136,18 +139,18 @@ async def test_it_says_what_was_asked_and_what_it_came_to(recorded: Recorded) ->
 
 
 async def test_everything_that_is_told_is_documented(recorded: Recorded) -> None:
-    """Spans and attributes in the router's page, what turns them on in the cluster's."""
+    """Spans and attributes in the router's page, what turns them on among the settings."""
     await recorded.client.post(CHAT, json={}, headers=SAMPLED)
     await recorded.client.post(CHAT, json=ASK, headers=SAMPLED)
     await until(lambda: len(recorded.roots) == 2)
     told = await recorded.told()
     names = {name.replace("tiny", "MODEL").replace(CHAT, "PATH") for name in told}
     names |= {name for spans in told.values() for span in spans for name in attributes(span)}
-    router, cluster = ((ROOT / part / "README.md").read_text() for part in ("router", "cluster"))
+    router, settings = ((ROOT / one).read_text() for one in ("router/README.md", SETTINGS))
 
     assert {name for name in names if f"`{name}`" not in router} == set()
     assert {outcome for outcome in Outcome if outcome not in router} == set()
-    assert {name for name in ENDPOINTS if f"`{name}`" not in cluster} == set()
+    assert {name for name in ENDPOINTS if f"`{name}`" not in settings} == set()
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ async def test_a_call_that_fails_before_its_first_token_is_not_kept(
     reply = await client.post(CHAT, json=ASK, headers=late)
     rig.workers[0].let_go()
 
-    assert (reply.status_code, len(rig.service.kept_answers)) == (504, 0)
+    assert (reply.status_code, len(rig.service.state.kept_answers)) == (504, 0)
 
 
 async def test_two_may_read_the_same_answer(client: httpx.AsyncClient) -> None:
@@ -115,7 +115,7 @@ async def test_an_answer_is_forgotten_when_nobody_comes(
     rig.workers[0].hold(steps=3)
     short = {"X-Raylax-Resume": "0.2"}
     call, _ = await lines_of(client, "POST", CHAT, most=3, json=ASK, headers=short)
-    await until(lambda: len(rig.service.kept_answers) == 0)
+    await until(lambda: len(rig.service.state.kept_answers) == 0)
     await until(lambda: not rig.service.journal)
     rig.workers[0].let_go()
     reply = await client.get(f"/v1/streams/{call}")
@@ -132,7 +132,7 @@ async def test_without_the_header_a_client_that_leaves_ends_its_call(
     await until(lambda: not rig.service.journal)
     rig.workers[0].let_go()
 
-    assert len(rig.service.kept_answers) == 0
+    assert len(rig.service.state.kept_answers) == 0
 
 
 @pytest.mark.parametrize("headers", [{"Last-Event-ID": "another:3"}, {"Last-Event-ID": "nonsense"}])

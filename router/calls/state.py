@@ -1,0 +1,25 @@
+"""What a router has once, whatever the model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from raylax.router.access.rate_limits import RateLimiter
+from raylax.router.calls.parse_pool import ParsePool
+from raylax.router.observe.telemetry import Telemetry
+from raylax.router.observe.timeline import Timelines
+from raylax.router.resume.kept_answers import KeptAnswers
+
+
+@dataclass(frozen=True, slots=True)
+class RouterState:
+    """What the services of all models share: how much callers may ask, and what is kept of calls.
+
+    Each part is changed by its own methods only, on the router's event loop.
+    """
+
+    clock: Callable[[], float]
+    rate_limiter: RateLimiter
+    kept_answers: KeptAnswers
+    telemetry: Telemetry
+    timelines: Timelines = field(default_factory=Timelines)
+    parse_pool: ParsePool = field(default_factory=ParsePool)
