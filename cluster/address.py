@@ -1,4 +1,4 @@
-"""Where a server is, as people write it."""
+"""Where a server is, as people write it, and what is said when nobody answers there."""
 
 import os
 
@@ -14,14 +14,16 @@ def base_of(url: str) -> str:
 
 
 def credentials() -> dict[str, str]:
-    """The headers of who has a key."""
+    """Headers that show the key of the environment, if there is one."""
     key = os.environ.get(API_KEY)
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def needs_key(url: str) -> UserError:
+    """To be raised when a server answers 401."""
     return UserError(f"{url} wants an API key: put one that it knows into {API_KEY}")
 
 
 def nobody_at(url: str) -> UserError:
+    """To be raised when no answer comes, or none of ours."""
     return UserError(f"no raylax answers at {url}; start one by `raylax serve`")

@@ -94,4 +94,5 @@ def for_ray(directory: Path) -> dict[str, str]:
 
 
 def remove(directory: Path) -> None:
+    """Whatever is left of a run's directory."""
     shutil.rmtree(directory, ignore_errors=True)

@@ -17,7 +17,7 @@ def cpus_of_the_machine(config: ClusterConfig) -> int:
 
 
 def device_of_a_worker(config: ClusterConfig) -> str:
-    """What a worker is told, to whom Ray shows its own GPU and no other."""
+    """A kind without a number: Ray shows a worker its own GPU and no other."""
     return config.device.partition(":")[0]
 
 

@@ -44,7 +44,7 @@ def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
 
 
 def first_ephemeral_port() -> int:
-    """From here on the system gives ports to connections."""
+    """The lowest port that the system gives to whoever connects and does not ask for one."""
     try:
         return max(
             2 * LOWEST, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])

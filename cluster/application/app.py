@@ -67,7 +67,7 @@ def replicas(
 def worker(
     deployment: str, model: ResolvedModel, token: str, metrics: serve.Application
 ) -> serve.Application:
-    """As many as the model's configuration says."""
+    """The deployment of a model's workers, as many as its configuration says."""
     config = model.config
     engine = config.engine_config(cpus_of_a_rank(config)).asjson()
     its_id = model_id(model.checkpoint, config)
@@ -83,6 +83,7 @@ def worker(
 
 
 def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
+    """When Serve is to add and to take away a model's workers."""
     a = config.autoscaling
     return AutoscalingConfig(
         min_replicas=config.replicas,

@@ -10,7 +10,7 @@ from raylax.cluster.placement import cpus_of_the_machine
 
 NAME = "raylax"
 FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key")
-"""The front door's."""
+"""Settings of the front door, which is opened once."""
 
 
 def deploy(config: ClusterConfig) -> None:

@@ -10,7 +10,7 @@ KEY = "token"
 
 
 def cluster_token() -> str:
-    """Where Ray is connected. Whoever asks first makes it."""
+    """The secret of the cluster that this process is connected to. Whoever asks first makes it."""
     from ray.experimental import internal_kv
 
     internal_kv._internal_kv_put(KEY, secrets.token_hex(32), overwrite=False, namespace=NAMESPACE)

@@ -13,13 +13,13 @@ from raylax.kernels.store import key_of, source_hash
 
 
 def version_of(*told: object) -> str:
-    """Of replicas that are told so when they start."""
+    """The version of replicas that are told these things when they start."""
     return key_of({"raylax": version("raylax"), "told": repr(told)})
 
 
 def model_id(checkpoint: Path, config: ClusterConfig) -> str:
-    """The same for workers that give the same tokens, and so can go on with each other's
-    sequences: it names all that decides them."""
+    """A name of all that decides a model's tokens. Workers of one id give the same tokens, and so
+    can go on with each other's sequences."""
     engine = config.engine_config(1)
     return key_of(
         {

@@ -7,12 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
+    """What a worker says of itself."""
+
     kv_usage: float
+    """Share of its KV pages in use, 0 to 1."""
     waiting: float
+    """Requests that wait for their prefill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
+    """Marks between which the number of workers stays; see `config.sections.Autoscaling`."""
+
     high_kv_usage: float
     low_kv_usage: float
     high_waiting: float
@@ -39,7 +45,7 @@ def desired_replicas(
 
 
 class KVPolicy:
-    """Wraps the function for Ray Serve, which averages and delays."""
+    """The function as Ray Serve calls it: that averages what it says, and delays what it wants."""
 
     def __init__(self, high_kv_usage: float, low_kv_usage: float, high_waiting: float) -> None:
         self._thresholds = Thresholds(high_kv_usage, low_kv_usage, high_waiting)

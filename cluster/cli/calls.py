@@ -12,7 +12,7 @@ from raylax.cluster.errors import UserError
 
 TIMEOUT_S = 10.0
 WIDTH = 32
-"""Of the waterfall's bars, in characters."""
+"""Characters of the waterfall's bars, all of them together."""
 
 
 def drain(url: str, worker: str, console: Console) -> None:

@@ -30,6 +30,7 @@ def talk(url: str, system: str | None, temperature: float | None, console: Conso
 
 
 def connect(url: str) -> httpx.Client:
+    """A client that shows the environment's key. Raises UserError for what is no address."""
     try:
         timeout = httpx.Timeout(None, connect=CONNECT_S)
         return httpx.Client(base_url=base_of(url), timeout=timeout, headers=credentials())
@@ -38,6 +39,7 @@ def connect(url: str) -> httpx.Client:
 
 
 def model_at(client: httpx.Client, url: str) -> str:
+    """The first model that is served there. Raises UserError."""
     try:
         response = client.get("/v1/models", timeout=CONNECT_S)
         if response.status_code == 401:
@@ -48,7 +50,7 @@ def model_at(client: httpx.Client, url: str) -> str:
 
 
 def ask(console: Console) -> str | None:
-    """None at the end of input."""
+    """The next question; empty after Ctrl-C, None at the end of input."""
     try:
         return console.input("[bold blue]> [/]").strip()
     except EOFError:
@@ -87,6 +89,7 @@ class Refused(Exception):
 
 
 def message_of(response: httpx.Response) -> str:
+    """Why the server refused, in its words if it has any."""
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

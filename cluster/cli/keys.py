@@ -7,12 +7,12 @@ from raylax.cluster.config.sections import KeyEntry
 from raylax.router.access.keys import hash_of
 
 PREFIX = "rlx-"
-"""By which people, and scanners for leaked secrets, know it."""
+"""How every key begins: people, and scanners for leaked secrets, know it by that."""
 BYTES = 32
 
 
 def make_key(name: str, admin: bool) -> None:
-    """Raises UserError for a name that cannot be one."""
+    """Prints both. Raises UserError for a name that cannot be one."""
     secret = PREFIX + secrets.token_urlsafe(BYTES)
     entry = checked(KeyEntry, {"name": name, "sha256": hash_of(secret)}, None)
     print(f"# The key, shown this once; below it what raylax.yaml is told of it.\n# {secret}\n")

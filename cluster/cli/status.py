@@ -40,6 +40,7 @@ def show(url: str, as_json: bool, console: Console) -> None:
 
 
 def fetch(url: str) -> dict[str, Any]:
+    """What /cluster says. Raises UserError."""
     try:
         response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S, headers=credentials())
         if response.status_code == 401:
@@ -53,6 +54,7 @@ def fetch(url: str) -> dict[str, Any]:
 
 
 def row(worker: dict[str, Any]) -> list[str]:
+    """A worker's cells, by COLUMNS."""
     load = worker["load"]
     return [
         worker["worker_id"],

@@ -54,11 +54,12 @@ class ModelSettings(Section):
 
     @property
     def most_replicas(self) -> int:
+        """Workers that there may be."""
         return self.max_replicas or self.replicas
 
     @property
     def ranks(self) -> int:
-        """Of each worker."""
+        """Ranks of each worker."""
         return self.tensor_parallel_shards * self.pipeline_parallel_stages
 
     def check(self) -> None:
@@ -108,5 +109,6 @@ class ModelEntry(ModelSettings):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The name is its own in any case."""
+        """What is put in place of what stands at the top: what it says, and its own name in any
+        case."""
         return {"served_model_name": self.served_model_name, **self.model_dump()}

@@ -29,6 +29,7 @@ def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
 
 
 def checked(kind: type[Checked], values: dict[str, Any], file: Path | None) -> Checked:
+    """A section of these values. Raises UserError, a line for each mistake, naming `file`."""
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -36,6 +37,7 @@ def checked(kind: type[Checked], values: dict[str, Any], file: Path | None) -> C
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
+    """Keys and values; none of an empty file. Raises UserError."""
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -48,7 +50,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def worded(error: Any, file: Path | None) -> str:
-    """The key, the rule and the value given; for an unknown key the nearest known one."""
+    """A mistake in a line: the key, the rule and the value given; for an unknown key the nearest
+    known one. `error` is one of pydantic's."""
     path = ".".join(str(part) for part in error["loc"])
     where = f"{file}: " if file else ""
     if error["type"] == "extra_forbidden":

@@ -38,9 +38,9 @@ class ClusterConfig(ModelSettings):
     keys: tuple[KeyEntry, ...] = ()
     """Who may ask; without keys, everybody who reaches the host."""
     limits: Limits = Limits()
-    """Of requests, and of waiting for them."""
+    """What is bounded, in bytes, requests and seconds."""
     autoscaling: Autoscaling = Autoscaling()
-    """Between replicas and max_replicas."""
+    """When the number of workers changes, between replicas and max_replicas."""
     _all_ranks: int | None = PrivateAttr(None)
 
     @model_validator(mode="after")
@@ -73,11 +73,12 @@ class ClusterConfig(ModelSettings):
         return made
 
     def _of(self, entry: ModelEntry) -> "ClusterConfig":
+        """The configuration of one of the models. Raises ValidationError."""
         return ClusterConfig.model_validate({**self.model_dump(exclude={"models"}), **entry.given})
 
     @property
     def all_ranks(self) -> int:
-        """Of all workers that there may be, those of other models included."""
+        """Ranks of all workers that there may be, those of other models included."""
         return self._all_ranks or self.most_replicas * self.ranks
 
     @property
@@ -87,6 +88,7 @@ class ClusterConfig(ModelSettings):
 
     @property
     def url(self) -> str:
+        """Where this machine reaches HTTP."""
         scheme = "https" if self.tls_cert else "http"
         return f"{scheme}://{self.reachable_host}:{self.port}"
 
@@ -97,6 +99,7 @@ class ClusterConfig(ModelSettings):
 
 
 def is_loopback(host: str) -> bool:
+    """Whether it is heard by this machine alone."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -24,7 +24,7 @@ class Limits(RouterLimits, Section):
     """What a cluster bounds: a router's limits, and how long a start may take."""
 
     startup_timeout_s: float = Field(600.0, gt=0)
-    """For the first worker to become ready."""
+    """Seconds for the first worker to become ready."""
 
     @property
     def of_router(self) -> RouterLimits:
@@ -44,16 +44,16 @@ class Autoscaling(Section):
     upscale_delay_s: float = Field(2.0, ge=0)
     """How long it must be so before a worker is added."""
     downscale_delay_s: float = Field(60.0, ge=0)
-    """And before one is taken away."""
+    """How long it must be so before one is taken away."""
 
 
 class KeyEntry(Section):
     """One API key, of which only the hash is known; `raylax key NAME` makes both."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    """Of who has it: letters, digits and . _ -"""
+    """Who has it: letters, digits and . _ -"""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    """64 hex digits, of the key."""
+    """The hash of the key, 64 hex digits."""
     admin: bool = False
     """May also ask for /debug and for drains."""
     priority: Literal["high", "normal", "low"] = "normal"
@@ -65,10 +65,11 @@ class KeyEntry(Section):
     max_concurrent: int | None = Field(None, ge=1)
     """Calls at once; null: no limit."""
     share: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """Of a full cluster, compared with the shares of other keys."""
+    """Part of a full cluster, compared with the shares of other keys."""
 
     @property
     def key(self) -> Key:
+        """As a router knows it."""
         return Key(**{**self.model_dump(), "priority": Priority[self.priority.upper()]})
 
 

@@ -26,6 +26,7 @@ LABELS = ["model_name", "worker"]
 
 
 def labels_of(report: Report) -> list[str]:
+    """Values for LABELS."""
     return [report["model"], report["worker_id"]]
 
 
@@ -65,6 +66,7 @@ class Exposition(Collector):
 
 
 def exposition(reports: Reports, now: float) -> bytes:
+    """All of it as text."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Exposition(reports, now))
     return generate_latest(registry)

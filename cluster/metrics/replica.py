@@ -14,11 +14,13 @@ class MetricsReplica:
         self._reports = Reports()
 
     async def report(self, report: Report) -> None:
-        """How one worker stands; every second."""
+        """A worker's report, which comes every second and at its end."""
         self._reports.add(report, time.monotonic())
 
     async def exposition(self) -> bytes:
+        """The body of /metrics, but for what the router measures itself."""
         return exposition(self._reports, time.monotonic())
 
     async def cluster(self) -> dict[str, Any]:
+        """The body of /cluster."""
         return {"workers": self._reports.alive(time.monotonic())}

@@ -1,4 +1,4 @@
-"""Reports by worker. Plain state with the clock as an argument."""
+"""The reports of workers, kept by worker. Plain state with the clock as an argument."""
 
 from typing import Any
 
@@ -16,6 +16,7 @@ class Reports:
         self._loads: dict[str, dict[str, Any]] = {}
 
     def add(self, report: Report, now: float) -> None:
+        """Takes the place of the worker's last one; a worker that has ended is gone."""
         worker = report["worker_id"]
         self._loads[worker] = report["load"]
         if report["state"] == "ended":
@@ -24,7 +25,7 @@ class Reports:
             self._heard[worker] = (now, report)
 
     def alive(self, now: float) -> list[Report]:
-        """With the age of each, in seconds; sorted by worker."""
+        """The last report of each worker that is not gone, and its age in seconds; by worker."""
         self._heard = {
             worker: (heard, report)
             for worker, (heard, report) in self._heard.items()
@@ -36,5 +37,5 @@ class Reports:
         ]
 
     def total(self, counter: str) -> int:
-        """Over workers past and present."""
+        """The sum of a counter over workers past and present."""
         return sum(int(load[counter]) for load in self._loads.values())

@@ -19,7 +19,8 @@ from raylax.kernels.store import Store
 def compile_for(
     target: str | None, config: ClusterConfig, checkpoint: Path, output: Path | None, show: Show
 ) -> Path:
-    """Where the library is: in `output`, or in the store. Raises UserError."""
+    """Compile for a chip that need not be here. Where the library is: in `output`, or in the store.
+    Raises UserError."""
     show("reading the model", None)
     try:
         options = ModelOptions(
@@ -47,7 +48,7 @@ def chip_of(target: str | None) -> str:
 
 
 def copied(made: Path, output: Path) -> Path:
-    """The library and its facts, side by side."""
+    """The library and its facts, side by side in `output`; the library there."""
     output.mkdir(parents=True, exist_ok=True)
     for name in (LIBRARY, FACTS):
         shutil.copyfile(made.with_name(name), output / name)

@@ -15,6 +15,7 @@ DEMO_NAME = "raylax-demo"
 
 
 def demo_model() -> Path:
+    """The checkpoint that comes with raylax."""
     return Path(__file__).resolve().parents[2] / "deploy" / "demo_model"
 
 

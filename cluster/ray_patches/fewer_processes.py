@@ -14,7 +14,7 @@ OBJECT_STORE_BYTES = 128 << 20
 
 
 def start_fewer_processes() -> None:
-    """For this process; before `ray.init`."""
+    """From now on `ray.init` in this process leaves them out."""
     from ray._private import node, parameter
 
     parameter.RayParams = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
@@ -22,4 +22,4 @@ def start_fewer_processes() -> None:
 
 
 def no_api_server(self: Any, **settings: Any) -> None:
-    """Instead of waiting for a dashboard."""
+    """In the place of a method of Ray's, which starts a dashboard and waits for it."""

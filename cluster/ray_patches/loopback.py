@@ -12,6 +12,7 @@ EVERY_ADDRESS = ("[::]:", "0.0.0.0:")
 
 
 def on_loopback(address: str) -> str:
+    """The address, but this machine's own where it means every one."""
     for prefix in EVERY_ADDRESS:
         if address.startswith(prefix):
             return f"{LOOPBACK}:{address.removeprefix(prefix)}"

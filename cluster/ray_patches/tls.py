@@ -15,14 +15,15 @@ BIND = "bind {{ config.frontend_host }}:{{ config.frontend_port }}"
 
 
 def bring_certificate(cert: Path, key: Path, directory: Path) -> None:
-    """To where HAProxy finds it."""
+    """Writes both to where HAProxy finds them, for this user's eyes only."""
     file = directory / FILE
     file.touch(mode=0o600)
     file.write_bytes(b"\n".join(path.read_bytes() for path in (cert, key)))
 
 
 def show_certificate() -> None:
-    """In every process of Serve, before it writes HAProxy's configuration."""
+    """HAProxy serves HTTPS if the run has a certificate. To be called in every process of Serve,
+    before it writes HAProxy's configuration."""
     file = Path(os.environ.get(RUN_DIRECTORY, os.devnull)) / FILE
     if not file.is_file():
         return

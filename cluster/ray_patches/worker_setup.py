@@ -10,6 +10,7 @@ from raylax.cluster.ray_patches.tls import show_certificate
 
 
 def worker_setup() -> None:
+    """Every change of Ray's own code that its processes need."""
     keep_to_loopback()
     show_certificate()
     let_the_router_name_requests()

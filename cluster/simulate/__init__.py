@@ -1,0 +1,4 @@
+"""Recorded requests on simulated engines, sent by the routers' own code: `raylax replay`.
+
+Stands on nothing of this part but `address` and `errors`. Start at `README.md`, then `replay.py`.
+"""

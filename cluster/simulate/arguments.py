@@ -25,7 +25,7 @@ def study_of(
     profile: str,
     seed: int,
 ) -> Study:
-    """Raises UserError."""
+    """What a command line asks for; names are those of its options. Raises UserError."""
     if arrivals not in get_args(Shape):
         shapes = ", ".join(get_args(Shape))
         raise UserError(f"--arrivals must be one of {shapes}, found {arrivals}")
@@ -46,6 +46,7 @@ def study_of(
 
 
 def policies(text: str) -> tuple[str, ...]:
+    """Names with commas between, or `all`. Raises UserError."""
     names = tuple(POLICIES) if text == "all" else tuple(dict.fromkeys(text.split(",")))
     for name in names:
         if name not in POLICIES:
@@ -55,6 +56,7 @@ def policies(text: str) -> tuple[str, ...]:
 
 
 def numbers(option: str, text: str, kind: Callable[[str], Value]) -> tuple[Value, ...]:
+    """Numbers above 0 with commas between, each once. Raises UserError."""
     try:
         found = tuple(dict.fromkeys(kind(part) for part in text.split(",")))
     except ValueError:

@@ -44,21 +44,26 @@ class SimulatedEngine:
         self.steps = self.preemptions = 0
         self.todo = self.decoding = self.context = 0
         self._decoded = 0
-        self._ends: list[tuple[int, int, SimulatedSequence]] = []  # decode step after which one is done
+        self._ends: list[
+            tuple[int, int, SimulatedSequence]
+        ] = []  # decode step after which one is done
         self._last_end = 0
         self._chunks: list[tuple[SimulatedSequence, int]] = []
 
     def add(self, one: SimulatedSequence) -> None:
+        """It waits from now on."""
         self._expect(one)
         self.waiting.append(one)
 
     def state(self) -> EngineState:
+        """How it is now, between two steps."""
         return EngineState(
             len(self.running), len(self.waiting), self.todo, self.pages.held, self.pages.cached,
             self.steps, self.decoding, self.context,
         )  # fmt: skip
 
     def load(self, state: EngineState) -> Load:
+        """A state as a worker would report it."""
         total = self.profile.kv // PAGE_SIZE
         used, cached = -(-state.held // PAGE_SIZE), state.cached // PAGE_SIZE
         return Load(
@@ -87,7 +92,7 @@ class SimulatedEngine:
         return self._step_time.seconds(prefill, self.decoding, self.context)
 
     def end(self, now: float) -> list[SimulatedSequence]:
-        """Who is done by it."""
+        """A step is over; the sequences that are done by it."""
         self.busy = False
         self.steps += 1
         done: list[SimulatedSequence] = []
@@ -148,7 +153,9 @@ class SimulatedEngine:
         self.running[one.id] = self.filling[one.id] = one
         return True
 
-    def _advance(self, one: SimulatedSequence, count: int, now: float, done: list[SimulatedSequence]) -> None:
+    def _advance(
+        self, one: SimulatedSequence, count: int, now: float, done: list[SimulatedSequence]
+    ) -> None:
         one.computed += count
         self.todo -= count
         names = one.arrival.names

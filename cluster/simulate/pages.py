@@ -39,7 +39,7 @@ class Pages:
         return len(names)
 
     def room_for(self, found: Sequence[int], tokens: int) -> bool:
-        """For so many more beside these blocks, which are here."""
+        """Whether so many tokens more fit in beside these blocks, which are here."""
         revived = sum(BLOCK for name in found if name in self._unused)
         return self.held + revived + tokens <= self.total
 
@@ -63,7 +63,8 @@ class Pages:
         return True
 
     def release(self, names: Sequence[int]) -> None:
-        """The last of a prompt is forgotten first: the beginnings are what others share."""
+        """A prompt's blocks have one user less. Of those without any the last will go first: the
+        beginnings are what others share."""
         for name in reversed(names):
             self._users[name] -= 1
             if not self._users[name]:
@@ -72,7 +73,7 @@ class Pages:
                 self.held -= BLOCK
 
     def evict(self) -> None:
-        """Give up what is cached, as far as room is needed."""
+        """Give up cached blocks, the longest unused first, until nothing is too much."""
         while self._unused and self.held + self.cached > self.total:
             name, _ = self._unused.popitem(last=False)
             self.removed.append(name)

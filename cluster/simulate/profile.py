@@ -20,7 +20,8 @@ TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """In JSON as here. `a`, `b`, `c`, `d` as in `raylax.proto.vocabulary.StepTime`."""
+    """What its steps take and how much it holds; a file of JSON has the same names. `a`, `b`, `c`
+    and `d` are those of `raylax.proto.vocabulary.StepTime`."""
 
     a: float
     b: float
@@ -31,7 +32,7 @@ class Profile:
     kv: int
     """Tokens that fit into its pages."""
     sequences: int
-    """That run at once."""
+    """Sequences that run at once."""
 
     def __post_init__(self) -> None:
         if min(self.a, self.c, self.d) < 0 or self.b <= 0:
@@ -45,7 +46,7 @@ class Profile:
 
     @classmethod
     def of_worker(cls, worker: dict[str, Any]) -> Self:
-        """From an entry of /cluster. Raises ValueError while it has learned no pace."""
+        """A worker's, by its entry of /cluster. Raises ValueError while it has no pace."""
         load, config = worker["load"], worker["engine_config"]
         if not load["pace"]["b"]:
             raise ValueError(f"{worker['worker_id']} has not learned its pace: send it requests")
@@ -85,7 +86,7 @@ def profile_named(name: str) -> Profile:
 
 
 def from_cluster(url: str) -> Profile:
-    """Its first worker's."""
+    """The profile of a cluster's first worker. Raises UserError, and ValueError without one."""
     try:
         response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S)
         workers = response.raise_for_status().json()["workers"]

@@ -22,7 +22,7 @@ WARM_UP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Of one run, but for the trace and its rate."""
+    """What decides a run, beside the requests that come."""
 
     policy: str
     routers: int
@@ -34,7 +34,7 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of the requests after the warm-up; seconds."""
+    """What clients saw of the requests after the warm-up. Times in seconds."""
 
     requests: int
     ttft_mean: float
@@ -47,17 +47,19 @@ class Outcome:
 
 
 class Simulation:
-    """Engines and the ends of their steps."""
+    """Engines and their clock: it jumps from the end of one step to the end of the next."""
 
     def __init__(self, replicas: int, profile: Profile, routers: int) -> None:
         self.boxes = [
-            Mailbox(f"worker-{number}", SimulatedEngine(profile), routers) for number in range(replicas)
+            Mailbox(f"worker-{number}", SimulatedEngine(profile), routers)
+            for number in range(replicas)
         ]
         self.ends: list[tuple[float, int]] = []
         for box in self.boxes:
             box.say(float("-inf"))  # everybody knows that it is there, and idle
 
     def submit(self, row: int, one: SimulatedSequence, now: float) -> None:
+        """A request reaches an engine, which begins a step if it has none."""
         engine = self.boxes[row].engine
         engine.add(one)
         if not engine.busy:
@@ -121,6 +123,7 @@ def routers_of(
 
 
 def outcome(finished: Sequence[SimulatedSequence], engines: Iterable[SimulatedEngine]) -> Outcome:
+    """The figures of those that have finished, and the engines' preemptions."""
     ttft = sorted(one.first - one.arrived for one in finished)
     gaps = sum(one.arrival.answer - 1 for one in finished)
     return Outcome(

@@ -40,7 +40,7 @@ class Mailbox:
 
 
 class RequestEnd(NamedTuple):
-    """A request of this router is done."""
+    """A request of a router is done; it hears so at this time."""
 
     heard_at: float
     row: int
@@ -48,7 +48,7 @@ class RequestEnd(NamedTuple):
 
 
 class SimulatedRouter:
-    """`number` among `routers`. Workers are rows of its fleet in the order of the mailboxes."""
+    """One of the routers. Workers are rows of its fleet in the order of the mailboxes."""
 
     def __init__(
         self,

@@ -33,8 +33,10 @@ class SimulatedSequence:
 
     @classmethod
     def of(cls, id: str, arrival: Arrival, router: int) -> "SimulatedSequence":
+        """A request as it arrives."""
         return cls(id, arrival, router, arrival.at, arrival.prompt, arrival.answer)
 
     @property
     def pending(self) -> int:
+        """Tokens to compute before the next one of the answer."""
         return self.tokens - self.computed

@@ -62,7 +62,7 @@ def capacity(study: Study) -> float:
 
 
 def run(study: Study, rate: float, one: Run) -> Outcome:
-    """`rate` is that of 100 % load."""
+    """The outcome of one cell; `rate`, in requests a second, is that of 100 % load."""
     trace = fitting(study.trace, study.profile)
     most = study.requests * study.replicas
     requests = arrivals(trace, rate * one.load / 100, most, study.shape, study.seed)

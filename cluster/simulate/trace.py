@@ -23,16 +23,17 @@ Shape = Literal["superposed", "compressed"]
 
 
 class Arrival(NamedTuple):
+    """A request: when it comes, in seconds, and the tokens of its prompt and of its answer."""
+
     at: float
     prompt: int
     answer: int
-    """Tokens, both."""
     names: Sequence[int] = ()
-    """Of the full blocks of the prompt; empty: it shares nothing."""
+    """Of the prompt's full blocks, each with all before it; without any it shares nothing."""
 
 
 def read_trace(path: Path) -> list[Arrival]:
-    """From second 0 on, in order. Raises UserError."""
+    """A file's requests in order, the first at second 0. Raises UserError."""
     try:
         packed = path.read_bytes()
         text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode()
@@ -53,6 +54,7 @@ def own_rate(trace: Sequence[Arrival]) -> float:
 
 
 def from_table(text: str) -> list[Arrival]:
+    """Azure's. Raises ValueError and KeyError."""
     return [
         Arrival(
             datetime.fromisoformat(row["TIMESTAMP"][:26]).timestamp(),  # microseconds are enough
@@ -64,6 +66,7 @@ def from_table(text: str) -> list[Arrival]:
 
 
 def from_json(text: str) -> list[Arrival]:
+    """Mooncake's. Raises ValueError and KeyError."""
     return [
         Arrival(
             row["timestamp"] / 1000,

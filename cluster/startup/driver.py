@@ -28,11 +28,12 @@ from raylax.cluster.startup.processes import end_all
 END_S = 4.0
 POLL_S = 0.05
 WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.worker_setup"
+"""The function that each of Ray's processes runs first."""
 
 
 class Events:
-    """What has happened, a line of JSON each: a step, the start's end, or why there is none; later
-    whether a change was applied."""
+    """What has happened, written as a line of JSON each: a step, the start's end, or why there is
+    none; later whether a change was applied. Several threads write."""
 
     def __init__(self, out: IO[str]) -> None:
         self._out, self._lock = out, threading.Lock()
@@ -47,15 +48,15 @@ class Events:
         self._write({"applied": True})
 
     def refused(self, why: str) -> None:
-        """What was before is still served."""
+        """A change was not applied: what was before is still served."""
         self._write({"refused": why})
 
     def error(self, message: str) -> None:
-        """The user's mistake."""
+        """There is no start, by a mistake that the user can mend."""
         self._write({"error": message})
 
     def fault(self, text: str) -> None:
-        """Ours."""
+        """There is no start, by a bug of ours: its traceback."""
         self._write({"fault": text})
 
     def _write(self, event: dict[str, Any]) -> None:
@@ -77,7 +78,7 @@ def main() -> None:
 
 
 def listen(changed: SimpleQueue[ClusterConfig]) -> None:
-    """For configurations, and for the end of the terminal's process."""
+    """Takes configurations from the terminal's process. When that is gone, so is all of the run."""
     for line in sys.stdin:
         changed.put(ClusterConfig.model_validate_json(line))
     directory = Path(os.environ[RUN_DIRECTORY])
@@ -99,6 +100,7 @@ def guarded(events: Events, step: Any, *args: Any) -> None:
 
 
 def build(config: ClusterConfig, events: Events) -> None:
+    """Every model's artefacts. Raises UserError."""
     from raylax.cluster.models.build import build as build_model
 
     for model in find_models(config):
@@ -108,12 +110,14 @@ def build(config: ClusterConfig, events: Events) -> None:
 def keep_applying(
     config: ClusterConfig, changed: SimpleQueue[ClusterConfig], events: Events
 ) -> None:
+    """One change after another, for ever."""
     while True:
         config = apply(config, changed.get(), events)
 
 
 def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> ClusterConfig:
-    """What is served from now on: as before, if the new one cannot be, whatever the reason."""
+    """The configuration that is served from now on: `before` if `after` cannot be, whatever the
+    reason."""
     try:
         check_change(before, after)
         build(after, events)
@@ -140,6 +144,7 @@ def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> 
 
 
 def start_ray(config: ClusterConfig, events: Events) -> None:
+    """Ray on this machine, with a run's directory of its own, and Serve's front door."""
     events.step("cluster", "starting Ray")
     import ray
     from ray import serve
@@ -180,7 +185,7 @@ def wait_until_healthy(config: ClusterConfig) -> None:
 
 
 def quiet() -> None:
-    """Ray and Serve log to their files."""
+    """Ray and Serve log to their files, and not to ours."""
     for logger in ("ray", "ray.serve", "ray.data"):
         logging.getLogger(logger).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="ray")

@@ -62,7 +62,7 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
 
 
 def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[str]":
-    """In a session of its own: the terminal's Ctrl-C is for us alone."""
+    """The process that holds Ray. It has a session: the terminal's Ctrl-C is for us alone."""
     with (directory / LOG).open("w") as log:
         driver = subprocess.Popen(
             [sys.executable, "-m", "raylax.cluster.startup.driver"],
@@ -78,6 +78,7 @@ def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[st
 
 
 def send(driver: "subprocess.Popen[str]", config: ClusterConfig) -> None:
+    """A line of JSON, which it waits for. Raises OSError if it is gone."""
     assert driver.stdin is not None
     driver.stdin.write(config.model_dump_json() + "\n")
     driver.stdin.flush()
@@ -86,7 +87,7 @@ def send(driver: "subprocess.Popen[str]", config: ClusterConfig) -> None:
 def send_again(
     driver: "subprocess.Popen[str]", read: Callable[[], ClusterConfig], console: Console
 ) -> None:
-    """A mistake in it is shown, and changes nothing."""
+    """The configuration as it is now. A mistake in it is shown, and changes nothing."""
     try:
         config = read()
     except UserError as error:
@@ -98,6 +99,7 @@ def send_again(
 
 
 def refuse(why: str, console: Console) -> None:
+    """Say that a change changes nothing."""
     console.print(f"[bold red]not applied:[/] {escape(why)}", highlight=False, soft_wrap=True)
 
 
@@ -126,6 +128,7 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Cons
 def announce(
     config: ClusterConfig, names: list[str], directory: Path, file: Path | None, console: Console
 ) -> None:
+    """Where it serves, a request to paste, and how it is told to change and to stop."""
     model = f'"model": "{names[0]}", ' if len(names) > 1 else ""
     body = f'{{{model}"messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
     console.print(

@@ -13,7 +13,7 @@ POLL_S = 0.05
 
 
 def pids_of_run(root: int, directory: Path) -> set[int]:
-    """Pids, without `root` itself and without this process.
+    """All processes of a run, without `root` itself and without this one.
 
     A renamed process loses its mark, an orphan its parent; none loses both before we look.
     """
@@ -33,11 +33,12 @@ def marked(directory: Path) -> list[int]:
 
 
 def alive(entry: Path) -> bool:
-    """Neither ended nor waiting to be collected."""
+    """Whether a process, by its folder in /proc, has neither ended nor waits to be collected."""
     return (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
 
 
 def descendants(pid: int) -> list[int]:
+    """Children, their children and so on, by what the kernel says of each process's parent."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -53,6 +54,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def running(pids: Iterable[int]) -> list[int]:
+    """Those that have not ended."""
     left = []
     for pid in pids:
         with contextlib.suppress(OSError):

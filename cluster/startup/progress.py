@@ -7,7 +7,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 
 class Steps:
-    """On a terminal lines that change, elsewhere a line for each step."""
+    """Shows the steps of a start: on a terminal lines that change, elsewhere a line for each."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -31,7 +31,7 @@ class Steps:
         self._bars.stop()
 
     def show(self, lane: str, step: str, fraction: float | None = None) -> None:
-        """Where a lane is; `fraction` of the step is done, if that is known."""
+        """A lane, the model or the cluster, is at this step; `fraction` of it is done, if known."""
         task, last = self._lanes.get(lane, (None, ""))
         if task is None:
             task = self._bars.add_task(step, total=None)

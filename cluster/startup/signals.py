@@ -13,17 +13,18 @@ class Stopping(Exception):
 
 
 def stop_on_signals() -> None:
-    """The first one interrupts whatever runs by Stopping; more are ignored: the end is near."""
+    """The first signal raises Stopping in whatever runs; more are ignored: the end is near."""
     for number in NUMBERS:
         signal.signal(number, _stop)
 
 
 def reload_by(read_again: Callable[[], None]) -> None:
-    """Done between two steps of whatever runs."""
+    """SIGUSR1 calls it, between two steps of whatever runs."""
     signal.signal(RELOAD, lambda number, frame: read_again())
 
 
 def ignore_signals() -> None:
+    """So that nothing interrupts the end."""
     for number in (*NUMBERS, RELOAD):
         signal.signal(number, signal.SIG_IGN)
 
