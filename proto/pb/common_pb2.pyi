@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetTokenizerRequest(_message.Message):
-    """What the engine protocols of the model gateways share. Names and numbers are theirs: here is as
-    much of it as vllm_engine.proto needs.
+    """What the engine protocols of model gateways share. Names and numbers are theirs; here is as much
+    of it as vllm_engine.proto needs.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -44,9 +44,9 @@ class GetTokenizerChunk(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
-    """of a zip file"""
+    """a piece of a zip file"""
     sha256: _builtins.str
-    """of that file; on the last chunk"""
+    """hash of that file, on the last chunk"""
     def __init__(
         self,
         *,
@@ -160,7 +160,7 @@ class SubscribeKvEventsRequest(_message.Message):
 
     START_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     start_sequence_number: _builtins.int
-    """0, or what is not kept any more: from a snapshot on"""
+    """0, or a number that is not kept any more: begin with a snapshot"""
     def __init__(
         self,
         *,
@@ -211,8 +211,8 @@ Global___KvEventBatch: _TypeAlias = KvEventBatch  # noqa: Y015
 
 @_typing.final
 class KvSnapshotChunk(_message.Message):
-    """A snapshot's chunks are numbered up to the batch after which it was so; the first one begins with
-    `cleared`.
+    """The chunks of a snapshot are numbered so that the last one has the number of the batch after
+    which things were so. The first one begins with `cleared`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -224,9 +224,9 @@ class KvSnapshotChunk(_message.Message):
     index: _builtins.int
     count: _builtins.int
     blocks: _builtins.int
-    """in all chunks"""
+    """how many, in all chunks"""
     unknown_before: _builtins.int
-    """batches of which nothing is known; not 0: there may be other blocks"""
+    """batches that are not known of; if any, there may be other blocks"""
     def __init__(
         self,
         *,

@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Hello(_message.Message):
-    """Router <-> worker, in the frames of frames.py. Who connects to a worker says Hello first."""
+    """Between a router and a worker, in the frames of proto/wire/frames.py. Who connects to a worker
+    says Hello first: that it belongs to the cluster, and what the connection is for.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -29,20 +31,20 @@ class Hello(_message.Message):
     DESCRIBE_FIELD_NUMBER: _builtins.int
     FIND_PAGES_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """the cluster's"""
+    """the cluster's secret"""
     @_builtins.property
     def attach(self) -> Global___Attach:
-        """Commands go up, StepReports come down: one such connection for each router and worker
-        carries every sequence between them.
+        """Commands go to the worker and StepReports come back. One such connection for each router and
+        worker carries every sequence between them.
         """
 
     @_builtins.property
     def describe(self) -> Global___Describe:
-        """One Description comes down."""
+        """One Description comes back."""
 
     @_builtins.property
     def find_pages(self) -> Global___FindPages:
-        """PageContents come down, for a worker that takes over a sequence."""
+        """PageContents come back, for a worker that takes over a sequence."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class Attach(_message.Message):
 
     ROUTER_ADDRESS_FIELD_NUMBER: _builtins.int
     router_address: _builtins.str
-    """where it answers other routers"""
+    """where the router answers other routers"""
     def __init__(
         self,
         *,
@@ -104,7 +106,7 @@ class FindPages(_message.Message):
     NAMES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """of a sequence's pages, from the first on"""
+        """the pages of a sequence, from the first on"""
 
     def __init__(
         self,
@@ -155,7 +157,7 @@ Global___Command: _TypeAlias = Command  # noqa: Y015
 
 @_typing.final
 class Flush(_message.Message):
-    """To drop every page that no sequence uses."""
+    """The worker drops every page that no sequence uses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -172,7 +174,9 @@ Global___Flush: _TypeAlias = Flush  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
-    """To be rid of every sequence, and to end: routers move them as soon as a report says `draining`."""
+    """The worker gives up its sequences and ends: routers move them as soon as a report says
+    `draining`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -216,16 +220,16 @@ class Submit(_message.Message):
     priority: _builtins.int
     """0 is served first"""
     pages_at: _builtins.str
-    """a worker that may still have its pages"""
+    """address of a worker that may still have its pages"""
     traceparent: _builtins.str
     embed: _builtins.bool
     dispatch: _builtins.int
     """counts this router's submits to this worker, from 1"""
     share: _builtins.float
-    """of its tenant, compared with those of others; else 1"""
+    """weight of its tenant, compared with those of others; else 1"""
     tracestate: _builtins.str
     coalesce: _builtins.int
-    """so many tokens may be told together, after the first"""
+    """how many tokens may travel together, after the first"""
     @_builtins.property
     def prompt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -360,7 +364,7 @@ Global___Cancel: _TypeAlias = Cancel  # noqa: Y015
 
 @_typing.final
 class StepReport(_message.Message):
-    """What one engine step did for this router's sequences, and how the worker stands."""
+    """What one engine step has done for this router's sequences, and the state of the worker."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -374,11 +378,11 @@ class StepReport(_message.Message):
     CONTINUED_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     age_s: _builtins.float
-    """of the load: how long ago its step began, if one runs"""
+    """age of the load: seconds since its step began, if one runs"""
     received: _builtins.int
     """highest dispatch that the load knows"""
     routers: _builtins.int
-    """attached now"""
+    """how many are attached now"""
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delta]: ...
     @_builtins.property
@@ -387,12 +391,12 @@ class StepReport(_message.Message):
     def pages(self) -> Global___PageEvents: ...
     @_builtins.property
     def peers(self) -> Global___Peers:
-        """when they have changed"""
+        """set when they have changed"""
 
     @_builtins.property
     def continued(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Requests of which there is nothing to say but one token, after what `deltas` say: the dispatch
-        numbers of their submits, and the tokens.
+        """Requests of which there is nothing to say but one token, to be read after `deltas`: the
+        dispatch numbers of their submits, and the tokens.
         """
 
     @_builtins.property
@@ -420,7 +424,7 @@ Global___StepReport: _TypeAlias = StepReport  # noqa: Y015
 
 @_typing.final
 class Peers(_message.Message):
-    """The routers that are attached, where they answer each other."""
+    """Where the routers that are attached answer each other."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -442,7 +446,9 @@ Global___Peers: _TypeAlias = Peers  # noqa: Y015
 
 @_typing.final
 class PageEvents(_message.Message):
-    """Names of full pages that can be found here, cut to 64 bits. The first report of a stream has all."""
+    """Full pages that can be found here, by their names cut to 64 bits. The first report of a
+    connection has all of them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -485,13 +491,13 @@ class Delta(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     finish: _builtins.str
-    """"" while it goes on, else stop, length, abort, error"""
+    """"" while the request goes on, else stop, length, abort or error"""
     error: _builtins.str
     cached_tokens: _builtins.int
     fault: _builtins.str
-    """of the error: engine, overloaded, deadline, unavailable"""
+    """whose the error is: engine, overloaded, deadline or unavailable"""
     began: _builtins.bool
-    """has left the queue"""
+    """the request has left the queue"""
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -548,6 +554,8 @@ Global___TokenLogprobs: _TypeAlias = TokenLogprobs  # noqa: Y015
 
 @_typing.final
 class Load(_message.Message):
+    """One worker at one moment: see `Load` in proto/vocabulary.py."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RUNNING_FIELD_NUMBER: _builtins.int
@@ -616,7 +624,9 @@ Global___Load: _TypeAlias = Load  # noqa: Y015
 
 @_typing.final
 class Pace(_message.Message):
-    """Seconds of a step: a + b*prefill tokens + c*decoding sequences + d*context tokens."""
+    """How many seconds a step takes: a + b*(prefill tokens) + c*(decoding sequences)
+    + d*(context tokens).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -646,7 +656,7 @@ Global___Pace: _TypeAlias = Pace  # noqa: Y015
 
 @_typing.final
 class Description(_message.Message):
-    """The complete engine configuration, with every inferred value."""
+    """What a worker serves: its engine's complete configuration, with every inferred value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -676,7 +686,7 @@ Global___Description: _TypeAlias = Description  # noqa: Y015
 
 @_typing.final
 class PageContents(_message.Message):
-    """A run of the pages asked for, in order; what is missing was not there."""
+    """Some of the pages asked for, in their order. Those that never come were not there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -768,7 +778,7 @@ class Part(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     kind: _builtins.str
-    """of the content: an event of an HTTP stream, or a message of raylax.v1"""
+    """what the content is: an event of an HTTP stream, or a message of raylax.v1"""
     content: _builtins.bytes
     def __init__(
         self,

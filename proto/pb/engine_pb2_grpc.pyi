@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PeerStub:
-    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    By gRPC, with the metadata "authorization: Bearer <cluster token>".
+    """Between routers: what one of them keeps of its calls, for a client that comes back to another.
+    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     @_typing.overload
@@ -40,8 +40,8 @@ class PeerStub:
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
-    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    By gRPC, with the metadata "authorization: Bearer <cluster token>".
+    """Between routers: what one of them keeps of its calls, for a client that comes back to another.
+    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -49,8 +49,8 @@ class PeerAsyncStub(PeerStub):
     Read: _aio.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
-    """Router <-> router: what one of them keeps of its calls, for a client that comes back to another.
-    By gRPC, with the metadata "authorization: Bearer <cluster token>".
+    """Between routers: what one of them keeps of its calls, for a client that comes back to another.
+    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
     """
 
     @_abc_1.abstractmethod

@@ -69,7 +69,7 @@ class Sampling(_message.Message):
     ignore_eos: _builtins.bool
     n: _builtins.int
     top_logprobs: _builtins.int
-    """set: log-probabilities of tokens and this many alternatives"""
+    """if set: log-probabilities, with so many alternatives"""
     @_builtins.property
     def logit_bias(self) -> _containers.ScalarMap[_builtins.int, _builtins.float]: ...
     @_builtins.property
@@ -241,19 +241,19 @@ class ChatRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     RESUME_TTL_S_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """empty: the only model, if there is one"""
+    """"": the only model, if there is one"""
     session: _builtins.str
-    """How it is treated on its way; nothing of this changes its tokens.
-    requests of one session want the same worker
+    """How the request is treated on its way; nothing of this changes its tokens.
+    requests of one session prefer the same worker
     """
     priority: _builtins.str
     """high, normal, low; "": normal"""
     timeout_s: _builtins.float
-    """the earlier one holds: this, or the deadline of the call"""
+    """this or the deadline of the call holds, whichever is earlier"""
     explain: _builtins.bool
     """the first reply says why its worker was chosen"""
     resume_ttl_s: _builtins.float
-    """the answer outlives its client by this long"""
+    """how long the answer outlives its client"""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
@@ -307,7 +307,7 @@ class ChatReply(_message.Message):
     choice: _builtins.int
     text: _builtins.str
     finish_reason: _builtins.str
-    """"" while it goes on"""
+    """"" while the choice goes on"""
     sequence: _builtins.int
     """counts the replies of an answer that can be resumed, from 1"""
     @_builtins.property
@@ -360,17 +360,17 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     text: _builtins.str
     session: _builtins.str
-    """How it is treated on its way; nothing of this changes its tokens.
-    requests of one session want the same worker
+    """How the request is treated on its way; nothing of this changes its tokens.
+    requests of one session prefer the same worker
     """
     priority: _builtins.str
     """high, normal, low; "": normal"""
     timeout_s: _builtins.float
-    """the earlier one holds: this, or the deadline of the call"""
+    """this or the deadline of the call holds, whichever is earlier"""
     explain: _builtins.bool
     """the first reply says why its worker was chosen"""
     resume_ttl_s: _builtins.float
-    """the answer outlives its client by this long"""
+    """how long the answer outlives its client"""
     @_builtins.property
     def tokens(self) -> Global___TokenIds: ...
     @_builtins.property
@@ -576,7 +576,7 @@ class EmbedRequest(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     dimensions: _builtins.int
-    """unset: as many as the model has"""
+    """if not set: as many as the model has"""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedRequest.Input]: ...
     def __init__(
@@ -652,9 +652,9 @@ class ResumeRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """of the replies"""
+    """as the replies say it"""
     after_sequence: _builtins.int
-    """the last one that arrived; 0: none did"""
+    """`sequence` of the last reply that arrived; 0: none did"""
     def __init__(
         self,
         *,
@@ -726,7 +726,7 @@ class ExplainReply(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         DETAIL_FIELD_NUMBER: _builtins.int
         at_s: _builtins.float
-        """since the request arrived"""
+        """seconds since the request arrived"""
         name: _builtins.str
         detail: _builtins.str
         def __init__(
@@ -746,7 +746,7 @@ class ExplainReply(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def explanations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Explanation]:
-        """of every decision, in their order"""
+        """one for each decision, in their order"""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainReply.Event]: ...
@@ -766,7 +766,7 @@ Global___ExplainReply: _TypeAlias = ExplainReply  # noqa: Y015
 
 @_typing.final
 class Explanation(_message.Message):
-    """Why a worker was chosen."""
+    """Why a request went to its worker."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -799,7 +799,7 @@ class Explanation(_message.Message):
         TERMS_FIELD_NUMBER: _builtins.int
         worker: _builtins.str
         age_s: _builtins.float
-        """of what was known of it"""
+        """seconds since it was last heard from"""
         @_builtins.property
         def terms(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
             """what the candidates were compared by"""

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RaylaxStub:
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, typed."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,13 +38,13 @@ class RaylaxStub:
     Embed: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.EmbedRequest, _raylax_pb2.EmbedReply]
     ListModels: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.ListModelsRequest, _raylax_pb2.ListModelsReply]
     ResumeStream: _grpc.UnaryStreamMultiCallable[_raylax_pb2.ResumeRequest, _raylax_pb2.ResumedReply]
-    """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+    """The rest of an answer whose client was cut off, for its `resume_ttl_s`."""
     Explain: _grpc.UnaryUnaryMultiCallable[_raylax_pb2.ExplainRequest, _raylax_pb2.ExplainReply]
     """What happened to a request, and why its worker was chosen."""
 
 @_typing.type_check_only
 class RaylaxAsyncStub(RaylaxStub):
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, typed."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Chat: _aio.UnaryStreamMultiCallable[_raylax_pb2.ChatRequest, _raylax_pb2.ChatReply]  # type: ignore[assignment]
@@ -52,12 +52,12 @@ class RaylaxAsyncStub(RaylaxStub):
     Embed: _aio.UnaryUnaryMultiCallable[_raylax_pb2.EmbedRequest, _raylax_pb2.EmbedReply]  # type: ignore[assignment]
     ListModels: _aio.UnaryUnaryMultiCallable[_raylax_pb2.ListModelsRequest, _raylax_pb2.ListModelsReply]  # type: ignore[assignment]
     ResumeStream: _aio.UnaryStreamMultiCallable[_raylax_pb2.ResumeRequest, _raylax_pb2.ResumedReply]  # type: ignore[assignment]
-    """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+    """The rest of an answer whose client was cut off, for its `resume_ttl_s`."""
     Explain: _aio.UnaryUnaryMultiCallable[_raylax_pb2.ExplainRequest, _raylax_pb2.ExplainReply]  # type: ignore[assignment]
     """What happened to a request, and why its worker was chosen."""
 
 class RaylaxServicer(metaclass=_abc_1.ABCMeta):
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, typed."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
 
     @_abc_1.abstractmethod
     def Chat(
@@ -93,7 +93,7 @@ class RaylaxServicer(metaclass=_abc_1.ABCMeta):
         request: _raylax_pb2.ResumeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_raylax_pb2.ResumedReply], _abc.AsyncIterator[_raylax_pb2.ResumedReply]]:
-        """What is left of an answer whose client was cut off, within its `resume_ttl_s`."""
+        """The rest of an answer whose client was cut off, for its `resume_ttl_s`."""
 
     @_abc_1.abstractmethod
     def Explain(

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SamplingParams(_message.Message):
-    """A number that is 0 and not optional was left open by the client."""
+    """The client has left open what is 0 and not optional."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -81,7 +81,7 @@ class SamplingParams(_message.Message):
     max_tokens: _builtins.int
     min_tokens: _builtins.int
     skip_special_tokens: _builtins.bool
-    """of the text, which the gateway makes itself"""
+    """from the text, which the gateway makes itself"""
     spaces_between_special_tokens: _builtins.bool
     """likewise"""
     ignore_eos: _builtins.bool
@@ -418,7 +418,7 @@ class GenerateStreamChunk(_message.Message):
     index: _builtins.int
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """new ones; the counts are of all so far"""
+        """the new ones; the counts are those of all so far"""
 
     @_builtins.property
     def output_logprobs(self) -> Global___OutputLogProbs: ...
