@@ -11,6 +11,7 @@ from raylax.proto.errors import Forbidden, InvalidRequest, Unauthenticated, show
 from raylax.proto.openai.shared import priority_of
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.caller import Caller
+from raylax.router.access.durations import positive_seconds
 from raylax.router.access.keys import Key, Keyring
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.observe.telemetry import Telemetry
@@ -109,14 +110,4 @@ def priority_in(headers: Headers) -> Priority | None:
 
 def timeout_in(headers: Headers) -> float | None:
     values = headers(TIMEOUT.lower())
-    if not values:
-        return None
-    try:
-        seconds = float(values[-1])
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise InvalidRequest(
-            f"{TIMEOUT}: must be seconds, more than 0, found {shown(values[-1])}", param=TIMEOUT
-        )
-    return seconds
+    return positive_seconds(TIMEOUT, values[-1]) if values else None

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.access.caller import caller
+from raylax.router.access.durations import positive_seconds
 from raylax.router.calls.models import Models
 from raylax.router.http.event_stream import END, EventStream, ResponseHead
 from raylax.router.http.routes import Routes
@@ -20,17 +21,7 @@ RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
 def ttl_in(request: Request) -> float | None:
     """The seconds for which an answer shall outlive its client; None: not at all."""
     value = request.headers.get(RESUME)
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise InvalidRequest(
-            f"{RESUME}: must be seconds, more than 0, found {shown(value)}", param=RESUME
-        )
-    return seconds
+    return None if value is None else positive_seconds(RESUME, value)
 
 
 async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

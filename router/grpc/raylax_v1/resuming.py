@@ -5,9 +5,9 @@ Beside the HTTP API's there, which consist of bytes, they are kept under names o
 
 from collections.abc import AsyncGenerator
 
-from raylax.proto.errors import InvalidRequest
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.router.access.caller import caller
+from raylax.router.access.durations import positive_seconds
 from raylax.router.calls.service import Service
 from raylax.router.resume.peers import Numbered
 
@@ -18,12 +18,7 @@ def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
     """None: the answer ends with its client."""
     if not request.HasField("resume_ttl_s"):
         return None
-    if not 0 < request.resume_ttl_s < float("inf"):
-        raise InvalidRequest(
-            f"resume_ttl_s: must be seconds, more than 0, found {request.resume_ttl_s:g}",
-            param="resume_ttl_s",
-        )
-    return request.resume_ttl_s
+    return positive_seconds("resume_ttl_s", request.resume_ttl_s)
 
 
 def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
