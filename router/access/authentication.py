@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from raylax.proto.errors import Forbidden, InvalidRequest, Unauthenticated, shown
+from raylax.proto.errors import InvalidRequest, Unauthenticated, shown
 from raylax.proto.openai.shared import priority_of
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.caller import Caller
@@ -60,18 +60,17 @@ class Authenticator:
         if level is AccessLevel.PUBLIC:
             return identified
         key = self._holder(headers)
-        if level is AccessLevel.ADMIN_KEY and not key.admin:
-            raise Forbidden(f"this needs an admin's API key, {key.name} is none")
-        return replace(
+        holder = replace(
             identified,
             tenant=key.name,
             share=key.share,
             admin=key.admin,
             highest=key.priority,
-            priority=priority_in(headers),
-            timeout_s=timeout_in(headers),
             limits_left=lambda: self._rate_limiter.headers(key.name, self._clock()),
         )
+        if level is AccessLevel.ADMIN_KEY:
+            holder.require_admin("this")
+        return replace(holder, priority=priority_in(headers), timeout_s=timeout_in(headers))
 
     def _holder(self, headers: Headers) -> Key:
         if self._keys.open:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+from raylax.proto.errors import Forbidden
 from raylax.proto.vocabulary import Priority, Request
 from raylax.router.observe.trace_context import TraceContext
 
@@ -35,6 +36,12 @@ class Caller:
     @property
     def traceparent(self) -> str:
         return "" if self.span is None else str(self.span)
+
+    def require_admin(self, what: str) -> None:
+        """Refuses what tells of everybody's prompts, or costs everybody time, to all but admins.
+        Raises Forbidden."""
+        if not self.admin:
+            raise Forbidden(f"{what} needs an admin's API key, {self.tenant} is none")
 
     def soonest(self, *timeouts_s: float | None) -> float | None:
         """The smallest of the header's and these; None if there is none."""

@@ -14,7 +14,6 @@ import grpc
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import vectors_of
-from raylax.proto.errors import Forbidden
 from raylax.proto.pb import common_pb2, vllm_engine_pb2_grpc
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.access.caller import caller
@@ -137,14 +136,14 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: common_pb2.FlushCacheRequest, context: Context
     ) -> common_pb2.FlushCacheResponse:
         async with errors_as_statuses(context):
-            for_admins("FlushCache")
+            caller().require_admin("FlushCache")
             return await flush(self._service(), request.timeout_s)
 
     async def SubscribeKvEvents(  # type: ignore[override]
         self, request: common_pb2.SubscribeKvEventsRequest, context: Context
     ) -> None:
         async with errors_as_statuses(context):
-            for_admins("SubscribeKvEvents")
+            caller().require_admin("SubscribeKvEvents")
             with self._watched().subscribed(request.start_sequence_number) as subscriber:
                 async for batch in subscriber.batches():
                     await context.write(batch)
@@ -165,12 +164,6 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: common_pb2.StopProfileRequest, context: Context
     ) -> NoReturn:
         await unimplemented(context, NO_PROFILER)
-
-
-def for_admins(method: str) -> None:
-    """What tells of everybody's prompts, or costs everybody time."""
-    if not caller().admin:
-        raise Forbidden(f"{method} needs an admin's API key, {caller().tenant} is none")
 
 
 async def unimplemented(context: Context, why: str) -> NoReturn:
