@@ -1,21 +1,17 @@
-"""Streams that a client can come back to: each event has an id, and GET /v1/streams/ID goes on.
+"""Streams that a client can come back to: the answer is kept, and each event has an id.
 
-As EventSource does it: the header Last-Event-ID names the last event that was heard.
+`endpoints/streams.py` goes on with them.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.requests import Request
 
-from raylax.proto.errors import InvalidRequest, shown
-from raylax.router.access.caller import caller
 from raylax.router.access.durations import positive_seconds
-from raylax.router.calls.models import Models
 from raylax.router.http.event_stream import END, EventStream, ResponseHead
-from raylax.router.http.routes import Routes
 from raylax.router.resume.peers import Numbered
 
-RESUME, LAST_EVENT_ID = "X-Raylax-Resume", "Last-Event-ID"
+RESUME = "X-Raylax-Resume"
 
 
 def ttl_in(request: Request) -> float | None:
@@ -41,27 +37,3 @@ async def with_ids(
 def resumed(numbered: Numbered, head: ResponseHead, allowed_s: float) -> EventStream:
     """An answer that is kept, as events with their ids."""
     return EventStream(head, with_ids(head.call_id, numbered), numbered, allowed_s)
-
-
-def last_event(request: Request, call_id: str) -> int:
-    """The number in the header; 0 without one: from the start."""
-    value = request.headers.get(LAST_EVENT_ID)
-    if value is None:
-        return 0
-    named, _, number = value.rpartition(":")
-    if named != call_id or not number.isdecimal():
-        raise InvalidRequest(
-            f"{LAST_EVENT_ID}: must be the id of an event of {call_id}, found {shown(value)}",
-            param=LAST_EVENT_ID,
-        )
-    return int(number)
-
-
-def add_resuming(routes: Routes, models: Models) -> None:
-    async def go_on(request: Request) -> EventStream:
-        call_id = request.path_params["call_id"]
-        numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
-        head = ResponseHead(call_id, waits=False)
-        return resumed(numbered, head, models.config.limits.request_timeout_s)
-
-    routes.get("/v1/streams/{call_id}", go_on)
