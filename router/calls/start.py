@@ -1,5 +1,6 @@
 """A prepared call as its caller's, and run: the same for every method that computes something."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.router.access.caller import caller
 from raylax.router.calls.service import Service
+
+LAST_WORDS_S = 1.0
+"""How long a client may take to read the end, after the call's own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,8 @@ async def finish(
     """Runs a call of which only the end matters."""
     async for _ in start(service, call, remaining_s, session, whole=True).events:
         pass
+
+
+def read_deadline(allowed_s: float) -> asyncio.Timeout:
+    """The time by which a call that may take so long must have been read."""
+    return asyncio.timeout(allowed_s + LAST_WORDS_S)

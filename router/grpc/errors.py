@@ -6,8 +6,6 @@ percent-encoded), `call-id` (of the call that it has ended, if one had begun), a
 A status without an `error-code` is not ours: it came from the connection.
 """
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -15,15 +13,13 @@ from urllib.parse import quote
 
 import grpc.aio
 
-from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
+from raylax.proto.errors import DeadlineExceeded, RaylaxError
 from raylax.router.access.caller import caller
+from raylax.router.calls.failure import failure_of
 
-log = logging.getLogger(__name__)
 CALL_ID = "call-id"
 """Of a call that has begun: beside its error, and before the first reply if the answer is kept, so
 that a client can come back even for that."""
-LAST_WORDS_S = 1.0
-"""How long a client may take to read the end, after the call's own time."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -39,20 +35,12 @@ async def refuse(context: Context, error: RaylaxError) -> NoReturn:
     await context.abort(error.grpc_status, error.message, tuple(metadata))
 
 
-def read_deadline(allowed_s: float) -> asyncio.Timeout:
-    """A call that may take so long must have been read by then."""
-    return asyncio.timeout(allowed_s + LAST_WORDS_S)
-
-
 @asynccontextmanager
 async def errors_as_statuses(context: Context) -> AsyncIterator[None]:
     """What is raised within ends the call with its status. `read_deadline` sets it a limit."""
     try:
         yield
-    except RaylaxError as error:
-        await refuse(context, error)
     except TimeoutError:
         await refuse(context, DeadlineExceeded("the replies were not read before the deadline"))
-    except Exception:
-        log.exception("a call failed")
-        await refuse(context, EngineFailure("the router failed; its log says why"))
+    except Exception as error:
+        await refuse(context, failure_of(error, "a call"))

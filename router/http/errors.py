@@ -1,6 +1,5 @@
 """Every failure, whoever raised it, in the error body of the API that was asked."""
 
-import logging
 from math import ceil
 from typing import Any
 
@@ -9,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from raylax.proto.anthropic.errors import error_body
-from raylax.proto.errors import EngineFailure, RaylaxError
+from raylax.proto.errors import RaylaxError
+from raylax.router.calls.failure import failure_of
 from raylax.router.http.disconnect import ClientLeft
 
-log = logging.getLogger(__name__)
 MESSAGES = "/v1/messages"
 """The path that all of Anthropic's API is below."""
 CLIENT_LEFT = 499
@@ -28,8 +27,7 @@ def answer_to(request: Request, error: Exception) -> Response:
         case ClientLeft():
             return Response(status_code=CLIENT_LEFT)
         case _:
-            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-            return of_ours(request, EngineFailure("the router failed; its log says why"))
+            return of_ours(request, failure_of(error, f"{request.method} {request.url.path}"))
 
 
 def of_ours(request: Request, error: RaylaxError) -> Response:

@@ -1,6 +1,5 @@
 """A call as server-sent events. What stands in them is written by the AnswerWriter of its API."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
@@ -9,7 +8,9 @@ from starlette.types import Receive, Scope, Send
 
 from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
 from raylax.proto.calls.events import TextEvent
-from raylax.proto.errors import DeadlineExceeded, EngineFailure, RaylaxError
+from raylax.proto.errors import DeadlineExceeded
+from raylax.router.calls.failure import failure_of
+from raylax.router.calls.start import read_deadline
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
 from raylax.router.http.keepalive import COMMENT, KeepAlive
@@ -20,8 +21,6 @@ HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
-LAST_WORDS_S = 1.0
-"""How long a client may take to read the end, after the call's own time."""
 
 
 END = b"\n\n"
@@ -89,14 +88,6 @@ async def event_stream(
         await source.aclose()
 
 
-def failure_of(error: Exception, call_id: str) -> RaylaxError:
-    """What the client is told."""
-    if isinstance(error, RaylaxError):
-        return error
-    log.error("%s failed", call_id, exc_info=error)
-    return EngineFailure("the router failed; its log says why")
-
-
 class EventStream:
     """Parts of an answer as they come, for ASGI.
 
@@ -119,7 +110,7 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = self._head
         try:
-            async with asyncio.timeout(self._allowed_s + LAST_WORDS_S), DisconnectWatch(receive):
+            async with read_deadline(self._allowed_s), DisconnectWatch(receive):
                 await self._write(send)
         except ClientLeft:
             if not head.sent:

@@ -13,12 +13,11 @@ from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.calls.start import StartedCall, finish, start
+from raylax.router.calls.start import StartedCall, finish, read_deadline, start
 from raylax.router.grpc.errors import (
     CALL_ID,
     Context,
     errors_as_statuses,
-    read_deadline,
 )
 from raylax.router.grpc.raylax_v1 import resuming
 from raylax.router.grpc.raylax_v1.resuming import Reply

@@ -19,8 +19,8 @@ from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.calls.start import finish, start
-from raylax.router.grpc.errors import Context, errors_as_statuses, read_deadline
+from raylax.router.calls.start import finish, read_deadline, start
+from raylax.router.grpc.errors import Context, errors_as_statuses
 from raylax.router.grpc.vllm_engine import about, requests
 from raylax.router.grpc.vllm_engine.abort import Aborted, RunningRequests
 from raylax.router.grpc.vllm_engine.flush import flush
