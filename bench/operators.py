@@ -19,8 +19,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.errors import KernelsError
-from raylax.kernels.model import Model, load_model
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, use_threads
 from raylax.kernels.spec import DecoderSpec
 
@@ -55,7 +55,9 @@ def weights_of(spec: DecoderSpec) -> dict[str, int]:
     }
 
 
-def measure(model: Model, arguments: dict[str, Any], steps: int) -> tuple[float, dict[str, float]]:
+def measure(
+    model: CpuModel, arguments: dict[str, Any], steps: int
+) -> tuple[float, dict[str, float]]:
     """Seconds of a step, and of each operator in it; medians."""
     model.step(**arguments)
     whole, parts = [], []
@@ -68,7 +70,7 @@ def measure(model: Model, arguments: dict[str, Any], steps: int) -> tuple[float,
     return statistics.median(whole), medians
 
 
-def table_of(model: Model, arguments: dict[str, Any], steps: int) -> Table:
+def table_of(model: CpuModel, arguments: dict[str, Any], steps: int) -> Table:
     seconds, operators = measure(model, arguments, steps)
     spec, tokens, rows = model.spec, len(arguments["tokens"]), len(arguments["rows"])
     matrices, layers = weights_of(spec), spec.layers

@@ -24,8 +24,9 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from raylax.kernels.cpu.formats import NAMES
+from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions
 
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"

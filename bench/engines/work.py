@@ -58,7 +58,7 @@ class Work:
 
 def work_of(config: Any) -> dict[str, Any]:
     """The fields of Work, of a configuration that an engine runs with: its artefacts are made."""
-    from raylax.kernels.build import Artefacts
+    from raylax.kernels.cpu.artefacts import Artefacts
     from raylax.kernels.options import PAGE_SIZE, ModelOptions, silent
 
     options = ModelOptions(config.quantization, config.kv_dtype, threads=config.threads)

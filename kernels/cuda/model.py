@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
-from raylax.kernels.cpu.weights import rotary_tables
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import Facts
 from raylax.kernels.cuda.runtime import Device
@@ -21,6 +20,7 @@ from raylax.kernels.cuda.target import DTYPES, KV_DTYPES
 from raylax.kernels.cuda.weights import weights
 from raylax.kernels.model import Ints, Seat, StepOutput
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
+from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.store import Store
 
 HOST_DTYPES = {"bfloat16": "uint16"}
@@ -33,14 +33,14 @@ def load_on_device(
     pages: int,
     store: Path | None = None,
     progress: ProgressCallback = silent,
-) -> "DeviceModel":
+) -> "CudaModel":
     """Compile or find, then onto the GPU. Raises CheckpointError, CompileError."""
     read = Checkpoint(checkpoint)
     path = library(read, options, Store(store), progress)
-    return DeviceModel(read, options, path, pages, progress)
+    return CudaModel(read, options, path, pages, progress)
 
 
-class DeviceModel:
+class CudaModel:
     """Weights and pages on a device behind one `step`. Used by one thread."""
 
     def __init__(

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raylax.kernels.build import Blueprint, build
+from raylax.kernels.build import build
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.artefacts import Blueprint
+from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CompileError
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
 from tests.support.checkpoints import write_checkpoint

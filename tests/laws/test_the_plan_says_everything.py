@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raylax.kernels.model import StepOutput, load_model
+from raylax.kernels.cpu.model import load_model
+from raylax.kernels.model import StepOutput
 from raylax.kernels.options import ModelOptions
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool

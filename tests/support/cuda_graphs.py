@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cuda.compile import compile_graph
-from raylax.kernels.cuda.model import DeviceModel
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.cuda.model import CudaModel
+from raylax.kernels.model import Model
 from raylax.kernels.options import LIBRARY, ModelOptions, silent
 from tests.support.batches import Floats, Piece, arrays
 
@@ -35,11 +36,11 @@ def options(quantization: str, device: str = "cpu") -> ModelOptions:
     return ModelOptions(quantization, "auto", device, None, 2, 64, 8, 128)
 
 
-def on_device(checkpoint: Path, quantization: str, library: Path) -> DeviceModel:
-    return DeviceModel(Checkpoint(checkpoint), options(quantization), library, PAGES, silent)
+def on_device(checkpoint: Path, quantization: str, library: Path) -> CudaModel:
+    return CudaModel(Checkpoint(checkpoint), options(quantization), library, PAGES, silent)
 
 
-def logits(model: Model | DeviceModel, *pieces: Piece) -> Floats:
+def logits(model: Model, *pieces: Piece) -> Floats:
     return model.step(**arrays(pieces)).logits.copy()
 
 
@@ -48,14 +49,14 @@ def two_steps(run: Callable[..., Floats]) -> Floats:
     return np.concatenate([run(WHOLE), run(Piece([5], 40, [3, 1, 2]), OTHER)])
 
 
-def distance(model: DeviceModel, checkpoint: Path, store: Path) -> float:
+def distance(model: CudaModel, checkpoint: Path, store: Path) -> float:
     """From our own kernels in f32, as a share of the largest logit."""
     own = load_model(checkpoint, options("q0f32"), PAGES, store)
     found, expected = (two_steps(lambda *p, m=m: logits(m, *p)) for m in (model, own))
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def is_the_same_in_any_batch(model: DeviceModel) -> bool:
+def is_the_same_in_any_batch(model: CudaModel) -> bool:
     """Law 1: a prompt at once, in chunks, and beside another one."""
     alone = logits(model, WHOLE)
     logits(model, Piece(PROMPT[:13], 0, [3, 1, 2]))

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from raylax.kernels.build import Artefacts
+from raylax.kernels.cpu.artefacts import Artefacts
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.memory import aligned_zeros
-from raylax.kernels.model import Model, Seat, StepOutput, load_model
+from raylax.kernels.model import Seat, StepOutput
 from raylax.kernels.options import ModelOptions, silent
 from tests.support.batches import Floats, Piece, arrays
 
@@ -18,7 +19,7 @@ from tests.support.batches import Floats, Piece, arrays
 class Ranks:
     """All ranks of a model, each on a thread of its own: TVM's thread pool belongs to a thread."""
 
-    def __init__(self, models: Sequence[Model], threads: Sequence[ThreadPoolExecutor]) -> None:
+    def __init__(self, models: Sequence[CpuModel], threads: Sequence[ThreadPoolExecutor]) -> None:
         self.models, self.threads = models, threads
 
     def step(self, *pieces: Piece) -> Floats:
@@ -56,7 +57,7 @@ def ranks_of(
     with ExitStack() as stack:
         threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(degree.ranks)]
 
-        def load(rank: int) -> Model:
+        def load(rank: int) -> CpuModel:
             seat = Seat(rank, program.shared_in(memories[rank // degree.tensor]))
             return load_model(checkpoint, options, pages, store, seat=seat)
 

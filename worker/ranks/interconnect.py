@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.build import Artefacts
+from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.program import ALIGNMENT, LOGITS, Program
 from raylax.kernels.memory import aligned_zeros
 from raylax.kernels.model import Seat

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from raylax.kernels.build import build, footprint
 from raylax.kernels.cuda.library import FACTS, Facts
-from raylax.kernels.cuda.model import DeviceModel, load_on_device
 from raylax.kernels.errors import KernelsError
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
 from raylax.worker.config import EngineConfig, Mode, Sizes
@@ -76,20 +75,12 @@ def build_rank(
     build(checkpoint, options, sizes.pages, progress=progress)
 
 
-def load_alone(
-    checkpoint: Path, options: ModelOptions, pages: int, progress: ProgressCallback
-) -> Model | DeviceModel:
-    """The model of a rank without others. Raises KernelsError."""
-    load = load_on_device if options.on_gpu else load_model
-    return load(checkpoint, options, pages, progress=progress)
-
-
 def complete(
     config: EngineConfig,
     checkpoint: Path,
     mode: Mode,
     sizes: Sizes,
-    model: Model | DeviceModel,
+    model: Model,
 ) -> EngineConfig:
     """With every value that was inferred. Raises ConfigError for a library of another model."""
     if config.model_lib not in (None, model.library):

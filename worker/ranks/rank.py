@@ -1,12 +1,11 @@
 """One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4)."""
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from raylax.kernels.cuda.model import DeviceModel
-from raylax.kernels.model import Model, StepOutput
+from raylax.kernels.model import Model, StagedModel, StepOutput
 from raylax.worker.comm.base import Communicator
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -25,13 +24,22 @@ class RankPosition(NamedTuple):
 class Rank:
     """Runs plans. Only the engine thread may call it: TVM's thread pool belongs to a thread."""
 
-    def __init__(self, model: Model | DeviceModel, group: Communicator | None = None) -> None:
-        """`group`: of all ranks, None for a single one."""
-        self.model, self.group = model, group
+    def __init__(
+        self, model: Model, group: Communicator | None = None, stage: "Stage | None" = None
+    ) -> None:
+        """`group`: all ranks, None for a single one. `stage`: how plans are run where the layers
+        are shared among several stages."""
+        self.model, self.group, self._stage = model, group, stage
         self.index, self.world_size = model.place.rank, model.options.degree.ranks
         self.plan: StepPlan | None = None
         """The last one."""
         self._running, self._meetings_before = False, 0
+
+    @classmethod
+    def of_several(cls, model: StagedModel, group: Communicator) -> Self:
+        """A rank that shares its model with the others of the group."""
+        staged = model.options.degree.pipeline > 1
+        return cls(model, group, Stage(model, group) if staged else None)
 
     def run(self, plan: StepPlan) -> StepOutput | None:
         """What the step came to; None on a rank that does not sample.
@@ -44,10 +52,9 @@ class Rank:
         return output
 
     def _run(self, plan: StepPlan) -> StepOutput | None:
-        if self.group is None or self.model.options.degree.pipeline == 1:
+        if self._stage is None:
             return self.model.step(**plan.arguments())
-        assert isinstance(self.model, Model)
-        return Stage(self.model, self.group).run(plan)
+        return self._stage.run(plan)
 
     def position(self, shard: int | None = None) -> RankPosition:
         """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
@@ -85,7 +92,7 @@ class Stage:
     one while the next stage works on the one before. Everything flows one way: what the last stage
     comes to is sent to the leader when no piece is on its way any more."""
 
-    def __init__(self, model: Model, group: Communicator) -> None:
+    def __init__(self, model: StagedModel, group: Communicator) -> None:
         self.model, self.group, degree = model, group, model.options.degree
         self.stages, self.shards = degree.pipeline, degree.tensor
         self.place, self.last = model.place, model.place.stage == degree.pipeline - 1

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.build import Artefacts
-from raylax.kernels.model import load_model
+from raylax.kernels.cpu.artefacts import Artefacts
+from raylax.kernels.cpu.model import load_model
 from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
@@ -138,7 +138,7 @@ class Shard:
         if self._over is not None:
             self._interconnect.end(self._over)
         model = load_model(checkpoint, a.options, a.pages, seat=self._interconnect.seat)
-        self._rank = Rank(model, self._interconnect.group)
+        self._rank = Rank.of_several(model, self._interconnect.group)
         self._channel.say(Kind.READY, cores=cores)
         if self._join_debug_group is None:
             self._debug_group = self._interconnect.group

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from raylax.kernels.build import Artefacts, build
-from raylax.kernels.model import StepOutput, load_model
+from raylax.kernels.build import build, load_whole
+from raylax.kernels.cpu.artefacts import Artefacts
+from raylax.kernels.cpu.model import load_model
+from raylax.kernels.model import StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig, Mode, Sizes
@@ -31,7 +33,6 @@ from raylax.worker.ranks.leader import (
 from raylax.worker.ranks.loading import (
     complete,
     degree_of,
-    load_alone,
     plan_rank,
 )
 from raylax.worker.ranks.rank import Rank
@@ -132,7 +133,7 @@ def assemble(
     """Size, build and load on every rank. Raises ConfigError, KernelsError, EngineStartError."""
     if degree_of(config).ranks == 1:
         options, sizes = plan_rank(checkpoint, device, mode, config)
-        alone = load_alone(checkpoint, options, sizes.pages, progress)
+        alone = load_whole(checkpoint, options, sizes.pages, progress)
         ready = complete(config, checkpoint, mode, sizes, alone)
         return LoadedEngine(SingleRank(Rank(alone)), ready, sizes, alone.spec.vocab)
     plan_rank(checkpoint, device, mode, config)  # the user's mistakes, before anything starts
@@ -222,7 +223,7 @@ def load(
         for member in members:
             await_ready(member)
         debug_group = spawner.join_debug_group(name, world) or interconnect.group
-    return RankGroup(Rank(model, interconnect.group), interconnect, debug_group, members)
+    return RankGroup(Rank.of_several(model, interconnect.group), interconnect, debug_group, members)
 
 
 def await_ready(member: Member) -> None:

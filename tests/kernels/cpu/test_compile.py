@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from raylax.kernels.build import Blueprint
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.compile import (
     Compiled,
     compile_function,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.formats import NAMES
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from tests.support.batches import Floats, Piece, arrays
@@ -30,7 +30,7 @@ def options(quantization: str, degree: Degree | None = None, threads: int = 2) -
     )
 
 
-def hidden(model: Model, *pieces: Piece) -> Floats:
+def hidden(model: CpuModel, *pieces: Piece) -> Floats:
     return model.step(**arrays(pieces)).hidden.copy()
 
 
@@ -56,12 +56,12 @@ def test_it_is_transformers_last_hidden_state(variant: str, store: Path, tmp_pat
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Iterator[Model]:
+def model(request: pytest.FixtureRequest, checkpoint: Path, store: Path) -> Iterator[CpuModel]:
     yield load_model(checkpoint, options(request.param), pages=64, store=store)
 
 
 @pytest.mark.parametrize("beside", [0, 1, 4, 9])
-def test_it_has_the_same_bits_in_any_batch_and_chunks(model: Model, beside: int) -> None:
+def test_it_has_the_same_bits_in_any_batch_and_chunks(model: CpuModel, beside: int) -> None:
     """Law 1, in every weight format and every row tile of the head."""
     alone = hidden(model, Piece(PROMPT, 0, PAGES))[0]
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
 from tests.support.checkpoints import VARIANTS, write_checkpoint
@@ -36,7 +36,9 @@ def variant(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(variant: str, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+def model(
+    variant: str, store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CpuModel]:
     path = write_checkpoint(tmp_path_factory.mktemp(variant), variant, shards=2)
     yield load_model(path, options("q0f32"), pages=64, store=store)
 
@@ -46,7 +48,7 @@ def error(got: Floats, want: Floats) -> float:
     return float(np.abs(got - want).max() / np.abs(want).max())
 
 
-def test_prefill_matches_transformers(variant: str, model: Model) -> None:
+def test_prefill_matches_transformers(variant: str, model: CpuModel) -> None:
     """Every row of a whole prompt in one step."""
     ids, want = golden(variant)
 
@@ -57,7 +59,7 @@ def test_prefill_matches_transformers(variant: str, model: Model) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 33])
-def test_chunked_prefill_matches_transformers(variant: str, model: Model, size: int) -> None:
+def test_chunked_prefill_matches_transformers(variant: str, model: CpuModel, size: int) -> None:
     """The last row of every chunk, whatever the size of the chunks."""
     ids, want = golden(variant)
 
@@ -68,7 +70,7 @@ def test_chunked_prefill_matches_transformers(variant: str, model: Model, size: 
         assert error(got[0], want[start + len(chunk) - 1]) < 1e-4
 
 
-def test_a_mixed_batch_matches_transformers(variant: str, model: Model) -> None:
+def test_a_mixed_batch_matches_transformers(variant: str, model: CpuModel) -> None:
     """A decode, a chunk in the middle and a whole prompt share one step."""
     ids, want = golden(variant)
     pages = [[20, 21, 22, 23, 24], [30, 31, 32, 33, 34], [40, 41, 42, 43, 44]]
@@ -84,7 +86,7 @@ def test_a_mixed_batch_matches_transformers(variant: str, model: Model) -> None:
     assert error(got, want[[50, 59, 39]]) < 1e-4
 
 
-def test_shared_prefix_pages_match_transformers(variant: str, model: Model) -> None:
+def test_shared_prefix_pages_match_transformers(variant: str, model: CpuModel) -> None:
     """Two sequences read the same two pages and go on in pages of their own."""
     ids, want = golden(variant)
     run(model, Piece(ids[:32], 0, [50, 51]))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
 
-from raylax.kernels.model import Model, load_model
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import (
     PAGE,
@@ -23,7 +23,7 @@ from tests.support.checkpoints import write_checkpoint
 LONGEST = 32768
 PAGES = np.random.default_rng(3).permutation(LONGEST // PAGE).tolist()
 PROMPT = np.random.default_rng(4).integers(0, 99, 1500).tolist()
-Load = Callable[[str, int], Model]
+Load = Callable[[str, int], CpuModel]
 Doubles = npt.NDArray[Any]
 
 
@@ -36,14 +36,14 @@ def one_layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def load(one_layer: Path, store: Path) -> Load:
-    def load(kv: str, threads: int) -> Model:
+    def load(kv: str, threads: int) -> CpuModel:
         options = ModelOptions("q0f32", kv, "cpu", None, threads, 512, 64, LONGEST)
         return load_model(one_layer, options, pages=len(PAGES), store=store)
 
     return load
 
 
-def prefill(model: Model, *sizes: int) -> Floats:
+def prefill(model: CpuModel, *sizes: int) -> Floats:
     """The logits at the end of every 300 tokens, which come in chunks of these sizes."""
     logits, start = [], 0
     while start < len(PROMPT):
@@ -77,7 +77,7 @@ def test_a_split_sequence_in_any_batch(load: Load) -> None:
         assert np.array_equal(got[0], want)
 
 
-def fill(model: Model, tokens: list[int], size: int = 512) -> None:
+def fill(model: CpuModel, tokens: list[int], size: int = 512) -> None:
     """Writes all keys and values in a fraction of the time that a prefill takes.
 
     In a model of one layer they depend on nothing but a token and its position. So each chunk

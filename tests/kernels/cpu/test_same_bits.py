@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.formats import NAMES, quantization_named
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.step.attention import BLOCK
 from raylax.kernels.cpu.step.step import variants
 from raylax.kernels.cpu.target import cpu, missing_here
-from raylax.kernels.model import Model, load_model
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import (
     PAGE,
@@ -51,7 +51,7 @@ CASES = [
 ]
 
 
-def load(checkpoint: Path, store: Path, case: Case) -> Model:
+def load(checkpoint: Path, store: Path, case: Case) -> CpuModel:
     options = ModelOptions(
         case.quantization, case.kv, "cpu", case.target, case.threads, 512, 512, 512
     )
@@ -67,7 +67,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture(scope="module")
-def model(case: Case, checkpoint: Path, store: Path) -> Model:
+def model(case: Case, checkpoint: Path, store: Path) -> CpuModel:
     return load(checkpoint, store, case)
 
 
@@ -100,7 +100,7 @@ def test_every_variant_is_compared(name: str) -> None:
 
 
 @pytest.mark.parametrize("count", NEIGHBOURS)
-def test_decoding_in_any_batch(model: Model, alone: Floats, count: int) -> None:
+def test_decoding_in_any_batch(model: CpuModel, alone: Floats, count: int) -> None:
     """The last token decoded among `count` others: every row tile and every tail."""
     run(model, Piece(PROMPT[:-1], 0, PAGES))
 
@@ -110,7 +110,7 @@ def test_decoding_in_any_batch(model: Model, alone: Floats, count: int) -> None:
 
 
 @pytest.mark.parametrize(("size", "beside"), CHUNKS)
-def test_prefill_in_any_chunks(model: Model, alone: Floats, size: int, beside: int) -> None:
+def test_prefill_in_any_chunks(model: CpuModel, alone: Floats, size: int, beside: int) -> None:
     """The prompt cut into chunks, each alone or beside other prompts."""
     chunks = [Piece(PROMPT[i : i + size], i, PAGES) for i in range(0, LENGTH, size)]
 
@@ -120,7 +120,7 @@ def test_prefill_in_any_chunks(model: Model, alone: Floats, size: int, beside: i
     assert np.array_equal(got, alone[ends])
 
 
-def test_pages_may_lie_anywhere(model: Model, alone: Floats) -> None:
+def test_pages_may_lie_anywhere(model: CpuModel, alone: Floats) -> None:
     """Other pages, with what their former owners left in them."""
     run(model, Piece(PROMPT[::-1], 0, [*ELSEWHERE[5:], *ELSEWHERE[:5]]))
 
@@ -129,7 +129,7 @@ def test_pages_may_lie_anywhere(model: Model, alone: Floats) -> None:
     assert np.array_equal(got[0], alone[-1])
 
 
-def test_the_largest_logit_is_chosen(model: Model) -> None:
+def test_the_largest_logit_is_chosen(model: CpuModel) -> None:
     """The compiled argmax agrees with numpy's, ties and padding included."""
     output = model.step(**arrays(others(9, 12)))
 

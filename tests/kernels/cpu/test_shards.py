@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CompileError
-from raylax.kernels.model import load_model
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from tests.support.batches import (

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raylax.kernels.build import Artefacts, Blueprint, build
+from raylax.kernels.build import build
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.artefacts import Artefacts, Blueprint
 from raylax.kernels.cpu.compile import compile_step
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
-from raylax.kernels.model import Model, load_model
 from raylax.kernels.options import ModelOptions, silent
 from tests.kernels.conftest import Runner
 from tests.support.batches import Floats, Piece, run
@@ -57,14 +58,14 @@ def test_a_step_has_the_same_bits_on_aarch64(
     wanted = options("neoverse-n1", program.quantization, program.kv_dtype)
     packed = Artefacts(checkpoint, wanted, store, silent).weights()
     library = runner(plan.emitter.cpu)(executable)
-    there = Model(plan.checkpoint.spec, wanted, program, library, "emulated", packed)
+    there = CpuModel(plan.checkpoint.spec, wanted, program, library, "emulated", packed)
     mine = replace(wanted, target=None)
     here = load_model(checkpoint, mine, pages=32, store=store)
 
     assert np.array_equal(two_steps(there), two_steps(here))
 
 
-def two_steps(model: Model) -> Floats:
+def two_steps(model: CpuModel) -> Floats:
     prompt = run(model, Piece(PROMPT, 0, [3, 1, 2]))
     return np.concatenate(
         [prompt, run(model, Piece([5], 40, [3, 1, 2]), Piece(PROMPT, 0, [9, 7, 8]))]

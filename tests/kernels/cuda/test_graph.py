@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raylax.kernels.cuda.model import DeviceModel
+from raylax.kernels.cuda.model import CudaModel
 from tests.support.batches import Piece, arrays
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.cuda_graphs import (
@@ -25,7 +25,7 @@ from tests.support.cuda_graphs import (
     on_device,
 )
 
-Make = Callable[[str, str], tuple[Path, DeviceModel]]
+Make = Callable[[str, str], tuple[Path, CudaModel]]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """(variant, format) -> its checkpoint, and the graph's model of it."""
 
     @cache
-    def one(variant: str, quantization: str) -> tuple[Path, DeviceModel]:
+    def one(variant: str, quantization: str) -> tuple[Path, CudaModel]:
         directory = tmp_path_factory.mktemp("graph")
         checkpoint = write_checkpoint(directory / "checkpoint", variant)
         library = compiled(checkpoint, quantization, directory)

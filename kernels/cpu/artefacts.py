@@ -1,0 +1,182 @@
+"""From a checkpoint and options to artefacts: program, compiled step and packed weights.
+
+TVM is imported when a blueprint is drawn, not with this module.
+"""
+
+import platform
+from dataclasses import asdict
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.cpu.program import Program
+from raylax.kernels.errors import CompileError
+from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
+from raylax.kernels.store import Store, key_of, source_hash
+
+PROGRAM = "program.json"
+
+
+class Blueprint:
+    """What building one model comes to: what emits it, and the program that runs it."""
+
+    def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
+        from raylax.kernels.cpu.formats import quantization_named
+        from raylax.kernels.cpu.step.pages import KV_DTYPES, pages_named
+        from raylax.kernels.cpu.step.step import Capacity, StepEmitter
+        from raylax.kernels.cpu.target import cpu
+
+        options.degree.check(checkpoint.spec)
+        self.checkpoint, target = checkpoint, cpu(options.target)
+        self.quantization = quantization_named(options.quantization, checkpoint.dtype, target)
+        kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
+        if kv not in KV_DTYPES:
+            raise CompileError(f"kv_dtype must be auto, {', '.join(KV_DTYPES)}; found {kv!r}")
+        capacity = Capacity(
+            options.max_step_tokens,
+            options.max_step_rows,
+            options.max_sequence_length,
+            options.threads,
+        )
+        pages = pages_named(kv, target)
+        self.emitter = StepEmitter(
+            checkpoint.spec, options.degree, self.quantization, pages, capacity, target
+        )
+
+    @cached_property
+    def program(self) -> Program:
+        from raylax.kernels.cpu.compile import FUNCTIONS
+        from raylax.kernels.cpu.target import lacking_here
+
+        e = self.emitter
+        return Program(
+            e.quantization.name,
+            e.pages.name,
+            e.capacity.sequence_length,
+            e.table,
+            {name: e.function(name) for name in FUNCTIONS},
+            self.library_key,
+            self.weights_key,
+            lacking_here(e.cpu),
+        )
+
+    @property
+    def library_key(self) -> str:
+        return key_of(
+            {
+                "spec": asdict(self.emitter.spec),
+                "shards": self.emitter.degree.tensor,
+                "quantization": self.quantization.name,
+                "kv": self.emitter.pages.name,
+                "workers": self.emitter.capacity.workers,
+                "target": asdict(self.emitter.cpu),
+                "tvm": version("apache-tvm"),
+                "kernels": source_hash(),
+            }
+        )
+
+    @property
+    def weights_key(self) -> str:
+        return key_of(
+            {
+                "checkpoint": self.checkpoint.identity,
+                "quantization": self.quantization.name,
+                "kernels": source_hash(),
+            }
+        )
+
+    def library(self, store: Store, progress: ProgressCallback) -> Path | None:
+        """The compiled functions, linked by a C compiler; None where there is none."""
+        from raylax.kernels.cpu import compile
+
+        if (cc := compile.linker(self.emitter.cpu)) is None:
+            return None
+
+        def make(directory: Path) -> None:
+            progress("compile", 0.0)
+            compile.export(compile.compile_step(self.emitter), directory / LIBRARY, cc)
+
+        directory, _ = store.get("library", self.library_key, make)
+        progress("compile", 1.0)
+        return directory / LIBRARY
+
+    def compile(self) -> Any:
+        """The compiled functions by name, in memory."""
+        from raylax.kernels.cpu.compile import compile_step
+
+        return compile_step(self.emitter)
+
+    def pack(self, directory: Path, progress: ProgressCallback) -> None:
+        from raylax.kernels.cpu.weights import pack
+
+        table = self.program.table
+        pack(self.checkpoint, self.quantization, table, directory, partial(progress, "pack"))
+
+
+class Artefacts:
+    """Of one model, found in the store or made there. TVM is imported when one has to be made."""
+
+    def __init__(
+        self,
+        checkpoint: Path,
+        options: ModelOptions,
+        store: Path | None,
+        progress: ProgressCallback,
+    ) -> None:
+        use_threads(options.threads)
+        self.checkpoint, self.options = Checkpoint(checkpoint), options
+        self._store, self._progress = Store(store), progress
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        return Blueprint(self.checkpoint, self.options)
+
+    @cached_property
+    def program(self) -> Program:
+        facts = {
+            "spec": asdict(self.checkpoint.spec),
+            "dtype": self.checkpoint.dtype,
+            "checkpoint": self.checkpoint.identity,
+            "options": asdict(self.options),
+            "machine": machine(),
+            "tvm": version("apache-tvm"),
+            "kernels": source_hash(),
+        }
+        write = lambda directory: self.blueprint.program.write(directory / PROGRAM)  # noqa: E731
+        directory, _ = self._store.get("program", key_of(facts), write)
+        return Program.read(directory / PROGRAM)
+
+    def library(self) -> Path | None:
+        """None: no C compiler is here to keep it."""
+        if found := self._store.find("library", self.program.library_key):
+            return found / LIBRARY
+        return self.blueprint.library(self._store, self._progress)
+
+    def functions(self) -> tuple[Any, str]:
+        """The compiled functions, ready to run, and where they came from."""
+        from raylax.kernels.runtime import load_library
+
+        if self.program.lacking:
+            raise CompileError(self.program.lacking)
+        if path := self.library():
+            return load_library(path), str(path)
+        self._progress("compile in memory", 0.0)
+        return self.blueprint.compile(), "in memory"
+
+    def weights(self) -> Path:
+        """The directory of the packed weights."""
+        make = lambda directory: self.blueprint.pack(directory, self._progress)  # noqa: E731
+        return self._store.get("weights", self.program.weights_key, make)[0]
+
+
+def machine() -> str:
+    """What the choice of instructions depends on."""
+    keys = ("vendor_id", "model name", "flags", "Features", "CPU part")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    shown = {line for line in lines if line.startswith(keys)}
+    return "\n".join([platform.machine(), platform.processor(), *sorted(shown)])

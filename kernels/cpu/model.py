@@ -1,0 +1,183 @@
+"""A model on a CPU: compiled step, mapped weights, pages.
+
+A step's inputs live in buffers made once; running one writes into them and calls two functions.
+"""
+
+from dataclasses import astuple
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.cpu.artefacts import Artefacts
+from raylax.kernels.cpu.program import MEETINGS, Program, seconds_by_operator
+from raylax.kernels.cpu.step.worklist import work_list
+from raylax.kernels.cpu.weights import map_weights
+from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
+from raylax.kernels.model import Ints, Seat, StepOutput
+from raylax.kernels.options import ModelOptions, ProgressCallback, silent
+from raylax.kernels.rotary import rotary_tables
+from raylax.kernels.runtime import as_tensor
+from raylax.kernels.spec import DecoderSpec
+
+
+def load_model(
+    checkpoint: Path,
+    options: ModelOptions,
+    pages: int,
+    store: Path | None = None,
+    progress: ProgressCallback = silent,
+    seat: Seat | None = None,
+) -> "CpuModel":
+    """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError.
+
+    `seat`: of one of several ranks; None: the whole model.
+    """
+    artefacts = Artefacts(checkpoint, options, store, progress)
+    program = artefacts.program.with_pages(pages)
+    functions, place = artefacts.functions()
+    packed = artefacts.weights()
+    progress("load", 1.0)
+    return CpuModel(artefacts.checkpoint.spec, options, program, functions, place, packed, seat)
+
+
+class CpuModel:
+    """Weights and pages behind one `step`. Used by one thread: TVM's thread pool belongs to it."""
+
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        options: ModelOptions,
+        program: Program,
+        functions: Any,
+        library: str,
+        packed: Path,
+        seat: Seat | None = None,
+    ) -> None:
+        self.spec, self.options, self.library = spec, options, library
+        self.quantization, self.kv_dtype = program.quantization, program.kv_dtype
+        self.pages = program.table["pages"].shape[1]
+        self.seat = seat or Seat()
+        self.place = options.degree.place(spec, self.seat.rank)
+        self._local = options.degree.local(spec)
+        cos, sin = rotary_tables(spec, program.sequence_length)
+        self._stored = partial(map_weights, packed, program.table)
+        given = {**self._stored(), "cos": cos, "sin": sin, **self.seat.shared}
+        self._arrays = {
+            name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
+            for name, buffer in program.table.items()
+        }
+        self._arrays["place"][:] = astuple(self.place)
+        if self.seat.call:
+            self._arrays["call"][0] = self.seat.call
+        tensors = {
+            name: as_tensor(array if is_aligned(array) else aligned_copy(array))
+            for name, array in self._arrays.items()
+        }
+        self._functions = program.functions
+        self._library = functions  # what is taken from it needs it alive
+        self._variants = {
+            name: partial(functions[name], *(tensors[argument] for argument in function.arguments))
+            for function in program.functions.values()
+            for _, name in function.variants
+        }
+
+    def step(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        slots: Ints,
+        query_starts: Ints,
+        kv_lengths: Ints,
+        page_table: Ints,
+        rows: Ints,
+    ) -> StepOutput:
+        """Run one ragged batch: any mix of prefill chunks and decodes.
+
+        tokens[T], positions[T]: what is new, sequence after sequence; slots[T] = page * 16 + offset
+        of each; query_starts[B + 1]: where each sequence's new tokens begin; kv_lengths[B]: keys it
+        sees at the end; page_table[B, P]; rows[S]: indices of tokens whose logits are wanted.
+        """
+        self.run_layers(tokens, positions, slots, query_starts, kv_lengths, page_table)
+        return self.run_head(rows)
+
+    def run_layers(
+        self,
+        tokens: Ints,
+        positions: Ints,
+        slots: Ints,
+        query_starts: Ints,
+        kv_lengths: Ints,
+        page_table: Ints,
+    ) -> None:
+        """The first half of `step`. A stage that is not the first one finds in `hidden` what it
+        goes on from, and every stage leaves there what it came to."""
+        a, count = self._arrays, len(tokens)
+        batch = len(kv_lengths)
+        a["ids"][:count], a["positions"][:count], a["slots"][:count] = tokens, positions, slots
+        a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
+        a["page_table"][:batch, : page_table.shape[1]] = page_table
+        a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
+        self._run("layers", count)
+
+    def run_head(self, rows: Ints) -> StepOutput:
+        """The second half, in the last stage. Of several shards the first one has the output."""
+        a = self._arrays
+        if len(rows):
+            a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
+            self._run("head", len(rows))
+        logits = a["logits"][: len(rows), : self.spec.vocab]
+        return StepOutput(logits, a["chosen"][: len(rows)], a["normed"][: len(rows)])
+
+    def hidden(self, count: int) -> npt.NDArray[np.float32]:
+        """f32[count, hidden]: the residual stream of a step's tokens."""
+        hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
+        return hidden
+
+    def _run(self, function: str, rows: int) -> None:
+        self._variants[self._functions[function].variant_for(rows)]()
+        if "clock" in self._arrays:
+            self._arrays["clock"][0] += self.meetings(function)
+
+    def meetings(self, function: str) -> int:
+        """How often the shards of this rank's stage meet in a function of the step."""
+        return 1 if function == "head" else MEETINGS * self.place.layers
+
+    def seconds_by_operator(self) -> dict[str, float]:
+        """Where the last step's time went, as its first thread saw it."""
+        return {
+            name: seconds
+            for function in self._functions.values()
+            for name, seconds in seconds_by_operator(
+                function.operators, self._arrays[function.ends]
+            ).items()
+        }
+
+    def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """Each packed weight as it is in this model's memory, and mapped from the store again."""
+        return {name: (self._arrays[name], copy) for name, copy in self._stored().items()}
+
+    def read_page(self, page: int) -> bytes:
+        """Keys and values of a page's tokens, of all layers."""
+        return bytes(self._arrays["pages"][:, page].tobytes())
+
+    def write_page(self, page: int, content: bytes) -> None:
+        """What `read_page` gave; ValueError if it is not of this size."""
+        at = self._arrays["pages"][:, page]
+        if len(content) != at.nbytes:
+            raise ValueError(f"a page of this model has {at.nbytes} bytes, found {len(content)}")
+        at[...] = np.frombuffer(content, at.dtype).reshape(at.shape)
+
+    def weight_bytes(self, name: str) -> int:
+        """Of one packed matrix over all layers, as the step reads it."""
+        return self._arrays[name].nbytes
+
+    def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
+        """Writes the work list; how many parts and splits it has."""
+        group, kv_heads = self._local.queries_per_kv_head, self._local.kv_heads
+        work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads)
+        self._arrays["parts"][: len(work.parts)] = work.parts
+        self._arrays["splits"][: len(work.splits)] = work.splits
+        return len(work.parts), len(work.splits)
