@@ -17,15 +17,13 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.tir.emit import Expr
-from raylax.kernels.cpu.tir.queue import SPINS, YIELDS, Queue
+from raylax.kernels.cpu.tir.queue import SPINS, YIELDS, Queue, waiting
 
 FLAGS = 8
 """int64 in a cache line. Behind the shards' lines is one that says that the group is over."""
 
 # As in the queue: TIR has no atomics. `come` also returns when the group is over.
 EXCHANGE_IR = """
-declare i32 @sched_yield()
-declare i32 @usleep(i32)
 define i32 @raylax_publish(ptr %p, i64 %number) alwaysinline {
   store atomic i64 %number, ptr %p release, align 8
   ret i32 0
@@ -41,41 +39,17 @@ define i32 @raylax_call(i64 %address, i64 %number, i32 %kind, i32 %rows) {
   %r = call i32 %f(i64 %number, i32 %kind, i32 %rows)
   ret i32 %r
 }
-define i32 @raylax_come(ptr %p, i64 %number, ptr %over, i32 %spins, i32 %yields) {
-entry:
-  br label %check
-check:
-  %i = phi i32 [ 0, %entry ], [ %next, %again ]
-  %now = load atomic i64, ptr %p acquire, align 8
+""" + waiting(
+    "raylax_come",
+    "ptr %p, i64 %number, ptr %over",
+    """  %now = load atomic i64, ptr %p acquire, align 8
   %done = icmp sge i64 %now, %number
   br i1 %done, label %out, label %more
 more:
   %v = load atomic i64, ptr %over acquire, align 8
   %ended = icmp ne i64 %v, 0
-  br i1 %ended, label %out, label %wait
-wait:
-  %spin = icmp slt i32 %i, %spins
-  br i1 %spin, label %pause, label %slow
-pause:
-  call void asm sideeffect "PAUSE", ""()
-  br label %again
-slow:
-  %limit = add i32 %spins, %yields
-  %yield = icmp slt i32 %i, %limit
-  br i1 %yield, label %give, label %sleep
-give:
-  %a = call i32 @sched_yield()
-  br label %again
-sleep:
-  %b = call i32 @usleep(i32 20)
-  br label %again
-again:
-  %next = add i32 %i, 1
-  br label %check
-out:
-  ret i32 0
-}
-"""
+  br i1 %ended, label %out, label %wait""",
+)
 
 
 @dataclass

@@ -15,42 +15,23 @@ from raylax.kernels.cpu.tir.emit import Expr, Register, imported
 
 LINE = 16  # int32 in a cache line: counters of different workers share none
 
-# TIR has no atomics and no clock, LLVM IR has. `wait` spins, then yields the core, then sleeps
-# 20 us at a time. 1 is CLOCK_MONOTONIC of Linux. An aligned variable makes LLVM align the whole
-# frame: otherwise registers that are spilled may lie across two pages, by how deep the caller's
-# stack happens to be, and products of many rows take a fifth longer.
-QUEUE_IR = """
+SPINS, YIELDS = 200, 1000
+"""How often a thread that waits looks again at once, and then after yielding its core."""
+
+
+def waiting(name: str, arguments: str, check: str) -> str:
+    """LLVM IR of a function that waits: it spins, then yields the core, then sleeps 20 us at a
+    time. `check` branches to %out when what it waits for is there, else to %wait."""
+    return f"""
 declare i32 @sched_yield()
 declare i32 @usleep(i32)
-declare i32 @clock_gettime(i32, ptr)
-define i64 @raylax_now() {
-  %t = alloca { i64, i64 }
-  %r = call i32 @clock_gettime(i32 1, ptr %t)
-  %p = getelementptr { i64, i64 }, ptr %t, i32 0, i32 1
-  %s = load i64, ptr %t
-  %n = load i64, ptr %p
-  %w = mul i64 %s, 1000000000
-  %all = add i64 %w, %n
-  ret i64 %all
-}
-define void @raylax_align_frame() alwaysinline {
-  %line = alloca [64 x i8], align 64
-  call void asm sideeffect "", "r"(ptr %line)
-  ret void
-}
-define i32 @raylax_add(ptr %p, i32 %by) alwaysinline {
-  %old = atomicrmw add ptr %p, i32 %by acq_rel
-  ret i32 %old
-}
-define i32 @raylax_wait(ptr %p, i32 %n, i32 %spins, i32 %yields) {
+define i32 @{name}({arguments}, i32 %spins, i32 %yields) {{
 entry:
   br label %check
 check:
   %i = phi i32 [ 0, %entry ], [ %next, %again ]
-  %now = load atomic i32, ptr %p acquire, align 4
-  %done = icmp sge i32 %now, %n
-  br i1 %done, label %out, label %more
-more:
+{check}
+wait:
   %spin = icmp slt i32 %i, %spins
   br i1 %spin, label %pause, label %slow
 pause:
@@ -71,9 +52,41 @@ again:
   br label %check
 out:
   ret i32 0
-}
+}}
 """
-SPINS, YIELDS = 200, 1000
+
+
+# TIR has no atomics and no clock, LLVM IR has. 1 is CLOCK_MONOTONIC of Linux. An aligned variable
+# makes LLVM align the whole frame: otherwise registers that are spilled may lie across two pages,
+# by how deep the caller's stack happens to be, and products of many rows take a fifth longer.
+QUEUE_IR = """
+declare i32 @clock_gettime(i32, ptr)
+define i64 @raylax_now() {
+  %t = alloca { i64, i64 }
+  %r = call i32 @clock_gettime(i32 1, ptr %t)
+  %p = getelementptr { i64, i64 }, ptr %t, i32 0, i32 1
+  %s = load i64, ptr %t
+  %n = load i64, ptr %p
+  %w = mul i64 %s, 1000000000
+  %all = add i64 %w, %n
+  ret i64 %all
+}
+define void @raylax_align_frame() alwaysinline {
+  %line = alloca [64 x i8], align 64
+  call void asm sideeffect "", "r"(ptr %line)
+  ret void
+}
+define i32 @raylax_add(ptr %p, i32 %by) alwaysinline {
+  %old = atomicrmw add ptr %p, i32 %by acq_rel
+  ret i32 %old
+}
+""" + waiting(
+    "raylax_wait",
+    "ptr %p, i32 %n",
+    """  %now = load atomic i32, ptr %p acquire, align 4
+  %done = icmp sge i32 %now, %n
+  br i1 %done, label %out, label %wait""",
+)
 
 
 class Queue:
