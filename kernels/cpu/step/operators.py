@@ -1,4 +1,7 @@
-"""The fused operators of a decoder. Each is one region of the work queue."""
+"""The fused operators of a decoder around its blocks: embedding, norms, projections.
+
+Each is one region of the work queue.
+"""
 
 from tvm.script.ir_builder import tirx as T
 
@@ -11,14 +14,13 @@ from raylax.kernels.cpu.tir.emit import (
     fma,
     intrinsic,
     lanes,
-    silu,
     splat,
 )
 from raylax.kernels.cpu.tir.emit import f32 as constant
 
 
 class Operators(Emitter):
-    """All but attention, which is in `attend.py`."""
+    """All but the blocks: attention (`attend.py`), MLP (`mlp.py`) and head (`head.py`)."""
 
     def embed(self) -> None:
         """In the first stage; the others are given `x`."""
@@ -111,13 +113,9 @@ class Operators(Emitter):
     def project_o(self, meeting: Expr) -> None:
         k = self.spec.heads * self.spec.head_dim
         first = self.place["first_head"] * self.spec.head_dim
-        self._project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)
+        self.project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)
 
-    def project_down(self, meeting: Expr) -> None:
-        first = self.place["first_group"] * GROUP
-        self._project("down", "h", self.spec.intermediate, first, meeting)
-
-    def _project(
+    def project(
         self, name: str, source: str, k: int, first: Expr, number: Expr, bias: str | None = None
     ) -> None:
         """x += source @ w_name^T (+ bias). Of several shards each has a part of every sum: they
@@ -154,57 +152,3 @@ class Operators(Emitter):
         if bias:
             value = value + self.b[bias][at]
         self.b["x"].store(self.b["x"][row, at] + value, row, at)
-
-    def gate_up(self) -> None:
-        """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
-        s = self.spec
-        groups = s.intermediate // GROUP
-        with self.queue.region("gate_up", groups) as g, T.serial(0, self.tiles) as tile:
-            group = T.Bind(g + self.place["first_group"]) if self.sharded else g
-            out = self.product("a", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
-            with self.rows_of(tile) as (m, row):
-                pair = []
-                for p in range(2):
-                    at = m * 2 * PANEL + p * PANEL
-                    gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
-                    gated = Register(silu(gate.get()) * up.get())
-                    if self.sharded:
-                        gated.set(T.Select(self._is_own(group), gated.get(), constant(0)))
-                    pair.append(gated)
-                self.store_group("h", s.intermediate, row, g, pair)
-        self.close_rows("round_h", "h", s.intermediate)
-
-    def _is_own(self, group: Expr) -> Expr:
-        """Whether a group of the MLP counts on this rank."""
-        own, end = self.place["own_group"], self.place["end_group"]
-        return splat(T.bitwise_and(group >= own, group < end))
-
-    def head(self) -> None:
-        panels = self.place["panels"] if self.sharded else self.spec.padded_vocab // PANEL
-        with (
-            self.queue.region("head", panels) as i,
-            T.serial(0, self.tiles) as tile,
-        ):
-            panel = T.Bind(i + self.place["first_panel"]) if self.sharded else i
-            out = self.product("f", self.spec.hidden, tile, "w_head", [panel])
-            with self.rows_of(tile) as (m, row):
-                for half in range(2):
-                    value = out[lanes(m * PANEL + half * 16)]
-                    self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
-
-    def argmax(self) -> None:
-        """The first index of the largest logit, the padding of the vocabulary left out; on the
-        first shard, which samples."""
-        vectors = self.spec.padded_vocab // 16
-        rows = T.Select(self.place["shard"] == 0, self.tokens, 0) if self.sharded else self.tokens
-        with self.queue.region("argmax", rows) as row:
-            best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
-            with T.serial(0, vectors) as j:
-                index = lanes(j * 16)
-                value = Register(self.b["logits"][row, index])
-                more = T.bitwise_and(value.get() > best.get(), index < splat(self.spec.vocab))
-                where.set(T.Select(more, index, where.get()))
-                best.set(T.Select(more, value.get(), best.get()))
-            top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
-            ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
-            self.b["chosen"].store(intrinsic("int32", "llvm.vector.reduce.smin", ties), row)

@@ -13,13 +13,14 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import Format, RowFormat
 from raylax.kernels.cpu.program import (
-    LOGITS,
     MEETINGS,
     Buffer,
     StepFunction,
 )
 from raylax.kernels.cpu.step.attend import Attention
 from raylax.kernels.cpu.step.emitter import View
+from raylax.kernels.cpu.step.head import Head
+from raylax.kernels.cpu.step.mlp import MLP
 from raylax.kernels.cpu.step.operators import Operators
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, bounds
@@ -268,12 +269,8 @@ class StepEmitter:
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
             e.normalise("norm_2", "a")
-            e.gate_up()
-            e.project_down(layer * MEETINGS + 2)
+            MLP(e).emit(layer * MEETINGS + 2)
 
     def _head(self, e: Operators) -> None:
         e.normalise("norm_f", "f", select="select", keep="normed")
-        e.head()
-        if e.exchange is not None:
-            e.exchange.meet(e.exchange.meeting(T.int32(1)), LOGITS)
-        e.argmax()
+        Head(e).emit()

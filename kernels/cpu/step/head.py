@@ -1,0 +1,56 @@
+"""The output head: logits of the rows that are sampled, and the likeliest token of each."""
+
+from dataclasses import dataclass
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.cpu.formats.base import PANEL
+from raylax.kernels.cpu.program import LOGITS
+from raylax.kernels.cpu.step.emitter import Emitter
+from raylax.kernels.cpu.tir.emit import Register, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.emit import f32 as constant
+
+
+@dataclass
+class Head:
+    """What is in `f` becomes `logits`, and these `chosen`."""
+
+    e: Emitter
+
+    def __post_init__(self) -> None:
+        self.spec, self.b, self.place = self.e.spec, self.e.b, self.e.place
+
+    def emit(self) -> None:
+        """The products, a meeting of the shards where there are several, and the choice."""
+        self._logits()
+        if self.e.exchange is not None:
+            self.e.exchange.meet(self.e.exchange.meeting(T.int32(1)), LOGITS)
+        self._argmax()
+
+    def _logits(self) -> None:
+        e = self.e
+        panels = self.place["panels"] if e.sharded else self.spec.padded_vocab // PANEL
+        with e.queue.region("head", panels) as i, T.serial(0, e.tiles) as tile:
+            panel = T.Bind(i + self.place["first_panel"]) if e.sharded else i
+            out = e.product("f", self.spec.hidden, tile, "w_head", [panel])
+            with e.rows_of(tile) as (m, row):
+                for half in range(2):
+                    value = out[lanes(m * PANEL + half * 16)]
+                    self.b["logits"].store(value, row, lanes(panel * PANEL + half * 16))
+
+    def _argmax(self) -> None:
+        """The first index of the largest logit, the padding of the vocabulary left out; on the
+        first shard, which samples."""
+        e, vectors = self.e, self.spec.padded_vocab // 16
+        rows = T.Select(self.place["shard"] == 0, e.tokens, 0) if e.sharded else e.tokens
+        with e.queue.region("argmax", rows) as row:
+            best, where = Register(constant(-3e38)), Register(splat(T.int32(0)), "int32x16")
+            with T.serial(0, vectors) as j:
+                index = lanes(j * 16)
+                value = Register(self.b["logits"][row, index])
+                more = T.bitwise_and(value.get() > best.get(), index < splat(self.spec.vocab))
+                where.set(T.Select(more, index, where.get()))
+                best.set(T.Select(more, value.get(), best.get()))
+            top = Register(intrinsic("float32", "llvm.vector.reduce.fmax", best.get()), "float32")
+            ties = T.Select(best.get() >= splat(top.get()), where.get(), splat(T.int32(2**31 - 1)))
+            self.b["chosen"].store(intrinsic("int32", "llvm.vector.reduce.smin", ties), row)
