@@ -1,4 +1,7 @@
-"""NVIDIA's driver by ctypes: which GPUs there are, and what is free on them."""
+"""NVIDIA's driver by ctypes: which GPUs there are, what is free on them, and whether they are done.
+
+What waits for a stream has run on no GPU so far.
+"""
 
 import ctypes
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from functools import cache
 from raylax.kernels.errors import CompileError
 
 LIBRARY = "libcuda.so.1"
+NOT_READY = 600  # CUDA_ERROR_NOT_READY
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 
 
@@ -71,6 +75,25 @@ def memory(index: int) -> tuple[int, int]:
     return free.value, total.value
 
 
+def make_current(index: int) -> None:
+    """A GPU becomes that of the calling thread, for good. Raises CompileError when there is no such
+    GPU."""
+    cuda, handle = handle_of(index)
+    context = ctypes.c_void_p()
+    call(cuda, "cuDevicePrimaryCtxRetain", ctypes.byref(context), handle)
+    call(cuda, "cuCtxSetCurrent", context)
+
+
+def is_idle(stream: int) -> bool:
+    """Whether everything that was put on the stream is done, of the calling thread's GPU. Raises
+    CompileError for what went wrong there."""
+    cuda = library()
+    assert cuda is not None  # or there would be no stream
+    if (code := cuda.cuStreamQuery(ctypes.c_void_p(stream))) != NOT_READY:
+        check(cuda, "cuStreamQuery", code)
+    return bool(code != NOT_READY)
+
+
 def handle_of(index: int) -> tuple[ctypes.CDLL, ctypes.c_int]:
     if (cuda := library()) is None or index >= count():
         raise CompileError(missing(index))
@@ -87,8 +110,13 @@ def missing(index: int) -> str:
 
 
 def call(cuda: ctypes.CDLL, name: str, *arguments: object) -> None:
-    """Raises CompileError with the driver's words."""
-    if code := getattr(cuda, name)(*arguments):
+    """One of the driver's functions. Raises CompileError as `check`."""
+    check(cuda, name, getattr(cuda, name)(*arguments))
+
+
+def check(cuda: ctypes.CDLL, name: str, code: int) -> None:
+    """Raises CompileError with the driver's words, where a function returned an error's code."""
+    if code:
         text = ctypes.c_char_p()
         cuda.cuGetErrorString(code, ctypes.byref(text))
         raise CompileError(f"CUDA: {name}: {(text.value or b'error %d' % code).decode()}")

@@ -19,6 +19,8 @@ int cuDevicePrimaryCtxRetain(void **context, int device) { *context = &generatio
 int cuDevicePrimaryCtxRelease_v2(int device) { return device ? 201 : 0; }
 int cuCtxPushCurrent_v2(void *context) { return 0; }
 int cuCtxPopCurrent_v2(void **context) { return 0; }
+int cuCtxSetCurrent(void *context) { return context == &generation[1] ? 0 : 201; }
+int cuStreamQuery(void *stream) { return (size_t)stream; } /* the stream 600 is busy */
 int cuMemGetInfo_v2(size_t *free, size_t *total) {
     *free = (size_t)70 << 30;
     *total = (size_t)80 << 30;

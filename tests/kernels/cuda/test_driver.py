@@ -32,6 +32,20 @@ for ask in (lambda: driver.memory(1), lambda: driver.properties(2)):
         said.append(str(error))
 print(json.dumps(said))
 """
+WAITING = """
+import json
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import CompileError
+
+driver.make_current(1)
+said = [driver.is_idle(stream) for stream in (0, 600)]
+for ask in (lambda: driver.make_current(0), lambda: driver.is_idle(700)):
+    try:
+        ask()
+    except CompileError as error:
+        said.append(str(error))
+print(json.dumps(said))
+"""
 CHOSEN = """
 import json
 from raylax.cluster.config.schema import ClusterConfig
@@ -66,6 +80,16 @@ def test_what_the_driver_refuses_is_told_in_its_words(on_fake_gpus: Ask) -> None
     assert on_fake_gpus(FAILING) == [
         "CUDA: cuDevicePrimaryCtxRelease_v2: it went wrong",
         "the driver shows 2 GPUs, counted from 0",
+    ]
+
+
+def test_a_stream_is_idle_or_busy_or_has_failed(on_fake_gpus: Ask) -> None:
+    """Of the GPU that is the thread's own; an error is told in the driver's words."""
+    assert on_fake_gpus(WAITING) == [
+        True,
+        False,
+        "CUDA: cuCtxSetCurrent: it went wrong",
+        "CUDA: cuStreamQuery: it went wrong",
     ]
 
 

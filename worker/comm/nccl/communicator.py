@@ -9,13 +9,14 @@ Tried without a GPU only, up to where NCCL asks for one.
 
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import CompileError
 from raylax.worker.comm.arrays import check_peer
 from raylax.worker.comm.errors import CLOSED, CommAborted, CommError, CommTimeout
 from raylax.worker.comm.nccl.dlpack import Placed, Tensor, placed
-from raylax.worker.comm.nccl.driver import is_idle, make_current
 from raylax.worker.comm.nccl.library import (
     IN_PROGRESS,
     SUCCESS,
@@ -43,6 +44,15 @@ def unique_id() -> bytes:
     return bytes(made)
 
 
+@contextmanager
+def by_the_driver() -> Iterator[None]:
+    """What CUDA's driver refuses inside is a CommError, in its words."""
+    try:
+        yield
+    except CompileError as error:
+        raise CommError(str(error)) from error
+
+
 class NcclCommunicator:
     """`device` is made current for the calling thread, which makes all the calls. `stream` is a
     handle as of `tvm_ffi.get_raw_stream`; tensors are whatever speaks DLPack."""
@@ -57,7 +67,9 @@ class NcclCommunicator:
         self._comm, self._token = ctypes.c_void_p(), ctypes.c_void_p()
         self._reason: str | None = None
         self._ended, self._lock = threading.Event(), threading.Lock()
-        make_current(device)
+        if driver.library() is not None:  # else NCCL says itself what it lacks
+            with by_the_driver():
+                driver.make_current(device)
         name = UniqueId.from_buffer_copy(unique_id)
         comm, config = ctypes.byref(self._comm), ctypes.byref(not_blocking())
         self._do("come to the rendezvous", ("CommInitRankConfig", comm, world, name, rank, config))
@@ -97,7 +109,7 @@ class NcclCommunicator:
 
     def synchronize(self) -> None:
         """Until everything so far is done. Raises CommTimeout, CommAborted."""
-        self._wait(lambda: is_idle(self._stream), f"finish collective {self._collective}")
+        self._wait(self._is_idle, f"finish collective {self._collective}")
 
     def abort(self, reason: str) -> None:
         with self._lock:
@@ -148,6 +160,10 @@ class NcclCommunicator:
             late = CommTimeout(range(self.world), f"did not {action}", self._timeout_s)
             self.abort(str(late))  # NCCL does not say who is late
             raise late
+
+    def _is_idle(self) -> bool:
+        with by_the_driver():
+            return driver.is_idle(self._stream)
 
     def _state(self) -> int:
         """SUCCESS or IN_PROGRESS. Raises CommError with what went wrong since."""

@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 import numpy as np
 import pytest
 
+from raylax.kernels.cuda import driver
 from raylax.worker.comm.errors import CommAborted, CommError
 from raylax.worker.comm.nccl.communicator import NcclCommunicator, unique_id
 from raylax.worker.comm.nccl.dlpack import placed
-from raylax.worker.comm.nccl.driver import driver
 from raylax.worker.comm.nccl.library import (
     SINCE,
     TYPES,
@@ -30,8 +30,8 @@ def is_installed() -> bool:
 
 
 needs_nccl = pytest.mark.skipif(not is_installed(), reason=f"{WHEEL} is not installed")
-without_gpu = pytest.mark.skipif(driver() is not None, reason="there is a GPU")
-with_gpu = pytest.mark.skipif(driver() is None, reason="there is no GPU")
+without_gpu = pytest.mark.skipif(driver.library() is not None, reason="there is a GPU")
+with_gpu = pytest.mark.skipif(driver.library() is None, reason="there is no GPU")
 
 
 @pytest.mark.skipif(is_installed(), reason=f"{WHEEL} is installed")
