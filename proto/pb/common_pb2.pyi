@@ -160,7 +160,7 @@ class SubscribeKvEventsRequest(_message.Message):
 
     START_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     start_sequence_number: _builtins.int
-    """0, or a number that is not kept any more: begin with a snapshot"""
+    """0, or one that is not kept any more: from a snapshot on"""
     def __init__(
         self,
         *,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RaylaxStub:
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types; see docs/api.md."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +44,7 @@ class RaylaxStub:
 
 @_typing.type_check_only
 class RaylaxAsyncStub(RaylaxStub):
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types; see docs/api.md."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Chat: _aio.UnaryStreamMultiCallable[_raylax_pb2.ChatRequest, _raylax_pb2.ChatReply]  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class RaylaxAsyncStub(RaylaxStub):
     """What happened to a request, and why its worker was chosen."""
 
 class RaylaxServicer(metaclass=_abc_1.ABCMeta):
-    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types. See docs/api.md."""
+    """The API for gRPC clients: what the OpenAI-compatible HTTP API offers, with types; see docs/api.md."""
 
     @_abc_1.abstractmethod
     def Chat(
