@@ -1,6 +1,5 @@
 """What may differ from model to model: for all at the top of the file, for one in its entry."""
 
-import json
 from typing import Any, Literal
 
 from pydantic import (
@@ -12,7 +11,7 @@ from pydantic import (
 
 from raylax.cluster.config.sections import Anywhere, Section
 from raylax.router.policies import DEFAULT, POLICIES
-from raylax.worker.config import EngineConfig
+from raylax.worker.config import EngineConfig, Mode
 
 DEMO_MODEL = "demo"
 
@@ -45,7 +44,7 @@ class ModelSettings(Section):
     """On GPUs: a library that `raylax compile --target` wrote elsewhere."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto: the checkpoint's."""
-    mode: Literal["local", "interactive", "server"] = "server"
+    mode: Mode = "server"
     """local: 4 sequences; interactive: 1; server: many."""
     max_num_sequence: int | None = Field(None, ge=1)
     """Sequences that a worker runs at once; else what the mode says."""
@@ -79,7 +78,7 @@ class ModelSettings(Section):
         inferred = {"threads": threads, **ENGINE_DEFAULTS}
         given = {name: value for name, value in self.engine.items() if value is not None}
         own = self.model_dump(mode="json", include=set(OF_THE_ENGINE), exclude_none=True)
-        return EngineConfig.from_json(json.dumps({**inferred, **given, **own}))
+        return EngineConfig.from_dict({**inferred, **given, **own})
 
 
 OF_THE_ENGINE = (ModelSettings.model_fields.keys() & EngineConfig.__dataclass_fields__.keys()) - {

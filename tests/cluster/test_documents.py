@@ -15,17 +15,13 @@ from raylax.cluster.metrics.state import Reports
 from raylax.router.observe.metrics import CallMetrics
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, options
-from tests.support.cluster_reference import BLOCK, PAGE, TABLES, regenerated
+from tests.support.cluster_reference import BLOCK, OF_NO_USE, PAGE, TABLES, regenerated
 from tests.support.cluster_reports import report
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / "deploy" / "raylax.yaml"
 ROOM = (ROOT / "cluster" / "README.md").read_text()
 REFERENCE = PAGE.read_text()
-FIXED = {"kv_cache_page_size", "model_lib", "verbose"}
-"""Fields of the engine that have one value, or are of no use to a cluster."""
-
-
 NO_FLAGS = {"engine", "cors_origins"}
 """What stands in the file only."""
 
@@ -71,7 +67,7 @@ def test_the_example_shows_every_setting() -> None:
     assert values.keys() == ClusterConfig.model_fields.keys()
     for name, section in SECTIONS.items():
         assert values[name].keys() == section.model_fields.keys()
-    assert values["engine"].keys() == engine - FIXED - ClusterConfig.model_fields.keys()
+    assert values["engine"].keys() == engine - OF_NO_USE - ClusterConfig.model_fields.keys()
 
 
 def test_the_examples_values_are_the_defaults() -> None:
