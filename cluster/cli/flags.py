@@ -15,8 +15,8 @@ from raylax.cluster.config.schema import ClusterConfig
 Command = Callable[..., None]
 TYPED = (str, int, float, bool, Path)
 """What can be typed on a command line."""
-PANELS = ("The model", "The cluster")
-"""Of a command's help."""
+PANELS = OF_THE_MODEL, OF_THE_CLUSTER = "The model", "The cluster"
+"""Parts of a command's help."""
 
 
 def settings() -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def flag(name: str, is_argument: bool) -> Parameter:
     if is_argument:
         made = typer.Argument(None, help=text, show_default=False)
     else:
-        panel = PANELS[name not in ModelSettings.model_fields]
+        panel = OF_THE_MODEL if name in ModelSettings.model_fields else OF_THE_CLUSTER
         made = typer.Option(None, f"--{name.replace('_', '-')}", help=text, rich_help_panel=panel)
     return Parameter(name, Parameter.KEYWORD_ONLY, default=made, annotation=kind | None)
 

@@ -39,11 +39,12 @@ def table(columns: str, rows: Iterable[Iterable[str]]) -> str:
 
 
 def code(text: object) -> str:
+    """In the type of code, unless it is nothing."""
     return f"`{text}`" if text not in ("", None) else ""
 
 
 def kind(annotation: Any) -> str:
-    """Of a value as people write it."""
+    """What a value is, as people write it."""
     if get_origin(annotation) is Literal:
         return ", ".join(code(choice) for choice in get_args(annotation))
     if arguments := [one for one in get_args(annotation) if one is not NoneType]:
@@ -58,6 +59,7 @@ def kind(annotation: Any) -> str:
 
 
 def bounds(field: FieldInfo) -> str:
+    """What a value is, and what it must not go beyond."""
     said = [
         f"{word} {getattr(one, name)}"
         for one in field.metadata
@@ -68,7 +70,7 @@ def bounds(field: FieldInfo) -> str:
 
 
 def default(value: object) -> str:
-    """As a file has it; nothing where there is none, or where it follows from the rest."""
+    """A default as a file has it; nothing where there is none, or where it follows from the rest."""
     match value:
         case bool():
             return code(str(value).lower())
@@ -80,6 +82,7 @@ def default(value: object) -> str:
 
 
 def keys_of(section: type[BaseModel], names: Iterable[str]) -> str:
+    """A table of these keys of a section."""
     def rows() -> Iterator[list[str]]:
         for name in names:
             field = section.model_fields[name]
@@ -95,7 +98,7 @@ def top_of(names: Iterable[str]) -> str:
 
 
 def engine() -> str:
-    """But for those that are keys at the top, and those that have one value today."""
+    """The engine's settings, but for those at the top and those that have one value today."""
     said = docstrings_of(EngineConfig)
     values = {**asdict(EngineConfig()), **ENGINE_DEFAULTS}
     hidden = {*ABSENT, *OF_NO_USE, *ClusterConfig.model_fields}
@@ -108,9 +111,9 @@ def engine() -> str:
     return table(COLUMNS, rows)
 
 
-def docstrings_of(kind: type) -> dict[str, str]:
-    """What stands below each field."""
-    (body,) = ast.parse(inspect.getsource(kind)).body
+def docstrings_of(described: type) -> dict[str, str]:
+    """The docstring below each field of a class."""
+    (body,) = ast.parse(inspect.getsource(described)).body
     assert isinstance(body, ast.ClassDef)
     found = {}
     for field, below in zip(body.body, body.body[1:], strict=False):
@@ -121,11 +124,12 @@ def docstrings_of(kind: type) -> dict[str, str]:
 
 
 def commands() -> str:
-    """Each with what only it has: a flag that sets a key has the key's description."""
+    """Every command, with the options that are its own: those that set keys stand with the keys."""
     return "\n".join(command(name) for name in COMMANDS)
 
 
 def command(name: str) -> str:
+    """How it is typed, what it does and its options."""
     made = command_named(name)
     text = re.sub(r"\[/?\w*\]", "", inspect.cleandoc(made.help)).split("\n\n")[0]
     words = [typed(p) for p in made.params if p.param_type_name == "argument"]
@@ -141,7 +145,7 @@ def command(name: str) -> str:
 
 
 def typed(parameter: Any) -> str:
-    """As in a usage: MODEL, [URL], --config."""
+    """A parameter as in a usage: MODEL, [URL], --config."""
     if parameter.param_type_name == "option":
         return " ".join(parameter.opts)
     name = parameter.name.upper()
