@@ -10,7 +10,7 @@ from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, s
 
 
 class Drawn(NamedTuple):
-    """What a sequence with nothing pending gets of a step."""
+    """What a sequence whose last token was computed gets of a step."""
 
     token: int | None = None
     """None if it wants a vector."""
@@ -18,10 +18,12 @@ class Drawn(NamedTuple):
     embedding: tuple[float, ...] = ()
 
 
-def draw(request: Request, tokens: Sequence[int], row: int, output: StepOutput) -> Drawn:
-    """The token that follows `tokens`, the sequence so far, or the vector of its last one: from
-    this row of the step's output."""
-    sampling = request.sampling
+def draw(request: Request, tokens: Sequence[int], rows: range, output: StepOutput) -> Drawn:
+    """The token that follows `tokens`, the sequence so far, or the vector of its last one.
+
+    `rows`: the sequence's in the step's output, at least one: a row for each of its last tokens.
+    """
+    sampling, row = request.sampling, rows[-1]
     if request.embed:
         return Drawn(embedding=normalised(output.hidden[row].tolist()))
     if is_plain_greedy(sampling):

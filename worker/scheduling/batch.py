@@ -23,8 +23,8 @@ from raylax.worker.scheduling.scheduler import (
     StepLimits,
     schedule,
 )
-from raylax.worker.scheduling.sequence import Sequence, ints
-from raylax.worker.scheduling.step_plan import StepPlan, make_plan
+from raylax.worker.scheduling.sequence import DECODE, PREFILL, Sequence, ints
+from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
@@ -122,7 +122,7 @@ class Batch:
             raise  # there will be no further step
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
-            raise StepFailed(message, self._blame([one for one, _ in batch])) from error
+            raise StepFailed(message, self._blame([one for one, *_ in batch])) from error
         deltas = self._commit(batch, drawn)
         self.step_time.learn(*work, self.clock() - begun)
         return deltas
@@ -133,8 +133,8 @@ class Batch:
 
     def load(self, taken: int = 0, draining: bool = False) -> Load:
         """What the engine knows beyond the batch is given."""
-        prefilling = sum(one.pending for one in self.running if one.pending > 1)
-        contexts = [one.computed for one in self.running if one.pending == 1]
+        prefilling = sum(one.pending for one in self.running if one.phase is PREFILL)
+        contexts = [one.computed for one in self.running if one.phase is DECODE]
         return Load(
             running=len(self._running),
             waiting=len(self.waiting),
@@ -170,12 +170,14 @@ class Batch:
         running = [
             Candidate(
                 one.request.id,
+                one.phase,
                 one.pending,
                 one.computed,
                 len(one.pages),
-                priority=one.request.priority,
-                suspect=one.suspect,
-            )
+                0,
+                one.request.priority,
+                one.suspect,
+            )  # by position: by name takes half as long again
             for one in self.running
         ]
         waiting = map(self._as_candidate, self.waiting) if self.waiting else ()
@@ -186,7 +188,8 @@ class Batch:
         found = self._find(one)
         computed = len(found) * PAGE_SIZE
         revived = sum(self.pool.is_cached(page) for page in found)
-        return Candidate(one.request.id, len(one.tokens) - computed, computed, len(found), revived)
+        pending = len(one.tokens) - computed
+        return Candidate(one.request.id, PREFILL, pending, computed, len(found), revived)
 
     def _find(self, one: Sequence) -> list[int]:
         """Its known beginning; at least its last token is computed, for its logits."""
@@ -200,12 +203,14 @@ class Batch:
 
     # Act
 
-    def _apply(self, decision: Decision) -> list[tuple[Sequence, int]]:
+    def _apply(self, decision: Decision) -> list[Work]:
         if new := [request_id for request_id in decision.admit if self._admit(request_id)]:
             self.began(new)
-        batch = [(self._running[request_id], count) for request_id, count in decision.steps]
-        for one, count in batch:
+        batch: list[Work] = []
+        for request_id, count in decision.steps:
+            one = self._running[request_id]
             self._reserve(one, one.computed + count)
+            batch.append((one, count, one.rows_wanted(count)))
         return batch
 
     def _admit(self, request_id: str) -> bool:
@@ -247,9 +252,9 @@ class Batch:
 
     # Commit
 
-    def _commit(self, batch: list[tuple[Sequence, int]], drawn: dict[str, Drawn]) -> list[Delta]:
+    def _commit(self, batch: list[Work], drawn: dict[str, Drawn]) -> list[Delta]:
         deltas = []
-        for one, count in batch:
+        for one, count, _ in batch:
             one.computed, one.suspect = one.computed + count, False
             self._index(one, count)
             if one.request.id in drawn:
@@ -264,13 +269,15 @@ class Batch:
             for page in range(first, end):
                 self.pool.index(one.pages[page], names[page])
 
-    def _draw(self, batch: list[tuple[Sequence, int]], output: StepOutput) -> dict[str, Drawn]:
-        """For the sequences that end the step with nothing pending, in plan order."""
-        ending = [one for one, count in batch if count == one.pending]
-        return {
-            one.request.id: draw(one.request, one.tokens, row, output)
-            for row, one in enumerate(ending)
-        }
+    def _draw(self, batch: list[Work], output: StepOutput) -> dict[str, Drawn]:
+        """For the sequences that have rows in the output, which lie there in plan order."""
+        drawn, first = dict[str, Drawn](), 0
+        for one, _, wanted in batch:
+            if wanted:
+                rows = range(first, first + wanted)
+                drawn[one.request.id] = draw(one.request, one.tokens, rows, output)
+                first += wanted
+        return drawn
 
     def _extend(self, one: Sequence, drawn: Drawn) -> Delta:
         """Append the token, or end at it, or with the vector."""
@@ -291,10 +298,11 @@ class Batch:
         return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)
 
 
-def work_of(batch: list[tuple[Sequence, int]]) -> tuple[int, int, int]:
-    """Of a step: tokens of prefills, sequences that decode, and tokens in the pages of those."""
-    contexts = [one.computed for one, _ in batch if one.pending == 1]
-    return sum(count for _, count in batch) - len(contexts), len(contexts), sum(contexts)
+def work_of(batch: list[Work]) -> tuple[int, int, int]:
+    """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, sequences that
+    decode, and tokens in the pages of those."""
+    contexts = [one.computed for one, *_ in batch if one.phase is DECODE]
+    return sum(work[1] for work in batch) - len(contexts), len(contexts), sum(contexts)
 
 
 class StepFailed(Exception):

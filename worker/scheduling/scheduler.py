@@ -14,14 +14,16 @@ from typing import NamedTuple
 
 from raylax.proto.pages import pages_for
 from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.sequence import DECODE, PREFILL, Phase
 
 
 class Candidate(NamedTuple):
     """A sequence as the scheduler sees it."""
 
     id: str
+    phase: Phase
     pending: int
-    """Tokens to compute; 1 for a decode."""
+    """Tokens to compute."""
     computed: int
     pages: int
     """Pages it holds, or would find in the prefix cache when admitted."""
@@ -70,11 +72,13 @@ def schedule(
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])
-    needed = sum(one.pages_to_reach(one.computed + 1) for one in running if one.pending == 1)
+    needed = sum(
+        one.pages_to_reach(one.computed + one.pending) for one in running if one.phase is DECODE
+    )
     if needed > available:
         return Decision(preempt=max(reversed(running), key=lambda one: one.priority).id)
     decision, budget = Decision(), limits.tokens
-    for one in sorted(running, key=lambda one: one.pending > 1):
+    for one in sorted(running, key=lambda one: one.phase is PREFILL):
         if count := min(one.pending, budget):
             budget -= count
             decision.steps.append((one.id, count))

@@ -4,9 +4,23 @@ import sys
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from raylax.proto.pages import PAGE_SIZE, ROOT, chain
 from raylax.proto.vocabulary import Request
+
+
+class Phase(Enum):
+    """What the next step computes of a sequence."""
+
+    PREFILL = "prefill"
+    """Tokens that were there before it was admitted, as many as fit."""
+    DECODE = "decode"
+    """What follows the last draw, for the next draw."""
+
+
+PREFILL, DECODE = Phase.PREFILL, Phase.DECODE
+"""For those who look at every sequence in every step: to find them in their class takes longer."""
 
 
 def ints(values: Iterable[int] = ()) -> "array[int]":
@@ -51,7 +65,18 @@ class Sequence:
 
     @property
     def pending(self) -> int:
+        """Tokens to compute."""
         return len(self.tokens) - self.computed
+
+    @property
+    def phase(self) -> Phase:
+        """A prefill of which one token is left is as cheap as a decode, and counts as one."""
+        return DECODE if len(self.tokens) - self.computed == 1 else PREFILL
+
+    def rows_wanted(self, count: int) -> int:
+        """How many of its next `count` tokens, the last ones, want a row of the step's output: one
+        if a token is drawn, or a vector taken, after them."""
+        return 1 if count == len(self.tokens) - self.computed else 0
 
     @property
     def generated(self) -> int:

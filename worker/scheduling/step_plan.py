@@ -1,7 +1,8 @@
 """The step plan: everything that a rank needs to know to run one step (law 4)."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -10,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.proto.pages import PAGE_SIZE
-from raylax.worker.scheduling.sequence import Sequence as Running
-from raylax.worker.scheduling.sequence import ints
+from raylax.worker.scheduling.sequence import Sequence, ints
 
 Ints = npt.NDArray[np.int32]
+Work = tuple[Sequence, int, int]
+"""What a step does for a sequence: it computes so many of its pending tokens, and has a row of its
+output for so many of these, the last ones."""
 HEAD = struct.Struct("<q4i")
 """number, tokens, sequences, pages of the longest sequence, rows. All arrays follow, in order."""
 LEAST_PIECE = 16
@@ -22,7 +25,8 @@ LEAST_PIECE = 16
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """Arguments of `Model.step`; see there for shapes."""
+    """Arguments of `Model.step`; see there for shapes. `rows`: the tokens, by their index in the
+    step, that want a row of its output."""
 
     number: int
     tokens: Ints
@@ -89,17 +93,17 @@ class StepPlan:
         )
 
 
-def make_plan(number: int, batch: Sequence[tuple[Running, int]]) -> StepPlan:
-    """`batch`: sequences, whose pages suffice, and how many pending tokens of each to compute.
+def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
+    """Lay out a step for these sequences, whose pages suffice. Their rows lie in the order of the
+    batch, those of one in the order of its tokens.
 
-    Logits are wanted of those that end the step with nothing pending, in the order of the batch.
     Nothing runs meanwhile, so this is laid out by appending: a call of numpy costs more than all
     that a decode needs.
     """
     tokens, positions, slots, table = ints(), ints(), ints(), ints()
     starts, lengths, rows = ints([0]), ints(), ints()
-    padding = ints([0]) * max(len(one.pages) for one, _ in batch)
-    for one, count in batch:
+    padding = ints([0]) * max(len(one.pages) for one, *_ in batch)
+    for one, count, wanted in batch:
         pages, computed = one.pages, range(one.computed, one.computed + count)
         tokens += one.tokens[computed.start : computed.stop]
         positions.extend(computed)
@@ -108,8 +112,8 @@ def make_plan(number: int, batch: Sequence[tuple[Running, int]]) -> StepPlan:
         lengths.append(computed.stop)
         table += pages
         table += padding[len(pages) :]
-        if count == one.pending:
-            rows.append(len(tokens) - 1)
+        if wanted:
+            rows.extend(range(len(tokens) - wanted, len(tokens)))
     return StepPlan(
         number,
         np.asarray(tokens),

@@ -10,7 +10,7 @@ from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import StepPlan
+from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 
 VOCAB = 1000
 GREEDY = Sampling(temperature=0.0)
@@ -335,6 +335,25 @@ def test_a_failed_draw_is_a_failed_step() -> None:
     with pytest.raises(StepFailed, match="IndexError"):
         made.step()
     assert (made.idle, made.pool.used) == (True, 0)
+
+
+def test_each_draws_from_its_own_rows() -> None:
+    """Though others want several, or none."""
+    made = batch()
+    for id, prompt in (("a", (10, 20)), ("b", (30, 40, 50)), ("chunk", (60, 70)), ("c", (80,))):
+        made.add(ask(id, prompt))
+    a, b, chunk, c = made.waiting
+    works = [(a, 2, 2), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
+    drawn = made._draw(works, count(make_plan(1, paged(works))))
+
+    assert {id: one.token for id, one in drawn.items()} == {"a": 21, "b": 51, "c": 81}
+
+
+def paged(works: list[Work]) -> list[Work]:
+    """With a page for each sequence."""
+    for page, (one, *_) in enumerate(works):
+        one.pages.append(page)
+    return works
 
 
 def test_load_counts_what_waits_for_its_prefill() -> None:

@@ -6,24 +6,25 @@ import pytest
 
 from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.scheduler import Candidate, StepLimits, schedule
+from raylax.worker.scheduling.sequence import Phase
 
 LIMITS = StepLimits(tokens=32, sequences=4)
 
 
 def decode(id: str, length: int = 20) -> Candidate:
     """One that computes its `length`th token; its pages hold all before it."""
-    return Candidate(id, pending=1, computed=length - 1, pages=-(-(length - 1) // 16))
+    return Candidate(id, Phase.DECODE, 1, computed=length - 1, pages=-(-(length - 1) // 16))
 
 
 def prefill(id: str, pending: int, computed: int = 0, pages: int | None = None) -> Candidate:
     """One that runs, and so holds the pages of all its tokens."""
     held = -(-(computed + pending) // 16) if pages is None else pages
-    return Candidate(id, pending, computed, held)
+    return Candidate(id, Phase.PREFILL, pending, computed, held)
 
 
 def new(id: str, tokens: int, found: int = 0, revived: int = 0) -> Candidate:
     """One that waits, and would find so many of its pages in the prefix cache."""
-    return Candidate(id, tokens - 16 * found, 16 * found, found, revived)
+    return Candidate(id, Phase.PREFILL, tokens - 16 * found, 16 * found, found, revived)
 
 
 def test_nothing_to_do() -> None:
@@ -59,6 +60,14 @@ def test_prefills_share_what_the_decodes_leave(
 
     assert decision.steps == [("a", 1), *steps]
     assert decision.admit == [id for id, _ in steps]
+
+
+def test_a_decode_may_have_several_tokens() -> None:
+    """They come before the prefills, and need their pages, as one does."""
+    running = [prefill("half", 50, computed=16), Candidate("a", Phase.DECODE, 5, 14, 1)]
+
+    assert schedule(running, [], 1, LIMITS).steps == [("a", 5), ("half", 27)]
+    assert schedule(running, [], 0, LIMITS).preempt == "a"
 
 
 def test_seats_are_limited() -> None:

@@ -2,7 +2,7 @@
 
 from raylax.proto.pages import ROOT, chain
 from raylax.proto.vocabulary import Request
-from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.sequence import Phase, Sequence
 
 
 def test_history_counts_as_answer() -> None:
@@ -13,6 +13,14 @@ def test_history_counts_as_answer() -> None:
     assert (one.generated, one.pending) == (2, 5)
     one.computed = 4
     assert one.pending == 1
+
+
+def test_one_token_left_is_a_decode() -> None:
+    """Which wants a row for its draw; so does the end of a prefill, and no chunk before it."""
+    one = Sequence(Request("r", (1, 2, 3), 9))
+    assert (one.phase, one.rows_wanted(2), one.rows_wanted(3)) == (Phase.PREFILL, 0, 1)
+    one.computed = 2
+    assert (one.phase, one.rows_wanted(1)) == (Phase.DECODE, 1)
 
 
 def test_an_answer_is_cut_to_what_a_sequence_holds() -> None:

@@ -3,9 +3,11 @@
 from array import array
 from typing import Any
 
+import pytest
+
 from raylax.proto.vocabulary import Request
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import StepPlan, make_plan
+from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 
 
 def running(tokens: list[int], computed: int, pages: list[int]) -> Sequence:
@@ -23,7 +25,7 @@ def test_a_decode_a_chunk_and_the_end_of_a_prefill() -> None:
     decode = running(list(range(100, 118)), 17, [5, 3])
     chunk = running(list(range(200, 250)), 14, [9, 7, 8, 2])
     end = running([300, 301], 0, [6])
-    plan = make_plan(4, [(decode, 1), (chunk, 3), (end, 2)])
+    plan = make_plan(4, [(decode, 1, 1), (chunk, 3, 0), (end, 2, 1)])
 
     assert plan.number == 4
     assert lists(plan) == {
@@ -38,24 +40,25 @@ def test_a_decode_a_chunk_and_the_end_of_a_prefill() -> None:
 
 
 def test_kernels_get_the_integers_they_read() -> None:
-    plan = make_plan(1, [(running([1, 2, 3], 0, [0]), 3), (running([1] * 40, 0, [1, 2, 3]), 7)])
+    whole, chunk = running([1, 2, 3], 0, [0]), running([1] * 40, 0, [1, 2, 3])
+    plan = make_plan(1, [(whole, 3, 1), (chunk, 7, 0)])
 
     assert {str(value.dtype) for value in plan.arguments().values()} == {"int32"}
 
 
 def test_nobody_at_its_end() -> None:
-    plan = make_plan(1, [(running([1] * 40, 0, [1, 2, 3]), 7)])
+    plan = make_plan(1, [(running([1] * 40, 0, [1, 2, 3]), 7, 0)])
 
     assert plan.rows.tolist() == []
 
 
-def sequences() -> list[tuple[Sequence, int]]:
+def sequences() -> list[Work]:
     """Two decodes, a chunk and the end of a prefill: 66 tokens."""
     return [
-        (running(list(range(18)), 17, [5, 3]), 1),
-        (running([7] * 60, 14, [9, 7, 8, 2]), 40),
-        (running([8] * 24, 0, [6, 1]), 24),
-        (running([9] * 33, 32, [4, 10, 11]), 1),
+        (running(list(range(18)), 17, [5, 3]), 1, 1),
+        (running([7] * 60, 14, [9, 7, 8, 2]), 40, 0),
+        (running([8] * 24, 0, [6, 1]), 24, 1),
+        (running([9] * 33, 32, [4, 10, 11]), 1, 1),
     ]
 
 
@@ -83,8 +86,33 @@ def test_pieces_compute_every_token_once_and_see_what_the_whole_plan_sees() -> N
         assert lists(first)[name] + lists(second)[name] == lists(plan)[name]
 
 
+def test_a_sequence_may_want_rows_of_its_last_tokens() -> None:
+    """As many as it says, in the order of its tokens, before those of the next sequence."""
+    verified = running(list(range(20)), 15, [5, 3])
+    chunk = running([7] * 60, 0, [9, 7, 8, 2])
+    plan = make_plan(1, [(verified, 5, 4), (chunk, 30, 0), (running([8, 9], 0, [6]), 2, 2)])
+
+    assert plan.rows.tolist() == [1, 2, 3, 4, 35, 36]
+    assert lists(StepPlan.decode(plan.encode())) == lists(plan)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_every_row_is_in_the_piece_of_its_token(count: int) -> None:
+    """Also where a cut goes through the rows of one sequence: one after the other, the pieces' rows
+    are the plan's."""
+    whole, decode = running([7] * 60, 0, [9, 7, 8, 2]), running([1, 2], 1, [3])
+    plan = make_plan(1, [(decode, 1, 1), (whole, 60, 60), (running([8, 9], 0, [6]), 2, 2)])
+    at, found = 0, list[int]()
+    for piece in plan.pieces(count):
+        found += (piece.rows + at).tolist()
+        assert all(0 <= row < len(piece.tokens) for row in piece.rows)
+        at += len(piece.tokens)
+
+    assert found == plan.rows.tolist() == list(range(63))
+
+
 def test_a_small_plan_is_not_cut() -> None:
     """Each piece would read all weights."""
-    plan = make_plan(1, [(running([1] * 31, 0, [0, 1]), 31)])
+    plan = make_plan(1, [(running([1] * 31, 0, [0, 1]), 31, 1)])
 
     assert [lists(piece) for piece in plan.pieces(4)] == [lists(plan)]
