@@ -70,7 +70,7 @@ def bounds(field: FieldInfo) -> str:
 
 
 def default(value: object) -> str:
-    """A default as a file has it; nothing where there is none, or where it follows from the rest."""
+    """A default as a file has it; nothing where there is none, or it follows from the rest."""
     match value:
         case bool():
             return code(str(value).lower())
@@ -83,6 +83,7 @@ def default(value: object) -> str:
 
 def keys_of(section: type[BaseModel], names: Iterable[str]) -> str:
     """A table of these keys of a section."""
+
     def rows() -> Iterator[list[str]]:
         for name in names:
             field = section.model_fields[name]
