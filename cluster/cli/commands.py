@@ -17,6 +17,7 @@ app = typer.Typer(
     help="Serve open-weights language models on a Ray cluster, with engines compiled by TVM.",
 )
 Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
+Json = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 HERE = "http://127.0.0.1:8000"
 DECIDE_THE_BUILD = (
     "quantization", "mode", "max_replicas", "tensor_parallel_shards", "pipeline_parallel_stages",
@@ -59,7 +60,7 @@ def chat(
 @app.command()
 def status(
     url: Url = HERE,
-    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show every worker: state, KV use, what runs and waits, versions.
 
@@ -148,7 +149,7 @@ def replay(
         str, typer.Option(help="Of an engine: gpu, cpu, a file of JSON, or a cluster's URL.")
     ] = "gpu",
     seed: Annotated[int, typer.Option(help="Of all chance: the same one, the same figures.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare routing policies: a recorded trace on simulated workers, by the real routing code.
 
@@ -181,7 +182,7 @@ def drain(
 def explain(
     request_id: Annotated[str, typer.Argument(help="As the answer names it: chatcmpl-…")],
     url: Url = HERE,
-    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Show what happened to a past request, and why it went to which worker.
 
