@@ -4,7 +4,6 @@ import multiprocessing
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from engines.base import Options
@@ -88,7 +87,7 @@ def fill_store(config: Any) -> None:
     def nobody_watches(stage: str, fraction: float) -> None:
         pass
 
-    arguments = (Path(config.model), "cpu", "server", config, nobody_watches)
+    arguments = (config, "cpu", nobody_watches)
     builder = multiprocessing.get_context("fork").Process(target=build_rank, args=arguments)
     builder.start()
     builder.join()  # what went wrong there goes wrong here again, and is told

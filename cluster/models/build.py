@@ -35,7 +35,8 @@ def build(config: ClusterConfig, checkpoint: Path, show: Show) -> None:
     try:
         check_device(config.device)
         engine = config.engine_config(cpus_of_a_rank(config))
-        build_rank(checkpoint, detect_device(config.device), config.mode, engine, progress)
+        named = engine.complete(model=str(checkpoint), mode=config.mode)
+        build_rank(named, detect_device(config.device), progress)
     except (KernelsError, ValueError, OSError) as error:
         raise UserError(str(error)) from None
     show("the model is ready", 1.0)

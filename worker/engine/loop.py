@@ -8,7 +8,6 @@ import logging
 from collections import abc
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from raylax.kernels.options import ProgressCallback
@@ -22,8 +21,10 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
-from raylax.worker.ranks.loading import degree_of
-from raylax.worker.ranks.startup import Executor, Spawner, assemble
+from raylax.worker.ranks.executor import Executor, SingleRank
+from raylax.worker.ranks.leader import RankGroup
+from raylax.worker.ranks.loading import complete, degree_of
+from raylax.worker.ranks.startup import Spawner
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
@@ -83,16 +84,25 @@ class Loop:
         self._unload()  # before others take its memory
         self.cores = self.cores or place(config)
         config = config.complete(pin_threads=bool(self.cores.ids))
-        assert config.model is not None and config.mode is not None
-        checkpoint = Path(config.model)
-        made = assemble(checkpoint, self.device, config.mode, config, progress, self._spawner)
-        pool = PagePool(made.sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
-        limits = StepLimits(made.sizes.prefill_chunk_size, made.sizes.max_num_sequence)
-        self.executor = made.executor
-        self.batch = Batch(pool, limits, made.executor.run, self._clock, self._began)
-        self.limits = ModelLimits(made.config, made.vocab)
+        executor = self._load_executor(config, progress)
+        sizes, model = executor.sizes, executor.rank.model
+        try:
+            ready = complete(config, sizes, model)
+        except BaseException:
+            executor.close()
+            raise
+        pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
+        limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence)
+        self.executor = executor
+        self.batch = Batch(pool, limits, executor.run, self._clock, self._began)
+        self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()
+
+    def _load_executor(self, config: EngineConfig, progress: ProgressCallback) -> Executor:
+        if degree_of(config).ranks == 1:
+            return SingleRank.load(config, self.device, progress)
+        return RankGroup.load(config, self.device, progress, self._spawner)
 
     def start_over(self) -> None:
         """Abort every request and forget every cached page."""

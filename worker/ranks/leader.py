@@ -7,19 +7,30 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from raylax.kernels.build import build
 from raylax.kernels.model import StepOutput
+from raylax.kernels.options import ProgressCallback
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
+from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import RankLost
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.control_channel import Kind
 from raylax.worker.ranks.interconnect import Interconnect
+from raylax.worker.ranks.loading import checkpoint_of, degree_of, plan_rank
+from raylax.worker.ranks.member import Member, disband
 from raylax.worker.ranks.page_layout import PageParts, encoded
 from raylax.worker.ranks.rank import Rank, RankPosition
+from raylax.worker.ranks.startup import (
+    Spawner,
+    gather_members,
+    load_ranks,
+    share_of_memory,
+)
 from raylax.worker.ranks.watchdog import (
+    TIMEOUT_S,
     RankSample,
     further,
     verdict,
@@ -30,43 +41,10 @@ from raylax.worker.scheduling.step_plan import StepPlan
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PING_S = 0.25
-LIMIT_S = 2.5
-"""For a rank to give a sign, or to come to where the others wait. Other processes may take its core
-for a while; nothing takes it for as long as this."""
 STACKS_S = 0.5
 """For the other ranks to say where they are, once one is lost."""
-VERDICT_S = 2 * LIMIT_S
+VERDICT_S = 2 * TIMEOUT_S
 """For the watching thread to name who was lost, when the running one has noticed first."""
-END_S = 3.0
-"""For a shard to end by itself."""
-
-
-class Process(Protocol):
-    """Where a shard lives."""
-
-    @property
-    def alive(self) -> bool: ...
-
-    def kill(self) -> None: ...
-
-
-@dataclass
-class Member:
-    """A shard as its leader sees it."""
-
-    rank: int
-    process: Process
-    channel: ControlChannel
-    host: str
-    pid: int
-    memory: int
-    """Bytes that its host had left when it joined."""
-    cores: tuple[int, ...] = ()
-    position: RankPosition = RankPosition()
-    asked: float | None = None
-    """Since when a ping has had no answer."""
-    moved: float = 0.0
-    """When `position` was last seen to change."""
 
 
 class RankGroup:
@@ -78,9 +56,10 @@ class RankGroup:
         interconnect: Interconnect,
         debug_group: Gatherer,
         members: list[Member],
+        sizes: Sizes,
     ) -> None:
         """The members are ready. `debug_group`: what debug calls travel by."""
-        self.rank, self.members = rank, members
+        self.rank, self.members, self.sizes = rank, members, sizes
         self.fault: str | None = None
         """Which rank was lost, and how; None while all are there."""
         self._interconnect, self._debug_group = interconnect, debug_group
@@ -90,6 +69,26 @@ class RankGroup:
         self._step, self._begun = 0, 0.0  # the leader's, and when it was first seen
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="raylax-watch")
         self._watcher.start()
+
+    @classmethod
+    def load(
+        cls, config: EngineConfig, device: str, progress: ProgressCallback, spawner: Spawner
+    ) -> "RankGroup":
+        """Start the other ranks, size, build, load on all. `config` names its model and its mode.
+
+        Raises ConfigError, KernelsError, EngineStartError.
+        """
+        plan_rank(config, device)  # the user's mistakes, before anything starts
+        members = gather_members(degree_of(config).ranks, spawner)
+        try:
+            available = share_of_memory(members, spawner.host)
+            options, sizes = plan_rank(config, device, available)
+            build(checkpoint_of(config), options, sizes.pages, progress=progress)
+            loaded = load_ranks(config, options, sizes.pages, members, spawner)
+            return cls(*loaded, members, sizes)
+        except BaseException:
+            disband(members)
+            raise
 
     def run(self, plan: StepPlan) -> StepOutput:
         """Raises RankLost; the group is then over."""
@@ -210,7 +209,7 @@ class RankGroup:
                     member.channel.send(Kind.PING)
             stage = member.rank // shards
             samples.append(RankSample(member.rank, stage, member.position, still, silent))
-        if (found := verdict(samples, LIMIT_S)) is not None:
+        if (found := verdict(samples, TIMEOUT_S)) is not None:
             self._lose(*found)
 
     def _lose(self, rank: int, words: str) -> None:
@@ -240,14 +239,3 @@ class RankGroup:
                     if kind is Kind.STACKS:
                         yield f"rank {member.rank}:\n{body.decode()}"
                         break
-
-
-def disband(members: Sequence[Member]) -> None:
-    """They end when they hear no more of their leader; those that do not are killed."""
-    for member in members:
-        member.channel.close()
-    until = time.monotonic() + END_S
-    for member in members:
-        while member.process.alive and time.monotonic() < until:
-            time.sleep(0.01)
-        member.process.kill()

@@ -9,7 +9,7 @@ from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
-from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
@@ -23,15 +23,21 @@ def degree_of(config: EngineConfig) -> Degree:
     return Degree(config.tensor_parallel_shards or 1, config.pipeline_parallel_stages or 1)
 
 
+def checkpoint_of(config: EngineConfig) -> Path:
+    """Where the model lies; an engine's configuration names it by the time it is loaded."""
+    assert config.model is not None
+    return Path(config.model)
+
+
 def plan_rank(
-    checkpoint: Path,
-    device: str,
-    mode: Mode,
-    config: EngineConfig,
-    available: int | None = None,
+    config: EngineConfig, device: str, available: int | None = None
 ) -> tuple[ModelOptions, Sizes]:
-    """How each rank is built and how much it may hold, of so many bytes that are there for one;
-    None: of its part of this machine. Raises ConfigError, KernelsError."""
+    """How each rank is built, and the sizes that fit.
+
+    `config` names its model and its mode; `available`: bytes that there are for a rank, None for
+    its part of this machine's memory. Raises ConfigError, KernelsError.
+    """
+    assert config.mode is not None
     degree = degree_of(config)
     threads = config.threads or max(1, usable_cores() // degree.ranks)
     options = ModelOptions(
@@ -41,7 +47,7 @@ def plan_rank(
         options = replace(options, library=config.model_lib)
     else:
         check_library(config.model_lib)
-    needs = footprint(checkpoint, options)
+    needs = footprint(checkpoint_of(config), options)
     memory = Memory(
         memory_of(device, config.gpus_per_rank) // degree.ranks if available is None else available,
         needs.weights,
@@ -50,7 +56,7 @@ def plan_rank(
         needs.most_pages,
         needs.spec.max_positions,
     )
-    sizes = infer(config, mode, memory)
+    sizes = infer(config, config.mode, memory)
     capacities = replace(
         options,
         max_step_tokens=sizes.prefill_chunk_size,
@@ -67,31 +73,25 @@ def check_library(model_lib: str | None) -> None:
         raise ConfigError(f"model_lib {model_lib} is for {target}, and this engine runs on a CPU")
 
 
-def build_rank(
-    checkpoint: Path, device: str, mode: Mode, config: EngineConfig, progress: ProgressCallback
-) -> None:
-    """Everything that a rank will need, made in the store; nothing is loaded."""
-    options, sizes = plan_rank(checkpoint, device, mode, config)
-    build(checkpoint, options, sizes.pages, progress=progress)
+def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) -> None:
+    """Make everything that a rank will need in the store, and load nothing. `config` names its
+    model and its mode. Raises ConfigError, KernelsError."""
+    options, sizes = plan_rank(config, device)
+    build(checkpoint_of(config), options, sizes.pages, progress=progress)
 
 
-def complete(
-    config: EngineConfig,
-    checkpoint: Path,
-    mode: Mode,
-    sizes: Sizes,
-    model: Model,
-) -> EngineConfig:
-    """With every value that was inferred. Raises ConfigError for a library of another model."""
+def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
+    """The configuration with every value that was inferred while `model` was loaded.
+
+    Raises ConfigError for a library that is not this model's.
+    """
     if config.model_lib not in (None, model.library):
         raise ConfigError(
             f"model_lib must be what this model compiles to, {model.library}, "
             f"found {config.model_lib}; leave it out"
         )
     return config.complete(
-        model=str(checkpoint),
         model_lib=model.library,
-        mode=mode,
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
         gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from raylax.worker.ranks.rank import RankPosition
 
+TIMEOUT_S = 2.5
+"""For a rank to give a sign, or to come to where the others wait. Other processes may take its core
+for a while; nothing takes it for as long as this."""
+
 
 @dataclass(frozen=True, slots=True)
 class RankSample:

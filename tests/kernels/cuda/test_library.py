@@ -172,10 +172,10 @@ def test_an_engine_on_a_cpu_refuses_a_library_for_gpus(on_cpu: Path, checkpoint:
     """Before anything is compiled."""
     facts = replace(Facts.beside(on_cpu), target="cuda/sm_90")
     facts.write(on_cpu.parent)
-    config = EngineConfig(model_lib=str(on_cpu))
+    config = EngineConfig(model=str(checkpoint), mode="server", model_lib=str(on_cpu))
 
     with pytest.raises(ConfigError, match="is for cuda/sm_90, and this engine runs on a CPU"):
-        plan_rank(checkpoint, "cpu", "server", config)
+        plan_rank(config, "cpu")
 
 
 def test_a_wheel_that_is_missing_is_named() -> None:

@@ -22,7 +22,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Samplin
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineNotReady
-from raylax.worker.ranks.startup import SingleRank
+from raylax.worker.ranks.executor import SingleRank
 from tests.support.checkpoints import write_checkpoint
 from tests.support.engines import (
     PATIENCE_S,

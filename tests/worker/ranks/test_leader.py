@@ -23,9 +23,10 @@ from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.control_channel import Kind
-from raylax.worker.ranks.leader import LIMIT_S, PING_S, RankGroup
+from raylax.worker.ranks.leader import PING_S, RankGroup
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.ranks.watchdog import TIMEOUT_S
 from tests.support.engines import (
     ONE,
     TWO,
@@ -133,7 +134,7 @@ def test_a_rank_that_had_nothing_to_do_is_not_blamed(
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
     with running_engine(uneven, config) as (engine, answers):
         idle_since = time.monotonic()
-        until(lambda: time.monotonic() - idle_since > LIMIT_S + 2 * PING_S)
+        until(lambda: time.monotonic() - idle_since > TIMEOUT_S + 2 * PING_S)
         for i in range(4):
             engine.add_request(request(f"r{i}", PROMPT, 80))
         answers.wait_for("r0", "r1", "r2", "r3")

@@ -1,0 +1,102 @@
+"""What an engine runs its step plans on: the contract, and a rank alone. Several ranks are a
+`RankGroup`, in `leader.py`."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from raylax.kernels.build import load_whole
+from raylax.kernels.model import StepOutput
+from raylax.kernels.options import ProgressCallback
+from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.ranks import debug
+from raylax.worker.ranks.loading import checkpoint_of, plan_rank
+from raylax.worker.ranks.rank import Rank
+from raylax.worker.scheduling.step_plan import StepPlan
+
+
+class Executor(Protocol):
+    """Runs the step plans of an engine. The engine thread calls it; any thread may read the rest.
+
+    When a rank is lost, whatever runs raises RankLost, and the executor only serves to be closed.
+    """
+
+    @property
+    def rank(self) -> Rank:
+        """Rank 0, which is in this process and has the outputs."""
+        ...
+
+    @property
+    def sizes(self) -> Sizes:
+        """How much each rank can hold."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Which rank was lost, and how; None while all are there."""
+        ...
+
+    def run(self, plan: StepPlan) -> StepOutput:
+        """Run a step; its output has a row for each of the plan's `rows`. Raises RankLost."""
+        ...
+
+    def call(self, name: str, args: Sequence[Any]) -> list[Any]:
+        """Run a debug function on every rank; in order of rank each one's result, or the exception
+        that it raised. LookupError for a name that is not registered."""
+        ...
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Rank, host, pid and cores of every rank but rank 0."""
+        ...
+
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        """Keys and values of each page, laid out as `page_layout.py` says. Raises RankLost."""
+        ...
+
+    def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
+        """Put into each page what `read_pages` gave on an engine of the same model, whatever the
+        number of its ranks. Raises RankLost, and ValueError for what cannot be a page."""
+        ...
+
+    def close(self) -> None:
+        """End all other ranks, and free what they shared."""
+        ...
+
+
+class SingleRank:
+    """The executor of an engine whose only rank is in this process."""
+
+    fault: str | None = None
+
+    def __init__(self, rank: Rank, sizes: Sizes) -> None:
+        self.rank, self.sizes = rank, sizes
+
+    @classmethod
+    def load(cls, config: EngineConfig, device: str, progress: ProgressCallback) -> "SingleRank":
+        """Size, build and load. `config` names its model and its mode.
+
+        Raises ConfigError, KernelsError.
+        """
+        options, sizes = plan_rank(config, device)
+        model = load_whole(checkpoint_of(config), options, sizes.pages, progress=progress)
+        return cls(Rank(model), sizes)
+
+    def run(self, plan: StepPlan) -> StepOutput:
+        output = self.rank.run(plan)
+        assert output is not None
+        return output
+
+    def call(self, name: str, args: Sequence[Any]) -> list[Any]:
+        return debug.call(self.rank, name, args)
+
+    def describe(self) -> list[dict[str, Any]]:
+        return []
+
+    def read_pages(self, pages: Sequence[int]) -> list[bytes]:
+        return [self.rank.model.read_page(page) for page in pages]
+
+    def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
+        for page, content in zip(pages, contents, strict=True):
+            self.rank.model.write_page(page, content)
+
+    def close(self) -> None:
+        """Nothing to do: its memory goes with it."""
