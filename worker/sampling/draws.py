@@ -18,12 +18,15 @@ class Drawn(NamedTuple):
     embedding: tuple[float, ...] = ()
 
 
-def draw(request: Request, tokens: Sequence[int], rows: range, output: StepOutput) -> Drawn:
+def draw(
+    request: Request, tokens: Sequence[int], output: StepOutput, first: int, rows: int
+) -> Drawn:
     """The token that follows `tokens`, the sequence so far, or the vector of its last one.
 
-    `rows`: the sequence's in the step's output, at least one: a row for each of its last tokens.
+    `first`, `rows`: where the sequence's rows begin in the step's output, and how many it has, at
+    least one: a row for each of its last tokens.
     """
-    sampling, row = request.sampling, rows[-1]
+    sampling, row = request.sampling, first + rows - 1
     if request.embed:
         return Drawn(embedding=normalised(output.hidden[row].tolist()))
     if is_plain_greedy(sampling):

@@ -122,7 +122,7 @@ class Batch:
             raise  # there will be no further step
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
-            raise StepFailed(message, self._blame([one for one, *_ in batch])) from error
+            raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
         deltas = self._commit(batch, drawn)
         self.step_time.learn(*work, self.clock() - begun)
         return deltas
@@ -133,8 +133,13 @@ class Batch:
 
     def load(self, taken: int = 0, draining: bool = False) -> Load:
         """What the engine knows beyond the batch is given."""
-        prefilling = sum(one.pending for one in self.running if one.phase is PREFILL)
-        contexts = [one.computed for one in self.running if one.phase is DECODE]
+        decoding = contexts = prefilling = 0
+        for one in self.running:
+            if one.phase is DECODE:
+                decoding += 1
+                contexts += one.computed
+            else:
+                prefilling += one.pending
         return Load(
             running=len(self._running),
             waiting=len(self.waiting),
@@ -147,8 +152,8 @@ class Batch:
             prompt_tokens=self.counters.prompt_tokens,
             cached_tokens=self.counters.cached_tokens,
             generated_tokens=self.counters.generated_tokens,
-            decoding=len(contexts),
-            context_tokens=sum(contexts),
+            decoding=decoding,
+            context_tokens=contexts,
             step_tokens=self.limits.tokens,
             taken=taken,
             pace=self.step_time.value,
@@ -206,11 +211,12 @@ class Batch:
     def _apply(self, decision: Decision) -> list[Work]:
         if new := [request_id for request_id in decision.admit if self._admit(request_id)]:
             self.began(new)
-        batch: list[Work] = []
-        for request_id, count in decision.steps:
-            one = self._running[request_id]
+        batch = [
+            (one := self._running[request_id], count, one.rows_wanted(count))
+            for request_id, count in decision.steps
+        ]
+        for one, count, _ in batch:
             self._reserve(one, one.computed + count)
-            batch.append((one, count, one.rows_wanted(count)))
         return batch
 
     def _admit(self, request_id: str) -> bool:
@@ -274,8 +280,7 @@ class Batch:
         drawn, first = dict[str, Drawn](), 0
         for one, _, wanted in batch:
             if wanted:
-                rows = range(first, first + wanted)
-                drawn[one.request.id] = draw(one.request, one.tokens, rows, output)
+                drawn[one.request.id] = draw(one.request, one.tokens, output, first, wanted)
                 first += wanted
         return drawn
 
@@ -301,8 +306,8 @@ class Batch:
 def work_of(batch: list[Work]) -> tuple[int, int, int]:
     """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, sequences that
     decode, and tokens in the pages of those."""
-    contexts = [one.computed for one, *_ in batch if one.phase is DECODE]
-    return sum(work[1] for work in batch) - len(contexts), len(contexts), sum(contexts)
+    contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
+    return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)
 
 
 class StepFailed(Exception):

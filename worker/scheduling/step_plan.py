@@ -102,7 +102,7 @@ def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
     """
     tokens, positions, slots, table = ints(), ints(), ints(), ints()
     starts, lengths, rows = ints([0]), ints(), ints()
-    padding = ints([0]) * max(len(one.pages) for one, *_ in batch)
+    padding = ints([0]) * max(len(one.pages) for one, _, _ in batch)
     for one, count, wanted in batch:
         pages, computed = one.pages, range(one.computed, one.computed + count)
         tokens += one.tokens[computed.start : computed.stop]
@@ -112,7 +112,9 @@ def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
         lengths.append(computed.stop)
         table += pages
         table += padding[len(pages) :]
-        if wanted:
+        if wanted == 1:
+            rows.append(len(tokens) - 1)
+        else:
             rows.extend(range(len(tokens) - wanted, len(tokens)))
     return StepPlan(
         number,
