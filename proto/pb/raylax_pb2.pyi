@@ -241,7 +241,7 @@ class ChatRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     RESUME_TTL_S_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """"": the only model, if there is one"""
+    """"": the first one that is served"""
     session: _builtins.str
     """How the request is treated on its way; nothing of this changes its tokens.
     requests of one session prefer the same worker

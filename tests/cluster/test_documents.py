@@ -113,7 +113,7 @@ def test_every_metric_is_on_the_page() -> None:
 
 PAGES = [
     "README.md", "cluster/README.md", "cluster/simulate/README.md", "deploy/README.md",
-    "docs/configuration.md",
+    "docs/configuration.md", "docs/api.md", "router/README.md", "proto/README.md",
 ]  # fmt: skip
 
 
