@@ -21,7 +21,7 @@ from raylax.cluster.placement import placement
 from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.serving.replica import ShardActors, all_of_bundle
+from raylax.worker.serving.shard_actors import ShardActors, all_of_bundle
 from tests.support.engines import Answers, request, running_engine
 
 NODES = ["127.0.0.2", "127.0.0.3"]

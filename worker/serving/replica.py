@@ -1,8 +1,4 @@
-"""The worker as a Ray Serve replica: a Worker, its health, and its word to Metrics.
-
-An engine of several ranks has the others in actors of the replica's placement group. Ray places
-them and ends them; what they are told goes by sockets of their own.
-"""
+"""The worker as a Ray Serve replica: a Worker, its health, and its reports to Metrics."""
 
 import asyncio
 import logging
@@ -12,14 +8,10 @@ from typing import Any
 import ray
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from ray.util.placement_group import get_current_placement_group
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from raylax.worker.comm.base import Gatherer
-from raylax.worker.comm.ray_backend import join_group
 from raylax.worker.config import EngineConfig
 from raylax.worker.ranks.loading import degree_of
-from raylax.worker.ranks.shard import Invitation, Shard
+from raylax.worker.serving.shard_actors import ShardActors
 from raylax.worker.serving.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -27,62 +19,6 @@ REPORT_EVERY_S = 1.0
 REPORT_TIMEOUT_S = 5.0
 LAST_WORDS_S = 0.2
 """For requests to be told of their end, and Metrics of this worker's."""
-JOIN_S = 60.0
-"""For all ranks to come to their collective group."""
-
-
-class ShardActor:
-    """A rank that is not the leader."""
-
-    def run(self, invitation: Invitation) -> None:
-        """Returns when the engine is over."""
-        Shard(invitation, ray.util.get_node_ip_address(), join_debug_group).run()
-
-
-def join_debug_group(name: str, rank: int, world: int) -> Gatherer:
-    """The group of Ray collectives that debug calls travel by."""
-    return join_group(world, rank, "RAYLAX_TCP", name, JOIN_S)
-
-
-def all_of_bundle(index: int) -> dict[str, Any]:
-    """Options of an actor that has a bundle of this replica's placement group to itself."""
-    group = get_current_placement_group()
-    place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index)
-    has = group.bundle_specs[index]
-    return {
-        "num_cpus": has.get("CPU", 0),
-        "num_gpus": has.get("GPU", 0),
-        "scheduling_strategy": place,
-    }
-
-
-class ShardProcess:
-    """A shard's actor, as its leader sees it."""
-
-    def __init__(self, bundle: int, invitation: Invitation) -> None:
-        self._actor = ray.remote(ShardActor).options(**all_of_bundle(bundle)).remote()
-        self._running = self._actor.run.remote(invitation)
-
-    @property
-    def alive(self) -> bool:
-        ended, _ = ray.wait([self._running], timeout=0)
-        return not ended
-
-    def kill(self) -> None:
-        ray.kill(self._actor)
-
-
-class ShardActors:
-    """Makes them: rank n lies in bundle n of the replica's placement group."""
-
-    def __init__(self) -> None:
-        self.host = ray.util.get_node_ip_address()
-
-    def spawn(self, invitation: Invitation) -> ShardProcess:
-        return ShardProcess(invitation.rank, invitation)
-
-    def join_debug_group(self, name: str, world: int) -> Gatherer:
-        return join_debug_group(name, 0, world)
 
 
 class WorkerReplica:
