@@ -20,10 +20,10 @@ def credentials() -> dict[str, str]:
 
 
 def needs_key(url: str) -> UserError:
-    """To be raised when a server answers 401."""
+    """The error to raise when a server answers 401."""
     return UserError(f"{url} wants an API key: put one that it knows into {API_KEY}")
 
 
 def nobody_at(url: str) -> UserError:
-    """To be raised when no answer comes, or none of ours."""
+    """The error to raise when no answer comes, or none of ours."""
     return UserError(f"no raylax answers at {url}; start one by `raylax serve`")

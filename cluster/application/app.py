@@ -125,5 +125,6 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
 
 
 def application(args: dict[str, Any]) -> serve.Application:
-    """For `serve run raylax.cluster.application.app:application model=… port=…` on your Ray."""
+    """The whole application, for a Ray of yours:
+    `serve run raylax.cluster.application.app:application model=… port=…`."""
     return build_application(read_config(None, args), cluster_token())

@@ -27,10 +27,11 @@ class Thresholds:
 def desired_replicas(
     loads: Sequence[WorkerLoad], current: int, least: int, most: int, t: Thresholds
 ) -> int:
-    """One more while the average worker is short of pages or keeps requests waiting.
+    """The number of workers that there should be, from `least` to `most`.
 
-    One less only if the others could take over its pages and stay below the low mark, and nobody
-    waits: between the two marks nothing changes, so that the number does not swing.
+    One more while the average worker is short of pages or keeps requests waiting. One less only if
+    the others could take over its pages and stay below the low mark, and nobody waits: between the
+    two marks nothing changes, so that the number does not swing.
     """
     if not loads:
         return max(least, min(current, most))

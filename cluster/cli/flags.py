@@ -43,7 +43,7 @@ def with_flags(*names: str, argument: str | None = None) -> Callable[[Command], 
 
 
 def flag(name: str, is_argument: bool) -> Parameter:
-    """As Typer reads it. The help says the default; Typer's own is always None."""
+    """A parameter as Typer reads it. The help says the default; Typer's own is always None."""
     field = ClusterConfig.model_fields[name]
     kind, text = kind_of(field.annotation), help_of(field)
     made: Any

@@ -83,12 +83,12 @@ class ClusterConfig(ModelSettings):
 
     @property
     def reachable_host(self) -> str:
-        """Where this machine reaches what listens on `host`."""
+        """The host by which this machine reaches what listens on `host`."""
         return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
 
     @property
     def url(self) -> str:
-        """Where this machine reaches HTTP."""
+        """The address at which this machine reaches HTTP."""
         scheme = "https" if self.tls_cert else "http"
         return f"{scheme}://{self.reachable_host}:{self.port}"
 

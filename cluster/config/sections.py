@@ -33,7 +33,7 @@ class Limits(RouterLimits, Section):
 
 
 class Autoscaling(Section):
-    """Between `replicas` and `max_replicas`, by KV use and queue."""
+    """When workers come and go, between `replicas` and `max_replicas`: by KV use and queue."""
 
     high_kv_usage: float = Field(0.8, gt=0, le=1)
     """One more worker when the average share of KV pages in use is above."""
@@ -69,7 +69,7 @@ class KeyEntry(Section):
 
     @property
     def key(self) -> Key:
-        """As a router knows it."""
+        """The key as a router knows it."""
         return Key(**{**self.model_dump(), "priority": Priority[self.priority.upper()]})
 
 

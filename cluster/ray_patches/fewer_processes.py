@@ -14,7 +14,7 @@ OBJECT_STORE_BYTES = 128 << 20
 
 
 def start_fewer_processes() -> None:
-    """From now on `ray.init` in this process leaves them out."""
+    """Make `ray.init` leave them out, in this process and from now on."""
     from ray._private import node, parameter
 
     parameter.RayParams = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
@@ -22,4 +22,4 @@ def start_fewer_processes() -> None:
 
 
 def no_api_server(self: Any, **settings: Any) -> None:
-    """In the place of a method of Ray's, which starts a dashboard and waits for it."""
+    """Stands in for a method of Ray's that starts a dashboard and waits for it."""

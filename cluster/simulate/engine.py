@@ -211,7 +211,7 @@ class SimulatedEngine:
         self.waiting.appendleft(one)
 
     def check(self) -> None:
-        """At the end nothing is left: what came has gone, and gave everything back."""
+        """To be called at the end: all that came has gone, and gave everything back."""
         left = (
             len(self.waiting), len(self.running), len(self.filling), self.todo, self.decoding,
             self.context, self.pages.held,

@@ -23,6 +23,7 @@ class Pages:
 
     @property
     def cached(self) -> int:
+        """Tokens in named blocks that nobody uses."""
         return len(self._unused) * BLOCK
 
     @property

@@ -42,6 +42,7 @@ class Profile:
 
     @property
     def step_time(self) -> StepTime:
+        """What its steps take, as policies are told."""
         return StepTime(self.a, self.b, self.c, self.d)
 
     @classmethod
@@ -59,6 +60,7 @@ class Profile:
         )
 
     def as_json(self) -> str:
+        """What `profile_named` reads from a file."""
         return json.dumps(asdict(self))
 
 

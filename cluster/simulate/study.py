@@ -73,7 +73,7 @@ def run(study: Study, rate: float, one: Run) -> Outcome:
 
 
 def run_all(study: Study, tell: Callable[[int, int], None]) -> dict[Run, Outcome]:
-    """In the order asked for; `tell` hears how many are done, of how many."""
+    """Every cell's outcome, in the order asked for; `tell` hears how many are done, of how many."""
     runs = [
         Run(load, routers, policy)
         for load in study.loads

@@ -81,7 +81,7 @@ def from_json(text: str) -> list[Arrival]:
 def arrivals(
     trace: Sequence[Arrival], rate: float, most: int, shape: Shape, seed: int
 ) -> list[Arrival]:
-    """At most so many requests that come at `rate` a second on average.
+    """Requests made of a trace, `most` at most, that come at `rate` a second on average.
 
     Compressed, the trace runs faster: its bursts get sharper. Superposed, copies of it that begin
     at different places run together at about its own speed; a copy's prompts share nothing with

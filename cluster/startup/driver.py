@@ -39,12 +39,15 @@ class Events:
         self._out, self._lock = out, threading.Lock()
 
     def step(self, lane: str, step: str, fraction: float | None = None) -> None:
+        """A lane, the model or the cluster, is at this step; `fraction` of it is done, if known."""
         self._write({"step": [lane, step, fraction]})
 
     def ready(self) -> None:
+        """A request can be served."""
         self._write({"ready": True})
 
     def applied(self) -> None:
+        """A change is served now."""
         self._write({"applied": True})
 
     def refused(self, why: str) -> None:

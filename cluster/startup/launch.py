@@ -128,7 +128,7 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Cons
 def announce(
     config: ClusterConfig, names: list[str], directory: Path, file: Path | None, console: Console
 ) -> None:
-    """Where it serves, a request to paste, and how it is told to change and to stop."""
+    """Says where it serves, with a request to paste, and how it is told to change and to stop."""
     model = f'"model": "{names[0]}", ' if len(names) > 1 else ""
     body = f'{{{model}"messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
     console.print(
