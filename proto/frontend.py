@@ -28,7 +28,7 @@ TOOL_FORMAT = "hermes"
 
 @dataclass(frozen=True)
 class Frontend:
-    """Text side of one model: what it may be asked, and how an answer is read."""
+    """The text side of one model: what it may be asked, and how its answers are read."""
 
     name: str
     files: TextFiles
@@ -40,7 +40,7 @@ class Frontend:
     hidden: int
     """Dimensions of an embedding."""
     no_embeddings: str | None
-    """Why its vectors would not be those that its checkpoint means; None: they are."""
+    """Why its vectors would not be those that its files mean; None: they are."""
     max_sequence_length: int
     rng: random.Random
     """Draws the seeds of requests that bring none."""
@@ -53,7 +53,8 @@ class Frontend:
         max_sequence_length: int,
         rng: random.Random | None = None,
     ) -> "Frontend":
-        """Raises OSError, ValueError or KeyError for files that say too little."""
+        """`max_sequence_length`: tokens of prompt and answer together. Raises OSError, ValueError
+        or KeyError for files that cannot be read, or say too little."""
         return cls(
             name,
             files,
@@ -71,8 +72,10 @@ class Frontend:
     def chat(
         self, body: ChatCompletionRequest, prefix: str = "chatcmpl-", field: str = "messages"
     ) -> Call:
-        """Raises InvalidRequest for what this model cannot be asked. An API whose bodies become
-        chat requests has a prefix of its own for ids, and a field where the messages were.
+        """The call of a chat request. An API whose bodies become chat requests has a prefix of its
+        own for ids, and a field in which the messages were.
+
+        Raises InvalidRequest for what this model cannot be asked.
         """
         prompt = self.prompt_of(body, field)
         ids = self._encode(prompt, field, add_special_tokens=False)
@@ -83,7 +86,7 @@ class Frontend:
         return self._call(call_id, requests, body, "chat", tools=bool(body.offered))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
-        """The messages by the model's chat template."""
+        """The prompt that the model's chat template makes of the messages."""
         if self.template is None:
             raise InvalidRequest(
                 f"{self.name} has no chat template; use /v1/completions", param=field
@@ -92,12 +95,12 @@ class Frontend:
         return self.template.render(messages, [tool.model_dump() for tool in body.offered], field)
 
     def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
-        """Of the prompt, however long it is."""
+        """The token ids of the prompt, however long it is."""
         return self.tokenizer.encode(self.prompt_of(body), add_special_tokens=False)
 
     def completion(self, body: CompletionRequest) -> Call:
-        """Raises InvalidRequest for what this model cannot be asked."""
-        prompts = [self._encode(p, "prompt") if isinstance(p, str) else p for p in body.prompts]
+        """The call of a completion. Raises InvalidRequest for what this model cannot be asked."""
+        prompts = self._prompts(body.prompts, "prompt")
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt"
@@ -105,8 +108,9 @@ class Frontend:
         return self._call(call_id, requests, body, "text_completion", tools=False)
 
     def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
-        """As `completion`, for who reads token ids; the answer may fill what a sequence holds."""
-        prompts = [self._encode(p, "prompt") if isinstance(p, str) else p for p in body.prompts]
+        """The call of a completion for who reads token ids. Its answer may fill what a sequence
+        holds, unless it says otherwise."""
+        prompts = self._prompts(body.prompts, "prompt")
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self._requests(call_id, prompts, body, body.logprobs, body.max_tokens, "prompt")
         choices = [
@@ -116,7 +120,8 @@ class Frontend:
         return Call(call_id, requests, choices, "text_completion"), choices
 
     def embedding(self, body: EmbeddingRequest) -> Call:
-        """A request for each input; the one event of each says that its vector is there.
+        """The call of an embedding: a request for each input, whose only event says that its
+        vector is there.
 
         Raises InvalidRequest for what this model cannot be asked.
         """
@@ -127,7 +132,7 @@ class Frontend:
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
                 param="dimensions",
             )
-        inputs = [self._encode(i, "input") if isinstance(i, str) else i for i in body.inputs]
+        inputs = self._prompts(body.inputs, "input")
         call_id = f"embd-{uuid.uuid4().hex}"
         requests = [
             Request(
@@ -201,6 +206,10 @@ class Frontend:
         self.check_ids(prompt, field)
         return min(max_tokens, room) if max_tokens else room
 
+    def _prompts(self, given: Iterable[str | list[int]], field: str) -> list[list[int]]:
+        """Texts as their ids, and ids as they are."""
+        return [self._encode(one, field) if isinstance(one, str) else one for one in given]
+
     def _encode(self, text: str, field: str, add_special_tokens: bool = True) -> list[int]:
         """A text that cannot fit is refused by its length: tokenising megabytes takes seconds."""
         at_least = len(text) // self.tokenizer.longest_token
@@ -216,6 +225,7 @@ class Frontend:
         )
 
     def check_ids(self, ids: Iterable[int], field: str) -> None:
+        """Raises InvalidRequest for an id that stands for no token."""
         for token in ids:
             if token >= self.vocab:
                 raise InvalidRequest(

@@ -17,13 +17,13 @@ class CallPart(Protocol):
     """What the deltas of one request make: a `Choice`, or a `Vector`."""
 
     tokens: int
-    """Generated."""
+    """How many were generated."""
     cached_tokens: int
     finish_reason: str | None
 
     @property
     def may_stop(self) -> bool:
-        """Its text may end it, which its engine does not know."""
+        """Whether its text may end it, of which its engine knows nothing."""
         ...
 
     def feed(self, delta: Delta) -> TextEvent | None:
@@ -32,15 +32,17 @@ class CallPart(Protocol):
 
 
 class FeedResult(NamedTuple):
-    """What came of a delta."""
+    """What a delta has brought."""
 
     event: TextEvent | None
     cancel: bool
-    """The text has ended (a stop string) and the engine does not know: abort the request there."""
+    """Whether the text has ended (by a stop string) and the engine does not know: its request is to
+    be aborted there."""
 
 
 class Call:
-    """Requests and choices of one call. Who runs it submits `requests` and feeds each delta."""
+    """The requests of one call, and what their deltas make. Who runs it submits `requests` and
+    feeds each delta."""
 
     def __init__(
         self,
@@ -57,7 +59,7 @@ class Call:
 
     @property
     def parts(self) -> list[CallPart]:
-        """In the order of the requests."""
+        """What becomes of each request, in their order."""
         return list(self._choices.values())
 
     def ended_parts(self, kind: type[PartKind]) -> list[PartKind]:
@@ -78,7 +80,7 @@ class Call:
 
     @property
     def may_stop(self) -> bool:
-        """A part of it may end by its text."""
+        """Whether a part of it may end by its text."""
         return any(part.may_stop for part in self._choices.values())
 
     @property
@@ -86,7 +88,7 @@ class Call:
         return self._left == 0 or self.error is not None
 
     def feed(self, delta: Delta) -> FeedResult:
-        """Raises the error of a delta that ends its request with one."""
+        """What a delta has brought. Raises the error of one that ends its request with an error."""
         choice = self._choices[delta.request_id]
         if delta.finish is Finish.ERROR and choice.finish_reason is None:
             self.error = error_of(delta.fault, delta.error or "the engine failed")
@@ -98,12 +100,12 @@ class Call:
 
     @property
     def prompt_tokens(self) -> int:
-        """Prompts are counted once however many choices continue them."""
+        """Tokens of all prompts. One is counted once, however many choices continue it."""
         return sum(self._prompts.values())
 
     @property
     def completion_tokens(self) -> int:
-        """Generated so far."""
+        """Tokens generated so far."""
         return sum([choice.tokens for choice in self._choices.values()])
 
     @property
@@ -119,5 +121,5 @@ class Call:
 
 
 def id_of_prompt(request: Request) -> str:
-    """Requests are named call/prompt/choice."""
+    """The name that the choices of one prompt share: requests are named call/prompt/choice."""
     return request.id.rsplit("/", 1)[0]
