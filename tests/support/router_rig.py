@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import openai
 import uvicorn
 
 from raylax.kernels.model import StepOutput
@@ -186,6 +187,13 @@ async def running_http(models: Models, cluster: Cluster | None = None) -> AsyncI
     finally:
         server.should_exit = True
         await serving
+
+
+def openai_client_of(rig: Rig) -> openai.AsyncOpenAI:
+    """It says what it is told: nothing is tried again."""
+    return openai.AsyncOpenAI(
+        base_url=f"{rig.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S
+    )
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -31,18 +30,6 @@ from tests.support.router_rig import (
 CHAT = "/v1/chat/completions"
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 8}
 LONG = {**ASK, "max_tokens": 200}
-
-
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
-        yield made
 
 
 async def nothing_is_left(rig: Rig) -> None:

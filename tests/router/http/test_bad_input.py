@@ -33,12 +33,6 @@ async def rig(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Asy
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
-        yield made
-
-
 def chat(**fields: Any) -> str:
     return json.dumps({**ASK, **fields})
 

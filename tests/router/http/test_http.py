@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,8 @@ from tests.support.router_rig import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASK = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0, "max_tokens": 8}
-
-
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
-        yield made
 
 
 async def test_openais_client(rig: Rig) -> None:
@@ -239,9 +227,10 @@ class OneWorker(NoCluster):
         return b"raylax_worker_up 1.0\n"
 
 
-async def test_metrics_are_valid(rig: Rig) -> None:
+async def test_metrics_are_valid(checkpoint: Path) -> None:
     """Prometheus' own parser reads them; a call has been counted. The workers' come after ours."""
     async with (
+        running_router(checkpoint) as rig,
         running_http(rig.models, OneWorker()) as url,
         httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
     ):

@@ -15,7 +15,6 @@ import pytest_asyncio
 
 from raylax.router.http.keepalive import KeepAlive
 from tests.support.router_rig import (
-    PATIENCE_S,
     Rig,
     running_router,
     until,
@@ -46,12 +45,6 @@ async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
         patched.setattr("raylax.router.http.keepalive.PING_S", 0.05)
         async with running_router(checkpoint) as made:
             yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
-        yield made
 
 
 def pings(events: list[str]) -> int:

@@ -1,16 +1,13 @@
 """OpenAI's own client, and a plain reader of server-sent events, against a real router."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import pytest_asyncio
 
-from tests.support.router_rig import PATIENCE_S, Rig, running_router
+from tests.support.router_rig import PATIENCE_S, Rig
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASK: dict[str, Any] = {
@@ -21,26 +18,12 @@ PLAIN: dict[str, Any] = {"model": "tiny", "prompt": "ab", "temperature": 0, "max
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(rig: Rig) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(
-        base_url=f"{rig.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S
-    ) as made:
-        yield made
-
-
-async def test_several_choices_streamed_and_whole(client: openai.AsyncOpenAI) -> None:
+async def test_several_choices_streamed_and_whole(openai_client: openai.AsyncOpenAI) -> None:
     """Each choice has its role, its text and its end; the usage comes last, without choices."""
     ask = {**ASK, "n": 2, "temperature": 1, "seed": 3}
-    whole = await client.chat.completions.create(**ask)
+    whole = await openai_client.chat.completions.create(**ask)
     options = {"include_usage": True}
-    stream = await client.chat.completions.create(**ask, stream=True, stream_options=options)
+    stream = await openai_client.chat.completions.create(**ask, stream=True, stream_options=options)
     chunks = [chunk async for chunk in stream]
 
     for choice in whole.choices:
@@ -55,14 +38,14 @@ async def test_several_choices_streamed_and_whole(client: openai.AsyncOpenAI) ->
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
-async def test_logprobs_are_the_same_in_every_shape(client: openai.AsyncOpenAI) -> None:
+async def test_logprobs_are_the_same_in_every_shape(openai_client: openai.AsyncOpenAI) -> None:
     """Streamed or whole; their tokens make the text, and offsets point into it."""
     ask = {**ASK, "logprobs": True, "top_logprobs": 2}
-    whole = (await client.chat.completions.create(**ask)).choices[0]
-    stream = await client.chat.completions.create(**ask, stream=True)
+    whole = (await openai_client.chat.completions.create(**ask)).choices[0]
+    stream = await openai_client.chat.completions.create(**ask, stream=True)
     parts = [c.choices[0].logprobs.content async for c in stream if c.choices[0].logprobs]
-    plain = (await client.completions.create(**PLAIN, logprobs=2)).choices[0]
-    old = await client.completions.create(**PLAIN, logprobs=2, stream=True)
+    plain = (await openai_client.completions.create(**PLAIN, logprobs=2)).choices[0]
+    old = await openai_client.completions.create(**PLAIN, logprobs=2, stream=True)
     offsets = [
         o async for c in old if c.choices[0].logprobs for o in c.choices[0].logprobs.text_offset
     ]
@@ -78,13 +61,13 @@ async def test_logprobs_are_the_same_in_every_shape(client: openai.AsyncOpenAI) 
         assert plain.text[at : at + len(token)] == token
 
 
-async def test_a_stop_string_cuts_text_and_logprobs(client: openai.AsyncOpenAI) -> None:
+async def test_a_stop_string_cuts_text_and_logprobs(openai_client: openai.AsyncOpenAI) -> None:
     """What is cut is not seen anywhere; streamed and whole agree."""
-    text = (await client.completions.create(**PLAIN)).choices[0].text
+    text = (await openai_client.completions.create(**PLAIN)).choices[0].text
     stop = text[3:5]
     cut = text[: text.index(stop)]
-    whole = (await client.completions.create(**PLAIN, stop=stop, logprobs=0)).choices[0]
-    stream = await client.completions.create(**PLAIN, stop=stop, stream=True)
+    whole = (await openai_client.completions.create(**PLAIN, stop=stop, logprobs=0)).choices[0]
+    stream = await openai_client.completions.create(**PLAIN, stop=stop, stream=True)
     said = [c.choices[0] async for c in stream]
 
     assert (whole.text, whole.finish_reason) == (cut, "stop")
@@ -93,7 +76,7 @@ async def test_a_stop_string_cuts_text_and_logprobs(client: openai.AsyncOpenAI) 
     assert said[-1].finish_reason == "stop"
 
 
-async def test_tool_calls_and_their_history(client: openai.AsyncOpenAI) -> None:
+async def test_tool_calls_and_their_history(openai_client: openai.AsyncOpenAI) -> None:
     """A tiny model calls nothing, but everything that goes with tools is understood."""
     call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}
     messages = [
@@ -103,7 +86,7 @@ async def test_tool_calls_and_their_history(client: openai.AsyncOpenAI) -> None:
     ]
     for choice in ("auto", "none"):
         ask = {**ASK, "messages": messages, "tools": [TOOL], "tool_choice": choice}
-        answer = await client.chat.completions.create(**ask)
+        answer = await openai_client.chat.completions.create(**ask)
         assert answer.choices[0].finish_reason == "length"
 
 
@@ -121,7 +104,7 @@ async def test_tool_calls_and_their_history(client: openai.AsyncOpenAI) -> None:
 )
 @pytest.mark.parametrize("stream", [False, True])
 async def test_errors_are_exceptions_of_their_class(
-    client: openai.AsyncOpenAI,
+    openai_client: openai.AsyncOpenAI,
     fields: dict[str, Any],
     kind: type[openai.APIStatusError],
     code: str | None,
@@ -129,29 +112,30 @@ async def test_errors_are_exceptions_of_their_class(
 ) -> None:
     """Streamed too: the status is not out before the first token is."""
     with pytest.raises(kind) as caught:
-        await client.chat.completions.create(**{**ASK, **fields, "stream": stream})
+        await openai_client.chat.completions.create(**{**ASK, **fields, "stream": stream})
 
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_deadline_before_the_first_token(
-    rig: Rig, client: openai.AsyncOpenAI, stream: bool
+    rig: Rig, openai_client: openai.AsyncOpenAI, stream: bool
 ) -> None:
     """Is an error with a status of its own, streamed or not."""
     rig.workers[0].hold(steps=0)
     try:
         with pytest.raises(openai.InternalServerError) as caught:
-            await client.chat.completions.create(**ASK, stream=stream, extra_body={"timeout": 0.5})
+            late = {"timeout": 0.5}
+            await openai_client.chat.completions.create(**ASK, stream=stream, extra_body=late)
     finally:
         rig.workers[0].let_go()
 
     assert (caught.value.status_code, caught.value.code) == (504, "deadline_exceeded")
 
 
-async def test_the_answers_id_is_a_header(client: openai.AsyncOpenAI) -> None:
+async def test_the_answers_id_is_a_header(openai_client: openai.AsyncOpenAI) -> None:
     for stream in (False, True):
-        raw = await client.chat.completions.with_raw_response.create(**ASK, stream=stream)
+        raw = await openai_client.chat.completions.with_raw_response.create(**ASK, stream=stream)
         answer = raw.parse()
         first = [chunk async for chunk in answer][0] if stream else answer
 

@@ -2,17 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.support.router_rig import (
-    PATIENCE_S,
     Rig,
-    running_router,
     until,
 )
 
@@ -22,18 +18,6 @@ ASK: dict[str, Any] = {
     "max_tokens": 30, "temperature": 1.0, "seed": 5, "ignore_eos": True, "stream": True,
 }  # fmt: skip
 KEPT = {"X-Raylax-Resume": "30"}
-
-
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest.fixture
-async def client(rig: Rig) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made:
-        yield made
 
 
 def events_of(lines: list[str]) -> list[tuple[str, str]]:

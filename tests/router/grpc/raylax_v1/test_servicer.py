@@ -1,7 +1,6 @@
 """The gRPC API over real sockets, with the standard health and reflection services."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.support.router_rig import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GREEDY = raylax_pb2.Sampling(temperature=0, max_tokens=8)
 ASK = raylax_pb2.ChatRequest(
     messages=[raylax_pb2.Message(role="user", content="hi")], sampling=GREEDY
@@ -30,15 +30,9 @@ ASK = raylax_pb2.ChatRequest(
 TEXT = raylax_pb2.EmbedRequest.Input(text="hi")
 
 
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-async def test_chat_and_generate_stream(rig: Rig) -> None:
+async def test_chat_and_generate_stream(shared_rig: Rig) -> None:
     """The reason and the usage come with the last reply."""
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         chat = [reply async for reply in stub.Chat(ASK)]
         tokens = raylax_pb2.GenerateRequest(
@@ -73,9 +67,9 @@ async def test_chat_and_generate_stream(rig: Rig) -> None:
     ],
 )
 async def test_a_mistake_has_its_status(
-    rig: Rig, request_: raylax_pb2.ChatRequest, code: grpc.StatusCode, said: str
+    shared_rig: Rig, request_: raylax_pb2.ChatRequest, code: grpc.StatusCode, said: str
 ) -> None:
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request_):
                 pass
@@ -106,11 +100,11 @@ GENERATE = "/raylax.v1.Raylax/Generate"
     ],
 )
 async def test_bad_input_is_an_invalid_argument(
-    rig: Rig, message: raylax_pb2.GenerateRequest | bytes, said: str
+    shared_rig: Rig, message: raylax_pb2.GenerateRequest | bytes, said: str
 ) -> None:
     """Bytes that are no message, or no UTF-8, included; the next call works."""
     raw = message if isinstance(message, bytes) else message.SerializeToString()
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         generate: Any = made.unary_stream(GENERATE)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in generate(raw):
@@ -122,16 +116,16 @@ async def test_bad_input_is_an_invalid_argument(
     assert replies[-1].finish_reason == "length"
 
 
-async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
-    worker = rig.workers[0]
-    async with channel(rig.grpc_address) as made:
+async def test_a_deadline_and_a_cancellation_reach_the_worker(shared_rig: Rig) -> None:
+    worker = shared_rig.workers[0]
+    async with channel(shared_rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         worker.hold(steps=2)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in stub.Chat(ASK, timeout=0.3):
                 pass
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        await until(lambda: not rig.service.journal)
+        await until(lambda: not shared_rig.service.journal)
         worker.let_go()
         await until(lambda: not worker.running)
 
@@ -139,21 +133,21 @@ async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
         call = stub.Chat(ASK)
         await until(lambda: worker.running)
         call.cancel()
-        await until(lambda: not rig.service.journal)
+        await until(lambda: not shared_rig.service.journal)
         embedding = stub.Embed(raylax_pb2.EmbedRequest(inputs=[TEXT]))
-        await until(lambda: rig.service.journal)
+        await until(lambda: shared_rig.service.journal)
         embedding.cancel()
-        await until(lambda: not rig.service.journal)
+        await until(lambda: not shared_rig.service.journal)
         worker.let_go()
         await until(lambda: not worker.running)
 
 
-async def test_vectors_come_in_the_order_of_the_inputs(rig: Rig) -> None:
+async def test_vectors_come_in_the_order_of_the_inputs(shared_rig: Rig) -> None:
     """Text or ids, at length 1; fewer dimensions are those of the same vector."""
-    ids = rig.service.frontend.tokenizer.encode("hi")
+    ids = shared_rig.service.frontend.tokenizer.encode("hi")
     inputs = [raylax_pb2.EmbedRequest.Input(text=text) for text in ("hi", "ho")]
     tokens = raylax_pb2.EmbedRequest.Input(tokens=raylax_pb2.TokenIds(ids=ids))
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         texts = await stub.Embed(raylax_pb2.EmbedRequest(inputs=inputs))
         short = await stub.Embed(raylax_pb2.EmbedRequest(inputs=[tokens], dimensions=4))
@@ -185,11 +179,11 @@ async def test_vectors_come_in_the_order_of_the_inputs(rig: Rig) -> None:
     ],
 )
 async def test_inputs_that_cannot_be_embedded(
-    rig: Rig, message: raylax_pb2.EmbedRequest | bytes, said: str
+    shared_rig: Rig, message: raylax_pb2.EmbedRequest | bytes, said: str
 ) -> None:
     """Bytes that are no message included: methods with one reply refuse them, too."""
     raw = message if isinstance(message, bytes) else message.SerializeToString()
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         embed: Any = made.unary_unary("/raylax.v1.Raylax/Embed")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await embed(raw)
@@ -206,9 +200,11 @@ async def test_inputs_that_cannot_be_embedded(
         ({"resume_ttl_s": 0.0}, "resume_ttl_s: must be seconds, more than 0, found 0"),
     ],
 )
-async def test_a_wrong_manner_is_refused(rig: Rig, manner: dict[str, Any], said: str) -> None:
+async def test_a_wrong_manner_is_refused(
+    shared_rig: Rig, manner: dict[str, Any], said: str
+) -> None:
     request = raylax_pb2.ChatRequest(messages=ASK.messages, **manner)
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request):
                 pass
@@ -217,15 +213,16 @@ async def test_a_wrong_manner_is_refused(rig: Rig, manner: dict[str, Any], said:
     assert said in (caught.value.details() or "")
 
 
-async def test_a_requests_own_timeout_ends_it(rig: Rig) -> None:
+async def test_a_requests_own_timeout_ends_it(shared_rig: Rig) -> None:
     """As the deadline of the call does, of which the earlier one holds."""
     request = raylax_pb2.ChatRequest(messages=ASK.messages, timeout_s=0.2)
-    rig.workers[0].hold(steps=1)
-    async with channel(rig.grpc_address) as made:
+    shared_rig.workers[0].hold(steps=1)
+    async with channel(shared_rig.grpc_address) as made:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(request, timeout=PATIENCE_S):
                 pass
-    await until(lambda: not rig.service.journal)
+    await until(lambda: not shared_rig.service.journal)
+    shared_rig.workers[0].let_go()
 
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert dict(caught.value.trailing_metadata())["error-code"] == "deadline_exceeded"
@@ -247,10 +244,10 @@ async def test_errors_say_what_a_client_can_act_upon(checkpoint: Path) -> None:
     assert float(told["retry-after-s"]) > 0
 
 
-async def test_a_choice_is_explained(rig: Rig) -> None:
+async def test_a_choice_is_explained(shared_rig: Rig) -> None:
     """With the first reply alone, and afterwards with all that happened."""
     request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, explain=True)
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
         first, *later = [reply async for reply in stub.Chat(request)]
         timeline = await stub.Explain(raylax_pb2.ExplainRequest(request_id=first.id))
@@ -265,16 +262,16 @@ async def test_a_choice_is_explained(rig: Rig) -> None:
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_an_answer_outlives_its_client(rig: Rig) -> None:
+async def test_an_answer_outlives_its_client(shared_rig: Rig) -> None:
     """Who comes back gets the rest, and may hear all of it again; others find nothing."""
     request = raylax_pb2.ChatRequest(messages=ASK.messages, sampling=GREEDY, resume_ttl_s=60)
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         stub = raylax_pb2_grpc.RaylaxStub(made)
-        rig.workers[0].hold(steps=4)
+        shared_rig.workers[0].hold(steps=4)
         call = stub.Chat(request)
         first = await anext(aiter(call))
         call.cancel()
-        rig.workers[0].let_go()
+        shared_rig.workers[0].let_go()
         ask = raylax_pb2.ResumeRequest(id=first.id, after_sequence=1)
         rest = [reply.chat async for reply in stub.ResumeStream(ask)]
         ask.after_sequence = 0
@@ -291,9 +288,9 @@ async def test_an_answer_outlives_its_client(rig: Rig) -> None:
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-async def test_health_and_reflection(rig: Rig) -> None:
+async def test_health_and_reflection(shared_rig: Rig) -> None:
     """What load balancers and grpcurl ask."""
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         health = health_pb2_grpc.HealthStub(made)
         answers = [
             await health.Check(  # type: ignore[attr-defined]  # its stubs lack the methods
@@ -303,7 +300,7 @@ async def test_health_and_reflection(rig: Rig) -> None:
         ]
 
     def services() -> list[str]:
-        with grpc.insecure_channel(rig.grpc_address) as plain:
+        with grpc.insecure_channel(shared_rig.grpc_address) as plain:
             return list(ProtoReflectionDescriptorDatabase(plain).get_services())
 
     assert all(one.status == health_pb2.HealthCheckResponse.SERVING for one in answers)

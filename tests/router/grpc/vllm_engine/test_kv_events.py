@@ -33,12 +33,6 @@ Blocks = dict[int, tuple[int | None, tuple[int, ...]]]
 """By hash: the parent's, and tokens."""
 
 
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
 class Gateway:
     """A subscriber that keeps what it is told, as the protocol wants it to be told."""
 

@@ -4,7 +4,7 @@ import asyncio
 import importlib.util
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,12 @@ from tests.support.router_rig import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GATEWAY = ROOT / "tests" / "support" / "router_gateway.py"
 PROMPT = pb.TokenizedInput(input_ids=[5, 6, 7])
 needs_stubs = pytest.mark.skipif(
     importlib.util.find_spec("smg_grpc_proto") is None, reason="smg-grpc-proto is not installed"
 )
-
-
-@pytest.fixture
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
 
 
 def asking(name: str = "", stream: bool = True, **sampling: Any) -> pb.GenerateRequest:
@@ -119,9 +114,10 @@ async def test_the_messages_are_those_of_gateways() -> None:
 
 
 @needs_stubs
-async def test_a_gateway_can_use_it(rig: Rig) -> None:
+async def test_a_gateway_can_use_it(checkpoint: Path) -> None:
     """By stubs that we did not write."""
-    told = await gateway("call", rig.grpc_address)
+    async with running_router(checkpoint) as rig:
+        told = await gateway("call", rig.grpc_address)
 
     assert len(told["whole"]) == 6
     assert told["streamed"] == told["whole"]
@@ -137,35 +133,35 @@ async def test_a_gateway_can_use_it(rig: Rig) -> None:
     assert told["flushed"] is True
 
 
-async def test_the_tokens_are_those_of_raylax_v1(rig: Rig) -> None:
+async def test_the_tokens_are_those_of_raylax_v1(shared_rig: Rig) -> None:
     """The same request, the same tokens, whichever protocol it comes by."""
-    replies = await answers(rig, asking())
+    replies = await answers(shared_rig, asking())
     sampling = raylax_pb2.Sampling(temperature=0, max_tokens=8, ignore_eos=True)
     tokens = raylax_pb2.TokenIds(ids=PROMPT.input_ids)
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         request = raylax_pb2.GenerateRequest(tokens=tokens, sampling=sampling)
         plain = [one.text async for one in raylax_pb2_grpc.RaylaxStub(made).Generate(request)]
 
     chunks, end = [one.chunk for one in replies[:-1]], replies[-1].complete
     assert [token for chunk in chunks for token in chunk.token_ids] == list(end.output_ids)
-    assert rig.service.frontend.tokenizer.decode(end.output_ids) == "".join(plain)
+    assert shared_rig.service.frontend.tokenizer.decode(end.output_ids) == "".join(plain)
     assert (end.finish_reason, end.prompt_tokens, end.completion_tokens) == ("length", 3, 8)
 
 
-async def test_each_token_is_told_at_once(rig: Rig) -> None:
+async def test_each_token_is_told_at_once(shared_rig: Rig) -> None:
     """Even where its text waits, since it may begin a stop string."""
-    free = (await answers(rig, asking()))[-1].complete.output_ids
-    text = rig.service.frontend.tokenizer.decode(free[:2]) + "never"
-    replies = await answers(rig, asking(stop=[text]))
+    free = (await answers(shared_rig, asking()))[-1].complete.output_ids
+    text = shared_rig.service.frontend.tokenizer.decode(free[:2]) + "never"
+    replies = await answers(shared_rig, asking(stop=[text]))
 
     assert [list(one.chunk.token_ids) for one in replies[:-1]] == [[token] for token in free]
 
 
-async def test_a_stop_string_is_named(rig: Rig) -> None:
+async def test_a_stop_string_is_named(shared_rig: Rig) -> None:
     """Tokens end with the one that completed it."""
-    free = (await answers(rig, asking()))[-1].complete.output_ids
-    stop = rig.service.frontend.tokenizer.decode(free[2:4])
-    (reply,) = await answers(rig, asking(stream=False, stop=[stop]))
+    free = (await answers(shared_rig, asking()))[-1].complete.output_ids
+    stop = shared_rig.service.frontend.tokenizer.decode(free[2:4])
+    (reply,) = await answers(shared_rig, asking(stream=False, stop=[stop]))
 
     end = reply.complete
     assert (end.finish_reason, end.matched_stop_str) == ("stop", stop)
@@ -173,11 +169,11 @@ async def test_a_stop_string_is_named(rig: Rig) -> None:
     assert len(end.output_ids) <= 4
 
 
-async def test_an_answer_may_fill_the_sequence(rig: Rig) -> None:
+async def test_an_answer_may_fill_the_sequence(shared_rig: Rig) -> None:
     """Without `max_tokens` there is no other limit."""
     request = asking(stream=False)
     request.sampling_params.ClearField("max_tokens")
-    (reply,) = await answers(rig, request)
+    (reply,) = await answers(shared_rig, request)
 
     assert len(reply.complete.output_ids) == 256 - 3
 
@@ -199,27 +195,27 @@ async def test_an_answer_may_fill_the_sequence(rig: Rig) -> None:
     ],
 )
 async def test_what_it_cannot_do_is_refused_by_name(
-    rig: Rig, change: dict[str, Any], field: str
+    shared_rig: Rig, change: dict[str, Any], field: str
 ) -> None:
     request = asking()
     request.MergeFrom(pb.GenerateRequest(**change))
     if field == "prompt":
         request.tokenized.CopyFrom(change["tokenized"])
-    error = await refusal(rig, request)
+    error = await refusal(shared_rig, request)
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert f"{field}:" in (error.details() or "")
 
 
-async def test_an_abort_ends_the_answer(rig: Rig) -> None:
+async def test_an_abort_ends_the_answer(shared_rig: Rig) -> None:
     """With a reply that says so, and the worker is free."""
-    worker = rig.workers[0]
-    async with channel(rig.grpc_address) as made:
+    worker = shared_rig.workers[0]
+    async with channel(shared_rig.grpc_address) as made:
         stub = vllm_engine_pb2_grpc.VllmEngineStub(made)
         worker.hold(steps=2)
         call = stub.Generate(asking("mine", n=2))
         await until(lambda: worker.running)
-        twice = await refusal(rig, asking("mine"))
+        twice = await refusal(shared_rig, asking("mine"))
         await stub.Abort(pb.AbortRequest(request_ids=["another", "mine"]))
         replies = [one async for one in call]
         worker.let_go()
@@ -232,28 +228,28 @@ async def test_an_abort_ends_the_answer(rig: Rig) -> None:
     assert again[0].complete.finish_reason == "length"
 
 
-async def test_a_deadline_and_a_cancellation_reach_the_worker(rig: Rig) -> None:
-    worker = rig.workers[0]
-    async with channel(rig.grpc_address) as made:
+async def test_a_deadline_and_a_cancellation_reach_the_worker(shared_rig: Rig) -> None:
+    worker = shared_rig.workers[0]
+    async with channel(shared_rig.grpc_address) as made:
         stub = vllm_engine_pb2_grpc.VllmEngineStub(made)
         worker.hold(steps=1)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in stub.Generate(asking(), timeout=0.3):
                 pass
-        await until(lambda: not rig.service.journal)
+        await until(lambda: not shared_rig.service.journal)
         call = stub.Generate(asking())
-        await until(lambda: rig.service.journal)
+        await until(lambda: shared_rig.service.journal)
         call.cancel()
-        await until(lambda: not rig.service.journal)
+        await until(lambda: not shared_rig.service.journal)
         worker.let_go()
         await until(lambda: not worker.running)
 
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_what_no_worker_has_is_unimplemented(rig: Rig) -> None:
+async def test_what_no_worker_has_is_unimplemented(shared_rig: Rig) -> None:
     """With a reason, not as a service that does not know the method."""
-    async with channel(rig.grpc_address) as made:
+    async with channel(shared_rig.grpc_address) as made:
         stub: Any = vllm_engine_pb2_grpc.VllmEngineStub(made)
         for method, request in (
             (stub.StartProfile, common_pb2.StartProfileRequest()),
@@ -265,8 +261,8 @@ async def test_what_no_worker_has_is_unimplemented(rig: Rig) -> None:
             assert "no profiler" in (caught.value.details() or "")
 
 
-async def test_health_follows_the_workers(rig: Rig) -> None:
-    async with channel(rig.grpc_address) as made:
+async def test_health_follows_the_workers(checkpoint: Path) -> None:
+    async with running_router(checkpoint) as rig, channel(rig.grpc_address) as made:
         stub = vllm_engine_pb2_grpc.VllmEngineStub(made)
         before = await stub.HealthCheck(pb.HealthCheckRequest())
         await rig.workers[0].die()

@@ -2,18 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-import pytest_asyncio
 
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
+    openai_client_of,
     running_router,
     until,
 )
@@ -22,32 +21,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXTS = ["the first", "another text, which is longer", "the first"]
 
 
-def client_of(rig: Rig) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(
-        base_url=f"{rig.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S
-    )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(rig: Rig) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with client_of(rig) as made:
-        yield made
-
-
 async def post(rig: Rig, body: dict[str, Any]) -> httpx.Response:
     async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         return await http.post(f"{rig.url}/v1/embeddings", json=body)
 
 
-async def test_vectors_come_in_the_order_of_the_inputs(client: openai.AsyncOpenAI) -> None:
-    """The client asks for base64 and decodes it; each vector has length 1."""
-    found = await client.embeddings.create(model="tiny", input=TEXTS)
+async def test_vectors_come_in_the_order_of_the_inputs(openai_client: openai.AsyncOpenAI) -> None:
+    """The openai_client asks for base64 and decodes it; each vector has length 1."""
+    found = await openai_client.embeddings.create(model="tiny", input=TEXTS)
     vectors = [one.embedding for one in found.data]
 
     assert (found.object, found.model) == ("list", "tiny")
@@ -58,10 +39,12 @@ async def test_vectors_come_in_the_order_of_the_inputs(client: openai.AsyncOpenA
     assert found.usage.prompt_tokens == found.usage.total_tokens == sum(map(len, TEXTS))
 
 
-async def test_floats_and_base64_are_the_same(client: openai.AsyncOpenAI, rig: Rig) -> None:
+async def test_floats_and_base64_are_the_same(openai_client: openai.AsyncOpenAI, rig: Rig) -> None:
     """To the last bit; floats are what a body gets that does not say."""
-    encoded = await client.embeddings.create(model="tiny", input=TEXTS[0])
-    asked = await client.embeddings.create(model="tiny", input=TEXTS[0], encoding_format="float")
+    encoded = await openai_client.embeddings.create(model="tiny", input=TEXTS[0])
+    asked = await openai_client.embeddings.create(
+        model="tiny", input=TEXTS[0], encoding_format="float"
+    )
     plain = (await post(rig, {"input": TEXTS[0], "model": None})).json()
 
     assert asked.data[0].embedding == encoded.data[0].embedding
@@ -69,34 +52,34 @@ async def test_floats_and_base64_are_the_same(client: openai.AsyncOpenAI, rig: R
     assert plain["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
 
 
-async def test_token_ids_are_as_good_as_text(client: openai.AsyncOpenAI, rig: Rig) -> None:
+async def test_token_ids_are_as_good_as_text(openai_client: openai.AsyncOpenAI, rig: Rig) -> None:
     """One list of them, or several."""
     tokenizer = rig.service.frontend.tokenizer
     ids = [tokenizer.encode(text) for text in TEXTS[:2]]
-    texts = await client.embeddings.create(model="tiny", input=TEXTS[:2])
-    one = await client.embeddings.create(model="tiny", input=ids[0])
-    both = await client.embeddings.create(model="tiny", input=ids)
+    texts = await openai_client.embeddings.create(model="tiny", input=TEXTS[:2])
+    one = await openai_client.embeddings.create(model="tiny", input=ids[0])
+    both = await openai_client.embeddings.create(model="tiny", input=ids)
 
     assert one.data[0].embedding == texts.data[0].embedding
     assert [e.embedding for e in both.data] == [e.embedding for e in texts.data]
 
 
-async def test_fewer_dimensions_are_the_first_ones(client: openai.AsyncOpenAI) -> None:
+async def test_fewer_dimensions_are_the_first_ones(openai_client: openai.AsyncOpenAI) -> None:
     """At length 1 again."""
-    whole = (await client.embeddings.create(model="tiny", input="text")).data[0].embedding
-    short = await client.embeddings.create(model="tiny", input="text", dimensions=5)
-    same = await client.embeddings.create(model="tiny", input="text", dimensions=64)
+    whole = (await openai_client.embeddings.create(model="tiny", input="text")).data[0].embedding
+    short = await openai_client.embeddings.create(model="tiny", input="text", dimensions=5)
+    same = await openai_client.embeddings.create(model="tiny", input="text", dimensions=64)
 
     length = math.hypot(*whole[:5])
     assert short.data[0].embedding == pytest.approx([value / length for value in whole[:5]])
     assert same.data[0].embedding == whole
 
 
-async def test_many_inputs_are_batched(client: openai.AsyncOpenAI, rig: Rig) -> None:
+async def test_many_inputs_are_batched(openai_client: openai.AsyncOpenAI, rig: Rig) -> None:
     """More than an engine runs at once; they wait for each other, not for anything else."""
     texts = [f"text {i}" for i in range(60)]
-    found = await client.embeddings.create(model="tiny", input=texts)
-    some = await client.embeddings.create(model="tiny", input=texts[41])
+    found = await openai_client.embeddings.create(model="tiny", input=texts)
+    some = await openai_client.embeddings.create(model="tiny", input=texts[41])
 
     assert len({tuple(one.embedding) for one in found.data}) == 60
     assert found.data[41].embedding == some.data[0].embedding
@@ -137,7 +120,7 @@ async def test_an_unknown_model_is_a_404(rig: Rig) -> None:
 
 async def test_another_worker_takes_over(checkpoint: Path) -> None:
     """When a worker is lost with the request in it: the vector is the same."""
-    async with running_router(checkpoint, count=2) as rig, client_of(rig) as client:
+    async with running_router(checkpoint, count=2) as rig, openai_client_of(rig) as client:
         before = await client.embeddings.create(model="tiny", input="lost and found")
         for worker in rig.workers:
             worker.hold(0)

@@ -33,12 +33,6 @@ TEXT_EVENTS = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(rig: Rig) -> AsyncIterator[anthropic.AsyncAnthropic]:
     async with client_of(rig.url) as made:
         yield made

@@ -10,7 +10,12 @@ import pytest
 import pytest_asyncio
 from openai.types.responses import Response
 
-from tests.support.router_rig import PATIENCE_S, Rig, running_router
+from tests.support.router_rig import (
+    PATIENCE_S,
+    Rig,
+    openai_client_of,
+    running_router,
+)
 from tests.support.scripted import write_scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,29 +33,11 @@ CALL_EVENTS = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(rig: Rig) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with client_of(rig) as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
     """Of a model that calls a function, whatever it is asked."""
     checkpoint = write_scripted(tmp_path_factory.mktemp("scripted"))
-    async with running_router(checkpoint) as rig, client_of(rig) as made:
+    async with running_router(checkpoint) as rig, openai_client_of(rig) as made:
         yield made
-
-
-def client_of(rig: Rig) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(
-        base_url=f"{rig.url}/v1", api_key="none", max_retries=0, timeout=PATIENCE_S
-    )
 
 
 async def streamed(client: openai.AsyncOpenAI, **ask: Any) -> list[Any]:
@@ -72,10 +59,10 @@ def content_of(response: Response) -> dict[str, Any]:
     return dumped
 
 
-async def test_an_answer_cut_by_its_limit(client: openai.AsyncOpenAI) -> None:
+async def test_an_answer_cut_by_its_limit(openai_client: openai.AsyncOpenAI) -> None:
     """It is incomplete and says why; the text is that of the chat API for the same request."""
-    answer = await client.responses.create(**ASK, metadata={"a": "b"})
-    chat = await client.chat.completions.create(
+    answer = await openai_client.responses.create(**ASK, metadata={"a": "b"})
+    chat = await openai_client.chat.completions.create(
         model="tiny", messages=[{"role": "user", "content": "hi"}], temperature=0, max_tokens=8
     )
 
@@ -86,10 +73,10 @@ async def test_an_answer_cut_by_its_limit(client: openai.AsyncOpenAI) -> None:
     assert (answer.model, answer.metadata, answer.max_output_tokens) == ("tiny", {"a": "b"}, 8)
 
 
-async def test_a_stream_tells_the_same_response(client: openai.AsyncOpenAI) -> None:
+async def test_a_stream_tells_the_same_response(openai_client: openai.AsyncOpenAI) -> None:
     """In OpenAI's order, numbered without a gap; deltas make up the text; the last is the whole."""
-    whole = await client.responses.create(**ASK)
-    events = await streamed(client, **ASK)
+    whole = await openai_client.responses.create(**ASK)
+    events = await streamed(openai_client, **ASK)
     kinds = [event.type for event in events]
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
 
@@ -128,7 +115,9 @@ async def test_without_leave_nothing_is_called(caller: openai.AsyncOpenAI) -> No
     assert "<tool_call>" in answer.output_text
 
 
-async def test_a_conversation_of_items_is_that_of_messages(client: openai.AsyncOpenAI) -> None:
+async def test_a_conversation_of_items_is_that_of_messages(
+    openai_client: openai.AsyncOpenAI,
+) -> None:
     """Instructions, parts, calls and their outputs reach the model as chat messages do."""
     items: list[Any] = [
         {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
@@ -144,8 +133,8 @@ async def test_a_conversation_of_items_is_that_of_messages(client: openai.AsyncO
         {"role": "assistant", "content": "b", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "sunny"},
     ]
-    answer = await client.responses.create(**{**ASK, "input": items}, instructions="s")
-    chat = await client.chat.completions.create(
+    answer = await openai_client.responses.create(**{**ASK, "input": items}, instructions="s")
+    chat = await openai_client.chat.completions.create(
         model="tiny", messages=messages, temperature=0, max_tokens=8
     )
 
@@ -186,29 +175,29 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
     ],
 )  # fmt: skip
 async def test_what_is_lacking_is_refused_by_name(
-    client: openai.AsyncOpenAI, fields: dict[str, Any], param: str, said: str
+    openai_client: openai.AsyncOpenAI, fields: dict[str, Any], param: str, said: str
 ) -> None:
-    """In OpenAI's error body, which names the field as the client wrote it."""
+    """In OpenAI's error body, which names the field as the openai_client wrote it."""
     with pytest.raises(openai.BadRequestError, match=said) as caught:
-        await client.responses.create(**{**ASK, **fields})
+        await openai_client.responses.create(**{**ASK, **fields})
 
     assert caught.value.param == param
 
 
-async def test_no_response_is_kept(client: openai.AsyncOpenAI) -> None:
+async def test_no_response_is_kept(openai_client: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="keeps no responses"):
-        await client.responses.retrieve("resp_1")
+        await openai_client.responses.retrieve("resp_1")
 
 
-async def test_an_unknown_model(client: openai.AsyncOpenAI) -> None:
+async def test_an_unknown_model(openai_client: openai.AsyncOpenAI) -> None:
     """Is answered with those that there are."""
     with pytest.raises(openai.NotFoundError, match="there is tiny"):
-        await client.responses.create(**{**ASK, "model": "gpt-7"})
+        await openai_client.responses.create(**{**ASK, "model": "gpt-7"})
 
 
 async def test_an_error_in_a_stream_fails_the_response(checkpoint: Path) -> None:
     """The last event says why."""
-    async with running_router(checkpoint) as rig, client_of(rig) as client:
+    async with running_router(checkpoint) as rig, openai_client_of(rig) as client:
         rig.workers[0].hold(steps=3)
         stream = await client.responses.create(
             **{**ASK, "max_output_tokens": 200}, stream=True, extra_body={"timeout": 1}

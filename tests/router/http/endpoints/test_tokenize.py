@@ -1,25 +1,11 @@
 """Text to tokens and back over HTTP, in vLLM's shapes."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
-
-from tests.support.router_rig import PATIENCE_S, running_router
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(checkpoint: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with (
-        running_router(checkpoint) as rig,
-        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as made,
-    ):
-        yield made
 
 
 async def test_a_prompt_and_back(client: httpx.AsyncClient) -> None:
