@@ -35,8 +35,8 @@ drops a stream, even one never read, ends its call."""
 
 
 @dataclass
-class Caller:
-    """What every form of `create` needs."""
+class CompletionsBase:
+    """What every form of `create` needs: a call is begun, fed its deltas, and ended."""
 
     engine: ThreadedEngine
     state: EngineState
@@ -58,6 +58,7 @@ class Caller:
         return EmbeddingWriter(call, self.frontend.name, body.encoding_format)
 
     def begin(self, call: Call, deliver: Deliver) -> None:
+        """Submit the call's requests; their deltas go to `deliver`. Raises RaylaxError."""
         self.state.listen(call, deliver)
         try:
             for request in call.requests:
@@ -67,18 +68,20 @@ class Caller:
             raise
 
     def feed(self, writer: ChunkWriter, delta: Delta) -> list[Chunk]:
+        """Chunks that a delta of the call comes to; a stop string ends its request."""
         result = writer.call.feed(delta)
         if result.cancel:
             self.engine.abort_request(delta.request_id)
         return list(writer.chunks(result.event)) if result.event else []
 
     def end(self, call: Call) -> None:
+        """Listen no more, and abort what still runs."""
         self.state.leave(call)
         for request_id in call.open:
             self.engine.abort_request(request_id)
 
     def stream(self, writer: ChunkWriter) -> Iterator[Chunk]:
-        """Submitted at once, not when the first chunk is asked for."""
+        """The chunks of a call, which is submitted at once, not when the first one is asked for."""
         inbox: queue.SimpleQueue[Delta] = queue.SimpleQueue()
         self.begin(writer.call, inbox.put)
         chunks = self._chunks(writer, inbox)
@@ -97,12 +100,13 @@ class Caller:
             self.end(writer.call)
 
     def whole(self, writer: ChunkWriter) -> Response:
+        """The whole answer, once it has come."""
         for _ in self.stream(writer):
             pass
         return writer.response()
 
     async def stream_async(self, writer: ChunkWriter) -> AsyncGenerator[Chunk, None]:
-        """As `stream`, for the loop that asks."""
+        """As `stream`, on the event loop that asks."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
         self.begin(writer.call, lambda delta: deliver_to(loop, inbox, delta))
         chunks = self._chunks_async(writer, inbox)
@@ -123,6 +127,7 @@ class Caller:
             self.end(writer.call)
 
     async def whole_async(self, writer: ChunkWriter) -> Response:
+        """As `whole`, on the event loop that asks."""
         async with aclosing(await self.stream_async(writer)) as chunks:
             async for _ in chunks:
                 pass
@@ -132,7 +137,8 @@ class Caller:
 def deliver_to(
     loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Delta]", delta: Delta
 ) -> None:
-    """From the stream-back thread to a loop; if it was closed meanwhile, nobody is left to hear."""
+    """Pass a delta from the stream-back thread to a loop. If that was closed meanwhile, nobody is
+    left to hear."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(inbox.put_nowait, delta)
 
@@ -149,33 +155,43 @@ def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     return validated(kind, fields)
 
 
-class Completions(Caller):
+class Completions(CompletionsBase):
+    """`engine.completions` of an MLCEngine."""
+
     def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an iterator of its chunks."""
         writer = self.completion_writer({"prompt": prompt, **fields})
         return self.stream(writer) if fields.get("stream") else self.whole(writer)
 
 
-class ChatCompletions(Caller):
+class ChatCompletions(CompletionsBase):
+    """`engine.chat.completions` of an MLCEngine."""
+
     def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
         writer = self.chat_writer({"messages": messages, **fields})
         return self.stream(writer) if fields.get("stream") else self.whole(writer)
 
 
-class Embeddings(Caller):
+class Embeddings(CompletionsBase):
+    """`engine.embeddings` of an MLCEngine."""
+
     def create(self, *, input: Any, **fields: Any) -> Any:
         """An `EmbeddingList`, in the order of the inputs."""
         return self.whole(self.embedding_writer({"input": input, **fields}))
 
 
-class AsyncEmbeddings(Caller):
+class AsyncEmbeddings(CompletionsBase):
+    """`engine.embeddings` of an AsyncMLCEngine."""
+
     async def create(self, *, input: Any, **fields: Any) -> Any:
         """An `EmbeddingList`, in the order of the inputs."""
         return await self.whole_async(self.embedding_writer({"input": input, **fields}))
 
 
-class AsyncCompletions(Caller):
+class AsyncCompletions(CompletionsBase):
+    """`engine.completions` of an AsyncMLCEngine."""
+
     async def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
         writer = self.completion_writer({"prompt": prompt, **fields})
@@ -184,7 +200,9 @@ class AsyncCompletions(Caller):
         return await self.whole_async(writer)
 
 
-class AsyncChatCompletions(Caller):
+class AsyncChatCompletions(CompletionsBase):
+    """`engine.chat.completions` of an AsyncMLCEngine."""
+
     async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
         writer = self.chat_writer({"messages": messages, **fields})
@@ -194,12 +212,14 @@ class AsyncChatCompletions(Caller):
 
 
 class Chat:
-    """Gives `engine.chat.completions` its name."""
+    """`engine.chat` of an MLCEngine."""
 
     def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
         self.completions = ChatCompletions(engine, state, frontend)
 
 
 class AsyncChat:
+    """`engine.chat` of an AsyncMLCEngine."""
+
     def __init__(self, engine: ThreadedEngine, state: EngineState, frontend: Frontend) -> None:
         self.completions = AsyncChatCompletions(engine, state, frontend)

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Self
 
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
@@ -32,7 +32,6 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
 
-Kind = Literal["async", "sync"]
 CLOSE_S = 10.0
 log = logging.getLogger(__name__)
 
@@ -54,20 +53,25 @@ class MLCEngineBase:
     """Ten steps from arguments to a running engine; a failure in any ends the ones before.
 
     Afterwards there are `engine_config` (complete), `max_input_sequence_length`, `tokenizer`,
-    `conv_template`, `model_config_dicts` and `state`, whose `trace` records events if asked to.
+    `conv_template`, `model_config_dicts` and `state`, whose `trace` records events if asked to; and
+    `chat`, `completions` and `embeddings`, which answer calls.
     """
+
+    # What answers calls, synchronous or not.
+    chat_class: ClassVar[type[Chat] | type[AsyncChat]]
+    completions_class: ClassVar[type[Completions] | type[AsyncCompletions]]
+    embeddings_class: ClassVar[type[Embeddings] | type[AsyncEmbeddings]]
 
     def __init__(
         self,
-        kind: Kind,
         model: str,
         device: str = "auto",
+        *,
         model_lib: str | None = None,
         mode: Mode = "local",
         engine_config: EngineConfig | None = None,
         enable_tracing: bool = False,
     ) -> None:
-        self.kind = kind
         with starting("config check"):
             config = engine_config or EngineConfig()
             check_agreement(config, model=model, model_lib=model_lib, mode=mode)
@@ -89,7 +93,7 @@ class MLCEngineBase:
             with starting("reload"):
                 library = model_lib or config.model_lib
                 named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
-                self._engine.reload(named, say if config.verbose else silent)
+                self._engine.reload(named, log_progress if config.verbose else silent)
                 complete = self._engine.get_complete_engine_config()
         except BaseException:
             self.terminate()
@@ -101,6 +105,10 @@ class MLCEngineBase:
         )
         self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
         self.tokenizer, self.conv_template = frontend.tokenizer, frontend.template
+        parts = self._engine, self.state, self.frontend
+        self.chat: Chat | AsyncChat = self.chat_class(*parts)
+        self.completions: Completions | AsyncCompletions = self.completions_class(*parts)
+        self.embeddings: Embeddings | AsyncEmbeddings = self.embeddings_class(*parts)
 
     def terminate(self) -> None:
         """End every request and both threads. Calling it again does nothing.
@@ -139,7 +147,7 @@ def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
             thread.join(timeout=CLOSE_S)
 
 
-def say(stage: str, fraction: float) -> None:
+def log_progress(stage: str, fraction: float) -> None:
     log.info("%s %.0f%%", stage, 100 * fraction)
 
 
@@ -150,20 +158,12 @@ class MLCEngine(MLCEngineBase):
     ...     engine.chat.completions.create(messages=[{"role": "user", "content": "2 + 2"}])
     """
 
-    def __init__(
-        self,
-        model: str,
-        device: str = "auto",
-        *,
-        model_lib: str | None = None,
-        mode: Mode = "local",
-        engine_config: EngineConfig | None = None,
-        enable_tracing: bool = False,
-    ) -> None:
-        super().__init__("sync", model, device, model_lib, mode, engine_config, enable_tracing)
-        self.chat = Chat(self._engine, self.state, self.frontend)
-        self.completions = Completions(self._engine, self.state, self.frontend)
-        self.embeddings = Embeddings(self._engine, self.state, self.frontend)
+    chat_class = Chat
+    completions_class = Completions
+    embeddings_class = Embeddings
+    chat: Chat
+    completions: Completions
+    embeddings: Embeddings
 
     def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""
@@ -187,20 +187,12 @@ class MLCEngine(MLCEngineBase):
 class AsyncMLCEngine(MLCEngineBase):
     """For an event loop: calls are awaited, streams are asynchronous iterators."""
 
-    def __init__(
-        self,
-        model: str,
-        device: str = "auto",
-        *,
-        model_lib: str | None = None,
-        mode: Mode = "local",
-        engine_config: EngineConfig | None = None,
-        enable_tracing: bool = False,
-    ) -> None:
-        super().__init__("async", model, device, model_lib, mode, engine_config, enable_tracing)
-        self.chat = AsyncChat(self._engine, self.state, self.frontend)
-        self.completions = AsyncCompletions(self._engine, self.state, self.frontend)
-        self.embeddings = AsyncEmbeddings(self._engine, self.state, self.frontend)
+    chat_class = AsyncChat
+    completions_class = AsyncCompletions
+    embeddings_class = AsyncEmbeddings
+    chat: AsyncChat
+    completions: AsyncCompletions
+    embeddings: AsyncEmbeddings
 
     async def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""
