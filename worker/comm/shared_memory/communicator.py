@@ -1,6 +1,6 @@
 """Ranks that share memory: an allreduce is one meeting, and W−1 sums of a chunk by numpy.
 
-Whose memory it is does not matter here: see `threads.py` and `shared.py`. Data is double-buffered:
+Whose memory it is does not matter here: see `threads.py` and `segment.py`. Data is double-buffered:
 what a rank brings to a meeting is overwritten two meetings later, when all have come to the one
 between, hence have read it.
 """
