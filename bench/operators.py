@@ -83,7 +83,8 @@ def table_of(model: CpuModel, arguments: dict[str, Any], steps: int) -> Table:
         cells = [name, f"{time_s / times * 1e6:.1f}", f"{time_s / seconds * 100:.1f}"]
         if name in matrices:
             products = 2 * matrices[name] * (rows if name == "head" else tokens)
-            cells.append(f"{model.weight_bytes(f'w_{name}') / time_s / 1e9:.1f}")
+            weight = "w_embed" if name == "head" and spec.tied_embeddings else f"w_{name}"
+            cells.append(f"{model.weight_bytes(weight) / time_s / 1e9:.1f}")
             cells.append(f"{products * times / time_s / 1e9:.0f}")
         table.add_row(*cells)
     return table

@@ -65,10 +65,10 @@ def work_of(config: Any) -> dict[str, Any]:
     artefacts = Artefacts(Path(config.model), options, None, silent)
     spec, program = artefacts.checkpoint.spec, artefacts.program
     attended = spec.heads * spec.head_dim
-    untouched = program.table.get("w_embed")
+    untouched = program.table["w_embed"].bytes if "w_head" in program.table else 0
     products = spec.hidden * (spec.qkv_rows + attended + 3 * spec.intermediate)
     return {
-        "weight_bytes": program.bytes_of("weight", "layer") - (untouched.bytes if untouched else 0),
+        "weight_bytes": program.bytes_of("weight", "layer") - untouched,
         "kv_bytes": program.bytes_of("state") // PAGE_SIZE,
         "operations": 2 * spec.layers * products,
         "attention_operations": 4 * spec.layers * attended,

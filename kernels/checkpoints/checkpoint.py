@@ -6,7 +6,7 @@ shape that the config asks for, before any weight is read.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,13 @@ def entry_of(path: Path, name: str, value: Any, base: int, size: int) -> Entry:
     return Entry(path, dtype, shape, base + start, base + end)
 
 
+def expected_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor that the checkpoint of such a model must hold, with its shape."""
+    for weight in weights_of(spec).values():
+        for layer in range(spec.layers if weight.layered else 1):
+            yield from weight.sources(layer)
+
+
 class Checkpoint:
     """A directory whose tensors were all found, whole and of the right shape."""
 
@@ -98,7 +105,7 @@ class Checkpoint:
             raise CheckpointError(f"{path}/config.json: must be a JSON object")
         self.spec: DecoderSpec = spec_of(config)
         self.dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32")
-        self.entries = self._find(weights_of(self.spec))
+        self.entries = self._find(expected_of(self.spec))
 
     def _files(self) -> list[Path]:
         index = self.path / "model.safetensors.index.json"

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 
 from raylax.kernels.checkpoints.checkpoint import Checkpoint
@@ -16,6 +17,7 @@ from raylax.kernels.cuda.target import (
     quantization_of,
 )
 from raylax.kernels.errors import CompileError
+from raylax.kernels.families import weights_of
 from raylax.kernels.options import LIBRARY, PAGE_SIZE, ModelOptions, ProgressCallback
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
@@ -99,10 +101,13 @@ def sizes(checkpoint: Checkpoint, options: ModelOptions) -> tuple[int, int, int,
     )
 
 
-def matrix_elements(s: DecoderSpec) -> int:
-    mlp, attention = 3 * s.intermediate, s.qkv_rows + s.heads * s.head_dim
-    heads = 1 if s.tied_embeddings else 2
-    return s.hidden * (s.layers * (mlp + attention) + heads * s.vocab)
+def matrix_elements(spec: DecoderSpec) -> int:
+    """How many numbers the matrices of all layers have; vectors are too short to count."""
+    return sum(
+        prod(weight.shape) * (spec.layers if weight.layered else 1)
+        for weight in weights_of(spec).values()
+        if weight.is_matrix
+    )
 
 
 def workspace(s: DecoderSpec, tokens: int, rows: int) -> int:

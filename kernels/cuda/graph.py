@@ -5,7 +5,7 @@ attention. So the graph can be compiled for a CPU as well, where the tests compa
 Sums are f32; weights, keys, values and the inputs of products have the precision of the format.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tvm
@@ -16,24 +16,29 @@ from tvm.relax.frontend.nn import Tensor, op
 from tvm.relax.frontend.nn.llm._page_kernels import _kv_cache_transpose_append
 from tvm.relax.frontend.nn.llm._prefill_kernels import _attention_prefill, _attention_prefill_cpu
 
+from raylax.kernels.families import weights_of
+from raylax.kernels.families.weight_table import Weight
 from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.spec import DecoderSpec
 
 F32 = "float32"
 
 
-class Layer(nn.Module):  # type: ignore[misc]
-    """The weights of one layer, rows of outputs as checkpoints have them."""
+def parameter(weight: Weight, dtype: str) -> nn.Parameter:
+    """Rows of outputs as checkpoints have them; vectors are f32 in every format."""
+    return nn.Parameter(weight.shape, dtype if weight.is_matrix else F32)
 
-    def __init__(self, s: DecoderSpec, dtype: str) -> None:
-        self.norm_1 = nn.Parameter((s.hidden,), F32)
-        self.w_qkv = nn.Parameter((s.qkv_rows, s.hidden), dtype)
-        self.b_qkv = nn.Parameter((s.qkv_rows,), F32) if s.qkv_bias else None
-        self.w_o = nn.Parameter((s.hidden, s.heads * s.head_dim), dtype)
-        self.b_o = nn.Parameter((s.hidden,), F32) if s.output_bias else None
-        self.norm_2 = nn.Parameter((s.hidden,), F32)
-        self.w_gate_up = nn.Parameter((2 * s.intermediate, s.hidden), dtype)
-        self.w_down = nn.Parameter((s.hidden, s.intermediate), dtype)
+
+class Layer(nn.Module):  # type: ignore[misc]
+    """The weights of one layer, by the names that they have in the table."""
+
+    b_qkv: Tensor | None = None
+    b_o: Tensor | None = None
+
+    def __init__(self, weights: Mapping[str, Weight], dtype: str) -> None:
+        for name, weight in weights.items():
+            if weight.layered:
+                setattr(self, name, parameter(weight, dtype))
 
 
 class Step(nn.Module):  # type: ignore[misc]
@@ -41,11 +46,11 @@ class Step(nn.Module):  # type: ignore[misc]
 
     def __init__(self, spec: DecoderSpec, dtype: str, target: Any) -> None:
         self.spec, self.dtype = spec, dtype
-        self.w_embed = nn.Parameter((spec.vocab, spec.hidden), dtype)
-        self.layers = nn.ModuleList([Layer(spec, dtype) for _ in range(spec.layers)])
-        self.norm_f = nn.Parameter((spec.hidden,), F32)
-        tied = spec.tied_embeddings
-        self.w_head = None if tied else nn.Parameter((spec.vocab, spec.hidden), dtype)
+        weights = weights_of(spec)
+        self.w_embed = parameter(weights["w_embed"], dtype)
+        self.layers = nn.ModuleList([Layer(weights, dtype) for _ in range(spec.layers)])
+        self.norm_f = parameter(weights["norm_f"], dtype)
+        self.w_head = parameter(weights["w_head"], dtype) if "w_head" in weights else None
         heads, dim = spec.kv_heads, spec.head_dim
         self.append_pages = _kv_cache_transpose_append(heads, dim, dtype, PAGE_SIZE)
         self.attend_pages = paged_attention(spec, dtype, target)

@@ -1,10 +1,11 @@
 """Reads config.json into a DecoderSpec. A family is a table of where it differs from Llama."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families.weight_table import Names
 from raylax.kernels.spec import DecoderSpec, Rope
 
 Config = Mapping[str, Any]
@@ -22,6 +23,8 @@ class Family:
     """What is meant when the config has no head_dim; None: hidden_size / heads."""
     sliding_window: bool = False
     """Whether `sliding_window` limits attention (Qwen2 asks `use_sliding_window` as well)."""
+    elsewhere: Mapping[str, Names] = field(default_factory=dict)
+    """Tensors of weights that do not lie where Llama has them, see `weight_table`."""
 
 
 def number(config: Config, key: str, default: float | None = None) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats import Quantization
-from raylax.kernels.cpu.formats.base import Format, RowFormat
+from raylax.kernels.cpu.formats.base import PANEL, Format, RowFormat
 from raylax.kernels.cpu.program import (
     MEETINGS,
     Buffer,
@@ -28,6 +28,8 @@ from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.emit import Expr, function, imported
 from raylax.kernels.cpu.tir.exchange import EXCHANGE_IR, FLAGS, Exchange
 from raylax.kernels.cpu.tir.queue import LINE, Queue
+from raylax.kernels.families import weights_of
+from raylax.kernels.families.weight_table import Weight
 from raylax.kernels.shards import Degree, Place
 from raylax.kernels.spec import DecoderSpec
 
@@ -86,6 +88,18 @@ def padded(count: int) -> int:
     return -(-count // TILE) * TILE
 
 
+def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
+    """A weight as it lies packed: matrices in whole panels, in a format; vectors in f32."""
+    shape, dtype = weight.shape, "float32"
+    if weight.is_matrix:
+        rows, k = shape
+        fmt = q.layers if weight.layered else q.head
+        shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
+    if weight.layered:
+        return Buffer((spec.layers, *shape), dtype, "layer")
+    return Buffer(shape, dtype, "weight")
+
+
 def buffers(
     spec: DecoderSpec, degree: Degree, q: Quantization, pages: Pages, c: Capacity
 ) -> dict[str, Buffer]:
@@ -93,15 +107,6 @@ def buffers(
     the only leading layer besides the layered weights; it has one page here, and as many as there
     are when it is made."""
     local = degree.local(spec)
-
-    def weight(rows: int, k: int) -> Buffer:
-        return Buffer((spec.layers, *q.layers.weight_shape(rows, k)), q.layers.dtype, "layer")
-
-    def head(rows: int, k: int) -> Buffer:
-        return Buffer(q.head.weight_shape(rows, k), q.head.dtype, "weight")
-
-    def vector(size: int, kind: str = "layer") -> Buffer:
-        return Buffer((spec.layers, size) if kind == "layer" else (size,), "float32", kind)
 
     def activation(tokens: int, k: int, by: Format = q.layers) -> Buffer:
         return Buffer(*by.activation(padded(tokens), k), "work", free=(0,))
@@ -118,14 +123,7 @@ def buffers(
     table_width = -(-c.sequence_length // 16)
     meet = degree.tensor > 1
     table = {
-        "w_qkv": weight(spec.qkv_rows, spec.hidden),
-        "w_o": weight(spec.hidden, spec.heads * spec.head_dim),
-        "w_gate_up": weight(2 * spec.intermediate, spec.hidden),
-        "w_down": weight(spec.hidden, spec.intermediate),
-        "norm_1": vector(spec.hidden),
-        "norm_2": vector(spec.hidden),
-        "w_head": head(spec.padded_vocab, spec.hidden),
-        "norm_f": vector(spec.hidden, "weight"),
+        **{name: weight_buffer(one, spec, q) for name, one in weights_of(spec).items()},
         "cos": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
         "sin": rows("table", c.sequence_length, spec.head_dim // 2, dtype="float32"),
         "pages": Buffer((local.layers, 1, 2, kv_heads, words), pages.dtype, "state", free=(0, 1)),
@@ -162,27 +160,21 @@ def buffers(
         table["call"] = Buffer((1,), "int64", "input")
     if any(isinstance(fmt, RowFormat) for fmt in (q.layers, q.head)):
         table["wide"] = rows("work", max(c.tokens, c.rows), widest, dtype="float32")
-    if spec.qkv_bias:
-        table["b_qkv"] = vector(spec.qkv_rows)
-    if spec.output_bias:
-        table["b_o"] = vector(spec.hidden)
-    if not spec.tied_embeddings:
-        table["w_embed"] = head(spec.padded_vocab, spec.hidden)
     return table
 
 
-ONLY_HEAD = {"select", "norm_f", "f", "normed", "logits", "chosen", "head_ends"}
+ONLY_HEAD = {"select", "norm_f", "w_head", "f", "normed", "logits", "chosen", "head_ends"}
 OF_HEAD = {
-    *ONLY_HEAD, "sizes", "place", "x", "w_head", "wide", "counters", "flags", "clock", "call",
+    *ONLY_HEAD, "sizes", "place", "x", "wide", "counters", "flags", "clock", "call",
 }  # fmt: skip
 
 
 def arguments(table: dict[str, Buffer], function: str) -> list[str]:
     """Names of the arguments of `layers` or `head`, in order."""
     if function == "head":
-        return [name for name in table if name in OF_HEAD]
-    rest = ONLY_HEAD | {"w_head"} if "w_embed" in table else ONLY_HEAD
-    return [name for name in table if name not in rest]
+        shared = set() if "w_head" in table else {"w_embed"}
+        return [name for name in table if name in OF_HEAD | shared]
+    return [name for name in table if name not in ONLY_HEAD]
 
 
 @dataclass(frozen=True)
@@ -235,8 +227,8 @@ class StepEmitter:
 
     def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Operators:
         views = {name: View(buffer) for name, buffer in args.items()}
-        if "w_embed" not in views:
-            views["w_embed"] = views["w_head"]
+        if "w_head" not in views:  # one with the embedding, or nothing that the layers read
+            views["w_head"] = views["w_embed"]
         tokens = T.Bind(args["sizes"][0])
         place = {name: T.Bind(args["place"][at]) for at, name in enumerate(PLACE)}
         exchange = None
