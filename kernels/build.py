@@ -7,7 +7,7 @@ compiled, not with this module.
 from dataclasses import dataclass
 from pathlib import Path
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_ELEMENTS
@@ -36,7 +36,7 @@ class Footprint:
 def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None) -> Footprint:
     """What the model will need, without building it."""
     if options.on_gpu:
-        read = Checkpoint(checkpoint)
+        read = open_checkpoint(checkpoint)
         return Footprint(read.spec, *sizes(read, options))
     artefacts = Artefacts(checkpoint, options, store, silent)
     program = artefacts.program
@@ -58,7 +58,7 @@ def build(
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be."""
     if options.on_gpu:
-        return str(gpu_library(Checkpoint(checkpoint), options, Store(store), progress))
+        return str(gpu_library(open_checkpoint(checkpoint), options, Store(store), progress))
     artefacts = Artefacts(checkpoint, options, store, progress)
     artefacts.program.with_pages(pages)
     if (library := artefacts.library()) is None:

@@ -14,6 +14,7 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import Membership
 from raylax.router.replica import RouterReplica
@@ -108,7 +109,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
     config = model.config
     return RouterConfig(
         model_name=model.name,
-        checkpoint=str(model.checkpoint),
+        checkpoint=str(open_checkpoint(model.checkpoint).text),
         token=token,
         model_id=model_id(model.checkpoint, config),
         policy=config.policy,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.store import key_of, source_hash
 
 
@@ -23,7 +23,7 @@ def model_id(checkpoint: Path, config: ClusterConfig) -> str:
     engine = config.engine_config(1)
     return key_of(
         {
-            "checkpoint": Checkpoint(checkpoint).identity,
+            "checkpoint": open_checkpoint(checkpoint).identity,
             "quantization": engine.quantization,
             "kv_dtype": engine.kv_dtype,
             "shards": config.tensor_parallel_shards,  # their sums round otherwise

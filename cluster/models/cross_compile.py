@@ -6,7 +6,7 @@ from pathlib import Path
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import Show
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import FACTS
 from raylax.kernels.cuda.target import gpu
@@ -30,7 +30,7 @@ def compile_for(
             degree=Degree(config.tensor_parallel_shards, config.pipeline_parallel_stages),
         )
         progress = lambda stage, fraction: show(stage, None if fraction < 1 else 1.0)  # noqa: E731
-        made = library(Checkpoint(checkpoint), options, Store(), progress)
+        made = library(open_checkpoint(checkpoint), options, Store(), progress)
         return made if output is None else copied(made, output)
     except (KernelsError, OSError) as error:
         raise UserError(str(error)) from None

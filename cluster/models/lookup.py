@@ -7,7 +7,7 @@ from typing import NamedTuple
 from raylax.cluster.config.models import DEMO_MODEL
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import KernelsError
 
@@ -46,7 +46,7 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
             raise UserError(
                 f"{config.model}: no such directory; give a checkpoint's, or HF://org/name"
             )
-        Checkpoint(path)
+        open_checkpoint(path)
     except KernelsError as error:
         raise UserError(str(error)) from None
     return path, config.served_model_name or path.name

@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.program import Program
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
@@ -126,7 +127,7 @@ class Artefacts:
         progress: ProgressCallback,
     ) -> None:
         use_threads(options.threads)
-        self.checkpoint, self.options = Checkpoint(checkpoint), options
+        self.checkpoint, self.options = open_checkpoint(checkpoint), options
         self._store, self._progress = Store(store), progress
 
     @cached_property

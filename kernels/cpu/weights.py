@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.families import weights_of
 from raylax.kernels.families.weight_table import Floats, Weight

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from math import prod
 from pathlib import Path
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.library import Facts
 from raylax.kernels.cuda.target import (

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import library
 from raylax.kernels.cuda.library import Facts
 from raylax.kernels.cuda.runtime import Device
@@ -35,7 +36,7 @@ def load_on_device(
     progress: ProgressCallback = silent,
 ) -> "CudaModel":
     """Compile or find, then onto the GPU. Raises CheckpointError, CompileError."""
-    read = Checkpoint(checkpoint)
+    read = open_checkpoint(checkpoint)
     path = library(read, options, Store(store), progress)
     return CudaModel(read, options, path, pages, progress)
 

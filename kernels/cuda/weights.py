@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cuda.library import Facts
 from raylax.kernels.families import weights_of
 

@@ -1,5 +1,7 @@
 """The model families we know, and where each weight of theirs lies in a checkpoint."""
 
+from collections.abc import Iterator
+
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import Config, read_config
 from raylax.kernels.families.llama import LLAMA
@@ -20,6 +22,13 @@ def spec_of(config: Config) -> DecoderSpec:
             + ", ".join(sorted(FAMILIES))
         )
     return read_config(FAMILIES[named[0]], config)
+
+
+def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor that a checkpoint of such a model must hold, with its shape."""
+    for weight in weights_of(spec).values():
+        for layer in range(spec.layers if weight.layered else 1):
+            yield from weight.sources(layer)
 
 
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:

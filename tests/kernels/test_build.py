@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.build import build
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CompileError
@@ -66,8 +66,8 @@ print([name for name in sys.modules if name == "tvm" or name.startswith("tvm.")]
 
 def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None:
     """A checkpoint that was replaced is another one; the compiled step serves both."""
-    one = Blueprint(Checkpoint(checkpoint), OPTIONS)
-    other = Blueprint(Checkpoint(write_checkpoint(tmp_path)), OPTIONS)
+    one = Blueprint(open_checkpoint(checkpoint), OPTIONS)
+    other = Blueprint(open_checkpoint(write_checkpoint(tmp_path)), OPTIONS)
 
     assert one.library_key == other.library_key
     assert one.weights_key != other.weights_key
@@ -75,7 +75,7 @@ def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None
 
 def test_the_library_depends_on_what_is_compiled_into_it(checkpoint: Path) -> None:
     """Format, threads and target do; how many tokens a step may have does not."""
-    read = Checkpoint(checkpoint)
+    read = open_checkpoint(checkpoint)
     base = Blueprint(read, OPTIONS).library_key
 
     same = [Blueprint(read, replace(OPTIONS, max_step_tokens=32))]
@@ -126,4 +126,4 @@ def test_what_cannot_be_built_is_named(
 def test_a_tensor_that_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
     """32 bits index its elements."""
     with pytest.raises(CompileError, match="pages has .* elements, the limit is 2147483647"):
-        Blueprint(Checkpoint(checkpoint), OPTIONS).program.with_pages(1 << 24)
+        Blueprint(open_checkpoint(checkpoint), OPTIONS).program.with_pages(1 << 24)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cuda.compile import compile_graph
 from raylax.kernels.cuda.model import CudaModel
@@ -26,7 +26,7 @@ def compiled(checkpoint: Path, quantization: str, directory: Path) -> Path:
     import tvm
 
     target = tvm.target.Target({"kind": "llvm", "mcpu": "generic"})
-    spec = Checkpoint(checkpoint).spec
+    spec = open_checkpoint(checkpoint).spec
     facts = compile_graph(spec, quantization, target, "cpu", directory, ())
     facts.write(directory)
     return directory / LIBRARY
@@ -37,7 +37,7 @@ def options(quantization: str, device: str = "cpu") -> ModelOptions:
 
 
 def on_device(checkpoint: Path, quantization: str, library: Path) -> CudaModel:
-    return CudaModel(Checkpoint(checkpoint), options(quantization), library, PAGES, silent)
+    return CudaModel(open_checkpoint(checkpoint), options(quantization), library, PAGES, silent)
 
 
 def logits(model: Model, *pieces: Piece) -> Floats:

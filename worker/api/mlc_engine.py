@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.options import silent
@@ -80,9 +80,9 @@ class MLCEngineBase:
         with starting("device detection"):
             self.device = detect_device(device)
         with starting("model config"):
-            Checkpoint(checkpoint)
-            files = TextFiles(checkpoint)
-            self.model_config_dicts: list[dict[str, Any]] = [files.config]
+            opened = open_checkpoint(checkpoint)
+            self.model_config_dicts: list[dict[str, Any]] = [opened.config]
+            files = TextFiles(opened.text)
         with starting("tokenizer and conversation template"):
             frontend = Frontend.load(files, model, max_sequence_length=0)
         self.state = EngineState(TraceRecorder() if enable_tracing else None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.compile import (
     Compiled,
@@ -25,7 +25,7 @@ def test_a_compiler_that_cannot_link_is_named(
     broken.write_text("#!/bin/sh\necho 'cannot find crt1.o' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
-    emitter = Blueprint(Checkpoint(checkpoint), ModelOptions("q0f32")).emitter
+    emitter = Blueprint(open_checkpoint(checkpoint), ModelOptions("q0f32")).emitter
     emit = partial(emitter.emit, "head", emitter.variants("head")[0])
     head = Compiled({"head_1": compile_function(emitter.cpu, "head_1", emit)})
 

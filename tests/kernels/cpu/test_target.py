@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.build import build
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts, Blueprint
 from raylax.kernels.cpu.compile import compile_step
 from raylax.kernels.cpu.model import CpuModel, load_model
@@ -33,7 +33,7 @@ def options(target: str | None, quantization: str = "q0f32", kv: str = "f32") ->
 def plan(request: pytest.FixtureRequest, checkpoint: Path) -> Blueprint:
     """Of a step on aarch64: every format of weights (the head of q4f32_1 has 8 bits), and of keys
     and values."""
-    return Blueprint(Checkpoint(checkpoint), options("neoverse-n1", *request.param))
+    return Blueprint(open_checkpoint(checkpoint), options("neoverse-n1", *request.param))
 
 
 @pytest.fixture(scope="module")

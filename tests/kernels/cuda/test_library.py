@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raylax.kernels.build import build
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.cuda.nvrtc import place
@@ -131,7 +131,7 @@ def test_facts_come_back(on_cpu: Path, checkpoint: Path) -> None:
     """What was written is what is read."""
     facts = Facts.beside(on_cpu)
 
-    facts.check(on_cpu, Checkpoint(checkpoint).spec, "auto")
+    facts.check(on_cpu, open_checkpoint(checkpoint).spec, "auto")
 
     assert facts.parameters[0] == ("w_embed", (99, 64), "float32")
     assert facts.quantization == "q0f32"
@@ -139,7 +139,7 @@ def test_facts_come_back(on_cpu: Path, checkpoint: Path) -> None:
 
 def test_a_library_of_another_model_is_refused(on_cpu: Path, checkpoint: Path) -> None:
     """By the first thing that differs."""
-    spec = replace(Checkpoint(checkpoint).spec, hidden=128)
+    spec = replace(open_checkpoint(checkpoint).spec, hidden=128)
 
     with pytest.raises(CompileError, match="another model: hidden is 64 there, and 128 in this ch"):
         Facts.beside(on_cpu).check(on_cpu, spec, "auto")
@@ -147,7 +147,7 @@ def test_a_library_of_another_model_is_refused(on_cpu: Path, checkpoint: Path) -
 
 def test_a_library_of_another_format_is_refused(on_cpu: Path, checkpoint: Path) -> None:
     with pytest.raises(CompileError, match="for quantization q0f32, found q0f16"):
-        Facts.beside(on_cpu).check(on_cpu, Checkpoint(checkpoint).spec, "q0f16")
+        Facts.beside(on_cpu).check(on_cpu, open_checkpoint(checkpoint).spec, "q0f16")
 
 
 def test_a_library_of_another_machine_is_refused(on_cpu: Path, checkpoint: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_library_of_another_machine_is_refused(on_cpu: Path, checkpoint: Path)
     facts = replace(Facts.beside(on_cpu), host="sparc, apache-tvm 0.1")
 
     with pytest.raises(CompileError, match=r"runs on sparc, apache-tvm 0\.1; this is .*0\.27"):
-        facts.check(on_cpu, Checkpoint(checkpoint).spec, "auto")
+        facts.check(on_cpu, open_checkpoint(checkpoint).spec, "auto")
 
 
 def test_what_is_no_library_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raylax.kernels.checkpoints.checkpoint import expected_of
-from raylax.kernels.families import spec_of, weights_of
+from raylax.kernels.families import spec_of, tensors_of, weights_of
 from raylax.kernels.families.weight_table import Names, weight_table
 from raylax.kernels.spec import DecoderSpec
 from tests.support.checkpoints import VARIANTS, config_of, tensor_shapes
@@ -21,7 +20,7 @@ def spec(variant: str = "llama") -> DecoderSpec:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_names_every_tensor_of_a_checkpoint(variant: str) -> None:
     """With its shape, and nothing else: biases, heads and layers as the config has them."""
-    assert dict(expected_of(spec(variant))) == tensor_shapes(config_of(variant))
+    assert dict(tensors_of(spec(variant))) == tensor_shapes(config_of(variant))
 
 
 def test_a_weight_is_made_of_tensors_whose_rows_follow_each_other() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from raylax.kernels.checkpoints.checkpoint import Checkpoint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
-from tests.support.checkpoints import write_checkpoint
+from tests.support.checkpoints import config_of, write_checkpoint
 
 
 def change_config(path: Path, **changed: Any) -> None:
@@ -21,20 +21,20 @@ def change_config(path: Path, **changed: Any) -> None:
 def test_a_missing_directory(tmp_path: Path) -> None:
     """The path is named."""
     with pytest.raises(CheckpointError, match="nowhere: no such directory"):
-        Checkpoint(tmp_path / "nowhere")
+        open_checkpoint(tmp_path / "nowhere")
 
 
 def test_a_directory_that_is_no_checkpoint(tmp_path: Path) -> None:
     """The missing file is named."""
     with pytest.raises(CheckpointError, match="not a checkpoint, config.json is missing"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
     change_config(write_checkpoint(tmp_path), architectures=["GPT2LMHeadModel"])
 
     with pytest.raises(CheckpointError, match="GPT2LMHeadModel.*LlamaForCausalLM, Mistral"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_config_that_we_cannot_serve(
     change_config(write_checkpoint(tmp_path), **{key: value})
 
     with pytest.raises(CheckpointError, match=message):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 def test_a_tensor_of_another_shape(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_tensor_of_another_shape(tmp_path: Path) -> None:
     save_file(weights, file)
 
     with pytest.raises(CheckpointError, match=r"model.norm.weight: expected.*\(64,\).*\(65,\)"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 def test_a_missing_tensor(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_missing_tensor(tmp_path: Path) -> None:
     save_file(weights, file)
 
     with pytest.raises(CheckpointError, match="layers.1.mlp.up_proj.weight of shape .* missing"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, 20_000])
@@ -88,7 +88,7 @@ def test_a_truncated_file(tmp_path: Path, keep: int) -> None:
     file.write_bytes(file.read_bytes()[:keep])
 
     with pytest.raises(CheckpointError, match="model.safetensors: truncated"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "\xff", "[" * 100_000])
@@ -96,7 +96,7 @@ def test_a_config_that_is_no_config(tmp_path: Path, text: str) -> None:
     (write_checkpoint(tmp_path) / "config.json").write_text(text, encoding="latin-1")
 
     with pytest.raises(CheckpointError, match=r"config\.json"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 def test_an_index_may_not_leave_the_directory(tmp_path: Path) -> None:
@@ -105,14 +105,36 @@ def test_an_index_may_not_leave_the_directory(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
 
     with pytest.raises(CheckpointError, match="must name files beside it"):
-        Checkpoint(tmp_path)
+        open_checkpoint(tmp_path)
 
 
 def test_a_new_weight_file_is_another_checkpoint(tmp_path: Path) -> None:
     """Packed weights are found by the identity: it changes with the files."""
-    before = Checkpoint(write_checkpoint(tmp_path)).identity
+    before = open_checkpoint(write_checkpoint(tmp_path)).identity
     file = tmp_path / "model.safetensors"
     weights = load_file(file)
     save_file(weights, file, metadata={"changed": "yes"})
 
-    assert Checkpoint(tmp_path).identity != before
+    assert open_checkpoint(tmp_path).identity != before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_a_tensor_is_read_in_f32(tmp_path: Path, dtype: type) -> None:
+    """Exactly, whatever precision it lies in."""
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    weights = {name: values.astype(dtype) for name, values in load_file(file).items()}
+    save_file(weights, file)
+
+    found = open_checkpoint(tmp_path).tensor("model.layers.1.self_attn.k_proj.weight")
+
+    assert found.dtype == np.float32
+    assert np.array_equal(found, weights["model.layers.1.self_attn.k_proj.weight"])
+
+
+def test_what_is_known_of_a_model_lies_in_its_own_directory(tmp_path: Path) -> None:
+    """Its config, as it was written; and the files that text is made by."""
+    found = open_checkpoint(write_checkpoint(tmp_path))
+
+    assert found.config == config_of("llama")
+    assert found.text == tmp_path and (found.text / "tokenizer.json").exists()
+    assert (found.spec.architecture, found.dtype) == ("LlamaForCausalLM", "float32")

@@ -1,0 +1,37 @@
+"""What a checkpoint is, whatever its files: the contract of the readers in this room."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.spec import DecoderSpec
+
+
+class Checkpoint(Protocol):
+    """A model's weights and what is known of it. Whoever has one need not look for mistakes any
+    more: all tensors that the spec asks for are there, whole and of the right shape."""
+
+    config: dict[str, Any]
+    """What Hugging Face's config.json says of such a model."""
+    spec: DecoderSpec
+    dtype: str
+    """The precision of the weights as they lie there: float32, float16 or bfloat16."""
+
+    @property
+    def identity(self) -> str:
+        """The same as long as the weights are; packed weights are found by it."""
+        ...
+
+    @property
+    def text(self) -> Path:
+        """A directory with what text is made by, in Hugging Face's files: config.json,
+        tokenizer.json and, where the model has them, tokenizer_config.json, chat_template.jinja and
+        generation_config.json."""
+        ...
+
+    def tensor(self, name: str) -> npt.NDArray[np.float32]:
+        """One that the spec asks for, whole and in f32. Names are Hugging Face's, as in
+        `raylax.kernels.families.weight_table`."""
+        ...

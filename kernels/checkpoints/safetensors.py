@@ -1,0 +1,79 @@
+"""Files of tensors in the format https://github.com/huggingface/safetensors#format.
+
+Untrusted: a file is checked against its header before any tensor of it is read.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.errors import CheckpointError
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype(np.float32),
+    "F16": np.dtype(np.float16),
+    "BF16": np.dtype(np.uint16),
+}
+LARGEST_HEADER = 100 << 20  # the limit of the safetensors format
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor lies, and as what."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """The whole tensor in f32, exactly; the file is mapped, nothing is kept."""
+        count = int(np.prod(self.shape))
+        raw: npt.NDArray[Any] = np.memmap(self.file, DTYPES[self.dtype], "r", self.start, (count,))
+        values = from_bf16(raw) if self.dtype == "BF16" else raw.astype(np.float32)
+        return values.reshape(self.shape)
+
+
+def read_header(path: Path) -> dict[str, Entry]:
+    """The tensors of a file by name. Raises CheckpointError for one that is not whole."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, LARGEST_HEADER):
+                raise CheckpointError(f"{path}: truncated: {size} bytes, header of {length}")
+            table = json.loads(file.read(length))
+        return {
+            name: entry_of(path, name, value, 8 + length, size)
+            for name, value in table.items()
+            if name != "__metadata__"
+        }
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, AttributeError, RecursionError):
+        raise CheckpointError(f"{path}: the header is not valid") from None
+
+
+def entry_of(path: Path, name: str, value: Any, base: int, size: int) -> Entry:
+    """A tensor as its line in the header tells, checked. `base`: where the data begin; `size`: of
+    the file. Raises CheckpointError."""
+    try:
+        dtype, shape, (start, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
+        well_formed = all(isinstance(n, int) and n >= 0 for n in (*shape, start, end))
+    except (KeyError, TypeError, ValueError):
+        well_formed = False
+    if not well_formed:
+        raise CheckpointError(f"{path}: tensor {name}: the header is not valid")
+    if base + end > size:
+        raise CheckpointError(
+            f"{path}: truncated: tensor {name} ends at byte {base + end}, the file has {size}"
+        )
+    if dtype in DTYPES and end - start != DTYPES[dtype].itemsize * int(np.prod(shape)):
+        raise CheckpointError(f"{path}: tensor {name}: {end - start} bytes do not make {shape}")
+    return Entry(path, dtype, shape, base + start, base + end)
