@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 
 def to_bf16(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """Rounds to nearest even; finite input."""
+    """The bits of finite numbers, rounded to nearest, ties to even."""
     bits = np.ascontiguousarray(values).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
 def from_bf16(bits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Exact."""
+    """The numbers that bits stand for, exactly."""
     return (bits.astype(np.uint32) << 16).view(np.float32)

@@ -28,13 +28,13 @@ class Footprint:
     weights: int
     workspace: int
     page: int
-    """Of one page over all layers."""
+    """Bytes of one page, over all layers."""
     most_pages: int
-    """What the kernels can address."""
+    """How many pages the kernels can address."""
 
 
 def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None) -> Footprint:
-    """What the model will need, without building it."""
+    """What a rank of the model will need, without building it. Raises KernelsError."""
     if options.on_gpu:
         read = open_checkpoint(checkpoint)
         return Footprint(read.spec, *sizes(read, options))
@@ -56,7 +56,10 @@ def build(
     store: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> str:
-    """Compile and pack into the store, without running; returns where the library will be."""
+    """Compile and pack into the store, without running; returns where the library will be.
+
+    Raises KernelsError for a model, or `pages`, that cannot be served so.
+    """
     if options.on_gpu:
         return str(gpu_library(open_checkpoint(checkpoint), options, Store(store), progress))
     artefacts = Artefacts(checkpoint, options, store, progress)

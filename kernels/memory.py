@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 
 def is_aligned(array: npt.NDArray[Any]) -> bool:
+    """Whether an array begins on a cache line and has no gaps."""
     return array.ctypes.data % 64 == 0 and array.flags.c_contiguous
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    """Zeroed memory; pages that nobody touches cost none."""
+    """An array of zeros; pages of it that nobody touches cost no memory."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -19,6 +20,7 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
 
 
 def aligned_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers on a cache line."""
     copy = aligned_zeros(array.shape, str(array.dtype))
     copy[...] = array
     return copy

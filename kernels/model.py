@@ -52,7 +52,7 @@ class Model(Protocol):
     quantization: str
     kv_dtype: str
     pages: int
-    """How many there are."""
+    """How many pages there are."""
     seat: Seat
     place: Place
 

@@ -40,6 +40,7 @@ class ModelOptions:
 
     @property
     def on_gpu(self) -> bool:
+        """Whether the device is one of CUDA's."""
         return self.device.startswith("cuda")
 
 

@@ -28,13 +28,14 @@ GROUP, PANEL = 32, 32
 
 @dataclass(frozen=True, slots=True)
 class Degree:
-    """Among how many ranks a model is shared."""
+    """Among how many ranks a model is shared: shards of each layer, and stages of layers."""
 
     tensor: int = 1
     pipeline: int = 1
 
     @property
     def ranks(self) -> int:
+        """How many ranks share the model."""
         return self.tensor * self.pipeline
 
     def check(self, spec: DecoderSpec) -> None:
@@ -68,6 +69,7 @@ class Degree:
         )
 
     def place(self, spec: DecoderSpec, rank: int) -> "Place":
+        """What a rank computes; ranks are counted stage after stage."""
         stage, shard = divmod(rank, self.tensor)
         groups, panels = spec.intermediate // GROUP, spec.padded_vocab // PANEL
         window = -(-groups // self.tensor)
@@ -92,7 +94,7 @@ class Degree:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What one rank computes; the defaults of nobody."""
+    """Which part of a model one rank computes."""
 
     rank: int
     stage: int
@@ -102,10 +104,10 @@ class Place:
     first_head: int
     first_kv_head: int
     first_group: int
-    """Of the window of MLP groups that it computes; those outside own_group .. end_group are
-    somebody else's, and count as 0 here."""
+    """The first of the window of MLP groups that it computes; those outside own_group .. end_group
+    are somebody else's, and count as 0 here."""
     own_group: int
     end_group: int
     first_panel: int
-    """Of the head."""
+    """The first of its panels of the head."""
     panels: int

@@ -39,10 +39,12 @@ class DecoderSpec:
 
     @property
     def queries_per_kv_head(self) -> int:
+        """How many query heads share a head of keys and values."""
         return self.heads // self.kv_heads
 
     @property
     def qkv_rows(self) -> int:
+        """Rows of queries, keys and values together."""
         return (self.heads + 2 * self.kv_heads) * self.head_dim
 
     @property

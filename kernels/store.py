@@ -32,7 +32,7 @@ def default_root() -> Path:
 
 @cache
 def source_hash() -> str:
-    """Of everything in this room: a changed kernel is a different artefact."""
+    """A digest of everything in this room: a changed kernel is a different artefact."""
     room = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(room.rglob("*.py")):
@@ -42,6 +42,7 @@ def source_hash() -> str:
 
 
 def key_of(facts: dict[str, Any]) -> str:
+    """A name for what is made from these facts."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -86,7 +87,8 @@ class Store:
 
 
 def forget_unused(kind: Path, since: float) -> None:
-    """Lock files stay: somebody may be waiting for one."""
+    """Removes the artefacts of a kind that nobody asked for since then. Lock files stay: somebody
+    may be waiting for one."""
     for artefact in kind.iterdir():
         if artefact.is_dir() and artefact.stat().st_mtime < since:
             shutil.rmtree(artefact, ignore_errors=True)

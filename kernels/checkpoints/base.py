@@ -32,6 +32,6 @@ class Checkpoint(Protocol):
         ...
 
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """One that the spec asks for, whole and in f32. Names are Hugging Face's, as in
+        """A tensor that the spec asks for, whole and in f32. Names are Hugging Face's, as in
         `raylax.kernels.families.weight_table`."""
         ...

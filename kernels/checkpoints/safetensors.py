@@ -19,7 +19,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(np.uint16),
 }
-LARGEST_HEADER = 100 << 20  # the limit of the safetensors format
+LARGEST_HEADER = 100 << 20  # bytes: the limit of the safetensors format
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Blueprint:
 
     @cached_property
     def program(self) -> Program:
+        """What there is to know of the compiled step to run it; `pages` has one page."""
         from raylax.kernels.cpu.compile import FUNCTIONS
         from raylax.kernels.cpu.target import lacking_here
 
@@ -65,6 +66,7 @@ class Blueprint:
 
     @property
     def library_key(self) -> str:
+        """The name, in the store, of the compiled functions: of all that is compiled into them."""
         return key_of(
             {
                 "spec": asdict(self.emitter.spec),
@@ -80,6 +82,7 @@ class Blueprint:
 
     @property
     def weights_key(self) -> str:
+        """The name, in the store, of the packed weights."""
         return key_of(
             {
                 "checkpoint": self.checkpoint.identity,
@@ -110,6 +113,7 @@ class Blueprint:
         return compile_step(self.emitter)
 
     def pack(self, directory: Path, progress: ProgressCallback) -> None:
+        """Writes the packed weights; one layer of the checkpoint is in memory at a time."""
         from raylax.kernels.cpu.weights import pack
 
         table = self.program.table
@@ -117,7 +121,8 @@ class Blueprint:
 
 
 class Artefacts:
-    """Of one model, found in the store or made there. TVM is imported when one has to be made."""
+    """What a model is run from, found in the store or made there. TVM is imported when something
+    has to be made. Raises CheckpointError and CompileError."""
 
     def __init__(
         self,
@@ -132,10 +137,12 @@ class Artefacts:
 
     @cached_property
     def blueprint(self) -> Blueprint:
+        """Drawn when something has to be made."""
         return Blueprint(self.checkpoint, self.options)
 
     @cached_property
     def program(self) -> Program:
+        """Of one page; it is kept, so that no compiler is needed to know what was compiled."""
         facts = {
             "spec": asdict(self.checkpoint.spec),
             "dtype": self.checkpoint.dtype,
@@ -150,7 +157,7 @@ class Artefacts:
         return Program.read(directory / PROGRAM)
 
     def library(self) -> Path | None:
-        """None: no C compiler is here to keep it."""
+        """The file of the compiled functions; None: no C compiler is here to keep it."""
         if found := self._store.find("library", self.program.library_key):
             return found / LIBRARY
         return self.blueprint.library(self._store, self._progress)
@@ -173,7 +180,7 @@ class Artefacts:
 
 
 def machine() -> str:
-    """What the choice of instructions depends on."""
+    """This machine, as far as the choice of instructions depends on it."""
     keys = ("vendor_id", "model name", "flags", "Features", "CPU part")
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

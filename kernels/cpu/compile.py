@@ -48,6 +48,7 @@ class Compiled:
 
     @property
     def assembly(self) -> str:
+        """The machine code of all functions, as the target's assembler writes it."""
         source = lambda one: str(one.mod.inspect_source("asm"))  # noqa: E731
         return "\n".join(on_all_cores(source, self.executables.values()))
 
@@ -65,6 +66,7 @@ def compile_step(emitter: StepEmitter) -> Compiled:
 
 def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
     # The work queue's guarded vector registers fail in StorageRewrite; nothing is lost without it.
+    """`emit` gives the PrimFunc. Raises CompileError for what LLVM refuses on this target."""
     options = {"tirx.disable_storage_rewrite": True}
     module = tvm.IRModule({name: emit().with_attr("global_symbol", name)})
     try:

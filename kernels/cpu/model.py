@@ -31,9 +31,10 @@ def load_model(
     progress: ProgressCallback = silent,
     seat: Seat | None = None,
 ) -> "CpuModel":
-    """Compile or find, pack or map, make ready to run. Raises CheckpointError, CompileError.
+    """A model that is ready to run: found or compiled, mapped or packed.
 
-    `seat`: of one of several ranks; None: the whole model.
+    `seat`: where one of several ranks sits; None: the whole model. Raises CheckpointError,
+    CompileError.
     """
     artefacts = Artefacts(checkpoint, options, store, progress)
     program = artefacts.program.with_pages(pages)
@@ -44,7 +45,8 @@ def load_model(
 
 
 class CpuModel:
-    """Weights and pages behind one `step`. Used by one thread: TVM's thread pool belongs to it."""
+    """One rank of a model, or all of it: weights and pages behind one `step`, which stages run in
+    halves. Used by one thread: TVM's thread pool belongs to it."""
 
     def __init__(
         self,
@@ -171,11 +173,11 @@ class CpuModel:
         at[...] = np.frombuffer(content, at.dtype).reshape(at.shape)
 
     def weight_bytes(self, name: str) -> int:
-        """Of one packed matrix over all layers, as the step reads it."""
+        """Bytes of one packed matrix over all layers, as the step reads it."""
         return self._arrays[name].nbytes
 
     def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
-        """Writes the work list; how many parts and splits it has."""
+        """Writes the work list; returns how many parts and splits it has."""
         group, kv_heads = self._local.queries_per_kv_head, self._local.kv_heads
         work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads)
         self._arrays["parts"][: len(work.parts)] = work.parts

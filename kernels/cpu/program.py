@@ -47,12 +47,13 @@ class StepFunction:
 
     arguments: tuple[str, ...]
     variants: tuple[tuple[int, str], ...]
-    """(the most rows, name), by rising rows."""
+    """(the most rows that it is for, name) of each, by rising rows."""
     operators: tuple[str, ...]
     ends: str
     """The buffer that tells when each operator of each layer ended."""
 
     def variant_for(self, rows: int) -> str:
+        """The name of the variant that suits so many rows."""
         return next(name for most, name in self.variants if rows <= most)
 
 
@@ -63,7 +64,7 @@ class Program:
     quantization: str
     kv_dtype: str
     sequence_length: int
-    """The longest."""
+    """Tokens of the longest sequence."""
     table: dict[str, Buffer]
     """Every argument by name; `pages` has one page."""
     functions: dict[str, StepFunction]
@@ -74,7 +75,8 @@ class Program:
     """Why it cannot run on the machine that drew it; empty if it can."""
 
     def with_pages(self, count: int) -> Self:
-        """Raises CompileError for a tensor that the kernels cannot index."""
+        """The same with so many pages. Raises CompileError for a tensor that the kernels cannot
+        index."""
         one = self.table["pages"]
         shape = (one.shape[0], count, *one.shape[2:])
         table = {**self.table, "pages": replace(one, shape=shape)}
@@ -87,7 +89,7 @@ class Program:
 
     @property
     def shared_bytes(self) -> int:
-        """Of the memory that the shards of a stage share."""
+        """Bytes of the memory that the shards of a stage share."""
         return layout(self.table, "shared")[1]
 
     def shared_in(self, memory: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
@@ -101,9 +103,11 @@ class Program:
         }
 
     def bytes_of(self, *kinds: str) -> int:
+        """Bytes of all buffers of these kinds, with the pages that there are."""
         return sum(buffer.bytes for buffer in self.table.values() if buffer.kind in kinds)
 
     def write(self, path: Path) -> None:
+        """As JSON, for `read`."""
         path.write_text(json.dumps(asdict(self)))
 
     @classmethod
@@ -130,7 +134,7 @@ def layout(table: dict[str, Buffer], *kinds: str) -> tuple[dict[str, int], int]:
 
 
 def as_tuples(facts: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows lists only."""
+    """With a tuple wherever there is a list: JSON knows lists only."""
 
     def of(value: Any) -> Any:
         return tuple(map(of, value)) if isinstance(value, list) else value

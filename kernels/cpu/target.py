@@ -46,44 +46,50 @@ class CPU:
     """A compilation target."""
 
     name: str
-    """LLVM's -mcpu."""
+    """The CPU as LLVM's -mcpu names it."""
     triple: str
-    """LLVM's -mtriple: architecture, vendor, system."""
+    """The platform as LLVM's -mtriple names it: architecture, vendor, system."""
     features: tuple[str, ...]
     """Those of FEATURES that it has."""
     without: tuple[str, ...] = ()
     """Those that a CPU of this name has, and this machine does not show."""
 
     def has(self, feature: str) -> bool:
+        """Whether an instruction set is there, by LLVM's name for it."""
         return feature in self.features
 
     @property
     def architecture(self) -> str:
+        """x86_64 or aarch64."""
         return architecture_of(self.triple)
 
     @property
     def native_bf16(self) -> bool:
-        """VDPBF16PS rounds like two fmas. BFDOT of aarch64 does not, so it is left out (law 1)."""
+        """Whether it has VDPBF16PS, which rounds like two fmas. BFDOT of aarch64 does not, so it is
+        left out (law 1)."""
         return self.has("avx512bf16")
 
     @property
     def registers(self) -> int:
-        """Vectors of 16 floats that fit into the register file."""
+        """How many vectors of 16 floats fit into the register file."""
         if self.architecture == "aarch64":
             return 8
         return 32 if self.has("avx512f") else 8 if self.has("avx") else 4
 
     @property
     def pause(self) -> str:
+        """The instruction of a thread that spins."""
         return PAUSE[self.architecture]
 
     @property
     def tvm(self) -> tvm.target.Target:
+        """The target as TVM's compiler takes it."""
         return target(self.name, self.triple, self.without)
 
 
 def cpu(name: str | None = None) -> CPU:
-    """`name` as LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1; None: the CPU that runs this.
+    """A target by LLVM's -mcpu, for instance x86-64-v3 or neoverse-n1; None: the CPU that runs
+    this.
 
     `aarch64` is the least of that architecture, as `x86-64` is of the other. Raises CompileError
     for a name that LLVM does not know: it would build for the least of all.
@@ -107,7 +113,7 @@ def cpu(name: str | None = None) -> CPU:
 
 @cache
 def this_cpu() -> CPU:
-    """By its name, less what is hidden from us."""
+    """The CPU that runs this, by its name, less what is hidden from us."""
     name, triple = str(codegen.llvm_get_system_cpu()), str(codegen.llvm_get_system_triple())
     shown = CPU_INFO.read_text() if CPU_INFO.exists() else ""
     return named(name, triple, hidden(named(name, triple).features, shown))
@@ -132,27 +138,31 @@ def lacking_here(wanted: CPU) -> str:
 
 
 def named(name: str, triple: str, without: tuple[str, ...] = ()) -> CPU:
+    """A CPU by names that LLVM knows, less the features it is to do without."""
     found = codegen.llvm_get_cpu_features(target(name, triple, without))
     features = (one for one in FEATURES[architecture_of(triple)] if one in found)
     return CPU(name, triple, tuple(features), without)
 
 
 def target(name: str, triple: str, without: tuple[str, ...] = ()) -> tvm.target.Target:
+    """TVM's target for LLVM's names, less some features."""
     less = [f"-{feature}" for feature in without]
     return tvm.target.Target({"kind": "llvm", "mcpu": name, "mtriple": triple, "mattr": less})
 
 
 def architecture_of(triple: str) -> str:
+    """The architecture that a triple begins with, by one of its names."""
     first = triple.split("-")[0]
     return {"arm64": "aarch64", "amd64": "x86_64"}.get(first, first)
 
 
 def hidden(features: tuple[str, ...], cpu_info: str) -> tuple[str, ...]:
-    """Those that Linux does not list in `cpu_info`; none where it lists nothing."""
+    """The features that Linux does not list in `cpu_info`; none where it lists nothing."""
     listed = re.search(r"^(?:flags|Features)\s*:(.*)", cpu_info, re.MULTILINE)
     shown = {bare(flag) for flag in listed[1].split()} if listed else set()
     return tuple(one for one in features if shown and FLAGS.get(one, bare(one)) not in shown)
 
 
 def bare(flag: str) -> str:
+    """The name of an instruction set without what is written in several ways."""
     return flag.replace("_", "").replace(".", "")

@@ -25,7 +25,7 @@ STORED = ("weight", "layer")
 
 
 def padded(matrix: Floats) -> Floats:
-    """With rows of zeros up to whole panels."""
+    """A matrix with rows of zeros up to whole panels."""
     return np.pad(matrix, ((0, -len(matrix) % PANEL), (0, 0)))
 
 

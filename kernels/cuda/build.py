@@ -33,7 +33,8 @@ def target_of(options: ModelOptions) -> GPU:
 
 
 def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
-    """The format. Raises CompileError for what is not there on CUDA, by name."""
+    """The name of the format that the model will have. Raises CompileError for what is not there on
+    CUDA, by name."""
     if options.degree.ranks > 1:
         raise CompileError(
             "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
@@ -50,7 +51,7 @@ def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
 def library(
     checkpoint: Checkpoint, options: ModelOptions, store: Store, progress: ProgressCallback
 ) -> Path:
-    """Where it is; compiled if it was not there. Raises CompileError."""
+    """Where the model's library is; compiled if it was not there. Raises CompileError."""
     quantization = check(checkpoint, options)
     if options.library is not None:
         path = Path(options.library)

@@ -34,7 +34,7 @@ CALLBACK = "tvm_callback_cuda_compile"
 
 @cache
 def prepare() -> None:
-    """Once for a process. Raises CompileError for what is missing."""
+    """Makes TVM ready for CUDA, once for a process. Raises CompileError for what is missing."""
     wheels()
     runtime_library()
     try:
@@ -45,7 +45,8 @@ def prepare() -> None:
 
 
 def load_stand_in() -> None:
-    """The loader then finds it by its name. Raises CompileError without a C compiler."""
+    """Makes and loads a driver without a GPU, which the loader then finds by its name. Raises
+    CompileError without a C compiler."""
     if (cc := get_cc()) is None:
         raise CompileError("compiling for CUDA needs a C compiler, and none is on the PATH")
     source = "".join(f"int {name}(void) {{ return {NO_DEVICE}; }}\n" for name in WANTED)
@@ -73,7 +74,8 @@ def machine_code_for(gpu: GPU) -> Iterator[tvm.target.Target]:
 
 
 def target_of(gpu: GPU) -> tvm.target.Target:
-    """The host's part is for every CPU of this architecture: the library travels."""
+    """TVM's target for a chip. The host's part is for every CPU of this architecture: the library
+    travels."""
     return tvm.target.Target(
         {
             "kind": "cuda",

@@ -34,7 +34,8 @@ def compile_library(spec: DecoderSpec, quantization: str, gpu: GPU, directory: P
 def compile_graph(
     spec: DecoderSpec, quantization: str, target: Any, name: str, directory: Path, rules: Any
 ) -> Facts:
-    """For any of TVM's targets: the library in a directory, and what will lie beside it."""
+    """Writes the library of a step for any of TVM's targets; returns the facts to lie beside it.
+    Raises CompileError."""
     if (cc := linker(this_cpu())) is None:
         raise CompileError(f"target {name} needs a C compiler to link, and none is on the PATH")
     try:

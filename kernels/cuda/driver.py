@@ -25,7 +25,7 @@ class DeviceProperties:
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Ready for calls; None where there is no driver, or none that finds a GPU."""
+    """The driver, ready for calls; None where there is none, or none that finds a GPU."""
     try:
         loaded = ctypes.CDLL(LIBRARY)
     except OSError:
@@ -34,7 +34,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def index_of(device: str) -> int:
-    """Of cuda or cuda:i."""
+    """The number of the GPU that `cuda` or `cuda:i` names."""
     return int(device.partition(":")[2] or 0)
 
 
@@ -95,6 +95,7 @@ def is_idle(stream: int) -> bool:
 
 
 def handle_of(index: int) -> tuple[ctypes.CDLL, ctypes.c_int]:
+    """The driver, and what it calls a GPU. Raises CompileError when there is no such GPU."""
     if (cuda := library()) is None or index >= count():
         raise CompileError(missing(index))
     handle = ctypes.c_int()

@@ -25,7 +25,8 @@ F32 = "float32"
 
 
 def parameter(weight: Weight, dtype: str) -> nn.Parameter:
-    """Rows of outputs as checkpoints have them; vectors are f32 in every format."""
+    """The place of a weight: rows of outputs as checkpoints have them; vectors are f32 in every
+    format."""
     return nn.Parameter(weight.shape, dtype if weight.is_matrix else F32)
 
 
@@ -88,6 +89,7 @@ class Step(nn.Module):  # type: ignore[misc]
         return product(op.astype(hidden, self.dtype), head), hidden, *written
 
     def norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        """RMS norm, in the precision of products."""
         normed = op.rms_norm(x, weight, axes=-1, epsilon=self.spec.norm_eps)
         return op.astype(normed, self.dtype)
 
@@ -110,6 +112,7 @@ class Step(nn.Module):  # type: ignore[misc]
         return op.tensor_expr_op(compute, "rotary", [qkv, cos, sin, positions])
 
     def values(self, qkv: Tensor) -> Tensor:
+        """The values in `qkv`, [tokens, KV heads, dim]."""
         s = self.spec
         first = (s.heads + s.kv_heads) * s.head_dim
 
@@ -122,7 +125,8 @@ class Step(nn.Module):  # type: ignore[misc]
         return op.tensor_expr_op(compute, "values", [qkv])
 
     def append(self, page: Tensor, keys: Tensor, values: Tensor, slots: Tensor) -> Tensor:
-        """Returned, for an update that nobody uses is dropped."""
+        """The page with keys and values put into it: returned, for an update that nobody uses is
+        dropped."""
         return op.tensor_ir_inplace_op(
             self.append_pages,
             "append",
@@ -148,12 +152,14 @@ class Step(nn.Module):  # type: ignore[misc]
 
 
 def rows_of(matrix: Tensor, index: Tensor) -> Tensor:
-    """An index beyond the last row finds the last one: nothing is read that is not there."""
+    """The rows of a matrix by index; one beyond the last finds the last: nothing is read that is
+    not there."""
     taken = rx.op.take(matrix._expr, index._expr, axis=0, mode="clip")
     return op.wrap_nested(taken, "rows")
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x @ weight^T, summed in f32."""
     return op.matmul(x, op.permute_dims(weight), out_dtype=F32)
 
 

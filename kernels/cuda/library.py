@@ -15,15 +15,16 @@ FACTS = "step.json"
 
 
 def host() -> str:
+    """What has to be the same where a library is compiled and where it runs."""
     return f"{platform.machine()}, apache-tvm {version('apache-tvm')}"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one library."""
+    """What is known of one library without loading it."""
 
     target: str
-    """cuda/sm_90."""
+    """What it was compiled for, for instance cuda/sm_90."""
     quantization: str
     spec: dict[str, Any]
     parameters: tuple[tuple[str, tuple[int, ...], str], ...]
@@ -32,11 +33,12 @@ class Facts:
     """What runs the part that is not on the GPU."""
 
     def write(self, directory: Path) -> None:
+        """Into the directory of the library."""
         (directory / FACTS).write_text(json.dumps(asdict(self)))
 
     @classmethod
     def beside(cls, library: Path) -> Self:
-        """Raises CompileError for a path that is no library of ours."""
+        """The facts of a library. Raises CompileError for a path that is no library of ours."""
         path = library.with_name(FACTS)
         try:
             facts = json.loads(path.read_text())

@@ -1,8 +1,7 @@
 """A model on a GPU: its weights and pages lie there, and a step is a call of the compiled graph.
 
-It has the surface of `raylax.kernels.model.Model`, as one rank needs it, and the same step. With a
-library for this machine's CPU it runs there, which is how the tests run it. The graph has run on
-no GPU so far.
+With a library for this machine's CPU it runs there, which is how the tests run it. The graph has
+run on no GPU so far.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.store import Store
 
 HOST_DTYPES = {"bfloat16": "uint16"}
-"""What numpy keeps the bits of a type as that it does not know."""
+"""The types that numpy does not know, and those that it keeps their bits as."""
 
 
 def load_on_device(
@@ -35,14 +34,15 @@ def load_on_device(
     store: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> "CudaModel":
-    """Compile or find, then onto the GPU. Raises CheckpointError, CompileError."""
+    """A model that is ready to run: its library found or compiled, its weights on the GPU. Raises
+    CheckpointError, CompileError."""
     read = open_checkpoint(checkpoint)
     path = library(read, options, Store(store), progress)
     return CudaModel(read, options, path, pages, progress)
 
 
 class CudaModel:
-    """Weights and pages on a device behind one `step`. Used by one thread."""
+    """A whole model on one device."""
 
     def __init__(
         self,
@@ -120,5 +120,6 @@ class CudaModel:
 
 
 def split(content: bytes, count: int) -> Sequence[bytes]:
+    """A text in so many parts of one size."""
     size = len(content) // count
     return [content[i * size : (i + 1) * size] for i in range(count)]

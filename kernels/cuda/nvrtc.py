@@ -26,7 +26,7 @@ PREAMBLE = """#include <cuda/std/cstdint>
 
 
 def place(wheel: str, file: str) -> Path:
-    """Raises CompileError where the wheel is not installed."""
+    """Where a file of one of NVIDIA's wheels is. Raises CompileError where it is not installed."""
     try:
         found = Path(str(distribution(wheel).locate_file(file)))
     except PackageNotFoundError:
@@ -49,13 +49,15 @@ def runtime_library() -> Path:
 
 @cache
 def library(path: Path) -> ctypes.CDLL:
+    """NVRTC, ready for calls."""
     loaded = ctypes.CDLL(str(path))
     loaded.nvrtcGetErrorString.restype = ctypes.c_char_p
     return loaded
 
 
 def machine_code(source: str, gpu: GPU) -> bytes:
-    """A cubin. Division, roots and exponentials are exact ones. Raises CompileError."""
+    """The cubin of a source. Division, roots and exponentials are exact ones. Raises
+    CompileError."""
     found = wheels()
     nvrtc, program = library(found.pop(COMPILER)), ctypes.c_void_p()
     lines = (line for line in source.splitlines() if line.strip() not in HOST_HEADERS)
@@ -79,6 +81,7 @@ def machine_code(source: str, gpu: GPU) -> bytes:
 
 
 def read(program: ctypes.c_void_p, size_of: Callable[..., Any], get: Callable[..., Any]) -> bytes:
+    """What NVRTC has made of a program, by its two functions for that."""
     size = ctypes.c_size_t()
     size_of(program, ctypes.byref(size))
     content = ctypes.create_string_buffer(size.value)

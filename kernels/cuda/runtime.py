@@ -20,7 +20,7 @@ CPU = (1, 0)  # DLPack's device type, and index
 
 @cache
 def load_cuda_runtime() -> None:
-    """TVM's CUDA run time. Raises CompileError for what it is linked to and is not here."""
+    """Loads TVM's CUDA run time. Raises CompileError for what it is linked to and is not here."""
     load_runtime()
     found = find_spec("tvm")
     assert found is not None and found.origin is not None
@@ -54,6 +54,7 @@ class Device:
         return machine
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Any:
+        """A tensor on the device, with whatever its memory holds."""
         return self._allocate(tvm_ffi.Shape(shape), tvm_ffi.dtype(dtype), self._device, None)
 
     def put(self, array: npt.NDArray[Any], dtype: str | None = None) -> Any:
@@ -63,6 +64,7 @@ class Device:
         return tensor
 
     def write(self, tensor: Any, array: npt.NDArray[Any]) -> None:
+        """The bytes of an array, into a tensor of the same size."""
         whole = np.ascontiguousarray(array)
         self._write(tensor, whole.ctypes.data_as(ctypes.c_void_p), whole.nbytes)
 

@@ -10,14 +10,16 @@ class GPU:
     """A compilation target. Machine code runs on chips of its major version, from its minor on."""
 
     name: str
-    """As ptxas has it: sm_90."""
+    """The chip as ptxas names it: sm_90."""
     chips: str
 
     @property
     def capability(self) -> tuple[int, int]:
+        """The compute capability, (major, minor), that its machine code is for."""
         return divmod(int(self.name.removeprefix("sm_")), 10)
 
     def runs_on(self, capability: tuple[int, int]) -> bool:
+        """Whether a chip of this compute capability runs its machine code."""
         major, minor = self.capability
         return capability[0] == major and capability[1] >= minor
 
@@ -34,7 +36,7 @@ KV_DTYPES = {"q0f16": "f16", "q0bf16": "bf16", "q0f32": "f32"}
 
 
 def gpu(name: str) -> GPU:
-    """Raises CompileError for one that is not known."""
+    """A target by its name. Raises CompileError for one that is not known."""
     for one in KNOWN:
         if one.name == name:
             return one

@@ -25,5 +25,5 @@ def weights(checkpoint: Checkpoint, facts: Facts) -> Iterator[tuple[npt.NDArray[
 
 
 def rounded(values: npt.NDArray[np.float32], dtype: str) -> npt.NDArray[Any]:
-    """To nearest, ties to even."""
+    """Values in a format's precision: to nearest, ties to even."""
     return to_bf16(values) if dtype == "bfloat16" else values.astype(dtype)

@@ -17,7 +17,8 @@ class Family:
 
     architecture: str
     qkv_bias: bool | None = None
-    """None: as `attention_bias` in the config says."""
+    """Whether queries, keys and values have a bias; None: as `attention_bias` in the config
+    says."""
     output_bias: bool | None = None
     head_dim: int | None = None
     """What is meant when the config has no head_dim; None: hidden_size / heads."""
@@ -28,6 +29,7 @@ class Family:
 
 
 def number(config: Config, key: str, default: float | None = None) -> Any:
+    """A positive number of the config. Raises CheckpointError."""
     value = config.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise CheckpointError(f"config.json: {key} must be a positive number, found {value!r}")
@@ -86,6 +88,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
 
 
 def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
+    """Raises CheckpointError for what the step would compute otherwise than the model means it."""
     activation = config.get("hidden_act", "silu")
     if activation != "silu":
         raise CheckpointError(f"config.json: hidden_act {activation!r} is not supported, only silu")

@@ -26,7 +26,7 @@ class Weight:
     """What it is made of in the checkpoint: their rows follow each other. `{layer}` stands for the
     number of a layer."""
     rows: tuple[int, ...]
-    """Of each of them."""
+    """How many rows each of them has."""
     columns: int | None = None
     """None: a vector."""
 
@@ -37,7 +37,7 @@ class Weight:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the whole weight, in one layer."""
+        """The shape of the whole weight, in one layer."""
         return self._shape(sum(self.rows))
 
     @property
@@ -81,6 +81,7 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
 
 
 def of_layer(*names: str) -> Names:
+    """Names of tensors that every layer has."""
     return tuple(f"model.layers.{{layer}}.{name}" for name in names)
 
 

@@ -18,9 +18,9 @@ class Quantization:
     name: str
     layers: Format
     head: Format
-    """Of the embedding and the output head: 4 bits cost most there, and save least."""
+    """The format of embedding and output head: 4 bits cost most there, and save least."""
     kv_dtype: str
-    """The default of the KV cache."""
+    """The precision of keys and values, if none is asked for."""
 
 
 NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1", "q4f32_0")
@@ -29,7 +29,8 @@ SAME = {"q8f16_0": "q8f32_0", "q4f16_0": "q4f32_0", "q4f16_1": "q4f32_1"}
 
 
 def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantization:
-    """`auto` keeps the checkpoint's own precision: f32 stays f32, 16 bits become bf16."""
+    """`auto` keeps the checkpoint's own precision: f32 stays f32, 16 bits become bf16. Raises
+    CompileError for a name that is not known."""
     if name == "auto":
         name = "q0f32" if checkpoint_dtype == "float32" else "q0bf16"
     match SAME.get(name, name):

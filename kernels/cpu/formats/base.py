@@ -25,10 +25,10 @@ class RowTile(NamedTuple):
 
     buffer: Any
     k: int
-    """Activations of a row."""
+    """How many activations a row has."""
     rows: int
     index: Any
-    """Which tile of the buffer."""
+    """The number of the tile in the buffer."""
     first: Any = 0
     """The column of the weights that the first activation meets; a multiple of 32."""
 
@@ -37,19 +37,19 @@ class Weights(Protocol):
     """How weights are stored and multiplied."""
 
     dtype: str
-    """Of a packed weight's elements, as TVM names them."""
+    """The type of a packed weight's elements, as TVM names it."""
     ahead: int
     """Steps along K to prefetch ahead, when few tokens share the weights."""
     tile_rows: int
-    """Of the largest tile: 4 or 8, whichever is faster."""
+    """The rows of the largest tile: 4 or 8, whichever is faster."""
 
     @property
     def dot(self) -> Dot:
-        """What its products are made of."""
+        """The multiply-add that its products are made of."""
         ...
 
     def weight_shape(self, rows: int, k: int) -> Shape:
-        """Of a packed [rows, k] matrix."""
+        """The shape of a packed [rows, k] matrix."""
         ...
 
     def pack(self, weight: npt.NDArray[np.float32]) -> Array:

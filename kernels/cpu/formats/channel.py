@@ -40,7 +40,7 @@ from raylax.kernels.errors import CompileError
 
 ZERO = 128  # of the unsigned codes
 LONGEST = 1 << 16
-"""Of a sum: LONGEST * 255 * 127 still fits an int32."""
+"""The most products of a sum: LONGEST * 255 * 127 still fits an int32."""
 
 
 class ChannelScaled:

@@ -155,7 +155,7 @@ class Grouped:
             store(row, half, total.get())
 
     def _scales(self, weight: Any, panel: Any, g: Any, half: int) -> Register:
-        """Of 16 rows."""
+        """The scales of 16 rows, as float32x16."""
         bits = T.reinterpret("uint16x16", weight[panel, g, lanes(half * 8, 8)])
         wide = T.shift_left(T.cast(bits, "int32x16"), splat(T.int32(16)))
         return Register(T.reinterpret("float32x16", wide))

@@ -14,7 +14,7 @@ from raylax.kernels.cpu.tir.emit import Expr, lanes
 
 @dataclass
 class Attention:
-    """Of one layer: queries in `q` meet the pages, what they find goes to `o`."""
+    """The attention of one layer: queries in `q` meet the pages, what they find goes to `o`."""
 
     e: Emitter
 
@@ -84,7 +84,7 @@ class Attention:
         return (slot * self.spec.kv_heads + head) * ROWS
 
     def _store(self, rows: Rows, row: Expr, head: Expr, total: Partial, at: Expr) -> None:
-        """A row of a tile, from row `at` of what its keys came to."""
+        """Stores a row of a tile, from row `at` of what its keys came to."""
         dim = self.spec.head_dim
         token = T.Bind(rows.token(row))
         query_head = T.Bind(head * rows.group + rows.query_head(row))

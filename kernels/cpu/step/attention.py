@@ -49,18 +49,19 @@ class Rows:
     start: Expr
     """The sequence's first new token in the step."""
     count: Expr
-    """Its new tokens."""
+    """How many new tokens it has."""
     before: Expr
-    """Its keys before those."""
+    """How many keys it has before those."""
 
     def __post_init__(self) -> None:
         self.used = T.Bind(T.min(self.count * self.group - self.first, ROWS))
 
     def token(self, row: Expr) -> Expr:
+        """The number, in the step, of the row's token."""
         return self.start + T.floordiv(self._at(row), self.group)
 
     def query_head(self, row: Expr) -> Expr:
-        """In the group."""
+        """The number of the row's query head in its group."""
         return T.floormod(self._at(row), self.group)
 
     def limit(self, row: Expr) -> Expr:
@@ -77,7 +78,7 @@ class Tile:
 
     layout: Pages
     registers: int
-    """Of the CPU, see `blocks`."""
+    """Vectors that the CPU has registers for, see `blocks`."""
     pages: Any
     head: Expr
     dim: int
@@ -99,7 +100,7 @@ class Tile:
         self._load_queries()
 
     def _load_queries(self) -> None:
-        """Scaled by log2(e) / sqrt(dim): the softmax is one of powers of two."""
+        """Queries scaled by log2(e) / sqrt(dim): the softmax is one of powers of two."""
         scale = T.float32(math.log2(math.e) / math.sqrt(self.dim))
         for row in range(ROWS):
             for j in range(self.dim // 16):
@@ -137,7 +138,7 @@ class Tile:
         self._values(first, count, out)
 
     def _scores(self, first: Expr, pairs: Expr) -> None:
-        """Two pages at a time; a page past the end repeats the last one, fully masked."""
+        """Scores of two pages at a time; a page past the end repeats the last one, fully masked."""
         with T.serial(0, pairs) as pair:
             at = [first + pair * 2 + r for r in range(2)]
             page = [self._page(i) for i in at]
@@ -183,7 +184,8 @@ class Tile:
             T.buffer_store(out.sums, total.get(), [lanes(row * 16)])
 
     def _values(self, first: Expr, count: Expr, out: Partial) -> None:
-        """All vectors of the head, in blocks whose sums stay in registers over all pages."""
+        """Weighted sums of the values: all vectors of the head, in blocks whose sums stay in
+        registers over all pages."""
         for block in self._cut(self.dim // 16):
             sums = Sums(block, self.dot)
             with T.serial(0, count) as i:

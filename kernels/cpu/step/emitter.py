@@ -39,6 +39,7 @@ class View:
         return self.buffer[self.prefix + index]
 
     def store(self, value: Expr, *index: Expr) -> None:
+        """Emits the storing of a value behind the fixed indices."""
         T.buffer_store(self.buffer, value, list(self.prefix + index))
 
 
@@ -48,7 +49,7 @@ class Emitter:
 
     whole: DecoderSpec
     spec: DecoderSpec
-    """What one rank computes of it."""
+    """The sizes that one rank computes of it."""
     quantization: Quantization
     pages: Pages
     queue: Queue
@@ -64,19 +65,22 @@ class Emitter:
 
     @property
     def tiles(self) -> Expr:
+        """How many tiles the step's rows fill."""
         return T.floordiv(self.tokens + (self.tile_rows - 1), self.tile_rows)
 
     @property
     def sharded(self) -> bool:
+        """Whether several ranks share each layer."""
         return self.exchange is not None
 
     @contextlib.contextmanager
     def unless_over(self) -> Iterator[None]:
+        """What is inside is left out once the shards' group is over."""
         with self.exchange.unless_over() if self.exchange else contextlib.nullcontext():
             yield
 
     def format_of(self, buffer: str) -> Format:
-        """Of weights, or of the activations that meet them."""
+        """The format of weights, or of the activations that meet them."""
         q = self.quantization
         return q.head if buffer in ("w_embed", "w_head", "f") else q.layers
 
@@ -129,13 +133,14 @@ class Emitter:
             fmt.store_group(*self._tile_of(out, k, row), group, pair)
 
     def close_row(self, out: str, k: int, row: Expr) -> None:
-        """After all groups of the row."""
+        """Ends the storing of a row, after all of its groups."""
         fmt = self.format_of(out)
         if isinstance(fmt, RowFormat):
             fmt.store_row(*self._tile_of(out, k, row), lambda at: self.b["wide"][row, at])
 
     def close_rows(self, name: str, out: str, k: int) -> None:
-        """A region of its own, where different tasks stored the groups of a row."""
+        """Ends all rows, in a region of its own: where different tasks stored the groups of a
+        row."""
         if isinstance(self.format_of(out), RowFormat):
             with self.queue.region(name, self.tokens) as row:
                 self.close_row(out, k, row)

@@ -20,10 +20,11 @@ from raylax.kernels.cpu.tir.emit import f32 as constant
 
 
 class Operators(Emitter):
-    """All but the blocks: attention (`attend.py`), MLP (`mlp.py`) and head (`head.py`)."""
+    """All operators but the blocks: attention (`attend.py`), MLP (`mlp.py`) and head
+    (`head.py`)."""
 
     def embed(self) -> None:
-        """In the first stage; the others are given `x`."""
+        """Rows of the embedding become `x`, in the first stage; the others are given theirs."""
         rows = T.Select(self.place["first_layer"] == 0, self.tokens, 0)
         with self.queue.region("embed", rows) as row:
             token = T.Bind(self.b["ids"][row])
@@ -111,6 +112,7 @@ class Operators(Emitter):
             values[j].set(rotated.get())
 
     def project_o(self, meeting: Expr) -> None:
+        """What attention found, projected and added to `x`."""
         k = self.spec.heads * self.spec.head_dim
         first = self.place["first_head"] * self.spec.head_dim
         self.project("o", "o", k, first, meeting, "b_o" if self.spec.output_bias else None)

@@ -31,7 +31,7 @@ PAGE = 16
 
 
 class F32Pages:
-    """pages[page, 0: keys | 1: values, kv head, 16 * dim]."""
+    """pages[page, 0: keys | 1: values, kv head, 16 * dim] of f32."""
 
     name, dtype = "f32", "float32"
 
@@ -104,7 +104,7 @@ class INT8Pages:
         return PAGE * dim // 4 + PAGE
 
     def scales(self, dim: int, pages: Any, page: Expr, kind: int, head: Expr) -> Expr:
-        """float32x16: of the page's tokens."""
+        """float32x16: the scales of the page's tokens."""
         return T.reinterpret("float32x16", pages[page, kind, head, lanes(PAGE * dim // 4)])
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
@@ -137,7 +137,7 @@ KV_DTYPES = ("f32", "bf16", "int8")
 
 
 def pages_named(name: str, cpu: CPU) -> Pages:
-    """`name` is one of KV_DTYPES."""
+    """The layout of a precision of keys and values; `name` is one of KV_DTYPES."""
     match name:
         case "f32":
             return F32Pages()

@@ -31,6 +31,7 @@ class Partial:
         self.out, self.sums, self.top = scratch(rows * dim), scratch(rows * 16), scratch(rows)
 
     def clear(self) -> None:
+        """Nothing yet: no keys were seen."""
         with T.serial(0, self.used) as row:
             T.buffer_store(self.top, T.float32(MASKED), [row])
             T.buffer_store(self.sums, f32(0), [lanes(row * 16)])
@@ -38,7 +39,7 @@ class Partial:
             T.buffer_store(self.out, f32(0), [lanes(i * 16)])
 
     def keep(self, memory: Any, first: Expr) -> None:
-        """Into rows `first`... of memory[row, dim + 32]."""
+        """Stores all of it into rows `first`... of memory[row, dim + 32]."""
         with T.serial(0, self.used) as row:
             for j in range(self.dim // 16):
                 out = self.out[lanes(row * self.dim + j * 16)]
@@ -47,7 +48,7 @@ class Partial:
             memory.store(self.top[row], first + row, self.dim + 16)
 
     def recall(self, memory: Any, first: Expr) -> None:
-        """What was kept there."""
+        """Loads what was kept there."""
         with T.serial(0, self.used) as row:
             for j in range(self.dim // 16):
                 out = memory[first + row, lanes(j * 16)]
@@ -57,7 +58,8 @@ class Partial:
             T.buffer_store(self.top, memory[first + row, self.dim + 16], [row])
 
     def merge(self, block: "Partial") -> None:
-        """One fixed formula, applied block by block in ascending order (law 1)."""
+        """Takes in what further keys came to: by one formula, block by block in ascending order
+        (law 1)."""
         with T.serial(0, self.used) as row:
             old, new = self.top[row], block.top[row]
             top = Register(splat(T.max(old, new)))

@@ -49,7 +49,7 @@ class Capacity:
 
     tokens: int
     rows: int
-    """Sequences in a step, and logits rows."""
+    """The most sequences in a step, and rows of logits."""
     sequence_length: int
     workers: int
 
@@ -64,6 +64,7 @@ class Variant:
 
     @property
     def suffix(self) -> str:
+        """What ends the names of functions of this variant."""
         return f"{self.tile_rows}{'' if self.prefetch else '_many'}"
 
 
@@ -85,6 +86,7 @@ def declare(buffer: Buffer) -> Expr:
 
 
 def padded(count: int) -> int:
+    """A count of rows up to whole tiles."""
     return -(-count // TILE) * TILE
 
 
@@ -190,10 +192,11 @@ class StepEmitter:
 
     @property
     def table(self) -> dict[str, Buffer]:
+        """Every argument of both functions by name."""
         return buffers(self.spec, self.degree, self.quantization, self.pages, self.capacity)
 
     def variants(self, name: str) -> tuple[Variant, ...]:
-        """Of the function `layers` or `head`."""
+        """The variants of the function `layers` or `head`."""
         q = self.quantization
         return variants(q.head if name == "head" else q.layers)
 

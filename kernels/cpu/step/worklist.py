@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int32]
 
 
 class WorkList(NamedTuple):
+    """The tasks of attention in a step, and what is to be merged after them."""
+
     parts: Ints
     """[n, 5]: sequence, first row, first block, block of the end, first slot or WHOLE of its tile.
     Longest first; each is a task for every KV head."""
@@ -34,8 +36,11 @@ class WorkList(NamedTuple):
 def work_list(
     query_starts: Ints, kv_lengths: Ints, group: int, kv_heads: int, workers: int
 ) -> WorkList:
-    """`group`: query heads of a KV head. Plain lists: nothing runs meanwhile, and numpy is slow to
-    begin with where a step's weights have just gone through the caches."""
+    """The work list of a step. `group`: query heads of a KV head.
+
+    It is made of plain lists: nothing runs meanwhile, and numpy is slow to begin with where a
+    step's weights have just gone through the caches.
+    """
     tiles = tiles_of(query_starts.tolist(), kv_lengths.tolist(), group)
     longest = -(-sum(blocks for _, _, blocks in tiles) * kv_heads // (workers * PARTS))
     parts, splits, slot = [], array("i"), 0
@@ -76,13 +81,14 @@ class Bounds(NamedTuple):
     parts: int
     splits: int
     slots: int
-    """Blocks of all KV heads together."""
+    """Blocks that are kept, of all KV heads together."""
 
 
 def bounds(
     tokens: int, sequences: int, length: int, group: int, kv_heads: int, workers: int
 ) -> Bounds:
-    """`length`: the longest sequence. Its memory grows with workers * length, not with batches."""
+    """The bounds of a capacity. `length`: the longest sequence. Memory grows with workers * length,
+    not with batches."""
     tiles = tokens * group // ROWS + sequences
     tasks = min(PARTS * workers, tiles * kv_heads)
     return Bounds(tiles + 2 * PARTS * workers, tasks, tasks * -(-length // KEYS))

@@ -1,3 +1,3 @@
-"""Words for emitting TIR: loops, dot products, the work queue. Know nothing of models. Start at
-`emit.py`.
+"""Words for emitting TIR: loops, dot products, the work queue. They know nothing of models. Start
+at `emit.py`.
 """

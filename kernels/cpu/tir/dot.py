@@ -41,7 +41,7 @@ class Dot(Protocol):
     depth: int
     """Neighbours along the summed axis in one lane of a column."""
     dtype: str
-    """Of a stored scalar."""
+    """The type of a stored scalar."""
     per: int
     """Neighbours in one stored scalar."""
 
@@ -159,6 +159,7 @@ def byte_of(quads: Expr, index: int) -> Expr:
 
 
 def bf16_dot(native: bool) -> Dot:
+    """`native`: whether the CPU has an instruction for it. Both round alike."""
     return NativeBF16Dot() if native else PlainBF16Dot()
 
 
@@ -184,6 +185,7 @@ def low(pair: Expr, dtype: str = "int32") -> Expr:
 
 
 def high(pair: Expr, dtype: str = "int32") -> Expr:
+    """The f32 value of the high half of int32 pairs."""
     mask, kind = T.int32(-65536), "float32"
     if dtype != "int32":
         mask, kind = splat(mask), "float32x16"

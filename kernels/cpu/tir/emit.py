@@ -43,18 +43,22 @@ def imported(*codes: str) -> Iterator[None]:
 
 
 def splat(value: Expr) -> Expr:
+    """A scalar in every lane of a vector."""
     return T.broadcast(value, LANES)
 
 
 def f32(value: float) -> Expr:
+    """A constant, as float32x16."""
     return splat(T.float32(value))
 
 
 def lanes(base: Expr, count: int = LANES) -> Expr:
+    """The index of `count` neighbours from `base` on: loads and stores of vectors take it."""
     return T.ramp(base, 1, count)
 
 
 def intrinsic(dtype: str, name: str, *args: Expr) -> Expr:
+    """A call of one of LLVM's functions without side effects."""
     return T.call_llvm_pure_intrin(dtype, name, *args)
 
 

@@ -63,9 +63,9 @@ class Meeting:
 
 @dataclass
 class Exchange:
-    """Of one stage of several shards. Buffers: slices f32[2, shards, tokens, hidden], flags
-    int64[shards + 1, FLAGS], clock int64[1] = meetings before this launch, call int64[1] = the
-    address of int call(int64 meeting, int kind, int rows), or 0."""
+    """The meetings of one stage of several shards. Buffers: slices f32[2, shards, tokens, hidden],
+    flags int64[shards + 1, FLAGS], clock int64[1] = meetings before this launch, call int64[1] =
+    the address of int call(int64 meeting, int kind, int rows), or 0."""
 
     queue: Queue
     b: dict[str, Any]
@@ -82,7 +82,7 @@ class Exchange:
             yield
 
     def meeting(self, number: Expr) -> Meeting:
-        """The launch's `number`-th, from 1."""
+        """The launch's `number`-th meeting, counted from 1."""
         absolute = T.Bind(self.b["clock"][0] + T.cast(number, "int64"))
         turn = T.cast(T.bitwise_and(absolute, T.int64(1)), "int32")
         return Meeting(absolute, T.Bind(turn))

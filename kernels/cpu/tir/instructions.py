@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 
 def lane_list(span: Sequence[int]) -> str:
+    """Lanes as the mask of LLVM's shufflevector."""
     return ", ".join(f"i32 {lane}" for lane in span)
 
 

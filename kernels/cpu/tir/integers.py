@@ -36,7 +36,7 @@ class IntegerDot(Dot, Protocol):
     """A Dot of int32x16 whose sums are int32, once they are finished."""
 
     def finish(self, total: Expr, start: Expr) -> Expr:
-        """start + total, int32x16."""
+        """The whole sum, int32x16: start + total."""
         ...
 
 
@@ -90,7 +90,8 @@ class Dots(Quads):
 
 
 class SignedDots(Dots):
-    """The same of signed bytes. 4 bits fit; 8 bits lose their zero here, and not at the end."""
+    """One instruction for signed bytes. 4 bits fit; 8 bits lose their zero here, and not at the
+    end."""
 
     def columns(self, column: Expr) -> list[Expr]:
         if self.bits == 4:
@@ -152,7 +153,7 @@ class Words(Bytes):
 
 
 def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
-    """The fastest of them on a CPU."""
+    """The fastest dot of integers that a CPU has."""
     for feature, code in (("avx512vnni", VNNI_512), ("avxvnni", VNNI_256), ("i8mm", USDOT)):
         if cpu.has(feature):
             return Dots(bits, code)
@@ -171,7 +172,7 @@ class Rounding:
         self._largest = Register(splat(T.float32(0)))
 
     def see(self, vector: Expr) -> None:
-        """float32x16."""
+        """Takes a float32x16 into account."""
         sign = splat(T.int32(0x7FFFFFFF))
         size = T.bitwise_and(T.reinterpret("int32x16", vector), sign)
         self._largest.set(T.max(self._largest.get(), T.reinterpret("float32x16", size)))
@@ -185,7 +186,7 @@ class Rounding:
         return step.get()
 
     def codes(self, vector: Expr) -> Register:
-        """int32x16 in -127..127."""
+        """The codes of a vector: int32x16 in -127..127."""
         whole = intrinsic("float32x16", "llvm.nearbyint", vector * splat(self._inverse.get()))
         return Register(T.cast(whole, "int32x16"), "int32x16")
 
