@@ -8,15 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raylax.kernels.build import build
-from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.cpu.artefacts import Blueprint
-from raylax.kernels.cpu.model import load_model
+from raylax.kernels.build import build, load_whole
+from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.errors import CompileError
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
-from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import ROOT
 
 OPTIONS = ModelOptions("q0f32", max_step_tokens=64, max_step_rows=8, max_sequence_length=64)
@@ -64,30 +61,6 @@ print([name for name in sys.modules if name == "tvm" or name.startswith("tvm.")]
     assert done.stdout.strip() == "[]"
 
 
-def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None:
-    """A checkpoint that was replaced is another one; the compiled step serves both."""
-    one = Blueprint(open_checkpoint(checkpoint), OPTIONS)
-    other = Blueprint(open_checkpoint(write_checkpoint(tmp_path)), OPTIONS)
-
-    assert one.library_key == other.library_key
-    assert one.weights_key != other.weights_key
-
-
-def test_the_library_depends_on_what_is_compiled_into_it(checkpoint: Path) -> None:
-    """Format, threads and target do; how many tokens a step may have does not."""
-    read = open_checkpoint(checkpoint)
-    base = Blueprint(read, OPTIONS).library_key
-
-    same = [Blueprint(read, replace(OPTIONS, max_step_tokens=32))]
-    others = [
-        Blueprint(read, replace(OPTIONS, **changed))
-        for changed in ({"quantization": "q0bf16"}, {"threads": 1}, {"target": "x86-64-v3"})
-    ]
-
-    assert {blueprint.library_key for blueprint in same} == {base}
-    assert base not in {blueprint.library_key for blueprint in others}
-
-
 def test_without_a_compiler_the_model_compiles_in_memory(
     checkpoint: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +96,8 @@ def test_what_cannot_be_built_is_named(
         load_model(checkpoint, options, 8, tmp_path)
 
 
-def test_a_tensor_that_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
-    """32 bits index its elements."""
-    with pytest.raises(CompileError, match="pages has .* elements, the limit is 2147483647"):
-        Blueprint(open_checkpoint(checkpoint), OPTIONS).program.with_pages(1 << 24)
+def test_the_device_chooses_the_backend(checkpoint: Path) -> None:
+    """A GPU's is asked for one, which is not here."""
+    assert isinstance(load_whole(checkpoint, OPTIONS, 8), CpuModel)
+    with pytest.raises(CompileError, match="it needs a GPU and NVIDIA's driver"):
+        load_whole(checkpoint, replace(OPTIONS, device="cuda:0"), 8)
