@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
@@ -20,8 +21,10 @@ from raylax.proto.text.chat_template import ChatTemplate
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import CallOrigin, Priority, Request
 
+NOBODY = CallOrigin()
+"""The origin of a call that reached no router."""
 TOOL_FORMAT = "hermes"
 """How the models that are served here write their tool calls: one of `TOOL_PARSERS`."""
 
@@ -70,7 +73,11 @@ class Frontend:
         )
 
     def chat(
-        self, body: ChatCompletionRequest, prefix: str = "chatcmpl-", field: str = "messages"
+        self,
+        body: ChatCompletionRequest,
+        prefix: str = "chatcmpl-",
+        field: str = "messages",
+        origin: CallOrigin = NOBODY,
     ) -> Call:
         """The call of a chat request. An API whose bodies become chat requests has a prefix of its
         own for ids, and a field in which the messages were.
@@ -82,7 +89,7 @@ class Frontend:
         call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
-        requests = self._requests(call_id, [ids], body, top, most, field)
+        requests = self._requests(call_id, [ids], body, top, most, field, origin)
         return self._call(call_id, requests, body, "chat", tools=bool(body.offered))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
@@ -98,28 +105,32 @@ class Frontend:
         """The token ids of the prompt, however long it is."""
         return self.tokenizer.encode(self.prompt_of(body), add_special_tokens=False)
 
-    def completion(self, body: CompletionRequest) -> Call:
+    def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion. Raises InvalidRequest for what this model cannot be asked."""
         prompts = self._prompts(body.prompts, "prompt")
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
-            call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt"
+            call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
         return self._call(call_id, requests, body, "text_completion", tools=False)
 
-    def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
+    def tokens(
+        self, body: CompletionRequest, origin: CallOrigin = NOBODY
+    ) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
         prompts = self._prompts(body.prompts, "prompt")
         call_id = f"tokens-{uuid.uuid4().hex}"
-        requests = self._requests(call_id, prompts, body, body.logprobs, body.max_tokens, "prompt")
+        requests = self._requests(
+            call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
+        )
         choices = [
             TokenChoice(index, self.tokenizer, StopStrings(body.stops))
             for index in range(len(requests))
         ]
         return Call(call_id, requests, choices, "text_completion"), choices
 
-    def embedding(self, body: EmbeddingRequest) -> Call:
+    def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of an embedding: a request for each input, whose only event says that its
         vector is there.
 
@@ -134,14 +145,14 @@ class Frontend:
             )
         inputs = self._prompts(body.inputs, "input")
         call_id = f"embd-{uuid.uuid4().hex}"
+        of_caller = of_origin(origin, body.priority, body.timeout)
         requests = [
             Request(
                 id=f"{call_id}/{index}/0",
                 prompt=tuple(ids),
                 max_tokens=self._room(ids, 1, "input"),
-                deadline_s=body.timeout,
-                priority=body.priority,
                 embed=True,
+                **of_caller,
             )
             for index, ids in enumerate(inputs)
         ]
@@ -175,12 +186,14 @@ class Frontend:
         top_logprobs: int | None,
         max_tokens: int | None,
         field: str,
+        origin: CallOrigin,
     ) -> list[Request]:
         self.check_ids(map(int, body.logit_bias or ()), "logit_bias")
         seed = self.rng.getrandbits(63) if body.seed is None else body.seed
         sampling = self.defaults.fill_in(body, self.vocab, seed, top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
+        of_caller = of_origin(origin, body.priority, body.timeout)
         return [
             Request(
                 id=f"{call_id}/{p}/{choice}",
@@ -189,8 +202,7 @@ class Frontend:
                 sampling=sampling,
                 choice=choice,
                 stop_token_ids=stops,
-                deadline_s=body.timeout,
-                priority=body.priority,
+                **of_caller,
             )
             for p, prompt in enumerate(prompts)
             for choice in range(body.n)
@@ -232,3 +244,15 @@ class Frontend:
                     f"{field}: token id {token} is outside the vocabulary of {self.vocab}",
                     param=field,
                 )
+
+
+def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -> dict[str, Any]:
+    """The fields of a request that its caller decides, some of them with what the body asks for."""
+    return {
+        "tenant": origin.tenant,
+        "share": origin.share,
+        "priority": origin.priority_of(priority),
+        "deadline_s": origin.soonest(timeout_s),
+        "traceparent": origin.traceparent,
+        "tracestate": origin.tracestate,
+    }

@@ -59,6 +59,30 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOrigin:
+    """Who makes a call, and what was said of it beside its body: its requests are made with that.
+    The defaults are somebody of whom nothing is known."""
+
+    tenant: str = ""
+    share: float = 1.0
+    highest: Priority = Priority.HIGH
+    """The class that may be asked for at most."""
+    priority: Priority | None = None
+    """The class that is asked for; it holds over the body's. None: the body's holds."""
+    timeout_s: float | None = None
+    traceparent: str = ""
+    tracestate: str = ""
+
+    def priority_of(self, asked: Priority) -> Priority:
+        """The class of a call whose body asks for this one."""
+        return max(asked if self.priority is None else self.priority, self.highest)
+
+    def soonest(self, *timeouts_s: float | None) -> float | None:
+        """The smallest of its own timeout and these; None if there is none."""
+        return min((t for t in (self.timeout_s, *timeouts_s) if t is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One sequence to continue. `n` choices of one API call are `n` requests."""
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from raylax.proto.errors import InvalidRequest, Unauthenticated, shown
 from raylax.proto.openai.shared import priority_of
-from raylax.proto.vocabulary import Priority
+from raylax.proto.vocabulary import CallOrigin, Priority
 from raylax.router.access.caller import Caller
 from raylax.router.access.durations import positive_seconds
 from raylax.router.access.keys import Key, Keyring
@@ -52,7 +52,8 @@ class Authenticator:
         request_id = named if REQUEST_ID.fullmatch(named) else f"req-{uuid.uuid4().hex}"
         parents, states = headers("traceparent"), headers("tracestate")
         span = our_span(parents, states, self._rng, self.telemetry.samples)
-        return Caller(request_id=request_id, span=span)
+        origin = CallOrigin(traceparent=str(span), tracestate=span.state)
+        return Caller(origin, request_id=request_id, span=span)
 
     def authenticate(self, identified: Caller, headers: Headers, level: AccessLevel) -> Caller:
         """The caller with all that its key says. Raises Unauthenticated, Forbidden, or
@@ -60,17 +61,17 @@ class Authenticator:
         if level is AccessLevel.PUBLIC:
             return identified
         key = self._holder(headers)
+        origin = replace(identified.origin, tenant=key.name, share=key.share, highest=key.priority)
         holder = replace(
             identified,
-            tenant=key.name,
-            share=key.share,
+            origin=origin,
             admin=key.admin,
-            highest=key.priority,
             limits_left=lambda: self._rate_limiter.headers(key.name, self._clock()),
         )
         if level is AccessLevel.ADMIN_KEY:
             holder.require_admin("this")
-        return replace(holder, priority=priority_in(headers), timeout_s=timeout_in(headers))
+        origin = replace(origin, priority=priority_in(headers), timeout_s=timeout_in(headers))
+        return replace(holder, origin=origin)
 
     def _holder(self, headers: Headers) -> Key:
         if self._keys.open:

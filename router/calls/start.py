@@ -1,4 +1,4 @@
-"""A prepared call as its caller's, and run: the same for every method that computes something."""
+"""Runs a prepared call for its caller: the same for every method that computes something."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -30,8 +30,7 @@ def start(
     whole: bool = False,
 ) -> StartedCall:
     """`remaining_s`: what its client leaves of the call's time; None: no limit of the client's."""
-    call.requests = caller().mark(call.requests)
-    timeout_s = caller().soonest(remaining_s)
+    timeout_s = caller().origin.soonest(remaining_s)
     events = service.run(call, timeout_s, session, caller().span, whole)
     return StartedCall(events, service.allowed_s(timeout_s))
 

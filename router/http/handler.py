@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, parse_body
+from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
@@ -68,13 +69,19 @@ class RequestHandler:
         return await serving.prepare(len(raw), lambda: work(raw))
 
     async def answer(
-        self, request: Request, kind: type[Body], write: Callable[[Frontend, Body], AnswerWriter]
+        self,
+        request: Request,
+        kind: type[Body],
+        write: Callable[[Frontend, Body, CallOrigin], AnswerWriter],
     ) -> ASGIApp:
+        origin = caller().origin  # large bodies are read on a thread, which has no caller
+
         def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
             body = parse_body(kind, raw)
             service = self.models.named(body.model)
             session = request.headers.get(SESSION, "")
-            return body, PreparedCall(service, write(service.frontend, body), body.timeout, session)
+            writer = write(service.frontend, body, origin)
+            return body, PreparedCall(service, writer, body.timeout, session)
 
         body, prepared = await self.read(request, prepare)
         if body.stream:

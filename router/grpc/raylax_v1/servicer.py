@@ -10,6 +10,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
+from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
@@ -32,16 +33,16 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def Chat(  # type: ignore[override]  # its stub knows generators only
         self, request: raylax_pb2.ChatRequest, context: Context
     ) -> None:
-        def make(service: Service) -> Call:
-            return service.frontend.chat(grpc_api.chat_request(request))
+        def make(service: Service, origin: CallOrigin) -> Call:
+            return service.frontend.chat(grpc_api.chat_request(request), origin=origin)
 
         await self._answer(request, make, grpc_api.chat_reply, context)
 
     async def Generate(  # type: ignore[override]
         self, request: raylax_pb2.GenerateRequest, context: Context
     ) -> None:
-        def make(service: Service) -> Call:
-            return service.frontend.completion(grpc_api.generate_request(request))
+        def make(service: Service, origin: CallOrigin) -> Call:
+            return service.frontend.completion(grpc_api.generate_request(request), origin)
 
         await self._answer(request, make, grpc_api.generate_reply, context)
 
@@ -49,10 +50,10 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         self, request: raylax_pb2.EmbedRequest, context: Context
     ) -> raylax_pb2.EmbedReply:
         async with errors_as_statuses(context):
-            service = self._models.named(request.model)
+            service, origin = self._models.named(request.model), caller().origin
 
             def make() -> Call:
-                return service.frontend.embedding(grpc_api.embedding_request(request))
+                return service.frontend.embedding(grpc_api.embedding_request(request), origin)
 
             call = await service.prepare(request.ByteSize(), make)
             await finish(service, call, context.time_remaining())
@@ -94,7 +95,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def _answer(
         self,
         request: raylax_pb2.ChatRequest | raylax_pb2.GenerateRequest,
-        make: Callable[[Service], Call],
+        make: Callable[[Service, CallOrigin], Call],
         reply_of: Callable[[str, str, TextEvent], Reply],
         context: Context,
     ) -> None:
@@ -103,7 +104,8 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             service = self._models.named(request.model)
             ttl_s = resuming.ttl_s(request)
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
-            call = await service.prepare(request.ByteSize(), lambda: make(service))
+            origin = caller().origin  # large requests are read on a thread, which has no caller
+            call = await service.prepare(request.ByteSize(), lambda: make(service, origin))
             running = start(service, call, remaining_s, request.session)
             replies = replies_of(service, call, running, reply_of, request.explain)
             if ttl_s is not None:

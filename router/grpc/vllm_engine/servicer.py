@@ -51,10 +51,10 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     ) -> None:
         self._received_at = time.time()
         async with errors_as_statuses(context):
-            service = self._service()
+            service, origin = self._service(), caller().origin
 
             def make() -> tuple[Call, list[TokenChoice]]:
-                return service.frontend.tokens(requests.generate_request(request))
+                return service.frontend.tokens(requests.generate_request(request), origin)
 
             call, choices = await service.prepare(request.ByteSize(), make)
             replies = Replies(len(call.requests[0].prompt), choices, request.stream)
@@ -80,10 +80,10 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
         self._received_at = time.time()
         async with errors_as_statuses(context):
-            service = self._service()
+            service, origin = self._service(), caller().origin
 
             def make() -> Call:
-                return service.frontend.embedding(requests.embedding_request(request))
+                return service.frontend.embedding(requests.embedding_request(request), origin)
 
             call = await service.prepare(request.ByteSize(), make)
             await finish(service, call, context.time_remaining())

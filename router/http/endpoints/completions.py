@@ -10,17 +10,18 @@ from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 
 
-def chat(frontend: Frontend, body: ChatCompletionRequest) -> ChatWriter:
-    call = frontend.chat(body)
+def chat(frontend: Frontend, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
+    call = frontend.chat(body, origin=origin)
     return ChatWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 
-def completion(frontend: Frontend, body: CompletionRequest) -> CompletionWriter:
-    call = frontend.completion(body)
+def completion(frontend: Frontend, body: CompletionRequest, origin: CallOrigin) -> CompletionWriter:
+    call = frontend.completion(body, origin)
     return CompletionWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 

@@ -7,12 +7,13 @@ from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import parse_body
+from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 
 
-def message(frontend: Frontend, body: MessagesRequest) -> MessageWriter:
-    call = frontend.chat(body.for_chat(), PREFIX)
+def message(frontend: Frontend, body: MessagesRequest, origin: CallOrigin) -> MessageWriter:
+    call = frontend.chat(body.for_chat(), PREFIX, origin=origin)
     return MessageWriter(call, frontend.name)
 
 

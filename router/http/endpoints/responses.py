@@ -9,12 +9,13 @@ from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 
 
-def response(frontend: Frontend, body: ResponsesRequest) -> ResponseWriter:
-    call = frontend.chat(body.for_chat(), PREFIX, field="input")
+def response(frontend: Frontend, body: ResponsesRequest, origin: CallOrigin) -> ResponseWriter:
+    call = frontend.chat(body.for_chat(), PREFIX, field="input", origin=origin)
     return ResponseWriter(call, body, frontend.name, int(time.time()))
 
 

@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 import trustme
 
+from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
-from raylax.proto.vocabulary import Priority, Request
-from raylax.router.access.caller import Caller
+from raylax.proto.vocabulary import CallOrigin, Priority, Request
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.observe.trace_context import (
     TraceContext,
@@ -289,13 +289,13 @@ async def test_the_soonest_deadline_holds(rig: Rig, client: httpx.AsyncClient) -
         assert not rig.service.journal
 
 
-async def test_deadlines_are_compared() -> None:
-    caller = Caller(timeout_s=5.0)
-    request = Request("r", (1,), 1, deadline_s=3.0)
+async def test_deadlines_are_compared(rig: Rig) -> None:
+    origin, nobody = CallOrigin(timeout_s=5.0), CallOrigin()
+    call = rig.service.frontend.completion(CompletionRequest(prompt=[1], timeout=3.0), origin)
 
-    assert [caller.soonest(t) for t in (None, 2.0, 9.0)] == [5.0, 2.0, 5.0]
-    assert [r.deadline_s for r in caller.mark([request])] == [3.0]
-    assert (Caller().soonest(None), Caller().soonest(7.0, None)) == (None, 7.0)
+    assert [origin.soonest(t) for t in (None, 2.0, 9.0)] == [5.0, 2.0, 5.0]
+    assert [r.deadline_s for r in call.requests] == [3.0]
+    assert (nobody.soonest(None), nobody.soonest(7.0, None)) == (None, 7.0)
 
 
 CHAT_REQUEST = raylax_pb2.ChatRequest(
