@@ -1,6 +1,7 @@
 """The nouns of `vocabulary` as messages of engine.proto, and back: the only place where."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import (
@@ -16,12 +17,33 @@ from raylax.proto.vocabulary import (
 )
 
 
+class Resumption(NamedTuple):
+    """How a request goes on at the worker that it is sent to: this changes from one to the next,
+    while the request stays what it is."""
+
+    history: tuple[int, ...] = ()
+    """Tokens of the answer that were emitted elsewhere before; generation goes on after them."""
+    deadline_s: float | None = None
+    """Seconds that are left of the request's time."""
+    pages_at: str = ""
+    """Address of a worker that may still have its pages; empty: they are computed."""
+
+
 def submit_to_proto(
-    request: Request, dispatch: int = 0, request_id: str | None = None, coalesce: int = 1
+    request: Request,
+    dispatch: int = 0,
+    request_id: str | None = None,
+    coalesce: int = 1,
+    resumption: Resumption | None = None,
 ) -> pb.Submit:
     """`request_id`: what the worker is to call it, if not by its own name; `coalesce`: so many
-    tokens may be told together."""
+    tokens may be told together; `resumption`: in place of what the request says of it."""
     s = request.sampling
+    history, deadline_s, pages_at = resumption or (
+        request.history,
+        request.deadline_s,
+        request.pages_at,
+    )
     return pb.Submit(
         request_id=request.id if request_id is None else request_id,
         prompt=request.prompt,
@@ -40,12 +62,12 @@ def submit_to_proto(
         ),
         choice=request.choice,
         stop_token_ids=sorted(request.stop_token_ids),
-        history=request.history,
-        deadline_s=request.deadline_s,
+        history=history,
+        deadline_s=deadline_s,
         tenant=request.tenant,
         share=request.share,
         priority=request.priority,
-        pages_at=request.pages_at,
+        pages_at=pages_at,
         traceparent=request.traceparent,
         tracestate=request.tracestate,
         embed=request.embed,

@@ -192,9 +192,9 @@ class Dispatcher:
     def _route(
         self, entry: JournalEntry, avoid: frozenset[str], pages_at: str = ""
     ) -> Route | None:
-        request = entry.resumed(self.clock(), pages_at)
+        resumption = entry.resumption(self.clock(), pages_at)
         try:
-            return self.workers.route(request, entry.session, avoid)
+            return self.workers.route(entry.request, entry.session, avoid, resumption)
         except NoCandidate:
             return None
 

@@ -5,9 +5,10 @@ parsers and grammars know follows from the emitted tokens, too, so that nothing 
 """
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from raylax.proto.vocabulary import Delta, Request
+from raylax.proto.wire.messages import Resumption
 from raylax.router.observe.timeline import Timeline
 from raylax.router.workers.inbox import Inbox, WorkerLost
 
@@ -44,14 +45,9 @@ class JournalEntry:
     waits_since: float = 0.0
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
-    def resumed(self, now: float, pages_at: str = "") -> Request:
-        """The request as another worker must see it to go on after the last emitted token."""
-        return replace(
-            self.request,
-            history=(*self.request.history, *self.emitted),
-            deadline_s=max(0.001, self.deadline - now),
-            pages_at=pages_at,
-        )
+    def resumption(self, now: float, pages_at: str = "") -> Resumption:
+        """How another worker goes on after the last emitted token."""
+        return Resumption(tuple(self.emitted), max(0.001, self.deadline - now), pages_at)
 
     def record(self, delta: Delta) -> None:
         """Tokens prove that it is not what a worker dies of, at least up to here."""

@@ -102,16 +102,24 @@ class WorkerConnection:
     def requests(self) -> int:
         return len(self._by_request)
 
-    def submit(self, request: Request, dispatch: int, inbox: Inbox, coalesce: int = 1) -> None:
+    def submit(
+        self,
+        request: Request,
+        dispatch: int,
+        inbox: Inbox,
+        coalesce: int = 1,
+        resumption: wire.Resumption | None = None,
+    ) -> None:
         """From here on the inbox hears what is said of this request, or that its worker is lost.
-        `coalesce`: after the first, so many tokens may come together."""
+        `coalesce`: after the first, so many tokens may come together. `resumption`: in place of
+        what the request says of it."""
         if self.lost is not None:
             inbox.put(WorkerLost(self.worker, request.id, self.lost))
             return
         name = f"{request.id}#{next(ATTEMPTS)}"
         in_flight = InFlight(request.id, name, dispatch, inbox)
         self._by_request[request.id] = self._by_name[name] = self._by_dispatch[dispatch] = in_flight
-        submit = wire.submit_to_proto(request, dispatch, name, coalesce)
+        submit = wire.submit_to_proto(request, dispatch, name, coalesce, resumption)
         self._command(pb.Command(submit=submit))
 
     def drain(self) -> None:

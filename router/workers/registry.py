@@ -26,13 +26,16 @@ LEAVE_S = 10.0
 their pages, and is gone sooner."""
 MOST_PAGES = 256
 """Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
+FROM_ITS_START = wire.Resumption()
+"""How a request goes on that has not begun."""
 
 
 class Route(NamedTuple):
-    """Where a request goes, and why."""
+    """Where a request goes, how it goes on there, and why there."""
 
     worker: str
     request: Request
+    resumption: wire.Resumption
     choice: RoutingChoice
     names: list[int]
     """Of its first pages."""
@@ -118,12 +121,16 @@ class Workers:
         return [self.ledger.load_of(one) for one in self._connections if one in self.ledger.fleet]
 
     def route(
-        self, request: Request, session: str = "", avoid: frozenset[str] = frozenset()
+        self,
+        request: Request,
+        session: str = "",
+        avoid: frozenset[str] = frozenset(),
+        resumption: wire.Resumption = FROM_ITS_START,
     ) -> Route:
         """Ask the policy; raises NoCandidate when there is nobody to choose from."""
         fleet = self.ledger.fleet
         fleet.now = self._clock()
-        all_tokens = request.prompt + request.history
+        all_tokens = request.prompt + resumption.history
         tokens = len(all_tokens)
         names = [router_key(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
         if self.watcher is not None:
@@ -140,16 +147,17 @@ class Workers:
         self._routed += 1
         choice = self._policy(routing, fleet, self._rng)
         uncached = tokens - int(routing.matched[choice.row])
-        return Route(fleet.ids[choice.row], request, choice, names, uncached)
+        return Route(fleet.ids[choice.row], request, resumption, choice, names, uncached)
 
     def submit(self, route: Route, inbox: Inbox, coalesce: int = 1) -> None:
         """Count the request, then send it to the worker that was chosen. `coalesce`: see
         WorkerConnection."""
-        now, request = self._clock(), route.request
-        tokens = len(request.prompt) + len(request.history)
+        now, request, resumption = self._clock(), route.request, route.resumption
+        tokens = len(request.prompt) + len(resumption.history)
         dispatch = self.ledger.sent(route.worker, request.id, route.uncached, tokens, now)
         self.prefixes.promise(route.choice.row, route.names, now)
-        self._connections[route.worker].submit(request, dispatch, inbox, coalesce)
+        connection = self._connections[route.worker]
+        connection.submit(request, dispatch, inbox, coalesce, resumption)
 
     def cancel(self, worker: str, request_id: str) -> None:
         self.ledger.ended(worker, request_id)
