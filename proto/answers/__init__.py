@@ -1,4 +1,4 @@
-"""How the answer to a call is written, in the form of each API.
+"""Writes the answer to a call in the form of each API.
 
 Stands on `calls` and on the schemas of `openai` and `anthropic`. Start at `writer.py`.
 """

@@ -19,7 +19,7 @@ DELTA = "content_block_delta"
 
 
 class MessageWriter:
-    """One choice's events become blocks: text, and a tool_use for each call."""
+    """Makes blocks of one choice's events: text, and a tool_use for each call of a tool."""
 
     def __init__(self, call: Call, model: str) -> None:
         self.call, self._model = call, model
@@ -105,12 +105,12 @@ class MessageWriter:
         return typed("content_block_stop", index=self._blocks - 1)
 
     def _close(self) -> list[AnswerEvent]:
-        """The text block, if one is open."""
+        """Ends the text block, if one is open."""
         is_open, self._around = bool(self._around), b""
         return [self._stop()] if is_open else []
 
     def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
-        """Its input is known at once, and is told as those that grow are."""
+        """A block for a call of a tool. Its input is known at once, but is told as if it grew."""
         block = tool_use(call)
         partial = {"type": "input_json_delta", "partial_json": json.dumps(block.input)}
         return [
@@ -125,7 +125,8 @@ def typed(type: str, **fields: Any) -> AnswerEvent:
 
 
 def tool_use(call: ToolCall) -> ToolUseOut:
-    """An input is an object; arguments that are none are put into one."""
+    """The call of a tool as a block. Its input is an object; arguments that are none are put into
+    one."""
     try:
         given = json.loads(call.arguments)
     except (ValueError, RecursionError):

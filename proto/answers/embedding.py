@@ -1,4 +1,4 @@
-"""Vectors as OpenAI's API writes them."""
+"""Answers of OpenAI's /v1/embeddings."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +12,7 @@ from raylax.proto.openai.embeddings import Embedding, EmbeddingList, EmbeddingUs
 
 
 class EmbeddingWriter(ChunkWriter):
-    """It has no chunks: vectors come whole."""
+    """Writes vectors. It has no chunks: they come whole."""
 
     def __init__(self, call: Call, model: str, encoding: Literal["float", "base64"]) -> None:
         super().__init__(call)

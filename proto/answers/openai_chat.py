@@ -11,10 +11,11 @@ from raylax.proto.parsers.base import ToolCall
 
 
 class ChatWriter(ChunkWriter):
-    """A choice's first chunk has the role; its end is a chunk of its own, as OpenAI's is."""
+    """Writes chunks of which a choice's first one has the role; its end is one of its own, as with
+    OpenAI."""
 
     def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
-        """`created`: the time that all chunks say, in seconds."""
+        """`created`: the time that all chunks say, in seconds of the epoch."""
         super().__init__(call)
         self._model, self._created, self._include_usage = model, created, include_usage
         self._greeted: set[int] = set()

@@ -1,6 +1,6 @@
-"""What OpenAI's older APIs have in common: chunks that all look alike, until [DONE].
+"""What answers of OpenAI's older APIs have in common: chunks that all look alike, until [DONE].
 
-The chunks are also there as objects, for programs in the same process.
+Programs in the same process get the chunks as objects.
 """
 
 import json
@@ -19,7 +19,7 @@ Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.Embedding
 Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
 DONE: AnswerEvent = ("", b"[DONE]")
 HERE = "\0"
-"""Stands for the text; no name and no id is just this."""
+"""Stands for the text in a chunk that is written once; no name and no id is just this."""
 
 
 class ChunkWriter(ABC):

@@ -13,10 +13,10 @@ from raylax.proto.openai.shared import Usage
 
 
 class CompletionWriter(ChunkWriter):
-    """A chunk is a completion of what is new alone."""
+    """Writes chunks that are completions of what is new alone."""
 
     def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
-        """`created`: the time that all chunks say, in seconds."""
+        """`created`: the time that all chunks say, in seconds of the epoch."""
         super().__init__(call)
         self._model, self._created, self._include_usage = model, created, include_usage
         self._offsets: dict[int, Offsets] = defaultdict(Offsets)
@@ -50,7 +50,7 @@ class CompletionWriter(ChunkWriter):
 
 
 class Offsets:
-    """Where in an answer's text each token begins."""
+    """Finds where in an answer's text each token begins."""
 
     def __init__(self) -> None:
         self._characters = getincrementaldecoder("utf-8")("replace")

@@ -29,7 +29,8 @@ DELTA = "response.output_text.delta"
 
 
 class ResponseWriter:
-    """One choice's events become items: a message for text, a function_call for each call."""
+    """Makes items of one choice's events: a message for text, a function_call for each call of a
+    tool."""
 
     def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
         self.call, self._body, self._model, self._created = call, body, model, created
@@ -143,7 +144,8 @@ class ResponseWriter:
         ]
 
     def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
-        """Its arguments are known at once, and are told as those that grow are."""
+        """An item for a call of a tool. Its arguments are known at once, but are told as if they
+        grew."""
         item = OutputCall(
             id=self._new_id("fc"), status="in_progress", call_id=call.id, name=call.name,
             arguments="",

@@ -1,6 +1,6 @@
-"""The contract of everything that writes answers: each API has a writer, and all of them this form.
+"""The contract of everything that writes answers: how an API writes one call.
 
-What a writer gives is JSON. The bytes around it, those of server-sent events, are HTTP's affair.
+A writer gives JSON. The bytes around it, those of server-sent events, are HTTP's affair.
 """
 
 from collections.abc import Sequence

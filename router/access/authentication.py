@@ -18,13 +18,13 @@ from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.trace_context import our_span
 
 Headers = Callable[[str], list[str]]
-"""All values of a header, whose name is in lower case."""
+"""Gives all values of a header by its name, which is in lower case."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 TIMEOUT, PRIORITY = "X-Request-Timeout", "X-Raylax-Priority"
 
 
 class AccessLevel(Enum):
-    """What kind of key a call needs."""
+    """What kind of API key somebody needs to be let in."""
 
     PUBLIC = 0
     ANY_KEY = 1
@@ -84,11 +84,12 @@ class Authenticator:
 
 
 ANYBODY = Key(name="", sha256="", admin=True, priority=Priority.HIGH)
-"""Who reaches an open cluster: loopback, unless its owner wants otherwise."""
+"""Stands for everybody who reaches a cluster without keys. That one listens on loopback alone,
+unless its owner wants otherwise."""
 
 
 def secret_in(headers: Headers) -> str | None:
-    """OpenAI's header, or Anthropic's."""
+    """The API key of a call, in OpenAI's header or in Anthropic's; None: there is none."""
     for value in headers("authorization"):
         scheme, _, secret = value.partition(" ")
         if scheme.lower() == "bearer":
@@ -97,6 +98,7 @@ def secret_in(headers: Headers) -> str | None:
 
 
 def priority_in(headers: Headers) -> Priority | None:
+    """The class that the header asks for; None: none. Raises InvalidRequest."""
     values = headers(PRIORITY.lower())
     if not values:
         return None
@@ -109,5 +111,6 @@ def priority_in(headers: Headers) -> Priority | None:
 
 
 def timeout_in(headers: Headers) -> float | None:
+    """The seconds that the header allows the call; None: it says nothing. Raises InvalidRequest."""
     values = headers(TIMEOUT.lower())
     return positive_seconds(TIMEOUT, values[-1]) if values else None

@@ -21,9 +21,9 @@ class Caller:
     """What its requests are made with; the tenant is the name of the API key."""
     admin: bool = False
     request_id: str = ""
-    """The client's name for the call, or one of ours."""
+    """The client's name for the call, or one that we gave it."""
     span: TraceContext | None = None
-    """Ours, of the call's trace."""
+    """Our span in the call's trace. None: the call is not traced."""
     limits_left: Callable[[], dict[str, str]] = dict
     """What is left of the key's limits now, as headers."""
 
@@ -36,13 +36,13 @@ class Caller:
         return self.origin.traceparent
 
     def require_admin(self, what: str) -> None:
-        """Refuses what tells of everybody's prompts, or costs everybody time, to all but admins.
-        Raises Forbidden."""
+        """Raises Forbidden, with the name of `what` was asked for, to all but admins. They alone
+        may see everybody's prompts and change the cluster."""
         if not self.admin:
             raise Forbidden(f"{what} needs an admin's API key, {self.tenant} is none")
 
     def headers(self) -> dict[str, str]:
-        """What goes back with every answer; as gRPC's trailing metadata, too."""
+        """The headers that go back with every answer; in gRPC, they are trailing metadata."""
         ids = {"x-request-id": self.request_id, "traceparent": self.traceparent}
         return ids | self.limits_left()
 

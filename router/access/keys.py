@@ -10,23 +10,23 @@ from raylax.proto.vocabulary import Priority
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One holder of a key, and what it may use. None: as much as it likes."""
+    """The holder of an API key, and what they may use. None: as much as they like."""
 
     name: str
     """The tenant that its requests belong to."""
     sha256: str = field(repr=False)
-    """Of the key, in hex."""
+    """The hash of the key, in hex."""
     admin: bool = False
-    """It may also ask for what changes or debugs the cluster."""
+    """The holder may also ask for what changes or debugs the cluster."""
     priority: Priority = Priority.NORMAL
-    """The highest class that it may ask for."""
+    """The highest class that may be asked for."""
     tokens_per_minute: int | None = None
-    """Of prompts and answers."""
+    """Tokens of prompts and answers together."""
     requests_per_minute: int | None = None
     max_concurrent: int | None = None
     """Calls at once."""
     share: float = 1.0
-    """Of the cluster when it is full, compared with the shares of others."""
+    """The part of a full cluster that the holder gets, compared with the shares of others."""
 
 
 def hash_of(secret: str) -> str:
@@ -44,7 +44,8 @@ class Keyring:
         return not self._keys
 
     def find(self, secret: str) -> Key | None:
-        """All are compared, the found one included, so that the time says nothing."""
+        """The holder of a secret, if there is one. All keys are compared, also after a match, so
+        that the time that it takes says nothing."""
         given, found = hash_of(secret), None
         for key in self._keys:
             if hmac.compare_digest(given, key.sha256):

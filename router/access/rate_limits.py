@@ -1,7 +1,7 @@
 """How much each API key may ask: requests and tokens a minute, and calls at once.
 
-Plain books with the clock as an argument. They are those of one router: each of several routers
-grants its part of every limit, a `routers`-th, so that no request waits for a word of another one.
+Plain accounts with the clock as an argument. They are those of one router: each of several routers
+grants its part of every limit, a `routers`-th, so that no request waits for another router's word.
 """
 
 import math
@@ -13,16 +13,18 @@ from raylax.router.access.keys import Key
 
 MINUTE_S = 60.0
 EXACT_S = 1e-6
-"""Who has waited as long as they were told is let in, whatever the rounding."""
+"""A wait as short as this is none: who has waited as long as they were told is let in, whatever the
+rounding."""
 UNKNOWN_S = 1.0
-"""How long a call takes before one has ended."""
+"""How long a call is thought to take before one has ended."""
 NEWEST = 0.2
-"""Weight of the last call in how long calls usually take."""
+"""The weight of the last call in the average of how long calls take."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Fills evenly, in a minute from empty to full. What is known too late is owed."""
+    """A token bucket: fills evenly, in a minute from empty to full. What is taken before it is
+    there, as tokens are that an answer has generated, makes its level negative."""
 
     most: float
     level: float
@@ -37,7 +39,8 @@ class Bucket:
         self.level -= amount
 
     def wait_s(self, amount: float, now: float) -> float:
-        """Until there is so much. What is more than it ever holds waits for it to be full."""
+        """Seconds until there is so much. What is more than it ever holds waits for it to be
+        full."""
         self.fill(now)
         return self._seconds(min(amount, self.most) - self.level)
 
@@ -55,7 +58,7 @@ class Bucket:
 
 @dataclass(slots=True)
 class KeyAccount:
-    """One key's books in this router."""
+    """What one key has used and may use in this router. None: there is no such limit."""
 
     name: str
     requests: Bucket | None = None
@@ -67,6 +70,8 @@ class KeyAccount:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
+    """A limit that a call would break, and the seconds after which it would not."""
+
     wait_s: float
     rule: str
 
@@ -84,7 +89,7 @@ class Ticket:
             account.tokens.take(tokens, now)
 
     def close(self, now: float) -> None:
-        """Only the first time counts."""
+        """The call has ended. Only the first time counts."""
         account, self._account = self._account, None
         if account is not None:
             account.open -= 1
@@ -92,8 +97,8 @@ class Ticket:
 
 
 class RateLimiter:
-    """The books of all keys. A tenant without a key, the only one of an open cluster, has no
-    limit."""
+    """Lets calls in, or refuses them, by the limits of their keys. A tenant without a key, the only
+    one of an open cluster, has no limit."""
 
     def __init__(self, keys: Sequence[Key] = (), routers: int = 1) -> None:
         self._routers = routers
@@ -101,7 +106,7 @@ class RateLimiter:
         self._anybody = KeyAccount("")
 
     def open(self, name: str) -> int:
-        """Calls that have not ended."""
+        """How many calls of a key have not ended."""
         return self._account(name).open
 
     def admit(self, name: str, prompt_tokens: int, now: float) -> Ticket:
@@ -123,7 +128,8 @@ class RateLimiter:
         return Ticket(account, now)
 
     def headers(self, name: str, now: float) -> dict[str, str]:
-        """What is left to a key, as OpenAI tells it; only of limits that it has."""
+        """What is left of a key's limits, in OpenAI's headers; nothing of limits that it does not
+        have."""
         account = self._account(name)
         told: dict[str, str] = {}
         if account.requests is not None:
@@ -167,7 +173,7 @@ def full_account(key: Key, routers: int) -> KeyAccount:
 
 
 def duration(seconds: float) -> str:
-    """As OpenAI writes it: 20ms, 1.5s, 6m0s."""
+    """A duration as OpenAI writes it: 20ms, 1.5s, 6m0s."""
     milliseconds = math.ceil(seconds * 1000)
     if milliseconds < 1000:
         return f"{milliseconds}ms"

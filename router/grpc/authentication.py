@@ -1,4 +1,4 @@
-"""In front of the gRPC services: who may come in. Health is for everybody."""
+"""What stands in front of the gRPC services: who may come in. Health is for everybody."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
-"""By whether requests, and answers, are streams."""
+"""How to make a handler, by whether its requests, and its answers, are streams."""
 
 
 class AuthenticationInterceptor(grpc.aio.ServerInterceptor):

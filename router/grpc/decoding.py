@@ -1,4 +1,5 @@
-"""Bytes that are no message are the client's mistake; gRPC would call them an error of ours."""
+"""Refuses bytes that are no message as the client's mistake; gRPC would call them an error of
+ours."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from raylax.router.grpc.errors import refuse
 
 
 class DecodingInterceptor(grpc.aio.ServerInterceptor):
-    """For services whose requests have text, which may turn out to be no UTF-8."""
+    """Decodes the requests of services where it can say what is wrong with them. Text that is no
+    UTF-8 is the usual case."""
 
     def __init__(self, services: Sequence[str]) -> None:
         self._prefixes = tuple(f"/{service}/" for service in services)

@@ -18,12 +18,13 @@ from raylax.router.access.caller import caller
 from raylax.router.calls.failure import failure_of
 
 CALL_ID = "call-id"
-"""Of a call that has begun: beside its error, and before the first reply if the answer is kept, so
-that a client can come back even for that."""
+"""Names a call that has begun: beside its error, and before the first reply if the answer is kept,
+so that a client can come back even for that one."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 async def refuse(context: Context, error: RaylaxError) -> NoReturn:
+    """Ends the call with the error's status and metadata."""
     metadata = [*caller().headers().items(), ("error-type", error.kind)]
     metadata.append(("error-code", error.code or "none"))
     if error.param is not None:
@@ -37,7 +38,8 @@ async def refuse(context: Context, error: RaylaxError) -> NoReturn:
 
 @asynccontextmanager
 async def errors_as_statuses(context: Context) -> AsyncIterator[None]:
-    """What is raised within ends the call with its status. `read_deadline` sets it a limit."""
+    """Ends the call with the status of whatever is raised within. A TimeoutError is that of
+    `read_deadline`."""
     try:
         yield
     except TimeoutError:

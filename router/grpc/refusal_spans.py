@@ -13,7 +13,8 @@ OUR_FAULT = (
 
 
 def refused(method: str, caller: Caller, context: Context, took_s: float) -> RefusedCall | None:
-    """By what its client was told; None if there was a call, or no error of ours."""
+    """What is recorded of the refused call, by what its client was told; None if a call had begun,
+    or if the error is none of ours."""
     said = dict(context.trailing_metadata() or ())
     if caller.span is None or "error-type" not in said or CALL_ID in said:
         return None

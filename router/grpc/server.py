@@ -58,6 +58,7 @@ async def serve_grpc(
 
 
 async def set_health(state: health.aio.HealthServicer, serving: bool) -> None:
+    """What the standard health service says of the server and of both services."""
     statuses = health_pb2.HealthCheckResponse
     status = statuses.SERVING if serving else statuses.NOT_SERVING
     await asyncio.gather(*(state.set(name, status) for name in ("", NAME, ENGINE_PROTOCOL)))

@@ -1,4 +1,7 @@
-"""The HTTP application. Built around whatever gives it a Service, so that tests need no cluster."""
+"""The HTTP application: all endpoints, behind authentication.
+
+What it asks of the rest of the cluster is an argument, so that tests need none.
+"""
 
 import time
 
@@ -21,6 +24,7 @@ from raylax.router.http.routes import Routes
 
 
 def build_app(models: Models, cluster: Cluster) -> ASGIApp:
+    """The application over these models, for any ASGI server."""
     routes, handler = Routes(), RequestHandler(models.config, models)
     add_completions(routes, handler)
     add_responses(routes, handler)

@@ -1,4 +1,5 @@
-"""In front of the HTTP application: who may come in, and the headers around every answer."""
+"""What stands in front of the HTTP application: who may come in, and the headers of every
+answer."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -31,7 +32,10 @@ def level_of(method: str, path: str) -> AccessLevel:
 
 
 class AuthenticationMiddleware:
-    """ASGI middleware. It reads headers only: nobody is refused after sending megabytes."""
+    """ASGI middleware that finds out who calls, and answers whatever is raised behind it.
+
+    It reads headers only: nobody is refused after sending megabytes.
+    """
 
     def __init__(
         self, app: Router, authenticator: Authenticator, clock: Callable[[], float]
@@ -68,7 +72,7 @@ class AuthenticationMiddleware:
             logged.log()
 
     def _record_refusal(self, scope: Scope, response: "LoggedResponse", error: RaylaxError) -> None:
-        """A span for a call that was refused before it had any."""
+        """Makes a span for a call that was refused before it had any."""
         told = refused(scope, self._app, response.caller, error, response.took_s)
         if told is not None:
             self._authenticator.telemetry.refuse(told)

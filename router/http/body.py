@@ -9,7 +9,8 @@ from raylax.router.http.disconnect import ClientLeft
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """Raises BodyTooLarge as soon as it is known: by the header, or while it is read."""
+    """The whole body. Raises BodyTooLarge as soon as more than `limit` bytes are announced or have
+    come, BodyTooSlow, and ClientLeft."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")

@@ -7,12 +7,15 @@ from starlette.types import Receive
 
 
 class ClientLeft(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has disconnected: nobody waits for the answer any more."""
 
 
 class DisconnectWatch:
-    """A block that ends with ClientLeft when its client disconnects, as one of `asyncio.timeout`
-    ends when its time is over. The body has been read: inside, nothing else may receive."""
+    """Ends a block with ClientLeft when its client disconnects, as `asyncio.timeout` ends one when
+    its time is over.
+
+    It receives what the client sends, so the body must have been read before.
+    """
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._left = receive, False

@@ -1,4 +1,4 @@
-"""Every failure, whoever raised it, in the error body of the API that was asked."""
+"""Writes every failure, whoever raised it, as the API that was asked has its errors."""
 
 from math import ceil
 from typing import Any
@@ -13,12 +13,12 @@ from raylax.router.calls.failure import failure_of
 from raylax.router.http.disconnect import ClientLeft
 
 MESSAGES = "/v1/messages"
-"""The path that all of Anthropic's API is below."""
+"""All of Anthropic's API is below this path."""
 CLIENT_LEFT = 499
 
 
 def answer_to(request: Request, error: Exception) -> Response:
-    """What the client is told of an error, if it can still be told."""
+    """The response that tells a client of an error."""
     match error:
         case RaylaxError():
             return of_ours(request, error)
@@ -31,6 +31,7 @@ def answer_to(request: Request, error: Exception) -> Response:
 
 
 def of_ours(request: Request, error: RaylaxError) -> Response:
+    """The response to a call that has failed."""
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
@@ -39,7 +40,7 @@ def of_ours(request: Request, error: RaylaxError) -> Response:
 
 
 def of_paths(request: Request, error: HTTPException) -> Response:
-    """No such path, no such method."""
+    """The response to a path, or a method, that does not exist."""
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     message = f"{request.method} {request.url.path}: {error.detail}"
     said = {"error": {"message": message, "type": kind, "param": None, "code": None}}
@@ -48,7 +49,8 @@ def of_paths(request: Request, error: HTTPException) -> Response:
 
 
 def body_of(path: str, status: int, openai: dict[str, Any]) -> dict[str, Any]:
-    """All paths but Anthropic's speak as OpenAI does."""
+    """An error body of OpenAI's as the API of this path has it: all but Anthropic's have
+    OpenAI's."""
     if path == MESSAGES or path.startswith(f"{MESSAGES}/"):
         return error_body(status, openai["error"]["message"])
     return openai

@@ -24,22 +24,23 @@ HEADERS = {
 
 
 END = b"\n\n"
-"""Of an event: none has an empty line within."""
+"""Ends an event: none has an empty line within."""
 
 
 class ResponseHead:
-    """Status and headers of a stream. They leave with whatever is written first; until then, an
-    error has a status of its own."""
+    """Status and headers of a stream. They leave with whatever is written first, be it a ping;
+    until then, an error can have a status of its own."""
 
     def __init__(
         self, call_id: str, more: Callable[[], Mapping[str, str]] = dict, waits: bool = True
     ) -> None:
-        """`more`: headers, as they are known when they leave. `waits`: for something to say."""
+        """`more`: gives headers that are known only when all of them leave. `waits`: they leave
+        with the first part; else at once."""
         self.call_id, self.waits, self.sent = call_id, waits, False
         self._more = more
 
     async def send(self, send: Send) -> None:
-        """Only the first time something happens."""
+        """Sends them, if that has not been done."""
         if self.sent:
             return
         self.sent = True
@@ -62,10 +63,11 @@ def server_sent(events: Iterable[AnswerEvent]) -> bytes:
 async def event_stream(
     writer: AnswerWriter, source: AsyncGenerator[list[TextEvent]], head: ResponseHead
 ) -> AsyncGenerator[bytes]:
-    """What came together is written together: a write costs more than a token. So the end goes with
-    the last events, for it follows at once.
+    """The parts of a streamed answer, each of one or more whole events.
 
-    Once the headers are out, an error is an event, then the stream ends.
+    What came together is written together, since a write costs more than a token; so the end goes
+    with the last events, for it follows at once. Once the headers are out, an error is an event,
+    and the stream ends; before, it is raised.
     """
     begun, last = False, b""
     try:
@@ -89,7 +91,7 @@ async def event_stream(
 
 
 class EventStream:
-    """Parts of an answer as they come, for ASGI.
+    """An ASGI response that writes the parts of an answer as they come.
 
     It ends with the answer, or when the client leaves, or when the call's time is over because
     the client does not read; `source` is closed in any case, which cancels what still runs.
@@ -103,7 +105,8 @@ class EventStream:
         allowed_s: float,
         ping: bytes = COMMENT,
     ) -> None:
-        """`source`: what the parts are made of."""
+        """`source`: the iteration that the parts are made of. `ping`: what is written into
+        silence."""
         self._head, self._parts, self._source = head, parts, source
         self._allowed_s, self._ping = allowed_s, ping
 

@@ -33,7 +33,8 @@ from raylax.router.http.resuming import resumed, single_events, ttl_in
 
 EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
 SESSION = "X-Session-Id"
-"""What a client wants to stay with one worker; `consistent-hash` looks at it."""
+"""Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
+at it."""
 Body = TypeVar("Body", bound=CommonFields)
 Read = TypeVar("Read")
 
@@ -48,7 +49,7 @@ class PreparedCall:
     session: str = ""
 
     def explanation(self, request: Request) -> dict[str, str]:
-        """The header that says why this worker, if the client has asked for it."""
+        """The header that says why this worker was chosen, if the client has asked for it."""
         if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
             return {}
         timeline = self.service.state.timelines.find(self.writer.call.id)
@@ -56,13 +57,14 @@ class PreparedCall:
 
 
 class RequestHandler:
-    """Errors before the first event have a status of their own, later ones are events."""
+    """Takes a request from its body to the response. Errors before the first event are raised, so
+    that they have a status of their own; later ones are events."""
 
     def __init__(self, config: RouterConfig, models: Models) -> None:
         self._config, self.models = config, models
 
     async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
-        """What `work` makes of the body; aside, if that is large."""
+        """What `work` makes of the body. A large one is worked on in another thread."""
         serving = self.models.any()
         limits = self._config.limits
         raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
@@ -74,6 +76,8 @@ class RequestHandler:
         kind: type[Body],
         write: Callable[[Frontend, Body, CallOrigin], AnswerWriter],
     ) -> ASGIApp:
+        """The answer to a request whose body is of this kind, streamed or whole as that says.
+        `write` makes the call, and its writer."""
         origin = caller().origin  # large bodies are read on a thread, which has no caller
 
         def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
@@ -89,6 +93,7 @@ class RequestHandler:
         return await self.whole(request, prepared)
 
     def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
+        """Starts the call; its answer is kept for a while, if the client has asked for that."""
         writer, ttl_s = prepared.writer, ttl_in(request)
         call = start(prepared.service, writer.call, prepared.timeout_s, prepared.session)
         head = ResponseHead(writer.call.id, lambda: prepared.explanation(request))
@@ -101,6 +106,7 @@ class RequestHandler:
         return resumed(kept.read(writer.call.id, caller().tenant), head, call.allowed_s)
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
+        """Runs the call to its end. Raises ClientLeft when nobody waits for it any more."""
         call = prepared.writer.call
         async with DisconnectWatch(request.receive):
             await finish(prepared.service, call, prepared.timeout_s, prepared.session)
@@ -109,5 +115,5 @@ class RequestHandler:
 
 
 def json_response(value: object) -> Response:
-    """Of a model, or of what is told as JSON anyway."""
+    """A response of a pydantic model, or of anything that JSON has."""
     return Response(to_json(value, inf_nan_mode="null"), media_type="application/json")

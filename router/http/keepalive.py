@@ -10,21 +10,22 @@ from collections.abc import Awaitable, Callable
 PING_S = 10.0
 """A ping comes after so much silence, or up to twice of it."""
 COMMENT = b": ping\n\n"
-"""What clients of server-sent events have to skip."""
+"""A comment of server-sent events, which clients have to skip."""
 
 
 class KeepAlive:
-    """Of one stream. `write` is called between its parts, which must be whole events."""
+    """Writes pings into one stream while that is silent, between its parts, which are whole
+    events."""
 
     def __init__(self, write: Callable[[bytes], Awaitable[None]], ping: bytes) -> None:
-        """`ping`: after the first part; before it there are comments."""
+        """`ping`: what is written after the first part; before that, comments are."""
         self._write, self._ping = write, ping
         self._begun, self._quiet = False, True
         self._pinging: asyncio.Future[None] | None = None
         self._wait()
 
     def said(self) -> None:
-        """A part is there: this costs each token next to nothing."""
+        """Notes that the stream has said something; this costs each token next to nothing."""
         self._begun, self._quiet = True, False
 
     async def stop(self) -> None:

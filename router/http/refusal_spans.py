@@ -11,7 +11,7 @@ from raylax.router.observe.telemetry import RefusedCall
 def refused(
     scope: Scope, router: Router, caller: Caller, error: RaylaxError, took_s: float
 ) -> RefusedCall | None:
-    """None for a caller without a span."""
+    """What is recorded of the refused call; None for a caller without a span."""
     if caller.span is None:
         return None
     method, path = scope["method"], scope["path"]
@@ -30,6 +30,7 @@ def refused(
 
 
 def route_of(router: Router, path: str) -> str | None:
-    """The path with the names of its parameters: there are few of those, whatever is asked for."""
+    """The path as its route has it, with names instead of values: so there are few names of
+    spans."""
     routes = (route for route in router.routes if isinstance(route, Route))
     return next((route.path for route in routes if route.path_regex.match(path)), None)

@@ -21,7 +21,7 @@ def ttl_in(request: Request) -> float | None:
 
 
 async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """Parts may hold several events; each is to have an id of its own."""
+    """The events of parts that may hold several: each is to have an id of its own."""
     async for part in parts:
         for event in part.split(END)[:-1]:
             yield event
@@ -30,6 +30,7 @@ async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 async def with_ids(
     call_id: str, numbered: AsyncIterator[tuple[int, bytes]]
 ) -> AsyncGenerator[bytes]:
+    """The events as they are written, with the ids that a client comes back with."""
     async for number, event in numbered:
         yield f"id: {call_id}:{number}\n".encode() + event + END
 

@@ -1,4 +1,4 @@
-"""Paths of the APIs: what is asked there, and by which method."""
+"""The paths of the APIs, their methods, and who handles them."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,11 +7,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
-"""Reads what it needs of a request and gives the answer, which may be long in coming."""
+"""Reads what it needs of a request and gives the response, as an ASGI application."""
 
 
 class Endpoint:
-    """Between the server and a handler there is nothing that would cost each token something."""
+    """An ASGI application of one handler. Starlette's own wrapper would cost each token
+    something."""
 
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
@@ -22,7 +23,7 @@ class Endpoint:
 
 
 class Routes:
-    """Those asked for first are found first."""
+    """Collects routes. Of several that match a path, the one that was added first is taken."""
 
     def __init__(self) -> None:
         self.all: list[BaseRoute] = []

@@ -45,7 +45,7 @@ class KeptAnswer(Generic[Part]):
 
     @property
     def void(self) -> bool:
-        """It has ended without a part: whoever asked has been told why."""
+        """Whether it has ended without a part: then whoever asked has been told why."""
         return self._over and not self._parts
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ class KeptAnswer(Generic[Part]):
             await parts.aclose()  # cancels what still runs
 
     def _wake_readers(self) -> None:
-        """Who comes later waits for the next part."""
+        """Tells them of a new part, or of the end; who comes later waits for the next one."""
         self._grown.set()
         self._grown = asyncio.Event()
 
@@ -85,7 +85,8 @@ class KeptAnswers:
     def begin(
         self, call_id: str, tenant: str, parts: AsyncGenerator[Part], ttl_s: float
     ) -> KeptAnswer[Part]:
-        """Starts to take the parts. Raises Overloaded."""
+        """Starts to take the parts of an answer, which is kept for `ttl_s` seconds after its last
+        reader has left. Raises Overloaded."""
         if len(self._answers) >= self._most:
             raise Overloaded(
                 f"at most {self._most} answers are kept for their clients to come back, there are "
@@ -98,7 +99,7 @@ class KeptAnswers:
         return answer
 
     def find(self, call_id: str, tenant: str) -> KeptAnswer[Any]:
-        """Raises NotFound, also for another tenant's."""
+        """The answer to this call. Raises NotFound, also for another tenant's."""
         answer = self._answers.get(call_id)
         if answer is None or answer.tenant != tenant:
             raise NotFound(
@@ -111,7 +112,8 @@ class KeptAnswers:
     async def read(
         self, call_id: str, tenant: str, after: int = 0
     ) -> AsyncGenerator[tuple[int, Any]]:
-        """Raises NotFound before the first part. Close it when its client has left."""
+        """Its parts after number `after`, with their numbers. Raises NotFound before the first one.
+        Close it when its client has left."""
         answer = self.find(call_id, tenant)
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
@@ -132,7 +134,7 @@ class KeptAnswers:
         await asyncio.gather(*self._closing)
 
     def _expire(self, call_id: str, answer: KeptAnswer[Any]) -> None:
-        """Unless somebody reads it before."""
+        """Forgets it after its time, unless somebody reads it before."""
         later = asyncio.get_running_loop().call_later
         self._timers[call_id] = later(answer.ttl_s, self._forget, call_id)
 

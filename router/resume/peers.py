@@ -21,7 +21,7 @@ from raylax.router.resume.kept_answers import KeptAnswers
 
 ASK_S = 2.0
 KEPT = ("kept", "1")
-"""Comes before the first part."""
+"""Initial metadata that say, before the first part, that the answer is kept here."""
 Numbered = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
 EVENT = "event"
@@ -29,7 +29,7 @@ MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax
 
 
 class PeerServicer(engine_pb2_grpc.PeerServicer):
-    """What this router keeps, for the others."""
+    """Tells other routers what this one keeps."""
 
     def __init__(self, token: str, timelines: Timelines, kept_answers: KeptAnswers) -> None:
         self._token, self._timelines, self._kept_answers = token, timelines, kept_answers
@@ -74,20 +74,20 @@ def part_of(message: pb.Part) -> Any:
 
 
 class Peers:
-    """The other routers."""
+    """Asks the other routers of the cluster."""
 
     def __init__(self, token: str) -> None:
         self._token = token
         self.address = ""
-        """Where this one answers."""
+        """The address at which this router answers the others."""
         self._others: frozenset[str] = frozenset()
 
     def heard(self, addresses: Iterable[str]) -> None:
-        """All that a worker knows of, this router among them."""
+        """Takes the addresses of all routers that a worker knows of, this one's among them."""
         self._others = frozenset(addresses) - {self.address, ""}
 
     async def tell(self, call_id: str) -> TimelineSnapshot | None:
-        """The timeline of a call that another router had."""
+        """The timeline of a call that another router had; None: nobody knows it."""
         timelines = await asyncio.gather(*(self._tell(one, call_id) for one in self._others))
         return next((timeline for timeline in timelines if timeline is not None), None)
 
@@ -102,7 +102,8 @@ class Peers:
         return from_json(json.loads(told.json))
 
     async def read(self, name: str, tenant: str, after: int) -> Numbered | None:
-        """An answer that another router keeps, from the part after `after` on; close it."""
+        """An answer that another router keeps, from the part after `after` on; None: nobody does.
+        Close it."""
         for address in self._others:
             parts = self._parts(address, name, tenant, after)
             if await anext(parts, None) is not None:
@@ -110,7 +111,8 @@ class Peers:
         return None
 
     async def _parts(self, address: str, name: str, tenant: str, after: int) -> Numbered:
-        """First one that says that there are parts; nothing at all where there are none."""
+        """Its first item only says that there are parts; nothing at all comes where there are
+        none."""
         async with grpc.aio.insecure_channel(address) as channel:
             asked = pb.ReadRequest(name=name, tenant=tenant, after=after)
             call = engine_pb2_grpc.PeerStub(channel).Read(asked, metadata=metadata_of(self._token))
@@ -126,7 +128,7 @@ class Peers:
 
 
 async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Server, str]:
-    """On a free port; returns the server and its address."""
+    """Answers other routers on a free port; returns the server and its address."""
     server = grpc.aio.server()
     engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
     port = server.add_insecure_port(f"{host}:0")

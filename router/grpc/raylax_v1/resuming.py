@@ -1,6 +1,6 @@
-"""Answers of raylax.v1 that outlive their clients, over the answers that the service keeps.
+"""Answers of raylax.v1 that outlive their clients.
 
-Beside the HTTP API's there, which consist of bytes, they are kept under names of their own.
+They are kept where those of the HTTP API are, which consist of bytes, but under names of their own.
 """
 
 from collections.abc import AsyncGenerator
@@ -15,19 +15,19 @@ Reply = pb.ChatReply | pb.GenerateReply
 
 
 def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
-    """None: the answer ends with its client."""
+    """The seconds for which the answer shall outlive its client; None: it ends with that."""
     if not request.HasField("resume_ttl_s"):
         return None
     return positive_seconds("resume_ttl_s", request.resume_ttl_s)
 
 
 def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
-    """Runs the answer to its end, whoever reads it."""
+    """Takes the answer to its end, whoever reads it."""
     service.state.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
 async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:
-    """Each with its number. Close it when its client has left."""
+    """The replies, each with its number in it. Close it when its client has left."""
     try:
         async for number, reply in parts:
             reply.sequence = number
@@ -37,4 +37,5 @@ async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:
 
 
 def name(call_id: str) -> str:
+    """The name under which the answer to a call is kept."""
     return f"grpc:{call_id}"

@@ -1,4 +1,4 @@
-"""raylax.v1 over a Service: what clients are offered by gRPC, in terms of grpc_api."""
+"""raylax.v1: what clients are offered by gRPC. `raylax.proto.grpc_api` converts its messages."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
@@ -25,7 +25,7 @@ from raylax.router.grpc.raylax_v1.resuming import Reply
 
 
 class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
-    """Each call names its model, or means the first one."""
+    """Answers by the model that a call names, or by the first one."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -99,7 +99,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         reply_of: Callable[[str, str, TextEvent], Reply],
         context: Context,
     ) -> None:
-        """The client's deadline is the call's."""
+        """Makes and runs a call, and writes its replies. The client's deadline is the call's."""
         async with errors_as_statuses(context):
             service = self._models.named(request.model)
             ttl_s = resuming.ttl_s(request)
@@ -124,7 +124,7 @@ async def replies_of(
     reply_of: Callable[[str, str, TextEvent], Reply],
     explain: bool,
 ) -> AsyncGenerator[Reply]:
-    """Leaving the iteration early cancels what still runs."""
+    """The call's events as replies. Leaving the iteration early cancels what still runs."""
     try:
         async for events in running.events:
             for event in events:
@@ -146,7 +146,7 @@ async def write(
     source: AsyncGenerator[Any],
     allowed_s: float,
 ) -> None:
-    """Messages as they come, within the time; `source` is closed in any case.
+    """Writes messages as they come, within the time; `source` is closed in any case.
 
     It writes rather than yields: a cancellation then arrives here, and not in an iteration that
     nobody goes on with.

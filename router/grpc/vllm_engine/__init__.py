@@ -1,1 +1,1 @@
-"""The engine protocol of model gateways: vllm.grpc.engine.VllmEngine, over a Service."""
+"""The engine protocol of model gateways, vllm.grpc.engine.VllmEngine. Start at `servicer.py`."""

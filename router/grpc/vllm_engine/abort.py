@@ -9,11 +9,12 @@ from raylax.proto.errors import InvalidRequest, shown
 
 
 class Aborted(Exception):
-    """Its gateway wants no more of the request."""
+    """The gateway wants no more of the request."""
 
 
 class AbortHandle:
-    """Ends the wait for news of one request. Writes go on: a broken one would break the call."""
+    """Ends the wait for the events of one request. A write is not broken off: that would break the
+    call."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -25,7 +26,7 @@ class AbortHandle:
             self._wait.reschedule(0)
 
     async def next(self, events: AsyncGenerator[list[TextEvent]]) -> list[TextEvent] | None:
-        """None at the end; raises Aborted."""
+        """The next events; None at the end. Raises Aborted."""
         if self._asked:
             raise Aborted
         try:
@@ -40,13 +41,15 @@ class AbortHandle:
 
 
 class RunningRequests:
-    """What this router answers now. A request without a name ends only with its call."""
+    """The requests that this router answers now, by name. One without a name cannot be aborted."""
 
     def __init__(self) -> None:
         self._named: dict[str, AbortHandle] = {}
 
     @contextmanager
     def named(self, name: str) -> Iterator[AbortHandle]:
+        """The request runs, under this name, as long as the block does. Raises InvalidRequest for a
+        name that is taken."""
         if name in self._named:
             raise InvalidRequest(f"request_id: {shown(name)} is running", param="request_id")
         abort = AbortHandle()
@@ -58,6 +61,7 @@ class RunningRequests:
             self._named.pop(name, None)
 
     def abort(self, name: str) -> None:
-        """One that does not run is no mistake: it may just have ended."""
+        """Aborts the request of this name. One that does not run is no mistake: it may just have
+        ended."""
         if (abort := self._named.get(name)) is not None:
             abort.ask()

@@ -17,7 +17,7 @@ from raylax.router.calls.service import Service
 from raylax.router.fleet.table import Fleet
 
 NO_TOKEN = -1
-"""A proto3 number cannot be left out, and 0 is a token."""
+"""Stands for no token: a proto3 number cannot be left out, and 0 is a token."""
 
 
 def model_info(frontend: Frontend) -> pb.GetModelInfoResponse:
@@ -56,7 +56,7 @@ def loads(service: Service, now: datetime) -> pb.GetLoadsResponse:
 
 
 def load_of(fleet: Fleet) -> pb.SchedulerLoad:
-    """Of all workers that may be given requests; rates are not known here."""
+    """The load of all workers that may be given requests, together; rates are not known here."""
     rows = fleet.rows()
     running, waiting, kv = (int(c[rows].sum()) for c in (fleet.running, fleet.waiting, fleet.kv))
     capacity = int(fleet.kv_capacity[rows].sum())

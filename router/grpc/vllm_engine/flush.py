@@ -1,4 +1,4 @@
-"""To drop what workers have cached: only when nothing runs is it all that they have."""
+"""Drops what workers have cached: only when nothing runs is that all that they have."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,11 +9,12 @@ from raylax.router.calls.service import Service
 
 LOOK_S = 0.02
 ANSWER_S = 5.0
-"""For workers to say that it is so: between two steps, in their next reports."""
+"""How long to wait for workers to say that it is done: between two steps, in their next reports."""
 
 
 async def flush(service: Service, patience_s: float) -> pb.FlushCacheResponse:
-    """Waits so long for requests to end. What they still use then stays, which is no success."""
+    """Waits so many seconds for requests to end, then has all workers drop their pages. Pages that
+    are in use then stay, which is no success. Raises InvalidRequest."""
     if not 0 <= patience_s < float("inf"):
         raise InvalidRequest(
             f"timeout_s: must be seconds, 0 or more, found {patience_s:g}", param="timeout_s"
@@ -38,7 +39,7 @@ async def flush(service: Service, patience_s: float) -> pb.FlushCacheResponse:
 
 
 async def wait_for(condition: Callable[[], bool], limit_s: float) -> bool:
-    """Whether it came true."""
+    """Whether the condition came true in time. It is looked at again and again."""
     try:
         async with asyncio.timeout(limit_s):
             while not condition():  # noqa: ASYNC110  # it is what reports say

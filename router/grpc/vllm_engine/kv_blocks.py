@@ -1,8 +1,8 @@
 """Which blocks of prompts the workers have, with their tokens: plain state.
 
-Workers name their pages and no more. Whose tokens they are is known of requests that this router
-has sent, since it was asked to look. A block is told of while a worker has it and its parent is
-told of: without that nobody would find it.
+Workers name their pages and say no more of them. Which tokens are in a page is known of requests
+that this router has sent, from the first subscription on. A block is announced while a worker has
+it and its parent is announced: without that nobody would find it.
 """
 
 from collections import OrderedDict
@@ -12,11 +12,13 @@ from typing import NamedTuple
 from raylax.proto.pages import PAGE_SIZE
 
 MOST_BLOCKS = 1 << 16
-"""Of 16 tokens each; the tokens of those that were asked for least lately are forgotten."""
+"""How many blocks, of 16 tokens each, are known; those that were not asked for the longest time are
+forgotten."""
 
 
 class Block(NamedTuple):
-    """A page's tokens, after those of `parent`; None: they are the first."""
+    """A page and its tokens, which follow those of the page `parent`; None: they are a prompt's
+    first."""
 
     name: int
     parent: int | None
@@ -24,24 +26,25 @@ class Block(NamedTuple):
 
 
 class BlockChanges(NamedTuple):
-    """What subscribers are to be told, in order: of blocks that there are now, of blocks gone."""
+    """What subscribers are to be told, in this order."""
 
     stored: list[Block]
-    """Each after its parent."""
+    """Blocks that there are now, each after its parent."""
     removed: list[int]
+    """Names of blocks that are gone."""
 
     def __bool__(self) -> bool:
         return bool(self.stored or self.removed)
 
 
 class AnnouncedBlocks:
-    """The blocks that are told of: iterate over them, parents come first."""
+    """The blocks that subscribers know of. Iterating over them gives parents first."""
 
     def __init__(self, held: Callable[[int], bool], most: int = MOST_BLOCKS) -> None:
         """`held`: whether a worker has the page of that name."""
         self._held, self._most = held, most
         self._known: OrderedDict[int, Block] = OrderedDict()
-        self._told: dict[int, set[int]] = {}  # with those of their children that are told, too
+        self._told: dict[int, set[int]] = {}  # and which of their children are announced, too
 
     def __len__(self) -> int:
         return len(self._told)
@@ -50,7 +53,8 @@ class AnnouncedBlocks:
         return (self._known[name] for name in self._told)
 
     def routed(self, tokens: Sequence[int], names: Sequence[int]) -> BlockChanges:
-        """A request brings these; `names` are those of its first full pages."""
+        """What changes by a request with these tokens; `names` are those of its first full
+        pages."""
         for at, name in enumerate(names):
             if name not in self._known:
                 page = tuple(tokens[PAGE_SIZE * at : PAGE_SIZE * (at + 1)])
@@ -65,11 +69,11 @@ class AnnouncedBlocks:
         return changes
 
     def reported(self, added: Iterable[int], removed: Iterable[int]) -> BlockChanges:
-        """A worker's page events."""
+        """What changes by a worker's page events."""
         return BlockChanges(self._store(added), self._look(removed))
 
     def looked_over(self) -> BlockChanges:
-        """After a worker is gone, or has told everything anew."""
+        """What changes when a worker is gone, or has told everything anew."""
         return BlockChanges([], self._look(list(self._told)))
 
     def _store(self, names: Iterable[int]) -> list[Block]:
@@ -93,7 +97,7 @@ class AnnouncedBlocks:
         return removed
 
     def _remove(self, name: int, removed: list[int]) -> None:
-        """With all that follow it, if it is told of."""
+        """Removes a block with all that follow it, if it is announced."""
         if name not in self._told:
             return
         if (parent := self._known[name].parent) is not None:

@@ -1,6 +1,6 @@
 """Changes of the blocks that workers have, numbered, for the gateways that subscribe to them.
 
-Who comes without a number, or with one of what is not kept any more, is first told how it is now.
+A subscriber without a number, or with one that is not kept any more, is first given a snapshot.
 """
 
 import asyncio
@@ -17,16 +17,16 @@ from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.grpc.vllm_engine.kv_blocks import AnnouncedBlocks, Block, BlockChanges
 
 KEPT = 1024
-"""Batches, for who comes back."""
+"""How many batches are kept for those who come back."""
 MOST_UNREAD = 2 * KEPT
-"""Batches of one subscriber; then it is told no more."""
+"""How many batches one subscriber may leave unread; then it is cut off."""
 CHUNK_BLOCKS = 512
-"""Of a snapshot in one message."""
+"""How many blocks of a snapshot are in one message."""
 THE_RANK = 0
 
 
 class Subscriber:
-    """One subscriber. It is never waited for."""
+    """What one subscriber has not read yet. Nobody waits for it to read."""
 
     def __init__(self) -> None:
         self._batches: deque[pb.KvEventBatch] = deque()
@@ -42,7 +42,7 @@ class Subscriber:
         self._come.set()
 
     async def batches(self) -> AsyncGenerator[pb.KvEventBatch]:
-        """As they come. Raises Overloaded when too many were left unread."""
+        """The batches as they come. Raises Overloaded when too many were left unread."""
         while True:
             await self._come.wait()
             self._come.clear()
@@ -53,7 +53,8 @@ class Subscriber:
 
 
 class KvEventFeed:
-    """What all subscribers are told. It watches a cluster's workers from its making on."""
+    """Numbers the changes of a cluster's blocks, and tells all subscribers. It watches the workers
+    from its making on."""
 
     def __init__(self, prefixes: PrefixIndex, now: Callable[[], float]) -> None:
         """`now`: the time of day. Numbers begin with it, so that those of an earlier router's feed
@@ -66,7 +67,7 @@ class KvEventFeed:
 
     @contextmanager
     def subscribed(self, start: int) -> Iterator[Subscriber]:
-        """From the batch of this number on; 0: from a snapshot on."""
+        """A subscriber from the batch of this number on; 0: from a snapshot on."""
         subscriber = Subscriber()
         begin = self._since(start) if self._keeps(start) else self._snapshot()
         for batch in begin:
@@ -136,7 +137,7 @@ def events_of(changes: BlockChanges) -> list[pb.KvCacheEvent]:
 
 
 def stored_events(blocks: Iterable[Block]) -> list[pb.KvCacheEvent]:
-    """One for each chain."""
+    """An event for each chain of blocks that follow each other."""
     events: list[pb.KvCacheEvent] = []
     last: int | None = None
     for block in blocks:

@@ -8,14 +8,15 @@ from raylax.proto.vocabulary import TokenLogprobs
 
 
 class Replies:
-    """What one call says. A stream tells of tokens as they come; the end tells everything."""
+    """Writes the replies of one call. In a stream they tell of tokens as they come; the last one of
+    a choice tells everything."""
 
     def __init__(self, prompt_tokens: int, choices: Sequence[TokenChoice], stream: bool) -> None:
         self._prompt_tokens, self._choices, self._stream = prompt_tokens, choices, stream
         self._told = [0] * len(choices)
 
     def of(self, index: int) -> list[pb.GenerateResponse]:
-        """After news of a choice."""
+        """The replies that an event of this choice brings."""
         choice, said = self._choices[index], []
         if self._stream:
             new = range(self._told[index], len(choice.ids))
@@ -26,12 +27,13 @@ class Replies:
         return said
 
     def aborted(self) -> list[pb.GenerateResponse]:
-        """The end of those that had not come to one."""
+        """The last replies of those choices that had not ended."""
         open_ = [choice for choice in self._choices if choice.finish_reason is None]
         return [self._complete(choice, "abort") for choice in open_]
 
     def _chunk(self, choice: TokenChoice, at: int) -> pb.GenerateStreamChunk:
-        """One token, also of several that came together."""
+        """The reply that tells of one token, the one at this place, also where several came
+        together."""
         one = slice(at, at + 1)
         return pb.GenerateStreamChunk(
             token_ids=choice.ids[one],
@@ -60,7 +62,7 @@ class Replies:
 def logprobs_message(
     ids: Sequence[int], entries: Sequence[TokenLogprobs]
 ) -> pb.OutputLogProbs | None:
-    """None where they were not asked for."""
+    """The log-probabilities of these tokens; None where they were not asked for."""
     if not entries:
         return None
     return pb.OutputLogProbs(

@@ -23,7 +23,8 @@ OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed")
 
 
 def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
-    """Raises InvalidRequest for what this engine cannot be asked."""
+    """The completion that is asked for. Raises InvalidRequest for what this engine does not
+    have."""
     refuse_what_is_not_here(message)
     fields = sampling_fields(message.sampling_params)
     if message.HasField("tokenized"):
@@ -35,7 +36,7 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
 
 
 def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
-    """Raises InvalidRequest for what this engine cannot be asked."""
+    """The embedding that is asked for. Raises InvalidRequest for what this engine does not have."""
     check_count(len(message.tokenized.input_ids), "input_ids")
     return validated(EmbeddingRequest, {"input": list(message.tokenized.input_ids)})
 
@@ -61,8 +62,9 @@ def refused(field: str) -> InvalidRequest:
 
 
 def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
-    """What a gateway leaves open is neutral, as in engines of this protocol, and not as the model's
-    generation_config.json says: the gateway has been told that, and has applied it."""
+    """The fields of a completion's sampling. What a gateway leaves open is neutral, as in engines
+    of this protocol, and not as the model's generation_config.json says: the gateway has been told
+    that, and has applied it."""
     fields: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1}
     fields |= {name: getattr(message, name) for name in ZERO_IS_UNSET if getattr(message, name)}
     fields |= {name: getattr(message, name) for name in AS_GIVEN}

@@ -35,7 +35,7 @@ NO_PROFILER = (
 
 
 class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
-    """Of several models it speaks for the first one: the protocol knows one engine."""
+    """Speaks for the first one of several models: the protocol knows one engine."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -149,7 +149,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
                     await context.write(batch)
 
     def _watched(self) -> KvEventFeed:
-        """From the first subscription on: it costs each request some microseconds a page."""
+        """The feed, which is there from the first subscription on: it costs each request some
+        microseconds a page."""
         workers = self._service().workers
         if self._feed is None:
             self._feed = workers.watcher = KvEventFeed(workers.prefixes, time.time)

@@ -9,7 +9,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def chunks(archive: bytes) -> Iterator[common_pb2.GetTokenizerChunk]:
-    """The last one has the hash of them all."""
+    """The archive in messages; the last one has the hash of all of it."""
     view = memoryview(archive)
     for begin in range(0, len(archive), CHUNK_BYTES):
         end = begin + CHUNK_BYTES

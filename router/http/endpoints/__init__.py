@@ -1,1 +1,2 @@
-"""One file for each family of paths; each adds its routes. Start at `completions.py`."""
+"""The endpoints, a file for each family of paths, which adds its routes. Start at
+`completions.py`."""

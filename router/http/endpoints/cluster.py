@@ -1,4 +1,4 @@
-"""What the rest of the cluster knows: metrics, every worker, a call on every rank."""
+"""Endpoints of operators: metrics, what happened to a call, every worker, draining, debugging."""
 
 from contextlib import suppress
 from typing import Any, Protocol
@@ -22,23 +22,25 @@ class DebugCall(StrictModel):
 
 
 class Cluster(Protocol):
-    """What the app asks of the rest of the cluster."""
+    """What the application asks of the rest of the cluster. Raises WorkerUnavailable where that
+    does not answer."""
 
     async def exposition(self) -> bytes:
-        """The workers' metrics in Prometheus' format. This and the next: WorkerUnavailable."""
+        """The workers' metrics in Prometheus' format."""
         ...
 
     async def cluster(self) -> dict[str, Any]:
-        """Every worker: state, load, versions, configuration."""
+        """Every worker: its state, load, versions and configuration."""
         ...
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
-        """A registered function, run on every rank of one worker."""
+        """What a registered function says on every rank of one worker. Raises InvalidRequest where
+        there is no such function."""
         ...
 
 
 class NoCluster:
-    """A router without a cluster around it: nobody else has anything to say."""
+    """The Cluster of a router that stands alone: nobody else has anything to say."""
 
     async def exposition(self) -> bytes:
         return b""

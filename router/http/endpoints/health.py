@@ -1,4 +1,4 @@
-"""How this router is, for those who watch it: no key is asked for, no body is read."""
+"""The state of this router, for those who watch it: no key is asked for, no body is read."""
 
 from importlib.metadata import version
 

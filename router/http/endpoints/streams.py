@@ -16,7 +16,8 @@ LAST_EVENT_ID = "Last-Event-ID"
 
 
 def last_event(request: Request, call_id: str) -> int:
-    """The number in the header; 0 without one: from the start."""
+    """The number of the last event that the client has heard; 0 without the header: it wants all.
+    Raises InvalidRequest for the id of something else."""
     value = request.headers.get(LAST_EVENT_ID)
     if value is None:
         return 0
