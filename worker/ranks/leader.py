@@ -1,11 +1,6 @@
-"""The ranks of one engine, led by rank 0: plans go out, and whoever stops is found and named."""
+"""The ranks of one engine, led by rank 0: plans, pages and debug calls go out to all of them."""
 
-import json
-import logging
-import selectors
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -22,33 +17,24 @@ from raylax.worker.ranks.interconnect import Interconnect
 from raylax.worker.ranks.loading import checkpoint_of, degree_of, plan_rank
 from raylax.worker.ranks.member import Member, disband
 from raylax.worker.ranks.page_layout import PageParts, encoded
-from raylax.worker.ranks.rank import Rank, RankPosition
+from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.startup import (
     Spawner,
     gather_members,
     load_ranks,
     share_of_memory,
 )
-from raylax.worker.ranks.watchdog import (
-    TIMEOUT_S,
-    RankSample,
-    further,
-    verdict,
-    where,
-)
+from raylax.worker.ranks.watchdog import Watchdog
 from raylax.worker.scheduling.step_plan import StepPlan
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
-PING_S = 0.25
-STACKS_S = 0.5
-"""For the other ranks to say where they are, once one is lost."""
-VERDICT_S = 2 * TIMEOUT_S
-"""For the watching thread to name who was lost, when the running one has noticed first."""
 
 
 class RankGroup:
-    """The engine thread runs and calls, a thread of its own watches, anybody may read `fault`."""
+    """The executor of an engine of several ranks: rank 0, which is here, leads the others.
+
+    The engine thread runs and calls, the watchdog's thread watches, any thread may read `fault`.
+    """
 
     def __init__(
         self,
@@ -58,17 +44,12 @@ class RankGroup:
         members: list[Member],
         sizes: Sizes,
     ) -> None:
-        """The members are ready. `debug_group`: what debug calls travel by."""
+        """The members have loaded; they are ours now. `debug_group`: what debug calls travel by."""
         self.rank, self.members, self.sizes = rank, members, sizes
-        self.fault: str | None = None
-        """Which rank was lost, and how; None while all are there."""
         self._interconnect, self._debug_group = interconnect, debug_group
         self._parts = PageParts(rank)
-        self._named = threading.Event()  # `fault` is set, and the lost rank's peers were told
-        self._closing = False
-        self._step, self._begun = 0, 0.0  # the leader's, and when it was first seen
-        self._watcher = threading.Thread(target=self._watch, daemon=True, name="raylax-watch")
-        self._watcher.start()
+        self._watchdog = Watchdog(rank, members, self._release)
+        self._watchdog.start()
 
     @classmethod
     def load(
@@ -91,22 +72,23 @@ class RankGroup:
             raise
 
     def run(self, plan: StepPlan) -> StepOutput:
-        """Raises RankLost; the group is then over."""
+        """Run a step on all ranks. Raises RankLost; the group is then over."""
         output = self._together(Kind.PLAN, plan.encode(), lambda: self.rank.run(plan))
         assert output is not None
         return output
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        """Raises RankLost, as `run` does."""
+        """Gather pages from the ranks that have parts of them. Raises RankLost."""
         return self._together(Kind.READ, encoded(pages), lambda: self._parts.read(pages))
 
     def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
-        """Raises RankLost; ValueError before, if one is no page of this model."""
+        """Share pages out among the ranks. Raises RankLost, and before ValueError if one is no page
+        of this model."""
         self._parts.check(contents)
         self._together(Kind.WRITE, encoded(pages), lambda: self._parts.write(pages, contents))
 
     def _together(self, kind: Kind, body: bytes, ours: Callable[[], T]) -> T:
-        """What the other ranks are told to do, and our part of it."""
+        """Tell the other ranks what to do, and do our part of it. Raises RankLost."""
         try:
             for member in self.members:
                 member.channel.send(kind, body)
@@ -115,7 +97,7 @@ class RankGroup:
         except (CommError, OSError) as raised:
             error = raised
         if error is not None:
-            self._named.wait(VERDICT_S)
+            self._watchdog.wait_for_fault()
         if self.fault is not None or error is not None:
             raise RankLost(self.fault or str(error))
         return result
@@ -128,114 +110,29 @@ class RankGroup:
         return debug.call(self.rank, name, args, self._debug_group)
 
     def describe(self) -> list[dict[str, Any]]:
+        """Where the other ranks are."""
         return [
             {"rank": one.rank, "host": one.host, "pid": one.pid, "cores": one.cores}
             for one in self.members
         ]
 
+    @property
+    def fault(self) -> str | None:
+        """Which rank was lost, and how; None while all are there."""
+        return self._watchdog.fault
+
+    def _release(self, reason: str) -> None:
+        """Whoever waits for a rank, on whichever rank, is let go."""
+        self._interconnect.end(reason)
+        self._debug_group.abort(reason)
+
     def close(self) -> None:
-        """No process is left, no memory is held."""
-        self._closing = True
+        """End all other ranks: afterwards no process is left, and no memory is held."""
+        self._watchdog.stop()
         for member in self.members:
             with suppress(OSError):
                 member.channel.say(Kind.OVER, why="the engine has ended")
-        self._watcher.join()
+        self._watchdog.join()
         self._interconnect.end("the engine has ended")
         disband(self.members)
         self._interconnect.close()
-
-    # On the watching thread
-
-    def _watch(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for member in self.members:
-                member.moved = time.monotonic()
-                selector.register(member.channel, selectors.EVENT_READ, member)
-            ping_at = 0.0
-            while not self._closing and self.fault is None:
-                for key, _ in selector.select(PING_S):
-                    self._hear(key.data)
-                if (now := time.monotonic()) >= ping_at and self.fault is None:
-                    ping_at = now + PING_S
-                    self._look_around(now)
-
-    def _hear(self, member: Member) -> None:
-        try:
-            kind, body = member.channel.receive()
-        except (OSError, EOFError):
-            if not self._closing:
-                self._look_at(member)
-                self._lose(member.rank, f"has died, {where(member.position)}")
-            return
-        facts = json.loads(body) if body[:1] == b"{" else {}
-        if kind is Kind.PONG:
-            member.asked = None
-            self._see(member, RankPosition(**facts))
-        elif kind is Kind.FAILED:
-            log.error("rank %d: %s", member.rank, facts["where"])
-            self._look_at(member)
-            self._lose(member.rank, f"has failed, {where(member.position)}: {facts['error']}")
-
-    def _see(self, member: Member, position: RankPosition) -> None:
-        """Signs cross on their way: one that says less than is known is an old one."""
-        if further(position, member.position):
-            member.position, member.moved = position, time.monotonic()
-
-    def _look_at(self, member: Member) -> None:
-        """What can be seen from here is fresher than its last sign."""
-        own = self.rank.position()
-        stage, shard = divmod(member.rank, self.rank.model.options.degree.tensor)
-        if stage == 0 and own.running:
-            self._see(member, self.rank.position(shard))
-        elif own.step > member.position.step:
-            self._see(member, RankPosition(own.step, None, own.running))
-
-    def _look_around(self, now: float) -> None:
-        """Ask everybody for a sign, and judge by the signs there are."""
-        shards = self.rank.model.options.degree.tensor
-        own = self.rank.position()
-        if own.step != self._step:
-            self._step, self._begun = own.step, now
-        samples = [RankSample(0, 0, own)]
-        for member in self.members:
-            if member.rank < shards:
-                self._look_at(member)
-            still, silent = now - max(member.moved, self._begun), 0.0
-            if member.asked is not None:
-                silent = now - member.asked
-            else:
-                member.asked = now
-                with suppress(OSError):  # it is gone: we shall hear of it
-                    member.channel.send(Kind.PING)
-            stage = member.rank // shards
-            samples.append(RankSample(member.rank, stage, member.position, still, silent))
-        if (found := verdict(samples, TIMEOUT_S)) is not None:
-            self._lose(*found)
-
-    def _lose(self, rank: int, words: str) -> None:
-        """The end of the group: every rank is let go, says where it was, and is killed."""
-        member = next((one for one in self.members if one.rank == rank), None)
-        who = f"rank {rank}" + (f" (pid {member.pid} on {member.host})" if member else "")
-        self.fault = f"{who} {words}"
-        self._interconnect.end(self.fault)
-        self._debug_group.abort(self.fault)
-        self._named.set()
-        said = "\n".join(self._ask_for_stacks(rank))
-        log.error("%s\n%s", self.fault, said)
-        for one in self.members:
-            one.process.kill()
-
-    def _ask_for_stacks(self, lost: int) -> Iterator[str]:
-        others = [member for member in self.members if member.rank != lost]
-        for member in others:
-            with suppress(OSError):
-                member.channel.say(Kind.OVER, why=self.fault)
-        until = time.monotonic() + STACKS_S
-        for member in others:
-            member.channel.expect_within(max(0.01, until - time.monotonic()))
-            with suppress(OSError, EOFError):
-                while True:
-                    kind, body = member.channel.receive()
-                    if kind is Kind.STACKS:
-                        yield f"rank {member.rank}:\n{body.decode()}"
-                        break

@@ -17,12 +17,12 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.errors import EngineStartError, RankLost
 from raylax.worker.hardware.memory import available_memory
 from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.diagnosis import TIMEOUT_S
 from raylax.worker.ranks.interconnect import Interconnect, lead
 from raylax.worker.ranks.loading import checkpoint_of
 from raylax.worker.ranks.member import Member, Process
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.shard import Assignment, Invitation
-from raylax.worker.ranks.watchdog import TIMEOUT_S
 
 JOIN_S = 120.0
 """For a shard's process to start, perhaps on another machine."""

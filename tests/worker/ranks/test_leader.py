@@ -23,10 +23,11 @@ from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.control_channel import Kind
-from raylax.worker.ranks.leader import PING_S, RankGroup
+from raylax.worker.ranks.diagnosis import TIMEOUT_S
+from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.startup import Spawner
-from raylax.worker.ranks.watchdog import TIMEOUT_S
+from raylax.worker.ranks.watchdog import PING_S
 from tests.support.engines import (
     ONE,
     TWO,

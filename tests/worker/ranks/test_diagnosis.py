@@ -2,8 +2,8 @@
 
 import pytest
 
+from raylax.worker.ranks.diagnosis import RankSample, verdict
 from raylax.worker.ranks.rank import RankPosition
-from raylax.worker.ranks.watchdog import RankSample, verdict
 
 LIMIT_S = 3.0
 
