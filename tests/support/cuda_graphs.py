@@ -1,6 +1,7 @@
 """The graph for GPUs as models on this CPU: all is the same but the schedules of a GPU."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import numpy as np
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cuda.compile import compile_graph
+from raylax.kernels.cuda.library import host
 from raylax.kernels.cuda.model import CudaModel
 from raylax.kernels.model import Model
 from raylax.kernels.options import LIBRARY, ModelOptions, silent
+from raylax.kernels.store import Store, key_of, source_hash
 from tests.support.batches import Floats, Piece, arrays
 
 PAGES = 32
@@ -21,14 +24,21 @@ SHARES = {"q0f32": 1e-5, "q0f16": 0.003, "q0bf16": 0.03}
 """Of the largest logit: how far a format may be from our own kernels in f32."""
 
 
-def compiled(checkpoint: Path, quantization: str, directory: Path) -> Path:
-    """The library of the graph, for any CPU of this architecture."""
-    import tvm
-
-    target = tvm.target.Target({"kind": "llvm", "mcpu": "generic"})
+def compiled(checkpoint: Path, quantization: str, store: Path) -> Path:
+    """The library of the graph, for any CPU of this architecture; kept in the store."""
     spec = open_checkpoint(checkpoint).spec
-    facts = compile_graph(spec, quantization, target, "cpu", directory, ())
-    facts.write(directory)
+
+    def make(directory: Path) -> None:
+        import tvm
+
+        target = tvm.target.Target({"kind": "llvm", "mcpu": "generic"})
+        compile_graph(spec, quantization, target, "cpu", directory, ()).write(directory)
+
+    facts = {
+        "graph of": asdict(spec), "quantization": quantization, "host": host(),
+        "kernels": source_hash(),
+    }  # fmt: skip
+    directory, _ = Store(store).get("library", key_of(facts), make)
     return directory / LIBRARY
 
 

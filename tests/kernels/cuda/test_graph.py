@@ -29,14 +29,13 @@ Make = Callable[[str, str], tuple[Path, CudaModel]]
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
+def make(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """(variant, format) -> its checkpoint, and the graph's model of it."""
 
     @cache
     def one(variant: str, quantization: str) -> tuple[Path, CudaModel]:
-        directory = tmp_path_factory.mktemp("graph")
-        checkpoint = write_checkpoint(directory / "checkpoint", variant)
-        library = compiled(checkpoint, quantization, directory)
+        checkpoint = write_checkpoint(tmp_path_factory.mktemp("graph"), variant)
+        library = compiled(checkpoint, quantization, store)
         return checkpoint, on_device(checkpoint, quantization, library)
 
     return one

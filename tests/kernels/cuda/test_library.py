@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from math import prod
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -66,9 +67,10 @@ def library(checkpoint: Path, store: Path, compiler: None) -> Make:
 
 
 @pytest.fixture(scope="module")
-def on_cpu(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the same graph, for this CPU: it has the same facts beside it."""
-    return compiled(checkpoint, "q0f32", tmp_path_factory.mktemp("library"))
+def on_cpu(checkpoint: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the same graph, for this CPU: it has the same facts beside it. A copy of our own."""
+    kept = compiled(checkpoint, "q0f32", store)
+    return copytree(kept.parent, tmp_path_factory.mktemp("library") / "copy") / kept.name
 
 
 @pytest.mark.parametrize("chip", [one.name for one in KNOWN])
