@@ -1,17 +1,33 @@
 """Fixtures shared by the rooms: tiny models, compiled once and kept between runs."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.support.checkpoints import write_checkpoint
+from tests.support.order import spread
 
 # The same examples every time, so that a change is judged by what it changes. New ones are drawn
 # by `pytest --hypothesis-profile=default`.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(trylast=True)  # after what was asked for has been chosen
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """File after file, but those that wait for processes of theirs among those that compute: of two
+    workers that take the next file each, one then seldom waits while the other does."""
+    files = [list(file) for _, file in groupby(items, key=lambda item: item.path)]
+    waiting = [file for file in files if any(map(waits, file))]
+    computing = [file for file in files if not any(map(waits, file))]
+    items[:] = [item for file in spread(waiting, computing) for item in file]
+
+
+def waits(item: pytest.Item) -> bool:
+    return item.get_closest_marker("cluster") is not None or item.nodeid.startswith("tests/bench/")
 
 
 @pytest.fixture(scope="session", autouse=True)
