@@ -14,7 +14,7 @@ HOST = "127.0.0.1"
 
 
 class ChildProcess:
-    """One shard's process."""
+    """A shard's process on this host: a `Process`."""
 
     def __init__(self, invitation: Invitation, host: str = HOST) -> None:
         """The invitation goes by a pipe: arguments and environments can be read by others. The
@@ -37,7 +37,7 @@ class ChildProcess:
 
 
 class ChildProcesses:
-    """Makes them, on this host."""
+    """A `Spawner` that starts ranks as children of this process."""
 
     host = HOST
 
@@ -45,11 +45,11 @@ class ChildProcesses:
         return ChildProcess(invitation)
 
     def join_debug_group(self, name: str, world: int) -> None:
-        """Their own group carries debug calls."""
+        """None: the ranks' own group carries debug calls."""
 
 
 def main() -> None:
-    """Ctrl-C at the terminal is for the leader; its end is ours."""
+    """Body of the process. Ctrl-C at the terminal is for the leader, whose end is ours."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     invitation, host, cores = json.load(sys.stdin)
     os.sched_setaffinity(0, cores)

@@ -19,7 +19,7 @@ from raylax.worker.errors import RankLost
 LENGTH = struct.Struct("<I")
 LARGEST = 256 << 20
 GREETING_S = 5.0
-"""For who comes to prove that he is no stranger; the next one waits so long."""
+"""For whoever connects to prove that it is a rank of this engine; the next one waits so long."""
 
 
 class Kind(enum.IntEnum):
@@ -52,7 +52,8 @@ class Kind(enum.IntEnum):
 
 
 class ControlChannel:
-    """One end. Any thread may send; one receives."""
+    """One end of the connection between the leader and a shard. Any thread may send; one
+    receives."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket, self._sending = connected, threading.Lock()
@@ -60,7 +61,7 @@ class ControlChannel:
 
     @classmethod
     def connect(cls, host: str, port: int, secret: bytes) -> Self:
-        """As a shard does. Raises RankLost."""
+        """A shard's end, to its leader at this address. Raises RankLost."""
         try:
             channel = cls(socket.create_connection((host, port), GREETING_S))
             answer_challenge(channel, secret)  # type: ignore[arg-type]  # has what it needs
@@ -72,7 +73,7 @@ class ControlChannel:
 
     @classmethod
     def accept(cls, connected: socket.socket, secret: bytes) -> Self:
-        """As the leader does. Raises RankLost for a stranger."""
+        """The leader's end of a connection that it has accepted. Raises RankLost for a stranger."""
         connected.settimeout(GREETING_S)
         channel = cls(connected)
         try:
@@ -87,7 +88,7 @@ class ControlChannel:
         return self._socket.fileno()
 
     def expect_within(self, seconds: float | None) -> None:
-        """How long `receive` waits."""
+        """How long `receive` waits; None: for ever."""
         self._socket.settimeout(seconds)
 
     def send(self, kind: Kind, body: bytes = b"") -> None:
@@ -95,15 +96,16 @@ class ControlChannel:
         self.send_bytes(bytes((kind,)) + body)
 
     def say(self, kind: Kind, **facts: Any) -> None:
+        """Send a message whose body is JSON. Raises OSError when the other end is gone."""
         self.send(kind, json.dumps(facts).encode())
 
     def receive(self) -> tuple[Kind, bytes]:
-        """Raises EOFError or OSError when the other end is gone."""
+        """The next message. Raises EOFError or OSError when the other end is gone."""
         message = self.recv_bytes()
         return Kind(message[0]), message[1:]
 
     def close(self) -> None:
-        """Whoever waits in `receive`, here or there, is let go."""
+        """Close both ends: whoever waits in `receive`, here or there, is let go."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

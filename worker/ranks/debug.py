@@ -17,7 +17,8 @@ _functions: dict[str, DebugFunction] = {}
 
 
 def register(name: str) -> Callable[[DebugFunction], DebugFunction]:
-    """Makes `function(rank, *args)` callable under a name; registering again replaces it."""
+    """A decorator that makes `function(rank, *args)` callable under a name. Registering again
+    replaces it."""
 
     def keep(function: DebugFunction) -> DebugFunction:
         _functions[name] = function
@@ -27,17 +28,19 @@ def register(name: str) -> Callable[[DebugFunction], DebugFunction]:
 
 
 def names() -> list[str]:
+    """Every function that is registered in this process."""
     return sorted(_functions)
 
 
 def check(name: str) -> None:
-    """LookupError names what there is."""
+    """Raises LookupError for a name that is not registered; it names what there is."""
     if name not in _functions:
         raise LookupError(f"no debug function {name!r}; there are {', '.join(names())}")
 
 
 def check_for_others(name: str, args: Sequence[Any]) -> None:
-    """Before others wait for a call. As `check`; TypeError for arguments that cannot be sent."""
+    """Check a call before other ranks wait for it. Raises LookupError for a name that is not
+    registered, TypeError for arguments that cannot be sent."""
     check(name)
     try:
         pickle.dumps(args)
@@ -46,8 +49,11 @@ def check_for_others(name: str, args: Sequence[Any]) -> None:
 
 
 def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = None) -> list[Any]:
-    """By the leader: each rank's result, or the exception it raised. The other ranks `take_part`
-    by the same group. LookupError as of `check`."""
+    """The leader's side of a call: in order of rank each one's result, or the exception it raised.
+
+    The other ranks `take_part` by the same group; without one, only this rank is called. Raises
+    LookupError for a name that is not registered.
+    """
     check(name)
     home = _functions[name].__module__
     if group is None:
@@ -56,7 +62,7 @@ def call(rank: Rank, name: str, args: Sequence[Any], group: Gatherer | None = No
 
 
 def take_part(rank: Rank, group: Gatherer) -> None:
-    """In the leader's next call."""
+    """Every other rank's side of the leader's next call."""
     _call_all(rank, group, None)
 
 
@@ -87,6 +93,7 @@ def _call_one(rank: Rank, name: str, args: Sequence[Any], home: str) -> Any:
 
 @register("raylax.debug.rank")
 def describe_rank(rank: Rank) -> dict[str, Any]:
+    """Who and where the rank is."""
     return rank.describe()
 
 
@@ -114,4 +121,5 @@ def last_plan(rank: Rank) -> dict[str, int]:
 
 
 def checksum(array: Any) -> int:
+    """CRC-32 of an array's bytes."""
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)

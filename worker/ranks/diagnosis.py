@@ -12,18 +12,19 @@ for a while; nothing takes it for as long as this."""
 
 @dataclass(frozen=True, slots=True)
 class RankSample:
-    """One rank at one moment."""
+    """One rank as it is seen at one moment."""
 
     rank: int
     stage: int
     position: RankPosition
     still_s: float = 0.0
-    """Since its position last changed, or a step began in which it could change."""
+    """Seconds since its position last changed, or a step began in which it could change."""
     silent_s: float = 0.0
-    """Since it was asked for a sign and gave none."""
+    """Seconds since it was asked for a sign and gave none."""
 
 
 def where(position: RankPosition) -> str:
+    """A position in words: "in step 8 before allreduce 5", "after step 7"."""
     if not position.running:
         return f"after step {position.step}"
     before = "" if position.meeting is None else f" before allreduce {position.meeting + 1}"
@@ -31,6 +32,7 @@ def where(position: RankPosition) -> str:
 
 
 def reached(position: RankPosition) -> tuple[int, int]:
+    """The step, and how many meetings of it: a later position compares as greater."""
     return position.step, position.meeting or 0
 
 

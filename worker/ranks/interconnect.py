@@ -28,19 +28,20 @@ from raylax.worker.comm.tcp.acceptor import Listener
 from raylax.worker.comm.tcp.communicator import TcpCommunicator
 from raylax.worker.ranks.rank import LEADER
 
-CHUNK = 1 << 18  # bytes that go from rank to rank at once
+CHUNK = 1 << 18
+"""Bytes that go from rank to rank at once, in shared memory."""
 GROUP_S = 120.0
 """For a rank that others wait for in Python: the time of a step's longest stage."""
 
 
 @dataclass(frozen=True)
 class Interconnect:
-    """Of one rank."""
+    """One rank's ways to the others: the group of all ranks, and its seat in its stage."""
 
     group: Communicator
     seat: Seat
     close: Callable[[], None]
-    """When the model is gone: it has views of the memory."""
+    """To be called when the model is gone: it has views of the memory."""
     carrier: "Carrier | None" = None
 
     @property
@@ -56,18 +57,19 @@ class Interconnect:
 
 
 def padded(size: int) -> int:
-    """To whole pages of memory."""
+    """The size rounded up to whole pages of memory."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def memory_bytes(program: Program, degree: Degree) -> int:
-    """Of the memory that all ranks on a host share."""
+    """Size of the memory that all ranks of an engine share when they are on one host."""
     stages = degree.pipeline * program.shared_bytes
     return padded(segment_bytes(degree.ranks, CHUNK)) + stages
 
 
 def in_memory(memory: SharedMemory, program: Program, degree: Degree, rank: int) -> Interconnect:
-    """First the group's segment, then the buffers of each stage."""
+    """Interconnect of ranks on one host. The memory holds first the group's segment, then the
+    buffers of each stage."""
     begin = padded(segment_bytes(degree.ranks, CHUNK))
     group = MemoryCommunicator(memoryview(memory.buffer)[:begin], rank, degree.ranks, GROUP_S)
     begin += rank // degree.tensor * program.shared_bytes
@@ -89,7 +91,8 @@ class Carrier:
     def __init__(
         self, stage: Communicator, shared: dict[str, npt.NDArray[Any]], panels: list[slice]
     ) -> None:
-        """`stage`: of its shards, numbered as they are; panels: columns of the logits of each."""
+        """`stage`: the group of its shards, numbered as they are; `panels`: for each of them the
+        columns of the logits that it computes."""
         self._stage, self._shared, self._panels = stage, shared, panels
         self.error: Exception | None = None
         self._function = CALL(self._call)  # alive as long as we are
@@ -99,7 +102,7 @@ class Carrier:
         return ctypes.cast(self._function, ctypes.c_void_p).value or 0
 
     def _call(self, meeting: int, kind: int, rows: int) -> int:
-        """By the compiled step, on the thread that runs it."""
+        """Called by the compiled step, on the thread that runs it."""
         flags = self._shared["flags"]
         try:
             if kind == LOGITS:
@@ -114,7 +117,7 @@ class Carrier:
         return 0
 
     def _carry_logits(self, rows: int) -> None:
-        """To the first shard, which samples."""
+        """Bring the columns of all shards to the first one, which samples."""
         logits = self._shared["logits"][:rows]
         if self._stage.rank:
             self._stage.send(np.ascontiguousarray(logits[:, self._panels[self._stage.rank]]), 0)
@@ -126,7 +129,8 @@ class Carrier:
 
 
 def over_tcp(group: TcpCommunicator, artefacts: Artefacts) -> Interconnect:
-    """The buffers of a stage are each rank's own; what the others wrote is carried there."""
+    """Interconnect of ranks on several hosts. Each rank has buffers of its own for its stage; what
+    the others wrote is carried there."""
     program, degree, rank = artefacts.program, artefacts.options.degree, group.rank
     if degree.tensor == 1:
         return Interconnect(group, Seat(rank), group.close)
@@ -143,8 +147,8 @@ def over_tcp(group: TcpCommunicator, artefacts: Artefacts) -> Interconnect:
 
 
 InterconnectAddress = dict[str, Any]
-"""How a rank reaches the others, as its leader tells it: the address of what they share, or where
-the leader listens, and the secret to be let in."""
+"""How a rank reaches the others, as its leader tells it: the address of the memory that they share,
+or where the leader listens, and the secret to be let in. It can be sent as JSON."""
 Connect = Callable[[], Interconnect]
 
 
@@ -152,8 +156,9 @@ Connect = Callable[[], Interconnect]
 def lead(
     artefacts: Artefacts, hosts: Sequence[str]
 ) -> Iterator[tuple[InterconnectAddress, Connect]]:
-    """By the leader, for ranks on these hosts, its own first: what to tell the others, and how it
-    connects itself once they know. What only serves to connect is gone when the context ends."""
+    """The leader's side, for ranks on these hosts, its own first: the address to tell the others,
+    and a function by which the leader connects once they know. What only serves to connect is gone
+    when the context ends."""
     program, degree = artefacts.program, artefacts.options.degree
     if len(set(hosts)) == 1:
         memory = SharedMemory.create(memory_bytes(program, degree))
@@ -173,7 +178,7 @@ def lead(
 
 
 def join(address: InterconnectAddress, artefacts: Artefacts, rank: int, host: str) -> Interconnect:
-    """By one of the others, which is on this host."""
+    """The side of a rank that is not the leader; `host` is where it runs."""
     program, degree = artefacts.program, artefacts.options.degree
     if "memory" in address:
         memory = SharedMemory.attach(address["memory"], memory_bytes(program, degree))

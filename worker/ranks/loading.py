@@ -16,10 +16,11 @@ from raylax.worker.hardware.devices import memory_of
 from raylax.worker.sizing import CPU_SHARE, Memory, infer
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
-"""What is the user's to mend."""
+"""What keeps a model from loading that the user can mend."""
 
 
 def degree_of(config: EngineConfig) -> Degree:
+    """Into how many shards and stages the model is cut: one of each where nothing is said."""
     return Degree(config.tensor_parallel_shards or 1, config.pipeline_parallel_stages or 1)
 
 
@@ -67,7 +68,7 @@ def plan_rank(
 
 
 def check_library(model_lib: str | None) -> None:
-    """Of an engine on a CPU. Raises ConfigError for a library that is meant for GPUs."""
+    """Raises ConfigError if an engine on a CPU is given a library that is meant for GPUs."""
     if model_lib is not None and (library := Path(model_lib)).with_name(FACTS).exists():
         target = Facts.beside(library).target
         raise ConfigError(f"model_lib {model_lib} is for {target}, and this engine runs on a CPU")

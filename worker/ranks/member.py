@@ -13,7 +13,7 @@ END_S = 3.0
 
 
 class Process(Protocol):
-    """Where a shard lives."""
+    """The process that a shard runs in."""
 
     @property
     def alive(self) -> bool: ...
@@ -35,13 +35,14 @@ class Member:
     cores: tuple[int, ...] = ()
     position: RankPosition = RankPosition()
     asked: float | None = None
-    """Since when a ping has had no answer."""
+    """When the ping was sent that has had no answer yet; None: every ping has had one."""
     moved: float = 0.0
     """When `position` was last seen to change."""
 
 
 def disband(members: Sequence[Member]) -> None:
-    """They end when they hear no more of their leader; those that do not are killed."""
+    """End these ranks. They end by themselves when they hear no more of their leader; those that do
+    not are killed."""
     for member in members:
         member.channel.close()
     until = time.monotonic() + END_S

@@ -17,21 +17,23 @@ from raylax.worker.ranks.rank import LEADER, Rank
 Bytes = npt.NDArray[np.uint8]
 """[layers, keys | values, KV heads, bytes of a head]."""
 Part = tuple[slice, slice, slice]
-"""Of the first three."""
+"""Layers, keys or values, and KV heads: what of a whole page a rank has."""
 
 
 def encoded(pages: Sequence[int]) -> bytes:
-    """Their numbers, as the leader tells them to the others."""
+    """Page numbers as the leader sends them to the other ranks: int32."""
     return np.asarray(pages, np.int32).tobytes()
 
 
 def decoded(body: bytes) -> list[int]:
+    """The page numbers that `encoded` made these bytes of."""
     numbers: list[int] = np.frombuffer(body, np.int32).tolist()
     return numbers
 
 
 def parts_of(degree: Degree, spec: DecoderSpec) -> list[Part]:
-    """What of a whole page each rank has; of more shards than heads several have the same."""
+    """What of a whole page each rank has, in order of rank. Where there are more shards than KV
+    heads, several have the same."""
     heads = degree.local(spec).kv_heads
     places = [degree.place(spec, rank) for rank in range(degree.ranks)]
     return [
@@ -45,7 +47,7 @@ def parts_of(degree: Degree, spec: DecoderSpec) -> list[Part]:
 
 
 class PageParts:
-    """Of one of several ranks, which all `read` or `write` the same pages in the same order.
+    """One rank's part of pages; all ranks `read` or `write` the same pages in the same order.
 
     Raises CommError when the ranks cannot go on.
     """
@@ -63,7 +65,8 @@ class PageParts:
         self._layers = self._model.place.layers
 
     def check(self, contents: Sequence[bytes]) -> None:
-        """ValueError if one is no whole page, before other ranks wait for their part of it."""
+        """Raises ValueError if one of these is no whole page, before other ranks wait for their
+        part of it."""
         size = int(np.prod(self._whole))
         for content in contents:
             if len(content) != size:

@@ -22,7 +22,8 @@ class RankPosition(NamedTuple):
 
 
 class Rank:
-    """Runs plans. Only the engine thread may call it: TVM's thread pool belongs to a thread."""
+    """Runs step plans on its part of the model. Only the engine thread may call `run`: TVM's thread
+    pool belongs to a thread."""
 
     def __init__(
         self, model: Model, group: Communicator | None = None, stage: "Stage | None" = None
@@ -32,7 +33,7 @@ class Rank:
         self.model, self.group, self._stage = model, group, stage
         self.index, self.world_size = model.place.rank, model.options.degree.ranks
         self.plan: StepPlan | None = None
-        """The last one."""
+        """The last one that was run."""
         self._running, self._meetings_before = False, 0
 
     @classmethod
@@ -42,7 +43,7 @@ class Rank:
         return cls(model, group, Stage(model, group) if staged else None)
 
     def run(self, plan: StepPlan) -> StepOutput | None:
-        """What the step came to; None on a rank that does not sample.
+        """Run a step: its output, or None on a rank that does not sample.
 
         Raises CommError, or returns what must not be used, when the ranks cannot go on.
         """
@@ -57,7 +58,8 @@ class Rank:
         return self._stage.run(plan)
 
     def position(self, shard: int | None = None) -> RankPosition:
-        """Any thread may ask. Of another shard of its stage: as far as it was seen from here."""
+        """How far this rank is, or another shard of its stage, as far as that can be seen from
+        here. Any thread may ask."""
         step = self.plan.number if self.plan else 0
         if self._flags is None:
             return RankPosition(step, None, self._running)
@@ -69,7 +71,8 @@ class Rank:
         return self.model.seat.shared.get("flags")
 
     def _meetings(self, shard: int | None = None) -> int:
-        """Of its stage, since the start."""
+        """How often a shard of this stage, this one by default, has met the others since the
+        start."""
         at = self.model.place.shard if shard is None else shard
         return 0 if self._flags is None else int(self._flags[at, 0])
 
@@ -97,7 +100,7 @@ class Stage:
         self.stages, self.shards = degree.pipeline, degree.tensor
         self.place, self.last = model.place, model.place.stage == degree.pipeline - 1
         self.source = (degree.pipeline - 1) * degree.tensor
-        """Who has the output."""
+        """The rank that has the output of the last stage."""
 
     def run(self, plan: StepPlan) -> StepOutput | None:
         outputs = [self._compute(piece) for piece in plan.pieces(self.stages)]

@@ -32,9 +32,9 @@ from raylax.worker.scheduling.step_plan import StepPlan
 
 log = logging.getLogger(__name__)
 GRACE_S = 2.0
-"""For the running thread to come to its end, before the process does."""
+"""For the running thread to come to its end; then the process ends anyway."""
 JoinDebugGroup = Callable[[str, int, int], Gatherer]
-"""(name, rank, world) -> the group that debug calls travel by."""
+"""(name, rank, world) -> this rank's end of the group that debug calls travel by."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Assignment:
     interconnect: InterconnectAddress
     pin_threads: bool
     debug_group: str
-    """Name of the group for debug calls, where it is not the ranks' own."""
+    """Name of the group that debug calls travel by, where that is not the ranks' own."""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -71,7 +71,7 @@ class Assignment:
 
 
 class Shard:
-    """Body of a shard's process."""
+    """Body of a shard's process: joins the leader, loads what it says, and runs what it sends."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Shard:
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Returns when the engine is over. Raises RankLost when its leader cannot be reached."""
+        """Work until the engine is over. Raises RankLost when its leader cannot be reached."""
         i = self._invitation
         self._channel = ControlChannel.connect(i.host, i.port, bytes.fromhex(i.secret))
         facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
@@ -185,7 +185,7 @@ class Shard:
 
 
 def stacks() -> str:
-    """Where every thread of this process is."""
+    """The stack of every thread of this process, as text for a log."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return "\n".join(
         f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"

@@ -1,5 +1,4 @@
-"""The engine as a worker of a cluster: who may come in, a session for each router, pages for other
-workers.
+"""The engine as a worker of a cluster: a session for each router, and pages for other workers.
 
-Stands on `engine`; Ray is in `replica.py` alone. Start at `worker.py`, then `step_server.py`.
-"""
+Stands on `engine`; `api` is its neighbour, and neither imports the other. Ray is in `replica.py`
+and `shard_actors.py` alone. Start at `worker.py`, then `step_server.py`."""

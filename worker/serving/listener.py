@@ -1,4 +1,5 @@
-"""Who connects to a worker: it says that it is of this cluster, and what it comes for."""
+"""The port of a worker: whoever connects proves by a hello that it is of this cluster, and says
+what it wants."""
 
 import asyncio
 import hmac
@@ -13,34 +14,36 @@ from raylax.proto.wire.frames import LARGEST, Connection
 SILENCE_S = 10.0
 """After so long without a word a router is gone, or its machine."""
 HELLO_S = 5.0
+"""For the hello to come."""
 LARGEST_HELLO = 1 << 20
-"""Bytes, from who has not shown yet that it may enter."""
+"""Bytes of a message from who has not shown yet that it is of this cluster."""
 OnHello = Callable[[Connection, pb.Hello], None]
 
 
 class HelloListener:
-    """Listens on a port; `on_hello` gets who may enter, and gives the connection its owner."""
+    """Listens on a port, and hands on each connection whose hello knows the cluster's token."""
 
     def __init__(self, token: str, on_hello: OnHello) -> None:
+        """`on_hello` takes the connection over: it sets `on_message`, or ends it."""
         self._token, self._on_hello = token, on_hello
         self._connections: WeakSet[Connection] = WeakSet()
         self._server: asyncio.Server | None = None
 
     async def open(self, host: str) -> str:
-        """On a free port; returns the address."""
+        """Listen on a free port of this host; returns the address."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, host, 0)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self, why: str) -> None:
-        """Everybody is told, and nobody comes any more."""
+        """Listen no more, and end all connections with this reason."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
             connection.end(why)
 
     def abort(self) -> None:
-        """As `close`, without a word: so it looks when a process dies."""
+        """Close without giving a reason: so it looks when a process dies."""
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):

@@ -17,15 +17,16 @@ from raylax.worker.errors import EngineNotReady
 
 log = logging.getLogger(__name__)
 FETCH_S = 2.0
-"""For all pages of a sequence."""
+"""For all pages of a sequence to come."""
 LEAST_PAGES = 4
 """Fewer are computed in less time, even for a small model: `bench/handover.py`."""
 RUN_BYTES = 1 << 20
-"""About so many go into a message."""
+"""About so many bytes of pages go into a message."""
 
 
 async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> int:
-    """Put the request's pages into the engine, as far as `pages_at` has them; how many."""
+    """Put the request's pages into the engine, as far as the worker at `pages_at` has them; returns
+    how many."""
     names = list(names_of(request.prompt + request.history))
     try:
         contents = await contents_of(request.pages_at, names, token)
@@ -38,9 +39,8 @@ async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> i
 
 
 async def contents_of(address: str, names: list[bytes], token: str) -> list[bytes]:
-    """Of the longest beginning of these pages that is there, if it may be worth the way.
-
-    Raises OSError."""
+    """The contents of the longest beginning of these pages that the worker at `address` has; none
+    of too few, which are computed in less time. Raises OSError."""
     contents: list[bytes] = []
     if len(names) < LEAST_PAGES:
         return contents
@@ -55,7 +55,8 @@ async def contents_of(address: str, names: list[bytes], token: str) -> list[byte
 
 
 async def send_pages(engine: ThreadedEngine, names: list[bytes], connection: Connection) -> None:
-    """Write what is here of these pages, in runs."""
+    """Answer a worker that asks for these pages with those that are here, a run in each message,
+    and end the connection."""
     try:
         contents = await asyncio.to_thread(engine.read_pages, names)
     except EngineNotReady as error:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 REPORT_TIMEOUT_S = 5.0
 LAST_WORDS_S = 0.2
-"""For requests to be told of their end, and Metrics of this worker's."""
+"""For routers to learn that their requests end, and for Metrics that this worker does."""
 
 
 class WorkerReplica:
@@ -79,6 +79,7 @@ class WorkerReplica:
             raise
 
     async def status(self) -> dict[str, Any]:
+        """The report that Metrics gets, as it is now."""
         return self._worker.report(os.getpid(), self._node)
 
     async def debug_call_func_on_all_worker(self, name: str, args: list[Any]) -> list[Any]:
@@ -88,7 +89,8 @@ class WorkerReplica:
         return [str(one) if isinstance(one, Exception) else one for one in results]
 
     async def _end_when_drained(self) -> None:
-        """Serve starts another worker in its place, unless it wants one less."""
+        """End the process once a router has drained the worker. Serve starts another in its place,
+        unless it wants one less."""
         await self._worker.drained()
         await self._say_goodbye()
         log.info("drained: this worker ends")
@@ -108,13 +110,13 @@ class WorkerReplica:
             log.warning("Metrics could not be told how this worker stands: %s", error)
 
     async def _say_goodbye(self) -> None:
-        """So that nobody takes its silence for a fault."""
+        """Tell Metrics that this worker ends, so that nobody takes its silence for a fault."""
         self._reporter.cancel()
         self._worker.state = "ended"
         await self._report_once(LAST_WORDS_S)
 
     async def __del__(self) -> None:
-        """When Serve wants this worker to go; it waits a while for that."""
+        """Serve calls this when it wants the worker to go, and waits a while for it."""
         self._ending.cancel()
         await self._worker.stop()
         await self._say_goodbye()

@@ -1,4 +1,4 @@
-"""One engine as a cluster's worker sees it: threads, step server, state. No Ray here."""
+"""A worker of a cluster: an engine, its threads, its step server and its state. No Ray here."""
 
 import asyncio
 import platform
@@ -22,13 +22,13 @@ from raylax.worker.serving.step_server import StepServer
 DRAIN_S = 3.0
 """For routers to move what is here. Without another worker they cannot, and wait for a new one."""
 LINGER_S = 0.3
-"""Without a request, for the workers that took them over to ask for their pages."""
+"""To stay without a request, for the workers that took them over to ask for their pages."""
 LOOK_S = 0.02
 PACKAGES = ("raylax", "apache-tvm", "ray")
 
 
 class Worker:
-    """An engine with its two threads and its step stream."""
+    """Loads one engine, serves it to routers, says how it stands, and drains it at the end."""
 
     def __init__(
         self,
@@ -46,7 +46,11 @@ class Worker:
         self._threads: list[threading.Thread] = []
 
     async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
-        """Load and serve; raises EngineStartError with what a user can do about it."""
+        """Load the model and serve it at a free port of `host`, to whoever knows the cluster's
+        token.
+
+        Raises EngineStartError with what a user can do about it.
+        """
         try:
             await self._start(config.complete(model=self.checkpoint, mode=mode), host, token)
         except BaseException as error:
@@ -70,7 +74,7 @@ class Worker:
         self.stage = f"{stage} {fraction:.0%}"
 
     def check(self) -> None:
-        """Raises when this worker can no longer serve."""
+        """Raises RuntimeError when this worker can no longer serve, with the reason."""
         if self.engine.fault is not None:
             raise RuntimeError(self.engine.fault)
         if not all(thread.is_alive() for thread in self._threads):
@@ -131,4 +135,5 @@ class Worker:
 
 @cache
 def versions() -> dict[str, str]:
+    """What this process runs: Python, and the packages in which workers may differ."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
