@@ -91,8 +91,8 @@ class Cluster:
             while len(self.workers.ready) < len(self.places):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         described = await describe(self.places[0].address, self._token, PATIENCE_S)
-        checkpoint, longest = Path(self.config.checkpoint), described.max_sequence_length
-        frontend = Frontend.load(TextFiles(checkpoint), "model", longest, random.Random(1))
+        files, longest = TextFiles(Path(self.config.text_files)), described.max_sequence_length
+        frontend = Frontend.load(files, "model", longest, random.Random(1))
         self.service = self.models.open(frontend, self.workers)
 
     def strike(self, rng: random.Random) -> str:

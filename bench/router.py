@@ -24,7 +24,7 @@ from routers.tables import DIRECT, Result, show
 from routers.targets import Engines, Target, engines, litellm, raylax, sglang
 
 from raylax.cluster.models.lookup import demo_model
-from raylax.proto.text.tokenizer import Tokenizer
+from raylax.proto.text.files import TextFiles
 
 WORDS = " one of the people who made things of water and fire, and what they said of it then"
 MODES = ("plain", "stream", "long")
@@ -81,7 +81,7 @@ def line_up(args: argparse.Namespace, checkpoint: Path, behind: Engines) -> Iter
 
 def compare(args: argparse.Namespace, count: int, step_ms: float, console: Console) -> Result:
     checkpoint = (args.checkpoint or demo_model()).resolve()
-    token_ids = Tokenizer(checkpoint / "tokenizer.json").encode(WORDS, add_special_tokens=False)
+    token_ids = TextFiles(checkpoint).tokenizer().encode(WORDS, add_special_tokens=False)
     loads = [
         Load(mode, clients, args.tokens)
         for mode in args.modes

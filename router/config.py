@@ -38,8 +38,8 @@ class RouterConfig:
     port, is the same for all of them."""
 
     model_name: str
-    checkpoint: str
-    """Directory with the tokenizer and the chat template."""
+    text_files: str
+    """The directory of its tokenizer and chat template, see `raylax.proto.text.files`."""
     token: str
     """The cluster's secret, shown to workers."""
     model_id: str = ""

@@ -91,7 +91,7 @@ class ModelWatch:
         """The first worker says how long a sequence may be; from then on the model is served."""
         described = await describe(address, self._config.token, ASK_TIMEOUT_S)
         frontend = Frontend.load(
-            TextFiles(Path(self._config.checkpoint)),
+            TextFiles(Path(self._config.text_files)),
             self._config.model_name,
             described.max_sequence_length,
             random.Random(),

@@ -45,7 +45,7 @@ async def opened(config: RouterConfig, workers: Workers, address: str, count: in
         while len(workers.ready) < count:  # noqa: ASYNC110  # told by nobody
             await asyncio.sleep(0.02)
     longest = (await describe(address, config.token, PATIENCE_S)).max_sequence_length
-    files, models = TextFiles(Path(config.checkpoint)), Models([config])
+    files, models = TextFiles(Path(config.text_files)), Models([config])
     frontend = Frontend.load(files, config.model_name, longest, random.Random())
     models.open(frontend, workers)
     settle()

@@ -154,7 +154,7 @@ async def a_router(
         await until(lambda: len(router.ready) == len(workers))
         described = await describe(workers[0].address, TOKEN, 5)
         frontend = Frontend.load(
-            TextFiles(Path(settings.checkpoint)),
+            TextFiles(Path(settings.text_files)),
             "tiny",
             described.max_sequence_length,
             random.Random(1),
