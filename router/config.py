@@ -53,7 +53,7 @@ class RouterConfig:
     routers: int = 1
     """Replicas, each of which grants its part of every limit of a key."""
     keys: tuple[Key, ...] = ()
-    """Who may ask; without any, everybody who reaches it."""
+    """Who may ask; without any, everybody who reaches the router."""
     cors_origins: tuple[str, ...] = ()
     """Pages of these origins may ask from a browser; "*": all."""
     tls_cert: str | None = None

@@ -42,7 +42,8 @@ class WorkerRoll:
 
 
 class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
-    """Serve's view of the workers. Which one gets a request is decided by our own policy."""
+    """Shows the workers as Serve knows them. Which one gets a request is decided by a policy of
+    ours."""
 
     async def choose_replicas(
         self,

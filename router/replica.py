@@ -87,7 +87,8 @@ class RouterReplica:
         return known
 
     async def _of_metrics(self, method: str) -> Any:
-        """Serve replaces a replica that died; meanwhile requests go on without its word."""
+        """Ask Metrics. Serve replaces a replica that died; meanwhile requests go on without it, and
+        what needs it is WorkerUnavailable."""
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
                 return await getattr(self._metrics, method).remote()
@@ -105,7 +106,8 @@ class RouterReplica:
         return results
 
     async def __del__(self) -> None:
-        """Calls by HTTP have ended, Serve has seen to that; those by gRPC end first, too."""
+        """End the replica. Calls by HTTP have ended, Serve has seen to that; those by gRPC end
+        first, too."""
         await self._grpc.stop(grace=self._patience_s)
         for task in self._looking:
             task.cancel()

@@ -91,7 +91,7 @@ class Admission:
                 queue.remove(waiting)
 
     def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
-        """Counts tokens of answers."""
+        """Count tokens of answers."""
         self._charge(tenant, GENERATED * tokens, share)
 
     def pump(self) -> None:
@@ -152,7 +152,8 @@ class Admission:
             self._counters.charge(tenant, tokens / share)
 
     def _lift(self, tenant: str) -> None:
-        """Who comes back starts with the least of those who wait: absence saves nothing up."""
+        """A tenant that comes back starts with the least of those who wait: absence saves nothing
+        up."""
         there = {waiting.tenant for queue in self._queues.values() for waiting in queue}
         if tenant not in there:
             least = min((self._counters[name] for name in there), default=0.0)

@@ -26,7 +26,7 @@ from raylax.router.workers.registry import Route, Workers
 
 RETRY_AFTER_S = 1.0
 SHORTEST_S, LONGEST_S = 0.02, 0.5
-"""Between two looks for a worker."""
+"""The pauses between two looks for a worker."""
 MOVES_AT_ONCE, MOVES_PER_S = 1024, 64.0
 
 
@@ -67,7 +67,9 @@ class Dispatcher:
         self.place(entry)
 
     def place(self, entry: JournalEntry, pages_at: str = "") -> None:
-        """On a worker; if there is none now, look again soon. Raises WorkerUnavailable."""
+        """Send a request to a worker; if there is none now, look again soon. `pages_at`: address of
+        a worker that may still have its pages. Raises WorkerUnavailable when it has been without
+        one for too long."""
         if (route := self._route(entry, frozenset(entry.failed_on), pages_at)) is None:
             self._look_again(entry)
             return
@@ -79,7 +81,7 @@ class Dispatcher:
             self._later(entry, delay_s, HedgeDue(entry.request.id))
 
     def hedge(self, entry: JournalEntry) -> None:
-        """Its first token is late: try a second worker as well, if that is within the budget."""
+        """Try a second worker as well, if that is within the budget: the first token is late."""
         if (
             entry.emitted
             or len(entry.workers) != 1
@@ -93,14 +95,15 @@ class Dispatcher:
             self._send(entry, route)
 
     def settle(self, entry: JournalEntry, winner: str) -> None:
-        """This worker's token came first: the others stop."""
+        """Stop a request at its other workers: the winner's token came first."""
         for worker in entry.workers:
             if worker != winner:
                 self._withdraw(entry, worker, Outcome.OUTRUN)
         entry.workers = [winner]
 
     def lost(self, entry: JournalEntry, lost: WorkerLost) -> None:
-        """Raises EngineFailure when workers die of this request, WorkerUnavailable as `place`."""
+        """Move a request whose worker is lost. Raises EngineFailure when workers die of it, and
+        WorkerUnavailable as `place`."""
         if not self._gone(entry, lost.worker, f"{lost.worker} is lost: {lost.why}"):
             return
         if entry.blame(lost):
@@ -111,8 +114,8 @@ class Dispatcher:
         self._move(entry)
 
     def given_up(self, entry: JournalEntry, worker: str, delta: Delta) -> bool:
-        """A worker ended the request early. Mostly that is no fault of the request: True when it
-        goes on elsewhere, False when its client is to be told."""
+        """Move a request that its worker ended early, mostly by no fault of the request. Returns
+        False when its client is to be told instead."""
         why = delta.error or "it ended its requests"
         if not self._gone(entry, worker, f"{worker} gave it up: {why}") or entry.workers:
             return True
@@ -128,7 +131,8 @@ class Dispatcher:
         return True
 
     def draining(self, entry: JournalEntry, draining: WorkerDraining) -> None:
-        """On to another worker if there is one; else it stays while the old one waits for it."""
+        """Move a request on from a worker that drains. While there is no other one it stays, and
+        the old one waits for it."""
         if draining.worker not in entry.workers:
             return
         if len(entry.workers) > 1:
@@ -145,19 +149,19 @@ class Dispatcher:
         self.place(entry, pages_at)
 
     def answered(self, entry: JournalEntry) -> None:
-        """The first token has come."""
+        """Learn from how long the first token took."""
         if not entry.moves:
             self.hedge_policy.answered(entry.predicted_s, self.clock() - entry.sent_at)
 
     def park(self, entry: JournalEntry, outcome: Outcome = Outcome.PARKED) -> None:
-        """Off its workers; `place` brings it back."""
+        """Take a request off its workers; `place` brings it back."""
         for worker in entry.workers:
             self._withdraw(entry, worker, outcome)
         entry.workers, entry.parked = [], tuple(entry.workers)
         entry.stop_timers()
 
     def forget(self, request_id: str) -> None:
-        """It has ended for its client."""
+        """Drop a request that has ended for its client, wherever it still runs."""
         if (entry := self.journal.end(request_id)) is not None:
             self.park(entry, Outcome.CANCELLED)
 
@@ -166,7 +170,7 @@ class Dispatcher:
         entry.timeline.left(entry.request.id, worker, outcome)
 
     def _gone(self, entry: JournalEntry, worker: str, why: str) -> bool:
-        """Off this worker; False if it was not there any more."""
+        """Count a worker's failure of a request; False if the request was not there any more."""
         if worker not in entry.workers:
             return False
         entry.workers.remove(worker)
@@ -178,7 +182,7 @@ class Dispatcher:
         return True
 
     def _move(self, entry: JournalEntry) -> None:
-        """At once to a worker that has not failed it, else after a pause."""
+        """Place a request at once where it has not failed, else after a pause."""
         if entry.workers:
             return
         if self._others(entry) and self.retry_budget.take(self.clock()):

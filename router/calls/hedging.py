@@ -12,7 +12,7 @@ QUANTILE = 0.95
 LEAST_S = 0.05
 """A hedge before this costs more than it saves."""
 STEP = 0.02
-"""How fast the quantile follows what is seen."""
+"""How fast the estimate follows what is seen."""
 
 
 @dataclass(slots=True)
@@ -20,9 +20,9 @@ class HedgePolicy:
     """Says when a request is hedged; never while `share` is 0."""
 
     share: float = 0.0
-    """Of the requests that may be hedged."""
+    """Share of the requests that may be hedged."""
     most_load: float = 0.7
-    """Of the sequences that workers can run: above this there is no room for a second try."""
+    """Share of the fleet in use above which there is no room for a second try."""
     requests: int = 0
     hedged: int = 0
     _ratio: float = 2.0  # p95 of real over predicted seconds to the first token
@@ -37,13 +37,13 @@ class HedgePolicy:
             self._ratio *= 1 + STEP * (QUANTILE if above else QUANTILE - 1)
 
     def delay_s(self, predicted_s: float) -> float | None:
-        """How long to wait for a first token; None: no hedge."""
+        """Seconds to wait for a first token before a hedge; None: there is no hedge."""
         if self.share == 0:
             return None
         return max(LEAST_S, predicted_s) * self._ratio
 
     def allowed(self, fleet: Fleet) -> bool:
-        """Whether one more may be hedged now; it is counted then."""
+        """Whether one more request may be hedged now. One that may is counted."""
         rows = fleet.rows()
         if self.hedged + 1 > self.share * self.requests or len(rows) < 2:
             return False

@@ -18,30 +18,31 @@ MOST_STRIKES = 5
 
 @dataclass(eq=False)
 class JournalEntry:
-    """One request from submission to its end."""
+    """A request on its way, and where it stands."""
 
     request: Request
     inbox: Inbox
     timeline: Timeline
     deadline: float
-    """On the router's clock."""
+    """When its time is over, on the router's clock."""
     session: str = ""
     coalesce: int = 1
-    """So many tokens may come together: nobody waits for each of them."""
+    """How many tokens may come together: more than one where nobody waits for each of them."""
     workers: list[str] = field(default_factory=list)
-    """Where it runs: one; two while it is hedged; none while it waits for a worker."""
+    """The workers where it runs: one; two while it is hedged; none while it waits for one."""
     parked: tuple[str, ...] = ()
-    """Where it ran until its client read too slowly: what was said there is still to be read."""
+    """The workers where it ran until its client read too slowly: what they said by then is still
+    to be read."""
     sent_at: float = 0.0
     predicted_s: float = 0.0
-    """To its first token, when it was sent."""
+    """Seconds to its first token, as they were expected when it was sent."""
     failed_on: set[str] = field(default_factory=set)
     """Workers that failed it: others come first."""
     emitted: list[int] = field(default_factory=list)
     moves: int = 0
     strikes: int = 0
     tries: int = 0
-    """In vain, to find a worker, since it last had one."""
+    """Attempts in vain to find a worker, since it last had one."""
     waits_since: float = 0.0
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
@@ -50,7 +51,8 @@ class JournalEntry:
         return Resumption(tuple(self.emitted), max(0.001, self.deadline - now), pages_at)
 
     def record(self, delta: Delta) -> None:
-        """Tokens prove that it is not what a worker dies of, at least up to here."""
+        """Take note of an answer's next tokens. They prove that the request is not what a worker
+        dies of, at least up to here."""
         if delta.token_ids:
             self.emitted += delta.token_ids
             self.strikes = 0

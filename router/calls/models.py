@@ -21,7 +21,8 @@ from raylax.router.workers.registry import Workers
 
 
 class Models:
-    """A model can be asked when one of its workers has been seen: then it is opened."""
+    """The models by name. A model can be asked once a worker of it has been seen: then it is
+    opened."""
 
     def __init__(
         self, configs: Sequence[RouterConfig], clock: Callable[[], float] = time.monotonic
@@ -54,7 +55,7 @@ class Models:
 
     @property
     def services(self) -> list[Service]:
-        """Of the models that can be asked, in the order of the configuration."""
+        """Those of the models that can be asked, in the order of the configuration."""
         return [self._open[name] for name in self._configs if name in self._open]
 
     @property

@@ -16,7 +16,7 @@ AT_ONCE = 2
 
 
 class ParsePool:
-    """A few threads, made when they are needed; who finds them busy waits for a turn."""
+    """A few threads, made when they are needed. A request that finds them busy waits."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parse")

@@ -28,8 +28,8 @@ from raylax.router.workers.inbox import (
 )
 
 COALESCE = 64
-"""Tokens of an answer that nobody sees before its end come, and are taken up, by so many, after the
-first. Those that a lost worker did not tell of are computed again."""
+"""How many tokens of an answer come together, after the first, if nobody sees them before the end.
+Those that a lost worker did not tell of are computed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class CallTerms:
     allowed_s: float
     session: str = ""
     whole: bool = False
-    """Only the end matters: nobody waits for each token."""
+    """Whether only the end matters: nobody waits for each token then."""
 
 
 EventsAndError = tuple[list[TextEvent], RaylaxError | None]
@@ -47,7 +47,8 @@ EventsAndError = tuple[list[TextEvent], RaylaxError | None]
 
 
 class CallRunner:
-    """Feeds a call with what comes from the workers, and sees to it that something comes."""
+    """Runs one call: it feeds the call with what comes from the workers, and sees to it that
+    something comes."""
 
     def __init__(
         self, call: Call, timeline: Timeline, terms: CallTerms, dispatcher: Dispatcher
@@ -95,7 +96,8 @@ class CallRunner:
 
     @property
     def _coalesce(self) -> int:
-        """A stop string must be seen at once: the worker goes on until it is."""
+        """How many tokens a worker may send together. Where the text may end the answer it is one:
+        the worker goes on until a stop string is seen."""
         return COALESCE if self._terms.whole and not self._call.may_stop else 1
 
     @property
@@ -107,8 +109,8 @@ class CallRunner:
         return self._coalesce if begun else 1
 
     def _park(self) -> None:
-        """The client reads too slowly. Its requests leave their workers until it has caught up:
-        what it has not read must not grow, and others need the pages."""
+        """Take the requests of a client that reads too slowly off their workers until it has caught
+        up: what it has not read must not grow, and others need the pages."""
         self._timeline.note("parked", "the client reads slowly")
         for request in self._call.requests:
             entry = self._find(request.id)
@@ -151,7 +153,7 @@ class CallRunner:
                 self._dispatcher.hedge(entry)
 
     def _hear(self, output: WorkerOutput) -> TextEvent | None:
-        """This runs for each token."""
+        """The event that a worker's output comes to, if any. This runs for each token."""
         worker, delta = output
         entry = self._find(delta.request_id)
         if entry is None or worker not in (entry.workers or entry.parked):
@@ -178,6 +180,6 @@ class CallRunner:
         return event
 
     def _goes_on(self, entry: JournalEntry, worker: str, delta: Delta) -> bool:
-        """Elsewhere: this was no end of the answer."""
+        """Whether a request goes on elsewhere: this was no end of its answer."""
         early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
         return bool(early) and self._dispatcher.given_up(entry, worker, delta)

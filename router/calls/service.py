@@ -28,7 +28,7 @@ Prepared = TypeVar("Prepared")
 
 
 class Service:
-    """One model, its frontend and its workers."""
+    """A model that is served: its frontend, its workers, and the calls that run."""
 
     def __init__(
         self, config: RouterConfig, frontend: Frontend, workers: Workers, state: RouterState
@@ -115,7 +115,7 @@ class Service:
                 self.state.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
 
     async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
-        """The seconds that are left of the call's time."""
+        """Wait until the call is let through; returns the seconds that are left of its time."""
         first = call.requests[0]
         tokens = sum(len(request.prompt) for request in call.requests)
         await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)

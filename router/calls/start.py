@@ -18,7 +18,8 @@ class StartedCall:
     """A call on its way, and how long it may take."""
 
     events: AsyncGenerator[list[TextEvent]]
-    """To be closed: that cancels what still runs."""
+    """The call's events, in one list those that came together. Closing it cancels what still
+    runs."""
     allowed_s: float
 
 
@@ -29,7 +30,7 @@ def start(
     session: str = "",
     whole: bool = False,
 ) -> StartedCall:
-    """`remaining_s`: what its client leaves of the call's time; None: no limit of the client's."""
+    """Run a call. `remaining_s`: what its client leaves of its time; None: no limit of theirs."""
     timeout_s = caller().origin.soonest(remaining_s)
     events = service.run(call, timeout_s, session, caller().span, whole)
     return StartedCall(events, service.allowed_s(timeout_s))
@@ -38,7 +39,7 @@ def start(
 async def finish(
     service: Service, call: Call, remaining_s: float | None, session: str = ""
 ) -> None:
-    """Runs a call of which only the end matters."""
+    """Run a call to its end, where nothing before that matters."""
     async for _ in start(service, call, remaining_s, session, whole=True).events:
         pass
 

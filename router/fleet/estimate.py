@@ -19,7 +19,7 @@ ZERO, TWO, EIGHT = np.array(0.0), np.array(2.0), np.array(8.0)
 
 
 class Estimate(NamedTuple):
-    """By candidate."""
+    """What is expected at each candidate: an entry for each of the rows asked about."""
 
     wait: Reals
     """Seconds until a step begins that a new request can join."""
@@ -44,7 +44,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(fleet: Fleet, rows: npt.NDArray[np.intp]) -> Estimate:
-    """`rows` of the fleet, at the fleet's `now`."""
+    """The estimate of these rows of a fleet, at the fleet's `now`."""
     a, b, c, d = paces(fleet, rows)
     decoding, budget = fleet.decoding[rows], fleet.budget[rows]
     room = np.maximum(budget - decoding, budget / EIGHT)
@@ -65,7 +65,8 @@ def estimate(fleet: Fleet, rows: npt.NDArray[np.intp]) -> Estimate:
 
 
 def paces(fleet: Fleet, rows: npt.NDArray[np.intp]) -> tuple[Reals, Reals, Reals, Reals]:
-    """Of each; who has not learned its own yet counts as an average one."""
+    """The four coefficients of each worker's step. A worker that has not learned its own yet counts
+    as an average one."""
     columns = fleet.a[rows], fleet.b[rows], fleet.c[rows], fleet.d[rows]
     if np.count_nonzero(columns[1]) == len(rows):
         return columns

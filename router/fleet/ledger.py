@@ -15,10 +15,10 @@ from raylax.router.fleet.table import Fleet
 
 
 class Dispatch(NamedTuple):
-    """One request on its way to a worker."""
+    """A request on its way to a worker."""
 
     tokens: int
-    """To compute there, as far as is known."""
+    """Tokens to compute there, as far as is known."""
     kv: int
     """Tokens' worth of pages that it will hold there."""
     at: float
@@ -43,7 +43,7 @@ class WorkerAccount:
 
 
 class Ledger:
-    """One account a worker, kept as a row of the fleet that policies look at."""
+    """The accounts of all workers; each is kept as a row of the fleet that policies look at."""
 
     def __init__(self) -> None:
         self.fleet = Fleet()
@@ -53,7 +53,7 @@ class Ledger:
         return f"Ledger({self.fleet})"
 
     def opened(self, worker: str) -> int:
-        """A new worker, or a known one from the start; its row."""
+        """Open the account of a worker, or start that of a known one anew; returns its row."""
         if worker in self._accounts:
             self.closed(worker)
         row = self.fleet.add(worker)
@@ -67,7 +67,8 @@ class Ledger:
     def report(
         self, worker: str, load: Load, age_s: float, received: int, routers: int, now: float
     ) -> None:
-        """`received`: the highest dispatch that `load` knows; `age_s`: since it was true."""
+        """Take in what a worker says of itself. `received`: the highest dispatch that `load` knows;
+        `age_s`: seconds since it was true."""
         if (account := self._accounts.get(worker)) is None:
             return
         if account.reported_at is None or load.step != account.load.step or not account.busy:
@@ -89,7 +90,8 @@ class Ledger:
         self._set_pending(account)
 
     def sent(self, worker: str, request_id: str, tokens: int, kv: int, now: float) -> int:
-        """Count a request before it goes; its dispatch number. `tokens`: not known to be cached."""
+        """Count a request before it goes; returns its dispatch number. `tokens` are those not known
+        to be cached there, `kv` all of its tokens."""
         account = self._accounts[worker]
         account.dispatches += 1
         account.pending[account.dispatches] = Dispatch(tokens, kv, now)
@@ -104,7 +106,7 @@ class Ledger:
             self._set_own(account)
 
     def load_of(self, worker: str) -> Load:
-        """Its last; raises KeyError."""
+        """The last load that a worker has reported; raises KeyError."""
         return self._accounts[worker].load
 
     def stuck_for(self, worker: str, now: float) -> float:

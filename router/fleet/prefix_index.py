@@ -20,7 +20,7 @@ PROMISE_S = 5.0
 
 
 class Promise(NamedTuple):
-    """Pages that will be there, by what was sent."""
+    """Pages that will be at a row, since a request with them was sent there."""
 
     until: float
     row: int
@@ -28,7 +28,8 @@ class Promise(NamedTuple):
 
 
 class PrefixIndex:
-    """Bit n of an entry stands for row n of the fleet."""
+    """The rows of the fleet at which each page is, by the page's name: bit n of an entry stands for
+    row n."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = max(1, most_bytes // ENTRY_BYTES)
@@ -42,7 +43,7 @@ class PrefixIndex:
     def apply(
         self, row: int, added: Iterable[int], removed: Iterable[int], snapshot: bool = False
     ) -> None:
-        """A worker's page events; a snapshot replaces everything it said before."""
+        """Take in a worker's page events; a snapshot replaces everything it said before."""
         if snapshot:
             self.forget(row)
         told = self._told.setdefault(row, set())
@@ -58,14 +59,14 @@ class PrefixIndex:
         return any(name in told for told in self._told.values())
 
     def promise(self, row: int, names: Sequence[int], now: float) -> None:
-        """These will be there soon, or the promise lapses."""
+        """Count pages as being at a row for some seconds: what was just sent there will be."""
         self._lapse(now)
         for name in names:
             self._add(name, 1 << row)
         self._promises.append(Promise(now + PROMISE_S, row, names))
 
     def forget(self, row: int) -> None:
-        """Everything of a worker, promises included: the row may soon be another's."""
+        """Forget everything of a worker, promises included: the row may soon be another's."""
         for name in self._told.pop(row, ()):
             self._discard(name, row)
         for promise in self._promises:
@@ -75,7 +76,7 @@ class PrefixIndex:
         self._promises = deque(one for one in self._promises if one.row != row)
 
     def matched(self, names: Iterable[int], rows: int) -> Reals:
-        """By row: how many of these pages, from the first on, are there."""
+        """How many of these pages, from the first on, are at each row of the fleet."""
         counts = np.zeros(rows)
         here, length = (1 << rows) - 1, 0
         for name in names:

@@ -17,7 +17,7 @@ Reals = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class WorkerView:
-    """One row, for who looks at one worker, and for tests that write a fleet as a table."""
+    """One row as a value: for looking at one worker, and for writing a fleet as a table."""
 
     id: str
     todo: float = 0.0
@@ -50,14 +50,14 @@ class WorkerView:
     """Prompt tokens of this router's requests in flight there."""
     own_requests: float = 0.0
     ready: bool = True
-    """It may be given requests: it has reported, does not drain, and its circuit is closed."""
+    """Whether it may be given requests: it has reported, does not drain, its circuit is closed."""
 
 
 COLUMNS = tuple(field.name for field in fields(WorkerView) if field.name != "id")
 
 
 class Fleet:
-    """Columns named as the fields of WorkerView. Rows of workers that left are reused."""
+    """The table: a column for each field of WorkerView. Rows of workers that left are reused."""
 
     todo: Reals
     running: Reals
@@ -82,11 +82,11 @@ class Fleet:
 
     def __init__(self, rows: int = 8) -> None:
         self.ids: list[str] = []
-        """By row; empty for a row that nobody has."""
+        """The worker of each row; empty for a row that none has."""
         self.id_hashes: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.now = 0.0
         self.routers = 1
-        """That send to these workers, this one included."""
+        """Routers that send to these workers, this one included."""
         self._row_of: dict[str, int] = {}
         for name in COLUMNS:
             setattr(self, name, np.zeros(0, bool if name == "ready" else np.float64))
@@ -111,7 +111,7 @@ class Fleet:
         return len(self._row_of)
 
     def add(self, worker: str) -> int:
-        """Its row, as a worker of which nothing is known."""
+        """Add a worker, of which nothing is known yet; returns its row."""
         if worker in self._row_of:
             return self._row_of[worker]
         row = self.ids.index("") if "" in self.ids else self._grow(max(8, len(self.ids)))
@@ -134,7 +134,7 @@ class Fleet:
         return worker in self._row_of
 
     def rows(self) -> npt.NDArray[np.intp]:
-        """Those that may be given requests."""
+        """The rows of those that may be given requests."""
         return self.ready.nonzero()[0]
 
     def view(self, worker: str) -> WorkerView:

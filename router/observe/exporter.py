@@ -14,7 +14,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def telemetry(environment: Mapping[str, str] = os.environ) -> Telemetry:
-    """As the environment wants it."""
+    """The telemetry that the environment asks for."""
     if not any(environment.get(name) for name in ENDPOINTS):
         return NoTelemetry()
     try:

@@ -39,15 +39,15 @@ from raylax.router.observe.timeline import Attempt, Outcome
 from raylax.router.observe.trace_context import TraceContext
 
 SERVICE = "raylax-router"
-"""Unless OTEL_SERVICE_NAME names it."""
+"""The router's name in spans, unless OTEL_SERVICE_NAME gives another."""
 LAST_WORDS_S = 3.0
-"""To send what is left when the router ends."""
+"""Time to send what is left when the router ends."""
 At = Callable[[float], int]
 """The time of day, in nanoseconds, of so many seconds after a call's arrival."""
 
 
 class SpanIds(RandomIdGenerator):
-    """The next span's are given, if it was named to others before it is made."""
+    """Draws ids, but for a span that was named to others before it is made: its ids are given."""
 
     def __init__(self) -> None:
         self.given: TraceContext | None = None
@@ -60,7 +60,8 @@ class SpanIds(RandomIdGenerator):
 
 
 class SpanRecorder:
-    """Used on one event loop; the processor sends them on a thread of its own."""
+    """Makes spans of calls. Used on one event loop; the processor sends them on a thread of its
+    own."""
 
     def __init__(self, processor: SpanProcessor) -> None:
         self._ids = SpanIds()
@@ -78,7 +79,7 @@ class SpanRecorder:
     def record(self, ended: EndedCall) -> None:
         at = times_of(ended)
         name = f"{ended.call.operation} {ended.model}"
-        call = self._told(ended.span, name, attributes_of(ended), at(0.0))
+        call = self._server_span(ended.span, name, attributes_of(ended), at(0.0))
         if call.is_recording():
             below = set_span_in_context(call)
             self._queue(ended, below, at)
@@ -93,7 +94,7 @@ class SpanRecorder:
     def refuse(self, refused: RefusedCall) -> None:
         now = time.time_ns()
         begun = now - round(refused.took_s * 1e9)
-        span = self._told(refused.span, refused.name, refused.attributes, begun)
+        span = self._server_span(refused.span, refused.name, refused.attributes, begun)
         span.set_attribute("error.type", refused.error_type)
         span.set_attribute("error.message", refused.message)
         if refused.our_fault:  # what a caller does wrong is no error of a server's span
@@ -101,17 +102,20 @@ class SpanRecorder:
         span.end(now)
 
     def close(self) -> None:
-        """By itself OpenTelemetry tries for half a minute to reach a collector that is gone."""
+        """Send what is left, for some seconds: by itself OpenTelemetry would try for half a minute
+        to reach a collector that is gone."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(LAST_WORDS_S)
 
-    def _told(self, ours: TraceContext, name: str, attributes: Attributes, start_time: int) -> Span:
+    def _server_span(
+        self, ours: TraceContext, name: str, attributes: Attributes, start_time: int
+    ) -> Span:
         """The span that the client, and perhaps workers, have been told of."""
         self._ids.given = ours
         try:
             return self._tracer.start_span(
-                name, above(ours), SpanKind.SERVER, attributes, start_time=start_time
+                name, context_above(ours), SpanKind.SERVER, attributes, start_time=start_time
             )
         finally:
             self._ids.given = None
@@ -125,9 +129,9 @@ class SpanRecorder:
         span.end(at(timeline.now_s if admitted is None else admitted))
 
     def _attempt(self, attempt: Attempt, below: Context, at: At) -> None:
-        told = {"raylax.worker": attempt.worker, "raylax.request": attempt.request_id}
+        attributes = {"raylax.worker": attempt.worker, "raylax.request": attempt.request_id}
         span = self._tracer.start_span(
-            "attempt", below, SpanKind.CLIENT, told, start_time=at(attempt.from_s)
+            "attempt", below, SpanKind.CLIENT, attributes, start_time=at(attempt.from_s)
         )
         assert attempt.outcome is not None and attempt.to_s is not None, f"{attempt} has not ended"
         span.set_attribute("raylax.outcome", attempt.outcome)
@@ -138,18 +142,19 @@ class SpanRecorder:
 
 
 def span_recorder() -> SpanRecorder:
-    """To where OpenTelemetry's environment variables say."""
+    """A recorder that sends spans to where OpenTelemetry's environment variables say."""
     return SpanRecorder(BatchSpanProcessor(OTLPSpanExporter()))
 
 
 def times_of(ended: EndedCall) -> At:
-    """The timeline's clock is not that of the day: they are compared now."""
+    """The time of day of what is on a call's timeline. That has a clock of its own: both are read
+    now."""
     arrived_ns = time.time_ns() - round(ended.timeline.now_s * 1e9)
     return lambda seconds: arrived_ns + round(seconds * 1e9)
 
 
-def above(span: TraceContext) -> Context:
-    """Where its parent is the client's; none if that sent none."""
+def context_above(span: TraceContext) -> Context:
+    """The context below the client's span; that of a first span if the client sent none."""
     flags = TraceFlags(TraceFlags.SAMPLED if span.sampled else TraceFlags.DEFAULT)
     state = TraceState.from_header([span.state])
     parent = SpanContext(span.trace_id, span.parent_id, True, flags, state)
@@ -158,7 +163,7 @@ def above(span: TraceContext) -> Context:
 
 def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
     call, usage = ended.call, ended.call.usage
-    told: dict[str, AttributeValue] = {
+    attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": call.operation,
         "gen_ai.provider.name": "raylax",
         "gen_ai.request.model": ended.model,
@@ -171,8 +176,8 @@ def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
         "gen_ai.usage.cache_read.input_tokens": usage.prompt_tokens_details.cached_tokens,
     }
     if tenant := call.requests[0].tenant:
-        told["raylax.tenant"] = tenant
-    return told
+        attributes["raylax.tenant"] = tenant
+    return attributes
 
 
 def fail(span: Span, failure: BaseException | None) -> None:

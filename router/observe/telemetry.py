@@ -27,7 +27,7 @@ class RefusedCall:
     """A call that never began: nobody knew its caller, it broke a rule, or there was no room."""
 
     name: str
-    """Of the method, as its protocol has it."""
+    """The method, by the name that its protocol has for it."""
     attributes: Mapping[str, str | int]
     """What OpenTelemetry wants to know of the protocol's calls."""
     span: TraceContext
@@ -38,6 +38,8 @@ class RefusedCall:
 
 
 class Telemetry(Protocol):
+    """Records calls for a system that traces them."""
+
     def samples(self, trace_id: int) -> bool:
         """Whether a trace that begins here is recorded."""
         ...
@@ -47,7 +49,7 @@ class Telemetry(Protocol):
         ...
 
     def refuse(self, refused: RefusedCall) -> None:
-        """As `record`, of a call that has no timeline."""
+        """As `record`, for a call that has no timeline."""
         ...
 
     def close(self) -> None:

@@ -15,7 +15,8 @@ from raylax.router.policies.base import RoutingChoice
 
 MOST_TIMELINES = 4096
 MOST_EVENTS = 64
-"""Of one timeline; a call with many choices has more to tell than anybody reads."""
+"""Events, attempts and decisions of one timeline: a call with many choices would have more than
+anybody reads."""
 MOST_CANDIDATES = 8
 
 
@@ -24,7 +25,7 @@ class Decision:
     when somebody asks: hardly anybody does."""
 
     def __init__(self, request_id: str, policy: str, choice: RoutingChoice, fleet: Fleet) -> None:
-        """Of a choice that was just made among this fleet."""
+        """`choice` was just made among this fleet."""
         self._request_id, self._policy, self._reason = request_id, policy, choice.reason
         self._chosen, rows, self._terms = fleet.ids[choice.row], choice.rows, choice.terms
         costs = choice.terms.get("cost")
@@ -51,7 +52,7 @@ class Decision:
 
 
 def rounded(value: float) -> float:
-    """To microseconds, where it is a time."""
+    """The value to its sixth decimal: to microseconds, where it is a time."""
     return round(value, 6)
 
 
@@ -60,7 +61,7 @@ class Outcome(StrEnum):
 
     ENDED = "ended"
     CANCELLED = "cancelled"
-    """Its client has left, or its call has failed."""
+    """The client has left, or the call has failed."""
     LOST = "lost"
     """The worker failed it."""
     HANDED_OVER = "handed over"
@@ -71,12 +72,12 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class Attempt:
-    """One request with one worker."""
+    """A request with one worker, until it leaves it."""
 
     request_id: str
     worker: str
     from_s: float
-    """Since the call's arrival."""
+    """Seconds since the call's arrival."""
     to_s: float | None = None
     """None: it is still there."""
     outcome: Outcome | None = None
@@ -85,7 +86,7 @@ class Attempt:
 
 @dataclass(eq=False)
 class Timeline:
-    """Of one call, from its arrival."""
+    """What happens to one call, from its arrival."""
 
     call_id: str
     clock: Callable[[], float]
@@ -94,14 +95,14 @@ class Timeline:
     attempts: list[Attempt] = field(default_factory=list)
     _events: list[tuple[float, str, str]] = field(default_factory=list)
     _there: dict[tuple[str, str], Attempt] = field(default_factory=dict)
-    """Of the attempts those that have not ended, by request and worker."""
+    """The attempts that have not ended, by request and worker."""
 
     def __post_init__(self) -> None:
         self.arrived = self.clock()
 
     @property
     def now_s(self) -> float:
-        """Since its arrival."""
+        """Seconds since its arrival."""
         return rounded(self.clock() - self.arrived)
 
     def note(self, name: str, detail: str = "") -> None:
@@ -133,12 +134,12 @@ class Timeline:
 
     @property
     def explanations(self) -> tuple[Explanation, ...]:
-        """Each decision in words."""
+        """The decisions in words."""
         return tuple(one.explanation for one in self.decisions)
 
 
 class Timelines:
-    """The last ones: an older one makes room."""
+    """The timelines of the last calls: an older one makes room."""
 
     def __init__(self, most: int = MOST_TIMELINES) -> None:
         self._most = most

@@ -15,7 +15,7 @@ MEMBER = re.compile(
     r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
 )
-"""Of a tracestate: the key of a system, or of one of its tenants, and what it keeps there."""
+"""A member of a tracestate: the key of a system, or of one of its tenants, and what it keeps."""
 MOST_MEMBERS = 32
 
 
@@ -33,7 +33,7 @@ class TraceContext:
     """What other systems keep with the trace, as the header `tracestate`."""
 
     def __str__(self) -> str:
-        """As the header `traceparent`."""
+        """The value of the header `traceparent`."""
         return f"00-{self.trace_id:032x}-{self.span_id:016x}-{int(self.sampled):02x}"
 
 
@@ -50,7 +50,7 @@ def parse(traceparent: str) -> TraceContext | None:
 
 
 def state_in(headers: Sequence[str]) -> str:
-    """All headers together; empty if any of it is malformed."""
+    """The state that all headers together say; empty if any of it is malformed."""
     members = [member for part in ",".join(headers).split(",") if (member := part.strip(" \t"))]
     found = [match for member in members if (match := MEMBER.fullmatch(member))]
     keys = {match[1] for match in found}

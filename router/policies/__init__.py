@@ -1,4 +1,7 @@
-"""Policies by name. Adding one is one file here and a line below."""
+"""Which worker gets a request: policies by name. Adding one is one file here and a line below.
+
+Stands on `fleet`, which is all that a policy looks at. Start at `base.py`.
+"""
 
 from raylax.router.policies.base import Policy
 from raylax.router.policies.consistent_hash import consistent_hash

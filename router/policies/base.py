@@ -21,9 +21,9 @@ class RoutingRequest:
 
     id: str
     tokens: int
-    """To compute where nothing is cached: the prompt, and what was emitted elsewhere before."""
+    """Tokens to compute where nothing is cached: the prompt, and what was emitted elsewhere."""
     matched: Reals
-    """By row of the fleet: how many of them, from the first on, lie in pages there."""
+    """How many of them, from the first on, lie in pages at each row of the fleet."""
     session: str = ""
     """What a client wants to stay with one worker; empty: nothing."""
     ordinal: int = 0

@@ -16,7 +16,7 @@ from raylax.router.policies import counts
 from raylax.router.policies.base import RoutingChoice, RoutingRequest, candidates
 
 BOUND = 1.25
-"""Of the mean, with the new request counted."""
+"""How many times the mean a worker may have, with the new request counted."""
 
 
 def consistent_hash(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:

@@ -12,13 +12,13 @@ Rows = npt.NDArray[np.intp]
 
 
 def requests(fleet: Fleet, rows: Rows) -> Reals:
-    """In flight there. A report may or may not know those that this router has sent since, so
-    that the larger of the two counts holds."""
+    """Requests in flight at each row. A report may or may not know those that this router has
+    sent since, so that the larger of the two counts holds."""
     return np.maximum(fleet.running[rows] + fleet.waiting[rows], fleet.own_requests[rows])
 
 
 def tokens(fleet: Fleet, rows: Rows) -> Reals:
-    """Prompt tokens that wait there, with those that are on their way."""
+    """Prompt tokens that wait at each row, with those that are on their way."""
     return fleet.todo[rows] + fleet.pending[rows]
 
 

@@ -27,9 +27,9 @@ WORK, SLOW, SHARE, KV = np.array(2.0), 0.12, np.array(0.5), np.array(0.01)
 """Weights of time taken of the worker and of those who decode, of sharing and of pages; chosen
 on the traces of the README's table. As arrays, since numpy converts a float in every operation."""
 NEAR, NEAR_S = 1.05, 0.005
-"""So many times the minimum, and so many seconds, are equal to it."""
+"""Costs up to NEAR times the minimum and NEAR_S seconds count as equal to it."""
 ONE, FULL, STEEP = np.array(1.0), np.array(0.95), np.array(400.0)
-"""From this share of the pages on their price is a steep line, not a hyperbola."""
+"""Beyond the share FULL of the pages in use, their price is a line as steep as STEEP."""
 
 
 def expected_latency(request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:

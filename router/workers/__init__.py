@@ -1,4 +1,5 @@
 """The live workers: a connection to each, what they report, and when to leave one alone.
 
-Stands on `policies` and `fleet`; knows nothing of calls but their inbox. Start at `registry.py`.
+Stands on `resume`, `policies` and `fleet`; knows nothing of calls but their inbox. Start at
+`registry.py`.
 """

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 MOST_FAILURES = 3
-"""In a row, before the circuit opens."""
+"""Failures in a row that open the circuit."""
 SHORTEST_S, LONGEST_S = 0.5, 30.0
 JITTER = 0.2
 """So that routers do not come back at the same moment."""
@@ -15,8 +15,8 @@ JITTER = 0.2
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """One worker's. While it is closed the worker is used; while it is open, until `open_until`,
-    it is not. Then one more failure opens it for twice as long."""
+    """Decides whether a worker is used: while the circuit is closed it is, while it is open, until
+    `open_until`, it is not. Then one more failure opens it for twice as long."""
 
     failures: int = 0
     open_until: float = 0.0
@@ -32,5 +32,5 @@ class CircuitBreaker:
             self.open_until = now + pause * rng.uniform(1 - JITTER, 1 + JITTER)
 
     def succeeded(self) -> None:
-        """It has ended a request as it should."""
+        """Close the circuit: the worker has ended a request as it should."""
         self.failures, self.open_until = 0, 0.0

@@ -40,7 +40,7 @@ class InFlight:
     dispatch: int
     inbox: Inbox
     unproven: bool = False
-    """It has begun there and had no token yet."""
+    """Whether it has begun there and had no token yet."""
 
 
 class Blame(Enum):
@@ -48,7 +48,7 @@ class Blame(Enum):
 
     NO = auto()
     PERHAPS = auto()
-    """It may as well be the network, or its machine."""
+    """The network or the machine may as well be the reason."""
     LIKELY = auto()
 
 
@@ -63,16 +63,17 @@ class ReportListener(Protocol):
     """Hears what a connection hears."""
 
     def reported(self, connection: "WorkerConnection", report: pb.StepReport) -> None:
-        """Before its deltas are handed out."""
+        """Called for each report, before its deltas are handed out."""
         ...
 
     def lost(self, connection: "WorkerConnection") -> None:
-        """Once; nothing comes after it."""
+        """Called once; nothing comes after it."""
         ...
 
 
 class WorkerConnection:
-    """To one worker. Used on one event loop."""
+    """A connection to one worker: requests go up, and what it says of each goes into the inbox of
+    its call. Used on one event loop."""
 
     def __init__(
         self,
@@ -110,7 +111,7 @@ class WorkerConnection:
         coalesce: int = 1,
         resumption: wire.Resumption | None = None,
     ) -> None:
-        """From here on the inbox hears what is said of this request, or that its worker is lost.
+        """Send a request: from here on the inbox hears what is said of it, or that it is lost.
         `coalesce`: after the first, so many tokens may come together. `resumption`: in place of
         what the request says of it."""
         if self.lost is not None:
@@ -136,7 +137,7 @@ class WorkerConnection:
             in_flight.inbox.put(WorkerDraining(self.worker, in_flight.request_id))
 
     def cancel(self, request_id: str) -> None:
-        """Nothing is delivered for it any more; the worker frees its pages."""
+        """Have the worker end a request and free its pages. Nothing is delivered of it any more."""
         if (in_flight := self._by_request.get(request_id)) is not None:
             self._end(in_flight)
             self._command(pb.Command(cancel=pb.Cancel(request_id=in_flight.name)))
@@ -171,12 +172,12 @@ class WorkerConnection:
                 continued.inbox.put(WorkerOutput(worker, Delta(continued.request_id, (token,))))
 
     def _end(self, in_flight: InFlight) -> None:
-        """Nothing more is delivered of it."""
+        """Deliver nothing more of a request."""
         del self._by_request[in_flight.request_id]
         del self._by_name[in_flight.name], self._by_dispatch[in_flight.dispatch]
 
     def lose(self, why: str, blame: Blame = Blame.NO) -> None:
-        """Give it up, at once."""
+        """Give the worker up at once: every request here hears of it."""
         if self.lost is not None:
             return
         self.lost = why

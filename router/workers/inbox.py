@@ -27,9 +27,9 @@ class WorkerLost:
     request_id: str
     why: str
     accused: bool = False
-    """It had begun there and had no token yet: it may be what the worker died of."""
+    """Whether it had begun there and had no token yet: it may be what the worker died of."""
     alone: bool = False
-    """Nothing else was: no other request, and not the network."""
+    """Whether nothing else may be: no other request, and not the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,15 @@ class DeadlineReached:
 
 
 Notice = WorkerLost | WorkerDraining | RetryDue | HedgeDue | DeadlineReached
-"""What is no output, and cannot wait."""
+"""What a call hears beside output; it never waits for more to come."""
 InboxItem = WorkerOutput | Notice
 MOST_UNREAD = 512
 """Items. A call with more is parked: its requests leave their workers until the client has read."""
 
 
 class Inbox:
-    """For one reader. Unbounded in form; `on_full` is called once when it holds too much, until it
-    was empty. An asyncio.Queue does the same, at several times the cost for each token.
-    """
+    """A queue for one reader. It takes whatever comes; `on_full` is called when it holds too much,
+    once until it was empty. An asyncio.Queue costs several times as much for each token."""
 
     def __init__(self, on_full: Callable[[], None], most: int = MOST_UNREAD) -> None:
         self._items: list[InboxItem] = []
@@ -95,7 +94,7 @@ class Inbox:
             self._on_full()
 
     async def take(self, enough: int = 1) -> list[InboxItem]:
-        """Everything that has come: when that is `enough`, or when one of it is urgent."""
+        """Take everything that has come, once it is `enough` or one of it is urgent."""
         if not self._items or (len(self._items) < enough and not any(map(urgent, self._items))):
             self._told, self._enough = False, enough
             self._waiter = asyncio.get_running_loop().create_future()
@@ -108,5 +107,5 @@ class Inbox:
 
 
 def urgent(item: InboxItem) -> bool:
-    """It is more than some tokens."""
+    """Whether an item is more than some tokens."""
     return not isinstance(item, WorkerOutput) or item.delta.finish is not None

@@ -19,13 +19,13 @@ from raylax.router.workers.inbox import Inbox
 
 log = logging.getLogger(__name__)
 STUCK_S = 3.0
-"""A step may take so much longer than expected; then its worker counts as hung. A worker of several
-ranks finds out sooner, and can say which one."""
+"""How much longer than expected a step may take before its worker counts as hung. A worker of
+several ranks finds out sooner, and can say which one."""
 LEAVE_S = 10.0
-"""Who is a worker no more may keep its requests so long. One that is stopped hands them over, with
-their pages, and is gone sooner."""
+"""How long a worker that is no member any more may keep its requests. One that is stopped hands
+them over, with their pages, and is gone sooner."""
 MOST_PAGES = 256
-"""Of a prompt's beginning are looked up: longer ones hardly ever decide otherwise."""
+"""How many pages from a prompt's beginning are looked up: more hardly ever decide otherwise."""
 FROM_ITS_START = wire.Resumption()
 """How a request goes on that has not begun."""
 
@@ -38,7 +38,7 @@ class Route(NamedTuple):
     resumption: wire.Resumption
     choice: RoutingChoice
     names: list[int]
-    """Of its first pages."""
+    """Names of its first pages."""
     uncached: int
     """Tokens that are not known to be cached there."""
 
@@ -51,7 +51,7 @@ class PageWatcher(Protocol):
         ...
 
     def reported(self, pages: pb.PageEvents) -> None:
-        """By a worker; the index of prefixes knows it already."""
+        """A worker tells of its pages; the index of prefixes knows it already."""
         ...
 
     def lost(self) -> None:
@@ -60,7 +60,8 @@ class PageWatcher(Protocol):
 
 
 class Workers:
-    """Links and books, kept in step. Used on one event loop."""
+    """The registry of workers: a connection to each and its books, kept in step. Used on one event
+    loop."""
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class Workers:
         index_bytes: int = MOST_BYTES,
         peers: Peers | None = None,
     ) -> None:
-        """`peers`: are told of the other routers that workers know."""
+        """`stuck_s`: how much longer than expected a step may take; `peers`: is told of the other
+        routers that workers know."""
         self._policy, self._token, self._clock, self._rng = policy, token, clock, rng
         self._silence_s, self._stuck_s = silence_s, stuck_s
         self._peers = peers or Peers(token)
@@ -111,13 +113,13 @@ class Workers:
 
     @property
     def ready(self) -> list[str]:
-        """Those that may be given requests."""
+        """The workers that may be given requests."""
         fleet = self.ledger.fleet
         return sorted(fleet.ids[row] for row in fleet.rows())
 
     @property
     def loads(self) -> list[Load]:
-        """What each worker has said last of how it stands."""
+        """The last load that each worker has reported."""
         return [self.ledger.load_of(one) for one in self._connections if one in self.ledger.fleet]
 
     def route(
@@ -127,7 +129,9 @@ class Workers:
         avoid: frozenset[str] = frozenset(),
         resumption: wire.Resumption = FROM_ITS_START,
     ) -> Route:
-        """Ask the policy; raises NoCandidate when there is nobody to choose from."""
+        """Ask the policy where a request goes. A session stays with one worker, under a policy that
+        looks at it; workers to avoid are chosen only when there is no other. Raises NoCandidate
+        when there is none at all."""
         fleet = self.ledger.fleet
         fleet.now = self._clock()
         all_tokens = request.prompt + resumption.history
@@ -178,19 +182,19 @@ class Workers:
             breaker.succeeded()
 
     def drain(self, worker: str) -> bool:
-        """Ask it to end; False for one that is not known."""
+        """Ask a worker to end; False for one that is not known."""
         connection = self._connections.get(worker)
         if connection is not None:
             connection.drain()
         return connection is not None
 
     def flush(self) -> None:
-        """Ask all of them to drop the pages that no sequence uses."""
+        """Ask all workers to drop the pages that no sequence uses."""
         for connection in self._connections.values():
             connection.flush()
 
     def address_of(self, worker: str) -> str:
-        """Empty for one that is gone."""
+        """The address of a worker; empty for one that is gone."""
         connection = self._connections.get(worker)
         return connection.address if connection is not None else ""
 
@@ -199,7 +203,7 @@ class Workers:
             connection.lose("the router ends")
 
     def _close_to_more(self, worker: str) -> None:
-        """Until it reports again."""
+        """Give a worker nothing more until it reports again."""
         fleet = self.ledger.fleet
         if worker in fleet:
             fleet.ready[fleet.row(worker)] = False
