@@ -165,8 +165,8 @@ class StepTime:
     """Seconds for each token in the KV pages of those that decode."""
 
     def seconds(self, prefill: float, decoding: float, context: float) -> float:
-        """Of a step with so many prefill tokens and decoding sequences, whose pages hold `context`
-        tokens."""
+        """Seconds of a step with so many prefill tokens and decoding sequences, whose pages hold
+        `context` tokens."""
         return self.a + self.b * prefill + self.c * decoding + self.d * context
 
 

@@ -1,4 +1,5 @@
 """OpenAI's requests and responses, with the extensions that open-weights servers share.
 
-A file for each endpoint; `shared.py` is below them. Imports `errors` and `vocabulary` only.
+A file for each endpoint, on top of `shared.py`; `parsing.py` makes requests of bodies. Imports
+`errors` and `vocabulary` alone.
 """

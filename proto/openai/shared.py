@@ -1,8 +1,7 @@
-"""What requests of all APIs have in common, and how a body becomes a request."""
+"""What requests and answers of all APIs have in common."""
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -10,12 +9,10 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
     model_serializer,
     model_validator,
 )
 
-from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.vocabulary import Priority
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -153,50 +150,6 @@ def kind_of(part: Any, default: str | None = None) -> str | None:
     path."""
     kind = part.get("type", default) if isinstance(part, dict) else getattr(part, "type", default)
     return f"[{kind}]" if isinstance(kind, str) else None
-
-
-Body = TypeVar("Body", bound=StrictModel)
-BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
-"""How pydantic and `kind_of` name the branches of unions in the path of an error."""
-
-
-def parse_body(kind: type[Body], raw: bytes | str) -> Body:
-    """The request in a body; what is wrong with it is a 400 that names the field."""
-    values = raw.count(",") if isinstance(raw, str) else raw.count(b",")
-    if values > MOST_VALUES:
-        raise InvalidRequest(f"the body may have {MOST_VALUES} commas, it has {values}")
-    try:
-        return kind.model_validate_json(raw)
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def validated(kind: type[Body], fields: dict[str, Any]) -> Body:
-    """The request that these fields make; what is wrong with it is a 400 that names the field."""
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def invalid(error: ValidationError) -> InvalidRequest:
-    """The first error, with its field. Of a union every branch says what it misses: the one of the
-    right type was meant, or else the one that got furthest."""
-    errors = error.errors(include_url=False, include_context=False)
-    meant = max(errors, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
-    parts = [str(part)[:64] for part in meant["loc"]]  # a client's key may be long
-    path = ".".join(part for part in parts if not BRANCH.fullmatch(part))
-    message, found = meant["msg"].removeprefix("Value error, "), shown(meant["input"])
-    match meant["type"]:
-        case "json_invalid":
-            return InvalidRequest(f"the body is not valid JSON: {message}")
-        case "model_type" if not path:
-            return InvalidRequest(f"the body must be a JSON object, found {found}")
-        case "missing":
-            return InvalidRequest(f"{path}: {message}", param=path)
-    if not path:  # a rule over several fields, which begins with the one at fault
-        return InvalidRequest(message, param=message.split(":")[0])
-    return InvalidRequest(f"{path}: {message}, found {found}", param=path)
 
 
 class ResponseModel(BaseModel):

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.shared import CommonFields, parse_body
+from raylax.proto.openai.parsing import parse_body
+from raylax.proto.openai.shared import CommonFields
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models

@@ -8,7 +8,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.errors import NotFound, WorkerUnavailable, shown
-from raylax.proto.openai.shared import StrictModel, parse_body
+from raylax.proto.openai.parsing import parse_body
+from raylax.proto.openai.shared import StrictModel
 from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
 from raylax.router.http.handler import json_response

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.embedding import EmbeddingWriter
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import parse_body
+from raylax.proto.openai.parsing import parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.http.handler import PreparedCall, RequestHandler

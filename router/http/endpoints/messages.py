@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.shared import parse_body
+from raylax.proto.openai.parsing import parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.openai.shared import parse_body
+from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.tokenize import (
     DetokenizeRequest,
     DetokenizeResponse,
