@@ -25,8 +25,9 @@ class Blueprint:
 
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
         from raylax.kernels.cpu.formats import quantization_named
+        from raylax.kernels.cpu.step.buffers import Capacity
         from raylax.kernels.cpu.step.pages import KV_DTYPES, pages_named
-        from raylax.kernels.cpu.step.step import Capacity, StepEmitter
+        from raylax.kernels.cpu.step.step import StepEmitter
         from raylax.kernels.cpu.target import cpu
 
         options.degree.check(checkpoint.spec)

@@ -1,3 +1,4 @@
-"""The decoder step, emitted as one function: its blocks in the order of a layer. Start at
-`step.py`.
+"""The decoder step, emitted as two functions: its blocks in the order of a layer.
+
+Stands on `formats` and `tir`. Start at `step.py`.
 """

@@ -1,0 +1,152 @@
+"""What the functions of a step are given: every buffer by name, with its shape and its kind."""
+
+from dataclasses import dataclass, fields
+
+from raylax.kernels.cpu.formats import Quantization
+from raylax.kernels.cpu.formats.base import Format, RowFormat
+from raylax.kernels.cpu.program import Buffer
+from raylax.kernels.cpu.step.pages import PAGE, Pages
+from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
+from raylax.kernels.cpu.tir.exchange import FLAGS
+from raylax.kernels.cpu.tir.queue import LINE
+from raylax.kernels.families import weights_of
+from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.shards import PANEL, Degree, Place
+from raylax.kernels.spec import DecoderSpec
+
+LAYERS = (
+    "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "add_o", "norm_2", "gate_up",
+    "round_h", "down", "add_down",
+)  # fmt: skip
+HEAD = ("norm_f", "head", "argmax")
+"""Operators in the order in which they run; not every step has them all."""
+
+PLACE = tuple(field.name for field in fields(Place))
+TILE = 8  # rows of the largest tile: activation buffers are padded to it
+F32, I32, I64 = "float32", "int32", "int64"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The most that one step can hold; buffers are made once, for this."""
+
+    tokens: int
+    rows: int
+    """The most sequences in a step, and rows of logits."""
+    sequence_length: int
+    workers: int
+
+
+def padded(count: int) -> int:
+    """A count of rows up to whole tiles."""
+    return -(-count // TILE) * TILE
+
+
+def growing(kind: str, count: int, *rest: int, dtype: str = I32) -> Buffer:
+    """A buffer of so many rows for the capacity, and of any number for the compiled code."""
+    return Buffer((count, *rest), dtype, kind, free=(0,))
+
+
+def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
+    """A weight as it lies packed: matrices in whole panels, in a format; vectors in f32."""
+    shape, dtype = weight.shape, "float32"
+    if weight.is_matrix:
+        rows, k = shape
+        fmt = q.layers if weight.layered else q.head
+        shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
+    if weight.layered:
+        return Buffer((spec.layers, *shape), dtype, "layer")
+    return Buffer(shape, dtype, "weight")
+
+
+def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
+    """What a step is told: sizes, tokens, sequences, and the work list of attention."""
+    work = work_list_bounds(local, c)
+    table_width = -(-c.sequence_length // PAGE)
+    return {
+        "sizes": Buffer((3,), I32, "input"),
+        "place": Buffer((len(PLACE),), I32, "input"),
+        "ids": growing("input", c.tokens),
+        "positions": growing("input", c.tokens),
+        "slots": growing("input", c.tokens),
+        "query_starts": growing("input", c.rows + 1),
+        "kv_lengths": growing("input", c.rows),
+        "page_table": Buffer((c.rows, table_width), I32, "input", free=(0, 1)),
+        "parts": growing("input", work.parts, 5),
+        "splits": growing("input", work.splits, 4),
+        "select": growing("input", c.rows),
+    }
+
+
+def work_list_bounds(local: DecoderSpec, c: Capacity) -> Bounds:
+    group, kv_heads = local.queries_per_kv_head, local.kv_heads
+    return bounds(c.tokens, c.rows, c.sequence_length, group, kv_heads, c.workers)
+
+
+def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, Buffer]:
+    """What the operators hand each other: in f32, and as the next product reads it."""
+    hidden, attended = local.hidden, local.heads * local.head_dim
+
+    def packed(tokens: int, k: int, by: Format = q.layers) -> Buffer:
+        return Buffer(*by.activation(padded(tokens), k), "work", free=(0,))
+
+    slots = work_list_bounds(local, c).slots
+    made = {
+        "x": growing("work", padded(c.tokens), hidden, dtype=F32),
+        "q": growing("work", c.tokens, attended, dtype=F32),
+        "partials": growing("work", slots * ROWS, local.head_dim + 32, dtype=F32),
+        "a": packed(c.tokens, hidden),
+        "o": packed(c.tokens, attended),
+        "h": packed(c.tokens, local.intermediate),
+        "f": packed(c.rows, hidden, q.head),
+        "normed": growing("work", c.rows, hidden, dtype=F32),
+        "chosen": growing("work", c.rows),
+    }
+    if any(isinstance(fmt, RowFormat) for fmt in (q.layers, q.head)):
+        widest = max(hidden, attended, local.intermediate)
+        made["wide"] = growing("work", max(c.tokens, c.rows), widest, dtype=F32)
+    return made
+
+
+def clocks(layers: int, workers: int) -> dict[str, Buffer]:
+    """What the work queue counts tasks in, and when its regions ended. `layers`: those of the whole
+    model, for all stages run the same code."""
+    regions = layers * len(LAYERS)
+    return {
+        "counters": Buffer((regions, LINE * (workers + 1)), I32, "work"),
+        "ends": Buffer((regions + 1,), I64, "work"),
+        "head_ends": Buffer((len(HEAD) + 1,), I64, "work"),
+    }
+
+
+def meetings(shards: int, tokens: int, hidden: int) -> dict[str, Buffer]:
+    """What several shards of a stage meet by, see `raylax.kernels.cpu.tir.exchange`."""
+    return {
+        "slices": Buffer((2, shards, tokens, hidden), F32, "shared", free=(2,)),
+        "flags": Buffer((shards + 1, FLAGS), I64, "shared"),
+        "clock": Buffer((1,), I64, "input"),
+        "call": Buffer((1,), I64, "input"),
+    }
+
+
+def buffers(
+    spec: DecoderSpec, degree: Degree, q: Quantization, pages: Pages, c: Capacity
+) -> dict[str, Buffer]:
+    """Every argument of a rank by name. Weights are whole, see `raylax.kernels.shards`. `pages` has
+    the only leading layer besides the layered weights; it has one page here, and as many as there
+    are when it is made."""
+    local, shards, angles = degree.local(spec), degree.tensor, spec.head_dim // 2
+    page = (local.layers, 1, 2, local.kv_heads, pages.words(spec.head_dim))
+    return {
+        **{name: weight_buffer(one, spec, q) for name, one in weights_of(spec).items()},
+        "cos": growing("table", c.sequence_length, angles, dtype=F32),
+        "sin": growing("table", c.sequence_length, angles, dtype=F32),
+        "pages": Buffer(page, pages.dtype, "state", free=(0, 1)),
+        **inputs(local, c),
+        **activations(local, q, c),
+        "logits": growing(
+            "work" if shards == 1 else "shared", c.rows, spec.padded_vocab, dtype=F32
+        ),
+        **clocks(spec.layers, c.workers),
+        **(meetings(shards, c.tokens, spec.hidden) if shards > 1 else {}),
+    }
