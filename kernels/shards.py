@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from raylax.kernels.errors import CompileError
 from raylax.kernels.spec import DecoderSpec
 
-GROUP, PANEL = 32, 32
+PANEL = 32  # output rows of a matrix that lie together: two vectors
+GROUP = 32  # neighbouring activations that are stored together
 
 
 @dataclass(frozen=True, slots=True)

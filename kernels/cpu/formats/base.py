@@ -16,8 +16,6 @@ from raylax.kernels.cpu.tir.dot import Dot
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 Store = Callable[[int, int, Any], None]
-PANEL = 32  # output rows of a panel: two vectors
-GROUP = 32  # neighbouring activations that are stored together
 
 
 class RowTile(NamedTuple):

@@ -7,10 +7,11 @@ import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.cpu.formats.base import PANEL, Array
+from raylax.kernels.cpu.formats.base import Array
 from raylax.kernels.cpu.formats.dense import Dense
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import bf16_dot, high, low
+from raylax.kernels.shards import PANEL
 
 
 class BF16(Dense):

@@ -12,13 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import (
-    PANEL,
-    Array,
-    RowTile,
-    Shape,
-    Store,
-)
+from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import (
     Block,
@@ -37,6 +31,7 @@ from raylax.kernels.cpu.tir.emit import (
 )
 from raylax.kernels.cpu.tir.integers import Rounding, integer_dot
 from raylax.kernels.errors import CompileError
+from raylax.kernels.shards import PANEL
 
 ZERO = 128  # of the unsigned codes
 LONGEST = 1 << 16

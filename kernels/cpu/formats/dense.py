@@ -4,13 +4,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import (
-    GROUP,
-    PANEL,
-    RowTile,
-    Shape,
-    Store,
-)
+from raylax.kernels.cpu.formats.base import RowTile, Shape, Store
 from raylax.kernels.cpu.tir.dot import (
     Block,
     Dot,
@@ -19,6 +13,7 @@ from raylax.kernels.cpu.tir.dot import (
     sums_along,
 )
 from raylax.kernels.cpu.tir.emit import lanes, prefetch
+from raylax.kernels.shards import GROUP, PANEL
 
 
 class Dense:

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import PANEL, Array
+from raylax.kernels.cpu.formats.base import Array
 from raylax.kernels.cpu.formats.dense import Dense
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import F32Dot
+from raylax.kernels.shards import PANEL
 
 
 class F32(Dense):

@@ -12,14 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import (
-    GROUP,
-    PANEL,
-    Array,
-    RowTile,
-    Shape,
-    Store,
-)
+from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import (
     Sums,
@@ -37,6 +30,7 @@ from raylax.kernels.cpu.tir.emit import (
     splat,
 )
 from raylax.kernels.cpu.tir.integers import Bits, codes_of, integer_dot
+from raylax.kernels.shards import GROUP, PANEL
 
 LINE = 16  # int32 in a cache line
 MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of 4 rows are fastest

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import GROUP
 from raylax.kernels.cpu.step.attention import Rows, Tile
 from raylax.kernels.cpu.step.emitter import Emitter
 from raylax.kernels.cpu.step.softmax import Partial
 from raylax.kernels.cpu.step.worklist import ROWS, WHOLE
 from raylax.kernels.cpu.tir.emit import Expr, lanes
+from raylax.kernels.shards import GROUP
 
 
 @dataclass

@@ -14,17 +14,12 @@ from typing import Any
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats import Quantization
-from raylax.kernels.cpu.formats.base import (
-    GROUP,
-    PANEL,
-    Format,
-    RowFormat,
-    RowTile,
-)
+from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.tir.emit import Expr, lanes, scratch
 from raylax.kernels.cpu.tir.exchange import Exchange
 from raylax.kernels.cpu.tir.queue import Queue
+from raylax.kernels.shards import GROUP, PANEL
 from raylax.kernels.spec import DecoderSpec
 
 

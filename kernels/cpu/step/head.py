@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import PANEL
 from raylax.kernels.cpu.program import LOGITS
 from raylax.kernels.cpu.step.emitter import Emitter
 from raylax.kernels.cpu.tir.emit import Register, intrinsic, lanes, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.shards import PANEL
 
 
 @dataclass

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import GROUP, PANEL
 from raylax.kernels.cpu.step.operators import Operators
 from raylax.kernels.cpu.tir.emit import Expr, Register, lanes, silu, splat
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.shards import GROUP, PANEL
 
 
 @dataclass

@@ -5,7 +5,6 @@ Each is one region of the work queue.
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.formats.base import GROUP, PANEL
 from raylax.kernels.cpu.program import SLICES
 from raylax.kernels.cpu.step.emitter import Emitter
 from raylax.kernels.cpu.tir.emit import (
@@ -17,6 +16,7 @@ from raylax.kernels.cpu.tir.emit import (
     splat,
 )
 from raylax.kernels.cpu.tir.emit import f32 as constant
+from raylax.kernels.shards import GROUP, PANEL
 
 
 class Operators(Emitter):

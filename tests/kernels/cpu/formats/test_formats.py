@@ -13,13 +13,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.compile import Compiled, compile_function, on_all_cores
 from raylax.kernels.cpu.formats import NAMES, quantization_named
-from raylax.kernels.cpu.formats.base import (
-    GROUP,
-    PANEL,
-    Format,
-    RowFormat,
-    RowTile,
-)
+from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.emitter import View
 from raylax.kernels.cpu.target import CPU, cpu
 from raylax.kernels.cpu.tir.emit import (
@@ -29,6 +23,7 @@ from raylax.kernels.cpu.tir.emit import (
     lanes,
 )
 from raylax.kernels.memory import aligned_copy, aligned_zeros
+from raylax.kernels.shards import GROUP, PANEL
 from tests.kernels.conftest import TARGETS, Load, Runner
 
 ROWS, K, OUT = 8, 128, 64
