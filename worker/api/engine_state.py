@@ -26,8 +26,8 @@ class Timing:
 
 
 @dataclass
-class Listener:
-    """One request's receiver. `deliver` is called on the stream-back thread."""
+class RequestListener:
+    """Who waits for the deltas of one request. `deliver` is called on the stream-back thread."""
 
     deliver: Deliver
     begun: float
@@ -36,11 +36,12 @@ class Listener:
 
 @dataclass
 class EngineState:
-    """Listeners by request id; any thread may add and drop, one delivers."""
+    """Who listens to which requests, and how long their tokens took. Any thread may add and drop
+    listeners, one delivers."""
 
     trace: TraceRecorder | None = None
     clock: Callable[[], float] = time.monotonic
-    _listeners: dict[str, Listener] = field(default_factory=dict)
+    _listeners: dict[str, RequestListener] = field(default_factory=dict)
     _calls: dict[str, list[str]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     """Re-entrant, because a stream that is dropped leaves wherever the collector runs."""
@@ -51,28 +52,29 @@ class EngineState:
         return len(self._listeners)
 
     def listen(self, call: Call, deliver: Deliver) -> None:
-        """Before the call's requests are submitted."""
+        """Deliver the deltas of a call's requests from now on: to be called before they are
+        submitted."""
         now = self.clock()
         with self._lock:
             self._calls[call.id] = [request.id for request in call.requests]
             for request in call.requests:
-                self._listeners[request.id] = Listener(deliver, now)
+                self._listeners[request.id] = RequestListener(deliver, now)
 
     def leave(self, call: Call) -> None:
-        """Nothing is delivered for this call any more."""
+        """Deliver nothing for this call any more."""
         with self._lock:
             for request_id in self._calls.pop(call.id, ()):
                 self._listeners.pop(request_id, None)
 
     def abort(self, engine: ThreadedEngine, call_id: str) -> None:
-        """Every request of the call; an unknown id is no error."""
+        """Abort every request of the call; an unknown id is no error."""
         with self._lock:
             request_ids = tuple(self._calls.get(call_id, ()))
         for request_id in request_ids:
             engine.abort_request(request_id)
 
     def deliver(self, deltas: list[Delta], load: Load) -> None:
-        """A listener that fails harms no other."""
+        """Hand the deltas of a step to who listens. A listener that fails harms no other."""
         now = self.clock()
         with self._lock:
             heard = [(self._listeners.get(delta.request_id), delta) for delta in deltas]
@@ -84,7 +86,7 @@ class EngineState:
                 except Exception:
                     log.exception("%s cannot be told of its tokens", delta.request_id)
 
-    def _time(self, listener: Listener, delta: Delta, now: float) -> None:
+    def _time(self, listener: RequestListener, delta: Delta, now: float) -> None:
         if not delta.token_ids:
             return
         if listener.last is None:
@@ -96,6 +98,7 @@ class EngineState:
         listener.last = now
 
     def timings(self) -> dict[str, float]:
+        """The sums by the names that `metrics` gives them."""
         t = self._timing
         return {
             "ttft_s_sum": t.ttft_s,

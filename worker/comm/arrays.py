@@ -1,4 +1,4 @@
-"""Arrays as communicators see them: flat, as bytes, summed in one order. And what is refused."""
+"""Arrays as communicators see them: flat, as bytes, summed in one order; and which are refused."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,8 @@ from raylax.worker.comm.base import Array
 
 
 def flat(array: Array) -> Array:
-    """All elements in one dimension, without a copy."""
+    """All elements in one dimension, without a copy. Raises ValueError for what ranks cannot
+    exchange."""
     if not array.flags.c_contiguous:
         raise ValueError(f"ranks exchange contiguous arrays, found strides {array.strides}")
     if array.dtype.hasobject:
@@ -17,7 +18,7 @@ def flat(array: Array) -> Array:
 
 
 def raw(array: Array) -> Array:
-    """All bytes in one dimension, without a copy."""
+    """All bytes in one dimension, without a copy. Raises ValueError as `flat`."""
     return flat(array).view(np.uint8)
 
 
@@ -32,7 +33,7 @@ def add_in_order(parts: Sequence[Array], out: Array) -> None:
 
 
 def check_parts(parts: Sequence[Array], rank: int, world: int) -> None:
-    """Of an allgather."""
+    """Raises ValueError if these are no parts of an allgather: as many as ranks, and all alike."""
     if len(parts) != world:
         raise ValueError(f"an allgather of {world} ranks needs {world} parts, found {len(parts)}")
     ours = parts[rank]
@@ -45,7 +46,7 @@ def check_parts(parts: Sequence[Array], rank: int, world: int) -> None:
 
 
 def check_peer(other: int, world: int, rank: int | None = None) -> None:
-    """That `other` is a rank, and not `rank`."""
+    """Raises ValueError if `other` is no rank of the group, or is `rank` itself."""
     if not 0 <= other < world:
         raise ValueError(f"ranks of a world of {world} are 0 to {world - 1}, found {other}")
     if other == rank:

@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 
 
 class Gatherer(Protocol):
-    """The part that carries Python objects, too; see `objects.py`."""
+    """The part of a communicator that suffices to carry Python objects: see `objects.py`."""
 
     @property
     def rank(self) -> int: ...
@@ -24,11 +24,11 @@ class Gatherer(Protocol):
     def world(self) -> int: ...
 
     def allgather(self, parts: Sequence[Array]) -> None:
-        """`parts[rank]` is ours; the others, of the same shape, are written to."""
+        """Give `parts[rank]` to all ranks; the other parts, of the same shape, are written to."""
         ...
 
     def broadcast(self, array: Array, root: int = 0) -> None:
-        """Root's array on every rank, in place."""
+        """Write the array of rank `root` into that of every rank."""
         ...
 
     def abort(self, reason: str) -> None:
@@ -40,20 +40,21 @@ class Gatherer(Protocol):
 
 
 class Communicator(Gatherer, Protocol):
-    """Raises CommTimeout when a rank does not come, CommAborted when the group has ended.
+    """One rank's end of a group that exchanges arrays.
 
+    Every method raises CommTimeout when a rank does not come, CommAborted when the group has ended.
     Arrays that do not fit those of the other ranks end the group, too, with a CommError.
     """
 
     def allreduce(self, array: Array) -> None:
-        """The sum, in place, in the array's own type.
+        """Write the sum of all ranks' arrays into each, in the array's own type.
 
         Ranks are added in the order 0, 1, …, so that every rank has the same bits, in every run.
         """
         ...
 
     def send(self, array: Array, to: int) -> None:
-        """Point to point, in order for each pair of ranks.
+        """Send to one rank, in order for each pair of ranks.
 
         Returns when `array` may be written to again. That may be before the other rank has come
         for it, or not before: two ranks that send to each other must not both send first.
@@ -61,11 +62,11 @@ class Communicator(Gatherer, Protocol):
         ...
 
     def recv(self, array: Array, source: int) -> None:
-        """Writes what `source` has sent to us into `array`."""
+        """Write what rank `source` has sent to this one into `array`."""
         ...
 
     def barrier(self) -> None:
-        """Returns when every rank has come."""
+        """Return when every rank has come."""
         ...
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from raylax.worker.comm.errors import CommTimeout
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
+    """When a wait of so many seconds is over, on the monotonic clock."""
+
     timeout_s: float
     at: float
 
@@ -19,8 +21,9 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """Zero when it has passed."""
+        """Seconds that are left; zero when it has passed."""
         return max(0.0, self.at - time.monotonic())
 
     def missed_by(self, ranks: Sequence[int], omission: str) -> CommTimeout:
+        """The error that says what these ranks have not done in time."""
         return CommTimeout(ranks, omission, self.timeout_s)

@@ -31,7 +31,7 @@ class CommAborted(CommError):
 
 
 class CommTimeout(CommError):
-    """`missing` are the ranks that were waited for."""
+    """A rank did not come in time: `missing` are those that were waited for."""
 
     def __init__(self, missing: Sequence[int], omission: str, timeout_s: float) -> None:
         super().__init__(missing, omission, timeout_s)  # all, so that it can be pickled
@@ -43,6 +43,7 @@ class CommTimeout(CommError):
 
 
 def mismatch(rank: int, did: str, found: int, own: int, expected: int) -> CommError:
+    """The error of two ranks that disagree on how many bytes a message has."""
     return CommError(f"rank {rank} {did} with {found} bytes, where rank {own} has {expected}")
 
 

@@ -34,7 +34,7 @@ from raylax.worker.comm.tcp.communicator import TcpCommunicator
 NAMESPACE = "raylax"
 POLL_S = 0.01
 TIMEOUT_S: ContextVar[float] = ContextVar("TIMEOUT_S", default=60.0)
-"""Of every wait of the group that is being made: Ray has no argument for it."""
+"""Longest of every wait of the group that is being made: Ray has no argument for it."""
 COMBINE: dict[types.ReduceOp, np.ufunc] = {
     types.ReduceOp.SUM: np.add,
     types.ReduceOp.PRODUCT: np.multiply,
@@ -44,7 +44,7 @@ COMBINE: dict[types.ReduceOp, np.ufunc] = {
 
 
 class Group(BaseGroup):  # type: ignore[misc]  # Ray is untyped here
-    """What Ray asks of a backend, for whatever communicator `lead` and `join` make.
+    """A backend of Ray's collectives, over the communicator that `lead` and `join` make.
 
     Ray passes a list of tensors, one for each GPU of a rank: ours have one.
     """
@@ -56,23 +56,24 @@ class Group(BaseGroup):  # type: ignore[misc]  # Ray is untyped here
         super().__init__(world_size, rank, group_name)
         timeout_s = TIMEOUT_S.get()
         if rank == 0:
-            with told_to_others(group_name) as tell:
-                self.comm = self.lead(world_size, timeout_s, tell)
+            with published(group_name) as publish:
+                self.comm = self.lead(world_size, timeout_s, publish)
         else:
             self.comm = reach(
                 group_name,
-                lambda told: self.join(told, rank, world_size, timeout_s),
+                lambda address: self.join(address, rank, world_size, timeout_s),
                 Deadline.after(timeout_s),
             )
 
     @staticmethod
-    def lead(world: int, timeout_s: float, tell: Callable[[str], None]) -> Communicator:
-        """Returns when all have come."""
+    def lead(world: int, timeout_s: float, publish: Callable[[str], None]) -> Communicator:
+        """Rank 0's communicator, once all have come; `publish` lets them know the address."""
         raise NotImplementedError
 
     @staticmethod
-    def join(told: str, rank: int, world: int, timeout_s: float) -> Communicator:
-        """Raises Unreachable when nobody is there any more."""
+    def join(address: str, rank: int, world: int, timeout_s: float) -> Communicator:
+        """Another rank's communicator. Raises Unreachable when nobody is at the address any
+        more."""
         raise NotImplementedError
 
     @classmethod
@@ -130,54 +131,55 @@ class Group(BaseGroup):  # type: ignore[misc]  # Ray is untyped here
 
 
 class SharedMemoryGroup(Group):
-    """Ranks of one host."""
+    """Groups of ranks on one host, by shared memory."""
 
     name = "RAYLAX_SHM"
 
     @staticmethod
-    def lead(world: int, timeout_s: float, tell: Callable[[str], None]) -> Communicator:
+    def lead(world: int, timeout_s: float, publish: Callable[[str], None]) -> Communicator:
         with SharedMemory.create(segment_bytes(world, CAPACITY)) as memory:
             comm = MemoryCommunicator(memory.buffer, 0, world, timeout_s)
-            tell(memory.address)
+            publish(memory.address)
             comm.barrier()
         return comm  # which keeps the memory
 
     @staticmethod
-    def join(told: str, rank: int, world: int, timeout_s: float) -> Communicator:
-        with SharedMemory.attach(told, segment_bytes(world, CAPACITY)) as memory:
+    def join(address: str, rank: int, world: int, timeout_s: float) -> Communicator:
+        with SharedMemory.attach(address, segment_bytes(world, CAPACITY)) as memory:
             comm = MemoryCommunicator(memory.buffer, rank, world, timeout_s)
             comm.barrier()
         return comm
 
 
 class TcpGroup(Group):
-    """Ranks on any hosts, reached at the addresses that Ray knows their nodes by."""
+    """Groups of ranks on any hosts, reached by TCP at the addresses that Ray knows their nodes
+    by."""
 
     name = "RAYLAX_TCP"
 
     @staticmethod
-    def lead(world: int, timeout_s: float, tell: Callable[[str], None]) -> Communicator:
+    def lead(world: int, timeout_s: float, publish: Callable[[str], None]) -> Communicator:
         secret = secrets.token_hex()
         with Listener(ray.util.get_node_ip_address()) as listener:
-            tell(json.dumps([listener.address, secret]))
+            publish(json.dumps([listener.address, secret]))
             return TcpCommunicator.lead(listener, world, secret.encode(), timeout_s)
 
     @staticmethod
-    def join(told: str, rank: int, world: int, timeout_s: float) -> Communicator:
-        (leader, secret), host = json.loads(told), ray.util.get_node_ip_address()
+    def join(address: str, rank: int, world: int, timeout_s: float) -> Communicator:
+        (leader, secret), host = json.loads(address), ray.util.get_node_ip_address()
         return TcpCommunicator.join(leader, rank, world, secret.encode(), timeout_s, host)
 
 
 def register() -> None:
-    """In every process that is to be a rank; once more does nothing."""
+    """Let Ray know our backends, in every process that is to be a rank. Again does nothing."""
     for group in (SharedMemoryGroup, TcpGroup):
         if not collective.is_backend_available(group.name):
             collective.register_collective_backend(group.name, group)
 
 
 class RayGroup:
-    """This rank's seat in a collective group: what `raylax.worker.comm.objects` needs, by Ray's
-    own functions, which others may use beside it under the group's name."""
+    """A rank's end of one of Ray's collective groups, a `Gatherer`: by Ray's own functions, which
+    others may use beside it under the group's name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -191,7 +193,7 @@ class RayGroup:
         collective.broadcast(array, root, self.name)
 
     def abort(self, reason: str) -> None:
-        """From any thread: as of a Communicator."""
+        """As of a Communicator: any thread may call it."""
         collective.get_group_handle(self.name).comm.abort(reason)
 
     def close(self) -> None:
@@ -199,7 +201,8 @@ class RayGroup:
 
 
 def join_group(world: int, rank: int, backend: str, group_name: str, timeout_s: float) -> RayGroup:
-    """Inside an actor. Returns when all ranks have come; a name serves one group at a time.
+    """Make this actor a rank of a group; returns when all have come. A name serves one group at a
+    time.
 
     Raises CommError, CommTimeout.
     """
@@ -213,28 +216,31 @@ def join_group(world: int, rank: int, backend: str, group_name: str, timeout_s: 
 
 
 @contextmanager
-def told_to_others(group: str) -> Iterator[Callable[[str], None]]:
-    """What is told can be read until the block ends."""
+def published(group: str) -> Iterator[Callable[[str], None]]:
+    """A function that lets the other ranks know the address of a group, until the block ends."""
 
-    def tell(told: str) -> None:
-        internal_kv._internal_kv_put(group, told, namespace=NAMESPACE)
+    def publish(address: str) -> None:
+        internal_kv._internal_kv_put(group, address, namespace=NAMESPACE)
 
     try:
-        yield tell
+        yield publish
     finally:
         internal_kv._internal_kv_del(group, namespace=NAMESPACE)
 
 
 def reach(group: str, join: Callable[[str], Communicator], deadline: Deadline) -> Communicator:
-    """By what rank 0 told. What is left of a group that was killed while it formed leads nowhere:
-    then rank 0 of this one has not told anything yet."""
+    """Join the group at the address that rank 0 has published. Raises CommTimeout.
+
+    What is left of a group that was killed while it formed leads nowhere: then rank 0 of this one
+    has not published anything yet.
+    """
     doubt, stale = "", None
     while deadline.left_s:
-        told = internal_kv._internal_kv_get(group, namespace=NAMESPACE)
-        if told is not None and told != stale:
+        address = internal_kv._internal_kv_get(group, namespace=NAMESPACE)
+        if address is not None and address != stale:
             try:
-                return join(told.decode())
+                return join(address.decode())
             except Unreachable as error:
-                doubt, stale = f" ({error})", told
+                doubt, stale = f" ({error})", address
         time.sleep(POLL_S)
     raise deadline.missed_by([0], f"did not come to the group {group}{doubt}")

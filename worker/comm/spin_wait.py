@@ -15,7 +15,7 @@ SLEPT_SHARE = 1 / 8
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Whether it came true in time. What it raises passes."""
+    """Wait for a condition; whether it came true in time. What it raises passes."""
     begun = time.monotonic()
     while not condition():
         waited = time.monotonic() - begun

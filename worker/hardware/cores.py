@@ -30,12 +30,13 @@ def usable_cores(quota: Path = QUOTA) -> int:
 
 
 def physical_cores(mine: Collection[int], system: Path = SYSTEM) -> list[frozenset[int]]:
-    """These cores, hardware threads of one physical core together."""
+    """These cores in groups: hardware threads of one physical core together."""
     return sorted({siblings(core, system) & frozenset(mine) for core in mine}, key=min)
 
 
 def siblings(core: int, system: Path) -> frozenset[int]:
-    """Itself and those that share its units; itself alone where the system does not tell."""
+    """The hardware threads of this one's physical core; itself alone where the system does not
+    tell."""
     try:
         text = (system / f"cpu{core}" / "topology" / "thread_siblings_list").read_text()
     except OSError:
@@ -70,10 +71,12 @@ class Cores:
 
     @property
     def ids(self) -> tuple[int, ...]:
+        """Numbers of the claimed cores, in order; empty when there are none."""
         return tuple(sorted(self._claims))
 
     def claim(self, count: int, physical: Collection[frozenset[int]], names: str) -> None:
-        """So many cores that nobody has claimed by these names; none when they are too few."""
+        """Claim so many cores that nobody has claimed by these names; none when they are too
+        few."""
         taken = claimed(names)
         while need := count - len(self._claims):
             chosen = choose([group - taken for group in physical], need)
@@ -88,13 +91,14 @@ class Cores:
                     break  # somebody was faster: choose again
 
     def release(self) -> None:
+        """Let others claim them."""
         for claim in self._claims.values():
             claim.close()
         self._claims.clear()
 
 
 def bind(name: str) -> socket.socket:
-    """Raises OSError when somebody has the name."""
+    """A socket that holds a name until it is closed. Raises OSError when somebody has the name."""
     made = socket.socket(socket.AF_UNIX)
     try:
         made.bind(f"\0{name}")
@@ -105,7 +109,8 @@ def bind(name: str) -> socket.socket:
 
 
 def claimed(names: str) -> set[int]:
-    """By anybody, ourselves included, as far as the system tells."""
+    """Cores that anybody has claimed by these names, this process included, as far as the system
+    tells."""
     with suppress(OSError):
         text = Path("/proc/net/unix").read_text()
         return {int(core) for core in re.findall(rf"@{re.escape(names)}(\d+)$", text, re.M)}
@@ -113,9 +118,9 @@ def claimed(names: str) -> set[int]:
 
 
 def keep_to_own_cores(count: int) -> Cores:
-    """The calling thread, and those that it makes from now on, get so many cores of their own.
+    """Keep the calling thread, and those that it makes from now on, to so many cores of their own.
 
-    None when they are too few, nor under a quota, which shares out time and not cores: then the
+    To none when they are too few, nor under a quota, which shares out time and not cores: then the
     system places the threads, which is better than two of them on one core.
     """
     mine, cores = os.sched_getaffinity(0), Cores()

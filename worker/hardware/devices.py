@@ -24,7 +24,10 @@ def detect_device(device: str) -> str:
 
 
 def memory_of(device: str, share: float) -> int:
-    """Bytes that can be had there; of a GPU no more than this share of all. Raises ConfigError."""
+    """Bytes that a model may count on there; of a GPU no more than this share of all its memory.
+
+    Raises ConfigError.
+    """
     if not device.startswith("cuda"):
         return available_memory()
     try:

@@ -22,9 +22,9 @@ class ChildProcess:
         command = [sys.executable, "-m", "raylax.worker.ranks.child_processes"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert self._process.stdin is not None
-        told = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
+        arguments = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
         with suppress(BrokenPipeError):  # it has ended: whoever waits for it finds out
-            self._process.stdin.write(json.dumps(told).encode())
+            self._process.stdin.write(json.dumps(arguments).encode())
             self._process.stdin.close()
 
     @property

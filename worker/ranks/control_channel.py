@@ -95,7 +95,7 @@ class ControlChannel:
         """Raises OSError when the other end is gone."""
         self.send_bytes(bytes((kind,)) + body)
 
-    def say(self, kind: Kind, **facts: Any) -> None:
+    def send_json(self, kind: Kind, **facts: Any) -> None:
         """Send a message whose body is JSON. Raises OSError when the other end is gone."""
         self.send(kind, json.dumps(facts).encode())
 

@@ -131,7 +131,7 @@ class RankGroup:
         self._watchdog.stop()
         for member in self.members:
             with suppress(OSError):
-                member.channel.say(Kind.OVER, why="the engine has ended")
+                member.channel.send_json(Kind.OVER, why="the engine has ended")
         self._watchdog.join()
         self._interconnect.end("the engine has ended")
         disband(self.members)

@@ -93,18 +93,18 @@ class Shard:
         i = self._invitation
         self._channel = ControlChannel.connect(i.host, i.port, bytes.fromhex(i.secret))
         facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
-        self._channel.say(Kind.HELLO, rank=i.rank, **facts)
+        self._channel.send_json(Kind.HELLO, rank=i.rank, **facts)
         threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
         try:
             self._work()
         except Exception as error:
             if self._over is None:
                 log.exception("rank %d has failed", i.rank)
-                said = {
+                facts = {
                     "error": f"{type(error).__name__}: {error}",
                     "where": traceback.format_exc(),
                 }
-                self._say(Kind.FAILED, said)
+                self._report(Kind.FAILED, facts)
                 self._inbox.get()  # the leader's word that all is over
         finally:
             self._rank = None
@@ -139,7 +139,7 @@ class Shard:
             self._interconnect.end(self._over)
         model = load_model(checkpoint, a.options, a.pages, seat=self._interconnect.seat)
         self._rank = Rank.of_several(model, self._interconnect.group)
-        self._channel.say(Kind.READY, cores=cores)
+        self._channel.send_json(Kind.READY, cores=cores)
         if self._join_debug_group is None:
             self._debug_group = self._interconnect.group
         else:
@@ -153,7 +153,7 @@ class Shard:
             while True:
                 kind, body = self._channel.receive()
                 if kind is Kind.PING:
-                    self._say(Kind.PONG, self._position()._asdict())
+                    self._report(Kind.PONG, self._position()._asdict())
                 elif kind is Kind.OVER:
                     why = json.loads(body)["why"]
                     self._channel.send(Kind.STACKS, stacks().encode())
@@ -177,9 +177,9 @@ class Shard:
         if not self._ended.wait(GRACE_S):
             os._exit(1)
 
-    def _say(self, kind: Kind, facts: dict[str, Any]) -> None:
+    def _report(self, kind: Kind, facts: dict[str, Any]) -> None:
         try:
-            self._channel.say(kind, **facts)
+            self._channel.send_json(kind, **facts)
         except OSError as error:
             log.warning("the leader cannot be told: %s", error)
 

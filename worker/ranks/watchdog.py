@@ -64,43 +64,43 @@ class Watchdog:
             ping_at = 0.0
             while not self._closing and self.fault is None:
                 for key, _ in selector.select(PING_S):
-                    self._hear(key.data)
+                    self._receive(key.data)
                 if (now := time.monotonic()) >= ping_at and self.fault is None:
                     ping_at = now + PING_S
-                    self._look_around(now)
+                    self._check(now)
 
-    def _hear(self, member: Member) -> None:
+    def _receive(self, member: Member) -> None:
         try:
             kind, body = member.channel.receive()
         except (OSError, EOFError):
             if not self._closing:
-                self._look_at(member)
+                self._observe(member)
                 self._lose(member.rank, f"has died, {where(member.position)}")
             return
         facts = json.loads(body) if body[:1] == b"{" else {}
         if kind is Kind.PONG:
             member.asked = None
-            self._see(member, RankPosition(**facts))
+            self._note(member, RankPosition(**facts))
         elif kind is Kind.FAILED:
             log.error("rank %d: %s", member.rank, facts["where"])
-            self._look_at(member)
+            self._observe(member)
             self._lose(member.rank, f"has failed, {where(member.position)}: {facts['error']}")
 
-    def _see(self, member: Member, position: RankPosition) -> None:
+    def _note(self, member: Member, position: RankPosition) -> None:
         """Signs cross on their way: one that says less than is known is an old one."""
         if further(position, member.position):
             member.position, member.moved = position, time.monotonic()
 
-    def _look_at(self, member: Member) -> None:
+    def _observe(self, member: Member) -> None:
         """What can be seen from here is fresher than its last sign."""
         own = self._rank.position()
         stage, shard = divmod(member.rank, self._rank.model.options.degree.tensor)
         if stage == 0 and own.running:
-            self._see(member, self._rank.position(shard))
+            self._note(member, self._rank.position(shard))
         elif own.step > member.position.step:
-            self._see(member, RankPosition(own.step, None, own.running))
+            self._note(member, RankPosition(own.step, None, own.running))
 
-    def _look_around(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         """Ask everybody for a sign, and judge by the signs there are."""
         shards = self._rank.model.options.degree.tensor
         own = self._rank.position()
@@ -109,7 +109,7 @@ class Watchdog:
         samples = [RankSample(0, 0, own)]
         for member in self._members:
             if member.rank < shards:
-                self._look_at(member)
+                self._observe(member)
             still, silent = now - max(member.moved, self._begun), 0.0
             if member.asked is not None:
                 silent = now - member.asked
@@ -129,8 +129,8 @@ class Watchdog:
         self.fault = f"{who} {words}"
         self._release(self.fault)
         self._named.set()
-        said = "\n".join(self._ask_for_stacks(rank))
-        log.error("%s\n%s", self.fault, said)
+        stacks = "\n".join(self._ask_for_stacks(rank))
+        log.error("%s\n%s", self.fault, stacks)
         for one in self._members:
             one.process.kill()
 
@@ -138,7 +138,7 @@ class Watchdog:
         others = [member for member in self._members if member.rank != lost]
         for member in others:
             with suppress(OSError):
-                member.channel.say(Kind.OVER, why=self.fault)
+                member.channel.send_json(Kind.OVER, why=self.fault)
         until = time.monotonic() + STACKS_S
         for member in others:
             member.channel.expect_within(max(0.01, until - time.monotonic()))

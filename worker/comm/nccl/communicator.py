@@ -54,13 +54,16 @@ def by_the_driver() -> Iterator[None]:
 
 
 class NcclCommunicator:
-    """`device` is made current for the calling thread, which makes all the calls. `stream` is a
-    handle as of `tvm_ffi.get_raw_stream`; tensors are whatever speaks DLPack."""
+    """A `Communicator` of GPUs by NCCL, for tensors of whatever speaks DLPack."""
 
     def __init__(
         self, unique_id: bytes, rank: int, world: int, device: int, stream: int, timeout_s: float
     ) -> None:
-        """Returns when all have come. Raises CommError, CommTimeout."""
+        """Returns when all have come. `device` is made current for the calling thread, which makes
+        all other calls, too; `stream` is a handle as of `tvm_ffi.get_raw_stream`.
+
+        Raises CommError, CommTimeout.
+        """
         self.rank, self.world = rank, world
         self._device, self._stream, self._timeout_s = device, stream, timeout_s
         self._collective = 0
@@ -108,7 +111,7 @@ class NcclCommunicator:
         self.synchronize()
 
     def synchronize(self) -> None:
-        """Until everything so far is done. Raises CommTimeout, CommAborted."""
+        """Return when everything so far is done. Raises CommTimeout, CommAborted."""
         self._wait(self._is_idle, f"finish collective {self._collective}")
 
     def abort(self, reason: str) -> None:

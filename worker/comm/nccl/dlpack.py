@@ -1,4 +1,4 @@
-"""Where a tensor's memory is, whoever's tensor it is, told by DLPack."""
+"""Where the memory of a tensor is, by DLPack: of TVM, torch, numpy or any other library."""
 
 import ctypes
 import math
@@ -11,13 +11,13 @@ pointer_in.argtypes, pointer_in.restype = [ctypes.py_object, ctypes.c_char_p], c
 
 
 class Tensor(Protocol):
-    """TVM's, torch's, numpy's: whatever speaks DLPack."""
+    """A tensor of any library that speaks DLPack."""
 
     def __dlpack__(self) -> Any: ...
 
 
 class Raw(ctypes.Structure):
-    """DLTensor."""
+    """DLPack's DLTensor."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -35,7 +35,7 @@ class Raw(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where it is, and of what: valid as long as the tensor lives."""
+    """Where a tensor's memory is, and what it holds: valid as long as the tensor lives."""
 
     address: int
     count: int
@@ -50,7 +50,7 @@ class Placed:
 
 
 def placed(tensor: Tensor) -> Placed:
-    """Raises ValueError when it is not contiguous."""
+    """The place of a tensor. Raises ValueError when it is not contiguous."""
     capsule = tensor.__dlpack__()
     raw = Raw.from_address(pointer_in(capsule, NAME))
     shape = raw.shape[: raw.ndim]

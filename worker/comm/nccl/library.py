@@ -38,7 +38,7 @@ MAGIC, SINCE, UNSET = 0xCAFEBEEF, 21700, -(2**31)
 
 
 def not_blocking() -> Config:
-    """So that every wait is ours, with a deadline."""
+    """A configuration by which no call waits: every wait is ours, with a deadline."""
     size = ctypes.sizeof(Config)
     return Config(size, MAGIC, SINCE, blocking=0, cga_cluster_size=UNSET)
 
@@ -61,12 +61,13 @@ SIGNATURES: dict[str, list[type]] = {
     "Send": [_pointer, _size, _int, _int, _pointer, _pointer],
     "Recv": [_pointer, _size, _int, _int, _pointer, _pointer],
 }  # fmt: skip
-"""Of the functions that we call, but for the prefix. The unique id goes by value."""
+"""Arguments of the functions that we call, by their names without the prefix. The unique id goes by
+value."""
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """Raises CommError where the wheel is not installed."""
+    """NCCL, loaded once. Raises CommError where the wheel is not installed."""
     try:
         path = distribution(WHEEL).locate_file(FILE)
         loaded = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
@@ -80,7 +81,8 @@ def library() -> ctypes.CDLL:
 
 
 def call(name: str, *arguments: object) -> int:
-    """NCCL's function of that name: SUCCESS or IN_PROGRESS. Raises CommError with NCCL's words."""
+    """Call NCCL's function of that name; returns SUCCESS or IN_PROGRESS. Raises CommError with
+    NCCL's words."""
     code: int = getattr(library(), f"nccl{name}")(*arguments)
     if code not in (SUCCESS, IN_PROGRESS):
         raise CommError(words(code))
@@ -88,12 +90,13 @@ def call(name: str, *arguments: object) -> int:
 
 
 def words(code: int) -> str:
+    """What NCCL says of a code, and of its last error."""
     text, last = library().ncclGetErrorString(code).decode(), library().ncclGetLastError(None)
     return f"NCCL: {text}" + (f": {last.decode().strip()}" if last else "")
 
 
 def version() -> int:
-    """2.30.7 is 23007."""
+    """NCCL's version as a number: 2.30.7 is 23007."""
     found = ctypes.c_int()
     call("GetVersion", ctypes.byref(found))
     return found.value

@@ -27,9 +27,11 @@ NOTHING: Array = np.empty(0, np.uint8)
 
 
 class MemoryCommunicator:
-    """`memory`: `segment_bytes(world, capacity)` bytes, the same for all ranks, zeros at first."""
+    """A `Communicator` over memory that all ranks share."""
 
     def __init__(self, memory: "WriteableBuffer", rank: int, world: int, timeout_s: float) -> None:
+        """`memory`: `segment_bytes(world, capacity)` bytes, the same for all ranks, zeros at
+        first."""
         self.rank, self.world = rank, world
         self._timeout_s = timeout_s
         self._memory = memoryview(memory).cast("B")
@@ -104,7 +106,7 @@ class MemoryCommunicator:
             self._words[0] = 1 + self.rank
 
     def close(self) -> None:
-        """The memory is free of us as soon as no call of ours is on any stack."""
+        """Let the memory go. No view of it is left once no call of this rank is on any stack."""
         with self._end:
             if not self._closed:
                 self._closed = True

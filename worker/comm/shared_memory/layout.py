@@ -25,7 +25,7 @@ REASON = 512
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Offsets in bytes."""
+    """Offsets in bytes of all that lies in a segment."""
 
     world: int
     capacity: int
@@ -59,20 +59,22 @@ class Layout:
 
 
 def lines(world: int) -> int:
+    """How many lines the head, the ranks and the boxes take."""
     return 1 + world + 2 * world**2
 
 
 def overhead(world: int) -> int:
-    """All but the chunks."""
+    """Bytes before the chunks."""
     return lines(world) * LINE + world * REASON
 
 
 def chunks(world: int) -> int:
+    """How many chunks the data and the mail take."""
     return 2 * world + 2 * world**2
 
 
 def segment_bytes(world: int, capacity: int) -> int:
-    """Of a segment whose chunks hold `capacity` bytes, rounded up to lines.
+    """Size of a segment whose chunks hold `capacity` bytes, rounded up to lines.
 
     Pages that nobody writes to, such as the mail of pairs that send nothing, take no memory.
     """

@@ -15,8 +15,10 @@ SLOTS = 2
 
 
 class Mailbox:
+    """One side's view of what one rank sends to another."""
+
     messages = 0
-    """Begun so far, for words about them."""
+    """How many messages have begun so far: errors name them by number."""
 
     def __init__(self, words: memoryview, offset: int, slots: Sequence[Array]) -> None:
         self._words, self._slots = words, slots
@@ -33,18 +35,18 @@ class Mailbox:
 
     @property
     def size(self) -> int:
-        """Of the message that the next chunk, which has come, is a part of."""
+        """Bytes of the message that the next chunk, which has come, is a part of."""
         return self._words[self._put + 1 + self._next % SLOTS]
 
     def put(self, chunk: Array, size: int) -> None:
-        """A part of a message of `size` bytes; there is room."""
+        """Send a chunk of a message of `size` bytes; there must be room."""
         np.copyto(self._slots[self._next % SLOTS][: chunk.size], chunk)
         self._words[self._put + 1 + self._next % SLOTS] = size
         self._words[self._put] = self._next
         self._next += 1
 
     def take(self, chunk: Array) -> None:
-        """The next chunk, which has come."""
+        """Receive the next chunk, which must have come, into this one."""
         np.copyto(chunk, self._slots[self._next % SLOTS][: chunk.size])
         self._words[self._taken] = self._next
         self._next += 1

@@ -25,7 +25,7 @@ def name(token: str) -> str:
 
 
 class SharedMemory:
-    """`buffer` is writable, and zeros at first. A context manager.
+    """A piece of memory: `buffer` is writable, and zeros at first. A context manager.
 
     Descriptors and processes get the numbers of old ones. So an address, "pid:fd:token", ends with
     what only this memory is called.
@@ -38,6 +38,7 @@ class SharedMemory:
 
     @classmethod
     def create(cls, size: int) -> Self:
+        """New memory of so many bytes, which other processes attach by its `address`."""
         token = secrets.token_hex(8)
         fd = os.memfd_create(name(token))
         os.ftruncate(fd, size)
@@ -45,7 +46,8 @@ class SharedMemory:
 
     @classmethod
     def attach(cls, address: str, size: int) -> Self:
-        """Raises Unreachable when the maker has gone or withdrew it, CommError for another size."""
+        """The memory at an address. Raises Unreachable when its maker has gone or withdrew it,
+        CommError when it has another size."""
         pid, number, token = address.split(":")
         path = Path(f"/proc/{pid}/fd/{number}")
         try:
@@ -60,13 +62,13 @@ class SharedMemory:
         return cls(fd, size, address)
 
     def withdraw(self) -> None:
-        """All have attached: nobody else can. What is attached stays."""
+        """Let nobody attach any more; who has attached keeps the memory."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def close(self) -> None:
-        """Where arrays still look at the memory, it goes with the last of them."""
+        """Give the memory back; where arrays still look at it, it goes with the last of them."""
         self.withdraw()
         with suppress(BufferError):
             self.buffer.close()

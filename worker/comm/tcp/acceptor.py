@@ -1,4 +1,4 @@
-"""Where a rank accepts the others, and nobody else can hold it up."""
+"""How a rank accepts the connections of others, so that no stranger can hold it up."""
 
 import selectors
 import socket
@@ -42,13 +42,15 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
+    """A connection whose hello is proved."""
+
     connection: socket.socket
     hello: Hello
 
 
 class Acceptor:
-    """Lets in each expected rank once for each channel. What it let in is the caller's, unless the
-    `with` block fails."""
+    """Accepts each expected rank once for each channel. The connections are the caller's to close,
+    unless the `with` block fails."""
 
     def __init__(self, listener: Listener, secret: bytes, ranks: Iterable[int], world: int) -> None:
         self.arrived: dict[tuple[int, Channel], Arrival] = {}
@@ -59,7 +61,7 @@ class Acceptor:
         self._waiting.register(listener.socket, selectors.EVENT_READ)
 
     def admit_all(self, deadline: Deadline) -> None:
-        """Raises CommTimeout, which names those who did not come."""
+        """Return when all have come. Raises CommTimeout, which names those who did not."""
         while missing := self._expected - self.arrived.keys():
             if not deadline.left_s:
                 ranks = sorted({rank for rank, _ in missing})
@@ -68,16 +70,16 @@ class Acceptor:
                 if key.data is None:
                     self._open()
                 else:
-                    self._hear(key.data)
+                    self._receive(key.data)
 
     def _open(self) -> None:
         with suppress(OSError):  # it has left already
             connection, _ = self._listener.socket.accept()
             self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
 
-    def _hear(self, peer: IncomingPeer) -> None:
+    def _receive(self, peer: IncomingPeer) -> None:
         try:
-            hello = peer.hear(self._secret)
+            hello = peer.receive(self._secret)
         except BlockingIOError:
             return
         except OSError:
@@ -120,9 +122,11 @@ class Acceptor:
 
 
 def address_of(host: str, port: int) -> str:
+    """The two as "host:port", with brackets around a host of IPv6."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parts_of(address: str) -> tuple[str, int]:
+    """Host and port of what `address_of` made."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)

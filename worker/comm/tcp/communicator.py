@@ -28,7 +28,8 @@ LAST_WORD_S = 0.2
 
 
 class TcpCommunicator:
-    """Made by `lead` on rank 0 and by `join` on the others, which return when all have come."""
+    """A `Communicator` over TCP. `lead` makes that of rank 0 and `join` those of the others; both
+    return when all have come."""
 
     def __init__(self, links: Sequence[Link], rank: int, world: int, timeout_s: float) -> None:
         self.rank, self.world = rank, world
@@ -56,7 +57,7 @@ class TcpCommunicator:
         timeout_s: float,
         rendezvous_s: float | None = None,
     ) -> Self:
-        """As rank 0. `listener.address` is told to the others, who must know the secret, too.
+        """Rank 0's. The others must know `listener.address` and the secret.
 
         The rendezvous may take `rendezvous_s`, if given, else as long as any other wait. Raises
         CommError, CommTimeout.
@@ -76,7 +77,8 @@ class TcpCommunicator:
         host: str,
         rendezvous_s: float | None = None,
     ) -> Self:
-        """As any other rank. `host` is an address of ours, where the others reach us."""
+        """Any other rank's. `leader` is the address at which rank 0 listens, `host` an address of
+        this one, where the others reach it. Raises CommError, CommTimeout."""
         deadline = Deadline.after(timeout_s if rendezvous_s is None else rendezvous_s)
         links = Rendezvous(rank, world, secret, deadline).join(leader, host)
         return cls(links, rank, world, timeout_s)
@@ -86,9 +88,11 @@ class TcpCommunicator:
         return f"<rank {self.rank} of {self.world}, linked to {peers or 'nobody'}>"
 
     def subset(self, ranks: Sequence[int]) -> "TcpCommunicator":
-        """Of some of the ranks, ourselves among them, renumbered in this order; over the same
-        connections, so that the end of one is the end of both. Each pair of ranks must use the two
-        by turns in the same order."""
+        """A communicator of some of the ranks, this one among them, renumbered in this order.
+
+        It uses the same connections, so that the end of one is the end of both. Each pair of ranks
+        must use the two by turns in the same order.
+        """
         place = {rank: at for at, rank in enumerate(ranks)}
         own = place[self.rank]
         links = [

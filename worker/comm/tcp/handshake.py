@@ -25,6 +25,8 @@ HELLO = 512
 
 
 class Channel(StrEnum):
+    """What one of the two connections between a pair of ranks is for."""
+
     DATA = "data"
     CONTROL = "control"
 
@@ -47,7 +49,10 @@ class Refused(Unreachable):
 def introduce(
     connection: socket.socket, secret: bytes, hello: Hello, to: int, deadline: Deadline
 ) -> None:
-    """The connector's side; `to` is the rank that it wants. Raises Refused, CommTimeout."""
+    """The connector's side of the handshake; `to` is the rank that it wants to reach.
+
+    Raises Refused, CommTimeout.
+    """
     challenge = read(connection, CHALLENGE, to, deadline)
     body = (os.urandom(CHALLENGE) + json.dumps(asdict(hello)).encode()).ljust(HELLO)
     with suppress(ConnectionError):  # then nothing can be read, either
@@ -58,7 +63,8 @@ def introduce(
 
 
 class IncomingPeer:
-    """The acceptor's side of one connection. It never waits: `hear` when there is something to."""
+    """Who has connected, on the acceptor's side. Nothing here waits: call `receive` when something
+    has come."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -67,8 +73,11 @@ class IncomingPeer:
         with suppress(OSError):  # who has left already is heard to
             connection.send(self._challenge)
 
-    def hear(self, secret: bytes) -> Hello | None:
-        """Its Hello, when all of it has come and is proved. Raises Refused; OSError if it left."""
+    def receive(self, secret: bytes) -> Hello | None:
+        """The peer's Hello, once all of it has come and is proved; None before.
+
+        Raises Refused, and OSError if the peer has left.
+        """
         heard = self.connection.recv(HELLO + PROOF - len(self._heard))
         if not heard:
             raise ConnectionResetError
@@ -79,16 +88,17 @@ class IncomingPeer:
         if not hmac.compare_digest(proof, proof_of(secret, b"connector", self._challenge, body)):
             raise Refused("it does not know the secret")
         self.connection.send(proof_of(secret, b"acceptor", self._challenge, body))
-        told = json.loads(body[CHALLENGE:])
-        return Hello(**told | {"channel": Channel(told["channel"])})
+        fields = json.loads(body[CHALLENGE:])
+        return Hello(**fields | {"channel": Channel(fields["channel"])})
 
 
 def proof_of(secret: bytes, role: bytes, challenge: bytes, body: bytes) -> bytes:
+    """What only who knows the secret can answer to a challenge."""
     return hmac.digest(secret, role + challenge + body, "sha256")
 
 
 def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) -> bytes:
-    """So many bytes of that rank. Raises Refused when it hangs up, CommTimeout."""
+    """Exactly `size` bytes that a rank sends. Raises Refused when it hangs up, CommTimeout."""
     found = b""
     while len(found) < size:
         connection.settimeout(deadline.left_s or 1e-6)

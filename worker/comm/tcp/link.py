@@ -22,10 +22,11 @@ class Link:
 
     @property
     def host(self) -> str:
-        """Of the other one."""
+        """Address of the other rank."""
         return str(self.data.getpeername()[0])
 
     def prepare(self) -> None:
+        """Let neither connection block, nor wait to fill packets."""
         for each in (self.data, self.control):
             each.setblocking(False)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -36,19 +36,20 @@ class Rendezvous:
     deadline: Deadline
 
     def lead(self, listener: Listener) -> list[Link]:
-        """Rank 0. Raises CommError, CommTimeout."""
+        """Rank 0's part: links to all others, in order of rank. Raises CommError, CommTimeout."""
         with Acceptor(listener, self.secret, range(1, self.world), self.world) as acceptor:
             acceptor.admit_all(self.deadline)
             links = self._links(acceptor)
             addresses = [listener.address]
             addresses += [acceptor.arrived[link.rank, Channel.DATA].hello.address for link in links]
-            told = json.dumps(addresses).encode()
+            message = json.dumps(addresses).encode()
             for link in links:
-                link.data.sendall(LENGTH.pack(len(told)) + told)
+                link.data.sendall(LENGTH.pack(len(message)) + message)
         return links
 
     def join(self, leader: str, host: str) -> list[Link]:
-        """The others; `host` is where this one listens. Raises CommError, CommTimeout."""
+        """Any other rank's part: its links, in order of rank. `leader` is where rank 0 listens,
+        `host` where this one does. Raises CommError, CommTimeout."""
         with ExitStack() as opened, Listener(host) as listener:
             first = self._connect(0, leader, listener.address, opened)
             addresses = self._addresses_from(first)
@@ -84,14 +85,14 @@ class Rendezvous:
     def _addresses_from(self, first: Link) -> list[str]:
         try:
             (length,) = LENGTH.unpack(read(first.data, LENGTH.size, 0, self.deadline))
-            told = read(first.data, length, 0, self.deadline)
+            message = read(first.data, length, 0, self.deadline)
         except Refused:
             raise CommError("rank 0 gave up before all ranks had come") from None
-        addresses: list[str] = json.loads(told)
+        addresses: list[str] = json.loads(message)
         return addresses
 
     def _links(self, acceptor: Acceptor) -> list[Link]:
-        """With those whom it let in, in the order of ranks."""
+        """Links to the ranks that were accepted, in order of rank."""
         met = {name: arrival.connection for name, arrival in acceptor.arrived.items()}
         return [
             Link(self.rank, other, met[other, Channel.DATA], met[other, Channel.CONTROL])

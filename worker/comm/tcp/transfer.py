@@ -17,6 +17,8 @@ HEADER = struct.Struct("!qQ")
 
 
 class Outgoing:
+    """A message that is being sent to the other end of a link."""
+
     EVENTS = POLLOUT
 
     def __init__(self, link: Link, number: int, array: Array) -> None:
@@ -36,6 +38,8 @@ class Outgoing:
 
 
 class Incoming:
+    """A message that is expected from the other end of a link, read into its array."""
+
     EVENTS = POLLIN
 
     def __init__(self, link: Link, number: int, array: Array) -> None:
@@ -73,10 +77,12 @@ class Incoming:
 
 
 def did(number: int) -> str:
+    """What a rank that sent this number has done, for messages of errors."""
     return f"came to collective {number}" if number > 0 else f"sent message {-number}"
 
 
 def omission(action: str, number: int) -> str:
+    """What a rank that was waited for has not done, for messages of errors."""
     return (
         f"did not come to collective {number}"
         if number > 0
@@ -85,7 +91,7 @@ def omission(action: str, number: int) -> str:
 
 
 def rest(views: list[memoryview], done: int) -> list[memoryview]:
-    """What is left of them after so many bytes."""
+    """What is left of these views after so many bytes."""
     for at, view in enumerate(views):
         if done < view.nbytes:
             return [view[done:], *views[at + 1 :]]
