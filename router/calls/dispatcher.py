@@ -13,8 +13,9 @@ from raylax.proto.errors import EngineFailure, WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault
 from raylax.router.calls.hedging import HedgePolicy
 from raylax.router.calls.journal import Journal, JournalEntry
+from raylax.router.calls.retry_budget import RetryBudget
 from raylax.router.observe.timeline import Decision, Outcome
-from raylax.router.policies.base import NoCandidate, RoutingChoice
+from raylax.router.policies.base import NoCandidate
 from raylax.router.workers.inbox import (
     HedgeDue,
     Notice,
@@ -27,24 +28,6 @@ from raylax.router.workers.registry import Route, Workers
 RETRY_AFTER_S = 1.0
 SHORTEST_S, LONGEST_S = 0.02, 0.5
 """The pauses between two looks for a worker."""
-MOVES_AT_ONCE, MOVES_PER_S = 1024, 64.0
-
-
-@dataclass(slots=True)
-class RetryBudget:
-    """How many moves to other workers there may be: a bucket that fills with time. A request that
-    finds it empty waits; none fails by it."""
-
-    left: float = MOVES_AT_ONCE
-    filled_at: float = 0.0
-
-    def take(self, now: float) -> bool:
-        self.left = min(MOVES_AT_ONCE, self.left + (now - self.filled_at) * MOVES_PER_S)
-        self.filled_at = now
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
 
 
 @dataclass
@@ -75,7 +58,7 @@ class Dispatcher:
             return
         entry.workers, entry.parked = [route.worker], ()
         self._send(entry, route)
-        entry.sent_at, entry.predicted_s = self.clock(), predicted_ttft(route.choice)
+        entry.sent_at, entry.predicted_s = self.clock(), route.choice.ttft_s
         delay_s = self.hedge_policy.delay_s(entry.predicted_s)
         if delay_s is not None and not entry.emitted:
             self._later(entry, delay_s, HedgeDue(entry.request.id))
@@ -224,10 +207,3 @@ class Dispatcher:
     def _later(self, entry: JournalEntry, seconds: float, item: Notice) -> None:
         timer = asyncio.get_running_loop().call_later(seconds, entry.inbox.put, item)
         entry.timers = [*(one for one in entry.timers if one.when() > timer.when()), timer]
-
-
-def predicted_ttft(choice: RoutingChoice) -> float:
-    """Seconds to the first token at the chosen worker; 0 from a policy that does not predict."""
-    if (ttft := choice.terms.get("ttft")) is None:
-        return 0.0
-    return float(ttft[choice.rows == choice.row][0])

@@ -11,6 +11,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
+from raylax.router.access.rate_limits import Ticket
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.hedging import HedgePolicy
@@ -106,10 +107,7 @@ class Service:
         finally:
             if run is not None:
                 await run.aclose()
-            now, generated = self._clock(), call.completion_tokens
-            self.admission.generated(first.tenant, generated, first.share)
-            ticket.generated(generated, now)
-            ticket.close(now)
+            self._count(call, ticket)
             timer.end(call)
             if span is not None:
                 self.state.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
@@ -121,3 +119,10 @@ class Service:
         await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
         timeline.note("admitted")
         return allowed_s - (self._clock() - timeline.arrived)
+
+    def _count(self, call: Call, ticket: Ticket) -> None:
+        """Charge a call that has ended with what it has generated."""
+        first, now, generated = call.requests[0], self._clock(), call.completion_tokens
+        self.admission.generated(first.tenant, generated, first.share)
+        ticket.generated(generated, now)
+        ticket.close(now)

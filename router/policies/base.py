@@ -43,6 +43,13 @@ class RoutingChoice:
     terms: dict[str, Reals] = field(default_factory=dict)
     """What they were compared by, a value for each candidate; `cost` is their order."""
 
+    @property
+    def ttft_s(self) -> float:
+        """Seconds to the first token there; 0 from a policy that does not predict."""
+        if (ttft := self.terms.get("ttft")) is None:
+            return 0.0
+        return float(ttft[self.rows == self.row][0])
+
 
 Policy = Callable[[RoutingRequest, Fleet, random.Random], RoutingChoice]
 """Chooses among `candidates(…)`; raises NoCandidate if there are none. Changes nothing."""

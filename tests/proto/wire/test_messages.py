@@ -1,5 +1,7 @@
 """The shared nouns survive the wire."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +60,15 @@ loads = st.builds(
 @given(requests)
 def test_a_request(request: Request) -> None:
     assert wire.submit_from_proto(wire.submit_to_proto(request)) == request
+
+
+@given(requests)
+def test_how_a_request_goes_on_is_told_in_place_of_what_it_says(request: Request) -> None:
+    """From its start, too: then it has no history, whatever it says."""
+    for resumption in (wire.Resumption((5, 6), 0.5, "w:1"), wire.Resumption()):
+        told = wire.submit_from_proto(wire.submit_to_proto(request, resumption=resumption))
+
+        assert told == replace(request, **resumption._asdict())
 
 
 @given(deltas)

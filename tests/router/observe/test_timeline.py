@@ -12,6 +12,8 @@ from rich.console import Console
 
 from raylax.cluster.cli import calls as routing
 from raylax.cluster.errors import UserError
+from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
+from raylax.router.observe.timeline import as_json, from_json
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -111,3 +113,13 @@ def test_the_terminal_shows_a_waterfall() -> None:
 def test_nobody_at_an_address_is_one_line() -> None:
     with pytest.raises(UserError, match="no raylax answers"):
         routing.ask_router("http://127.0.0.1:9", "GET", "/explain/x")
+
+
+def test_a_timeline_is_the_same_after_its_way_to_another_router() -> None:
+    candidates = (Candidate("w1", 0.25, {"cost": 7.0}), Candidate("w0", 0.5, {"cost": 9.0}))
+    explanation = Explanation("call/0/0", "least-tokens", "w1", "why", "w0", candidates)
+    timeline = TimelineSnapshot("call", (TimelineEvent(0.5, "sent", "w1"),), (explanation,))
+    told = json.loads(json.dumps(as_json(timeline)))
+
+    assert from_json(told) == timeline
+    assert told.keys() == {"call_id", "moments", "choices"}
