@@ -16,7 +16,7 @@ from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
 from raylax.router.resume.kept_answers import KeptAnswers
-from raylax.router.resume.peers import Numbered, Peers
+from raylax.router.resume.peers import NumberedParts, Peers
 from raylax.router.workers.registry import Workers
 
 
@@ -87,7 +87,7 @@ class Models:
                 raise
             return timeline
 
-    async def kept(self, name: str, tenant: str, after: int) -> Numbered:
+    async def kept(self, name: str, tenant: str, after: int) -> NumberedParts:
         """The parts of an answer that is kept, here or by another router. Raises NotFound."""
         try:
             self.state.kept_answers.find(name, tenant)

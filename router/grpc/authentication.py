@@ -13,7 +13,7 @@ from raylax.proto.errors import RaylaxError
 from raylax.router.access.authentication import AccessLevel, Authenticator, Headers
 from raylax.router.access.caller import CALLER, Caller
 from raylax.router.grpc.errors import refuse
-from raylax.router.grpc.refusal_spans import refused
+from raylax.router.grpc.refusal_spans import refusal_of
 from raylax.router.observe.telemetry import Telemetry
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -69,7 +69,7 @@ class AuthenticatedCall:
             return await serve(request, context)
         except grpc.aio.AbortError:
             took_s = time.monotonic() - begun
-            if (told := refused(self.method, self.caller, context, took_s)) is not None:
+            if (told := refusal_of(self.method, self.caller, context, took_s)) is not None:
                 self.telemetry.refuse(told)
             raise
 

@@ -12,7 +12,7 @@ OUR_FAULT = (
 )  # fmt: skip
 
 
-def refused(method: str, caller: Caller, context: Context, took_s: float) -> RefusedCall | None:
+def refusal_of(method: str, caller: Caller, context: Context, took_s: float) -> RefusedCall | None:
     """What is recorded of the refused call, by what its client was told; None if a call had begun,
     or if the error is none of ours."""
     said = dict(context.trailing_metadata() or ())

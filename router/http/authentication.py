@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from raylax.proto.errors import RaylaxError
 from raylax.router.access.authentication import AccessLevel, Authenticator
 from raylax.router.access.caller import CALLER, Caller
-from raylax.router.http.errors import answer_to
-from raylax.router.http.refusal_spans import refused
+from raylax.router.http.errors import error_response
+from raylax.router.http.refusal_spans import refusal_of
 
 log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
@@ -61,7 +61,7 @@ class AuthenticationMiddleware:
         except Exception as error:
             if logged.status:
                 raise  # too late to say anything
-            response = answer_to(Request(scope, receive), error)
+            response = error_response(Request(scope, receive), error)
             if isinstance(error, RaylaxError):
                 if error.call_id:
                     response.headers[CALL_ID] = error.call_id
@@ -73,7 +73,7 @@ class AuthenticationMiddleware:
 
     def _record_refusal(self, scope: Scope, response: "LoggedResponse", error: RaylaxError) -> None:
         """Makes a span for a call that was refused before it had any."""
-        told = refused(scope, self._app, response.caller, error, response.took_s)
+        told = refusal_of(scope, self._app, response.caller, error, response.took_s)
         if told is not None:
             self._authenticator.telemetry.refuse(told)
 

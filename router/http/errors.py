@@ -17,38 +17,40 @@ MESSAGES = "/v1/messages"
 CLIENT_LEFT = 499
 
 
-def answer_to(request: Request, error: Exception) -> Response:
+def error_response(request: Request, error: Exception) -> Response:
     """The response that tells a client of an error."""
     match error:
         case RaylaxError():
-            return of_ours(request, error)
+            return raylax_error_response(request, error)
         case HTTPException():
-            return of_paths(request, error)
+            return routing_error_response(request, error)
         case ClientLeft():
             return Response(status_code=CLIENT_LEFT)
         case _:
-            return of_ours(request, failure_of(error, f"{request.method} {request.url.path}"))
+            return raylax_error_response(
+                request, failure_of(error, f"{request.method} {request.url.path}")
+            )
 
 
-def of_ours(request: Request, error: RaylaxError) -> Response:
+def raylax_error_response(request: Request, error: RaylaxError) -> Response:
     """The response to a call that has failed."""
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
-    body = body_of(request.url.path, error.http_status, error.body())
+    body = error_body_for(request.url.path, error.http_status, error.body())
     return JSONResponse(body, error.http_status, headers)
 
 
-def of_paths(request: Request, error: HTTPException) -> Response:
+def routing_error_response(request: Request, error: HTTPException) -> Response:
     """The response to a path, or a method, that does not exist."""
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     message = f"{request.method} {request.url.path}: {error.detail}"
     said = {"error": {"message": message, "type": kind, "param": None, "code": None}}
-    body = body_of(request.url.path, error.status_code, said)
+    body = error_body_for(request.url.path, error.status_code, said)
     return JSONResponse(body, error.status_code, error.headers)
 
 
-def body_of(path: str, status: int, openai: dict[str, Any]) -> dict[str, Any]:
+def error_body_for(path: str, status: int, openai: dict[str, Any]) -> dict[str, Any]:
     """An error body of OpenAI's as the API of this path has it: all but Anthropic's have
     OpenAI's."""
     if path == MESSAGES or path.startswith(f"{MESSAGES}/"):

@@ -8,7 +8,7 @@ from raylax.router.access.caller import Caller
 from raylax.router.observe.telemetry import RefusedCall
 
 
-def refused(
+def refusal_of(
     scope: Scope, router: Router, caller: Caller, error: RaylaxError, took_s: float
 ) -> RefusedCall | None:
     """What is recorded of the refused call; None for a caller without a span."""

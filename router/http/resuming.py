@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from raylax.router.access.durations import positive_seconds
 from raylax.router.http.event_stream import END, EventStream, ResponseHead
-from raylax.router.resume.peers import Numbered
+from raylax.router.resume.peers import NumberedParts
 
 RESUME = "X-Raylax-Resume"
 
@@ -35,6 +35,6 @@ async def with_ids(
         yield f"id: {call_id}:{number}\n".encode() + event + END
 
 
-def resumed(numbered: Numbered, head: ResponseHead, allowed_s: float) -> EventStream:
+def resumed(numbered: NumberedParts, head: ResponseHead, allowed_s: float) -> EventStream:
     """An answer that is kept, as events with their ids."""
     return EventStream(head, with_ids(head.call_id, numbered), numbered, allowed_s)

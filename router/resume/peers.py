@@ -22,7 +22,7 @@ from raylax.router.resume.kept_answers import KeptAnswers
 ASK_S = 2.0
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
-Numbered = AsyncGenerator[tuple[int, Any]]
+NumberedParts = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
 EVENT = "event"
 MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax_pb2.GenerateReply)}
@@ -101,7 +101,7 @@ class Peers:
                 return None
         return from_json(json.loads(told.json))
 
-    async def read(self, name: str, tenant: str, after: int) -> Numbered | None:
+    async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:
         """An answer that another router keeps, from the part after `after` on; None: nobody does.
         Close it."""
         for address in self._others:
@@ -110,7 +110,7 @@ class Peers:
                 return parts
         return None
 
-    async def _parts(self, address: str, name: str, tenant: str, after: int) -> Numbered:
+    async def _parts(self, address: str, name: str, tenant: str, after: int) -> NumberedParts:
         """Its first item only says that there are parts; nothing at all comes where there are
         none."""
         async with grpc.aio.insecure_channel(address) as channel:

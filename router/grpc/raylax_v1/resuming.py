@@ -9,7 +9,7 @@ from raylax.proto.pb import raylax_pb2 as pb
 from raylax.router.access.caller import caller
 from raylax.router.access.durations import positive_seconds
 from raylax.router.calls.service import Service
-from raylax.router.resume.peers import Numbered
+from raylax.router.resume.peers import NumberedParts
 
 Reply = pb.ChatReply | pb.GenerateReply
 
@@ -26,7 +26,7 @@ def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: 
     service.state.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
-async def numbered(parts: Numbered) -> AsyncGenerator[Reply]:
+async def numbered(parts: NumberedParts) -> AsyncGenerator[Reply]:
     """The replies, each with its number in it. Close it when its client has left."""
     try:
         async for number, reply in parts:

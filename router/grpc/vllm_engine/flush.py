@@ -12,19 +12,19 @@ ANSWER_S = 5.0
 """How long to wait for workers to say that it is done: between two steps, in their next reports."""
 
 
-async def flush(service: Service, patience_s: float) -> pb.FlushCacheResponse:
+async def flush(service: Service, timeout_s: float) -> pb.FlushCacheResponse:
     """Waits so many seconds for requests to end, then has all workers drop their pages. Pages that
     are in use then stay, which is no success. Raises InvalidRequest."""
-    if not 0 <= patience_s < float("inf"):
+    if not 0 <= timeout_s < float("inf"):
         raise InvalidRequest(
-            f"timeout_s: must be seconds, 0 or more, found {patience_s:g}", param="timeout_s"
+            f"timeout_s: must be seconds, 0 or more, found {timeout_s:g}", param="timeout_s"
         )
     workers = service.workers
 
     def running() -> int:
         return max(sum(one.running + one.waiting for one in workers.loads), len(service.journal))
 
-    await wait_for(lambda: not running(), patience_s)
+    await wait_for(lambda: not running(), timeout_s)
     left = running()
     workers.flush()
     if left:

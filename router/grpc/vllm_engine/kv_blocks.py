@@ -44,13 +44,13 @@ class AnnouncedBlocks:
         """`held`: whether a worker has the page of that name."""
         self._held, self._most = held, most
         self._known: OrderedDict[int, Block] = OrderedDict()
-        self._told: dict[int, set[int]] = {}  # and which of their children are announced, too
+        self._announced: dict[int, set[int]] = {}  # and which of their children are announced, too
 
     def __len__(self) -> int:
-        return len(self._told)
+        return len(self._announced)
 
     def __iter__(self) -> Iterator[Block]:
-        return (self._known[name] for name in self._told)
+        return (self._known[name] for name in self._announced)
 
     def routed(self, tokens: Sequence[int], names: Sequence[int]) -> BlockChanges:
         """What changes by a request with these tokens; `names` are those of its first full
@@ -72,20 +72,20 @@ class AnnouncedBlocks:
         """What changes by a worker's page events."""
         return BlockChanges(self._store(added), self._look(removed))
 
-    def looked_over(self) -> BlockChanges:
+    def rechecked(self) -> BlockChanges:
         """What changes when a worker is gone, or has told everything anew."""
-        return BlockChanges([], self._look(list(self._told)))
+        return BlockChanges([], self._look(list(self._announced)))
 
     def _store(self, names: Iterable[int]) -> list[Block]:
         stored = []
         for name in names:
             block = self._known.get(name)
-            if block is None or name in self._told or not self._held(name):
+            if block is None or name in self._announced or not self._held(name):
                 continue
-            if block.parent is None or block.parent in self._told:
-                self._told[name] = set()
+            if block.parent is None or block.parent in self._announced:
+                self._announced[name] = set()
                 if block.parent is not None:
-                    self._told[block.parent].add(name)
+                    self._announced[block.parent].add(name)
                 stored.append(block)
         return stored
 
@@ -98,11 +98,11 @@ class AnnouncedBlocks:
 
     def _remove(self, name: int, removed: list[int]) -> None:
         """Removes a block with all that follow it, if it is announced."""
-        if name not in self._told:
+        if name not in self._announced:
             return
         if (parent := self._known[name].parent) is not None:
-            self._told[parent].discard(name)
+            self._announced[parent].discard(name)
         left = [name]
         while left:
             removed.append(left[-1])
-            left += self._told.pop(left.pop())
+            left += self._announced.pop(left.pop())

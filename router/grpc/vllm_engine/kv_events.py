@@ -86,10 +86,10 @@ class KvEventFeed:
     def reported(self, pages: engine_pb2.PageEvents) -> None:
         self._tell(self._blocks.reported(pages.added, pages.removed))
         if pages.snapshot:
-            self._tell(self._blocks.looked_over())
+            self._tell(self._blocks.rechecked())
 
     def lost(self) -> None:
-        self._tell(self._blocks.looked_over())
+        self._tell(self._blocks.rechecked())
 
     def _tell(self, changes: BlockChanges) -> None:
         if not changes:

@@ -13,15 +13,15 @@ class Replies:
 
     def __init__(self, prompt_tokens: int, choices: Sequence[TokenChoice], stream: bool) -> None:
         self._prompt_tokens, self._choices, self._stream = prompt_tokens, choices, stream
-        self._told = [0] * len(choices)
+        self._written = [0] * len(choices)
 
     def of(self, index: int) -> list[pb.GenerateResponse]:
         """The replies that an event of this choice brings."""
         choice, said = self._choices[index], []
         if self._stream:
-            new = range(self._told[index], len(choice.ids))
+            new = range(self._written[index], len(choice.ids))
             said = [pb.GenerateResponse(chunk=self._chunk(choice, at)) for at in new]
-            self._told[index] = len(choice.ids)
+            self._written[index] = len(choice.ids)
         if choice.finish_reason is not None:
             said.append(self._complete(choice, choice.finish_reason))
         return said

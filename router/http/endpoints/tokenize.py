@@ -14,7 +14,7 @@ from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 
 
-def add_tokens(routes: Routes, handler: RequestHandler) -> None:
+def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
     def ids_of(raw: bytes) -> TokenizeResponse:
         body = parse_body(TokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend

@@ -83,7 +83,7 @@ def test_a_lost_worker_takes_its_blocks_along() -> None:
     cluster.come(A, B, C)
     cluster.there.difference_update([B, C])
 
-    assert cluster.blocks.looked_over() == ([], [B, C])
+    assert cluster.blocks.rechecked() == ([], [B, C])
     assert cluster.told == [A]
 
 

@@ -1,4 +1,4 @@
-"""API keys: who may come in, by HTTP and by gRPC."""
+"""Authentication: who may come in, by HTTP and by gRPC, with which API key."""
 
 import asyncio
 import json
