@@ -15,22 +15,24 @@ from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 
 
-def chat(frontend: Frontend, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
+def chat_writer(frontend: Frontend, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
     call = frontend.chat(body, origin=origin)
     return ChatWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 
-def completion(frontend: Frontend, body: CompletionRequest, origin: CallOrigin) -> CompletionWriter:
+def completion_writer(
+    frontend: Frontend, body: CompletionRequest, origin: CallOrigin
+) -> CompletionWriter:
     call = frontend.completion(body, origin)
     return CompletionWriter(call, frontend.name, int(time.time()), body.include_usage)
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:
     async def chat_completions(request: Request) -> ASGIApp:
-        return await handler.answer(request, ChatCompletionRequest, chat)
+        return await handler.answer(request, ChatCompletionRequest, chat_writer)
 
     async def completions(request: Request) -> ASGIApp:
-        return await handler.answer(request, CompletionRequest, completion)
+        return await handler.answer(request, CompletionRequest, completion_writer)
 
     routes.post("/v1/chat/completions", chat_completions)
     routes.post("/v1/completions", completions)

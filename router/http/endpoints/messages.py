@@ -12,7 +12,7 @@ from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 
 
-def message(frontend: Frontend, body: MessagesRequest, origin: CallOrigin) -> MessageWriter:
+def message_writer(frontend: Frontend, body: MessagesRequest, origin: CallOrigin) -> MessageWriter:
     call = frontend.chat(body.for_chat(), PREFIX, origin=origin)
     return MessageWriter(call, frontend.name)
 
@@ -24,7 +24,7 @@ def add_messages(routes: Routes, handler: RequestHandler) -> None:
         return TokenCount(input_tokens=len(frontend.tokens_of(body.for_chat())))
 
     async def messages(request: Request) -> ASGIApp:
-        return await handler.answer(request, MessagesRequest, message)
+        return await handler.answer(request, MessagesRequest, message_writer)
 
     async def count_tokens(request: Request) -> ASGIApp:
         return json_response(await handler.read(request, count))

@@ -14,14 +14,16 @@ from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 
 
-def response(frontend: Frontend, body: ResponsesRequest, origin: CallOrigin) -> ResponseWriter:
+def response_writer(
+    frontend: Frontend, body: ResponsesRequest, origin: CallOrigin
+) -> ResponseWriter:
     call = frontend.chat(body.for_chat(), PREFIX, field="input", origin=origin)
     return ResponseWriter(call, body, frontend.name, int(time.time()))
 
 
 def add_responses(routes: Routes, handler: RequestHandler) -> None:
     async def responses(request: Request) -> ASGIApp:
-        return await handler.answer(request, ResponsesRequest, response)
+        return await handler.answer(request, ResponsesRequest, response_writer)
 
     async def kept_response(request: Request) -> ASGIApp:
         raise InvalidRequest("raylax keeps no responses; an answer is in the reply to its POST")
