@@ -16,7 +16,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.step.pages import PAGE, INT8Pages, Pages
+from raylax.kernels.cpu.step.pages import INT8Pages, Pages
 from raylax.kernels.cpu.step.softmax import LEAST, MASKED, Partial
 from raylax.kernels.cpu.step.worklist import KEYS, ROWS
 from raylax.kernels.cpu.tir.dot import Block, Sums, blocks
@@ -31,8 +31,9 @@ from raylax.kernels.cpu.tir.emit import (
     scratch,
     splat,
 )
+from raylax.kernels.options import PAGE_SIZE
 
-BLOCK = KEYS // PAGE  # pages
+BLOCK = KEYS // PAGE_SIZE  # pages
 AHEAD = 2  # pages to prefetch: they lie anywhere, the hardware cannot guess the next
 
 
@@ -93,10 +94,10 @@ class Tile:
         self.scales = None  # of each token's key or value, where bytes need one
         if isinstance(self.layout, INT8Pages):
             self.scales = partial(self.layout.scales, self.dim)
-        self.page_count = T.Bind(T.floordiv(self.rows.limit(ROWS - 1) + PAGE - 1, PAGE))
-        self.scores = scratch(ROWS * BLOCK * PAGE)
+        self.page_count = T.Bind(T.floordiv(self.rows.limit(ROWS - 1) + PAGE_SIZE - 1, PAGE_SIZE))
+        self.scores = scratch(ROWS * BLOCK * PAGE_SIZE)
         self.q = scratch(ROWS * self.dim // self.per, self.dot.dtype)
-        self.weights = scratch(ROWS * BLOCK * PAGE // self.per, self.dot.dtype)
+        self.weights = scratch(ROWS * BLOCK * PAGE_SIZE // self.per, self.dot.dtype)
         self._load_queries()
 
     def _load_queries(self) -> None:
@@ -158,25 +159,27 @@ class Tile:
 
                     sums.add(d, keys, query)
                 for row, r, total in sums:
-                    seen = lanes(at[r] * PAGE) < splat(self.rows.limit(row))
+                    seen = lanes(at[r] * PAGE_SIZE) < splat(self.rows.limit(row))
                     found = Register(total)
                     if self.scales:
                         found.set(found.get() * self.scales(self.pages, page[r], 0, self.head))
                     score = T.Select(seen, found.get(), f32(MASKED))
-                    T.buffer_store(self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE)])
+                    T.buffer_store(
+                        self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE_SIZE)]
+                    )
 
     def _weights(self, first: Expr, pairs: Expr, out: Partial) -> None:
         with T.serial(0, self.rows.used) as row:
             best, total = Register(f32(LEAST)), Register(f32(0))
             with T.serial(0, pairs * 2) as i:
-                best.set(T.max(best.get(), self.scores[lanes((row * BLOCK + i) * PAGE)]))
+                best.set(T.max(best.get(), self.scores[lanes((row * BLOCK + i) * PAGE_SIZE)]))
             top = intrinsic("float32", "llvm.vector.reduce.fmax", best.get())
             T.buffer_store(out.top, top, [row])
             with T.serial(0, pairs * 2) as i:
-                score = self.scores[lanes((row * BLOCK + i) * PAGE)]
+                score = self.scores[lanes((row * BLOCK + i) * PAGE_SIZE)]
                 weight = Register(exp2(score - splat(out.top[row])))
                 total.set(total.get() + weight.get())
-                at = lanes((row * BLOCK + i) * PAGE // self.per, PAGE // self.per)
+                at = lanes((row * BLOCK + i) * PAGE_SIZE // self.per, PAGE_SIZE // self.per)
                 if self.scales:
                     page = self._page(first + i)
                     weight.set(weight.get() * self.scales(self.pages, page, 1, self.head))
@@ -190,7 +193,7 @@ class Tile:
             sums = Sums(block, self.dot)
             with T.serial(0, count) as i:
                 page, coming = self._page(first + i), self._page(first + i + AHEAD)
-                with T.serial(0, PAGE // self.depth) as t:
+                with T.serial(0, PAGE_SIZE // self.depth) as t:
                     if block.rows.start == 0:
                         for j in block.columns:
                             prefetch(self.pages[coming, 1, self.head, t * self.dim + j * 16])
@@ -199,7 +202,7 @@ class Tile:
                         return self.pages[page, 1, self.head, lanes(t * self.dim + j * 16)]
 
                     def weight(row: int, index: Expr, i: Expr = i) -> Expr:
-                        return self.weights[(row * BLOCK + i) * (PAGE // self.per) + index]
+                        return self.weights[(row * BLOCK + i) * (PAGE_SIZE // self.per) + index]
 
                     sums.add(t, values, weight)
             for row, j, total in sums:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, fields
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import Format, RowFormat
 from raylax.kernels.cpu.program import Buffer
-from raylax.kernels.cpu.step.pages import PAGE, Pages
+from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
 from raylax.kernels.cpu.tir.exchange import FLAGS
 from raylax.kernels.cpu.tir.queue import LINE
 from raylax.kernels.families import weights_of
 from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.shards import PANEL, Degree, Place
 from raylax.kernels.spec import DecoderSpec
 
@@ -62,7 +63,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
 def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
     """What a step is told: sizes, tokens, sequences, and the work list of attention."""
     work = work_list_bounds(local, c)
-    table_width = -(-c.sequence_length // PAGE)
+    table_width = -(-c.sequence_length // PAGE_SIZE)
     return {
         "sizes": Buffer((3,), I32, "input"),
         "place": Buffer((len(PLACE),), I32, "input"),

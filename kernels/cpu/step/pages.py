@@ -26,8 +26,7 @@ from raylax.kernels.cpu.tir.emit import (
     splat,
 )
 from raylax.kernels.cpu.tir.integers import codes_of
-
-PAGE = 16
+from raylax.kernels.options import PAGE_SIZE
 
 
 class F32Pages:
@@ -40,18 +39,18 @@ class F32Pages:
 
     def words(self, dim: int) -> int:
         """Elements of a page's keys, or values, of one head."""
-        return PAGE * dim
+        return PAGE_SIZE * dim
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         for j, vector in enumerate(vectors):
-            at = T.ramp(j * 16 * PAGE + token, PAGE, 16)
+            at = T.ramp(j * 16 * PAGE_SIZE + token, PAGE_SIZE, 16)
             pages.store(vector.get(), page, 0, head, at)
 
     def append_value(
         self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]
     ) -> None:
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         for j, vector in enumerate(vectors):
             pages.store(vector.get(), page, 1, head, lanes(token * dim + j * 16))
 
@@ -65,19 +64,19 @@ class BF16Pages:
         self.dot = bf16_dot(native)
 
     def words(self, dim: int) -> int:
-        return PAGE * dim // 2
+        return PAGE_SIZE * dim // 2
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         for j, vector in enumerate(vectors):
-            at = T.ramp(j * 8 * PAGE + token, PAGE, 8)
+            at = T.ramp(j * 8 * PAGE_SIZE + token, PAGE_SIZE, 8)
             pages.store(pairs_of(vector.get()), page, 0, head, at)
 
     def append_value(
         self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]
     ) -> None:
         """Keeps the other token of the pair; a head is one task, so nobody else writes the lane."""
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         odd = T.floormod(token, 2)
         others = splat(T.Select(odd > 0, T.int32(0xFFFF), T.int32(-65536)))
         for j, vector in enumerate(vectors):
@@ -101,27 +100,27 @@ class INT8Pages:
         self.dot: Dot = BytesDot()
 
     def words(self, dim: int) -> int:
-        return PAGE * dim // 4 + PAGE
+        return PAGE_SIZE * dim // 4 + PAGE_SIZE
 
     def scales(self, dim: int, pages: Any, page: Expr, kind: int, head: Expr) -> Expr:
         """float32x16: the scales of the page's tokens."""
-        return T.reinterpret("float32x16", pages[page, kind, head, lanes(PAGE * dim // 4)])
+        return T.reinterpret("float32x16", pages[page, kind, head, lanes(PAGE_SIZE * dim // 4)])
 
     def append_key(self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]) -> None:
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         step, codes = codes_of(vectors)
-        pages.store(T.reinterpret("int32", step), page, 0, head, PAGE * dim // 4 + token)
+        pages.store(T.reinterpret("int32", step), page, 0, head, PAGE_SIZE * dim // 4 + token)
         for j, code in enumerate(codes):
             quads = T.reinterpret("int32x4", T.cast(code.get(), "int8x16"))
-            pages.store(quads, page, 0, head, T.ramp(j * 4 * PAGE + token, PAGE, 4))
+            pages.store(quads, page, 0, head, T.ramp(j * 4 * PAGE_SIZE + token, PAGE_SIZE, 4))
 
     def append_value(
         self, pages: Any, slot: Expr, head: Expr, dim: int, vectors: list[Any]
     ) -> None:
         """Keeps the other tokens of the lane; a head is one task, so nobody else writes it."""
-        page, token = T.floordiv(slot, PAGE), T.floormod(slot, PAGE)
+        page, token = T.floordiv(slot, PAGE_SIZE), T.floormod(slot, PAGE_SIZE)
         step, codes = codes_of(vectors)
-        pages.store(T.reinterpret("int32", step), page, 1, head, PAGE * dim // 4 + token)
+        pages.store(T.reinterpret("int32", step), page, 1, head, PAGE_SIZE * dim // 4 + token)
         shift = Register(T.floormod(token, 4) * 8, "int32")
         ours = Register(T.shift_left(T.int32(0xFF), shift.get()), "int32")
         others = splat(T.bitwise_xor(ours.get(), T.int32(-1)))
