@@ -34,7 +34,7 @@ class PrefixIndex:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = max(1, most_bytes // ENTRY_BYTES)
         self._holders: dict[int, int] = {}
-        self._told: dict[int, set[int]] = {}  # by row: what its worker said it has
+        self._reported: dict[int, set[int]] = {}  # by row: what its worker said it has
         self._promises: deque[Promise] = deque()
 
     def __len__(self) -> int:
@@ -46,17 +46,17 @@ class PrefixIndex:
         """Take in a worker's page events; a snapshot replaces everything it said before."""
         if snapshot:
             self.forget(row)
-        told = self._told.setdefault(row, set())
+        reported = self._reported.setdefault(row, set())
         for name in added:
-            told.add(name)
+            reported.add(name)
             self._add(name, 1 << row)
         for name in removed:
-            told.discard(name)
+            reported.discard(name)
             self._discard(name, row)
 
-    def told(self, name: int) -> bool:
+    def is_reported(self, name: int) -> bool:
         """Whether a worker said that it has this page: what is only promised does not count."""
-        return any(name in told for told in self._told.values())
+        return any(name in reported for reported in self._reported.values())
 
     def promise(self, row: int, names: Sequence[int], now: float) -> None:
         """Count pages as being at a row for some seconds: what was just sent there will be."""
@@ -67,7 +67,7 @@ class PrefixIndex:
 
     def forget(self, row: int) -> None:
         """Forget everything of a worker, promises included: the row may soon be another's."""
-        for name in self._told.pop(row, ()):
+        for name in self._reported.pop(row, ()):
             self._discard(name, row)
         for promise in self._promises:
             if promise.row == row:
@@ -100,9 +100,9 @@ class PrefixIndex:
     def _lapse(self, now: float) -> None:
         while self._promises and self._promises[0].until <= now:
             promise = self._promises.popleft()
-            told = self._told.get(promise.row, set())
+            reported = self._reported.get(promise.row, set())
             for name in promise.names:
-                if name not in told:
+                if name not in reported:
                     self._discard(name, promise.row)
 
     def _add(self, name: int, bit: int) -> None:
@@ -120,6 +120,6 @@ class PrefixIndex:
 
     def _drop(self, name: int) -> None:
         holders = self._holders.pop(name)
-        for row, told in self._told.items():
+        for row, reported in self._reported.items():
             if holders >> row & 1:
-                told.discard(name)
+                reported.discard(name)

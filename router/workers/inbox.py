@@ -74,7 +74,7 @@ class Inbox:
         self._items: list[InboxItem] = []
         self._waiter: asyncio.Future[None] | None = None
         self._enough = 1
-        self._on_full, self._most, self._told = on_full, most, False
+        self._on_full, self._most, self._is_overfull = on_full, most, False
 
     def __len__(self) -> int:
         return len(self._items)
@@ -89,14 +89,14 @@ class Inbox:
             and (len(items) >= self._enough or urgent(item))
         ):
             waiter.set_result(None)
-        if len(items) > self._most and not self._told:
-            self._told = True
+        if len(items) > self._most and not self._is_overfull:
+            self._is_overfull = True
             self._on_full()
 
     async def take(self, enough: int = 1) -> list[InboxItem]:
         """Take everything that has come, once it is `enough` or one of it is urgent."""
         if not self._items or (len(self._items) < enough and not any(map(urgent, self._items))):
-            self._told, self._enough = False, enough
+            self._is_overfull, self._enough = False, enough
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter

@@ -59,7 +59,7 @@ class KvEventFeed:
     def __init__(self, prefixes: PrefixIndex, now: Callable[[], float]) -> None:
         """`now`: the time of day. Numbers begin with it, so that those of an earlier router's feed
         are none of this one's, and that there are some before for the chunks of snapshots."""
-        self._now, self._blocks = now, AnnouncedBlocks(prefixes.told)
+        self._now, self._blocks = now, AnnouncedBlocks(prefixes.is_reported)
         self._first = self._number = round(now() * 1000)
         self._event_ids = count(1)
         self._kept: deque[pb.KvEventBatch] = deque(maxlen=KEPT)

@@ -131,13 +131,13 @@ async def test_choices_tools_and_explanations(rig: Rig) -> None:
         answer = await client.chat(
             "hi", n=2, seed=-1, max_tokens=4, tools=[tool], explain=True, stop="never"
         )
-        story = await client.explain(answer.id)
+        timeline = await client.explain(answer.id)
 
     assert [choice.finish_reason for choice in answer.choices] == ["length", "length"]
     assert answer.explanation is not None
     assert answer.explanation.chosen == "w0"
-    assert answer.explanation in story.explanations
-    assert "ended" in [event.name for event in story.events]
+    assert answer.explanation in timeline.explanations
+    assert "ended" in [event.name for event in timeline.events]
 
 
 async def test_errors_are_those_that_the_router_raised(rig: Rig) -> None:

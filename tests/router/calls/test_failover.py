@@ -263,7 +263,7 @@ async def test_a_slow_first_token_is_hedged(checkpoint: Path) -> None:
         await until(lambda: not slow.running)
 
 
-async def test_the_story_of_a_move_is_told(rig: Rig, client: httpx.AsyncClient) -> None:
+async def test_the_timeline_of_a_move_is_told(rig: Rig, client: httpx.AsyncClient) -> None:
     """What happened, in order, and why which worker was chosen."""
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
     await holder(rig).die()

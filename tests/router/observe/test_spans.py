@@ -462,7 +462,7 @@ def test_where_it_is_not_installed_the_log_says_what_is_missing(
     assert "pip install 'raylax[tracing]'" in caplog.text
 
 
-def test_a_stay_ends_once() -> None:
+def test_an_attempt_ends_once() -> None:
     """At its first outcome; the same request may come back to the same worker."""
     now = iter(range(100))
     timeline = Timeline("call", lambda: float(next(now)))

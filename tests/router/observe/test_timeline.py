@@ -71,7 +71,7 @@ async def test_a_second_request_goes_where_its_prefix_is(client: httpx.AsyncClie
     assert before["candidates"][0]["terms"]["uncached"] > 100
 
 
-async def test_the_story_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:
+async def test_the_timeline_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:
     call_id = (await client.post(CHAT, json=ASK)).json()["id"]
     timeline = (await client.get(f"/explain/{call_id}")).json()
 

@@ -76,7 +76,7 @@ async def test_a_grpc_answer_is_resumed_at_another_router(two: tuple[Rig, Rig]) 
     assert rest == whole[4:]
 
 
-async def test_a_story_is_told_by_another_router(two: tuple[Rig, Rig]) -> None:
+async def test_a_timeline_is_told_by_another_router(two: tuple[Rig, Rig]) -> None:
     one, other = two
     async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
         reply = await client.post(one.url + CHAT, json={**ASK, "stream": False})
