@@ -9,7 +9,7 @@ import json
 import socket
 import struct
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 from typing import Any, Self
@@ -62,12 +62,15 @@ class ControlChannel:
     @classmethod
     def connect(cls, host: str, port: int, secret: bytes) -> Self:
         """A shard's end, to its leader at this address. Raises RankLost."""
-        try:
-            channel = cls(socket.create_connection((host, port), GREETING_S))
-            answer_challenge(channel, secret)  # type: ignore[arg-type]  # has what it needs
-            deliver_challenge(channel, secret)  # type: ignore[arg-type]
-        except (OSError, AuthenticationError, EOFError) as error:
-            raise RankLost(f"the leader at {host}:{port} cannot be reached: {error}") from error
+        with ExitStack() as failed:
+            try:
+                channel = cls(socket.create_connection((host, port), GREETING_S))
+                failed.callback(channel.close)
+                answer_challenge(channel, secret)  # type: ignore[arg-type]  # has what it needs
+                deliver_challenge(channel, secret)  # type: ignore[arg-type]
+            except (OSError, AuthenticationError, EOFError) as error:
+                raise RankLost(f"the leader at {host}:{port} cannot be reached: {error}") from error
+            failed.pop_all()
         channel.expect_within(None)
         return channel
 

@@ -19,13 +19,14 @@ from raylax import MLCEngine
 from raylax.proto.vocabulary import Fault, Finish, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.errors import EngineStartError
+from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.child_processes import ChildProcesses
+from raylax.worker.ranks.child_processes import ChildProcess, ChildProcesses
 from raylax.worker.ranks.control_channel import Kind
 from raylax.worker.ranks.diagnosis import TIMEOUT_S
 from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.rank import Rank
+from raylax.worker.ranks.shard import Invitation
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.watchdog import PING_S
 from tests.support.engines import (
@@ -272,6 +273,27 @@ def test_a_failed_start_names_the_rank(uneven: Path, monkeypatch: Any) -> None:
         running_engine(uneven, TWO),
     ):
         pass
+
+
+def test_a_model_that_is_refused_once_it_is_loaded_leaves_no_rank(
+    uneven: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here its library is another one: that is known when all ranks have loaded."""
+    children: list[ChildProcess] = []
+    spawn = ChildProcesses.spawn
+
+    def noted(self: ChildProcesses, invitation: Invitation) -> ChildProcess:
+        children.append(spawn(self, invitation))
+        return children[-1]
+
+    monkeypatch.setattr(ChildProcesses, "spawn", noted)
+    with (
+        pytest.raises(ConfigError, match="model_lib must be what this model compiles to"),
+        running_engine(uneven, replace(TWO, model_lib="/lib/step.so")),
+    ):
+        pass
+
+    assert [child.alive for child in children] == [False]
 
 
 @pytest.mark.parametrize("seed", range(3))
