@@ -23,10 +23,12 @@ class Piece:
 
     @property
     def positions(self) -> npt.NDArray[np.int32]:
+        """Of each token in its sequence."""
         return np.arange(self.start, self.start + len(self.tokens), dtype=np.int32)
 
     @property
     def slots(self) -> npt.NDArray[np.int32]:
+        """Where each token's keys and values lie: in its page, counted from the first page."""
         pages = np.asarray(self.pages, np.int32)
         return pages[self.positions // PAGE] * PAGE + self.positions % PAGE
 

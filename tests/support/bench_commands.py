@@ -9,6 +9,7 @@ from tests.support.paths import BENCH
 
 
 def started(script: str, *arguments: object) -> "subprocess.Popen[str]":
+    """A benchmark that runs, its output and errors in pipes."""
     command = [sys.executable, str(BENCH / script), *(str(one) for one in arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -21,6 +22,7 @@ def finished(script: str, *arguments: object, patience_s: float = 150) -> tuple[
 
 
 def peer(path: Path, shell: str) -> Path:
+    """A program of these lines of shell, in the place of llama.cpp or of a Python."""
     path.write_text(f"#!/bin/sh\n{shell}\n")
     path.chmod(0o755)
     return path

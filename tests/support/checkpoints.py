@@ -38,10 +38,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def config_of(variant: str) -> dict[str, Any]:
+    """What `config.json` says of one of the VARIANTS."""
     return {**BASE, **VARIANTS[variant]}
 
 
 def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Every tensor of such a model by Hugging Face's name."""
     hidden, dim = c["hidden_size"], c["head_dim"]
     heads = {"q": c["num_attention_heads"], "k": c["num_key_value_heads"]}
     heads["v"] = heads["k"]
@@ -68,6 +70,7 @@ def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Random weights by name, the same ones for the same configuration."""
     rng = np.random.default_rng(c.get("seed", 7))
     weights = {}
     for name, shape in tensor_shapes(c).items():

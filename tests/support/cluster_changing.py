@@ -1,7 +1,7 @@
 """What becomes of answers while a cluster changes under them: results as a pickle.
 
 First the application is deployed again with another configuration, then a node of a worker is to be
-taken away. Runs in a process of its own, see `on_nodes.py`.
+taken away. Runs in a process of its own, see `cluster_on_nodes.py`.
 """
 
 import pickle
@@ -47,6 +47,8 @@ def worker_setup() -> None:
 
 
 class Replica(NamedTuple):
+    """A process of a deployment, as Serve knows it."""
+
     pid: int
     node: str
     state: str
@@ -143,6 +145,7 @@ def drain(address: str) -> None:
 
 
 def main() -> None:
+    """Deploys, changes and drains, and writes what became of the answers."""
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
     hook = {"worker_process_setup_hook": "tests.support.cluster_changing.worker_setup"}
     connected({HEAD: 0, **dict.fromkeys(NODES, 1)}, runtime_env=hook)

@@ -10,6 +10,7 @@ COMMANDS = ["serve", "chat", "status", "compile", "key", "replay", "drain", "exp
 
 
 def command_named(name: str) -> Any:
+    """A command of `raylax`; fails when there are others than COMMANDS."""
     made: Any = typer.main.get_command(app)
     assert list(made.commands) == COMMANDS
     return made.commands[name]

@@ -1,6 +1,6 @@
 """What Ray makes of a worker's placement, on several nodes: results as a pickle.
 
-Runs in a process of its own, see `on_nodes.py`.
+Runs in a process of its own, see `cluster_on_nodes.py`.
 """
 
 import logging
@@ -111,6 +111,7 @@ def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
 
 
 def main() -> None:
+    """Answers by two ranks on two nodes, then shows who sees which GPU; writes both."""
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
     cluster = connected(dict.fromkeys(NODES, 1))
     two = ClusterConfig(tensor_parallel_shards=2, placement="cluster", quantization="q0f32")

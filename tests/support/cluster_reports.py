@@ -9,6 +9,7 @@ from raylax.worker.serving.worker import versions
 
 
 def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
+    """A worker's report with this load; where nothing is said, a little of everything."""
     said = Load(**{"pages_total": 100, "pages_free": 60, "pages_cached": 15, **load})
     return {
         "worker_id": worker,

@@ -26,6 +26,7 @@ def listening(pids: Iterable[int]) -> set[tuple[Address, int]]:
 
 
 def sockets_of(pid: int) -> set[str]:
+    """The sockets that a process has open, by their inodes."""
     found = set()
     with contextlib.suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):

@@ -23,6 +23,8 @@ LONG_S = 60.0
 
 
 class Group:
+    """Ranks that form a communicator, and do what a test tells all of them."""
+
     def __init__(self, ranks: list[Any]) -> None:
         self.ranks = ranks
 
@@ -77,6 +79,7 @@ Former = Callable[[list[Any], float], None]
 
 
 def threads(ranks: list[Rank], timeout_s: float) -> None:
+    """Lets them meet as threads of one process."""
     communicators = thread_group(len(ranks), timeout_s, CAPACITY)
     for rank, communicator in zip(ranks, communicators, strict=True):
         rank.begin(work.take, communicator)
@@ -84,6 +87,7 @@ def threads(ranks: list[Rank], timeout_s: float) -> None:
 
 
 def shared(ranks: list[Rank], timeout_s: float) -> None:
+    """Lets them meet in shared memory."""
     world = len(ranks)
     size = segment_bytes(world, CAPACITY)
     with SharedMemory.create(size) as memory:

@@ -48,6 +48,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def attempt(work: Work, seat: Seat, arguments: tuple[Any, ...]) -> Outcome:
+    """Whether a piece of work succeeded, and its value or its error."""
     try:
         return True, work(seat, *arguments)
     except Exception as error:
@@ -55,6 +56,8 @@ def attempt(work: Work, seat: Seat, arguments: tuple[Any, ...]) -> Outcome:
 
 
 class Rank(Protocol):
+    """A member of a group, wherever it runs."""
+
     spoiled: bool
     """It will not do as a rank of another group."""
 
@@ -70,6 +73,8 @@ class Rank(Protocol):
 
 
 class ThreadRank:
+    """A rank on a thread of the test's own process."""
+
     spoiled = False
 
     def __init__(self) -> None:
@@ -98,6 +103,8 @@ class ThreadRank:
 
 
 class ProcessRank:
+    """A rank in a process of its own, which a test may stop and kill."""
+
     spoiled = False
 
     def __init__(self) -> None:
@@ -157,6 +164,7 @@ def be_a_rank() -> None:
 
 
 def serve(pipe: "Connection[Any, Any]", seat: Seat) -> None:
+    """The life of such a process: do what it is told, and say what came of it."""
     while True:
         try:
             work, arguments = pipe.recv()

@@ -1,4 +1,4 @@
-"""What ranks are told to do; see `ranks.py`."""
+"""What ranks are told to do; see `comm_ranks.py`."""
 
 import sys
 import threading

@@ -43,14 +43,17 @@ def compiled(checkpoint: Path, quantization: str, store: Path) -> Path:
 
 
 def options(quantization: str, device: str = "cpu") -> ModelOptions:
+    """The same sizes for every model of these tests."""
     return ModelOptions(quantization, "auto", device, None, 2, 64, 8, 128)
 
 
 def on_device(checkpoint: Path, quantization: str, library: Path) -> CudaModel:
+    """The model that a compiled library is, ready to step."""
     return CudaModel(open_checkpoint(checkpoint), options(quantization), library, PAGES, silent)
 
 
 def logits(model: Model, *pieces: Piece) -> Floats:
+    """A step's logits, at the end of every piece."""
     return model.step(**arrays(pieces)).logits.copy()
 
 

@@ -75,6 +75,7 @@ def running_engine(
     clock: Callable[[], float] = time.monotonic,
     spawner: Spawner | None = None,
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
+    """A loaded engine whose threads run, and what it says; all of it ends with the `with`."""
     engine, answers = ThreadedEngine(clock, spawner), Answers()
     engine.init_threaded_engine("cpu", answers.on_step)
     loops = (engine.run_background_loop, engine.run_background_stream_back_loop)
@@ -143,4 +144,5 @@ def until(condition: Callable[[], object]) -> None:
 def request(
     id: str, prompt: Sequence[int], max_tokens: int = 12, sampling: Sampling | None = None
 ) -> Request:
+    """A greedy request, if nothing else is said."""
     return Request(id, tuple(prompt), max_tokens, sampling or Sampling(temperature=0.0))

@@ -18,6 +18,7 @@ CODES = {"i": 0, "u": 1, "f": 2}  # of DLDataTypeCode, by numpy's kinds
 
 
 def missing_tools() -> list[str]:
+    """What has to be installed before anything can be emulated here."""
     return [tool for tool in (COMPILER, QEMU) if shutil.which(tool) is None]
 
 

@@ -88,6 +88,7 @@ class SteppedWorker(Worker):
 async def running_worker(
     checkpoint: Path, name: str, config: EngineConfig
 ) -> AsyncIterator[SteppedWorker]:
+    """A worker on a port of its own, as a cluster would have it."""
     worker = SteppedWorker(name, "tiny", str(checkpoint), "cpu")
     tiny = replace(config, max_single_sequence_length=256, threads=1)
     await worker.start(tiny, "server", "127.0.0.1", TOKEN)
@@ -101,6 +102,8 @@ async def running_worker(
 
 @dataclass
 class Rig:
+    """Workers, their router, and where it listens for HTTP and gRPC."""
+
     workers: list[SteppedWorker]
     router: Workers
     models: Models
@@ -175,6 +178,7 @@ async def a_router(
 
 @asynccontextmanager
 async def running_http(models: Models, cluster: Cluster | None = None) -> AsyncIterator[str]:
+    """A router's HTTP interface on a free port."""
     app = build_app(models, cluster or NoCluster())
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     listener = socket.create_server(("127.0.0.1", 0))

@@ -111,12 +111,14 @@ class Rank:
 
 
 def all_of(actors: list[Any], method: str, *arguments: Any) -> list[Any]:
+    """What every actor answers."""
     answers = [getattr(actor, method).remote(*arguments) for actor in actors]
     found: list[Any] = ray.get(answers, timeout=TIMEOUT_S)
     return found
 
 
 def form(actors: list[Any], backend: str, name: str) -> list[str]:
+    """Makes the actors ranks of one group; what joining said to each."""
     world = len(actors)
     joins = [
         actor.join.remote(world, rank, backend, name, TIMEOUT_S)
@@ -153,6 +155,7 @@ def alone(actor: Any, backend: str, rank: int) -> str:
 
 
 def main() -> None:
+    """Goes through everything once, and writes what came of it."""
     start_fewer_processes()
     ray.init(
         address="local",
