@@ -27,6 +27,7 @@ class FairShareCounters:
         return len(self._had)
 
     def charge(self, tenant: str, tokens: float) -> None:
+        """Count what a tenant has had: weighted tokens, divided by its share."""
         self._had[tenant] = self[tenant] + tokens
 
     def lift(self, tenant: str, least: float) -> None:

@@ -23,6 +23,7 @@ OPTIONAL = (
 
 
 def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
+    """The fields of a JSON body that say the same."""
     given = {field.name: value for field, value in message.ListFields()}
     fields: dict[str, Any] = {name: given[name] for name in OPTIONAL if name in given}
     if "seed" in fields and fields["seed"] >= 1 << 63:
@@ -37,6 +38,7 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
 
 
 def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any]:
+    """The fields of a JSON body that chats and completions have in common."""
     fields = {**sampling_fields(message.sampling), "model": message.model or None}
     if message.HasField("timeout_s"):
         fields["timeout"] = message.timeout_s
@@ -74,6 +76,7 @@ def message_fields(message: pb.Message) -> dict[str, Any]:
 
 
 def tool_fields(tool: pb.Tool) -> dict[str, Any]:
+    """Raises InvalidRequest for parameters that are no JSON."""
     try:
         parameters = json.loads(tool.parameters_json or "{}")
     except (ValueError, RecursionError) as error:
@@ -104,6 +107,7 @@ def timeout_s(
 
 
 def check_count(token_ids: int, field: str) -> None:
+    """Raises InvalidRequest before a huge list is looked at."""
     if token_ids > MOST_VALUES:
         raise InvalidRequest(
             f"{field}: may have {MOST_VALUES} token ids, it has {token_ids}", param=field

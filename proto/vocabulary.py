@@ -55,6 +55,7 @@ class Sampling:
 
     @property
     def greedy(self) -> bool:
+        """Whether the most likely token is taken, so that nothing is drawn."""
         return self.temperature == 0.0
 
 
@@ -204,6 +205,7 @@ class Load:
 
     @property
     def pages_used(self) -> int:
+        """Pages that running requests hold."""
         return self.pages_total - self.pages_free - self.pages_cached
 
     @property

@@ -173,6 +173,8 @@ class CountTokensRequest(CommonFields):
 
 
 class MessagesRequest(CountTokensRequest):
+    """A body of /v1/messages."""
+
     max_tokens: int = Field(ge=1)
     stop_sequences: Annotated[list[StopString], BoundedList(MOST_STOPS)] = []
 

@@ -85,6 +85,7 @@ class Call:
 
     @property
     def done(self) -> bool:
+        """Whether all its parts have ended, or an error has ended it."""
         return self._left == 0 or self.error is not None
 
     def feed(self, delta: Delta) -> FeedResult:

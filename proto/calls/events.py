@@ -38,6 +38,7 @@ class TextEvent(NamedTuple):
 
     @property
     def only_text(self) -> bool:
+        """Whether it says nothing but text, as most events do."""
         return not (self.tool_calls or self.logprobs or self.finish_reason)
 
 

@@ -54,35 +54,40 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
+        """End the connection, and every call that still runs on it."""
         await self._channel.close()
 
     async def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Answer:
+        """The whole answer to messages, of which a text is the user's only one."""
         parts = self.stream_chat(messages, **options)
         return replies.answer([part async for part in parts])
 
     def stream_chat(
         self, messages: Messages, **options: Unpack[ChatOptions]
     ) -> AsyncGenerator[Part]:
-        """Closing the iteration early cancels the rest."""
+        """The same, part by part. Closing the iteration early cancels the rest."""
         request = requests.chat_request(messages, options)
         return self._stream(self._stub.Chat, request, options)
 
     async def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+        """The whole continuation of a text, or of token ids."""
         parts = self.stream_generate(prompt, **options)
         return replies.answer([part async for part in parts])
 
     def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> AsyncGenerator[Part]:
-        """Closing the iteration early cancels the rest."""
+        """The same, part by part. Closing the iteration early cancels the rest."""
         request = requests.generate_request(prompt, options)
         return self._stream(self._stub.Generate, request, options)
 
     async def embed(
         self, inputs: Sequence[Prompt], *, model: str = "", dimensions: int | None = None
     ) -> Embeddings:
+        """A vector for each input. `dimensions`: only so many of their first values."""
         request = requests.embed_request(inputs, model, dimensions)
         return replies.embeddings(await self._ask(self._stub.Embed, request))
 
     async def models(self) -> list[Model]:
+        """The models that the cluster serves."""
         reply = await self._ask(self._stub.ListModels, pb.ListModelsRequest())
         return replies.models(reply)
 

@@ -10,4 +10,5 @@ def channel_options() -> list[tuple[str, int]]:
 
 
 def metadata(api_key: str | None) -> tuple[tuple[str, str], ...]:
+    """What shows the key with each call; nothing without one."""
     return () if api_key is None else (("authorization", f"Bearer {api_key}"),)

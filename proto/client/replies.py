@@ -19,6 +19,7 @@ Reply = pb.ChatReply | pb.GenerateReply
 
 
 def part(reply: Reply) -> Part:
+    """What one reply of a stream says."""
     calls = reply.tool_calls if isinstance(reply, pb.ChatReply) else ()
     explained = reply.HasField("explanation")
     return Part(

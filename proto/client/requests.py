@@ -35,6 +35,8 @@ class Options(TypedDict, total=False):
 
 
 class ChatOptions(Options, total=False):
+    """Options of a request with messages."""
+
     tools: Sequence[Tool]
 
 
@@ -55,6 +57,7 @@ def check(options: Mapping[str, object], known: type) -> None:
 
 
 def shared_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that requests for text have in common."""
     sampling = {name: value for name, value in options.items() if name in SAMPLING}
     if isinstance(stop := sampling.get("stop"), str):
         sampling["stop"] = [stop]

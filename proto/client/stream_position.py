@@ -30,6 +30,7 @@ class StreamPosition:
             self.id = named
 
     def take(self, reply: Reply | pb.ResumedReply) -> Part:
+        """The part in a reply; from now on the stream has come as far as this."""
         if isinstance(reply, pb.ResumedReply):
             reply = reply.chat if reply.HasField("chat") else reply.generate
         self.id, self.sequence = reply.id, reply.sequence
@@ -49,6 +50,7 @@ class StreamPosition:
 
     @property
     def rest(self) -> pb.ResumeRequest:
+        """What asks for all that comes after the last reply that arrived."""
         return pb.ResumeRequest(id=self.id, after_sequence=self.sequence)
 
 
@@ -63,4 +65,5 @@ class Deadline:
         return cls(None if timeout_s is None else now + timeout_s)
 
     def left_s(self, now: float) -> float | None:
+        """Seconds until then; None: any time."""
         return None if self.at is None else max(0.0, self.at - now)

@@ -56,31 +56,36 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """End the connection, and every call that still runs on it."""
         self._channel.close()
 
     def chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Answer:
+        """The whole answer to messages, of which a text is the user's only one."""
         return replies.answer(list(self.stream_chat(messages, **options)))
 
     def stream_chat(self, messages: Messages, **options: Unpack[ChatOptions]) -> Iterator[Part]:
-        """Leaving the iteration early cancels the rest."""
+        """The same, part by part. Leaving the iteration early cancels the rest."""
         request = requests.chat_request(messages, options)
         return self._stream(self._stub.Chat, request, options)
 
     def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Answer:
+        """The whole continuation of a text, or of token ids."""
         return replies.answer(list(self.stream_generate(prompt, **options)))
 
     def stream_generate(self, prompt: Prompt, **options: Unpack[Options]) -> Iterator[Part]:
-        """Leaving the iteration early cancels the rest."""
+        """The same, part by part. Leaving the iteration early cancels the rest."""
         request = requests.generate_request(prompt, options)
         return self._stream(self._stub.Generate, request, options)
 
     def embed(
         self, inputs: Sequence[Prompt], *, model: str = "", dimensions: int | None = None
     ) -> Embeddings:
+        """A vector for each input. `dimensions`: only so many of their first values."""
         request = requests.embed_request(inputs, model, dimensions)
         return replies.embeddings(self._ask(self._stub.Embed, request))
 
     def models(self) -> list[Model]:
+        """The models that the cluster serves."""
         return replies.models(self._ask(self._stub.ListModels, pb.ListModelsRequest()))
 
     def explain(self, id: str) -> TimelineSnapshot:

@@ -8,6 +8,8 @@ from raylax.proto.timeline import Explanation
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
+    """A call of one of the client's functions. Its arguments are JSON."""
+
     id: str
     name: str
     arguments_json: str
@@ -15,6 +17,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
+    """A token of the answer with its log-probability."""
+
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
@@ -23,6 +27,8 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
+    """Tokens of a request: of its prompt, its answer, and those of the prompt found in a cache."""
+
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
@@ -49,6 +55,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
+    """One of the answers to a request."""
+
     text: str
     finish_reason: str
     tool_calls: tuple[ToolCall, ...] = ()
@@ -72,6 +80,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
+    """The vectors of an embedding call."""
+
     model: str
     vectors: tuple[tuple[float, ...], ...]
     """In the order of the inputs."""
@@ -80,6 +90,8 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class Model:
+    """A model that the cluster serves."""
+
     id: str
     max_model_len: int
     """Prompt and answer together."""
@@ -87,6 +99,8 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """What somebody has said in a conversation."""
+
     role: str
     """system, user, assistant or tool."""
     content: str = ""

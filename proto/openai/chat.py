@@ -86,6 +86,8 @@ class Tool(StrictModel):
 
 
 class ChatCompletionRequest(SamplingFields):
+    """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
+
     messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False

@@ -17,6 +17,8 @@ MOST_PROMPTS = 64
 
 
 class CompletionRequest(SamplingFields):
+    """A body of /v1/completions."""
+
     prompt: (
         str
         | TokenIds

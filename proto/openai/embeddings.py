@@ -23,6 +23,8 @@ FLOAT = Struct("<f")
 
 
 class EmbeddingRequest(NullDroppingModel):
+    """A body of /v1/embeddings."""
+
     input: (
         str
         | TokenIds

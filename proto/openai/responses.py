@@ -114,6 +114,8 @@ class TextConfig(StrictModel):
 
 
 class ResponsesRequest(CommonFields):
+    """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
+
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)

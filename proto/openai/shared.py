@@ -104,6 +104,8 @@ class CommonFields(NullDroppingModel):
 
 
 class SamplingFields(CommonFields):
+    """The fields that chat completions and completions have in common."""
+
     n: int = Field(1, ge=1, le=MOST_CHOICES)
     stop: StopString | Annotated[list[StopString], BoundedList(MOST_STOPS)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -34,6 +34,7 @@ class TextFiles:
 
     @cached_property
     def config(self) -> dict[str, Any]:
+        """What config.json says of the model."""
         return dict(self._json(CONFIG))
 
     @cached_property

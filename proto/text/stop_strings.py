@@ -33,6 +33,7 @@ class StopStrings:
         return self._release(len(self._held) - self._pending())
 
     def finish(self) -> str:
+        """What was held back, if no stop string was found."""
         return "" if self.stopped else self._release(len(self._held))
 
     def _release(self, count: int) -> str:

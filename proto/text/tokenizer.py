@@ -46,6 +46,7 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
+        """The text of tokens. A broken character is shown as U+FFFD."""
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
         return text
 
@@ -80,5 +81,6 @@ class Tokenizer:
         return name or ""
 
     def id_of(self, token: str) -> int | None:
+        """The id of a token as the vocabulary spells it; None if it has none."""
         found: int | None = self._tokenizer.token_to_id(token)
         return found

@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
             self._finish(EndReason.BROKEN, f"{address} cannot be reached: {error}")
 
     def send(self, message: bytes) -> None:
+        """Send it as soon as possible; it is kept while the other end does not read."""
         self._write(FrameKind.MESSAGE, message)
 
     def end(self, why: str = "") -> None:
@@ -151,7 +152,7 @@ class Connection(asyncio.Protocol):
             self._needed = HEAD.size
             if there - at >= HEAD.size:
                 kind, size = HEAD.unpack_from(data, at)
-                if not self._sane(kind, size):
+                if not self._is_frame(kind, size):
                     return
                 self._needed += size
             if there - at < self._needed:
@@ -160,7 +161,7 @@ class Connection(asyncio.Protocol):
             begin, at = at + HEAD.size, at + self._needed
             self._take(kind, data[begin:at])
 
-    def _sane(self, kind: int, size: int) -> bool:
+    def _is_frame(self, kind: int, size: int) -> bool:
         """Whether it can be a frame of ours: somebody else may have found this port."""
         if kind > FrameKind.END:
             self.end(f"a frame of kind {kind} is none of ours")

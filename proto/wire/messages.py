@@ -77,6 +77,7 @@ def submit_to_proto(
 
 
 def submit_from_proto(message: pb.Submit) -> Request:
+    """The request of a command. Raises ValueError for a priority that does not exist."""
     s = message.sampling
     return Request(
         id=message.request_id,

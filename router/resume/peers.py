@@ -15,7 +15,7 @@ from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
-from raylax.proto.wire.peer_token import may_enter, metadata_of
+from raylax.proto.wire.peer_token import is_peer, peer_metadata
 from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
@@ -57,7 +57,7 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
             await numbered.aclose()
 
     async def _authorise(self, context: Context) -> None:
-        if not may_enter(context, self._token):
+        if not is_peer(context, self._token):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
 
 
@@ -96,7 +96,7 @@ class Peers:
             stub = engine_pb2_grpc.PeerStub(channel)
             try:
                 asked = pb.TellRequest(call_id=call_id)
-                told = await stub.Tell(asked, metadata=metadata_of(self._token), timeout=ASK_S)
+                told = await stub.Tell(asked, metadata=peer_metadata(self._token), timeout=ASK_S)
             except grpc.aio.AioRpcError:
                 return None
         return from_json(json.loads(told.json))
@@ -115,7 +115,9 @@ class Peers:
         none."""
         async with grpc.aio.insecure_channel(address) as channel:
             asked = pb.ReadRequest(name=name, tenant=tenant, after=after)
-            call = engine_pb2_grpc.PeerStub(channel).Read(asked, metadata=metadata_of(self._token))
+            call = engine_pb2_grpc.PeerStub(channel).Read(
+                asked, metadata=peer_metadata(self._token)
+            )
             try:
                 async with asyncio.timeout(ASK_S):
                     if KEPT not in tuple(await call.initial_metadata()):
