@@ -26,6 +26,7 @@ class Raylax:
         from engines.work import work_of
         from raylax.worker.config import EngineConfig
         from raylax.worker.engine.threaded_engine import ThreadedEngine
+        from raylax.worker.engine.threads import start_threads
 
         config = EngineConfig(
             model=options.model, mode="server", quantization=options.quantization,
@@ -41,9 +42,7 @@ class Raylax:
         begun = time.perf_counter()
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine("cpu", self._hear)
-        loops = (self._engine.run_background_loop, self._engine.run_background_stream_back_loop)
-        for loop in loops:
-            threading.Thread(target=loop, daemon=True).start()
+        start_threads(self._engine)
         self._engine.reload(config)
         loaded_s = time.perf_counter() - begun
         self.facts = {"loaded_s": loaded_s, "work": work_of(config)}

@@ -12,6 +12,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.engine.threads import start_threads
 from raylax.worker.ranks.child_processes import ChildProcess, ChildProcesses
 from raylax.worker.ranks.shard import Invitation
 from raylax.worker.ranks.startup import Spawner
@@ -78,10 +79,7 @@ def running_engine(
     """A loaded engine whose threads run, and what it says; all of it ends with the `with`."""
     engine, answers = ThreadedEngine(clock, spawner), Answers()
     engine.init_threaded_engine("cpu", answers.on_step)
-    loops = (engine.run_background_loop, engine.run_background_stream_back_loop)
-    threads = [threading.Thread(target=loop) for loop in loops]
-    for thread in threads:
-        thread.start()
+    threads = start_threads(engine)
     try:
         engine.reload((config or EngineConfig()).complete(model=str(checkpoint), mode="server"))
         yield engine, answers
