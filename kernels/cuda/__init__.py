@@ -1,5 +1,5 @@
 """The CUDA backend: a Relax graph, compiled ahead of time, run without a compiler.
 
-Stands on `checkpoints` and `families`; of `cpu` it uses the linker alone. Start at `model.py`, then
+Stands on `checkpoints` and `families`; never imports `cpu`. Start at `model.py`, then
 `graph.py`.
 """

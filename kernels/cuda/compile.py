@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import tvm
+from tvm.support.cc import get_cc
 
-from raylax.kernels.cpu.compile import linker
-from raylax.kernels.cpu.target import this_cpu
 from raylax.kernels.cuda.codegen import machine_code_for
 from raylax.kernels.cuda.graph import build_graph
 from raylax.kernels.cuda.library import Facts, host
@@ -36,7 +35,7 @@ def compile_graph(
 ) -> Facts:
     """Writes the library of a step for any of TVM's targets; returns the facts to lie beside it.
     Raises CompileError."""
-    if (cc := linker(this_cpu())) is None:
+    if (cc := get_cc()) is None:
         raise CompileError(f"target {name} needs a C compiler to link, and none is on the PATH")
     try:
         module, parameters = build_graph(spec, DTYPES[quantization], target)
