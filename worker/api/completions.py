@@ -43,16 +43,19 @@ class CompletionsBase:
     frontend: Frontend
 
     def chat_writer(self, fields: dict[str, Any]) -> ChatWriter:
+        """A chat's call, and what writes its answer. Raises InvalidRequest."""
         body = parse_arguments(ChatCompletionRequest, fields)
         call = self.frontend.chat(body)
         return ChatWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
     def completion_writer(self, fields: dict[str, Any]) -> CompletionWriter:
+        """A completion's call, and what writes its answer. Raises InvalidRequest."""
         body = parse_arguments(CompletionRequest, fields)
         call = self.frontend.completion(body)
         return CompletionWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
     def embedding_writer(self, fields: dict[str, Any]) -> EmbeddingWriter:
+        """The call of embeddings, and what writes its answer. Raises InvalidRequest."""
         body = parse_arguments(EmbeddingRequest, fields)
         call = self.frontend.embedding(body)
         return EmbeddingWriter(call, self.frontend.name, body.encoding_format)

@@ -89,16 +89,9 @@ class MLCEngineBase:
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)
         self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
-        try:
-            with starting("reload"):
-                library = model_lib or config.model_lib
-                named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
-                self._engine.reload(named, log_progress if config.verbose else silent)
-                complete = self._engine.get_complete_engine_config()
-        except BaseException:
-            self.terminate()
-            raise
-        self.engine_config = EngineConfig.from_json(complete)
+        library = model_lib or config.model_lib
+        named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
+        self.engine_config = self._load(named)
         self.max_input_sequence_length = min(
             self.engine_config.max_single_sequence_length or 0,
             self.engine_config.max_total_sequence_length or 0,
@@ -109,6 +102,16 @@ class MLCEngineBase:
         self.chat: Chat | AsyncChat = self.chat_class(*parts)
         self.completions: Completions | AsyncCompletions = self.completions_class(*parts)
         self.embeddings: Embeddings | AsyncEmbeddings = self.embeddings_class(*parts)
+
+    def _load(self, config: EngineConfig) -> EngineConfig:
+        """Load the model; the complete configuration. Nothing is left of an engine that cannot."""
+        try:
+            with starting("reload"):
+                self._engine.reload(config, log_progress if config.verbose else silent)
+                return EngineConfig.from_json(self._engine.get_complete_engine_config())
+        except BaseException:
+            self.terminate()
+            raise
 
     def terminate(self) -> None:
         """End every request and both threads. Calling it again does nothing.
@@ -148,6 +151,7 @@ def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
 
 
 def log_progress(stage: str, fraction: float) -> None:
+    """A `ProgressCallback` for engines that are verbose."""
     log.info("%s %.0f%%", stage, 100 * fraction)
 
 

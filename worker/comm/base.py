@@ -18,10 +18,14 @@ class Gatherer(Protocol):
     """The part of a communicator that suffices to carry Python objects: see `objects.py`."""
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """This rank's number, from 0."""
+        ...
 
     @property
-    def world(self) -> int: ...
+    def world(self) -> int:
+        """How many ranks the group has."""
+        ...
 
     def allgather(self, parts: Sequence[Array]) -> None:
         """Give `parts[rank]` to all ranks; the other parts, of the same shape, are written to."""

@@ -17,6 +17,7 @@ class Deadline:
 
     @classmethod
     def after(cls, timeout_s: float) -> Self:
+        """The end of a wait that begins now."""
         return cls(timeout_s, time.monotonic() + timeout_s)
 
     @property

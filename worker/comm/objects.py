@@ -39,6 +39,7 @@ class Unpicklable(str):
 
 
 def pickled(value: Any) -> bytes:
+    """The value's pickle, or that of an `Unpicklable` in its place."""
     try:
         return pickle.dumps(value)
     except Exception as error:  # whatever a __reduce__ raises
@@ -46,12 +47,14 @@ def pickled(value: Any) -> bytes:
 
 
 def padded(content: bytes, size: int) -> Array:
+    """The bytes as an array of this size, filled up with zeros."""
     data = np.zeros(size, np.uint8)
     data[: len(content)] = np.frombuffer(content, np.uint8)
     return data
 
 
 def unpickled(data: Array, rank: int) -> Any:
+    """The value that a rank has sent. Raises CommError if it could not be pickled there."""
     value = pickle.loads(data.data)  # which ends before the padding
     if isinstance(value, Unpicklable):
         raise CommError(f"the value of rank {rank} cannot be pickled: {value}")

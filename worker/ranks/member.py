@@ -16,9 +16,13 @@ class Process(Protocol):
     """The process that a shard runs in."""
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """False once it has ended."""
+        ...
 
-    def kill(self) -> None: ...
+    def kill(self) -> None:
+        """End it at once; once it has ended, nothing happens."""
+        ...
 
 
 @dataclass

@@ -60,10 +60,12 @@ class Assignment:
     """Name of the group that debug calls travel by, where that is not the ranks' own."""
 
     def encode(self) -> bytes:
+        """As a message of the control channel."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> "Assignment":
+        """The assignment that `encode` made these bytes of."""
         facts = json.loads(body)
         options = facts["options"]
         facts["options"] = ModelOptions(**{**options, "degree": Degree(**options["degree"])})

@@ -65,6 +65,7 @@ def placed(tensor: Tensor) -> Placed:
 
 
 def is_contiguous(shape: list[int], strides: list[int]) -> bool:
+    """Whether elements of this shape, so many apart, lie one behind the other."""
     expected = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
         if size != 1 and stride != expected:

@@ -18,6 +18,8 @@ TYPES = {
 
 
 class UniqueId(ctypes.Structure):
+    """ncclUniqueId: the name of a group that is being made."""
+
     _fields_ = [("data", ctypes.c_byte * 128)]
 
 
