@@ -35,6 +35,7 @@ class WorkerRoll:
         self.addresses: dict[str, str] = {}
 
     def fill(self, replicas: list[RunningReplica]) -> None:
+        """Note address and name of each worker of the model among these replicas."""
         for replica in replicas:
             metadata = replica.replica_metadata or {}
             if metadata.get("model_id") == self._model_id:

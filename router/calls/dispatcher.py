@@ -45,6 +45,7 @@ class Dispatcher:
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
 
     def begin(self, entry: JournalEntry) -> None:
+        """Take a request up and place it. Raises WorkerUnavailable as `place`."""
         self.journal.begin(entry)
         self.hedge_policy.began()
         self.place(entry)

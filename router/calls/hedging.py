@@ -28,6 +28,7 @@ class HedgePolicy:
     _ratio: float = 2.0  # p95 of real over predicted seconds to the first token
 
     def began(self) -> None:
+        """Count a request that begins: the budget is a share of them."""
         self.requests += 1
 
     def answered(self, predicted_s: float, real_s: float) -> None:

@@ -71,6 +71,7 @@ class JournalEntry:
         return self.strikes >= (2 if lost.alone else MOST_STRIKES)
 
     def stop_timers(self) -> None:
+        """Cancel the timers that the request waits for."""
         for timer in self.timers:
             timer.cancel()
         self.timers.clear()
@@ -86,10 +87,13 @@ class Journal:
         return len(self._entries)
 
     def begin(self, entry: JournalEntry) -> None:
+        """Keep an entry from now on."""
         self._entries[entry.request.id] = entry
 
     def find(self, request_id: str) -> JournalEntry | None:
+        """The entry of a request; None if it has ended."""
         return self._entries.get(request_id)
 
     def end(self, request_id: str) -> JournalEntry | None:
+        """Drop the entry of a request and return it; None if it has ended before."""
         return self._entries.pop(request_id, None)

@@ -60,6 +60,7 @@ class Models:
 
     @property
     def ready_workers(self) -> list[str]:
+        """Names of the workers of all models that may be given requests."""
         return [worker for service in self.services for worker in service.workers.ready]
 
     def named(self, name: str | None) -> Service:
@@ -98,5 +99,6 @@ class Models:
         return self.state.kept_answers.read(name, tenant, after)
 
     async def close(self) -> None:
+        """End what is kept, and send what telemetry has left, which may take seconds."""
         await self.state.kept_answers.close()
         await asyncio.to_thread(self.state.telemetry.close)

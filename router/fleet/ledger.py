@@ -39,6 +39,7 @@ class WorkerAccount:
 
     @property
     def busy(self) -> bool:
+        """Whether it had anything to do when it reported last."""
         return self.load.running + self.load.waiting > 0
 
 
@@ -61,6 +62,7 @@ class Ledger:
         return row
 
     def closed(self, worker: str) -> None:
+        """Drop the account of a worker, if it has one."""
         if self._accounts.pop(worker, None) is not None:
             self.fleet.remove(worker)
 
@@ -101,6 +103,7 @@ class Ledger:
         return account.dispatches
 
     def ended(self, worker: str, request_id: str) -> None:
+        """Count a request of this router as no longer there."""
         account = self._accounts.get(worker)
         if account is not None and account.own.pop(request_id, None) is not None:
             self._set_own(account)

@@ -122,6 +122,7 @@ class Fleet:
         return row
 
     def remove(self, worker: str) -> None:
+        """Free the row of a worker. Raises KeyError for one that is not here."""
         row = self._row_of.pop(worker)
         self.ids[row] = ""
         self._set(row, WorkerView("", ready=False))
@@ -138,11 +139,13 @@ class Fleet:
         return self.ready.nonzero()[0]
 
     def view(self, worker: str) -> WorkerView:
+        """The row of a worker. Raises KeyError for one that is not here."""
         row = self.row(worker)
         values: dict[str, Any] = {name: getattr(self, name)[row].item() for name in COLUMNS}
         return WorkerView(worker, **values)
 
     def views(self) -> list[WorkerView]:
+        """The rows of all workers, by name."""
         return [self.view(worker) for worker in sorted(self._row_of)]
 
     def _set(self, row: int, view: WorkerView) -> None:

@@ -26,10 +26,12 @@ class FastHistogram(Collector):
         self._sum = 0.0
 
     def observe(self, seconds: float) -> None:
+        """Count one time."""
         self._counts[bisect_left(BUCKETS_S, seconds)] += 1
         self._sum += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
+        """What Prometheus' registry asks for: the buckets so far."""
         limits = [*(str(float(limit)) for limit in BUCKETS_S), "+Inf"]
         buckets = list(zip(limits, accumulate(self._counts), strict=True))
         family = HistogramMetricFamily(self._name, self._text, labels=["model_name"])
@@ -66,13 +68,16 @@ class CallMetrics:
         self._ended, self._model = ended, model
 
     def begin(self) -> "CallTimer":
+        """Count a call that begins; returns what measures it."""
         self.inflight.inc()
         return CallTimer(self, time.monotonic())
 
     def ended(self, reason: str) -> None:
+        """Count a choice that has ended, by its finish reason."""
         self._ended.labels(self._model, reason).inc()
 
     def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -97,6 +102,7 @@ class CallTimer:
                 self._metrics.ended(event.finish_reason)
 
     def end(self, call: Call) -> None:
+        """Count the call as ended: early if it is not done, or has failed."""
         self._metrics.inflight.dec()
         self._metrics.e2e.observe(time.monotonic() - self._begun)
         if not call.done or call.error is not None:

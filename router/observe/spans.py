@@ -162,6 +162,7 @@ def context_above(span: TraceContext) -> Context:
 
 
 def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
+    """What the conventions for generative AI want to know of a call."""
     call, usage = ended.call, ended.call.usage
     attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": call.operation,

@@ -39,6 +39,7 @@ class Decision:
 
     @property
     def explanation(self) -> Explanation:
+        """The decision in words: the candidates in their order, and the runner-up."""
         costs = self._terms.get("cost", self._ages_s * 0)
         best = tuple(map(self._candidate, np.argsort(costs, kind="stable").tolist()))
         runner_up = next((one.worker for one in best if one.worker != self._chosen), "")
@@ -106,14 +107,17 @@ class Timeline:
         return rounded(self.clock() - self.arrived)
 
     def note(self, name: str, detail: str = "") -> None:
+        """Add an event that happens now."""
         if len(self._events) < MOST_EVENTS:
             self._events.append((self.now_s, name, detail))
 
     @property
     def events(self) -> tuple[TimelineEvent, ...]:
+        """What has happened so far, in order."""
         return tuple(TimelineEvent(*one) for one in self._events)
 
     def sent(self, request_id: str, worker: str) -> None:
+        """A request goes to a worker: an attempt begins."""
         self.note("sent", worker)
         if len(self.attempts) < MOST_EVENTS:
             attempt = self._there[request_id, worker] = Attempt(request_id, worker, self.now_s)
@@ -126,9 +130,11 @@ class Timeline:
 
     @property
     def snapshot(self) -> TimelineSnapshot:
+        """The timeline as it is now."""
         return TimelineSnapshot(self.call_id, self.events, self.explanations)
 
     def decided(self, decision: Decision) -> None:
+        """Keep a decision, to be explained when somebody asks."""
         if len(self.decisions) < MOST_EVENTS:
             self.decisions.append(decision)
 
@@ -149,6 +155,7 @@ class Timelines:
         return len(self._timelines)
 
     def begin(self, timeline: Timeline) -> None:
+        """Keep a timeline; the oldest one goes when there are too many."""
         self._timelines[timeline.call_id] = timeline
         if len(self._timelines) > self._most:
             self._timelines.popitem(last=False)

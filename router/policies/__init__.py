@@ -25,6 +25,7 @@ DEFAULT = "expected-latency"
 
 
 def policy_named(name: str) -> Policy:
+    """Raises ValueError for a name that no policy has."""
     if name not in POLICIES:
         raise ValueError(f"policy {name!r} is not known; known are {', '.join(sorted(POLICIES))}")
     return POLICIES[name]

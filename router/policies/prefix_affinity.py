@@ -37,5 +37,6 @@ def prefix_affinity(request: RoutingRequest, fleet: Fleet, rng: random.Random) -
 
 
 def elsewhere(why: str, request: RoutingRequest, fleet: Fleet, rng: random.Random) -> RoutingChoice:
+    """The choice of `least-tokens`, with the reason why affinity does not decide."""
     other = least_tokens(request, fleet, rng)
     return RoutingChoice(other.row, f"{why}; {other.reason}", other.rows, other.terms)

@@ -22,9 +22,11 @@ class CircuitBreaker:
     open_until: float = 0.0
 
     def closed(self, now: float) -> bool:
+        """Whether the worker is used now."""
         return now >= self.open_until
 
     def failed(self, now: float, rng: random.Random) -> None:
+        """Count a failure. After several in a row the circuit opens."""
         self.failures += 1
         if self.failures >= MOST_FAILURES:
             over = self.failures - MOST_FAILURES

@@ -101,6 +101,7 @@ class WorkerConnection:
 
     @property
     def requests(self) -> int:
+        """How many requests have not ended there."""
         return len(self._by_request)
 
     def submit(

@@ -80,6 +80,7 @@ class Inbox:
         return len(self._items)
 
     def put(self, item: InboxItem) -> None:
+        """Add an item, and wake the reader if it waits for no more. This runs for each token."""
         items = self._items
         items.append(item)
         waiter = self._waiter

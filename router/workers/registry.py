@@ -164,6 +164,7 @@ class Workers:
         connection.submit(request, dispatch, inbox, coalesce, resumption)
 
     def cancel(self, worker: str, request_id: str) -> None:
+        """Have a worker end a request, which is not counted there any more."""
         self.ledger.ended(worker, request_id)
         if (connection := self._connections.get(worker)) is not None:
             connection.cancel(request_id)
@@ -178,6 +179,7 @@ class Workers:
                 self._close_to_more(worker)
 
     def succeeded(self, worker: str) -> None:
+        """Note that a worker has ended a request as it should: its circuit closes."""
         if (breaker := self._breakers.get(worker)) is not None:
             breaker.succeeded()
 
@@ -199,6 +201,7 @@ class Workers:
         return connection.address if connection is not None else ""
 
     def close(self) -> None:
+        """Give up all workers: the router ends."""
         for connection in list(self._connections.values()):
             connection.lose("the router ends")
 
@@ -211,6 +214,7 @@ class Workers:
     # What connections tell
 
     def reported(self, connection: WorkerConnection, report: pb.StepReport) -> None:
+        """Take in a report: books, pages, peers, and whether its step is stuck."""
         worker, now = connection.worker, self._clock()
         fleet = self.ledger.fleet
         if worker not in fleet:
