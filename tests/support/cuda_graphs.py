@@ -13,8 +13,8 @@ from raylax.kernels.cuda.library import host
 from raylax.kernels.cuda.model import CudaModel
 from raylax.kernels.model import Model
 from raylax.kernels.options import LIBRARY, ModelOptions, silent
-from raylax.kernels.store import Store, key_of, source_hash
 from tests.support.batches import Floats, Piece, arrays
+from tests.support.kept import kept
 
 PAGES = 32
 PROMPT = np.random.default_rng(5).integers(0, 99, 40).tolist()
@@ -34,12 +34,8 @@ def compiled(checkpoint: Path, quantization: str, store: Path) -> Path:
         target = tvm.target.Target({"kind": "llvm", "mcpu": "generic"})
         compile_graph(spec, quantization, target, "cpu", directory, ()).write(directory)
 
-    facts = {
-        "graph of": asdict(spec), "quantization": quantization, "host": host(),
-        "kernels": source_hash(),
-    }  # fmt: skip
-    directory, _ = Store(store).get("library", key_of(facts), make)
-    return directory / LIBRARY
+    facts = {"graph of": asdict(spec), "quantization": quantization, "host": host()}
+    return kept(store, facts, make) / LIBRARY
 
 
 def options(quantization: str, device: str = "cpu") -> ModelOptions:

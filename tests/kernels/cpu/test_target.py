@@ -1,9 +1,10 @@
 """CPUs by name: what is known of them, what is compiled for them, and that all compute the same."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from raylax.kernels.build import build
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts, Blueprint
-from raylax.kernels.cpu.compile import compile_step
+from raylax.kernels.cpu.compile import Compiled, compile_step
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions, silent
 from tests.kernels.conftest import Runner
 from tests.support.batches import Floats, Piece, run
+from tests.support.kept import kept
 from tests.support.kernels_emulator import COMPILER
 
 X86, ELF_AARCH64 = "x86_64-unknown-linux-gnu", b"\xb7\x00"
@@ -37,13 +39,20 @@ def plan(request: pytest.FixtureRequest, checkpoint: Path) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def executable(plan: Blueprint) -> Any:
-    return compile_step(plan.emitter)
+def compiled(plan: Blueprint) -> Callable[[], Compiled]:
+    """Only where somebody needs it."""
+    return cache(lambda: compile_step(plan.emitter))
 
 
-def test_a_step_is_compiled_for_aarch64(plan: Blueprint, executable: Any) -> None:
+def test_a_step_is_compiled_for_aarch64(
+    plan: Blueprint, compiled: Callable[[], Compiled], store: Path
+) -> None:
     """On any machine: by NEON's own multiply-adds, and by SDOT where weights are integers."""
-    assembly = executable.assembly
+
+    def make(directory: Path) -> None:
+        (directory / "step.s").write_text(compiled().assembly)
+
+    assembly = (kept(store, {"assembly of": plan.library_key}, make) / "step.s").read_text()
 
     assert "\tfmla\t" in assembly
     assert "fmaf" not in assembly
@@ -51,13 +60,13 @@ def test_a_step_is_compiled_for_aarch64(plan: Blueprint, executable: Any) -> Non
 
 
 def test_a_step_has_the_same_bits_on_aarch64(
-    checkpoint: Path, store: Path, plan: Blueprint, executable: Any, runner: Runner
+    checkpoint: Path, store: Path, plan: Blueprint, compiled: Callable[[], Compiled], runner: Runner
 ) -> None:
     """A prompt, then a decode beside another prompt: law 1 holds from CPU to CPU."""
     program = plan.program.with_pages(32)
     wanted = options("neoverse-n1", program.quantization, program.kv_dtype)
     packed = Artefacts(checkpoint, wanted, store, silent).weights()
-    library = runner(plan.emitter.cpu)(executable)
+    library = runner(plan.emitter.cpu)(compiled())
     there = CpuModel(plan.checkpoint.spec, wanted, program, library, "emulated", packed)
     mine = replace(wanted, target=None)
     here = load_model(checkpoint, mine, pages=32, store=store)

@@ -1,8 +1,10 @@
 """Every weight format against numpy, and against itself on other CPUs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,11 @@ import pytest
 import tvm
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.compile import Compiled, compile_function, on_all_cores
+from raylax.kernels.cpu.compile import Compiled, compile_function, export, linker, on_all_cores
 from raylax.kernels.cpu.formats import NAMES, quantization_named
 from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.emitter import View
-from raylax.kernels.cpu.target import CPU, cpu
+from raylax.kernels.cpu.target import CPU, cpu, missing_here
 from raylax.kernels.cpu.tir.emit import (
     Register,
     function,
@@ -23,11 +25,14 @@ from raylax.kernels.cpu.tir.emit import (
     lanes,
 )
 from raylax.kernels.memory import aligned_copy, aligned_zeros
+from raylax.kernels.runtime import load_library
 from raylax.kernels.shards import GROUP, PANEL
 from tests.kernels.conftest import TARGETS, Load, Runner
+from tests.support.kept import kept
 
 ROWS, K, OUT = 8, 128, 64
 TILES = (1, 4, 8)
+SOURCE = Path(__file__).read_text()
 Floats = npt.NDArray[np.float32]
 # What rounding weights to so many bits may cost, of the largest weight of its group or row.
 STEP = {
@@ -97,9 +102,12 @@ def compiled(fmt: Format, target: CPU, tiles: Sequence[int] = TILES) -> Compiled
 class Products:
     """One format on one CPU."""
 
-    def __init__(self, name: str, target: CPU, load: Load) -> None:
+    def __init__(self, name: str, target: CPU, store: Path, load: Load) -> None:
         self.format = quantization_named(name, "float32", target).layers
-        self.library = load(compiled(self.format, target))
+        if missing_here(target):
+            self.library = load(compiled(self.format, target))
+        else:
+            self.library = library(name, self.format, target, store)
 
     def run(self, x: Floats, weights: Floats, tile_rows: int) -> tuple[Floats, Floats]:
         """The product, and the weights as they were stored."""
@@ -110,14 +118,28 @@ class Products:
         return y, rows
 
 
-@cache
-def here(name: str) -> Products:
-    """On the CPU that runs this."""
-    return Products(name, cpu(), lambda executable: executable)
+def library(name: str, fmt: Format, target: CPU, store: Path) -> Any:
+    """The functions for a CPU that runs this."""
+    if (cc := linker(target)) is None:
+        return compiled(fmt, target)
+
+    def make(directory: Path) -> None:
+        export(compiled(fmt, target), directory / "products.so", cc)
+
+    facts = {"products of": name, "target": asdict(target), "by": SOURCE}
+    return load_library(kept(store, facts, make) / "products.so")
+
+
+@pytest.fixture(scope="module")
+def here(store: Path) -> Callable[[str], Products]:
+    """A format's name -> its products on the CPU that runs this."""
+    return cache(lambda name: Products(name, cpu(), store, lambda executable: executable))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_are_kept_within_a_rounding_step(name: str) -> None:
+def test_weights_are_kept_within_a_rounding_step(
+    name: str, here: Callable[[str], Products]
+) -> None:
     """Of the largest in their group or row; zeros stay zeros."""
     weights = numbers(OUT, K)
     weights[5] = 0
@@ -133,12 +155,17 @@ def test_weights_are_kept_within_a_rounding_step(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("target", [None, *TARGETS])
 def test_products_are_those_of_the_kept_weights(
-    name: str, target: str | None, runner: Runner
+    name: str,
+    target: str | None,
+    runner: Runner,
+    store: Path,
+    here: Callable[[str], Products],
 ) -> None:
     """With activations rounded as the format says: bf16, or 8 bits in groups or rows. In any tile
     and on any CPU they have the same bits (law 1)."""
     wanted = cpu(target)
-    products, x, weights = Products(name, wanted, runner(wanted)), numbers(ROWS, K), numbers(OUT, K)
+    products = Products(name, wanted, store, runner(wanted))
+    x, weights = numbers(ROWS, K), numbers(OUT, K)
     x[3, 32:64] = 0
 
     y, kept = here(name).run(x, weights, 8)
@@ -162,11 +189,19 @@ def rounded_like(name: str, x: Floats) -> Floats:
     return rounded
 
 
+def assembly_of(name: str, target: CPU, store: Path) -> str:
+    """Of the product, with tiles of 8 rows."""
+    fmt = quantization_named(name, "float32", target).layers
+
+    def make(directory: Path) -> None:
+        (directory / "products.s").write_text(compiled(fmt, target, [8]).assembly)
+
+    facts = {"assembly of": name, "target": asdict(target), "by": SOURCE}
+    return (kept(store, facts, make) / "products.s").read_text()
+
+
 @pytest.mark.parametrize("target", INSTRUCTIONS)
-def test_integers_meet_the_instruction_of_the_cpu(target: str) -> None:
+def test_integers_meet_the_instruction_of_the_cpu(target: str, store: Path) -> None:
     """8 bits, then 4 bits: what the table in the README of this room says."""
     for name, instruction in zip(("q8f32_0", "q4f32_1"), INSTRUCTIONS[target], strict=True):
-        fmt = quantization_named(name, "float32", cpu(target)).layers
-        assembly = compiled(fmt, cpu(target), [8]).assembly
-
-        assert re.search(instruction, assembly)
+        assert re.search(instruction, assembly_of(name, cpu(target), store))
