@@ -1,5 +1,6 @@
 """Law 2. Every accepted request ends exactly once, whatever happens."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from raylax.proto.errors import InvalidRequest, Overloaded, WorkerUnavailable
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.step_plan import StepPlan
-from tests.support.engines import Gate, request, running_engine
+from tests.support.engines import Gate, request, running_engine, until
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, max_waiting=3)
 
@@ -69,6 +71,77 @@ def test_by_its_deadline(checkpoint: Path) -> None:
 
         assert answers.ends("late") == [Finish.ERROR]
         assert "deadline" in (answers.deltas["late"][-1].error or "")
+
+
+NEEDS_PAGES = frozenset({Need.PAGES})
+
+
+def test_one_that_is_never_ready_ends_by_its_deadline(checkpoint: Path) -> None:
+    """The engine thread, which has nothing else to do, sleeps until then."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        wait, waits = engine._commands.carry_out, list[float | None]()
+
+        def counted(wait_s: float | None) -> None:
+            waits.append(wait_s)
+            wait(wait_s)
+
+        engine._commands.carry_out = counted  # type: ignore[method-assign]
+        never = Request("never", (5, 6), 20, Sampling(temperature=0.0), deadline_s=0.3)
+        engine.add_request(never, NEEDS_PAGES)
+        answers.wait_for("never")
+        load = engine.load()
+
+    assert answers.ends("never") == [Finish.ERROR]
+    assert "deadline" in (answers.deltas["never"][-1].error or "")
+    assert (load.step, load.waiting, load.taken) == (0, 0, 1)
+    assert len(waits) < 10
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_one_that_is_never_ready_ends_as_those_that_wait_do(checkpoint: Path, others: int) -> None:
+    """By abort, by reset, by reload and with the engine; whether others run or not."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        for i in range(others):
+            engine.add_request(request(f"r{i}", [5 + i] * 20, 200))
+        loaded = CONFIG.complete(model=str(checkpoint), mode="server")
+        ends: dict[str, Callable[[], object]] = {
+            "abort": lambda: engine.abort_request("abort"),
+            "reset": engine.reset,
+            "reload": lambda: engine.reload(loaded),
+        }
+        for name, end in ends.items():
+            engine.add_request(request(name, [7] * 20), NEEDS_PAGES)
+            end()
+            answers.wait_for(name)
+            engine.meet_need(name, Need.PAGES)  # nobody's any more
+        engine.add_request(request("end", [7] * 20), NEEDS_PAGES)
+
+    for name in ("abort", "reset", "reload", "end"):
+        assert answers.ends(name) == [Finish.ABORT]
+        assert answers.tokens(name) == []
+
+
+def wait_until_taken(engine: ThreadedEngine, number: int) -> None:
+    until(lambda: engine.load().taken >= number)
+
+
+def test_one_that_becomes_ready_late_says_what_it_would_have_said(checkpoint: Path) -> None:
+    """While others run, and while nobody does; until then the load counts it as waiting."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        engine.add_request(request("prompt", [5, 6, 7]))
+        answers.wait_for("prompt")
+        for name, other in (("late", False), ("later", True)):
+            number = engine.add_request(request(name, [5, 6, 7]), NEEDS_PAGES)
+            if other:
+                engine.add_request(request("other", [9] * 20))
+                answers.wait_for("other")
+            wait_until_taken(engine, number)
+            assert (engine.load().waiting, answers.deltas.get(name)) == (1, None)
+            engine.meet_need(name, Need.PAGES)
+            answers.wait_for(name)
+
+    assert answers.ends("late") == answers.ends("later") == [Finish.LENGTH]
+    assert answers.tokens("late") == answers.tokens("later") == answers.tokens("prompt")
 
 
 def test_by_the_end_of_the_engine(checkpoint: Path) -> None:

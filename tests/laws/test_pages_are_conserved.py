@@ -12,6 +12,7 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -63,7 +64,8 @@ def continuation(prompt: tuple[int, ...], count: int) -> list[int]:
 
 class Engine(RuleBasedStateMachine):
     """Random requests over a few prompts that share beginnings, in an engine short of pages. They
-    are of several tenants and classes, and some of them break every step that they are part of."""
+    are of several tenants and classes, some become ready late or never, and some break every step
+    that they are part of."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,6 +81,8 @@ class Engine(RuleBasedStateMachine):
         self.asked: dict[str, Request] = {}
         self.said: dict[str, list[int]] = {}
         self.ended: set[str] = set()
+        self.late: set[str] = set()
+        """Those who are not ready yet."""
 
     @rule(
         length=st.integers(1, 100),
@@ -87,9 +91,17 @@ class Engine(RuleBasedStateMachine):
         tenant=st.sampled_from("abc"),
         priority=st.sampled_from(Priority),
         poisoned=st.sampled_from([False, False, False, True]),
+        late=st.sampled_from([False, False, True]),
     )
     def submit(
-        self, length: int, kind: int, count: int, tenant: str, priority: Priority, poisoned: bool
+        self,
+        length: int,
+        kind: int,
+        count: int,
+        tenant: str,
+        priority: Priority,
+        poisoned: bool,
+        late: bool,
     ) -> None:
         tokens = [(i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length)]
         prompt = (*tokens, POISON) if poisoned else tuple(tokens)
@@ -97,7 +109,15 @@ class Engine(RuleBasedStateMachine):
         greedy = Sampling(temperature=0.0)
         request = Request(id, prompt, count, greedy, tenant=tenant, priority=priority)
         self.asked[id], self.said[id] = request, []
-        self.batch.add(Sequence(request))
+        self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
+        self.late.update([id] if late else [])
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def become_ready(self, data: Any) -> None:
+        id = data.draw(st.sampled_from(sorted(self.late)))
+        self.batch.meet_need(id, Need.PAGES)
+        self.late.remove(id)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -105,6 +125,7 @@ class Engine(RuleBasedStateMachine):
         id = data.draw(st.sampled_from(sorted(self.asked)))
         assert self.batch.remove(id) == (id not in self.ended)
         self.ended.add(id)
+        self.late.discard(id)
 
     @rule(times=st.integers(1, 30))
     def step(self, times: int) -> None:
@@ -164,19 +185,41 @@ class Engine(RuleBasedStateMachine):
         assert len(waiting) <= self.batch.waiting.tokens <= most
 
     @invariant()
+    def who_is_not_ready_waits(self) -> None:
+        """And is the only one who can keep an engine that has requests from running."""
+        waiting = {one.request.id: one.ready for one in self.batch.waiting}
+        assert {id for id, ready in waiting.items() if not ready} == self.late
+        assert self.batch.waiting.ready == sum(waiting.values())
+        assert self.batch.runnable == (self.asked.keys() > self.ended | self.late)
+
+    @invariant()
     def every_word_is_right(self) -> None:
         for id, request in self.asked.items():
             assert self.said[id] == continuation(request.prompt, len(self.said[id]))
 
     def teardown(self) -> None:
-        """Everything that is left comes to its end, and the pages come back."""
-        for _ in range(5000):
-            if self.batch.idle:
-                break
-            self.one_step()
+        """Everything that is left comes to its end, and the pages come back: at first of those who
+        are ready, then of the others, some of which never are."""
+        self.run_all()
+        assert self.ended == self.asked.keys() - self.late
+        assert self.pool.used == 0
+        for number, id in enumerate(sorted(self.late)):
+            if number % 2:
+                self.batch.meet_need(id, Need.PAGES)
+            else:
+                assert self.batch.remove(id)
+                self.ended.add(id)
+        self.run_all()
+        assert self.batch.idle
         assert self.ended == set(self.asked)
         assert self.pool.used == 0
         assert len(self.begun) == len(set(self.begun))
+
+    def run_all(self) -> None:
+        for _ in range(5000):
+            if not self.batch.runnable:
+                break
+            self.one_step()
 
 
 TestPagesAreConserved = Engine.TestCase

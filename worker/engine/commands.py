@@ -75,12 +75,13 @@ class CommandQueue:
             self.closed = True
             self._queue.put(lambda: None)  # wakes the engine thread
 
-    def carry_out(self, wait: bool) -> None:
-        """On the engine thread: run all that have come. With `wait`, wait for the first."""
-        if not wait and self._queue.empty():
+    def carry_out(self, wait_s: float | None) -> None:
+        """On the engine thread: run all that have come, after waiting so long for the first; None:
+        for as long as it takes, or until the close."""
+        if wait_s == 0.0 and self._queue.empty():
             return  # as before most steps
         try:
-            self._queue.get(block=wait and not self.closed)()
+            self._queue.get(block=wait_s != 0.0 and not self.closed, timeout=wait_s)()
             while True:
                 self._queue.get_nowait()()
         except queue.Empty:

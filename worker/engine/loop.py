@@ -26,6 +26,7 @@ from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 
@@ -64,7 +65,7 @@ class Loop:
         """
         try:
             while not self._commands.closed:
-                self._commands.carry_out(wait=self.batch is None or self.batch.idle)
+                self._commands.carry_out(self._spare_s())
                 if self.batch is not None and not self.batch.idle and not self._commands.closed:
                     self._step(self.batch)
             self._end_everything()
@@ -128,6 +129,12 @@ class Loop:
             self.batch.add(one)
             self.look()
 
+    def meet_need(self, request_id: str, need: Need) -> None:
+        """A request needs this no more; one that has ended, or never was, is no error."""
+        if self.batch is not None:
+            self.batch.meet_need(request_id, need)
+            self.look()
+
     def abort(self, request_id: str) -> None:
         """One that has ended, or never was, is no error."""
         if self.batch is not None and self.batch.remove(request_id):
@@ -174,9 +181,19 @@ class Loop:
 
     # Steps
 
+    def _spare_s(self) -> float | None:
+        """How long the thread may wait for a command: not while there is something to compute, and
+        no longer than until a deadline. None: for ever."""
+        if self.batch is None:
+            return None
+        return 0.0 if self.batch.runnable else self.batch.due_in(self._clock())
+
     def _step(self, batch: Batch) -> None:
         now = self._clock()
         deltas = [late(request_id) for request_id in batch.expire(now)]
+        if not batch.runnable:
+            self._send(deltas)
+            return
         self.status.busy_since = now
         try:
             deltas += batch.step()
@@ -222,7 +239,7 @@ class Loop:
         status.note(emptied(status.load))
         if self.cores is not None:
             self.cores.release()
-        self._commands.carry_out(wait=False)
+        self._commands.carry_out(0.0)
         finish = Finish.ABORT if status.broken is None else Finish.ERROR
         end = Delta("", finish=finish, error=status.broken, fault=status.blame)
         self._send([end._replace(request_id=id) for id in self._commands.live])

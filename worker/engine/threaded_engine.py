@@ -22,6 +22,7 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
 
 ANSWER_S = 60.0
@@ -86,9 +87,9 @@ class ThreadedEngine:
         """A request by its essentials."""
         return Request(id, tuple(prompt), max_tokens, sampling or Sampling())
 
-    def add_request(self, request: Request) -> int:
+    def add_request(self, request: Request, needs: Needs = READY) -> int:
         """Accept a request: from now on it ends exactly once. Returns its number: a load whose
-        `taken` is as large knows the request.
+        `taken` is as large knows the request. It waits until each of its needs is met.
 
         Raises InvalidRequest, Overloaded, WorkerUnavailable.
         """
@@ -97,13 +98,18 @@ class ThreadedEngine:
             raise self._refusal()
         check(request, limits)
         deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
-        sequence = Sequence(request, deadline, limits.longest)
+        sequence = Sequence(request, deadline, limits.longest, needs)
         try:
             return self._commands.accept(
                 request.id, limits.capacity, lambda: self._loop.add(sequence, limits)
             )
         except Closed:
             raise self._refusal() from None
+
+    def meet_need(self, request_id: str, need: Need) -> None:
+        """A request needs this no more, whatever came of it. One that has ended, or never was, is
+        no error."""
+        self._commands.put(lambda: self._loop.meet_need(request_id, need))
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""

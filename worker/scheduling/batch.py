@@ -17,6 +17,7 @@ from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import Drawn, draw
+from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import (
     Candidate,
     Decision,
@@ -71,7 +72,17 @@ class Batch:
 
     @property
     def idle(self) -> bool:
+        """Nobody is here."""
         return not self.waiting and not self._running
+
+    @property
+    def runnable(self) -> bool:
+        """A step has something to compute: not so while all who are here wait for their needs."""
+        return bool(self._running or self.waiting.ready)
+
+    def due_in(self, now: float) -> float | None:
+        """Seconds until a deadline may have passed; None if there is none."""
+        return None if self._earliest == math.inf else max(0.0, self._earliest - now)
 
     def add(self, one: Sequence) -> None:
         """Let a sequence wait. ValueError for one that could never run, even alone: it would wait
@@ -85,6 +96,12 @@ class Batch:
         self.waiting.put_last(one, known=self._known(one))
         self.counters.prompt_tokens += len(one.request.prompt)
         self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
+
+    def meet_need(self, request_id: str, need: Need) -> None:
+        """A waiting sequence needs this no more. One that is not here is no error."""
+        if (one := self.waiting.get(request_id)) is not None:
+            one.needs -= {need}
+            self.waiting.recount(one, known=self._known(one))
 
     def remove(self, request_id: str) -> bool:
         """Take a sequence out, wherever it is; False if it is not here."""
@@ -185,11 +202,13 @@ class Batch:
             )  # by position: by name takes half as long again
             for one in self.running
         ]
-        waiting = map(self._as_candidate, self.waiting) if self.waiting else ()
+        waiting = map(self._as_candidate, self.waiting) if self.waiting.ready else ()
         return schedule(running, waiting, self.pool.available, self.limits)
 
     def _as_candidate(self, one: Sequence) -> Candidate:
-        """As if it were admitted now."""
+        """As if it were admitted now, or what cannot be."""
+        if not one.ready:
+            return Candidate(one.request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
         found = self._find(one)
         computed = len(found) * PAGE_SIZE
         revived = sum(self.pool.is_cached(page) for page in found)

@@ -32,6 +32,8 @@ class Candidate(NamedTuple):
     priority: Priority = Priority.NORMAL
     suspect: bool = False
     """Running only: it was part of a step that failed."""
+    ready: bool = True
+    """Waiting only: it lacks nothing but room."""
 
     def pages_to_reach(self, tokens: int) -> int:
         """Pages that it lacks to hold its first `tokens` tokens."""
@@ -90,12 +92,15 @@ def schedule(
 def admit(
     decision: Decision, waiting: Iterable[Candidate], seats: int, budget: int, available: int
 ) -> None:
-    """Nobody overtakes: the first who does not fit keeps the others waiting.
+    """Nobody overtakes: the first who does not fit keeps the others waiting. Those who are not
+    ready are passed over.
 
     Pages for all pending tokens are taken at once, so that two half-done prefills cannot block
     each other.
     """
     for one in waiting:
+        if not one.ready:
+            continue
         need = one.pages_to_reach(one.computed + one.pending) + one.revived
         if need > available:
             return

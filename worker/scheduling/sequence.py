@@ -8,6 +8,7 @@ from enum import Enum
 
 from raylax.proto.pages import PAGE_SIZE, ROOT, chain
 from raylax.proto.vocabulary import Request
+from raylax.worker.scheduling.readiness import READY, Needs
 
 
 class Phase(Enum):
@@ -37,6 +38,8 @@ class Sequence:
     """On the engine's clock; None: it may take as long as it likes."""
     longest: int = sys.maxsize
     """Tokens that it may have at most, prompt and answer."""
+    needs: Needs = READY
+    """What it waits for, before it may be computed; see `readiness.py`."""
     max_tokens: int = field(init=False)
     """Tokens that its answer may have, `history` included."""
     tokens: "array[int]" = field(default_factory=ints)
@@ -57,6 +60,10 @@ class Sequence:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
+
+    @property
+    def ready(self) -> bool:
+        return not self.needs
 
     @property
     def begun(self) -> bool:

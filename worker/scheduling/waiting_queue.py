@@ -26,7 +26,9 @@ class QueueEntry(NamedTuple):
     order: int
     one: Sequence
     tokens: int
-    """To compute, as it looked when it came: the queue's count of tokens loses what it got."""
+    """To compute, as it looked when it was counted: the queue's count loses what it got."""
+    ready: bool
+    """As it was then, too."""
 
 
 class TenantRank(NamedTuple):
@@ -64,6 +66,11 @@ class PriorityQueue:
         del self.since[entry.one.request.id]
         self.rank(tenant, had)
 
+    def replace(self, entry: QueueEntry, by: QueueEntry) -> None:
+        """By one of the same order."""
+        line = self.lines[entry.one.request.tenant]
+        line[bisect_left(line, entry)] = by
+
     def rank(self, tenant: str, had: float) -> None:
         """Find the tenant its rank anew, after its line or what it has had has changed."""
         line, old = self.lines.get(tenant), self._rank_of.pop(tenant, None)
@@ -74,8 +81,9 @@ class PriorityQueue:
             insort(self.tenants, self._rank_of[tenant])
 
     def in_order(self, had_then: dict[str, float]) -> Iterator[Sequence]:
-        """In order of service, as if each were admitted: what its tenant would have had by then
-        is kept in `had_then`. Changes nothing else, and looks at no more tenants than it has to."""
+        """In order of service, as if each that is ready were admitted: what its tenant would have
+        had by then is kept in `had_then`. Changes nothing else, and looks at no more tenants than
+        it has to."""
         ranks = iter(self.tenants)
         rank, due = next(ranks, None), list[tuple[TenantRank, int]]()
         while rank is not None or due:
@@ -86,7 +94,8 @@ class PriorityQueue:
             (had, _, tenant), at = heappop(due)
             line = self.lines[tenant]
             yield line[at].one
-            had_then[tenant] = had = had + charge_of(line[at].one)
+            if line[at].one.ready:
+                had_then[tenant] = had = had + charge_of(line[at].one)
             if at + 1 < len(line):
                 heappush(due, (TenantRank(had, line[at + 1].order, tenant), at + 1))
 
@@ -105,6 +114,8 @@ class WaitingQueue:
         """The tenant of the last one who was."""
         self.tokens = 0
         """To compute, of all that wait."""
+        self.ready = 0
+        """How many of them are."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -133,13 +144,26 @@ class WaitingQueue:
         self.charge(self._served, charge_of(one))
         return one
 
+    def get(self, request_id: str) -> Sequence | None:
+        """None if it is not there."""
+        return self._entries[request_id][1].one if request_id in self._entries else None
+
+    def recount(self, one: Sequence, known: int) -> None:
+        """After what it needs, or what is known of it, has changed; its place stays."""
+        queue, entry = self._entries[one.request.id]
+        counted = entry._replace(tokens=len(one.tokens) - known, ready=one.ready)
+        queue.replace(entry, counted)
+        self._entries[one.request.id] = queue, counted
+        self._count(entry, -1)
+        self._count(counted, 1)
+
     def pop(self, request_id: str) -> Sequence | None:
         """Take a sequence out; None if it is not there."""
         if request_id not in self._entries:
             return None
         queue, entry = self._entries.pop(request_id)
         queue.pop(entry, self._counters[entry.one.request.tenant])
-        self.tokens -= entry.tokens
+        self._count(entry, -1)
         return entry.one
 
     def charge(self, tenant: str, tokens: float) -> None:
@@ -160,9 +184,13 @@ class WaitingQueue:
                 self._enter(above, entry)
 
     def _put(self, order: int, one: Sequence, known: int) -> None:
-        entry = QueueEntry(order, one, len(one.tokens) - known)
-        self.tokens += entry.tokens
+        entry = QueueEntry(order, one, len(one.tokens) - known, one.ready)
+        self._count(entry, 1)
         self._enter(self._queues[one.request.priority], entry)
+
+    def _count(self, entry: QueueEntry, times: int) -> None:
+        self.tokens += times * entry.tokens
+        self.ready += times * entry.ready
 
     def _enter(self, queue: PriorityQueue, entry: QueueEntry) -> None:
         self._entries[entry.one.request.id] = queue, entry

@@ -33,7 +33,7 @@ async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> i
         return await asyncio.to_thread(engine.write_pages, names, contents) if contents else 0
     except OSError as error:
         log.info("%s: no pages from %s: %s", request.id, request.pages_at, error)
-    except Exception:  # whatever it was: the request is added after this, or nobody answers it
+    except Exception:  # whatever it was: the request waits for this to end
         log.exception("%s: the pages from %s could not be kept", request.id, request.pages_at)
     return 0
 

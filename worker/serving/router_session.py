@@ -1,13 +1,11 @@
 """One router's session with a worker: it carries out the router's commands on the engine.
 
 A request that comes from another worker may bring its pages along: they are fetched from there
-before it is put in, and what cannot be had is computed.
+while it waits for its turn, and what cannot be had is computed.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
@@ -16,6 +14,7 @@ from raylax.proto.vocabulary import Delta, Finish, Load, Request
 from raylax.proto.wire import messages as wire
 from raylax.proto.wire.frames import Connection
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.serving.page_transfer import fetch_pages
 from raylax.worker.serving.step_report import NextReport, SessionRequest
 
@@ -52,8 +51,8 @@ class RouterSession:
         self.next_report = NextReport(pages)
         self.reported_at = 0.0
         self._requests: dict[str, SessionRequest] = {}
-        self._fetching: dict[str, asyncio.Task[None]] = {}
-        """Requests whose pages are on their way here."""
+        self._fetches: dict[str, asyncio.Task[None]] = {}
+        """What brings pages for a request, until that ends."""
         self._unread_since = asyncio.get_running_loop().time()
 
     # From the router
@@ -84,61 +83,51 @@ class RouterSession:
                 self._server.engine.flush()
 
     def _submit(self, message: pb.Submit) -> None:
-        """A request that cannot be accepted ends at once, and harms no other of its name."""
-        request_id = message.request_id
-        if request_id in self._server.session_of:
-            known = InvalidRequest(f"request id {request_id} is already running")
-            self._refuse(request_id, message.dispatch, known)
-            return
-        self._server.session_of[request_id] = self
-        self._requests[request_id] = SessionRequest(message.dispatch, message.coalesce)
-        if message.pages_at:
-            loop = asyncio.get_running_loop()
-            self._fetching[request_id] = loop.create_task(self._add_with_pages(message))
-            return
-        with self._answering(message):
-            self._add(wire.submit_from_proto(message), message.dispatch)
-
-    async def _add_with_pages(self, message: pb.Submit) -> None:
-        with self._answering(message):
+        """Hand a request to the engine. One that cannot be taken in is refused, whatever the
+        reason: else nobody would answer it, and a connection that ended would take it to the next
+        worker, and the next."""
+        try:
+            if message.request_id in self._server.session_of:
+                raise InvalidRequest(f"request id {message.request_id} is already running")
             request = wire.submit_from_proto(message)
-            await fetch_pages(self._server.engine, request, self._server.token)
-            del self._fetching[request.id]
-            self._add(request, message.dispatch)
+            needs = frozenset({Need.PAGES}) if request.pages_at else READY
+            number = self._server.engine.add_request(request, needs)
+        except RaylaxError as error:
+            self._refuse(message, error)
+        except Exception as error:
+            log.exception("%s could not be taken in", message.request_id)
+            why = f"the request could not be taken in: {type(error).__name__}: {error}"
+            self._refuse(message, EngineFailure(why))
+        else:
+            self._accept(request, number, message)
+
+    def _accept(self, request: Request, number: int, message: pb.Submit) -> None:
+        self._server.session_of[request.id] = self
+        self._requests[request.id] = SessionRequest(message.dispatch, message.coalesce)
+        self.next_report.add_dispatch(number, message.dispatch)
+        if request.pages_at:
+            task = asyncio.get_running_loop().create_task(self._fetch_pages(request))
+            self._fetches[request.id] = task
+
+    def _refuse(self, message: pb.Submit, why: RaylaxError) -> None:
+        """Harms no other request of this name."""
+        self.next_report.add_dispatch(0, message.dispatch)
+        end = Delta(message.request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
+        self.next_report.add_deltas([end], {})
+        self._server.report_to(self)
+
+    async def _fetch_pages(self, request: Request) -> None:
+        """Bring as many of its pages as can be had, while it waits in the engine."""
+        await fetch_pages(self._server.engine, request, self._server.token)
+        self._server.engine.meet_need(request.id, Need.PAGES)
+
+    def _stop_fetching(self, request_id: str) -> None:
+        if (task := self._fetches.pop(request_id, None)) is not None:
+            task.cancel()
 
     def _cancel(self, request_id: str) -> None:
-        """A request that the engine does not have yet is over at once."""
-        if (fetching := self._fetching.pop(request_id, None)) is None:
-            self._server.engine.abort_request(request_id)
-        else:
-            fetching.cancel()
-            del self._server.session_of[request_id]
-            self._requests.pop(request_id, None)
-
-    def _add(self, request: Request, dispatch: int) -> None:
-        self.next_report.add_dispatch(self._server.engine.add_request(request), dispatch)
-
-    @contextmanager
-    def _answering(self, message: pb.Submit) -> Iterator[None]:
-        """A request that cannot be taken in is refused, whatever the reason: else nobody would
-        answer it, and a stream that ended would take it to the next worker, and the next."""
-        try:
-            yield
-        except Exception as error:
-            if not isinstance(error, RaylaxError):
-                log.exception("%s could not be taken in", message.request_id)
-                error = EngineFailure(
-                    f"the request could not be taken in: {type(error).__name__}: {error}"
-                )
-            self._fetching.pop(message.request_id, None)
-            del self._server.session_of[message.request_id]
-            self._refuse(message.request_id, message.dispatch, error)
-
-    def _refuse(self, request_id: str, dispatch: int, why: RaylaxError) -> None:
-        self.next_report.add_dispatch(0, dispatch)
-        refused = Delta(request_id, finish=Finish.ERROR, error=why.message, fault=why.fault)
-        self.take([refused])
-        self._server.report_to(self)
+        self._stop_fetching(request_id)
+        self._server.engine.abort_request(request_id)
 
     # To the router
 
@@ -154,6 +143,7 @@ class RouterSession:
         for delta in deltas:
             if delta.finish is not None:
                 self._requests.pop(delta.request_id, None)
+                self._stop_fetching(delta.request_id)
         return due
 
     def release(self) -> None:

@@ -93,6 +93,24 @@ def test_nobody_overtakes() -> None:
     assert decision.admit == []
 
 
+def test_those_who_are_not_ready_are_passed_over() -> None:
+    """Whatever they are: they take no page, no seat and no token of those behind them."""
+    large, small = new("large", 100)._replace(ready=False), new("small", 5)._replace(ready=False)
+    running = [decode("a"), decode("b"), decode("c")]
+    decision = schedule(running, [large, small, new("x", 16), new("y", 1)], 1, LIMITS)
+
+    assert decision.steps == [("a", 1), ("b", 1), ("c", 1), ("x", 16)]
+    assert decision.admit == ["x"]
+
+
+def test_behind_one_that_is_not_ready_nobody_overtakes_either() -> None:
+    """The first who is ready and does not fit keeps the others waiting."""
+    waiting = [new("late", 5)._replace(ready=False), new("large", 100), new("small", 5)]
+
+    assert schedule([decode("a")], waiting, 6, LIMITS).admit == []
+    assert schedule([decode("a")], waiting, 7, LIMITS).admit == ["large"]
+
+
 @pytest.mark.parametrize(
     ("one", "available", "fits"),
     [

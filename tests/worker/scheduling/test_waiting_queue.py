@@ -6,6 +6,7 @@ import random
 import pytest
 
 from raylax.proto.vocabulary import Priority, Request
+from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
@@ -20,10 +21,16 @@ class Clock:
 
 
 def sequence(
-    id: str, tokens: int, tenant: str = "", priority: Priority = NORMAL, share: float = 1.0
+    id: str,
+    tokens: int,
+    tenant: str = "",
+    priority: Priority = NORMAL,
+    share: float = 1.0,
+    needs: Needs = READY,
 ) -> Sequence:
     prompt = tuple(range(tokens))
-    return Sequence(Request(id, prompt, 1, tenant=tenant, priority=priority, share=share))
+    request = Request(id, prompt, 1, tenant=tenant, priority=priority, share=share)
+    return Sequence(request, needs=needs)
 
 
 def queue(*sequences: Sequence) -> WaitingQueue:
@@ -70,6 +77,55 @@ def test_what_need_not_be_computed_is_not_counted() -> None:
     waiting.serve("c")
     waiting.pop("a")
     assert waiting.tokens == 8
+
+
+NEEDS_PAGES = frozenset({Need.PAGES})
+
+
+def test_who_becomes_ready_has_its_old_place() -> None:
+    """And its tokens are counted anew, as far as they are known by then."""
+    waiting = queue(sequence("a", 3), sequence("b", 40, needs=NEEDS_PAGES), sequence("c", 5))
+    assert (order(waiting), waiting.tokens, waiting.ready) == (["a", "b", "c"], 48, 2)
+    one = waiting.get("b")
+    assert one is not None and not one.ready
+    one.needs = READY
+    waiting.recount(one, known=32)
+
+    assert (order(waiting), waiting.tokens, waiting.ready) == (["a", "b", "c"], 16, 3)
+    assert served(waiting) == ["a", "b", "c"]
+    assert (waiting.tokens, waiting.ready, waiting.get("b")) == (0, 0, None)
+
+
+def test_who_is_passed_over_is_not_charged() -> None:
+    """Its tenant's next request has the turn instead."""
+    long = sequence("a0", 100, "a", needs=NEEDS_PAGES)
+    waiting = queue(long, sequence("a1", 10, "a"), sequence("a2", 10, "a"), sequence("b", 10, "b"))
+
+    assert order(waiting) == ["a0", "a1", "b", "a2"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_order_of_the_ready_is_the_order_of_service(seed: int) -> None:
+    """Whoever among them is not ready, and whenever that changes."""
+    rng, waiting = random.Random(seed), queue()
+    for i in range(60):
+        needs = rng.choice([READY, NEEDS_PAGES])
+        waiting.put_last(
+            sequence(
+                f"r{i}", rng.randint(1, 9), rng.choice("abc"), rng.choice([NORMAL, LOW]), 3.0, needs
+            )
+        )
+    while waiting.ready:
+        seen = [one.request.id for one in waiting if one.ready]
+        assert len(seen) == waiting.ready
+        for id in seen[: rng.randint(1, 9)]:
+            first = next(one for one in waiting if one.ready)
+            assert waiting.serve(id) is first
+        if (late := next((one for one in waiting if not one.ready), None)) is not None:
+            late.needs = READY
+            waiting.recount(late, known=0)
+
+    assert (len(waiting), waiting.tokens) == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -141,7 +141,7 @@ async def test_a_request_that_cannot_be_taken_in_is_answered(
     """Whatever the reason; the stream goes on, and others notice nothing."""
     async with worker.attach() as router:
         with monkeypatch.context() as broken:
-            broken.setattr(worker.engine, "add_request", lambda request: 1 / 0)
+            broken.setattr(worker.engine, "add_request", lambda request, needs: 1 / 0)
             router.submit("odd", prompt=range(5, 95), pages_at=pages_at)
             await router.read(lambda: router.ends("odd"))
         odd = router.deltas[-1]
