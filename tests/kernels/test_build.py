@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -25,9 +26,11 @@ def load(checkpoint: Path, store: Path, stages: list[str]) -> Model:
 
 
 @pytest.fixture(scope="module")
-def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with all that the model needs: `raylax compile`."""
-    path = tmp_path_factory.mktemp("built")
+def built(checkpoint: Path, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all that the model needs: `raylax compile`. The library is the one that other
+    tests compile, too."""
+    path, library = tmp_path_factory.mktemp("built"), Path(build(checkpoint, OPTIONS, 8, store))
+    copytree(library.parent, path / "library" / library.parent.name)
     build(checkpoint, OPTIONS, 8, path)
     return path
 
