@@ -17,7 +17,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
-from raylax.router.gc_tuning import settle
+from raylax.router.gc_tuning import freeze_heap
 from raylax.router.policies import policy_named
 from raylax.router.workers.description import describe
 from raylax.router.workers.registry import Workers
@@ -100,4 +100,4 @@ class ModelWatch:
         )
         self._models.open(frontend, self.workers)
         self._opened = True
-        settle()
+        freeze_heap()

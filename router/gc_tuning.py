@@ -3,12 +3,12 @@
 import gc
 
 THRESHOLDS = 20_000, 20, 50
-"""Objects that live between two looks at the young ones, and how many of these to one at the older:
-by default it looks after 700, which a single report of a busy worker has."""
+"""Objects between two looks at the young ones, and how many such looks come to one at the older.
+By default it looks after 700 objects, which a single report of a busy worker has."""
 
 
-def settle() -> None:
-    """What is there now stays: it is never looked at again. For when a model has been loaded."""
+def freeze_heap() -> None:
+    """Have the collector never look again at what is there now: once a model has been loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

@@ -21,7 +21,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
-from raylax.router.gc_tuning import settle
+from raylax.router.gc_tuning import freeze_heap
 from raylax.router.http.app import build_app
 from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.policies import policy_named
@@ -48,7 +48,7 @@ async def opened(config: RouterConfig, workers: Workers, address: str, count: in
     files, models = TextFiles(Path(config.text_files)), Models([config])
     frontend = Frontend.load(files, config.model_name, longest, random.Random())
     models.open(frontend, workers)
-    settle()
+    freeze_heap()
     return models
 
 
