@@ -11,6 +11,7 @@ from raylax.router.calls.admission import Admission
 from raylax.router.calls.journal import Journal
 from raylax.router.fleet.table import Fleet, WorkerView
 
+PUMPED_BY_HAND_S = 1e6
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 
 
@@ -89,8 +90,9 @@ async def test_tenants_share_by_tokens_not_by_calls() -> None:
     assert await order(admission(todo=2000), calls) == [0, 2, 3, 4, 5, 1]
 
 
-async def test_tokens_are_weighed_by_the_tenants_shares() -> None:
+async def test_tokens_are_weighed_by_the_tenants_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has twice the share gets twice the tokens, while both want more than there is."""
+    monkeypatch.setattr("raylax.router.calls.admission.PUMP_EVERY_S", PUMPED_BY_HAND_S)
     made, given = admission(todo=2000), {"a": 0, "b": 0}
 
     async def ask(tenant: str, share: float) -> None:
