@@ -92,21 +92,22 @@ class Shard:
 
     def run(self) -> None:
         """Work until the engine is over. Raises RankLost when its leader cannot be reached."""
-        i = self._invitation
-        self._channel = ControlChannel.connect(i.host, i.port, bytes.fromhex(i.secret))
+        invitation = self._invitation
+        secret = bytes.fromhex(invitation.secret)
+        self._channel = ControlChannel.connect(invitation.host, invitation.port, secret)
         facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
-        self._channel.send_json(Kind.HELLO, rank=i.rank, **facts)
+        self._channel.send_json(Kind.HELLO, rank=invitation.rank, **facts)
         threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
         try:
             self._work()
         except Exception as error:
             if self._over is None:
-                log.exception("rank %d has failed", i.rank)
-                facts = {
+                log.exception("rank %d has failed", invitation.rank)
+                failure = {
                     "error": f"{type(error).__name__}: {error}",
                     "where": traceback.format_exc(),
                 }
-                self._report(Kind.FAILED, facts)
+                self._report(Kind.FAILED, failure)
                 self._inbox.get()  # the leader's word that all is over
         finally:
             self._rank = None
@@ -131,21 +132,23 @@ class Shard:
             elif kind is Kind.CALL:
                 debug.take_part(self._rank, self._debug_group)
 
-    def _load(self, a: Assignment) -> None:
-        rank, world = self._invitation.rank, a.options.degree.ranks
-        cores = keep_to_own_cores(a.options.threads).ids if a.pin_threads else ()
-        checkpoint = Path(a.checkpoint)
-        artefacts = Artefacts(checkpoint, a.options, None, silent)
-        self._interconnect = join(a.interconnect, artefacts, rank, self._host)
+    def _load(self, assignment: Assignment) -> None:
+        options = assignment.options
+        rank, world = self._invitation.rank, options.degree.ranks
+        cores = keep_to_own_cores(options.threads).ids if assignment.pin_threads else ()
+        checkpoint = Path(assignment.checkpoint)
+        artefacts = Artefacts(checkpoint, options, None, silent)
+        self._interconnect = join(assignment.interconnect, artefacts, rank, self._host)
         if self._over is not None:
             self._interconnect.end(self._over)
-        model = load_model(checkpoint, a.options, a.pages, seat=self._interconnect.seat)
+        seat = self._interconnect.seat
+        model = load_model(checkpoint, options, assignment.pages, seat=seat)
         self._rank = Rank.of_several(model, self._interconnect.group)
         self._channel.send_json(Kind.READY, cores=cores)
         if self._join_debug_group is None:
             self._debug_group = self._interconnect.group
         else:
-            self._debug_group = self._join_debug_group(a.debug_group, rank, world)
+            self._debug_group = self._join_debug_group(assignment.debug_group, rank, world)
 
     # On the listening thread
 
