@@ -28,7 +28,8 @@ class Memory:
 
 
 def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
-    """Every size; ConfigError states the arithmetic when not even one sequence fits."""
+    """Every size of an engine. ConfigError states the arithmetic when not even one sequence
+    fits."""
     check_lengths(config, memory)
     sequences = config.max_num_sequence or SEQUENCES[mode]
     single = config.max_single_sequence_length or memory.max_positions
@@ -45,7 +46,7 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
 
 
 def check_lengths(config: EngineConfig, memory: Memory) -> None:
-    """What was asked for must agree with itself and with the model, whatever the memory."""
+    """Raises ConfigError if what was asked for does not agree with itself or with the model."""
     single, total = config.max_single_sequence_length, config.max_total_sequence_length
     if single is not None and single > memory.max_positions:
         raise ConfigError(
@@ -67,12 +68,14 @@ def wished(mode: Mode, sequences: int, single: int) -> int:
 
 
 def fitting_pages(config: EngineConfig, memory: Memory) -> int:
+    """KV pages that there is room for."""
     share = config.gpu_memory_utilization or CPU_SHARE
     left = int((memory.available - memory.weights - memory.workspace) * share)
     return max(0, min(left // memory.page, memory.most_pages))
 
 
 def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
+    """Why `tokens` do not fit where `fit` do, and what can be done about it."""
     needed = pages_for(tokens) * memory.page / MIB
     return (
         f"KV memory: {what} of {tokens} tokens needs {needed:.1f} MiB, there is room for {fit} "

@@ -37,7 +37,7 @@ class CommandQueue:
         return sorted(self._live)
 
     def accept(self, request_id: str, capacity: int, add: Command) -> int:
-        """Take a request in; its number. Raises Closed, InvalidRequest, Overloaded.
+        """Take a request in, and return its number. Raises Closed, InvalidRequest, Overloaded.
 
         `capacity`: how many may be live; `add` puts it into the batch, on the engine thread.
         """
@@ -57,20 +57,22 @@ class CommandQueue:
             return self.accepted
 
     def ended(self, request_ids: Iterable[str]) -> None:
+        """These requests are no longer live."""
         with self._lock:
             self._live.difference_update(request_ids)
 
     def put(self, command: Command) -> None:
-        """One that needs no answer."""
+        """Put a command that needs no answer."""
         self._queue.put(command)
 
     def drain(self, command: Command) -> None:
-        """Accept no further request."""
+        """Accept no further request, and put a last command."""
         with self._lock:
             self.draining = True
         self._queue.put(command)
 
     def close(self) -> None:
+        """Accept nothing any more. Commands that have come are still carried out."""
         with self._lock:
             self.closed = True
             self._queue.put(lambda: None)  # wakes the engine thread
@@ -88,7 +90,8 @@ class CommandQueue:
             return
 
     def call(self, work: Callable[[], Any], timeout: float | None) -> Any:
-        """The result of `work` on the engine thread, or what it raised. Raises EngineNotReady."""
+        """Do `work` on the engine thread, and return or raise what it does. Raises EngineNotReady
+        after the close, or after `timeout` seconds."""
         future: Future[Any] = Future()
 
         def run() -> None:

@@ -24,7 +24,7 @@ class ModelLimits:
 
     @property
     def longest(self) -> int:
-        """Tokens of a sequence, prompt and answer."""
+        """Most tokens of a sequence, prompt and answer."""
         return self.config.max_single_sequence_length or 0
 
 

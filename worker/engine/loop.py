@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """The engine thread calls `run`, which carries out the other public methods as commands. Any
-    thread may look at `status`, `executor`, `limits` and `cores`."""
+    """Body of the engine thread, which calls `run`. The other public methods are commands: they are
+    carried out there, between two steps. Any thread may look at `status`, `executor`, `limits` and
+    `cores`."""
 
     def __init__(
         self,
@@ -80,7 +81,8 @@ class Loop:
     # Commands
 
     def load(self, config: EngineConfig, progress: ProgressCallback) -> None:
-        """Raises what keeps the model from loading; there is none then."""
+        """Load the model that the config names. Raises what keeps it from loading; there is no
+        model then."""
         self._end_everything()
         self._unload()  # before others take its memory
         self.cores = self.cores or place(config)
@@ -106,12 +108,12 @@ class Loop:
         return RankGroup.load(config, self.device, progress, self._spawner)
 
     def start_over(self) -> None:
-        """Abort every request and forget every cached page."""
+        """Abort every request and drop every cached page."""
         self._end_everything()
         self.flush()
 
     def flush(self) -> None:
-        """Forget every cached page; what sequences use stays."""
+        """Drop every cached page; what sequences use stays."""
         if self.batch is not None:
             self.batch.pool.drop_cached()
             self._send([])
@@ -136,7 +138,7 @@ class Loop:
             self.look()
 
     def abort(self, request_id: str) -> None:
-        """One that has ended, or never was, is no error."""
+        """End a request; one that has ended, or never was, is no error."""
         if self.batch is not None and self.batch.remove(request_id):
             self._send([Delta(request_id, finish=Finish.ABORT)])
 
@@ -146,12 +148,13 @@ class Loop:
             self.status.note(self.batch.load(self._taken, self._commands.draining))
 
     def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
-        """Of the longest beginning of these that is here."""
+        """Contents of the longest beginning of these pages that is here."""
         batch, executor = self._loaded()
         return executor.read_pages(batch.pool.find(names))
 
     def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
-        """Those of them that are not here, as far as there are free pages; how many."""
+        """Keep those of these pages that are not here, while there are free ones; how many are
+        new."""
         batch, executor = self._loaded()
         pool, given = batch.pool, zip(names, contents, strict=False)
         new = [(name, content) for name, content in given if not pool.find([name])][: pool.free]
@@ -161,7 +164,7 @@ class Loop:
         return len(new)
 
     def call(self, name: str, args: abc.Sequence[Any]) -> list[Any]:
-        """A debug function, on every rank."""
+        """Run a debug function on every rank; the result of each."""
         return self._loaded()[1].call(name, args)
 
     def _loaded(self) -> tuple[Batch, Executor]:
@@ -208,14 +211,14 @@ class Loop:
         self._send(deltas, step=True)
 
     def _began(self, request_ids: list[str]) -> None:
-        """Told before the step that may fail of it."""
+        """Tell that these requests have left the queue, before a step that may fail of it."""
         self._send([Delta(request_id, began=True) for request_id in request_ids])
 
     # What is told
 
     def _send(self, deltas: list[Delta], step: bool = False) -> None:
-        """To the stream-back thread, which is told of a step even if nobody has anything of it.
-        A request that ends is no longer live."""
+        """Tell the stream-back thread, which hears of a step even if nobody has anything of it. A
+        request that ends is no longer live."""
         self.look()
         if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
             self._commands.ended(ended)
@@ -249,13 +252,14 @@ class Loop:
 
 
 def emptied(load: Load) -> Load:
-    """Without requests and what they held."""
+    """The load without requests and what they held."""
     pages = load.pages_total
     return replace(load, running=0, waiting=0, queued_tokens=0, pages_free=pages, pages_cached=0)
 
 
 def place(config: EngineConfig) -> Cores:
-    """Before the first model runs: TVM's threads are made once, and inherit our cores."""
+    """Claim cores for the engine, if it is to have its own. Called before the first model runs:
+    TVM's threads are made once, and inherit our cores."""
     if config.pin_threads:
         ranks = degree_of(config).ranks
         return keep_to_own_cores(config.threads or max(1, usable_cores() // ranks))
@@ -263,5 +267,6 @@ def place(config: EngineConfig) -> Cores:
 
 
 def late(request_id: str) -> Delta:
+    """The end of a request whose deadline has passed."""
     why = "the request's deadline has passed"
     return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.DEADLINE)

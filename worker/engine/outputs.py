@@ -13,7 +13,8 @@ PagesCallback = Callable[[PageChanges], None]
 
 
 class OutputQueue:
-    """Filled by one thread, emptied by another. A callback that fails loses its own word only."""
+    """Calls of the listeners, put by the engine thread and made by the stream-back thread. A
+    listener that fails loses that call only."""
 
     def __init__(self) -> None:
         self.on_step: StepCallback = lambda deltas, load: None
@@ -22,18 +23,20 @@ class OutputQueue:
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def step(self, deltas: list[Delta], load: Load) -> None:
+        """Put what a step, or a command, came to."""
         self._queue.put(lambda: self.on_step(deltas, load))
 
     def pages(self, changes: PageChanges) -> None:
+        """Put which pages can be found now."""
         if (hear := self.on_pages) is not None:
             self._queue.put(lambda: hear(changes))
 
     def close(self) -> None:
-        """Nothing comes after it."""
+        """Put the end: nothing comes after it."""
         self._queue.put(None)
 
     def run(self) -> None:
-        """Until it is closed."""
+        """Call the listeners until the queue is closed and empty."""
         while (tell := self._queue.get()) is not None:
             try:
                 tell()

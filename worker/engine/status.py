@@ -19,7 +19,7 @@ class StatusSnapshot(NamedTuple):
 
 
 class EngineStatus:
-    """Written by the engine thread alone."""
+    """How an engine stands. Written by the engine thread alone, read by any."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.broken: str | None = None
@@ -34,14 +34,17 @@ class EngineStatus:
         self._noted = Load(), 0.0  # with the time when it was so
 
     def note(self, load: Load) -> None:
+        """The load as it is now."""
         self._noted = load, self._clock()
 
     @property
     def load(self) -> Load:
+        """As it was noted last."""
         return self._noted[0]
 
     @property
     def snapshot(self) -> StatusSnapshot:
+        """The load, and for how long nothing else has been noted."""
         load, at = self._noted
         return StatusSnapshot(load, self._clock() - at)
 

@@ -30,7 +30,8 @@ ANSWER_S = 60.0
 
 
 class ThreadedEngine:
-    """Eleven functions, as the engine that this one follows has them, and what a cluster needs."""
+    """An engine that any thread may call: the eleven functions that the engine has which this one
+    follows, and what a cluster needs."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, spawner: Spawner | None = None
@@ -50,8 +51,8 @@ class ThreadedEngine:
         trace: TraceRecorder | None = None,
         on_pages: PagesCallback | None = None,
     ) -> None:
-        """Before the loops start. Both callbacks run on the stream-back thread, in the order of
-        what happened; `on_pages` hears which pages can be found."""
+        """Call this before the loops start. Both callbacks run on the stream-back thread, in the
+        order of what happened; `on_pages` hears which pages can be found."""
         self._loop.device, self._loop.trace = device, trace
         self._outputs.on_step, self._outputs.on_pages = on_step, on_pages
 
@@ -72,11 +73,11 @@ class ThreadedEngine:
         self._commands.call(lambda: self._loop.load(config, progress), timeout=None)
 
     def reset(self) -> None:
-        """Abort every request and forget every cached page."""
+        """Abort every request and drop every cached page."""
         self._commands.call(self._loop.start_over, ANSWER_S)
 
     def flush(self) -> None:
-        """Forget every cached page, soon; what sequences use stays."""
+        """Drop every cached page, soon; what sequences use stays."""
         self._commands.put(self._loop.flush)
 
     # Requests
@@ -141,7 +142,7 @@ class ThreadedEngine:
 
     @property
     def config(self) -> EngineConfig:
-        """Complete. Raises EngineNotReady while no model is loaded."""
+        """The complete configuration. Raises EngineNotReady while no model is loaded."""
         return self._limits().config
 
     def get_complete_engine_config(self) -> str:
@@ -155,7 +156,7 @@ class ThreadedEngine:
 
     @property
     def cores(self) -> tuple[int, ...]:
-        """Those that its threads have to themselves; none when the system places them."""
+        """Cores that its threads have to themselves; none when the system places them."""
         return cores.ids if (cores := self._loop.cores) is not None else ()
 
     @property
@@ -176,7 +177,7 @@ class ThreadedEngine:
         return self._status.load
 
     def snapshot(self) -> StatusSnapshot:
-        """The same with its age."""
+        """The load with its age in seconds."""
         return self._status.snapshot
 
     @property

@@ -10,23 +10,24 @@ MOST_EVENTS = 100_000
 
 
 class TraceRecorder:
-    """Off unless the engine is made with tracing. Any thread may add."""
+    """What happened to requests, the last events of them. Any thread may add. An engine has none
+    unless it is made with tracing."""
 
     def __init__(self, most: int = MOST_EVENTS) -> None:
         self._events: deque[dict[str, Any]] = deque(maxlen=most)
 
     def add(self, request_id: str, event: str, traceparent: str = "") -> None:
-        """With the trace that the event belongs to, if it is told."""
+        """Note an event of now, with the trace that it belongs to, if that is told."""
         now = time.monotonic_ns() // 1000
         instant = {"name": event, "ph": "i", "s": "t", "ts": now, "tid": request_id}
         args = {"args": {"trace_id": trace_id(traceparent)}} if traceparent else {}
         self._events.append({**instant, "pid": os.getpid(), **args})
 
     def dump_json(self) -> str:
-        """The Trace Event Format that Chrome and Perfetto read."""
+        """All events in the Trace Event Format, which Chrome and Perfetto read."""
         return json.dumps({"traceEvents": list(self._events)})
 
 
 def trace_id(traceparent: str) -> str:
-    """Of a W3C trace context: behind the two digits of its version."""
+    """The trace's id in a W3C trace context: behind the two digits of its version."""
     return traceparent[3:35]

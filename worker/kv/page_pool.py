@@ -42,14 +42,17 @@ class PagePool:
 
     @property
     def free(self) -> int:
+        """Pages with nothing that is known."""
         return len(self._free)
 
     @property
     def cached(self) -> int:
+        """Pages that nobody refers to, and that can be found."""
         return len(self._cached)
 
     @property
     def used(self) -> int:
+        """Pages that some sequence refers to."""
         return sum(count > 0 for count in self._references)
 
     @property

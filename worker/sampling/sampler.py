@@ -30,6 +30,7 @@ def uniform(seed: int, choice: int, position: int) -> float:
 
 
 def needs_history(sampling: Sampling) -> bool:
+    """Whether a draw depends on the tokens before it."""
     return bool(
         sampling.repetition_penalty != 1.0
         or sampling.presence_penalty
@@ -38,12 +39,12 @@ def needs_history(sampling: Sampling) -> bool:
 
 
 def is_plain_greedy(sampling: Sampling) -> bool:
-    """The largest raw logit is the answer: the compiled argmax has it already."""
+    """Whether the largest raw logit is the answer: the compiled argmax has it already."""
     return sampling.greedy and not sampling.logit_bias and not needs_history(sampling)
 
 
 def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: int) -> Logits:
-    """Bias and penalties, over `tokens`, of which the first `prompt` are the prompt.
+    """The logits with bias and penalties for `tokens`, of which the first `prompt` are the prompt.
 
     Repetition counts prompt and answer, the other two the answer alone.
     """
@@ -64,7 +65,7 @@ def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: 
 
 
 def likeliest(logits: Logits | Doubles, count: int) -> Ids:
-    """The `count` largest, largest first; among equals the lower id. Sorts these alone."""
+    """Ids of the `count` largest, largest first; among equals the lower id. Sorts these alone."""
     least = np.inf
     if count := min(count, len(logits)):
         least = np.partition(logits, len(logits) - count)[len(logits) - count]
@@ -73,8 +74,8 @@ def likeliest(logits: Logits | Doubles, count: int) -> Ids:
 
 
 def exponentials(logits: Logits, temperature: float = 1.0) -> Doubles:
-    """In proportion to the largest, which has 1. In one piece of memory: a vocabulary's worth of
-    new memory takes longer to get than to fill."""
+    """Weights of the tokens in proportion to the likeliest, which has 1. In one piece of memory: a
+    vocabulary's worth of new memory takes longer to get than to fill."""
     out = logits.astype(np.float64)
     out -= logits.max()
     with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
@@ -90,12 +91,12 @@ class Candidates(NamedTuple):
     weights: Doubles
 
     def among(self, kept: Ids) -> "Candidates":
-        """Those at these indices."""
+        """The candidates at these indices."""
         return Candidates(kept if self.ids is None else self.ids[kept], self.weights[kept])
 
 
 def candidates(logits: Logits, sampling: Sampling) -> Candidates:
-    """After temperature, top-k, top-p and min-p, in this order."""
+    """What is left of a row after temperature, top-k, top-p and min-p, in this order."""
     ids = likeliest(logits, sampling.top_k) if sampling.top_k else None
     weights = exponentials(logits if ids is None else logits[ids], sampling.temperature)
     found = Candidates(ids, weights)
@@ -151,7 +152,8 @@ def sample(
 
 
 def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
-    """Of the raw logits: what the model thinks, whatever the sampling made of it."""
+    """The token's own and those of the `top` likeliest, of the raw logits: what the model thinks,
+    whatever the sampling made of it."""
     total = float(logits.max()) + math.log(float(exponentials(logits).sum()))
     best = likeliest(logits, top)
     return TokenLogprobs(

@@ -34,6 +34,8 @@ Run = Callable[[StepPlan], StepOutput]
 
 @dataclass
 class Counters:
+    """What has happened since the start."""
+
     steps: int = 0
     preemptions: int = 0
     prompt_tokens: int = 0
@@ -42,7 +44,7 @@ class Counters:
 
 
 def nobody(request_ids: list[str]) -> None:
-    """Nobody listens."""
+    """The listener of whoever does not want to know who began."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Batch:
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
     _running: dict[str, Sequence] = field(default_factory=dict)
-    """In order of admission."""
+    """By id, in order of admission."""
     _earliest: float = math.inf
     """No deadline is before this."""
 
@@ -68,6 +70,7 @@ class Batch:
 
     @property
     def running(self) -> ValuesView[Sequence]:
+        """In order of admission."""
         return self._running.values()
 
     @property
@@ -111,11 +114,13 @@ class Batch:
         return self.waiting.pop(request_id) is not None
 
     def everyone(self) -> Iterator[Sequence]:
+        """Who runs and who waits, as it is now: they may be removed meanwhile."""
         yield from tuple(self._running.values())
         yield from tuple(self.waiting)
 
     def expire(self, now: float) -> list[str]:
-        """Remove those whose deadline has passed; looks at them only when one has."""
+        """Remove those whose deadline has passed, and return their ids. Looks at them only when one
+        has."""
         if now < self._earliest:
             return []
         due = {one.request.id: one.deadline for one in self.everyone() if one.deadline is not None}
@@ -149,7 +154,7 @@ class Batch:
         return self.pool.changes()
 
     def load(self, taken: int = 0, draining: bool = False) -> Load:
-        """What the engine knows beyond the batch is given."""
+        """How the engine stands; `taken` and `draining` are what the batch does not know."""
         decoding = contexts = prefilling = 0
         for one in self.running:
             if one.phase is DECODE:
@@ -180,8 +185,8 @@ class Batch:
     # Decide
 
     def _decide(self) -> Decision:
-        """Preempts until the pages suffice. Each time is a look at how many really came back:
-        a page that others share does not."""
+        """The decision for the next step, after preempting until the pages suffice. Each time is a
+        look at how many really came back: a page that others share does not."""
         if self.waiting:
             self.waiting.age()
         while (decision := self._schedule()).preempt is not None:
@@ -206,7 +211,7 @@ class Batch:
         return schedule(running, waiting, self.pool.available, self.limits)
 
     def _as_candidate(self, one: Sequence) -> Candidate:
-        """As if it were admitted now, or what cannot be."""
+        """The sequence as if it were admitted now, unless it is not ready."""
         if not one.ready:
             return Candidate(one.request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
         found = self._find(one)
@@ -216,13 +221,13 @@ class Batch:
         return Candidate(one.request.id, PREFILL, pending, computed, len(found), revived)
 
     def _find(self, one: Sequence) -> list[int]:
-        """Its known beginning; at least its last token is computed, for its logits."""
+        """The pages of its known beginning; at least its last token is computed, for its logits."""
         if not self.pool.prefix_cache:
             return []
         return self.pool.find(one.name_pages(len(one.tokens) - 1))
 
     def _known(self, one: Sequence) -> int:
-        """Tokens of that beginning, as it is now."""
+        """Tokens of its known beginning, as it is now."""
         return len(self._find(one)) * PAGE_SIZE
 
     # Act
@@ -239,7 +244,7 @@ class Batch:
         return batch
 
     def _admit(self, request_id: str) -> bool:
-        """Whether it is the first time."""
+        """Move a sequence from the queue into the batch; whether it is the first time."""
         one = self.waiting.serve(request_id)
         found = self._find(one)
         self.pool.acquire(found)
@@ -266,8 +271,9 @@ class Batch:
         one.pages, one.computed = ints(), 0
 
     def _blame(self, failed: list[Sequence]) -> list[str]:
-        """Who ends with the step. The others keep their pages: what the step may have written
-        there lies behind all that counts as computed, and is written again."""
+        """End who was alone in a step that failed, and return its id. The others keep their pages:
+        what the step may have written there lies behind all that counts as computed, and is written
+        again."""
         if len(failed) > 1:
             for one in failed:
                 one.suspect = True
@@ -287,7 +293,7 @@ class Batch:
         return deltas
 
     def _index(self, one: Sequence, count: int) -> None:
-        """Pages that the last `count` tokens filled can be found by others from now on."""
+        """Let others find the pages that the last `count` tokens filled."""
         first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE
         if first < end and self.pool.prefix_cache:
             names = one.name_pages(one.computed)
@@ -295,7 +301,7 @@ class Batch:
                 self.pool.index(one.pages[page], names[page])
 
     def _draw(self, batch: list[Work], output: StepOutput) -> dict[str, Drawn]:
-        """For the sequences that have rows in the output, which lie there in plan order."""
+        """Draw for every sequence that has rows in the output, which lie there in plan order."""
         drawn, first = dict[str, Drawn](), 0
         for one, _, wanted in batch:
             if wanted:

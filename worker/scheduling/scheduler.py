@@ -58,7 +58,8 @@ class StepLimits:
 
 @dataclass(slots=True)
 class Decision:
-    """`steps` in the order of the batch. Who is admitted has a step, too."""
+    """What the next step computes: `steps` are sequences with their numbers of tokens, in the order
+    of the batch. Who is admitted has a step, too."""
 
     steps: list[tuple[str, int]] = field(default_factory=list)
     admit: list[str] = field(default_factory=list)
@@ -69,8 +70,8 @@ class Decision:
 def schedule(
     running: Sequence[Candidate], waiting: Iterable[Candidate], available: int, limits: StepLimits
 ) -> Decision:
-    """`running` in order of admission, `waiting` in order of service and looked at only as far
-    as it is served; `available` pages."""
+    """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
+    far as it is served; `available`: pages that can be had."""
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])

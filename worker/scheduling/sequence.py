@@ -31,7 +31,8 @@ def ints(values: Iterable[int] = ()) -> "array[int]":
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """Owned by the engine thread."""
+    """What an engine knows of a request. Once it was added to the batch, the engine thread's
+    alone."""
 
     request: Request
     deadline: float | None = None
@@ -63,6 +64,7 @@ class Sequence:
 
     @property
     def ready(self) -> bool:
+        """It lacks nothing but room."""
         return not self.needs
 
     @property

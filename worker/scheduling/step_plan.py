@@ -38,6 +38,7 @@ class StepPlan:
     rows: Ints
 
     def arguments(self) -> dict[str, Any]:
+        """The arrays by name, as the model's step takes them."""
         return {
             "tokens": self.tokens,
             "positions": self.positions,
@@ -49,14 +50,15 @@ class StepPlan:
         }
 
     def encode(self) -> bytes:
-        """As it goes to the other ranks: a header and the numbers. Msgpack is no faster, and pickle
-        takes several times as long."""
+        """The plan as it goes to the other ranks: a header and the numbers. Msgpack is no faster,
+        and pickle takes several times as long."""
         batch, pages = self.page_table.shape
         head = HEAD.pack(self.number, len(self.tokens), batch, pages, len(self.rows))
         return b"".join([head, *self.arguments().values()])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
+        """The plan that was encoded; its arrays lie in `data`."""
         number, tokens, batch, pages, rows = HEAD.unpack_from(data)
         parts, at = [], HEAD.size
         for size in (tokens, tokens, tokens, batch + 1, batch, batch * pages, rows):

@@ -65,12 +65,12 @@ class StepTimeModel:
         self.value = StepTime(a, b, c, d)
 
     def _learn_prefill(self, tokens: int, left: float) -> None:
-        """A large chunk tells more than a small one."""
+        """`left`: what the prefill took of a step. A large chunk tells more than a small one."""
         self._left += FOLLOW * (left * tokens - self._left)
         self._squares += FOLLOW * (tokens * tokens - self._squares)
 
     def _learn_decode(self, decoding: int, context: int, seconds: float) -> None:
-        """The estimate that is nearest to the old one and to this step.
+        """Take the estimate that is nearest to the old one and to this step.
 
         In units of what was expected, so that a tenth is as much in a short step as in a long one.
         """
@@ -93,13 +93,15 @@ class StepTimeModel:
 
 
 def dot(one: Vector, other: Vector) -> float:
+    """Of three numbers: quicker than numpy."""
     a, b, c = one
     x, y, z = other
     return a * x + b * y + c * z
 
 
 def approach(found: Vector, known: Matrix, told: Vector) -> None:
-    """Some way to the least squares without negative numbers, from where the last step led."""
+    """Move `found` some way to the least squares without negative numbers, from where the last step
+    led."""
     for _ in range(SWEEPS):
         for i, row in enumerate(known):
             found[i] = max(0.0, found[i] + (told[i] - dot(row, found)) / row[i])

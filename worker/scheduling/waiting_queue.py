@@ -52,6 +52,7 @@ class PriorityQueue:
         self._rank_of: dict[str, TenantRank] = {}
 
     def put(self, entry: QueueEntry, had: float, now: float) -> None:
+        """`had`: what the entry's tenant has had of the engine."""
         tenant = entry.one.request.tenant
         insort(self.lines.setdefault(tenant, []), entry)
         self.since[entry.one.request.id] = now
@@ -67,7 +68,7 @@ class PriorityQueue:
         self.rank(tenant, had)
 
     def replace(self, entry: QueueEntry, by: QueueEntry) -> None:
-        """By one of the same order."""
+        """Put another entry of the same order in the place of one."""
         line = self.lines[entry.one.request.tenant]
         line[bisect_left(line, entry)] = by
 
@@ -81,9 +82,9 @@ class PriorityQueue:
             insort(self.tenants, self._rank_of[tenant])
 
     def in_order(self, had_then: dict[str, float]) -> Iterator[Sequence]:
-        """In order of service, as if each that is ready were admitted: what its tenant would have
-        had by then is kept in `had_then`. Changes nothing else, and looks at no more tenants than
-        it has to."""
+        """The sequences in order of service, as if each that is ready were admitted: what its
+        tenant would have had by then is kept in `had_then`. Changes nothing else, and looks at no
+        more tenants than it has to."""
         ranks = iter(self.tenants)
         rank, due = next(ranks, None), list[tuple[TenantRank, int]]()
         while rank is not None or due:
@@ -126,13 +127,13 @@ class WaitingQueue:
             yield from queue.in_order(had_then)
 
     def put_last(self, one: Sequence, known: int = 0) -> None:
-        """`known`: tokens of its beginning that need not be computed."""
+        """Queue a sequence that has come; `known` tokens of its beginning need not be computed."""
         self._last += 1
         self._counters.lift(one.request.tenant, self._least())
         self._put(self._last, one, known)
 
     def put_first(self, one: Sequence, known: int = 0) -> None:
-        """Before all others of its tenant and class."""
+        """Queue a sequence that was preempted: before all others of its tenant and class."""
         self._first -= 1
         self._put(self._first, one, known)
 
@@ -145,11 +146,12 @@ class WaitingQueue:
         return one
 
     def get(self, request_id: str) -> Sequence | None:
-        """None if it is not there."""
+        """A sequence that waits; None if it is not there."""
         return self._entries[request_id][1].one if request_id in self._entries else None
 
     def recount(self, one: Sequence, known: int) -> None:
-        """After what it needs, or what is known of it, has changed; its place stays."""
+        """Count a sequence anew, of which more is known, or which has become ready. Its place
+        stays."""
         queue, entry = self._entries[one.request.id]
         counted = entry._replace(tokens=len(one.tokens) - known, ready=one.ready)
         queue.replace(entry, counted)
