@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
@@ -32,6 +32,12 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
 
+Kind = Literal["async", "sync"]
+ANSWERED_BY: dict[Kind, tuple[Any, Any, Any]] = {
+    "sync": (Chat, Completions, Embeddings),
+    "async": (AsyncChat, AsyncCompletions, AsyncEmbeddings),
+}
+"""What an engine's `chat`, `completions` and `embeddings` are."""
 CLOSE_S = 10.0
 log = logging.getLogger(__name__)
 
@@ -49,6 +55,15 @@ def starting(step: str, mistake: type[Exception] = ConfigError) -> Iterator[None
         raise EngineStartError(f"{step}: {reason}") from error
 
 
+class EngineOptions(TypedDict, total=False):
+    """What may be said of an engine beside its model and device."""
+
+    model_lib: str | None
+    mode: Mode
+    engine_config: EngineConfig | None
+    enable_tracing: bool
+
+
 class MLCEngineBase:
     """Ten steps from arguments to a running engine; a failure in any ends the ones before.
 
@@ -57,16 +72,11 @@ class MLCEngineBase:
     `chat`, `completions` and `embeddings`, which answer calls.
     """
 
-    # What answers calls, synchronous or not.
-    chat_class: ClassVar[type[Chat] | type[AsyncChat]]
-    completions_class: ClassVar[type[Completions] | type[AsyncCompletions]]
-    embeddings_class: ClassVar[type[Embeddings] | type[AsyncEmbeddings]]
-
     def __init__(
         self,
+        kind: Kind,
         model: str,
         device: str = "auto",
-        *,
         model_lib: str | None = None,
         mode: Mode = "local",
         engine_config: EngineConfig | None = None,
@@ -99,9 +109,10 @@ class MLCEngineBase:
         self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
         self.tokenizer, self.conv_template = frontend.tokenizer, frontend.template
         parts = self._engine, self.state, self.frontend
-        self.chat: Chat | AsyncChat = self.chat_class(*parts)
-        self.completions: Completions | AsyncCompletions = self.completions_class(*parts)
-        self.embeddings: Embeddings | AsyncEmbeddings = self.embeddings_class(*parts)
+        chat, completions, embeddings = ANSWERED_BY[kind]
+        self.chat: Chat | AsyncChat = chat(*parts)
+        self.completions: Completions | AsyncCompletions = completions(*parts)
+        self.embeddings: Embeddings | AsyncEmbeddings = embeddings(*parts)
 
     def _load(self, config: EngineConfig) -> EngineConfig:
         """Load the model; the complete configuration. Nothing is left of an engine that cannot."""
@@ -162,12 +173,12 @@ class MLCEngine(MLCEngineBase):
     ...     engine.chat.completions.create(messages=[{"role": "user", "content": "2 + 2"}])
     """
 
-    chat_class = Chat
-    completions_class = Completions
-    embeddings_class = Embeddings
     chat: Chat
     completions: Completions
     embeddings: Embeddings
+
+    def __init__(self, model: str, device: str = "auto", **options: Unpack[EngineOptions]) -> None:
+        super().__init__("sync", model, device, **options)
 
     def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""
@@ -191,12 +202,12 @@ class MLCEngine(MLCEngineBase):
 class AsyncMLCEngine(MLCEngineBase):
     """For an event loop: calls are awaited, streams are asynchronous iterators."""
 
-    chat_class = AsyncChat
-    completions_class = AsyncCompletions
-    embeddings_class = AsyncEmbeddings
     chat: AsyncChat
     completions: AsyncCompletions
     embeddings: AsyncEmbeddings
+
+    def __init__(self, model: str, device: str = "auto", **options: Unpack[EngineOptions]) -> None:
+        super().__init__("async", model, device, **options)
 
     async def abort(self, request_id: str) -> None:
         """End a call, by the id of its response, with finish_reason "abort"."""

@@ -10,6 +10,7 @@ import pytest
 
 from raylax import EngineConfig, MLCEngine
 from raylax.proto.errors import InvalidRequest
+from raylax.worker.api.mlc_engine import MLCEngineBase
 from tests.support.engines import Gate, until
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
@@ -302,3 +303,15 @@ def test_a_mistake_is_explained(engine: MLCEngine, fields: dict[str, Any], said:
         plain(engine, **fields)
 
     assert said in str(caught.value)
+
+
+def test_the_base_is_told_its_kind_and_all_else_by_position(checkpoint: Path) -> None:
+    """As the original: kind, model, device, model_lib, mode, engine_config, enable_tracing."""
+    config = EngineConfig(max_total_sequence_length=256)
+    base = MLCEngineBase("sync", str(checkpoint), "cpu", None, "interactive", config, True)
+    try:
+        traced, mode = base.state.trace is not None, base.engine_config.mode
+    finally:
+        base.terminate()
+
+    assert (traced, mode) == (True, "interactive")
