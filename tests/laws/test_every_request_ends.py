@@ -121,6 +121,18 @@ def test_one_that_is_never_ready_ends_as_those_that_wait_do(checkpoint: Path, ot
         assert answers.tokens(name) == []
 
 
+def test_a_deadline_may_be_as_late_as_anybody_likes(checkpoint: Path) -> None:
+    """Later than a thread can sleep, too."""
+    with running_engine(checkpoint, CONFIG) as (engine, answers):
+        patient = Request("r", (5, 6), 3, Sampling(temperature=0.0), deadline_s=1e12)
+        number = engine.add_request(patient, NEEDS_PAGES)
+        wait_until_taken(engine, number)
+        engine.meet_need("r", Need.PAGES)
+        answers.wait_for("r")
+
+    assert answers.ends("r") == [Finish.LENGTH]
+
+
 def wait_until_taken(engine: ThreadedEngine, number: int) -> None:
     until(lambda: engine.load().taken >= number)
 

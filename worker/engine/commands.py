@@ -82,6 +82,8 @@ class CommandQueue:
         for as long as it takes, or until the close."""
         if wait_s == 0.0 and self._queue.empty():
             return  # as before most steps
+        if wait_s is not None:
+            wait_s = min(wait_s, threading.TIMEOUT_MAX)
         try:
             self._queue.get(block=wait_s != 0.0 and not self.closed, timeout=wait_s)()
             while True:
