@@ -25,6 +25,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from faulty.asks import Answer, Ask, Heard, asks, heard
+from faulty.ends import Ends
 from faulty.place import Place
 from rich.console import Console
 from rich.progress import Progress
@@ -52,14 +53,13 @@ BLOWS = ("kill", "stop", "drain", "slow", "cut")
 CLOCK = time.monotonic
 
 
-@dataclass
-class Ends:
-    """What became of the requests."""
+ENDS = ("answered", "moved", "lost", "different")
 
-    answered: int = 0
-    moved: int = 0
-    different: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+
+@dataclass
+class ChaosEnds(Ends):
+    """What became of the requests: ENDS; those that moved are among those that were answered."""
+
     gaps: dict[str, list[float]] = field(
         default_factory=lambda: {"kill": [], "hang": [], "drain": [], "again": [], "no other": []}
     )
@@ -148,10 +148,11 @@ async def undisturbed(client: httpx.AsyncClient, wanted: list[Ask]) -> list[Answ
     return list(await asyncio.gather(*map(one, wanted)))
 
 
-def note_moves(ends: Ends, service: Service, said: Heard) -> None:
+def note_moves(ends: ChaosEnds, service: Service, said: Heard) -> None:
     timeline = service.state.timelines.find(said.call_id)
     losses = [m for m in timeline.events if m.name in ("lost", "handed over")]
-    ends.moved += bool(losses)
+    if losses:
+        ends.note("moved")
     for loss in losses:
         at = timeline.arrived + loss.at_s
         before = [t for t in said.times if t <= at]
@@ -177,22 +178,22 @@ async def ask_on(
     client: httpx.AsyncClient,
     service: Service,
     turns: AsyncIterator[tuple[Ask, Answer]],
-    ends: Ends,
+    ends: ChaosEnds,
 ) -> None:
     async for ask, want in turns:
         try:
             said = await heard(client, ask, CLOCK)
         except (RuntimeError, httpx.HTTPError) as error:
-            ends.lost.append(f"{ask}: {error!r}")
+            ends.note("lost", f"{ask}: {error!r}")
             continue
-        ends.answered += 1
+        ends.note("answered")
         if said.answer != want:
-            ends.different.append(f"{ask}:\n  {said.answer}\n  {want}")
+            ends.note("different", f"{ask}:\n  {said.answer}\n  {want}")
         note_moves(ends, service, said)
 
 
-async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console) -> Ends:
-    token, rng, ends = secrets.token_hex(16), random.Random(options.seed), Ends()
+async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console) -> ChaosEnds:
+    token, rng, ends = secrets.token_hex(16), random.Random(options.seed), ChaosEnds()
     places = [Place(i, checkpoint, token) for i in range(options.workers)]
     cluster, blows = Cluster(places, checkpoint, token, options.seed), Counter[str]()
     wanted = asks(options.requests, options.seed)
@@ -249,10 +250,10 @@ async def chaos(options: argparse.Namespace, checkpoint: Path, console: Console)
     return ends
 
 
-def report(ends: Ends, blows: Counter[str], console: Console) -> None:
+def report(ends: ChaosEnds, blows: Counter[str], console: Console) -> None:
     console.print("blows: " + ", ".join(f"{blow} {count}" for blow, count in sorted(blows.items())))
-    table = Table("answered", "moved", "lost", "different")
-    table.add_row(*map(str, (ends.answered, ends.moved, len(ends.lost), len(ends.different))))
+    table = Table(*ENDS)
+    table.add_row(*(str(ends.counts[end]) for end in ENDS))
     console.print(table)
     gaps = Table("gap in a stream", "count", "median s", "p99 s", "worst s")
     for kind, seconds in ends.gaps.items():
@@ -265,7 +266,7 @@ def report(ends: Ends, blows: Counter[str], console: Console) -> None:
             )
             gaps.add_row(kind, str(len(ordered)), *(f"{s:.2f}" for s in ranks))
     console.print(gaps)
-    for what in ends.lost + ends.different:
+    for what in ends.wrong:
         console.print(what, markup=False, soft_wrap=True)
 
 
@@ -288,7 +289,7 @@ def main() -> None:
         ends = asyncio.run(chaos(options, checkpoint, Console()))
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(bool(ends.lost or ends.different or not ends.answered))
+    sys.exit(bool(ends.wrong or not ends.counts["answered"]))
 
 
 if __name__ == "__main__":

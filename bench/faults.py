@@ -18,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from faulty.ends import Ends
 from rich.console import Console
 from rich.table import Table
 
@@ -45,18 +45,15 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Ends:
-    """How requests ended, by what the client was told. Clients write, the bench reads."""
+class FaultEnds(Ends):
+    """And when those were answered that were. Clients write, the bench reads."""
 
-    seen: Counter[str] = field(default_factory=Counter)
     answers: list[Answer] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, begun: float, status: int, text: str) -> None:
-        kind = {200: "answered", 503: "failed with 503"}.get(status, f"{status}: {text[:80]}")
-        with self.lock:
-            self.seen[kind] += 1
-            if status == 200:
+    def note_reply(self, begun: float, status: int, text: str) -> None:
+        self.note({200: "answered", 503: "failed with 503"}.get(status, f"{status}: {text[:80]}"))
+        if status == 200:
+            with self.lock:
                 self.answers.append(Answer(begun, time.monotonic(), json.loads(text)["id"]))
 
     def after(self, moment: float) -> list[Answer]:
@@ -124,17 +121,17 @@ def served(model: str | None) -> Iterator[str]:
             process.send_signal(signal.SIGINT)
 
 
-def ask(url: str, ends: Ends, stop: threading.Event) -> None:
+def ask(url: str, ends: FaultEnds, stop: threading.Event) -> None:
     """One client. Without a worker it waits a moment, as it is told to."""
     with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
         while not stop.is_set():
             begun = time.monotonic()
             try:
                 answer = client.post("/v1/chat/completions", json=ASK)
-                ends.note(begun, answer.status_code, answer.text)
+                ends.note_reply(begun, answer.status_code, answer.text)
                 failed = answer.status_code != 200
             except httpx.HTTPError as error:
-                ends.note(begun, 0, repr(error))
+                ends.note_reply(begun, 0, repr(error))
                 failed = True
             if failed:
                 stop.wait(0.05)
@@ -149,7 +146,7 @@ def ranks_of(url: str, known: set[str]) -> dict[int, int] | None:
     return None
 
 
-def strike(url: str, ends: Ends, known: set[str], blow: str, rng: random.Random) -> Outcome:
+def strike(url: str, ends: FaultEnds, known: set[str], blow: str, rng: random.Random) -> Outcome:
     """The shard of the present worker; the leader's death is Serve's to notice."""
     pids = until(lambda: ranks_of(url, known), "a worker")
     begun = time.monotonic()
@@ -183,7 +180,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    rng, ends, stop, known = random.Random(args.seed), Ends(), threading.Event(), set[str]()
+    rng, ends, stop, known = random.Random(args.seed), FaultEnds(), threading.Event(), set[str]()
     console, outcomes = Console(), []
     with console.status("starting a cluster") as status, served(args.model) as url:
         clients = [threading.Thread(target=ask, args=(url, ends, stop)) for _ in range(CLIENTS)]
@@ -199,7 +196,7 @@ def main() -> None:
             for client in clients:
                 client.join()
     console.print(table_of(outcomes))
-    console.print("requests: " + ", ".join(f"{n} {end}" for end, n in sorted(ends.seen.items())))
+    console.print("requests: " + ", ".join(f"{n} {end}" for end, n in sorted(ends.counts.items())))
     console.print(f"for example: {outcomes[-1].words}", soft_wrap=True)
 
 
