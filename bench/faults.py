@@ -154,10 +154,18 @@ def strike(url: str, ends: FaultEnds, known: set[str], blow: str, rng: random.Ra
     time.sleep(rng.uniform(0.0, 1.0))  # steps take milliseconds
     hit = time.monotonic()
     os.kill(pids[1], BLOWS[blow])
-    answer = until(lambda: ends.after(hit), "an answer over the loss")[0]
-    timeline = httpx.get(f"{url}/explain/{answer.call_id}", timeout=PATIENCE_S).json()
-    lost = next(moment for moment in timeline["moments"] if moment["name"] == "lost")
+    answer, lost = until(lambda: over_a_loss(url, ends, hit), "an answer over the loss")
     return Outcome(blow, answer.begun + lost["at_s"] - hit, answer.ended - hit, lost["detail"])
+
+
+def over_a_loss(url: str, ends: FaultEnds, hit: float) -> tuple[Answer, dict[str, Any]] | None:
+    """An answer that was being made then, and its loss. Some were complete already, but not here."""
+    for answer in ends.after(hit):
+        timeline = httpx.get(f"{url}/explain/{answer.call_id}", timeout=PATIENCE_S).json()
+        for moment in timeline["moments"]:
+            if moment["name"] == "lost":
+                return answer, moment
+    return None
 
 
 def table_of(outcomes: list[Outcome]) -> Table:
