@@ -68,23 +68,23 @@ def say(client: httpx.Client, body: dict[str, Any], console: Console) -> str | N
         with client.stream("POST", "/v1/chat/completions", json=body) as response:
             if response.status_code != 200:
                 response.read()
-                raise Refused(message_of(response))
+                raise ChatRefused(message_of(response))
             for event in filter(None, map(parse, response.iter_lines())):
                 if "error" in event:
-                    raise Refused(event["error"]["message"])
+                    raise ChatRefused(event["error"]["message"])
                 for choice in event["choices"]:
                     text = choice["delta"].get("content") or ""
                     said += text
                     console.out(text, end="", highlight=False)
     except KeyboardInterrupt:
         pass
-    except (Refused, httpx.HTTPError) as error:
+    except (ChatRefused, httpx.HTTPError) as error:
         console.print(Text(f"{chr(10) if said else ''}{error}", style="red"), end="")
     console.print()
     return said or None
 
 
-class Refused(Exception):
+class ChatRefused(Exception):
     """The server has said why there is no answer, or no more of it."""
 
 

@@ -18,7 +18,7 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Load
 
 
-class EngineState(NamedTuple):
+class SimulatedState(NamedTuple):
     """How the engine was between two steps; a Load costs more to make than most are worth."""
 
     running: int
@@ -55,14 +55,14 @@ class SimulatedEngine:
         self._expect(one)
         self.waiting.append(one)
 
-    def state(self) -> EngineState:
+    def state(self) -> SimulatedState:
         """How it is now, between two steps."""
-        return EngineState(
+        return SimulatedState(
             len(self.running), len(self.waiting), self.todo, self.pages.held, self.pages.cached,
             self.steps, self.decoding, self.context,
         )  # fmt: skip
 
-    def load(self, state: EngineState) -> Load:
+    def load(self, state: SimulatedState) -> Load:
         """A state as a worker would report it."""
         total = self.profile.kv // PAGE_SIZE
         used, cached = -(-state.held // PAGE_SIZE), state.cached // PAGE_SIZE

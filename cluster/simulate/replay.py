@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import Profile
-from raylax.cluster.simulate.router import Mailbox, RequestEnd, SimulatedRouter
+from raylax.cluster.simulate.router import ReportBox, RequestEnd, SimulatedRouter
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import Arrival
 from raylax.router.policies import policy_named
@@ -51,7 +51,7 @@ class Simulation:
 
     def __init__(self, replicas: int, profile: Profile, routers: int) -> None:
         self.boxes = [
-            Mailbox(f"worker-{number}", SimulatedEngine(profile), routers)
+            ReportBox(f"worker-{number}", SimulatedEngine(profile), routers)
             for number in range(replicas)
         ]
         self.ends: list[tuple[float, int]] = []
@@ -106,7 +106,7 @@ def replay(requests: Sequence[Arrival], settings: RunSettings) -> Outcome:
 
 
 def routers_of(
-    settings: RunSettings, boxes: Sequence[Mailbox], rng: random.Random
+    settings: RunSettings, boxes: Sequence[ReportBox], rng: random.Random
 ) -> list[SimulatedRouter]:
     """All routers of a run, each with chance of its own."""
     return [

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from raylax.cluster.simulate.engine import EngineState, SimulatedEngine
+from raylax.cluster.simulate.engine import SimulatedEngine, SimulatedState
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.router.fleet.ledger import Ledger
@@ -18,7 +18,7 @@ from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.policies.base import Policy, RoutingRequest
 
 
-class Mailbox:
+class ReportBox:
     """What one worker has said to every router. Parallel lists, by the time when it was said."""
 
     def __init__(self, name: str, engine: SimulatedEngine, routers: int) -> None:
@@ -26,7 +26,7 @@ class Mailbox:
         self.received = [0] * routers
         """By router: the last dispatch that has come here."""
         self.said_at: list[float] = []
-        self.states: list[tuple[EngineState, list[int]]] = []
+        self.states: list[tuple[SimulatedState, list[int]]] = []
         self.changes: list[tuple[float, list[int], list[int]]] = []
 
     def say(self, now: float) -> None:
@@ -48,30 +48,30 @@ class RequestEnd(NamedTuple):
 
 
 class SimulatedRouter:
-    """One of the routers. Workers are rows of its fleet in the order of the mailboxes."""
+    """One of the routers. Workers are rows of its fleet in the order of the boxes."""
 
     def __init__(
         self,
         number: int,
         routers: int,
-        mailboxes: Sequence[Mailbox],
+        boxes: Sequence[ReportBox],
         policy: Policy,
         delay_s: float,
         rng: random.Random,
     ) -> None:
         self._number, self._routers = number, routers
-        self._mailboxes, self._policy, self._delay_s, self._rng = mailboxes, policy, delay_s, rng
+        self._boxes, self._policy, self._delay_s, self._rng = boxes, policy, delay_s, rng
         self._ledger, self._prefixes = Ledger(), PrefixIndex()
         self._routed = 0
-        self._read = [0] * len(mailboxes)
-        self._applied = [0] * len(mailboxes)
+        self._read = [0] * len(boxes)
+        self._applied = [0] * len(boxes)
         self.ends: deque[RequestEnd] = deque()
-        for mailbox in mailboxes:
-            self._ledger.opened(mailbox.name)
+        for box in boxes:
+            self._ledger.opened(box.name)
 
     def route(self, one: SimulatedSequence, now: float) -> int:
         """The row of the worker that gets it; it is counted as sent."""
-        self._read_mail(now)
+        self._read_reports(now)
         fleet, names, tokens = self._ledger.fleet, one.arrival.names, one.arrival.prompt
         fleet.now = now
         matched = self._prefixes.matched(names, len(fleet.ids)) * BLOCK
@@ -79,19 +79,19 @@ class SimulatedRouter:
         self._routed += 1
         row = self._policy(request, fleet, self._rng).row
         uncached = tokens - int(request.matched[row])
-        mailbox = self._mailboxes[row]
-        mailbox.received[self._number] = self._ledger.sent(
-            mailbox.name, one.id, uncached, tokens, now
+        box = self._boxes[row]
+        box.received[self._number] = self._ledger.sent(
+            box.name, one.id, uncached, tokens, now
         )
         self._prefixes.promise(row, names, now)
         return row
 
-    def _read_mail(self, now: float) -> None:
+    def _read_reports(self, now: float) -> None:
         while self.ends and self.ends[0].heard_at <= now:
             _, row, id = self.ends.popleft()
-            self._ledger.ended(self._mailboxes[row].name, id)
+            self._ledger.ended(self._boxes[row].name, id)
         said = now - self._delay_s
-        for row, box in enumerate(self._mailboxes):
+        for row, box in enumerate(self._boxes):
             read = bisect_right(box.said_at, said, self._read[row])
             if read > self._read[row]:
                 self._read[row] = read
@@ -102,7 +102,7 @@ class SimulatedRouter:
                 at += 1
             self._applied[row] = at
 
-    def _report(self, box: Mailbox, at: int, now: float) -> None:
+    def _report(self, box: ReportBox, at: int, now: float) -> None:
         state, received = box.states[at]
         self._ledger.report(
             box.name, box.engine.load(state), now - box.said_at[at], received[self._number],

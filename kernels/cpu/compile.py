@@ -38,7 +38,7 @@ def linker(cpu: CPU) -> str | None:
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompiledStep:
     """Functions by name, each a TVM executable of its own."""
 
     executables: dict[str, Any]
@@ -53,7 +53,7 @@ class Compiled:
         return "\n".join(on_all_cores(source, self.executables.values()))
 
 
-def compile_step(emitter: StepEmitter) -> Compiled:
+def compile_step(emitter: StepEmitter) -> CompiledStep:
     """Every function of the step in every variant; none needs another one."""
     jobs = {
         f"{name}_{variant.suffix}": partial(emitter.emit, name, variant)
@@ -61,7 +61,7 @@ def compile_step(emitter: StepEmitter) -> Compiled:
         for variant in reversed(emitter.variants(name))
     }
     compiled = on_all_cores(partial(compile_function, emitter.cpu), jobs, jobs.values())
-    return Compiled(dict(zip(jobs, compiled, strict=True)))
+    return CompiledStep(dict(zip(jobs, compiled, strict=True)))
 
 
 def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
@@ -76,7 +76,7 @@ def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
         raise CompileError(f"target {cpu.name}: {error}") from error
 
 
-def export(compiled: Compiled, path: Path, cc: str) -> None:
+def export(compiled: CompiledStep, path: Path, cc: str) -> None:
     """Link a shared library; CompileError when the compiler that is here cannot."""
     with tempfile.TemporaryDirectory() as directory:
         objects = {f"{directory}/{name}.o": one for name, one in compiled.executables.items()}

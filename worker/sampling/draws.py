@@ -9,7 +9,7 @@ from raylax.proto.vocabulary import Request, TokenLogprobs
 from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, sample
 
 
-class Drawn(NamedTuple):
+class DrawResult(NamedTuple):
     """What a sequence whose last token was computed gets of a step."""
 
     token: int | None = None
@@ -20,7 +20,7 @@ class Drawn(NamedTuple):
 
 def draw(
     request: Request, tokens: Sequence[int], output: StepOutput, first: int, rows: int
-) -> Drawn:
+) -> DrawResult:
     """The token that follows `tokens`, the sequence so far, or the vector of its last one.
 
     `first`, `rows`: where the sequence's rows begin in the step's output, and how many it has, at
@@ -28,11 +28,11 @@ def draw(
     """
     sampling, row = request.sampling, first + rows - 1
     if request.embed:
-        return Drawn(embedding=normalised(output.hidden[row].tolist()))
+        return DrawResult(embedding=normalised(output.hidden[row].tolist()))
     if is_plain_greedy(sampling):
         token = int(output.argmax[row])
     else:
         token = sample(output.logits[row], sampling, request.choice, tokens, len(request.prompt))
     if sampling.top_logprobs is None:
-        return Drawn(token)
-    return Drawn(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))
+        return DrawResult(token)
+    return DrawResult(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))

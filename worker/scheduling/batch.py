@@ -16,7 +16,7 @@ from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
-from raylax.worker.sampling.draws import Drawn, draw
+from raylax.worker.sampling.draws import DrawResult, draw
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import (
     Candidate,
@@ -283,7 +283,7 @@ class Batch:
 
     # Commit
 
-    def _commit(self, batch: list[Work], drawn: dict[str, Drawn]) -> list[Delta]:
+    def _commit(self, batch: list[Work], drawn: dict[str, DrawResult]) -> list[Delta]:
         deltas = []
         for one, count, _ in batch:
             one.computed, one.suspect = one.computed + count, False
@@ -300,16 +300,16 @@ class Batch:
             for page in range(first, end):
                 self.pool.index(one.pages[page], names[page])
 
-    def _draw(self, batch: list[Work], output: StepOutput) -> dict[str, Drawn]:
+    def _draw(self, batch: list[Work], output: StepOutput) -> dict[str, DrawResult]:
         """Draw for every sequence that has rows in the output, which lie there in plan order."""
-        drawn, first = dict[str, Drawn](), 0
+        drawn, first = dict[str, DrawResult](), 0
         for one, _, wanted in batch:
             if wanted:
                 drawn[one.request.id] = draw(one.request, one.tokens, output, first, wanted)
                 first += wanted
         return drawn
 
-    def _extend(self, one: Sequence, drawn: Drawn) -> Delta:
+    def _extend(self, one: Sequence, drawn: DrawResult) -> Delta:
         """Append the token, or end at it, or with the vector."""
         request = one.request
         cached = 0 if one.announced else one.cached_tokens or 0

@@ -7,7 +7,7 @@ import pytest
 
 from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import ASSUMED
-from raylax.cluster.simulate.router import Mailbox, SimulatedRouter
+from raylax.cluster.simulate.router import ReportBox, SimulatedRouter
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK, Arrival
 from raylax.router.fleet.table import Fleet, WorkerView
@@ -32,7 +32,7 @@ class Pair:
 
     def __init__(self) -> None:
         self.engine, self.witness = SimulatedEngine(ASSUMED["gpu"]), Witness()
-        self.box = Mailbox("worker-0", self.engine, routers=2)
+        self.box = ReportBox("worker-0", self.engine, routers=2)
         self.box.say(float("-inf"))
         self.routers = [
             SimulatedRouter(number, 2, [self.box], self.witness, DELAY_S, random.Random(0))

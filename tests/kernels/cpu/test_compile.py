@@ -8,7 +8,7 @@ import pytest
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.compile import (
-    Compiled,
+    CompiledStep,
     compile_function,
     export,
     linker,
@@ -27,7 +27,7 @@ def test_a_compiler_that_cannot_link_is_named(
     monkeypatch.setenv("CXX", str(broken))
     emitter = Blueprint(open_checkpoint(checkpoint), ModelOptions("q0f32")).emitter
     emit = partial(emitter.emit, "head", emitter.variants("head")[0])
-    head = Compiled({"head_1": compile_function(emitter.cpu, "head_1", emit)})
+    head = CompiledStep({"head_1": compile_function(emitter.cpu, "head_1", emit)})
 
     with pytest.raises(CompileError, match=r"/g\+\+ cannot link a library"):
         export(head, tmp_path / "step.so", linker(emitter.cpu) or "")

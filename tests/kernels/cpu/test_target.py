@@ -12,7 +12,7 @@ import pytest
 from raylax.kernels.build import build
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts, Blueprint
-from raylax.kernels.cpu.compile import Compiled, compile_step
+from raylax.kernels.cpu.compile import CompiledStep, compile_step
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
@@ -39,13 +39,13 @@ def plan(request: pytest.FixtureRequest, checkpoint: Path) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def compiled(plan: Blueprint) -> Callable[[], Compiled]:
+def compiled(plan: Blueprint) -> Callable[[], CompiledStep]:
     """Only where somebody needs it."""
     return cache(lambda: compile_step(plan.emitter))
 
 
 def test_a_step_is_compiled_for_aarch64(
-    plan: Blueprint, compiled: Callable[[], Compiled], store: Path
+    plan: Blueprint, compiled: Callable[[], CompiledStep], store: Path
 ) -> None:
     """On any machine: by NEON's own multiply-adds, and by SDOT where weights are integers."""
 
@@ -60,7 +60,11 @@ def test_a_step_is_compiled_for_aarch64(
 
 
 def test_a_step_has_the_same_bits_on_aarch64(
-    checkpoint: Path, store: Path, plan: Blueprint, compiled: Callable[[], Compiled], runner: Runner
+    checkpoint: Path,
+    store: Path,
+    plan: Blueprint,
+    compiled: Callable[[], CompiledStep],
+    runner: Runner,
 ) -> None:
     """A prompt, then a decode beside another prompt: law 1 holds from CPU to CPU."""
     program = plan.program.with_pages(32)

@@ -16,7 +16,7 @@ from raylax.kernels.cuda import driver
 from raylax.kernels.errors import CompileError
 from raylax.worker.comm.arrays import check_peer
 from raylax.worker.comm.errors import CLOSED, CommAborted, CommError, CommTimeout
-from raylax.worker.comm.nccl.dlpack import Placed, Tensor, placed
+from raylax.worker.comm.nccl.dlpack import Tensor, TensorMemory, memory_of
 from raylax.worker.comm.nccl.library import (
     IN_PROGRESS,
     SUCCESS,
@@ -127,8 +127,8 @@ class NcclCommunicator:
     def close(self) -> None:
         self.abort(CLOSED)
 
-    def _here(self, tensor: Tensor) -> Placed:
-        found = placed(tensor)
+    def _here(self, tensor: Tensor) -> TensorMemory:
+        found = memory_of(tensor)
         if found.device != (CUDA, self._device):
             raise ValueError(f"rank {self.rank} is on GPU {self._device}, found {found.device}")
         return found
@@ -136,7 +136,7 @@ class NcclCommunicator:
     def _sum(self, address: object, count: int, kind: int) -> Call:
         return "AllReduce", address, address, count, kind, SUM, self._comm, self._stream
 
-    def _from(self, root: int, at: Placed) -> Call:
+    def _from(self, root: int, at: TensorMemory) -> Call:
         """Bytes are bytes: what is not added needs no type."""
         address, size = at.address, at.nbytes
         return "Broadcast", address, address, size, UINT8, root, self._comm, self._stream

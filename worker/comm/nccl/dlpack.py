@@ -34,7 +34,7 @@ class Raw(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class TensorMemory:
     """Where a tensor's memory is, and what it holds: valid as long as the tensor lives."""
 
     address: int
@@ -49,14 +49,14 @@ class Placed:
         return self.count * self.kind[1] // 8
 
 
-def placed(tensor: Tensor) -> Placed:
-    """The place of a tensor. Raises ValueError when it is not contiguous."""
+def memory_of(tensor: Tensor) -> TensorMemory:
+    """Where a tensor lies. Raises ValueError when it is not contiguous."""
     capsule = tensor.__dlpack__()
     raw = Raw.from_address(pointer_in(capsule, NAME))
     shape = raw.shape[: raw.ndim]
     if raw.strides and not is_contiguous(shape, raw.strides[: raw.ndim]):
         raise ValueError(f"ranks exchange contiguous tensors, found {raw.strides[: raw.ndim]}")
-    return Placed(
+    return TensorMemory(
         (raw.data or 0) + raw.byte_offset,
         math.prod(shape) * raw.lanes,
         (raw.code, raw.bits),

@@ -13,7 +13,7 @@ from raylax.worker.comm.tcp.handshake import (
     Channel,
     Hello,
     IncomingPeer,
-    Refused,
+    PeerRefused,
 )
 
 
@@ -85,7 +85,7 @@ class Acceptor:
         except OSError:
             self._dismiss(peer)
             return
-        except Refused:
+        except PeerRefused:
             self._turned_away += 1
             self._dismiss(peer)
             return

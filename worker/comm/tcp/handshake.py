@@ -42,7 +42,7 @@ class Hello:
     """Where this rank listens."""
 
 
-class Refused(Unreachable):
+class PeerRefused(Unreachable):
     """The other side does not know the secret, or will not have us."""
 
 
@@ -51,7 +51,7 @@ def introduce(
 ) -> None:
     """The connector's side of the handshake; `to` is the rank that it wants to reach.
 
-    Raises Refused, CommTimeout.
+    Raises PeerRefused, CommTimeout.
     """
     challenge = read(connection, CHALLENGE, to, deadline)
     body = (os.urandom(CHALLENGE) + json.dumps(asdict(hello)).encode()).ljust(HELLO)
@@ -59,7 +59,7 @@ def introduce(
         connection.sendall(body + proof_of(secret, b"connector", challenge, body))
     answer = read(connection, PROOF, to, deadline)
     if not hmac.compare_digest(answer, proof_of(secret, b"acceptor", challenge, body)):
-        raise Refused(f"who answers as rank {to} does not know the secret")
+        raise PeerRefused(f"who answers as rank {to} does not know the secret")
 
 
 class IncomingPeer:
@@ -76,7 +76,7 @@ class IncomingPeer:
     def receive(self, secret: bytes) -> Hello | None:
         """The peer's Hello, once all of it has come and is proved; None before.
 
-        Raises Refused, and OSError if the peer has left.
+        Raises PeerRefused, and OSError if the peer has left.
         """
         heard = self.connection.recv(HELLO + PROOF - len(self._heard))
         if not heard:
@@ -86,7 +86,7 @@ class IncomingPeer:
             return None
         body, proof = self._heard[:HELLO], self._heard[HELLO:]
         if not hmac.compare_digest(proof, proof_of(secret, b"connector", self._challenge, body)):
-            raise Refused("it does not know the secret")
+            raise PeerRefused("it does not know the secret")
         self.connection.send(proof_of(secret, b"acceptor", self._challenge, body))
         fields = json.loads(body[CHALLENGE:])
         return Hello(**fields | {"channel": Channel(fields["channel"])})
@@ -98,7 +98,7 @@ def proof_of(secret: bytes, role: bytes, challenge: bytes, body: bytes) -> bytes
 
 
 def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) -> bytes:
-    """Exactly `size` bytes that a rank sends. Raises Refused when it hangs up, CommTimeout."""
+    """Exactly `size` bytes that a rank sends. Raises PeerRefused when it hangs up, CommTimeout."""
     found = b""
     while len(found) < size:
         connection.settimeout(deadline.left_s or 1e-6)
@@ -109,6 +109,6 @@ def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) ->
         except ConnectionError:
             more = b""
         if not more:
-            raise Refused(f"rank {rank} hung up: is the secret the same, and are we expected?")
+            raise PeerRefused(f"rank {rank} hung up: is the secret the same, and are we expected?")
         found += more
     return found

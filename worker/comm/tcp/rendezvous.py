@@ -17,7 +17,7 @@ from raylax.worker.comm.tcp.acceptor import Acceptor, Listener, parts_of
 from raylax.worker.comm.tcp.handshake import (
     Channel,
     Hello,
-    Refused,
+    PeerRefused,
     introduce,
     read,
 )
@@ -86,7 +86,7 @@ class Rendezvous:
         try:
             (length,) = LENGTH.unpack(read(first.data, LENGTH.size, 0, self.deadline))
             message = read(first.data, length, 0, self.deadline)
-        except Refused:
+        except PeerRefused:
             raise CommError("rank 0 gave up before all ranks had come") from None
         addresses: list[str] = json.loads(message)
         return addresses

@@ -13,7 +13,7 @@ import pytest
 import tvm
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.compile import Compiled, compile_function, export, linker, on_all_cores
+from raylax.kernels.cpu.compile import CompiledStep, compile_function, export, linker, on_all_cores
 from raylax.kernels.cpu.formats import NAMES, quantization_named
 from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.emitter import View
@@ -92,11 +92,11 @@ def emitted(fmt: Format, tile_rows: int) -> Any:
     return builder.get()
 
 
-def compiled(fmt: Format, target: CPU, tiles: Sequence[int] = TILES) -> Compiled:
+def compiled(fmt: Format, target: CPU, tiles: Sequence[int] = TILES) -> CompiledStep:
     """A function for every height of a tile."""
     functions = {f"run_{rows}": partial(emitted, fmt, rows) for rows in tiles}
     made = on_all_cores(partial(compile_function, target), functions, functions.values())
-    return Compiled(dict(zip(functions, made, strict=True)))
+    return CompiledStep(dict(zip(functions, made, strict=True)))
 
 
 class Products:

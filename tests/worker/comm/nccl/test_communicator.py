@@ -11,7 +11,7 @@ import pytest
 from raylax.kernels.cuda import driver
 from raylax.worker.comm.errors import CommAborted, CommError
 from raylax.worker.comm.nccl.communicator import NcclCommunicator, unique_id
-from raylax.worker.comm.nccl.dlpack import placed
+from raylax.worker.comm.nccl.dlpack import memory_of
 from raylax.worker.comm.nccl.library import (
     SINCE,
     TYPES,
@@ -86,7 +86,7 @@ def test_a_rank_alone() -> None:
 def test_a_tensor_is_found_by_dlpack(dtype: str, nccl: int) -> None:
     """Whoever's it is: where it is, how large, and NCCL's number for its type."""
     array = np.zeros((3, 5), dtype)[1:]
-    found = placed(array)
+    found = memory_of(array)
 
     assert found.address == array.ctypes.data
     assert (found.count, found.nbytes) == (array.size, array.nbytes)
@@ -98,11 +98,11 @@ def test_tvms_tensors_are_found() -> None:
     import tvm_ffi
 
     array = np.zeros(64, np.float32)
-    found = placed(tvm_ffi.from_dlpack(array))
+    found = memory_of(tvm_ffi.from_dlpack(array))
 
     assert (found.address, found.count) == (array.ctypes.data, 64)
 
 
 def test_a_tensor_with_gaps_is_refused() -> None:
     with pytest.raises(ValueError, match=r"contiguous tensors, found \[10, 2\]"):
-        placed(np.zeros((5, 10), np.float32)[:, ::2])
+        memory_of(np.zeros((5, 10), np.float32)[:, ::2])
