@@ -1,6 +1,7 @@
 """Documents cannot rot: what can be set, asked or measured is written down."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,17 +113,41 @@ def test_every_metric_is_on_the_page() -> None:
 
 
 PAGES = [
-    "README.md", "cluster/README.md", "cluster/simulate/README.md", "deploy/README.md",
-    "docs/configuration.md", "docs/api.md", "router/README.md", "proto/README.md",
-]  # fmt: skip
+    str(page.relative_to(ROOT))
+    for pattern in ("*.md", "[a-z]*/*.md", "cluster/*/*.md", "kernels/cpu/*/*.md", "deploy/*/*.md")
+    for page in sorted(ROOT.glob(pattern))
+]
+
+
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page: str) -> None:
+    """To a file that is there, and to a heading that it has."""
     source = ROOT / page
-    links = re.findall(r"\]\((?!http)([^)#]+)", source.read_text())
+    lost = []
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", source.read_text()):
+        file, _, heading = link.partition("#")
+        target = source.parent / file if file else source
+        if not target.exists() or (heading and heading not in anchors(target)):
+            lost.append(link)
 
-    assert [link for link in links if not (source.parent / link).exists()] == []
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    """By its path from the root or from the page, or by its name alone in the page's folder."""
+    source = ROOT / page
+    named = re.findall(r"`([a-z0-9_/]+\.(?:py|proto|c))`", source.read_text())
+    near = source.parent if source.parent.name != "docs" else ROOT
+    lost = [name for name in named if not ((ROOT / name).exists() or any(near.rglob(name)))]
+
+    assert lost == []
 
 
 def test_the_page_names_the_rooms_that_there_are() -> None:
