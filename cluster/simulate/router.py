@@ -80,9 +80,7 @@ class SimulatedRouter:
         row = self._policy(request, fleet, self._rng).row
         uncached = tokens - int(request.matched[row])
         box = self._boxes[row]
-        box.received[self._number] = self._ledger.sent(
-            box.name, one.id, uncached, tokens, now
-        )
+        box.received[self._number] = self._ledger.sent(box.name, one.id, uncached, tokens, now)
         self._prefixes.promise(row, names, now)
         return row
 
