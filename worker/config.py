@@ -1,7 +1,7 @@
 """The engine's configuration: what a user may set, and what follows when he does not."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -174,9 +174,7 @@ class EngineConfig:
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
-                near = get_close_matches(key, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise ConfigError(f"engine config: unknown key {key!r}{hint}")
+                raise ConfigError(f"engine config: {unknown_key(key, key, known)}")
         return cls(**{**values, "additional_models": tuple(values.get("additional_models") or ())})
 
     def complete(self, **inferred: Any) -> Self:
@@ -186,6 +184,13 @@ class EngineConfig:
 
 ABSENT = tuple(f.name for f in fields(EngineConfig) if (rule := rule_of(f)) and rule.absent)
 """Options of the original engine that can be set to what they are, and to nothing else."""
+
+
+def unknown_key(key: str, shown: str, known: Iterable[str]) -> str:
+    """What is said of a key that is not known, with the nearest of those that are. `shown`: the key
+    as its reader finds it, with the sections that it stands in."""
+    near = get_close_matches(key, known, 1)
+    return f"unknown key {shown!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def check_agreement(config: EngineConfig, **given: str | None) -> None:

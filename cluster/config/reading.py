@@ -1,6 +1,5 @@
 """From a file and flags to a checked configuration, and from its mistakes to words."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from raylax.cluster.certificates import check_certificate
 from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
 from raylax.cluster.config.sections import KeysFile, Section
 from raylax.cluster.errors import UserError
+from raylax.worker.config import unknown_key
 
 Checked = TypeVar("Checked", bound=Section)
 
@@ -56,9 +56,7 @@ def worded(error: Any, file: Path | None) -> str:
     where = f"{file}: " if file else ""
     if error["type"] == "extra_forbidden":
         section = PARTS.get(str(error["loc"][0]), ClusterConfig)
-        known = list(section.model_fields)
-        near = get_close_matches(str(error["loc"][-1]), known, 1)
-        return f"{where}unknown key {path!r}" + (f"; did you mean {near[0]}?" if near else "")
+        return where + unknown_key(str(error["loc"][-1]), path, section.model_fields)
     message = str(error["msg"]).removeprefix(VALUE_ERROR)
     if not path:
         return where + message
