@@ -17,8 +17,9 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
-from raylax.proto.text.chat_template import ChatTemplate
+from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
+from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin, Priority, Request
@@ -36,7 +37,7 @@ class Frontend:
     name: str
     files: TextFiles
     tokenizer: Tokenizer
-    template: ChatTemplate | None
+    templates: ChatTemplates
     end_token_ids: frozenset[int]
     defaults: SamplingDefaults
     vocab: int
@@ -47,6 +48,9 @@ class Frontend:
     max_sequence_length: int
     rng: random.Random
     """Draws the seeds of requests that bring none."""
+    tools_must_show: bool = False
+    """Whether tools are refused that the chat template does not show. Whoever has the model at hand
+    may have told it of them otherwise."""
 
     @classmethod
     def load(
@@ -58,12 +62,13 @@ class Frontend:
     ) -> "Frontend":
         """`max_sequence_length`: tokens of prompt and answer together. Raises OSError, ValueError
         or KeyError for files that cannot be read, or say too little."""
+        tokenizer = files.tokenizer()
         return cls(
             name,
             files,
-            files.tokenizer(),
-            files.chat_template(),
-            files.end_token_ids,
+            tokenizer,
+            files.chat_templates(),
+            files.end_token_ids | ids_of(tokenizer, files.end_token),
             SamplingDefaults.of(files.generation_config),
             int(files.config["vocab_size"]),
             int(files.config["hidden_size"]),
@@ -84,8 +89,7 @@ class Frontend:
 
         Raises InvalidRequest for what this model cannot be asked.
         """
-        prompt = self.prompt_of(body, field)
-        ids = self._encode(prompt, field, add_special_tokens=False)
+        ids = self._encode(self.prompt(body, field), field, bool(body.add_special_tokens))
         call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
@@ -93,21 +97,60 @@ class Frontend:
         return self._call(call_id, requests, body, "chat", tools=bool(body.offered))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
-        """The prompt that the model's chat template makes of the messages."""
-        if self.template is None:
+        """The text of the prompt that the model's chat template makes of the messages."""
+        return self.prompt(body, field).text
+
+    def prompt(self, body: ChatCompletionRequest, field: str = "messages") -> Prompt:
+        """The prompt that the model's chat template makes of the messages, and where in it clients
+        wrote what looks like a special token."""
+        template = self._template_for(body, field)
+        messages = [message.for_template() for message in body.messages]
+        tools = [tool.for_template() for tool in body.offered]
+        given, marks = (messages, tools, body.documents or []), None
+        if not body.special_tokens_in_content:
+            avoid = f"{template.source}{body.told}"
+            given, marks = self.tokenizer.special_texts.quoted(*given, avoid=avoid)
+        rendered = template.render(
+            given[0],
+            given[1],
+            field,
+            documents=given[2],
+            begin_turn=body.begins_a_turn,
+            continue_last=body.continue_final_message,
+            told=body.told,
+        )
+        return Prompt(rendered) if marks is None else marks.taken_out(rendered)
+
+    def _template_for(self, body: ChatCompletionRequest, field: str) -> ChatTemplate:
+        """The template that is asked for, which must show what it is given."""
+        if not self.templates.named:
             raise InvalidRequest(
                 f"{self.name} has no chat template; use /v1/completions", param=field
             )
-        messages = [message.for_template() for message in body.messages]
-        return self.template.render(messages, [tool.model_dump() for tool in body.offered], field)
+        template = self.templates.chosen(
+            body.chat_template, bool(body.offered), bool(body.documents)
+        )
+        if body.documents and not template.asks_for("documents"):
+            raise InvalidRequest(
+                f"documents: the chat template of {self.name} shows no documents; put them into a "
+                "message",
+                param="documents",
+            )
+        if body.offered and self.tools_must_show and not template.shows_tools:
+            raise InvalidRequest(
+                f"tools: the chat template of {self.name} shows no tools, so the model would not "
+                "know of them",
+                param="tools",
+            )
+        return template
 
     def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
         """The token ids of the prompt, however long it is."""
-        return self.tokenizer.encode(self.prompt_of(body), add_special_tokens=False)
+        return self.tokenizer.encode_prompt(self.prompt(body), bool(body.add_special_tokens))
 
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion. Raises InvalidRequest for what this model cannot be asked."""
-        prompts = self._prompts(body.prompts, "prompt")
+        prompts = self._prompts(body.prompts, "prompt", body.add_special_tokens)
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
@@ -119,7 +162,7 @@ class Frontend:
     ) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
-        prompts = self._prompts(body.prompts, "prompt")
+        prompts = self._prompts(body.prompts, "prompt", body.add_special_tokens)
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
@@ -218,16 +261,21 @@ class Frontend:
         self.check_ids(prompt, field)
         return min(max_tokens, room) if max_tokens else room
 
-    def _prompts(self, given: Iterable[str | list[int]], field: str) -> list[list[int]]:
+    def _prompts(
+        self, given: Iterable[str | list[int]], field: str, add_special_tokens: bool = True
+    ) -> list[list[int]]:
         """Texts as their ids, and ids as they are."""
-        return [self._encode(one, field) if isinstance(one, str) else one for one in given]
+        return [
+            self._encode(Prompt(one), field, add_special_tokens) if isinstance(one, str) else one
+            for one in given
+        ]
 
-    def _encode(self, text: str, field: str, add_special_tokens: bool = True) -> list[int]:
+    def _encode(self, prompt: Prompt, field: str, add_special_tokens: bool) -> list[int]:
         """A text that cannot fit is refused by its length: tokenising megabytes takes seconds."""
-        at_least = len(text) // self.tokenizer.longest_token
+        at_least = len(prompt.text) // self.tokenizer.longest_token
         if at_least >= self.max_sequence_length:
             raise self._too_long(f"at least {at_least}", field)
-        return self.tokenizer.encode(text, add_special_tokens)
+        return self.tokenizer.encode_prompt(prompt, add_special_tokens)
 
     def _too_long(self, tokens: str, field: str) -> PromptTooLong:
         return PromptTooLong(
@@ -256,3 +304,9 @@ def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -
         "traceparent": origin.traceparent,
         "tracestate": origin.tracestate,
     }
+
+
+def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:
+    """The id of a token, if there is one."""
+    id = None if token is None else tokenizer.id_of(token)
+    return frozenset() if id is None else frozenset({id})

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ray.serve.handle import DeploymentHandle
@@ -98,6 +99,7 @@ class ModelWatch:
             described.max_sequence_length,
             random.Random(),
         )
+        frontend = replace(frontend, tools_must_show=True)
         self._models.open(frontend, self.workers)
         self._opened = True
         freeze_heap()

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat
+from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     MOST_STOPS,
     BoundedList,
@@ -125,7 +126,7 @@ class OutputConfig(StrictModel):
     """A format other than text needs a grammar, which the engine does not have yet."""
 
 
-class CountTokensRequest(CommonFields):
+class CountTokensRequest(CommonFields, PromptFields):
     """A conversation whose tokens are counted. Clients send sampling fields with it, too: they are
     checked, and mean nothing here."""
 
@@ -165,6 +166,7 @@ class CountTokensRequest(CommonFields):
             )
         return chat.ChatCompletionRequest(
             **self.common(),
+            **self.prompt_fields(),
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self.tools],

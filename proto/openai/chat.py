@@ -1,11 +1,11 @@
 """POST /v1/chat/completions. https://platform.openai.com/docs/api-reference/chat"""
 
 import json
-from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     BoundedList,
     ResponseModel,
@@ -17,6 +17,7 @@ from raylax.proto.openai.shared import (
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
 MOST_TOOLS = 128
+REASONED = ("reasoning_content", "reasoning", "thinking")
 
 
 class TextPart(StrictModel):
@@ -37,11 +38,23 @@ class AssistantToolCall(StrictModel):
     def for_template(self) -> dict[str, Any]:
         """The call as chat templates expect it: they write the arguments as JSON themselves, and
         would quote a string twice."""
-        shown = self.model_dump()
-        with suppress(ValueError, RecursionError):
-            if isinstance(arguments := json.loads(self.function.arguments), dict):
-                shown["function"]["arguments"] = arguments
-        return shown
+        function = {"name": self.function.name, "arguments": arguments_of(self.function.arguments)}
+        return {"id": self.id, "type": self.type, "function": function}
+
+
+def arguments_of(written: str) -> Any:
+    """The object that a call's arguments are; none at all are those of a function without any. What
+    is no object stays the text that it is: a model may have written it."""
+    try:
+        value = json.loads(written.strip() or "{}", parse_constant=no_constant)
+    except (ValueError, RecursionError):
+        return written
+    return {} if value is None else value if isinstance(value, dict) else written
+
+
+def no_constant(name: str) -> Any:
+    """NaN and its like are Python's JSON only."""
+    raise ValueError(name)
 
 
 class Message(StrictModel):
@@ -50,6 +63,14 @@ class Message(StrictModel):
     name: str | None = None
     tool_calls: Annotated[list[AssistantToolCall], BoundedList(MOST_TOOLS)] | None = None
     tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    """What the assistant thought before, for templates that show it."""
+    reasoning: str | None = None
+    """The same by its other name."""
+    thinking: str | None = None
+    """The same by gpt-oss's name."""
+    tool_plan: str | None = None
+    """Why the assistant calls its tools, for templates that show it."""
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -58,19 +79,21 @@ class Message(StrictModel):
         return self
 
     def for_template(self) -> dict[str, Any]:
-        """The message as chat templates expect it: its text in one piece, developers as system."""
-        content = self.content
-        if isinstance(content, list):
-            content = "".join(part.text for part in content)
+        """The message as chat templates expect it, its content as the client wrote it: text, or a
+        list of parts. What is not there has no key, but for the content, which is then empty."""
+        content: str | list[dict[str, Any]] = ""
+        if isinstance(self.content, list):
+            content = [part.model_dump() for part in self.content]
+        elif self.content is not None:
+            content = self.content
         shown: dict[str, Any] = {"role": self.role, "content": content}
-        if self.role == "developer":
-            shown["role"] = "system"
         if self.tool_calls:
             shown["tool_calls"] = [call.for_template() for call in self.tool_calls]
-        if self.tool_call_id is not None:
-            shown["tool_call_id"] = self.tool_call_id
-        if self.name is not None:
-            shown["name"] = self.name
+        for name in ("tool_call_id", "name", *REASONED, "tool_plan"):
+            if (value := getattr(self, name)) is not None:
+                shown[name] = value
+        if thought := next((shown[name] for name in REASONED if name in shown), None):
+            shown.setdefault("reasoning_content", thought)
         return shown
 
 
@@ -84,8 +107,15 @@ class Tool(StrictModel):
     type: Literal["function"]
     function: Function
 
+    def for_template(self) -> dict[str, Any]:
+        """The tool as chat templates expect it: with what the client said of it, and parameters,
+        which are none where it said nothing."""
+        shown = self.function.model_dump(exclude_unset=True, exclude_none=True)
+        shown.setdefault("parameters", {"type": "object", "properties": {}})
+        return {"type": self.type, "function": shown}
 
-class ChatCompletionRequest(SamplingFields):
+
+class ChatCompletionRequest(SamplingFields, PromptFields):
     """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
 
     messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]

@@ -29,6 +29,8 @@ class CompletionRequest(SamplingFields):
     echo: Literal[False] = False
     suffix: None = None
     best_of: Literal[1] | None = None
+    add_special_tokens: bool = True
+    """Whether the tokenizer adds its own to a text."""
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai import chat
+from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     BoundedList,
     CommonFields,
@@ -113,7 +114,7 @@ class TextConfig(StrictModel):
     format: TextFormat | None = None
 
 
-class ResponsesRequest(CommonFields):
+class ResponsesRequest(CommonFields, PromptFields):
     """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
 
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
@@ -134,6 +135,7 @@ class ResponsesRequest(CommonFields):
     def for_chat(self) -> chat.ChatCompletionRequest:
         return chat.ChatCompletionRequest(
             **self.common(),
+            **self.prompt_fields(),
             messages=list(self._messages()),
             max_tokens=self.max_output_tokens,
             tools=[tool.for_chat() for tool in self.tools],

@@ -5,18 +5,17 @@ from typing import Annotated, Self
 from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
+from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import MOST_VALUES, BoundedList, NullDroppingModel, TokenId
 
 
-class TokenizeRequest(NullDroppingModel):
+class TokenizeRequest(NullDroppingModel, PromptFields):
     """A prompt, or messages by the model's chat template."""
 
     model: str | None = None
     prompt: str | None = None
     messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
     tools: Annotated[list[chat.Tool], BoundedList(chat.MOST_TOOLS)] | None = None
-    add_special_tokens: bool | None = None
-    """By default a prompt has them; a chat template writes its own."""
     return_token_strs: bool | None = None
 
     @model_validator(mode="after")
@@ -27,12 +26,14 @@ class TokenizeRequest(NullDroppingModel):
 
     @property
     def special(self) -> bool:
-        chosen = self.add_special_tokens
-        return self.messages is None if chosen is None else chosen
+        """Whether the tokenizer adds its special tokens to a prompt."""
+        return self.add_special_tokens is not False
 
     def for_chat(self) -> chat.ChatCompletionRequest:
         assert self.messages is not None
-        return chat.ChatCompletionRequest(messages=self.messages, tools=self.tools)
+        return chat.ChatCompletionRequest(
+            messages=self.messages, tools=self.tools, **self.prompt_fields()
+        )
 
 
 class TokenizeResponse(BaseModel):

@@ -1,83 +1,190 @@
-"""A checkpoint's chat template: messages to the prompt that its model was trained on."""
+"""A checkpoint's chat templates: messages to the prompt that its model was trained on."""
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, NoReturn
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.text.content_uses import ContentUses
+from raylax.proto.text.sandbox import LONGEST_RENDERING_S, MOST_CHARACTERS, TemplateSandbox
 
-LONGEST_PROMPT = 8 << 20  # characters; a template is code of the checkpoint's author
-
-
-def to_json(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
-    """JSON as transformers renders it: without the HTML escapes of Jinja's own filter."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
-
-
-def raise_exception(message: str) -> NoReturn:
-    raise TemplateError(message)
-
-
-def strftime_now(form: str) -> str:
-    return datetime.now().strftime(form)
+CONTINUED = "CONTINUE_FINAL_MESSAGE_TAG "
+"""Behind the text that is to be continued, so that it is found again; transformers' own. Its last
+space shows whether the template trims."""
+DEFAULT = "default"
+ASKED = {"role": "user", "content": "x"}
+PROBES = [ASKED], [{"role": "system", "content": "x"}, ASKED]
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "f",
+        "description": "d",
+        "parameters": {"type": "object", "properties": {}, "required": []},
+    },
+}
+"""What is tried to see whether a template shows tools."""
+FAULTS = (
+    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
+    RecursionError, MemoryError,
+)  # fmt: skip
+"""What a template can raise over messages that it was not made for."""
 
 
 class ChatTemplate:
-    """A Jinja template, rendered in a sandbox."""
+    """A Jinja template, rendered in a sandbox. Raises ValueError for what is none."""
 
     def __init__(self, source: str, tokens: Mapping[str, str] | None = None) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        environment.filters["tojson"] = to_json
-        environment.globals |= {"raise_exception": raise_exception, "strftime_now": strftime_now}
-        self._template = environment.from_string(source)
+        self.source = source
+        self._sandbox = TemplateSandbox()
+        try:
+            tree = self._sandbox.parse(source)
+            self._template = self._sandbox.from_string(source)
+        except TemplateSyntaxError as error:
+            raise ValueError(f"the chat template, line {error.lineno}: {error.message}") from None
         self._tokens = dict(tokens or {})
+        self._asks_for = find_undeclared_variables(tree)
+        self._texts = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
+        uses = ContentUses(tree)
+        self.walks_parts = uses.walked
+        """Whether it goes through the parts of a content."""
+        self._takes_texts = not uses.walked or uses.asked_for_text
+
+    def asks_for(self, variable: str) -> bool:
+        """Whether it looks at a variable of this name."""
+        return variable in self._asks_for
+
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether a prompt with a tool is another than without. Where it cannot be tried, since the
+        template wants another conversation, what it asks for says so."""
+        if not self.asks_for("tools"):
+            return False
+        for conversation in PROBES:
+            with suppress(InvalidRequest):
+                return self.render(conversation, [TOOL]) != self.render(conversation)
+        return True
+
+    def knows_role(self, role: str) -> bool:
+        """Whether it tells this role from others."""
+        return role in self._texts
 
     def render(
         self,
         messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]] | None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
         field: str = "messages",
+        *,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        begin_turn: bool = True,
+        continue_last: bool = False,
+        told: Mapping[str, Any] | None = None,
     ) -> str:
-        """The prompt, ready for the assistant to speak; what the template refuses is a 400 that
-        names `field`.
+        """The prompt, ready for the assistant to speak if `begin_turn`, or to go on with the last
+        message if `continue_last`. `told`: more variables, which go before the special tokens of
+        the same names. What the template refuses is a 400 that names `field`.
         """
+        shown = [self._as_it_expects(message) for message in messages]
+        last = text_to_continue(shown[-1], field) if continue_last else ""
+        variables = {
+            **self._tokens,
+            **(told or {}),
+            "messages": shown,
+            "tools": tools or None,
+            "documents": documents or None,
+            "add_generation_prompt": begin_turn,
+        }
+        prompt = self._rendered(variables, field)
+        return cut_after(prompt, last, field) if continue_last else prompt
+
+    def _rendered(self, variables: Mapping[str, Any], field: str) -> str:
+        pieces, length = [], 0
         try:
-            prompt = self._template.render(
-                messages=messages, tools=tools or None, add_generation_prompt=True, **self._tokens
-            )
-        except (TemplateError, TypeError, ValueError, RecursionError) as error:
+            with self._sandbox.within(LONGEST_RENDERING_S):
+                for piece in self._template.generate(variables):
+                    self._sandbox.check_time()
+                    pieces.append(piece)
+                    length += len(piece)
+                    if length > MOST_CHARACTERS:
+                        raise InvalidRequest(
+                            f"the rendered prompt may have {MOST_CHARACTERS} characters, it has "
+                            "more",
+                            param=field,
+                        )
+        except FAULTS as error:
             raise InvalidRequest(
-                f"the model's chat template refuses these messages: {error}", param=field
-            ) from error
-        if len(prompt) > LONGEST_PROMPT:
-            raise InvalidRequest(
-                f"the rendered prompt may have {LONGEST_PROMPT} characters, it has {len(prompt)}",
+                f"the model's chat template refuses these messages: {str(error)[:1024]}",
                 param=field,
+            ) from error
+        return "".join(pieces)
+
+    def _as_it_expects(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """A content as text for a template that takes texts, its parts one after another with
+        nothing between; as parts for one that only walks them. Developers are system to a template
+        that knows none."""
+        content, shown = message.get("content"), dict(message)
+        if isinstance(content, list) and not self.walks_parts:
+            shown["content"] = "".join(part["text"] for part in content)
+        elif isinstance(content, str) and not self._takes_texts:
+            shown["content"] = [{"type": "text", "text": content}] if content else []
+        if message.get("role") == "developer" and not self.knows_role("developer"):
+            shown["role"] = "system"
+        return shown
+
+
+def text_to_continue(message: dict[str, Any], field: str) -> str:
+    """The text of a message, which is marked there as to be continued."""
+    match message.get("content"):
+        case str(text):
+            message["content"] = text + CONTINUED
+            return text
+        case [*parts] if parts:
+            text = str(parts[-1]["text"])
+            message["content"] = [*parts[:-1], {**parts[-1], "text": text + CONTINUED}]
+            return text
+    raise InvalidRequest(
+        "continue_final_message: the last message must have a text, it has none", param=field
+    )
+
+
+def cut_after(prompt: str, last: str, field: str) -> str:
+    """The prompt up to the mark, as transformers cuts it: with the spaces at the end of the text
+    unless the template trims them."""
+    mark = CONTINUED.strip()
+    at = prompt.rfind(mark)
+    if at < 0 or last.strip() not in prompt:
+        raise InvalidRequest(
+            "continue_final_message: the model's chat template does not show the last message as "
+            "it is",
+            param=field,
+        )
+    kept = prompt.startswith(CONTINUED, at)
+    return prompt[:at] if kept else prompt[:at].rstrip()
+
+
+@dataclass(frozen=True)
+class ChatTemplates:
+    """The templates of a model by their names; most models have one, `default`."""
+
+    named: Mapping[str, ChatTemplate] = field(default_factory=dict)
+
+    def chosen(self, name: str | None, tools: bool, documents: bool) -> ChatTemplate:
+        """The one that is asked for, or else the one for tools, for documents, or for all.
+
+        Raises InvalidRequest where there is none.
+        """
+        wanted = [name] if name is not None else []
+        if name is None:
+            wanted = ["tool_use"] * tools + ["rag"] * documents + [DEFAULT]
+        found = next((self.named[one] for one in wanted if one in self.named), None)
+        if found is None:
+            raise InvalidRequest(
+                f"chat_template: must name one of the model's own, {', '.join(sorted(self.named))}"
+                f"; found {wanted[-1]!r}. A template itself is not taken from requests",
+                param="chat_template",
             )
-        return prompt
-
-
-def source_of(settings: Mapping[str, Any]) -> str | None:
-    """The template in a tokenizer_config.json, or the default one of several by name."""
-    given = settings.get("chat_template")
-    if isinstance(given, list):
-        given = next((t["template"] for t in given if t.get("name") == "default"), None)
-    source: str | None = given
-    return source
-
-
-def special_tokens(settings: Mapping[str, Any]) -> dict[str, str]:
-    """`bos_token` and its like in a tokenizer_config.json: strings, or objects with a `content`."""
-    found = {}
-    for name, value in settings.items():
-        text = value.get("content") if isinstance(value, dict) else value
-        if name.endswith("_token") and isinstance(text, str):
-            found[name] = text
-    return found
+        return found

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from raylax.proto.text.chat_template import ChatTemplate, source_of, special_tokens
+from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.pooling import MODULES, POOLING, unsupported
+from raylax.proto.text.template_files import MORE_TEMPLATES, TEMPLATE, sources_of
 from raylax.proto.text.tokenizer import Tokenizer
+from raylax.proto.text.tokenizer_files import TokenizerSettings
 
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-TEMPLATE = "chat_template.jinja"
+SPECIAL_TOKENS = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
 ARCHIVED = (
-    TOKENIZER, TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, "vocab.json",
     "merges.txt", TEMPLATE, "chat_template.json", CONFIG, GENERATION,
 )  # fmt: skip
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -48,16 +51,33 @@ class TextFiles:
         named = (one.get("eos_token_id") for one in (self.config, self.generation_config))
         return frozenset(id for value in named for id in ids_in(value))
 
-    def tokenizer(self) -> Tokenizer:
-        return Tokenizer(self.directory / TOKENIZER)
+    @property
+    def end_token(self) -> str | None:
+        """The text of the token that ends an answer by the tokenizer's configuration."""
+        return self._tokenizer_settings.special_tokens.get("eos_token")
 
-    def chat_template(self) -> ChatTemplate | None:
-        """The default one of tokenizer_config.json, or else chat_template.jinja; None: neither."""
-        settings = self._json(TOKENIZER_CONFIG, {})
-        source, alone = source_of(settings), self.directory / TEMPLATE
-        if source is None and alone.exists():
-            source = alone.read_text(encoding="utf-8")
-        return None if source is None else ChatTemplate(source, special_tokens(settings))
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer(self.directory / TOKENIZER, self._tokenizer_settings)
+
+    def chat_templates(self) -> ChatTemplates:
+        """All that the model has, by name. Raises ValueError for one that is no template, with its
+        file."""
+        special, made = self._tokenizer_settings.special_tokens, {}
+        sources = sources_of(self.directory, self._json(TOKENIZER_CONFIG, {}))
+        for name, (source, file) in sources.items():
+            try:
+                made[name] = ChatTemplate(source, special)
+            except ValueError as error:
+                raise ValueError(f"{self.directory / file}: {error}") from None
+        return ChatTemplates(made)
+
+    @cached_property
+    def _tokenizer_settings(self) -> TokenizerSettings:
+        return TokenizerSettings(
+            self._json(TOKENIZER_CONFIG, {}),
+            self._json(SPECIAL_TOKENS, {}),
+            self._json(ADDED_TOKENS, {}),
+        )
 
     def why_no_embeddings(self) -> str | None:
         """What the model's settings for embeddings ask for that raylax does not have, by name."""
@@ -71,9 +91,10 @@ class TextFiles:
         files, whenever they were written."""
         out = BytesIO()
         with ZipFile(out, "w") as archive:
-            for path in (self.directory / name for name in ARCHIVED):
+            more = sorted((self.directory / MORE_TEMPLATES).glob("*.jinja"))
+            for path in (*(self.directory / name for name in ARCHIVED), *more):
                 if path.is_file():
-                    info = ZipInfo(path.name, EPOCH)
+                    info = ZipInfo(str(path.relative_to(self.directory)), EPOCH)
                     archive.writestr(info, path.read_bytes(), ZIP_DEFLATED)
         return out.getvalue()
 

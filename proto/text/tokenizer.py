@@ -3,9 +3,14 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
+
+from raylax.proto.text.plain_encoder import PlainEncoder
+from raylax.proto.text.quoting import Prompt, SpecialTexts
+from raylax.proto.text.tokenizer_files import TokenizerSettings
 
 
 def byte_letters() -> Iterator[tuple[int, str]]:
@@ -22,28 +27,74 @@ INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet
 
 
 class Tokenizer:
-    """A checkpoint's tokenizer.json. Any number of threads may use one."""
+    """A checkpoint's tokenizer.json, with what stands beside it. Any number of threads may use
+    one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, settings: TokenizerSettings | None = None) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        (settings or TokenizerSettings()).apply(self._tokenizer)
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         """Its characters: a text has at least so many tokens as its length divided by this."""
         decoder = self._tokenizer.decoder
         state: bytes = decoder.__getstate__() if decoder is not None else b"{}"
         self._byte_level = b"ByteLevel" in state
         self._joins_bytes = json.loads(state).get("type") == "ByteLevel"
-        added = self._tokenizer.get_added_tokens_decoder()
-        self._added = {id: token.content.encode() for id, token in added.items()}
+        self._added_tokens = self._tokenizer.get_added_tokens_decoder()
+        self._added = {id: token.content.encode() for id, token in self._added_tokens.items()}
+        self._before, self._after = self._around()
         self._alone: dict[int, str] = {}
         self._whole: dict[int, str] = {}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """The ids of a text: a batch of one, since only batches let other threads run meanwhile."""
+        """The ids of a text. Where the tokenizer begins texts with a token with which this one
+        begins already, it is there once.
+        """
+        ids = self._ids(whole_characters(text), add_special_tokens)
+        size = len(self._before)
+        if add_special_tokens and size and ids[size : 2 * size] == self._before:
+            return ids[size:]
+        return ids
+
+    def encode_prompt(self, prompt: Prompt, add_special_tokens: bool = False) -> list[int]:
+        """The ids of a rendered prompt; what clients wrote like special tokens is text."""
+        if not prompt.quoted:
+            return self.encode(prompt.text, add_special_tokens)
+        ids = self._plain.encode(prompt.text, prompt.quoted)
+        if not add_special_tokens:
+            return ids
+        begun = ids[: len(self._before)] == self._before
+        return [*([] if begun else self._before), *ids, *self._after]
+
+    @cached_property
+    def special_texts(self) -> SpecialTexts:
+        """Finds the texts of special tokens in what clients write."""
+        special = [token for token in self._added_tokens.values() if token.special]
+        normalizer = self._tokenizer.normalizer
+        return SpecialTexts(
+            (token.content for token in special),
+            (token.content for token in special if token.normalized),
+            None if normalizer is None else normalizer.normalize_str,
+        )
+
+    @cached_property
+    def _plain(self) -> PlainEncoder:
+        return PlainEncoder(self._tokenizer)
+
+    def _ids(self, text: str, add_special_tokens: bool) -> list[int]:
+        """A batch of one, since only batches let other threads run meanwhile."""
         (encoded,) = self._tokenizer.encode_batch_fast(
             [text], add_special_tokens=add_special_tokens
         )
         ids: list[int] = encoded.ids
         return ids
+
+    def _around(self) -> tuple[list[int], list[int]]:
+        """The tokens that are put before a text, and after it."""
+        bare, whole = self._ids("a", False), self._ids("a", True)
+        for at in range(len(whole) - len(bare) + 1):
+            if whole[at : at + len(bare)] == bare:
+                return whole[:at], whole[at + len(bare) :]
+        return [], []
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of tokens. A broken character is shown as U+FFFD."""
@@ -84,3 +135,12 @@ class Tokenizer:
         """The id of a token as the vocabulary spells it; None if it has none."""
         found: int | None = self._tokenizer.token_to_id(token)
         return found
+
+
+def whole_characters(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON can name, and which are no text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -95,8 +95,7 @@ def write_tokenizer(path: Path) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(MARKS)
     tokenizer.save(str(path / "tokenizer.json"))
-    settings = {"eos_token": MARKS[1], "chat_template": CHATML}
-    (path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (path / "tokenizer_config.json").write_text(json.dumps({"chat_template": CHATML}))
 
 
 def write_checkpoint(path: Path, variant: str = "llama", shards: int = 1, **changes: Any) -> Path:

@@ -107,7 +107,7 @@ class MLCEngineBase:
             self.engine_config.max_total_sequence_length or 0,
         )
         self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
-        self.tokenizer, self.conv_template = frontend.tokenizer, frontend.template
+        self.tokenizer, self.conv_template = frontend.tokenizer, frontend.templates
         parts = self._engine, self.state, self.frontend
         chat, completions, embeddings = ANSWERED_BY[kind]
         self.chat: Chat | AsyncChat = chat(*parts)

@@ -18,8 +18,10 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
     def ids_of(raw: bytes) -> TokenizeResponse:
         body = parse_body(TokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend
-        text = body.prompt if body.messages is None else frontend.prompt_of(body.for_chat())
-        ids = frontend.tokenizer.encode(text or "", body.special)
+        if body.messages is None:
+            ids = frontend.tokenizer.encode(body.prompt or "", body.special)
+        else:
+            ids = frontend.tokens_of(body.for_chat())
         names = [frontend.tokenizer.name_of(id) for id in ids] if body.return_token_strs else None
         return TokenizeResponse(
             count=len(ids),

@@ -16,16 +16,22 @@ def write(directory: Path, **files: object) -> TextFiles:
     return TextFiles(directory)
 
 
-def test_a_template_is_found_in_either_file(tmp_path: Path) -> None:
-    files = TextFiles(tmp_path)
-    assert files.chat_template() is None
-    (tmp_path / "chat_template.jinja").write_text("alone")
-    found = files.chat_template()
-    assert found is not None and found.render([], None) == "alone"
+def test_files_of_templates_go_before_those_in_a_configuration(tmp_path: Path) -> None:
+    def rendered(files: TextFiles) -> dict[str, str]:
+        return {name: one.render([]) for name, one in files.chat_templates().named.items()}
 
-    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "named"}]
-    found = write(tmp_path, tokenizer_config={"chat_template": named}).chat_template()
-    assert found is not None and found.render([], None) == "named"
+    files = write(tmp_path, chat_template={"chat_template": "of a processor"})
+    assert rendered(files) == {"default": "of a processor"}
+
+    named = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "named"}]
+    files = write(tmp_path, tokenizer_config={"chat_template": named})
+    assert rendered(files) == {"default": "named", "tool_use": "tools"}
+
+    more = tmp_path / "additional_chat_templates"
+    more.mkdir()
+    (more / "rag.jinja").write_text("documents")
+    (tmp_path / "chat_template.jinja").write_text("alone")
+    assert rendered(files) == {"default": "alone", "rag": "documents"}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +70,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
         {
             "config": lambda: files.config,
             "generation_config": lambda: files.generation_config,
-            "tokenizer_config": files.chat_template,
+            "tokenizer_config": files.chat_templates,
         }[name]()
 
 
