@@ -7,6 +7,8 @@ once, since a change of threads costs more than it saves.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -25,4 +27,5 @@ class ParsePool:
         """The result of `work`, whose cost grows with a request of `size` bytes."""
         if size <= SMALL_BYTES:
             return work()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        in_context = partial(copy_context().run, work)  # what it warns of is known here
+        return await asyncio.get_running_loop().run_in_executor(self._threads, in_context)

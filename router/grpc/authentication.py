@@ -10,6 +10,7 @@ import grpc.aio
 from grpc_health.v1 import health
 
 from raylax.proto.errors import RaylaxError
+from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator, Headers
 from raylax.router.access.caller import CALLER, Caller
 from raylax.router.grpc.errors import refuse
@@ -89,8 +90,10 @@ def authenticated(handler: Handler, call: AuthenticatedCall) -> Handler:
     serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Any) -> Any:
+        warnings = collect_warnings()
         replied = await call.run(serve, request, context)
-        context.set_trailing_metadata(tuple(call.caller.headers().items()))
+        told = call.caller.headers() | warnings.headers()
+        context.set_trailing_metadata(tuple(told.items()))
         return replied
 
     make = MAKERS[False, handler.response_streaming]

@@ -11,6 +11,8 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raylax.proto.errors import RaylaxError
+from raylax.proto.warnings import HEADER as WARNINGS
+from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator
 from raylax.router.access.caller import CALLER, Caller
 from raylax.router.http.errors import error_response
@@ -85,6 +87,7 @@ class LoggedResponse:
         self, scope: Scope, caller: Caller, clock: Callable[[], float], send: Send
     ) -> None:
         self.caller, self.status = caller, 0
+        self._warnings = collect_warnings()
         self._scope, self._clock, self._send = scope, clock, send
         self._begun, self._call_id = clock(), ""
 
@@ -94,6 +97,7 @@ class LoggedResponse:
             headers = MutableHeaders(scope=message)
             self._call_id = headers.get(CALL_ID, "")
             headers.update(self.caller.headers())
+            headers.update(self._warnings.headers())
             if self.status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
         await self._send(message)
@@ -126,7 +130,7 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 EXPOSED_HEADERS = [
-    "X-Request-Id", CALL_ID, "Traceparent", "Retry-After",
+    "X-Request-Id", CALL_ID, "Traceparent", "Retry-After", WARNINGS,
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset")
       for of in ("requests", "tokens")),
 ]  # fmt: skip
