@@ -21,7 +21,7 @@ from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
-from raylax.proto.text.tokenizer import Tokenizer
+from raylax.proto.text.tokenizer import Tokenizer, whole_characters
 from raylax.proto.vocabulary import CallOrigin, Priority, Request
 
 NOBODY = CallOrigin()
@@ -119,7 +119,8 @@ class Frontend:
             continue_last=body.continue_final_message,
             told=body.told,
         )
-        return Prompt(rendered) if marks is None else marks.taken_out(rendered)
+        text = whole_characters(rendered)
+        return Prompt(text) if marks is None else marks.taken_out(text)
 
     def _template_for(self, body: ChatCompletionRequest, field: str) -> ChatTemplate:
         """The template that is asked for, which must show what it is given."""

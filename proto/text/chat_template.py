@@ -30,7 +30,7 @@ TOOL = {
 """What is tried to see whether a template shows tools."""
 FAULTS = (
     TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
-    RecursionError, MemoryError,
+    RuntimeError, MemoryError,
 )  # fmt: skip
 """What a template can raise over messages that it was not made for."""
 

@@ -1,8 +1,8 @@
 """A tokenizer as transformers would make it of a checkpoint's files.
 
-tokenizer.json does not say all: tokens that are declared beside it are added, its padding and its
-truncation are for training and are off, and `add_bos_token` and `add_eos_token` replace what it
-puts around a text.
+tokenizer.json does not say all: tokens that are declared beside it are added, and its padding and
+its truncation, which are for training, are off. What it puts around a text it says alone: beside it
+transformers looks at no `add_bos_token` or `add_eos_token`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, processors
+from tokenizers import AddedToken
 
 LISTS = ("extra_special_tokens", "additional_special_tokens")
 DECLARED = "added_tokens_decoder"
@@ -49,22 +49,6 @@ class TokenizerSettings:
         texts = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
         if missing := [token for token in self._special() if token.content not in texts]:
             tokenizer.add_tokens(missing)
-        self._apply_ends(tokenizer)
-
-    def _apply_ends(self, tokenizer: tokenizers.Tokenizer) -> None:
-        """Begin and end texts as the settings say, where they do or tokenizer.json does not."""
-        given = [name for name in ("add_bos_token", "add_eos_token") if name in self._all]
-        if not given and tokenizer.post_processor is not None:
-            return
-        special = self.special_tokens
-        before, after = (
-            [special[name]] if self._all.get(f"add_{name}") and name in special else []
-            for name in ("bos_token", "eos_token")
-        )
-        ids = [(text, tokenizer.token_to_id(text)) for text in {*before, *after}]
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single=[*before, "$A", *after], special_tokens=ids
-        )
 
     def _declared(self) -> Iterator[AddedToken]:
         """The tokens that are declared with their ids, in the order of those."""

@@ -1,23 +1,17 @@
-"""Chat templates render as transformers renders them (tests/goldens/templates.py)."""
+"""What a chat template is given, and what it may do."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.text.chat_template import ChatTemplate
-from tests.support.paths import GOLDENS
+from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
+from raylax.proto.text.sandbox import TemplateSandbox
 
-CASES = json.loads((GOLDENS / "templates.json").read_text())
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
-def test_the_prompt_is_the_same(case: dict[str, Any]) -> None:
-    """White space, special tokens, JSON and loop controls included."""
-    template = ChatTemplate(case["template"], case["tokens"])
-
-    assert template.render(case["messages"], case["tools"]) == case["rendered"]
+HI = [{"role": "user", "content": "x"}]
+PARTS = [{"role": "user", "content": [{"type": "text", "text": t} for t in ("a", " b", "c")]}]
 
 
 def test_what_a_template_refuses_is_the_clients_error() -> None:
@@ -33,3 +27,188 @@ def test_a_template_stays_in_its_sandbox(source: str) -> None:
     """It is code of a stranger."""
     with pytest.raises(InvalidRequest):
         ChatTemplate(source).render([{"role": "user", "content": "x"}], None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ messages[0].nothing.more }}",
+        "{{ messages[0].content + 1 }}",
+        "{{ none + 'a' }}",
+        "{{ {} | tojson | int / 0 }}",
+        "{{ nothing | tojson }}",
+        "{{ 10 ** 400 * 1.0 }}",
+        "{{ 'a' | first | round }}",
+        "{{ '%d' % 'a' }}",
+        "{{ '{0.a.b}'.format(1) }}",
+        "{{ strftime_now(1) }}",
+        "{% for a, b in [[1]] %}{% endfor %}",
+        "{% for i in range(10 ** 9) %}{% endfor %}",
+        "{{ 'a' * 10 ** 10 }}",
+        "{{ [0] * 10 ** 10 }}",
+        "{{ 10 ** (10 ** 10) }}",
+        "{{ 'a'.ljust(10 ** 10) }}",
+        "{{ 'a' | center(10 ** 10) }}",
+        "{{ 'a\nb' | indent(10 ** 10) }}",
+        "{{ '%9999999999d' % 1 }}",
+        "{{ [1] | tojson(indent=10 ** 10) }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for i in range(99999) %}{{ 'abcdefghij' * 100 }}{% endfor %}",
+        "{% set n = namespace(s=[1]) %}{% for i in range(99) %}{% set n.s = n.s * 2 %}{% endfor %}",
+    ],
+)
+def test_nothing_that_a_template_does_is_the_servers_error(source: str) -> None:
+    """Nor does it cost the server its memory: what is too much is stopped before it is made."""
+    begun = time.monotonic()
+
+    with pytest.raises(InvalidRequest, match="refuses these messages|characters") as caught:
+        ChatTemplate(source).render(HI)
+    assert len(caught.value.message) < 2000
+    assert time.monotonic() - begun < 5
+
+
+def test_a_template_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that writes nothing meanwhile."""
+    monkeypatch.setattr("raylax.proto.text.chat_template.LONGEST_RENDERING_S", 0.05)
+    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% if messages[0].x %}{% endif %}"
+
+    with pytest.raises(InvalidRequest, match="takes longer"):
+        ChatTemplate(f"{loop}{{% endfor %}}{{% endfor %}}").render(HI)
+
+
+@pytest.mark.parametrize("error", [OverflowError, MemoryError, KeyError, AttributeError])
+def test_whatever_is_raised_inside_is_the_clients_error(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> bool:
+        raise error("inside")
+
+    monkeypatch.setattr(TemplateSandbox, "getattr", fail)
+
+    with pytest.raises(InvalidRequest, match="inside"):
+        ChatTemplate("{{ messages.x }}").render(HI)
+
+
+def test_a_text_that_is_no_template_says_where() -> None:
+    with pytest.raises(ValueError, match="chat template, line 2: .*endfor"):
+        ChatTemplate("{% for m in messages %}\n{{ m }}")
+
+
+WALKS = "{% for m in messages %}{% for p in m.content %}{{ p.text }};{% endfor %}{% endfor %}"
+ASKS = (
+    "{% for m in messages %}{% set content = m['content'] %}{% if content is string %}{{ content }}"
+    "{% else %}{% for p in content %}{{ p['text'] }};{% endfor %}{% endif %}{% endfor %}"
+)
+BY_NUMBER = "{% for m in messages %}{{ m.content[0].text }}{% endfor %}"
+IN_MACRO = (
+    "{% macro all(content) %}{% for p in content %}{{ p.text }};{% endfor %}{% endmacro %}"
+    "{% for m in messages %}{{ all(m.content) }}{% endfor %}"
+)
+TEXT = (
+    "{% for m in messages %}{{ m.content | trim }}{% for c in m.tool_calls %}"
+    "{% if c.arguments is string %}{% endif %}{% endfor %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "parts", "text"),
+    [
+        (WALKS, "a; b;c;", "x;"),
+        (ASKS, "a; b;c;", "x"),
+        (BY_NUMBER, "a", "x"),
+        (IN_MACRO, "a; b;c;", "x;"),
+        (TEXT, "a bc", "x"),
+    ],
+)
+def test_a_template_gets_contents_as_it_takes_them(source: str, parts: str, text: str) -> None:
+    """By its syntax: parts if it walks them, else their texts with nothing between; a text as parts
+    if it only walks them."""
+    template = ChatTemplate(source)
+
+    assert (template.render(PARTS), template.render(HI)) == (parts, text)
+
+
+def test_developers_are_system_to_a_template_that_knows_none() -> None:
+    messages = [{"role": "developer", "content": "x"}]
+    plain = "{{ messages[0].role }}"
+
+    assert ChatTemplate(plain).render(messages) == "system"
+    assert (
+        ChatTemplate(f"{plain}{{% if role == 'developer' %}}{{% endif %}}").render(messages)
+        == "developer"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "shows"),
+    [
+        ("{{ messages[0].content }}", False),
+        ("{% if tools %}{% endif %}", False),
+        ("{{ tools }}", True),
+        ("{% if messages | length < 2 %}{{ raise_exception('no') }}{% endif %}{{ tools }}", True),
+        ("{% if tools %}{{ raise_exception('no') }}{% endif %}", True),
+    ],
+)  # fmt: skip
+def test_whether_a_template_shows_tools_is_tried(source: str, shows: bool) -> None:
+    assert ChatTemplate(source).shows_tools is shows
+
+
+def test_the_last_message_is_continued_with_its_own_end() -> None:
+    keeps = ChatTemplate("{% for m in messages %}<{{ m.content }}>{% endfor %}")
+    trims = ChatTemplate("{% for m in messages %}<{{ m.content | trim }}>{% endfor %}")
+    messages = [*HI, {"role": "assistant", "content": "It is "}]
+
+    def render(template: ChatTemplate) -> str:
+        return template.render(messages, continue_last=True, begin_turn=False)
+
+    assert (render(keeps), render(trims)) == ("<x><It is ", "<x><It is")
+
+
+@pytest.mark.parametrize(
+    ("source", "content", "reason"),
+    [
+        ("{{ messages[0].content }}", "y", "does not show the last message"),
+        (WALKS, [], "must have a text"),
+    ],
+)
+def test_a_message_that_cannot_be_continued_is_refused(
+    source: str, content: Any, reason: str
+) -> None:
+    messages = [*HI, {"role": "assistant", "content": content}]
+
+    with pytest.raises(InvalidRequest, match=reason):
+        ChatTemplate(source).render(messages, continue_last=True)
+
+
+def test_a_template_is_chosen_by_what_it_is_for() -> None:
+    made = {name: ChatTemplate(name) for name in ("default", "tool_use", "rag")}
+    templates = ChatTemplates(made)
+
+    def chosen(name: str | None = None, tools: bool = False, documents: bool = False) -> str:
+        return templates.chosen(name, tools, documents).source
+
+    assert chosen() == "default"
+    assert chosen(tools=True) == chosen(tools=True, documents=True) == "tool_use"
+    assert chosen(documents=True) == chosen("rag", tools=True) == "rag"
+    with pytest.raises(InvalidRequest, match="default, rag, tool_use; found 'other'"):
+        chosen("other")
+    only = ChatTemplates({"default": made["default"]})
+    assert only.chosen(None, tools=True, documents=True).source == "default"
+
+
+def test_more_variables_go_before_special_tokens_and_not_before_messages() -> None:
+    template = ChatTemplate(
+        "{{ bos_token }}{{ more }}{{ messages | length }}", {"bos_token": "<s>"}
+    )
+
+    assert template.render(HI, told={"more": 1}) == "<s>11"
+    assert template.render(HI, told={"bos_token": "B", "messages": []}) == "B1"
+
+
+def test_json_is_written_as_transformers_writes_it() -> None:
+    value = {"b": ["<ü>", None], "a": 1.5}
+    template = ChatTemplate("{{ v | tojson(ensure_ascii=true, indent=1, sort_keys=true) }}")
+
+    said = template.render(HI, told={"v": value})
+    assert said == json.dumps(value, indent=1, sort_keys=True)
+    assert ChatTemplate("{{ v | tojson }}").render(HI, told={"v": "<&'ü>"}) == '"<&\'ü>"'
