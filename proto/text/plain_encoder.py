@@ -4,9 +4,10 @@ import secrets
 from collections.abc import Sequence
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, models
 
 MASK = "\uf8ff"
+REST = "\0"
 Span = tuple[int, int]
 
 
@@ -19,22 +20,24 @@ class PlainEncoder:
     """
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        self._usual = tokenizer
-        self._plain = tokenizers.Tokenizer(tokenizer.model)
-        if tokenizer.normalizer is not None:
-            self._plain.normalizer = tokenizer.normalizer
+        added = sorted(tokenizer.get_added_tokens_decoder().items())
+        self._special = frozenset(id for id, token in added if token.special)
+        self._finder = AddedTokenFinder(tokenizer)
+        self._plain = bare(tokenizer, tokenizer.model)
         if tokenizer.pre_tokenizer is not None:
             self._plain.pre_tokenizer = tokenizer.pre_tokenizer
-        added = tokenizer.get_added_tokens_decoder()
-        self._special = {id: token for id, token in added.items() if token.special}
-        self._unknown = id_of_unknown(tokenizer)
-        secret = secrets.token_hex(16)
-        self._names = {id: f"\U0010fffd{secret}:{id}\U0010fffd" for id in self._special}
-        self._break = f"\U0010fffd{secret}:\U0010fffd"
-        ordinary = [(id, token) for id, token in sorted(added.items()) if not token.special]
+        secret = f"\U0010fffd{secrets.token_hex(16)}"
+        self._names = {id: f"{secret}:{id}\U0010fffd" for id in self._special}
+        self._break = f"{secret}:\U0010fffd"
+        vocab = tokenizer.get_vocab(with_added_tokens=False)
+        self._words = self._special.intersection(vocab.values()) - {id_of_unknown(tokenizer)}
+        """Special tokens that the model could take for words of a text, too."""
+        holes = max(vocab.values(), default=0) + 1 - len(vocab)  # new ids begin at its size
+        filling = [f"{secret}:-{i}\U0010fffd" for i in range(holes)]
+        ordinary = [(id, token) for id, token in added if not token.special]
+        names = [*filling, *self._names.values(), self._break]
+        self._plain.add_tokens([AddedToken(name, normalized=False) for name in names])
         self._plain.add_tokens([token for _, token in ordinary])
-        aliases = [*self._names.values(), self._break]
-        self._plain.add_tokens([AddedToken(name, normalized=False) for name in aliases])
         known = self._plain.token_to_id
         self._meant = {known(token.content): id for id, token in ordinary}
         self._meant |= {known(name): id for id, name in self._names.items()}
@@ -43,7 +46,7 @@ class PlainEncoder:
     def encode(self, text: str, quoted: Sequence[Span]) -> list[int]:
         """The ids of a text; what lies in the places `quoted` is no special token."""
         ids = self._ids(self._respelled(text, quoted, apart=False))
-        if any(self._is_special_by_model(id) for id in ids):  # the vocabulary has it as a word, too
+        if not self._words.isdisjoint(ids):
             ids = self._ids(self._respelled(text, quoted, apart=True))
         return [self._meant.get(id, id) for id in ids if id != self._broken]
 
@@ -52,13 +55,11 @@ class PlainEncoder:
         ids: list[int] = encoded.ids
         return ids
 
-    def _is_special_by_model(self, id: int) -> bool:
-        return id in self._special and id not in self._meant and id != self._unknown
-
     def _respelled(self, text: str, quoted: Sequence[Span], apart: bool) -> str:
         """The text with special tokens by their secret names. `apart`: what is quoted is cut, so
         that no word of it is a special token's."""
-        places = [(begin, end, self._names[id]) for begin, end, id in self._found(text, quoted)]
+        found = self._finder.places(masked(text, quoted))
+        places = [(b, e, self._names[id]) for b, e, id in found if id in self._special]
         if apart:
             places += [(cut, cut, self._break) for b, e in quoted for cut in range(b + 1, e)]
         pieces, at = [], 0
@@ -67,25 +68,43 @@ class PlainEncoder:
             at = end
         return "".join([*pieces, text[at:]])
 
-    def _found(self, text: str, quoted: Sequence[Span]) -> list[tuple[int, int, int]]:
-        """Where the special tokens of a text are that touch nothing quoted."""
-        pieces, at = [], 0
-        for begin, end in quoted:
-            pieces += [text[at:begin], MASK * (end - begin)]
-            at = end
-        masked = "".join([*pieces, text[at:]])
-        (encoded,) = self._usual.encode_batch([masked], add_special_tokens=False)
+
+class AddedTokenFinder:
+    """Finds added tokens in texts by the tokenizer's own rules. All between two is one token to it,
+    so that little comes of a long text."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
+        self._finder = bare(tokenizer, models.WordLevel({REST: 0}, unk_token=REST))
+        added = sorted(tokenizer.get_added_tokens_decoder().items())
+        self._finder.add_tokens([token for _, token in added])
+        self._finder.encode_special_tokens = tokenizer.encode_special_tokens
+        self._ids = {self._finder.token_to_id(token.content): id for id, token in added}
+
+    def places(self, text: str) -> list[tuple[int, int, int]]:
+        """Where they are, and their ids, in order."""
+        (encoded,) = self._finder.encode_batch([text], add_special_tokens=False)
         return [
-            (begin, end, id)
+            (begin, end, self._ids[id])
             for id, (begin, end) in zip(encoded.ids, encoded.offsets, strict=True)
-            if id in self._special and self._stands_there(id, masked[begin:end])
+            if id in self._ids
         ]
 
-    def _stands_there(self, id: int, text: str) -> bool:
-        """Whether it is the token itself, and not the one for what the model does not know."""
-        token = self._special[id]
-        same = text.strip() == token.content.strip()
-        return same or (token.normalized and id != self._unknown and bool(text))
+
+def bare(tokenizer: tokenizers.Tokenizer, model: models.Model) -> tokenizers.Tokenizer:
+    """A tokenizer with the normaliser of another one, and no added tokens."""
+    made = tokenizers.Tokenizer(model)
+    if tokenizer.normalizer is not None:
+        made.normalizer = tokenizer.normalizer
+    return made
+
+
+def masked(text: str, quoted: Sequence[Span]) -> str:
+    """The text, of the same length, with nothing to be found in the quoted places."""
+    pieces, at = [], 0
+    for begin, end in quoted:
+        pieces += [text[at:begin], MASK * (end - begin)]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def id_of_unknown(tokenizer: tokenizers.Tokenizer) -> int | None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -42,6 +41,15 @@ class Tokenizer:
         self._added_tokens = self._tokenizer.get_added_tokens_decoder()
         self._added = {id: token.content.encode() for id, token in self._added_tokens.items()}
         self._before, self._after = self._around()
+        self._plain = PlainEncoder(self._tokenizer)
+        special = [token for token in self._added_tokens.values() if token.special]
+        normalizer = self._tokenizer.normalizer
+        self.special_texts = SpecialTexts(
+            (token.content for token in special),
+            (token.content for token in special if token.normalized),
+            None if normalizer is None else normalizer.normalize_str,
+        )
+        """Finds the texts of special tokens in what clients write."""
         self._alone: dict[int, str] = {}
         self._whole: dict[int, str] = {}
 
@@ -64,21 +72,6 @@ class Tokenizer:
             return ids
         begun = ids[: len(self._before)] == self._before
         return [*([] if begun else self._before), *ids, *self._after]
-
-    @cached_property
-    def special_texts(self) -> SpecialTexts:
-        """Finds the texts of special tokens in what clients write."""
-        special = [token for token in self._added_tokens.values() if token.special]
-        normalizer = self._tokenizer.normalizer
-        return SpecialTexts(
-            (token.content for token in special),
-            (token.content for token in special if token.normalized),
-            None if normalizer is None else normalizer.normalize_str,
-        )
-
-    @cached_property
-    def _plain(self) -> PlainEncoder:
-        return PlainEncoder(self._tokenizer)
 
     def _ids(self, text: str, add_special_tokens: bool) -> list[int]:
         """A batch of one, since only batches let other threads run meanwhile."""
