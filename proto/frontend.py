@@ -23,6 +23,7 @@ from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer, whole_characters
 from raylax.proto.vocabulary import CallOrigin, Priority, Request
+from raylax.proto.warnings import warn
 
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
@@ -50,7 +51,7 @@ class Frontend:
     """Draws the seeds of requests that bring none."""
     tools_must_show: bool = False
     """Whether tools are refused that the chat template does not show. Whoever has the model at hand
-    may have told it of them otherwise."""
+    may have told it of them otherwise, and is only warned."""
 
     @classmethod
     def load(
@@ -137,12 +138,14 @@ class Frontend:
                 "message",
                 param="documents",
             )
-        if body.offered and self.tools_must_show and not template.shows_tools:
-            raise InvalidRequest(
-                f"tools: the chat template of {self.name} shows no tools, so the model would not "
-                "know of them",
-                param="tools",
+        if body.offered and not template.shows_tools:
+            unseen = (
+                f"tools: the chat template of {self.name} shows no tools, so the model does not "
+                "know of them"
             )
+            if self.tools_must_show:
+                raise InvalidRequest(unseen, param="tools")
+            warn(unseen)
         return template
 
     def tokens_of(self, body: ChatCompletionRequest) -> list[int]:

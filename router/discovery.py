@@ -8,7 +8,6 @@ import asyncio
 import random
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from ray.serve.handle import DeploymentHandle
@@ -99,7 +98,6 @@ class ModelWatch:
             described.max_sequence_length,
             random.Random(),
         )
-        frontend = replace(frontend, tools_must_show=True)
         self._models.open(frontend, self.workers)
         self._opened = True
         freeze_heap()

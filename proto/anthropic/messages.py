@@ -107,9 +107,8 @@ class Tool(NullDroppingModel):
     input_schema: dict[str, Any]
 
     def for_chat(self) -> chat.Tool:
-        function = chat.Function(
-            name=self.name, description=self.description, parameters=self.input_schema
-        )
+        said = self.model_dump(include={"name", "description"}, exclude_unset=True)
+        function = chat.Function(**said, parameters=self.input_schema)
         return chat.Tool(type="function", function=function)
 
 
@@ -144,12 +143,18 @@ class CountTokensRequest(CommonFields, PromptFields):
         return fields
 
     @model_validator(mode="after")
-    def _the_user_speaks_last(self) -> Self:
-        if self.messages[-1].role == "assistant":
+    def _the_last_one_can_be_answered(self) -> Self:
+        if self.continues and any(isinstance(one, ToolUse) for one in self.messages[-1].blocks):
             raise ValueError(
-                "messages: the last one must be the user's; an answer cannot be given its beginning"
+                "messages: the last one must be the user's, or a text of the assistant's, with "
+                "which the answer goes on; it has tool_use"
             )
         return self
+
+    @property
+    def continues(self) -> bool:
+        """Whether the answer goes on with what the assistant is told to have said."""
+        return self.messages[-1].role == "assistant"
 
     def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
         """The same request in OpenAI's API. Raises InvalidRequest when the results of tools make
@@ -164,9 +169,12 @@ class CountTokensRequest(CommonFields, PromptFields):
                 "tool_result counted as one, there are more",
                 param="messages",
             )
+        prompt = self.prompt_fields()
+        if self.continues and self.add_generation_prompt is None:
+            prompt["continue_final_message"] = True
         return chat.ChatCompletionRequest(
             **self.common(),
-            **self.prompt_fields(),
+            **prompt,
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self.tools],

@@ -19,7 +19,7 @@ Name = Annotated[str, StringConstraints(max_length=64)]
 class PromptFields(StrictModel):
     """How the chat template is asked. The names are those of transformers and vLLM."""
 
-    chat_template: Annotated[str, Field(max_length=64)] | None = None
+    chat_template: str | None = None
     """The name of one of the model's own: a template is a program, which is not taken from
     clients."""
     chat_template_kwargs: Annotated[dict[Name, Any], Field(max_length=MOST_TOLD)] | None = None

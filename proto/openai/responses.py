@@ -105,13 +105,19 @@ class FunctionTool(StrictModel):
 
     def for_chat(self) -> chat.Tool:
         function = chat.Function(
-            name=self.name, description=self.description or "", parameters=self.parameters or {}
+            **self.model_dump(include={"name", "description", "parameters"}, exclude_none=True)
         )
         return chat.Tool(type="function", function=function)
 
 
 class TextConfig(StrictModel):
     format: TextFormat | None = None
+
+
+class Reasoning(StrictModel):
+    """How much the model is to think; what it says of that is no item of its own."""
+
+    effort: Annotated[str, Field(max_length=64)] | None = None
 
 
 class ResponsesRequest(CommonFields, PromptFields):
@@ -124,6 +130,7 @@ class ResponsesRequest(CommonFields, PromptFields):
     tool_choice: Literal["auto", "none"] = "auto"
     metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
     text: TextConfig | None = None
+    reasoning: Reasoning | None = None
     truncation: Literal["disabled"] = "disabled"
 
     @model_validator(mode="before")
@@ -133,9 +140,12 @@ class ResponsesRequest(CommonFields, PromptFields):
         return fields
 
     def for_chat(self) -> chat.ChatCompletionRequest:
+        prompt = self.prompt_fields()
+        if prompt["reasoning_effort"] is None and self.reasoning is not None:
+            prompt["reasoning_effort"] = self.reasoning.effort
         return chat.ChatCompletionRequest(
             **self.common(),
-            **self.prompt_fields(),
+            **prompt,
             messages=list(self._messages()),
             max_tokens=self.max_output_tokens,
             tools=[tool.for_chat() for tool in self.tools],

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.text.content_uses import ContentUses
 from raylax.proto.text.sandbox import LONGEST_RENDERING_S, MOST_CHARACTERS, TemplateSandbox
 
@@ -184,7 +184,7 @@ class ChatTemplates:
         if found is None:
             raise InvalidRequest(
                 f"chat_template: must name one of the model's own, {', '.join(sorted(self.named))}"
-                f"; found {wanted[-1]!r}. A template itself is not taken from requests",
+                f"; found {shown(wanted[-1])}. A template itself is not taken from requests",
                 param="chat_template",
             )
         return found

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
@@ -48,7 +49,9 @@ class Models:
         self.peers = Peers(self.config.token)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
-        """Serve the frontend's model from now on."""
+        """Serve the frontend's model from now on. Clients do not have it at hand: tools that its
+        template does not show are refused."""
+        frontend = replace(frontend, tools_must_show=True)
         service = Service(self._configs[frontend.name], frontend, workers, self.state)
         self._open[frontend.name] = service
         return service

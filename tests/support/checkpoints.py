@@ -82,6 +82,7 @@ def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% for tool in tools or [] %}{{ tool.function.name }}\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 MARKS = ["<|im_start|>", "<|im_end|>"]

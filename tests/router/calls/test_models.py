@@ -71,6 +71,11 @@ async def test_each_answers_for_itself(two: Two) -> None:
     assert await said(two) == tiny
 
 
+async def test_none_is_given_tools_that_its_template_does_not_show(two: Two) -> None:
+    """Clients cannot tell the model of them otherwise."""
+    assert [one.frontend.tools_must_show for one in two.rig.models.services] == [True, True]
+
+
 async def test_an_unknown_one_is_told_what_there_is(two: Two) -> None:
     reply = await two.client.post(CHAT, json={**ASK, "model": "large"})
 

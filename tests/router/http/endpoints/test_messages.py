@@ -170,7 +170,9 @@ async def test_more_tokens_than_fit_are_counted(client: anthropic.AsyncAnthropic
     [
         ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1, found 0"),
         ({"messages": [{"role": "king", "content": "x"}]}, "messages.0.role"),
-        ({"messages": [HI, {"role": "assistant", "content": "I"}]}, "the last one must be"),
+        ({"messages": [HI, {"role": "assistant", "content": [
+            {"type": "tool_use", "id": "c", "name": "f", "input": {}}]}]},
+         "messages: the last one must be the user's, or a text of the assistant's"),
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
          "messages.0.content.0: only blocks of type text, tool_use and tool_result"),
         ({"messages": [{"role": "user", "content": [

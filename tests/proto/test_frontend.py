@@ -1,0 +1,157 @@
+"""What a model's frontend asks of the fields that make a prompt, in each API."""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.proto.anthropic.messages import MessagesRequest
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.parsing import parse_body
+from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.tokenize import TokenizeRequest
+from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
+from raylax.proto.text.files import TextFiles
+from raylax.proto.warnings import collect_warnings
+
+TOLD = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{{ reasoning_effort }}|{{ more }}{% for d in documents or [] %}[{{ d.text }}]{% endfor %}"
+    "{% if add_generation_prompt %}<say>{% endif %}"
+)
+TOOL = {"type": "function", "function": {"name": "look"}}
+ASKED: dict[str, Any] = {
+    "chat_template_kwargs": {"more": 1},
+    "reasoning_effort": "low",
+    "documents": [{"text": "d"}],
+}
+
+
+@pytest.fixture(scope="module")
+def frontend(checkpoint: Path) -> Iterator[Frontend]:
+    loaded = Frontend.load(TextFiles(checkpoint), "tiny", 256, random.Random(1))
+    yield with_template(loaded, TOLD)
+
+
+def with_template(frontend: Frontend, source: str) -> Frontend:
+    return replace(frontend, templates=ChatTemplates({"default": ChatTemplate(source)}))
+
+
+def chat_of(**fields: Any) -> ChatCompletionRequest:
+    said = [{"role": "user", "content": "hi"}]
+    return parse_body(ChatCompletionRequest, json.dumps({"messages": said, **fields}))
+
+
+def test_every_api_tells_the_template(frontend: Frontend) -> None:
+    """The same fields, and those that mean the same."""
+    said = [{"role": "user", "content": "hi"}]
+    responses = parse_body(ResponsesRequest, json.dumps({"input": "hi", **ASKED}))
+    messages = parse_body(MessagesRequest, json.dumps({"messages": said, "max_tokens": 1, **ASKED}))
+    tokenize = parse_body(TokenizeRequest, json.dumps({"messages": said, **ASKED}))
+    effort = {"reasoning": {"effort": "low"}, "reasoning_effort": None}
+    by_effort = parse_body(ResponsesRequest, json.dumps({"input": "hi", **ASKED, **effort}))
+    made = [
+        chat_of(**ASKED),
+        *(one.for_chat() for one in (responses, messages, tokenize, by_effort)),
+    ]
+
+    assert {frontend.prompt_of(one) for one in made} == {"<user>hilow|1[d]<say>"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ({}, "<say>"),
+        ({"add_generation_prompt": False}, "|"),
+        ({"continue_final_message": True}, "hi"),
+        ({"continue_final_message": True, "add_generation_prompt": False}, "hi"),
+    ],
+)
+def test_where_the_prompt_ends(frontend: Frontend, fields: dict[str, Any], end: str) -> None:
+    assert frontend.prompt_of(chat_of(**fields)).endswith(end)
+
+
+def test_an_answer_of_messages_goes_on_with_its_given_beginning(frontend: Frontend) -> None:
+    """As Anthropic's does, when the assistant is the last who spoke."""
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Well, "}]
+    body = parse_body(MessagesRequest, json.dumps({"messages": said, "max_tokens": 1}))
+
+    assert frontend.prompt_of(body.for_chat()) == "<user>hi<assistant>Well, "
+
+
+def test_tools_that_the_template_does_not_show(frontend: Frontend) -> None:
+    """Clients of a server are refused; who has the model at hand is warned. Tools that may not be
+    called are none."""
+    body, served = chat_of(tools=[TOOL]), replace(frontend, tools_must_show=True)
+    said = collect_warnings()
+
+    frontend.prompt_of(body)
+    assert "the chat template of tiny shows no tools" in said.headers()["warnings"]
+    with pytest.raises(InvalidRequest, match="the chat template of tiny shows no tools") as caught:
+        served.prompt_of(body)
+    assert caught.value.param == "tools"
+    assert served.prompt_of(chat_of(tools=[TOOL], tool_choice="none"))
+    shows = with_template(served, "{{ tools }}")
+    assert "look" in shows.prompt_of(body)
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "null", "{}"])
+def test_arguments_of_nothing_are_an_empty_object(frontend: Frontend, arguments: str) -> None:
+    calls = "{{ messages[0].tool_calls[0].function.arguments | tojson }}"
+
+    assert with_template(frontend, calls).prompt_of(calling(arguments)) == "{}"
+
+
+@pytest.mark.parametrize("arguments", ["{]", "[1]", "7", '"x"', '{"x": NaN}', "1" * 5000])
+def test_arguments_that_are_no_object_stay_text(frontend: Frontend, arguments: str) -> None:
+    """A model may have written them: whoever sends them back is not refused."""
+    calls = "{{ messages[0].tool_calls[0].function.arguments }}"
+
+    assert with_template(frontend, calls).prompt_of(calling(arguments)) == arguments
+
+
+def calling(arguments: str) -> ChatCompletionRequest:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return chat_of(messages=[{"role": "assistant", "content": None, "tool_calls": [call]}])
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
+def test_what_was_thought_reaches_the_template(frontend: Frontend, name: str) -> None:
+    """By each of its names; and a content that is null is an empty text."""
+    shows = (
+        "{{ messages[0].reasoning_content }}|{{ messages[0].tool_plan }}|{{ messages[0].content }}"
+    )
+    turn = {"role": "assistant", "content": "said", name: "because", "tool_plan": "look"}
+
+    prompt = with_template(frontend, shows).prompt_of(chat_of(messages=[turn]))
+    assert prompt == "because|look|said"
+    assert with_template(frontend, "<{{ messages[0].content }}>").prompt_of(calling("")) == "<>"
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"name": "f"}, {"name": "f", "parameters": {"type": "object", "properties": {}}}),
+        ({"name": "f", "description": "", "parameters": {}},
+         {"name": "f", "description": "", "parameters": {}}),
+    ],
+)  # fmt: skip
+def test_tools_reach_the_template_as_they_were_given(
+    frontend: Frontend, given: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    """Nothing is made up but the parameters of a function that has none, which templates list."""
+    body = chat_of(tools=[{"type": "function", "function": given}])
+
+    prompt = with_template(frontend, "{{ tools[0].function | tojson }}").prompt_of(body)
+    assert json.loads(prompt) == shown
+
+
+def test_documents_that_the_template_does_not_show_are_refused(frontend: Frontend) -> None:
+    with pytest.raises(InvalidRequest, match="shows no documents"):
+        with_template(frontend, "{{ messages }}").prompt_of(chat_of(documents=[{"text": "d"}]))
