@@ -21,6 +21,11 @@ OPTIONAL = (
     "repetition_penalty", "seed", "max_tokens", "n",
 )  # fmt: skip
 
+PROMPTING = (
+    "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
+    "add_special_tokens", "special_tokens_in_content",
+)  # fmt: skip
+
 
 def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
     """The fields of a JSON body that say the same."""
@@ -60,7 +65,29 @@ def chat_request(message: pb.ChatRequest) -> ChatCompletionRequest:
     fields["messages"] = [message_fields(m) for m in bounded(message.messages)]
     if message.tools:
         fields["tools"] = [tool_fields(tool) for tool in bounded(message.tools)]
+    fields |= prompt_fields(message)
     return validated(ChatCompletionRequest, fields)
+
+
+def prompt_fields(message: pb.ChatRequest) -> dict[str, Any]:
+    """How the messages become a prompt. Raises InvalidRequest for what is no JSON."""
+    given = {field.name: value for field, value in message.ListFields()}
+    fields = {name: given[name] for name in PROMPTING if name in given}
+    if message.chat_template_kwargs_json:
+        name = "chat_template_kwargs"
+        fields[name] = parsed(message.chat_template_kwargs_json, f"{name}_json")
+    if message.documents_json:
+        documents = bounded(message.documents_json)
+        fields["documents"] = [parsed(one, "documents_json") for one in documents]
+    return fields
+
+
+def parsed(text: str, field: str) -> Any:
+    """Raises InvalidRequest for what is no JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"{field}: not valid JSON: {error}", param=field) from None
 
 
 def message_fields(message: pb.Message) -> dict[str, Any]:
@@ -70,18 +97,15 @@ def message_fields(message: pb.Message) -> dict[str, Any]:
             {"id": c.id, "function": {"name": c.name, "arguments": c.arguments_json}}
             for c in bounded(message.tool_calls)
         ]
-    if message.tool_call_id:
-        fields["tool_call_id"] = message.tool_call_id
+    for name in ("tool_call_id", "name", "reasoning_content"):
+        if value := getattr(message, name):
+            fields[name] = value
     return fields
 
 
 def tool_fields(tool: pb.Tool) -> dict[str, Any]:
     """Raises InvalidRequest for parameters that are no JSON."""
-    try:
-        parameters = json.loads(tool.parameters_json or "{}")
-    except (ValueError, RecursionError) as error:
-        field = "tools.parameters_json"
-        raise InvalidRequest(f"{field}: not valid JSON: {error}", param=field) from None
+    parameters = parsed(tool.parameters_json or "{}", "tools.parameters_json")
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
 
@@ -94,6 +118,8 @@ def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     check_count(len(message.tokens.ids), "prompt")
     tokens = message.HasField("tokens")
     fields["prompt"] = list(message.tokens.ids) if tokens else message.text
+    if message.HasField("add_special_tokens"):
+        fields["add_special_tokens"] = message.add_special_tokens
     return validated(CompletionRequest, fields)
 
 

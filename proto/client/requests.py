@@ -32,12 +32,20 @@ class Options(TypedDict, total=False):
     timeout_s: float
     explain: bool
     resume_ttl_s: float
+    add_special_tokens: bool
 
 
 class ChatOptions(Options, total=False):
     """Options of a request with messages."""
 
     tools: Sequence[Tool]
+    chat_template: str
+    chat_template_kwargs: Mapping[str, Any]
+    reasoning_effort: str
+    documents: Sequence[Mapping[str, Any]]
+    add_generation_prompt: bool
+    continue_final_message: bool
+    special_tokens_in_content: bool
 
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
@@ -45,7 +53,11 @@ Messages = str | Sequence[Message | Mapping[str, Any]]
 Prompt = str | Sequence[int]
 """Text, or token ids."""
 SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
-ROUTING = ("model", "session", "priority", "explain", "resume_ttl_s")
+PROMPTING = (
+    "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
+    "special_tokens_in_content",
+)  # fmt: skip
+ROUTING = ("model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens")
 
 
 def check(options: Mapping[str, object], known: type) -> None:
@@ -80,7 +92,11 @@ def chat_request(messages: Messages, options: ChatOptions) -> pb.ChatRequest:
         for tool in options.get("tools", ())
     ]
     said = [message(one) for one in messages]
-    return pb.ChatRequest(messages=said, tools=tools, **shared_fields(options))
+    prompting: dict[str, Any] = {name: options[name] for name in PROMPTING if name in options}  # type: ignore[literal-required]
+    if "chat_template_kwargs" in options:
+        prompting["chat_template_kwargs_json"] = json.dumps(options["chat_template_kwargs"])
+    prompting["documents_json"] = [json.dumps(one) for one in options.get("documents", ())]
+    return pb.ChatRequest(messages=said, tools=tools, **prompting, **shared_fields(options))
 
 
 def message(one: Message | Mapping[str, Any]) -> pb.Message:
@@ -92,7 +108,12 @@ def message(one: Message | Mapping[str, Any]) -> pb.Message:
         for call in one.tool_calls
     ]
     return pb.Message(
-        role=one.role, content=one.content, tool_calls=calls, tool_call_id=one.tool_call_id
+        role=one.role,
+        content=one.content,
+        tool_calls=calls,
+        tool_call_id=one.tool_call_id,
+        name=one.name,
+        reasoning_content=one.reasoning_content,
     )
 
 

@@ -106,6 +106,9 @@ class Message:
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    name: str = ""
+    reasoning_content: str = ""
+    """What the assistant thought before it spoke, for templates that show it."""
 
 
 @dataclass(frozen=True, slots=True)

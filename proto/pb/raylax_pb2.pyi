@@ -154,10 +154,15 @@ class Message(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     TOOL_CALLS_FIELD_NUMBER: _builtins.int
     TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REASONING_CONTENT_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """system, user, assistant, tool"""
     content: _builtins.str
     tool_call_id: _builtins.str
+    name: _builtins.str
+    reasoning_content: _builtins.str
+    """what the assistant thought, for templates that show it"""
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]: ...
     def __init__(
@@ -167,10 +172,12 @@ class Message(_message.Message):
         content: _builtins.str = ...,
         tool_calls: _abc.Iterable[Global___ToolCall] | None = ...,
         tool_call_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        reasoning_content: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name", "reasoning_content", b"reasoning_content", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +247,14 @@ class ChatRequest(_message.Message):
     TIMEOUT_S_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     RESUME_TTL_S_FIELD_NUMBER: _builtins.int
+    CHAT_TEMPLATE_FIELD_NUMBER: _builtins.int
+    CHAT_TEMPLATE_KWARGS_JSON_FIELD_NUMBER: _builtins.int
+    REASONING_EFFORT_FIELD_NUMBER: _builtins.int
+    DOCUMENTS_JSON_FIELD_NUMBER: _builtins.int
+    ADD_GENERATION_PROMPT_FIELD_NUMBER: _builtins.int
+    CONTINUE_FINAL_MESSAGE_FIELD_NUMBER: _builtins.int
+    ADD_SPECIAL_TOKENS_FIELD_NUMBER: _builtins.int
+    SPECIAL_TOKENS_IN_CONTENT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """"": the first one that is served"""
     session: _builtins.str
@@ -254,12 +269,27 @@ class ChatRequest(_message.Message):
     """the first reply says why its worker was chosen"""
     resume_ttl_s: _builtins.float
     """how long the answer outlives its client"""
+    chat_template: _builtins.str
+    """How the messages become a prompt.
+    the name of one of the model's own
+    """
+    chat_template_kwargs_json: _builtins.str
+    """a JSON object: more variables for the template"""
+    reasoning_effort: _builtins.str
+    add_generation_prompt: _builtins.bool
+    continue_final_message: _builtins.bool
+    add_special_tokens: _builtins.bool
+    special_tokens_in_content: _builtins.bool
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
     def sampling(self) -> Global___Sampling: ...
     @_builtins.property
     def tools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tool]: ...
+    @_builtins.property
+    def documents_json(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """a JSON object each"""
+
     def __init__(
         self,
         *,
@@ -272,15 +302,31 @@ class ChatRequest(_message.Message):
         timeout_s: _builtins.float | None = ...,
         explain: _builtins.bool = ...,
         resume_ttl_s: _builtins.float | None = ...,
+        chat_template: _builtins.str = ...,
+        chat_template_kwargs_json: _builtins.str = ...,
+        reasoning_effort: _builtins.str = ...,
+        documents_json: _abc.Iterable[_builtins.str] | None = ...,
+        add_generation_prompt: _builtins.bool | None = ...,
+        continue_final_message: _builtins.bool = ...,
+        add_special_tokens: _builtins.bool | None = ...,
+        special_tokens_in_content: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "timeout_s", b"timeout_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "timeout_s", b"timeout_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "explain", b"explain", "messages", b"messages", "model", b"model", "priority", b"priority", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "explain", b"explain", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__add_generation_prompt: _TypeAlias = _typing.Literal["add_generation_prompt"]  # noqa: Y015
+    _WhichOneofArgType__add_generation_prompt: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__add_special_tokens: _TypeAlias = _typing.Literal["add_special_tokens"]  # noqa: Y015
+    _WhichOneofArgType__add_special_tokens: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens"]  # noqa: Y015
     _WhichOneofReturnType__resume_ttl_s: _TypeAlias = _typing.Literal["resume_ttl_s"]  # noqa: Y015
     _WhichOneofArgType__resume_ttl_s: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s"]  # noqa: Y015
     _WhichOneofReturnType__timeout_s: _TypeAlias = _typing.Literal["timeout_s"]  # noqa: Y015
     _WhichOneofArgType__timeout_s: _TypeAlias = _typing.Literal["_timeout_s", b"_timeout_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__add_generation_prompt) -> _WhichOneofReturnType__add_generation_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__add_special_tokens) -> _WhichOneofReturnType__add_special_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_ttl_s) -> _WhichOneofReturnType__resume_ttl_s | None: ...
     @_typing.overload
@@ -357,6 +403,7 @@ class GenerateRequest(_message.Message):
     TIMEOUT_S_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     RESUME_TTL_S_FIELD_NUMBER: _builtins.int
+    ADD_SPECIAL_TOKENS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     text: _builtins.str
     session: _builtins.str
@@ -371,6 +418,8 @@ class GenerateRequest(_message.Message):
     """the first reply says why its worker was chosen"""
     resume_ttl_s: _builtins.float
     """how long the answer outlives its client"""
+    add_special_tokens: _builtins.bool
+    """to a text; if not set: true"""
     @_builtins.property
     def tokens(self) -> Global___TokenIds: ...
     @_builtins.property
@@ -387,17 +436,22 @@ class GenerateRequest(_message.Message):
         timeout_s: _builtins.float | None = ...,
         explain: _builtins.bool = ...,
         resume_ttl_s: _builtins.float | None = ...,
+        add_special_tokens: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_special_tokens", b"add_special_tokens", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "explain", b"explain", "model", b"model", "priority", b"priority", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_special_tokens", b"add_special_tokens", "explain", b"explain", "model", b"model", "priority", b"priority", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__add_special_tokens: _TypeAlias = _typing.Literal["add_special_tokens"]  # noqa: Y015
+    _WhichOneofArgType__add_special_tokens: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens"]  # noqa: Y015
     _WhichOneofReturnType__resume_ttl_s: _TypeAlias = _typing.Literal["resume_ttl_s"]  # noqa: Y015
     _WhichOneofArgType__resume_ttl_s: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s"]  # noqa: Y015
     _WhichOneofReturnType__timeout_s: _TypeAlias = _typing.Literal["timeout_s"]  # noqa: Y015
     _WhichOneofArgType__timeout_s: _TypeAlias = _typing.Literal["_timeout_s", b"_timeout_s"]  # noqa: Y015
     _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["text", "tokens"]  # noqa: Y015
     _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__add_special_tokens) -> _WhichOneofReturnType__add_special_tokens | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_ttl_s) -> _WhichOneofReturnType__resume_ttl_s | None: ...
     @_typing.overload
