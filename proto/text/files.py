@@ -57,27 +57,33 @@ class TextFiles:
         return self._tokenizer_settings.special_tokens.get("eos_token")
 
     def tokenizer(self) -> Tokenizer:
+        """By tokenizer.json and what stands beside it. A ValueError names the file at fault."""
         return Tokenizer(self.directory / TOKENIZER, self._tokenizer_settings)
 
     def chat_templates(self) -> ChatTemplates:
         """All that the model has, by name. Raises ValueError for one that is no template, with its
         file."""
         special, made = self._tokenizer_settings.special_tokens, {}
-        sources = sources_of(self.directory, self._json(TOKENIZER_CONFIG, {}))
+        sources = sources_of(self.directory, self._object(TOKENIZER_CONFIG))
         for name, (source, file) in sources.items():
             try:
                 made[name] = ChatTemplate(source, special)
             except ValueError as error:
-                raise ValueError(f"{self.directory / file}: {error}") from None
+                raise ValueError(f"{file}: {error}") from None
         return ChatTemplates(made)
 
     @cached_property
     def _tokenizer_settings(self) -> TokenizerSettings:
-        return TokenizerSettings(
-            self._json(TOKENIZER_CONFIG, {}),
-            self._json(SPECIAL_TOKENS, {}),
-            self._json(ADDED_TOKENS, {}),
-        )
+        files = (TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS)
+        settings = TokenizerSettings(*(self._object(name) for name in files))
+        try:
+            settings.check()
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ValueError(
+                f"{self.directory}: {', '.join(files)} declare tokens in a way that is not known: "
+                f"{type(error).__name__}: {error}"
+            ) from None
+        return settings
 
     def why_no_embeddings(self) -> str | None:
         """What the model's settings for embeddings ask for that raylax does not have, by name."""
@@ -97,6 +103,13 @@ class TextFiles:
                     info = ZipInfo(str(path.relative_to(self.directory)), EPOCH)
                     archive.writestr(info, path.read_bytes(), ZIP_DEFLATED)
         return out.getvalue()
+
+    def _object(self, name: str) -> dict[str, Any]:
+        """What the file says, which must be an object; nothing if there is none."""
+        found = self._json(name, {})
+        if not isinstance(found, dict):
+            raise ValueError(f"{self.directory / name}: must be a JSON object")
+        return found
 
     def _listed(self, name: str) -> list[Any]:
         """What is listed in the file, or the one thing in it; nothing if there is none."""

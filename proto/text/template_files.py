@@ -10,36 +10,48 @@ from raylax.proto.text.chat_template import DEFAULT
 TEMPLATE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates"
 OF_PROCESSOR = "chat_template.json"
+CONFIG = "tokenizer_config.json"
 
 
-def sources_of(directory: Path, settings: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def sources_of(directory: Path, settings: Mapping[str, Any]) -> dict[str, tuple[str, Path]]:
     """Each template's name, with its source and the file that has it. As transformers has it, files
     of templates go before what tokenizer_config.json (`settings`) says, and nothing of that counts
-    beside them; a processor's own comes last."""
+    beside them; a processor's own comes last. Raises OSError, or ValueError with the file.
+    """
     files = {DEFAULT: directory / TEMPLATE} if (directory / TEMPLATE).is_file() else {}
     files |= {path.stem: path for path in sorted((directory / MORE_TEMPLATES).glob("*.jinja"))}
     if files:
-        shown = {name: str(path.relative_to(directory)) for name, path in files.items()}
-        return {name: (read(path), shown[name]) for name, path in files.items()}
-    if given := named(settings.get("chat_template")):
-        return {name: (source, "tokenizer_config.json") for name, source in given.items()}
-    if (alone := directory / OF_PROCESSOR).is_file():
-        given = named(json.loads(read(alone)).get("chat_template"))
-        return {name: (source, OF_PROCESSOR) for name, source in given.items()}
-    return {}
+        return {name: (read(path), path) for name, path in files.items()}
+    config, alone = directory / CONFIG, directory / OF_PROCESSOR
+    if settings.get("chat_template") is not None:
+        return named(settings["chat_template"], config)
+    if not alone.is_file():
+        return {}
+    try:
+        given = json.loads(read(alone))
+    except ValueError as error:
+        raise ValueError(f"{alone}: not valid JSON: {error}") from None
+    return named(given.get("chat_template") if isinstance(given, dict) else given, alone)
 
 
-def named(given: Any) -> dict[str, str]:
-    """A template, several of them by their names, or none."""
+def named(given: Any, file: Path) -> dict[str, tuple[str, Path]]:
+    """A template, or several of them by their names. Raises ValueError for what is neither."""
     match given:
         case str():
-            return {DEFAULT: given}
-        case list():
-            return {one["name"]: one["template"] for one in given}
+            made = {DEFAULT: given}
         case dict():
-            return dict(given)
-    return {}
+            made = given
+        case [*several] if all(isinstance(one, dict) for one in several):
+            made = {one.get("name"): one.get("template") for one in several}
+        case _:
+            made = {DEFAULT: given}
+    if not all(isinstance(name, str) and isinstance(one, str) for name, one in made.items()):
+        raise ValueError(f"{file}: chat_template must be a text, or a list of names and templates")
+    return {name: (source, file) for name, source in made.items()}
 
 
 def read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8: {error}") from None

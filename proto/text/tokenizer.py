@@ -30,7 +30,7 @@ class Tokenizer:
     one."""
 
     def __init__(self, path: Path, settings: TokenizerSettings | None = None) -> None:
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        self._tokenizer = opened(path)
         (settings or TokenizerSettings()).apply(self._tokenizer)
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         """Its characters: a text has at least so many tokens as its length divided by this."""
@@ -128,6 +128,16 @@ class Tokenizer:
         """The id of a token as the vocabulary spells it; None if it has none."""
         found: int | None = self._tokenizer.token_to_id(token)
         return found
+
+
+def opened(path: Path) -> tokenizers.Tokenizer:
+    """Raises OSError, or ValueError for a file that says of no tokenizer."""
+    with path.open("rb"):  # or the reason why not
+        pass
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library has no other kind
+        raise ValueError(f"{path}: no tokenizer can be made of it: {error}") from None
 
 
 def whole_characters(text: str) -> str:

@@ -37,6 +37,12 @@ class TokenizerSettings:
         texts = {name: text_of(value) for name, value in self._named()}
         return {name: text for name, text in texts.items() if text}
 
+    def check(self) -> None:
+        """Raises ValueError, TypeError, LookupError or AttributeError for tokens that are none."""
+        for token in (*self._declared(), *self._special()):
+            if not token.content:
+                raise ValueError("a token must not be empty")
+
     def apply(self, tokenizer: tokenizers.Tokenizer) -> None:
         """Make a tokenizer.json's tokenizer what all files together say."""
         tokenizer.no_truncation()
@@ -58,7 +64,7 @@ class TokenizerSettings:
                 yield added_token(token)
             return
         special = {token.content for token in self._special()}
-        for text, _ in sorted(self.added_tokens.items(), key=lambda one: one[1]):
+        for text, _ in sorted(self.added_tokens.items(), key=lambda one: int(one[1])):
             yield AddedToken(text, normalized=text not in special, special=text in special)
 
     def _special(self) -> Iterator[AddedToken]:

@@ -82,3 +82,49 @@ def test_the_archive_says_nothing_of_when_the_files_were_written(
     os.utime(copy / "config.json", (0, 2_000_000_000))
 
     assert TextFiles(copy).archive() == TextFiles(checkpoint).archive()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("tokenizer_config", []),
+        ("tokenizer_config", {"added_tokens_decoder": {"x": {"content": "a"}}}),
+        ("tokenizer_config", {"added_tokens_decoder": {"1": {}}}),
+        ("tokenizer_config", {"added_tokens_decoder": {"1": 7}}),
+        ("tokenizer_config", {"added_tokens_decoder": ["a"]}),
+        ("tokenizer_config", {"extra_special_tokens": [7]}),
+        ("tokenizer_config", {"extra_special_tokens": [""]}),
+        ("tokenizer_config", {"chat_template": 7}),
+        ("tokenizer_config", {"chat_template": [{"name": "default"}]}),
+        ("tokenizer_config", {"chat_template": ["{{ 1 }}"]}),
+        ("tokenizer_config", {"chat_template": "{% if %}"}),
+        ("special_tokens_map", "x"),
+        ("special_tokens_map", {"additional_special_tokens": [{}]}),
+        ("added_tokens", [1]),
+        ("added_tokens", {"a": "b"}),
+        ("added_tokens", {"a": None, "b": 1}),
+        ("chat_template", 7),
+        ("chat_template", {"chat_template": [[]]}),
+        ("tokenizer", {}),
+        ("tokenizer", {"model": {"type": "BPE", "vocab": [], "merges": []}}),
+    ],
+)
+def test_files_that_make_no_sense_are_named(
+    checkpoint: Path, tmp_path: Path, file: str, content: object
+) -> None:
+    """All that the text side reads, whatever stands in it."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    if file == "chat_template":
+        (copy / "tokenizer_config.json").unlink()
+    files = write(copy, **{file: content})
+
+    with pytest.raises(ValueError, match=file):
+        files.tokenizer()
+        files.chat_templates()
+
+
+def test_a_template_in_other_letters_is_named(tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(ValueError, match=r"chat_template\.jinja: not UTF-8"):
+        TextFiles(tmp_path).chat_templates()
