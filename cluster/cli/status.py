@@ -1,19 +1,19 @@
-"""What `raylax status` shows: a table that fits 80 columns, below it cores and versions.
+"""What `raylax status` shows: for each model a table that fits 80 columns, below it cores and
+versions.
 
 A worker's line is that of its first rank, too; the others follow with what they have of their own.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
-from raylax.cluster.address import base_of, credentials, needs_key, nobody_at
+from raylax.cluster.address import ask, understood
+from raylax.cluster.cli.printing import cell
 
-TIMEOUT_S = 10.0
 SILENT_S = 3.0
 """Workers report every second; after this long something is wrong."""
 COLUMNS = ("worker", "pid", "node", "address", "state", "KV pages", "running", "waiting")
@@ -22,35 +22,44 @@ NUMBERS = ("pid", "KV pages", "running", "waiting")
 
 def show(url: str, as_json: bool, console: Console) -> None:
     """Raises UserError when nobody serves there."""
-    cluster = fetch(url)
+    cluster = ask(url, "GET", "/cluster")
+    with understood(url):
+        workers = cluster["workers"]
     if as_json:
         print(json.dumps(cluster, indent=2))
         return
-    workers = cluster["workers"]
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    with understood(url):
+        tables = tables_of(workers)
+        lines = [*cores(workers), *versions(workers)]
+    for table in tables:
+        console.print(table)
+    for line in lines:
+        console.print(cell(line, "dim"))
+
+
+def tables_of(workers: list[dict[str, Any]]) -> list[Table]:
+    """One for each model, with its name above; an empty one where there is no worker."""
+    by_model: dict[str, list[dict[str, Any]]] = {}
+    for worker in workers:
+        by_model.setdefault(worker["model"], []).append(worker)
+    return [table_of(model, those) for model, those in sorted(by_model.items())] or [table_of()]
+
+
+def table_of(model: str | None = None, workers: Iterable[dict[str, Any]] = ()) -> Table:
+    """A line for each rank of each worker."""
+    title = cell(model, "bold") if model is not None else None
+    table = Table(
+        title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False,
+        header_style="bold",
+    )  # fmt: skip
     for column in COLUMNS:
         table.add_column(column, justify="right" if column in NUMBERS else "left")
     for worker in workers:
-        table.add_row(*row(worker))
+        table.add_row(*map(cell, row(worker)))
         for shard in worker["shards"]:
-            table.add_row(f"  rank {shard['rank']}", str(shard["pid"]), "", shard["host"])
-    console.print(table)
-    for line in (*cores(workers), *versions(workers)):
-        console.print(line, highlight=False, style="dim")
-
-
-def fetch(url: str) -> dict[str, Any]:
-    """What /cluster says. Raises UserError."""
-    try:
-        response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S, headers=credentials())
-        if response.status_code == 401:
-            raise needs_key(url)
-        response.raise_for_status()
-        cluster: dict[str, Any] = response.json()
-        cluster["workers"]
-        return cluster
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        raise nobody_at(url) from None
+            cells = (f"  rank {shard['rank']}", str(shard["pid"]), "", shard["host"])
+            table.add_row(*map(cell, cells))
+    return table
 
 
 def row(worker: dict[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ def labels_of(report: Report) -> list[str]:
 
 
 class Exposition(Collector):
-    """Gauges by worker; counters for the whole cluster, so that they never fall."""
+    """Gauges by worker; counters by model, of all its workers, so that they never fall."""
 
     def __init__(self, reports: Reports, now: float) -> None:
         self._reports, self._now = reports, now
@@ -62,7 +62,10 @@ class Exposition(Collector):
                 gauge.add_metric(labels_of(report), report["load"][key])
             yield gauge
         for name, (key, text) in COUNTERS.items():
-            yield CounterMetricFamily(name, text, value=self._reports.total(key))
+            counter = CounterMetricFamily(name, text, labels=["model_name"])
+            for model, total in self._reports.totals(key).items():
+                counter.add_metric([model], total)
+            yield counter
 
 
 def exposition(reports: Reports, now: float) -> bytes:

@@ -1,41 +1,65 @@
 """The reports of workers, kept by worker. Plain state with the clock as an argument."""
 
+from collections import Counter
 from typing import Any
 
 EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
+COUNTED = ("prompt_tokens", "generated_tokens", "preemptions", "cached_tokens", "step")
+"""What of a load only grows: sums since the worker's start."""
+REMEMBERED = 1000
+"""Workers that are gone and yet known by name: a report of theirs may still be under way."""
 
 Report = dict[str, Any]
 
 
 class Reports:
-    """The last report of each worker, kept when it goes: a counter must not fall."""
+    """The last report of each worker, and what it has counted when it goes: a counter must not
+    fall."""
 
     def __init__(self) -> None:
         self._heard: dict[str, tuple[float, Report]] = {}
-        self._loads: dict[str, dict[str, Any]] = {}
+        self._last: dict[str, Report] = {}  # of those that are gone, too; who spoke last is last
+        self._before: dict[str, Counter[str]] = {}  # by model: sums of those forgotten by name
 
     def add(self, report: Report, now: float) -> None:
         """Takes the place of the worker's last one; a worker that has ended is gone."""
         worker = report["worker_id"]
-        self._loads[worker] = report["load"]
+        self._last.pop(worker, None)
+        self._last[worker] = report
         if report["state"] == "ended":
             self._heard.pop(worker, None)
         else:
             self._heard[worker] = (now, report)
+        self._expire(now)
+        self._forget(len(self._last) - len(self._heard) - REMEMBERED)
 
     def alive(self, now: float) -> list[Report]:
         """The last report of each worker that is not gone, and its age in seconds; by worker."""
-        self._heard = {
-            worker: (heard, report)
-            for worker, (heard, report) in self._heard.items()
-            if now - heard <= EXPIRES_S
-        }
+        self._expire(now)
         return [
             {**report, "age_s": round(now - heard, 3)}
             for _, (heard, report) in sorted(self._heard.items())
         ]
 
-    def total(self, counter: str) -> int:
-        """The sum of a counter over workers past and present."""
-        return sum(int(load[counter]) for load in self._loads.values())
+    def totals(self, counter: str) -> dict[str, int]:
+        """By model: the sum of a counter, one of COUNTED, over its workers past and present."""
+        sums = Counter({model: counts[counter] for model, counts in self._before.items()})
+        for report in self._last.values():
+            sums[report["model"]] += report["load"][counter]
+        return dict(sums)
+
+    def _expire(self, now: float) -> None:
+        self._heard = {
+            worker: (heard, report)
+            for worker, (heard, report) in self._heard.items()
+            if now - heard <= EXPIRES_S
+        }
+
+    def _forget(self, many: int) -> None:
+        """Keep no more of so many that are gone than what they have counted."""
+        gone = [worker for worker in self._last if worker not in self._heard] if many > 0 else []
+        for worker in gone[: max(0, many)]:
+            report = self._last.pop(worker)
+            counts = self._before.setdefault(report["model"], Counter())
+            counts.update({name: report["load"][name] for name in COUNTED})

@@ -9,13 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
-from raylax.cluster.address import base_of, nobody_at
+from raylax.cluster.address import ask, understood
 from raylax.cluster.errors import UserError
 from raylax.proto.vocabulary import StepTime
-
-TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +85,9 @@ def profile_named(name: str) -> Profile:
 
 def from_cluster(url: str) -> Profile:
     """The profile of a cluster's first worker. Raises UserError, and ValueError without one."""
-    try:
-        response = httpx.get(f"{base_of(url)}/cluster", timeout=TIMEOUT_S)
-        workers = response.raise_for_status().json()["workers"]
-    except (httpx.HTTPError, httpx.InvalidURL):
-        raise nobody_at(url) from None
+    known = ask(url, "GET", "/cluster")
+    with understood(url):
+        workers = list(known["workers"])
     if not workers:
         raise ValueError("no worker serves there")
     return Profile.of_worker(workers[0])

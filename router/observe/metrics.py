@@ -2,11 +2,11 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.metrics_core import HistogramMetricFamily
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from raylax.proto.calls.call import Call
@@ -76,9 +76,28 @@ class CallMetrics:
         """Count a choice that has ended, by its finish reason."""
         self._ended.labels(self._model, reason).inc()
 
-    def exposition(self) -> bytes:
-        """All of it in Prometheus' text format."""
-        return generate_latest(self.registry)
+
+class Together(Collector):
+    """Metrics of several models: families of one name are one, which is described once."""
+
+    def __init__(self, metrics: Iterable[CallMetrics]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus' registry asks for."""
+        families: dict[str, Metric] = {}
+        for metrics in self._metrics:
+            for family in metrics.registry.collect():
+                if (first := families.setdefault(family.name, family)) is not family:
+                    first.samples += family.samples
+        return families.values()
+
+
+def exposition(metrics: Iterable[CallMetrics]) -> bytes:
+    """All of it, of each model, in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Together(metrics))
+    return generate_latest(registry)
 
 
 class CallTimer:

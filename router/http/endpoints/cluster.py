@@ -14,6 +14,7 @@ from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
+from raylax.router.observe.metrics import exposition
 from raylax.router.observe.timeline import as_json
 
 
@@ -58,7 +59,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def metrics(request: Request) -> ASGIApp:
         """This router's own are there even when Metrics cannot say how the workers stand."""
-        text = b"".join(service.metrics.exposition() for service in models.services)
+        text = exposition(service.metrics for service in models.services)
         with suppress(WorkerUnavailable):
             text += await cluster.exposition()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

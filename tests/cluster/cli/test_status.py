@@ -21,6 +21,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
+from tests.support.cluster_answering import Answering
 from tests.support.cluster_reports import report
 from tests.support.router_rig import running_http, running_router
 
@@ -57,8 +58,9 @@ async def test_a_real_worker_fits_a_line(checkpoint: Path, metrics: OneProcess, 
         worker.worker_id = "x7k2m9qa"  # as long as Serve's
         await metrics.report(worker.report(4_194_304, "0123456789abcdef" * 3))
         pages = worker.engine.load().pages_total
-        head, line, below = (await shown(url)).splitlines()
+        model, head, line, below = (await shown(url)).splitlines()
 
+    assert model.rstrip() == "tiny"
     assert head.split() == [
         "worker", "pid", "node", "address", "state", "KV", "pages", "running", "waiting",
     ]  # fmt: skip
@@ -72,10 +74,27 @@ async def test_a_rank_beyond_the_first_has_a_line(metrics: OneProcess, url: str)
     """With its process, its host and its cores."""
     shard = {"rank": 1, "host": "10.0.0.2", "pid": 4243, "cores": [3, 4]}
     await metrics.report({**report("a"), "shards": [shard]})
-    _, _, line, cores, _ = (await shown(url)).splitlines()
+    _, _, _, line, cores, _ = (await shown(url)).splitlines()
 
     assert line.split() == ["rank", "1", "4243", "10.0.0.2"]
     assert cores == "cores: a 0-2,5 3-4"
+
+
+async def test_each_worker_stands_below_its_model(metrics: OneProcess, url: str) -> None:
+    """Whatever the models are called: a name is no markup, and no command to a terminal."""
+    for worker, model in [("a", "two"), ("b", "[bold]one\x1b[2J"), ("c", "two")]:
+        await metrics.report({**report(worker), "model": model})
+    lines = [line.split()[0] for line in (await shown(url)).splitlines()]
+
+    assert lines[:7] == ["[bold]one[2J", "worker", "b", "two", "worker", "a", "c"]
+
+
+@pytest.mark.parametrize("workers", ["x", 1, [1], [{}], [{"model": "m", "worker_id": "w"}], None])
+async def test_workers_that_are_none(workers: Any) -> None:
+    """A server that says something else in JSON is one sentence, too."""
+    app = Answering(200, "application/json", json.dumps({"workers": workers}))
+    with app.running() as url, pytest.raises(UserError, match="is not what raylax says"):
+        await shown(url)
 
 
 async def test_everything_for_programs(

@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES, exposition
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.metrics.state import EXPIRES_S, Reports
+from raylax.router.observe.metrics import CallMetrics
+from raylax.router.observe.metrics import exposition as calls_exposition
 from tests.support.cluster_reports import report
 from tests.support.router_rig import running_router
 
@@ -59,7 +61,60 @@ def test_who_says_goodbye_is_gone_at_once() -> None:
     reports.add(report("a", state="ended", generated_tokens=9), now=1.0)
 
     assert reports.alive(1.0) == []
-    assert reports.total("generated_tokens") == 9
+    assert reports.totals("generated_tokens") == {"tiny": 9}
+
+
+def test_counters_are_a_models_own() -> None:
+    """The sum of its workers, and of none of another model's."""
+    reports = Reports()
+    for worker, model, tokens in [("a", "one", 1), ("b", "two", 10), ("c", "two", 100)]:
+        reports.add({**report(worker, generated_tokens=tokens), "model": model}, now=0.0)
+    read = samples(reports, 0.0)
+
+    assert value(read, "vllm:generation_tokens_total", model_name="one") == 1
+    assert value(read, "vllm:generation_tokens_total", model_name="two") == 110
+    assert all("model_name" in dict(labels) for _, labels in read)
+
+
+def test_workers_that_are_gone_are_forgotten_but_for_what_they_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many come and go, what is kept of them is bounded."""
+    monkeypatch.setattr("raylax.cluster.metrics.state.REMEMBERED", 3)
+    reports = Reports()
+    for number in range(20):
+        reports.add(report(f"w{number}", step=1), now=float(number))
+        reports.add(report(f"w{number}", state="ended", step=2), now=float(number))
+    reports.add(report("silent", step=5), now=20.0)
+    reports.add(report("last", step=7), now=40.0)
+
+    assert len(reports._last) == 4
+    assert reports.totals("step") == {"tiny": 52}
+
+
+NAMES = ['say "hi"', "back\\slash", "two\nlines", "模型 é", "{a=b}", "a,b"]
+"""Of models: whatever people may write."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_model_can_be_read_back(name: str) -> None:
+    """The workers' metrics and the routers' together, as Prometheus sees them: each family is
+    described once, and no series comes twice."""
+    reports = Reports()
+    reports.add({**report("a"), "model": name}, now=0.0)
+    reports.add({**report("b"), "model": "other"}, now=0.0)
+    calls = [CallMetrics(name), CallMetrics("other")]
+    for one in calls:
+        one.begin()
+        one.ended("stop")
+    text = (calls_exposition(calls) + exposition(reports, 0.0)).decode()
+    described = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    read = [s for f in text_string_to_metric_families(text) for s in f.samples]
+    series = [(s.name, frozenset(s.labels.items())) for s in read]
+
+    assert len(set(described)) == len(described)
+    assert len(set(series)) == len(series)
+    assert {s.labels.get("model_name") for s in read} == {name, "other"}
 
 
 def test_a_counter_never_falls() -> None:
@@ -101,10 +156,11 @@ def test_the_cache_is_described_as_vllm_does() -> None:
 def test_every_counter_is_there_from_the_start(silence: float) -> None:
     """And stays when nobody reports: a graph then ends in a flat line, not in a gap."""
     reports = Reports()
-    empty = samples(reports, 0.0)
+    reports.add(report("a", state="loading", step=0), now=0.0)
+    begun = samples(reports, 0.0)
     reports.add(report("a", step=7), now=0.0)
 
-    assert {name for name, _ in empty} == {f"{name}_total" for name in COUNTERS}
+    assert {name for name, _ in begun} >= {f"{name}_total" for name in COUNTERS}
     assert value(samples(reports, silence), "raylax_steps_total") == 7
 
 

@@ -112,7 +112,7 @@ def test_the_terminal_shows_a_waterfall() -> None:
 
 def test_nobody_at_an_address_is_one_line() -> None:
     with pytest.raises(UserError, match="no raylax answers"):
-        routing.ask_router("http://127.0.0.1:9", "GET", "/explain/x")
+        routing.explain("http://127.0.0.1:9", "x", False, Console())
 
 
 def test_a_timeline_is_the_same_after_its_way_to_another_router() -> None:
