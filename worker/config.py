@@ -1,6 +1,7 @@
 """The engine's configuration: what a user may set, and what follows when he does not."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -62,6 +63,14 @@ def option(default: Any, rule: Rule) -> Any:
     return field(default=default, metadata={"rule": rule})
 
 
+def path_text(name: str, value: str | os.PathLike[str] | None) -> str | None:
+    """A path as text. Raises ConfigError for what is none."""
+    text = value if isinstance(value, str | None) else getattr(value, "__fspath__", lambda: 0)()
+    if not isinstance(text, str | None):
+        raise ConfigError(f"{name} must be text or a path, found {value!r}")
+    return text
+
+
 def rule_of(option: Field[Any]) -> Rule | None:
     """The rule of a field; None if it takes any value."""
     rule: Rule | None = option.metadata.get("rule")
@@ -81,7 +90,7 @@ class EngineConfig:
     """The checkpoint's directory; left out where a constructor names the model."""
     model_lib: str | None = None
     """Compiled library. Given, it must be the one in the store that this model compiles to."""
-    additional_models: tuple[str, ...] = option((), nothing_but(()))
+    additional_models: tuple[str, ...] = option((), nothing_but((), [], None))
     """Draft models."""
     mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
     """How much to hold at once: local 4 sequences, interactive 1, server 64."""
@@ -146,11 +155,15 @@ class EngineConfig:
     """Requests that may wait for their prefill; more are refused."""
 
     def __post_init__(self) -> None:
-        """Raises ConfigError: the field, the rule and the value given."""
+        """Raises ConfigError: the field, the rule and the value given. Paths become text, and what
+        stands for no further models an empty tuple."""
         for each in fields(self):
             value, rule = getattr(self, each.name), rule_of(each)
             if rule is not None and not rule.holds(value):
                 raise ConfigError(rule.error.format(name=each.name, value=value))
+        for name in ("model", "model_lib"):
+            object.__setattr__(self, name, path_text(name, getattr(self, name)))
+        object.__setattr__(self, "additional_models", tuple(self.additional_models or ()))
 
     def asjson(self) -> str:
         """Every field, as JSON."""
@@ -175,7 +188,7 @@ class EngineConfig:
         for key in values:
             if key not in known:
                 raise ConfigError(f"engine config: {unknown_key(key, key, known)}")
-        return cls(**{**values, "additional_models": tuple(values.get("additional_models") or ())})
+        return cls(**values)
 
     def complete(self, **inferred: Any) -> Self:
         """The same configuration with these values instead of its own. Raises ConfigError."""

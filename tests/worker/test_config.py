@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,26 @@ def test_a_dictionary_is_checked_as_json_is() -> None:
     assert values["additional_models"] == []
     with pytest.raises(ConfigError, match="unknown key 'thread'; did you mean threads?"):
         EngineConfig.from_dict({"thread": 3})
+
+
+@pytest.mark.parametrize("none", [[], (), None])
+def test_no_further_models_however_they_are_written(none: Any) -> None:
+    config = EngineConfig(additional_models=none)
+
+    assert config == EngineConfig()
+    assert hash(config) == hash(EngineConfig())
+    with pytest.raises(ConfigError, match="is not available in this version"):
+        EngineConfig(additional_models=["draft"])  # type: ignore[arg-type]
+
+
+def test_a_path_is_text() -> None:
+    config = EngineConfig(model=Path("m"), model_lib=Path("l/step.so"))  # type: ignore[arg-type]
+
+    assert EngineConfig.from_json(config.asjson()) == config
+    assert (config.model, config.model_lib) == ("m", "l/step.so")
+    for wrong in (3, b"m", ["m"]):
+        with pytest.raises(ConfigError, match="model must be text or a path, found "):
+            EngineConfig(model=wrong)  # type: ignore[arg-type]
 
 
 def test_json_and_back() -> None:

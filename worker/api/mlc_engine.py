@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from raylax.worker.api.completions import (
     Embeddings,
 )
 from raylax.worker.api.engine_state import EngineState
-from raylax.worker.config import EngineConfig, Mode, check_agreement
+from raylax.worker.config import EngineConfig, Mode, check_agreement, path_text
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
@@ -33,6 +34,9 @@ from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
 
 Kind = Literal["async", "sync"]
+Model = str | os.PathLike[str] | None
+"""A checkpoint's directory, or HF://org/name; None: what `engine_config` names. A device is
+anything whose text names one, as `tvm.Device`; None: auto."""
 ANSWERED_BY: dict[Kind, tuple[Any, Any, Any]] = {
     "sync": (Chat, Completions, Embeddings),
     "async": (AsyncChat, AsyncCompletions, AsyncEmbeddings),
@@ -58,7 +62,7 @@ def starting(step: str, mistake: type[Exception] = ConfigError) -> Iterator[None
 class EngineOptions(TypedDict, total=False):
     """What may be said of an engine beside its model and device."""
 
-    model_lib: str | None
+    model_lib: str | os.PathLike[str] | None
     mode: Mode
     engine_config: EngineConfig | None
     enable_tracing: bool
@@ -75,16 +79,20 @@ class MLCEngineBase:
     def __init__(
         self,
         kind: Kind,
-        model: str,
-        device: str = "auto",
-        model_lib: str | None = None,
+        model: Model,
+        device: object = "auto",
+        model_lib: str | os.PathLike[str] | None = None,
         mode: Mode = "local",
         engine_config: EngineConfig | None = None,
         enable_tracing: bool = False,
     ) -> None:
         with starting("config check"):
             config = engine_config or EngineConfig()
-            check_agreement(config, model=model, model_lib=model_lib, mode=mode)
+            library = path_text("model_lib", model_lib)
+            named = path_text("model", model)
+            check_agreement(config, model=named, model_lib=library, mode=mode)
+            if (model := named or config.model) is None:
+                raise ConfigError("model must be given, or engine_config.model; found neither")
         with starting("model resolution", CheckpointError):
             checkpoint = resolve_model(model)
         with starting("device detection"):
@@ -99,9 +107,9 @@ class MLCEngineBase:
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)
         self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
-        library = model_lib or config.model_lib
-        named = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
-        self.engine_config = self._load(named)
+        library = library or config.model_lib
+        whole = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
+        self.engine_config = self._load(whole)
         self.max_input_sequence_length = min(
             self.engine_config.max_single_sequence_length or 0,
             self.engine_config.max_total_sequence_length or 0,
@@ -177,7 +185,9 @@ class MLCEngine(MLCEngineBase):
     completions: Completions
     embeddings: Embeddings
 
-    def __init__(self, model: str, device: str = "auto", **options: Unpack[EngineOptions]) -> None:
+    def __init__(
+        self, model: Model = None, device: object = "auto", **options: Unpack[EngineOptions]
+    ) -> None:
         super().__init__("sync", model, device, **options)
 
     def abort(self, request_id: str) -> None:
@@ -206,7 +216,9 @@ class AsyncMLCEngine(MLCEngineBase):
     completions: AsyncCompletions
     embeddings: AsyncEmbeddings
 
-    def __init__(self, model: str, device: str = "auto", **options: Unpack[EngineOptions]) -> None:
+    def __init__(
+        self, model: Model = None, device: object = "auto", **options: Unpack[EngineOptions]
+    ) -> None:
         super().__init__("async", model, device, **options)
 
     async def abort(self, request_id: str) -> None:

@@ -20,6 +20,7 @@ from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallbac
 from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
+from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.scheduling.readiness import READY, Need, Needs
@@ -46,14 +47,15 @@ class ThreadedEngine:
 
     def init_threaded_engine(
         self,
-        device: str,
+        device: object,
         on_step: StepCallback,
         trace: TraceRecorder | None = None,
         on_pages: PagesCallback | None = None,
     ) -> None:
         """Call this before the loops start. Both callbacks run on the stream-back thread, in the
-        order of what happened; `on_pages` hears which pages can be found."""
-        self._loop.device, self._loop.trace = device, trace
+        order of what happened; `on_pages` hears which pages can be found. `device` is what
+        `detect_device` takes. Raises ConfigError."""
+        self._loop.device, self._loop.trace = detect_device(device), trace
         self._outputs.on_step, self._outputs.on_pages = on_step, on_pages
 
     def run_background_loop(self) -> None:

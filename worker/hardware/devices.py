@@ -8,11 +8,13 @@ from raylax.worker.hardware.memory import available_memory
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 
 
-def detect_device(device: str) -> str:
+def detect_device(given: object) -> str:
     """The device that a string names: cpu, or cuda:i. `auto` is the CPU: GPUs are tried on demand.
+    None is auto, and anything else named by its text, as `tvm.Device` is.
 
     Raises ConfigError for one that is not known, or not here.
     """
+    device = "auto" if given is None else str(given)
     kind, colon, index = device.partition(":")
     if device == "auto" or (kind == "cpu" and index in ("", "0")):
         return "cpu"

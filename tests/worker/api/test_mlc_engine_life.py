@@ -14,6 +14,7 @@ from typing import Any
 
 import huggingface_hub.constants
 import pytest
+import tvm
 
 from raylax import EngineConfig, MLCEngine
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
@@ -21,6 +22,16 @@ from raylax.worker.errors import ConfigError, EngineNotReady, EngineStartError
 from tests.support.engines import PATIENCE_S, Gate, until
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=128, threads=1)
+
+
+def test_paths_devices_and_nothing_are_understood(checkpoint: Path) -> None:
+    """A model of the constructor's or of the configuration's; a device by TVM's own name."""
+    with MLCEngine(checkpoint, tvm.cpu(0), engine_config=CONFIG) as engine:
+        assert engine.engine_config.model == str(checkpoint)
+    with MLCEngine(None, None, engine_config=CONFIG.complete(model=checkpoint)) as engine:
+        assert engine.device == "cpu"
+    with pytest.raises(ConfigError, match="model must be given, or engine_config.model; found nei"):
+        MLCEngine(None)
 
 
 def threads() -> list[str]:

@@ -1,13 +1,17 @@
 """Device strings. What there is on GPUs is in tests/kernels/cuda/test_driver.py."""
 
+import re
+from pathlib import Path
+
 import pytest
+import tvm
 
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.devices import detect_device, memory_of
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0"])
-def test_the_cpu(device: str) -> None:
+@pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0", None, tvm.cpu(), tvm.cpu(0)])
+def test_the_cpu(device: object) -> None:
     assert detect_device(device) == "cpu"
 
 
@@ -26,6 +30,12 @@ def test_what_is_not_known_is_refused(device: str) -> None:
     """With what is."""
     said = f"device must be auto, cpu, cuda, and cuda:0, cuda:1 and so on; found '{device}'"
     with pytest.raises(ConfigError, match=said):
+        detect_device(device)
+
+
+@pytest.mark.parametrize("device", [tvm.cpu(1), tvm.vulkan(0), 3, ["cpu"], Path("gpu")])
+def test_what_is_no_text_is_named_by_its_text(device: object) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"so on; found {str(device)!r}")):
         detect_device(device)
 
 
