@@ -11,6 +11,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from raylax.kernels.checkpoints.safetensors import read_header
+
 TOP = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -43,13 +45,8 @@ def interleave_rotary(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        for name, entry in json.loads(file.read(size)).items():
-            start, end = entry["data_offsets"]
-            file.seek(8 + size + start)
-            bits = np.frombuffer(file.read(end - start), np.uint16).astype(np.uint32)
-            yield name, (bits << 16).view(np.float32).reshape(entry["shape"])
+    for name, entry in read_header(path).items():
+        yield name, entry.read()
 
 
 def add_config(writer: gguf.GGUFWriter, config: dict[str, float]) -> None:
