@@ -7,7 +7,8 @@ BIN := .venv/bin
 
 help:
 	@echo "make serve            install, then serve the demo model (ARGS=\"MODEL --port 8080\" for others)"
-	@echo "make install          the environment in .venv, with development tools"
+	@echo "make install          what raylax needs to run, in .venv"
+	@echo "make develop          the development tools, too"
 	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
@@ -16,21 +17,28 @@ help:
 
 install: .venv/installed
 
+develop: .venv/developed
+
 .venv/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "raylax needs Python 3.11 or newer on the PATH; or set PYTHON=…"; exit 1; }
-	@echo "installing into .venv (about a minute)"
+	@echo "installing into .venv (a minute or two)"
 	@"$(PYTHON)" -m venv .venv
 	@$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --editable . --group dev
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+# Apart from the above, so that serving after testing, or testing after serving, installs nothing again.
+.venv/developed: .venv/installed
+	$(BIN)/pip install --quiet --group dev
 	@touch $@
 
 serve: install
 	@exec $(BIN)/raylax serve $(ARGS)
 
-test: install
+test: develop
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: install
+check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -40,10 +48,10 @@ bench: install
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/start.py
 
-proto: install
+proto: develop
 	scripts/proto
 
-reference: install
+reference: develop
 	scripts/reference
 
-.PHONY: help install serve test check bench proto reference
+.PHONY: help install develop serve test check bench proto reference
