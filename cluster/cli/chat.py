@@ -1,104 +1,141 @@
-"""A talk with a model, in the terminal."""
+"""A talk with a model: at a terminal, or with questions that come from a pipe."""
 
-import json
+import re
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from rich.console import Console
 from rich.text import Text
 
-from raylax.cluster.address import base_of, credentials, needs_key, nobody_at
+from raylax.cluster.address import TIMEOUT_S, client_of
+from raylax.cluster.cli.answers import answer, models_at
+from raylax.cluster.cli.printing import printable
+from raylax.cluster.cli.questions import Questions
+from raylax.cluster.errors import UserError
 
-CONNECT_S = 5.0
-
-
-def talk(url: str, system: str | None, temperature: float | None, console: Console) -> None:
-    """Reads questions until Ctrl-D. Raises UserError when nobody serves there."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-    settings = {} if temperature is None else {"temperature": temperature}
-    with connect(url) as client:
-        console.print(f"talking to {model_at(client, url)}; Ctrl-D ends", highlight=False)
-        while (question := ask(console)) is not None:
-            if not question:
-                continue
-            messages.append({"role": "user", "content": question})
-            answer = say(client, {"messages": messages, "stream": True, **settings}, console)
-            if answer is None:
-                messages.pop()
-            else:
-                messages.append({"role": "assistant", "content": answer})
+COMMAND = re.compile(r"/([a-z]*)(?:\s+(.*))?$", re.DOTALL)
+HELP = """\
+/help           this
+/clear          forget what was said; the system message stays
+/system [TEXT]  begin anew with this system message; without a text, with none
+/model [NAME]   ask this model from now on; without a name, say which there are
+/exit           leave, as Ctrl-D does
+Enter asks; Alt-Enter begins another line; pasted lines are one question. Ctrl-C ends an answer.
+Begin with a space what begins with / and is no command."""
 
 
-def connect(url: str) -> httpx.Client:
-    """A client that shows the environment's key. Raises UserError for what is no address."""
+@dataclass
+class Talk:
+    """What was said so far, and to whom. One thread."""
+
+    url: str
+    models: list[str]
+    model: str
+    system: str | None
+    temperature: float | None
+    said: list[dict[str, str]] = field(default_factory=list)
+
+    def body(self, question: str) -> dict[str, Any]:
+        """The request that asks it."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        messages = [*system, *self.said, {"role": "user", "content": question}]
+        settings = {} if self.temperature is None else {"temperature": self.temperature}
+        return {"model": self.model, "messages": messages, "stream": True, **settings}
+
+
+def talk(
+    url: str,
+    questions: Questions,
+    console: Console,
+    *,
+    system: str | None = None,
+    temperature: float | None = None,
+    model: str | None = None,
+    by_hand: bool = True,
+) -> None:
+    """Answers questions until there are no more. Raises UserError when nobody serves there, or
+    not that model; and, unless somebody asks `by_hand`, when there is no answer."""
+    models = models_at(url)
+    now = Talk(url, models, chosen(model or models[0], models), system, temperature)
+    if by_hand or (model is None and len(models) > 1):
+        greet(now, model, console if by_hand else Console(stderr=True))
+    # No limit for an answer, which may be long in coming: Ctrl-C ends it.
+    with client_of(url, httpx.Timeout(None, connect=TIMEOUT_S)) as client:
+        while True:
+            try:
+                question = questions()
+                if question is None or not turn(now, question, client, console):
+                    return
+            except KeyboardInterrupt:
+                console.print()
+                if not by_hand:
+                    raise
+            except UserError as error:
+                if not by_hand:
+                    raise
+                console.print(Text(printable(str(error)), style="red"), soft_wrap=True)
+
+
+def chosen(model: str, models: list[str]) -> str:
+    """Raises UserError for a model that is not there."""
+    if model not in models:
+        raise UserError(f"no model named {model}; there is {', '.join(models)}")
+    return model
+
+
+def greet(now: Talk, asked: str | None, console: Console) -> None:
+    """Says who answers, and who else would if that was left open."""
+    said = f"talking to {now.model}; /help says what can be typed, Ctrl-D ends"
+    console.print(Text(printable(said)), soft_wrap=True)
+    if asked is None and len(now.models) > 1:
+        others = f"there is {', '.join(now.models)}: --model or /model chooses"
+        console.print(Text(printable(others)), soft_wrap=True)
+
+
+def turn(now: Talk, question: str, client: httpx.Client, console: Console) -> bool:
+    """Do what was typed; whether the talk goes on. Raises UserError."""
+    if command := COMMAND.match(question):
+        return obey(now, command[1], (command[2] or "").strip(), console)
+    if question := question.encode("utf-8", "replace").decode().strip():
+        say(now, question, client, console)
+    return True
+
+
+def obey(now: Talk, command: str, rest: str, console: Console) -> bool:
+    """Do what a line with a slash wants; whether the talk goes on. Raises UserError."""
+    match command:
+        case "exit" | "quit" | "bye":
+            return False
+        case "help" | "":
+            console.out(HELP, highlight=False)
+        case "clear":
+            now.said.clear()
+        case "system":
+            now.system = rest or None
+            now.said.clear()
+        case "model" if rest:
+            now.model = chosen(rest, now.models)
+        case "model":
+            console.out(printable(f"{now.model}, of {', '.join(now.models)}"), highlight=False)
+        case _:
+            raise UserError(f"no command /{command}; /help says which there are")
+    return True
+
+
+def say(now: Talk, question: str, client: httpx.Client, console: Console) -> None:
+    """Print the answer as it comes; what was said is kept after Ctrl-C, too. Raises UserError."""
+    pieces: list[str] = []
     try:
-        timeout = httpx.Timeout(None, connect=CONNECT_S)
-        return httpx.Client(base_url=base_of(url), timeout=timeout, headers=credentials())
-    except httpx.InvalidURL:
-        raise nobody_at(url) from None
-
-
-def model_at(client: httpx.Client, url: str) -> str:
-    """The first model that is served there. Raises UserError."""
-    try:
-        response = client.get("/v1/models", timeout=CONNECT_S)
-        if response.status_code == 401:
-            raise needs_key(url)
-        return str(response.json()["data"][0]["id"])
-    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError):
-        raise nobody_at(url) from None
-
-
-def ask(console: Console) -> str | None:
-    """The next question; empty after Ctrl-C, None at the end of input."""
-    try:
-        return console.input("[bold blue]> [/]").strip()
-    except EOFError:
-        console.print()
-        return None
-    except KeyboardInterrupt:
-        console.print()
-        return ""
-
-
-def say(client: httpx.Client, body: dict[str, Any], console: Console) -> str | None:
-    """Print the answer as it comes; None if there was none. Ctrl-C keeps what was said."""
-    said = ""
-    try:
-        with client.stream("POST", "/v1/chat/completions", json=body) as response:
-            if response.status_code != 200:
-                response.read()
-                raise ChatRefused(message_of(response))
-            for event in filter(None, map(parse, response.iter_lines())):
-                if "error" in event:
-                    raise ChatRefused(event["error"]["message"])
-                for choice in event["choices"]:
-                    text = choice["delta"].get("content") or ""
-                    said += text
-                    console.out(text, end="", highlight=False)
+        with closing(answer(client, now.url, now.body(question))) as coming:  # type: ignore[type-var]
+            for text in coming:
+                pieces.append(text)
+                console.out(printable(text), end="", highlight=False)
     except KeyboardInterrupt:
         pass
-    except (ChatRefused, httpx.HTTPError) as error:
-        console.print(Text(f"{chr(10) if said else ''}{error}", style="red"), end="")
-    console.print()
-    return said or None
-
-
-class ChatRefused(Exception):
-    """The server has said why there is no answer, or no more of it."""
-
-
-def message_of(response: httpx.Response) -> str:
-    """Why the server refused, in its words if it has any."""
-    try:
-        return str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the server answered {response.status_code}"
-
-
-def parse(line: str) -> dict[str, Any] | None:
-    """A server-sent event's JSON; None for anything else."""
-    if not line.startswith("data: ") or line == "data: [DONE]":
-        return None
-    event: dict[str, Any] = json.loads(line.removeprefix("data: "))
-    return event
+    finally:
+        if whole := "".join(pieces):
+            asked, answered = ("user", question), ("assistant", whole)
+            now.said += [{"role": r, "content": c} for r, c in (asked, answered)]
+            console.print()

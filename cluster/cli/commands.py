@@ -45,16 +45,26 @@ def serve(
 @app.command()
 def chat(
     url: Url = HERE,
+    model: Annotated[str | None, typer.Option(help="Whom to ask; else the first one.")] = None,
     system: Annotated[str | None, typer.Option(help="A system message to begin with.")] = None,
     temperature: Annotated[float | None, typer.Option(help="0: always the likeliest.")] = None,
 ) -> None:
-    """Talk to a model in the terminal. Ctrl-C stops an answer, Ctrl-D ends the talk.
+    """Talk to a model in the terminal: /help says what can be typed. Ctrl-C stops an answer, Ctrl-D
+    ends the talk. From a pipe each line is a question, and answers are all that is printed.
 
-    Example: [bold]raylax chat http://127.0.0.1:8000[/]
+    Example: [bold]raylax chat http://127.0.0.1:8000 --model raylax-demo[/]
+
+    Example: [bold]echo "What is 2 + 2?" | raylax chat[/]
     """
-    from raylax.cluster.cli.chat import talk
+    import sys
 
-    talk(url, system, temperature, Console())
+    from raylax.cluster.cli.chat import talk
+    from raylax.cluster.cli.questions import questions_of
+
+    talk(
+        url, questions_of(sys.stdin), Console(), model=model, system=system,
+        temperature=temperature, by_hand=sys.stdin.isatty(),
+    )  # fmt: skip
 
 
 @app.command()

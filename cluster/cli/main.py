@@ -1,6 +1,8 @@
 """The `raylax` command: from the terminal to `commands.py`, and mistakes back in one line."""
 
+import os
 import sys
+from contextlib import suppress
 
 from raylax.cluster.errors import UserError
 
@@ -9,10 +11,18 @@ INTERRUPTED = 130  # as shells have it
 
 def main() -> None:
     """Imports what is slow to import here, where Ctrl-C is not a traceback either."""
+    with suppress(AttributeError, ValueError):  # what a terminal cannot show is a ?, not an error
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         from raylax.cluster.cli.commands import app
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has had enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)  # as Click does when it notices first
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except UserError as error:

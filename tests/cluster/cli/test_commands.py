@@ -16,8 +16,11 @@ from raylax.cluster.cli.main import main
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
+from tests.support.cluster_answering import Answering
 from tests.support.cluster_options import COMMANDS, options, parameters
 from tests.support.cluster_serving import RAYLAX
+
+REPLAY = ["replay", "/no/trace", "--profile"]
 
 
 def mistake(
@@ -226,3 +229,59 @@ def test_a_model_is_compiled_once(
     assert made[0] == made[1] != set()
     assert said.count("] compile\n") == 1
     assert said.rstrip().endswith(f"{checkpoint.name} is compiled")
+
+
+@pytest.mark.parametrize("command", ["version", "--help"])
+def test_a_reader_that_has_had_enough_hears_nothing_more(command: str) -> None:
+    """As `| head -1` has: no traceback, and nothing that Python says when it ends."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([RAYLAX, command], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+ANSWERS = [
+    (Answering(200, "text/html", "<html>"), "something else does, with status 200 and text/html"),
+    (Answering(502, "text/html", "<html>"), "something else does, with status 502 and text/html"),
+    (Answering(200, "application/json", "[]"), "is not what raylax says"),
+    (Answering(200, "application/json", "{}", cut=True), "start one by `raylax serve`"),
+    (Answering(401, "text/plain", "who?"), "put one that it knows into RAYLAX_API_KEY"),
+    (Answering(503, "application/json", '{"error": {"message": "not now"}}'), "not now"),
+]
+"""Of what is no raylax, or is in trouble, and the end of what is said of it."""
+
+
+@pytest.mark.parametrize(("app", "said"), ANSWERS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["chat"],
+        ["drain", "w/../x"],
+        ["explain", "a b?"],
+        REPLAY,
+    ],
+)
+def test_every_command_that_asks_a_server_says_what_came(
+    command: list[str],
+    app: Answering,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In one sentence."""
+    monkeypatch.delenv("RAYLAX_API_KEY", raising=False)
+    with app.running() as url:
+        assert mistake(monkeypatch, capsys, *command, url).endswith(said)
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel", "a b"])
+def test_a_key_that_can_be_none(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RAYLAX_API_KEY", key)
+
+    assert mistake(monkeypatch, capsys, "status").startswith("RAYLAX_API_KEY must be a key's")
