@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, nodes
+from jinja2 import TemplateSyntaxError, nodes
 from jinja2.meta import find_undeclared_variables
 
 from raylax.proto.errors import InvalidRequest, shown
@@ -28,11 +28,6 @@ TOOL = {
     },
 }
 """What is tried to see whether a template shows tools."""
-FAULTS = (
-    TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError,
-    RuntimeError, MemoryError,
-)  # fmt: skip
-"""What a template can raise over messages that it was not made for."""
 
 
 class ChatTemplate:
@@ -115,7 +110,9 @@ class ChatTemplate:
                             "more",
                             param=field,
                         )
-        except FAULTS as error:
+        except InvalidRequest:
+            raise
+        except Exception as error:  # a template is a stranger's program, this is its edge
             raise InvalidRequest(
                 f"the model's chat template refuses these messages: {str(error)[:1024]}",
                 param=field,

@@ -6,6 +6,7 @@ Jinja's hooks reach.
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.filters import do_format
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -24,6 +26,9 @@ MOST_CHARACTERS = 8 << 20
 MOST_BITS = 4096
 """Of a power."""
 LONGEST_RENDERING_S = 10.0
+NESTED = re.compile(r"{[^}]*{")
+SIZED = ("batch", "center", "indent", "slice", "wordwrap")
+"""Filters whose numbers are sizes of what they make."""
 
 
 def to_json(
@@ -78,8 +83,10 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
             trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
         )
         self.filters["tojson"] = to_json
-        for name in ("center", "indent"):
+        for name in SIZED:
             self.filters[name] = bounded(self.filters[name])
+        self.filters["format"] = checked_format
+        del self.globals["lipsum"]  # which makes as much text as it is asked for
         self.globals |= {"raise_exception": raise_exception, "strftime_now": strftime_now}
         self._rendering = threading.local()
 
@@ -108,10 +115,24 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.check_time()
-        if isinstance(getattr(obj, "__self__", None), str):
-            for size in args:
-                check_size(size)
+        if isinstance(getattr(obj, "__self__", None), str | int):
+            check_size(*args, *kwargs.values())
         return super().call(context, obj, *args, **kwargs)
+
+    def wrap_str_format(self, value: Any) -> Any:
+        """`str.format`, within the sandbox and within bounds."""
+        formats = super().wrap_str_format(value)
+        if formats is None:
+            return None
+
+        def checked(*args: Any, **kwargs: Any) -> str:
+            check_format(value.__self__)
+            if NESTED.search(value.__self__):  # a width may be among the arguments
+                check_size(*args, *kwargs.values())
+            said: str = formats(*args, **kwargs)
+            return said
+
+        return checked
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         self.check_time()
@@ -144,10 +165,16 @@ def check_size(*sizes: Any) -> None:
 
 
 def check_format(form: str) -> None:
-    """Raises SecurityError for a %-format with a width beyond any need."""
+    """Raises SecurityError for a format with a width beyond any need."""
     digits = "".join(letter if letter.isdecimal() else " " for letter in form)
     if "*" in form or any(len(number) > 4 for number in digits.split()):
         raise SecurityError("a format may be 9999 characters wide, it asks for more")
+
+
+def checked_format(form: Any, *args: Any, **kwargs: Any) -> str:
+    """The filter `format`, within bounds."""
+    check_format(str(form))
+    return do_format(form, *args, **kwargs)
 
 
 def bounded(function: Any) -> Any:

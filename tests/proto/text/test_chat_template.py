@@ -52,6 +52,13 @@ def test_a_template_stays_in_its_sandbox(source: str) -> None:
         "{{ 'a\nb' | indent(10 ** 10) }}",
         "{{ '%9999999999d' % 1 }}",
         "{{ [1] | tojson(indent=10 ** 10) }}",
+        "{{ '{:9999999999}'.format(1) }}",
+        "{{ '{:{w}}'.format(1, w=10 ** 10) }}",
+        "{{ '%9999999999d' | format(1) }}",
+        "{{ [1] | batch(10 ** 10, 'x') | list }}",
+        "{{ (10 ** 9).to_bytes(10 ** 10, 'big') }}",
+        "{{ lipsum(10 ** 10) }}",
+        "{{ 'a' | truncate(1) }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
         "{% for i in range(99999) %}{{ 'abcdefghij' * 100 }}{% endfor %}",
         "{% set n = namespace(s=[1]) %}{% for i in range(99) %}{% set n.s = n.s * 2 %}{% endfor %}",
@@ -67,6 +74,14 @@ def test_nothing_that_a_template_does_is_the_servers_error(source: str) -> None:
     assert time.monotonic() - begun < 5
 
 
+def test_large_numbers_are_no_large_texts() -> None:
+    """Times and ids are written."""
+    source = "{{ '{}'.format(n) }} {{ '%d' % n }} {{ '%d' | format(n) }} {{ n * n }} {{ n + n }}"
+
+    n = 1 << 40
+    assert ChatTemplate(source).render(HI, told={"n": n}) == f"{n} {n} {n} {n * n} {n + n}"
+
+
 def test_a_template_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that writes nothing meanwhile."""
     monkeypatch.setattr("raylax.proto.text.chat_template.LONGEST_RENDERING_S", 0.05)
@@ -76,7 +91,7 @@ def test_a_template_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPat
         ChatTemplate(f"{loop}{{% endfor %}}{{% endfor %}}").render(HI)
 
 
-@pytest.mark.parametrize("error", [OverflowError, MemoryError, KeyError, AttributeError])
+@pytest.mark.parametrize("error", [OverflowError, MemoryError, KeyError, AssertionError, OSError])
 def test_whatever_is_raised_inside_is_the_clients_error(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
