@@ -16,10 +16,10 @@ WIDTH = 32
 
 def drain(url: str, worker: str, console: Console) -> None:
     """Raises UserError for a worker that is not there."""
-    ask(url, "POST", f"/cluster/drain/{quote(worker, safe='')}")
-    console.print(
-        f"{worker} drains: its requests move, then it ends", highlight=False, markup=False
-    )
+    said = ask(url, "POST", f"/cluster/drain/{quote(worker, safe='')}")
+    with understood(url):
+        name = said["worker"]
+    console.print(cell(f"{name} drains: its requests move, then it ends"))
 
 
 def explain(url: str, request_id: str, as_json: bool, console: Console) -> None:

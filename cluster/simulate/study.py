@@ -5,11 +5,13 @@ that they share the machine's cores.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import get_context
+from functools import cache, partial
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from raylax.cluster.errors import UserError
@@ -72,19 +74,41 @@ def run(study: Study, rate: float, one: Run) -> Outcome:
     return replay(requests, settings)
 
 
-def run_all(study: Study, tell: Callable[[int, int], None]) -> dict[Run, Outcome]:
-    """Every cell's outcome, in the order asked for; `tell` hears how many are done, of how many."""
-    runs = [
+def runs_of(study: Study) -> list[Run]:
+    """Every cell, in the order asked for."""
+    return [
         Run(load, routers, policy)
         for load in study.loads
         for routers in study.routers
         for policy in study.policies
     ]
-    tell(0, len(runs))
-    rate, outcomes = capacity(study), dict[Run, Outcome]()
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        futures = {pool.submit(run, study, rate, one): one for one in runs}
-        for done, future in enumerate(as_completed(futures), 1):
-            outcomes[futures[future]] = future.result()
-            tell(done, len(runs))
-    return {one: outcomes[one] for one in runs}
+
+
+def run_all(study: Study, rate: float) -> Iterator[tuple[Run, Outcome]]:
+    """Every cell and its outcome, in the order asked for and as soon as it is known; `rate`, in
+    requests a second, is that of 100 % load. Whoever leaves early leaves no process behind."""
+    runs = runs_of(study)
+    cores = min(len(os.sched_getaffinity(0)), len(runs))
+    pool = ProcessPoolExecutor(cores, get_context("spawn"), follow_parent)
+    try:
+        yield from zip(runs, pool.map(partial(run, study, rate), runs), strict=True)
+    except BaseException:
+        for child in active_children():
+            child.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def follow_parent() -> None:
+    """In a process of the pool: Ctrl-C is for the one at the terminal, and when that ends,
+    however, so does this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None, "only a process of the pool has one"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -2,6 +2,9 @@
 
 import json
 import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,11 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.arguments import study_of
 from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
+from raylax.cluster.simulate.study import capacity, run, run_all, runs_of
 from raylax.cluster.simulate.trace import BLOCK, Arrival
+from raylax.cluster.startup.processes import descendants, running
 from raylax.router.policies import POLICIES
+from tests.support.cluster_serving import RAYLAX
 
 GPU = ASSUMED["gpu"]
 ASKED = {
@@ -97,9 +103,13 @@ def test_the_command_shows_a_row_for_every_run(trace: str) -> None:
     """Side by side with its first policy."""
     arguments = ["replay", trace, "--policy", "expected-latency,random", "--load", "50,90"]
     shown = CliRunner().invoke(app, [*arguments, "--routers", "1,2", "--replicas", "2"])
-    rows = [line.split() for line in shown.output.splitlines()[1:]]
+    rows = [line.split() for line in shown.stdout.splitlines()[1:]]
+    said = [line.split("] ")[1] for line in shown.stderr.splitlines()]
 
     assert shown.exit_code == 0
+    assert said[:2] == ["measuring what 100 % load is", "replaying"]
+    assert said[2:] == [f"{number} of 8 runs" for number in range(1, 9)]
+    assert {len(line) for line in shown.stdout.splitlines()} == {80}
     assert [(row[0], row[2], row[3]) for row in rows] == [
         (load, routers, policy)
         for load in ("50", "90")
@@ -107,6 +117,39 @@ def test_the_command_shows_a_row_for_every_run(trace: str) -> None:
         for policy in ("expected-latency", "random")
     ]
     assert [row[-1] for row in rows[::2]] == ["1.00"] * 4
+
+
+def test_several_processes_change_no_bit(trace: str) -> None:
+    """What they say is what one process says, and in the order asked for."""
+    study = study_of(Path(trace), **{**ASKED, "policy": "all"})  # type: ignore[arg-type]
+    rate = capacity(study)
+
+    assert list(run_all(study, rate)) == [(one, run(study, rate, one)) for one in runs_of(study)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_whoever_stops_it_leaves_nothing_running(trace: str, number: signal.Signals) -> None:
+    """At once, though most runs are still to come; the first row was not kept back for them."""
+    command = [RAYLAX, "replay", trace, "--replicas", "2", "--requests", "500", "--load"]
+    loads = ",".join(str(load) for load in range(1, 5000))
+    with subprocess.Popen(
+        [*command, loads, "--policy", "random"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    ) as running_replay:  # fmt: skip
+        assert running_replay.stdout is not None and running_replay.stderr is not None
+        heads, row = running_replay.stdout.readline(), running_replay.stdout.readline()
+        children = descendants(running_replay.pid)
+        begun = time.monotonic()
+        running_replay.send_signal(number)
+        running_replay.wait(timeout=5)
+        while running(children) and time.monotonic() < begun + 5:
+            time.sleep(0.01)
+
+        assert heads.split()[:2] == ["load", "routers"]
+        assert row.split()[0] == "1"
+        assert len(children) >= 2
+        assert running(children) == []
+        assert "Traceback" not in running_replay.stderr.read()
 
 
 def test_for_programs_there_is_json(trace: str) -> None:
