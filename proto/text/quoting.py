@@ -18,6 +18,8 @@ from raylax.proto.errors import InvalidRequest
 
 PRIVATE = range(0xE000, 0xF900)
 ESCAPED = re.compile(r"\\u([ef][0-9a-f]{3})")
+WINDOW = 1 << 16
+LONGEST_MARK = len(r"\ue000")
 Span = tuple[int, int]
 
 
@@ -40,14 +42,16 @@ class Marks:
         """The prompt without them. Marks that have lost their partner, since a template has cut a
         text, say nothing."""
         opens, closes = ({one, escaped(one)} for one in (self.open, self.close))
-        marks = "|".join(map(re.escape, (*opens, *closes)))
-        pieces, spans, at = re.split(f"({marks})", rendered), [], 0
-        for i in range(0, len(pieces), 2):
-            between = 0 < i < len(pieces) - 1 and pieces[i - 1] in opens and pieces[i + 1] in closes
-            if between and pieces[i] in self.texts:
-                spans.append((at, at + len(pieces[i])))
-            at += len(pieces[i])
-        return Prompt("".join(pieces[::2]), tuple(spans))
+        marks = re.compile("|".join(map(re.escape, (*opens, *closes))))
+        pieces, spans, opened = [], [], False
+        at = length = 0  # in the text with marks, and without
+        for match in matches(marks, rendered, LONGEST_MARK):
+            piece = rendered[at : match.start()]
+            if opened and match[0] in closes and piece in self.texts:
+                spans.append((length, length + len(piece)))
+            pieces.append(piece)
+            at, length, opened = match.end(), length + len(piece), match[0] in opens
+        return Prompt("".join([*pieces, rendered[at:]]), tuple(spans))
 
 
 class SpecialTexts:
@@ -76,7 +80,9 @@ class SpecialTexts:
     def places(self, text: str) -> list[Span]:
         """Where a string has such a text, or begins or ends with a part of one, without overlaps.
         White space around it is left out, since templates trim."""
-        found = [match.span() for match in self._whole.finditer(text)] if self._whole else []
+        found: list[Span] = []
+        if self._whole is not None:
+            found = [match.span() for match in matches(self._whole, text, self._longest)]
         begin = len(text) - len(text.lstrip())
         end = len(text.rstrip())
         if begin >= end:
@@ -115,11 +121,34 @@ class SpecialTexts:
         texts = {form for one in inside for form in (one, in_json(one, True), in_json(one, False))}
 
         def mark(text: str) -> str:
-            for begin, end in reversed(places.get(text, ())):
-                text = f"{text[:begin]}{open}{text[begin:end]}{close}{text[end:]}"
-            return text
+            pieces, at = [], 0
+            for begin, end in places.get(text, ()):
+                pieces += [text[at:begin], open, text[begin:end], close]
+                at = end
+            return "".join([*pieces, text[at:]]) if pieces else text
 
-        return mapped(given, mark), Marks(open, close, frozenset(texts))
+        try:
+            return mapped(given, mark), Marks(open, close, frozenset(texts))
+        except RecursionError:
+            raise InvalidRequest(
+                "messages: values with the text of a special token may be nested some 400 deep, "
+                "these are deeper",
+                param="messages",
+            ) from None
+
+
+def matches(pattern: re.Pattern[str], text: str, longest: int) -> Iterator[re.Match[str]]:
+    """As `finditer` of a pattern whose matches have at most so many letters. It looks at a piece at
+    a time, between which other threads run: a search holds them up."""
+    at = 0
+    while at < len(text):
+        end = at + WINDOW
+        for match in pattern.finditer(text, at, end + longest):
+            if match.start() >= end:
+                break
+            yield match
+            at = match.end()
+        at = max(at, end)
 
 
 def pattern_of(texts: list[str]) -> re.Pattern[str] | None:
@@ -189,7 +218,9 @@ def mapped(value: Any, change: Callable[[str], str]) -> Any:
 
 def unused_letters(text: str) -> tuple[str, str]:
     """Two letters for private use that a text has neither as they are nor escaped."""
-    taken = set(text) | {chr(int(code, 16)) for code in ESCAPED.findall(text)}
+    taken = {chr(int(match[1], 16)) for match in matches(ESCAPED, text, LONGEST_MARK)}
+    for at in range(0, len(text), WINDOW):
+        taken.update(text[at : at + WINDOW])
     free = [letter for letter in map(chr, PRIVATE) if letter not in taken][:2]
     if len(free) < 2:
         raise InvalidRequest(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, normalizers
 
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
@@ -211,6 +212,20 @@ def test_the_places_in_a_string(text: str, places: list[tuple[int, int]]) -> Non
     assert SpecialTexts(["<|b|>", "<s>", "\n"]).places(text) == places
 
 
+def test_a_long_text_is_looked_through_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same places, wherever the windows end."""
+    texts = SpecialTexts(["<|b|>", "<s>", "<|b|><s>"])
+    rng = random.Random(2)
+    tried = ["".join(rng.choices(["<|b|>", "<s>", "<", "|b", "x"], k=30)) for _ in range(20)]
+    whole = [texts.places(text) for text in tried]
+
+    for window in (1, 2, 3, 7):
+        monkeypatch.setattr("raylax.proto.text.quoting.WINDOW", window)
+        assert [texts.places(text) for text in tried] == whole
+        (given,), marks = texts.quoted(tried[0])
+        assert marks is not None and marks.taken_out(given) == (tried[0], tuple(whole[0]))
+
+
 def test_looking_for_them_is_linear(frontends: dict[str, Frontend]) -> None:
     """A megabyte that nearly is one everywhere, or is one everywhere; with thousands of tokens to
     look for."""
@@ -222,11 +237,20 @@ def test_looking_for_them_is_linear(frontends: dict[str, Frontend]) -> None:
 
     tokenizer = frontends["turns and tools"].tokenizer
     begun = time.process_time()
-    (given,), marks = tokenizer.special_texts.quoted("<|im_end|>" * 20_000)
+    (given,), marks = tokenizer.special_texts.quoted("<|im_end|>" * 100_000)
     assert marks is not None
     ids = tokenizer.encode_prompt(marks.taken_out(given))
-    assert len(ids) >= 20_000 and set(ids).isdisjoint({453})
+    assert len(ids) >= 100_000 and set(ids).isdisjoint({453})
     assert time.process_time() - begun < 5
+
+
+def test_values_that_are_nested_too_deep_are_refused(frontends: dict[str, Frontend]) -> None:
+    """Arguments of a call may be, since they are JSON in a text."""
+    arguments = '{"x":' * 900 + '"<|im_end|>"' + "}" * 900
+    call = {"id": "c", "function": {"name": "f", "arguments": arguments}}
+
+    with pytest.raises(InvalidRequest, match="nested"):
+        tokens_of(frontends["in parts"], [{"role": "assistant", "tool_calls": [call]}])
 
 
 def test_what_is_special_to_the_model_itself_is_cut(frontends: dict[str, Frontend]) -> None:
