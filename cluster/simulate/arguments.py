@@ -10,6 +10,8 @@ from raylax.cluster.simulate.study import Study
 from raylax.cluster.simulate.trace import Shape
 from raylax.router.policies import POLICIES
 
+LEAST, MOST = 0.01, 100_000
+"""Of loads in percent, numbers of routers and milliseconds: beyond, nothing is simulated well."""
 Value = TypeVar("Value", int, float)
 
 
@@ -29,8 +31,9 @@ def study_of(
     if arrivals not in get_args(Shape):
         shapes = ", ".join(get_args(Shape))
         raise UserError(f"--arrivals must be one of {shapes}, found {arrivals}")
-    if report_delay_ms < 0:
-        raise UserError(f"--report-delay-ms must not be negative, found {report_delay_ms:g}")
+    if not 0 <= report_delay_ms <= MOST:
+        rule = "must not be negative" if report_delay_ms < 0 else f"must be at most {MOST}"
+        raise UserError(f"--report-delay-ms {rule}, found {report_delay_ms:g}")
     return Study(
         trace=trace,
         policies=policies(policy),
@@ -56,11 +59,13 @@ def policies(text: str) -> tuple[str, ...]:
 
 
 def numbers(option: str, text: str, kind: Callable[[str], Value]) -> tuple[Value, ...]:
-    """Numbers above 0 with commas between, each once. Raises UserError."""
+    """Numbers from LEAST to MOST with commas between, each once. Raises UserError."""
     try:
         found = tuple(dict.fromkeys(kind(part) for part in text.split(",")))
     except ValueError:
         raise UserError(f"{option} must be numbers with commas between, found {text}") from None
     if min(found) <= 0:
         raise UserError(f"{option} must be above 0, found {text}")
+    if not all(LEAST <= number <= MOST for number in found):
+        raise UserError(f"{option} must be from {LEAST} to {MOST}, found {text}")
     return found

@@ -9,7 +9,9 @@ import csv
 import gzip
 import io
 import json
+import math
 import random
+import zlib
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +21,11 @@ from raylax.cluster.errors import UserError
 
 BLOCK = 512
 """Tokens of the prompt that have one name: the grain of Mooncake's traces."""
+UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, EOFError,
+    zlib.error, csv.Error,
+)  # fmt: skip
+"""What reading a file raises that is something else."""
 Shape = Literal["superposed", "compressed"]
 
 
@@ -40,8 +47,10 @@ def read_trace(path: Path) -> list[Arrival]:
         rows = from_json(text) if text.startswith("{") else from_table(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, EOFError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: not a trace of Azure's or Mooncake's: {error}") from None
+    if not all(math.isfinite(row.at) for row in rows):
+        raise UserError(f"{path}: a trace's times must be finite numbers")
     if len(rows) < 2 or max(row.at for row in rows) == min(row.at for row in rows):
         raise UserError(f"{path}: a trace needs two requests at different times, found {len(rows)}")
     rows.sort(key=lambda row: row.at)
@@ -54,7 +63,7 @@ def own_rate(trace: Sequence[Arrival]) -> float:
 
 
 def from_table(text: str) -> list[Arrival]:
-    """Azure's. Raises ValueError and KeyError."""
+    """Azure's. Raises some of UNREADABLE."""
     return [
         Arrival(
             datetime.fromisoformat(row["TIMESTAMP"][:26]).timestamp(),  # microseconds are enough
@@ -66,7 +75,7 @@ def from_table(text: str) -> list[Arrival]:
 
 
 def from_json(text: str) -> list[Arrival]:
-    """Mooncake's. Raises ValueError and KeyError."""
+    """Mooncake's. Raises some of UNREADABLE."""
     return [
         Arrival(
             row["timestamp"] / 1000,

@@ -165,6 +165,10 @@ def test_for_programs_there_is_json(trace: str) -> None:
     ("option", "value", "said"),
     [
         ("policy", "magic", "--policy must be all, or some of consistent-hash, .*, found magic"),
+        ("load", "nan", "--load must be from 0.01 to 100000, found nan"),
+        ("load", "80,1e400", "--load must be from 0.01 to 100000, found 80,1e400"),
+        ("load", "1e-300", "--load must be from 0.01 to 100000, found 1e-300"),
+        ("report_delay_ms", float("nan"), "--report-delay-ms must be at most 100000, found nan"),
         ("load", "80,x", "--load must be numbers with commas between, found 80,x"),
         ("routers", "0", "--routers must be above 0, found 0"),
         ("arrivals", "calm", "--arrivals must be one of superposed, compressed, found calm"),

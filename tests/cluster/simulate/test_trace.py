@@ -40,6 +40,11 @@ def test_lines_of_mooncakes_packed(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "not a trace of Azure's or Mooncake's"),
         ("{}\n", "not a trace of Azure's or Mooncake's"),
+        (json.dumps({**LINES[0], "timestamp": None}), "not a trace of Azure's or Mooncake's"),
+        (json.dumps({**LINES[0], "hash_ids": 7}), "not a trace of Azure's or Mooncake's"),
+        (json.dumps(LINES[0]) + "\n[1]\n", "not a trace of Azure's or Mooncake's"),
+        (json.dumps({**LINES[0], "timestamp": float("nan")}), "times must be finite numbers"),
+        (TABLE + "2023-11-16 18:17:04\n", "not a trace of Azure's or Mooncake's"),
         (TABLE.rsplit("\n", 2)[0], "a trace needs two requests at different times, found 1"),
     ],
 )
@@ -48,6 +53,14 @@ def test_what_is_no_trace(text: str, said: str, tmp_path: Path) -> None:
     path.write_text(text)
 
     with pytest.raises(UserError, match=said):
+        read_trace(path)
+
+
+def test_a_packed_trace_that_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "trace.gz"
+    path.write_bytes(b"\x1f\x8b\x08\x00" + b"a" * 20)
+
+    with pytest.raises(UserError, match="not a trace of Azure's or Mooncake's: Error -3 while"):
         read_trace(path)
 
 
