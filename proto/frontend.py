@@ -22,7 +22,7 @@ from raylax.proto.text.files import TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer, whole_characters
-from raylax.proto.vocabulary import CallOrigin, Priority, Request
+from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
 from raylax.proto.warnings import warn
 
 NOBODY = CallOrigin()
@@ -236,8 +236,7 @@ class Frontend:
         origin: CallOrigin,
     ) -> list[Request]:
         self.check_ids(map(int, body.logit_bias or ()), "logit_bias")
-        seed = self.rng.getrandbits(63) if body.seed is None else body.seed
-        sampling = self.defaults.fill_in(body, self.vocab, seed, top_logprobs)
+        samplings = self._samplings(body, len(prompts), top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
         of_caller = of_origin(origin, body.priority, body.timeout)
@@ -246,7 +245,7 @@ class Frontend:
                 id=f"{call_id}/{p}/{choice}",
                 prompt=tuple(prompt),
                 max_tokens=self._room(prompt, max_tokens, field),
-                sampling=sampling,
+                sampling=samplings[p],
                 choice=choice,
                 stop_token_ids=stops,
                 **of_caller,
@@ -254,6 +253,16 @@ class Frontend:
             for p, prompt in enumerate(prompts)
             for choice in range(body.n)
         ]
+
+    def _samplings(
+        self, body: SamplingFields, prompts: int, top_logprobs: int | None
+    ) -> list[Sampling]:
+        """How the answers to each prompt are drawn: by the client's seed, or by one for each of
+        them, so that equal prompts have answers of their own. Its choices are told apart by their
+        index."""
+        given = body.seed
+        seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
+        return [self.defaults.fill_in(body, self.vocab, seed, top_logprobs) for seed in seeds]
 
     def _room(self, prompt: list[int], max_tokens: int | None, field: str) -> int:
         """How long the answer may be; a prompt must leave room for one token."""

@@ -14,7 +14,6 @@ from raylax.proto.openai.shared import (
     MOST_STOPS,
     BoundedList,
     CommonFields,
-    NullDroppingModel,
     StopString,
     StrictModel,
     kind_of,
@@ -40,7 +39,7 @@ class ToolUse(StrictModel):
     input: dict[str, Any]
 
 
-class ToolResult(NullDroppingModel):
+class ToolResult(StrictModel):
     type: Literal["tool_result"]
     tool_use_id: str
     content: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] = ""
@@ -98,7 +97,7 @@ def tool_call(block: ToolUse) -> chat.AssistantToolCall:
     return chat.AssistantToolCall(id=block.id, function=function)
 
 
-class Tool(NullDroppingModel):
+class Tool(StrictModel):
     """A function of the client's. Anthropic's own tools would have to be run here."""
 
     type: Literal["custom"] | None = None

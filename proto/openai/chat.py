@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
@@ -12,6 +12,7 @@ from raylax.proto.openai.shared import (
     SamplingFields,
     StrictModel,
     Usage,
+    kind_of,
 )
 
 MOST_MESSAGES = 2048
@@ -21,13 +22,37 @@ REASONED = ("reasoning_content", "reasoning", "thinking")
 
 
 class TextPart(StrictModel):
-    type: Literal["text"]
+    type: Literal["text"] = "text"
     text: str
+
+
+class RefusalPart(StrictModel):
+    type: Literal["refusal"]
+    refusal: str
+
+
+def part_of(given: Any) -> Any:
+    """What the assistant has refused with is text, too."""
+    if isinstance(given, RefusalPart):
+        return TextPart(text=given.refusal)
+    return given
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("[text]")] | Annotated[RefusalPart, Tag("[refusal]")],
+    Discriminator(
+        kind_of,
+        custom_error_type="part",
+        custom_error_message="only parts of type text and refusal are supported: the models here "
+        "read text alone; describe the image, the sound or the file, or put its text into a part",
+    ),
+    AfterValidator(part_of),
+]
 
 
 class FunctionCall(StrictModel):
     name: str
-    arguments: str
+    arguments: str = ""
 
 
 class AssistantToolCall(StrictModel):
@@ -59,7 +84,7 @@ def no_constant(name: str) -> Any:
 
 class Message(StrictModel):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | Annotated[list[TextPart], BoundedList(MOST_PARTS)] | None = None
+    content: str | Annotated[list[Part], BoundedList(MOST_PARTS)] | None = None
     name: str | None = None
     tool_calls: Annotated[list[AssistantToolCall], BoundedList(MOST_TOOLS)] | None = None
     tool_call_id: str | None = None
@@ -72,10 +97,18 @@ class Message(StrictModel):
     tool_plan: str | None = None
     """Why the assistant calls its tools, for templates that show it."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_and_other_names(cls, fields: Any) -> Any:
+        """Messages as they were before there were tools, or with a refusal for a content."""
+        return renewed(fields) if isinstance(fields, dict) else fields
+
     @model_validator(mode="after")
     def _has_content(self) -> Self:
-        if self.content is None and not (self.role == "assistant" and self.tool_calls):
-            raise ValueError("content: only a message with tool_calls may have none")
+        if self.content is None and self.role != "assistant":
+            raise ValueError(
+                f"content: only the assistant's may be left out, not the {self.role}'s"
+            )
         return self
 
     def for_template(self) -> dict[str, Any]:
@@ -95,6 +128,20 @@ class Message(StrictModel):
         if thought := next((shown[name] for name in REASONED if name in shown), None):
             shown.setdefault("reasoning_content", thought)
         return shown
+
+
+def renewed(message: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a message, the deprecated ones by those that took their place: a function was
+    what is a tool now, and called by `function_call`. Without a content, a refusal is it."""
+    fields = {name: value for name, value in message.items() if value is not None}
+    if fields.get("role") == "function":
+        fields["role"] = "tool"
+    if fields.get("role") == "assistant":
+        if (call := fields.pop("function_call", None)) is not None:
+            fields.setdefault("tool_calls", [{"function": call}])
+        if (refusal := fields.pop("refusal", None)) is not None:
+            fields.setdefault("content", refusal)
+    return fields
 
 
 class Function(StrictModel):
@@ -133,7 +180,7 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
 
     @model_validator(mode="after")
     def _logprobs_first(self) -> Self:
-        if self.top_logprobs is not None and not self.logprobs:
+        if self.top_logprobs and not self.logprobs:
             raise ValueError("top_logprobs: only allowed when logprobs is true")
         return self
 

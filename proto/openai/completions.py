@@ -1,8 +1,8 @@
 """POST /v1/completions. https://platform.openai.com/docs/api-reference/completions"""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from raylax.proto.openai.shared import (
     BoundedList,
@@ -16,6 +16,11 @@ from raylax.proto.openai.shared import (
 MOST_PROMPTS = 64
 
 
+def false_is_none(given: Any) -> Any:
+    """Chat completions have a `logprobs` that is false; the one here is a number."""
+    return None if given is False else given
+
+
 class CompletionRequest(SamplingFields):
     """A body of /v1/completions."""
 
@@ -25,7 +30,7 @@ class CompletionRequest(SamplingFields):
         | Annotated[list[str], BoundedList(MOST_PROMPTS, least=1)]
         | Annotated[list[TokenIds], BoundedList(MOST_PROMPTS, least=1)]
     )
-    logprobs: int | None = Field(None, ge=0, le=20)
+    logprobs: Annotated[int | None, BeforeValidator(false_is_none)] = Field(None, ge=0, le=20)
     echo: Literal[False] = False
     suffix: None = None
     best_of: Literal[1] | None = None

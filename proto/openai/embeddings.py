@@ -10,9 +10,9 @@ from pydantic import Field
 from raylax.proto.openai.shared import (
     BoundedList,
     Finite,
-    NullDroppingModel,
     PriorityField,
     ResponseModel,
+    StrictModel,
     TokenIds,
     one_or_more,
 )
@@ -22,7 +22,7 @@ MOST_INPUTS = 1024
 FLOAT = Struct("<f")
 
 
-class EmbeddingRequest(NullDroppingModel):
+class EmbeddingRequest(StrictModel):
     """A body of /v1/embeddings."""
 
     input: (

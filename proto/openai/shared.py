@@ -56,9 +56,17 @@ Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
 
 class StrictModel(BaseModel):
-    """Types are not converted: "5" is no number. Unknown fields are ignored, as OpenAI does."""
+    """Types are not converted: "5" is no number. A field that is null is as good as absent, at any
+    depth: many clients write what they leave open as null. Unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 class StreamOptions(StrictModel):
@@ -69,24 +77,13 @@ class TextFormat(StrictModel):
     type: Literal["text"]
 
 
-class NullDroppingModel(StrictModel):
-    """A field that is null is as good as absent, as OpenAI has it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        return {name: value for name, value in fields.items() if value is not None}
-
-
-class CommonFields(NullDroppingModel):
+class CommonFields(StrictModel):
     """The fields of every body that asks for text, in any API. None means what the model's own
     generation_config.json says."""
 
     model: str | None = None
     temperature: Annotated[Finite, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Finite, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
     top_k: Annotated[int, Field(ge=-1)] | None = None

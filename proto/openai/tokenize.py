@@ -6,10 +6,10 @@ from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
 from raylax.proto.openai.prompting import PromptFields
-from raylax.proto.openai.shared import MOST_VALUES, BoundedList, NullDroppingModel, TokenId
+from raylax.proto.openai.shared import MOST_VALUES, BoundedList, StrictModel, TokenId
 
 
-class TokenizeRequest(NullDroppingModel, PromptFields):
+class TokenizeRequest(PromptFields):
     """A prompt, or messages by the model's chat template."""
 
     model: str | None = None
@@ -43,7 +43,7 @@ class TokenizeResponse(BaseModel):
     token_strs: list[str] | None = None
 
 
-class DetokenizeRequest(NullDroppingModel):
+class DetokenizeRequest(StrictModel):
     model: str | None = None
     tokens: Annotated[list[TokenId], BoundedList(MOST_VALUES)]
 

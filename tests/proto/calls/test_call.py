@@ -70,7 +70,7 @@ def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: i
         (ASK + ', "temperature": 3}', "temperature", "less than or equal to 2, found 3"),
         (ASK + ', "temperature": "hot"}', "temperature", "valid number, found 'hot'"),
         (ASK + ', "temperature": NaN}', "temperature", "finite"),
-        (ASK + ', "top_p": 0}', "top_p", "greater than 0, found 0"),
+        (ASK + ', "top_p": -0.1}', "top_p", "greater than or equal to 0, found -0.1"),
         (ASK + ', "max_tokens": 0}', "max_tokens", "found 0"),
         (ASK + ', "max_tokens": "5"}', "max_tokens", "valid integer, found '5'"),
         (ASK + ', "n": 17}', "n", "less than or equal to 16, found 17"),
