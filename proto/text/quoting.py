@@ -66,11 +66,11 @@ class SpecialTexts:
         normalized: Iterable[str] = (),
         normalize: Callable[[str], str] | None = None,
     ) -> None:
-        known = sorted({text for text in texts if text.strip()})
+        known = sorted({text for text in texts if text.strip() and not is_word(text)})
         self._whole = pattern_of(known)
         cuts = [(text, at) for text in known for at in range(1, len(text))]
-        self._beginnings = {text[:at] for text, at in cuts if not text[:at].isalnum()}
-        self._endings = {text[at:] for text, at in cuts if not text[at:].isalnum()}
+        self._beginnings = {text[:at] for text, at in cuts if not is_word(text[:at])}
+        self._endings = {text[at:] for text, at in cuts if not is_word(text[at:])}
         self._insides = "\0".join(known)
         self._longest = max(map(len, known), default=0)
         self._normalize = normalize
@@ -99,7 +99,7 @@ class SpecialTexts:
                 found.append((end - size, end))
                 break
         stripped = text[begin:end] if end - begin < self._longest else ""
-        if stripped and not stripped.isalnum() and stripped in self._insides:
+        if stripped and not is_word(stripped) and stripped in self._insides:
             found.append((begin, end))
         return merged(found)
 
@@ -177,6 +177,12 @@ def shared_length(one: str, other: str) -> int:
     """Letters that two texts begin with alike."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def is_word(text: str) -> bool:
+    """Letters, digits and low lines only: names of fields are such, and no part of a control token
+    that a template could not do without."""
+    return text.replace("_", "").isalnum()
 
 
 def merged(spans: list[Span]) -> list[Span]:

@@ -145,6 +145,27 @@ def test_wherever_a_client_writes(tmp_path: Path) -> None:
     assert frontend.tokenizer.decode(ids, False).count("<|im_end|>") == 21
 
 
+def test_names_of_fields_are_left_alone(tmp_path: Path) -> None:
+    """Special tokens may have them inside, or be words: a template finds what it looks for."""
+    special = ["<|tool_calls|>", "<|tool_call_id|>", "<|reasoning_content|>", "user", "<|text|>"]
+    shows = (
+        "{% for m in messages %}{% if m.role == 'user' %}U{% endif %}{{ m.tool_call_id }}"
+        "{% for c in m.tool_calls or [] %}{{ c.type == 'function' }}{{ c.function.arguments.x_y }}"
+        "{% endfor %}{% endfor %}{{ messages[0].content[0].text }}{{ tools[0].function.name }}"
+    )
+    frontend = load(PromptFamily(lambda: byte_level(special), {"chat_template": shows}), tmp_path)
+    call = {"id": "c", "function": {"name": "f", "arguments": '{"x_y": 1}'}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "tool_calls", "content": "x"},
+    ]
+    tools = [{"type": "function", "function": {"name": "tool_call_id"}}]
+    body = ChatCompletionRequest.model_validate({"messages": messages, "tools": tools})
+
+    assert frontend.prompt(body) == ("UTrue1tool_callshitool_call_id", ())
+
+
 def test_a_template_still_sees_what_clients_write(tmp_path: Path) -> None:
     """It looks for texts in it, and cuts it there; marks that lose their partner are gone."""
     cuts = (
