@@ -19,6 +19,9 @@ from raylax.cluster.simulate.profile import Profile
 from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
 from raylax.cluster.simulate.trace import Arrival, Shape, arrivals, own_rate, read_trace
 
+ENDS_S = 1.0
+"""After Ctrl-C; then the process ends whatever waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -92,12 +95,16 @@ def run_all(study: Study, rate: float) -> Iterator[tuple[Run, Outcome]]:
     pool = ProcessPoolExecutor(cores, get_context("spawn"), follow_parent)
     try:
         yield from zip(runs, pool.map(partial(run, study, rate), runs), strict=True)
-    except BaseException:
+    except BaseException as error:
         for child in active_children():
             child.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(error, KeyboardInterrupt):
+            end = threading.Timer(ENDS_S, os._exit, (130,))  # a pool may wait for what was killed
+            end.daemon = True
+            end.start()
         raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+    pool.shutdown()
 
 
 def follow_parent() -> None:
