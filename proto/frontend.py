@@ -190,7 +190,7 @@ class Frontend:
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
                 param="dimensions",
             )
-        inputs = self._prompts(body.inputs, "input")
+        inputs = self._prompts(body.inputs, "input", body.add_special_tokens)
         call_id = f"embd-{uuid.uuid4().hex}"
         of_caller = of_origin(origin, body.priority, body.timeout)
         requests = [

@@ -36,6 +36,8 @@ class EmbeddingRequest(StrictModel):
     dimensions: Annotated[int, Field(ge=1)] | None = None
     pooling: Literal["last"] = "last"
     """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
+    add_special_tokens: bool = True
+    """Whether the tokenizer adds its own to a text."""
     user: str | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""

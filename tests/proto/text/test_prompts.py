@@ -11,6 +11,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.text.files import TextFiles
 from tests.support.paths import GOLDENS
 from tests.support.prompt_families import FAMILIES, REQUESTS, TEXTS, asked_of
@@ -97,6 +98,10 @@ def test_a_text_begins_with_one_bos(
     assert prompt(text)[0] == id
     if text:
         assert id not in prompt(text, add_special_tokens=False)
+        asked = EmbeddingRequest(input=bos + text, add_special_tokens=True)
+        assert list(frontend.embedding(asked).requests[0].prompt) == written
+        asked = EmbeddingRequest(input=text, add_special_tokens=False)
+        assert id not in frontend.embedding(asked).requests[0].prompt
 
 
 def test_a_chat_has_the_bos_of_its_template_once(frontends: dict[str, Frontend]) -> None:
