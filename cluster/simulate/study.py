@@ -7,10 +7,10 @@ that they share the machine's cores.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
@@ -18,9 +18,6 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.profile import Profile
 from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
 from raylax.cluster.simulate.trace import Arrival, Shape, arrivals, own_rate, read_trace
-
-ENDS_S = 1.0
-"""After Ctrl-C; then the process ends whatever waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +84,21 @@ def runs_of(study: Study) -> list[Run]:
     ]
 
 
-def run_all(study: Study, rate: float) -> Iterator[tuple[Run, Outcome]]:
+def run_all(study: Study, rate: float) -> Generator[tuple[Run, Outcome]]:
     """Every cell and its outcome, in the order asked for and as soon as it is known; `rate`, in
-    requests a second, is that of 100 % load. Whoever leaves early leaves no process behind."""
+    requests a second, is that of 100 % load. Whoever leaves early closes it: no process is left."""
     runs = runs_of(study)
     cores = min(len(os.sched_getaffinity(0)), len(runs))
     pool = ProcessPoolExecutor(cores, get_context("spawn"), follow_parent)
     try:
-        yield from zip(runs, pool.map(partial(run, study, rate), runs), strict=True)
-    except BaseException as error:
+        # Not pool.map: it cancels what is left, over which a pool that was killed stumbles.
+        futures = [pool.submit(run, study, rate, one) for one in runs]
+        for one, future in zip(runs, futures, strict=True):
+            yield one, future.result()
+    except BaseException:
         for child in active_children():
             child.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
-        if isinstance(error, KeyboardInterrupt):
-            end = threading.Timer(ENDS_S, os._exit, (130,))  # a pool may wait for what was killed
-            end.daemon = True
-            end.start()
+        pool.shutdown(wait=False)
         raise
     pool.shutdown()
 

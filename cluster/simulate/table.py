@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 
 from rich.console import Console
@@ -57,13 +57,15 @@ def progress_of(total: int, console: Console) -> Iterator[ReplayProgress]:
 def show(study: Study, as_json: bool, console: Console) -> None:
     """Runs it. Raises UserError."""
     outcomes: dict[Run, Outcome] = {}
-    with progress_of(len(runs_of(study)), console) as progress:
+    with ExitStack() as stack:
+        progress = stack.enter_context(progress_of(len(runs_of(study)), console))
         progress.says("measuring what 100 % load is")
         rate = capacity(study)
         progress.says("replaying")
         if not as_json:
             console.print(line(*COLUMNS), style="bold", highlight=False)
-        for run, outcome in run_all(study, rate):
+        # Ctrl-C may come anywhere: what runs must end before anything waits for it.
+        for run, outcome in stack.enter_context(closing(run_all(study, rate))):
             outcomes[run] = outcome
             progress.one_more()
             if not as_json:
