@@ -11,44 +11,57 @@ class Detokenizer:
     """Makes text of tokens as they arrive: never half a character, and together exactly all of it.
 
     What a token adds may depend on those before it (leading spaces, bytes of one character): then
-    the tokens since the last clean cut are decoded anew and only what is new is given out.
+    the tokens since the last clean cut are decoded anew and only what is new is given out. They are
+    at most 2 * LONGEST_WAIT, whatever comes: a token costs the same wherever it stands.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._ids: list[int] = []
-        self._begin = 0  # of the tokens that give context
-        self._given = 0  # tokens whose text is out
-        self._context = 0  # characters that those between the two have by themselves
+    def __init__(
+        self, tokenizer: Tokenizer, shown: frozenset[int] = frozenset(), continues: bool = False
+    ) -> None:
+        """`shown`: special tokens whose names are text here. `continues`: whether there is text
+        before the first token, so that the space that it begins with stays."""
+        self._tokenizer, self._shown = tokenizer, shown
+        self._context: list[int] = [*tokenizer.any_text] if continues else []
+        self._new: list[int] = []  # tokens whose text is not out
+        self._known = len(tokenizer.decode(self._context)) if self._context else 0
+        # characters that the context has by itself
         self._clean = True  # all text is out, and ends with a whole character
 
     def add(self, ids: Sequence[int]) -> str:
         """The text that is certain after these tokens."""
         said = ""
         for token in ids:
-            self._ids.append(token)
             if self._clean and (text := self._tokenizer.whole(token)):
-                self._begin, self._context = self._given, len(text)
-                self._given += 1
-            else:
+                self._context, self._known = [token], len(text)
+            elif token in self._shown:
+                text = self.finish() + self._tokenizer.name_of(token)
+            elif self._tokenizer.adds_text(token):
+                self._new.append(token)
                 text = self._take(last=False)
+            else:
+                continue
             said += text
         return said
 
     def finish(self) -> str:
         """What was held back: an incomplete character is given as it is."""
-        return self._take(last=True)
+        return self._take(last=True) if self._new else ""
 
     def _take(self, last: bool) -> str:
-        text = self._tokenizer.decode(self._ids[self._begin :])
-        broken = text.endswith(INCOMPLETE)
-        waits = broken and len(self._ids) - self._given < LONGEST_WAIT
-        if (waits and not last) or len(text) <= self._context:
+        text = self._tokenizer.decode(self._context + self._new)
+        broken, full = text.endswith(INCOMPLETE), len(self._new) >= LONGEST_WAIT
+        if len(text) <= self._known:
+            if full or last:  # they add nothing, and nothing that follows will change that
+                self._new, self._clean = [], not broken
+            else:
+                self._clean = False
+            return ""
+        if broken and not full and not last:
             self._clean = False
             return ""
-        new, self._clean = text[self._context :], not broken
-        self._begin, self._given = self._given, len(self._ids)
-        cut = self._ids[self._begin :]
-        decode = self._tokenizer.decode
-        self._context = len(self._tokenizer.decode_alone(cut[0]) if len(cut) == 1 else decode(cut))
+        new, self._clean = text[self._known :], not broken
+        self._context, self._new = self._new, []
+        cut = self._context
+        alone = self._tokenizer.decode_alone
+        self._known = len(alone(cut[0]) if len(cut) == 1 else self._tokenizer.decode(cut))
         return new

@@ -1,13 +1,53 @@
 """Strings that end an answer, looked for in its text while it streams."""
 
+from array import array
 from collections.abc import Sequence
+from functools import lru_cache
+
+
+class StopPattern:
+    """One stop string, looked for by Knuth, Morris and Pratt: no character is read twice."""
+
+    def __init__(self, stop: str) -> None:
+        self.stop = stop
+        self._shorter = array("H", [0])  # by length - 1 of a beginning: its longest border
+        size = 0
+        for letter in stop[1:]:
+            while size and letter != stop[size]:
+                size = self._shorter[size - 1]
+            size += letter == stop[size]
+            self._shorter.append(size)
+
+    def advance(self, size: int, text: str) -> tuple[int, int | None]:
+        """How much of its beginning the text ends with, `size` being that before this text; and
+        where in it the stop string ends, if it does."""
+        stop, at = self.stop, 0
+        while at < len(text):
+            if size == 0:
+                if (at := text.find(stop[0], at)) < 0:
+                    return 0, None
+            elif text[at] != stop[size]:
+                size = self._shorter[size - 1]
+                continue
+            size, at = size + 1, at + 1
+            if size == len(stop):
+                return size, at
+        return size, None
+
+
+@lru_cache(maxsize=1024)
+def pattern_of(stop: str) -> StopPattern:
+    """Made once for all choices of a call."""
+    return StopPattern(stop)
 
 
 class StopStrings:
-    """Cuts streaming text before the first stop string, wherever token borders lie."""
+    """Cuts streaming text before the first stop string, wherever token borders lie. A character
+    costs the same for each stop string, whatever came before."""
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = tuple(stops)
+        self._patterns = [pattern_of(stop) for stop in stops]
+        self._sizes = [0] * len(self._patterns)
         self._held = ""
         self.matched: str | None = None
         """The stop string that was found."""
@@ -16,21 +56,29 @@ class StopStrings:
     @property
     def wanted(self) -> bool:
         """Whether there is any to look for."""
-        return bool(self._stops)
+        return bool(self._patterns)
 
     def add(self, text: str) -> str:
         """What can be given out: nothing that may yet turn out to begin a stop string."""
-        if self.stopped or not self._stops:
+        if self.stopped or not self._patterns:
             return "" if self.stopped else text
+        ends: list[tuple[int, int, str]] = []
+        for i, pattern in enumerate(self._patterns):
+            self._sizes[i], end = pattern.advance(self._sizes[i], text)
+            if end is not None:
+                ends.append((end, -len(pattern.stop), pattern.stop))
+        before = len(self._held)
         self._held += text
-        found = [
-            (at + len(stop), at, stop) for stop in self._stops if (at := self._held.find(stop)) >= 0
-        ]
-        if found:  # the one that ends first: another could depend on how much came at once
-            _, at, self.matched = min(found)
+        if ends:  # the one that ends first: another could depend on how much came at once
+            end, size, self.matched = min(ends)
             self.stopped = True
-            return self._release(at)
-        return self._release(len(self._held) - self._pending())
+            return self._release(before + end + size)
+        return self._release(len(self._held) - max(self._sizes))
+
+    def end_at(self, stop: str) -> None:
+        """Ends here, by a token whose name this stop string is."""
+        if not self.stopped:
+            self.matched, self.stopped = stop, True
 
     def finish(self) -> str:
         """What was held back, if no stop string was found."""
@@ -39,11 +87,3 @@ class StopStrings:
     def _release(self, count: int) -> str:
         out, self._held = self._held[:count], self._held[count:]
         return out
-
-    def _pending(self) -> int:
-        """Length of the longest ending of the held text that begins a stop string."""
-        longest = max(len(stop) for stop in self._stops) - 1
-        for size in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
-                return size
-        return 0

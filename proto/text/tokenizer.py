@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import tokenizers
@@ -50,6 +51,7 @@ class Tokenizer:
             None if normalizer is None else normalizer.normalize_str,
         )
         """Finds the texts of special tokens in what clients write."""
+        self._special = {id for id, token in self._added_tokens.items() if token.special}
         self._alone: dict[int, str] = {}
         self._whole: dict[int, str] = {}
 
@@ -107,6 +109,27 @@ class Tokenizer:
             alone = self.decode_alone(token_id) if self._joins_bytes else ""
             text = self._whole[token_id] = "" if INCOMPLETE in alone else alone
         return text
+
+    def adds_text(self, token_id: int) -> bool:
+        """Whether text is made with it at all: special tokens, and ids of nothing, are left out."""
+        return token_id not in self._special and bool(self.name_of(token_id))
+
+    def special_id(self, text: str) -> int | None:
+        """The id of the special token whose name this is."""
+        id = self.id_of(text)
+        return id if id in self._special else None
+
+    @cached_property
+    def any_text(self) -> Sequence[int]:
+        """A token that is text of its own, to stand before others; empty: there is no need, or none
+        such. Decoders that strip the first space of a text then keep it."""
+        if self._joins_bytes:
+            return ()
+        for letter in ("a", "x", "0", ".", "\u2581a"):
+            id = self.id_of(letter)
+            if id is not None and self.decode([id]) and self.adds_text(id):
+                return (id,)
+        return ()
 
     def bytes_of(self, token_id: int) -> bytes:
         """The bytes that a token adds to a text: maybe half a character; a special token's name."""

@@ -1,9 +1,12 @@
 """Stop strings: the text ends before the first one, however it was cut."""
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raylax.proto.text.stop_strings import StopStrings
+from raylax.proto.text.stop_strings import StopPattern, StopStrings
 
 
 @given(
@@ -33,3 +36,35 @@ def first_match(text: str, stops: list[str]) -> int | None:
         if begins:
             return min(begins)
     return None
+
+
+@pytest.mark.parametrize("last", ["b", "a" * 900 + "c"])
+def test_no_character_is_read_often(last: str) -> None:
+    """Stop strings that are nearly there all the time cost no more than others: each one takes at
+    most two steps a character."""
+    text = ("a" * 1000 + last) * 20
+    reads = 0
+
+    class Counted(str):
+        __slots__ = ()
+
+        def __getitem__(self, at: Any) -> str:
+            nonlocal reads
+            reads += 1
+            return super().__getitem__(at)
+
+    size = 0
+    pattern = StopPattern("a" * 1023 + "d")
+    for begin in range(0, len(text), 3):
+        size, end = pattern.advance(size, Counted(text[begin : begin + 3]))
+        assert end is None
+
+    assert reads <= 2 * len(text)
+
+
+def test_a_token_ends_the_text_where_it_stands() -> None:
+    watch = StopStrings(["abc"])
+    said = watch.add("xab") + watch.finish()
+    watch.end_at("<|end|>")
+
+    assert (said, watch.matched, watch.stopped, watch.add("more")) == ("xab", "<|end|>", True, "")
