@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
+from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.quoting import Prompt
@@ -95,7 +96,8 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         requests = self._requests(call_id, [ids], body, top, most, field, origin)
-        return self._call(call_id, requests, body, "chat", tools=bool(body.offered))
+        names = frozenset(tool.function.name for tool in body.offered)
+        return self._call(call_id, requests, body, "chat", names, not body.parallel_tool_calls)
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
         """The text of the prompt that the model's chat template makes of the messages."""
@@ -159,7 +161,7 @@ class Frontend:
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
-        return self._call(call_id, requests, body, "text_completion", tools=False)
+        return self._call(call_id, requests, body, "text_completion")
 
     def tokens(
         self, body: CompletionRequest, origin: CallOrigin = NOBODY
@@ -172,7 +174,12 @@ class Frontend:
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
         )
         choices = [
-            TokenChoice(index, self.tokenizer, StopStrings(body.stops))
+            TokenChoice(
+                index,
+                self.tokenizer,
+                StopStrings(body.stops),
+                stop_tokens=self._stop_tokens(body.stops),
+            )
             for index in range(len(requests))
         ]
         return Call(call_id, requests, choices, "text_completion"), choices
@@ -212,18 +219,39 @@ class Frontend:
         requests: list[Request],
         body: SamplingFields,
         operation: Operation,
-        tools: bool,
+        names: frozenset[str] = frozenset(),
+        one_call: bool = False,
     ) -> Call:
-        choices = [
-            Choice(
-                index,
-                self.tokenizer,
-                StopStrings(body.stops),
-                [TOOL_PARSERS[TOOL_FORMAT](f"{call_id}_{index}")] if tools else (),
+        """`names`: of the functions that may be called. `one_call`: one at most."""
+        kind, stop_tokens = TOOL_PARSERS[TOOL_FORMAT], self._stop_tokens(body.stops)
+        marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if names else ()
+        shown = frozenset(mark for mark in marks if mark is not None)
+        nine = self.templates.want_nine_letters
+        choices = []
+        for index, request in enumerate(requests):
+            calls = JsonCalls(CallIds(f"{call_id}_{index}", nine), names)
+            choices.append(
+                Choice(
+                    index,
+                    self.tokenizer,
+                    StopStrings(body.stops),
+                    [kind(calls)] if names else (),
+                    shown,
+                    stop_tokens,
+                    operation == "text_completion" and self._is_text(request.prompt),
+                    one_call,
+                )
             )
-            for index in range(len(requests))
-        ]
         return Call(call_id, requests, choices, operation)
+
+    def _stop_tokens(self, stops: Iterable[str]) -> dict[int, str]:
+        """The special tokens whose names these are: text is made without them."""
+        ids = {stop: self.tokenizer.special_id(stop) for stop in stops}
+        return {id: stop for stop, id in ids.items() if id is not None}
+
+    def _is_text(self, prompt: Sequence[int]) -> bool:
+        """Whether any token of it is text, with which the answer goes on."""
+        return any(map(self.tokenizer.adds_text, prompt))
 
     def _requests(
         self,

@@ -112,7 +112,7 @@ class MessageWriter:
     def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
         """A block for a call of a tool. Its input is known at once, but is told as if it grew."""
         block = tool_use(call)
-        partial = {"type": "input_json_delta", "partial_json": json.dumps(block.input)}
+        partial = {"type": "input_json_delta", "partial_json": call.arguments}
         return [
             self._open(block.model_copy(update={"input": {}})),
             typed(DELTA, index=self._blocks, delta=partial),
@@ -125,12 +125,5 @@ def typed(type: str, **fields: Any) -> AnswerEvent:
 
 
 def tool_use(call: ToolCall) -> ToolUseOut:
-    """The call of a tool as a block. Its input is an object; arguments that are none are put into
-    one."""
-    try:
-        given = json.loads(call.arguments)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        given = {"arguments": call.arguments}
-    return ToolUseOut(id=call.id, name=call.name, input=given)
+    """The call of a tool as a block. Its input is an object, as arguments are."""
+    return ToolUseOut(id=call.id, name=call.name, input=json.loads(call.arguments))

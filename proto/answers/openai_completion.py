@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raylax.proto.answers.openai_chunks import ChunkWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent, TextLogprob, readable
+from raylax.proto.calls.events import TextEvent, TextLogprob
 from raylax.proto.openai import completions
 from raylax.proto.openai.shared import Usage
 
@@ -78,8 +78,33 @@ def completion_logprobs(
     if not entries:
         return None
     return completions.Logprobs(
-        tokens=[e.text for e in entries],
+        tokens=[named(e.token) for e in entries],
         token_logprobs=[e.logprob for e in entries],
-        top_logprobs=[{readable(token): logprob for token, logprob in e.top} for e in entries],
+        top_logprobs=[by_name(e.top) for e in entries],
         text_offset=[offsets.add(e.token) for e in entries],
     )
+
+
+def named(token: bytes) -> str:
+    """A token's text, or its bytes where they are no text by themselves, as OpenAI writes them."""
+    try:
+        return token.decode()
+    except UnicodeDecodeError:
+        return bytes_named(token)
+
+
+def bytes_named(token: bytes) -> str:
+    return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)
+
+
+def by_name(top: Sequence[tuple[bytes, float]]) -> dict[str, float]:
+    """Tokens of equal text stay apart: the second one is named by its bytes, others by a number,
+    too."""
+    found: dict[str, float] = {}
+    for token, logprob in top:
+        name, number = named(token), 1
+        while name in found:
+            name = bytes_named(token) + (f"#{number}" if number > 1 else "")
+            number += 1
+        found[name] = logprob
+    return found

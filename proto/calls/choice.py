@@ -1,7 +1,9 @@
 """One choice of an answer: its tokens become text, tool calls and an end."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
 from raylax.proto.parsers.base import OutputParser, ParsedText
@@ -10,6 +12,9 @@ from raylax.proto.text.detokenizer import Detokenizer
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
+
+LEAST_LOGPROB = -9999.0
+"""What OpenAI writes for a token that is as good as impossible: JSON has no infinity."""
 
 
 @dataclass
@@ -22,16 +27,26 @@ class Choice:
     stops: StopStrings
     parsers: Sequence[OutputParser] = ()
     """They read the text one after another; there are none when nothing but text is expected."""
+    shown: frozenset[int] = frozenset()
+    """Special tokens that the parsers look for, as text."""
+    stop_tokens: Mapping[int, str] = field(default_factory=dict)
+    """Special tokens whose names are stop strings: they are in no text."""
+    continues: bool = False
+    """Whether the answer goes on with the text of its prompt."""
+    one_call: bool = False
+    """Whether no tool but the first is called."""
     tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
     events: list[TextEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._detokenizer = Detokenizer(self.tokenizer)
+        self._detokenizer = Detokenizer(self.tokenizer, self.shown, self.continues)
         self._decoded = self._released = 0  # characters; the stop strings hold back the rest
-        self._waiting: list[tuple[int, TextLogprob]] = []  # and where their tokens' text begins
-        self._only_text = not self.parsers and not self.stops.wanted
+        self._waiting: deque[tuple[int, TextLogprob]] = (
+            deque()
+        )  # and where their tokens' text begins
+        self._only_text = not self.parsers and not self.may_stop
         self._parser = ParserChain(self.parsers)
         self._called = False  # a tool
 
@@ -42,7 +57,7 @@ class Choice:
 
     @property
     def may_stop(self) -> bool:
-        return self.stops.wanted
+        return self.stops.wanted or bool(self.stop_tokens)
 
     def feed(self, delta: Delta) -> TextEvent | None:
         """What the delta adds to the answer; None if nothing can be said yet."""
@@ -66,6 +81,8 @@ class Choice:
         found = self._parser.add(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
+        if self.one_call:
+            found.calls = [] if self._called else found.calls[:1]
         self._called = self._called or bool(found.calls)
         logprobs = self._logprobs() if self._waiting else ()
         if not (found.text or found.calls or logprobs or self.finish_reason):
@@ -78,6 +95,9 @@ class Choice:
         said = ""
         for i, token in enumerate(delta.token_ids):
             self.tokens += 1
+            if (stop := self.stop_tokens.get(token)) is not None:
+                said += self._end_at(stop)
+                break
             if delta.logprobs:
                 self._waiting.append((self._decoded, self._logprob(token, delta.logprobs[i])))
             piece = self._detokenizer.add([token])
@@ -88,11 +108,19 @@ class Choice:
         self._released += len(said)
         return said
 
+    def _end_at(self, stop: str) -> str:
+        """What was held back before a token that ends the answer."""
+        said = self.stops.add(self._detokenizer.finish())
+        said += self.stops.finish()  # nothing, if one of them was just found
+        self.stops.end_at(stop)
+        return said
+
     def _logprobs(self) -> tuple[TextLogprob, ...]:
         """Those whose tokens' text is out. Of a stop string that was cut there are none."""
         everything = self.finish_reason is not None and not self.stops.stopped
-        ready = [one for at, one in self._waiting if everything or at < self._released]
-        del self._waiting[: len(ready)]
+        ready: list[TextLogprob] = []
+        while self._waiting and (everything or self._waiting[0][0] < self._released):
+            ready.append(self._waiting.popleft()[1])
         return tuple(ready)
 
     def _end(self, found: ParsedText, finish: Finish | None) -> None:
@@ -105,5 +133,10 @@ class Choice:
         self.finish_reason = "tool_calls" if called else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
-        top = tuple((self.tokenizer.bytes_of(t), logprob) for t, logprob in entry.top)
-        return TextLogprob(self.tokenizer.bytes_of(token), entry.logprob, top)
+        top = tuple((self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top)
+        return TextLogprob(self.tokenizer.bytes_of(token), written(entry.logprob), top)
+
+
+def written(logprob: float) -> float:
+    """The log-probability as a number of JSON."""
+    return logprob if LEAST_LOGPROB < logprob < inf else LEAST_LOGPROB

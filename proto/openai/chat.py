@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
+    FINGERPRINT,
     BoundedList,
     ResponseModel,
     SamplingFields,
@@ -172,6 +173,8 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
     tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
     tool_choice: Literal["auto", "none"] = "auto"
     """Forcing a call needs a grammar, which the engine does not have yet."""
+    parallel_tool_calls: bool = True
+    """Whether an answer may call several tools; else only its first call is kept."""
 
     @property
     def offered(self) -> list[Tool]:
@@ -196,7 +199,9 @@ class TokenLogprob(TopLogprob):
 
 
 class Logprobs(ResponseModel):
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"refusal"})
     content: list[TokenLogprob]
+    refusal: None = None
 
 
 class ToolCallOut(ResponseModel):
@@ -210,13 +215,15 @@ class ToolCallDelta(ToolCallOut):
 
 
 class AnswerMessage(ResponseModel):
-    shown_as_null: ClassVar[frozenset[str]] = frozenset({"content"})
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"content", "refusal"})
     role: Literal["assistant"] = "assistant"
     content: str | None
+    refusal: None = None
     tool_calls: list[ToolCallOut] | None = None
 
 
 class Choice(ResponseModel):
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"logprobs", "finish_reason"})
     index: int
     message: AnswerMessage
     logprobs: Logprobs | None = None
@@ -230,6 +237,8 @@ class ChatCompletion(ResponseModel):
     model: str
     choices: list[Choice]
     usage: Usage
+    service_tier: Literal["default"] = "default"
+    system_fingerprint: str = FINGERPRINT
 
 
 class DeltaMessage(ResponseModel):
@@ -239,7 +248,7 @@ class DeltaMessage(ResponseModel):
 
 
 class ChunkChoice(ResponseModel):
-    shown_as_null: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"logprobs", "finish_reason"})
     index: int
     delta: DeltaMessage
     logprobs: Logprobs | None = None
@@ -253,3 +262,5 @@ class ChatCompletionChunk(ResponseModel):
     model: str
     choices: list[ChunkChoice]
     usage: Usage | None = None
+    service_tier: Literal["default"] = "default"
+    system_fingerprint: str = FINGERPRINT

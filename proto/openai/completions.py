@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from raylax.proto.openai.shared import (
+    FINGERPRINT,
     BoundedList,
     ResponseModel,
     SamplingFields,
@@ -50,7 +51,7 @@ class Logprobs(ResponseModel):
 
 
 class Choice(ResponseModel):
-    shown_as_null: ClassVar[frozenset[str]] = frozenset({"finish_reason"})
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"logprobs", "finish_reason"})
     index: int
     text: str
     logprobs: Logprobs | None = None
@@ -66,3 +67,4 @@ class Completion(ResponseModel):
     model: str
     choices: list[Choice]
     usage: Usage | None = None
+    system_fingerprint: str = FINGERPRINT

@@ -128,6 +128,7 @@ class ResponsesRequest(CommonFields, PromptFields):
     max_output_tokens: int | None = Field(None, ge=1)
     tools: Annotated[list[FunctionTool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: Literal["auto", "none"] = "auto"
+    parallel_tool_calls: bool = True
     metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
     text: TextConfig | None = None
     reasoning: Reasoning | None = None
@@ -150,6 +151,7 @@ class ResponsesRequest(CommonFields, PromptFields):
             max_tokens=self.max_output_tokens,
             tools=[tool.for_chat() for tool in self.tools],
             tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
         )
 
     def _messages(self) -> Iterator[chat.Message]:
@@ -251,8 +253,9 @@ class Response(BaseModel):
     metadata: dict[str, str]
     model: str
     output: list[OutputMessage | OutputCall]
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: bool
     previous_response_id: None = None
+    service_tier: Literal["default"] = "default"
     store: bool = False
     temperature: float | None
     text: TextConfig = TextConfig(format=TextFormat(type="text"))

@@ -1,6 +1,7 @@
 """What requests and answers of all APIs have in common."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -28,6 +29,9 @@ MOST_BIASES = 16384
 MOST_VALUES = 1 << 18
 """Values in one body. Its commas are counted before anything is built of it: a parser takes seconds
 for millions of values, and the interpreter can do nothing else meanwhile."""
+
+FINGERPRINT = f"fp_raylax_{version('raylax')}"
+"""What answers say of the system that made them."""
 
 
 def BoundedList(most: int, least: int = 0) -> Any:

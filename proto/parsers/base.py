@@ -30,6 +30,14 @@ class ParsedText:
         self.calls += later.calls
 
 
+class CallMaker(Protocol):
+    """Makes the calls of one choice."""
+
+    def of(self, text: str) -> ToolCall | None:
+        """The call that is written there; None if it is none."""
+        ...
+
+
 class OutputParser(Protocol):
     """Reads the text of one choice as it streams, piece by piece and in order.
 
@@ -45,3 +53,14 @@ class OutputParser(Protocol):
     def finish(self) -> ParsedText:
         """What was held back; nothing is added afterwards."""
         ...
+
+
+class ToolParserKind(Protocol):
+    """A format in which models write tool calls."""
+
+    @property
+    def MARKS(self) -> tuple[str, ...]:
+        """What it looks for: shown to it as text also where they are special tokens."""
+        ...
+
+    def __call__(self, calls: CallMaker) -> OutputParser: ...

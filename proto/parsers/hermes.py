@@ -5,80 +5,118 @@
 Text that looks like a call and is none is given back as text.
 """
 
-import json
+import re
 
-from raylax.proto.parsers.base import ParsedText, ToolCall
+from raylax.proto.parsers.base import CallMaker, ParsedText
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
+OUTSIDE = re.compile(r"[\s{}\[\]:,0-9+\-.a-zA-Z]*+")
+"""What JSON has outside of strings: anything else, and this is no call."""
+STRING = re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL)
 
 
 class HermesToolParser:
-    """An `OutputParser` of tool calls. Their ids are made of `call_id` and a number."""
+    """An `OutputParser` of tool calls.
 
-    def __init__(self, call_id: str) -> None:
-        self._call_id = call_id
-        self._held = ""
-        self._inside = False
-        self._count = 0
+    A closing mark counts outside of strings alone. No character is read more than a few times: two
+    opening marks can lead to long bodies both only if each is outside of strings where the other is
+    inside, and then the second one ends at the next opening mark.
+    """
+
+    MARKS = (OPEN, CLOSE)
+
+    def __init__(self, calls: CallMaker) -> None:
+        self._calls = calls
+        self._carry = ""  # the beginning of a mark, or of an escape
+        self._body: list[str] | None = None  # of the call that is open
+        self._in_string = False
+        self._blank: list[str] | None = None  # white space after a call
 
     def add(self, text: str) -> ParsedText:
-        self._held += text
         found = ParsedText()
-        while self._step(found):
-            pass
+        while text:
+            read = self._read_text if self._body is None else self._read_body
+            self._carry, text = "", self._carry + text
+            text = read(text, found)
         return found
 
     def finish(self) -> ParsedText:
         """What was held back: a call that never closed, if it is one, or text."""
-        found = self.add("")
-        if self._inside:
-            call = self._parse(self._held)
-            if call:
+        found = ParsedText()
+        while self._body is not None:
+            body = "".join(self._body)
+            ends = "" if CLOSE.startswith(self._carry) else self._carry
+            if call := self._calls.of(body + ends):
+                self._body, self._carry, self._blank = None, "", []
                 found.calls.append(call)
             else:
-                found.text += OPEN + self._held
-        elif not self._between_calls(self._held):
-            found.text += self._held
-        self._held, self._inside = "", False
+                rest, self._carry = self._carry, ""
+                found.extend(self.add(self._give_up(rest, found)))
+        self._say(self._carry, found)
+        self._carry = ""
         return found
 
-    def _between_calls(self, text: str) -> bool:
-        """White space after a call belongs to the format, unless text follows."""
-        return self._count > 0 and not text.strip()
-
-    def _step(self, found: ParsedText) -> bool:
-        mark = CLOSE if self._inside else OPEN
-        before, met, after = self._held.partition(mark)
+    def _read_text(self, text: str, found: ParsedText) -> str:
+        """Reads up to a call; what is to be read after that."""
+        before, met, after = text.partition(OPEN)
         if not met:
-            if not self._inside:
-                certain = len(self._held) - beginning_of(OPEN, self._held)
-                if not self._between_calls(self._held[:certain]):
-                    found.text += self._held[:certain]
-                    self._held = self._held[certain:]
-            return False
-        if self._inside:
-            call = self._parse(before)
-            if call:
-                found.calls.append(call)
-            else:
-                found.text += OPEN + before + CLOSE
-        else:
-            found.text += "" if self._between_calls(before) else before
-        self._held, self._inside = after, not self._inside
-        return True
+            certain = len(text) - beginning_of(OPEN, text)
+            self._carry = text[certain:]
+            self._say(text[:certain], found)
+            return ""
+        if before:
+            self._say(before, found)
+        self._body, self._in_string = [], False
+        return after
 
-    def _parse(self, body: str) -> ToolCall | None:
-        try:
-            value = json.loads(body)
-            name, arguments = value["name"], value.get("arguments", {})
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
-        if not isinstance(name, str) or not isinstance(arguments, dict | str):
-            return None
-        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        call = ToolCall(f"call_{self._call_id}_{self._count}", self._count, name, text)
-        self._count += 1
-        return call
+    def _read_body(self, text: str, found: ParsedText) -> str:
+        """Reads a call; what is to be read after that."""
+        assert self._body is not None
+        at = 0
+        while True:
+            match = (STRING if self._in_string else OUTSIDE).match(text, at)
+            assert match is not None
+            at = match.end()
+            if at == len(text):
+                break
+            if text[at] == '"':
+                self._in_string, at = not self._in_string, at + 1
+            elif self._in_string or CLOSE.startswith(text[at : at + len(CLOSE)]):
+                break  # the beginning of an escape, or of a closing mark
+            else:
+                return self._give_up(text, found)
+        if not self._in_string and text.startswith(CLOSE, at):
+            self._body.append(text[:at])
+            self._end_call(found)
+            return text[at + len(CLOSE) :]
+        self._body.append(text[:at])
+        self._carry = text[at:]
+        return ""
+
+    def _end_call(self, found: ParsedText) -> None:
+        assert self._body is not None
+        body, self._body = "".join(self._body), None
+        if call := self._calls.of(body):
+            found.calls.append(call)
+            self._blank = []
+        else:
+            self._say(OPEN + body + CLOSE, found)
+
+    def _give_up(self, rest: str, found: ParsedText) -> str:
+        """It was no call: what stands after its mark is to be read as text, this being the end."""
+        assert self._body is not None
+        body, self._body = "".join(self._body), None
+        self._say(OPEN, found)
+        return body + rest
+
+    def _say(self, text: str, found: ParsedText) -> None:
+        """White space after a call belongs to the format, unless text follows."""
+        if self._blank is not None:
+            self._blank.append(text)
+            if not text.strip():
+                return
+            text, self._blank = "".join(self._blank), None
+        found.text += text
 
 
 def beginning_of(mark: str, text: str) -> int:

@@ -1,5 +1,6 @@
 """A checkpoint's chat templates: messages to the prompt that its model was trained on."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ CONTINUED = "CONTINUE_FINAL_MESSAGE_TAG "
 """Behind the text that is to be continued, so that it is found again; transformers' own. Its last
 space shows whether the template trims."""
 DEFAULT = "default"
+NINE_LETTERS = re.compile(r"id\s*\|\s*length\s*!=\s*9\b")
 ASKED = {"role": "user", "content": "x"}
 PROBES = [ASKED], [{"role": "system", "content": "x"}, ASKED]
 TOOL = {
@@ -168,6 +170,12 @@ class ChatTemplates:
     """The templates of a model by their names; most models have one, `default`."""
 
     named: Mapping[str, ChatTemplate] = field(default_factory=dict)
+
+    @cached_property
+    def want_nine_letters(self) -> bool:
+        """Whether they refuse ids of calls that have not exactly nine letters and digits, as
+        Mistral's do."""
+        return any(NINE_LETTERS.search(template.source) for template in self.named.values())
 
     def chosen(self, name: str | None, tools: bool, documents: bool) -> ChatTemplate:
         """The one that is asked for, or else the one for tools, for documents, or for all.

@@ -1,5 +1,6 @@
 """API calls: what is refused and how, and what comes back in OpenAI's forms."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from raylax.proto.text.quoting import Prompt
 from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs
 
 ASK = '{"messages": [{"role": "user", "content": "hi"}]'
+ASKED = [{"role": "user", "content": "hi"}]
 CITY_TOOL = {"type": "function", "function": {"name": "look", "parameters": {}}}
 
 
@@ -194,6 +196,45 @@ def test_a_tool_call(frontend: Frontend) -> None:
     assert choice.message.tool_calls is not None
     function = choice.message.tool_calls[0].function
     assert (function.name, function.arguments) == ("look", '{"a": 1}')
+
+
+def test_one_call_alone_is_kept_where_more_are_not_wanted(frontend: Frontend) -> None:
+    said = '<tool_call>{"name": "look"}</tool_call>'
+    call = chat(frontend, tools=[CITY_TOOL], parallel_tool_calls=False)
+    tell(call, said * 3, Finish.STOP)
+    (choice,) = answer_of(call).choices
+
+    assert choice.message.tool_calls is not None and len(choice.message.tool_calls) == 1
+    assert (choice.message.content, choice.finish_reason) == (None, "tool_calls")
+
+
+def test_a_stop_string_may_be_a_special_token(frontend: Frontend) -> None:
+    """Which is in no text; what was held back before it is given."""
+    mark = frontend.tokenizer.id_of("<|im_start|>")
+    assert mark is not None
+    call = chat(frontend, stop=["<|im_start|>", "ello"], ignore_eos=True)
+    request, said = call.requests[0], [*ids("hel"), mark, *ids("more")]
+    ended = [call.feed(Delta(request.id, (token,))).cancel for token in said]
+
+    assert ended.index(True) == 3
+    (choice,) = answer_of(call).choices
+    assert (choice.message.content, choice.finish_reason) == ("hel", "stop")
+
+
+def test_what_openai_requires_is_there(frontend: Frontend) -> None:
+    """Null where there is nothing, in both of its older APIs."""
+    asked, plain = chat(frontend), frontend.completion(CompletionRequest(prompt="hi"))
+    tell(asked, "a")
+    tell(plain, "a")
+    whole = json.loads(ChatWriter(asked, "tiny", 1).whole())
+    old = json.loads(CompletionWriter(plain, "tiny", 1).whole())
+
+    assert whole["choices"][0]["logprobs"] is None is whole["choices"][0]["message"]["refusal"]
+    assert old["choices"][0]["logprobs"] is None
+    assert whole["service_tier"] == "default"
+    assert whole["system_fingerprint"] == old["system_fingerprint"]
+    messages = [*ASKED, answer_of(asked).choices[0].message.model_dump(exclude_unset=True)]
+    ChatCompletionRequest.model_validate({"messages": messages})
 
 
 def test_without_tools_the_same_text_is_text(frontend: Frontend) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.base import OutputParser, ParsedText, ToolCall
+from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.parsers.chain import ParserChain
 
 TEXTS = ["", "plain text", "a < b, <b>c</b> and {", " white \n space ", "<", "\n"]
@@ -50,7 +51,7 @@ def read(parser: OutputParser, text: str, size: int) -> ParsedText:
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("name", TOOL_PARSERS)
 def test_text_without_calls_stays_as_it_is(name: str, text: str, size: int) -> None:
-    assert read(TOOL_PARSERS[name]("c"), text, size) == ParsedText(text)
+    assert read(TOOL_PARSERS[name](JsonCalls(CallIds("c"))), text, size) == ParsedText(text)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])

@@ -1,0 +1,173 @@
+"""Whatever tokens a model says, its answer can be written: in every API, streamed as well as whole.
+
+Nothing that a model says is an error of ours.
+"""
+
+import json
+import math
+import random
+from typing import Any
+
+import pytest
+
+from raylax.proto import grpc_api
+from raylax.proto.answers.anthropic_message import MessageWriter
+from raylax.proto.answers.openai_chat import ChatWriter
+from raylax.proto.answers.openai_chunks import DONE
+from raylax.proto.answers.openai_completion import CompletionWriter
+from raylax.proto.answers.openai_response import ResponseWriter
+from raylax.proto.answers.writer import AnswerEvent
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.events import TextEvent
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.pb import raylax_pb2 as pb
+from raylax.proto.text.files import TextFiles
+from raylax.proto.text.tokenizer import byte_letters
+from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
+from tests.support.checkpoints import write_checkpoint
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+OPEN, CLOSE, CALLED = "<tool_call>", "</tool_call>", '{"name": "f", "arguments": '
+PIECES = (
+    OPEN, CLOSE, CALLED, "}", '"', "\\", "\\ud800", "{",
+    '{"x": ', "[" * 300, "NaN", "1e999", "9" * 5000, "null", "\n", "\0", "\x7f", "\u2028", "a", " ",
+)  # fmt: skip
+FIRST = 99
+"""The token of the first piece; others follow."""
+BYTES = (0x80, 0xC3, 0xE4, 0xF0, 0xFF, 0x00)
+
+
+@pytest.fixture(scope="module")
+def frontend(tmp_path_factory: pytest.TempPathFactory) -> Frontend:
+    """Its vocabulary has the pieces, and bytes that are no character by themselves."""
+    path = write_checkpoint(tmp_path_factory.mktemp("odd"), vocab_size=200)
+    file = path / "tokenizer.json"
+    made = json.loads(file.read_text())
+    letters = dict(byte_letters())
+    vocab = made["model"]["vocab"]
+    for at, piece in enumerate([*map(str.encode, PIECES), *(bytes([byte]) for byte in BYTES)]):
+        vocab.setdefault("".join(letters[byte] for byte in piece), FIRST + at)
+    file.write_text(json.dumps(made))
+    settings = json.loads((path / "tokenizer_config.json").read_text())
+    settings["chat_template"] = "{{ tools }}" + settings["chat_template"]
+    (path / "tokenizer_config.json").write_text(json.dumps(settings))
+    return Frontend.load(TextFiles(path), "odd", 1 << 16, random.Random(1))
+
+
+def token_of(piece: str) -> int:
+    """A letter has been a token before."""
+    return (
+        ord(piece) - 32 if "!" <= piece <= "~" and len(piece) == 1 else FIRST + PIECES.index(piece)
+    )
+
+
+def chat_of(frontend: Frontend, **more: Any) -> Call:
+    fields = {"messages": [{"role": "user", "content": "hi"}], "tools": [TOOL], **more}
+    return frontend.chat(ChatCompletionRequest.model_validate(fields))
+
+
+def deltas_of(rng: random.Random, request_id: str, logprobs: bool) -> list[Delta]:
+    """Random tokens, some of which stand for nothing, in random cuts."""
+    ids = [rng.randrange(130) for _ in range(rng.randrange(60))]
+    for _ in range(rng.randrange(4)):  # calls, which random tokens seldom are
+        inside = [token_of(rng.choice(PIECES[4:16])) for _ in range(rng.randrange(4))]
+        value = [*map(token_of, ('{"x": ', '"')), *inside, *map(token_of, ('"', "}"))]
+        ids += [*map(token_of, (OPEN, CALLED)), *value, *map(token_of, ("}", CLOSE))]
+    deltas = []
+    while ids:
+        size = rng.randrange(1, 6)
+        part, ids = ids[:size], ids[size:]
+        odd = rng.choice([-0.5, -math.inf, math.nan])
+        top = tuple((rng.randrange(130), odd) for _ in range(3))
+        entries = tuple(TokenLogprobs(odd, top) for _ in part) if logprobs else ()
+        deltas.append(Delta(request_id, tuple(part), entries))
+    return [*deltas, Delta(request_id, finish=rng.choice([Finish.STOP, Finish.LENGTH]))]
+
+
+def fed(call: Call, deltas: list[Delta]) -> list[TextEvent]:
+    return [e for delta in deltas if not call.done and (e := call.feed(delta).event)]
+
+
+def strict(text: bytes) -> Any:
+    def refused(name: str) -> Any:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text.decode("utf-8"), parse_constant=refused)
+
+
+def read(events: list[AnswerEvent]) -> list[Any]:
+    return [strict(body) for event in events if event != DONE for body in (event[1],)]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_chat_can_be_written(frontend: Frontend, seed: int) -> None:
+    rng = random.Random(seed)
+    call = chat_of(frontend, logprobs=True, top_logprobs=3, stop=["9\\", "aa"])
+    writer = ChatWriter(call, "odd", 1)
+    events = fed(call, deltas_of(rng, call.requests[0].id, logprobs=True))
+    chunks = read([one for event in events for one in writer.add(event)])
+    (choice,) = strict(writer.whole())["choices"]
+    message, seen = choice["message"], [chunk["choices"][0] for chunk in chunks]
+
+    assert "".join(one["delta"].get("content") or "" for one in seen) == (message["content"] or "")
+    calls = [c for one in seen for c in one["delta"].get("tool_calls") or ()]
+    assert [c["function"] for c in calls] == [
+        c["function"] for c in message.get("tool_calls") or ()
+    ]
+    assert all(isinstance(strict(c["function"]["arguments"].encode()), dict) for c in calls)
+    for event in events:
+        pb.ChatReply.FromString(grpc_api.chat_reply(call.id, "odd", event).SerializeToString())
+
+
+def text_and_calls(parts: list[Any]) -> tuple[str, list[Any]]:
+    """The text of all blocks or items, and what is called."""
+    blocks = [block for part in parts for block in part.get("content") or [part]]
+    calls = [part.get("input", part.get("arguments")) for part in parts if "name" in part]
+    return "".join(block.get("text", "") for block in blocks), calls
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_other_apis_can_write_it(frontend: Frontend, seed: int) -> None:
+    """The same tokens, in one cut or another, are the same answer."""
+    wholes = []
+    for cut in range(2):
+        rng = random.Random(seed)
+        call = chat_of(frontend)
+        (request,) = call.requests
+        deltas = deltas_of(rng, request.id, logprobs=False)
+        if cut:
+            ids = tuple(token for delta in deltas for token in delta.token_ids)
+            deltas = [Delta(request.id, ids), deltas[-1]]
+        events = fed(call, deltas)
+        message = MessageWriter(call, "odd")
+        response = ResponseWriter(call, ResponsesRequest(input="hi"), "odd", 1)
+        for writer in (message, response):
+            said = [*writer.begin(), *(one for event in events for one in writer.add(event))]
+            assert read([*said, *writer.end()])
+        again = ResponseWriter(call, ResponsesRequest(input="hi"), "odd", 1)
+        whole = strict(message.whole())["content"], strict(again.whole())["output"]
+        wholes.append([text_and_calls(part) for part in whole])
+
+    assert wholes[0] == wholes[1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_completion_can_be_written(frontend: Frontend, seed: int) -> None:
+    """Of the likeliest tokens none is lost, though several look the same."""
+    call = frontend.completion(CompletionRequest(prompt="hi", logprobs=3))
+    writer = CompletionWriter(call, "odd", 1)
+    (request,) = call.requests
+    deltas = deltas_of(random.Random(seed), request.id, logprobs=True)
+    same = tuple((token, -1.0) for token in range(120, 125))
+    deltas.insert(0, Delta(request.id, (65,), (TokenLogprobs(-0.5, same),)))
+    events = fed(call, deltas)
+    chunks = read([one for event in events for one in writer.add(event)])
+    (choice,) = strict(writer.whole())["choices"]
+
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == choice["text"]
+    assert len(choice["logprobs"]["top_logprobs"][0]) == len(same)
+    for event in events:
+        grpc_api.generate_reply(call.id, "odd", event).SerializeToString()
