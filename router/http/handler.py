@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
+from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.shared import CommonFields
@@ -112,7 +113,15 @@ class RequestHandler:
         async with DisconnectWatch(request.receive):
             await finish(prepared.service, call, prepared.timeout_s, prepared.session)
         headers = {CALL_ID: call.id} | prepared.explanation(request)
-        return Response(prepared.writer.whole(), 200, headers, "application/json")
+        pool = prepared.service.state.parse_pool  # log-probabilities take seconds
+        written = await pool.run(size_of(call), prepared.writer.whole)
+        return Response(written, 200, headers, "application/json")
+
+
+def size_of(call: Call) -> int:
+    """About how many bytes the whole answer has."""
+    top = call.requests[0].sampling.top_logprobs
+    return call.completion_tokens * (4 if top is None else 64 * (top + 1))
 
 
 def json_response(value: object) -> Response:
