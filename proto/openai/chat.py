@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
@@ -188,7 +188,10 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
         return self
 
 
-class TopLogprob(ResponseModel):
+class TopLogprob(BaseModel):
+    """Of these there are twenty for each token: nothing of it is left out, so that pydantic writes
+    it without asking us."""
+
     token: str
     logprob: float
     bytes: list[int]
@@ -198,8 +201,7 @@ class TokenLogprob(TopLogprob):
     top_logprobs: list[TopLogprob]
 
 
-class Logprobs(ResponseModel):
-    shown_as_null: ClassVar[frozenset[str]] = frozenset({"refusal"})
+class Logprobs(BaseModel):
     content: list[TokenLogprob]
     refusal: None = None
 
