@@ -15,13 +15,14 @@ FAMILIES = {family.architecture: family for family in (LLAMA, MISTRAL, QWEN2)}
 
 def spec_of(config: Config) -> DecoderSpec:
     """The DecoderSpec of a config.json; an unknown architecture is an error that names ours."""
-    named = config.get("architectures") or ["none"]
-    if named[0] not in FAMILIES:
+    named = config.get("architectures")
+    first = named[0] if isinstance(named, list) and named else "none"
+    if not isinstance(first, str) or first not in FAMILIES:
         raise CheckpointError(
-            f"config.json: architecture {named[0]} is not supported; supported are "
+            f"config.json: architecture {first} is not supported; supported are "
             + ", ".join(sorted(FAMILIES))
         )
-    return read_config(FAMILIES[named[0]], config)
+    return read_config(FAMILIES[first], config)
 
 
 def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -23,63 +23,117 @@ class Family:
     head_dim: int | None = None
     """What is meant when the config has no head_dim; None: hidden_size / heads."""
     sliding_window: bool = False
-    """Whether `sliding_window` limits attention (Qwen2 asks `use_sliding_window` as well)."""
+    """Whether `sliding_window` limits attention where `use_sliding_window` does not say."""
+    default_window: int | None = None
+    """What is meant when the config has no sliding_window at all; null is none."""
     elsewhere: Mapping[str, Names] = field(default_factory=dict)
     """Tensors of weights that do not lie where Llama has them, see `weight_table`."""
 
 
-def number(config: Config, key: str, default: float | None = None) -> Any:
-    """A positive number of the config. Raises CheckpointError."""
-    value = config.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+LARGEST = 1e30
+"""Above any number that is meant."""
+MOST = 2**31 - 1
+"""Of any size in a config: beyond it nothing is meant."""
+
+
+def number(config: Config, key: str, default: float | None = None) -> float:
+    """A positive number of the config; null is as absent. Raises CheckpointError."""
+    value: Any = default if config.get(key) is None else config[key]
+    if type(value) not in (int, float) or not 0 < value < LARGEST:
         raise CheckpointError(f"config.json: {key} must be a positive number, found {value!r}")
+    return float(value)
+
+
+def count(config: Config, key: str, default: int | None = None) -> int:
+    """A positive integer of the config; null is as absent. Raises CheckpointError."""
+    value: Any = default if config.get(key) is None else config[key]
+    if type(value) is not int or not 0 < value <= MOST:
+        raise CheckpointError(
+            f"config.json: {key} must be a positive integer, at most {MOST}, found {value!r}"
+        )
     return value
 
 
+def switch(config: Config, key: str, default: bool = False) -> bool:
+    """True or false of the config; null is as absent. Raises CheckpointError."""
+    value = default if config.get(key) is None else config[key]
+    if type(value) is not bool:
+        raise CheckpointError(f"config.json: {key} must be true or false, found {value!r}")
+    return value
+
+
+def rope_table(config: Config) -> Config:
+    """transformers 5 keeps everything in `rope_parameters`, perhaps by kind of layer; older
+    versions in `rope_scaling`, and theta beside it."""
+    key = "rope_parameters" if config.get("rope_parameters") is not None else "rope_scaling"
+    table = {} if config.get(key) is None else config[key]
+    if isinstance(table, dict) and isinstance(nested := table.get("full_attention"), dict):
+        table = nested
+    if not isinstance(table, dict):
+        raise CheckpointError(f"config.json: {key} must be an object, found {table!r}")
+    return table
+
+
 def read_rope(config: Config) -> Rope:
-    """transformers 5 keeps everything in `rope_parameters`, older versions in two keys."""
-    table: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    theta = number(table, "rope_theta", config.get("rope_theta", 10000.0))
-    kind = table.get("rope_type", table.get("type", "default"))
+    """The frequencies. Raises CheckpointError."""
+    table = rope_table(config)
+    theta = number(table, "rope_theta", number(config, "rope_theta", 10000.0))
+    kind = table.get("rope_type") or table.get("type") or "default"
+    for where in (config, table):
+        if number(where, "partial_rotary_factor", 1.0) != 1:
+            raise CheckpointError(
+                "config.json: partial_rotary_factor must be 1, "
+                f"found {where['partial_rotary_factor']!r}"
+            )
     if kind == "default":
         return Rope(theta)
     if kind == "linear":
         return Rope(theta, "linear", number(table, "factor"))
     if kind == "llama3":
-        return Rope(
-            theta,
-            "llama3",
-            number(table, "factor"),
-            number(table, "low_freq_factor"),
-            number(table, "high_freq_factor"),
-            number(table, "original_max_position_embeddings"),
-        )
+        low, high = number(table, "low_freq_factor"), number(table, "high_freq_factor")
+        if low >= high:
+            raise CheckpointError(
+                f"config.json: low_freq_factor must be below high_freq_factor, found {low:g} "
+                f"and {high:g}"
+            )
+        original = count(table, "original_max_position_embeddings")
+        return Rope(theta, "llama3", number(table, "factor"), low, high, original)
     known = "default, linear, llama3"
     raise CheckpointError(f"config.json: rope scaling {kind!r} is not supported, only {known}")
 
 
+def longest_sequence(family: Family, config: Config, rope: Rope) -> int:
+    """Tokens of the longest sequence that the model is meant for. Linear scaling stretches what
+    `max_position_embeddings` says; with llama3 that is the stretched length already."""
+    positions = count(config, "max_position_embeddings", 4096)
+    if rope.scaling == "linear":
+        positions = min(MOST, max(1, int(positions * rope.factor)))
+    absent = family.default_window if "sliding_window" not in config else None
+    window = config.get("sliding_window", absent)
+    if window and switch(config, "use_sliding_window", family.sliding_window):
+        positions = min(positions, count(config, "sliding_window", absent))
+    return positions
+
+
 def read_config(family: Family, config: Config) -> DecoderSpec:
     """The spec of a checkpoint; CheckpointError names the key that does not fit."""
-    heads = number(config, "num_attention_heads")
-    hidden = number(config, "hidden_size")
-    bias = bool(config.get("attention_bias", False))
-    positions = number(config, "max_position_embeddings", 4096)
-    window = config.get("sliding_window")
-    if family.sliding_window and window and config.get("use_sliding_window", True):
-        positions = min(positions, window)
+    heads = count(config, "num_attention_heads")
+    hidden = count(config, "hidden_size")
+    bias = switch(config, "attention_bias")
+    rope = read_rope(config)
     spec = DecoderSpec(
         architecture=family.architecture,
         hidden=hidden,
-        layers=number(config, "num_hidden_layers"),
+        layers=count(config, "num_hidden_layers"),
         heads=heads,
-        kv_heads=number(config, "num_key_value_heads", heads),
-        head_dim=config.get("head_dim") or family.head_dim or hidden // heads,
-        intermediate=number(config, "intermediate_size"),
-        vocab=number(config, "vocab_size"),
-        rope=read_rope(config),
+        kv_heads=count(config, "num_key_value_heads", heads),
+        head_dim=count(config, "head_dim", family.head_dim or max(1, hidden // heads)),
+        intermediate=count(config, "intermediate_size"),
+        vocab=count(config, "vocab_size"),
+        rope=rope,
         norm_eps=number(config, "rms_norm_eps", 1e-6),
-        max_positions=positions,
-        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+        max_positions=longest_sequence(family, config, rope),
+        tied_embeddings=switch(config, "tie_word_embeddings"),
         qkv_bias=bias if family.qkv_bias is None else family.qkv_bias,
         output_bias=bias if family.output_bias is None else family.output_bias,
     )
@@ -89,10 +143,12 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
 
 def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
     """Raises CheckpointError for what the step would compute otherwise than the model means it."""
-    activation = config.get("hidden_act", "silu")
-    if activation != "silu":
-        raise CheckpointError(f"config.json: hidden_act {activation!r} is not supported, only silu")
-    if config.get("mlp_bias"):
+    activation = config.get("hidden_act") or "silu"
+    if activation not in ("silu", "swish"):
+        raise CheckpointError(
+            f"config.json: hidden_act {activation!r} is not supported, only silu, also called swish"
+        )
+    if switch(config, "mlp_bias"):
         raise CheckpointError("config.json: mlp_bias true is not supported")
     if config.get("quantization_config"):
         raise CheckpointError(

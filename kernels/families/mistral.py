@@ -2,4 +2,10 @@
 
 from raylax.kernels.families.base import Family
 
-MISTRAL = Family("MistralForCausalLM", qkv_bias=False, output_bias=False, sliding_window=True)
+MISTRAL = Family(
+    "MistralForCausalLM",
+    qkv_bias=False,
+    output_bias=False,
+    sliding_window=True,
+    default_window=4096,
+)

@@ -10,7 +10,8 @@ from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
-from tests.support.checkpoints import config_of, write_checkpoint
+from raylax.kernels.families import spec_of
+from tests.support.checkpoints import BASE, LLAMA3_ROPE, config_of, write_checkpoint
 
 
 def change_config(path: Path, **changed: Any) -> None:
@@ -40,8 +41,8 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("hidden_size", "64", "hidden_size must be a positive number, found '64'"),
-        ("num_hidden_layers", 0, "num_hidden_layers must be a positive number, found 0"),
+        ("hidden_size", "64", "hidden_size must be a positive integer, .* found '64'"),
+        ("num_hidden_layers", 0, "num_hidden_layers must be a positive integer, .* found 0"),
         ("intermediate_size", 100, "intermediate must be a multiple of 32, found 100"),
         ("num_key_value_heads", 3, "multiple of num_key_value_heads, found 4 and 3"),
         ("hidden_act", "gelu", "hidden_act 'gelu' is not supported, only silu"),
@@ -57,6 +58,107 @@ def test_a_config_that_we_cannot_serve(
     change_config(write_checkpoint(tmp_path), **{key: value})
 
     with pytest.raises(CheckpointError, match=message):
+        open_checkpoint(tmp_path)
+
+
+WRONG = ["", "x", -1, 0, 1.5, float("inf"), float("nan"), 10**400, [], [1], {"a": 1}, True]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: repr(value)[:12])
+def test_any_value_of_any_key_is_an_error_in_words(tmp_path: Path, wrong: object) -> None:
+    """Or it changes nothing that is read: never anything but CheckpointError."""
+    write_checkpoint(tmp_path)
+    config = config_of("llama")
+    keys = [*config, "rope_scaling", "rope_parameters", "sliding_window", "dtype", "head_dim"]
+
+    for key in keys:
+        (tmp_path / "config.json").write_text(json.dumps({**config, key: wrong}))
+        try:
+            spec = open_checkpoint(tmp_path).spec
+        except CheckpointError as error:
+            assert "config.json" in str(error) or "tensor" in str(error)
+        else:
+            assert spec.max_positions > 0 and key not in ("hidden_size", "vocab_size")
+
+
+def test_null_is_as_absent(tmp_path: Path) -> None:
+    """Of what has a default: older scripts write it."""
+    nullable = {
+        "num_key_value_heads": None, "head_dim": None, "rope_theta": None, "hidden_act": None,
+        "rms_norm_eps": None, "attention_bias": None, "mlp_bias": None, "rope_scaling": None,
+        "tie_word_embeddings": None, "max_position_embeddings": None, "rope_parameters": None,
+    }  # fmt: skip
+    base = {**BASE, "hidden_size": 128}
+    wanted = spec_of({key: value for key, value in base.items() if key not in nullable})
+
+    assert spec_of({**base, **nullable}) == wanted
+    assert wanted.kv_heads == wanted.heads
+
+
+@pytest.mark.parametrize(
+    ("variant", "given", "positions"),
+    [
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 4.0}}, 2048),
+        ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 1.5}}, 768),
+        ("llama", {"rope_scaling": LLAMA3_ROPE}, 512),
+        ("llama", {"rope_parameters": {"full_attention": {"rope_type": "default"}}}, 512),
+        ("qwen2-linear-rope", {"rope_scaling": None, "sliding_window": 64,
+                               "use_sliding_window": None}, 512),
+        ("qwen2-linear-rope", {"rope_scaling": None, "sliding_window": 64,
+                               "use_sliding_window": True}, 64),
+        ("mistral-one-kv-head", {"sliding_window": None}, 512),
+        ("mistral-one-kv-head", {"sliding_window": 100}, 100),
+    ],
+)  # fmt: skip
+def test_the_longest_sequence(variant: str, given: dict[str, Any], positions: int) -> None:
+    """Linear scaling stretches it; a window limits it where the family has one."""
+    assert spec_of({**config_of(variant), **given}).max_positions == positions
+
+
+def test_an_absent_window_of_mistral_is_the_one_of_transformers() -> None:
+    config = {**config_of("mistral-one-kv-head"), "max_position_embeddings": 8192}
+    del config["sliding_window"]
+
+    assert spec_of(config).max_positions == 4096
+
+
+def test_swish_is_silu() -> None:
+    """Two names of one function."""
+    assert spec_of({**BASE, "hidden_act": "swish"}) == spec_of(BASE)
+
+
+def test_a_whole_file_goes_before_an_index_of_files_that_are_gone(tmp_path: Path) -> None:
+    """As whoever merges the shards of a checkpoint leaves it."""
+    write_checkpoint(tmp_path)
+    index = {"weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    assert open_checkpoint(tmp_path).spec.hidden == 64
+
+
+@pytest.mark.parametrize("table", [{}, {"weight_map": None}, {"weight_map": ["a"]}, 3])
+def test_an_index_that_is_none(tmp_path: Path, table: object) -> None:
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    file.rename(tmp_path / "other.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(table))
+
+    with pytest.raises(CheckpointError, match="weight_map must name files"):
+        open_checkpoint(tmp_path)
+
+
+def test_tensors_that_the_config_does_not_ask_for(tmp_path: Path) -> None:
+    """They are of another model; but what older files have and a tied head are harmless."""
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.ones(16, np.float32)
+    save_file(weights, file)
+    open_checkpoint(tmp_path)
+    weights["model.layers.2.input_layernorm.weight"] = np.ones(64, np.float32)
+    weights["model.layers.2.mlp.up_proj.weight"] = np.ones(64, np.float32)
+    save_file(weights, file)
+
+    with pytest.raises(CheckpointError, match="layers.2.input_layernorm.weight and 1 more is not"):
         open_checkpoint(tmp_path)
 
 
