@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.vocabulary import Sampling
 
@@ -17,17 +19,20 @@ class SamplingDefaults:
     top_p: float = 1.0
     top_k: int = 0
     repetition_penalty: float = 1.0
+    min_p: float = 0.0
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "SamplingDefaults":
-        """A temperature of 0 is one; elsewhere 0 means "not set", as null does."""
+        """A temperature of 0 is one; elsewhere 0 means "not set", as null does. Raises ValueError
+        for what no client could ask for."""
         greedy = config.get("do_sample") is False
-        temperature = 0.0 if greedy else config.get("temperature")
+        temperature = given(config, "temperature", 1.0)
         return cls(
-            temperature=1.0 if temperature is None else float(temperature),
-            top_p=float(config.get("top_p") or 1.0),
-            top_k=int(config.get("top_k") or 0),
-            repetition_penalty=float(config.get("repetition_penalty") or 1.0),
+            temperature=0.0 if greedy else temperature,
+            top_p=given(config, "top_p", 1.0) or 1.0,
+            top_k=max(0, int(given(config, "top_k", 0))),
+            repetition_penalty=given(config, "repetition_penalty", 1.0) or 1.0,
+            min_p=given(config, "min_p", 0.0),
         )
 
     def fill_in(
@@ -39,7 +44,7 @@ class SamplingDefaults:
             temperature=given_or(self.temperature, body.temperature),
             top_p=given_or(self.top_p, body.top_p),
             top_k=min(max(0, given_or(self.top_k, body.top_k)), vocab),
-            min_p=body.min_p,
+            min_p=given_or(self.min_p, body.min_p),
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,
             repetition_penalty=given_or(self.repetition_penalty, body.repetition_penalty),
@@ -47,6 +52,20 @@ class SamplingDefaults:
             seed=seed % (1 << 64),
             top_logprobs=top_logprobs,
         )
+
+
+def given(config: dict[str, Any], field: str, default: float) -> float:
+    """What the file says of a field. Raises ValueError for what no client could ask for."""
+    value = default if config.get(field) is None else config[field]
+    if type(value) not in (int, float):
+        raise ValueError(f"generation_config.json: {field} must be a number, found {value!r}")
+    try:
+        if value:  # 0 is "not set" where no client may say it
+            SamplingFields.model_validate({field: value})
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise ValueError(f"generation_config.json: {field}: {why}, found {value!r}") from None
+    return float(value)
 
 
 def given_or(default: Number, value: Number | None) -> Number:

@@ -91,7 +91,7 @@ class CommonFields(StrictModel):
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
     top_k: Annotated[int, Field(ge=-1)] | None = None
-    min_p: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[Finite, Field(gt=0, le=10)] | None = None
     ignore_eos: bool = False
     stop_token_ids: Annotated[list[TokenId], BoundedList(128)] | None = None

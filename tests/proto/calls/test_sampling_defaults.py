@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
+from raylax.proto.openai.shared import SamplingFields
 
 
 def test_a_checkpoints_own_temperature_may_be_zero() -> None:
@@ -10,3 +13,27 @@ def test_a_checkpoints_own_temperature_may_be_zero() -> None:
     given: list[dict[str, Any]] = [{"temperature": 0}, {"temperature": None}, {"do_sample": False}]
 
     assert [SamplingDefaults.of(config).temperature for config in given] == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", -1), ("temperature", 2.5), ("temperature", "hot"), ("top_p", 1.5),
+        ("top_p", -0.1), ("top_k", 2.5), ("top_k", -7), ("min_p", 1.01), ("min_p", [0.1]),
+        ("repetition_penalty", -1), ("repetition_penalty", float("inf")),
+        ("temperature", float("nan")), ("repetition_penalty", True),
+    ],
+)  # fmt: skip
+def test_what_no_client_could_ask_for(field: str, value: object) -> None:
+    """Is no default either: the file, the field and the value are named."""
+    with pytest.raises(ValueError, match=f"generation_config.json: {field}.*found"):
+        SamplingDefaults.of({field: value})
+
+
+def test_min_p_is_a_default_as_the_others_are() -> None:
+    """Where the client says nothing; zero of a client is one."""
+    defaults = SamplingDefaults.of({"min_p": 0.25, "top_p": 0, "top_k": 0})
+    bodies = SamplingFields(), SamplingFields(min_p=0)
+
+    assert [defaults.fill_in(body, 99, 1, None).min_p for body in bodies] == [0.25, 0.0]
+    assert (defaults.top_p, defaults.top_k) == (1.0, 0)
