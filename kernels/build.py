@@ -10,7 +10,7 @@ from pathlib import Path
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
-from raylax.kernels.cpu.program import MOST_ELEMENTS
+from raylax.kernels.cpu.program import MOST_PAGES
 from raylax.kernels.cuda.build import library as gpu_library
 from raylax.kernels.cuda.build import sizes
 from raylax.kernels.cuda.model import load_on_device
@@ -45,7 +45,7 @@ def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None
         program.bytes_of("weight", "layer") // options.degree.ranks,
         program.bytes_of("work", "input", "table", "shared"),
         program.bytes_of("state"),
-        MOST_ELEMENTS // program.table["pages"].elements,
+        MOST_PAGES,
     )
 
 

@@ -1,5 +1,6 @@
 """Memory as the kernels and dlpack want it: on a cache line."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ def is_aligned(array: npt.NDArray[Any]) -> bool:
 
 def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     """An array of zeros; pages of it that nobody touches cost no memory."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype).reshape(shape)

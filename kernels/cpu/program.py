@@ -5,6 +5,7 @@ cost it 150 MB of memory and a second to import.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.errors import CompileError
+from raylax.kernels.options import PAGE_SIZE
 
-MOST_ELEMENTS = 2**31 - 1  # the kernels index each tensor by int32
+MOST_ELEMENTS = 2**31 - 1  # of what the kernels index by int32
+MOST_PAGES = MOST_ELEMENTS // PAGE_SIZE  # a slot is an int32
 MEETINGS = 2  # of the shards of a stage, in a layer
 SLICES, LOGITS = 0, 1  # what the call of `raylax.kernels.cpu.tir.exchange` is to carry
 
@@ -34,11 +37,16 @@ class Buffer:
 
     @property
     def elements(self) -> int:
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def bytes(self) -> int:
         return self.elements * np.dtype(self.dtype).itemsize
+
+
+def is_large(name: str, buffer: Buffer) -> bool:
+    """Whether the kernels index it by int64: what grows with the model, or with the memory."""
+    return buffer.kind in ("weight", "layer", "state") or name in ("partials", "logits")
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,10 @@ class Program:
         one = self.table["pages"]
         shape = (one.shape[0], count, *one.shape[2:])
         table = {**self.table, "pages": replace(one, shape=shape)}
+        if count > MOST_PAGES:
+            raise CompileError(f"there may be {MOST_PAGES} pages, found {count}")
         for name, buffer in table.items():
-            if buffer.elements > MOST_ELEMENTS:
+            if buffer.elements > MOST_ELEMENTS and not is_large(name, buffer):
                 raise CompileError(
                     f"{name} has {buffer.elements} elements, the limit is {MOST_ELEMENTS}"
                 )

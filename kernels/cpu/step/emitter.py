@@ -16,7 +16,7 @@ from tvm.script.ir_builder import tirx as T
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.pages import Pages
-from raylax.kernels.cpu.tir.emit import Expr, lanes, scratch
+from raylax.kernels.cpu.tir.emit import Expr, in_64_bits, lanes, scratch
 from raylax.kernels.cpu.tir.exchange import Exchange
 from raylax.kernels.cpu.tir.queue import Queue
 from raylax.kernels.shards import GROUP, PANEL
@@ -24,18 +24,22 @@ from raylax.kernels.spec import DecoderSpec
 
 
 class View:
-    """A buffer whose leading indices (the layer) are fixed."""
+    """A buffer whose leading indices (the layer) are fixed. `large`: it may have more than 2^31
+    elements, so that places in it are reckoned in 64 bits."""
 
-    def __init__(self, buffer: Expr, *prefix: Expr) -> None:
-        self.buffer, self.prefix = buffer, prefix
+    def __init__(self, buffer: Expr, *prefix: Expr, large: bool = False) -> None:
+        self.buffer, self.prefix, self.large = buffer, prefix, large
 
     def __getitem__(self, index: Expr) -> Expr:
-        index = index if isinstance(index, tuple) else (index,)
-        return self.buffer[self.prefix + index]
+        return self.buffer[tuple(self._at(index if isinstance(index, tuple) else (index,)))]
 
     def store(self, value: Expr, *index: Expr) -> None:
         """Emits the storing of a value behind the fixed indices."""
-        T.buffer_store(self.buffer, value, list(self.prefix + index))
+        T.buffer_store(self.buffer, value, self._at(index))
+
+    def _at(self, index: tuple[Expr, ...]) -> list[Expr]:
+        whole = [*self.prefix, *index]
+        return [in_64_bits(one) for one in whole] if self.large else whole
 
 
 @dataclass

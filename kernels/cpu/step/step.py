@@ -16,6 +16,7 @@ from raylax.kernels.cpu.program import (
     MEETINGS,
     Buffer,
     StepFunction,
+    is_large,
 )
 from raylax.kernels.cpu.step.attend import Attention
 from raylax.kernels.cpu.step.buffers import HEAD, LAYERS, PLACE, Capacity, buffers
@@ -126,7 +127,8 @@ class StepEmitter:
         return builder.get()
 
     def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Operators:
-        views = {name: View(buffer) for name, buffer in args.items()}
+        table = self.table
+        views = {name: View(one, large=is_large(name, table[name])) for name, one in args.items()}
         if "w_head" not in views:  # one with the embedding, or nothing that the layers read
             views["w_head"] = views["w_embed"]
         tokens = T.Bind(args["sizes"][0])
@@ -154,7 +156,7 @@ class StepEmitter:
         with T.serial(0, e.place["layers"]) as layer, e.unless_over():
             own = {"layer": T.Bind(e.place["first_layer"] + layer), "state": layer}
             layered = {n: own[table[n].kind] for n in args if table[n].kind in own}
-            e.b = {**e.b, **{name: View(args[name], at) for name, at in layered.items()}}
+            e.b = {**e.b, **{n: View(args[n], at, large=True) for n, at in layered.items()}}
             e.queue.at(layer)
             e.normalise("norm_1", "a")
             e.qkv()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as T
 
@@ -55,6 +56,16 @@ def f32(value: float) -> Expr:
 def lanes(base: Expr, count: int = LANES) -> Expr:
     """The index of `count` neighbours from `base` on: loads and stores of vectors take it."""
     return T.ramp(base, 1, count)
+
+
+def in_64_bits(index: Expr) -> Expr:
+    """An index, or one of neighbours, as int64."""
+    if isinstance(index, int):
+        return T.int64(index)
+    if isinstance(index, tirx.Ramp):
+        wide = T.cast(index.base, "int64"), T.cast(index.stride, "int64")
+        return T.ramp(*wide, index.lanes)
+    return T.cast(index, "int64")
 
 
 def intrinsic(dtype: str, name: str, *args: Expr) -> Expr:
