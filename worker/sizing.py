@@ -45,6 +45,12 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     return Sizes(sequences, single, total, chunk, pages_for(total))
 
 
+def most_of_a_step(config: EngineConfig, mode: Mode) -> tuple[int, int]:
+    """The most tokens and sequences that a step may have to hold."""
+    sequences = config.max_num_sequence or SEQUENCES[mode]
+    return max(config.prefill_chunk_size or CHUNK, sequences), sequences
+
+
 def check_lengths(config: EngineConfig, memory: Memory) -> None:
     """Raises ConfigError if what was asked for does not agree with itself or with the model."""
     single, total = config.max_single_sequence_length, config.max_total_sequence_length

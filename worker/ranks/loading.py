@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raylax.kernels.build import build, footprint
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
@@ -13,7 +14,7 @@ from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
-from raylax.worker.sizing import CPU_SHARE, Memory, infer
+from raylax.worker.sizing import CPU_SHARE, LEAST_TOKENS, Memory, infer, most_of_a_step
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
 """What keeps a model from loading that the user can mend."""
@@ -48,16 +49,9 @@ def plan_rank(
         options = replace(options, library=config.model_lib)
     else:
         check_library(config.model_lib)
-    needs = footprint(checkpoint_of(config), options)
-    memory = Memory(
-        memory_of(device, config.gpus_per_rank) // degree.ranks if available is None else available,
-        needs.weights,
-        needs.workspace,
-        needs.page,
-        needs.most_pages,
-        needs.spec.max_positions,
-    )
-    sizes = infer(config, config.mode, memory)
+    if available is None:
+        available = memory_of(device, config.gpus_per_rank) // degree.ranks
+    sizes = fit(config, options, available)
     capacities = replace(
         options,
         max_step_tokens=sizes.prefill_chunk_size,
@@ -65,6 +59,36 @@ def plan_rank(
         max_sequence_length=sizes.max_single_sequence_length,
     )
     return capacities, sizes
+
+
+def fit(config: EngineConfig, options: ModelOptions, available: int) -> Sizes:
+    """The sizes of an engine, with the workspace of its own chunk, batch and longest sequence.
+
+    Where a length was not asked for, and the workspace of the model's own does not fit, half of it
+    is tried, and so on. Raises ConfigError, KernelsError.
+    """
+    assert config.mode is not None
+    checkpoint = checkpoint_of(config)
+    asked = config.max_single_sequence_length
+    longest = asked or open_checkpoint(checkpoint).spec.max_positions
+    while True:
+        tokens, rows = most_of_a_step(config, config.mode)
+        needs = footprint(
+            checkpoint,
+            replace(
+                options, max_step_tokens=tokens, max_step_rows=rows, max_sequence_length=longest
+            ),
+        )
+        positions = needs.spec.max_positions if asked else longest
+        room = Memory(
+            available, needs.weights, needs.workspace, needs.page, needs.most_pages, positions
+        )
+        try:
+            return infer(config, config.mode, room)
+        except ConfigError:
+            longest //= 2
+            if asked or longest < LEAST_TOKENS:
+                raise
 
 
 def check_library(model_lib: str | None) -> None:
