@@ -50,6 +50,8 @@ class RouterConfig:
     host: str = "127.0.0.1"
     grpc_port: int = 9000
     enable_debug: bool = False
+    strict_fields: bool = False
+    """Whether a field that nobody knows is a mistake; else it is warned of."""
     routers: int = 1
     """Replicas, each of which grants its part of every limit of a key."""
     keys: tuple[Key, ...] = ()

@@ -117,6 +117,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         host=config.host,
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,
+        strict_fields=config.strict_fields,
         routers=config.routers,
         keys=tuple(entry.key for entry in config.keys),
         cors_origins=config.cors_origins,

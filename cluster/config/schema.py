@@ -27,6 +27,8 @@ class ClusterConfig(ModelSettings):
     """Replicas of the router, each with a core's worth of work."""
     enable_debug: bool = False
     """Serve the /debug endpoints."""
+    strict_fields: bool = False
+    """Refuse requests with fields that nobody knows, instead of ignoring them with a warning."""
     api_keys_file: Anywhere | None = None
     """More API keys, in a file of their own with a section keys."""
     tls_cert: Anywhere | None = None

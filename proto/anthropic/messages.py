@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic_core import to_json
 
+from raylax.proto.anthropic import fields as tables
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat
+from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     MOST_STOPS,
@@ -17,22 +19,17 @@ from raylax.proto.openai.shared import (
     StopString,
     StrictModel,
     kind_of,
-    refuse,
 )
-
-UNSUPPORTED = {
-    "mcp_servers": "raylax calls no servers; offer their functions as tools",
-    "container": "raylax runs no code",
-    "output_format": "only text is given",
-}
 
 
 class Text(StrictModel):
+    not_here: ClassVar[FieldTable] = tables.BLOCK
     type: Literal["text"] = "text"
     text: str
 
 
 class ToolUse(StrictModel):
+    not_here: ClassVar[FieldTable] = tables.BLOCK
     type: Literal["tool_use"]
     id: str
     name: str
@@ -40,6 +37,7 @@ class ToolUse(StrictModel):
 
 
 class ToolResult(StrictModel):
+    not_here: ClassVar[FieldTable] = tables.BLOCK
     type: Literal["tool_result"]
     tool_use_id: str
     content: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] = ""
@@ -100,6 +98,7 @@ def tool_call(block: ToolUse) -> chat.AssistantToolCall:
 class Tool(StrictModel):
     """A function of the client's. Anthropic's own tools would have to be run here."""
 
+    not_here: ClassVar[FieldTable] = tables.TOOL
     type: Literal["custom"] | None = None
     name: str
     description: str = ""
@@ -113,6 +112,7 @@ class Tool(StrictModel):
 
 class ToolChoice(StrictModel):
     type: Literal["auto", "none"]
+    disable_parallel_tool_use: bool = False
 
 
 class Thinking(StrictModel):
@@ -128,18 +128,13 @@ class CountTokensRequest(CommonFields, PromptFields):
     """A conversation whose tokens are counted. Clients send sampling fields with it, too: they are
     checked, and mean nothing here."""
 
+    not_here: ClassVar[FieldTable] = tables.COUNT
     messages: Annotated[list[InputMessage], BoundedList(chat.MOST_MESSAGES, least=1)]
     system: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] | None = None
     tools: Annotated[list[Tool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: ToolChoice = ToolChoice(type="auto")
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unsupported(cls, fields: Any) -> Any:
-        refuse(fields, UNSUPPORTED)
-        return fields
 
     @model_validator(mode="after")
     def _the_last_one_can_be_answered(self) -> Self:
@@ -178,12 +173,14 @@ class CountTokensRequest(CommonFields, PromptFields):
             messages=messages,
             tools=[tool.for_chat() for tool in self.tools],
             tool_choice=self.tool_choice.type,
+            parallel_tool_calls=not self.tool_choice.disable_parallel_tool_use,
         )
 
 
 class MessagesRequest(CountTokensRequest):
     """A body of /v1/messages."""
 
+    not_here: ClassVar[FieldTable] = tables.MESSAGES
     max_tokens: int = Field(ge=1)
     stop_sequences: Annotated[list[StopString], BoundedList(MOST_STOPS)] = []
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
+from raylax.proto.openai import fields
+from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     FINGERPRINT,
@@ -23,6 +25,7 @@ REASONED = ("reasoning_content", "reasoning", "thinking")
 
 
 class TextPart(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.CACHE_MARKS
     type: Literal["text"] = "text"
     text: str
 
@@ -57,6 +60,7 @@ class FunctionCall(StrictModel):
 
 
 class AssistantToolCall(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.CALL
     id: str = ""
     type: Literal["function"] = "function"
     function: FunctionCall
@@ -84,6 +88,7 @@ def no_constant(name: str) -> Any:
 
 
 class Message(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.MESSAGE
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | Annotated[list[Part], BoundedList(MOST_PARTS)] | None = None
     name: str | None = None
@@ -100,9 +105,9 @@ class Message(StrictModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_and_other_names(cls, fields: Any) -> Any:
+    def _older_and_other_names(cls, given: Any) -> Any:
         """Messages as they were before there were tools, or with a refusal for a content."""
-        return renewed(fields) if isinstance(fields, dict) else fields
+        return renewed(given) if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _has_content(self) -> Self:
@@ -134,18 +139,19 @@ class Message(StrictModel):
 def renewed(message: dict[str, Any]) -> dict[str, Any]:
     """The fields of a message, the deprecated ones by those that took their place: a function was
     what is a tool now, and called by `function_call`. Without a content, a refusal is it."""
-    fields = {name: value for name, value in message.items() if value is not None}
-    if fields.get("role") == "function":
-        fields["role"] = "tool"
-    if fields.get("role") == "assistant":
-        if (call := fields.pop("function_call", None)) is not None:
-            fields.setdefault("tool_calls", [{"function": call}])
-        if (refusal := fields.pop("refusal", None)) is not None:
-            fields.setdefault("content", refusal)
-    return fields
+    given = {name: value for name, value in message.items() if value is not None}
+    if given.get("role") == "function":
+        given["role"] = "tool"
+    if given.get("role") == "assistant":
+        if (call := given.pop("function_call", None)) is not None:
+            given.setdefault("tool_calls", [{"function": call}])
+        if (refusal := given.pop("refusal", None)) is not None:
+            given.setdefault("content", refusal)
+    return given
 
 
 class Function(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.FUNCTION
     name: str
     description: str = ""
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -166,6 +172,7 @@ class Tool(StrictModel):
 class ChatCompletionRequest(SamplingFields, PromptFields):
     """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
 
+    not_here: ClassVar[FieldTable] = fields.CHAT
     messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False

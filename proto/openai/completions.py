@@ -4,6 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import COMPLETIONS
 from raylax.proto.openai.shared import (
     FINGERPRINT,
     BoundedList,
@@ -25,6 +27,7 @@ def false_is_none(given: Any) -> Any:
 class CompletionRequest(SamplingFields):
     """A body of /v1/completions."""
 
+    not_here: ClassVar[FieldTable] = COMPLETIONS
     prompt: (
         str
         | TokenIds
@@ -32,9 +35,6 @@ class CompletionRequest(SamplingFields):
         | Annotated[list[TokenIds], BoundedList(MOST_PROMPTS, least=1)]
     )
     logprobs: Annotated[int | None, BeforeValidator(false_is_none)] = Field(None, ge=0, le=20)
-    echo: Literal[False] = False
-    suffix: None = None
-    best_of: Literal[1] | None = None
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
 

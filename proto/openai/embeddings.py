@@ -3,10 +3,12 @@
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from struct import Struct
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import EMBEDDINGS
 from raylax.proto.openai.shared import (
     BoundedList,
     Finite,
@@ -25,6 +27,7 @@ FLOAT = Struct("<f")
 class EmbeddingRequest(StrictModel):
     """A body of /v1/embeddings."""
 
+    not_here: ClassVar[FieldTable] = EMBEDDINGS
     input: (
         str
         | TokenIds
@@ -38,7 +41,6 @@ class EmbeddingRequest(StrictModel):
     """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
-    user: str | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
     priority: PriorityField = Priority.NORMAL

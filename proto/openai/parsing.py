@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from raylax.proto.errors import InvalidRequest, shown
+from raylax.proto.openai import field_rules
+from raylax.proto.openai.field_rules import STRICT
 from raylax.proto.openai.shared import MOST_VALUES, StrictModel
 
 Body = TypeVar("Body", bound=StrictModel)
@@ -13,13 +15,14 @@ BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
 """How pydantic and `kind_of` name the branches of unions in the path of an error."""
 
 
-def parse_body(kind: type[Body], raw: bytes | str) -> Body:
-    """The request in a body; what is wrong with it is a 400 that names the field."""
+def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) -> Body:
+    """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
+    a field that nobody knows is wrong, too; else it is warned of."""
     values = raw.count(",") if isinstance(raw, str) else raw.count(b",")
     if values > MOST_VALUES:
         raise InvalidRequest(f"the body may have {MOST_VALUES} commas, it has {values}")
     try:
-        return kind.model_validate_json(raw)
+        return kind.model_validate_json(raw, context={STRICT: strict_fields})
     except ValidationError as error:
         raise invalid(error) from None
 
@@ -45,6 +48,10 @@ def invalid(error: ValidationError) -> InvalidRequest:
             return InvalidRequest(f"the body is not valid JSON: {message}")
         case "model_type" if not path:
             return InvalidRequest(f"the body must be a JSON object, found {found}")
+        case field_rules.NOT_HERE:
+            name, _, why = message.partition(": ")
+            at = f"{path}.{name}" if path else name
+            return InvalidRequest(f"{at}: {why}", param=at)
         case "missing":
             return InvalidRequest(f"{path}: {message}", param=path)
     if not path:  # a rule over several fields, which begins with the one at fault

@@ -1,11 +1,12 @@
 """POST /v1/responses. https://platform.openai.com/docs/api-reference/responses"""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
-from raylax.proto.openai import chat
+from raylax.proto.openai import chat, fields
+from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     BoundedList,
@@ -13,26 +14,19 @@ from raylax.proto.openai.shared import (
     StrictModel,
     TextFormat,
     kind_of,
-    refuse,
 )
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
-UNSUPPORTED = {
-    "previous_response_id": "raylax keeps no responses; send the whole conversation as input",
-    "conversation": "raylax keeps no conversations; send the whole conversation as input",
-    "prompt": "raylax keeps no prompts; send its text as instructions and input",
-    "store": "raylax keeps no responses; must be false or left out",
-    "background": "raylax keeps no responses; must be false or left out",
-    "top_logprobs": "log-probabilities are only given by /v1/chat/completions",
-}
 
 
 class Text(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.ITEM
     type: Literal["input_text", "output_text"]
     text: str
 
 
 class Refusal(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.ITEM
     type: Literal["refusal"]
     refusal: str
 
@@ -59,12 +53,14 @@ def text_of(content: Content) -> str:
 
 
 class InputMessage(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.ITEM
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
 
 
 class FunctionCall(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.ITEM
     type: Literal["function_call"]
     call_id: str
     name: str
@@ -72,6 +68,7 @@ class FunctionCall(StrictModel):
 
 
 class FunctionCallOutput(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.OUTPUT
     type: Literal["function_call_output"]
     call_id: str
     output: Content
@@ -94,14 +91,21 @@ Item = Annotated[
 ]
 
 
+def no_grammar(strict: bool | None) -> bool | None:
+    if strict:
+        raise ValueError(f"true {fields.GRAMMAR}")
+    return strict
+
+
 class FunctionTool(StrictModel):
     """A function of the client's. OpenAI's own tools would have to be run here."""
 
+    not_here: ClassVar[FieldTable] = fields.RESPONSES_FUNCTION
     type: Literal["function"]
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: bool | None = None
+    strict: Annotated[bool | None, AfterValidator(no_grammar)] = None
 
     def for_chat(self) -> chat.Tool:
         function = chat.Function(
@@ -123,6 +127,7 @@ class Reasoning(StrictModel):
 class ResponsesRequest(CommonFields, PromptFields):
     """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
 
+    not_here: ClassVar[FieldTable] = fields.RESPONSES
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
@@ -133,12 +138,6 @@ class ResponsesRequest(CommonFields, PromptFields):
     text: TextConfig | None = None
     reasoning: Reasoning | None = None
     truncation: Literal["disabled"] = "disabled"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unsupported(cls, fields: Any) -> Any:
-        refuse(fields, UNSUPPORTED)
-        return fields
 
     def for_chat(self) -> chat.ChatCompletionRequest:
         prompt = self.prompt_fields()

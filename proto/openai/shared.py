@@ -1,6 +1,5 @@
 """What requests and answers of all APIs have in common."""
 
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,10 +9,13 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
+from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields
+from raylax.proto.openai.fields import STREAM_OPTIONS
 from raylax.proto.vocabulary import Priority
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -61,19 +63,31 @@ Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
 class StrictModel(BaseModel):
     """Types are not converted: "5" is no number. A field that is null is as good as absent, at any
-    depth: many clients write what they leave open as null. Unknown fields are ignored."""
+    depth: many clients write what they leave open as null. A field that it has not is looked for in
+    the table `not_here`."""
 
     model_config = ConfigDict(strict=True)
+    not_here: ClassVar[FieldTable] = {}
+
+    @classmethod
+    def known_fields(cls) -> tuple[str, ...]:
+        """Names of which it is known what they mean."""
+        return (*cls.model_fields, *cls.not_here)
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_absent(cls, fields: Any) -> Any:
+    def _look_at_fields(cls, fields: Any, info: ValidationInfo) -> Any:
         if not isinstance(fields, dict):
             return fields
-        return {name: value for name, value in fields.items() if value is not None}
+        given = {name: value for name, value in fields.items() if value is not None}
+        if not given.keys() <= cls.model_fields.keys():
+            strict = bool((info.context or {}).get(STRICT))
+            check_fields(given, cls.model_fields, cls.not_here, strict, cls.known_fields())
+        return given
 
 
 class StreamOptions(StrictModel):
+    not_here: ClassVar[FieldTable] = STREAM_OPTIONS
     include_usage: bool = False
 
 
@@ -114,7 +128,6 @@ class SamplingFields(CommonFields):
     frequency_penalty: Penalty = 0.0
     logit_bias: Biases | None = None
     stream_options: StreamOptions | None = None
-    user: str | None = None
     response_format: TextFormat | None = None
 
     @property
@@ -139,13 +152,6 @@ def one_or_more(
     if isinstance(given, str):
         return [given]
     return [given] if isinstance(given[0], int) else given
-
-
-def refuse(fields: Any, unsupported: Mapping[str, str]) -> None:
-    """Raises ValueError for the first field that is given and not supported, with the reason."""
-    for name, why in unsupported.items():
-        if isinstance(fields, dict) and fields.get(name):
-            raise ValueError(f"{name}: {why}")
 
 
 def kind_of(part: Any, default: str | None = None) -> str | None:

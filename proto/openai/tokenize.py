@@ -1,10 +1,12 @@
 """POST /tokenize and /detokenize, in vLLM's shapes."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
+from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.fields import TOKENIZE
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import MOST_VALUES, BoundedList, StrictModel, TokenId
 
@@ -12,6 +14,7 @@ from raylax.proto.openai.shared import MOST_VALUES, BoundedList, StrictModel, To
 class TokenizeRequest(PromptFields):
     """A prompt, or messages by the model's chat template."""
 
+    not_here: ClassVar[FieldTable] = TOKENIZE
     model: str | None = None
     prompt: str | None = None
     messages: Annotated[list[chat.Message], BoundedList(chat.MOST_MESSAGES, least=1)] | None = None
@@ -44,6 +47,7 @@ class TokenizeResponse(BaseModel):
 
 
 class DetokenizeRequest(StrictModel):
+    not_here: ClassVar[FieldTable] = TOKENIZE
     model: str | None = None
     tokens: Annotated[list[TokenId], BoundedList(MOST_VALUES)]
 

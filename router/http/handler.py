@@ -14,7 +14,7 @@ from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.parsing import parse_body
-from raylax.proto.openai.shared import CommonFields
+from raylax.proto.openai.shared import CommonFields, StrictModel
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
@@ -38,6 +38,7 @@ SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
 at it."""
 Body = TypeVar("Body", bound=CommonFields)
+Parsed = TypeVar("Parsed", bound=StrictModel)
 Read = TypeVar("Read")
 
 
@@ -72,6 +73,10 @@ class RequestHandler:
         raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
         return await serving.prepare(len(raw), lambda: work(raw))
 
+    def parse(self, kind: type[Parsed], raw: bytes) -> Parsed:
+        """The request in a body, by this router's rule for fields that nobody knows."""
+        return parse_body(kind, raw, self._config.strict_fields)
+
     async def answer(
         self,
         request: Request,
@@ -83,7 +88,7 @@ class RequestHandler:
         origin = caller().origin  # large bodies are read on a thread, which has no caller
 
         def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
-            body = parse_body(kind, raw)
+            body = self.parse(kind, raw)
             service = self.models.named(body.model)
             session = request.headers.get(SESSION, "")
             writer = write(service.frontend, body, origin)

@@ -13,6 +13,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.shared import StrictModel
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
 from raylax.router.access.authentication import PRIORITY, TIMEOUT
@@ -27,7 +28,7 @@ from raylax.router.http.resuming import RESUME
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
-REQUESTS: list[type[BaseModel]] = [
+REQUESTS: list[type[StrictModel]] = [
     ChatCompletionRequest, CompletionRequest, ResponsesRequest, MessagesRequest, EmbeddingRequest,
     TokenizeRequest, DetokenizeRequest,
 ]  # fmt: skip
@@ -96,3 +97,18 @@ def test_every_entry_of_its_table_of_contents_leads_to_a_heading() -> None:
     anchors = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda one: str(one.__name__))
+def test_every_field_that_is_ignored_or_refused_is_on_the_page(
+    request_: type[StrictModel],
+) -> None:
+    """With the reason, which is that of the error."""
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    untold = [
+        name
+        for name, rule in request_.not_here.items()
+        if not any(f"`{name}`" in row and rule.why in row for row in rows)
+    ]
+
+    assert untold == []

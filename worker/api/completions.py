@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from raylax.proto.answers.embedding import EmbeddingWriter
@@ -24,6 +23,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.field_rules import unknown
 from raylax.proto.openai.parsing import Body, validated
 from raylax.proto.vocabulary import Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
@@ -149,10 +149,8 @@ def deliver_to(
 def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     """Keyword arguments as a request. InvalidRequest names the field at fault."""
     for name in fields:
-        if name not in kind.model_fields:
-            near = get_close_matches(name, kind.model_fields, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InvalidRequest(f"unknown argument {name!r}{hint}", param=name)
+        if name not in (known := kind.known_fields()):
+            raise InvalidRequest(unknown(name, known), param=name)
     if isinstance(bias := fields.get("logit_bias"), dict):  # in JSON, keys are strings
         fields = {**fields, "logit_bias": {str(token): value for token, value in bias.items()}}
     return validated(kind, fields)

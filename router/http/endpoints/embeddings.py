@@ -5,7 +5,6 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.embedding import EmbeddingWriter
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.parsing import parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.http.handler import PreparedCall, RequestHandler
@@ -14,7 +13,7 @@ from raylax.router.http.routes import Routes
 
 def add_embeddings(routes: Routes, handler: RequestHandler) -> None:
     def prepare(raw: bytes, origin: CallOrigin) -> PreparedCall:
-        body = parse_body(EmbeddingRequest, raw)
+        body = handler.parse(EmbeddingRequest, raw)
         service = handler.models.named(body.model)
         call = service.frontend.embedding(body, origin)
         writer = EmbeddingWriter(call, service.name, body.encoding_format)

@@ -6,7 +6,6 @@ from starlette.types import ASGIApp
 from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.parsing import parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
@@ -19,7 +18,7 @@ def message_writer(frontend: Frontend, body: MessagesRequest, origin: CallOrigin
 
 def add_messages(routes: Routes, handler: RequestHandler) -> None:
     def count(raw: bytes) -> TokenCount:
-        body = parse_body(CountTokensRequest, raw)
+        body = handler.parse(CountTokensRequest, raw)
         frontend = handler.models.named(body.model).frontend
         return TokenCount(input_tokens=len(frontend.tokens_of(body.for_chat())))
 

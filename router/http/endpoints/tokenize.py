@@ -3,7 +3,6 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.tokenize import (
     DetokenizeRequest,
     DetokenizeResponse,
@@ -16,7 +15,7 @@ from raylax.router.http.routes import Routes
 
 def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
     def ids_of(raw: bytes) -> TokenizeResponse:
-        body = parse_body(TokenizeRequest, raw)
+        body = handler.parse(TokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend
         if body.messages is None:
             ids = frontend.tokenizer.encode(body.prompt or "", body.special)
@@ -31,7 +30,7 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
         )
 
     def text_of(raw: bytes) -> DetokenizeResponse:
-        body = parse_body(DetokenizeRequest, raw)
+        body = handler.parse(DetokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend
         frontend.check_ids(body.tokens, "tokens")
         text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)

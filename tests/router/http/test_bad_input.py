@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest_asyncio
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
+    a_router,
     running_router,
     until,
 )
@@ -111,6 +113,9 @@ REFUSED = [
     (PLAIN, plain("a", echo=True), "echo", "found True"),
     (PLAIN, plain("a", suffix="b"), "suffix", "found 'b'"),
     (PLAIN, plain("a", best_of=2), "best_of", "found 2"),
+    (PLAIN, plain("a", min_tokens=3), "min_tokens", "use ignore_eos with max_tokens"),
+    (CHAT, chat(guided_json={"type": "object"}), "guided_json", "needs a grammar"),
+    (CHAT, chat(functions=[{"name": "f"}]), "functions", "use tools"),
 ]
 
 
@@ -158,6 +163,30 @@ async def test_what_clients_really_send_is_accepted(
     reply = await client.post(path, content=body.encode(), headers={"Content-Type": "text/plain"})
 
     assert reply.status_code == 200, reply.text
+
+
+async def test_a_field_that_nobody_knows(rig: Rig, client: httpx.AsyncClient) -> None:
+    """Is ignored with a warning, or a mistake where the router is told so; of any API."""
+    bodies: dict[str, dict[str, Any]] = {
+        CHAT: ASK,
+        PLAIN: {"prompt": "a", "max_tokens": 4},
+        "/v1/embeddings": {"input": "a"},
+        "/v1/messages": {"messages": [HI], "max_tokens": 4},
+        "/v1/messages/count_tokens": {"messages": [HI]},
+        "/v1/responses": {"input": "hi", "max_output_tokens": 4},
+        "/tokenize": {"prompt": "a"},
+        "/detokenize": {"tokens": [5]},
+    }
+    settings = replace(rig.service.config, strict_fields=True)
+    async with a_router(settings, rig.workers) as strict:
+        for path, body in bodies.items():
+            lenient = await client.post(path, json={**body, "modle": "tiny"})
+            refused = await client.post(f"{strict.url}{path}", json={**body, "modle": "tiny"})
+            said = "modle: unknown field; did you mean model?"
+
+            assert lenient.status_code == 200 and refused.status_code == 400
+            assert lenient.headers["warnings"] == f"{said}; it is ignored"
+            assert refused.json()["error"]["message"] == said
 
 
 async def test_a_wrong_address_or_name(client: httpx.AsyncClient) -> None:

@@ -108,7 +108,7 @@ async def test_abort_reset_and_metrics(engine: AsyncMLCEngine) -> None:
 
 
 async def test_a_mistake_is_explained(engine: AsyncMLCEngine) -> None:
-    with pytest.raises(InvalidRequest, match="unknown argument 'promp'"):
+    with pytest.raises(InvalidRequest, match="promp: unknown field"):
         await engine.completions.create(prompt="abc", promp=5)
 
 

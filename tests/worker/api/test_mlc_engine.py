@@ -286,7 +286,7 @@ def test_what_the_constructor_leaves(engine: MLCEngine, checkpoint: Path) -> Non
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"max_token": 5}, "unknown argument 'max_token'; did you mean max_tokens?"),
+        ({"max_token": 5}, "max_token: unknown field; did you mean max_tokens?"),
         ({"temperature": 3}, "temperature: Input should be less than or equal to 2, found 3"),
         ({"prompt": "x" * 300}, "the prompt has 300 tokens, the limit is 255"),
         ({"prompt": [5, 99]}, "token id 99 is outside the vocabulary of 99"),

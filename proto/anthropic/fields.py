@@ -1,0 +1,45 @@
+"""Fields of Anthropic's Messages API that are not in its models."""
+
+from raylax.proto.openai import fields
+from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
+
+LATER = "this beta is not here; leave it out"
+MESSAGES: FieldTable = {
+    **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
+    "mcp_servers": Refused("raylax calls no servers; offer their functions as tools", ([],)),
+    "container": Refused("raylax runs no code"),
+    "output_format": Refused("only text is given"),
+    "cache_control": fields.CACHE, "betas": Ignored("fields are named one by one"),
+    "context_management": Refused("no conversation is shortened here", ({},)),
+    "compaction": Refused("no conversation is shortened here"),
+    "inference_geo": Refused("raylax computes where it runs; leave it out", ("global",)),
+    "speed": Refused("there is one speed; see priority", ("standard",)),
+    "diagnostics": Ignored("it asks for nothing of the answer"),
+    "billing_policy": fields.FOR_OPERATOR, "user_profile_id": fields.FOR_OPERATOR,
+    "workspace_id": fields.FOR_OPERATOR, "fallback_credit_token": fields.FOR_OPERATOR,
+    "fallbacks": Refused("an answer is one model's", ([],)), "thread": Refused(LATER),
+    "n": fields.RESPONSES["n"], "stop": Refused("its name here is stop_sequences"),
+    "presence_penalty": fields.RESPONSES["presence_penalty"],
+    "frequency_penalty": fields.RESPONSES["frequency_penalty"],
+    "logit_bias": fields.RESPONSES["logit_bias"],
+    "response_format": Refused("only text is given"),
+    "max_completion_tokens": Refused("its name here is max_tokens"),
+}  # fmt: skip
+COUNT: FieldTable = {
+    **MESSAGES,
+    "max_tokens": Ignored("nothing is written"), "stop_sequences": Ignored("nothing is written"),
+}  # fmt: skip
+BLOCK: FieldTable = {
+    **fields.CACHE_MARKS,
+    "citations": Refused("only text is given", ([], {"enabled": False})),
+    "is_error": Ignored("the content says what went wrong"),
+    "caller": Ignored("the model alone calls tools"),
+    "toolset_name": Ignored("tools are known by their names"),
+}
+TOOL: FieldTable = {
+    **fields.CACHE_MARKS, **fields.FUNCTION,
+    "defer_loading": fields.RESPONSES_FUNCTION["defer_loading"],
+    "allowed_callers": fields.RESPONSES_FUNCTION["allowed_callers"],
+    "eager_input_streaming": Ignored("a call is given when it is whole"),
+    "input_examples": Refused("put them into the description", ([],)),
+}  # fmt: skip

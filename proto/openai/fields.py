@@ -1,0 +1,166 @@
+"""Fields of OpenAI's API, and of vLLM's, SGLang's and MLC's extensions, that are not in the models.
+
+A test holds the tables to the types of OpenAI's own client, and `docs/api.md` to the tables.
+"""
+
+from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
+
+GRAMMAR = "needs a grammar, which the engine does not have yet; ask for the form in the prompt"
+SPECIAL = "special tokens are left out of the text; read their ids from /tokenize"
+TEXT_ONLY = "only text is read and written"
+NO_BEAMS = "tokens are drawn, not searched for; ask for several choices by n"
+FOR_OPERATOR = Ignored("it says something to who runs the service")
+CACHE = Ignored("equal beginnings are found without it")
+PRIVATE_CACHE = Refused("the prefix cache is shared; send no salt")
+TOOLS = "deprecated; use tools and tool_choice"
+
+OF_TEXT: FieldTable = {
+    # OpenAI
+    "metadata": FOR_OPERATOR, "store": Ignored("nothing is kept"), "service_tier": FOR_OPERATOR,
+    "safety_identifier": FOR_OPERATOR, "user": FOR_OPERATOR,
+    "verbosity": Ignored("no model here knows it"),
+    "prompt_cache_key": CACHE, "prompt_cache_retention": CACHE, "prompt_cache_options": CACHE,
+    "moderation": Refused("raylax moderates nothing; ask a model that does"),
+    # vLLM
+    "best_of": Refused("may only be 1; ask for several choices by n", (1,)),
+    "use_beam_search": Refused(NO_BEAMS, (False,)),
+    "length_penalty": Refused(NO_BEAMS, (1,)),
+    "early_stopping": Refused(NO_BEAMS, (False,)),
+    "include_stop_str_in_output": Refused(
+        "a stop string is not part of the text; append it", (False,)
+    ),
+    "min_tokens": Refused("may only be 0; use ignore_eos with max_tokens for a fixed length", (0,)),
+    "skip_special_tokens": Refused(SPECIAL, (True,)),
+    "spaces_between_special_tokens": Ignored("there are no special tokens in the text"),
+    "truncate_prompt_tokens": Refused("no prompt is cut; shorten it"),
+    "truncation_side": Ignored("no prompt is cut"),
+    "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
+    "allowed_token_ids": Refused(GRAMMAR),
+    "bad_words": Refused("use logit_bias with -100 for their tokens", ([],)),
+    "echo": Refused("the prompt is not repeated; put it before the answer", (False,)),
+    "guided_json": Refused(GRAMMAR), "guided_regex": Refused(GRAMMAR),
+    "guided_choice": Refused(GRAMMAR), "guided_grammar": Refused(GRAMMAR),
+    "guided_decoding_backend": Refused(GRAMMAR),
+    "guided_whitespace_pattern": Refused(GRAMMAR), "guided_json_object": Refused(GRAMMAR, (False,)),
+    "structured_outputs": Refused(GRAMMAR, ({},)), "structural_tag": Refused(GRAMMAR),
+    "mm_processor_kwargs": Refused(TEXT_ONLY, ({},)),
+    "request_id": Refused("send it as the header X-Request-Id"),
+    "return_tokens_as_token_ids": Refused("tokens are told by their text; leave it out", (False,)),
+    "return_token_ids": Refused("token ids are given by /tokenize alone", (False,)),
+    "cache_salt": PRIVATE_CACHE,
+    "kv_transfer_params": Refused("workers move pages by themselves; leave it out", ({},)),
+    "vllm_xargs": Refused("these are vLLM's own; leave them out", ({},)),
+    "thinking_token_budget": Refused("thinking is not bounded apart; use max_tokens"),
+    "include_reasoning": Refused("what a model thinks is a part of what it writes", (True,)),
+    "logits_processors": Refused("no code is taken from clients; use logit_bias", ([],)),
+    "repetition_detection": Refused("use repetition_penalty"),
+    "media_io_kwargs": Refused(TEXT_ONLY, ({},)),
+    # SGLang
+    "regex": Refused(GRAMMAR), "ebnf": Refused(GRAMMAR), "json_schema": Refused(GRAMMAR),
+    "no_stop_trim": Refused("a stop string is not part of the text; append it", (False,)),
+    "stop_regex": Refused("use stop", ([],)),
+    "lora_path": Refused("there are no adapters; serve the merged model under a name of its own"),
+    "session_params": Refused("send the whole conversation, and X-Session-Id", ({},)),
+    "return_hidden_states": Refused("hidden states are given by /v1/embeddings alone", (False,)),
+    "rid": Refused("send it as the header X-Request-Id"),
+    "custom_logit_processor": Refused("no code is taken from clients; use logit_bias"),
+    "custom_params": Refused("they are for code of clients, which is not taken", ({},)),
+    "separate_reasoning": Ignored("no reasoning is taken out of the text"),
+    "stream_reasoning": Ignored("no reasoning is taken out of the text"),
+    "input_ids": Refused("send token ids as prompt to /v1/completions"),
+    "data_parallel_rank": Refused("the router chooses the worker; use X-Session-Id"),
+    "extra_key": PRIVATE_CACHE,
+    # MLC
+    "debug_config": Refused("ignore_eos is a field of its own; there is nothing else of it", ({},)),
+    # llama.cpp, TGI and clouds
+    "grammar": Refused(GRAMMAR), "typical_p": Refused("use top_p or min_p", (1,)),
+    "n_predict": Refused("use max_tokens"), "max_new_tokens": Refused("use max_tokens"),
+    "mirostat": Refused("use top_p or min_p", (0,)),
+    "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),
+    "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
+}  # fmt: skip
+COMPLETIONS = {
+    **OF_TEXT, "suffix": Refused("text is only written after the prompt; leave it out", ("",)),
+}  # fmt: skip
+CHAT = {
+    **OF_TEXT,
+    "audio": Refused(TEXT_ONLY),
+    "modalities": Refused(TEXT_ONLY, (["text"],)),
+    "prediction": Ignored("it would make an answer faster, not another one"),
+    "functions": Refused(TOOLS, ([],)),
+    "function_call": Refused(TOOLS, ("auto", "none")),
+    "web_search_options": Refused("nothing is searched; offer a tool"),
+    "thinking": Refused("use chat_template_kwargs with what the model's template asks for"),
+}
+KEEPS_NONE = "raylax keeps no responses; must be false or left out"
+RESPONSES: FieldTable = {
+    **{name: rule for name, rule in OF_TEXT.items() if name != "metadata"},  # it is given back
+    "previous_response_id": Refused(
+        "raylax keeps no responses; send the whole conversation as input"
+    ),
+    "conversation": Refused("raylax keeps no conversations; send the whole conversation as input"),
+    "prompt": Refused("raylax keeps no prompts; send its text as instructions and input"),
+    "store": Refused(KEEPS_NONE, (False,)), "background": Refused(KEEPS_NONE, (False,)),
+    "background_options": Refused(KEEPS_NONE),
+    "top_logprobs": Refused("log-probabilities are only given by /v1/chat/completions", (0,)),
+    "include": Refused(
+        "nothing more is given than what is written", ([], ["reasoning.encrypted_content"])
+    ),
+    "access_programs": Refused("raylax knows none; leave it out"), "image": Refused(TEXT_ONLY),
+    "context_management": Refused("no conversation is shortened here", ([],)),
+    "max_tool_calls": Refused("raylax calls no tools by itself; count your own"),
+    "stream_options": Refused("a stream ends with its usage; leave it out", ({},)),
+    "n": Refused("a response has one answer; ask again", (1,)),
+    "stop": Refused("use /v1/chat/completions", ([],)),
+    "presence_penalty": Refused("use repetition_penalty, or /v1/chat/completions", (0,)),
+    "frequency_penalty": Refused("use repetition_penalty, or /v1/chat/completions", (0,)),
+    "logit_bias": Refused("use /v1/chat/completions", ({},)),
+    "max_tokens": Refused("its name here is max_output_tokens"),
+    "response_format": Refused("its name here is text.format"),
+}  # fmt: skip
+EMBEDDINGS: FieldTable = {
+    **{name: OF_TEXT[name] for name in (
+        "metadata", "store", "service_tier", "user", "truncate_prompt_tokens", "truncation_side",
+        "request_id", "rid", "cache_salt", "mm_processor_kwargs", "lora_path", "extra_key",
+    )},
+    "normalize": Refused("may only be true: vectors have length 1", (True,)),
+    "use_activation": Refused("may only be true: vectors have length 1", (True,)),
+    "embed_dtype": Refused("may only be float32", ("float32",)),
+    "endianness": Refused("may only be little", ("little", "native")),
+    "input_type": Refused("put the instruction of your model before the text"),
+}  # fmt: skip
+TOKENIZE: FieldTable = {"mm_processor_kwargs": Refused(TEXT_ONLY, ({},)), "user": FOR_OPERATOR}
+
+# Inside of objects.
+STREAM_OPTIONS: FieldTable = {
+    "include_obfuscation": Ignored("nothing is added to events"),
+    "continuous_usage_stats": Refused("the usage comes last", (False,)),
+}
+FUNCTION: FieldTable = {
+    "strict": Refused("true " + GRAMMAR + ", and check the arguments", (False,)),
+}
+CACHE_MARKS: FieldTable = {"cache_control": CACHE, "prompt_cache_breakpoint": CACHE}
+MESSAGE: FieldTable = {
+    **CACHE_MARKS,
+    "audio": Refused("only text is read; send what was said as content"),
+    "function_call": Refused("only the assistant calls functions"),
+    "refusal": Refused("only the assistant refuses"),
+    "annotations": Ignored("they mark places of the text"),
+    "prefix": Refused("use continue_final_message", (False,)),
+    "weight": Ignored("it is for training"),
+}
+CALL: FieldTable = {"index": Ignored("the order says it")}
+ORIGIN = Ignored("it says how the item came to be")
+ITEM: FieldTable = {
+    **CACHE_MARKS,
+    "id": ORIGIN, "status": ORIGIN, "phase": ORIGIN, "annotations": ORIGIN, "logprobs": ORIGIN,
+    "caller": ORIGIN, "namespace": ORIGIN,
+    "async": Refused("calls are waited for", (False,)),
+}  # fmt: skip
+OUTPUT: FieldTable = {**ITEM, "name": Ignored("call_id says it")}
+RESPONSES_FUNCTION: FieldTable = {
+    "output_schema": Refused("what a tool gives is not checked here"),
+    "async": Refused("calls are waited for", (False,)),
+    "defer_loading": Refused("all tools are shown", (False,)),
+    "allowed_callers": Refused("the model alone calls tools", (["direct"], [])),
+}
