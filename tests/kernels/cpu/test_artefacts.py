@@ -38,7 +38,13 @@ def test_the_library_depends_on_what_is_compiled_into_it(checkpoint: Path) -> No
     assert base not in {blueprint.library_key for blueprint in others}
 
 
-def test_a_tensor_that_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
-    """32 bits index its elements."""
-    with pytest.raises(CompileError, match="pages has .* elements, the limit is 2147483647"):
-        Blueprint(open_checkpoint(checkpoint), OPTIONS).program.with_pages(1 << 24)
+def test_what_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
+    """Pages have 64 bits, but a token's slot has 32; and so have most tensors' elements."""
+    program = Blueprint(open_checkpoint(checkpoint), OPTIONS).program
+    wide = replace(OPTIONS, max_step_tokens=1 << 25)
+
+    assert program.with_pages(1 << 24).table["pages"].elements > 2**31
+    with pytest.raises(CompileError, match="there may be 134217727 pages, found 134217728"):
+        program.with_pages(1 << 27)
+    with pytest.raises(CompileError, match="has .* elements, the limit is 2147483647"):
+        Blueprint(open_checkpoint(checkpoint), wide).program.with_pages(1)
