@@ -12,6 +12,7 @@
   - RateLimited        the key has used what it may         429  RESOURCE_EXHAUSTED
   - Overloaded         everything is full, try later        429  RESOURCE_EXHAUSTED
   - EngineFailure      a step failed: our fault             500  INTERNAL
+  - RequestFailed      the model has no answer to it       500  INTERNAL
   - WorkerUnavailable  no worker, or it died on the way     503  UNAVAILABLE
   - DeadlineExceeded   it did not end in time               504  DEADLINE_EXCEEDED
 
@@ -61,6 +62,7 @@ class InvalidRequest(RaylaxError):
     http_status = 400
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
     kind = "invalid_request_error"
+    fault = Fault.INVALID
 
 
 class PromptTooLong(InvalidRequest):
@@ -125,6 +127,11 @@ class EngineFailure(RaylaxError):
     code = "engine_failure"
 
 
+class RequestFailed(RaylaxError):
+    code = "request_failed"
+    fault = Fault.REQUEST
+
+
 class WorkerUnavailable(RaylaxError):
     http_status = 503
     grpc_status = grpc.StatusCode.UNAVAILABLE
@@ -149,5 +156,9 @@ def error_of(fault: Fault, message: str) -> RaylaxError:
             return DeadlineExceeded(message)
         case Fault.UNAVAILABLE:
             return WorkerUnavailable(message, retry_after_s=1.0)
+        case Fault.INVALID:
+            return InvalidRequest(message)
+        case Fault.REQUEST:
+            return RequestFailed(message)
         case Fault.ENGINE:
             return EngineFailure(message)

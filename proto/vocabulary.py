@@ -32,6 +32,15 @@ class Fault(StrEnum):
     OVERLOADED = "overloaded"
     DEADLINE = "deadline"
     UNAVAILABLE = "unavailable"
+    INVALID = "invalid"
+    """The request breaks a rule."""
+    REQUEST = "request"
+    """It keeps the rules, but the model has no answer to it. Others notice nothing."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it says nothing of the worker, and another one would end the request so, too."""
+        return self in (Fault.DEADLINE, Fault.INVALID, Fault.REQUEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from raylax.proto.ranges import TENANT_SHARE
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.keys import Key
 from raylax.router.config import RouterLimits
@@ -64,7 +65,7 @@ class KeyEntry(Section):
     """Calls that may begin in a minute; null: no limit."""
     max_concurrent: int | None = Field(None, ge=1)
     """Calls at once; null: no limit."""
-    share: float = Field(1.0, gt=0, allow_inf_nan=False)
+    share: float = Field(1.0, ge=TENANT_SHARE.least, le=TENANT_SHARE.most)
     """Part of a full cluster, compared with the shares of other keys."""
 
     @property

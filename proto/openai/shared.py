@@ -14,16 +14,26 @@ from pydantic import (
     model_validator,
 )
 
+from raylax.proto import ranges
 from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields
 from raylax.proto.openai.fields import STREAM_OPTIONS
+from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 TokenKey = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
-Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+
+
+def WithinRange(range_: Range) -> Any:
+    """The bounds of a number."""
+    return Field(ge=range_.least, le=range_.most, allow_inf_nan=False)
+
+
+Bias = Annotated[float, WithinRange(ranges.BIAS)]
+Penalty = Annotated[float, WithinRange(ranges.PENALTY)]
+Probability = Annotated[float, WithinRange(ranges.PROBABILITY)]
 MOST_CHOICES = 16
 MOST_STOPS = 16
 LONGEST_STOP = 1024
@@ -100,13 +110,13 @@ class CommonFields(StrictModel):
     generation_config.json says."""
 
     model: str | None = None
-    temperature: Annotated[Finite, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
+    temperature: Annotated[float, WithinRange(ranges.TEMPERATURE)] | None = None
+    top_p: Probability | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
     top_k: Annotated[int, Field(ge=-1)] | None = None
-    min_p: Annotated[Finite, Field(ge=0, le=1)] | None = None
-    repetition_penalty: Annotated[Finite, Field(gt=0, le=10)] | None = None
+    min_p: Probability | None = None
+    repetition_penalty: Annotated[float, WithinRange(ranges.REPETITION_PENALTY)] | None = None
     ignore_eos: bool = False
     stop_token_ids: Annotated[list[TokenId], BoundedList(128)] | None = None
     timeout: Annotated[Finite, Field(gt=0)] | None = None

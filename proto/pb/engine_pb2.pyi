@@ -495,7 +495,7 @@ class Delta(_message.Message):
     error: _builtins.str
     cached_tokens: _builtins.int
     fault: _builtins.str
-    """whose the error is: engine, overloaded, deadline or unavailable"""
+    """whose the error is: a `Fault` of proto/vocabulary.py"""
     began: _builtins.bool
     """the request has left the queue"""
     @_builtins.property

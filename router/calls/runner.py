@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded, RaylaxError
-from raylax.proto.vocabulary import Delta, Fault, Finish
+from raylax.proto.vocabulary import Delta, Finish
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import JournalEntry
 from raylax.router.observe.timeline import Outcome, Timeline
@@ -181,5 +181,5 @@ class CallRunner:
 
     def _goes_on(self, entry: JournalEntry, worker: str, delta: Delta) -> bool:
         """Whether a request goes on elsewhere: this was no end of its answer."""
-        early = delta.finish is Finish.ABORT or (delta.error and delta.fault is not Fault.DEADLINE)
+        early = delta.finish is Finish.ABORT or (delta.error and not delta.fault.is_final)
         return bool(early) and self._dispatcher.given_up(entry, worker, delta)

@@ -1,10 +1,13 @@
-"""What a request is checked against before it is accepted: the limits of the loaded model."""
+"""What a request is checked against before it is accepted, whichever way it has come: the ranges of
+its fields and the limits of the loaded model. Behind this nothing in it can make a step fail."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raylax.proto.errors import InvalidRequest, PromptTooLong
-from raylax.proto.vocabulary import Request
+from raylax.proto import ranges
+from raylax.proto.errors import InvalidRequest, PromptTooLong, shown
+from raylax.proto.vocabulary import Priority, Request, Sampling
 from raylax.worker.config import EngineConfig
 
 
@@ -42,6 +45,8 @@ def check(request: Request, limits: ModelLimits) -> None:
         )
     check_ids(limits.vocab, request.prompt, "prompt")
     check_ids(limits.vocab, request.history, "history")
+    check_service(request)
+    check_sampling(request.sampling)
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
     if request.max_tokens <= len(request.history):
         raise InvalidRequest(
@@ -49,6 +54,42 @@ def check(request: Request, limits: ModelLimits) -> None:
             f"found {request.max_tokens}",
             param="max_tokens",
         )
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises InvalidRequest for a field that is out of its range, or no number."""
+    for name, range_ in ranges.SAMPLING.items():
+        range_.check(getattr(sampling, name), name)
+    for token, bias in sampling.logit_bias:
+        if not (isinstance(token, int) and isinstance(bias, float) and -100.0 <= bias <= 100.0):
+            check_whole(token, "logit_bias")
+            ranges.BIAS.check(bias, "logit_bias")
+    if len(dict(sampling.logit_bias)) < len(sampling.logit_bias):
+        raise InvalidRequest("logit_bias: a token may have one entry", param="logit_bias")
+    check_whole(sampling.top_k, "top_k", least=0)
+    check_whole(sampling.seed, "seed")
+    if sampling.top_logprobs is not None:
+        check_whole(sampling.top_logprobs, "top_logprobs", least=0)
+        ranges.TOP_LOGPROBS.check(sampling.top_logprobs, "top_logprobs")
+
+
+def check_service(request: Request) -> None:
+    """How it is to be served. Raises InvalidRequest."""
+    ranges.TENANT_SHARE.check(request.share, "share")
+    check_whole(request.choice, "choice", least=0)
+    if request.priority not in list(Priority):
+        given = shown(request.priority)
+        raise InvalidRequest(f"priority: must be 0, 1 or 2, found {given}", param="priority")
+    if request.deadline_s is not None and not math.isfinite(request.deadline_s):
+        given = shown(request.deadline_s)
+        raise InvalidRequest(f"deadline_s: must be finite, found {given}", param="deadline_s")
+
+
+def check_whole(value: object, field: str, least: float = -math.inf) -> None:
+    """Raises InvalidRequest for what is no whole number, or below the least."""
+    if not (isinstance(value, int) and value >= least):
+        rule = "must be a whole number" + (f" from {least:g}" if least > -math.inf else "")
+        raise InvalidRequest(f"{field}: {rule}, found {shown(value)}", param=field)
 
 
 def check_ids(vocab: int, ids: Sequence[int], field: str) -> None:

@@ -20,6 +20,7 @@ from raylax.proto.errors import (
     Overloaded,
     PromptTooLong,
     RaylaxError,
+    RequestFailed,
     WorkerUnavailable,
 )
 from raylax.proto.frontend import Frontend
@@ -292,6 +293,8 @@ def test_an_engine_failure_ends_the_call(frontend: Frontend) -> None:
         (Fault.OVERLOADED, Overloaded, 429),
         (Fault.DEADLINE, DeadlineExceeded, 504),
         (Fault.UNAVAILABLE, WorkerUnavailable, 503),
+        (Fault.INVALID, InvalidRequest, 400),
+        (Fault.REQUEST, RequestFailed, 500),
     ],
 )
 def test_a_workers_fault_has_a_status_of_its_own(
