@@ -25,7 +25,7 @@ from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import complete, degree_of
 from raylax.worker.ranks.startup import Spawner
-from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.batch import Batch, StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
@@ -127,9 +127,12 @@ class Loop:
         self._taken += 1
         if self.batch is None or limits is not self.limits:
             self._send([Delta(request.id, finish=Finish.ABORT)])
-        else:
+            return
+        try:
             self.batch.add(one)
-            self.look()
+        except ValueError as error:  # it does not fit, which is nobody else's fault
+            self._send([failed(request.id, str(error))])
+        self.look()
 
     def meet_need(self, request_id: str, need: Need) -> None:
         """A request needs this no more; one that has ended, or never was, is no error."""

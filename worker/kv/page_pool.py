@@ -106,6 +106,12 @@ class PagePool:
                 else:
                     self._free.append(page)
 
+    def forget(self, pages: Sequence[int]) -> None:
+        """Nobody finds these pages any more, which a sequence refers to: their content is bad."""
+        for page in pages:
+            if page in self._name_of:
+                self._unindex(page)
+
     @contextmanager
     def cache(self, names: Sequence[bytes]) -> Iterator[list[int]]:
         """New pages, one for each name, for the caller to write: afterwards they are cached under

@@ -1,12 +1,20 @@
 """What a step came to for one sequence: its next token, or the vector that it wants."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.calls.vector import normalised
 from raylax.proto.vocabulary import Request, TokenLogprobs
-from raylax.worker.sampling.sampler import is_plain_greedy, log_probabilities, sample
+from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.sampler import (
+    NotFinite,
+    check_finite,
+    is_plain_greedy,
+    log_probabilities,
+    sample,
+)
 
 
 class DrawResult(NamedTuple):
@@ -16,23 +24,31 @@ class DrawResult(NamedTuple):
     """None if it wants a vector."""
     logprobs: tuple[TokenLogprobs, ...] = ()
     embedding: tuple[float, ...] = ()
+    error: str | None = None
+    """Why it gets nothing: its own end, which no other sequence of the step has a part in."""
 
 
 def draw(
-    request: Request, tokens: Sequence[int], output: StepOutput, first: int, rows: int
+    request: Request, position: int, adjustment: Adjustment, output: StepOutput, row: int
 ) -> DrawResult:
-    """The token that follows `tokens`, the sequence so far, or the vector of its last one.
+    """The token at this position of the answer, or the vector of the last token of the prompt.
 
-    `first`, `rows`: where the sequence's rows begin in the step's output, and how many it has, at
-    least one: a row for each of its last tokens.
+    `row`: the one of that sequence's last token in the step's output. `adjustment` has been told of
+    the tokens so far. Raises NotFinite, by a look at what is drawn: a model whose weights are not
+    finite is found when it is loaded.
     """
-    sampling, row = request.sampling, first + rows - 1
+    sampling = request.sampling
     if request.embed:
-        return DrawResult(embedding=normalised(output.hidden[row].tolist()))
+        hidden = output.hidden[row]
+        if not np.isfinite(hidden).all():
+            raise NotFinite("the vector is not finite")
+        return DrawResult(embedding=normalised(hidden.tolist()))
+    logits = output.logits[row]
     if is_plain_greedy(sampling):
         token = int(output.argmax[row])
+        check_finite(float(logits[token]))
     else:
-        token = sample(output.logits[row], sampling, request.choice, tokens, len(request.prompt))
+        token = sample(logits, sampling, request.choice, position, adjustment)
     if sampling.top_logprobs is None:
         return DrawResult(token)
-    return DrawResult(token, (log_probabilities(output.logits[row], token, sampling.top_logprobs),))
+    return DrawResult(token, (log_probabilities(logits, token, sampling.top_logprobs),))

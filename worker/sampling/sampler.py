@@ -5,7 +5,6 @@ stream of random numbers: what else is in the batch, or was drawn before, change
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +12,12 @@ import numpy.typing as npt
 
 from raylax.proto.splitmix import MASK, mix
 from raylax.proto.vocabulary import Sampling, TokenLogprobs
+from raylax.worker.sampling.adjustment import Adjustment, Logits, is_adjusted
 
-Logits = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
+LEAST_LOGPROB = -1e39
+"""In place of -inf, which JSON has not."""
 BLOCK = 1024
 """Weights that are looked at together, where a look at each would take longer than all else."""
 
@@ -29,39 +30,9 @@ def uniform(seed: int, choice: int, position: int) -> float:
     return (mix(key) >> 11) * 2.0**-53
 
 
-def needs_history(sampling: Sampling) -> bool:
-    """Whether a draw depends on the tokens before it."""
-    return bool(
-        sampling.repetition_penalty != 1.0
-        or sampling.presence_penalty
-        or sampling.frequency_penalty
-    )
-
-
 def is_plain_greedy(sampling: Sampling) -> bool:
     """Whether the largest raw logit is the answer: the compiled argmax has it already."""
-    return sampling.greedy and not sampling.logit_bias and not needs_history(sampling)
-
-
-def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: int) -> Logits:
-    """The logits with bias and penalties for `tokens`, of which the first `prompt` are the prompt.
-
-    Repetition counts prompt and answer, the other two the answer alone.
-    """
-    if not sampling.logit_bias and not needs_history(sampling):
-        return logits
-    out = logits.copy()
-    for token, bias in sampling.logit_bias:
-        out[token] += bias
-    if sampling.repetition_penalty != 1.0:
-        seen = np.array(tokens, np.int64)
-        penalty = np.float32(sampling.repetition_penalty)
-        out[seen] = np.where(out[seen] > 0, out[seen] / penalty, out[seen] * penalty)
-    if sampling.presence_penalty or sampling.frequency_penalty:
-        said, often = np.unique(np.array(tokens[prompt:], np.int64), return_counts=True)
-        out[said] -= np.float32(sampling.presence_penalty)
-        out[said] -= np.float32(sampling.frequency_penalty) * often.astype(np.float32)
-    return out
+    return sampling.greedy and not is_adjusted(sampling)
 
 
 def likeliest(logits: Logits | Doubles, count: int) -> Ids:
@@ -81,6 +52,17 @@ def exponentials(logits: Logits, temperature: float = 1.0) -> Doubles:
     with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
         out /= temperature
     return np.exp(out, out=out)
+
+
+class NotFinite(ArithmeticError):
+    """What the model came to for a sequence is no number, and nothing can be drawn from it."""
+
+
+def check_finite(largest: float) -> None:
+    """Raises NotFinite for a row of which this is the largest value: NaN if there is one in it.
+    Single values may be -inf: these tokens are never drawn."""
+    if not math.isfinite(largest):
+        raise NotFinite(f"the largest logit is {largest:g}, which is not finite")
 
 
 class Candidates(NamedTuple):
@@ -140,14 +122,16 @@ def draw(weights: Doubles, at: float) -> int:
 
 
 def sample(
-    logits: Logits, sampling: Sampling, choice: int, tokens: Sequence[int], prompt: int
+    logits: Logits, sampling: Sampling, choice: int, position: int, adjustment: Adjustment
 ) -> int:
-    """The token that follows `tokens`, of which the first `prompt` are the prompt."""
-    row = adjusted(logits, sampling, tokens, prompt)
+    """The token that comes at this position of the answer; `adjustment` has been told of those
+    before. Raises NotFinite."""
+    row = adjustment.apply(logits)
+    check_finite(float(row.max()))
     if sampling.greedy:
         return int(row.argmax())
     ids, weights = candidates(row, sampling)
-    drawn = draw(weights, uniform(sampling.seed, choice, len(tokens) - prompt))
+    drawn = draw(weights, uniform(sampling.seed, choice, position))
     return drawn if ids is None else int(ids[drawn])
 
 
@@ -155,7 +139,8 @@ def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
     """The token's own and those of the `top` likeliest, of the raw logits: what the model thinks,
     whatever the sampling made of it."""
     total = float(logits.max()) + math.log(float(exponentials(logits).sum()))
-    best = likeliest(logits, top)
-    return TokenLogprobs(
-        float(logits[token]) - total, tuple((int(t), float(logits[t]) - total) for t in best)
-    )
+
+    def of(one: int) -> float:
+        return max(float(logits[one]) - total, LEAST_LOGPROB)
+
+    return TokenLogprobs(of(token), tuple((int(one), of(one)) for one in likeliest(logits, top)))

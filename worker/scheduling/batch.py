@@ -1,10 +1,12 @@
 """Continuous batching: sequences come, share steps, and leave. Used by the engine thread alone.
 
-Each `step` is: decide, lay out the plan, run it, draw tokens, commit. If running or drawing fails,
-nothing was committed, and each sequence of that plan is tried alone. Who fails alone ends with an
-error and its pages come back (law 3); the others go on where they were.
+Each `step` is: decide, lay out the plan, run it, draw tokens, commit. If running fails, nothing was
+committed, and each sequence of that plan is tried alone. Who fails alone ends with an error and its
+pages come back (law 3); the others go on where they were. A sequence from whose rows nothing can be
+drawn ends alone at once: that is no failure of the step.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, ValuesView
@@ -13,10 +15,11 @@ from dataclasses import dataclass, field
 from raylax.kernels.model import StepOutput
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.proto.vocabulary import Delta, Finish, Load
+from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult, draw
+from raylax.worker.sampling.sampler import NotFinite
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import (
     Candidate,
@@ -29,6 +32,7 @@ from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
+log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
 
 
@@ -139,13 +143,13 @@ class Batch:
         self.counters.steps += 1
         plan, work, begun = make_plan(self.counters.steps, batch), work_of(batch), self.clock()
         try:
-            drawn = self._draw(batch, self.run(plan))
+            output = self.run(plan)
         except RankLost:
             raise  # there will be no further step
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
-        deltas = self._commit(batch, drawn)
+        deltas = self._commit(batch, self._draw(batch, output))
         self.step_time.learn(*work, self.clock() - begun)
         return deltas
 
@@ -305,8 +309,8 @@ class Batch:
         drawn, first = dict[str, DrawResult](), 0
         for one, _, wanted in batch:
             if wanted:
-                drawn[one.request.id] = draw(one.request, one.tokens, output, first, wanted)
                 first += wanted
+                drawn[one.request.id] = draw_for(one, output, first - 1)
         return drawn
 
     def _extend(self, one: Sequence, drawn: DrawResult) -> Delta:
@@ -315,6 +319,10 @@ class Batch:
         cached = 0 if one.announced else one.cached_tokens or 0
         one.announced = True
         token = drawn.token
+        if drawn.error is not None:
+            self.pool.forget(one.pages)  # who shares them must not inherit what is in them
+            self.remove(request.id)
+            return failed(request.id, drawn.error)
         if token is None or token in request.stop_token_ids:
             self.remove(request.id)
             vector = drawn.embedding
@@ -333,6 +341,24 @@ def work_of(batch: list[Work]) -> tuple[int, int, int]:
     decode, and tokens in the pages of those."""
     contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
     return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)
+
+
+def draw_for(one: Sequence, output: StepOutput, row: int) -> DrawResult:
+    """What a sequence gets of its row. Whatever goes wrong with that is its own end."""
+    try:
+        one.adjustment.tell(one.tokens)
+        return draw(one.request, one.generated, one.adjustment, output, row)
+    except NotFinite as error:
+        answer = f"after {one.generated} tokens of the answer"
+        return DrawResult(error=f"the model has no next token for this request {answer}: {error}")
+    except Exception as error:
+        log.exception("a draw for %s failed", one.request.id)
+        return DrawResult(error=f"the draw failed: {type(error).__name__}: {error}")
+
+
+def failed(request_id: str, why: str) -> Delta:
+    """The end of a request by its own fault."""
+    return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.REQUEST)
 
 
 class StepFailed(Exception):

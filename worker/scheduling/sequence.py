@@ -8,6 +8,7 @@ from enum import Enum
 
 from raylax.proto.pages import PAGE_SIZE, ROOT, chain
 from raylax.proto.vocabulary import Request
+from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.scheduling.readiness import READY, Needs
 
 
@@ -45,6 +46,8 @@ class Sequence:
     """Tokens that its answer may have, `history` included."""
     tokens: "array[int]" = field(default_factory=ints)
     """Prompt, history and what was generated."""
+    adjustment: Adjustment = field(init=False)
+    """What its draws keep of its tokens."""
     pages: "array[int]" = field(default_factory=ints)
     computed: int = 0
     """Tokens whose keys and values lie in the pages."""
@@ -59,6 +62,7 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
+        self.adjustment = Adjustment(self.request.sampling, len(self.request.prompt))
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
 

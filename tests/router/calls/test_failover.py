@@ -228,6 +228,38 @@ def fails_on(worker: SteppedWorker, token: int) -> list[int]:
     return failures
 
 
+def says_no_numbers_after(worker: SteppedWorker, token: int) -> None:
+    """Make the logits behind this token NaN."""
+    batch = worker.engine._loop.batch
+    assert batch is not None
+    run = batch.run
+
+    def without_numbers(plan: StepPlan) -> StepOutput:
+        output = run(plan)
+        output.logits[plan.tokens[plan.rows] == token] = np.nan
+        return output
+
+    batch.run = without_numbers
+
+
+async def test_requests_without_an_answer_are_no_failures_of_workers(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """However many: each is told once, none is tried elsewhere, and workers stay in use."""
+    for worker in rig.workers:
+        says_no_numbers_after(worker, 60)
+    for _ in range(8):
+        reply = await client.post(COMPLETIONS, json={"prompt": [7, 9, 60], "max_tokens": 5})
+        error = reply.json()["error"]
+
+        assert (reply.status_code, error["code"]) == (500, "request_failed")
+        assert "the largest logit is nan, which is not finite" in error["message"]
+    breakers = rig.router._breakers.values()
+
+    assert [breaker.failures for breaker in breakers] == [0] * len(rig.workers)
+    assert [worker.engine.fault for worker in rig.workers] == [None] * len(rig.workers)
+
+
 async def test_a_poisonous_request_fails_alone(rig: Rig, client: httpx.AsyncClient) -> None:
     """On two workers; those that shared its steps go on."""
     ask = {"prompt": [7, 8, 9], "max_tokens": 30, "seed": 3, "ignore_eos": True}

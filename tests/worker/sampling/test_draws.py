@@ -5,30 +5,45 @@ import pytest
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.draws import draw
+from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.draws import DrawResult, draw
+from raylax.worker.sampling.sampler import NotFinite
 
 LOGITS = np.eye(4, 9, dtype=np.float32) * 5  # row r says token r
 OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3])
 
 
+def drawn(request: Request, row: int, output: StepOutput = OUTPUT) -> DrawResult:
+    return draw(request, 0, Adjustment(request.sampling, 2), output, row)
+
+
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.0), Sampling(top_k=1)])
 def test_the_row_of_the_last_token_says_the_next(sampling: Sampling) -> None:
-    """Of the sequence's own rows, whoever has those around them."""
     request = Request("r", (7, 8), 9, sampling)
 
-    assert draw(request, (7, 8), OUTPUT, 2, 1).token == 2
-    assert draw(request, (7, 8), OUTPUT, 0, 2).token == 1
+    assert [drawn(request, row).token for row in (2, 1)] == [2, 1]
 
 
 def test_log_probabilities_are_of_that_row() -> None:
     request = Request("r", (7, 8), 9, Sampling(temperature=0.0, top_logprobs=1))
-    drawn = draw(request, (7, 8), OUTPUT, 1, 3)
+    result = drawn(request, 3)
 
-    assert [entry.top[0][0] for entry in drawn.logprobs] == [drawn.token] == [3]
+    assert [entry.top[0][0] for entry in result.logprobs] == [result.token] == [3]
 
 
 def test_a_vector_is_that_of_the_last_token() -> None:
     """At length 1, and no token."""
-    drawn = draw(Request("r", (7, 8), 9, embed=True), (7, 8), OUTPUT, 0, 2)
+    result = drawn(Request("r", (7, 8), 9, embed=True), 1)
 
-    assert (drawn.token, drawn.embedding) == (None, (0.0, 1.0, 0.0))
+    assert (result.token, result.embedding) == (None, (0.0, 1.0, 0.0))
+
+
+@pytest.mark.parametrize("embed", [False, True])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_not_finite_is_no_answer(embed: bool, wrong: float) -> None:
+    """Neither a token, though the compiled argmax names one, nor a vector."""
+    logits = np.full((1, 9), wrong, np.float32)
+    output = StepOutput(logits, np.zeros(1, np.int32), logits[:, :3])
+
+    with pytest.raises(NotFinite):
+        drawn(Request("r", (7, 8), 9, Sampling(temperature=0.0), embed=embed), 0, output)

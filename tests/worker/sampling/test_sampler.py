@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from raylax.proto.vocabulary import Sampling
+from raylax.worker.sampling.adjustment import Logits
 from raylax.worker.sampling.sampler import (
     BLOCK,
-    Logits,
-    adjusted,
     candidates,
     draw,
     likeliest,
     log_probabilities,
-    sample,
     uniform,
 )
+from tests.support.draws import drawn_after
 
 RNG = np.random.default_rng(5)
 LOGITS: Logits = RNG.normal(0, 2, 60).astype(np.float32)
@@ -81,7 +80,7 @@ def test_draws_follow_it(sampling: Sampling) -> None:
     count, want = 20_000, np.array(reference(LOGITS, sampling))
     drawn = np.zeros(len(LOGITS))
     for seed in range(count):
-        drawn[sample(LOGITS, replace(sampling, seed=seed), 0, [1, 2], 1)] += 1
+        drawn[drawn_after(LOGITS, replace(sampling, seed=seed), 0, [1, 2], 1)] += 1
     often = want * count >= 5
     distance = ((drawn - want * count)[often] ** 2 / (want * count)[often]).sum()
     freedom = int(often.sum())
@@ -101,11 +100,11 @@ def test_equal_logits_are_taken_in_the_order_of_their_ids() -> None:
 @pytest.mark.parametrize("temperature", [1e-3, 1e-12, 1e-310])
 def test_a_tiny_temperature_is_greedy(temperature: float) -> None:
     """And no overflow."""
-    assert sample(LOGITS, Sampling(temperature=temperature), 0, [1], 1) == LOGITS.argmax()
+    assert drawn_after(LOGITS, Sampling(temperature=temperature), 0, [1], 1) == LOGITS.argmax()
 
 
 def test_temperature_zero_takes_the_first_of_the_largest() -> None:
-    assert sample(TIED, Sampling(temperature=0.0, seed=3), 0, [1], 1) == 1
+    assert drawn_after(TIED, Sampling(temperature=0.0, seed=3), 0, [1], 1) == 1
 
 
 def test_keys_differ_in_every_part() -> None:
@@ -132,9 +131,9 @@ def test_only_the_position_of_what_was_said_counts() -> None:
     """Not which tokens they were, nor how long the prompt is."""
     for seed in range(20):
         seeded = Sampling(seed=seed)
-        here = sample(LOGITS, seeded, 2, [1, 2, 3, 4], 2)
-        assert sample(LOGITS, seeded, 2, [9, 9, 9, 9, 9, 7, 8], 5) == here
-    others = {sample(LOGITS, seeded, choice, [0] * length, 2) for choice in range(5)
+        here = drawn_after(LOGITS, seeded, 2, [1, 2, 3, 4], 2)
+        assert drawn_after(LOGITS, seeded, 2, [9, 9, 9, 9, 9, 7, 8], 5) == here
+    others = {drawn_after(LOGITS, seeded, choice, [0] * length, 2) for choice in range(5)
               for length in range(2, 12)}  # fmt: skip
     assert len(others) > 5
 
@@ -188,30 +187,8 @@ def test_bias_forces_and_forbids() -> None:
     forced = Sampling(seed=1, logit_bias=((7, 100.0),))
     forbidden = Sampling(temperature=0.0, logit_bias=((int(LOGITS.argmax()), -100.0),))
 
-    assert sample(LOGITS, forced, 0, [1], 1) == 7
-    assert sample(LOGITS, forbidden, 0, [1], 1) == np.argsort(LOGITS)[-2]
-
-
-def test_penalties() -> None:
-    """Repetition divides what is positive and multiplies what is negative, prompt included;
-    presence and frequency are of the answer."""
-    logits = np.array([2.0, -2.0, 2.0, 2.0, 2.0], np.float32)
-    tokens, prompt = [0, 1, 3, 3, 4], 2
-
-    def after(sampling: Sampling) -> list[float]:
-        return [round(float(x), 4) for x in adjusted(logits, sampling, tokens, prompt)]
-
-    assert after(Sampling(repetition_penalty=2.0)) == [1.0, -4.0, 2.0, 1.0, 1.0]
-    assert after(Sampling(presence_penalty=0.5)) == [2.0, -2.0, 2.0, 1.5, 1.5]
-    assert after(Sampling(frequency_penalty=0.5)) == [2.0, -2.0, 2.0, 1.0, 1.5]
-    assert after(Sampling(frequency_penalty=-1.0)) == [2.0, -2.0, 2.0, 4.0, 3.0]
-    assert logits.tolist() == [2.0, -2.0, 2.0, 2.0, 2.0]
-
-
-def test_penalties_before_anything_was_said() -> None:
-    early = Sampling(presence_penalty=1.0, frequency_penalty=1.0)
-
-    assert adjusted(LOGITS, early, [1, 2, 3], 3).tolist() == LOGITS.tolist()
+    assert drawn_after(LOGITS, forced, 0, [1], 1) == 7
+    assert drawn_after(LOGITS, forbidden, 0, [1], 1) == np.argsort(LOGITS)[-2]
 
 
 @pytest.mark.parametrize("top", [0, 1, 5, 1000])

@@ -5,7 +5,7 @@ import pytest
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.pages import names_of, router_key
-from raylax.proto.vocabulary import Delta, Finish, Priority, Request, Sampling, StepTime
+from raylax.proto.vocabulary import Delta, Fault, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch, StepFailed
 from raylax.worker.scheduling.scheduler import StepLimits
@@ -327,14 +327,56 @@ def test_a_suspect_can_leave() -> None:
     assert tokens(run(made)["b"]) == [3, 4, 5]
 
 
-def test_a_failed_draw_is_a_failed_step() -> None:
-    """The model ran, but nothing of it counts."""
-    made = batch()
-    made.add(Sequence(Request("r", (1,), 4, Sampling(temperature=0.0, logit_bias=((VOCAB, 1.0),)))))
+def without_numbers(plan: StepPlan) -> StepOutput:
+    """As `count`, but what follows token 12 is no number."""
+    output = count(plan)
+    output.logits[plan.tokens[plan.rows] == 12] = np.nan
+    return output
 
-    with pytest.raises(StepFailed, match="IndexError"):
-        made.step()
-    assert (made.idle, made.pool.used) == (True, 0)
+
+def test_logits_that_are_not_finite_end_their_own_request() -> None:
+    """In the step in which they come, which is no failed one: others have their tokens of it."""
+    made = batch()
+    made.run = without_numbers
+    for id, prompt in (("a", (1,)), ("bad", (11,)), ("b", (300, 301))):
+        made.add(ask(id, prompt, 5))
+    made.step()
+    ends = {delta.request_id: delta for delta in made.step()}
+    said = run(made)
+
+    assert ends["bad"].finish is Finish.ERROR
+    assert ends["bad"].fault is Fault.REQUEST
+    assert ends["bad"].error == (
+        "the model has no next token for this request after 1 tokens of the answer: "
+        "the largest logit is nan, which is not finite"
+    )
+    assert {id: ends[id].token_ids for id in ("a", "b")} == {"a": (3,), "b": (303,)}
+    assert {id: tokens(deltas)[-1] for id, deltas in said.items()} == {"a": 6, "b": 306}
+    assert made.pool.used == 0
+
+
+def test_a_draw_that_raises_ends_its_own_request() -> None:
+    made = batch()
+    broken = Sampling(temperature=0.0, logit_bias=((VOCAB, 1.0),))
+    made.add(Sequence(Request("bad", (1,), 4, broken)))
+    made.add(ask("good", (5,), 2))
+    ends = {delta.request_id: delta for delta in made.step()}
+
+    assert (ends["bad"].finish, ends["bad"].fault) == (Finish.ERROR, Fault.REQUEST)
+    assert "the draw failed: IndexError" in (ends["bad"].error or "")
+    assert ends["good"].token_ids == (6,)
+
+
+def test_pages_of_what_is_not_finite_are_not_found_again() -> None:
+    """Who asks for the same beginning computes it anew."""
+    made = batch()
+    made.run = without_numbers
+    made.add(ask("bad", (*COMMON, 12), 5))
+    run(made)
+
+    assert made.pool.cached == 0
+    made.add(ask("good", (*COMMON, 7), 1))
+    assert run(made)["good"][0].cached_tokens == 0
 
 
 def test_each_draws_from_its_own_rows() -> None:
