@@ -23,8 +23,9 @@ from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
-from raylax.worker.ranks.loading import complete, degree_of
+from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.scheduling.batch import Batch, StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import StepLimits
@@ -91,6 +92,7 @@ class Loop:
         sizes, model = executor.sizes, executor.rank.model
         try:
             ready = complete(config, sizes, model)
+            warm_up(executor, checkpoint_of(config))
         except BaseException:
             executor.close()
             raise
