@@ -39,11 +39,11 @@ def client_of(url: str, timeout: httpx.Timeout) -> httpx.Client:
         return httpx.Client(base_url=base_of(url), timeout=timeout, headers=credentials())
 
 
-def ask(url: str, method: str, path: str) -> Any:
-    """What the server there answers, from JSON. Raises UserError: in its own words if it
-    refuses."""
+def ask(url: str, method: str, path: str, body: object = None) -> Any:
+    """What the server there answers, from JSON; `body` is sent as JSON. Raises UserError: in its
+    own words if it refuses."""
     with client_of(url, httpx.Timeout(TIMEOUT_S)) as client, understood(url):
-        return read(client.request(method, path), url)
+        return read(client.request(method, path, json=body), url)
 
 
 def read(reply: httpx.Response, url: str) -> Any:

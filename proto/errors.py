@@ -7,6 +7,7 @@
     - NotFound         what it names is not here            404  NOT_FOUND
     - BodyTooSlow      the body did not come in time        408  DEADLINE_EXCEEDED
     - BodyTooLarge     the body exceeds the limit           413  RESOURCE_EXHAUSTED
+    - UnsupportedMediaType  the body is not in such a form  415  INVALID_ARGUMENT
   - Unauthenticated    no API key, or one nobody knows      401  UNAUTHENTICATED
   - Forbidden          the key may not do this              403  PERMISSION_DENIED
   - RateLimited        the key has used what it may         429  RESOURCE_EXHAUSTED
@@ -91,6 +92,11 @@ class BodyTooLarge(InvalidRequest):
     http_status = 413
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
     code = "request_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    http_status = 415
+    code = "unsupported_media_type"
 
 
 class Unauthenticated(RaylaxError):

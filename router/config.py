@@ -56,6 +56,8 @@ class RouterConfig:
     """Replicas, each of which grants its part of every limit of a key."""
     keys: tuple[Key, ...] = ()
     """Who may ask; without any, everybody who reaches the router."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Further names by which it may be asked where there are no keys; "*": all."""
     cors_origins: tuple[str, ...] = ()
     """Pages of these origins may ask from a browser; "*": all."""
     tls_cert: str | None = None

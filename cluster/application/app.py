@@ -120,6 +120,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         strict_fields=config.strict_fields,
         routers=config.routers,
         keys=tuple(entry.key for entry in config.keys),
+        allowed_hosts=config.allowed_hosts,
         cors_origins=config.cors_origins,
         tls_cert=str(config.tls_cert) if config.tls_cert else None,
         tls_key=str(config.tls_key) if config.tls_key else None,

@@ -16,7 +16,7 @@ WIDTH = 32
 
 def drain(url: str, worker: str, console: Console) -> None:
     """Raises UserError for a worker that is not there."""
-    said = ask(url, "POST", f"/cluster/drain/{quote(worker, safe='')}")
+    said = ask(url, "POST", f"/cluster/drain/{quote(worker, safe='')}", body={})
     with understood(url):
         name = said["worker"]
     console.print(cell(f"{name} drains: its requests move, then it ends"))

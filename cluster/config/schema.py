@@ -1,12 +1,19 @@
 """The configuration of a cluster: every key of its file, and what must agree."""
 
 from collections import Counter
-from ipaddress import ip_address
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from raylax.cluster.config.models import ModelEntry, ModelSettings
-from raylax.cluster.config.sections import Anywhere, Autoscaling, KeyEntry, Limits, Section
+from raylax.cluster.config.sections import (
+    Anywhere,
+    Autoscaling,
+    HostName,
+    KeyEntry,
+    Limits,
+    Section,
+)
+from raylax.router.access.browser_guard import is_loopback
 
 VALUE_ERROR = "Value error, "
 """How pydantic begins what a check of ours says."""
@@ -35,6 +42,8 @@ class ClusterConfig(ModelSettings):
     """Certificates in PEM, ours first: serve HTTPS, and gRPC over TLS."""
     tls_key: Anywhere | None = None
     """The certificate's key in PEM."""
+    allowed_hosts: tuple[HostName, ...] = ()
+    """Without keys, names in a URL's place for the host besides localhost and `host`; "*": all."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may ask from a browser, as https://chat.example.org; "*": all."""
     keys: tuple[KeyEntry, ...] = ()
@@ -98,14 +107,6 @@ class ClusterConfig(ModelSettings):
     def open_to_all(self) -> bool:
         """Other machines may ask, and nobody is asked for a key."""
         return not self.keys and not is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether it is heard by this machine alone."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 SECTIONS: dict[str, type[Section]] = {"limits": Limits, "autoscaling": Autoscaling}

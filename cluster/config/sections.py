@@ -1,5 +1,6 @@
 """The sections of the file that are small enough to stand by themselves."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,17 @@ from raylax.router.config import RouterLimits
 
 Anywhere = Annotated[Path, AfterValidator(Path.absolute)]
 """A file: Ray's processes have working directories of their own."""
+
+
+def a_host(name: str) -> str:
+    """Raises ValueError for what no URL has as its host."""
+    if name == "*" or HOST_NAME.fullmatch(name):
+        return name
+    raise ValueError(f"must be a name or an address, without scheme and port, found {name!r}")
+
+
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}\]?")
+HostName = Annotated[str, AfterValidator(a_host)]
 
 
 class Section(BaseModel):

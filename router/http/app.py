@@ -8,7 +8,9 @@ import time
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
+from raylax.router.access.browser_guard import BrowserGuard
 from raylax.router.calls.models import Models
+from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import AuthenticationMiddleware, with_cors
 from raylax.router.http.endpoints.cluster import Cluster, add_cluster
 from raylax.router.http.endpoints.completions import add_completions
@@ -35,7 +37,15 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_models(routes, models)
     add_health(routes, models)
     add_cluster(routes, models, cluster)
+    guard = guard_of(models.config)
     app = AuthenticationMiddleware(
-        Router(routes.all, redirect_slashes=False), models.authenticator, time.monotonic
+        Router(routes.all, redirect_slashes=False), models.authenticator, time.monotonic, guard
     )
-    return with_cors(app, models.config.cors_origins)
+    return with_cors(app, models.config.cors_origins, guard)
+
+
+def guard_of(config: RouterConfig) -> BrowserGuard | None:
+    """What keeps web pages out where nobody is asked for a key; None where everybody is."""
+    if config.keys:
+        return None
+    return BrowserGuard(config.host, config.allowed_hosts, config.cors_origins)

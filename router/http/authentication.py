@@ -14,6 +14,7 @@ from raylax.proto.errors import RaylaxError
 from raylax.proto.warnings import HEADER as WARNINGS
 from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator
+from raylax.router.access.browser_guard import BrowserGuard, require_json
 from raylax.router.access.caller import CALLER, Caller
 from raylax.router.http.errors import error_response
 from raylax.router.http.refusal_spans import refusal_of
@@ -22,13 +23,15 @@ log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
 """The id in the answer's body; the client's own, or the router's, is X-Request-Id."""
 OUR_FAULT = 500
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
 
 
 def level_of(method: str, path: str) -> AccessLevel:
     """The key that a path needs. Whatever is not listed needs any key."""
     if path in ("/health", "/version") or path.startswith("/health/"):
         return AccessLevel.PUBLIC
-    if path.startswith("/debug/") or (method == "POST" and path.startswith("/cluster")):
+    if path.startswith("/debug/") or (method not in SAFE and path.startswith("/cluster")):
         return AccessLevel.ADMIN_KEY
     return AccessLevel.ANY_KEY
 
@@ -40,9 +43,15 @@ class AuthenticationMiddleware:
     """
 
     def __init__(
-        self, app: Router, authenticator: Authenticator, clock: Callable[[], float]
+        self,
+        app: Router,
+        authenticator: Authenticator,
+        clock: Callable[[], float],
+        guard: BrowserGuard | None = None,
     ) -> None:
+        """`guard`: for a cluster without keys."""
         self._app, self._authenticator, self._clock = app, authenticator, clock
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,6 +64,10 @@ class AuthenticationMiddleware:
         logged = LoggedResponse(scope, caller, self._clock, send)
         try:
             level = level_of(scope["method"], scope["path"])
+            if self._guard is not None:
+                self._guard.check(headers.getlist, scope["http_version"])
+                if level is AccessLevel.ADMIN_KEY and scope["method"] not in SAFE:
+                    require_json(headers.getlist)
             caller = logged.caller = self._authenticator.authenticate(
                 caller, headers.getlist, level
             )
@@ -116,17 +129,29 @@ class LoggedResponse:
             log.log(level, "%s %d %.3f s %s %s", asked, self.status, self.took_s, who, tenant)
 
 
-def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Answers a browser that asks whether it may ask, before a key is looked at: it brings none."""
+def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard | None) -> ASGIApp:
+    """Answers a browser that asks whether it may ask, before a key is looked at: it brings none.
+    Whom the guard would refuse is left to `app`, which does so."""
     if not origins:
         return app
-    return CORSMiddleware(
+    cors = CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
         expose_headers=EXPOSED_HEADERS,
     )
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if guard is not None and scope["type"] == "http":
+                guard.check(Headers(scope=scope).getlist, scope["http_version"])
+        except RaylaxError:
+            await app(scope, receive, send)
+        else:
+            await cors(scope, receive, send)
+
+    return guarded
 
 
 EXPOSED_HEADERS = [

@@ -221,7 +221,7 @@ def test_a_body_of_100_mb_is_refused(cluster: Serving) -> None:
     """Before it has been sent."""
     with socket.create_connection(("127.0.0.1", cluster.port), timeout=PATIENCE_S) as raw:
         raw.sendall(
-            b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n\r\n"
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 104857600\r\n\r\n"
             + b"x" * 1000
         )
         status = raw.makefile("rb").readline()
@@ -244,7 +244,8 @@ def test_the_only_worker_goes_and_its_answer_is_complete(
         if blow == "killed":
             os.kill(worker["pid"], signal.SIGKILL)
         else:
-            httpx.post(f"{cluster.url}/cluster/drain/{worker['worker_id']}").raise_for_status()
+            path = f"/cluster/drain/{worker['worker_id']}"
+            httpx.post(f"{cluster.url}{path}", json={}).raise_for_status()
     chunks += stream
 
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)

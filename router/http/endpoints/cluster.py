@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from raylax.proto.errors import NotFound, WorkerUnavailable, shown
 from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.shared import StrictModel
+from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body
 from raylax.router.http.handler import json_response
@@ -21,6 +22,10 @@ from raylax.router.observe.timeline import as_json
 class DebugCall(StrictModel):
     name: str
     args: list[Any] = []
+
+
+class DrainCall(StrictModel):
+    """The path says it all."""
 
 
 class Cluster(Protocol):
@@ -70,6 +75,9 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def drain(request: Request) -> ASGIApp:
         """Move what this worker has elsewhere, then end it; the cluster starts another one."""
+        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
+        if raw or not caller().tenant:  # without keys there must be one: no page sends JSON unasked
+            parse_body(DrainCall, raw)
         worker = request.path_params["worker"]
         if not any(service.workers.drain(worker) for service in models.services):
             ready = ", ".join(models.ready_workers) or "none"

@@ -62,7 +62,9 @@ def test_a_flag_is_what_one_word_can_say() -> None:
     """Sections, lists and tables are for a file."""
     others = ClusterConfig.model_fields.keys() - set(settings())
 
-    assert others == {"models", "keys", "cors_origins", "limits", "autoscaling", "engine"}
+    assert others == {
+        "models", "keys", "allowed_hosts", "cors_origins", "limits", "autoscaling", "engine",
+    }  # fmt: skip
     assert kind_of(int | None) is int
     assert kind_of(dict[str, Any]) is None
 

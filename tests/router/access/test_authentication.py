@@ -1,7 +1,6 @@
 """Authentication: who may come in, by HTTP and by gRPC, with which API key."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -207,6 +206,6 @@ async def test_an_open_router_takes_any_key(checkpoint: Path) -> None:
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
     ):
         asked = await client.post(CHAT, json=ASK, headers=bearer("none"))
-        debugged = await client.post(DEBUG, content=json.dumps({"name": "f"}))
+        debugged = await client.post(DEBUG, json={"name": "f"})
 
     assert (asked.status_code, debugged.status_code) == (200, 200)

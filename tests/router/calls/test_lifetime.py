@@ -189,7 +189,7 @@ async def unread(rig: Rig, body: dict[str, object]) -> asyncio.StreamWriter:
     await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
     _, writer = await asyncio.open_connection(sock=small, limit=1)
     content = json.dumps({**body, "stream": True}).encode()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: [::1]\r\nContent-Length: {len(content)}\r\n\r\n"
     writer.write(head.encode() + content)
     return writer
 

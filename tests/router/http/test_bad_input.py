@@ -231,7 +231,8 @@ async def connect(rig: Rig, request: bytes) -> tuple[asyncio.StreamReader, async
 
 
 def post(body: bytes, length: int | None = None) -> bytes:
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n\r\n"
+    size = length or len(body)
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
     return head.encode() + body
 
 

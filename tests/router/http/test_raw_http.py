@@ -77,7 +77,7 @@ def request(
     method: str, path: str, body: bytes = b"", *headers: str, version: str = "1.1"
 ) -> bytes:
     length = f"Content-Length: {len(body)}"
-    lines = [f"{method} {path} HTTP/{version}", "Host: here", length, *headers]
+    lines = [f"{method} {path} HTTP/{version}", "Host: localhost", length, *headers]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
@@ -142,7 +142,7 @@ async def test_a_wrong_method_is_told_the_right_one(rig: Rig, method: str) -> No
 
 async def test_a_body_may_come_in_chunks(rig: Rig) -> None:
     body = ask()
-    head = f"POST {CHAT} HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
 
     assert (await one(rig, head, chunks)).status == 200

@@ -85,11 +85,11 @@ async def test_the_timeline_is_told_afterwards(rig: Rig, client: httpx.AsyncClie
 
 
 async def test_a_worker_is_drained_by_its_name(rig: Rig, client: httpx.AsyncClient) -> None:
-    reply = await client.post("/cluster/drain/w1")
+    reply = await client.post("/cluster/drain/w1", json={})
 
     assert reply.json() == {"worker": "w1", "state": "draining"}
     await until(lambda: rig.router.ready == ["w0"])
-    unknown = await client.post("/cluster/drain/w9")
+    unknown = await client.post("/cluster/drain/w9", json={})
     assert unknown.status_code == 404
     assert unknown.json()["error"]["message"] == "no worker named 'w9'; ready: w0"
 
