@@ -41,7 +41,28 @@ def likeliest(logits: Logits | Doubles, count: int) -> Ids:
     if count := min(count, len(logits)):
         least = np.partition(logits, len(logits) - count)[len(logits) - count]
     ids = np.flatnonzero(logits >= least)
-    return ids[np.argsort(-logits[ids], kind="stable")][:count]
+    return ids[ascending(-logits[ids])][:count]
+
+
+def ascending(values: Logits | Doubles) -> Ids:
+    """The indices in the order of the values; equal ones keep theirs.
+
+    A stable sort of a whole vocabulary takes 13 ms. One that is not takes 2 ms, and what is left to
+    do is to sort the indices of equal values."""
+    if len(values) <= BLOCK:
+        return np.argsort(values, kind="stable")
+    order = np.argsort(values)
+    inorder = values[order]
+    larger = inorder[1:] != inorder[:-1]
+    if larger.all():
+        return order
+    rank = np.zeros(len(values), np.int64)
+    np.cumsum(larger, out=rank[1:])
+    rank *= len(values)
+    rank += order
+    rank.sort()
+    rank %= len(values)
+    return rank
 
 
 def exponentials(logits: Logits, temperature: float = 1.0) -> Doubles:
@@ -93,12 +114,12 @@ def nucleus(weights: Doubles, top_p: float) -> Ids:
     """The fewest, largest first, that weigh at least `top_p` of all.
 
     Those below the threshold weigh less than 1 - top_p even together (a half of it, which leaves
-    room for rounding), so none of them belongs to it. Of the others a few mostly suffice, and only
-    if they don't, all are sorted.
+    room for rounding), so none of them belongs to it. Of the others a few mostly suffice, and more
+    are sorted only if they don't.
     """
     total = weights.sum()
     heavy = np.flatnonzero(weights >= 0.5 * (1.0 - top_p) * total / len(weights))
-    for count in (BLOCK, len(heavy)):
+    for count in (BLOCK, 8 * BLOCK, len(heavy)):
         order = heavy[likeliest(weights[heavy], count)]
         enough = int(np.searchsorted(np.cumsum(weights[order]), top_p * total))
         if enough < len(order):

@@ -10,6 +10,7 @@ from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling.adjustment import Logits
 from raylax.worker.sampling.sampler import (
     BLOCK,
+    ascending,
     candidates,
     draw,
     likeliest,
@@ -181,6 +182,14 @@ def test_the_ends_of_the_line() -> None:
     assert [draw(weights, at) for at in (0.0, 0.4999, 0.5, 0.9999, 1.0)] == [1, 1, 3, 3, 3]
     assert [draw(longer, at) - BLOCK for at in (0.0, 0.25, 0.4999)] == [1, 3, 3]
     assert [draw(longer, at) - second for at in (0.5, 0.75, 0.9999, 1.0)] == [1, 3, 3, 3]
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 500, 10**9])
+def test_equal_values_keep_their_order_however_many(kinds: int) -> None:
+    """In a vocabulary that is too large to be sorted in the plain way."""
+    values = np.random.default_rng(8).integers(0, kinds, 5 * BLOCK).astype(np.float64)
+
+    assert ascending(values).tolist() == np.argsort(values, kind="stable").tolist()
 
 
 def test_bias_forces_and_forbids() -> None:
