@@ -61,7 +61,9 @@ class CompletionsBase:
         return EmbeddingWriter(call, self.frontend.name, body.encoding_format)
 
     def begin(self, call: Call, deliver: Deliver) -> None:
-        """Submit the call's requests; their deltas go to `deliver`. Raises RaylaxError."""
+        """Submit the call's requests; their deltas go to `deliver`. Raises RaylaxError, and
+        EngineNotReady in a forked child."""
+        self.engine.process.check()
         self.state.listen(call, deliver)
         try:
             for request in call.requests:
@@ -78,7 +80,9 @@ class CompletionsBase:
         return list(writer.chunks(result.event)) if result.event else []
 
     def end(self, call: Call) -> None:
-        """Listen no more, and abort what still runs."""
+        """Listen no more, and abort what still runs. What a forked child drops is the parent's."""
+        if not self.engine.process.here:
+            return
         self.state.leave(call)
         for request_id in call.open:
             self.engine.abort_request(request_id)
@@ -97,6 +101,7 @@ class CompletionsBase:
         try:
             yield BEGUN
             while not writer.call.done:
+                self.engine.process.check()
                 yield from self.feed(writer, inbox.get())
             yield from writer.last_chunks()
         finally:
@@ -122,6 +127,7 @@ class CompletionsBase:
         try:
             yield BEGUN
             while not writer.call.done:
+                self.engine.process.check()
                 for chunk in self.feed(writer, await inbox.get()):
                     yield chunk
             for chunk in writer.last_chunks():

@@ -67,7 +67,9 @@ class EngineState:
                 self._listeners.pop(request_id, None)
 
     def abort(self, engine: ThreadedEngine, call_id: str) -> None:
-        """Abort every request of the call; an unknown id is no error."""
+        """Abort every request of the call; an unknown id is no error. Raises EngineNotReady in a
+        forked child."""
+        engine.process.check()
         with self._lock:
             request_ids = tuple(self._calls.get(call_id, ()))
         for request_id in request_ids:

@@ -155,6 +155,7 @@ class MLCEngineBase:
         - ttft_s_sum / ttft_count: mean seconds to a request's first token
         - itl_s_sum / itl_count: mean seconds between its later tokens
         """
+        self._engine.process.check()
         load = self._engine.load()
         values = {name: float(getattr(load, name)) for name in wire.FIELDS}
         derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
@@ -162,7 +163,10 @@ class MLCEngineBase:
 
 
 def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
-    """Waits for the step that is running, unless the collector calls on one of these threads."""
+    """Waits for the step that is running, unless the collector calls on one of these threads. In a
+    forked child there is nothing to end: the engine is the parent's."""
+    if not engine.process.here:
+        return
     engine.exit_background_loop()
     for thread in threads:
         if thread is not threading.current_thread():

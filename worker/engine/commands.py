@@ -11,6 +11,7 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.worker.engine.process_guard import ProcessGuard
 from raylax.worker.errors import EngineNotReady
 
 Command = Callable[[], None]
@@ -24,7 +25,8 @@ class CommandQueue:
     """What other threads want of the engine thread. One lock orders everybody before or after the
     close."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: ProcessGuard) -> None:
+        self._process = process
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: set[str] = set()
@@ -62,11 +64,13 @@ class CommandQueue:
             self._live.difference_update(request_ids)
 
     def put(self, command: Command) -> None:
-        """Put a command that needs no answer."""
+        """Put a command that needs no answer. Raises EngineNotReady in a forked child."""
+        self._process.check()
         self._queue.put(command)
 
     def drain(self, command: Command) -> None:
-        """Accept no further request, and put a last command."""
+        """Accept no further request, and put a last command. Raises as `put`."""
+        self._process.check()
         with self._lock:
             self.draining = True
         self._queue.put(command)
@@ -93,7 +97,8 @@ class CommandQueue:
 
     def call(self, work: Callable[[], Any], timeout: float | None) -> Any:
         """Do `work` on the engine thread, and return or raise what it does. Raises EngineNotReady
-        after the close, or after `timeout` seconds."""
+        after the close, after `timeout` seconds, or in a forked child."""
+        self._process.check()
         future: Future[Any] = Future()
 
         def run() -> None:

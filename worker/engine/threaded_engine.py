@@ -17,6 +17,7 @@ from raylax.worker.engine.commands import Closed, CommandQueue
 from raylax.worker.engine.limits import ModelLimits, check
 from raylax.worker.engine.loop import Loop
 from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
+from raylax.worker.engine.process_guard import ProcessGuard
 from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
@@ -39,7 +40,8 @@ class ThreadedEngine:
     ) -> None:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock = clock
-        self._commands, self._outputs = CommandQueue(), OutputQueue()
+        self.process = ProcessGuard()
+        self._commands, self._outputs = CommandQueue(self.process), OutputQueue()
         self._loop = Loop(self._commands, self._outputs, clock, spawner or ChildProcesses())
         self._status = self._loop.status
 
@@ -67,8 +69,9 @@ class ThreadedEngine:
         self._outputs.run()
 
     def exit_background_loop(self) -> None:
-        """Requests that are running end with `abort`."""
-        self._commands.close()
+        """Requests that are running end with `abort`. A forked child has none: nothing happens."""
+        if self.process.here:
+            self._commands.close()
 
     def reload(self, config: EngineConfig, progress: ProgressCallback = silent) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
@@ -94,8 +97,9 @@ class ThreadedEngine:
         """Accept a request: from now on it ends exactly once. Returns its number: a load whose
         `taken` is as large knows the request. It waits until each of its needs is met.
 
-        Raises InvalidRequest, Overloaded, WorkerUnavailable.
+        Raises InvalidRequest, Overloaded, WorkerUnavailable, and EngineNotReady in a forked child.
         """
+        self.process.check()
         limits = self._loop.limits
         if limits is None or self._commands.closed:
             raise self._refusal()
