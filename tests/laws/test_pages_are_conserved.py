@@ -11,7 +11,8 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
-from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence

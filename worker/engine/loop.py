@@ -26,7 +26,8 @@ from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
-from raylax.worker.scheduling.batch import Batch, StepFailed, failed
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence

@@ -6,7 +6,6 @@ pages come back (law 3); the others go on where they were. A sequence from whose
 drawn ends alone at once: that is no failure of the step.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator, ValuesView
@@ -15,11 +14,11 @@ from dataclasses import dataclass, field
 from raylax.kernels.model import StepOutput
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.proto.vocabulary import Delta, Fault, Finish, Load
+from raylax.proto.vocabulary import Delta, Finish, Load
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
-from raylax.worker.sampling.draws import DrawResult, draw
-from raylax.worker.sampling.sampler import NotFinite
+from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import (
     Candidate,
@@ -32,7 +31,6 @@ from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
-log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
 
 
@@ -149,7 +147,7 @@ class Batch:
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
-        deltas = self._commit(batch, self._draw(batch, output))
+        deltas = self._commit(batch, draw_rows(batch, output))
         self.step_time.learn(*work, self.clock() - begun)
         return deltas
 
@@ -304,15 +302,6 @@ class Batch:
             for page in range(first, end):
                 self.pool.index(one.pages[page], names[page])
 
-    def _draw(self, batch: list[Work], output: StepOutput) -> dict[str, DrawResult]:
-        """Draw for every sequence that has rows in the output, which lie there in plan order."""
-        drawn, first = dict[str, DrawResult](), 0
-        for one, _, wanted in batch:
-            if wanted:
-                first += wanted
-                drawn[one.request.id] = draw_for(one, output, first - 1)
-        return drawn
-
     def _extend(self, one: Sequence, drawn: DrawResult) -> Delta:
         """Append the token, or end at it, or with the vector."""
         request = one.request
@@ -341,30 +330,3 @@ def work_of(batch: list[Work]) -> tuple[int, int, int]:
     decode, and tokens in the pages of those."""
     contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
     return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)
-
-
-def draw_for(one: Sequence, output: StepOutput, row: int) -> DrawResult:
-    """What a sequence gets of its row. Whatever goes wrong with that is its own end."""
-    try:
-        one.adjustment.tell(one.tokens)
-        return draw(one.request, one.generated, one.adjustment, output, row)
-    except NotFinite as error:
-        answer = f"after {one.generated} tokens of the answer"
-        return DrawResult(error=f"the model has no next token for this request {answer}: {error}")
-    except Exception as error:
-        log.exception("a draw for %s failed", one.request.id)
-        return DrawResult(error=f"the draw failed: {type(error).__name__}: {error}")
-
-
-def failed(request_id: str, why: str) -> Delta:
-    """The end of a request by its own fault."""
-    return Delta(request_id, finish=Finish.ERROR, error=why, fault=Fault.REQUEST)
-
-
-class StepFailed(Exception):
-    """A step raised, and nothing of it counts."""
-
-    def __init__(self, message: str, request_ids: list[str]) -> None:
-        super().__init__(message)
-        self.request_ids = request_ids
-        """Who was alone in it, and is gone; nobody if several are to be tried alone."""

@@ -7,7 +7,8 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.pages import names_of, router_key
 from raylax.proto.vocabulary import Delta, Fault, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
-from raylax.worker.scheduling.batch import Batch, StepFailed
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
@@ -386,7 +387,7 @@ def test_each_draws_from_its_own_rows() -> None:
         made.add(ask(id, prompt))
     a, b, chunk, c = made.waiting
     works = [(a, 2, 2), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
-    drawn = made._draw(works, count(make_plan(1, paged(works))))
+    drawn = draw_rows(works, count(make_plan(1, paged(works))))
 
     assert {id: one.token for id, one in drawn.items()} == {"a": 21, "b": 51, "c": 81}
 
