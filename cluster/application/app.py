@@ -13,6 +13,7 @@ from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.lookup import ResolvedModel, find_models
+from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.config import RouterConfig
@@ -31,7 +32,7 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
     """Router and metrics, and workers for each model, bound together. Raises UserError."""
     models = find_models(config)
     metrics = replicas("Metrics", MetricsReplica, ray_actor_options={"num_cpus": 0})
-    names = ["Worker"] if len(models) == 1 else [f"Worker-{model.name}" for model in models]
+    names = deployment_names([model.name for model in models])
     workers = [
         worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
     ]

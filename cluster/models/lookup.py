@@ -1,5 +1,6 @@
 """Which model is meant, and whether it can be served: found out before anything is started."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from raylax.cluster.config.models import DEMO_MODEL
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.names import check_name
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import KernelsError
@@ -30,6 +32,8 @@ class ResolvedModel(NamedTuple):
 def find_models(config: ClusterConfig) -> list[ResolvedModel]:
     """Each model of a cluster. Raises UserError."""
     found = [ResolvedModel(one, *find_model(one)) for one in config.each]
+    for model in found:
+        check_name(model.name, str(model.checkpoint))
     for name, count in Counter(model.name for model in found).items():
         if count > 1:
             raise UserError(f"models: each needs its own served_model_name, found {name} twice")
@@ -42,11 +46,21 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
         return demo_model(), config.served_model_name or DEMO_NAME
     try:
         path = resolve_model(config.model).resolve()
-        if not path.is_dir():
-            raise UserError(
-                f"{config.model}: no such directory; give a checkpoint's, or HF://org/name"
-            )
+        check_directory(path, config.model)
         open_checkpoint(path)
     except KernelsError as error:
         raise UserError(str(error)) from None
-    return path, config.served_model_name or path.name
+    except (OSError, RuntimeError, ValueError) as error:  # of the path itself
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{ascii(config.model)}: cannot be read: {reason}") from None
+    given = config.served_model_name
+    return path, path.name if given is None else given
+
+
+def check_directory(path: Path, given: str) -> None:
+    """Raises UserError, or OSError, unless files can be read there."""
+    if not given or not path.exists():
+        raise UserError(f"{given}: no such directory; give a checkpoint's, or HF://org/name")
+    if not path.is_dir():
+        raise UserError(f"{given}: is a file; give the directory of the checkpoint")
+    os.listdir(path)

@@ -11,6 +11,7 @@ from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
 from tests.support.checkpoints import write_checkpoint
 
@@ -174,15 +175,17 @@ def test_a_model_whose_weights_were_replaced_is_another_one(tmp_path: Path) -> N
 def test_each_model_has_workers_of_its_own(checkpoint: Path) -> None:
     """What an entry does not say is what stands at the top; cores are shared by all."""
     entries = [
-        {"model": str(checkpoint), "served_model_name": "small", "max_num_sequence": 2},
-        {"model": str(checkpoint), "served_model_name": "large", "replicas": 3},
+        {"model": str(checkpoint), "served_model_name": "petit modèle", "max_num_sequence": 2},
+        {"model": str(checkpoint), "served_model_name": "模型", "replicas": 3},
     ]
     router, _, *made = built(models=entries, replicas=2, policy="round-robin")
     configs, *_ = router.init_args
 
-    assert [config.model_name for config in configs] == ["small", "large"]
+    assert [config.model_name for config in configs] == ["petit modèle", "模型"]
     assert [config.policy for config in configs] == ["round-robin"] * 2
-    assert [one.name for one in made] == ["Worker-small", "Worker-large"]
+    assert [one.name for one in made] == deployment_names(["petit modèle", "模型"])
+    assert all(one.name.isascii() for one in made)
+    assert [one.init_args[0] for one in made] == ["petit modèle", "模型"]
     least = [one._deployment_config.autoscaling_config.min_replicas for one in made]
     assert least == [2, 3]
     assert '"max_num_sequence": 2' in made[0].init_args[3]
