@@ -19,7 +19,7 @@ from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
-from raylax.proto.text.files import TextFiles
+from raylax.proto.text.files import GENERATION, TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer, whole_characters
@@ -71,7 +71,7 @@ class Frontend:
             tokenizer,
             files.chat_templates(),
             files.end_token_ids | ids_of(tokenizer, files.end_token),
-            SamplingDefaults.of(files.generation_config),
+            defaults_of(files),
             int(files.config["vocab_size"]),
             int(files.config["hidden_size"]),
             files.why_no_embeddings(),
@@ -345,6 +345,14 @@ def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -
         "traceparent": origin.traceparent,
         "tracestate": origin.tracestate,
     }
+
+
+def defaults_of(files: TextFiles) -> SamplingDefaults:
+    """What the model's files say of sampling. Raises ValueError with the file."""
+    try:
+        return SamplingDefaults.of(files.generation_config)
+    except ValueError as error:
+        raise ValueError(f"{files.directory / GENERATION}: {error}") from None
 
 
 def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:

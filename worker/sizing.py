@@ -30,7 +30,7 @@ class Memory:
 def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     """Every size of an engine. ConfigError states the arithmetic when not even one sequence
     fits."""
-    check_lengths(config, memory)
+    check_lengths(config, memory.max_positions)
     sequences = config.max_num_sequence or SEQUENCES[mode]
     single = config.max_single_sequence_length or memory.max_positions
     least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
@@ -51,12 +51,12 @@ def most_of_a_step(config: EngineConfig, mode: Mode) -> tuple[int, int]:
     return max(config.prefill_chunk_size or CHUNK, sequences), sequences
 
 
-def check_lengths(config: EngineConfig, memory: Memory) -> None:
+def check_lengths(config: EngineConfig, max_positions: int) -> None:
     """Raises ConfigError if what was asked for does not agree with itself or with the model."""
     single, total = config.max_single_sequence_length, config.max_total_sequence_length
-    if single is not None and single > memory.max_positions:
+    if single is not None and single > max_positions:
         raise ConfigError(
-            f"max_single_sequence_length must be at most the model's {memory.max_positions} "
+            f"max_single_sequence_length must be at most the model's {max_positions} "
             f"positions, found {single}"
         )
     if total is not None and total < (single or 0):

@@ -12,6 +12,7 @@ from raylax.cluster.autoscaling.policy import KVPolicy
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
@@ -131,4 +132,6 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
 def application(args: dict[str, Any]) -> serve.Application:
     """The whole application, for a Ray of yours:
     `serve run raylax.cluster.application.app:application model=… port=…`."""
-    return build_application(read_config(None, args), cluster_token())
+    config = read_config(None, args)
+    check_models(find_models(config))
+    return build_application(config, cluster_token())

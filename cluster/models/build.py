@@ -5,24 +5,14 @@ from pathlib import Path
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.checks import check_device
 from raylax.cluster.placement import cpus_of_a_rank
 from raylax.kernels.errors import KernelsError
-from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.loading import build_rank
 
 Show = Callable[[str, float | None], None]
 """A step by name; the fraction of it that is done, if that is known."""
-
-
-def check_device(device: str) -> None:
-    """Ray gives each worker its GPU. Raises ConfigError for a string that names another one."""
-    kind, _, index = device.partition(":")
-    if kind == "cuda" and index not in ("", "0"):
-        raise ConfigError(
-            "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs there are for workers; "
-            f"found {device!r}"
-        )
 
 
 def build(config: ClusterConfig, checkpoint: Path, show: Show) -> None:

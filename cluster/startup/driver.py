@@ -22,6 +22,7 @@ from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import RUN_DIRECTORY, remove
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.startup.processes import end_all
 
@@ -123,6 +124,7 @@ def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> Cluste
     reason."""
     try:
         check_change(before, after)
+        check_models(find_models(after))
         build(after, events)
         deploy(after)
     except Exception as error:

@@ -15,6 +15,7 @@ from rich.markup import escape
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ports import check_free
 from raylax.cluster.ray_patches.tls import bring_certificate
@@ -37,7 +38,8 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     """Blocks until a signal. Raises UserError for what the user can mend. Reads again when it is
     told that its file has changed."""
     config = read()
-    names = [model.name for model in find_models(config)]
+    check_models(models := find_models(config))
+    names = [model.name for model in models]
     if config.open_to_all:
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
     check_free(config.host, config.port, "--port")

@@ -58,13 +58,13 @@ def given(config: dict[str, Any], field: str, default: float) -> float:
     """What the file says of a field. Raises ValueError for what no client could ask for."""
     value = default if config.get(field) is None else config[field]
     if type(value) not in (int, float):
-        raise ValueError(f"generation_config.json: {field} must be a number, found {value!r}")
+        raise ValueError(f"{field} must be a number, found {value!r}")
     try:
         if value:  # 0 is "not set" where no client may say it
             SamplingFields.model_validate({field: value})
     except ValidationError as error:
         why = error.errors()[0]["msg"]
-        raise ValueError(f"generation_config.json: {field}: {why}, found {value!r}") from None
+        raise ValueError(f"{field}: {why}, found {value!r}") from None
     return float(value)
 
 

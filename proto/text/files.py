@@ -38,18 +38,22 @@ class TextFiles:
     @cached_property
     def config(self) -> dict[str, Any]:
         """What config.json says of the model."""
-        return dict(self._json(CONFIG))
+        return self._object(CONFIG)
 
     @cached_property
     def generation_config(self) -> dict[str, Any]:
         """How the model's authors sample from it; empty if they do not say."""
-        return dict(self._json(GENERATION, {}))
+        return self._object(GENERATION)
 
     @property
     def end_token_ids(self) -> frozenset[int]:
         """The tokens that end an answer, by both configurations."""
-        named = (one.get("eos_token_id") for one in (self.config, self.generation_config))
-        return frozenset(id for value in named for id in ids_in(value))
+        read = {CONFIG: self.config, GENERATION: self.generation_config}
+        return frozenset(
+            id
+            for name, one in read.items()
+            for id in ids_in(one.get("eos_token_id"), self.directory / name)
+        )
 
     @property
     def end_token(self) -> str | None:
@@ -68,7 +72,7 @@ class TextFiles:
         for name, (source, file) in sources.items():
             try:
                 made[name] = ChatTemplate(source, special)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{file}: {error}") from None
         return ChatTemplates(made)
 
@@ -106,7 +110,7 @@ class TextFiles:
 
     def _object(self, name: str) -> dict[str, Any]:
         """What the file says, which must be an object; nothing if there is none."""
-        found = self._json(name, {})
+        found = self._json(name, *(() if name == CONFIG else ({},)))
         if not isinstance(found, dict):
             raise ValueError(f"{self.directory / name}: must be a JSON object")
         return found
@@ -123,12 +127,13 @@ class TextFiles:
             return default[0]
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not valid JSON: {error}") from None
 
 
-def ids_in(value: Any) -> list[int]:
-    """`eos_token_id` is an id, a list of them, or nothing."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [int(value)]
+def ids_in(value: Any, file: Path) -> list[int]:
+    """`eos_token_id` is an id, a list of them, or nothing. Raises ValueError with the file."""
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(type(id) is int and id >= 0 for id in ids):
+        raise ValueError(f"{file}: eos_token_id must be ids of tokens, found {value!r}")
+    return ids

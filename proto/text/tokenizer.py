@@ -142,6 +142,12 @@ class Tokenizer:
             return bytes.fromhex(whole[1])
         return piece.replace("▁", " ").encode()
 
+    @property
+    def highest_id(self) -> int:
+        """Of the tokens that texts are cut into; tokens that were added may lie beyond."""
+        own = self._tokenizer.get_vocab(with_added_tokens=False)
+        return max(own.values(), default=0)
+
     def name_of(self, token_id: int) -> str:
         """The token as the vocabulary spells it; empty for an id that stands for nothing."""
         name: str | None = self._tokenizer.id_to_token(token_id)
@@ -159,7 +165,9 @@ def opened(path: Path) -> tokenizers.Tokenizer:
         pass
     try:
         return tokenizers.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library has no other kind
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library has no other kind, and panics are no Exception
         raise ValueError(f"{path}: no tokenizer can be made of it: {error}") from None
 
 

@@ -1,0 +1,125 @@
+"""What can be known to fail of a model, found out before anything is started for it.
+
+Neither Ray nor the compiler is needed, and no weight is read: a second for a large tokenizer.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.lookup import ResolvedModel
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cuda import driver
+from raylax.kernels.errors import KernelsError
+from raylax.proto.errors import RaylaxError
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.text.files import CONFIG, TOKENIZER, TextFiles
+from raylax.worker.errors import ConfigError
+from raylax.worker.hardware.devices import detect_device
+from raylax.worker.ranks.loading import degree_of
+from raylax.worker.sizing import check_lengths
+
+
+def check_models(models: Sequence[ResolvedModel]) -> None:
+    """Raises UserError with the model's file, or the setting, that is at fault."""
+    for model in models:
+        check_engine(model)
+        check_text(model)
+    check_gpus([model.config for model in models])
+
+
+def check_engine(model: ResolvedModel) -> None:
+    """Whether the engine that is asked for can run such a model, here. Raises UserError."""
+    spec = open_checkpoint(model.checkpoint).spec
+    try:
+        check_device(model.config.device)
+        detect_device(model.config.device)
+        engine = model.config.engine_config(1)
+        degree_of(engine).check(spec)
+        check_lengths(engine, spec.max_positions)
+    except (ConfigError, KernelsError) as error:
+        raise UserError(f"{model.name}: {error}") from None
+
+
+def check_device(device: str) -> None:
+    """Ray gives each worker its GPU. Raises ConfigError for a string that names another one."""
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and index not in ("", "0"):
+        raise ConfigError(
+            "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs there are for workers; "
+            f"found {device!r}"
+        )
+
+
+def check_gpus(configs: Sequence[ClusterConfig]) -> None:
+    """Raises UserError if there are fewer GPUs than the ranks that are to start want."""
+    wanted = [
+        (config.replicas * config.ranks, config.gpus_per_rank)
+        for config in configs
+        if config.device.startswith("cuda")
+    ]
+    needed = sum(ranks * share for ranks, share in wanted)
+    if wanted and needed > (there := driver.count()) + 1e-9:
+        ranks = sum(ranks for ranks, _ in wanted)
+        raise UserError(
+            f"{ranks} ranks of workers need {needed:g} GPUs, and {there} can be seen here: start "
+            "fewer replicas, tensor_parallel_shards or pipeline_parallel_stages, or let ranks "
+            "share a GPU by gpus_per_rank"
+        )
+
+
+def check_text(model: ResolvedModel) -> None:
+    """Whether a router can make prompts of the model's files, and text of its tokens. Raises
+    UserError with the file and the reason."""
+    spec = open_checkpoint(model.checkpoint)
+    files = TextFiles(spec.text)
+    try:
+        frontend = Frontend.load(files, model.name, spec.spec.max_positions)
+        for mistake in mistakes(frontend, files):
+            raise ValueError(mistake)
+    except FileNotFoundError as error:
+        raise UserError(f"{files.directory}: {missing(error)}") from None
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except Exception as error:  # whatever else a file that makes no sense leads to
+        raise UserError(
+            f"{files.directory}: its tokenizer and templates cannot be used: "
+            f"{type(error).__name__}: {error}"
+        ) from None
+
+
+def missing(error: FileNotFoundError) -> str:
+    """What to do about a file that is not there."""
+    name = str(error.filename).rpartition("/")[2]
+    if name == TOKENIZER:
+        return (
+            f"{name} is missing; a tokenizer.model alone is not read: transformers'"
+            " AutoTokenizer.from_pretrained(...).save_pretrained(...) writes the file"
+        )
+    return f"{name} is missing"
+
+
+def mistakes(frontend: Frontend, files: TextFiles) -> Iterator[str]:
+    """Where tokenizer, template and weights are not of one model. Tokens beyond the vocabulary that
+    were added, and that no prompt has, do no harm."""
+    tokenizer, config = files.directory / TOKENIZER, files.directory / CONFIG
+    highest = frontend.tokenizer.highest_id
+    if highest >= frontend.vocab:
+        yield (
+            f"{tokenizer}: its vocabulary has ids up to {highest}, and vocab_size in {config} is "
+            f"{frontend.vocab}: are they of one model?"
+        )
+    if not frontend.templates.named:
+        return
+    asked = {"model": frontend.name, "messages": [{"role": "user", "content": "x"}]}
+    with suppress(RaylaxError):  # some templates want another conversation
+        ids = frontend.tokens_of(ChatCompletionRequest.model_validate(asked))
+        for token in (id for id in ids if id >= frontend.vocab):
+            yield (
+                f"{tokenizer}: the chat template writes {frontend.tokenizer.name_of(token)!r}, "
+                f"which is token {token}, and vocab_size in {config} is {frontend.vocab}"
+            )

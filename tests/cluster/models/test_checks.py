@@ -1,0 +1,160 @@
+"""What is known to fail is found out before anything starts, with the file or the setting."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models.checks import check_models
+from raylax.cluster.models.lookup import find_models
+
+GENERATION, TOKENIZER, SETTINGS = (
+    "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+
+
+@pytest.fixture
+def edited(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint, for a test to spoil."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "edited"))
+
+
+def refused(model: Path | str, **settings: Any) -> str:
+    """What is said of it before anything starts."""
+    with pytest.raises(UserError) as caught:
+        check_models(find_models(ClusterConfig.model_validate({"model": str(model), **settings})))
+    return str(caught.value)
+
+
+def changed(path: Path, name: str, **fields: Any) -> None:
+    """A JSON file with these fields instead of its own."""
+    file = path / name
+    before = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({**before, **fields}))
+
+
+def widened(path: Path) -> None:
+    """A tokenizer of a larger model."""
+    model = json.loads((path / TOKENIZER).read_text())["model"]
+    changed(path, TOKENIZER, model={**model, "vocab": {**model["vocab"], "zz": 120}})
+
+
+def nested(path: Path, name: str) -> None:
+    (path / name).write_text("[" * 100_000)
+
+
+SPOILT: list[tuple[str, Callable[[Path], Any], str]] = [
+    (TOKENIZER, lambda p: (p / TOKENIZER).unlink(), "tokenizer.json is missing; a tokenizer.model"),
+    (TOKENIZER, lambda p: (p / TOKENIZER).write_text(""), "no tokenizer can be made of it"),
+    (TOKENIZER, lambda p: (p / TOKENIZER).write_text("{}"), "no tokenizer can be made of it"),
+    (TOKENIZER, lambda p: (p / TOKENIZER).write_bytes(b"\xff\xfe"), "no tokenizer can be made of"),
+    (TOKENIZER, lambda p: nested(p, TOKENIZER), "no tokenizer can be made of it"),
+    (TOKENIZER, lambda p: widened(p), "ids up to 120, and vocab_size in"),
+    (SETTINGS, lambda p: (p / SETTINGS).write_text("{"), "not valid JSON"),
+    (SETTINGS, lambda p: (p / SETTINGS).write_text("[]"), "must be a JSON object"),
+    (SETTINGS, lambda p: nested(p, SETTINGS), "not valid JSON"),
+    (SETTINGS, lambda p: changed(p, SETTINGS, chat_template="{% for %}"), "line 1"),
+    (SETTINGS, lambda p: changed(p, SETTINGS, chat_template="{{ 1 | no_filter }}"), "no_filter"),
+    (SETTINGS, lambda p: changed(p, SETTINGS, chat_template="(" * 10 + "{{ " + "(" * 90_000), ""),
+    (SETTINGS, lambda p: changed(p, SETTINGS, chat_template=[1]), "a text, or a list of names"),
+    (SETTINGS, lambda p: changed(p, SETTINGS, added_tokens_decoder={"x": {}}), "declare tokens in"),
+    (SETTINGS, lambda p: changed(p, SETTINGS, added_tokens_decoder=[1]), "declare tokens in"),
+    ("special_tokens_map.json", lambda p: nested(p, "special_tokens_map.json"), "not valid JSON"),
+    ("chat_template.jinja", lambda p: (p / "chat_template.jinja").write_text("{{"), "line 1"),
+    ("chat_template.jinja", lambda p: (p / "chat_template.jinja").write_bytes(b"\xff"), "UTF-8"),
+    (GENERATION, lambda p: (p / GENERATION).write_text("[1]"), "must be a JSON object"),
+    (GENERATION, lambda p: changed(p, GENERATION, temperature="hot"), "temperature must be a numb"),
+    (GENERATION, lambda p: changed(p, GENERATION, top_k=float("nan")), "top_k"),
+    (GENERATION, lambda p: changed(p, GENERATION, eos_token_id="</s>"), "eos_token_id must be ids"),
+    (GENERATION, lambda p: changed(p, GENERATION, eos_token_id=[1, -1]), "eos_token_id must be id"),
+    ("config.json", lambda p: changed(p, "config.json", eos_token_id={"a": 1}), "eos_token_id mus"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "spoil", "said"), SPOILT)
+def test_text_that_no_router_could_make(
+    file: str, spoil: Callable[[Path], Any], said: str, edited: Path
+) -> None:
+    spoil(edited)
+    why = refused(edited)
+
+    assert file in why
+    assert str(edited) in why
+    assert said in why
+    assert "\n" not in why
+
+
+def test_a_token_beyond_the_vocabulary_that_prompts_have(edited: Path) -> None:
+    """Every chat would be refused. One that no prompt has, as padding, does no harm."""
+    vocab = json.loads((edited / "config.json").read_text())["vocab_size"]
+    tokens = {str(vocab + 900): {"content": "<pad>", "special": True}}
+    changed(edited, SETTINGS, added_tokens_decoder=tokens)
+    config = ClusterConfig(model=str(edited))
+    check_models(find_models(config))
+
+    changed(edited, SETTINGS, chat_template="<pad>{{ messages[0].content }}")
+
+    assert "the chat template writes '<pad>', which is token" in refused(edited)
+
+
+def test_a_template_that_wants_another_conversation(edited: Path) -> None:
+    changed(edited, SETTINGS, chat_template="{{ raise_exception('a system message first') }}")
+
+    check_models(find_models(ClusterConfig(model=str(edited))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"device": "cuda"}, "device 'cuda' is not here: it needs a GPU and NVIDIA's driver"),
+        ({"device": "cuda:1"}, "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs"),
+        ({"device": "metal"}, "device must be auto, cpu, cuda, and cuda:0, cuda:1 and so on; fou"),
+        ({"tensor_parallel_shards": 3}, "tensor_parallel_shards must divide the attention heads"),
+        ({"pipeline_parallel_stages": 99}, "pipeline_parallel_stages must be at most the 2 layers"),
+        ({"engine": {"max_single_sequence_length": 10**6}}, "must be at most the model's "),
+    ],
+)
+def test_engines_that_could_not_run(settings: dict[str, Any], said: str, checkpoint: Path) -> None:
+    assert said in refused(checkpoint, **settings)
+
+
+def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray would wait for more for ever. Those of later, by load, need not be there yet."""
+    monkeypatch.setattr("raylax.kernels.cuda.driver.count", lambda: 1)
+    said = refused(checkpoint, device="cuda", replicas=3, gpus_per_rank=0.5)
+    two = {"model": str(checkpoint), "device": "cuda", "gpus_per_rank": 0.5, "replicas": 2}
+    check_models(find_models(ClusterConfig.model_validate({**two, "max_replicas": 9})))
+
+    assert said.startswith("3 ranks of workers need 1.5 GPUs, and 1 can be seen here")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("", ": no such directory"),
+        ("/no/such", "/no/such: no such directory"),
+        ("a" * 300, "cannot be read: File name too long"),
+        ("a\0b", "'a\\x00b': cannot be read: embedded null byte"),
+        ("~nobody-of-this-name/x", "cannot be read: Could not determine home directory"),
+        ("m\udce8", "no such directory"),
+        (__file__, "is a file; give the directory of the checkpoint"),
+    ],
+)
+def test_paths_that_are_none(model: str, said: str) -> None:
+    assert said in refused(model)
+
+
+def test_a_directory_that_may_not_be_read(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", denied)
+
+    assert refused(checkpoint) == f"'{checkpoint}': cannot be read: Permission denied"
