@@ -10,7 +10,7 @@ from raylax.proto.anthropic.errors import error_body
 from raylax.proto.anthropic.messages import Message, StopReason, TextOut, ToolUseOut, Usage
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent, gathered
+from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.parsers.base import ToolCall
 
@@ -37,9 +37,9 @@ class MessageWriter:
         return [typed("ping")]
 
     def add(self, event: TextEvent) -> list[AnswerEvent]:
-        said = self._say(event.text) if event.text else []
-        for call in event.tool_calls:
-            said += [*self._close(), *self._tell_call(call)]
+        said: list[AnswerEvent] = []
+        for one in event.in_order:
+            said += self._say(one) if isinstance(one, str) else self._tell_call(one)
         return said + self._close() if event.finish_reason else said
 
     def end(self) -> list[AnswerEvent]:
@@ -50,11 +50,10 @@ class MessageWriter:
         return [("error", to_json(error_body(error.http_status, error.message)))]
 
     def whole(self) -> bytes:
-        content: list[TextOut | ToolUseOut] = []
         (choice,) = self.call.ended_parts(Choice)
-        for event in gathered(choice.events):
-            content += [TextOut(text=event.text)] if event.text else []
-            content += [tool_use(call) for call in event.tool_calls]
+        content = [
+            TextOut(text=one) if isinstance(one, str) else tool_use(one) for one in choice.said
+        ]
         message = Message(
             id=self.call.id,
             model=self._model,
@@ -114,6 +113,7 @@ class MessageWriter:
         block = tool_use(call)
         partial = {"type": "input_json_delta", "partial_json": call.arguments}
         return [
+            *self._close(),
             self._open(block.model_copy(update={"input": {}})),
             typed(DELTA, index=self._blocks, delta=partial),
             self._stop(),

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent, gathered
+from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai.responses import (
     IncompleteDetails,
@@ -51,9 +51,12 @@ class ResponseWriter:
         return []
 
     def add(self, event: TextEvent) -> list[AnswerEvent]:
-        said = self._say(event.text) if event.text else []
-        for call in event.tool_calls:
-            said += [*self._close("completed"), *self._tell_call(call)]
+        said: list[AnswerEvent] = []
+        for one in event.in_order:
+            if isinstance(one, str):
+                said += self._say(one)
+            else:
+                said += [*self._close("completed"), *self._tell_call(one)]
         if event.finish_reason:
             said += [] if self._items else self._open()
             said += self._close(self._status)
@@ -70,8 +73,7 @@ class ResponseWriter:
 
     def whole(self) -> bytes:
         (choice,) = self.call.ended_parts(Choice)
-        for event in gathered(choice.events):
-            self.add(event)
+        self.add(TextEvent.of(choice.index, choice.said, (), choice.finish_reason))
         return self._response(self._status).model_dump_json().encode()
 
     @property

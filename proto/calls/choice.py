@@ -1,12 +1,12 @@
 """One choice of an answer: its tokens become text, tool calls and an end."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
-from raylax.proto.parsers.base import OutputParser, ParsedText
+from raylax.proto.parsers.base import Content, OutputParser, ToolCall, joined
 from raylax.proto.parsers.chain import ParserChain
 from raylax.proto.text.detokenizer import Detokenizer
 from raylax.proto.text.stop_strings import StopStrings
@@ -56,6 +56,11 @@ class Choice:
         return "".join([event.text for event in self.events])
 
     @property
+    def said(self) -> tuple[Content, ...]:
+        """The answer so far, text and calls of tools in their order."""
+        return joined(one for event in self.events for one in event.in_order)
+
+    @property
     def may_stop(self) -> bool:
         return self.stops.wanted or bool(self.stop_tokens)
 
@@ -81,13 +86,18 @@ class Choice:
         found = self._parser.add(said)
         if self.stops.stopped or delta.finish is not None:
             self._end(found, delta.finish)
-        if self.one_call:
-            found.calls = [] if self._called else found.calls[:1]
-        self._called = self._called or bool(found.calls)
         logprobs = self._logprobs() if self._waiting else ()
-        if not (found.text or found.calls or logprobs or self.finish_reason):
-            return None
-        return TextEvent(self.index, found.text, tuple(found.calls), logprobs, self.finish_reason)
+        event = TextEvent.of(self.index, self._allowed(found), logprobs, self.finish_reason)
+        return None if event.only_text and not event.text else event
+
+    def _allowed(self, found: list[Content]) -> Iterator[Content]:
+        """What was found, without calls beyond those that the client wants."""
+        for one in found:
+            if isinstance(one, ToolCall):
+                if self._called and self.one_call:
+                    continue
+                self._called = True
+            yield one
 
     def _release(self, delta: Delta) -> str:
         """The text that stop strings let out. Token by token, so that those after a stop string
@@ -123,14 +133,14 @@ class Choice:
             ready.append(self._waiting.popleft()[1])
         return tuple(ready)
 
-    def _end(self, found: ParsedText, finish: Finish | None) -> None:
+    def _end(self, found: list[Content], finish: Finish | None) -> None:
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()
-        found.extend(self._parser.add(rest))
-        found.extend(self._parser.finish())
+        found += self._parser.add(rest)
+        found += self._parser.finish()
         stopped = self.stops.stopped or finish is None
         reason = Finish.STOP if stopped else finish
-        called = (self._called or found.calls) and reason is Finish.STOP
-        self.finish_reason = "tool_calls" if called else str(reason)
+        called = self._called or any(isinstance(one, ToolCall) for one in found)
+        self.finish_reason = "tool_calls" if called and reason is Finish.STOP else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
         top = tuple((self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top)

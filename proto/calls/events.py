@@ -1,10 +1,10 @@
 """What a choice says, before any API writes it down: chunks, events and replies are made of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raylax.proto.parsers.base import ToolCall
+from raylax.proto.parsers.base import Content, ToolCall, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,36 @@ class TextEvent(NamedTuple):
 
     choice: int
     text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    """All of its text."""
+    contents: tuple[Content, ...] = ()
+    """Text and calls of tools in their order, where there are calls."""
     logprobs: tuple[TextLogprob, ...] = ()
     finish_reason: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        choice: int,
+        found: Iterable[Content],
+        logprobs: tuple[TextLogprob, ...] = (),
+        finish_reason: str | None = None,
+    ) -> "TextEvent":
+        """The event that says what was found."""
+        contents = joined(found)
+        text = "".join(one for one in contents if isinstance(one, str))
+        has_calls = contents not in ((), (text,))
+        return cls(choice, text, contents if has_calls else (), logprobs, finish_reason)
+
+    @property
+    def in_order(self) -> tuple[Content, ...]:
+        """All that it says, text and calls, none of the texts empty."""
+        return self.contents or ((self.text,) if self.text else ())
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        return [one for one in self.contents if isinstance(one, ToolCall)]
 
     @property
     def only_text(self) -> bool:
         """Whether it says nothing but text, as most events do."""
-        return not (self.tool_calls or self.logprobs or self.finish_reason)
-
-
-def gathered(events: Iterable[TextEvent]) -> Iterator[TextEvent]:
-    """The same, said in fewer events: what is nothing but text goes with what follows it."""
-    texts: list[str] = []
-    for event in events:
-        texts.append(event.text)
-        if not event.only_text:
-            yield event._replace(text="".join(texts))
-            texts.clear()
+        return not (self.contents or self.logprobs or self.finish_reason)

@@ -1,7 +1,9 @@
 """What a parser of generated text is, and what it finds."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +18,20 @@ class ToolCall:
     """JSON, as OpenAI's API has it."""
 
 
-@dataclass(slots=True)
-class ParsedText:
-    """What one piece of an answer turned out to be; another kind of content is another field."""
+Content: TypeAlias = str | ToolCall
+"""What a part of an answer turned out to be: text, for the reader or the next parser, or a call. A
+list has them in the order in which they were said."""
 
-    text: str = ""
-    """Meant for the reader, or for the next parser."""
-    calls: list[ToolCall] = field(default_factory=list)
 
-    def extend(self, later: "ParsedText") -> None:
-        """Append what was found after this."""
-        self.text += later.text
-        self.calls += later.calls
+def joined(contents: Iterable[Content]) -> tuple[Content, ...]:
+    """The same, with texts that follow each other made one, and none empty."""
+    out: list[Content] = []
+    for kind, group in groupby(contents, type):
+        if kind is not str:
+            out += group
+        elif text := "".join(map(str, group)):
+            out.append(text)
+    return tuple(out)
 
 
 class CallMaker(Protocol):
@@ -46,11 +50,11 @@ class OutputParser(Protocol):
     same, ids included, so that an answer can be replayed.
     """
 
-    def add(self, text: str) -> ParsedText:
+    def add(self, text: str) -> list[Content]:
         """What is certain after this piece."""
         ...
 
-    def finish(self) -> ParsedText:
+    def finish(self) -> list[Content]:
         """What was held back; nothing is added afterwards."""
         ...
 

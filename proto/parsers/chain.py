@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from raylax.proto.parsers.base import OutputParser, ParsedText
+from raylax.proto.parsers.base import Content, OutputParser
 
 
 class ParserChain:
@@ -13,17 +13,22 @@ class ParserChain:
     def __init__(self, parsers: Sequence[OutputParser]) -> None:
         self._parsers = tuple(parsers)
 
-    def add(self, text: str) -> ParsedText:
-        found = ParsedText(text)
+    def add(self, text: str) -> list[Content]:
+        found: list[Content] = [text]
         for parser in self._parsers:
-            calls, found = found.calls, parser.add(found.text)
-            found.calls = calls + found.calls
+            found = read_by(parser, found)
         return found
 
-    def finish(self) -> ParsedText:
-        found = ParsedText()
+    def finish(self) -> list[Content]:
+        found: list[Content] = []
         for parser in self._parsers:
-            calls, found = found.calls, parser.add(found.text)
-            found.extend(parser.finish())
-            found.calls = calls + found.calls
+            found = [*read_by(parser, found), *parser.finish()]
         return found
+
+
+def read_by(parser: OutputParser, contents: Sequence[Content]) -> list[Content]:
+    """The contents, with what the parser makes of their text."""
+    read: list[Content] = []
+    for one in contents:
+        read += parser.add(one) if isinstance(one, str) else (one,)
+    return read

@@ -7,7 +7,7 @@ Text that looks like a call and is none is given back as text.
 
 import re
 
-from raylax.proto.parsers.base import CallMaker, ParsedText
+from raylax.proto.parsers.base import CallMaker, Content
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 OUTSIDE = re.compile(r"[\s{}\[\]:,0-9+\-.a-zA-Z]*+")
@@ -32,31 +32,31 @@ class HermesToolParser:
         self._in_string = False
         self._blank: list[str] | None = None  # white space after a call
 
-    def add(self, text: str) -> ParsedText:
-        found = ParsedText()
+    def add(self, text: str) -> list[Content]:
+        found: list[Content] = []
         while text:
             read = self._read_text if self._body is None else self._read_body
             self._carry, text = "", self._carry + text
             text = read(text, found)
         return found
 
-    def finish(self) -> ParsedText:
+    def finish(self) -> list[Content]:
         """What was held back: a call that never closed, if it is one, or text."""
-        found = ParsedText()
+        found: list[Content] = []
         while self._body is not None:
             body = "".join(self._body)
             ends = "" if CLOSE.startswith(self._carry) else self._carry
             if call := self._calls.of(body + ends):
                 self._body, self._carry, self._blank = None, "", []
-                found.calls.append(call)
+                found.append(call)
             else:
                 rest, self._carry = self._carry, ""
-                found.extend(self.add(self._give_up(rest, found)))
+                found += self.add(self._give_up(rest, found))
         self._say(self._carry, found)
         self._carry = ""
         return found
 
-    def _read_text(self, text: str, found: ParsedText) -> str:
+    def _read_text(self, text: str, found: list[Content]) -> str:
         """Reads up to a call; what is to be read after that."""
         before, met, after = text.partition(OPEN)
         if not met:
@@ -69,7 +69,7 @@ class HermesToolParser:
         self._body, self._in_string = [], False
         return after
 
-    def _read_body(self, text: str, found: ParsedText) -> str:
+    def _read_body(self, text: str, found: list[Content]) -> str:
         """Reads a call; what is to be read after that."""
         assert self._body is not None
         at = 0
@@ -93,30 +93,30 @@ class HermesToolParser:
         self._carry = text[at:]
         return ""
 
-    def _end_call(self, found: ParsedText) -> None:
+    def _end_call(self, found: list[Content]) -> None:
         assert self._body is not None
         body, self._body = "".join(self._body), None
         if call := self._calls.of(body):
-            found.calls.append(call)
+            found.append(call)
             self._blank = []
         else:
             self._say(OPEN + body + CLOSE, found)
 
-    def _give_up(self, rest: str, found: ParsedText) -> str:
+    def _give_up(self, rest: str, found: list[Content]) -> str:
         """It was no call: what stands after its mark is to be read as text, this being the end."""
         assert self._body is not None
         body, self._body = "".join(self._body), None
         self._say(OPEN, found)
         return body + rest
 
-    def _say(self, text: str, found: ParsedText) -> None:
+    def _say(self, text: str, found: list[Content]) -> None:
         """White space after a call belongs to the format, unless text follows."""
         if self._blank is not None:
             self._blank.append(text)
             if not text.strip():
                 return
             text, self._blank = "".join(self._blank), None
-        found.text += text
+        found.append(text)
 
 
 def beginning_of(mark: str, text: str) -> int:

@@ -122,16 +122,39 @@ def test_a_chat_can_be_written(frontend: Frontend, seed: int) -> None:
         pb.ChatReply.FromString(grpc_api.chat_reply(call.id, "odd", event).SerializeToString())
 
 
-def text_and_calls(parts: list[Any]) -> tuple[str, list[Any]]:
-    """The text of all blocks or items, and what is called."""
-    blocks = [block for part in parts for block in part.get("content") or [part]]
-    calls = [part.get("input", part.get("arguments")) for part in parts if "name" in part]
-    return "".join(block.get("text", "") for block in blocks), calls
+def in_order(parts: list[Any]) -> list[tuple[str, str]]:
+    """What the blocks or items say and call, one after another."""
+    said = []
+    for part in parts:
+        for block in part.get("content") or [part]:
+            value = block.get("text", block.get("input", block.get("arguments")))
+            said.append((block.get("name", "text"), str(value)))
+    return said
+
+
+def streamed(events: list[AnswerEvent]) -> list[tuple[str, str]]:
+    """The same of a stream: its deltas put together."""
+    blocks: dict[int, tuple[str, list[str]]] = {}
+    for type, body in events:
+        told = strict(body)
+        at = told.get("index", told.get("output_index"))
+        if type in ("content_block_start", "response.output_item.added"):
+            block = told.get("content_block") or told["item"]
+            blocks[at] = block.get("name", "text"), []
+        elif type == "content_block_delta":
+            delta = told["delta"]
+            is_text = delta["type"] == "text_delta"
+            value = delta["text"] if is_text else strict(delta["partial_json"].encode())
+            blocks[at][1].append(str(value))
+        elif type.endswith(".delta"):
+            blocks[at][1].append(told["delta"])
+    return [(name, "".join(parts)) for name, parts in blocks.values()]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_other_apis_can_write_it(frontend: Frontend, seed: int) -> None:
-    """The same tokens, in one cut or another, are the same answer."""
+    """The same tokens, in one cut or another, streamed or whole, are the same answer: text and
+    calls in the order in which they were said."""
     wholes = []
     for cut in range(2):
         rng = random.Random(seed)
@@ -142,14 +165,17 @@ def test_other_apis_can_write_it(frontend: Frontend, seed: int) -> None:
             ids = tuple(token for delta in deltas for token in delta.token_ids)
             deltas = [Delta(request.id, ids), deltas[-1]]
         events = fed(call, deltas)
+        told: list[list[tuple[str, str]]] = []
         message = MessageWriter(call, "odd")
         response = ResponseWriter(call, ResponsesRequest(input="hi"), "odd", 1)
         for writer in (message, response):
             said = [*writer.begin(), *(one for event in events for one in writer.add(event))]
             assert read([*said, *writer.end()])
+            told.append(streamed(said))
         again = ResponseWriter(call, ResponsesRequest(input="hi"), "odd", 1)
         whole = strict(message.whole())["content"], strict(again.whole())["output"]
-        wholes.append([text_and_calls(part) for part in whole])
+        wholes.append([in_order(part) for part in whole])
+        assert told == wholes[-1]
 
     assert wholes[0] == wholes[1]
 

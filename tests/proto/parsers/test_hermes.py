@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raylax.proto.parsers.base import ParsedText
+from raylax.proto.parsers.base import Content, ToolCall, joined
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.parsers.hermes import HermesToolParser
 
@@ -24,8 +24,9 @@ def body(arguments: str, field: str = "arguments") -> str:
 def read(text: str, size: int) -> tuple[str, list[tuple[str, str]]]:
     calls = parser()
     found = [calls.add(text[i : i + size]) for i in range(0, len(text), size)] + [calls.finish()]
-    said = "".join(one.text for one in found)
-    return said, [(call.name, call.arguments) for one in found for call in one.calls]
+    contents = joined(one for part in found for one in part)
+    said = "".join(one for one in contents if isinstance(one, str))
+    return said, [(one.name, one.arguments) for one in contents if isinstance(one, ToolCall)]
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
@@ -53,9 +54,13 @@ def test_calls_are_taken_out_and_all_else_stays(
     assert calls == [("get_weather", json.dumps({"city": "Paris"}))] * count
 
 
+def calls_in(text: str) -> list[ToolCall]:
+    return [one for one in parser().add(text) if isinstance(one, ToolCall)]
+
+
 def test_ids_follow_from_the_call() -> None:
     """A replay gives the same ones."""
-    first, second = (parser().add(CALL * 2).calls for _ in range(2))
+    first, second = (calls_in(CALL * 2) for _ in range(2))
 
     assert [call.id for call in first] == [call.id for call in second]
     assert len({call.id for call in first}) == 2
@@ -132,7 +137,7 @@ def test_no_text_is_read_often(opening: str, unit: str, monkeypatch: pytest.Monk
     work = 0
 
     def counting(read: Callable[..., str]) -> Callable[..., str]:
-        def counted(self: HermesToolParser, text: str, found: ParsedText) -> str:
+        def counted(self: HermesToolParser, text: str, found: list[Content]) -> str:
             nonlocal work
             rest = read(self, text, found)
             work += len(text) - len(rest)
