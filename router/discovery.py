@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from ray.serve.handle import DeploymentHandle
@@ -66,7 +67,11 @@ class ModelWatch:
     """Watches the workers of one model as Serve knows them; opens the model once one is there."""
 
     def __init__(self, config: RouterConfig, handle: DeploymentHandle, models: Models) -> None:
+        """Raises OSError, ValueError or KeyError for files of text that say too little: a router
+        that could not serve the model does not start."""
         self._config, self.handle, self._models = config, handle, models
+        files, unknown = TextFiles(Path(config.text_files)), 0
+        self._frontend = Frontend.load(files, config.model_name, unknown)
         self.workers = Workers(
             policy_named(config.policy),
             config.token,
@@ -92,12 +97,7 @@ class ModelWatch:
     async def _open(self, address: str) -> None:
         """The first worker says how long a sequence may be; from then on the model is served."""
         described = await describe(address, self._config.token, ASK_TIMEOUT_S)
-        frontend = Frontend.load(
-            TextFiles(Path(self._config.text_files)),
-            self._config.model_name,
-            described.max_sequence_length,
-            random.Random(),
-        )
-        self._models.open(frontend, self.workers)
+        longest = described.max_sequence_length
+        self._models.open(replace(self._frontend, max_sequence_length=longest), self.workers)
         self._opened = True
         freeze_heap()

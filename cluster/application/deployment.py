@@ -4,38 +4,75 @@ Serve then replaces what must be replaced, one replica after another; what they 
 others, or waits for the next one.
 """
 
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_the_machine
 
 NAME = "raylax"
+RUNNING, FAILED, STARTING = "RUNNING", "DEPLOY_FAILED", "UPDATING"
+"""Of Serve's states of applications and deployments."""
 FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key")
 """Settings of the front door, which is opened once."""
 
 
 def deploy(config: ClusterConfig) -> None:
-    """Returns when all of it runs. Raises UserError with the reason of who did not start."""
+    """Returns when all of it runs. Raises UserError with the reason of who did not start, also
+    after limits.startup_timeout_s."""
     from ray import serve
 
     from raylax.cluster.application.app import build_application
     from raylax.cluster.application.token import cluster_token
 
-    application = build_application(config, cluster_token())
-    try:
-        serve.run(application, name=NAME, route_prefix="/")
-    except RuntimeError as error:
-        deployments = serve.status().applications[NAME].deployments
-        failed = {n: d.message for n, d in deployments.items() if d.status == "DEPLOY_FAILED"}
-        reasons = [f"{name}: {reason_of(message)}" for name, message in failed.items()]
-        why = "; ".join(reasons) or reason_of(str(error))
-        raise UserError(f"the application did not start: {why}") from None
+    target = serve.RunTarget(build_application(config, cluster_token()), NAME, route_prefix="/")
+    served = [model.name for model in find_models(config)]
+    outside = dict(zip(deployment_names(served), served, strict=True))
+    serve.run_many([target], wait_for_applications_running=False)
+    wait_until_running(
+        lambda: serve.status().applications[NAME], outside, config.limits.startup_timeout_s
+    )
+
+
+def wait_until_running(
+    look: Callable[[], Any], outside: Mapping[str, str], limit_s: float, every_s: float = 0.1
+) -> None:
+    """Returns when the application that is looked at runs. Raises UserError when it has failed, or
+    is not there in time. `outside`: what the models are called whose workers are deployed."""
+    deadline = time.monotonic() + limit_s
+    while (now := look()).status != RUNNING:
+        if now.status == FAILED:
+            reasons = reasons_of(now, outside, (FAILED,)) or reason_of(now.message)
+            raise UserError(f"the application did not start: {reasons}")
+        if time.monotonic() > deadline:
+            reasons = reasons_of(now, outside, (STARTING, "UNHEALTHY")) or reason_of(now.message)
+            raise UserError(
+                f"the application did not start within limits.startup_timeout_s={limit_s:g}: "
+                f"{reasons}"
+            )
+        time.sleep(every_s)
+
+
+def reasons_of(application: Any, outside: Mapping[str, str], states: Collection[str]) -> str:
+    """What Serve says of the deployments in these states, in one line."""
+    found = []
+    for name, deployment in application.deployments.items():
+        if deployment.status in states:
+            model = outside.get(name)
+            who = name if model is None else f"the workers of {model}"
+            found.append(f"{who}: {reason_of(deployment.message) or 'not there yet'}")
+    return "; ".join(found)
 
 
 def reason_of(text: str) -> str:
     """The last line of a replica's traceback says what happened."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     errors = [line for line in lines if "Error: " in line]
-    return (errors or lines)[-1]
+    return (errors or lines or [""])[-1]
 
 
 def check_change(before: ClusterConfig, after: ClusterConfig) -> None:

@@ -1,10 +1,11 @@
 """A configuration that is applied to a cluster which serves; Ray itself is not started."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from raylax.cluster.application.deployment import check_change, reason_of
+from raylax.cluster.application.deployment import check_change, reason_of, wait_until_running
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 
@@ -48,3 +49,50 @@ def test_everything_else_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
     change = {"replicas": 2, "policy": "random", "limits": {"max_inflight": 1}, "model": "other"}
 
     check_change(ClusterConfig(), ClusterConfig.model_validate(change))
+
+
+def application(status: str, message: str = "", **deployments: tuple[str, str]) -> SimpleNamespace:
+    """What Serve says of one."""
+    parts = {
+        name: SimpleNamespace(status=state, message=text)
+        for name, (state, text) in deployments.items()
+    }
+    return SimpleNamespace(status=status, message=message, deployments=parts)
+
+
+def test_a_start_ends_when_a_replica_could_not_be_made() -> None:
+    """With its reason, in a line, by the name that clients know."""
+    seen = [
+        application("DEPLOYING", Worker_x=("UPDATING", "")),
+        application(
+            "DEPLOY_FAILED", "x", Worker_x=("DEPLOY_FAILED", FAILED), Router=("HEALTHY", "")
+        ),
+    ]
+    with pytest.raises(UserError) as caught:
+        wait_until_running(lambda: seen.pop(0), {"Worker_x": "模型"}, 60, every_s=0)
+
+    assert str(caught.value) == (
+        "the application did not start: the workers of 模型: RuntimeError: Failed to bind to "
+        "address 127.0.0.1:9000"
+    )
+
+
+def test_a_start_whose_replicas_never_come_ends_in_time() -> None:
+    """As those that no node has room for: Serve itself would wait for ever."""
+    waits = application(
+        "DEPLOYING", Worker=("UPDATING", "no node has 9 CPUs"), Metrics=("HEALTHY", "")
+    )
+    with pytest.raises(UserError) as caught:
+        wait_until_running(lambda: waits, {"Worker": "m"}, 0.01, every_s=0.001)
+
+    assert str(caught.value) == (
+        "the application did not start within limits.startup_timeout_s=0.01: the workers of m: no "
+        "node has 9 CPUs"
+    )
+
+
+def test_an_application_that_runs() -> None:
+    seen = [application("DEPLOYING"), application("RUNNING")]
+    wait_until_running(lambda: seen.pop(0), {}, 60, every_s=0)
+
+    assert not seen
