@@ -46,7 +46,7 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
         return demo_model(), config.served_model_name or DEMO_NAME
     try:
         path = resolve_model(config.model).resolve()
-        check_directory(path, config.model)
+        os.listdir(path)  # files can be read there
         open_checkpoint(path)
     except KernelsError as error:
         raise UserError(str(error)) from None
@@ -55,12 +55,3 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
         raise UserError(f"{ascii(config.model)}: cannot be read: {reason}") from None
     given = config.served_model_name
     return path, path.name if given is None else given
-
-
-def check_directory(path: Path, given: str) -> None:
-    """Raises UserError, or OSError, unless files can be read there."""
-    if not given or not path.exists():
-        raise UserError(f"{given}: no such directory; give a checkpoint's, or HF://org/name")
-    if not path.is_dir():
-        raise UserError(f"{given}: is a file; give the directory of the checkpoint")
-    os.listdir(path)

@@ -1,19 +1,24 @@
 """Model names to checkpoint directories."""
 
 import re
+import stat
 from pathlib import Path
 
 from raylax.kernels.errors import CheckpointError
 
 HUB = re.compile(r"(HF://|hf://|https://huggingface\.co/)(?P<repository>[\w.-]+/[\w.-]+)/?$")
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
+"""How a repository of the hub is written, and a directory as well."""
+
 FILES = ["*.json", "*.safetensors", "*.jinja"]
 
 
 def resolve_model(model: str) -> Path:
-    """A directory as it is; HF://org/name is downloaded to Hugging Face's own cache."""
+    """A directory as it is; HF://org/name is downloaded to Hugging Face's own cache. Raises
+    CheckpointError for what is neither, with what to give instead."""
     named = HUB.match(model)
     if not named:
-        return Path(model).expanduser()
+        return directory_of(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -21,3 +26,29 @@ def resolve_model(model: str) -> Path:
         return Path(snapshot_download(named["repository"], allow_patterns=FILES))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise CheckpointError(f"{model}: cannot be downloaded: {error}") from error
+
+
+def directory_of(model: str) -> Path:
+    """The directory that a path names. Raises CheckpointError."""
+    path = Path(model).expanduser()
+    try:
+        found = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        found = 0
+    except (OSError, ValueError) as error:  # too long, not ours, or a byte that no path has
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{ascii(model)}: cannot be read: {reason}") from None
+    if stat.S_ISDIR(found) and model:
+        return path
+    if path.suffix == ".gguf":
+        raise CheckpointError(
+            f"{model}: GGUF files are not read; give the directory of the checkpoint that it was "
+            "made of (config.json, *.safetensors, tokenizer.json), or HF://org/name"
+        )
+    if found and model:
+        raise CheckpointError(f"{model}: is a file; give the directory of the checkpoint")
+    if REPOSITORY.fullmatch(model) and not model.startswith("."):
+        raise CheckpointError(
+            f"{model}: no such directory; to have it from Hugging Face, write HF://{model}"
+        )
+    raise CheckpointError(f"{model}: no such directory; give a checkpoint's, or HF://org/name")

@@ -9,10 +9,42 @@ from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import CheckpointError
 
 
-def test_a_directory_is_taken_as_it_is() -> None:
+def test_a_directory_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it is a checkpoint shows when it is read."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some" / "model").mkdir(parents=True)
+
     assert resolve_model("some/model") == Path("some/model")
-    assert resolve_model("~/model") == Path.home() / "model"
+    assert resolve_model("~/some") == tmp_path / "some"
+
+
+@pytest.mark.parametrize(
+    "model, said",
+    [
+        ("org/name", "org/name: no such directory; .* write HF://org/name"),
+        ("./org/name", "no such directory; give a checkpoint's, or HF://org/name"),
+        ("/no/such/place", "no such directory; give a checkpoint's, or HF://org/name"),
+        ("model-Q4_K_M.gguf", "GGUF files are not read; give the directory"),
+        ("x" * 5000, "cannot be read: File name too long"),
+        ("a\0b", "cannot be read: embedded null byte"),
+        ("", "no such directory"),
+    ],
+)
+def test_what_is_no_directory_is_answered_with_what_to_give(model: str, said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        resolve_model(model)
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [("model.gguf", "GGUF files"), ("model.safetensors", "is a file; give the directory")],
+)
+def test_a_file_is_no_model(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+
+    with pytest.raises(CheckpointError, match=said):
+        resolve_model(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
