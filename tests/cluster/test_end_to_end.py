@@ -178,9 +178,10 @@ def test_status_as_json_and_as_a_table(
 
     assert worker["state"] == "ready"
     assert worker["pid"] in cluster.pids()
-    assert len(lines) == 3 + bool(worker["cores"])
+    assert len(lines) == 4 + bool(worker["cores"])
     assert max(map(len, lines)) <= 80
-    assert lines[1].split()[:2] == [worker["worker_id"], str(worker["pid"])]
+    assert lines[0].strip() == "tiny"
+    assert lines[2].split()[:2] == [worker["worker_id"], str(worker["pid"])]
 
 
 def test_the_step_runs_on_the_workers_own_cores(cluster: Serving) -> None:

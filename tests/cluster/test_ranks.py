@@ -102,7 +102,7 @@ def test_status_has_a_line_for_each_rank(
     monkeypatch.setattr("sys.argv", ["raylax", "status", cluster.url])
     with pytest.raises(SystemExit, match="0"):
         main()
-    _, first, second, *_ = capsys.readouterr().out.splitlines()
+    _, _, first, second, *_ = capsys.readouterr().out.splitlines()
 
     (shard,) = worker["shards"]
     assert first.split()[:2] == [worker["worker_id"], str(worker["pid"])]
