@@ -28,7 +28,7 @@ def credentials() -> dict[str, str]:
     """Headers that show the key of the environment, if there is one. Raises UserError for what
     cannot be one."""
     key = os.environ.get(API_KEY, "").strip()
-    if not key.isascii() or not key.isprintable() or " " in key:
+    if not key.isascii() or not key.isprintable():
         raise UserError(f"{API_KEY} must be a key's printable ASCII characters, on one line")
     return {"Authorization": f"Bearer {key}"} if key else {}
 

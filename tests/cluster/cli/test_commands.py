@@ -278,7 +278,7 @@ def test_every_command_that_asks_a_server_says_what_came(
         assert mistake(monkeypatch, capsys, *command, url).endswith(said)
 
 
-@pytest.mark.parametrize("key", ["two\nlines", "schlüssel", "a b"])
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
 def test_a_key_that_can_be_none(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
