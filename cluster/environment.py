@@ -33,19 +33,25 @@ FOR_RAY = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "60",
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "60000",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_agent_register_timeout_ms": "120000",
     "RAY_enable_metrics_collection": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_worker_niceness": "0",
+    "RAY_worker_register_timeout_seconds": "180",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside. Serve looks after
 replicas less often, and Ray watches itself less: the engine needs the cores. A router that is
-replaced goes soon after HAProxy has heard of it."""
+replaced goes soon after HAProxy has heard of it. What must come up at the start may take its time,
+as it does on a machine that is busy with something else."""
 
 HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",

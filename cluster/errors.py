@@ -1,5 +1,10 @@
-"""What the person at the terminal can mend."""
+"""What the person at the terminal is told in one line."""
 
 
 class UserError(Exception):
     """Shown as one line without a traceback: the rule, the limit, the value given."""
+
+
+class ClusterLost(UserError):
+    """Ray did not come up, or has ended, and no mistake of the user's is known: a machine that was
+    too busy, a process that was killed. Another start may go well."""

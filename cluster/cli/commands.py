@@ -14,7 +14,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    help="Serve open-weights language models on a Ray cluster, with engines compiled by TVM.",
 )
 Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
 Json = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
@@ -205,8 +204,29 @@ def explain(
 
 @app.command()
 def version() -> None:
-    """Print the versions that matter."""
+    """Print the versions that matter, as --version does."""
     from raylax.worker.serving.worker import versions
 
     for name, value in versions().items():
         print(f"{name} {value}")
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=show_version,
+            is_eager=True,
+            help="Print the versions that matter.",
+        ),
+    ] = False,
+) -> None:
+    """Serve open-weights language models on a Ray cluster, with engines compiled by TVM."""

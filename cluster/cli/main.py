@@ -1,6 +1,7 @@
 """The `raylax` command: from the terminal to `commands.py`, and mistakes back in one line."""
 
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -10,12 +11,13 @@ INTERRUPTED = 130  # as shells have it
 
 
 def main() -> None:
-    """Imports what is slow to import here, where Ctrl-C is not a traceback either."""
+    """Runs the command that `sys.argv` names. From here on Ctrl-C is KeyboardInterrupt."""
     with suppress(AttributeError, ValueError):  # what a terminal cannot show is a ?, not an error
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         from raylax.cluster.cli.commands import app
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             app()
         finally:

@@ -21,7 +21,7 @@ from typing import IO, Any
 from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import RUN_DIRECTORY, remove
-from raylax.cluster.errors import UserError
+from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.startup.processes import end_all
@@ -59,6 +59,10 @@ class Events:
         """There is no start, by a mistake that the user can mend."""
         self._write({"error": message})
 
+    def lost(self, why: str) -> None:
+        """There is no start, and another one may go well."""
+        self._write({"lost": why})
+
     def fault(self, text: str) -> None:
         """There is no start, by a bug of ours: its traceback."""
         self._write({"fault": text})
@@ -95,6 +99,9 @@ def guarded(events: Events, step: Any, *args: Any) -> None:
     """Whatever goes wrong is said; the terminal's process then ends this one."""
     try:
         step(*args)
+    except ClusterLost as error:
+        events.lost(str(error))
+        threading.Event().wait()
     except UserError as error:
         events.error(str(error))
         threading.Event().wait()
@@ -138,11 +145,18 @@ def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> Cluste
 
 
 def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> None:
-    """A local Ray, then the application; ready when a request can be served."""
-    start_ray(config, events)
-    building.join()
-    events.step("cluster", "starting router, worker and metrics")
-    deploy(config)
+    """A local Ray, then the application; ready when a request can be served. Raises UserError, a
+    ClusterLost for whatever Ray says."""
+    try:
+        start_ray(config, events)
+        building.join()
+        events.step("cluster", "starting router, worker and metrics")
+        deploy(config)
+    except UserError:
+        raise
+    except Exception as error:
+        traceback.print_exc()  # to the log
+        raise ClusterLost(f"{type(error).__name__}: {last_line(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
     wait_until_healthy(config)
     events.ready()
@@ -156,9 +170,11 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
 
     from raylax.cluster.placement import cpus_of_the_machine
     from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
+    from raylax.cluster.ray_patches.patience import wait_longer
 
     quiet()
     start_fewer_processes()
+    wait_longer()
     ray.init(
         address="local",
         num_cpus=cpus_of_the_machine(config),
@@ -187,6 +203,12 @@ def wait_until_healthy(config: ClusterConfig) -> None:
             pass
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
+
+
+def last_line(text: str) -> str:
+    """Where Ray and Python say what it came to, after many lines of where."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "nothing was said"
 
 
 def quiet() -> None:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from rich.markup import escape
 
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.errors import UserError
+from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ports import check_free
@@ -27,10 +30,12 @@ from raylax.cluster.startup.signals import (
     ignore_signals,
     reload_by,
     stop_on_signals,
+    undisturbed,
 )
 
 LOG = "driver.log"
-LAST_LINES = 20
+STARTS = 2
+"""A machine that was too busy for the first one may not be so for the next."""
 OPEN = "warning: everybody who reaches {} may ask: there are no API keys; see `raylax key`"
 
 
@@ -44,9 +49,35 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
-    directory = environment.make_run_directory()
+    stop_on_signals()
     try:
-        stop_on_signals()
+        for start in range(STARTS):
+            try:
+                run(config, names, read, file, console)
+            except ClusterLost as error:
+                if start + 1 == STARTS:
+                    raise
+                told = f"[yellow]starting once more:[/] {escape(str(error))}"
+                console.print(told, highlight=False, soft_wrap=True)
+            else:
+                return
+    except Stopping as stop:
+        console.print("stopping")
+        sys.exit(stop.exit_code)
+    finally:
+        ignore_signals()
+
+
+def run(
+    config: ClusterConfig,
+    names: list[str],
+    read: Callable[[], ClusterConfig],
+    file: Path | None,
+    console: Console,
+) -> None:
+    """A start and all that follows, until a signal. Raises UserError, and Stopping before it
+    serves."""
+    with run_directory() as directory:
         if config.tls_cert is not None and config.tls_key is not None:
             bring_certificate(config.tls_cert, config.tls_key, directory)
         driver = start_driver(directory, config)
@@ -54,13 +85,24 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
         with Steps(console) as steps:
             follow(driver, directory, steps)
         announce(config, names, directory, file, console)
-        follow(driver, directory, console)
-    except Stopping:
-        console.print("stopping")
+        try:
+            follow(driver, directory, console)
+        except ClusterLost as error:  # it did serve: whoever looks after us starts us again
+            raise UserError(str(error)) from None
+        except Stopping:
+            console.print("stopping")
+
+
+@contextmanager
+def run_directory() -> Iterator[Path]:
+    """Where all that a run writes lies. In the end its processes are ended, and it is removed."""
+    directory = environment.make_run_directory()
+    try:
+        yield directory
     finally:
-        ignore_signals()
-        end_all(os.getpid(), directory, END_S)
-        environment.remove(directory)
+        with undisturbed():
+            end_all(os.getpid(), directory, END_S)
+            environment.remove(directory)
 
 
 def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[str]":
@@ -107,7 +149,7 @@ def refuse(why: str, console: Console) -> None:
 
 def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Console) -> None:
     """Show what the driver says: steps until it is ready, and then what becomes of changes. Raises
-    UserError, or RuntimeError for a bug."""
+    UserError, ClusterLost with the place of a log, or RuntimeError for a bug."""
     assert driver.stdout is not None
     for line in driver.stdout:
         match json.loads(line):
@@ -121,26 +163,37 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Cons
                 refuse(why, shown)
             case {"error": message}:
                 raise UserError(message)
+            case {"lost": why}:
+                raise ClusterLost(f"the cluster did not start: {why}; its log: {kept(directory)}")
             case {"fault": text}:
                 raise RuntimeError(text)
-    lines = (directory / LOG).read_text(errors="replace").splitlines()
-    raise UserError("\n".join(["the cluster ended; its last words:", *lines[-LAST_LINES:]]))
+    lines = (directory / LOG).read_text(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    raise ClusterLost(f"the cluster has ended: {last}; its log: {kept(directory)}")
+
+
+def kept(directory: Path) -> Path:
+    """A copy of the driver's log, readable by us alone, that outlives the run."""
+    file, name = tempfile.mkstemp(prefix="raylax-log-", suffix=".txt")
+    os.close(file)
+    shutil.copyfile(directory / LOG, name)
+    return Path(name)
 
 
 def announce(
     config: ClusterConfig, names: list[str], directory: Path, file: Path | None, console: Console
 ) -> None:
     """Says where it serves, with a request to paste, and how it is told to change and to stop."""
-    model = f'"model": "{names[0]}", ' if len(names) > 1 else ""
-    body = f'{{{model}"messages": [{{"role": "user", "content": "What is 2 + 2?"}}]}}'
+    asked: dict[str, object] = {"model": names[0]} if len(names) > 1 else {}
+    asked["messages"] = [{"role": "user", "content": "What is 2 + 2?"}]
     console.print(
-        f"\n[bold green]raylax serves {', '.join(names)}[/] at [bold]{config.url}/v1[/] "
+        f"\n[bold green]raylax serves {escape(', '.join(names))}[/] at [bold]{config.url}/v1[/] "
         f"and gRPC [bold]{config.reachable_host}:{config.grpc_port}[/]\n",
         highlight=False,
         soft_wrap=True,
     )
     print(f"    curl {config.url}/v1/chat/completions -H 'Content-Type: application/json' \\")
-    print(f"      -d '{body}'\n", flush=True)
+    print(f"      -d {shlex.quote(json.dumps(asked))}\n", flush=True)
     logs = directory / "session_latest" / "logs"
     console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
     if file is not None:

@@ -1,7 +1,8 @@
 """Stopping by Ctrl-C, `kill` or the closing of the terminal; reading again by SIGUSR1."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -9,7 +10,12 @@ RELOAD = signal.SIGUSR1
 
 
 class Stopping(Exception):
-    """Somebody asked us to stop."""
+    """Somebody asked us to stop, by this signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
+        """As shells have it: 130 after Ctrl-C."""
 
 
 def stop_on_signals() -> None:
@@ -29,6 +35,16 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that come inside wait until it ends."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
     ignore_signals()
-    raise Stopping
+    raise Stopping(number)

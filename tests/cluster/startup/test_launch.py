@@ -1,0 +1,119 @@
+"""What `raylax serve` does with what its driver says. Drivers here are a line of shell each."""
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from raylax.cluster.cli.main import main
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.ports import free_ports
+from raylax.cluster.startup import launch
+
+QUIET = Console(quiet=True)
+
+
+def driver(script: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where logs that are kept go to."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "script, said",
+    [
+        ("""echo '{"lost": "the proxy was killed"}'""", "did not start: the proxy was killed; its"),
+        ("exit 1", "the cluster has ended: raylet was killed; its log: "),
+    ],
+)
+def test_a_cluster_that_is_lost_leaves_its_log(script: str, said: str, temporary: Path) -> None:
+    (temporary / launch.LOG).write_text("a traceback\nraylet was killed\n\n")
+
+    with driver(script) as process, pytest.raises(ClusterLost, match=said) as caught:
+        launch.follow(process, temporary, QUIET)
+
+    kept = Path(str(caught.value).rpartition(" ")[2])
+    assert kept.read_text().startswith("a traceback")
+    assert kept.stat().st_mode & 0o077 == 0
+    assert "\n" not in str(caught.value)
+
+
+class Starts:
+    """Stands for a start with what comes of it."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes = list(outcomes)
+
+    def run(self, *_: object) -> None:
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+
+
+@pytest.mark.parametrize(
+    "outcomes, raised, left",
+    [
+        ([None, None], None, 1),
+        ([ClusterLost("busy"), None], None, 0),
+        ([ClusterLost("busy"), ClusterLost("busy again"), None], "busy again", 1),
+        ([UserError("a mistake"), None], "a mistake", 1),
+    ],
+)
+def test_a_start_is_tried_once_more_where_nobody_made_a_mistake(
+    outcomes: list[Exception | None],
+    raised: str | None,
+    left: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts = Starts(*outcomes)
+    monkeypatch.setattr(launch, "run", starts.run)
+    monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(launch, "ignore_signals", lambda: None)
+    port, grpc_port = free_ports(2)
+    config = ClusterConfig(port=port, grpc_port=grpc_port)
+
+    try:
+        launch.serve(lambda: config, None, QUIET)
+        found = None
+    except UserError as error:
+        found = str(error)
+
+    assert found == raised
+    assert len(starts.outcomes) == left
+
+
+@pytest.mark.parametrize("name", ["plain", 'has "quotes"', "it's", "modèle-模型", "a\\b $(c)"])
+def test_the_request_to_paste_is_json_for_any_name(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a shell reads it."""
+    launch.announce(ClusterConfig(), [name, "other"], tmp_path, None, QUIET)
+
+    words = shlex.split(capsys.readouterr().out.replace("\\\n", " "))
+
+    assert json.loads(words[words.index("-d") + 1])["model"] == name
+
+
+def test_the_version_is_an_option_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for asked in ("version", "--version"):
+        monkeypatch.setattr("sys.argv", ["raylax", asked])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        said.append(capsys.readouterr().out)
+
+    assert said[0] == said[1]
+    assert "raylax " in said[0]
