@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from raylax.proto.answers.openai_chunks import ChunkWriter
+from raylax.proto.answers.openai_chunks import ChunkWriter, filled
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
@@ -48,7 +48,9 @@ class ChatWriter(ChunkWriter):
         choice = chat.ChunkChoice(
             index=index,
             delta=delta,
-            logprobs=chat_logprobs(logprobs) if logprobs else None,
+            logprobs=chat.Logprobs(content=list(map(token_logprob, logprobs)))
+            if logprobs
+            else None,
             finish_reason=finish_reason,
         )
         return chat.ChatCompletionChunk(
@@ -68,18 +70,41 @@ class ChatWriter(ChunkWriter):
         return [chunk]
 
     def response(self) -> chat.ChatCompletion:
+        return self._response([chat_choice(choice) for choice in self.call.ended_parts(Choice)])
+
+    def whole(self) -> bytes:
+        """As `response`, written piece by piece."""
+        choices = map(choice_written, self.call.ended_parts(Choice))
+        return filled(self._response([]).model_dump_json().encode(), b"choices", choices)
+
+    def _response(self, choices: list[chat.Choice]) -> chat.ChatCompletion:
         return chat.ChatCompletion(
             id=self.call.id,
             created=self._created,
             model=self._model,
-            choices=[chat_choice(choice) for choice in self.call.ended_parts(Choice)],
+            choices=choices,
             usage=self.call.usage,
         )
 
 
 def chat_choice(choice: Choice) -> chat.Choice:
-    calls = [call for event in choice.events for call in event.tool_calls]
-    logprobs = [entry for event in choice.events for entry in event.logprobs]
+    return choice_of(choice, [token_logprob(entry) for entry in choice.logprob_entries])
+
+
+def choice_written(choice: Choice) -> bytes:
+    """As `chat_choice`, with not all of its log-probabilities in memory."""
+    written = choice_of(choice, []).model_dump_json().encode()
+    if not (entries := choice.logprob_entries):
+        return written
+    nothing = chat.Logprobs(content=[]).model_dump_json().encode()
+    written = written.replace(b'"logprobs":null', b'"logprobs":' + nothing, 1)
+    return filled(
+        written, b"content", (token_logprob(e).model_dump_json().encode() for e in entries)
+    )
+
+
+def choice_of(choice: Choice, logprobs: list[chat.TokenLogprob]) -> chat.Choice:
+    calls = [one for one in choice.said if isinstance(one, ToolCall)]
     message = chat.AnswerMessage(
         content=choice.text if choice.text or not calls else None,
         tool_calls=[tool_call(call) for call in calls] or None,
@@ -87,7 +112,7 @@ def chat_choice(choice: Choice) -> chat.Choice:
     return chat.Choice(
         index=choice.index,
         message=message,
-        logprobs=chat_logprobs(logprobs) if logprobs else None,
+        logprobs=chat.Logprobs(content=logprobs) if logprobs else None,
         finish_reason=choice.finish_reason,
     )
 
@@ -102,14 +127,11 @@ def tool_call_delta(call: ToolCall) -> chat.ToolCallDelta:
     return chat.ToolCallDelta(index=call.index, id=call.id, function=function)
 
 
-def chat_logprobs(entries: Sequence[TextLogprob]) -> chat.Logprobs:
+def token_logprob(entry: TextLogprob) -> chat.TokenLogprob:
     def top(token: bytes, logprob: float) -> chat.TopLogprob:
         return chat.TopLogprob(token=readable(token), logprob=logprob, bytes=list(token))
 
-    content = [
-        chat.TokenLogprob(
-            **dict(top(e.token, e.logprob)), top_logprobs=[top(t, value) for t, value in e.top]
-        )
-        for e in entries
-    ]
-    return chat.Logprobs(content=content)
+    return chat.TokenLogprob(
+        **dict(top(entry.token, entry.logprob)),
+        top_logprobs=[top(t, value) for t, value in entry.top],
+    )

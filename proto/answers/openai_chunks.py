@@ -5,7 +5,7 @@ Programs in the same process get the chunks as objects.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pydantic_core import to_json
 
@@ -69,6 +69,15 @@ class ChunkWriter(ABC):
 
     def whole(self) -> bytes:
         return self.response().model_dump_json().encode()
+
+
+def filled(written: bytes, name: bytes, values: Iterable[bytes]) -> bytes:
+    """The JSON with these values, each written by itself, in its first list of this name, which is
+    empty there. A writer in C lets no other thread run until it is done, so it is given one value
+    after another; in a string such a list would stand with other quotes."""
+    before, empty, after = written.partition(b'"%b":[]' % name)
+    assert empty, f"no empty list {name!r}"
+    return b'%b"%b":[%b]%b' % (before, name, b",".join(values), after)
 
 
 def written_out(chunks: Sequence[Chunk]) -> list[AnswerEvent]:

@@ -2,9 +2,11 @@
 
 from codecs import getincrementaldecoder
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from raylax.proto.answers.openai_chunks import ChunkWriter
+from pydantic_core import to_json
+
+from raylax.proto.answers.openai_chunks import ChunkWriter, filled
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob
@@ -32,6 +34,12 @@ class CompletionWriter(ChunkWriter):
 
     def last_chunks(self) -> list[completions.Completion]:
         return [self._completion([], self.call.usage)] if self._include_usage else []
+
+    def whole(self) -> bytes:
+        """As `response`, written piece by piece."""
+        choices = map(choice_written, self.call.ended_parts(Choice))
+        written = self._completion([], self.call.usage).model_dump_json().encode()
+        return filled(written, b"choices", choices)
 
     def response(self) -> completions.Completion:
         choices = [completion_choice(choice) for choice in self.call.ended_parts(Choice)]
@@ -63,11 +71,32 @@ class Offsets:
 
 
 def completion_choice(choice: Choice) -> completions.Choice:
-    logprobs = [entry for event in choice.events for entry in event.logprobs]
+    return choice_of(choice, completion_logprobs(choice.logprob_entries, Offsets()))
+
+
+def choice_written(choice: Choice) -> bytes:
+    """As `completion_choice`, with not all of its log-probabilities in memory."""
+    entries = choice.logprob_entries
+    if not entries:
+        return choice_of(choice, None).model_dump_json().encode()
+    empty = completions.Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
+    written, offsets = choice_of(choice, empty).model_dump_json().encode(), Offsets()
+    lists: dict[bytes, Iterable[object]] = {
+        b"tokens": (named(e.token) for e in entries),
+        b"token_logprobs": (e.logprob for e in entries),
+        b"top_logprobs": (by_name(e.top) for e in entries),
+        b"text_offset": (offsets.add(e.token) for e in entries),
+    }
+    for name, values in lists.items():
+        written = filled(written, name, map(to_json, values))
+    return written
+
+
+def choice_of(choice: Choice, logprobs: completions.Logprobs | None) -> completions.Choice:
     return completions.Choice(
         index=choice.index,
         text=choice.text,
-        logprobs=completion_logprobs(logprobs, Offsets()),
+        logprobs=logprobs,
         finish_reason=choice.finish_reason,
     )
 

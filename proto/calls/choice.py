@@ -61,6 +61,11 @@ class Choice:
         return joined(one for event in self.events for one in event.in_order)
 
     @property
+    def logprob_entries(self) -> list[TextLogprob]:
+        """One for each token of the answer so far, if they were asked for."""
+        return [entry for event in self.events for entry in event.logprobs]
+
+    @property
     def may_stop(self) -> bool:
         return self.stops.wanted or bool(self.stop_tokens)
 

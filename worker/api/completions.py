@@ -136,11 +136,11 @@ class CompletionsBase:
             self.end(writer.call)
 
     async def whole_async(self, writer: ChunkWriter) -> Response:
-        """As `whole`, on the event loop that asks."""
+        """As `whole`, for an event loop, which does other things while a long answer is made."""
         async with aclosing(await self.stream_async(writer)) as chunks:
             async for _ in chunks:
                 pass
-        return writer.response()
+        return await asyncio.to_thread(writer.response)
 
 
 def deliver_to(

@@ -109,6 +109,7 @@ def test_a_chat_can_be_written(frontend: Frontend, seed: int) -> None:
     writer = ChatWriter(call, "odd", 1)
     events = fed(call, deltas_of(rng, call.requests[0].id, logprobs=True))
     chunks = read([one for event in events for one in writer.add(event)])
+    assert writer.whole() == writer.response().model_dump_json().encode()
     (choice,) = strict(writer.whole())["choices"]
     message, seen = choice["message"], [chunk["choices"][0] for chunk in chunks]
 
@@ -191,6 +192,7 @@ def test_a_completion_can_be_written(frontend: Frontend, seed: int) -> None:
     deltas.insert(0, Delta(request.id, (65,), (TokenLogprobs(-0.5, same),)))
     events = fed(call, deltas)
     chunks = read([one for event in events for one in writer.add(event)])
+    assert writer.whole() == writer.response().model_dump_json().encode()
     (choice,) = strict(writer.whole())["choices"]
 
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == choice["text"]
