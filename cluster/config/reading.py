@@ -42,8 +42,10 @@ def read_yaml(file: Path) -> dict[str, Any]:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not valid YAML: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
     if not isinstance(values, dict | None):
         raise UserError(f"{file}: must hold keys and values, found {type(values).__name__}")
     return values or {}

@@ -8,6 +8,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.checks import check_device
 from raylax.cluster.placement import cpus_of_a_rank
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.store import default_root
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.loading import build_rank
 
@@ -27,6 +28,11 @@ def build(config: ClusterConfig, checkpoint: Path, show: Show) -> None:
         engine = config.engine_config(cpus_of_a_rank(config))
         named = engine.complete(model=str(checkpoint), mode=config.mode)
         build_rank(named, detect_device(config.device), progress)
-    except (KernelsError, ValueError, OSError) as error:
+    except (KernelsError, ValueError) as error:
         raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or default_root()}: {error.strerror or error}; RAYLAX_STORE names "
+            "the directory in which compiled models are kept"
+        ) from None
     show("the model is ready", 1.0)

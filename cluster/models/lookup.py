@@ -43,15 +43,19 @@ def find_models(config: ClusterConfig) -> list[ResolvedModel]:
 def find_model(config: ClusterConfig) -> tuple[Path, str]:
     """The checkpoint's directory and the name to serve it under. Raises UserError."""
     if config.model == DEMO_MODEL and not Path(DEMO_MODEL).exists():
-        return demo_model(), config.served_model_name or DEMO_NAME
+        return demo_model(), given_or(config.served_model_name, DEMO_NAME)
     try:
         path = resolve_model(config.model).resolve()
         os.listdir(path)  # files can be read there
+        str(path).encode()  # and processes be told of it
         open_checkpoint(path)
     except KernelsError as error:
         raise UserError(str(error)) from None
     except (OSError, RuntimeError, ValueError) as error:  # of the path itself
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{ascii(config.model)}: cannot be read: {reason}") from None
-    given = config.served_model_name
-    return path, path.name if given is None else given
+    return path, given_or(config.served_model_name, path.name)
+
+
+def given_or(given: str | None, name: str) -> str:
+    return name if given is None else given

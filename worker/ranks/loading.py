@@ -102,7 +102,18 @@ def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) ->
     """Make everything that a rank will need in the store, and load nothing. `config` names its
     model and its mode. Raises ConfigError, KernelsError."""
     options, sizes = plan_rank(config, device)
-    build(checkpoint_of(config), options, sizes.pages, progress=progress)
+    library = build(checkpoint_of(config), options, sizes.pages, progress=progress)
+    if not options.on_gpu:  # there it is the one that is given
+        check_made(config, library)
+
+
+def check_made(config: EngineConfig, library: str) -> None:
+    """Raises ConfigError if the configuration names a library that is not this model's."""
+    if config.model_lib not in (None, library):
+        raise ConfigError(
+            f"model_lib must be what this model compiles to, {library}, found {config.model_lib}; "
+            "leave it out"
+        )
 
 
 def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
@@ -110,11 +121,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
 
     Raises ConfigError for a library that is not this model's.
     """
-    if config.model_lib not in (None, model.library):
-        raise ConfigError(
-            f"model_lib must be what this model compiles to, {model.library}, "
-            f"found {config.model_lib}; leave it out"
-        )
+    check_made(config, model.library)
     return config.complete(
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,

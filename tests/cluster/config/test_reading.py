@@ -149,3 +149,14 @@ def test_a_certificate_is_checked_before_anything_starts(tmp_path: Path) -> None
     assert read_config(None, flags).url == "https://127.0.0.1:8000"
     with pytest.raises(UserError, match="must be a certificate and its key, .*MISMATCH"):
         read_config(None, {**flags, "tls_key": other})
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "a: [1\nb: 2", "? [1, 2]\n: 3\n1: 2"])
+def test_what_is_no_yaml_is_one_line(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "raylax.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_config(file, {})
+
+    assert str(caught.value).startswith(f"{file}: not valid YAML: ")
+    assert "\n" not in str(caught.value)

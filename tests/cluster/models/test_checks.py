@@ -10,6 +10,7 @@ import pytest
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.build import build
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 
@@ -147,6 +148,44 @@ def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch)
 )
 def test_paths_that_are_none(model: str, said: str) -> None:
     assert said in refused(model)
+
+
+def test_a_name_that_is_given_and_empty() -> None:
+    assert "served_model_name must not be empty" in refused("demo", served_model_name="")
+
+
+def test_a_path_of_which_no_process_could_be_told(edited: Path) -> None:
+    """Linux has such names; JSON has not."""
+    parent = edited.with_name("m\udce8")
+    parent.mkdir()
+    moved = edited.rename(parent / "model")
+
+    assert "surrogates not allowed" in refused(moved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model_lib": "/no/lib.so"}, "model_lib must be what this model compiles to, "),
+        ({"quantization": "q9"}, "quantization 'q9' is not known; known are auto, q0f32"),
+    ],
+)
+def test_what_is_found_while_it_is_built(
+    settings: dict[str, Any], said: str, checkpoint: Path
+) -> None:
+    """Before any worker is made, which would load the model first."""
+    config = ClusterConfig.model_validate({"model": str(checkpoint), **settings})
+    with pytest.raises(UserError, match=said):
+        build(config, checkpoint, lambda step, fraction: None)
+
+
+def test_a_store_that_cannot_be_written(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RAYLAX_STORE", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="Not a directory; RAYLAX_STORE names the directory"):
+        build(ClusterConfig(model=str(checkpoint)), checkpoint, lambda step, fraction: None)
 
 
 def test_a_directory_that_may_not_be_read(
