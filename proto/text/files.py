@@ -82,7 +82,7 @@ class TextFiles:
         settings = TokenizerSettings(*(self._object(name) for name in files))
         try:
             settings.check()
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"{self.directory}: {', '.join(files)} declare tokens in a way that is not known: "
                 f"{type(error).__name__}: {error}"

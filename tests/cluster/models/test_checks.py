@@ -65,6 +65,7 @@ SPOILT: list[tuple[str, Callable[[Path], Any], str]] = [
     (SETTINGS, lambda p: changed(p, SETTINGS, chat_template=[1]), "a text, or a list of names"),
     (SETTINGS, lambda p: changed(p, SETTINGS, added_tokens_decoder={"x": {}}), "declare tokens in"),
     (SETTINGS, lambda p: changed(p, SETTINGS, added_tokens_decoder=[1]), "declare tokens in"),
+    ("added_tokens.json", lambda p: changed(p, "added_tokens.json", a=float("inf")), "declare tok"),
     ("special_tokens_map.json", lambda p: nested(p, "special_tokens_map.json"), "not valid JSON"),
     ("chat_template.jinja", lambda p: (p / "chat_template.jinja").write_text("{{"), "line 1"),
     ("chat_template.jinja", lambda p: (p / "chat_template.jinja").write_bytes(b"\xff"), "UTF-8"),
