@@ -22,11 +22,13 @@ from raylax.router.http.endpoints.responses import add_responses
 from raylax.router.http.endpoints.streams import add_streams
 from raylax.router.http.endpoints.tokenize import add_tokenize
 from raylax.router.http.handler import RequestHandler
+from raylax.router.http.old_protocol import answer_old_clients
 from raylax.router.http.routes import Routes
 
 
 def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     """The application over these models, for any ASGI server."""
+    answer_old_clients()
     routes, handler = Routes(), RequestHandler(models.config, models)
     add_completions(routes, handler)
     add_responses(routes, handler)

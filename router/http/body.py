@@ -1,16 +1,37 @@
-"""Reads a request's body, within limits of size and time."""
+"""Reads a request's body, within limits of size and time, as the bytes of its JSON."""
 
 import asyncio
+import zlib
+from codecs import BOM_UTF8
 
 from starlette.requests import ClientDisconnect, Request
 
-from raylax.proto.errors import BodyTooLarge, BodyTooSlow
+from raylax.proto.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidRequest,
+    UnsupportedMediaType,
+    shown,
+)
 from raylax.router.http.disconnect import ClientLeft
+
+COMPRESSED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
+"""Content codings, and how zlib is told of each."""
 
 
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as more than `limit` bytes are announced or have
-    come, BodyTooSlow, and ClientLeft."""
+    """The whole body, unpacked if it was packed, without a byte order mark. Raises BodyTooLarge as
+    soon as more than `limit` bytes are announced, have come, or come out of it, BodyTooSlow,
+    UnsupportedMediaType, InvalidRequest for what cannot be unpacked, and ClientLeft."""
+    coding = coding_of(request)
+    raw = await received(request, limit, timeout_s)
+    if coding is not None:
+        raw = await asyncio.to_thread(unpacked, raw, coding, limit)
+    return raw.removeprefix(BOM_UTF8)
+
+
+async def received(request: Request, limit: int, timeout_s: float) -> bytes:
+    """The body as it comes. Raises BodyTooLarge, BodyTooSlow and ClientLeft."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
@@ -28,3 +49,44 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     except ClientDisconnect:
         raise ClientLeft from None
     return bytes(body)
+
+
+def coding_of(request: Request) -> str | None:
+    """How the body is packed; None: not at all. Raises UnsupportedMediaType for what is not
+    known here, and for more than one coding."""
+    named = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    codings = [one for name in named if (one := name.strip()) not in ("", "identity")]
+    if not codings:
+        return None
+    if len(codings) > 1 or codings[0] not in COMPRESSED:
+        raise UnsupportedMediaType(
+            f"Content-Encoding: must be one of gzip, deflate and identity, found "
+            f"{shown(', '.join(codings))}",
+            param="Content-Encoding",
+        )
+    return codings[0]
+
+
+def unpacked(raw: bytes, coding: str, limit: int) -> bytes:
+    """What was packed, of which no more than `limit` bytes are ever made. Raises BodyTooLarge, and
+    InvalidRequest for what is damaged, or not one whole."""
+    bits = COMPRESSED[coding]
+    if coding == "deflate" and not has_zlib_head(raw):
+        bits = -zlib.MAX_WBITS  # many clients leave its head out
+    stream = zlib.decompressobj(bits)
+    try:
+        body = stream.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise InvalidRequest(f"the body is not valid {coding}: {error}") from None
+    if len(body) > limit:
+        raise BodyTooLarge(f"the body may have {limit} bytes, it has more when unpacked")
+    if raw and not stream.eof:
+        raise InvalidRequest(f"the body is not valid {coding}: its end is missing")
+    if stream.unused_data:
+        raise InvalidRequest(f"the body is not valid {coding}: something follows its end")
+    return body
+
+
+def has_zlib_head(raw: bytes) -> bool:
+    """Whether these begin as RFC 1950 says: with a method, and a sum over itself."""
+    return len(raw) > 1 and raw[0] & 0x0F == zlib.DEFLATED and (raw[0] << 8 | raw[1]) % 31 == 0

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +24,20 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
+class MethodsRoute(Route):
+    """A path that says which methods it has: to who asks by OPTIONS, and to who is wrong."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = self.methods or set()
+        if scope["method"] in methods:
+            await self.app(scope, receive, send)
+            return
+        allow = {"Allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+        if scope["method"] != "OPTIONS":
+            raise HTTPException(405, headers=allow)
+        await Response(status_code=204, headers=allow)(scope, receive, send)
+
+
 class Routes:
     """Collects routes. Of several that match a path, the one that was added first is taken."""
 
@@ -30,7 +46,7 @@ class Routes:
 
     def add(self, path: str, handle: Handler, *methods: str) -> None:
         """`{name}` in a path stands for a part of it, and `{name:path}` for all that follows."""
-        self.all.append(Route(path, Endpoint(handle), methods=methods))
+        self.all.append(MethodsRoute(path, Endpoint(handle), methods=methods))
 
     def get(self, path: str, handle: Handler) -> None:
         self.add(path, handle, "GET")

@@ -1,9 +1,11 @@
 """HTTP as no library writes it: what is odd but allowed works, and leaves the connection usable."""
 
 import asyncio
+import gzip
 import json
 import re
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +53,15 @@ class Connection:
                 length = 0 if to_head else int(headers.get("content-length", "0"))
                 body = await self._reader.readexactly(length)
         return Reply(int(status.split()[1]), headers, body)
+
+    async def until(self, mark: bytes) -> bytes:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.readuntil(mark)
+
+    async def rest(self) -> bytes:
+        """All that comes until the server ends the connection."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._reader.read()
 
     async def ended(self) -> bool:
         async with asyncio.timeout(PATIENCE_S):
@@ -133,11 +144,31 @@ async def test_a_head_is_a_get_without_its_body(rig: Rig) -> None:
     assert (head.status, head.headers["content-length"]) == (200, str(len(got.body)))
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH"])
 async def test_a_wrong_method_is_told_the_right_one(rig: Rig, method: str) -> None:
     reply = await one(rig, request(method, CHAT), to_head=method == "HEAD")
 
-    assert (reply.status, reply.headers["allow"]) == (405, "post")
+    assert (reply.status, reply.headers["allow"]) == (405, "options, post")
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        (CHAT, "options, post"),
+        (f"{CHAT}/", "options, post"),
+        (MODELS, "get, head, options"),
+        (f"{MODELS}/tiny", "get, head, options"),
+        ("/health", "get, head, options"),
+        ("/v1/responses/x", "delete, get, head, options, post"),
+    ],
+)
+async def test_every_path_says_what_may_be_done_there(rig: Rig, path: str, allow: str) -> None:
+    """Without a body, and without doing it."""
+    reply = await one(rig, request("OPTIONS", path), to_head=True)
+
+    assert (reply.status, reply.headers["allow"]) == (204, allow)
+    assert "transfer-encoding" not in reply.headers
+    assert (await one(rig, request("OPTIONS", "/nothing"))).status == 404
 
 
 async def test_a_body_may_come_in_chunks(rig: Rig) -> None:
@@ -171,7 +202,7 @@ async def test_a_refused_body_does_not_spoil_the_connection(rig: Rig) -> None:
     "body",
     [
         b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}',
-        b"\xef\xbb\xbf" + ask(),
+        b"\xef\xbb\xbf" * 2 + ask(),
         json.dumps(ASK).encode("utf-16"),
         ask() + b"x",
         b"\x00",
@@ -184,12 +215,122 @@ async def test_bytes_that_are_no_json_are_refused(rig: Rig, body: bytes) -> None
     assert "not valid JSON" in json.loads(reply.body)["error"]["message"]
 
 
-async def test_the_old_protocol_ends_with_its_answer(rig: Rig) -> None:
+@pytest.mark.parametrize("more", [(), ("Connection: keep-alive",)])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_old_protocol_ends_with_its_answer(
+    rig: Rig, streamed: bool, more: tuple[str, ...]
+) -> None:
+    """It knows no chunks: what has no length ends with the connection, even if it is to stay."""
+    asked = ask(stream=streamed)
     async with connected(rig) as connection:
-        await connection.send(request("POST", CHAT, ask(), version="1.0"))
+        await connection.send(request("POST", CHAT, asked, *more, version="1.0"))
         reply = await connection.reply()
+        rest = await connection.rest()
 
-        assert (reply.status, await connection.ended()) == (200, True)
+    assert reply.status == 200
+    assert "transfer-encoding" not in reply.headers
+    assert reply.headers["connection"] == "close"
+    if streamed:
+        events = [event for event in rest.decode().split("\n\n") if event]
+        assert all(event.startswith("data: ") for event in events)
+        assert events[-1] == "data: [DONE]"
+        json.loads(events[0].removeprefix("data: "))
+    else:
+        assert json.loads(reply.body)["object"] == "chat.completion"
+
+
+async def test_the_old_protocol_s_streams_come_as_they_are_made(rig: Rig) -> None:
+    """They are not kept until their length is known."""
+    rig.workers[0].hold(steps=2)
+    async with connected(rig) as connection:
+        asked = ask(stream=True, max_tokens=40, ignore_eos=True)
+        await connection.send(request("POST", CHAT, asked, version="1.0"))
+        await connection.reply()
+        first = await connection.until(b"\n\n")
+        rig.workers[0].let_go()
+        rest = await connection.rest()
+
+    assert first.startswith(b"data: ")
+    assert rest.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/json;charset=UTF-8",
+        'application/json; charset="utf-8"',
+        "APPLICATION/JSON ; CHARSET=utf8",
+        "application/vnd.api+json",
+        "text/plain; charset=iso-8859-1",
+        "application/x-www-form-urlencoded",
+        "",
+        "no type at all",
+    ],
+)
+async def test_a_body_is_json_whatever_its_type(rig: Rig, kind: str) -> None:
+    """And in UTF-8, with or without its mark."""
+    for mark in (b"", b"\xef\xbb\xbf"):
+        reply = await one(rig, request("POST", CHAT, mark + ask(), f"Content-Type: {kind}"))
+
+        assert reply.status == 200
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress, "X-GZip": gzip.compress, "deflate": zlib.compress,
+    " Deflate": raw_deflate, "identity": bytes, "identity, gzip": gzip.compress, "": bytes,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("coding", PACKED)
+async def test_a_body_may_be_packed(rig: Rig, coding: str) -> None:
+    for body in (ask(), b"\xef\xbb\xbf" + ask()):
+        packed = PACKED[coding](body)
+        reply = await one(rig, request("POST", CHAT, packed, f"Content-Encoding: {coding}"))
+
+        assert reply.status == 200
+        assert json.loads(reply.body)["usage"]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "gzip, br", "compress", "*"])
+async def test_an_unknown_packing_is_told_what_there_is(rig: Rig, coding: str) -> None:
+    reply = await one(rig, request("POST", CHAT, ask(), f"Content-Encoding: {coding}"))
+    error = json.loads(reply.body)["error"]
+
+    assert (reply.status, error["param"]) == (415, "Content-Encoding")
+    assert "gzip, deflate and identity" in error["message"] and coding in error["message"]
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/tokenize", "/cluster/drain/w9"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_what_unpacks_to_more_than_a_body_may_have_is_refused(
+    rig: Rig, path: str, coding: str
+) -> None:
+    """However small it is: the limit of this router is 10,000 bytes."""
+    fits = PACKED[coding](b" " * 9_998 + b"{}")
+    bomb = PACKED[coding](b" " * 9_999 + b"{}")
+    said = (f"Content-Encoding: {coding}", "Content-Type: application/json")
+    replies = [await one(rig, request("POST", path, body, *said)) for body in (fits, bomb)]
+
+    assert len(bomb) < 200
+    assert replies[0].status in (200, 400, 404)
+    assert replies[1].status == 413
+    assert b"10000 bytes" in replies[1].body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [ask(), gzip.compress(ask())[:-9], gzip.compress(ask()) + b"x", gzip.compress(ask()) * 2, b""],
+)
+async def test_a_damaged_packing_is_a_mistake(rig: Rig, body: bytes) -> None:
+    reply = await one(rig, request("POST", CHAT, body, "Content-Encoding: gzip"))
+
+    assert reply.status == 400
+    assert "not valid" in json.loads(reply.body)["error"]["message"]
 
 
 async def test_of_a_header_that_comes_twice_one_holds(rig: Rig) -> None:
