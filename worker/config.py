@@ -100,6 +100,9 @@ class EngineConfig:
     """Devices that share the layers among them."""
     gpu_memory_utilization: float | None = option(None, PROPER_SHARE)
     """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
+    kv_cache_bytes: int | None = option(None, POSITIVE)
+    """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
+    machine out among several engines. Inferred: by gpu_memory_utilization."""
     gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
     """One, or a share of one: then a rank counts on no more of its memory."""
     kv_cache_page_size: int = option(PAGE_SIZE, PAGE)

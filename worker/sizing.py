@@ -25,12 +25,20 @@ class Memory:
     page: int
     most_pages: int
     max_positions: int
+    share: float = CPU_SHARE
+    """Of what is left, where the configuration says nothing of it."""
+
+    @property
+    def left(self) -> int:
+        """Beside the weights and the workspace."""
+        return self.available - self.weights - self.workspace
 
 
 def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     """Every size of an engine. ConfigError states the arithmetic when not even one sequence
     fits."""
     check_lengths(config, memory.max_positions)
+    check_bytes(config, memory)
     sequences = config.max_num_sequence or SEQUENCES[mode]
     single = config.max_single_sequence_length or memory.max_positions
     least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
@@ -66,6 +74,15 @@ def check_lengths(config: EngineConfig, max_positions: int) -> None:
         )
 
 
+def check_bytes(config: EngineConfig, memory: Memory) -> None:
+    """Raises ConfigError if more bytes were asked for than there are."""
+    if config.kv_cache_bytes is not None and config.kv_cache_bytes > memory.left:
+        raise ConfigError(
+            f"kv_cache_bytes must be at most {max(0, memory.left)}, what {parts(memory)} leave; "
+            f"found {config.kv_cache_bytes}"
+        )
+
+
 def wished(mode: Mode, sequences: int, single: int) -> int:
     """Tokens worth having, were memory no limit."""
     if mode == "local":
@@ -75,9 +92,9 @@ def wished(mode: Mode, sequences: int, single: int) -> int:
 
 def fitting_pages(config: EngineConfig, memory: Memory) -> int:
     """KV pages that there is room for."""
-    share = config.gpu_memory_utilization or CPU_SHARE
-    left = int((memory.available - memory.weights - memory.workspace) * share)
-    return max(0, min(left // memory.page, memory.most_pages))
+    share = config.gpu_memory_utilization or memory.share
+    room = config.kv_cache_bytes or int(memory.left * share)
+    return max(0, min(room // memory.page, memory.most_pages))
 
 
 def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
@@ -85,7 +102,14 @@ def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
     needed = pages_for(tokens) * memory.page / MIB
     return (
         f"KV memory: {what} of {tokens} tokens needs {needed:.1f} MiB, there is room for {fit} "
-        f"tokens ({memory.available / MIB:.0f} MiB free, weights {memory.weights / MIB:.0f} MiB, "
-        f"workspace {memory.workspace / MIB:.0f} MiB); ask for shorter sequences, raise "
-        "gpu_memory_utilization or free memory"
+        f"tokens ({parts(memory)}); ask for shorter sequences, raise gpu_memory_utilization or "
+        "free memory"
+    )
+
+
+def parts(memory: Memory) -> str:
+    """The terms of the sum."""
+    return (
+        f"{memory.available / MIB:.0f} MiB free, weights {memory.weights / MIB:.0f} MiB, "
+        f"workspace {memory.workspace / MIB:.0f} MiB"
     )

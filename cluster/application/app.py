@@ -14,12 +14,14 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
+from raylax.cluster.models.memory import plan_engines
 from raylax.cluster.models.names import deployment_names
-from raylax.cluster.placement import cpus_of_a_rank, device_of_a_worker, placement
+from raylax.cluster.placement import device_of_a_worker, placement
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import Membership
 from raylax.router.replica import RouterReplica
+from raylax.worker.config import EngineConfig
 from raylax.worker.serving.replica import WorkerReplica
 
 ONGOING = 10_000
@@ -32,10 +34,12 @@ DRAIN_S = 5.0
 def build_application(config: ClusterConfig, token: str) -> serve.Application:
     """Router and metrics, and workers for each model, bound together. Raises UserError."""
     models = find_models(config)
+    engines = plan_engines(models)
     metrics = replicas("Metrics", MetricsReplica, ray_actor_options={"num_cpus": 0})
     names = deployment_names([model.name for model in models])
     workers = [
-        worker(name, model, token, metrics) for name, model in zip(names, models, strict=True)
+        worker(name, model, engine, token, metrics)
+        for name, model, engine in zip(names, models, engines, strict=True)
     ]
     return replicas(
         "Router",
@@ -68,16 +72,19 @@ def replicas(
 
 
 def worker(
-    deployment: str, model: ResolvedModel, token: str, metrics: serve.Application
+    deployment: str,
+    model: ResolvedModel,
+    engine: EngineConfig,
+    token: str,
+    metrics: serve.Application,
 ) -> serve.Application:
     """The deployment of a model's workers, as many as its configuration says."""
     config = model.config
-    engine = config.engine_config(cpus_of_a_rank(config)).asjson()
-    its_id = model_id(model.checkpoint, config)
+    its_id, device = model_id(model.checkpoint, config), device_of_a_worker(config)
     return replicas(
         deployment,
         WorkerReplica,
-        [model.name, its_id, str(model.checkpoint), engine, device_of_a_worker(config), token],
+        [model.name, its_id, str(model.checkpoint), engine.asjson(), device, token],
         [metrics],
         **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),

@@ -102,16 +102,18 @@ def compile_model(
     """
     from raylax.cluster.models.build import build
     from raylax.cluster.models.cross_compile import compile_for
-    from raylax.cluster.models.lookup import find_model
+    from raylax.cluster.models.lookup import find_models
+    from raylax.cluster.models.memory import plan_engines
     from raylax.cluster.startup.progress import Steps
 
     config = read_config(None, {"model": model, **flags})
-    checkpoint, name = find_model(config)
+    found = find_models(config)[0]
+    _, checkpoint, name = found
     console = Console()
     with Steps(console) as steps:
         show = partial(steps.show, "model")
         if target is None and output is None:
-            build(config, checkpoint, show)
+            build(found, plan_engines([found])[0], show)
             said = f"{name} is compiled"
         else:
             library = compile_for(target, config, checkpoint, output, show)

@@ -24,6 +24,7 @@ from raylax.cluster.environment import RUN_DIRECTORY, remove
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.memory import memory_at_the_start, plan_engines
 from raylax.cluster.startup.processes import end_all
 
 END_S = 4.0
@@ -77,6 +78,7 @@ def main() -> None:
     events = Events(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # whatever a library prints goes to the log
     config = ClusterConfig.model_validate_json(sys.stdin.readline())
+    memory_at_the_start()  # before Ray and workers have their part of it
     changed: SimpleQueue[ClusterConfig] = SimpleQueue()
     threading.Thread(target=listen, args=(changed,), daemon=True).start()
     building = threading.Thread(target=guarded, args=(events, build, config, events))
@@ -114,8 +116,9 @@ def build(config: ClusterConfig, events: Events) -> None:
     """Every model's artefacts. Raises UserError."""
     from raylax.cluster.models.build import build as build_model
 
-    for model in find_models(config):
-        build_model(model.config, model.checkpoint, lambda *step: events.step("model", *step))
+    models = find_models(config)
+    for model, engine in zip(models, plan_engines(models), strict=True):
+        build_model(model, engine, lambda *step: events.step("model", *step))
 
 
 def keep_applying(

@@ -33,6 +33,8 @@ def memory(pages: int = 10_000, most_pages: int = 1 << 20, positions: int = 4096
         ("server", {"prefill_chunk_size": 16}, memory(), Sizes(64, 4096, 160_000, 64, 10_000)),
         ("local", {"max_single_sequence_length": 100}, memory(), Sizes(4, 100, 400, 400, 25)),
         ("local", {"max_total_sequence_length": 100}, memory(), Sizes(4, 100, 100, 100, 7)),
+        ("server", {"kv_cache_bytes": 20 * PAGE, "gpu_memory_utilization": 0.1}, memory(),
+         Sizes(64, 320, 320, 320, 20)),
         ("server", {"gpu_memory_utilization": 0.8}, memory(),
          Sizes(64, 4096, 262_144, 512, 16_384)),
     ],
@@ -71,6 +73,8 @@ def test_too_little_for_one_sequence_says_how_much_is_needed() -> None:
         ({}, Memory(MIB, 100 * MIB, MIB, PAGE, 99, 512), "room for 0 tokens (1 MiB free"),
         ({"max_total_sequence_length": 16_000}, memory(500),
          "max_total_sequence_length of 16000 tokens needs 250.0 MiB, there is room for 8000"),
+        ({"kv_cache_bytes": 26 * PAGE}, memory(10), "kv_cache_bytes must be at most 6553600, what "
+         "126 MiB free, weights 100 MiB, workspace 20 MiB leave; found 6815744"),
         ({"max_single_sequence_length": 5000}, memory(), "at most the model's 4096 positions"),
         ({"max_single_sequence_length": 500, "max_total_sequence_length": 400}, memory(),
          "must hold one sequence of 500 tokens (max_single_sequence_length), found 400"),

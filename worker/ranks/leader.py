@@ -62,7 +62,8 @@ class RankGroup:
         plan_rank(config, device)  # the user's mistakes, before anything starts
         members = gather_members(degree_of(config).ranks, spawner)
         try:
-            available = share_of_memory(members, spawner.host)
+            told = config.kv_cache_bytes is not None
+            available = None if told else share_of_memory(members, spawner.host)
             options, sizes = plan_rank(config, device, available)
             build(checkpoint_of(config), options, sizes.pages, progress=progress)
             loaded = load_ranks(config, options, sizes.pages, members, spawner)

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from raylax.kernels.build import build, footprint
+from raylax.kernels.build import Footprint, build, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.errors import KernelsError
@@ -14,6 +15,7 @@ from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
+from raylax.worker.hardware.memory import total_memory
 from raylax.worker.sizing import CPU_SHARE, LEAST_TOKENS, Memory, infer, most_of_a_step
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
@@ -31,6 +33,18 @@ def checkpoint_of(config: EngineConfig) -> Path:
     return Path(config.model)
 
 
+class RankNeeds(NamedTuple):
+    """What a rank will hold, before it is built."""
+
+    sizes: Sizes
+    footprint: Footprint
+
+    @property
+    def pages(self) -> int:
+        """Bytes of its KV cache."""
+        return self.sizes.pages * self.footprint.page
+
+
 def plan_rank(
     config: EngineConfig, device: str, available: int | None = None
 ) -> tuple[ModelOptions, Sizes]:
@@ -39,19 +53,10 @@ def plan_rank(
     `config` names its model and its mode; `available`: bytes that there are for a rank, None for
     its part of this machine's memory. Raises ConfigError, KernelsError.
     """
-    assert config.mode is not None
-    degree = degree_of(config)
-    threads = config.threads or max(1, usable_cores() // degree.ranks)
-    options = ModelOptions(
-        config.quantization, config.kv_dtype, device, threads=threads, degree=degree
-    )
-    if options.on_gpu:
-        options = replace(options, library=config.model_lib)
-    else:
-        check_library(config.model_lib)
+    options = options_of(config, device)
     if available is None:
-        available = memory_of(device, config.gpus_per_rank) // degree.ranks
-    sizes = fit(config, options, available)
+        available = room_of(config, device) // options.degree.ranks
+    sizes = fit(config, options, available).sizes
     capacities = replace(
         options,
         max_step_tokens=sizes.prefill_chunk_size,
@@ -61,11 +66,36 @@ def plan_rank(
     return capacities, sizes
 
 
-def fit(config: EngineConfig, options: ModelOptions, available: int) -> Sizes:
+def options_of(config: EngineConfig, device: str) -> ModelOptions:
+    """How each rank is built, but for its capacities. Raises ConfigError."""
+    degree = degree_of(config)
+    threads = config.threads or max(1, usable_cores() // degree.ranks)
+    options = ModelOptions(
+        config.quantization, config.kv_dtype, device, threads=threads, degree=degree
+    )
+    if options.on_gpu:
+        return replace(options, library=config.model_lib)
+    check_library(config.model_lib)
+    return options
+
+
+def room_of(config: EngineConfig, device: str) -> int:
+    """Bytes that there are on a device for all ranks of an engine. Who was told how many its cache
+    may take does not ask what is free while others load: it must come to the same sizes whenever
+    it starts. Raises ConfigError."""
+    if config.kv_cache_bytes is not None and not device.startswith("cuda"):
+        return total_memory()
+    return memory_of(device, config.gpus_per_rank)
+
+
+def fit(
+    config: EngineConfig, options: ModelOptions, available: int, share: float = CPU_SHARE
+) -> RankNeeds:
     """The sizes of an engine, with the workspace of its own chunk, batch and longest sequence.
 
-    Where a length was not asked for, and the workspace of the model's own does not fit, half of it
-    is tried, and so on. Raises ConfigError, KernelsError.
+    `share`: of what is left for the KV cache, where the configuration does not say. Where a length
+    was not asked for, and the workspace of the model's own does not fit, half of it is tried, and
+    so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
     checkpoint = checkpoint_of(config)
@@ -73,18 +103,21 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> Sizes:
     longest = asked or open_checkpoint(checkpoint).spec.max_positions
     while True:
         tokens, rows = most_of_a_step(config, config.mode)
-        needs = footprint(
-            checkpoint,
-            replace(
-                options, max_step_tokens=tokens, max_step_rows=rows, max_sequence_length=longest
-            ),
+        capacities = replace(
+            options, max_step_tokens=tokens, max_step_rows=rows, max_sequence_length=longest
         )
-        positions = needs.spec.max_positions if asked else longest
+        needs = footprint(checkpoint, capacities)
         room = Memory(
-            available, needs.weights, needs.workspace, needs.page, needs.most_pages, positions
+            available,
+            needs.weights,
+            needs.workspace,
+            needs.page,
+            needs.most_pages,
+            needs.spec.max_positions if asked else longest,
+            share,
         )
         try:
-            return infer(config, config.mode, room)
+            return RankNeeds(infer(config, config.mode, room), needs)
         except ConfigError:
             longest //= 2
             if asked or longest < LEAST_TOKENS:
@@ -127,6 +160,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
         gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,
+        kv_cache_bytes=sizes.pages * len(model.read_page(0)),
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,

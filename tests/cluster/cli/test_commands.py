@@ -16,6 +16,8 @@ from raylax.cluster.cli.main import main
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.memory import plan_engines
 from tests.support.cluster_answering import Answering
 from tests.support.cluster_options import COMMANDS, options, parameters
 from tests.support.cluster_serving import RAYLAX
@@ -190,8 +192,9 @@ def test_a_weight_format_that_is_not_known(
 def test_what_the_build_finds_out(values: dict[str, object], said: str, checkpoint: Path) -> None:
     """Too little memory is told with how much is needed."""
     config = ClusterConfig.model_validate({"model": str(checkpoint), **values})
+    found = find_models(config)
     with pytest.raises(UserError, match=re.escape(said)):
-        build(config, checkpoint, lambda step, fraction: None)
+        build(found[0], plan_engines(found)[0], lambda step, fraction: None)
 
 
 @pytest.mark.parametrize("command", ["status", "chat"])

@@ -13,6 +13,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.memory import plan_engines
 
 GENERATION, TOKENIZER, SETTINGS = (
     "generation_config.json", "tokenizer.json", "tokenizer_config.json",
@@ -177,7 +178,7 @@ def test_what_is_found_while_it_is_built(
     """Before any worker is made, which would load the model first."""
     config = ClusterConfig.model_validate({"model": str(checkpoint), **settings})
     with pytest.raises(UserError, match=said):
-        build(config, checkpoint, lambda step, fraction: None)
+        build_it(config)
 
 
 def test_a_store_that_cannot_be_written(
@@ -186,7 +187,13 @@ def test_a_store_that_cannot_be_written(
     (tmp_path / "file").touch()
     monkeypatch.setenv("RAYLAX_STORE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="Not a directory; RAYLAX_STORE names the directory"):
-        build(ClusterConfig(model=str(checkpoint)), checkpoint, lambda step, fraction: None)
+        build_it(ClusterConfig(model=str(checkpoint)))
+
+
+def build_it(config: ClusterConfig) -> None:
+    """As `raylax serve` does."""
+    (model,) = find_models(config)
+    build(model, plan_engines([model])[0], lambda step, fraction: None)
 
 
 def test_a_directory_that_may_not_be_read(

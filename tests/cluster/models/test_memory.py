@@ -1,0 +1,118 @@
+"""One host's memory, shared out among all workers that there may be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.models import memory
+from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.memory import parts_of, plan_engines
+from raylax.kernels.build import footprint
+from raylax.worker.config import EngineConfig
+from raylax.worker.ranks import loading
+from raylax.worker.ranks.loading import plan_rank
+
+MIB = 1 << 20
+ROOM = 40 * MIB
+
+
+@pytest.fixture(autouse=True)
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "memory_at_the_start", lambda: ROOM)
+
+
+def planned(checkpoint: Path, **values: Any) -> list[EngineConfig]:
+    """What each model's engines are told. Many sequences: more pages are wished for than fit."""
+    given = {"model": str(checkpoint), "max_num_sequence": 4096, **values}
+    return plan_engines(find_models(ClusterConfig.model_validate(given)))
+
+
+def promised(checkpoint: Path, **values: Any) -> int:
+    """Bytes of all pages that all ranks may come to use."""
+    config = ClusterConfig.model_validate(
+        {"model": str(checkpoint), "max_num_sequence": 4096, **values}
+    )
+    models = find_models(config)
+    engines = plan_engines(models)
+    return sum(
+        model.config.most_replicas * model.config.ranks * (engine.kv_cache_bytes or 0)
+        for model, engine in zip(models, engines, strict=True)
+    )
+
+
+SMALL = {"engine": {"prefill_chunk_size": 16, "max_single_sequence_length": 64},
+         "max_num_sequence": 64}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        {},
+        {"replicas": 3},
+        {"replicas": 1, "max_replicas": 4},
+        {"tensor_parallel_shards": 2, "replicas": 2},
+        {"models": [{"model": "$", "served_model_name": "a", "replicas": 2},
+                    {"model": "$", "served_model_name": "b"}]},
+    ],
+)  # fmt: skip
+def test_however_many_share_it_no_more_is_promised(checkpoint: Path, workers: Any) -> None:
+    """Four workers promise what one would, but for what their workspaces take."""
+    for entry in workers.get("models", ()):
+        entry["model"] = str(checkpoint)
+
+    assert promised(checkpoint, **SMALL, **workers) <= 0.4 * ROOM
+
+
+def test_an_engine_comes_to_the_planned_sizes_whatever_is_free(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others load at the same time, so it must not measure."""
+    (engine,) = planned(checkpoint, replicas=2, **SMALL)
+    monkeypatch.setattr(loading, "memory_of", lambda *_: 0)
+    options, sizes = plan_rank(engine, "cpu")
+
+    assert sizes.pages * footprint(checkpoint, options).page == engine.kv_cache_bytes
+    assert sizes.max_total_sequence_length == engine.max_total_sequence_length
+    assert options.max_step_tokens == engine.prefill_chunk_size
+
+
+def test_equal_weights_are_counted_once(checkpoint: Path) -> None:
+    entries = [
+        {"model": str(checkpoint), "served_model_name": name, **SMALL} for name in ("a", "b")
+    ]
+    models = find_models(ClusterConfig.model_validate({"models": entries}))
+    told = dict(zip(("a", "b"), plan_engines(models), strict=True))
+    first, second = parts_of(models, told)
+
+    assert (first.weights > 0, second.weights) == (True, 0)
+    assert first.total - first.weights == second.total
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"max_total_sequence_length": 25_000},
+        {"gpu_memory_utilization": 0.6},
+        {"kv_cache_bytes": 24 * MIB},
+    ],
+)
+def test_what_was_asked_for_must_fit_as_often_as_there_are_workers(
+    checkpoint: Path, asked: dict[str, Any]
+) -> None:
+    """The sum is said, with its terms."""
+    given = {"engine": {"prefill_chunk_size": 16, **asked}, "max_num_sequence": 500}
+    planned(checkpoint, **given)
+    with pytest.raises(UserError) as caught:
+        planned(checkpoint, replicas=1, max_replicas=2, **given)
+
+    assert str(caught.value).startswith("memory: 2 workers x (2")
+    assert "MiB of pages + " in str(caught.value)
+    assert "of 40.0 MiB available; less max_total_sequence_length" in str(caught.value)
+
+
+def test_too_many_workers_for_even_one_sequence_each(checkpoint: Path) -> None:
+    with pytest.raises(UserError, match="KV memory: one sequence of .*; 500 ranks of workers sha"):
+        planned(checkpoint, replicas=500, **SMALL)
