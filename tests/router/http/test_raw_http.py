@@ -325,6 +325,7 @@ async def test_what_unpacks_to_more_than_a_body_may_have_is_refused(
 @pytest.mark.parametrize(
     "body",
     [ask(), gzip.compress(ask())[:-9], gzip.compress(ask()) + b"x", gzip.compress(ask()) * 2, b""],
+    ids=["not packed", "cut off", "more behind it", "two members", "nothing"],
 )
 async def test_a_damaged_packing_is_a_mistake(rig: Rig, body: bytes) -> None:
     reply = await one(rig, request("POST", CHAT, body, "Content-Encoding: gzip"))
