@@ -6,6 +6,7 @@ a start then fails although nothing is wrong. What it reads of the environment i
 """
 
 FRONT_DOOR_S = 180
+GCS_S = 60
 
 
 def wait_longer() -> None:
@@ -14,3 +15,11 @@ def wait_longer() -> None:
 
     api.HTTP_PROXY_TIMEOUT = FRONT_DOOR_S
     client.HTTP_PROXY_TIMEOUT = FRONT_DOOR_S
+
+
+def ask_longer() -> None:
+    """Let Serve's controller wait so long for what it asks Ray of its nodes: it does so when it is
+    made, and would not come up. To be called in its process."""
+    from ray.serve._private import cluster_node_info_cache
+
+    cluster_node_info_cache.RAY_GCS_RPC_TIMEOUT_S = GCS_S

@@ -6,6 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
+from raylax.cluster.ray_patches.patience import ask_longer
 from raylax.cluster.ray_patches.tls import show_certificate
 
 
@@ -13,6 +14,7 @@ def worker_setup() -> None:
     """Every change of Ray's own code that its processes need."""
     keep_to_loopback()
     show_certificate()
+    ask_longer()
     let_the_router_name_requests()
 
 

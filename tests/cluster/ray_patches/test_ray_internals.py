@@ -69,6 +69,26 @@ print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None
     assert say(code) == ["True", "True False None"]
 
 
+def test_what_serve_waits_for_is_waited_for_longer() -> None:
+    """Under names that Serve reads when it waits, not before."""
+    code = """
+from inspect import getsource
+from ray.serve._private import api, client, cluster_node_info_cache as nodes
+from raylax.cluster.ray_patches.patience import ask_longer, wait_longer
+places = [
+    (api, "HTTP_PROXY_TIMEOUT", api.serve_start),
+    (client, "HTTP_PROXY_TIMEOUT", client.ServeControllerClient.wait_for_proxies_serving),
+    (nodes, "RAY_GCS_RPC_TIMEOUT_S", nodes.ClusterNodeInfoCache.update),
+]
+before = [getattr(module, name) for module, name, _ in places]
+wait_longer()
+ask_longer()
+for (module, name, wait), then in zip(places, before):
+    print(f"={name}" in getsource(wait), getattr(module, name) > then)
+"""
+    assert say(code) == ["True True"] * 3
+
+
 def test_ray_knows_every_variable_that_we_set() -> None:
     """One that is misspelt, or renamed by a later Ray, would do nothing and say nothing."""
     home = Path(ray.__file__).parent
