@@ -20,9 +20,9 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
-from raylax.cluster.ports import check_free
 from raylax.cluster.ray_patches.tls import bring_certificate
 from raylax.cluster.startup.driver import END_S
+from raylax.cluster.startup.machine import check_machine
 from raylax.cluster.startup.processes import end_all
 from raylax.cluster.startup.progress import Steps
 from raylax.cluster.startup.signals import (
@@ -47,8 +47,7 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     names = [model.name for model in models]
     if config.open_to_all:
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
-    check_free(config.host, config.port, "--port")
-    check_free(config.host, config.grpc_port, "--grpc-port")
+    check_machine(config)
     stop_on_signals()
     try:
         for start in range(STARTS):
@@ -96,13 +95,16 @@ def run(
 @contextmanager
 def run_directory() -> Iterator[Path]:
     """Where all that a run writes lies. In the end its processes are ended, and it is removed."""
-    directory = environment.make_run_directory()
+    made: list[Path] = []
     try:
-        yield directory
+        with undisturbed():  # between making and noting it nobody would know of it
+            made.append(environment.make_run_directory())
+        yield made[0]
     finally:
         with undisturbed():
-            end_all(os.getpid(), directory, END_S)
-            environment.remove(directory)
+            for directory in made:
+                end_all(os.getpid(), directory, END_S)
+                environment.remove(directory)
 
 
 def start_driver(directory: Path, config: ClusterConfig) -> "subprocess.Popen[str]":

@@ -1,7 +1,9 @@
 """What `raylax serve` does with what its driver says. Drivers here are a line of shell each."""
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.ports import free_ports
 from raylax.cluster.startup import launch
+from raylax.cluster.startup.signals import NUMBERS, RELOAD, Stopping, stop_on_signals
 
 QUIET = Console(quiet=True)
 
@@ -91,6 +94,32 @@ def test_a_start_is_tried_once_more_where_nobody_made_a_mistake(
 
     assert found == raised
     assert len(starts.outcomes) == left
+
+
+def test_a_signal_while_the_directory_is_made_leaves_none(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its noting, where nobody would know of it."""
+    made: list[Path] = []
+
+    def interrupted() -> Path:
+        made.append(temporary / "run")
+        made[0].mkdir()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made[0]
+
+    monkeypatch.setattr("raylax.cluster.environment.make_run_directory", interrupted)
+    before = {number: signal.getsignal(number) for number in (*NUMBERS, RELOAD)}
+    try:
+        stop_on_signals()
+        with pytest.raises(Stopping), launch.run_directory():
+            pytest.fail("it was told to stop")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert made != []
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["plain", 'has "quotes"', "it's", "modèle-模型", "a\\b $(c)"])

