@@ -52,7 +52,7 @@ def no_thread_is_left() -> Iterator[None]:
          "config check: mode is 'server' in the constructor and 'local' in engine_config"),
         ({"engine_config": EngineConfig(model="other")}, ConfigError, "config check: model is"),
         ({"model": "/no/such/place"}, EngineStartError,
-         "model config: /no/such/place: no such directory"),
+         "model resolution: /no/such/place: no such directory"),
         ({"model": "HF://org/name"}, ConfigError,
          "model resolution: HF://org/name: cannot be downloaded"),
         ({"device": "cuda:1"}, ConfigError,
