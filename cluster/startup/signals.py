@@ -38,11 +38,18 @@ def ignore_signals() -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Signals that come inside wait until it ends."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in NUMBERS
+    }  # a mask would be one thread's own, and any thread may be the one that is interrupted
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
