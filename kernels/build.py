@@ -58,12 +58,14 @@ def build(
 ) -> str:
     """Compile and pack into the store, without running; returns where the library will be.
 
-    Raises KernelsError for a model, or `pages`, that cannot be served so.
+    Raises KernelsError for a model, or `pages`, that cannot be served so, and OSError for a store
+    without room.
     """
     if options.on_gpu:
         return str(gpu_library(open_checkpoint(checkpoint), options, Store(store), progress))
     artefacts = Artefacts(checkpoint, options, store, progress)
     artefacts.program.with_pages(pages)
+    artefacts.check_room()
     if (library := artefacts.library()) is None:
         progress("no C compiler is here: the model compiles in memory at every start", 1.0)
     artefacts.weights()

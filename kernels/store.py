@@ -6,6 +6,7 @@ a process that has one mapped keeps it.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+MIB = 1 << 20
 KEPT_S = 30 * 24 * 3600
 """An artefact's time of modification is when it was last asked for."""
 
@@ -60,6 +62,14 @@ class Store:
         with contextlib.suppress(OSError):  # a store that is not ours to write serves, too
             os.utime(final)
         return final
+
+    def check_room(self, needed: int) -> None:
+        """Raises OSError if its disk has no room for so many bytes more."""
+        root = self.root.absolute()
+        there = next(place for place in (root, *root.parents) if place.exists())
+        if (free := shutil.disk_usage(there).free) < needed:
+            said = f"{needed / MIB:.0f} MiB are needed, {free / MIB:.0f} MiB are free"
+            raise OSError(errno.ENOSPC, said, str(self.root))
 
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The artefact's directory, and whether it had to be made.

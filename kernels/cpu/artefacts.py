@@ -18,6 +18,8 @@ from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_
 from raylax.kernels.store import Store, key_of, source_hash
 
 PROGRAM = "program.json"
+LIBRARY_BYTES = 4 << 20
+"""More than the libraries of all families have."""
 
 
 class Blueprint:
@@ -156,6 +158,13 @@ class Artefacts:
         write = lambda directory: self.blueprint.program.write(directory / PROGRAM)  # noqa: E731
         directory, _ = self._store.get("program", key_of(facts), write)
         return Program.read(directory / PROGRAM)
+
+    def check_room(self) -> None:
+        """Raises OSError if the store's disk cannot take what has yet to be made."""
+        sizes = {"weights": self.program.bytes_of("weight", "layer"), "library": LIBRARY_BYTES}
+        keys = {"weights": self.program.weights_key, "library": self.program.library_key}
+        missing = [kind for kind, key in keys.items() if self._store.find(kind, key) is None]
+        self._store.check_room(sum(sizes[kind] for kind in missing))
 
     def library(self) -> Path | None:
         """The file of the compiled functions; None: no C compiler is here to keep it."""

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -104,3 +105,18 @@ def test_the_device_chooses_the_backend(checkpoint: Path) -> None:
     assert isinstance(load_whole(checkpoint, OPTIONS, 8), CpuModel)
     with pytest.raises(CompileError, match="it needs a GPU and NVIDIA's driver"):
         load_whole(checkpoint, replace(OPTIONS, device="cuda:0"), 8)
+
+
+def test_a_store_without_room_is_found_out_before_anything_is_compiled(
+    checkpoint: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there already needs no more."""
+    store = tmp_path / "not" / "there" / "yet"
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3 << 20))
+    with pytest.raises(OSError, match="4 MiB are needed, 3 MiB are free") as caught:
+        build(checkpoint, OPTIONS, 8, store)
+
+    assert caught.value.filename == str(store)
+    assert [made.name for made in store.iterdir()] == ["program"]
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    build(checkpoint, OPTIONS, 8, built)

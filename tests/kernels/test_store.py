@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,6 +74,24 @@ def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
     Store(tmp_path).get("kind", "key", lambda directory: None)
 
     assert not left.exists()
+
+
+def test_the_room_that_counts_is_on_the_disk_where_the_store_will_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def usage(path: Path) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(free=3 << 20)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    monkeypatch.chdir(tmp_path)
+    Store(tmp_path / "a" / "b").check_room(3 << 20)
+    with pytest.raises(OSError, match="5 MiB are needed, 3 MiB are free"):
+        Store(Path("a/b")).check_room(5 << 20)
+
+    assert asked == [tmp_path, tmp_path]
 
 
 def test_a_second_wish_is_found(tmp_path: Path) -> None:
