@@ -12,6 +12,7 @@ INTERRUPTED = 130  # as shells have it
 
 def main() -> None:
     """Runs the command that `sys.argv` names. From here on Ctrl-C is KeyboardInterrupt."""
+    hold_standard_streams()
     with suppress(AttributeError, ValueError):  # what a terminal cannot show is a ?, not an error
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -34,3 +35,14 @@ def main() -> None:
         console = Console(stderr=True)
         console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def hold_standard_streams() -> None:
+    """Puts nothing where whoever started us has closed input, output or errors: what is opened
+    later would be taken for them."""
+    while (file := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(file, True)
+    os.close(file)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as we live

@@ -288,3 +288,15 @@ def test_a_key_that_can_be_none(
     monkeypatch.setenv("RAYLAX_API_KEY", key)
 
     assert mistake(monkeypatch, capsys, "status").startswith("RAYLAX_API_KEY must be a key's")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("arguments", "code"), [("version", 0), ("serve /no/such/model", 1)])
+def test_streams_that_are_closed(closed: str, arguments: str, code: int) -> None:
+    """As some daemons start what they look after."""
+    done = subprocess.run(
+        ["sh", "-c", f"{RAYLAX} {arguments} {closed}"], capture_output=True, text=True
+    )
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
