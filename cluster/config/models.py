@@ -25,7 +25,7 @@ class ModelSettings(Section):
     served_model_name: str | None = None
     """The name that clients ask for; else the directory's."""
     replicas: int = Field(1, ge=1)
-    """Workers at least."""
+    """Workers at least; 16 ranks for each core at most, those of all models together."""
     max_replicas: int | None = Field(None, ge=1)
     """Workers at most, by load; else as many as replicas. The cores are shared as if they were
     there."""
