@@ -13,8 +13,6 @@ from raylax.cluster.errors import UserError
 
 LONGEST = 256
 """Characters of a served name."""
-ALONE = "Worker"
-"""The deployment of the workers where there is one model."""
 LONGEST_SLUG = 24
 UNSEEN = {"Cc": "a control character", "Cs": "half a character", "Zl": "a line's end",
           "Zp": "a line's end"}  # fmt: skip
@@ -39,10 +37,8 @@ def check_name(name: str, checkpoint: str) -> None:
 
 def deployment_names(served: Sequence[str]) -> list[str]:
     """Of each model's workers, by the names that they are served by, which differ. A model keeps
-    its name whatever stands before or behind it."""
-    if len(served) == 1:
-        return [ALONE]
-    return [f"{ALONE}-{slug(name)}{digest(name)}" for name in served]
+    its name whatever comes and goes beside it."""
+    return [f"Worker-{slug(name)}{digest(name)}" for name in served]
 
 
 def slug(name: str) -> str:

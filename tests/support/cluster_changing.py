@@ -55,11 +55,13 @@ class Replica(NamedTuple):
 
 
 def replicas(deployment: str) -> list[Replica]:
-    """Those that have a process."""
+    """Those that have a process, of all deployments whose names begin so."""
     details = _get_global_client().get_serve_details()["applications"]["raylax"]["deployments"]
     return [
         Replica(one["pid"], one["node_ip"], str(one["state"].value))
-        for one in details[deployment]["replicas"]
+        for name in details
+        if name.startswith(deployment)
+        for one in details[name]["replicas"]
         if one.get("pid")
     ]
 

@@ -27,6 +27,7 @@ def test_a_model_keeps_its_inside_name_when_others_come_and_go() -> None:
     before, after = deployment_names(["a", "模型", "b"]), deployment_names(["new", "b", "模型"])
 
     assert before[1:] == after[:0:-1]
+    assert deployment_names(["b"]) == before[2:]
 
 
 @pytest.mark.parametrize("name", SERVED)
