@@ -8,3 +8,11 @@ class UserError(Exception):
 class ClusterLost(UserError):
     """Ray did not come up, or has ended, and no mistake of the user's is known: a machine that was
     too busy, a process that was killed. Another start may go well."""
+
+
+def reason_of(text: str) -> str:
+    """The line of a traceback, or of a log, that says what happened: the last error's, or else the
+    last one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error: " in line]
+    return (errors or lines or [""])[-1]

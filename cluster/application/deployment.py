@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.errors import UserError
+from raylax.cluster.errors import UserError, reason_of
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_the_machine
@@ -66,13 +66,6 @@ def reasons_of(application: Any, outside: Mapping[str, str], states: Collection[
             who = name if model is None else f"the workers of {model}"
             found.append(f"{who}: {reason_of(deployment.message) or 'not there yet'}")
     return "; ".join(found)
-
-
-def reason_of(text: str) -> str:
-    """The last line of a replica's traceback says what happened."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    errors = [line for line in lines if "Error: " in line]
-    return (errors or lines or [""])[-1]
 
 
 def check_change(before: ClusterConfig, after: ClusterConfig) -> None:

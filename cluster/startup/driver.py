@@ -21,7 +21,7 @@ from typing import IO, Any
 from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import RUN_DIRECTORY, remove
-from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
@@ -159,7 +159,7 @@ def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> 
         raise
     except Exception as error:
         traceback.print_exc()  # to the log
-        raise ClusterLost(f"{type(error).__name__}: {last_line(str(error))}") from None
+        raise ClusterLost(f"{type(error).__name__}: {reason_of(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
     wait_until_healthy(config)
     events.ready()
@@ -206,12 +206,6 @@ def wait_until_healthy(config: ClusterConfig) -> None:
             pass
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
-
-
-def last_line(text: str) -> str:
-    """Where Ray and Python say what it came to, after many lines of where."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing was said"
 
 
 def quiet() -> None:

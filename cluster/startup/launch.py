@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ray_patches.tls import bring_certificate
@@ -169,9 +169,8 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Cons
                 raise ClusterLost(f"the cluster did not start: {why}; its log: {kept(directory)}")
             case {"fault": text}:
                 raise RuntimeError(text)
-    lines = (directory / LOG).read_text(errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-    raise ClusterLost(f"the cluster has ended: {last}; its log: {kept(directory)}")
+    said = reason_of((directory / LOG).read_text(errors="replace")) or "it said nothing"
+    raise ClusterLost(f"the cluster has ended: {said}; its log: {kept(directory)}")
 
 
 def kept(directory: Path) -> Path:

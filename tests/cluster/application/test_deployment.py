@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from raylax.cluster.application.deployment import check_change, reason_of, wait_until_running
+from raylax.cluster.application.deployment import check_change, wait_until_running
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.errors import UserError
+from raylax.cluster.errors import UserError, reason_of
 
 FAILED = """\
 The deployment failed to start 3 times in a row. This may be due to a problem with its constructor \
