@@ -6,6 +6,8 @@ name, rather than left out of the answer.
 
 from typing import Any
 
+import numpy as np
+
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grpc_api import bounded, check_count
 from raylax.proto.openai.completions import CompletionRequest
@@ -66,14 +68,23 @@ def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
     of this protocol, and not as the model's generation_config.json says: the gateway has been told
     that, and has applied it."""
     fields: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1}
-    fields |= {name: getattr(message, name) for name in ZERO_IS_UNSET if getattr(message, name)}
-    fields |= {name: getattr(message, name) for name in AS_GIVEN}
-    given = {field.name: value for field, value in message.ListFields()}
+    fields |= {
+        name: as_meant(getattr(message, name)) for name in ZERO_IS_UNSET if getattr(message, name)
+    }
+    fields |= {name: as_meant(getattr(message, name)) for name in AS_GIVEN}
+    given = {field.name: as_meant(value) for field, value in message.ListFields()}
     fields |= {name: given[name] for name in OPTIONAL if name in given}
     if message.logit_bias:
-        fields["logit_bias"] = {str(token): value for token, value in message.logit_bias.items()}
+        biases = message.logit_bias.items()
+        fields["logit_bias"] = {str(token): as_meant(value) for token, value in biases}
     if message.stop:
         fields["stop"] = bounded(message.stop)
     if message.stop_token_ids:
         fields["stop_token_ids"] = bounded(message.stop_token_ids)
     return fields
+
+
+def as_meant(value: Any) -> Any:
+    """A float of 32 bits as the decimal that whoever sent it wrote: by HTTP the same request has
+    the same temperature then, and the same tokens."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
