@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.openai import field_rules
 from raylax.proto.openai.field_rules import STRICT
-from raylax.proto.openai.shared import MOST_VALUES, StrictModel
+from raylax.proto.openai.shared import MOST_VALUES, OF_A_CONTAINER, StrictModel
 
 Body = TypeVar("Body", bound=StrictModel)
 BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
@@ -18,13 +18,21 @@ BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
 def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) -> Body:
     """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
     a field that nobody knows is wrong, too; else it is warned of."""
-    values = raw.count(",") if isinstance(raw, str) else raw.count(b",")
+    values = values_in(raw.encode() if isinstance(raw, str) else raw)
     if values > MOST_VALUES:
-        raise InvalidRequest(f"the body may have {MOST_VALUES} commas, it has {values}")
+        raise InvalidRequest(
+            f"the body may have {MOST_VALUES} values, of which a list or an object counts as "
+            f"{OF_A_CONTAINER}; it has up to {values}"
+        )
     try:
         return kind.model_validate_json(raw, context={STRICT: strict_fields})
     except ValidationError as error:
         raise invalid(error) from None
+
+
+def values_in(raw: bytes) -> int:
+    """At most so many values are in a body: what stands in its texts is counted, too."""
+    return raw.count(b",") + OF_A_CONTAINER * (raw.count(b"{") + raw.count(b"["))
 
 
 def validated(kind: type[Body], fields: dict[str, Any]) -> Body:

@@ -39,8 +39,10 @@ MOST_STOPS = 16
 LONGEST_STOP = 1024
 MOST_BIASES = 16384
 MOST_VALUES = 1 << 18
-"""Values in one body. Its commas are counted before anything is built of it: a parser takes seconds
-for millions of values, and the interpreter can do nothing else meanwhile."""
+"""Values in one body, a list or an object counting as `OF_A_CONTAINER`, for so much longer does one
+take. They are counted by their marks before anything is built: a parser takes seconds for millions
+of them, and the interpreter can do nothing else meanwhile."""
+OF_A_CONTAINER = 4
 
 FINGERPRINT = f"fp_raylax_{version('raylax')}"
 """What answers say of the system that made them."""

@@ -46,7 +46,9 @@ def test_a_mistake_is_told_by_its_field(fields: dict[str, Any], param: str, said
     [
         ("{", "the body is not valid JSON"),
         ("[]", "the body must be a JSON object"),
-        ("," * (MOST_VALUES + 1), f"the body may have {MOST_VALUES} commas"),
+        ("," * (MOST_VALUES + 1), f"the body may have {MOST_VALUES} values"),
+        ('{"a":' * (MOST_VALUES // 4 + 1), f"the body may have {MOST_VALUES} values"),
+        ("[" * (MOST_VALUES // 4 + 1), f"the body may have {MOST_VALUES} values"),
     ],
 )
 def test_what_is_no_body(raw: str, said: str) -> None:
