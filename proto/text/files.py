@@ -9,19 +9,24 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.pooling import MODULES, POOLING, unsupported
-from raylax.proto.text.template_files import MORE_TEMPLATES, TEMPLATE, sources_of
+from raylax.proto.text.template_files import (
+    MORE_TEMPLATES,
+    OF_PROCESSOR,
+    TEMPLATE,
+    TOKENIZER_CONFIG,
+    sources_of,
+)
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.text.tokenizer_files import TokenizerSettings
 
 TOKENIZER = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
 CONFIG = "config.json"
 GENERATION = "generation_config.json"
 ARCHIVED = (
     TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, "vocab.json",
-    "merges.txt", TEMPLATE, "chat_template.json", CONFIG, GENERATION,
+    "merges.txt", TEMPLATE, OF_PROCESSOR, CONFIG, GENERATION,
 )  # fmt: skip
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can have."""

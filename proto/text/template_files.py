@@ -10,7 +10,7 @@ from raylax.proto.text.chat_template import DEFAULT
 TEMPLATE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates"
 OF_PROCESSOR = "chat_template.json"
-CONFIG = "tokenizer_config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def sources_of(directory: Path, settings: Mapping[str, Any]) -> dict[str, tuple[str, Path]]:
@@ -22,7 +22,7 @@ def sources_of(directory: Path, settings: Mapping[str, Any]) -> dict[str, tuple[
     files |= {path.stem: path for path in sorted((directory / MORE_TEMPLATES).glob("*.jinja"))}
     if files:
         return {name: (read(path), path) for name, path in files.items()}
-    config, alone = directory / CONFIG, directory / OF_PROCESSOR
+    config, alone = directory / TOKENIZER_CONFIG, directory / OF_PROCESSOR
     if settings.get("chat_template") is not None:
         return named(settings["chat_template"], config)
     if not alone.is_file():
