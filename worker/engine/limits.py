@@ -60,8 +60,9 @@ def check_sampling(sampling: Sampling) -> None:
     """Raises InvalidRequest for a field that is out of its range, or no number."""
     for name, range_ in ranges.SAMPLING.items():
         range_.check(getattr(sampling, name), name)
+    least, most = ranges.BIAS
     for token, bias in sampling.logit_bias:
-        if not (isinstance(token, int) and isinstance(bias, float) and -100.0 <= bias <= 100.0):
+        if not (isinstance(token, int) and isinstance(bias, float) and least <= bias <= most):
             check_whole(token, "logit_bias")
             ranges.BIAS.check(bias, "logit_bias")
     if len(dict(sampling.logit_bias)) < len(sampling.logit_bias):
