@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raylax.proto.calls.call import Call, Operation
+from raylax.proto.calls.chat_prompt import ChatPrompts
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
@@ -18,13 +19,12 @@ from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
-from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
+from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import GENERATION, TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
-from raylax.proto.text.tokenizer import Tokenizer, whole_characters
+from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
-from raylax.proto.warnings import warn
 
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
@@ -106,49 +106,8 @@ class Frontend:
     def prompt(self, body: ChatCompletionRequest, field: str = "messages") -> Prompt:
         """The prompt that the model's chat template makes of the messages, and where in it clients
         wrote what looks like a special token."""
-        template = self._template_for(body, field)
-        messages = [message.for_template() for message in body.messages]
-        tools = [tool.for_template() for tool in body.offered]
-        given, marks = (messages, tools, body.documents or []), None
-        if not body.special_tokens_in_content:
-            avoid = f"{template.source}{body.told}"
-            given, marks = self.tokenizer.special_texts.quoted(*given, avoid=avoid)
-        rendered = template.render(
-            given[0],
-            given[1],
-            field,
-            documents=given[2],
-            begin_turn=body.begins_a_turn,
-            continue_last=body.continue_final_message,
-            told=body.told,
-        )
-        text = whole_characters(rendered)
-        return Prompt(text) if marks is None else marks.taken_out(text)
-
-    def _template_for(self, body: ChatCompletionRequest, field: str) -> ChatTemplate:
-        """The template that is asked for, which must show what it is given."""
-        if not self.templates.named:
-            raise InvalidRequest(
-                f"{self.name} has no chat template; use /v1/completions", param=field
-            )
-        template = self.templates.chosen(
-            body.chat_template, bool(body.offered), bool(body.documents)
-        )
-        if body.documents and not template.asks_for("documents"):
-            raise InvalidRequest(
-                f"documents: the chat template of {self.name} shows no documents; put them into a "
-                "message",
-                param="documents",
-            )
-        if body.offered and not template.shows_tools:
-            unseen = (
-                f"tools: the chat template of {self.name} shows no tools, so the model does not "
-                "know of them"
-            )
-            if self.tools_must_show:
-                raise InvalidRequest(unseen, param="tools")
-            warn(unseen)
-        return template
+        prompts = ChatPrompts(self.name, self.tokenizer, self.templates, self.tools_must_show)
+        return prompts.of(body, field)
 
     def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
         """The token ids of the prompt, however long it is."""

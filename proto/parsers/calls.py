@@ -2,16 +2,15 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Any
 
+from raylax.proto.characters import whole_characters
 from raylax.proto.parsers.base import ToolCall
 
 DEEPEST = 64
 """How deep arguments may be nested: JSON's writers have limits of their own."""
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class CallIds:
@@ -78,8 +77,3 @@ def is_within(value: Any, depth: int) -> bool:
         return True
     inner = value.values() if isinstance(value, dict) else value
     return depth > 0 and all(is_within(one, depth - 1) for one in inner)
-
-
-def whole_characters(text: str) -> str:
-    """JSON can name halves of characters beyond 16 bits; one alone is no text."""
-    return LONE_SURROGATE.sub("\ufffd", text)

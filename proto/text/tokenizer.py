@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tokenizers
 
+from raylax.proto.characters import whole_characters
 from raylax.proto.text.plain_encoder import PlainEncoder
 from raylax.proto.text.quoting import Prompt, SpecialTexts
 from raylax.proto.text.tokenizer_files import TokenizerSettings
@@ -169,12 +170,3 @@ def opened(path: Path) -> tokenizers.Tokenizer:
         raise
     except BaseException as error:  # the library has no other kind, and panics are no Exception
         raise ValueError(f"{path}: no tokenizer can be made of it: {error}") from None
-
-
-def whole_characters(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can name, and which are no text."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
