@@ -3,6 +3,7 @@
 from raylax.proto.openai import fields
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
+UNBOUNDED = "what a model thinks is a part of what it writes; use max_tokens"
 LATER = "this beta is not here; leave it out"
 MESSAGES: FieldTable = {
     **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
@@ -43,3 +44,11 @@ TOOL: FieldTable = {
     "eager_input_streaming": Ignored("a call is given when it is whole"),
     "input_examples": Refused("put them into the description", ([],)),
 }  # fmt: skip
+THINKING: FieldTable = {
+    "budget_tokens": Ignored("the type says whether there is any"),
+    "display": Ignored("nothing of it is shown apart"),
+}
+OUTPUT_CONFIG: FieldTable = {
+    "format": Refused(fields.GRAMMAR),
+    "effort": Refused("use reasoning_effort"),
+}

@@ -10,7 +10,8 @@ from pydantic_core import to_json
 from raylax.proto.anthropic import fields as tables
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat
-from raylax.proto.openai.field_rules import FieldTable
+from raylax.proto.openai.field_rules import FieldTable, only
+from raylax.proto.openai.fields import FORCED
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     MOST_STOPS,
@@ -111,17 +112,17 @@ class Tool(StrictModel):
 
 
 class ToolChoice(StrictModel):
-    type: Literal["auto", "none"]
+    type: Annotated[Literal["auto", "none"], only(FORCED, "auto", "none")]
     disable_parallel_tool_use: bool = False
 
 
 class Thinking(StrictModel):
-    type: Literal["disabled"]
+    not_here: ClassVar[FieldTable] = tables.THINKING
+    type: Annotated[Literal["disabled"], only(tables.UNBOUNDED, "disabled")]
 
 
 class OutputConfig(StrictModel):
-    format: None = None
-    """A format other than text needs a grammar, which the engine does not have yet."""
+    not_here: ClassVar[FieldTable] = tables.OUTPUT_CONFIG
 
 
 class CountTokensRequest(CommonFields, PromptFields):

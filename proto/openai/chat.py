@@ -1,6 +1,5 @@
 """POST /v1/chat/completions. https://platform.openai.com/docs/api-reference/chat"""
 
-import json
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
@@ -14,9 +13,11 @@ from raylax.proto.openai.shared import (
     ResponseModel,
     SamplingFields,
     StrictModel,
+    ToolChoice,
     Usage,
     kind_of,
 )
+from raylax.proto.parsers.calls import strict_json
 
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
@@ -76,15 +77,10 @@ def arguments_of(written: str) -> Any:
     """The object that a call's arguments are; none at all are those of a function without any. What
     is no object stays the text that it is: a model may have written it."""
     try:
-        value = json.loads(written.strip() or "{}", parse_constant=no_constant)
+        value = strict_json(written.strip() or "{}")
     except (ValueError, RecursionError):
         return written
     return {} if value is None else value if isinstance(value, dict) else written
-
-
-def no_constant(name: str) -> Any:
-    """NaN and its like are Python's JSON only."""
-    raise ValueError(name)
 
 
 class Message(StrictModel):
@@ -178,8 +174,7 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
-    tool_choice: Literal["auto", "none"] = "auto"
-    """Forcing a call needs a grammar, which the engine does not have yet."""
+    tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     """Whether an answer may call several tools; else only its first call is kept."""
 

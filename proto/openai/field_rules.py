@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from raylax.proto.errors import shown
@@ -66,6 +67,17 @@ def check_fields(
                 if strict:
                     raise PydanticCustomError(NOT_HERE, literal(said))
                 warn(f"{said}; it is ignored")
+
+
+def only(why: str, *values: str) -> Any:
+    """These values alone: any other is refused with the reason, and what to do instead."""
+
+    def check(given: Any) -> Any:
+        if given not in values:
+            raise ValueError(f"must be {' or '.join(values)}: {why}")
+        return given
+
+    return BeforeValidator(check)
 
 
 def unknown(name: str, names: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ A test holds the tables to the types of OpenAI's own client, and `docs/api.md` t
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
 GRAMMAR = "needs a grammar, which the engine does not have yet; ask for the form in the prompt"
+FORCED = "a forced call needs a grammar, which the engine does not have; ask in the prompt"
 SPECIAL = "special tokens are left out of the text; read their ids from /tokenize"
 TEXT_ONLY = "only text is read and written"
 NO_BEAMS = "tokens are drawn, not searched for; ask for several choices by n"
@@ -100,7 +101,7 @@ RESPONSES: FieldTable = {
     ),
     "conversation": Refused("raylax keeps no conversations; send the whole conversation as input"),
     "prompt": Refused("raylax keeps no prompts; send its text as instructions and input"),
-    "store": Refused(KEEPS_NONE, (False,)), "background": Refused(KEEPS_NONE, (False,)),
+    "background": Refused(KEEPS_NONE, (False,)),
     "background_options": Refused(KEEPS_NONE),
     "top_logprobs": Refused("log-probabilities are only given by /v1/chat/completions", (0,)),
     "include": Refused(

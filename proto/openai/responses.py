@@ -13,6 +13,7 @@ from raylax.proto.openai.shared import (
     CommonFields,
     StrictModel,
     TextFormat,
+    ToolChoice,
     kind_of,
 )
 
@@ -132,7 +133,7 @@ class ResponsesRequest(CommonFields, PromptFields):
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1)
     tools: Annotated[list[FunctionTool], BoundedList(chat.MOST_TOOLS)] = []
-    tool_choice: Literal["auto", "none"] = "auto"
+    tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
     text: TextConfig | None = None

@@ -15,8 +15,8 @@ from pydantic import (
 )
 
 from raylax.proto import ranges
-from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields
-from raylax.proto.openai.fields import STREAM_OPTIONS
+from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields, only
+from raylax.proto.openai.fields import FORCED, GRAMMAR, STREAM_OPTIONS
 from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
@@ -104,7 +104,10 @@ class StreamOptions(StrictModel):
 
 
 class TextFormat(StrictModel):
-    type: Literal["text"]
+    type: Annotated[Literal["text"], only(GRAMMAR, "text")]
+
+
+ToolChoice = Annotated[Literal["auto", "none"], only(FORCED, "auto", "none")]
 
 
 class CommonFields(StrictModel):

@@ -85,7 +85,11 @@ def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: i
         (ASK + ', "stop": "' + "a" * 1025 + '"}', "stop", "at most 1024 characters"),
         (ASK + ', "top_logprobs": 2}', "top_logprobs", "only allowed when logprobs"),
         (ASK + ', "stream_options": {"include_usage": true}}', "stream_options", "stream is true"),
-        (ASK + ', "response_format": {"type": "json_object"}}', "response_format.type", "'text'"),
+        (
+            ASK + ', "response_format": {"type": "json_object"}}',
+            "response_format.type",
+            "must be text: ",
+        ),
         (ASK + ', "tool_choice": "required"}', "tool_choice", "found 'required'"),
         ("not json", None, "not valid JSON"),
         ("[" * 5000, None, "not valid JSON"),

@@ -157,7 +157,7 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
     [
         ({"previous_response_id": "resp_1"}, "previous_response_id", "keeps no responses"),
         ({"conversation": "conv_1"}, "conversation", "keeps no conversations"),
-        ({"store": True}, "store", "keeps no responses"),
+        ({"background": True}, "background", "keeps no responses"),
         ({"background": True}, "background", "keeps no responses"),
         ({"top_logprobs": 3}, "top_logprobs", "/v1/chat/completions"),
         ({"tools": [{"type": "web_search"}]}, "tools.0.type", "found 'web_search'"),
