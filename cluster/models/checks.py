@@ -30,6 +30,18 @@ def check_models(models: Sequence[ResolvedModel]) -> None:
     check_gpus([model.config for model in models])
 
 
+def precision_lost(model: ResolvedModel) -> str | None:
+    """What is said of a checkpoint whose weights are not kept as they are, although nobody has
+    asked for less."""
+    asked, has = model.config.quantization, open_checkpoint(model.checkpoint).dtype
+    if asked != "auto" or has != "float16" or detect_device(model.config.device) != "cpu":
+        return None
+    return (
+        f"{model.name}: its float16 weights become bfloat16, which has three binary digits fewer; "
+        "--quantization q0f32 keeps all of them, in twice the memory"
+    )
+
+
 def check_engine(model: ResolvedModel) -> None:
     """Whether the engine that is asked for can run such a model, here. Raises UserError."""
     spec = open_checkpoint(model.checkpoint).spec

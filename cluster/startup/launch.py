@@ -18,7 +18,7 @@ from rich.markup import escape
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
-from raylax.cluster.models.checks import check_models
+from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ray_patches.tls import bring_certificate
 from raylax.cluster.startup.driver import END_S
@@ -47,6 +47,10 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     names = [model.name for model in models]
     if config.open_to_all:
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
+    for lost in filter(None, map(precision_lost, models)):
+        console.print(
+            f"note: {lost}", style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
     check_machine(config)
     stop_on_signals()
     try:

@@ -11,7 +11,7 @@ import pytest
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
-from raylax.cluster.models.checks import check_models
+from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
 
@@ -188,6 +188,28 @@ def test_a_store_that_cannot_be_written(
     monkeypatch.setenv("RAYLAX_STORE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="Not a directory; RAYLAX_STORE names the directory"):
         build_it(ClusterConfig(model=str(checkpoint)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "quantization", "said"),
+    [
+        ("float16", "auto", True),
+        ("float16", "q0bf16", False),
+        ("bfloat16", "auto", False),
+        ("float32", "auto", False),
+    ],
+)
+def test_precision_that_nobody_gave_up_is_not_lost_in_silence(
+    dtype: str, quantization: str, said: bool, checkpoint: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(checkpoint, tmp_path / "model")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "dtype": dtype, "torch_dtype": dtype}))
+    (model,) = find_models(ClusterConfig(model=str(copy), quantization=quantization))
+
+    told = precision_lost(model)
+
+    assert (told is not None and "q0f32 keeps all of them" in told) is said
 
 
 def build_it(config: ClusterConfig) -> None:
