@@ -10,9 +10,21 @@ import signal
 import subprocess
 from typing import IO, Any
 
+from raylax.cluster.startup.signals import undisturbed
+
 
 def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, text=True, start_new_session=True, **options)
+    """A signal that comes meanwhile waits until it is known whom to end: a process that has begun
+    before `Popen` returned would outlive us."""
+    process = None
+    try:
+        with undisturbed():
+            process = subprocess.Popen(command, text=True, start_new_session=True, **options)
+        return process
+    except BaseException:
+        if process is not None:
+            end(process)
+        raise
 
 
 def end(process: subprocess.Popen[str]) -> None:

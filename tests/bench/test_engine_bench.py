@@ -142,6 +142,31 @@ def test_a_signal_ends_every_process_at_once(
     assert time.monotonic() - begun < 5
 
 
+STARTING = """
+import os, signal, subprocess, sys
+from engines import command, processes
+
+def begun(*args, **options):
+    process = popen(*args, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(process.pid, flush=True)
+    return process
+
+popen, subprocess.Popen = subprocess.Popen, begun
+command.run(lambda: processes.start(["sleep", "600"]))
+"""
+
+
+def test_a_signal_while_a_process_begins_ends_it_as_well() -> None:
+    """Before anybody has been told that there is one."""
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING], cwd=BENCH, capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (143, "")
+    assert not alive(int(done.stdout))
+
+
 def alive(pid: int) -> bool:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
