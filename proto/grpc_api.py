@@ -11,8 +11,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingRequest
-from raylax.proto.openai.parsing import validated
-from raylax.proto.openai.shared import MOST_VALUES, Usage
+from raylax.proto.openai.shared import MOST_VALUES, Usage, validated
 from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")

@@ -1,7 +1,8 @@
 """What requests and answers of all APIs have in common."""
 
+import re
 from importlib.metadata import version
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -9,12 +10,15 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     ValidationInfo,
     model_serializer,
     model_validator,
 )
 
 from raylax.proto import ranges
+from raylax.proto.errors import InvalidRequest, shown
+from raylax.proto.openai import field_rules
 from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields, only
 from raylax.proto.openai.fields import FORCED, GRAMMAR, STREAM_OPTIONS
 from raylax.proto.ranges import Range
@@ -96,6 +100,63 @@ class StrictModel(BaseModel):
             strict = bool((info.context or {}).get(STRICT))
             check_fields(given, cls.model_fields, cls.not_here, strict, cls.known_fields())
         return given
+
+
+Body = TypeVar("Body", bound=StrictModel)
+BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
+"""How pydantic and `kind_of` name the branches of unions in the path of an error."""
+
+
+def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) -> Body:
+    """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
+    a field that nobody knows is wrong, too; else it is warned of."""
+    values = values_in(raw.encode() if isinstance(raw, str) else raw)
+    if values > MOST_VALUES:
+        raise InvalidRequest(
+            f"the body may have {MOST_VALUES} values, of which a list or an object counts as "
+            f"{OF_A_CONTAINER}; it has up to {values}"
+        )
+    try:
+        return kind.model_validate_json(raw, context={STRICT: strict_fields})
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def values_in(raw: bytes) -> int:
+    """At most so many values are in a body: what stands in its texts is counted, too."""
+    return raw.count(b",") + OF_A_CONTAINER * (raw.count(b"{") + raw.count(b"["))
+
+
+def validated(kind: type[Body], fields: dict[str, Any]) -> Body:
+    """The request that these fields make; what is wrong with it is a 400 that names the field."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> InvalidRequest:
+    """The first error, with its field. Of a union every branch says what it misses: the one of the
+    right type was meant, or else the one that got furthest."""
+    errors = error.errors(include_url=False, include_context=False)
+    meant = max(errors, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
+    parts = [str(part)[:64] for part in meant["loc"]]  # a client's key may be long
+    path = ".".join(part for part in parts if not BRANCH.fullmatch(part))
+    message, found = meant["msg"].removeprefix("Value error, "), shown(meant["input"])
+    match meant["type"]:
+        case "json_invalid":
+            return InvalidRequest(f"the body is not valid JSON: {message}")
+        case "model_type" if not path:
+            return InvalidRequest(f"the body must be a JSON object, found {found}")
+        case field_rules.NOT_HERE:
+            name, _, why = message.partition(": ")
+            at = f"{path}.{name}" if path else name
+            return InvalidRequest(f"{at}: {why}", param=at)
+        case "missing":
+            return InvalidRequest(f"{path}: {message}", param=path)
+    if not path:  # a rule over several fields, which begins with the one at fault
+        return InvalidRequest(message, param=message.split(":")[0])
+    return InvalidRequest(f"{path}: {message}, found {found}", param=path)
 
 
 class StreamOptions(StrictModel):

@@ -13,8 +13,7 @@ from starlette.types import ASGIApp
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.parsing import parse_body
-from raylax.proto.openai.shared import CommonFields, StrictModel
+from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models

@@ -13,8 +13,8 @@ from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.shared import parse_body
 from raylax.proto.openai.tokenize import TokenizeRequest
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles

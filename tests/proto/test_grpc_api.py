@@ -10,8 +10,8 @@ from raylax.proto.client import requests
 from raylax.proto.client.values import Message
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.parsing import parse_body
 from raylax.proto.openai.prompting import PromptFields
+from raylax.proto.openai.shared import parse_body
 from raylax.proto.pb import raylax_pb2 as pb
 
 PROMPTING: dict[str, Any] = {

@@ -24,7 +24,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import unknown
-from raylax.proto.openai.parsing import Body, validated
+from raylax.proto.openai.shared import Body, validated
 from raylax.proto.vocabulary import Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
 from raylax.worker.engine.threaded_engine import ThreadedEngine

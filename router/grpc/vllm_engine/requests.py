@@ -12,7 +12,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.grpc_api import bounded, check_count
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.parsing import validated
+from raylax.proto.openai.shared import validated
 from raylax.proto.pb import vllm_engine_pb2 as pb
 
 UNSUPPORTED = ("min_tokens", "prompt_logprobs", "truncate_prompt_tokens")

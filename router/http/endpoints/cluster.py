@@ -8,8 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.errors import NotFound, WorkerUnavailable, shown
-from raylax.proto.openai.parsing import parse_body
-from raylax.proto.openai.shared import StrictModel
+from raylax.proto.openai.shared import StrictModel, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.body import read_body

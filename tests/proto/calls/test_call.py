@@ -26,7 +26,7 @@ from raylax.proto.errors import (
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionChunk, ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.parsing import parse_body
+from raylax.proto.openai.shared import parse_body
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs

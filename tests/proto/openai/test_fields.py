@@ -22,8 +22,7 @@ from raylax.proto.openai import responses as ours_r
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import Refused
-from raylax.proto.openai.parsing import parse_body, validated
-from raylax.proto.openai.shared import StreamOptions, StrictModel
+from raylax.proto.openai.shared import StreamOptions, StrictModel, parse_body, validated
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.warnings import collect_warnings
 
