@@ -88,6 +88,7 @@ def check_text(model: ResolvedModel) -> None:
     spec = open_checkpoint(model.checkpoint)
     files = TextFiles(spec.text)
     try:
+        files.check_archived()
         frontend = Frontend.load(files, model.name, spec.spec.max_positions)
         for mistake in mistakes(frontend, files):
             raise ValueError(mistake)

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.regular import regular_size
 from raylax.kernels.checkpoints.safetensors import DTYPES, Entry, read_header
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of, tensors_of
 from raylax.kernels.spec import DecoderSpec
 
+LARGEST_JSON = 128 << 20
+"""Bytes; an index of a hundred thousand tensors takes a tenth of it."""
 HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
             ".self_attn.bias", ".self_attn.masked_bias")  # fmt: skip
 """Ends of names that older files have, and that say nothing which the config does not."""
@@ -25,6 +28,7 @@ HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_c
 def read_json(path: Path) -> Any:
     """A file of the directory. Raises CheckpointError."""
     try:
+        regular_size(path, LARGEST_JSON)
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent}: not a checkpoint, {path.name} is missing") from None

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.regular import regular_size
 from raylax.kernels.errors import CheckpointError
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -43,7 +44,7 @@ class Entry:
 def read_header(path: Path) -> dict[str, Entry]:
     """The tensors of a file by name. Raises CheckpointError for one that is not whole."""
     try:
-        size = path.stat().st_size
+        size = regular_size(path)
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, LARGEST_HEADER):

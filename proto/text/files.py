@@ -9,6 +9,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.pooling import MODULES, POOLING, unsupported
+from raylax.proto.text.reading import check_file, is_there, read_bytes, read_text
 from raylax.proto.text.template_files import (
     MORE_TEMPLATES,
     OF_PROCESSOR,
@@ -106,12 +107,21 @@ class TextFiles:
         files, whenever they were written."""
         out = BytesIO()
         with ZipFile(out, "w") as archive:
-            more = sorted((self.directory / MORE_TEMPLATES).glob("*.jinja"))
-            for path in (*(self.directory / name for name in ARCHIVED), *more):
-                if path.is_file():
-                    info = ZipInfo(str(path.relative_to(self.directory)), EPOCH)
-                    archive.writestr(info, path.read_bytes(), ZIP_DEFLATED)
+            for path in self._archived():
+                info = ZipInfo(str(path.relative_to(self.directory)), EPOCH)
+                archive.writestr(info, read_bytes(path), ZIP_DEFLATED)
         return out.getvalue()
+
+    def check_archived(self) -> None:
+        """Raises OSError or ValueError for a file that cannot be put into the archive, read or
+        not."""
+        for path in self._archived():
+            check_file(path)
+
+    def _archived(self) -> list[Path]:
+        more = sorted((self.directory / MORE_TEMPLATES).glob("*.jinja"))
+        named = [self.directory / name for name in ARCHIVED]
+        return [path for path in (*named, *more) if is_there(path)]
 
     def _object(self, name: str) -> dict[str, Any]:
         """What the file says, which must be an object; nothing if there is none."""
@@ -128,10 +138,11 @@ class TextFiles:
     def _json(self, name: str, *default: Any) -> Any:
         """What the file says, or the default if there is none; without one it must be there."""
         path = self.directory / name
-        if default and not path.exists():
+        if default and not is_there(path):
             return default[0]
+        text = read_text(path)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not valid JSON: {error}") from None
 

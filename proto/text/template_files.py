@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raylax.proto.text.chat_template import DEFAULT
+from raylax.proto.text.reading import is_there, read_text
 
 TEMPLATE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates"
@@ -18,18 +19,19 @@ def sources_of(directory: Path, settings: Mapping[str, Any]) -> dict[str, tuple[
     of templates go before what tokenizer_config.json (`settings`) says, and nothing of that counts
     beside them; a processor's own comes last. Raises OSError, or ValueError with the file.
     """
-    files = {DEFAULT: directory / TEMPLATE} if (directory / TEMPLATE).is_file() else {}
+    files = {DEFAULT: directory / TEMPLATE} if is_there(directory / TEMPLATE) else {}
     files |= {path.stem: path for path in sorted((directory / MORE_TEMPLATES).glob("*.jinja"))}
     if files:
-        return {name: (read(path), path) for name, path in files.items()}
+        return {name: (read_text(path), path) for name, path in files.items()}
     config, alone = directory / TOKENIZER_CONFIG, directory / OF_PROCESSOR
     if settings.get("chat_template") is not None:
         return named(settings["chat_template"], config)
-    if not alone.is_file():
+    if not is_there(alone):
         return {}
+    text = read_text(alone)
     try:
-        given = json.loads(read(alone))
-    except ValueError as error:
+        given = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{alone}: not valid JSON: {error}") from None
     return named(given.get("chat_template") if isinstance(given, dict) else given, alone)
 
@@ -48,10 +50,3 @@ def named(given: Any, file: Path) -> dict[str, tuple[str, Path]]:
     if not all(isinstance(name, str) and isinstance(one, str) for name, one in made.items()):
         raise ValueError(f"{file}: chat_template must be a text, or a list of names and templates")
     return {name: (source, file) for name, source in made.items()}
-
-
-def read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8: {error}") from None

@@ -11,6 +11,7 @@ import tokenizers
 from raylax.proto.characters import whole_characters
 from raylax.proto.text.plain_encoder import PlainEncoder
 from raylax.proto.text.quoting import Prompt, SpecialTexts
+from raylax.proto.text.reading import check_file
 from raylax.proto.text.tokenizer_files import TokenizerSettings
 
 
@@ -162,6 +163,7 @@ class Tokenizer:
 
 def opened(path: Path) -> tokenizers.Tokenizer:
     """Raises OSError, or ValueError for a file that says of no tokenizer."""
+    check_file(path)
     with path.open("rb"):  # or the reason why not
         pass
     try:

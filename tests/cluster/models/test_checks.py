@@ -1,7 +1,9 @@
 """What is known to fail is found out before anything starts, with the file or the setting."""
 
 import json
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,79 @@ def test_text_that_no_router_could_make(
     assert str(edited) in why
     assert said in why
     assert "\n" not in why
+
+
+def pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def endless(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def listener(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(file))
+
+
+def sparse(file: Path) -> None:
+    with file.open("wb") as one:
+        one.truncate(10 << 30)
+
+
+NOT_A_FILE: list[tuple[Callable[[Path], None], str]] = [
+    (pipe, "must be a regular file, found a FIFO"),
+    (endless, "must be a regular file, found a device"),
+    (listener, "must be a regular file, found a socket"),
+    (Path.mkdir, "must be a regular file, found a directory"),
+    (sparse, "may have 134217728 bytes, found 10737418240"),
+]
+
+
+@pytest.mark.parametrize(("put", "said"), NOT_A_FILE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "model.safetensors.index.json",
+        TOKENIZER,
+        SETTINGS,
+        GENERATION,
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "vocab.json",
+    ],
+)
+def test_what_stands_in_the_place_of_a_file_is_said_and_not_waited_for(
+    name: str, put: Callable[[Path], None], said: str, edited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(edited)  # a socket's path must be short
+    Path(name).unlink(missing_ok=True)
+    put(Path(name))
+
+    assert refused(edited) == f"{edited / name}: {said}"
+
+
+@pytest.mark.parametrize(("put", "said"), NOT_A_FILE[:4])
+@pytest.mark.parametrize("name", ["model.safetensors", "weights.bin"])
+def test_weights_are_regular_files_too(
+    name: str, put: Callable[[Path], None], said: str, edited: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those whose name is an index's own choice."""
+    monkeypatch.chdir(edited)
+    Path("model.safetensors").unlink()
+    Path("model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    put(Path(name))
+
+    assert refused(edited) == f"{edited / name}: {said}"
+
+
+def test_a_link_that_leads_nowhere_is_no_file_left_out(edited: Path) -> None:
+    """A download may have been cut off: without its template the model would be another one."""
+    (edited / "chat_template.jinja").symlink_to("nowhere")
+
+    assert refused(edited) == f"{edited}: chat_template.jinja is missing"
 
 
 def test_a_token_beyond_the_vocabulary_that_prompts_have(edited: Path) -> None:
