@@ -7,8 +7,6 @@ from contextlib import suppress
 
 from raylax.cluster.errors import UserError
 
-INTERRUPTED = 130  # as shells have it
-
 
 def main() -> None:
     """Runs the command that `sys.argv` names. From here on Ctrl-C is KeyboardInterrupt."""
@@ -26,8 +24,6 @@ def main() -> None:
     except BrokenPipeError:  # whoever read has had enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)  # as Click does when it notices first
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except UserError as error:
         from rich.console import Console
         from rich.markup import escape
