@@ -13,8 +13,9 @@ from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
 
-LEAST_LOGPROB = -9999.0
-"""What OpenAI writes for a token that is as good as impossible: JSON has no infinity."""
+AS_GOOD_AS_IMPOSSIBLE = -9999.0
+"""What OpenAI writes as the log-probability of such a token, whatever the model's own is: clients
+compare with it, and JSON has no infinity."""
 
 
 @dataclass
@@ -154,4 +155,4 @@ class Choice:
 
 def written(logprob: float) -> float:
     """The log-probability as a number of JSON."""
-    return logprob if LEAST_LOGPROB < logprob < inf else LEAST_LOGPROB
+    return logprob if AS_GOOD_AS_IMPOSSIBLE < logprob < inf else AS_GOOD_AS_IMPOSSIBLE

@@ -16,8 +16,8 @@ from raylax.worker.sampling.adjustment import Adjustment, Logits, is_adjusted
 
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-LEAST_LOGPROB = -1e39
-"""In place of -inf, which JSON has not."""
+LEAST_FINITE = float(np.finfo(np.float32).min)
+"""In place of a log-probability of -inf: a number in any API, also where it has 32 bits."""
 BLOCK = 1024
 """Weights that are looked at together, where a look at each would take longer than all else."""
 
@@ -162,6 +162,6 @@ def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
     total = float(logits.max()) + math.log(float(exponentials(logits).sum()))
 
     def of(one: int) -> float:
-        return max(float(logits[one]) - total, LEAST_LOGPROB)
+        return max(float(logits[one]) - total, LEAST_FINITE)
 
     return TokenLogprobs(of(token), tuple((int(one), of(one)) for one in likeliest(logits, top)))

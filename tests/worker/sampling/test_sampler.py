@@ -219,3 +219,10 @@ def test_log_probabilities_of_huge_logits() -> None:
     assert [token for token, _ in entry.top] == [0, 2]
     assert [value for _, value in entry.top] == pytest.approx([-math.log(2)] * 2)
     assert entry.logprob == pytest.approx(-2e4 - math.log(2))
+
+
+def test_log_probability_of_the_impossible() -> None:
+    """A masked token's is a number, in 32 bits as in 64."""
+    entry = log_probabilities(np.array([0, -np.inf], np.float32), 1, 2)
+
+    assert np.isfinite(np.array([entry.logprob, entry.top[1][1]], np.float32)).all()
