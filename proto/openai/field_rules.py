@@ -55,18 +55,30 @@ def check_fields(
     for name, value in given.items():
         if name in known:
             continue
-        match table.get(name):
-            case Ignored():
-                pass
-            case Refused(why, but):
-                if not any(value is one or value == one for one in but):
-                    said = f"{name}: {why}, found {shown(value)}"
-                    raise PydanticCustomError(NOT_HERE, literal(said))
-            case None:
-                said = unknown(name, names)
-                if strict:
-                    raise PydanticCustomError(NOT_HERE, literal(said))
-                warn(f"{said}; it is ignored")
+        if name in table:
+            if (said := refusal(name, value, table)) is not None:
+                raise PydanticCustomError(NOT_HERE, literal(said))
+            continue
+        said = unknown(name, names)
+        if strict:
+            raise PydanticCustomError(NOT_HERE, literal(said))
+        warn(f"{said}; it is ignored")
+
+
+def refusal(name: str, value: Any, table: FieldTable) -> str | None:
+    """Why a field of the table may not have this value; None: it may."""
+    match table[name]:
+        case Ignored():
+            return None
+        case Refused(why, but):
+            if any(same(value, one) for one in but):
+                return None
+            return f"{name}: {why}, found {shown(value)}"
+
+
+def same(value: Any, other: Any) -> bool:
+    """Whether JSON writes both alike, but that 1 is 1.0: to Python 0 and false are equal."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def only(why: str, *values: str) -> Any:
