@@ -159,16 +159,19 @@ class SubscribeKvEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     START_SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
+    LOAD_RECORDS_BEFORE_FIRST_BATCH_FIELD_NUMBER: _builtins.int
     start_sequence_number: _builtins.int
     """0, or one that is not kept any more: from a snapshot on"""
+    load_records_before_first_batch: _builtins.bool
     def __init__(
         self,
         *,
         start_sequence_number: _builtins.int = ...,
+        load_records_before_first_batch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["start_sequence_number", b"start_sequence_number"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["load_records_before_first_batch", b"load_records_before_first_batch", "start_sequence_number", b"start_sequence_number"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,9 +1,11 @@
 """What clients of raylax.v1 say, as requests of OpenAI's API."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message as Message_
 
 from raylax.proto import grpc_api
 from raylax.proto.client import requests
@@ -61,3 +63,71 @@ def test_what_is_no_json_object_is_named(fields: dict[str, Any], said: str) -> N
 
     with pytest.raises(InvalidRequest, match=said):
         grpc_api.chat_request(message)
+
+
+SAID: dict[str, Any] = {
+    "model": "tiny", "temperature": 0.5, "top_p": 0.5, "top_k": 3, "min_p": 0.5,
+    "presence_penalty": 0.5, "frequency_penalty": 0.5, "repetition_penalty": 0.5,
+    "logit_bias": {3: 0.5}, "seed": 3, "max_tokens": 3, "stop": ["a"], "stop_token_ids": [3],
+    "ignore_eos": True, "n": 3, "top_logprobs": 3, "text": "b", "tokens": pb.TokenIds(ids=[3]),
+    "role": "assistant", "content": "b", "tool_calls": [pb.ToolCall(id="a", name="f")],
+    "tool_call_id": "a", "name": "b", "reasoning_content": "b",
+    "id": "b", "arguments_json": '{"a": 1}', "description": "b", "parameters_json": '{"a": 1}',
+    "messages": [pb.Message(role="user", content="b")], "tools": [pb.Tool(name="f")],
+    "sampling": pb.Sampling(max_tokens=3), "priority": "high", "timeout_s": 3,
+    "chat_template": "rag", "chat_template_kwargs_json": '{"a": 1}', "reasoning_effort": "low",
+    "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
+    "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
+    "inputs": [pb.EmbedRequest.Input(text="b")],
+}  # fmt: skip
+BY_THE_SERVICER = {"session", "explain", "resume_ttl_s"}
+"""What is not said of the answer, but of its way: see the tests of the servicer."""
+HI = pb.Message(role="user", content="hi")
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return grpc_api.chat_request(pb.ChatRequest(**{"messages": [HI], **fields})).model_dump()
+
+
+def generate(**fields: Any) -> dict[str, Any]:
+    return grpc_api.generate_request(pb.GenerateRequest(**{"text": "a", **fields})).model_dump()
+
+
+def embed(**fields: Any) -> dict[str, Any]:
+    inputs = [pb.EmbedRequest.Input(text="a")]
+    return grpc_api.embedding_request(pb.EmbedRequest(**{"inputs": inputs, **fields})).model_dump()
+
+
+def of_message(**fields: Any) -> dict[str, Any]:
+    return chat(messages=[pb.Message(**{"role": "user", "content": "a", **fields})])
+
+
+def of_call(**fields: Any) -> dict[str, Any]:
+    call = pb.ToolCall(**{"name": "g", **fields})
+    return chat(messages=[pb.Message(role="assistant", tool_calls=[call])])
+
+
+MADE: list[tuple[type[Message_], Callable[..., dict[str, Any]]]] = [
+    (pb.ChatRequest, chat),
+    (pb.GenerateRequest, generate),
+    (pb.EmbedRequest, embed),
+    (pb.EmbedRequest.Input, lambda **fields: embed(inputs=[pb.EmbedRequest.Input(**fields)])),
+    (pb.Sampling, lambda **fields: chat(sampling=pb.Sampling(**fields))),
+    (pb.Sampling, lambda **fields: generate(sampling=pb.Sampling(**fields))),
+    (pb.Message, of_message),
+    (pb.ToolCall, of_call),
+    (pb.Tool, lambda **fields: chat(tools=[pb.Tool(**{"name": "g", **fields})])),
+]
+FIELDS = [(kind, field.name, made) for kind, made in MADE for field in kind.DESCRIPTOR.fields]
+
+
+@pytest.mark.parametrize(("kind", "name", "made"), FIELDS)
+def test_every_field_makes_another_request(
+    kind: type[Message_], name: str, made: Callable[..., dict[str, Any]]
+) -> None:
+    """None of our own .proto file is dropped on the way."""
+    if name in BY_THE_SERVICER:
+        assert kind in (pb.ChatRequest, pb.GenerateRequest)
+        return
+
+    assert made(**{name: SAID[name]}) != made()

@@ -1,8 +1,4 @@
-"""Requests of gateways in terms of the OpenAI requests, so that their rules are shared.
-
-A gateway has a field for everything that some engine can do: what this one cannot is refused by
-name, rather than left out of the answer.
-"""
+"""Requests of gateways in terms of the OpenAI requests, so that their rules are shared."""
 
 from typing import Any
 
@@ -14,20 +10,23 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import validated
 from raylax.proto.pb import vllm_engine_pb2 as pb
+from raylax.router.grpc.vllm_engine.fields import check
 
-UNSUPPORTED = ("min_tokens", "prompt_logprobs", "truncate_prompt_tokens")
-NOT_HERE = (
-    "kv_transfer_params", "kv_transfer_params_json", "mm_inputs", "extra_mm_inputs", "media_refs",
-)  # fmt: skip
 ZERO_IS_UNSET = ("top_p", "top_k", "repetition_penalty", "n")
 AS_GIVEN = ("min_p", "presence_penalty", "frequency_penalty", "ignore_eos")
 OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed")
+
+NEVER_INCLUDED = (
+    "the tokens of a stop string are part of every answer, those of stop_token_ids of none; leave "
+    "it out, or use stop"
+)
 
 
 def generate_request(message: pb.GenerateRequest) -> CompletionRequest:
     """The completion that is asked for. Raises InvalidRequest for what this engine does not
     have."""
-    refuse_what_is_not_here(message)
+    check(message)
+    check(message.sampling_params)
     fields = sampling_fields(message.sampling_params)
     if message.HasField("tokenized"):
         check_count(len(message.tokenized.input_ids), "input_ids")
@@ -43,30 +42,10 @@ def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
     return validated(EmbeddingRequest, {"input": list(message.tokenized.input_ids)})
 
 
-def refuse_what_is_not_here(message: pb.GenerateRequest) -> None:
-    sampling = message.sampling_params
-    if (constraint := sampling.WhichOneof("constraint")) is not None:
-        raise refused(constraint)
-    given = {field.name for field, _ in message.ListFields()}
-    given |= {field.name for field, _ in sampling.ListFields()}
-    for name in (*NOT_HERE, *UNSUPPORTED):
-        if name in given:
-            raise refused(name)
-    if message.data_parallel_rank:
-        raise InvalidRequest(
-            f"data_parallel_rank: must be 0, the only one, found {message.data_parallel_rank}",
-            param="data_parallel_rank",
-        )
-
-
-def refused(field: str) -> InvalidRequest:
-    return InvalidRequest(f"{field}: this engine does not have it", param=field)
-
-
 def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
     """The fields of a completion's sampling. What a gateway leaves open is neutral, as in engines
     of this protocol, and not as the model's generation_config.json says: the gateway has been told
-    that, and has applied it."""
+    that, and has applied it. Raises InvalidRequest for two of them that exclude each other."""
     fields: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1}
     fields |= {
         name: as_meant(getattr(message, name)) for name in ZERO_IS_UNSET if getattr(message, name)
@@ -80,6 +59,9 @@ def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
     if message.stop:
         fields["stop"] = bounded(message.stop)
     if message.stop_token_ids:
+        if message.include_stop_str_in_output:
+            name = "include_stop_str_in_output"
+            raise InvalidRequest(f"{name}: {NEVER_INCLUDED}", param=name)
         fields["stop_token_ids"] = bounded(message.stop_token_ids)
     return fields
 

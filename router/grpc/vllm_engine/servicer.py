@@ -23,6 +23,7 @@ from raylax.router.calls.start import finish, read_deadline, start
 from raylax.router.grpc.errors import Context, errors_as_statuses
 from raylax.router.grpc.vllm_engine import about, requests
 from raylax.router.grpc.vllm_engine.abort import Aborted, RunningRequests
+from raylax.router.grpc.vllm_engine.fields import check
 from raylax.router.grpc.vllm_engine.flush import flush
 from raylax.router.grpc.vllm_engine.kv_events import KvEventFeed
 from raylax.router.grpc.vllm_engine.replies import Replies
@@ -122,6 +123,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
     async def GetLoads(self, request: pb.GetLoadsRequest, context: Context) -> pb.GetLoadsResponse:
         async with errors_as_statuses(context):
+            check(request)
             return about.loads(self._service(), datetime.now(UTC))
 
     async def GetTokenizer(  # type: ignore[override]

@@ -21,6 +21,7 @@ from raylax.proto.pb import (
     vllm_engine_pb2_grpc,
 )
 from raylax.proto.pb import vllm_engine_pb2 as pb
+from raylax.router.grpc.vllm_engine.fields import READ
 from tests.support.paths import ROOT
 from tests.support.router_rig import (
     PATIENCE_S,
@@ -111,6 +112,10 @@ async def test_the_messages_are_those_of_gateways() -> None:
 
         assert fields_of(ours).items() <= fields_of(theirs).items()
         assert methods_of(ours) == methods_of(theirs)
+        for message in READ:  # here none of theirs may be missing: it would be dropped
+            begin = f"{message.DESCRIPTOR.full_name}."
+            missing = fields_of(theirs).keys() - fields_of(ours).keys()
+            assert [path for path, _ in missing if path.startswith(begin)] == []
 
 
 @needs_stubs
@@ -205,6 +210,17 @@ async def test_what_it_cannot_do_is_refused_by_name(
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert f"{field}:" in (error.details() or "")
+
+
+async def test_there_is_one_rank_of_which_to_ask(shared_rig: Rig) -> None:
+    """Another one's load would be that of all."""
+    async with channel(shared_rig.grpc_address) as made:
+        stub = vllm_engine_pb2_grpc.VllmEngineStub(made)
+        told = await stub.GetLoads(pb.GetLoadsRequest(dp_rank=0, include=["core"]))
+        with pytest.raises(grpc.aio.AioRpcError, match="dp_rank: there is one rank"):
+            await stub.GetLoads(pb.GetLoadsRequest(dp_rank=1))
+
+    assert [load.dp_rank for load in told.loads] == [0]
 
 
 async def test_an_abort_ends_the_answer(shared_rig: Rig) -> None:
