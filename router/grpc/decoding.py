@@ -1,5 +1,5 @@
 """Refuses bytes that are no message as the client's mistake; gRPC would call them an error of
-ours."""
+ours. Of fields that nobody knows the client is warned, or they are a mistake, too."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -9,15 +9,19 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.warnings import warn
 from raylax.router.grpc.errors import refuse
+from raylax.router.grpc.unknown_fields import Decoded, decoded
 
 
 class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Decodes the requests of services where it can say what is wrong with them. Text that is no
     UTF-8 is the usual case."""
 
-    def __init__(self, services: Sequence[str]) -> None:
+    def __init__(self, services: Sequence[str], strict_fields: bool) -> None:
+        """`strict_fields`: a field that nobody knows is a mistake; else it is warned of."""
         self._prefixes = tuple(f"/{service}/" for service in services)
+        self._strict = strict_fields
 
     async def intercept_service(
         self,
@@ -32,15 +36,19 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
         else:
             serve, wrap = handler.unary_unary, grpc.unary_unary_rpc_method_handler
 
-        def decode(raw: bytes) -> Any:
+        def decode(raw: bytes) -> Decoded | DecodeError:
             try:
-                return handler.request_deserializer(raw)
+                return decoded(handler.request_deserializer, raw)
             except DecodeError as error:
                 return error
 
-        async def answer(request: Any, context: Any) -> Any:
-            if isinstance(request, DecodeError):
-                await refuse(context, InvalidRequest(f"the request is not valid: {request}"))
-            return await serve(request, context)
+        async def answer(made: Decoded | DecodeError, context: Any) -> Any:
+            if isinstance(made, DecodeError):
+                await refuse(context, InvalidRequest(f"the request is not valid: {made}"))
+            for field in made.unknown:
+                if self._strict:
+                    await refuse(context, InvalidRequest(field.said, param=field.at))
+                warn(f"{field.said}; it is ignored")
+            return await serve(made.request, context)
 
         return wrap(answer, decode, handler.response_serializer)

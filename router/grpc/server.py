@@ -37,9 +37,9 @@ async def serve_grpc(
 
     `interceptors` see a call first. With `credentials` it speaks TLS only.
     """
-    ours = (NAME, ENGINE_PROTOCOL)
+    ours, strict = (NAME, ENGINE_PROTOCOL), models.config.strict_fields
     server = grpc.aio.server(
-        interceptors=[*interceptors, DecodingInterceptor(ours)],
+        interceptors=[*interceptors, DecodingInterceptor(ours, strict)],
         options=[("grpc.so_reuseport", 1)],
     )
     raylax_pb2_grpc.add_RaylaxServicer_to_server(RaylaxServicer(models), server)
