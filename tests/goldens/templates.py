@@ -47,6 +47,9 @@ def main() -> None:
             "texts": [tokenizer(text)["input_ids"] for text in TEXTS],
             "bare": [tokenizer(text, add_special_tokens=False)["input_ids"] for text in TEXTS],
             "eos": tokenizer.eos_token_id,
+            "special": sorted(
+                id for id, token in tokenizer.added_tokens_decoder.items() if token.special
+            ),
         }
     lines = [f" {json.dumps(name)}: {json.dumps(one)}" for name, one in goldens.items()]
     (HERE / "templates.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -227,8 +227,8 @@ def left_over(written: dict[str, Any]) -> None:
         "direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0,
     }  # fmt: skip
     written["padding"] = {
-        "strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0,
-        "pad_type_id": 0, "pad_token": "!",
+        "strategy": {"Fixed": 64}, "direction": "Left", "pad_to_multiple_of": None,
+        "pad_id": 454, "pad_type_id": 0, "pad_token": "<|endoftext|>",
     }  # fmt: skip
 
 
@@ -237,17 +237,42 @@ def without_added(written: dict[str, Any]) -> None:
     written["added_tokens"] = []
 
 
-def declared(made: Tokenizer) -> dict[str, Any]:
-    """A tokenizer's added tokens, as tokenizer_config.json declares them."""
+def declared(made: Tokenizer, later: int = 0) -> dict[str, Any]:
+    """A tokenizer's added tokens, as tokenizer_config.json declares them; their ids may be `later`
+    ones than those that they have."""
     flags = ("lstrip", "normalized", "rstrip", "single_word", "special")
     return {
-        str(id): {"content": token.content, **{flag: getattr(token, flag) for flag in flags}}
+        str(id + later): {
+            "content": token.content,
+            **{flag: getattr(token, flag) for flag in flags},
+        }
         for id, token in made.get_added_tokens_decoder().items()
     }
 
 
 def turns() -> Tokenizer:
     return byte_level(TURNS, CALLS)
+
+
+def declared_otherwise() -> dict[str, Any]:
+    """Tokens as tokenizer.json has them, but for what one of them takes with it."""
+    tokens = declared(turns())
+    for token in tokens.values():
+        if token["content"] == "<|im_start|>":
+            token["rstrip"] = True
+    return tokens
+
+
+def old_and_new(**named: Any) -> dict[str, str]:
+    """Files as older models have them."""
+    return {"special_tokens_map.json": json.dumps(named)}
+
+
+NAMED_ALL = (
+    "{{ bos_token }} {{ eos_token }}{{ pad_token }}{{ image_token }}<zz><aa> x <e\u0301> <\u00e9>"
+    "<|be\u0301gin|> <|b\u00e9gin|>"
+)
+"""A template that shows which tokens have names, and others that are added."""
 
 
 BOS_EOS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -259,7 +284,7 @@ FAMILIES = {
     ),
     "declared beside": PromptFamily(
         turns,
-        {"added_tokens_decoder": declared(turns()), "chat_template": MARKED_TURNS},
+        {"added_tokens_decoder": declared(turns(), 545), "chat_template": MARKED_TURNS},
         edit=without_added,
     ),
     "named in an older file": PromptFamily(
@@ -309,6 +334,37 @@ FAMILIES = {
         },
     ),
     "in parts": PromptFamily(turns, {"chat_template": IN_PARTS}),
+    "declared otherwise": PromptFamily(
+        turns,
+        {
+            "added_tokens_decoder": declared_otherwise(), "bos_token": "<|im_start|>",
+            "chat_template": NAMED_ALL + MARKED_TURNS,
+        },
+        old_and_new(bos_token="<|endoftext|>", pad_token="<|pad|>"),
+    ),
+    "named twice": PromptFamily(
+        turns,
+        {
+            "bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "",
+            "extra_special_tokens": {"image_token": "<|image|>"},
+            "chat_template": NAMED_ALL + MARKED_TURNS,
+        },
+        {
+            **old_and_new(
+                bos_token="<|be\u0301gin|>", pad_token={"content": "<|pad|>", "special": False}
+            ),
+            "added_tokens.json": json.dumps(
+                {"<zz>": 497, "<aa>": 498, "<e\u0301>": 499, "<|be\u0301gin|>": 500}
+            ),
+        },
+    ),
+    "split": PromptFamily(
+        turns,
+        {
+            "split_special_tokens": True, "extra_special_tokens": ["<|more|>"],
+            "eos_token": "<|im_end|>", "chat_template": MARKED_TURNS,
+        },
+    ),
     "trained on": PromptFamily(
         lambda: beginning_with(turns(), "<|endoftext|>"),
         {

@@ -5,6 +5,7 @@ import random
 import time
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, normalizers
@@ -50,6 +51,11 @@ def hostile(frontend: Frontend) -> list[str]:
     return [*texts, *(f"a{one} b" for one in texts), " ".join(texts), "\n".join(texts) + "\n"]
 
 
+def plain(text: str) -> str:
+    """Without what a control token takes with it, and a tokenizer changes, where it is text."""
+    return normalize("NFC", "".join(text.split()))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_control_token_in_a_message_is_text(frontends: dict[str, Frontend], family: str) -> None:
     """The control tokens of the prompt are those of a harmless conversation, and its text is what
@@ -63,8 +69,8 @@ def test_a_control_token_in_a_message_is_text(frontends: dict[str, Frontend], fa
         ids = tokens_of(frontend, messages)
         old = tokens_of(frontend, messages, special_tokens_in_content=True)
         assert special_ids(frontend, ids) == control
-        assert len(special_ids(frontend, old)) > len(control)
-        assert decode(ids, False).replace(" ", "") == decode(old, False).replace(" ", "")
+        assert len(special_ids(frontend, old)) > len(control) or not control
+        assert plain(decode(ids, False)) == plain(decode(old, False))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
