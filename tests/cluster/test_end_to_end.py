@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from raylax.cluster.cli.main import main
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES
 from raylax.cluster.startup.processes import running
+from raylax.cluster.startup.sockets import listening
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.worker.config import EngineConfig
 from tests.support.cluster_serving import (
@@ -30,7 +31,6 @@ from tests.support.cluster_serving import (
     serving,
     until,
 )
-from tests.support.cluster_sockets import listening
 
 pytestmark = pytest.mark.cluster
 PATIENCE_S = 60.0

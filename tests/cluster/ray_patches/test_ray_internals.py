@@ -44,7 +44,7 @@ from ray.serve._private import haproxy_templates
 server = grpc.server(ThreadPoolExecutor(1))
 tls_utils.add_port_to_grpc_server(server, "[::]:0")
 server.start()
-from tests.support.cluster_sockets import listening
+from raylax.cluster.startup.sockets import listening
 print(*{str(address) for address, _ in listening([os.getpid()])})
 print(*[line for line in haproxy_templates.HAPROXY_CONFIG_TEMPLATE.splitlines()
         if line.strip().startswith("bind ")], sep="\\n")
