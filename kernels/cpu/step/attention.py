@@ -3,8 +3,8 @@
 Decodes, prefill chunks and everything between are tiles of 8 rows, a row being one query head of
 one new token. Keys are walked in blocks of 16 pages counted from key 0 of the sequence; a block is
 reduced on its own and merged in block order. So a row has the same bits whatever shares its tile,
-how the prompt was cut, where its pages lie and which threads reduced which blocks (law 1). Stale
-slots hold finite values, and masked keys weigh exactly 0.
+how the prompt was cut, where its pages lie and which threads reduced which blocks (law 1). Masked
+keys weigh exactly 0, and slots past the end of a sequence hold values of 0 (`begin_values`).
 """
 
 import contextlib

@@ -7,6 +7,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.program import SLICES
 from raylax.kernels.cpu.step.emitter import Emitter
+from raylax.kernels.cpu.step.pages import begin_values
 from raylax.kernels.cpu.tir.emit import (
     Expr,
     Register,
@@ -85,10 +86,9 @@ class Operators(Emitter):
                             key = head - s.heads
                             self.pages.append_key(b["pages"], slot, key, s.head_dim, values)
                         with T.Else():
-                            value_head = head - s.heads - s.kv_heads
-                            self.pages.append_value(
-                                b["pages"], slot, value_head, s.head_dim, values
-                            )
+                            at = slot, head - s.heads - s.kv_heads, s.head_dim
+                            begin_values(self.pages, b["pages"], *at)
+                            self.pages.append_value(b["pages"], *at, values)
 
     def _head_of_all(self, head: Expr) -> Expr:
         """Where a head of this rank's queries, keys and values is in `w_qkv`."""

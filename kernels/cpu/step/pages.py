@@ -132,6 +132,20 @@ class INT8Pages:
 
 
 Pages = F32Pages | BF16Pages | INT8Pages
+
+
+def begin_values(layout: Pages, pages: Any, slot: Expr, head: Expr, dim: int) -> None:
+    """Where a token is the first one of its page, the values of all that may follow become 0.
+
+    What another sequence left there may be NaN or infinite, and a masked key weighs 0: times that
+    it is NaN. Keys are masked behind the product, so theirs may stay.
+    """
+    with T.If(T.floormod(slot, PAGE_SIZE) == 0), T.Then():
+        page, nothing = T.floordiv(slot, PAGE_SIZE), splat(T.cast(T.int32(0), layout.dtype))
+        with T.serial(0, layout.words(dim) // 16) as j:
+            pages.store(nothing, page, 1, head, lanes(j * 16))
+
+
 KV_DTYPES = ("f32", "bf16", "int8")
 
 

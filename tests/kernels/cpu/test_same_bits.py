@@ -129,6 +129,17 @@ def test_pages_may_lie_anywhere(model: CpuModel, alone: Floats) -> None:
     assert np.array_equal(got[0], alone[-1])
 
 
+@pytest.mark.parametrize("size", [1, LENGTH])
+def test_pages_may_hold_what_is_no_number(model: CpuModel, alone: Floats, size: int) -> None:
+    """As the keys and values of a sequence that ended since its logits were not finite."""
+    for page in ELSEWHERE:
+        model.write_page(page, b"\xff" * len(model.read_page(page)))
+
+    got = [run(model, Piece(PROMPT[i : i + size], i, ELSEWHERE)) for i in range(0, LENGTH, size)]
+
+    assert np.array_equal(got[-1][0], alone[-1])
+
+
 def test_the_largest_logit_is_chosen(model: CpuModel) -> None:
     """The compiled argmax agrees with numpy's, ties and padding included."""
     output = model.step(**arrays(others(9, 12)))
