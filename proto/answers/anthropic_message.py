@@ -43,7 +43,12 @@ class MessageWriter:
         return said + self._close() if event.finish_reason else said
 
     def end(self) -> list[AnswerEvent]:
-        delta = {"stop_reason": self._stop_reason, "stop_sequence": self._stop_sequence}
+        delta = {
+            "stop_reason": self._stop_reason,
+            "stop_sequence": self._stop_sequence,
+            "stop_details": None,
+            "container": None,
+        }
         return [typed("message_delta", delta=delta, usage=self._usage), typed("message_stop")]
 
     def failed(self, error: RaylaxError) -> list[AnswerEvent]:

@@ -18,6 +18,7 @@ class ChatWriter(ChunkWriter):
         """`created`: the time that all chunks say, in seconds of the epoch."""
         super().__init__(call)
         self._model, self._created, self._include_usage = model, created, include_usage
+        self._kind = chat.CountedChunk if include_usage else chat.ChatCompletionChunk
         self._greeted: set[int] = set()
 
     def chunks(self, event: TextEvent) -> list[chat.ChatCompletionChunk]:
@@ -53,14 +54,14 @@ class ChatWriter(ChunkWriter):
             else None,
             finish_reason=finish_reason,
         )
-        return chat.ChatCompletionChunk(
+        return self._kind(
             id=self.call.id, created=self._created, model=self._model, choices=[choice]
         )
 
     def last_chunks(self) -> list[chat.ChatCompletionChunk]:
         if not self._include_usage:
             return []
-        chunk = chat.ChatCompletionChunk(
+        chunk = self._kind(
             id=self.call.id,
             created=self._created,
             model=self._model,

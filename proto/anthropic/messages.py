@@ -198,11 +198,13 @@ StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 class TextOut(BaseModel):
     type: Literal["text"] = "text"
     text: str
+    citations: None = None
 
 
 class ToolUseOut(BaseModel):
     type: Literal["tool_use"] = "tool_use"
     id: str
+    caller: None = None
     name: str
     input: dict[str, Any]
 
@@ -212,7 +214,12 @@ class Usage(BaseModel):
     """Tokens of the prompt, without those that were found in the prefix cache."""
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int
+    cache_creation: None = None
+    inference_geo: None = None
     output_tokens: int
+    output_tokens_details: None = None
+    server_tool_use: None = None
+    service_tier: Literal["standard"] = "standard"
 
 
 class Message(BaseModel):
@@ -223,6 +230,9 @@ class Message(BaseModel):
     content: list[TextOut | ToolUseOut] = []
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
+    stop_details: None = None
+    container: None = None
+    diagnostics: None = None
     usage: Usage
 
 

@@ -223,6 +223,8 @@ class AnswerMessage(ResponseModel):
     role: Literal["assistant"] = "assistant"
     content: str | None
     refusal: None = None
+    annotations: list[str] = []
+    """There are none; clients walk them."""
     tool_calls: list[ToolCallOut] | None = None
 
 
@@ -268,3 +270,9 @@ class ChatCompletionChunk(ResponseModel):
     usage: Usage | None = None
     service_tier: Literal["default"] = "default"
     system_fingerprint: str = FINGERPRINT
+
+
+class CountedChunk(ChatCompletionChunk):
+    """A chunk of a stream that ends with its usage: until then it is null, as with OpenAI."""
+
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"usage"})

@@ -68,3 +68,9 @@ class Completion(ResponseModel):
     choices: list[Choice]
     usage: Usage | None = None
     system_fingerprint: str = FINGERPRINT
+
+
+class CountedCompletion(Completion):
+    """A chunk of a stream that ends with its usage: until then it is null, as with OpenAI."""
+
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"usage"})

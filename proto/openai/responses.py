@@ -140,10 +140,15 @@ class ResponsesRequest(CommonFields, PromptFields):
     reasoning: Reasoning | None = None
     truncation: Literal["disabled"] = "disabled"
 
+    @property
+    def effort(self) -> str | None:
+        """How much the model is to think, by either of the fields that say so."""
+        if self.reasoning_effort is None and self.reasoning is not None:
+            return self.reasoning.effort
+        return self.reasoning_effort
+
     def for_chat(self) -> chat.ChatCompletionRequest:
-        prompt = self.prompt_fields()
-        if prompt["reasoning_effort"] is None and self.reasoning is not None:
-            prompt["reasoning_effort"] = self.reasoning.effort
+        prompt = {**self.prompt_fields(), "reasoning_effort": self.effort}
         return chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
@@ -240,9 +245,15 @@ class ResponseError(BaseModel):
     message: str
 
 
+class ReasoningOut(BaseModel):
+    effort: str | None = None
+    summary: None = None
+
+
 class Response(BaseModel):
     id: str
     object: Literal["response"] = "response"
+    access_programs: None = None
     created_at: int
     status: Status
     background: bool = False
@@ -255,6 +266,7 @@ class Response(BaseModel):
     output: list[OutputMessage | OutputCall]
     parallel_tool_calls: bool
     previous_response_id: None = None
+    reasoning: ReasoningOut
     service_tier: Literal["default"] = "default"
     store: bool = False
     temperature: float | None
@@ -269,5 +281,5 @@ class Response(BaseModel):
     def to(cls, body: ResponsesRequest, **fields: Any) -> Self:
         """The response to `body`, which repeats some of its fields."""
         echoed = cls.model_fields.keys() & ResponsesRequest.model_fields.keys()
-        asked = {name: getattr(body, name) for name in echoed - {"text"}}
-        return cls(**asked | fields)
+        asked = {name: getattr(body, name) for name in echoed - {"text", "reasoning"}}
+        return cls(reasoning=ReasoningOut(effort=body.effort), **asked | fields)

@@ -251,6 +251,16 @@ class ResponseModel(BaseModel):
 
 class PromptTokensDetails(ResponseModel):
     cached_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class CompletionTokensDetails(ResponseModel):
+    """All of them are text that the client is given."""
+
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
 
 
 class Usage(ResponseModel):
@@ -258,3 +268,4 @@ class Usage(ResponseModel):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
