@@ -14,6 +14,7 @@ from raylax.proto.openai.shared import (
     SamplingFields,
     StrictModel,
     ToolChoice,
+    TopLogprobs,
     Usage,
     kind_of,
 )
@@ -172,7 +173,7 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
     messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_logprobs: TopLogprobs | None = None
     tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True

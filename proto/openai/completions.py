@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
@@ -12,6 +12,7 @@ from raylax.proto.openai.shared import (
     ResponseModel,
     SamplingFields,
     TokenIds,
+    TopLogprobs,
     Usage,
     one_or_more,
 )
@@ -34,7 +35,7 @@ class CompletionRequest(SamplingFields):
         | Annotated[list[str], BoundedList(MOST_PROMPTS, least=1)]
         | Annotated[list[TokenIds], BoundedList(MOST_PROMPTS, least=1)]
     )
-    logprobs: Annotated[int | None, BeforeValidator(false_is_none)] = Field(None, ge=0, le=20)
+    logprobs: Annotated[TopLogprobs | None, BeforeValidator(false_is_none)] = None
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
 

@@ -38,6 +38,7 @@ def WithinRange(range_: Range) -> Any:
 Bias = Annotated[float, WithinRange(ranges.BIAS)]
 Penalty = Annotated[float, WithinRange(ranges.PENALTY)]
 Probability = Annotated[float, WithinRange(ranges.PROBABILITY)]
+TopLogprobs = Annotated[int, Field(ge=ranges.TOP_LOGPROBS.least, le=ranges.TOP_LOGPROBS.most)]
 MOST_CHOICES = 16
 MOST_STOPS = 16
 LONGEST_STOP = 1024

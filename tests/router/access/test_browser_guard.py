@@ -118,6 +118,7 @@ def test_what_a_proxy_adds_is_not_looked_at() -> None:
         ("https://evil.example", "localhost:8000", False),
         ("http://localhost:8000.evil.example", "localhost:8000", False),
         ("http://localhost:8000@evil.example", "localhost:8000", False),
+        ("http://localhost:8000/evil", "localhost:8000", False),
         ("null", "localhost:8000", False),
         ("", "localhost:8000", False),
         ("file://", "localhost:8000", False),
@@ -143,7 +144,8 @@ def test_other_sites_may_not_ask_even_without_an_origin() -> None:
 
     assert found == ["Sec-Fetch-Site", "Sec-Fetch-Site", "", "", ""]
     assert refusal(of, host="localhost", sec_fetch_site="cross-site", origin=PAGE) == ""
-    assert refusal(of, host="localhost", origin=[PAGE, "https://evil.example"]) == "Origin"
+    for page in (PAGE, "http://localhost"):
+        assert refusal(of, host="localhost", origin=[page, "https://evil.example"]) == "Origin"
     assert refusal(guard(origins=("*",)), host="localhost", origin="null") == ""
     assert refusal(guard(origins=("*",)), host="evil.example", origin="null") == "Host"
 

@@ -1,8 +1,11 @@
 """Requests of gateways in terms of OpenAI's."""
 
+import numpy as np
 import pytest
 
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.pb import vllm_engine_pb2 as pb
+from raylax.proto.ranges import BIAS, SAMPLING, Range
 from raylax.router.grpc.vllm_engine.requests import generate_request
 
 
@@ -34,3 +37,17 @@ def test_so_is_a_bias() -> None:
     assert generate_request(pb.GenerateRequest(text="a", sampling_params=params)).logit_bias == {
         "5": -0.1
     }
+
+
+@pytest.mark.parametrize(("name", "range_"), [*SAMPLING.items(), ("logit_bias", BIAS)])
+def test_a_number_out_of_its_range_is_refused(name: str, range_: Range) -> None:
+    """Of 32 bits: the next one at either end, and what is no number."""
+    least, most, end = *map(np.float32, range_), np.float32(np.inf)
+    beyond = np.nextafter(least, -end), np.nextafter(most, end)
+
+    for value in (*map(float, beyond), float("nan"), float("inf"), float("-inf")):
+        given = {5: value} if name == "logit_bias" else value
+        params = pb.SamplingParams(**{name: given})  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest) as caught:
+            generate_request(pb.GenerateRequest(text="a", sampling_params=params))
+        assert (caught.value.param or "").startswith(name)

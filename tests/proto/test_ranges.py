@@ -1,0 +1,98 @@
+"""The ranges of a request's numbers: their ends, and that each body and message holds them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from raylax.proto import grpc_api, ranges
+from raylax.proto.anthropic.messages import MessagesRequest
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.shared import StrictModel, validated
+from raylax.proto.pb import raylax_pb2 as pb
+from raylax.proto.ranges import Range
+from tests.support.ends import outside
+
+ENDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "repetition_penalty": (0.01, 10),
+}
+HI = [{"role": "user", "content": "hi"}]
+BODIES: dict[type[StrictModel], dict[str, Any]] = {
+    ChatCompletionRequest: {"messages": HI},
+    CompletionRequest: {"prompt": "hi"},
+    ResponsesRequest: {"input": "hi"},
+    MessagesRequest: {"messages": HI, "max_tokens": 1},
+}
+FIELDS = [(body, name) for body in BODIES for name in ENDS if name in body.model_fields]
+MESSAGES: dict[str, Callable[[pb.Sampling], Any]] = {
+    "chat": lambda sampling: grpc_api.chat_request(
+        pb.ChatRequest(messages=[pb.Message(role="user", content="hi")], sampling=sampling)
+    ),
+    "generate": lambda sampling: grpc_api.generate_request(
+        pb.GenerateRequest(text="hi", sampling=sampling)
+    ),
+}
+
+
+def test_the_ends_are_those_of_the_field_s_apis() -> None:
+    """But for repetition: what is near 0 makes infinities of logits, and nobody means more."""
+    assert {name: tuple(one) for name, one in ranges.SAMPLING.items()} == ENDS
+    assert tuple(ranges.BIAS) == (-100, 100)
+    assert tuple(ranges.TOP_LOGPROBS) == (0, 20)
+
+
+@pytest.mark.parametrize("value", ["1", None, [1], 1j, math.nan, 0.99, 3.01])
+def test_what_is_no_number_of_a_range(value: object) -> None:
+    with pytest.raises(InvalidRequest, match="x: must be a number from 1 to 3, found ") as caught:
+        Range(1, 3).check(value, "x")
+
+    assert caught.value.param == "x"
+
+
+@pytest.mark.parametrize(("body", "name"), FIELDS)
+def test_each_body_holds_them(body: type[StrictModel], name: str) -> None:
+    """The ends are allowed, the next number is not."""
+    for value in ENDS[name]:
+        assert getattr(validated(body, {**BODIES[body], name: value}), name) == value
+    for value in outside(*ENDS[name]):
+        with pytest.raises(InvalidRequest) as caught:
+            validated(body, {**BODIES[body], name: value})
+        assert caught.value.param == name
+
+
+@pytest.mark.parametrize("body", [ChatCompletionRequest, CompletionRequest])
+def test_so_they_do_of_a_bias(body: type[StrictModel]) -> None:
+    for value in ranges.BIAS:
+        validated(body, {**BODIES[body], "logit_bias": {"5": value}})
+    for value in outside(*ranges.BIAS):
+        with pytest.raises(InvalidRequest) as caught:
+            validated(body, {**BODIES[body], "logit_bias": {"5": value}})
+        assert caught.value.param == "logit_bias.5"
+
+
+@pytest.mark.parametrize("made", MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize("name", ENDS)
+def test_each_message_holds_them(made: Callable[[pb.Sampling], Any], name: str) -> None:
+    for value in ENDS[name]:
+        assert getattr(made(pb.Sampling(**{name: value})), name) == value  # type: ignore[arg-type]
+    for value in outside(*ENDS[name]):
+        with pytest.raises(InvalidRequest) as caught:
+            made(pb.Sampling(**{name: value}))  # type: ignore[arg-type]
+        assert caught.value.param == name
+
+
+@pytest.mark.parametrize("made", MESSAGES.values(), ids=MESSAGES)
+def test_so_they_do_of_log_probabilities(made: Callable[[pb.Sampling], Any]) -> None:
+    for count in ranges.TOP_LOGPROBS:
+        made(pb.Sampling(top_logprobs=int(count)))
+    with pytest.raises(InvalidRequest, match="logprobs: .* less than or equal to 20, found 21"):
+        made(pb.Sampling(top_logprobs=21))
