@@ -79,6 +79,15 @@ def test_so_they_do_of_a_bias(body: type[StrictModel]) -> None:
         assert caught.value.param == "logit_bias.5"
 
 
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf])
+def test_each_body_has_an_end_in_time(body: type[StrictModel], seconds: float) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        validated(body, {**BODIES[body], "timeout": seconds})
+
+    assert caught.value.param == "timeout"
+
+
 @pytest.mark.parametrize("made", MESSAGES.values(), ids=MESSAGES)
 @pytest.mark.parametrize("name", ENDS)
 def test_each_message_holds_them(made: Callable[[pb.Sampling], Any], name: str) -> None:

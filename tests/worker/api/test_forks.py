@@ -63,6 +63,16 @@ def test_a_stream_that_was_begun_cannot_be_read_there(engine: MLCEngine) -> None
     assert len(text) >= len(asked(engine))
 
 
+def test_a_stream_that_is_dropped_there_waits_for_nobody(engine: MLCEngine) -> None:
+    """Though a thread that the child does not have holds a lock."""
+    stream = engine.completions.create(**{**ASK, "max_tokens": 60}, stream=True)
+    with engine._engine._commands._lock, engine.state._lock:
+        said = in_fork(lambda: str(stream.close()))
+    list(stream)
+
+    assert said == "None"
+
+
 def test_the_end_of_a_child_harms_no_parent(engine: MLCEngine) -> None:
     """Though it ends the engine as its owner would."""
     want = asked(engine)
@@ -80,13 +90,16 @@ def test_the_end_of_a_child_harms_no_parent(engine: MLCEngine) -> None:
 async def test_an_asynchronous_engine_raises_too(checkpoint: Path) -> None:
     async with AsyncMLCEngine(str(checkpoint), "cpu", engine_config=TWO) as engine:
         answer = await engine.completions.create(**ASK)
+        stream = await engine.completions.create(**ASK, stream=True)
 
-        def ask() -> str:
+        def there(use: Callable[[], Any]) -> str:
             loop = asyncio.new_event_loop()
             asyncio._set_running_loop(None)
-            return str(loop.run_until_complete(engine.completions.create(**ASK)))
+            return str(loop.run_until_complete(use()))
 
-        assert TOLD in in_fork(ask)
+        assert TOLD in in_fork(lambda: there(lambda: engine.completions.create(**ASK)))
+        assert TOLD in in_fork(lambda: there(lambda: anext(stream)))
+        await stream.aclose()
         again = await engine.completions.create(**ASK)
 
     assert again.choices[0].text == answer.choices[0].text

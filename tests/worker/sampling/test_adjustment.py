@@ -1,5 +1,6 @@
 """Bias and penalties: what they come to, told at once or one by one."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,6 +77,16 @@ def test_penalties_before_anything_was_said() -> None:
 
 def test_nothing_to_adjust_costs_no_copy() -> None:
     assert adjusted(LOGITS, Sampling(), [1, 2], 1) is LOGITS
+
+
+def test_a_token_costs_the_same_however_many_came_before() -> None:
+    """All different ones, of a long prompt and its answer."""
+    kept, tokens = Adjustment(ALL, 20_000), list(range(40_000))
+    begun = time.process_time()
+    kept.tell(tokens[:20_000])
+    kept.tell(tokens)
+
+    assert time.process_time() - begun < 2
 
 
 def test_the_largest_logits_stay_finite() -> None:
