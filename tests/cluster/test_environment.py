@@ -49,6 +49,30 @@ def test_nothing_is_told_to_anybody(directory: Path) -> None:
     assert environment.for_ray(directory)["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", 60),
+        ("RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S", 30),
+        ("RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S", 60),
+        ("RAY_WORKER_PROCESS_SETUP_HOOK_LOAD_TIMEOUT", 120),
+        ("RAY_agent_register_timeout_ms", 100_000),
+        ("RAY_gcs_rpc_server_connect_timeout_s", 60),
+        ("RAY_gcs_server_port_wait_time_s", 120),
+        ("RAY_py_gcs_connect_timeout_s", 120),
+        ("RAY_worker_register_timeout_seconds", 120),
+    ],
+)
+def test_what_comes_up_at_a_start_may_take_its_time(
+    name: str, least: int, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Ray's own patience of seconds a busy machine lost every second start. Nor does a shorter
+    one of the user's environment come through."""
+    monkeypatch.setenv(name, "1")
+
+    assert int(environment.for_ray(directory)[name]) >= least
+
+
 def test_two_clusters_on_a_machine_keep_apart(directory: Path) -> None:
     ports = [environment.for_ray(directory)[name] for name in environment.INNER_PORTS]
 

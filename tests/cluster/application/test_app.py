@@ -1,6 +1,7 @@
 """What Ray Serve is told; Ray itself is not started."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,3 +203,24 @@ def test_models_need_names_of_their_own(checkpoint: Path) -> None:
 def test_an_entry_is_checked_as_the_rest_is() -> None:
     with pytest.raises(ValueError, match="max_replicas must be at least replicas, found 1 and 2"):
         ClusterConfig.model_validate({"models": [{"model": "m", "replicas": 2, "max_replicas": 1}]})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Serve's own, when it is imported
+def test_a_router_is_told_all_that_is_set(checkpoint: Path, tmp_path: Path) -> None:
+    """Whatever has the same name in both, and is not as it is by default."""
+    from raylax.cluster.application.app import router_config
+
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    given = {
+        "policy": "round-robin", "host": "10.0.0.5", "grpc_port": 9123, "enable_debug": True,
+        "strict_fields": True, "routers": 2, "allowed_hosts": ("chat.lan",),
+        "cors_origins": ("https://chat.example.org",), "tls_cert": str(tmp_path / "cert.pem"),
+        "tls_key": str(tmp_path / "key.pem"),
+    }  # fmt: skip
+    config = ClusterConfig.model_validate({"model": str(checkpoint), **given})
+    told = asdict(router_config(find_models(config)[0], "secret"))
+    shared = told.keys() & ClusterConfig.model_fields.keys()
+
+    assert {name: told[name] for name in given} == given
+    assert shared - given.keys() == {"keys", "limits"}

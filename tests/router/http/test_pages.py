@@ -11,7 +11,7 @@ from starlette.routing import Route, Router
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
-from raylax.router.http.app import build_app
+from raylax.router.http.app import build_app, guard_of
 from raylax.router.http.authentication import AuthenticationMiddleware
 from raylax.router.http.endpoints.cluster import NoCluster
 from tests.support.router_rig import PATIENCE_S, running_http
@@ -137,6 +137,18 @@ async def test_nor_is_nothing_json(client: httpx.AsyncClient, route: str) -> Non
     reply = await client.request(method, path, headers={"Content-Type": "application/json"})
 
     assert reply.status_code == 400
+
+
+async def test_the_guard_is_as_the_configuration_says() -> None:
+    """What is listened on, the further names, and the pages that may ask."""
+    given = {"host": "10.0.0.5", "allowed_hosts": ("chat.lan",), "cors_origins": (PAGE,)}
+    guard = guard_of(RouterConfig("tiny", "", "", **given))  # type: ignore[arg-type]
+    assert guard is not None
+    for host in ("10.0.0.5:8000", "chat.lan"):
+        asked = {"host": [host], "origin": [PAGE]}
+        guard.check(lambda name, asked=asked: asked.get(name, []), "1.1")  # type: ignore[misc]
+
+    assert not guard.accepts_host("10.0.0.6")
 
 
 async def test_with_keys_it_is_the_key_that_counts(checkpoint: Path) -> None:
