@@ -171,4 +171,8 @@ def test_an_unknown_field_is_warned_of_or_a_mistake() -> None:
         parsed(raw, strict=True)
     assert (caught.value.message, caught.value.param) == (said, "temprature")
     assert parsed('{"prompt": "a", "user": "b"}', strict=True) == {}
-    assert len(parsed('{"prompt": "a", "' + "x" * 1_000_000 + '": 1}')["warnings"]) < 300
+    long = '{"prompt": "a", "' + "x" * 1_000_000 + '": 1}'
+    assert len(parsed(long)["warnings"]) < 300
+    with pytest.raises(InvalidRequest, match="unknown field") as caught:
+        parsed(long, strict=True)
+    assert len(caught.value.message) + len(caught.value.param or "") < 300

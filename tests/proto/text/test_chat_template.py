@@ -82,13 +82,16 @@ def test_large_numbers_are_no_large_texts() -> None:
     assert ChatTemplate(source).render(HI, told={"n": n}) == f"{n} {n} {n} {n * n} {n + n}"
 
 
-def test_a_template_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that writes nothing meanwhile."""
+@pytest.mark.parametrize("step", ["messages.x", "messages[0]", "range(0)", "i + i"])
+def test_a_template_that_takes_too_long_is_stopped(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that writes nothing meanwhile, whatever it does."""
     monkeypatch.setattr("raylax.proto.text.chat_template.LONGEST_RENDERING_S", 0.05)
-    loop = "{% for i in range(99999) %}{% for j in range(99999) %}{% if messages[0].x %}{% endif %}"
+    inner = f"{{% for i in all %}}{{% if {step} %}}{{% endif %}}{{% endfor %}}"
 
     with pytest.raises(InvalidRequest, match="takes longer"):
-        ChatTemplate(f"{loop}{{% endfor %}}{{% endfor %}}").render(HI)
+        ChatTemplate(f"{{% set all = range(20000) %}}{inner * 100}").render(HI)
 
 
 @pytest.mark.parametrize("error", [OverflowError, MemoryError, KeyError, AssertionError, OSError])
@@ -143,6 +146,23 @@ def test_a_template_gets_contents_as_it_takes_them(source: str, parts: str, text
     assert (template.render(PARTS), template.render(HI)) == (parts, text)
 
 
+def test_an_empty_content_has_no_parts() -> None:
+    """As a loop over an empty text would find none."""
+    assert ChatTemplate(WALKS).render([{"role": "user", "content": ""}]) == ""
+
+
+def test_lines_of_blocks_alone_are_no_lines() -> None:
+    """As transformers has it: with the spaces before a block, and the line's end behind it."""
+    assert ChatTemplate("a\n  {% if true %}\n b\n\t{% endif %}\nc").render(HI) == "a\n b\nc"
+
+
+def test_no_tools_and_no_documents_are_none() -> None:
+    """Templates ask for them in either way, of which an empty list passes one only."""
+    template = ChatTemplate("{{ tools is none }} {{ documents is none }}")
+
+    assert template.render(HI, [], documents=[]) == template.render(HI) == "True True"
+
+
 def test_developers_are_system_to_a_template_that_knows_none() -> None:
     messages = [{"role": "developer", "content": "x"}]
     plain = "{{ messages[0].role }}"
@@ -162,6 +182,12 @@ def test_developers_are_system_to_a_template_that_knows_none() -> None:
         ("{{ tools }}", True),
         ("{% if messages | length < 2 %}{{ raise_exception('no') }}{% endif %}{{ tools }}", True),
         ("{% if tools %}{{ raise_exception('no') }}{% endif %}", True),
+        ("{% if messages[0].role == 'user' %}{{ raise_exception('no') }}{% endif %}", False),
+        (
+            "{% if messages[0].role == 'user' %}{{ raise_exception('no') }}{% endif %}"
+            "{% if tools %}{% endif %}",
+            False,
+        ),
     ],
 )  # fmt: skip
 def test_whether_a_template_shows_tools_is_tried(source: str, shows: bool) -> None:
@@ -183,6 +209,7 @@ def test_the_last_message_is_continued_with_its_own_end() -> None:
     ("source", "content", "reason"),
     [
         ("{{ messages[0].content }}", "y", "does not show the last message"),
+        ("{{ messages[1].content | upper }}", "y", "does not show the last message"),
         (WALKS, [], "must have a text"),
     ],
 )

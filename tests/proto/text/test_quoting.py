@@ -14,7 +14,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
-from raylax.proto.text.quoting import Prompt, SpecialTexts
+from raylax.proto.text.quoting import Marks, Prompt, SpecialTexts
 from raylax.proto.text.tokenizer import Tokenizer as OurTokenizer
 from tests.support.prompt_families import FAMILIES, TEXTS, PromptFamily
 from tests.support.prompt_tokenizers import byte_level
@@ -289,3 +289,45 @@ def test_what_is_special_to_the_model_itself_is_cut(frontends: dict[str, Fronten
     ids = tokenizer.encode_prompt(quoted)
     assert ids.count(tokenizer.id_of("</turn>") or 0) == 1
     assert tokenizer.decode(ids, False) == text
+
+
+BEGIN, END = "\ue000", "\ue001"
+
+
+@pytest.mark.parametrize(
+    ("rendered", "prompt"),
+    [
+        (f"a{BEGIN}<s>{END}b", Prompt("a<s>b", ((1, 4),))),
+        (f"{BEGIN}<s>{END}{BEGIN}<s>{END}", Prompt("<s><s>", ((0, 3), (3, 6)))),
+        (f"{BEGIN}a<s>{END}", Prompt("a<s>")),
+        (f"{END}<s>{END}", Prompt("<s>")),
+        (f"{BEGIN}<s>{BEGIN}<s>{END}", Prompt("<s><s>", ((3, 6),))),
+        (f"{BEGIN}<s>", Prompt("<s>")),
+        (r"\ue000<s>\ue001", Prompt("<s>", ((0, 3),))),
+    ],
+)
+def test_only_what_was_marked_is_quoted(rendered: str, prompt: Prompt) -> None:
+    """What a template has put between marks, or left of a pair, is its own: its control tokens
+    are meant. In JSON marks may be escaped."""
+    assert Marks(BEGIN, END, frozenset({"<s>"})).taken_out(rendered) == prompt
+
+
+@pytest.mark.parametrize("text", [f"{BEGIN} <s>", f"<s> {END}", r"\ue000 <s>", r"<s>\ue001\ue002"])
+def test_marks_are_letters_that_nobody_has(text: str) -> None:
+    """Neither a client, as they are or escaped, nor a template."""
+    (given,), marks = SpecialTexts(["<s>"]).quoted(text, avoid="\ue003\ue004")
+
+    assert marks is not None and marks.taken_out(given).text == text
+    assert not {marks.open, marks.close} & {*text, "\ue003", "\ue004"}
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_what_json_spells_otherwise_is_quoted_there(ascii_only: bool) -> None:
+    """A text with quotes, or with letters beyond ASCII: what comes beside it could complete it."""
+    for token in ('"<x>', "<\u00fc>", "<\n>"):
+        (given,), marks = SpecialTexts([token]).quoted(f"a{token}")
+        assert marks is not None
+        written = json.dumps(given, ensure_ascii=ascii_only)
+        prompt = marks.taken_out(written)
+        (span,) = prompt.quoted
+        assert json.loads(f'"{prompt.text[slice(*span)]}"') == token
