@@ -27,6 +27,7 @@ from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import StepLimits
@@ -151,7 +152,7 @@ class Loop:
     def look(self) -> None:
         """Note how the engine stands now."""
         if self.batch is not None:
-            self.status.note(self.batch.load(self._taken, self._commands.draining))
+            self.status.note(load_of(self.batch, self._taken, self._commands.draining))
 
     def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
         """Contents of the longest beginning of these pages that is here."""

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.fair_share import GENERATED
-from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.proto.vocabulary import Delta, Finish, Load
+from raylax.proto.pages import pages_for
+from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.scheduling.candidates import running_candidates, waiting_candidate
+from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.scheduler import (
@@ -26,7 +28,7 @@ from raylax.worker.scheduling.scheduler import (
     StepLimits,
     schedule,
 )
-from raylax.worker.scheduling.sequence import DECODE, PREFILL, Sequence, ints
+from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
@@ -62,13 +64,14 @@ class Batch:
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
+    _holdings: Holdings = field(init=False)
     _running: dict[str, Sequence] = field(default_factory=dict)
     """By id, in order of admission."""
     _earliest: float = math.inf
     """No deadline is before this."""
 
     def __post_init__(self) -> None:
-        self.waiting = WaitingQueue(self.clock)
+        self.waiting, self._holdings = WaitingQueue(self.clock), Holdings(self.pool)
 
     @property
     def running(self) -> ValuesView[Sequence]:
@@ -98,7 +101,7 @@ class Batch:
                 f"a sequence of {longest} tokens needs {pages_for(longest)} pages, "
                 f"there are {self.pool.total}"
             )
-        self.waiting.put_last(one, known=self._known(one))
+        self.waiting.put_last(one, known=self._holdings.known(one))
         self.counters.prompt_tokens += len(one.request.prompt)
         self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
 
@@ -106,12 +109,12 @@ class Batch:
         """A waiting sequence needs this no more. One that is not here is no error."""
         if (one := self.waiting.get(request_id)) is not None:
             one.needs -= {need}
-            self.waiting.recount(one, known=self._known(one))
+            self.waiting.recount(one, known=self._holdings.known(one))
 
     def remove(self, request_id: str) -> bool:
         """Take a sequence out, wherever it is; False if it is not here."""
         if (one := self._running.pop(request_id, None)) is not None:
-            self._give_back(one)
+            self._holdings.give_back(one)
             return True
         return self.waiting.pop(request_id) is not None
 
@@ -155,35 +158,6 @@ class Batch:
         """Which pages can be found and which cannot any more, since the last call."""
         return self.pool.changes()
 
-    def load(self, taken: int = 0, draining: bool = False) -> Load:
-        """How the engine stands; `taken` and `draining` are what the batch does not know."""
-        decoding = contexts = prefilling = 0
-        for one in self.running:
-            if one.phase is DECODE:
-                decoding += 1
-                contexts += one.computed
-            else:
-                prefilling += one.pending
-        return Load(
-            running=len(self._running),
-            waiting=len(self.waiting),
-            queued_tokens=self.waiting.tokens + prefilling,
-            pages_total=self.pool.total,
-            pages_free=self.pool.free,
-            pages_cached=self.pool.cached,
-            step=self.counters.steps,
-            preemptions=self.counters.preemptions,
-            prompt_tokens=self.counters.prompt_tokens,
-            cached_tokens=self.counters.cached_tokens,
-            generated_tokens=self.counters.generated_tokens,
-            decoding=decoding,
-            context_tokens=contexts,
-            step_tokens=self.limits.tokens,
-            taken=taken,
-            pace=self.step_time.value,
-            draining=draining,
-        )
-
     # Decide
 
     def _decide(self) -> Decision:
@@ -196,41 +170,12 @@ class Batch:
         return decision
 
     def _schedule(self) -> Decision:
-        running = [
-            Candidate(
-                one.request.id,
-                one.phase,
-                one.pending,
-                one.computed,
-                len(one.pages),
-                0,
-                one.request.priority,
-                one.suspect,
-            )  # by position: by name takes half as long again
-            for one in self.running
-        ]
-        waiting = map(self._as_candidate, self.waiting) if self.waiting.ready else ()
+        running, waiting = running_candidates(self.running), self._waiting_candidates()
         return schedule(running, waiting, self.pool.available, self.limits)
 
-    def _as_candidate(self, one: Sequence) -> Candidate:
-        """The sequence as if it were admitted now, unless it is not ready."""
-        if not one.ready:
-            return Candidate(one.request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
-        found = self._find(one)
-        computed = len(found) * PAGE_SIZE
-        revived = sum(self.pool.is_cached(page) for page in found)
-        pending = len(one.tokens) - computed
-        return Candidate(one.request.id, PREFILL, pending, computed, len(found), revived)
-
-    def _find(self, one: Sequence) -> list[int]:
-        """The pages of its known beginning; at least its last token is computed, for its logits."""
-        if not self.pool.prefix_cache:
-            return []
-        return self.pool.find(one.name_pages(len(one.tokens) - 1))
-
-    def _known(self, one: Sequence) -> int:
-        """Tokens of its known beginning, as it is now."""
-        return len(self._find(one)) * PAGE_SIZE
+    def _waiting_candidates(self) -> Iterator[Candidate]:
+        for one in self.waiting if self.waiting.ready else ():
+            yield waiting_candidate(one, self._holdings)
 
     # Act
 
@@ -242,35 +187,25 @@ class Batch:
             for request_id, count in decision.steps
         ]
         for one, count, _ in batch:
-            self._reserve(one, one.computed + count)
+            self._holdings.reserve(one, one.computed + count)
         return batch
 
     def _admit(self, request_id: str) -> bool:
         """Move a sequence from the queue into the batch; whether it is the first time."""
         one = self.waiting.serve(request_id)
-        found = self._find(one)
-        self.pool.acquire(found)
-        one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
+        self._holdings.take_known(one)
         if first := not one.begun:
             one.cached_tokens = min(one.computed, len(one.request.prompt))
             self.counters.cached_tokens += one.cached_tokens
-        self._reserve(one, len(one.tokens))
+        self._holdings.reserve(one, len(one.tokens))
         self._running[request_id] = one
         return first
 
-    def _reserve(self, one: Sequence, tokens: int) -> None:
-        for _ in range(pages_for(tokens) - len(one.pages)):
-            one.pages.append(self.pool.allocate())
-
     def _preempt(self, request_id: str) -> None:
         one = self._running.pop(request_id)
-        self._give_back(one)
-        self.waiting.put_first(one, known=self._known(one))
+        self._holdings.give_back(one)
+        self.waiting.put_first(one, known=self._holdings.known(one))
         self.counters.preemptions += 1
-
-    def _give_back(self, one: Sequence) -> None:
-        self.pool.release(one.pages)
-        one.pages, one.computed = ints(), 0
 
     def _blame(self, failed: list[Sequence]) -> list[str]:
         """End who was alone in a step that failed, and return its id. The others keep their pages:
@@ -289,18 +224,10 @@ class Batch:
         deltas = []
         for one, count, _ in batch:
             one.computed, one.suspect = one.computed + count, False
-            self._index(one, count)
+            self._holdings.index(one, count)
             if one.request.id in drawn:
                 deltas.append(self._extend(one, drawn[one.request.id]))
         return deltas
-
-    def _index(self, one: Sequence, count: int) -> None:
-        """Let others find the pages that the last `count` tokens filled."""
-        first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE
-        if first < end and self.pool.prefix_cache:
-            names = one.name_pages(one.computed)
-            for page in range(first, end):
-                self.pool.index(one.pages[page], names[page])
 
     def _extend(self, one: Sequence, drawn: DrawResult) -> Delta:
         """Append the token, or end at it, or with the vector."""

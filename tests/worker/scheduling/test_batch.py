@@ -8,6 +8,7 @@ from raylax.proto.pages import names_of, router_key
 from raylax.proto.vocabulary import Delta, Fault, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
@@ -404,13 +405,13 @@ def test_load_counts_what_waits_for_its_prefill() -> None:
     made = batch(tokens=8, sequences=2)
     for id, length in (("a", 20), ("b", 5), ("c", 7)):
         made.add(ask(id, tuple(range(length)), 2))
-    assert (made.load().waiting, made.load().queued_tokens) == (3, 32)
+    assert (load_of(made).waiting, load_of(made).queued_tokens) == (3, 32)
     made.step()
-    load = made.load()
+    load = load_of(made)
     assert (load.running, load.waiting, load.queued_tokens, load.step) == (1, 2, 24, 1)
     assert load.pages_used == 2
     run(made)
-    load = made.load()
+    load = load_of(made)
 
     assert (load.running, load.waiting, load.queued_tokens, load.pages_used) == (0, 0, 0, 0)
     assert (load.prompt_tokens, load.generated_tokens) == (32, 6)
@@ -424,9 +425,9 @@ def test_load_does_not_count_what_is_known_already() -> None:
     made.add(ask("b", COMMON + (5, 6, 7), 2))
     made.add(ask("c", COMMON, 2))  # at least its last token is computed, with its page
 
-    assert made.load().queued_tokens == 3 + 16
+    assert load_of(made).queued_tokens == 3 + 16
     run(made)
-    assert made.load().queued_tokens == 0
+    assert load_of(made).queued_tokens == 0
 
 
 def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
@@ -440,9 +441,9 @@ def test_load_counts_a_preempted_one_by_what_it_lost() -> None:
     known = len(made.pool.find(new.names)) * 16
 
     assert known > 0
-    assert made.load().queued_tokens == len(new.tokens) - known
+    assert load_of(made).queued_tokens == len(new.tokens) - known
     run(made)
-    assert made.load().queued_tokens == 0
+    assert load_of(made).queued_tokens == 0
 
 
 def test_load_tells_what_the_next_step_will_carry() -> None:
@@ -452,7 +453,7 @@ def test_load_tells_what_the_next_step_will_carry() -> None:
     made.step()
     made.add(ask("long", tuple(range(100, 120))))
     made.step()
-    load = made.load()
+    load = load_of(made)
 
     assert (load.decoding, load.context_tokens, load.step_tokens) == (1, 5, 8)
     assert load.queued_tokens == 13
@@ -464,7 +465,7 @@ def test_the_pace_is_learned_from_its_steps() -> None:
     made = Batch(PagePool(256), StepLimits(64, 16), count, clock)
 
     def timed(plan: StepPlan) -> StepOutput:
-        load = made.load()
+        load = load_of(made)
         prefill = len(plan.tokens) - load.decoding
         clock.now += true.seconds(prefill, load.decoding, load.context_tokens)
         return count(plan)
@@ -474,7 +475,7 @@ def test_the_pace_is_learned_from_its_steps() -> None:
         prompt = tuple((7 * i + j) % VOCAB for j in range(10 + 5 * i))
         made.add(ask(f"r{i}", prompt, 2 + 3 * i))
     run(made)
-    found = made.load().pace
+    found = load_of(made).pace
 
     for work in ((0, 1, 100), (0, 4, 800), (0, 16, 3000), (64, 0, 0)):
         assert found.seconds(*work) == pytest.approx(true.seconds(*work), rel=0.15)

@@ -6,6 +6,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
@@ -56,7 +57,7 @@ def test_others_run_while_it_waits() -> None:
     assert steps(made) == [["a", "b"], ["a", "b"]]
     assert begun == ["a", "b"]
     assert (made.idle, made.pool.used) == (False, 0)
-    assert (made.load().waiting, made.load().queued_tokens) == (1, 32)
+    assert (load_of(made).waiting, load_of(made).queued_tokens) == (1, 32)
 
 
 def test_alone_it_makes_no_steps() -> None:
@@ -100,13 +101,13 @@ def test_what_came_for_it_is_found_and_not_counted() -> None:
     """When it becomes ready, not when it was added."""
     made = batch()
     made.add(late("late", (*COMMON, 7)))
-    assert made.load().queued_tokens == 33
+    assert load_of(made).queued_tokens == 33
     made.add(ask("before", COMMON, 1))
     steps(made)
-    assert made.load().queued_tokens == 33
+    assert load_of(made).queued_tokens == 33
     made.meet_need("late", Need.PAGES)
 
-    assert made.load().queued_tokens == 1
+    assert load_of(made).queued_tokens == 1
     assert [delta.cached_tokens for delta in made.step()] == [32]
 
 
@@ -121,7 +122,7 @@ def test_it_can_leave_and_be_late() -> None:
         made.meet_need(id, Need.PAGES)
 
     assert steps(made) == [["runs"]]
-    assert (made.idle, made.load().queued_tokens) == (True, 0)
+    assert (made.idle, load_of(made).queued_tokens) == (True, 0)
 
 
 def test_its_deadline_is_known() -> None:

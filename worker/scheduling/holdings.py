@@ -1,0 +1,49 @@
+"""What sequences hold of the pool: pages that are found, taken, named when they are full, and given
+back. Every reference to a page that a sequence has comes and goes here (law 3)."""
+
+from dataclasses import dataclass
+
+from raylax.proto.pages import PAGE_SIZE, pages_for
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.scheduling.sequence import Sequence, ints
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The pages of sequences, in a pool."""
+
+    pool: PagePool
+
+    def find(self, one: Sequence) -> list[int]:
+        """The pages of its known beginning; at least its last token is computed, for its logits."""
+        if not self.pool.prefix_cache:
+            return []
+        return self.pool.find(one.name_pages(len(one.tokens) - 1))
+
+    def known(self, one: Sequence) -> int:
+        """Tokens of its known beginning, as it is now."""
+        return len(self.find(one)) * PAGE_SIZE
+
+    def take_known(self, one: Sequence) -> None:
+        """Let a sequence that holds nothing begin behind what is known of it."""
+        found = self.find(one)
+        self.pool.acquire(found)
+        one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
+
+    def reserve(self, one: Sequence, tokens: int) -> None:
+        """Pages for so many of its tokens; that there are enough was decided before."""
+        for _ in range(pages_for(tokens) - len(one.pages)):
+            one.pages.append(self.pool.allocate())
+
+    def index(self, one: Sequence, count: int) -> None:
+        """Let others find the pages that the last `count` tokens filled."""
+        first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE
+        if first < end and self.pool.prefix_cache:
+            names = one.name_pages(one.computed)
+            for page in range(first, end):
+                self.pool.index(one.pages[page], names[page])
+
+    def give_back(self, one: Sequence) -> None:
+        """It holds nothing any more, and must be computed anew."""
+        self.pool.release(one.pages)
+        one.pages, one.computed = ints(), 0

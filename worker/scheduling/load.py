@@ -1,0 +1,36 @@
+"""How an engine stands, as routers and autoscaling are told."""
+
+from raylax.proto.vocabulary import Load
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.sequence import DECODE
+
+
+def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
+    """How the engine of a batch stands; `taken` and `draining` are what the batch does not know."""
+    decoding = contexts = prefilling = 0
+    for one in batch.running:
+        if one.phase is DECODE:
+            decoding += 1
+            contexts += one.computed
+        else:
+            prefilling += one.pending
+    pool, counters = batch.pool, batch.counters
+    return Load(
+        running=len(batch.running),
+        waiting=len(batch.waiting),
+        queued_tokens=batch.waiting.tokens + prefilling,
+        pages_total=pool.total,
+        pages_free=pool.free,
+        pages_cached=pool.cached,
+        step=counters.steps,
+        preemptions=counters.preemptions,
+        prompt_tokens=counters.prompt_tokens,
+        cached_tokens=counters.cached_tokens,
+        generated_tokens=counters.generated_tokens,
+        decoding=decoding,
+        context_tokens=contexts,
+        step_tokens=batch.limits.tokens,
+        taken=taken,
+        pace=batch.step_time.value,
+        draining=draining,
+    )
