@@ -26,7 +26,8 @@ class Dispatch(NamedTuple):
 
 @dataclass
 class WorkerAccount:
-    """The books of one worker: `pending` by dispatch number, `own` prompt tokens by request."""
+    """The books of one worker: `pending` by dispatch number, `own` prompt tokens by request,
+    and the sums of both: a call may bring thousands."""
 
     row: int
     load: Load = field(default_factory=Load)
@@ -35,7 +36,10 @@ class WorkerAccount:
     """When its steps last moved on, or it had nothing to do."""
     dispatches: int = 0
     pending: OrderedDict[int, Dispatch] = field(default_factory=OrderedDict)
+    pending_tokens: int = 0
+    pending_kv: int = 0
     own: dict[str, int] = field(default_factory=dict)
+    own_tokens: int = 0
 
     @property
     def busy(self) -> bool:
@@ -77,7 +81,9 @@ class Ledger:
             account.progressed_at = now
         account.load, account.reported_at = load, now
         while account.pending and next(iter(account.pending)) <= received:
-            account.pending.popitem(last=False)
+            _, taken_up = account.pending.popitem(last=False)
+            account.pending_tokens -= taken_up.tokens
+            account.pending_kv -= taken_up.kv
         fleet, row = self.fleet, account.row
         fleet.todo[row] = load.queued_tokens
         fleet.running[row], fleet.waiting[row] = load.running, load.waiting
@@ -97,6 +103,9 @@ class Ledger:
         account = self._accounts[worker]
         account.dispatches += 1
         account.pending[account.dispatches] = Dispatch(tokens, kv, now)
+        account.pending_tokens += tokens
+        account.pending_kv += kv
+        account.own_tokens += kv - account.own.get(request_id, 0)
         account.own[request_id] = kv
         self._set_pending(account)
         self._set_own(account)
@@ -105,7 +114,8 @@ class Ledger:
     def ended(self, worker: str, request_id: str) -> None:
         """Count a request of this router as no longer there."""
         account = self._accounts.get(worker)
-        if account is not None and account.own.pop(request_id, None) is not None:
+        if account is not None and (kv := account.own.pop(request_id, None)) is not None:
+            account.own_tokens -= kv
             self._set_own(account)
 
     def load_of(self, worker: str) -> Load:
@@ -128,10 +138,9 @@ class Ledger:
 
     def _set_pending(self, account: WorkerAccount) -> None:
         fleet, row, pending = self.fleet, account.row, account.pending
-        fleet.pending[row] = sum(one.tokens for one in pending.values())
-        fleet.pending_kv[row] = sum(one.kv for one in pending.values())
+        fleet.pending[row], fleet.pending_kv[row] = account.pending_tokens, account.pending_kv
         fleet.pending_since[row] = next(iter(pending.values())).at if pending else 0.0
 
     def _set_own(self, account: WorkerAccount) -> None:
-        self.fleet.own_tokens[account.row] = sum(account.own.values())
+        self.fleet.own_tokens[account.row] = account.own_tokens
         self.fleet.own_requests[account.row] = len(account.own)
