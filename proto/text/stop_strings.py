@@ -6,7 +6,8 @@ from functools import lru_cache
 
 
 class StopPattern:
-    """One stop string, looked for by Knuth, Morris and Pratt: no character is read twice."""
+    """One stop string, looked for by Knuth, Morris and Pratt: no character is read twice. In a long
+    text Python's own search finds it sooner, and the last letters alone may begin it."""
 
     def __init__(self, stop: str) -> None:
         self.stop = stop
@@ -22,6 +23,10 @@ class StopPattern:
         """How much of its beginning the text ends with, `size` being that before this text; and
         where in it the stop string ends, if it does."""
         stop, at = self.stop, 0
+        if len(text) > 2 * len(stop):
+            if (begin := (stop[:size] + text).find(stop)) >= 0:
+                return len(stop), begin + len(stop) - size
+            size, text = 0, text[-len(stop) :]
         while at < len(text):
             if size == 0:
                 if (at := text.find(stop[0], at)) < 0:
