@@ -1,9 +1,9 @@
 """Answers of OpenAI's /v1/embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from raylax.proto.answers.openai_chunks import ChunkWriter
+from raylax.proto.answers.openai_chunks import ChunkWriter, filled
 from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
@@ -29,12 +29,21 @@ class EmbeddingWriter(ChunkWriter):
 
     def response(self) -> EmbeddingList:
         """Raises WorkerUnavailable when a vector never came."""
+        return self._response(list(self._embeddings()))
+
+    def whole(self) -> bytes:
+        """As `response`, written piece by piece."""
+        each = (one.model_dump_json().encode() for one in self._embeddings())
+        return filled(self._response([]).model_dump_json().encode(), b"data", each)
+
+    def _embeddings(self) -> Iterator[Embedding]:
+        for index, values in enumerate(vectors_of(self.call)):
+            yield Embedding(index=index, embedding=self._encoded(values))
+
+    def _response(self, data: list[Embedding]) -> EmbeddingList:
         usage = self.call.usage
         return EmbeddingList(
-            data=[
-                Embedding(index=index, embedding=self._encoded(values))
-                for index, values in enumerate(vectors_of(self.call))
-            ],
+            data=data,
             model=self._model,
             usage=EmbeddingUsage(
                 prompt_tokens=usage.prompt_tokens, total_tokens=usage.total_tokens

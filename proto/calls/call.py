@@ -22,6 +22,11 @@ class CallPart(Protocol):
     finish_reason: str | None
 
     @property
+    def size(self) -> int:
+        """About how many bytes it has in an answer."""
+        ...
+
+    @property
     def may_stop(self) -> bool:
         """Whether its text may end it, of which its engine knows nothing."""
         ...
@@ -56,6 +61,8 @@ class Call:
         self._left = len(self._choices)
         self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
         self.error: RaylaxError | None = None
+        self.may_stop = any(part.may_stop for part in choices)
+        """Whether a part of it may end by its text."""
 
     @property
     def parts(self) -> list[CallPart]:
@@ -77,11 +84,6 @@ class Call:
     def open(self) -> list[str]:
         """Ids of the requests that have not ended."""
         return [id for id, choice in self._choices.items() if choice.finish_reason is None]
-
-    @property
-    def may_stop(self) -> bool:
-        """Whether a part of it may end by its text."""
-        return any(part.may_stop for part in self._choices.values())
 
     @property
     def done(self) -> bool:
@@ -108,6 +110,11 @@ class Call:
     def completion_tokens(self) -> int:
         """Tokens generated so far."""
         return sum([choice.tokens for choice in self._choices.values()])
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the whole answer has."""
+        return sum([part.size for part in self._choices.values()])
 
     @property
     def usage(self) -> Usage:

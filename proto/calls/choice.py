@@ -67,6 +67,11 @@ class Choice:
         return [entry for event in self.events for entry in event.logprobs]
 
     @property
+    def size(self) -> int:
+        """About how many bytes it has in an answer."""
+        return sum([event.size for event in self.events])
+
+    @property
     def may_stop(self) -> bool:
         return self.stops.wanted or bool(self.stop_tokens)
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from raylax.proto.parsers.base import Content, ToolCall, joined
 
+ENTRY_BYTES = 64
+"""A token with its log-probability in JSON, about."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextLogprob:
@@ -20,6 +23,11 @@ class TextLogprob:
     @property
     def text(self) -> str:
         return readable(self.token)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has in an answer."""
+        return ENTRY_BYTES * (1 + len(self.top))
 
 
 def readable(token: bytes) -> str:
@@ -60,6 +68,14 @@ class TextEvent(NamedTuple):
     @property
     def tool_calls(self) -> list[ToolCall]:
         return [one for one in self.contents if isinstance(one, ToolCall)]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has in an answer."""
+        if self.only_text:
+            return len(self.text)
+        calls = sum([len(call.arguments) for call in self.tool_calls])
+        return len(self.text) + calls + sum([entry.size for entry in self.logprobs])
 
     @property
     def only_text(self) -> bool:

@@ -10,6 +10,9 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta
 
+VALUE_BYTES = 20
+"""A number in JSON, about."""
+
 
 def normalised(values: Sequence[float]) -> tuple[float, ...]:
     """The vector at Euclidean length 1, as float32s. Squares of float32s are exact and their sum is
@@ -30,6 +33,11 @@ class Vector:
     """Generated ones, as every part of a call counts them: none."""
     cached_tokens: int = 0
     finish_reason: str | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it has in an answer."""
+        return VALUE_BYTES * len(self.values)
 
     @property
     def may_stop(self) -> bool:

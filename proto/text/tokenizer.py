@@ -42,7 +42,6 @@ class Tokenizer:
         self._byte_level = b"ByteLevel" in state
         self._joins_bytes = json.loads(state).get("type") == "ByteLevel"
         self._added_tokens = self._tokenizer.get_added_tokens_decoder()
-        self._added = {id: token.content.encode() for id, token in self._added_tokens.items()}
         self._before, self._after = self._around()
         self._plain = PlainEncoder(self._tokenizer)
         special = [token for token in self._added_tokens.values() if token.special]
@@ -56,6 +55,7 @@ class Tokenizer:
         self._special = {id for id, token in self._added_tokens.items() if token.special}
         self._alone: dict[int, str] = {}
         self._whole: dict[int, str] = {}
+        self._bytes = {id: token.content.encode() for id, token in self._added_tokens.items()}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The ids of a text. Where the tokenizer begins texts with a token with which this one
@@ -134,10 +134,13 @@ class Tokenizer:
         return ()
 
     def bytes_of(self, token_id: int) -> bytes:
-        """The bytes that a token adds to a text: maybe half a character; a special token's name."""
-        if token_id in self._added:
-            return self._added[token_id]
-        piece = self.name_of(token_id)
+        """The bytes that a token adds to a text: maybe half a character; a special token's name.
+        Remembered: log-probabilities ask for many at every step."""
+        if (known := self._bytes.get(token_id)) is None:
+            known = self._bytes[token_id] = self._bytes_named(self.name_of(token_id))
+        return known
+
+    def _bytes_named(self, piece: str) -> bytes:
         if self._byte_level:
             return b"".join(BYTE_OF.get(letter) or letter.encode() for letter in piece)
         if whole := HEX_BYTE.fullmatch(piece):

@@ -1,7 +1,7 @@
-"""Work on large requests, off the event loop: checking, templates, tokenising.
+"""Work on what is large, off the event loop: requests are checked and tokenised, answers written.
 
-A request of some megabytes takes seconds; those of others go on meanwhile. A small one is done at
-once, since a change of threads costs more than it saves.
+Some megabytes take seconds; the calls of others go on meanwhile. What is small is done at once,
+since a change of threads costs more than it saves.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 SMALL_BYTES = 8 << 10
-"""A request of so many bytes takes some milliseconds."""
+"""So many bytes take some milliseconds."""
 AT_ONCE = 2
 
 
 class ParsePool:
-    """A few threads, made when they are needed. A request that finds them busy waits."""
+    """A few threads, made when they are needed. Work that finds them busy waits."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parse")
 
     async def run(self, size: int, work: Callable[[], Result]) -> Result:
-        """The result of `work`, whose cost grows with a request of `size` bytes."""
+        """The result of `work`, whose cost grows with a request, or an answer, of `size` bytes."""
         if size <= SMALL_BYTES:
             return work()
         in_context = partial(copy_context().run, work)  # what it warns of is known here

@@ -5,6 +5,7 @@ lost worker go on elsewhere, from the token after the last one emitted; the clie
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from raylax.proto.errors import DeadlineExceeded, RaylaxError
 from raylax.proto.vocabulary import Delta, Finish
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import JournalEntry
+from raylax.router.calls.turn import Turn
 from raylax.router.observe.timeline import Outcome, Timeline
 from raylax.router.workers.inbox import (
     DeadlineReached,
@@ -57,20 +59,27 @@ class CallRunner:
         self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
         self._parked: list[JournalEntry] = []
+        self._come: deque[InboxItem] = deque()  # out of the inbox, and not looked at
+        self._turn = Turn()
+        self._begun = False  # every part of it
 
     async def events(self) -> AsyncGenerator[list[TextEvent]]:
-        """The call's events, in one list those that came together. Leaving the iteration early
-        cancels what is still running."""
+        """The call's events, in one list those that came together, as far as there was time for
+        them. Leaving the iteration early cancels what is still running."""
         loop, allowed_s = asyncio.get_running_loop(), self._terms.allowed_s
         deadline = loop.call_later(allowed_s, self._inbox.put, DeadlineReached())
         try:
-            self._begin(self._dispatcher.clock() + allowed_s)
+            await self._begin(self._dispatcher.clock() + allowed_s)
             while not self._call.done:
-                events, error = self._take(await self._next())
+                if not self._come:
+                    self._come.extend(await self._next())
+                    self._turn.begin()
+                events, error = self._take()
                 if events:
                     yield events
                 if error is not None:
                     raise error
+                await self._turn.rest()
             self._timeline.note("ended")
         finally:
             deadline.cancel()
@@ -79,12 +88,14 @@ class CallRunner:
             for request in self._call.requests:
                 self._dispatcher.forget(request.id)
 
-    def _begin(self, deadline: float) -> None:
+    async def _begin(self, deadline: float) -> None:
+        self._turn.begin()
         for request in self._call.requests:
             entry = JournalEntry(
                 request, self._inbox, self._timeline, deadline, self._terms.session, self._coalesce
             )
             self._dispatcher.begin(entry)
+            await self._turn.rest()
 
     async def _next(self) -> list[InboxItem]:
         if self._parked and len(self._inbox) == 0:  # the client has caught up
@@ -104,9 +115,10 @@ class CallRunner:
     def _enough(self) -> int:
         if self._coalesce == 1:
             return 1
-        entries = map(self._find, self._call.open)
-        begun = all(entry is not None and entry.emitted for entry in entries)
-        return self._coalesce if begun else 1
+        if not self._begun:
+            entries = map(self._find, self._call.open)
+            self._begun = all(entry is not None and entry.emitted for entry in entries)
+        return self._coalesce if self._begun else 1
 
     def _park(self) -> None:
         """Take the requests of a client that reads too slowly off their workers until it has caught
@@ -118,11 +130,13 @@ class CallRunner:
                 self._dispatcher.park(entry)
                 self._parked.append(entry)
 
-    def _take(self, items: list[InboxItem]) -> EventsAndError:
-        """The events that came before an error go out before it."""
+    def _take(self) -> EventsAndError:
+        """Read what has come, while it is this call's turn. The events that came before an error
+        go out before it."""
         events: list[TextEvent] = []
         try:
-            for item in items:
+            while self._come and not self._turn.over:
+                item = self._come.popleft()
                 if isinstance(item, WorkerOutput):
                     if (event := self._hear(item)) is not None:
                         events.append(event)

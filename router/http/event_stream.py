@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -10,6 +11,7 @@ from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded
 from raylax.router.calls.failure import failure_of
+from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.calls.start import read_deadline
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
@@ -60,21 +62,29 @@ def server_sent(events: Iterable[AnswerEvent]) -> bytes:
     return b"".join(lines)
 
 
+def written(writer: AnswerWriter, events: list[TextEvent]) -> bytes:
+    return b"".join([server_sent(writer.add(event)) for event in events])
+
+
 async def event_stream(
-    writer: AnswerWriter, source: AsyncGenerator[list[TextEvent]], head: ResponseHead
+    writer: AnswerWriter,
+    source: AsyncGenerator[list[TextEvent]],
+    head: ResponseHead,
+    pool: ParsePool,
 ) -> AsyncGenerator[bytes]:
     """The parts of a streamed answer, each of one or more whole events.
 
     What came together is written together, since a write costs more than a token; so the end goes
     with the last events, for it follows at once. Once the headers are out, an error is an event,
-    and the stream ends; before, it is raised.
+    and the stream ends; before, it is raised. What is long is written in `pool`.
     """
     begun, last = False, b""
     try:
         async for events in source:
             opening = b"" if begun else server_sent(writer.begin())  # it says what was cached
             begun = True
-            part = opening + b"".join([server_sent(writer.add(event)) for event in events])
+            size = sum([event.size for event in events])
+            part = opening + await pool.run(size, partial(written, writer, events))
             if writer.call.done:
                 last = part
             else:

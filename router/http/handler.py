@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
-from raylax.proto.calls.call import Call
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.proto.vocabulary import CallOrigin
@@ -103,7 +102,7 @@ class RequestHandler:
         writer, ttl_s = prepared.writer, ttl_in(request)
         call = start(prepared.service, writer.call, prepared.timeout_s, prepared.session)
         head = ResponseHead(writer.call.id, lambda: prepared.explanation(request))
-        parts = event_stream(writer, call.events, head)
+        parts = event_stream(writer, call.events, head, prepared.service.state.parse_pool)
         if ttl_s is None:
             ping = server_sent(writer.ping()) or COMMENT
             return EventStream(head, parts, call.events, call.allowed_s, ping)
@@ -118,14 +117,8 @@ class RequestHandler:
             await finish(prepared.service, call, prepared.timeout_s, prepared.session)
         headers = {CALL_ID: call.id} | prepared.explanation(request)
         pool = prepared.service.state.parse_pool  # log-probabilities take seconds
-        written = await pool.run(size_of(call), prepared.writer.whole)
+        written = await pool.run(call.size, prepared.writer.whole)
         return Response(written, 200, headers, "application/json")
-
-
-def size_of(call: Call) -> int:
-    """About how many bytes the whole answer has."""
-    top = call.requests[0].sampling.top_logprobs
-    return call.completion_tokens * (4 if top is None else 64 * (top + 1))
 
 
 def json_response(value: object) -> Response:

@@ -11,6 +11,7 @@ from raylax.proto.errors import EngineFailure
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
+from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.http.event_stream import ResponseHead, event_stream, server_sent
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
@@ -38,7 +39,7 @@ async def test_what_came_together_is_written_together(checkpoint: Path) -> None:
 
     head = ResponseHead("the-id")
     head.sent = True
-    parts = [part async for part in event_stream(writer, events(), head)]
+    parts = [part async for part in event_stream(writer, events(), head, ParsePool())]
 
     assert [part.count(b"data: ") for part in parts] == [2, 3, 2]
     assert parts[-1] == server_sent(writer.failed(error))
