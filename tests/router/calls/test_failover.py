@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.model import StepOutput
+from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.serving.worker import DRAIN_S, LINGER_S
 from tests.support.router_rig import (
@@ -258,6 +259,30 @@ async def test_requests_without_an_answer_are_no_failures_of_workers(
 
     assert [breaker.failures for breaker in breakers] == [0] * len(rig.workers)
     assert [worker.engine.fault for worker in rig.workers] == [None] * len(rig.workers)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InvalidRequest("no"), 400), (Overloaded("full", retry_after_s=1.0), 429)]
+)
+async def test_what_workers_refuse_is_no_failure_of_theirs(
+    rig: Rig,
+    client: httpx.AsyncClient,
+    error: RaylaxError,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Be it the request's own mistake or want of places: the client is told by that error."""
+
+    def refuse(*_: object) -> int:
+        raise error
+
+    for worker in rig.workers:
+        monkeypatch.setattr(worker.engine, "add_request", refuse)
+    for _ in range(4):
+        reply = await client.post(COMPLETIONS, json={"prompt": [7, 9], "max_tokens": 5})
+
+        assert (reply.status_code, reply.json()["error"]["message"]) == (status, error.message)
+        assert [breaker.failures for breaker in rig.router._breakers.values()] == [0, 0]
 
 
 async def test_a_poisonous_request_fails_alone(rig: Rig, client: httpx.AsyncClient) -> None:
