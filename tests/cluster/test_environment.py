@@ -89,15 +89,17 @@ def test_the_directory_is_private_and_goes() -> None:
     environment.remove(made)
 
 
+@pytest.mark.parametrize("length", [environment.LONGEST_PARENT + 1, 20, 60])
 def test_sockets_fit_into_a_long_temporary_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They lie far below it, and must have short paths."""
-    long = tmp_path / ("x" * 60)
-    long.mkdir()
+    long = Path(tempfile.mkdtemp(prefix="x" * (length - len("/tmp/12345678")), dir="/tmp"))
+    assert len(str(long)) == length
     monkeypatch.setattr("tempfile.tempdir", str(long))
     made = environment.make_run_directory()
     environment.remove(made)
+    environment.remove(long)
     rays = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
     haproxys = f"{'0' * 56}/admin.sock"
 

@@ -3,8 +3,11 @@
 import json
 import os
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,47 @@ def test_a_start_is_tried_once_more_where_nobody_made_a_mistake(
 
     assert found == raised
     assert len(starts.outcomes) == left
+
+
+def test_nothing_is_started_for_what_is_known_to_fail(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for a model that no router can read, nor where a port is taken."""
+    starts = Starts(None)
+    monkeypatch.setattr(launch, "run", starts.run)
+    copy = shutil.copytree(checkpoint, tmp_path / "model")
+    (copy / "tokenizer.json").unlink()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, (free,) = server.getsockname()[1], free_ports(1)
+        for given, said in (
+            ({"model": str(copy), "port": free}, "tokenizer.json is missing"),
+            ({"port": port, "grpc_port": free}, "choose another by --port"),
+        ):
+            config = ClusterConfig.model_validate(given)
+            with pytest.raises(UserError, match=said):
+                launch.serve(lambda config=config: config, None, QUIET)  # type: ignore[misc]
+
+    assert len(starts.outcomes) == 1
+
+
+def test_what_a_user_should_know_is_said_before_the_start(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may ask; weights lose digits."""
+    copy = shutil.copytree(checkpoint, tmp_path / "model")
+    settings = json.loads((copy / "config.json").read_text()) | {"dtype": "float16"}
+    (copy / "config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(launch, "run", Starts(None).run)
+    monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
+    monkeypatch.setattr(launch, "ignore_signals", lambda: None)
+    monkeypatch.setattr(launch, "check_machine", lambda config: None)
+    config = ClusterConfig(model=str(copy), host="0.0.0.0")
+    console = Console(file=StringIO())
+    launch.serve(lambda: config, None, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+
+    assert "warning: everybody who reaches 0.0.0.0 may ask: there are no API keys" in said
+    assert "note: model: its float16 weights become bfloat16" in said
 
 
 def test_a_signal_while_the_directory_is_made_leaves_none(
