@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer as Fast
+from tokenizers import decoders, models
 
 from raylax.proto.text.detokenizer import LONGEST_WAIT, Detokenizer
 from raylax.proto.text.tokenizer import INCOMPLETE, Tokenizer
@@ -43,6 +44,15 @@ def test_bytes_that_never_become_a_character_are_given_in_the_end(tokenizer: Tok
     assert pieces[-1] == tokenizer.decode(half)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_bytes_of_no_character_keep_their_place(tokenizer: Tokenizer, count: int) -> None:
+    """Before tokens that are text wherever they stand."""
+    half, letters = tokenizer.encode("👋")[-4:], tokenizer.encode("hello")
+    ids = [*letters, *half[:count], *letters, half[0], *letters]
+
+    assert "".join(stream(tokenizer, [[i] for i in ids])) == tokenizer.decode(ids)
+
+
 def with_marks(tokenizer: Tokenizer, path: Path) -> Tokenizer:
     """The same with a special token and a piece that is empty."""
     tokenizer._tokenizer.save(str(path / "tokenizer.json"))
@@ -77,6 +87,27 @@ def test_each_token_costs_the_same(
     stream(made, [[ids[kind] or 0]] * 2000)
 
     assert decoded <= 2000 * 2 * LONGEST_WAIT
+
+
+def test_tokens_that_a_decoder_leaves_out_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though they are neither special nor nothing."""
+    fast = Fast(models.WordLevel({"a": 0, "~": 1}, unk_token="a"))
+    fast.decoder = decoders.Sequence([decoders.Replace("~", ""), decoders.Fuse()])
+    fast.save(str(tmp_path / "tokenizer.json"))
+    made, longest = Tokenizer(tmp_path / "tokenizer.json"), 0
+
+    def measured(self: Tokenizer, given: Sequence[int], skip_special_tokens: bool = True) -> str:
+        nonlocal longest
+        longest = max(longest, len(given))
+        return real(self, given, skip_special_tokens)
+
+    real = Tokenizer.decode
+    monkeypatch.setattr(Tokenizer, "decode", measured)
+
+    assert "".join(stream(made, [[0], *[[1]] * 100, [0, 1, 0]])) == "aaa"
+    assert longest <= 2 * LONGEST_WAIT
 
 
 def test_special_tokens_between_the_bytes_of_a_character(

@@ -1,5 +1,7 @@
 """Stop strings: the text ends before the first one, however it was cut."""
 
+import random
+from itertools import product
 from typing import Any
 
 import pytest
@@ -27,6 +29,23 @@ def test_stop_strings_cut_at_the_first_match(text: str, stops: list[str], cuts: 
 
     assert watch.stopped == (ends is not None)
     assert said == (text if ends is None else text[:ends])
+
+
+def test_a_match_is_found_inside_of_what_was_nearly_another() -> None:
+    """At once and letter by letter: every short one, and long ones after beginnings of theirs."""
+    rng = random.Random(4)
+    words = ["".join(one) for size in range(1, 8) for one in product("ab", repeat=size)]
+    cases = [(word, text) for word in words if len(word) < 5 for text in words]
+    for _ in range(1000):
+        stop = "".join(rng.choices("ab", k=rng.randint(5, 14)))
+        cases.append((stop, "".join(stop[: rng.randint(1, len(stop))] for _ in range(12))))
+    for stop, text in cases:
+        begin = text.find(stop)
+        for pieces in ([text], list(text)):
+            watch = StopStrings([stop])
+            said = "".join(map(watch.add, pieces)) + watch.finish()
+
+            assert said == (text if begin < 0 else text[:begin]), (stop, text)
 
 
 def first_match(text: str, stops: list[str]) -> int | None:
