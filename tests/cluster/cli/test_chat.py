@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from raylax.cluster.address import client_of
 from raylax.cluster.cli.answers import answer, parse
-from raylax.cluster.cli.chat import COMMAND, HELP, talk
+from raylax.cluster.cli.chat import COMMAND, HELP, Talk, obey, talk
 from raylax.cluster.cli.printing import printable
 from raylax.cluster.cli.questions import Questions, editor, lines
 from raylax.cluster.errors import UserError
@@ -112,6 +113,18 @@ async def test_what_can_be_typed(rig: Rig) -> None:
         "no model named other; there is tiny",
         "no command /nonsense; /help says which there are",
     ]
+
+
+def test_the_model_that_was_chosen_is_asked() -> None:
+    """From the next question on; one that is not there changes nothing."""
+    now, console = Talk("", ["one", "two"], "one", None, None), Console(file=io.StringIO())
+    asked = [now.body("x")["model"]]
+    for name in ("two", "three", "one"):
+        with suppress(UserError):
+            assert obey(now, "model", name, console)
+        asked.append(now.body("x")["model"])
+
+    assert asked == ["one", "two", "two", "one"]
 
 
 async def test_a_model_that_is_not_there(rig: Rig) -> None:

@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletionMessage
 
 from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.chat import ChatCompletionRequest, Message
+from raylax.proto.openai.chat import ChatCompletionRequest, Message, arguments_of
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
 from raylax.proto.openai.shared import validated
@@ -115,6 +115,24 @@ def test_deprecated_messages_are_those_that_took_their_place() -> None:
     assert Message.model_validate({**refused, "content": parts}).for_template()["content"] == [
         {"type": "text", "text": "no"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("", {}),
+        (" ", {}),
+        ("null", {}),
+        ('{"a": 1}', {"a": 1}),
+        ("[1]", "[1]"),
+        ('{"a": NaN}', '{"a": NaN}'),
+        ('{"a": 1e999}', '{"a": 1e999}'),
+        ("{", "{"),
+    ],
+)
+def test_what_a_template_is_told_of_arguments(written: str, told: Any) -> None:
+    """An object; or the text, where it is none that JSON could have."""
+    assert arguments_of(written) == told
 
 
 def test_every_prompt_has_a_seed_of_its_own(checkpoint: Path) -> None:

@@ -136,6 +136,14 @@ TEXT = (
         (BY_NUMBER, "a", "x"),
         (IN_MACRO, "a; b;c;", "x;"),
         (TEXT, "a bc", "x"),
+        (WALKS.replace("m.content", "m.content | list"), "a; b;c;", "x;"),
+        (WALKS + "{% if messages[0].role is string %}{% endif %}", "a; b;c;", "x;"),
+        (
+            "{% for m in messages %}{% set said = m.content %}{% for p in said %}{{ p.text }};"
+            "{% endfor %}{% endfor %}",
+            "a; b;c;",
+            "x;",
+        ),
     ],
 )
 def test_a_template_gets_contents_as_it_takes_them(source: str, parts: str, text: str) -> None:

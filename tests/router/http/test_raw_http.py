@@ -198,6 +198,28 @@ async def test_a_refused_body_does_not_spoil_the_connection(rig: Rig) -> None:
     assert reply.status == 413
 
 
+async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes(rig: Rig) -> None:
+    async with connected(rig) as connection:
+        await connection.send(
+            f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10001\r\n\r\n".encode()
+        )
+        reply = await connection.reply()
+
+    assert reply.status == 413
+    assert b"it has 10001" in reply.body
+
+
+async def test_a_body_without_a_length_is_refused_where_the_limit_is(rig: Rig) -> None:
+    """Its rest need not come for that."""
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    async with connected(rig) as connection:
+        await connection.send(head, b"2711\r\n" + b" " * 10001 + b"\r\n")
+        reply = await connection.reply()
+
+    assert reply.status == 413
+    assert b"10000 bytes" in reply.body
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -218,7 +240,7 @@ async def test_bytes_that_are_no_json_are_refused(rig: Rig, body: bytes) -> None
 @pytest.mark.parametrize("more", [(), ("Connection: keep-alive",)])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_the_old_protocol_ends_with_its_answer(
-    rig: Rig, streamed: bool, more: tuple[str, ...]
+    rig: Rig, streamed: bool, more: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It knows no chunks: what has no length ends with the connection, even if it is to stay."""
     asked = ask(stream=streamed)
@@ -230,6 +252,7 @@ async def test_the_old_protocol_ends_with_its_answer(
     assert reply.status == 200
     assert "transfer-encoding" not in reply.headers
     assert reply.headers["connection"] == "close"
+    assert caplog.records == []
     if streamed:
         events = [event for event in rest.decode().split("\n\n") if event]
         assert all(event.startswith("data: ") for event in events)
