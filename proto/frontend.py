@@ -9,10 +9,11 @@ from typing import Any
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.chat_prompt import ChatPrompts
 from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.prompt_ids import PromptIds
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
-from raylax.proto.errors import InvalidRequest, PromptTooLong
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
@@ -79,6 +80,11 @@ class Frontend:
             rng or random.Random(),
         )
 
+    @property
+    def prompt_ids(self) -> PromptIds:
+        """Between prompts and their ids, for this model."""
+        return PromptIds(self.tokenizer, self.vocab, self.max_sequence_length)
+
     def chat(
         self,
         body: ChatCompletionRequest,
@@ -91,7 +97,7 @@ class Frontend:
 
         Raises InvalidRequest for what this model cannot be asked.
         """
-        ids = self._encode(self.prompt(body, field), field, bool(body.add_special_tokens))
+        ids = self.prompt_ids.encode(self.prompt(body, field), field, bool(body.add_special_tokens))
         call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
@@ -115,7 +121,7 @@ class Frontend:
 
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion. Raises InvalidRequest for what this model cannot be asked."""
-        prompts = self._prompts(body.prompts, "prompt", body.add_special_tokens)
+        prompts = self.prompt_ids.encode_all(body.prompts, "prompt", body.add_special_tokens)
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
@@ -127,7 +133,7 @@ class Frontend:
     ) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
-        prompts = self._prompts(body.prompts, "prompt", body.add_special_tokens)
+        prompts = self.prompt_ids.encode_all(body.prompts, "prompt", body.add_special_tokens)
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
@@ -156,14 +162,14 @@ class Frontend:
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
                 param="dimensions",
             )
-        inputs = self._prompts(body.inputs, "input", body.add_special_tokens)
+        inputs = self.prompt_ids.encode_all(body.inputs, "input", body.add_special_tokens)
         call_id = f"embd-{uuid.uuid4().hex}"
         of_caller = of_origin(origin, body.priority, body.timeout)
         requests = [
             Request(
                 id=f"{call_id}/{index}/0",
                 prompt=tuple(ids),
-                max_tokens=self._room(ids, 1, "input"),
+                max_tokens=self.prompt_ids.room(ids, 1, "input"),
                 embed=True,
                 **of_caller,
             )
@@ -222,7 +228,7 @@ class Frontend:
         field: str,
         origin: CallOrigin,
     ) -> list[Request]:
-        self.check_ids(map(int, body.logit_bias or ()), "logit_bias")
+        self.prompt_ids.check_ids(map(int, body.logit_bias or ()), "logit_bias")
         samplings = self._samplings(body, len(prompts), top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
@@ -231,7 +237,7 @@ class Frontend:
             Request(
                 id=f"{call_id}/{p}/{choice}",
                 prompt=tuple(prompt),
-                max_tokens=self._room(prompt, max_tokens, field),
+                max_tokens=self.prompt_ids.room(prompt, max_tokens, field),
                 sampling=samplings[p],
                 choice=choice,
                 stop_token_ids=stops,
@@ -250,48 +256,6 @@ class Frontend:
         given = body.seed
         seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
         return [self.defaults.fill_in(body, self.vocab, seed, top_logprobs) for seed in seeds]
-
-    def _room(self, prompt: list[int], max_tokens: int | None, field: str) -> int:
-        """How long the answer may be; a prompt must leave room for one token."""
-        if not prompt:
-            raise InvalidRequest(f"{field}: must not be empty", param=field)
-        room = self.max_sequence_length - len(prompt)
-        if room < 1:
-            raise self._too_long(str(len(prompt)), field)
-        self.check_ids(prompt, field)
-        return min(max_tokens, room) if max_tokens else room
-
-    def _prompts(
-        self, given: Iterable[str | list[int]], field: str, add_special_tokens: bool = True
-    ) -> list[list[int]]:
-        """Texts as their ids, and ids as they are."""
-        return [
-            self._encode(Prompt(one), field, add_special_tokens) if isinstance(one, str) else one
-            for one in given
-        ]
-
-    def _encode(self, prompt: Prompt, field: str, add_special_tokens: bool) -> list[int]:
-        """A text that cannot fit is refused by its length: tokenising megabytes takes seconds."""
-        at_least = len(prompt.text) // self.tokenizer.longest_token
-        if at_least >= self.max_sequence_length:
-            raise self._too_long(f"at least {at_least}", field)
-        return self.tokenizer.encode_prompt(prompt, add_special_tokens)
-
-    def _too_long(self, tokens: str, field: str) -> PromptTooLong:
-        return PromptTooLong(
-            f"{field}: the prompt has {tokens} tokens, the limit is "
-            f"{self.max_sequence_length - 1} (a sequence holds {self.max_sequence_length})",
-            param=field,
-        )
-
-    def check_ids(self, ids: Iterable[int], field: str) -> None:
-        """Raises InvalidRequest for an id that stands for no token."""
-        for token in ids:
-            if token >= self.vocab:
-                raise InvalidRequest(
-                    f"{field}: token id {token} is outside the vocabulary of {self.vocab}",
-                    param=field,
-                )
 
 
 def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -> dict[str, Any]:

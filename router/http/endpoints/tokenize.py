@@ -32,7 +32,7 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
     def text_of(raw: bytes) -> DetokenizeResponse:
         body = handler.parse(DetokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend
-        frontend.check_ids(body.tokens, "tokens")
+        frontend.prompt_ids.check_ids(body.tokens, "tokens")
         text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)
         return DetokenizeResponse(prompt=text)
 

@@ -342,6 +342,6 @@ def test_the_arguments_of_earlier_calls_are_not_quoted_twice() -> None:
 def test_a_long_text_is_refused_by_its_length(frontend: Frontend) -> None:
     """Tokenising it would take seconds; a bound on its tokens is known without."""
     longest = frontend.tokenizer.longest_token
-    frontend._encode(Prompt("x" * (longest * 64 - 1)), "prompt", False)
+    frontend.prompt_ids.encode(Prompt("x" * (longest * 64 - 1)), "prompt", False)
     with pytest.raises(PromptTooLong, match="at least 64 tokens, the limit is 63"):
         frontend.completion(CompletionRequest(prompt="x" * (longest * 64)))
