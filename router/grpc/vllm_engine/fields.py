@@ -16,7 +16,7 @@ from raylax.proto.pb import vllm_engine_pb2 as pb
 
 OF_THE_GATEWAY = Ignored("the gateway makes the text")
 ONE_RANK = Refused("there is one rank, number 0; leave it out", (0,))
-PAGES = OF_TEXT["kv_transfer_params"]
+PAGES = Refused(OF_TEXT["kv_transfer_params"].why)
 MEDIA = Refused(TEXT_ONLY)
 NOT_READ: Mapping[type[Message], FieldTable] = {
     pb.GenerateRequest: {
@@ -26,9 +26,9 @@ NOT_READ: Mapping[type[Message], FieldTable] = {
     },
     pb.TokenizedInput: {"original_text": Ignored("its token ids are there")},
     pb.SamplingParams: {
-        **{name: OF_TEXT[name] for name in (
-            "min_tokens", "prompt_logprobs", "truncate_prompt_tokens",
-        )},
+        "min_tokens": OF_TEXT["min_tokens"],
+        "prompt_logprobs": Refused(OF_TEXT["prompt_logprobs"].why),
+        "truncate_prompt_tokens": OF_TEXT["truncate_prompt_tokens"],
         "skip_special_tokens": OF_THE_GATEWAY, "spaces_between_special_tokens": OF_THE_GATEWAY,
         "json_schema": Refused(GRAMMAR), "regex": Refused(GRAMMAR), "grammar": Refused(GRAMMAR),
         "structural_tag": Refused(GRAMMAR), "json_object": Refused(GRAMMAR, (False,)),
