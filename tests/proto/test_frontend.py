@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 
 from raylax.proto.anthropic.messages import MessagesRequest
+from raylax.proto.calls.choice import Choice
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
 from raylax.proto.openai.shared import parse_body
 from raylax.proto.openai.tokenize import TokenizeRequest
+from raylax.proto.parsers.base import ToolCall
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
+from raylax.proto.vocabulary import Delta, Finish
 from raylax.proto.warnings import collect_warnings
+from tests.support.prompt_families import CALLS, MARKED_TURNS, TURNS, PromptFamily
+from tests.support.prompt_tokenizers import byte_level
 
 TOLD = (
     "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
@@ -155,3 +160,26 @@ def test_tools_reach_the_template_as_they_were_given(
 def test_documents_that_the_template_does_not_show_are_refused(frontend: Frontend) -> None:
     with pytest.raises(InvalidRequest, match="shows no documents"):
         with_template(frontend, "{{ messages }}").prompt_of(chat_of(documents=[{"text": "d"}]))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "called"), [("look", "tool_calls", ["look"]), ("other", "stop", [])]
+)
+def test_a_call_is_one_of_an_offered_function(
+    tmp_path: Path, name: str, reason: str, called: list[str]
+) -> None:
+    """Any other is text. Its marks are found where they are special tokens, too."""
+    marks = PromptFamily(lambda: byte_level([*TURNS, *CALLS]), {"chat_template": MARKED_TURNS})
+    marks.write(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 600, "hidden_size": 8}))
+    loaded = Frontend.load(TextFiles(tmp_path), "tiny", 4096)
+    asked = {"messages": [{"role": "user", "content": "x"}], "tools": [TOOL]}
+    call = loaded.chat(ChatCompletionRequest.model_validate(asked))
+    text = f'<tool_call>{{"name": "{name}", "arguments": {{}}}}</tool_call>'
+
+    ids = tuple(loaded.tokenizer.encode(text, False))
+    call.feed(Delta(call.requests[0].id, ids, finish=Finish.STOP))
+    (choice,) = call.ended_parts(Choice)
+    assert choice.finish_reason == reason
+    assert [one.name for one in choice.said if isinstance(one, ToolCall)] == called
+    assert choice.text == ("" if called else text)

@@ -127,6 +127,16 @@ def test_the_model_that_was_chosen_is_asked() -> None:
     assert asked == ["one", "two", "two", "one"]
 
 
+@pytest.mark.parametrize("rest", ["be brief", ""])
+def test_a_system_message_begins_anew(rest: str) -> None:
+    now, console = Talk("", ["one"], "one", "old", None), Console(file=io.StringIO())
+    now.said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    obey(now, "system", rest, console)
+
+    roles = [message["role"] for message in now.body("x")["messages"]]
+    assert roles == (["system", "user"] if rest else ["user"])
+
+
 async def test_a_model_that_is_not_there(rig: Rig) -> None:
     with pytest.raises(UserError, match="no model named other; there is tiny"):
         await talked(rig.url, model="other")

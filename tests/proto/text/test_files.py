@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -82,6 +84,20 @@ def test_the_archive_says_nothing_of_when_the_files_were_written(
     os.utime(copy / "config.json", (0, 2_000_000_000))
 
     assert TextFiles(copy).archive() == TextFiles(checkpoint).archive()
+
+
+def test_the_archive_has_every_template_where_it_stands(tmp_path: Path) -> None:
+    more = tmp_path / "additional_chat_templates"
+    more.mkdir()
+    for path in (more / "rag.jinja", more / "tool_use.jinja", tmp_path / "chat_template.jinja"):
+        path.write_text(path.stem)
+
+    with ZipFile(BytesIO(TextFiles(tmp_path).archive())) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == {
+            "chat_template.jinja": "chat_template",
+            "additional_chat_templates/rag.jinja": "rag",
+            "additional_chat_templates/tool_use.jinja": "tool_use",
+        }
 
 
 @pytest.mark.parametrize(
