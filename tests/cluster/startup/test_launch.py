@@ -99,6 +99,20 @@ def test_a_start_is_tried_once_more_where_nobody_made_a_mistake(
     assert len(starts.outcomes) == left
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_start_that_is_told_to_stop_ends_as_shells_have_it(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "run", Starts(Stopping(number)).run)
+    for name in ("check_machine", "stop_on_signals", "ignore_signals"):
+        monkeypatch.setattr(launch, name, lambda *_: None)
+
+    with pytest.raises(SystemExit) as caught:
+        launch.serve(ClusterConfig, None, QUIET)
+
+    assert caught.value.code == code
+
+
 def test_nothing_is_started_for_what_is_known_to_fail(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
