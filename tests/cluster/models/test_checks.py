@@ -42,10 +42,10 @@ def changed(path: Path, name: str, **fields: Any) -> None:
     file.write_text(json.dumps({**before, **fields}))
 
 
-def widened(path: Path) -> None:
+def widened(path: Path, highest: int = 120) -> None:
     """A tokenizer of a larger model."""
     model = json.loads((path / TOKENIZER).read_text())["model"]
-    changed(path, TOKENIZER, model={**model, "vocab": {**model["vocab"], "zz": 120}})
+    changed(path, TOKENIZER, model={**model, "vocab": {**model["vocab"], "zz": highest}})
 
 
 def nested(path: Path, name: str) -> None:
@@ -59,6 +59,7 @@ SPOILT: list[tuple[str, Callable[[Path], Any], str]] = [
     (TOKENIZER, lambda p: (p / TOKENIZER).write_bytes(b"\xff\xfe"), "no tokenizer can be made of"),
     (TOKENIZER, lambda p: nested(p, TOKENIZER), "no tokenizer can be made of it"),
     (TOKENIZER, lambda p: widened(p), "ids up to 120, and vocab_size in"),
+    (TOKENIZER, lambda p: widened(p, 99), "ids up to 99, and vocab_size in"),
     (SETTINGS, lambda p: (p / SETTINGS).write_text("{"), "not valid JSON"),
     (SETTINGS, lambda p: (p / SETTINGS).write_text("[]"), "must be a JSON object"),
     (SETTINGS, lambda p: nested(p, SETTINGS), "not valid JSON"),
@@ -165,6 +166,13 @@ def test_a_link_that_leads_nowhere_is_no_file_left_out(edited: Path) -> None:
     (edited / "chat_template.jinja").symlink_to("nowhere")
 
     assert refused(edited) == f"{edited}: chat_template.jinja is missing"
+
+
+def test_every_model_of_a_cluster_is_looked_at(checkpoint: Path, edited: Path) -> None:
+    (edited / TOKENIZER).unlink()
+    two = [{"model": str(checkpoint), "served_model_name": "a"}, {"model": str(edited)}]
+    with pytest.raises(UserError, match=f"{edited}: tokenizer.json is missing"):
+        check_models(find_models(ClusterConfig.model_validate({"models": two})))
 
 
 def test_a_token_beyond_the_vocabulary_that_prompts_have(edited: Path) -> None:
@@ -285,6 +293,16 @@ def test_precision_that_nobody_gave_up_is_not_lost_in_silence(
     told = precision_lost(model)
 
     assert (told is not None and "q0f32 keeps all of them" in told) is said
+
+
+def test_a_gpu_keeps_float16(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    changed(copy, "config.json", dtype="float16", torch_dtype="float16")
+    monkeypatch.setattr("raylax.cluster.models.checks.detect_device", lambda device: "cuda")
+
+    assert precision_lost(find_models(ClusterConfig(model=str(copy)))[0]) is None
 
 
 def build_it(config: ClusterConfig) -> None:

@@ -9,7 +9,7 @@ from raylax.cluster.models.names import check_name, deployment_names
 
 SERVED = [
     "modèle-é", "modele-e", "MODELE-E", "模型", "模式", "a b", "a/b", "a:b", "a-b", "a\\b", "🤖",
-    "👩\u200d💻", "é" * 200, "é" * 199 + "e", "../..", "%2e", "#", "model é", "m" * 256,
+    "👩\u200d💻", "é" * 200, "é" * 199 + "e", "../..", "%2e", "#", "a_b", "model é", "m" * 256,
 ]  # fmt: skip
 
 

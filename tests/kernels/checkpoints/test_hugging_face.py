@@ -49,6 +49,11 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
         ("mlp_bias", True, "mlp_bias"),
         ("rope_scaling", {"type": "yarn", "factor": 4}, "rope scaling 'yarn' is not supported"),
         ("quantization_config", {"bits": 4}, "quantization_config is not supported"),
+        ("partial_rotary_factor", 0.5, "partial_rotary_factor must be 1, found 0.5"),
+        ("rope_parameters", {"partial_rotary_factor": 0.25}, "factor must be 1, found 0.25"),
+        ("rope_scaling", {**LLAMA3_ROPE, "low_freq_factor": 4.0}, "must be below high_freq_factor"),
+        ("head_dim", 24, "head_dim must be a multiple of 32, found 24"),
+        ("num_hidden_layers", True, "num_hidden_layers must be a positive integer, .* found True"),
     ],
 )
 def test_a_config_that_we_cannot_serve(
@@ -100,6 +105,10 @@ def test_null_is_as_absent(tmp_path: Path) -> None:
     [
         ("llama", {"rope_scaling": {"type": "linear", "factor": 4.0}}, 2048),
         ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 1.5}}, 768),
+        ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 1e29}}, 2**31 - 1),
+        ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 1e-9}}, 1),
+        ("llama", {"rope_parameters": None,
+                   "rope_scaling": {"type": "linear", "factor": 2.0}}, 1024),
         ("llama", {"rope_scaling": LLAMA3_ROPE}, 512),
         ("llama", {"rope_parameters": {"full_attention": {"rope_type": "default"}}}, 512),
         ("qwen2-linear-rope", {"rope_scaling": None, "sliding_window": 64,
