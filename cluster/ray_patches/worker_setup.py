@@ -2,7 +2,6 @@
 
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
@@ -23,16 +22,44 @@ def let_the_router_name_requests() -> None:
     into every answer, beside ours."""
     from ray.serve._private import http_util
 
-    http_util.RequestIdMiddleware = WithRequestId
+    http_util.RequestIdMiddleware = ReadableHeaders
 
 
-class WithRequestId:
-    """ASGI middleware: the request has an id, the answer is left as it is."""
+class ReadableHeaders:
+    """ASGI middleware: Serve finds an id in a request's headers, can read all of them, and is
+    commanded by none. The answer is left as it is.
+
+    Serve takes every value for UTF-8, and what is not would be an error of the server.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if "x-request-id" not in (headers := MutableHeaders(scope=scope)):
-            headers.append("x-request-id", f"req-{uuid.uuid4().hex}")
+        headers = [
+            (name, as_utf8(value))
+            for name, value in scope["headers"]
+            if name.replace(b"_", b"-") not in COMMANDS
+        ]
+        if all(name != REQUEST_ID for name, _ in headers):
+            headers.append((REQUEST_ID, f"req-{uuid.uuid4().hex}".encode()))
+        scope["headers"] = headers
         await self._app(scope, receive, send)
+
+
+REQUEST_ID = b"x-request-id"
+COMMANDS = (
+    b"x-request-timeout-seconds",
+    b"x-request-disconnect-disabled",
+    b"serve-multiplexed-model-id",
+)
+"""Headers by which any client could tell Serve when to give a call up, and where to send it."""
+
+
+def as_utf8(value: bytes) -> bytes:
+    """The same where it is UTF-8, else what it says in Latin-1."""
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").encode()
+    return value

@@ -5,6 +5,7 @@ of the machine and answers neither the standard health service nor cancellation 
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import grpc
@@ -27,6 +28,12 @@ NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
 ENGINE_PROTOCOL = vllm_engine_pb2.DESCRIPTOR.services_by_name["VllmEngine"].full_name
 
 
+def is_not_about_letters(record: logging.LogRecord) -> bool:
+    """Whether a line of grpc's is about something else than metadata in another encoding than
+    UTF-8, of which any client could write as many as it likes, each with a traceback."""
+    return not str(record.msg).startswith("Invalid encoding on")
+
+
 async def serve_grpc(
     models: Models,
     address: str,
@@ -37,6 +44,7 @@ async def serve_grpc(
 
     `interceptors` see a call first. With `credentials` it speaks TLS only.
     """
+    logging.getLogger("grpc._cython.cygrpc").addFilter(is_not_about_letters)
     ours, strict = (NAME, ENGINE_PROTOCOL), models.config.strict_fields
     server = grpc.aio.server(
         interceptors=[*interceptors, DecodingInterceptor(ours, strict)],

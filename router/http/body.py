@@ -1,6 +1,7 @@
 """Reads a request's body, within limits of size and time, as the bytes of its JSON."""
 
 import asyncio
+import re
 import zlib
 from codecs import BOM_UTF8
 
@@ -15,6 +16,7 @@ from raylax.proto.errors import (
 )
 from raylax.router.http.disconnect import ClientLeft
 
+LENGTH = re.compile("[0-9]{1,20}")
 COMPRESSED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """Content codings, and how zlib is told of each."""
 
@@ -33,7 +35,7 @@ async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
 async def received(request: Request, limit: int, timeout_s: float) -> bytes:
     """The body as it comes. Raises BodyTooLarge, BodyTooSlow and ClientLeft."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if LENGTH.fullmatch(declared) and int(declared) > limit:
         raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
     body = bytearray()
     try:

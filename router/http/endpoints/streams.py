@@ -3,6 +3,8 @@
 As EventSource does it: the header Last-Event-ID names the last event that was heard.
 """
 
+import re
+
 from starlette.requests import Request
 
 from raylax.proto.errors import InvalidRequest, shown
@@ -13,6 +15,8 @@ from raylax.router.http.resuming import resumed
 from raylax.router.http.routes import Routes
 
 LAST_EVENT_ID = "Last-Event-ID"
+EVENT_NUMBER = re.compile("[0-9]{1,18}")
+"""What 64 bits hold, in which routers tell each other."""
 
 
 def last_event(request: Request, call_id: str) -> int:
@@ -22,7 +26,7 @@ def last_event(request: Request, call_id: str) -> int:
     if value is None:
         return 0
     named, _, number = value.rpartition(":")
-    if named != call_id or not number.isdecimal():
+    if named != call_id or not EVENT_NUMBER.fullmatch(number):
         raise InvalidRequest(
             f"{LAST_EVENT_ID}: must be the id of an event of {call_id}, found {shown(value)}",
             param=LAST_EVENT_ID,

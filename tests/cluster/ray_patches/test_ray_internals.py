@@ -57,6 +57,34 @@ server.stop(0)
     assert not [line for line in template if "bind *:" in line or "bind :" in line]
 
 
+def test_serve_reads_every_header_and_obeys_none() -> None:
+    """By its own functions, which take all values for UTF-8."""
+    code = r"""
+import asyncio
+from ray.serve._private import http_util
+from raylax.cluster.ray_patches.worker_setup import let_the_router_name_requests
+let_the_router_name_requests()
+
+async def read(scope, receive, send):
+    headers = dict(scope["headers"])
+    print(headers[b"x-request-id"].decode()[:4], http_util.parse_session_id_header(headers),
+          http_util.parse_request_timeout_header(headers, 7.0),
+          http_util.parse_disconnect_disabled_header(headers),
+          *[key for key in headers if b"model" in key])
+
+for value in (b"\xe9", b"plain", "\u00e9".encode(), b"\xff\xfe", b"1"):
+    names = [b"x-request-id", b"x-session-id", b"x-request-timeout-seconds",
+             b"x-request-disconnect-disabled", b"serve_multiplexed_model_id",
+             b"serve-multiplexed-model-id"]
+    scope = {"type": "http", "headers": [(name, value) for name in names]}
+    asyncio.run(http_util.RequestIdMiddleware(read)(scope, None, None))
+asyncio.run(http_util.RequestIdMiddleware(read)({"type": "http", "headers": []}, None, None))
+"""
+    letters = ["\u00e9", "plain", "\u00e9", "\u00ff\u00fe", "1"]
+
+    assert say(code) == [*[f"{one[:4]} {one} 7.0 False" for one in letters], "req-  7.0 False"]
+
+
 def test_ray_starts_nothing_that_we_do_not_use() -> None:
     code = """
 from ray._private import node, parameter

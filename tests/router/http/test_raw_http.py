@@ -377,6 +377,31 @@ async def test_headers_may_hold_any_bytes(rig: Rig) -> None:
     assert re.fullmatch(r"req-[0-9a-f]{32}", reply.headers["x-request-id"])
 
 
+READ_BY_US = (
+    "Authorization", "X-Api-Key", "X-Request-Id", "X-Request-Timeout", "X-Raylax-Priority",
+    "X-Raylax-Resume", "X-Raylax-Explain", "X-Session-Id", "Last-Event-ID", "traceparent",
+    "tracestate", "Content-Type", "Content-Encoding", "Accept-Encoding", "Origin",
+    "Sec-Fetch-Site", "Access-Control-Request-Method",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", ["\xe9", "Bearer \xe9", "\xb2", "9" * 5000, "chatcmpl-a:" + "9" * 5000]
+)
+@pytest.mark.parametrize(
+    "asked", [("POST", CHAT, ask(stream=True)), ("GET", "/v1/streams/chatcmpl-a")]
+)
+async def test_no_header_is_an_error_of_ours(rig: Rig, asked: tuple[Any, ...], value: str) -> None:
+    """Whatever a client writes there: it is refused, or not looked at."""
+    method, path, *body = asked
+    statuses = {
+        name: (await one(rig, request(method, path, *body or [b""], f"{name}: {value}"))).status
+        for name in READ_BY_US
+    }
+
+    assert {name: status for name, status in statuses.items() if status >= 500} == {}
+
+
 async def test_a_length_that_could_be_read_in_two_ways_is_refused(rig: Rig) -> None:
     """Else a proxy and we could see different requests; the connection ends."""
     for second in ("Content-Length: 3", "Transfer-Encoding: chunked"):
