@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,7 +58,7 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
                 run(config, names, read, file, console)
             except ClusterLost as error:
                 if start + 1 == STARTS:
-                    raise
+                    raise given_up(error) from None
                 told = f"[yellow]starting once more:[/] {escape(str(error))}"
                 console.print(told, highlight=False, soft_wrap=True)
             else:
@@ -91,7 +90,7 @@ def run(
         try:
             follow(driver, directory, console)
         except ClusterLost as error:  # it did serve: whoever looks after us starts us again
-            raise UserError(str(error)) from None
+            raise given_up(error) from None
         except Stopping:
             console.print("stopping")
 
@@ -155,7 +154,7 @@ def refuse(why: str, console: Console) -> None:
 
 def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Console) -> None:
     """Show what the driver says: steps until it is ready, and then what becomes of changes. Raises
-    UserError, ClusterLost with the place of a log, or RuntimeError for a bug."""
+    UserError, ClusterLost with the log, or RuntimeError for a bug."""
     assert driver.stdout is not None
     for line in driver.stdout:
         match json.loads(line):
@@ -170,19 +169,25 @@ def follow(driver: "subprocess.Popen[str]", directory: Path, shown: Steps | Cons
             case {"error": message}:
                 raise UserError(message)
             case {"lost": why}:
-                raise ClusterLost(f"the cluster did not start: {why}; its log: {kept(directory)}")
+                raise ClusterLost(f"the cluster did not start: {why}", log_of(directory))
             case {"fault": text}:
                 raise RuntimeError(text)
-    said = reason_of((directory / LOG).read_text(errors="replace")) or "it said nothing"
-    raise ClusterLost(f"the cluster has ended: {said}; its log: {kept(directory)}")
+    log = log_of(directory)
+    raise ClusterLost(f"the cluster has ended: {reason_of(log) or 'it said nothing'}", log)
 
 
-def kept(directory: Path) -> Path:
-    """A copy of the driver's log, readable by us alone, that outlives the run."""
+def log_of(directory: Path) -> str:
+    """What the driver has logged; its file goes with the run."""
+    return (directory / LOG).read_text(errors="replace")
+
+
+def given_up(lost: ClusterLost) -> UserError:
+    """What is raised where no other start follows. The log lies in a file of its own, readable by
+    us alone."""
     file, name = tempfile.mkstemp(prefix="raylax-log-", suffix=".txt")
-    os.close(file)
-    shutil.copyfile(directory / LOG, name)
-    return Path(name)
+    with os.fdopen(file, "w") as out:
+        out.write(lost.log)
+    return UserError(f"{lost}; its log: {name}")
 
 
 def announce(
