@@ -13,7 +13,8 @@ OF_THE_PORT = (errno.EADDRINUSE, errno.EACCES)
 
 def check_free(host: str, port: int, flag: str) -> None:
     """Raises UserError naming the port, or the address, and the flag that changes it."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

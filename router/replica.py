@@ -10,6 +10,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
+from raylax.proto.addresses import address_of
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
@@ -46,7 +47,7 @@ class RouterReplica:
         try:
             self._grpc, self._health, _ = await serve_grpc(
                 self._models,
-                f"{first.host}:{first.grpc_port}",
+                address_of(first.host, first.grpc_port),
                 [AuthenticationInterceptor(self._models.authenticator)],
                 credentials(first),
             )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from pydantic import Field, PrivateAttr, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from raylax.cluster.config.models import ModelEntry, ModelSettings
 from raylax.cluster.config.sections import (
@@ -13,8 +13,11 @@ from raylax.cluster.config.sections import (
     Limits,
     Section,
 )
+from raylax.proto.addresses import address_of, bare_host
 from raylax.router.access.browser_guard import is_loopback
 
+EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What means every address of a machine, and the one of them that is its own."""
 VALUE_ERROR = "Value error, "
 """How pydantic begins what a check of ours says."""
 
@@ -23,7 +26,7 @@ class ClusterConfig(ModelSettings):
     """raylax.yaml. Every top-level key but sections and lists is also a flag of `raylax serve`."""
 
     host: str = "127.0.0.1"
-    """Address to serve on; 0.0.0.0 serves other machines, too: have keys then."""
+    """Address to serve on; 0.0.0.0, or ::, serves other machines, too: have keys then."""
     port: int = Field(8000, ge=1, le=65535)
     """HTTP port."""
     grpc_port: int = Field(9000, ge=1, le=65535)
@@ -53,6 +56,12 @@ class ClusterConfig(ModelSettings):
     autoscaling: Autoscaling = Autoscaling()
     """When the number of workers changes, between replicas and max_replicas."""
     _all_ranks: int | None = PrivateAttr(None)
+
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, host: str) -> str:
+        """An address of IPv6 may be written as in a URL."""
+        return bare_host(host)
 
     @model_validator(mode="after")
     def _agrees(self) -> "ClusterConfig":
@@ -95,13 +104,18 @@ class ClusterConfig(ModelSettings):
     @property
     def reachable_host(self) -> str:
         """The host by which this machine reaches what listens on `host`."""
-        return "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
+        return EVERY_ADDRESS.get(self.host, self.host)
 
     @property
     def url(self) -> str:
         """The address at which this machine reaches HTTP."""
         scheme = "https" if self.tls_cert else "http"
-        return f"{scheme}://{self.reachable_host}:{self.port}"
+        return f"{scheme}://{address_of(self.reachable_host, self.port)}"
+
+    @property
+    def grpc_address(self) -> str:
+        """The address at which this machine reaches gRPC."""
+        return address_of(self.reachable_host, self.grpc_port)
 
     @property
     def open_to_all(self) -> bool:

@@ -26,6 +26,7 @@ from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
 from raylax.cluster.startup.processes import end_all
+from raylax.proto.addresses import url_host
 
 END_S = 4.0
 POLL_S = 0.05
@@ -189,7 +190,7 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
         _temp_dir=os.environ[RUN_DIRECTORY],
     )
     events.step("cluster", "starting the front door")
-    serve.start(http_options={"host": config.host, "port": config.port})
+    serve.start(http_options={"host": url_host(config.host), "port": config.port})
 
 
 def wait_until_healthy(config: ClusterConfig) -> None:

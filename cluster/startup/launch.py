@@ -196,13 +196,15 @@ def announce(
     """Says where it serves, with a request to paste, and how it is told to change and to stop."""
     asked: dict[str, object] = {"model": names[0]} if len(names) > 1 else {}
     asked["messages"] = [{"role": "user", "content": "What is 2 + 2?"}]
+    http, grpc = escape(f"{config.url}/v1"), escape(config.grpc_address)
     console.print(
-        f"\n[bold green]raylax serves {escape(', '.join(names))}[/] at [bold]{config.url}/v1[/] "
-        f"and gRPC [bold]{config.reachable_host}:{config.grpc_port}[/]\n",
+        f"\n[bold green]raylax serves {escape(', '.join(names))}[/] at [bold]{http}[/] "
+        f"and gRPC [bold]{grpc}[/]\n",
         highlight=False,
         soft_wrap=True,
     )
-    print(f"    curl {config.url}/v1/chat/completions -H 'Content-Type: application/json' \\")
+    asks = shlex.quote(f"{config.url}/v1/chat/completions")
+    print(f"    curl {asks} -H 'Content-Type: application/json' \\")
     print(f"      -d {shlex.quote(json.dumps(asked))}\n", flush=True)
     logs = directory / "session_latest" / "logs"
     console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)

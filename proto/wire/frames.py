@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 from enum import Enum, IntEnum, auto
 from typing import cast
 
+from raylax.proto.addresses import parts_of
+
 HEAD = struct.Struct("<BI")
 LARGEST = 64 << 20
 HEARTBEAT_S = 1.0
@@ -79,9 +81,8 @@ class Connection(asyncio.Protocol):
         self._connecting = self._loop.create_task(self._connect(address))
 
     async def _connect(self, address: str) -> None:
-        host, _, port = address.rpartition(":")
         try:
-            await self._loop.create_connection(lambda: self, host, int(port))
+            await self._loop.create_connection(lambda: self, *parts_of(address))
         except (OSError, ValueError) as error:
             self._finish(EndReason.BROKEN, f"{address} cannot be reached: {error}")
 

@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from raylax.proto.addresses import address_of
 from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
@@ -133,6 +134,6 @@ async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Serve
     """Answers other routers on a free port; returns the server and its address."""
     server = grpc.aio.server()
     engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
-    port = server.add_insecure_port(f"{host}:0")
+    port = server.add_insecure_port(address_of(host, 0))
     await server.start()
-    return server, f"{host}:{port}"
+    return server, address_of(host, port)

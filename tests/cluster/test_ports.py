@@ -20,6 +20,16 @@ def test_a_port_in_use() -> None:
     )
 
 
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+@pytest.mark.parametrize("host", ["::1", "::"])
+def test_a_port_in_use_on_an_address_of_ipv6(host: str) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} on {host} cannot be used: Address al"):
+            check_free(host, port, "--port")
+    check_free(host, port, "--port")
+
+
 def test_a_port_in_use_on_every_address() -> None:
     """Serving on all addresses needs the port on each."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -28,7 +38,7 @@ def test_a_port_in_use_on_every_address() -> None:
             check_free("0.0.0.0", port, "--port")
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "a..b"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "1:2", "a..b"])
 def test_an_address_of_somebody_else(host: str) -> None:
     """Another port would not help."""
     (port,) = free_ports(1)

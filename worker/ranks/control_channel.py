@@ -14,6 +14,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
 from typing import Any, Self
 
+from raylax.proto.addresses import address_of
 from raylax.worker.errors import RankLost
 
 LENGTH = struct.Struct("<I")
@@ -69,7 +70,8 @@ class ControlChannel:
                 answer_challenge(channel, secret)  # type: ignore[arg-type]  # has what it needs
                 deliver_challenge(channel, secret)  # type: ignore[arg-type]
             except (OSError, AuthenticationError, EOFError) as error:
-                raise RankLost(f"the leader at {host}:{port} cannot be reached: {error}") from error
+                at = address_of(host, port)
+                raise RankLost(f"the leader at {at} cannot be reached: {error}") from error
             failed.pop_all()
         channel.expect_within(None)
         return channel

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from google.protobuf.message import DecodeError
 
+from raylax.proto.addresses import address_of
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.wire.frames import LARGEST, Connection
 
@@ -33,7 +34,7 @@ class HelloListener:
         """Listen on a free port of this host; returns the address."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, host, 0)
-        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+        return address_of(host, self._server.sockets[0].getsockname()[1])
 
     def close(self, why: str) -> None:
         """Listen no more, and end all connections with this reason."""

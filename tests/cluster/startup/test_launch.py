@@ -198,6 +198,17 @@ def test_the_request_to_paste_is_json_for_any_name(
     assert json.loads(words[words.index("-d") + 1])["model"] == name
 
 
+def test_an_address_of_ipv6_is_pasted_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the brackets of a URL, which no shell may take for a pattern."""
+    launch.announce(ClusterConfig(host="::1"), ["one"], tmp_path, None, Console(soft_wrap=True))
+
+    said = capsys.readouterr().out
+    assert "at http://[::1]:8000/v1 and gRPC [::1]:9000" in said
+    assert "curl 'http://[::1]:8000/v1/chat/completions' -H" in said
+
+
 def test_the_version_is_an_option_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

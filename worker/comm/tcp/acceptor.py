@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from raylax.proto.addresses import address_of
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.tcp.handshake import (
@@ -119,14 +120,3 @@ class Acceptor:
         if kind is not None:
             for arrival in self.arrived.values():
                 arrival.connection.close()
-
-
-def address_of(host: str, port: int) -> str:
-    """The two as "host:port", with brackets around a host of IPv6."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def parts_of(address: str) -> tuple[str, int]:
-    """Host and port of what `address_of` made."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -11,9 +11,10 @@ import struct
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from raylax.proto.addresses import parts_of
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError, Unreachable
-from raylax.worker.comm.tcp.acceptor import Acceptor, Listener, parts_of
+from raylax.worker.comm.tcp.acceptor import Acceptor, Listener
 from raylax.worker.comm.tcp.handshake import (
     Channel,
     Hello,
