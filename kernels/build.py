@@ -31,6 +31,9 @@ class Footprint:
     """Bytes of one page, over all layers."""
     most_pages: int
     """How many pages the kernels can address."""
+    packed: str = ""
+    """The file of the packed weights: ranks and models that map the same one share its memory,
+    whatever their shards. Empty on a GPU, where each rank has its own."""
 
 
 def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None) -> Footprint:
@@ -46,6 +49,7 @@ def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None
         program.bytes_of("work", "input", "table", "shared"),
         program.bytes_of("state"),
         MOST_PAGES,
+        program.weights_key,
     )
 
 

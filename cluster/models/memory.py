@@ -1,16 +1,15 @@
 """The host's memory, shared out among all workers that there may be, in one place.
 
 Pages cost nothing before they are used, so every worker alone would find room for its own. Here
-all of them are counted: a model's weights once, which its workers on a host share, and the
-workspace and the pages of each rank. An engine is told its sizes, and does not ask how much is free
-while others load. Other hosts are taken to be like this one; a GPU's memory is its ranks' own
-concern.
+all of them are counted: each file of packed weights once, whose memory is shared by all that map it
+on a host, and the workspace and the pages of each rank. An engine is told its sizes, and does not
+ask how much is free while others load. Other hosts are taken to be like this one; a GPU's memory is
+its ranks' own concern.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
@@ -21,7 +20,6 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
 from raylax.worker.ranks.loading import RankNeeds, fit, options_of
-from raylax.worker.sizing import CPU_SHARE
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -42,7 +40,7 @@ class Part:
     engine: EngineConfig
     needs: RankNeeds
     weights: int
-    """Bytes, 0 if an earlier entry has the same."""
+    """Bytes, 0 if an earlier entry maps the same file."""
 
     @property
     def workers(self) -> int:
@@ -90,14 +88,13 @@ def named(model: ResolvedModel) -> EngineConfig:
 def parts_of(models: Sequence[ResolvedModel], told: dict[str, EngineConfig]) -> list[Part]:
     """What each model takes. Raises UserError for one that does not fit alone."""
     weights: dict[str, int] = {}
-    seen: dict[tuple[Path, str], int] = {}
+    mapped: set[str] = set()
     with told_to_the_user():
         for model in models:
-            ranks = model.config.ranks
-            bytes_ = footprint(model.checkpoint, options_of(told[model.name], "cpu")).weights
-            key = (model.checkpoint, told[model.name].quantization)
-            weights[model.name] = 0 if key in seen else bytes_ * ranks
-            seen[key] = bytes_
+            needs = footprint(model.checkpoint, options_of(told[model.name], "cpu"))
+            shared = needs.packed in mapped
+            weights[model.name] = 0 if shared else needs.weights * model.config.ranks
+            mapped.add(needs.packed)
         left = memory_at_the_start() - sum(weights.values())
         return [
             Part(model, told[model.name], rank_needs(model, told[model.name], left), own)
@@ -110,12 +107,13 @@ def rank_needs(model: ResolvedModel, engine: EngineConfig, left: int) -> RankNee
     measured by all of it, for the sum is checked; what was not is an even share. Raises
     ConfigError, KernelsError."""
     options = options_of(engine, "cpu")
-    lengths = engine.kv_cache_bytes or engine.max_total_sequence_length
-    asked = lengths or engine.gpu_memory_utilization
+    asked = (
+        engine.kv_cache_bytes or engine.max_total_sequence_length or engine.gpu_memory_utilization
+    )
     ranks = model.config.ranks if asked else model.config.all_ranks
     room = footprint(model.checkpoint, options).weights + left // ranks
     try:
-        return fit(engine, options, room, 1.0 if lengths else CPU_SHARE)
+        return fit(engine, options, room)
     except ConfigError as error:
         shared = f"; {model.config.all_ranks} ranks of workers share {size(left)}"
         raise ConfigError(f"{error}{'' if asked else shared}") from None

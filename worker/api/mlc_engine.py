@@ -32,6 +32,7 @@ from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
+from raylax.worker.ranks.loading import check_room
 
 Kind = Literal["async", "sync"]
 Model = str | os.PathLike[str] | None
@@ -126,6 +127,7 @@ class MLCEngineBase:
         """Load the model; the complete configuration. Nothing is left of an engine that cannot."""
         try:
             with starting("reload"):
+                check_room(config, self.device)
                 self._engine.reload(config, log_progress if config.verbose else silent)
                 return EngineConfig.from_json(self._engine.get_complete_engine_config())
         except BaseException:

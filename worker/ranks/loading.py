@@ -88,16 +88,23 @@ def room_of(config: EngineConfig, device: str) -> int:
     return memory_of(device, config.gpus_per_rank)
 
 
-def fit(
-    config: EngineConfig, options: ModelOptions, available: int, share: float = CPU_SHARE
-) -> RankNeeds:
+def check_room(config: EngineConfig, device: str) -> None:
+    """Whether a KV cache whose size was asked for can be had now: for who loads an engine of its
+    own, and has not shared the machine out before. Raises ConfigError, KernelsError."""
+    if config.kv_cache_bytes is not None:
+        available = memory_of(device, config.gpus_per_rank)
+        plan_rank(config, device, available // degree_of(config).ranks)
+
+
+def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeeds:
     """The sizes of an engine, with the workspace of its own chunk, batch and longest sequence.
 
-    `share`: of what is left for the KV cache, where the configuration does not say. Where a length
-    was not asked for, and the workspace of the model's own does not fit, half of it is tried, and
-    so on. Raises ConfigError, KernelsError.
+    What was asked for may take all that is left, and else the KV cache has a share of it. Where a
+    length was not asked for, and the workspace of the model's own does not fit, half of it is
+    tried, and so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
+    share = 1.0 if config.kv_cache_bytes or config.max_total_sequence_length else CPU_SHARE
     checkpoint = checkpoint_of(config)
     asked = config.max_single_sequence_length
     longest = asked or open_checkpoint(checkpoint).spec.max_positions

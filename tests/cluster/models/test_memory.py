@@ -11,9 +11,11 @@ from raylax.cluster.models import memory
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import parts_of, plan_engines
 from raylax.kernels.build import footprint
+from raylax.kernels.cpu.artefacts import Artefacts
+from raylax.kernels.options import silent
 from raylax.worker.config import EngineConfig
 from raylax.worker.ranks import loading
-from raylax.worker.ranks.loading import plan_rank
+from raylax.worker.ranks.loading import options_of, plan_rank
 
 MIB = 1 << 20
 ROOM = 40 * MIB
@@ -79,16 +81,34 @@ def test_an_engine_comes_to_the_planned_sizes_whatever_is_free(
     assert options.max_step_tokens == engine.prefill_chunk_size
 
 
-def test_equal_weights_are_counted_once(checkpoint: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        ({}, True),
+        ({"tensor_parallel_shards": 2}, True),
+        ({"pipeline_parallel_stages": 2}, True),
+        ({"quantization": "q0f32"}, True),
+        ({"quantization": "q8f32_0"}, False),
+    ],
+)
+def test_what_maps_the_same_file_counts_its_weights_once(
+    checkpoint: Path, other: dict[str, Any], shared: bool
+) -> None:
+    """Shards and stages read parts of one packed file; `auto` is a format as any other."""
     entries = [
-        {"model": str(checkpoint), "served_model_name": name, **SMALL} for name in ("a", "b")
+        {"model": str(checkpoint), "served_model_name": name, **SMALL, **more}
+        for name, more in (("a", {}), ("b", other))
     ]
     models = find_models(ClusterConfig.model_validate({"models": entries}))
     told = dict(zip(("a", "b"), plan_engines(models), strict=True))
     first, second = parts_of(models, told)
 
-    assert (first.weights > 0, second.weights) == (True, 0)
-    assert first.total - first.weights == second.total
+    files = {
+        Artefacts(checkpoint, options_of(one, "cpu"), None, silent).weights()
+        for one in told.values()
+    }
+    assert first.weights > 0
+    assert (second.weights == 0) == (len(files) == 1) == shared
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,21 @@ def test_paths_devices_and_nothing_are_understood(checkpoint: Path) -> None:
         MLCEngine(None)
 
 
+def test_a_cache_of_a_size_must_fit_into_what_is_available(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only into what the machine has: others have their part of it."""
+    monkeypatch.setattr("raylax.worker.ranks.loading.memory_of", lambda *_: 4 << 20)
+    with MLCEngine(checkpoint, engine_config=CONFIG.complete(kv_cache_bytes=1 << 20)) as engine:
+        assert 0 < (engine.engine_config.kv_cache_bytes or 0) <= 1 << 20
+
+    said = (
+        "reload: kv_cache_bytes must be at most [0-9]+, what 4 MiB free, weights .*; found 4000000"
+    )
+    with pytest.raises(ConfigError, match=said):
+        MLCEngine(checkpoint, engine_config=CONFIG.complete(kv_cache_bytes=4_000_000))
+
+
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("raylax-")]
 
