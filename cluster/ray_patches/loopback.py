@@ -1,8 +1,9 @@
 """Keeps what Serve starts for itself off every address but this machine's own.
 
 Ray's own servers stay on loopback by configuration; Serve binds its replicas' internal gRPC
-servers, and HAProxy's statistics, to every address and has no setting for it. This runs in every
-worker process before Serve's code does (Ray's `worker_process_setup_hook`).
+servers, and HAProxy's statistics, to every address and has no setting for it; and its replicas'
+HTTP servers, which HAProxy looks for on loopback, to the address that HAProxy itself is to have.
+This runs in every worker process before Serve's code does (Ray's `worker_process_setup_hook`).
 """
 
 from typing import Any
@@ -20,7 +21,7 @@ def on_loopback(address: str) -> str:
 
 
 def keep_to_loopback() -> None:
-    """Wraps the one function that binds gRPC servers, and rewrites HAProxy's template."""
+    """Wraps the functions that bind gRPC and HTTP servers, and rewrites HAProxy's template."""
     from ray._common import tls_utils
 
     bind = tls_utils.add_port_to_grpc_server
@@ -29,6 +30,15 @@ def keep_to_loopback() -> None:
         return bind(server, on_loopback(address))
 
     tls_utils.add_port_to_grpc_server = bind_on_loopback
+
+    from ray.serve._private import http_util, replica
+
+    start = http_util.start_asgi_http_server
+
+    async def start_on_loopback(app: Any, http_options: Any, **more: Any) -> Any:
+        return await start(app, http_options.model_copy(update={"host": LOOPBACK}), **more)
+
+    http_util.start_asgi_http_server = replica.start_asgi_http_server = start_on_loopback
 
     from ray.serve._private import haproxy_templates  # Serve takes the function when imported
 

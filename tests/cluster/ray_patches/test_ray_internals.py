@@ -85,6 +85,32 @@ asyncio.run(http_util.RequestIdMiddleware(read)({"type": "http", "headers": []},
     assert say(code) == [*[f"{one[:4]} {one} 7.0 False" for one in letters], "req-  7.0 False"]
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::1]"])
+def test_replicas_are_asked_through_haproxy_alone(host: str) -> None:
+    """It has the address that was asked for; they have this machine's own, where it finds them."""
+    code = f"""
+import asyncio, os
+from raylax.cluster.ray_patches.loopback import keep_to_loopback
+keep_to_loopback()
+from ray.serve._private import replica
+from ray.serve.config import HTTPOptions
+from tests.support.cluster_sockets import listening
+
+async def main():
+    options = HTTPOptions(host={host!r}, port=0)
+    loop = asyncio.get_running_loop()
+    task, server = await replica.start_asgi_http_server(print, options, event_loop=loop)
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print(*{{str(address) for address, _ in listening([os.getpid()])}})
+    server.should_exit = True
+    await task
+
+asyncio.run(main())
+"""
+    assert say(code) == ["127.0.0.1"]
+
+
 def test_ray_starts_nothing_that_we_do_not_use() -> None:
     code = """
 from ray._private import node, parameter
