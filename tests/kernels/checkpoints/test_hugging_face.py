@@ -249,3 +249,20 @@ def test_what_is_known_of_a_model_lies_in_its_own_directory(tmp_path: Path) -> N
     assert found.config == config_of("llama")
     assert found.text == tmp_path and (found.text / "tokenizer.json").exists()
     assert (found.spec.architecture, found.dtype) == ("LlamaForCausalLM", "float32")
+
+
+def test_the_base_of_frequencies_lies_in_either_table() -> None:
+    """In that of transformers 5, or beside the older one."""
+    tables = {"rope_parameters": {"rope_theta": 5e5}}, {"rope_theta": 5e5}
+
+    assert [spec_of({**BASE, **table}).rope.theta for table in tables] == [5e5, 5e5]
+
+
+def test_a_precision_that_is_not_read(tmp_path: Path) -> None:
+    file = write_checkpoint(tmp_path) / "model.safetensors"
+    weights = load_file(file)
+    weights["model.norm.weight"] = np.ones(64, np.int8)
+    save_file(weights, file)
+
+    with pytest.raises(CheckpointError, match="model.norm.weight: dtype I8 is not supported"):
+        open_checkpoint(tmp_path)
