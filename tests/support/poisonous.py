@@ -11,8 +11,8 @@ POISON = 58
 """The token, `Z` as text: behind it every logit is NaN."""
 
 
-def write_poisonous(path: Path) -> Path:
-    """Only POISON is anything in the first dimension of the hidden state, and there the first
+def write_poisonous(path: Path, poison: int = POISON) -> Path:
+    """Only that token is anything in the first dimension of the hidden state, and there the first
     layer's MLP overflows. So the second layer's keys and values are no numbers, either."""
     write_checkpoint(path)
     weights = {
@@ -20,7 +20,7 @@ def write_poisonous(path: Path) -> Path:
     }
     embedding = weights["model.embed_tokens.weight"]
     embedding[:, 0] = 0
-    embedding[POISON] = np.eye(embedding.shape[1])[0]
+    embedding[poison] = np.eye(embedding.shape[1])[0]
     for name, weight in weights.items():
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             weight[0] = 0

@@ -16,9 +16,10 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import CommandQueue
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
+from raylax.worker.engine.self_check import SelfCheck
 from raylax.worker.engine.status import EngineStatus
 from raylax.worker.engine.trace import TraceRecorder
-from raylax.worker.errors import EngineNotReady, RankLost
+from raylax.worker.errors import EngineNotReady, ModelDamaged, RankLost
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.executor import Executor, SingleRank
@@ -59,13 +60,15 @@ class Loop:
         """None before the first model."""
         self._commands, self._outputs = commands, outputs
         self._clock, self._spawner = clock, spawner
+        self._self_check: SelfCheck  # of the model that is loaded
         self._taken = 0  # requests that this thread has taken up
 
     def run(self) -> None:
         """Returns when the commands are closed, or when the engine is broken.
 
-        A step that fails ends only who is to blame. When a rank is lost, or anything else raises,
-        which is a bug of ours, every request ends with an error: nobody would ever answer it.
+        A step that fails ends only who is to blame. When a rank is lost, the model turns out to be
+        damaged, or anything else raises, which is a bug of ours, every request ends with an error:
+        nobody would ever answer it.
         """
         try:
             while not self._commands.closed:
@@ -73,7 +76,7 @@ class Loop:
                 if self.batch is not None and not self.batch.idle and not self._commands.closed:
                     self._step(self.batch)
             self._end_everything()
-        except RankLost as error:
+        except (RankLost, ModelDamaged) as error:
             self.status.broken, self.status.blame = str(error), Fault.UNAVAILABLE
         except Exception as error:
             log.exception("the engine thread has failed")
@@ -94,13 +97,14 @@ class Loop:
         sizes, model = executor.sizes, executor.rank.model
         try:
             ready = complete(config, sizes, model)
-            warm_up(executor, checkpoint_of(config))
+            known = warm_up(executor, checkpoint_of(config))
         except BaseException:
             executor.close()
             raise
         pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
         limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence)
         self.executor = executor
+        self._self_check = SelfCheck(known, self._clock)
         self.batch = Batch(pool, limits, executor.run, self._clock, self._began)
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
@@ -207,6 +211,7 @@ class Loop:
         self.status.busy_since = now
         try:
             deltas += batch.step()
+            self._self_check.after_step(self._loaded()[1], batch.counters.unanswered)
             self.status.failures = 0
         except StepFailed as failure:
             log.exception("a step failed; %d of its requests end", len(failure.request_ids))

@@ -1,7 +1,6 @@
 """The first step of a model, before anybody asks for one: it maps what all later ones need, and
-shows whether the weights are numbers."""
+shows whether the weights are numbers. Run again, it shows whether they still are."""
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,25 +12,49 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.executor import Executor
 from raylax.worker.scheduling.step_plan import StepPlan
 
-log = logging.getLogger(__name__)
+TRIED = 8
+"""Tokens from all over the vocabulary, of which one has finite logits if any has."""
+PAGE = 0
 
 
-def one_token() -> StepPlan:
-    """A step that computes token 0 in page 0, which nobody has yet."""
+def one_token(token: int) -> StepPlan:
+    """A step that computes a token at the beginning of PAGE."""
     zero, one = np.zeros(1, np.int32), np.ones(1, np.int32)
-    return StepPlan(0, zero, zero, zero, np.array([0, 1], np.int32), one, zero[:, None], zero)
+    tokens = np.array([token], np.int32)
+    return StepPlan(0, tokens, zero, zero, np.array([0, 1], np.int32), one, zero[:, None], zero)
 
 
-def warm_up(executor: Executor, checkpoint: Path) -> None:
-    """Compute one token. Raises ConfigError if its logits are not finite, and weights are not,
-    naming them: only then does it look at the weights."""
-    output = executor.run(one_token())
-    if np.isfinite(output.logits).all():
-        return
-    wrong = next(not_finite(checkpoint), None)
-    if wrong is not None:
+def warm_up(executor: Executor, checkpoint: Path) -> StepPlan:
+    """Compute tokens until one has finite logits, and return its step. PAGE is nobody's yet.
+
+    Raises ConfigError if none has; or if the first one has not, and weights are not finite either,
+    naming them: only then does it look at the weights.
+    """
+    tokens = np.linspace(0, executor.rank.model.spec.vocab - 1, TRIED, dtype=np.int32)
+    first, *others = map(one_token, tokens.tolist())
+    if has_finite_logits(executor, first):
+        return first
+    if (wrong := next(not_finite(checkpoint), None)) is not None:
         raise ConfigError(f"{checkpoint}: {wrong}")
-    log.warning("the logits of token 0 are not finite, though all weights of %s are", checkpoint)
+    if (found := next((one for one in others if has_finite_logits(executor, one)), None)) is None:
+        raise ConfigError(
+            f"{checkpoint}: its weights are finite, but the logits of {TRIED} tokens from all over "
+            "its vocabulary are not: they overflow, or the store's copy of the weights is damaged"
+        )
+    return found
+
+
+def still_finite(executor: Executor, plan: StepPlan) -> bool:
+    """Whether the step that `warm_up` returned has finite logits, as it had. For between two steps:
+    what is in its page is put back."""
+    kept = executor.read_pages([PAGE])
+    finite = has_finite_logits(executor, plan)
+    executor.write_pages([PAGE], kept)
+    return finite
+
+
+def has_finite_logits(executor: Executor, plan: StepPlan) -> bool:
+    return bool(np.isfinite(executor.run(plan).logits).all())
 
 
 def not_finite(checkpoint: Path) -> Iterator[str]:

@@ -45,6 +45,8 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    unanswered: int = 0
+    """Requests that ended since nothing could be drawn for them."""
 
 
 def nobody(request_ids: list[str]) -> None:
@@ -236,6 +238,7 @@ class Batch:
         one.announced = True
         token = drawn.token
         if drawn.error is not None:
+            self.counters.unanswered += 1
             self.pool.forget(one.pages)  # who shares them must not inherit what is in them
             self.remove(request.id)
             return failed(request.id, drawn.error)

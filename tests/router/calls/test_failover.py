@@ -15,6 +15,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.serving.worker import DRAIN_S, LINGER_S
+from tests.support.damage import damage
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -283,6 +284,19 @@ async def test_what_workers_refuse_is_no_failure_of_theirs(
 
         assert (reply.status_code, reply.json()["error"]["message"]) == (status, error.message)
         assert [breaker.failures for breaker in rig.router._breakers.values()] == [0, 0]
+
+
+async def test_a_worker_whose_memory_goes_bad_is_left(rig: Rig, client: httpx.AsyncClient) -> None:
+    """Clients notice nothing: its requests go on elsewhere. And it says why it must be replaced."""
+    ask = {**SEEDED, "ignore_eos": True}
+    want = await streamed(client, ask)
+    damage(rig.workers[0].engine, "norm_f")
+    asked = [asyncio.create_task(streamed(client, ask)) for _ in range(4)]
+
+    assert [await one for one in asked] == [want] * 4
+    with pytest.raises(RuntimeError, match="weights in the memory of this worker are damaged"):
+        rig.workers[0].check()
+    rig.workers[1].check()
 
 
 async def test_a_poisonous_request_fails_alone(rig: Rig, client: httpx.AsyncClient) -> None:
