@@ -105,8 +105,9 @@ def prefetch(element: Expr) -> None:
 
 
 def exp2(x: Expr) -> Expr:
-    """2**x for x <= 0: exactly 1 at 0 and exactly 0 below -126: masked keys weigh nothing."""
-    clamped = T.max(x, f32(-126))
+    """2**x for x <= 0: exactly 1 at 0 and exactly 0 below -126: masked keys weigh nothing.
+    NaN for NaN, which a maximum would lose."""
+    clamped = T.Select(x < f32(-126), f32(-126), x)
     whole = intrinsic("float32x16", "llvm.nearbyint", clamped)
     part, value = clamped - whole, f32(EXP2[0])
     for coefficient in EXP2[1:]:

@@ -166,21 +166,25 @@ def integer_dot(bits: Bits, cpu: CPU) -> IntegerDot:
 
 
 class Rounding:
-    """Numbers to 8 bit codes by the largest magnitude among them: see all, settle, take codes."""
+    """Numbers to 8 bit codes by the largest magnitude among them: see all, settle, take codes.
+
+    Magnitudes are compared by their bits, among which those of NaN are the largest: so the step of
+    what is not finite is not finite, either.
+    """
 
     def __init__(self) -> None:
-        self._largest = Register(splat(T.float32(0)))
+        self._largest = Register(splat(T.int32(0)), "int32x16")
 
     def see(self, vector: Expr) -> None:
         """Takes a float32x16 into account."""
         sign = splat(T.int32(0x7FFFFFFF))
         size = T.bitwise_and(T.reinterpret("int32x16", vector), sign)
-        self._largest.set(T.max(self._largest.get(), T.reinterpret("float32x16", size)))
+        self._largest.set(T.max(self._largest.get(), size))
 
     def settle(self) -> Expr:
         """The step, float32: the largest magnitude / 127."""
-        top = intrinsic("float32", "llvm.vector.reduce.fmax", self._largest.get())
-        step = Register(top * T.float32(1 / 127), "float32")
+        bits = intrinsic("int32", "llvm.vector.reduce.smax", self._largest.get())
+        step = Register(T.reinterpret("float32", bits) * T.float32(1 / 127), "float32")
         zero, one = T.float32(0), T.float32(1)
         self._inverse = Register(T.Select(step.get() > zero, one / step.get(), zero), "float32")
         return step.get()

@@ -1,6 +1,7 @@
 """The first step of a model shows whether its weights are numbers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,28 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path: Path, name: str, value: 
     with (
         pytest.raises(ConfigError, match=f"tensor {name} has 1 of .* NaN or infinite"),
         running_engine(path, ONE),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("format_", ["q0bf16", "w8a8", "q4f32_1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.embed_tokens.weight",
+        "model.norm.weight",
+        "model.layers.0.input_layernorm.weight",
+        "model.layers.1.self_attn.q_proj.weight",
+    ],
+)
+def test_it_is_named_in_any_format(tmp_path: Path, format_: str, name: str) -> None:
+    """What is packed of NaN, a scale for instance, gives NaN as well."""
+    path = write_checkpoint(tmp_path / "model")
+    spoil(path, name, np.nan)
+
+    with (
+        pytest.raises(ConfigError, match=f"tensor {name} has 1 of .* NaN or infinite"),
+        running_engine(path, replace(ONE, quantization=format_)),
     ):
         pass
 
