@@ -53,6 +53,8 @@ class Model(Protocol):
     kv_dtype: str
     pages: int
     """How many pages there are."""
+    page_bytes: int
+    """Length of what `read_page` gives."""
     seat: Seat
     place: Place
 

@@ -71,6 +71,7 @@ class CpuModel:
             name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
             for name, buffer in program.table.items()
         }
+        self.page_bytes = self._arrays["pages"][:, 0].nbytes
         self._arrays["place"][:] = astuple(self.place)
         if self.seat.call:
             self._arrays["call"][0] = self.seat.call

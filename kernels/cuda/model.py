@@ -4,6 +4,7 @@ With a library for this machine's CPU it runs there, which is how the tests run 
 run on no GPU so far.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,8 @@ class CudaModel:
         self._cos, self._sin = (device.put(table) for table in tables)
         shape = pages, 2, spec.kv_heads, PAGE_SIZE, spec.head_dim
         self._pages = tuple(device.empty(shape, dtype) for _ in range(spec.layers))
+        value = np.dtype(HOST_DTYPES.get(dtype, dtype))
+        self.page_bytes = spec.layers * math.prod(shape[1:]) * value.itemsize
         self._weights = []
         for done, (values, kind) in enumerate(weights(checkpoint, facts)):
             self._weights.append(device.put(values, kind))
@@ -104,8 +107,7 @@ class CudaModel:
 
     def write_page(self, page: int, content: bytes) -> None:
         """What `read_page` gave; ValueError if it is not of this size."""
-        size = len(self.read_page(page))
-        if len(content) != size:
+        if len(content) != (size := self.page_bytes):
             raise ValueError(f"a page of this model has {size} bytes, found {len(content)}")
         for layer, bits in zip(self._pages, split(content, len(self._pages)), strict=True):
             self._device.write(self._device.part(layer, page), np.frombuffer(bits, np.uint8))

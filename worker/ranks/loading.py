@@ -167,7 +167,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
         gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,
-        kv_cache_bytes=sizes.pages * len(model.read_page(0)),
+        kv_cache_bytes=sizes.pages * model.page_bytes,
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,

@@ -58,7 +58,7 @@ class PageParts:
         spec, degree = self._model.spec, self._model.options.degree
         local = degree.local(spec)
         kept = (local.layers, 2, local.kv_heads)
-        head = len(self._model.read_page(0)) // int(np.prod(kept))
+        head = self._model.page_bytes // int(np.prod(kept))
         self._kept = (*kept, head)
         self._whole = (spec.layers, 2, spec.kv_heads, head)
         self._parts = parts_of(degree, spec)
