@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.cpu.artefacts import Artefacts
-from raylax.kernels.cpu.program import MEETINGS, Program, seconds_by_operator
+from raylax.kernels.cpu.program import MEETINGS, Buffer, Program, seconds_by_operator
 from raylax.kernels.cpu.step.worklist import work_list
 from raylax.kernels.cpu.weights import map_weights
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
@@ -71,6 +71,7 @@ class CpuModel:
             name: given[name] if name in given else aligned_zeros(buffer.shape, buffer.dtype)
             for name, buffer in program.table.items()
         }
+        check_arrays(self._arrays, program.table)
         self.page_bytes = self._arrays["pages"][:, 0].nbytes
         self._arrays["place"][:] = astuple(self.place)
         if self.seat.call:
@@ -184,3 +185,15 @@ class CpuModel:
         self._arrays["parts"][: len(work.parts)] = work.parts
         self._arrays["splits"][: len(work.splits)] = work.splits
         return len(work.parts), len(work.splits)
+
+
+def check_arrays(arrays: dict[str, npt.NDArray[Any]], table: dict[str, Buffer]) -> None:
+    """Raises ValueError for an array that is not as the step was compiled for: the compiled
+    functions look at nothing but where it begins."""
+    for name, buffer in table.items():
+        found = arrays[name]
+        if (found.shape, found.dtype) != (tuple(buffer.shape), np.dtype(buffer.dtype)):
+            raise ValueError(
+                f"{name} must be {buffer.dtype} {list(buffer.shape)}, "
+                f"found {found.dtype} {list(found.shape)}"
+            )
