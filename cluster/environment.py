@@ -32,11 +32,14 @@ FOR_RAY = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     "RAY_SERVE_HAPROXY_STARTUP_TIMEOUT_S": "60",
     "RAY_SERVE_LOG_TO_STDERR": "0",
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "60000",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
@@ -47,6 +50,7 @@ FOR_RAY = {
     "RAY_enable_metrics_collection": "0",
     "RAY_gcs_rpc_server_connect_timeout_s": "60",
     "RAY_gcs_server_port_wait_time_s": "120",
+    "RAY_memory_monitor_refresh_ms": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_py_gcs_connect_timeout_s": "120",
     "RAY_raylet_client_num_connect_attempts": "60",
@@ -56,8 +60,10 @@ FOR_RAY = {
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside. Serve looks after
 replicas less often, and Ray watches itself less: the engine needs the cores. A router that is
-replaced goes soon after HAProxy has heard of it. What must come up at the start may take its time,
-as it does on a machine that is busy with something else."""
+replaced goes soon after HAProxy has heard of it, and one that hangs goes at once. What must come up
+at the start may take its time, as it does on a machine that is busy with something else. Where
+memory is short the kernel ends who has most of it; Ray would end the youngest of its own processes,
+whoever has the memory."""
 
 HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",
@@ -103,6 +109,17 @@ def for_ray(directory: Path) -> dict[str, str]:
         "TMPDIR": str(directory),
         RUN_DIRECTORY: str(directory),
     }
+
+
+def run_directory() -> Path | None:
+    """That of the run to which this process belongs, if there is one."""
+    named = os.environ.get(RUN_DIRECTORY)
+    return Path(named) if named else None
+
+
+def entrance_of(directory: Path) -> Path:
+    """The socket at which a run's front door answers those who supervise it."""
+    return directory / "health.sock"
 
 
 def remove(directory: Path) -> None:

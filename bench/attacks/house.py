@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from raylax.cluster.ports import free_ports
-from raylax.cluster.startup.processes import pids_of_run
+from raylax.cluster.supervision.processes import pids_of_run
 
 RAYLAX = Path(sys.executable).with_name("raylax")
 READY = "Ctrl-C stops it."

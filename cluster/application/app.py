@@ -26,7 +26,7 @@ from raylax.worker.serving.replica import WorkerReplica
 
 ONGOING = 10_000
 # Serve replaces a replica after three checks in a row that failed.
-HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 10}
+HEALTH = {"health_check_period_s": 0.3, "health_check_timeout_s": 4}
 DRAIN_S = 5.0
 """Serve waits so long for a replica's own end: a worker's sequences move elsewhere meanwhile."""
 

@@ -5,16 +5,42 @@ a start then fails although nothing is wrong. What it reads of the environment i
 `environment.FOR_RAY`; this it does not.
 """
 
+import time
+from typing import Any
+
 FRONT_DOOR_S = 180
 GCS_S = 60
+RAYLET_S = 180
+POLL_S = 0.1
 
 
 def wait_longer() -> None:
-    """Make `serve.start` and `serve.run` wait so long for the front door, in this process."""
+    """Make `ray.init` wait so long for its raylet, and `serve.start` and `serve.run` for the front
+    door, in this process."""
+    from ray._private import services
     from ray.serve._private import api, client
+
+    services.get_node = patient(services.get_node, RAYLET_S)
 
     api.HTTP_PROXY_TIMEOUT = FRONT_DOOR_S
     client.HTTP_PROXY_TIMEOUT = FRONT_DOOR_S
+
+
+def patient(get_node: Any, patience_s: float) -> Any:
+    """A node's data once there are some. Ray's own function raises RuntimeError while there are
+    none, and who calls it gives up after half a minute."""
+
+    def get_node_in_time(*args: Any) -> Any:
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                return get_node(*args)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_S)
+
+    return get_node_in_time
 
 
 def ask_longer() -> None:

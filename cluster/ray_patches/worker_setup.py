@@ -4,6 +4,7 @@ import uuid
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
 from raylax.cluster.ray_patches.patience import ask_longer
 from raylax.cluster.ray_patches.tls import show_certificate
@@ -13,6 +14,7 @@ def worker_setup() -> None:
     """Every change of Ray's own code that its processes need."""
     keep_to_loopback()
     show_certificate()
+    keep_the_front_door_open()
     ask_longer()
     let_the_router_name_requests()
 

@@ -25,7 +25,7 @@ from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
-from raylax.cluster.startup.processes import end_all
+from raylax.cluster.supervision.processes import end_all
 from raylax.proto.addresses import url_host
 
 END_S = 4.0

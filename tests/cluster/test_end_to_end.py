@@ -21,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.cluster.cli.main import main
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES
-from raylax.cluster.startup.processes import running
 from raylax.cluster.startup.sockets import listening
+from raylax.cluster.supervision.processes import running
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.worker.config import EngineConfig
 from tests.support.cluster_serving import (

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from raylax.cluster.cli.main import main
-from raylax.cluster.startup.processes import running
+from raylax.cluster.supervision.processes import running
 from tests.support.cluster_serving import (
     READY,
     STOP_S,

@@ -24,7 +24,7 @@ from raylax import Client
 from raylax.cluster.application.app import application
 from raylax.cluster.ports import free_ports
 from raylax.cluster.ray_patches import loopback
-from raylax.cluster.startup.processes import running
+from raylax.cluster.supervision.processes import running
 from raylax.proto.errors import RaylaxError
 from tests.support.cluster_ray_nodes import connected
 from tests.support.cluster_serving import until

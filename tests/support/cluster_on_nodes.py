@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raylax.cluster.environment import for_ray, make_run_directory, remove
-from raylax.cluster.startup.processes import end_all
+from raylax.cluster.supervision.processes import end_all
 from tests.support.paths import ROOT
 
 PATIENCE_S = 150

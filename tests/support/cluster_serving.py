@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raylax.cluster.ports import free_ports
-from raylax.cluster.startup.processes import pids_of_run, running
+from raylax.cluster.supervision.processes import pids_of_run, running
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
 START_S = 90.0

@@ -9,6 +9,7 @@ import ray
 
 from raylax.cluster.environment import FOR_RAY, HAPROXY_FILES, INNER_PORTS
 from raylax.cluster.ray_patches.loopback import on_loopback
+from raylax.cluster.ray_patches.patience import patient
 from tests.support.paths import ROOT
 
 
@@ -94,7 +95,7 @@ from raylax.cluster.ray_patches.loopback import keep_to_loopback
 keep_to_loopback()
 from ray.serve._private import replica
 from ray.serve.config import HTTPOptions
-from tests.support.cluster_sockets import listening
+from raylax.cluster.startup.sockets import listening
 
 async def main():
     options = HTTPOptions(host={host!r}, port=0)
@@ -141,6 +142,52 @@ for (module, name, wait), then in zip(places, before):
     print(f"={name}" in getsource(wait), getattr(module, name) > then)
 """
     assert say(code) == ["True True"] * 3
+
+
+def test_a_raylet_is_waited_for_that_is_late() -> None:
+    """Ray's own function says each time that it is not there; it has the name that Ray asks by."""
+    code = """
+from inspect import getsource
+from ray._private import node, services
+from raylax.cluster.ray_patches.patience import wait_longer
+before = services.get_node
+wait_longer()
+print("services.get_node(" in getsource(node.Node.__init__), services.get_node is before)
+"""
+    answers = iter([None, None, "a node"])
+
+    def get_node(address: str) -> str:
+        if (answer := next(answers)) is None:
+            raise RuntimeError("not yet")
+        return answer
+
+    with pytest.raises(RuntimeError, match="not yet"):
+        patient(get_node, 0.0)("127.0.0.1")
+
+    assert patient(get_node, 60.0)("127.0.0.1") == "a node"
+    assert say(code) == ["True False"]
+
+
+def test_the_front_door_is_changed_where_ray_has_it() -> None:
+    """Every text that is replaced in HAProxy's template is there, and HAProxy takes what comes of
+    it."""
+    code = """
+import os
+os.environ["RAYLAX_RUN_DIRECTORY"] = "/tmp/run"
+from ray.serve._private import haproxy_templates
+from raylax.cluster.ray_patches import front_door
+before = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
+print(*[text in before for text in
+        (front_door.ON_ERROR, front_door.DEFAULTS, front_door.FRONTEND)])
+front_door.keep_the_front_door_open()
+after = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
+print(front_door.ON_ERROR in after, front_door.ON_DOWN in after, "unix@/tmp/run/" in after)
+from ray.serve._private.haproxy import HAProxyApi
+print(HAProxyApi.start.__module__, HAProxyApi.is_running.__module__)
+"""
+    changed = "raylax.cluster.ray_patches.front_door"
+
+    assert say(code) == ["True True True", "False True True", f"{changed} {changed}"]
 
 
 def test_ray_knows_every_variable_that_we_set() -> None:

@@ -18,7 +18,7 @@ from raylax.cluster.simulate.profile import ASSUMED
 from raylax.cluster.simulate.replay import Outcome, RunSettings, replay, throughput
 from raylax.cluster.simulate.study import capacity, run, run_all, runs_of
 from raylax.cluster.simulate.trace import BLOCK, Arrival
-from raylax.cluster.startup.processes import descendants, running
+from raylax.cluster.supervision.processes import descendants, running
 from raylax.router.policies import POLICIES
 from tests.support.cluster_serving import RAYLAX
 

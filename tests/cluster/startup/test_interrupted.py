@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raylax.cluster.startup.processes import running
+from raylax.cluster.supervision.processes import running
 from tests.support.cluster_serving import (
     START_S,
     STOP_S,

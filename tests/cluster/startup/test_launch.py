@@ -1,12 +1,10 @@
-"""What `raylax serve` does with what its driver says. Drivers here are a line of shell each."""
+"""What `raylax serve` looks at before anything runs, and what it says."""
 
 import json
-import os
 import shlex
 import shutil
 import signal
 import socket
-import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -15,18 +13,13 @@ from rich.console import Console
 
 from raylax.cluster.cli.main import main
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.errors import UserError
 from raylax.cluster.ports import free_ports
 from raylax.cluster.startup import launch
-from raylax.cluster.startup.signals import NUMBERS, RELOAD, Stopping, stop_on_signals
+from raylax.cluster.startup.runs import Runs
+from raylax.cluster.startup.signals import Stopping
 
 QUIET = Console(quiet=True)
-
-
-def driver(script: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
 
 
 @pytest.fixture(autouse=True)
@@ -36,80 +29,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "script, said",
-    [
-        ("""echo '{"lost": "the proxy was killed"}'""", "did not start: the proxy was killed$"),
-        ("exit 1", "the cluster has ended: raylet was killed$"),
-    ],
-)
-def test_a_cluster_that_is_lost_says_why(script: str, said: str, temporary: Path) -> None:
-    (temporary / launch.LOG).write_bytes(b"a traceback\xe9\nraylet was killed\n\n")
-
-    with driver(script) as process, pytest.raises(ClusterLost, match=said) as caught:
-        launch.follow(process, temporary, QUIET)
-
-    assert caught.value.log.startswith("a traceback")
-
-
-class Starts:
-    """Stands for a start with what comes of it."""
-
-    def __init__(self, *outcomes: Exception | None) -> None:
-        self.outcomes = list(outcomes)
-
-    def run(self, *_: object) -> None:
-        outcome = self.outcomes.pop(0)
-        if outcome is not None:
-            raise outcome
-
-
-@pytest.mark.parametrize(
-    "outcomes, raised, left, logs",
-    [
-        ([None, None], None, 1, []),
-        ([ClusterLost("busy", "1"), None], None, 0, []),
-        ([ClusterLost("busy", "1"), Stopping(2), None], None, 1, []),
-        ([ClusterLost("busy", "1"), ClusterLost("busy again", "2"), None], "busy again", 1, ["2"]),
-        ([UserError("a mistake"), None], "a mistake", 1, []),
-    ],
-)
-def test_a_start_is_tried_once_more_where_nobody_made_a_mistake(
-    outcomes: list[Exception | None],
-    raised: str | None,
-    left: int,
-    logs: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    temporary: Path,
-) -> None:
-    """The log of a start is kept only where no other one follows, for us alone."""
-    starts = Starts(*outcomes)
-    monkeypatch.setattr(launch, "run", starts.run)
-    monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
-    monkeypatch.setattr(launch, "ignore_signals", lambda: None)
-    port, grpc_port = free_ports(2)
-    config = ClusterConfig(port=port, grpc_port=grpc_port)
-
-    try:
-        launch.serve(lambda: config, None, QUIET)
-        found = None
-    except UserError as error:
-        found = str(error)
-    except SystemExit:
-        found = None
-
-    kept = list(temporary.iterdir())
-    assert found == (f"{raised}; its log: {kept[0]}" if kept else raised)
-    assert len(starts.outcomes) == left
-    assert [file.read_text() for file in kept] == logs
-    assert all(file.stat().st_mode & 0o077 == 0 for file in kept)
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_start_that_is_told_to_stop_ends_as_shells_have_it(
     number: int, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "run", Starts(Stopping(number)).run)
+    def stopped(runs: Runs) -> None:
+        raise Stopping(number)
+
+    monkeypatch.setattr(Runs, "keep_serving", stopped)
     for name in ("check_machine", "stop_on_signals", "ignore_signals"):
         monkeypatch.setattr(launch, name, lambda *_: None)
 
@@ -123,8 +50,8 @@ def test_nothing_is_started_for_what_is_known_to_fail(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither for a model that no router can read, nor where a port is taken."""
-    starts = Starts(None)
-    monkeypatch.setattr(launch, "run", starts.run)
+    served: list[object] = []
+    monkeypatch.setattr(Runs, "keep_serving", served.append)
     copy = shutil.copytree(checkpoint, tmp_path / "model")
     (copy / "tokenizer.json").unlink()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -137,7 +64,7 @@ def test_nothing_is_started_for_what_is_known_to_fail(
             with pytest.raises(UserError, match=said):
                 launch.serve(lambda config=config: config, None, QUIET)  # type: ignore[misc]
 
-    assert len(starts.outcomes) == 1
+    assert served == []
 
 
 def test_what_a_user_should_know_is_said_before_the_start(
@@ -147,7 +74,7 @@ def test_what_a_user_should_know_is_said_before_the_start(
     copy = shutil.copytree(checkpoint, tmp_path / "model")
     settings = json.loads((copy / "config.json").read_text()) | {"dtype": "float16"}
     (copy / "config.json").write_text(json.dumps(settings))
-    monkeypatch.setattr(launch, "run", Starts(None).run)
+    monkeypatch.setattr(Runs, "keep_serving", lambda runs: None)
     monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
     monkeypatch.setattr(launch, "ignore_signals", lambda: None)
     monkeypatch.setattr(launch, "check_machine", lambda config: None)
@@ -158,32 +85,6 @@ def test_what_a_user_should_know_is_said_before_the_start(
 
     assert "warning: everybody who reaches 0.0.0.0 may ask: there are no API keys" in said
     assert "note: model: its float16 weights become bfloat16" in said
-
-
-def test_a_signal_while_the_directory_is_made_leaves_none(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between its making and its noting, where nobody would know of it."""
-    made: list[Path] = []
-
-    def interrupted() -> Path:
-        made.append(temporary / "run")
-        made[0].mkdir()
-        os.kill(os.getpid(), signal.SIGTERM)
-        return made[0]
-
-    monkeypatch.setattr("raylax.cluster.environment.make_run_directory", interrupted)
-    before = {number: signal.getsignal(number) for number in (*NUMBERS, RELOAD)}
-    try:
-        stop_on_signals()
-        with pytest.raises(Stopping), launch.run_directory():
-            pytest.fail("it was told to stop")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    assert made != []
-    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["plain", 'has "quotes"', "it's", "modèle-模型", "a\\b $(c)"])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from raylax.cluster.environment import RUN_DIRECTORY
-from raylax.cluster.startup.processes import (
+from raylax.cluster.supervision.processes import (
+    all_processes,
     descendants,
     end_all,
     marked,
@@ -59,13 +60,18 @@ def said_by(one: "subprocess.Popen[str]") -> int:
     return int(one.stdout.readline())
 
 
+def marked_by(directory: Path) -> set[int]:
+    """Those that live."""
+    return marked(directory, [one for one in all_processes() if not one.ended])
+
+
 def test_descendants_are_found_without_the_mark(tmp_path: Path) -> None:
     """A process that renames itself overwrites its environment."""
     with process(parent_of(SLEEP, SLEEP), tmp_path) as root:
         child = said_by(root)
-        until(lambda: descendants(root.pid) == [child])
+        until(lambda: descendants(root.pid) == {child})
 
-        assert child not in marked(tmp_path)
+        assert child not in marked_by(tmp_path)
         assert pids_of_run(root.pid, tmp_path) == {child}
         end_all(root.pid, tmp_path, PATIENCE_S)
 
@@ -75,7 +81,7 @@ def test_orphans_are_found_by_the_mark(tmp_path: Path) -> None:
     with process(orphan, tmp_path) as parent:
         child = said_by(parent)
         parent.wait()
-        until(lambda: child in marked(tmp_path))
+        until(lambda: child in marked_by(tmp_path))
 
         assert child not in descendants(os.getpid())
         assert end_all(parent.pid, tmp_path, PATIENCE_S) == []
@@ -117,7 +123,7 @@ def test_what_is_born_meanwhile_ends_as_well(tmp_path: Path) -> None:
         said_by(parent)
 
         assert end_all(root.pid, tmp_path, PATIENCE_S) == []
-        assert marked(tmp_path) == [root.pid]
+        assert marked_by(tmp_path) == {root.pid}
 
 
 def test_the_dead_that_wait_for_their_parent_do_not_count(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_the_dead_that_wait_for_their_parent_do_not_count(tmp_path: Path) -> Non
         until(lambda: running([ended.pid]) == [])
 
         assert Path(f"/proc/{ended.pid}").exists()
-        assert marked(tmp_path) == []
+        assert marked_by(tmp_path) == set()
 
 
 @pytest.mark.parametrize("pid", [0, 4_194_305])

@@ -1,0 +1,93 @@
+"""The driver as the terminal's process has it: started, told, heard."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from raylax.cluster import environment
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import ClusterLost, UserError, reason_of
+
+LOG = "driver.log"
+
+
+class Driver:
+    """The process that holds Ray, and the pipes to it."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
+        self._process, self._directory = process, directory
+        self._lines, self._rest = deque[bytes](), b""
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def send(self, config: ClusterConfig) -> None:
+        """Tells it a configuration. Raises OSError if it is gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(config.model_dump_json().encode() + b"\n")
+        self._process.stdin.flush()
+
+    def events(
+        self, meanwhile: Callable[[], None] = lambda: None, every_s: float = 3600.0
+    ) -> Iterator[Any]:
+        """What has happened, as `raylax.cluster.startup.driver.Events` says it; `meanwhile` is
+        called now and then. Raises what ends the run: UserError, ClusterLost with the log,
+        RuntimeError for a bug."""
+        for line in self._said(meanwhile, every_s):
+            match json.loads(line):
+                case {"error": message}:
+                    raise UserError(message)
+                case {"lost": why}:
+                    raise ClusterLost(f"the cluster did not start: {why}", self._log)
+                case {"fault": text}:
+                    raise RuntimeError(text)
+                case event:
+                    yield event
+        why = reason_of(self._log) or "it said nothing"
+        raise ClusterLost(f"the cluster has ended: {why}", self._log)
+
+    def _said(self, meanwhile: Callable[[], None], every_s: float) -> Iterator[bytes]:
+        """Lines, until it has ended."""
+        assert self._process.stdout is not None
+        pipe, due = self._process.stdout.fileno(), time.monotonic() + every_s
+        while True:
+            while self._lines:
+                yield self._lines.popleft()
+            if select.select([pipe], [], [], max(0.0, due - time.monotonic()))[0]:
+                if not (more := os.read(pipe, 1 << 16)):
+                    return
+                *whole, self._rest = (self._rest + more).split(b"\n")
+                self._lines += whole
+            if time.monotonic() >= due:
+                meanwhile()
+                due = time.monotonic() + every_s
+
+    @property
+    def _log(self) -> str:
+        """What it has logged; the file goes with the run."""
+        return (self._directory / LOG).read_text(errors="replace")
+
+
+def start_driver(directory: Path, config: ClusterConfig) -> Driver:
+    """Starts it, and tells it what to serve. It has a session: the terminal's Ctrl-C is for us
+    alone."""
+    with (directory / LOG).open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "raylax.cluster.startup.driver"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            env=environment.for_ray(directory),
+        )
+    driver = Driver(process, directory)
+    driver.send(config)
+    return driver

@@ -1,0 +1,164 @@
+"""The runs of one `raylax serve`: one, unless a cluster dies while it serves; then another one."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from raylax.cluster import environment
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.environment import entrance_of
+from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.ray_patches.tls import bring_certificate
+from raylax.cluster.startup.driver import END_S
+from raylax.cluster.startup.driver_process import Driver, start_driver
+from raylax.cluster.startup.progress import Steps
+from raylax.cluster.startup.signals import reload_by, undisturbed
+from raylax.cluster.supervision.front_door import FrontDoor
+from raylax.cluster.supervision.processes import end_all
+from raylax.cluster.supervision.restarts import Restarts
+from raylax.cluster.supervision.supervisor import LOOK_EVERY_S, ClusterDied, Supervisor
+
+FIRST_STARTS = 2
+"""A machine that was too busy for the first one may not be so for the next."""
+
+
+class Runs:
+    """Serves until it is told to stop. Used by one thread, which signals interrupt."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        read: Callable[[], ClusterConfig],
+        announce: Callable[[ClusterConfig, Path], None],
+        console: Console,
+    ) -> None:
+        """`read`: gives the configuration as it is now. `announce`: says where it serves, and where
+        the run's files lie."""
+        self._config, self._read, self._announce = config, read, announce
+        self._console = console
+        self._asked: ClusterConfig | None = None
+        """What has been asked for by a signal, and neither been applied nor refused yet."""
+        self.have_served = False
+
+    def keep_serving(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """One run after another. Raises UserError where the user can mend something, and after
+        several losses, of starts or of clusters that did serve."""
+        starts, restarts = Restarts(clock, FIRST_STARTS - 1), Restarts(clock)
+        while True:
+            try:
+                self.run()
+            except ClusterLost as lost:
+                if self.have_served and not restarts.take():
+                    why = f"{lost}; not started again after {restarts.rule}"
+                    raise given_up(ClusterLost(why, lost.log)) from None
+                if not self.have_served and not starts.take():
+                    raise given_up(lost) from None
+                self._say(f"[yellow]starting once more:[/] {escape(str(lost))}")
+
+    def run(self) -> None:
+        """A start, and all that follows, for ever. Raises UserError, or ClusterLost: ClusterDied if
+        it did serve."""
+        config = self._config
+        with run_directory() as directory:
+            if config.tls_cert is not None and config.tls_key is not None:
+                bring_certificate(config.tls_cert, config.tls_key, directory)
+            driver = start_driver(directory, config)
+            reload_by(lambda: self._apply_changes(driver))
+            self._start(driver)
+            with front_door(entrance_of(directory)) as door:
+                start_s = config.limits.startup_timeout_s
+                supervisor = Supervisor(door, driver.pid, start_s, self._note)
+                self._announce(config, directory)
+                self.have_served = True
+                if self._asked is not None:  # while nobody could hear it
+                    self._tell(driver, self._asked)
+                self._serve(driver, supervisor)
+
+    def _start(self, driver: Driver) -> None:
+        """Show the steps of a start, until it serves."""
+        with Steps(self._console) as steps:
+            for event in driver.events():
+                match event:
+                    case {"step": [lane, step, fraction]}:
+                        steps.show(lane, step, fraction)
+                    case {"ready": _}:
+                        return
+
+    def _serve(self, driver: Driver, supervisor: Supervisor) -> None:
+        """Look after it, and say what becomes of changes."""
+        try:
+            for event in driver.events(supervisor.look, LOOK_EVERY_S):
+                match event:
+                    case {"applied": _} if self._asked is not None:
+                        self._config, self._asked = self._asked, None
+                        self._say("applied")
+                    case {"refused": why}:
+                        self._asked = None
+                        self._refuse(why)
+        except ClusterDied:
+            raise
+        except ClusterLost as lost:
+            raise ClusterDied(str(lost), lost.log) from None
+
+    def _apply_changes(self, driver: Driver) -> None:
+        """The configuration as it is now. A mistake in it is shown, and changes nothing."""
+        try:
+            self._asked = self._read()
+        except UserError as error:
+            self._refuse(str(error))
+            return
+        self._say("applying the configuration as it is now")
+        self._tell(driver, self._asked)
+
+    def _tell(self, driver: Driver, config: ClusterConfig) -> None:
+        with suppress(OSError):  # it is gone, which is noticed elsewhere
+            driver.send(config)
+
+    def _refuse(self, why: str) -> None:
+        self._say(f"[bold red]not applied:[/] {escape(why)}")
+
+    def _note(self, text: str) -> None:
+        self._say(f"[yellow]{escape(text)}[/]")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def given_up(lost: ClusterLost) -> UserError:
+    """What is raised where no other start follows. The log lies in a file of its own, readable by
+    us alone."""
+    file, name = tempfile.mkstemp(prefix="raylax-log-", suffix=".txt")
+    with os.fdopen(file, "w") as out:
+        out.write(lost.log)
+    return UserError(f"{lost}; its log: {name}")
+
+
+@contextmanager
+def run_directory() -> Iterator[Path]:
+    """Where all that a run writes lies. In the end its processes are ended, and it is removed."""
+    made: list[Path] = []
+    try:
+        with undisturbed():  # between making and noting it nobody would know of it
+            made.append(environment.make_run_directory())
+        yield made[0]
+    finally:
+        with undisturbed():
+            for directory in made:
+                end_all(os.getpid(), directory, END_S)
+                environment.remove(directory)
+
+
+@contextmanager
+def front_door(entrance: Path) -> Iterator[FrontDoor]:
+    """Asked from now on until the end."""
+    door = FrontDoor(entrance)
+    try:
+        yield door
+    finally:
+        door.close()

@@ -1,0 +1,47 @@
+"""Makes observations of what one look after another has found."""
+
+from collections.abc import Callable, Iterable
+
+from raylax.cluster.supervision.decision import Member, Observation
+from raylax.cluster.supervision.front_door import Answers
+from raylax.cluster.supervision.processes import STOPPED, Process
+from raylax.cluster.supervision.roles import VITAL, Role
+
+Name = tuple[int, int]
+"""Of a process: its pid and when it started."""
+
+
+class Observer:
+    """Remembers of one run who was vital when it began to serve, and who has been stopped since
+    when."""
+
+    def __init__(self, members: Iterable[Process], role: Callable[[int], Role]) -> None:
+        """`role`: of the process of this pid."""
+        self._role = role
+        self._vital: dict[Name, Member] = {
+            name_of(one): Member(one.pid, found)
+            for one in members
+            if (found := role(one.pid)) in VITAL
+        }
+        self._stopped: dict[Name, float] = {}
+
+    def observe(self, members: Iterable[Process], answers: Answers, now: float) -> Observation:
+        """What is known, `now` on any clock that goes on: the living `members` of the run, and what
+        its front door has answered."""
+        there = {name_of(one): one for one in members}
+        stopped = [name for name, one in there.items() if one.state == STOPPED]
+        self._stopped = {name: self._stopped.get(name, now) for name in stopped}
+        return Observation(
+            tuple(
+                Member(pid, self._role(pid), now - since)
+                for (pid, _), since in self._stopped.items()
+            ),
+            tuple(member for name, member in self._vital.items() if name not in there),
+            0.0 if answers.silent_since is None else now - answers.silent_since,
+            0.0 if answers.idle_since is None else now - answers.idle_since,
+        )
+
+
+def name_of(process: Process) -> Name:
+    """What tells it from a later one with the same pid."""
+    return process.pid, process.started

@@ -1,0 +1,109 @@
+"""HAProxy and what looks after it: a real HAProxy, by Serve's own code with our changes in it.
+
+In a process of its own, for Ray is changed there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from raylax.cluster.environment import RUN_DIRECTORY
+from raylax.cluster.ports import free_ports
+from tests.support.paths import ROOT
+
+STORY = """
+import asyncio, json, os, signal, sys
+from ray.serve._private import constants
+from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
+from raylax.cluster.ray_patches.loopback import keep_to_loopback
+keep_to_loopback()
+keep_the_front_door_open()
+from pathlib import Path
+from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
+from ray.serve.config import HTTPOptions
+from raylax.cluster.environment import entrance_of
+from raylax.cluster.ray_patches.front_door import processes_with
+from raylax.cluster.supervision.front_door import ask
+
+directory, port, metrics, stats = Path(sys.argv[1]), *map(int, sys.argv[2:])
+told = {}
+
+async def router(reader, writer):
+    while await reader.readline():
+        while (await reader.readline()).strip():
+            pass
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+
+def manager(backend):
+    config = HAProxyConfig(
+        http_options=HTTPOptions(host="127.0.0.1", port=port), is_head=True,
+        socket_path=str(directory / "admin.sock"), server_state_base=str(directory),
+        server_state_file=str(directory / "state"), metrics_enabled=False,
+        metrics_port=metrics, stats_port=stats,
+    )
+    return HAProxyApi(config, {"app": backend}, str(directory / "haproxy.cfg"))
+
+async def until(condition):
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.02)
+
+def haproxies():
+    return processes_with(str(directory / "haproxy.cfg"))
+
+def serves():
+    return ask(entrance_of(directory)) == "serves"
+
+async def main():
+    server = await asyncio.start_server(router, "127.0.0.1", 0)
+    at = server.sockets[0].getsockname()[1]
+    backend = BackendConfig("app", "/", servers=[ServerConfig("one", "127.0.0.1", at)],
+                            app_name="app")
+    first = manager(backend)
+    await first.start()
+    await until(serves)
+    told["mode"] = oct(os.stat(entrance_of(directory)).st_mode & 0o777)
+    (pid,) = haproxies()
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: haproxies() not in ([], [pid]) and serves())
+    told["well while it starts"] = await first.is_running()
+    (second,) = haproxies()
+    await first.reload()
+    await until(lambda: second not in haproxies() and serves())
+    (third,) = haproxies()
+    first.raylax_keeper._watch.cancel()  # its process was killed, and HAProxy serves on
+    new = manager(backend)
+    await new.start()
+    await until(lambda: third not in haproxies() and serves())
+    told["one is left"] = len(haproxies())
+    await new.stop()
+    await until(lambda: not haproxies())
+    await asyncio.sleep(0.6)
+    told["none after the end"] = haproxies() == []
+    server.close()
+    print(json.dumps(told))
+
+asyncio.run(main())
+"""
+
+
+def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -> None:
+    """Killed, it is back; a new manager takes over from it; told to stop, it stays away."""
+    directory = Path(tmp_path_factory.mktemp("h"))
+    ports = map(str, free_ports(3))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STORY, str(directory), *ports],
+        env={**os.environ, RUN_DIRECTORY: str(directory)},
+        capture_output=True, text=True, cwd=ROOT, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "mode": "0o600",
+        "well while it starts": True,
+        "one is left": 1,
+        "none after the end": True,
+    }

@@ -1,0 +1,118 @@
+"""One run after another: starts that fail, clusters that die, changes that are asked for."""
+
+import io
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.startup.runs import Runs, run_directory
+from raylax.cluster.startup.signals import NUMBERS, RELOAD, Stopping, stop_on_signals
+from raylax.cluster.supervision.restarts import MOST, WITHIN_S
+from raylax.cluster.supervision.supervisor import ClusterDied
+
+DIED = ClusterDied("raylet (pid 7) died", "its log")
+BUSY = ClusterLost("busy", "1")
+
+
+class ScriptedRuns(Runs):
+    """Whose runs come to what they are told; each takes `run_s`."""
+
+    def __init__(self, *outcomes: Exception | None, run_s: float = 1.0) -> None:
+        self.console = Console(record=True, width=200, file=io.StringIO())
+        super().__init__(ClusterConfig(), ClusterConfig, lambda *_: None, self.console)
+        self.outcomes, self.now, self._run_s = list(outcomes), 0.0, run_s
+
+    def run(self) -> None:
+        self.now += self._run_s
+        outcome = self.outcomes.pop(0)
+        if outcome is None:
+            raise Stopping(signal.SIGINT)
+        self.have_served |= isinstance(outcome, ClusterDied)
+        raise outcome
+
+    def end(self) -> str:
+        """What their end is, in words."""
+        with pytest.raises((Stopping, UserError)) as caught:
+            self.keep_serving(lambda: self.now)
+        return "stopped" if caught.type is Stopping else str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs write."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "end", "left", "logs"),
+    [
+        ([None, None], "stopped", 1, []),
+        ([BUSY, None], "stopped", 0, []),
+        ([BUSY, ClusterLost("busy again", "2"), None], "busy again", 1, ["2"]),
+        ([UserError("a mistake"), None], "a mistake", 1, []),
+        ([DIED, None], "stopped", 0, []),
+        ([BUSY, DIED, BUSY, BUSY, None], "stopped", 0, []),
+        ([DIED, UserError("the port is taken"), None], "the port is taken", 1, []),
+    ],
+)
+def test_what_nobody_made_a_mistake_with_is_started_again(
+    outcomes: list[Exception | None], end: str, left: int, logs: list[str], temporary: Path
+) -> None:
+    """A first start once, what did serve more often. The log is kept only where no other start
+    follows, for us alone."""
+    runs = ScriptedRuns(*outcomes)
+    found = runs.end()
+    kept = list(temporary.iterdir())
+
+    assert found == (f"{end}; its log: {kept[0]}" if kept else end)
+    assert len(runs.outcomes) == left
+    assert [file.read_text() for file in kept] == logs
+    assert all(file.stat().st_mode & 0o077 == 0 for file in kept)
+
+
+def test_a_cluster_that_dies_again_and_again_is_given_up() -> None:
+    """The last line says why, and how often it was tried."""
+    runs = ScriptedRuns(*[DIED] * 20)
+    why = f"{DIED}; not started again after {MOST} restarts within 10 minutes; its log: "
+
+    assert runs.end().startswith(why)
+    assert len(runs.outcomes) == 20 - MOST - 1
+
+
+def test_one_that_dies_now_and_then_is_not() -> None:
+    runs = ScriptedRuns(*[DIED] * 20, None, run_s=WITHIN_S / MOST + 1)
+
+    assert runs.end() == "stopped"
+    assert runs.console.export_text().count("starting once more: raylet (pid 7) died") == 20
+
+
+def test_a_signal_while_the_directory_is_made_leaves_none(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its making and its noting, where nobody would know of it."""
+    made: list[Path] = []
+
+    def interrupted() -> Path:
+        made.append(temporary / "run")
+        made[0].mkdir()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return made[0]
+
+    monkeypatch.setattr("raylax.cluster.environment.make_run_directory", interrupted)
+    before = {number: signal.getsignal(number) for number in (*NUMBERS, RELOAD)}
+    try:
+        stop_on_signals()
+        with pytest.raises(Stopping), run_directory():
+            pytest.fail("it was told to stop")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    assert made != []
+    assert list(temporary.iterdir()) == []

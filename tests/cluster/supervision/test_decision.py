@@ -1,0 +1,77 @@
+"""What is done about what: a table."""
+
+import pytest
+
+from raylax.cluster.supervision.decision import Kill, Member, Observation, StartAgain, decide
+from raylax.cluster.supervision.roles import VITAL, Role
+
+START_S = 600.0
+OTHERS = sorted(set(Role) - VITAL)
+
+
+def stopped(role: Role, seconds: float, pid: int = 7) -> Member:
+    return Member(pid, role, seconds)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Observation(),
+        Observation((stopped(Role.RAYLET, 1.9), stopped(Role.ROUTER, 1.9))),
+        Observation(unanswered_s=19.0, without_worker_s=599.0),
+    ],
+)
+def test_mostly_nothing_is_done(seen: Observation) -> None:
+    assert decide(seen, START_S) == []
+
+
+@pytest.mark.parametrize("role", OTHERS)
+def test_what_is_stopped_and_started_again_by_others_is_killed(role: Role) -> None:
+    """Whoever waits for it then sees that it is dead."""
+    member = stopped(role, 2.1)
+
+    assert decide(Observation((member,)), START_S) == [Kill(member, "it was stopped for 2 s")]
+    assert str(member) == f"{role} (pid 7)"
+
+
+@pytest.mark.parametrize("role", sorted(VITAL))
+def test_the_cluster_starts_again_where_nobody_starts_a_part_again(role: Role) -> None:
+    """Dead or stopped."""
+    dead = decide(Observation(dead=(Member(7, role),)), START_S)
+    hanging = decide(Observation((stopped(role, 2.1),)), START_S)
+
+    assert dead == StartAgain(f"{role} (pid 7) died")
+    assert hanging == StartAgain(f"{role} (pid 7) stopped for 2 s")
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        (Observation(unanswered_s=20.1), "nobody answered at the front door for 20 s"),
+        (
+            Observation(without_worker_s=600.1),
+            "no worker was ready for limits.startup_timeout_s=600",
+        ),
+        (
+            Observation(dead=(Member(7, Role.RAYLET), Member(8, Role.GCS)), unanswered_s=30.0),
+            "raylet (pid 7) and gcs_server (pid 8) died",
+        ),
+        (
+            Observation((stopped(Role.ROUTER, 3.0), stopped(Role.GCS, 3.0, 8))),
+            "gcs_server (pid 8)",
+        ),
+    ],
+)
+def test_it_starts_again_and_says_why(seen: Observation, why: str) -> None:
+    """Then nothing else is done."""
+    decision = decide(seen, START_S)
+
+    assert isinstance(decision, StartAgain)
+    assert decision.why.startswith(why)
+
+
+def test_all_that_hang_are_killed_at_once() -> None:
+    hanging = stopped(Role.ROUTER, 2.1, 7), stopped(Role.WORKER, 9.0, 8)
+    why = "it was stopped for 2 s"
+
+    assert decide(Observation(hanging), START_S) == [Kill(member, why) for member in hanging]
