@@ -1,0 +1,173 @@
+"""Each process of a cluster is killed and stopped once, while clients read: `chaos.py --cluster`."""
+
+import asyncio
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from faulty.members import ServedCluster, temporary_directory
+from faulty.readers import ENDS, Question, Reader, Tally, keep_reading
+from raylax.cluster.supervision.roles import Role
+
+PATIENCE_S = 90.0
+"""For a cluster to answer again."""
+START_S = 600.0
+HURT_S = 4.0
+"""After a blow, how long nothing may be noticed yet: what hangs is ended after two seconds."""
+CALM_S = 6.0
+"""How long it must have answered before the next blow."""
+ASK_EVERY_S = 0.1
+ASK_S = 1.0
+CLIENTS = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a blow has come to."""
+
+    role: Role
+    blow: str
+    gap_s: float | None
+    """The longest time without an answer to a small question; None: it was not answered again."""
+    tally: Tally
+    said: str
+    """What `raylax serve` said of it."""
+
+
+class Asker:
+    """Asks a small question all the time, and knows when it was last answered."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.AsyncClient(base_url=url, timeout=ASK_S)
+        self.answered_at = time.monotonic()
+        self.longest_s = 0.0
+
+    async def keep_asking(self) -> None:
+        while True:
+            body = {"prompt": "Hello", "max_tokens": 1, "temperature": 0}
+            try:
+                reply = await self._client.post("/v1/completions", json=body)
+                if reply.status_code == 200:
+                    now = time.monotonic()
+                    self.longest_s = max(self.longest_s, now - self.answered_at)
+                    self.answered_at = now
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def recovered(self) -> float | None:
+        """The longest gap since the call of this, once there has been none for a while; None: it
+        does not come back."""
+        begun, self.longest_s = time.monotonic(), 0.0
+        await asyncio.sleep(HURT_S)
+        calm_since: float | None = None
+        while time.monotonic() - begun < PATIENCE_S:
+            now = time.monotonic()
+            if now - self.answered_at > 2 * ASK_S:
+                calm_since = None
+            elif calm_since is None:
+                calm_since = now
+            elif now - calm_since > CALM_S:
+                return self.longest_s
+            await asyncio.sleep(ASK_EVERY_S)
+        return None
+
+
+async def wanted(client: httpx.AsyncClient, questions: list[Question]) -> dict[int, str]:
+    """Each answer once, undisturbed."""
+    want = {}
+    for question in questions:
+        reader = Reader(client, question)
+        await reader.read()
+        assert reader.ended, "an undisturbed answer broke off"
+        want[question.number] = reader.text
+    return want
+
+
+async def strike_each(
+    cluster: ServedCluster, roles: list[Role], blows: list[str], console: Console
+) -> list[Outcome]:
+    """Under load."""
+    questions = [Question(number, number % 2 == 0) for number in range(2 * CLIENTS)]
+    outcomes, tally = [], Tally()
+    asker = Asker(cluster.url)
+    async with httpx.AsyncClient(base_url=cluster.url, timeout=30) as client:
+        want = await wanted(client, questions)
+        tasks = [
+            asyncio.ensure_future(
+                keep_reading(client, questions[first:] + questions[:first], want, tally)
+            )
+            for first in range(CLIENTS)
+        ]
+        tasks.append(asyncio.ensure_future(asker.keep_asking()))
+        try:
+            await asyncio.sleep(CALM_S)
+            for role in roles:
+                for blow in blows:
+                    tally.counts.clear()
+                    tally.details.clear()
+                    before = len(cluster.said)
+                    if cluster.strike(role, blow) is None:
+                        continue
+                    gap_s = await asker.recovered()
+                    said = cluster.said[before:]
+                    outcome = Outcome(
+                        role, blow, gap_s, Tally(tally.counts.copy(), list(tally.details)), said
+                    )
+                    outcomes.append(outcome)
+                    console.print(row_of(outcome))
+                    if gap_s is None:
+                        return outcomes
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return outcomes
+
+
+def row_of(outcome: Outcome) -> str:
+    counts = " ".join(f"{end} {outcome.tally.counts[end]}" for end in ENDS)
+    gap = "never" if outcome.gap_s is None else f"{outcome.gap_s:.1f} s"
+    return f"{outcome.role} {outcome.blow}: {gap}; {counts}"
+
+
+def strike_cluster(
+    source: Path | None, roles: list[Role], blows: list[str], serve: list[str], console: Console
+) -> bool:
+    """The table; whether all went well. A cluster that does not come back is replaced."""
+    outcomes: list[Outcome] = []
+    left: list[int] = []
+    todo = list(roles)
+    while todo:
+        temporary = temporary_directory()
+        cluster = ServedCluster(temporary, source, *serve)
+        try:
+            cluster.wait_until_it_serves(START_S)
+            outcomes += asyncio.run(strike_each(cluster, todo, blows, console))
+        finally:
+            left += cluster.end()
+            shutil.rmtree(temporary, ignore_errors=True)
+        done = outcomes[-1].role if outcomes else todo[-1]
+        todo = todo[todo.index(done) + 1 :]
+    report(outcomes, left, console)
+    return not left and all(
+        one.gap_s is not None and not one.tally.counts["wrong"] for one in outcomes
+    )
+
+
+def report(outcomes: list[Outcome], left: list[int], console: Console) -> None:
+    table = Table("process", "blow", "gap s", *ENDS)
+    for one in outcomes:
+        gap = "never" if one.gap_s is None else f"{one.gap_s:.1f}"
+        table.add_row(str(one.role), one.blow, gap, *(str(one.tally.counts[e]) for e in ENDS))
+    console.print(table)
+    console.print(f"processes left over: {len(left)}")
+    for one in outcomes:
+        for line in [*one.tally.details, *one.said.splitlines()]:
+            if line.strip():
+                console.print(f"{one.role} {one.blow}: {line}", markup=False, soft_wrap=True)
