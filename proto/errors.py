@@ -28,6 +28,9 @@ import grpc
 
 from raylax.proto.vocabulary import Fault
 
+LONGEST = 2000
+"""Characters of a message: a template writes its own, of whatever a client has sent."""
+
 
 def shown(value: object) -> str:
     """A client's value, cut short for a message: it may have megabytes."""
@@ -47,7 +50,7 @@ class RaylaxError(Exception):
         self, message: str, *, param: str | None = None, retry_after_s: float | None = None
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = message if len(message) <= LONGEST else f"{message[: LONGEST - 3]}..."
         self.param = param
         self.retry_after_s = retry_after_s
         self.call_id = ""

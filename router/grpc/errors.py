@@ -20,6 +20,8 @@ from raylax.router.calls.failure import failure_of
 CALL_ID = "call-id"
 """Names a call that has begun: beside its error, and before the first reply if the answer is kept,
 so that a client can come back even for that one."""
+MOST_ENCODED = 2 << 10
+"""Bytes of a text in metadata, percent-encoded: clients take 8 KiB altogether."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -28,12 +30,20 @@ async def refuse(context: Context, error: RaylaxError) -> NoReturn:
     metadata = [*caller().headers().items(), ("error-type", error.kind)]
     metadata.append(("error-code", error.code or "none"))
     if error.param is not None:
-        metadata.append(("error-param", quote(error.param)))
+        metadata.append(("error-param", quote(cut(error.param))))
     if error.call_id:
         metadata.append((CALL_ID, error.call_id))
     if error.retry_after_s is not None:
         metadata.append(("retry-after-s", f"{error.retry_after_s:.3f}"))
-    await context.abort(error.grpc_status, error.message, tuple(metadata))
+    await context.abort(error.grpc_status, cut(error.message), tuple(metadata))
+
+
+def cut(text: str) -> str:
+    """As much of a text as metadata may have: a client would refuse what is longer, and know
+    nothing."""
+    while len(quote(text)) > MOST_ENCODED:
+        text = f"{text[: len(text) // 2]}..."
+    return text
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ CALL_ID = "X-Raylax-Call-Id"
 """The id in the answer's body; the client's own, or the router's, is X-Request-Id."""
 OUR_FAULT = 500
 SAFE = ("GET", "HEAD", "OPTIONS")
+MOST_ECHOED = 2 << 10
+"""Bytes of a browser's question that come back in the answer to it."""
 """Methods that change nothing."""
 
 
@@ -131,7 +133,8 @@ class LoggedResponse:
 
 def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard | None) -> ASGIApp:
     """Answers a browser that asks whether it may ask, before a key is looked at: it brings none.
-    Whom the guard would refuse is left to `app`, which does so."""
+    Whom the guard would refuse is left to `app`, which does so; and so is who asks for more than an
+    answer's head may have, which then allows nothing."""
     if not origins:
         return app
     cors = CORSMiddleware(
@@ -149,9 +152,18 @@ def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard | None) 
         except RaylaxError:
             await app(scope, receive, send)
         else:
-            await cors(scope, receive, send)
+            await (app if asks_too_much(scope) else cors)(scope, receive, send)
 
     return guarded
+
+
+def asks_too_much(scope: Scope) -> bool:
+    """Whether what CORS would repeat is too long."""
+    if scope["type"] != "http":
+        return False
+    headers = Headers(scope=scope)
+    echoed = ("origin", "access-control-request-headers")
+    return sum(len(headers.get(name, "")) for name in echoed) > MOST_ECHOED
 
 
 EXPOSED_HEADERS = [

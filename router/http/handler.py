@@ -1,8 +1,7 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic_core import to_json
@@ -28,10 +27,10 @@ from raylax.router.http.event_stream import (
     event_stream,
     server_sent,
 )
+from raylax.router.http.explanation import explanation_header, is_wanted
 from raylax.router.http.keepalive import COMMENT
 from raylax.router.http.resuming import resumed, single_events, ttl_in
 
-EXPLAIN, EXPLANATION = "X-Raylax-Explain", "X-Raylax-Explanation"
 SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
 at it."""
@@ -51,10 +50,10 @@ class PreparedCall:
 
     def explanation(self, request: Request) -> dict[str, str]:
         """The header that says why this worker was chosen, if the client has asked for it."""
-        if request.headers.get(EXPLAIN, "0") in ("", "0", "false"):
+        if not is_wanted(request):
             return {}
         timeline = self.service.state.timelines.find(self.writer.call.id)
-        return {EXPLANATION: json.dumps([asdict(one) for one in timeline.explanations])}
+        return explanation_header(timeline.explanations)
 
 
 class RequestHandler:

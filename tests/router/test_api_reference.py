@@ -31,7 +31,8 @@ from raylax.router.http.app import build_app
 from raylax.router.http.authentication import EXPOSED_HEADERS, AuthenticationMiddleware
 from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.http.endpoints.streams import LAST_EVENT_ID
-from raylax.router.http.handler import EXPLAIN, EXPLANATION, SESSION
+from raylax.router.http.explanation import EXPLAIN, EXPLANATION
+from raylax.router.http.handler import SESSION
 from raylax.router.http.resuming import RESUME
 from tests.support.paths import ROOT
 
