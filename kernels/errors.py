@@ -1,5 +1,7 @@
 """What a user can get wrong about a model or a machine. Messages say what, and how to mend it."""
 
+from pathlib import Path
+
 
 class KernelsError(Exception):
     """A model that cannot be served as asked."""
@@ -11,3 +13,14 @@ class CheckpointError(KernelsError):
 
 class CompileError(KernelsError):
     """The step of this model cannot be compiled for this target."""
+
+
+class UntrustedPath(KernelsError):
+    """Another user of the machine could put something here that we would load as code."""
+
+    def __init__(self, place: Path, why: str, remedy: str) -> None:
+        """`why`: as "belongs to nobody"; `remedy`: the command that mends it, without the path."""
+        super().__init__(
+            f"{place} {why}: nothing is loaded from where another user could put something; "
+            f"{remedy} {place}, or name another place (RAYLAX_STORE, model_lib)"
+        )

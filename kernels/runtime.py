@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tvm_ffi
 
 from raylax.kernels.errors import CompileError
+from raylax.kernels.ownership import check_ours
 
 
 @cache
@@ -23,7 +24,8 @@ def load_runtime() -> None:
 
 
 def load_library(path: Path) -> Any:
-    """The functions of a linked library, by name."""
+    """The functions of a linked library, by name. Raises UntrustedPath."""
+    check_ours(path)
     load_runtime()
     return tvm_ffi.load_module(str(path))
 

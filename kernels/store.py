@@ -3,6 +3,8 @@
 A reader finds an artefact whole or not at all. Several processes that want the same one wait for
 the first to make it. Those that nobody has asked for in a month make room when a new one is made;
 a process that has one mapped keeps it.
+
+What is found is code: nobody but us and root may be able to put something there.
 """
 
 import contextlib
@@ -11,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from raylax.kernels.ownership import check_all_ours, check_ours
 
 MIB = 1 << 20
 KEPT_S = 30 * 24 * 3600
@@ -55,10 +60,13 @@ class Store:
         self.root = root or default_root()
 
     def find(self, kind: str, key: str) -> Path | None:
-        """The artefact's directory, if it was made."""
+        """The artefact's directory, if it was made. Raises UntrustedPath where another user could
+        put something."""
         final = self.root / kind / key
+        check_ours(final)
         if not final.exists():
             return None
+        check_all_ours(final)
         with contextlib.suppress(OSError):  # a store that is not ours to write serves, too
             os.utime(final)
         return final
@@ -74,26 +82,42 @@ class Store:
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The artefact's directory, and whether it had to be made.
 
-        `make(directory)` fills a new directory, which then takes its place in one rename.
+        `make(directory)` fills a new directory, which then takes its place in one rename. Raises
+        UntrustedPath where another user could put something.
         """
         if found := self.find(kind, key):
             return found, False
         final = self.root / kind / key
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_private(final.parent)
+        check_ours(final.parent)  # somebody may have been faster
         with FileLock(f"{final}.lock"):
-            if final.exists():
-                return final, False
+            if there := self.find(kind, key):
+                return there, False
             for left in final.parent.glob(f"{key}.*/"):  # by a maker that was killed
                 shutil.rmtree(left, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=final.parent))
             try:
                 make(unfinished)
+                keep_others_from_writing(unfinished)
                 unfinished.rename(final)
             except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 raise
         forget_unused(final.parent, time.time() - KEPT_S)
         return final, True
+
+
+def make_private(directory: Path) -> None:
+    """The directory, and those above it that are missing, for us alone."""
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
+
+
+def keep_others_from_writing(directory: Path) -> None:
+    """All that lies in it, whatever the umask was when it was made."""
+    for path in directory.rglob("*"):
+        path.chmod(path.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 def forget_unused(kind: Path, since: float) -> None:

@@ -19,6 +19,7 @@ from raylax.kernels.cuda.target import (
 from raylax.kernels.errors import CompileError
 from raylax.kernels.families import weights_of
 from raylax.kernels.options import LIBRARY, PAGE_SIZE, ModelOptions, ProgressCallback
+from raylax.kernels.ownership import check_ours
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
@@ -55,6 +56,7 @@ def library(
     quantization = check(checkpoint, options)
     if options.library is not None:
         path = Path(options.library)
+        check_ours(path)
         facts = Facts.beside(path)
         facts.check(path, checkpoint.spec, options.quantization)
         check_runs(facts, options)

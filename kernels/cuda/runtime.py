@@ -12,6 +12,7 @@ import tvm_ffi
 
 from raylax.kernels.cuda.nvrtc import runtime_library
 from raylax.kernels.errors import CompileError
+from raylax.kernels.ownership import check_ours
 from raylax.kernels.runtime import load_runtime
 
 POOLED = 2  # TVM's allocator that keeps what was freed for the next step
@@ -46,7 +47,8 @@ class Device:
         self._view = function("runtime.TVMTensorCreateView")
 
     def functions(self, library: Path) -> Any:
-        """A library's functions by name. TVM computes shapes on the CPU."""
+        """A library's functions by name. TVM computes shapes on the CPU. Raises UntrustedPath."""
+        check_ours(library)
         machine = tvm_ffi.load_module(str(library))["vm_load_executable"]()
         own = (self._device.dlpack_device_type(), self._device.index)
         devices = [own] if own == CPU else [own, CPU]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from raylax.kernels.errors import UntrustedPath
 from raylax.kernels.store import KEPT_S, Store, key_of
 
 MAKERS = 4
@@ -121,3 +122,39 @@ def test_a_key_depends_on_every_fact_and_not_on_their_order() -> None:
     """The name of an artefact says what it was made from."""
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
     assert key_of({"a": 1, "b": 2}) != key_of({"a": 1, "b": 3})
+
+
+def test_a_store_is_made_for_us_alone(tmp_path: Path) -> None:
+    """All of it, whatever the umask is."""
+    root = tmp_path / "cache" / "raylax"
+    before = os.umask(0)
+    try:
+        directory, _ = Store(root).get("kind", "key", lambda made: (made / "file").touch())
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (root.parent, root, directory)]
+
+    assert modes == [0o700] * 3
+    assert (directory / "file").stat().st_mode & 0o022 == 0
+
+
+@pytest.mark.parametrize("part", ["", "kind", "kind/key", "kind/key/step.so"])
+def test_what_another_user_could_replace_is_not_loaded(tmp_path: Path, part: str) -> None:
+    """Be it the store, or a file of the artefact; nor is it made anew there."""
+    store, made = Store(tmp_path / "store"), list[Path]()
+    store.get("kind", "key", lambda directory: (directory / "step.so").touch())
+    (tmp_path / "store" / part).chmod(0o777)
+
+    with pytest.raises(UntrustedPath, match="chmod go-w"):
+        store.get("kind", "key", made.append)
+    with pytest.raises(UntrustedPath, match="chmod go-w"):
+        store.find("kind", "key")
+    assert made == []
+
+
+def test_nothing_is_made_where_another_user_may_write(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    with pytest.raises(UntrustedPath, match=f"{tmp_path} can be written"):
+        Store(tmp_path / "store").get("kind", "key", lambda _: None)
+    assert list(tmp_path.iterdir()) == []

@@ -16,7 +16,7 @@ from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.cuda.nvrtc import place
 from raylax.kernels.cuda.target import KNOWN
-from raylax.kernels.errors import CompileError
+from raylax.kernels.errors import CompileError, UntrustedPath
 from raylax.kernels.options import LIBRARY, ModelOptions
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
@@ -168,6 +168,18 @@ def test_what_is_no_library_is_refused(tmp_path: Path) -> None:
     (tmp_path / FACTS).write_text(json.dumps({"target": "cuda/sm_90"}))
     with pytest.raises(CompileError, match=r"with its step.json beside it; found .*'parameters'"):
         Facts.beside(path)
+
+
+def test_a_library_that_another_user_could_replace_is_refused(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """Before anything of it is read."""
+    (tmp_path / LIBRARY).touch()
+    tmp_path.chmod(0o777)
+    options = ModelOptions("q0f32", device="cuda", library=str(tmp_path / LIBRARY))
+
+    with pytest.raises(UntrustedPath, match=rf"{tmp_path} can be written .*model_lib"):
+        build(checkpoint, options, 1, tmp_path)
 
 
 def test_an_engine_on_a_cpu_refuses_a_library_for_gpus(on_cpu: Path, checkpoint: Path) -> None:
