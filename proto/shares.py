@@ -28,13 +28,13 @@ class Shares:
         itself counted."""
         return self.total // (len(self._held) + (tenant not in self._held))
 
-    def fits(self, tenant: str, amount: int) -> bool:
-        """Whether a tenant may take so much more now."""
-        return self.used + amount <= self.total or self.held(tenant) + amount <= self.part(tenant)
+    def room(self, tenant: str) -> int:
+        """How much more a tenant may take now: what nobody has, or what it lacks of its part."""
+        return max(self.total - self.used, self.part(tenant) - self.held(tenant), 0)
 
     def take(self, tenant: str, amount: int) -> bool:
-        """Give a tenant so much more, if it fits; whether it did."""
-        if not self.fits(tenant, amount):
+        """Give a tenant so much more, if there is room for it; whether there was."""
+        if amount > self.room(tenant):
             return False
         if amount:
             self._held[tenant] = self.held(tenant) + amount

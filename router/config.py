@@ -17,7 +17,8 @@ class RouterLimits(BaseModel):
     body_timeout_s: float = Field(60.0, gt=0)
     """For a body to arrive; slower ones get 408."""
     max_inflight: int = Field(2048, ge=1)
-    """Requests in a router at once; more get 429."""
+    """Requests in a router at once, one for each prompt and choice; more get 429. Each tenant has a
+    part."""
     request_timeout_s: float = Field(600.0, gt=0)
     """From admission to the last byte that the client has taken; longer ones end with 504."""
     max_wait_s: float = Field(60.0, gt=0)

@@ -17,8 +17,6 @@ import numpy as np
 from raylax.proto.errors import Overloaded
 from raylax.proto.fair_share import GENERATED, FairShareCounters
 from raylax.proto.vocabulary import Priority
-from raylax.router.calls.dispatcher import RETRY_AFTER_S
-from raylax.router.calls.journal import Journal
 from raylax.router.fleet.estimate import Estimate, estimate
 from raylax.router.fleet.table import Fleet
 
@@ -43,12 +41,8 @@ class Admission:
     """Lets the calls of one model through. Used on one event loop."""
 
     fleet: Fleet
-    journal: Journal
-    """Requests that were let through and have not ended."""
     clock: Callable[[], float]
     max_wait_s: float
-    max_inflight: int
-    """Requests at once, those that wait here included."""
     hold_s: float = HOLD_S
     _counters: FairShareCounters = field(default_factory=FairShareCounters)
     """Kept while calls wait; nobody needs them otherwise."""
@@ -57,16 +51,6 @@ class Admission:
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
-
-    def check_room(self, more: int) -> None:
-        """Raises Overloaded when so many more requests are more than there may be at once."""
-        carried = len(self.journal) + len(self)
-        if carried + more > self.max_inflight:
-            raise Overloaded(
-                f"this router carries at most {self.max_inflight} requests at once, it has "
-                f"{carried} and {more} more were asked for",
-                retry_after_s=RETRY_AFTER_S,
-            )
 
     async def enter(
         self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0

@@ -11,6 +11,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.keys import Keyring
+from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
@@ -36,6 +37,7 @@ class Models:
         self.state = RouterState(
             clock,
             RateLimiter(self.config.keys, self.config.routers),
+            Places(self.config.limits.max_inflight),
             KeptAnswers(self.config.limits.resume_ttl_s),
             telemetry(),
         )

@@ -4,14 +4,15 @@ HTTP and gRPC use this.
 """
 
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
-from raylax.router.access.rate_limits import Ticket
+from raylax.router.access.caller import caller
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.hedging import HedgePolicy
@@ -45,13 +46,7 @@ class Service:
             limits.worker_patience_s,
             HedgePolicy(limits.hedge_share),
         )
-        self.admission = Admission(
-            workers.ledger.fleet,
-            self.dispatcher.journal,
-            state.clock,
-            limits.max_wait_s,
-            limits.max_inflight,
-        )
+        self.admission = Admission(workers.ledger.fleet, state.clock, limits.max_wait_s)
 
     @property
     def journal(self) -> Journal:
@@ -60,7 +55,7 @@ class Service:
 
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
         """The result of `work`, which makes a call of a request of `size` bytes."""
-        self.admission.check_room(1)
+        self.state.places.check(caller().tenant, 1)
         return await self.state.parse_pool.run(size, work)
 
     def allowed_s(self, timeout_s: float | None) -> float:
@@ -83,34 +78,47 @@ class Service:
         `whole`: only the end matters.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
-        self.admission.check_room(len(call.requests))
+        with self._let_in(call):
+            timeline = Timeline(call.id, self._clock)
+            self.state.timelines.begin(timeline)
+            timer = self.metrics.begin()
+            run: AsyncGenerator[list[TextEvent]] | None = None
+            failure: BaseException | None = None
+            try:
+                left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
+                run = CallRunner(
+                    call, timeline, CallTerms(left_s, session, whole), self.dispatcher
+                ).events()
+                async for events in run:
+                    timer.events(events)
+                    yield events
+            except BaseException as error:
+                failure = error
+                if isinstance(error, RaylaxError):
+                    error.call_id = call.id
+                raise
+            finally:
+                if run is not None:
+                    await run.aclose()
+                timer.end(call)
+                if span is not None:
+                    ended = EndedCall(self.name, call, timeline, span, failure)
+                    self.state.telemetry.record(ended)
+
+    @contextmanager
+    def _let_in(self, call: Call) -> Iterator[None]:
+        """The call has its places, and its part of its key's limits, until it has ended. Raises
+        InvalidRequest, Overloaded and RateLimited."""
         first = call.requests[0]
-        ticket = self.state.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
-        timeline = Timeline(call.id, self._clock)
-        self.state.timelines.begin(timeline)
-        timer = self.metrics.begin()
-        run: AsyncGenerator[list[TextEvent]] | None = None
-        failure: BaseException | None = None
-        try:
-            left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
-            run = CallRunner(
-                call, timeline, CallTerms(left_s, session, whole), self.dispatcher
-            ).events()
-            async for events in run:
-                timer.events(events)
-                yield events
-        except BaseException as error:
-            failure = error
-            if isinstance(error, RaylaxError):
-                error.call_id = call.id
-            raise
-        finally:
-            if run is not None:
-                await run.aclose()
-            self._count(call, ticket)
-            timer.end(call)
-            if span is not None:
-                self.state.telemetry.record(EndedCall(self.name, call, timeline, span, failure))
+        with self.state.places.taken(first.tenant, len(call.requests)):
+            ticket = self.state.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
+            try:
+                yield
+            finally:
+                now, generated = self._clock(), call.completion_tokens
+                self.admission.generated(first.tenant, generated, first.share)
+                ticket.generated(generated, now)
+                ticket.close(now)
 
     async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
         """Wait until the call is let through; returns the seconds that are left of its time."""
@@ -119,10 +127,3 @@ class Service:
         await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
         timeline.note("admitted")
         return allowed_s - (self._clock() - timeline.arrived)
-
-    def _count(self, call: Call, ticket: Ticket) -> None:
-        """Charge a call that has ended with what it has generated."""
-        first, now, generated = call.requests[0], self._clock(), call.completion_tokens
-        self.admission.generated(first.tenant, generated, first.share)
-        ticket.generated(generated, now)
-        ticket.close(now)

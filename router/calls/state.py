@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.observe.telemetry import Telemetry
@@ -19,6 +20,7 @@ class RouterState:
 
     clock: Callable[[], float]
     rate_limiter: RateLimiter
+    places: Places
     kept_answers: KeptAnswers
     telemetry: Telemetry
     timelines: Timelines = field(default_factory=Timelines)

@@ -159,13 +159,13 @@ async def test_errors_are_those_that_the_router_raised(rig: Rig) -> None:
 
 
 async def test_a_full_router_says_when_to_come_back(checkpoint: Path) -> None:
-    async with running_router(checkpoint, max_inflight=0) as full:
+    async with running_router(checkpoint, max_inflight=1) as full:
 
         def ask() -> None:
             with raylax.Client(full.grpc_address) as client:
                 client.chat("hi")
 
-        with pytest.raises(Overloaded) as caught:
+        with full.models.state.places.taken("", 1), pytest.raises(Overloaded) as caught:
             await asyncio.to_thread(ask)
 
     assert caught.value.retry_after_s is not None

@@ -8,7 +8,6 @@ import pytest
 from raylax.proto.errors import Overloaded
 from raylax.proto.vocabulary import Priority
 from raylax.router.calls.admission import Admission
-from raylax.router.calls.journal import Journal
 from raylax.router.fleet.table import Fleet, WorkerView
 
 PUMPED_BY_HAND_S = 1e6
@@ -23,9 +22,7 @@ def worker(todo: float) -> WorkerView:
 
 
 def admission(todo: float, max_wait_s: float = 60.0) -> Admission:
-    return Admission(
-        Fleet.of([worker(todo)]), Journal(), lambda: 0.0, max_wait_s, max_inflight=99, hold_s=1.0
-    )
+    return Admission(Fleet.of([worker(todo)]), lambda: 0.0, max_wait_s, hold_s=1.0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -42,7 +39,7 @@ async def test_a_call_passes_while_queues_are_short() -> None:
 
 
 async def test_without_workers_nobody_is_held_here() -> None:
-    await Admission(Fleet(), Journal(), lambda: 0.0, 60, max_inflight=99).enter("a", NORMAL, 10, 60)
+    await Admission(Fleet(), lambda: 0.0, 60).enter("a", NORMAL, 10, 60)
 
 
 async def test_a_call_that_could_not_start_in_time_is_told_when_to_come_back() -> None:

@@ -175,10 +175,11 @@ async def test_a_timeout_ends_the_call(rig: Rig, client: httpx.AsyncClient) -> N
 
 async def test_a_full_router_says_when_to_come_back(checkpoint: Path) -> None:
     async with (
-        running_router(checkpoint, max_inflight=1) as rig,
+        running_router(checkpoint, max_inflight=2) as rig,
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
     ):
-        reply = await client.post("/v1/chat/completions", json={**ASK, "n": 2})
+        with rig.models.state.places.taken("", 1):
+            reply = await client.post("/v1/chat/completions", json={**ASK, "n": 2})
 
     assert reply.status_code == 429
     assert int(reply.headers["retry-after"]) >= 1

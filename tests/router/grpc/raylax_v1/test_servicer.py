@@ -231,10 +231,10 @@ async def test_a_requests_own_timeout_ends_it(shared_rig: Rig) -> None:
 async def test_errors_say_what_a_client_can_act_upon(checkpoint: Path) -> None:
     """In the trailing metadata: the code, the field, and when to come back."""
     async with (
-        running_router(checkpoint, max_inflight=0) as full,
+        running_router(checkpoint, max_inflight=1) as full,
         channel(full.grpc_address) as made,
     ):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
+        with full.models.state.places.taken("", 1), pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in raylax_pb2_grpc.RaylaxStub(made).Chat(ASK):
                 pass
 
