@@ -155,7 +155,7 @@ class EngineConfig:
     """Whether the step's threads get cores of their own, if so many are free. In the complete
     configuration: whether they did."""
     max_waiting: int = option(1024, POSITIVE)
-    """Requests that may wait for their prefill; more are refused."""
+    """Requests that may wait for their prefill; more are refused. Each tenant has a part."""
 
     def __post_init__(self) -> None:
         """Raises ConfigError: the field, the rule and the value given. Paths become text, and what

@@ -11,6 +11,8 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from raylax.proto.errors import InvalidRequest, Overloaded
+from raylax.proto.shares import Shares
+from raylax.proto.vocabulary import Request
 from raylax.worker.engine.process_guard import ProcessGuard
 from raylax.worker.errors import EngineNotReady
 
@@ -29,7 +31,8 @@ class CommandQueue:
         self._process = process
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._live: set[str] = set()
+        self._live: dict[str, str] = {}  # and whose they are
+        self._places = Shares(0)
         self.closed = self.draining = False
         self.accepted = 0
 
@@ -38,22 +41,25 @@ class CommandQueue:
         """Ids of the requests that were accepted and have not ended."""
         return sorted(self._live)
 
-    def accept(self, request_id: str, capacity: int, add: Command) -> int:
+    def accept(self, request: Request, capacity: int, add: Command) -> int:
         """Take a request in, and return its number. Raises Closed, InvalidRequest, Overloaded.
 
-        `capacity`: how many may be live; `add` puts it into the batch, on the engine thread.
+        `capacity`: how many may be live, of which each tenant has a part; `add` puts it into the
+        batch, on the engine thread.
         """
         with self._lock:
             if self.closed or self.draining:
                 raise Closed
-            if request_id in self._live:
-                raise InvalidRequest(f"request id {request_id} is already running")
-            if len(self._live) >= capacity:
+            if request.id in self._live:
+                raise InvalidRequest(f"request id {request.id} is already running")
+            self._places.total = capacity
+            if not self._places.take(request.tenant, 1):
                 raise Overloaded(
-                    f"at most {capacity} requests may run or wait, all places are taken",
+                    f"at most {capacity} requests may run or wait, all places that you may have "
+                    "are taken",
                     retry_after_s=1.0,
                 )
-            self._live.add(request_id)
+            self._live[request.id] = request.tenant
             self.accepted += 1
             self._queue.put(add)
             return self.accepted
@@ -61,7 +67,9 @@ class CommandQueue:
     def ended(self, request_ids: Iterable[str]) -> None:
         """These requests are no longer live."""
         with self._lock:
-            self._live.difference_update(request_ids)
+            for request_id in request_ids:
+                if (tenant := self._live.pop(request_id, None)) is not None:
+                    self._places.give_back(tenant, 1)
 
     def put(self, command: Command) -> None:
         """Put a command that needs no answer. Raises EngineNotReady in a forked child."""

@@ -108,7 +108,7 @@ class ThreadedEngine:
         sequence = Sequence(request, deadline, limits.longest, needs)
         try:
             return self._commands.accept(
-                request.id, limits.capacity, lambda: self._loop.add(sequence, limits)
+                request, limits.capacity, lambda: self._loop.add(sequence, limits)
             )
         except Closed:
             raise self._refusal() from None
