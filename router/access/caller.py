@@ -32,6 +32,11 @@ class Caller:
         return self.origin.tenant
 
     @property
+    def may_see_of(self) -> str | None:
+        """The tenant whose calls it may look at; None: an admin, who may look at everybody's."""
+        return None if self.admin else self.tenant
+
+    @property
     def traceparent(self) -> str:
         return self.origin.traceparent
 

@@ -84,12 +84,13 @@ class Models:
         """The first one; another one while that is not open. Raises WorkerUnavailable."""
         return next(iter(self.services), None) or self.named(None)
 
-    async def timeline_of(self, call_id: str) -> TimelineSnapshot:
-        """What happened to a call, of this router or another one. Raises NotFound."""
+    async def timeline_of(self, call_id: str, tenant: str | None) -> TimelineSnapshot:
+        """What happened to a call of a tenant's, or of anybody's, at this router or another one.
+        Raises NotFound."""
         try:
-            return self.state.timelines.find(call_id).snapshot
+            return self.state.timelines.find(call_id, tenant).snapshot
         except NotFound:
-            if (timeline := await self.peers.tell(call_id)) is None:
+            if (timeline := await self.peers.tell(call_id, tenant)) is None:
                 raise
             return timeline
 

@@ -79,7 +79,7 @@ class Service:
         `span`: ours, of the call's trace; without it nothing is traced.
         """
         with self._let_in(call):
-            timeline = Timeline(call.id, self._clock)
+            timeline = Timeline(call.id, self._clock, call.requests[0].tenant)
             self.state.timelines.begin(timeline)
             timer = self.metrics.begin()
             run: AsyncGenerator[list[TextEvent]] | None = None

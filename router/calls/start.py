@@ -30,9 +30,11 @@ def start(
     session: str = "",
     whole: bool = False,
 ) -> StartedCall:
-    """Run a call. `remaining_s`: what its client leaves of its time; None: no limit of theirs."""
+    """Run a call. `remaining_s`: what its client leaves of its time; None: no limit of theirs.
+    `session`: the client's name for it, of which other tenants' sessions know nothing."""
     timeout_s = caller().origin.soonest(remaining_s)
-    events = service.run(call, timeout_s, session, caller().span, whole)
+    within = f"{caller().tenant}/{session}" if session else ""
+    events = service.run(call, timeout_s, within, caller().span, whole)
     return StartedCall(events, service.allowed_s(timeout_s))
 
 

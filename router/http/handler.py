@@ -29,7 +29,7 @@ from raylax.router.http.event_stream import (
 )
 from raylax.router.http.explanation import explanation_header, is_wanted
 from raylax.router.http.keepalive import COMMENT
-from raylax.router.http.resuming import resumed, single_events, ttl_in
+from raylax.router.http.resuming import name, resumed, single_events, ttl_in
 
 SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
@@ -105,9 +105,9 @@ class RequestHandler:
         if ttl_s is None:
             ping = server_sent(writer.ping()) or COMMENT
             return EventStream(head, parts, call.events, call.allowed_s, ping)
-        kept = prepared.service.state.kept_answers
-        kept.begin(writer.call.id, caller().tenant, single_events(parts), ttl_s)
-        return resumed(kept.read(writer.call.id, caller().tenant), head, call.allowed_s)
+        kept, its_name = prepared.service.state.kept_answers, name(writer.call.id)
+        kept.begin(its_name, caller().tenant, single_events(parts), ttl_s)
+        return resumed(kept.read(its_name, caller().tenant), head, call.allowed_s)
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
         """Runs the call to its end. Raises ClientLeft when nobody waits for it any more."""

@@ -14,6 +14,12 @@ from raylax.router.resume.peers import NumberedParts
 RESUME = "X-Raylax-Resume"
 
 
+def name(call_id: str) -> str:
+    """The name under which the answer to a call is kept: those of gRPC have names of their own, and
+    are not told as events."""
+    return f"http:{call_id}"
+
+
 def ttl_in(request: Request) -> float | None:
     """The seconds for which an answer shall outlive its client; None: not at all."""
     value = request.headers.get(RESUME)

@@ -91,6 +91,8 @@ class Timeline:
 
     call_id: str
     clock: Callable[[], float]
+    tenant: str = ""
+    """Whose call it is."""
     arrived: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
@@ -160,9 +162,11 @@ class Timelines:
         if len(self._timelines) > self._most:
             self._timelines.popitem(last=False)
 
-    def find(self, call_id: str) -> Timeline:
-        """Raises NotFound."""
-        if (timeline := self._timelines.get(call_id)) is None:
+    def find(self, call_id: str, tenant: str | None = None) -> Timeline:
+        """The timeline of a call of this tenant's; None: of anybody's. Raises NotFound, also for
+        another's."""
+        timeline = self._timelines.get(call_id)
+        if timeline is None or tenant not in (None, timeline.tenant):
             raise NotFound(
                 f"nothing is known of {shown(call_id)}; this router remembers its last "
                 f"{self._most} calls",

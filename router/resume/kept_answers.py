@@ -71,7 +71,8 @@ class KeptAnswer(Generic[Part]):
 
 
 class KeptAnswers:
-    """The answers that one router keeps, by call id. Used on one event loop."""
+    """The answers that one router keeps, by API and call id, as `http:ID`. Used on one event
+    loop."""
 
     def __init__(self, longest_ttl_s: float, most: int = MOST_ANSWERS) -> None:
         self._longest_ttl_s, self._most = longest_ttl_s, most
@@ -102,9 +103,10 @@ class KeptAnswers:
         """The answer to this call. Raises NotFound, also for another tenant's."""
         answer = self._answers.get(call_id)
         if answer is None or answer.tenant != tenant:
+            _, _, id = call_id.partition(":")
             raise NotFound(
-                f"no answer {shown(call_id)} is kept here: it was not asked for as resumable, or "
-                "its time is over",
+                f"no answer {shown(id)} is kept here: it was not asked for as resumable, or its "
+                "time is over",
                 param="id",
             )
         return answer

@@ -38,7 +38,8 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
     async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
         await self._authorise(context)
         try:
-            timeline = self._timelines.find(request.call_id)
+            tenant = request.tenant if request.HasField("tenant") else None
+            timeline = self._timelines.find(request.call_id, tenant)
         except NotFound as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
         return pb.Story(json=json.dumps(as_json(timeline.snapshot)))
@@ -87,16 +88,17 @@ class Peers:
         """Takes the addresses of all routers that a worker knows of, this one's among them."""
         self._others = frozenset(addresses) - {self.address, ""}
 
-    async def tell(self, call_id: str) -> TimelineSnapshot | None:
-        """The timeline of a call that another router had; None: nobody knows it."""
-        timelines = await asyncio.gather(*(self._tell(one, call_id) for one in self._others))
+    async def tell(self, call_id: str, tenant: str | None) -> TimelineSnapshot | None:
+        """The timeline of a call of a tenant's, or of anybody's, that another router had; None:
+        nobody knows it."""
+        asked = pb.TellRequest(call_id=call_id, tenant=tenant)
+        timelines = await asyncio.gather(*(self._tell(one, asked) for one in self._others))
         return next((timeline for timeline in timelines if timeline is not None), None)
 
-    async def _tell(self, address: str, call_id: str) -> TimelineSnapshot | None:
+    async def _tell(self, address: str, asked: pb.TellRequest) -> TimelineSnapshot | None:
         async with grpc.aio.insecure_channel(address) as channel:
             stub = engine_pb2_grpc.PeerStub(channel)
             try:
-                asked = pb.TellRequest(call_id=call_id)
                 told = await stub.Tell(asked, metadata=peer_metadata(self._token), timeout=ASK_S)
             except grpc.aio.AioRpcError:
                 return None

@@ -90,7 +90,8 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         self, request: raylax_pb2.ExplainRequest, context: Context
     ) -> raylax_pb2.ExplainReply:
         async with errors_as_statuses(context):
-            return timeline_to_proto(await self._models.timeline_of(request.request_id))
+            told = await self._models.timeline_of(request.request_id, caller().may_see_of)
+            return timeline_to_proto(told)
 
     async def _answer(
         self,

@@ -41,27 +41,28 @@ class AbortHandle:
 
 
 class RunningRequests:
-    """The requests that this router answers now, by name. One without a name cannot be aborted."""
+    """The requests that this router answers now, by tenant and name: a name is its tenant's own,
+    and says nothing to others. One without a name cannot be aborted."""
 
     def __init__(self) -> None:
-        self._named: dict[str, AbortHandle] = {}
+        self._named: dict[tuple[str, str], AbortHandle] = {}
 
     @contextmanager
-    def named(self, name: str) -> Iterator[AbortHandle]:
-        """The request runs, under this name, as long as the block does. Raises InvalidRequest for a
-        name that is taken."""
-        if name in self._named:
+    def named(self, tenant: str, name: str) -> Iterator[AbortHandle]:
+        """The tenant's request runs, under this name, as long as the block does. Raises
+        InvalidRequest for a name that it has already given to another one."""
+        if (tenant, name) in self._named:
             raise InvalidRequest(f"request_id: {shown(name)} is running", param="request_id")
         abort = AbortHandle()
         if name:
-            self._named[name] = abort
+            self._named[tenant, name] = abort
         try:
             yield abort
         finally:
-            self._named.pop(name, None)
+            self._named.pop((tenant, name), None)
 
-    def abort(self, name: str) -> None:
-        """Aborts the request of this name. One that does not run is no mistake: it may just have
-        ended."""
-        if (abort := self._named.get(name)) is not None:
+    def abort(self, tenant: str, name: str) -> None:
+        """Aborts the tenant's request of this name. One that does not run is no mistake: it may
+        just have ended."""
+        if (abort := self._named.get((tenant, name))) is not None:
             abort.ask()

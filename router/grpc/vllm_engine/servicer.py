@@ -59,7 +59,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
             call, choices = await service.prepare(request.ByteSize(), make)
             replies = Replies(len(call.requests[0].prompt), choices, request.stream)
-            with self._running.named(request.request_id) as abort:
+            with self._running.named(origin.tenant, request.request_id) as abort:
                 running = start(service, call, context.time_remaining())
                 try:
                     async with read_deadline(running.allowed_s):
@@ -75,7 +75,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
     async def Abort(self, request: pb.AbortRequest, context: Context) -> pb.AbortResponse:
         for name in request.request_ids:
-            self._running.abort(name)
+            self._running.abort(caller().tenant, name)
         return pb.AbortResponse()
 
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:

@@ -70,7 +70,8 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def explain(request: Request) -> ASGIApp:
         """What happened to a past call, and why it went where it did."""
-        return json_response(as_json(await models.timeline_of(request.path_params["call_id"])))
+        call_id = request.path_params["call_id"]
+        return json_response(as_json(await models.timeline_of(call_id, caller().may_see_of)))
 
     async def drain(request: Request) -> ASGIApp:
         """Move what this worker has elsewhere, then end it; the cluster starts another one."""

@@ -11,7 +11,7 @@ from raylax.proto.errors import InvalidRequest, shown
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.event_stream import EventStream, ResponseHead
-from raylax.router.http.resuming import resumed
+from raylax.router.http.resuming import name, resumed
 from raylax.router.http.routes import Routes
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -37,7 +37,7 @@ def last_event(request: Request, call_id: str) -> int:
 def add_streams(routes: Routes, models: Models) -> None:
     async def go_on(request: Request) -> EventStream:
         call_id = request.path_params["call_id"]
-        numbered = await models.kept(call_id, caller().tenant, last_event(request, call_id))
+        numbered = await models.kept(name(call_id), caller().tenant, last_event(request, call_id))
         head = ResponseHead(call_id, waits=False)
         return resumed(numbered, head, models.config.limits.request_timeout_s)
 
