@@ -1,6 +1,6 @@
 """What happened to a call, for who asks later: when, what, and why this worker."""
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -147,20 +147,26 @@ class Timeline:
 
 
 class Timelines:
-    """The timelines of the last calls: an older one makes room."""
+    """The timelines of the last calls. When there are too many, the oldest one of the tenant that
+    has most of them makes room."""
 
     def __init__(self, most: int = MOST_TIMELINES) -> None:
         self._most = most
-        self._timelines: OrderedDict[str, Timeline] = OrderedDict()
+        self._timelines: dict[str, Timeline] = {}
+        self._of: dict[str, deque[str]] = {}  # the ids of each tenant's, oldest first
 
     def __len__(self) -> int:
         return len(self._timelines)
 
     def begin(self, timeline: Timeline) -> None:
-        """Keep a timeline; the oldest one goes when there are too many."""
+        """Keep a timeline; another one may have to go."""
         self._timelines[timeline.call_id] = timeline
+        self._of.setdefault(timeline.tenant, deque()).append(timeline.call_id)
         if len(self._timelines) > self._most:
-            self._timelines.popitem(last=False)
+            greediest = max(self._of, key=lambda tenant: len(self._of[tenant]))
+            del self._timelines[self._of[greediest].popleft()]
+            if not self._of[greediest]:
+                del self._of[greediest]
 
     def find(self, call_id: str, tenant: str | None = None) -> Timeline:
         """The timeline of a call of this tenant's; None: of anybody's. Raises NotFound, also for

@@ -1,7 +1,8 @@
 """Answers that outlive their client: parts are kept, numbered from 1, and can be read again.
 
 A task of its own takes an answer to its end, whoever reads it. When nobody has for some time, it
-is cancelled and forgotten.
+is cancelled and forgotten; before that, where a tenant has kept more than its part and another
+wants a place.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Generic, TypeVar
 
 from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
+from raylax.proto.shares import Shares
 
 MOST_ANSWERS = 1024
 Part = TypeVar("Part")
@@ -75,7 +77,7 @@ class KeptAnswers:
     loop."""
 
     def __init__(self, longest_ttl_s: float, most: int = MOST_ANSWERS) -> None:
-        self._longest_ttl_s, self._most = longest_ttl_s, most
+        self._longest_ttl_s, self._shares = longest_ttl_s, Shares(most)
         self._answers: dict[str, KeptAnswer[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -88,12 +90,13 @@ class KeptAnswers:
     ) -> KeptAnswer[Part]:
         """Starts to take the parts of an answer, which is kept for `ttl_s` seconds after its last
         reader has left. Raises Overloaded."""
-        if len(self._answers) >= self._most:
+        if not self._shares.take(tenant, 1):
             raise Overloaded(
-                f"at most {self._most} answers are kept for their clients to come back, there are "
-                f"{len(self._answers)}",
+                f"at most {self._shares.total} answers are kept for their clients to come back, "
+                f"{self._shares.held(tenant)} of them are yours and there is room for none more",
                 retry_after_s=self._longest_ttl_s,
             )
+        self._make_room()
         answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s))
         self._answers[call_id] = answer
         self._expire(call_id, answer)
@@ -135,6 +138,20 @@ class KeptAnswers:
             self._forget(call_id)
         await asyncio.gather(*self._closing)
 
+    def _make_room(self) -> None:
+        """Beyond the bound, who has kept most loses the oldest answer that nobody reads. Where all
+        are being read there is one more, until one of them is not."""
+        while self._shares.used > self._shares.total:
+            greediest = self._shares.greediest
+            unread = (
+                call_id
+                for call_id, answer in self._answers.items()
+                if answer.tenant == greediest and not answer.readers
+            )
+            if (oldest := next(unread, None)) is None:
+                return
+            self._forget(oldest)
+
     def _expire(self, call_id: str, answer: KeptAnswer[Any]) -> None:
         """Forgets it after its time, unless somebody reads it before."""
         later = asyncio.get_running_loop().call_later
@@ -144,6 +161,7 @@ class KeptAnswers:
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
         if (answer := self._answers.pop(call_id, None)) is not None:
+            self._shares.give_back(answer.tenant, 1)
             task = asyncio.get_running_loop().create_task(answer.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

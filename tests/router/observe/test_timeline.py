@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from rich.console import Console
 
 from raylax.cluster.cli import calls as routing
 from raylax.cluster.errors import UserError
+from raylax.proto.errors import NotFound
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
-from raylax.router.observe.timeline import as_json, from_json
+from raylax.router.observe.timeline import Timeline, Timelines, as_json, from_json
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -123,3 +125,27 @@ def test_a_timeline_is_the_same_after_its_way_to_another_router() -> None:
 
     assert from_json(told) == timeline
     assert told.keys() == {"call_id", "moments", "choices"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "remembered"),
+    [
+        ("aaaaa", "aaa"),
+        ("abbbbb", "abb"),
+        ("aabbbb", "abb"),
+        ("aaabc", "abc"),
+        ("abcd", "bcd"),
+    ],
+)
+def test_the_tenant_with_most_timelines_loses_its_oldest(calls: str, remembered: str) -> None:
+    """So that many calls of one do not make another's forgotten."""
+    timelines = Timelines(most=3)
+    for number, tenant in enumerate(calls):
+        timelines.begin(Timeline(f"{number}", lambda: 0.0, tenant))
+    found = ""
+    for number in range(len(calls)):
+        with suppress(NotFound):
+            found += timelines.find(f"{number}").tenant
+
+    assert found == remembered
+    assert len(timelines) == 3
