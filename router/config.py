@@ -14,6 +14,9 @@ class RouterLimits(BaseModel):
 
     max_body_bytes: int = Field(8 << 20, ge=1024)
     """Bytes of a request; larger ones get 413."""
+    max_bodies_bytes: int = Field(128 << 20, ge=1024)
+    """Bytes of all requests that a router is reading at once, of which each tenant gets its part;
+    what is above gets 429."""
     body_timeout_s: float = Field(60.0, gt=0)
     """For a body to arrive; slower ones get 408."""
     max_inflight: int = Field(2048, ge=1)
@@ -31,6 +34,11 @@ class RouterLimits(BaseModel):
     """Of the requests that may get a second worker when their first token is late; 0: none."""
     resume_ttl_s: float = Field(60.0, gt=0)
     """How long an answer may outlive its client at most."""
+
+    @property
+    def bodies_bytes(self) -> int:
+        """`max_bodies_bytes`, and room for at least one body, packed and unpacked."""
+        return max(self.max_bodies_bytes, 2 * self.max_body_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, show
 from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
+from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.keys import Keyring
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
@@ -34,12 +35,14 @@ class Models:
         self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
+        limits = self.config.limits
         self.state = RouterState(
             clock,
             RateLimiter(self.config.keys, self.config.routers),
-            Places(self.config.limits.max_inflight),
-            KeptAnswers(self.config.limits.resume_ttl_s),
+            Places(limits.max_inflight),
+            KeptAnswers(limits.resume_ttl_s),
             telemetry(),
+            ByteBudget(limits.bodies_bytes, "requests that are being read"),
         )
         self.authenticator = Authenticator(
             Keyring(self.config.keys),

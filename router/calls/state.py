@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.parse_pool import ParsePool
@@ -23,5 +24,7 @@ class RouterState:
     places: Places
     kept_answers: KeptAnswers
     telemetry: Telemetry
+    bodies: ByteBudget
+    """Of requests that are being received and read."""
     timelines: Timelines = field(default_factory=Timelines)
     parse_pool: ParsePool = field(default_factory=ParsePool)

@@ -4,6 +4,8 @@ import asyncio
 import re
 import zlib
 from codecs import BOM_UTF8
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -14,6 +16,11 @@ from raylax.proto.errors import (
     UnsupportedMediaType,
     shown,
 )
+from raylax.router.access.byte_budget import Holding
+from raylax.router.access.caller import caller
+from raylax.router.access.held_bytes import held_bytes
+from raylax.router.calls.models import Models
+from raylax.router.config import RouterLimits
 from raylax.router.http.disconnect import ClientLeft
 
 LENGTH = re.compile("[0-9]{1,20}")
@@ -21,26 +28,46 @@ COMPRESSED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "defla
 """Content codings, and how zlib is told of each."""
 
 
-async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
+MOST_EXPANSION = 1040
+"""What comes out of a byte at most: deflate has 1032 for the best of them, and a last one more."""
+
+
+@asynccontextmanager
+async def body_of(request: Request, models: Models) -> AsyncIterator[bytes]:
+    """A request's whole body, as `read_body`. While the block runs it is one of those that the
+    router holds; Overloaded within it where others need the room."""
+    async with held_bytes(models.state.bodies, caller().tenant) as held:
+        yield await read_body(request, models.config.limits, held)
+
+
+async def read_body(request: Request, limits: RouterLimits, held: Holding) -> bytes:
     """The whole body, unpacked if it was packed, without a byte order mark. Raises BodyTooLarge as
-    soon as more than `limit` bytes are announced, have come, or come out of it, BodyTooSlow,
-    UnsupportedMediaType, InvalidRequest for what cannot be unpacked, and ClientLeft."""
+    soon as more bytes than it may have are announced, have come, or come out of it, Overloaded as
+    soon as there is no room for them, BodyTooSlow, UnsupportedMediaType, InvalidRequest for what
+    cannot be unpacked, and ClientLeft."""
     coding = coding_of(request)
-    raw = await received(request, limit, timeout_s)
+    raw = await received(request, limits, held)
     if coding is not None:
-        raw = await asyncio.to_thread(unpacked, raw, coding, limit)
+        most = limits.max_body_bytes
+        held.take(min(most, MOST_EXPANSION * len(raw)))
+        raw = await asyncio.to_thread(unpacked, raw, coding, most)
+        held.keep(len(raw))
     return raw.removeprefix(BOM_UTF8)
 
 
-async def received(request: Request, limit: int, timeout_s: float) -> bytes:
-    """The body as it comes. Raises BodyTooLarge, BodyTooSlow and ClientLeft."""
+async def received(request: Request, limits: RouterLimits, held: Holding) -> bytes:
+    """The body as it comes. Raises BodyTooLarge, Overloaded, BodyTooSlow and ClientLeft."""
+    limit, timeout_s = limits.max_body_bytes, limits.body_timeout_s
     declared = request.headers.get("content-length", "")
-    if LENGTH.fullmatch(declared) and int(declared) > limit:
-        raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
+    if LENGTH.fullmatch(declared):
+        if int(declared) > limit:
+            raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
+        held.check(int(declared))
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_s):
             async for part in request.stream():
+                held.take(len(part))
                 body += part
                 if len(body) > limit:
                     raise BodyTooLarge(f"the body may have {limit} bytes, it has more")

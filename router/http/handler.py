@@ -19,7 +19,7 @@ from raylax.router.calls.service import Service
 from raylax.router.calls.start import finish, start
 from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import CALL_ID
-from raylax.router.http.body import read_body
+from raylax.router.http.body import body_of
 from raylax.router.http.disconnect import DisconnectWatch
 from raylax.router.http.event_stream import (
     EventStream,
@@ -66,9 +66,8 @@ class RequestHandler:
     async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
         """What `work` makes of the body. A large one is worked on in another thread."""
         serving = self.models.any()
-        limits = self._config.limits
-        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
-        return await serving.prepare(len(raw), lambda: work(raw))
+        async with body_of(request, self.models) as raw:
+            return await serving.prepare(len(raw), lambda: work(raw))
 
     def parse(self, kind: type[Parsed], raw: bytes) -> Parsed:
         """The request in a body, by this router's rule for fields that nobody knows."""

@@ -11,7 +11,7 @@ from raylax.proto.errors import NotFound, WorkerUnavailable, shown
 from raylax.proto.openai.shared import StrictModel, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
-from raylax.router.http.body import read_body
+from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
 from raylax.router.observe.metrics import exposition
@@ -59,7 +59,7 @@ class NoCluster:
 
 
 def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
-    config, limits = models.config, models.config.limits
+    config = models.config
 
     async def metrics(request: Request) -> ASGIApp:
         """This router's own are there even when Metrics cannot say how the workers stand."""
@@ -75,9 +75,9 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def drain(request: Request) -> ASGIApp:
         """Move what this worker has elsewhere, then end it; the cluster starts another one."""
-        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
-        if raw or not caller().tenant:  # without keys there must be one: no page sends JSON unasked
-            parse_body(DrainCall, raw)
+        async with body_of(request, models) as raw:
+            if raw or not caller().tenant:  # without keys there must be one: no page has it sent
+                parse_body(DrainCall, raw)
         worker = request.path_params["worker"]
         if not any(service.workers.drain(worker) for service in models.services):
             ready = ", ".join(models.ready_workers) or "none"
@@ -88,8 +88,8 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
         return json_response(await cluster.cluster())
 
     async def debug_call(request: Request) -> ASGIApp:
-        raw = await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
-        body = parse_body(DebugCall, raw)
+        async with body_of(request, models) as raw:
+            body = parse_body(DebugCall, raw)
         return json_response({"results": await cluster.debug_call(body.name, body.args)})
 
     routes.get("/metrics", metrics)
