@@ -18,6 +18,7 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.pages import root_of
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplates
@@ -164,7 +165,7 @@ class Frontend:
             )
         inputs = self.prompt_ids.encode_all(body.inputs, "input", body.add_special_tokens)
         call_id = f"embd-{uuid.uuid4().hex}"
-        of_caller = of_origin(origin, body.priority, body.timeout)
+        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
         requests = [
             Request(
                 id=f"{call_id}/{index}/0",
@@ -232,7 +233,7 @@ class Frontend:
         samplings = self._samplings(body, len(prompts), top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
-        of_caller = of_origin(origin, body.priority, body.timeout)
+        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
         return [
             Request(
                 id=f"{call_id}/{p}/{choice}",
@@ -258,7 +259,9 @@ class Frontend:
         return [self.defaults.fill_in(body, self.vocab, seed, top_logprobs) for seed in seeds]
 
 
-def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -> dict[str, Any]:
+def of_origin(
+    origin: CallOrigin, priority: Priority, timeout_s: float | None, cache_salt: str | None
+) -> dict[str, Any]:
     """The fields of a request that its caller decides, some of them with what the body asks for."""
     return {
         "tenant": origin.tenant,
@@ -267,6 +270,7 @@ def of_origin(origin: CallOrigin, priority: Priority, timeout_s: float | None) -
         "deadline_s": origin.soonest(timeout_s),
         "traceparent": origin.traceparent,
         "tracestate": origin.tracestate,
+        "page_root": root_of(origin.pages_within, cache_salt or ""),
     }
 
 

@@ -48,6 +48,8 @@ def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any
         fields["timeout"] = message.timeout_s
     if message.priority:
         fields["priority"] = message.priority
+    if message.cache_salt:
+        fields["cache_salt"] = message.cache_salt
     return fields
 
 

@@ -80,6 +80,8 @@ class CallOrigin:
     priority: Priority | None = None
     """The class that is asked for; it holds over the body's. None: the body's holds."""
     timeout_s: float | None = None
+    pages_within: str = ""
+    """The tenant with whose other requests pages are shared; empty: with everybody's."""
     traceparent: str = ""
     tracestate: str = ""
 
@@ -122,6 +124,8 @@ class Request:
     """What other systems keep with that trace."""
     embed: bool = False
     """It wants one vector of the prompt, and no tokens."""
+    page_root: bytes = b""
+    """What precedes its first page in the names of pages: it finds those of the same root."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class RouterConfig:
     enable_debug: bool = False
     strict_fields: bool = False
     """Whether a field that nobody knows is a mistake; else it is warned of."""
+    share_prefixes: bool = False
+    """Whether tenants find each other's pages."""
     routers: int = 1
     """Replicas, each of which grants its part of every limit of a key."""
     keys: tuple[Key, ...] = ()

@@ -127,6 +127,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,
         strict_fields=config.strict_fields,
+        share_prefixes=config.share_prefixes,
         routers=config.routers,
         keys=tuple(entry.key for entry in config.keys),
         allowed_hosts=config.allowed_hosts,

@@ -39,6 +39,8 @@ class ClusterConfig(ModelSettings):
     """Serve the /debug endpoints."""
     strict_fields: bool = False
     """Refuse requests with fields that nobody knows, instead of ignoring them with a warning."""
+    share_prefixes: bool = False
+    """Let tenants find each other's KV pages: faster, and they can tell what others have asked."""
     api_keys_file: Anywhere | None = None
     """More API keys, in a file of their own with a section keys."""
     tls_cert: Anywhere | None = None

@@ -33,6 +33,7 @@ class Options(TypedDict, total=False):
     explain: bool
     resume_ttl_s: float
     add_special_tokens: bool
+    cache_salt: str
 
 
 class ChatOptions(Options, total=False):
@@ -57,7 +58,9 @@ PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
     "special_tokens_in_content",
 )  # fmt: skip
-ROUTING = ("model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens")
+ROUTING = (
+    "model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens", "cache_salt",
+)  # fmt: skip
 
 
 def check(options: Mapping[str, object], known: type) -> None:

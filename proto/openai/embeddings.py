@@ -11,6 +11,7 @@ from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import EMBEDDINGS
 from raylax.proto.openai.shared import (
     BoundedList,
+    CacheSalt,
     Finite,
     PriorityField,
     ResponseModel,
@@ -44,6 +45,7 @@ class EmbeddingRequest(StrictModel):
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
     priority: PriorityField = Priority.NORMAL
+    cache_salt: CacheSalt | None = None
 
     @property
     def inputs(self) -> list[str] | list[list[int]]:

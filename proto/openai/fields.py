@@ -12,7 +12,6 @@ TEXT_ONLY = "only text is read and written"
 NO_BEAMS = "tokens are drawn, not searched for; ask for several choices by n"
 FOR_OPERATOR = Ignored("it says something to who runs the service")
 CACHE = Ignored("equal beginnings are found without it")
-PRIVATE_CACHE = Refused("the prefix cache is shared; send no salt")
 TOOLS = "deprecated; use tools and tool_choice"
 
 OF_TEXT: FieldTable = {
@@ -48,7 +47,6 @@ OF_TEXT: FieldTable = {
     "request_id": Refused("send it as the header X-Request-Id"),
     "return_tokens_as_token_ids": Refused("tokens are told by their text; leave it out", (False,)),
     "return_token_ids": Refused("token ids are given by /tokenize alone", (False,)),
-    "cache_salt": PRIVATE_CACHE,
     "kv_transfer_params": Refused("workers move pages by themselves; leave it out", ({},)),
     "vllm_xargs": Refused("these are vLLM's own; leave them out", ({},)),
     "thinking_token_budget": Refused("thinking is not bounded apart; use max_tokens"),
@@ -70,7 +68,7 @@ OF_TEXT: FieldTable = {
     "stream_reasoning": Ignored("no reasoning is taken out of the text"),
     "input_ids": Refused("send token ids as prompt to /v1/completions"),
     "data_parallel_rank": Refused("the router chooses the worker; use X-Session-Id"),
-    "extra_key": PRIVATE_CACHE,
+    "extra_key": Refused("its name here is cache_salt"),
     # MLC
     "debug_config": Refused("ignore_eos is a field of its own; there is nothing else of it", ({},)),
     # llama.cpp, TGI and clouds
@@ -122,7 +120,7 @@ RESPONSES: FieldTable = {
 EMBEDDINGS: FieldTable = {
     **{name: OF_TEXT[name] for name in (
         "metadata", "store", "service_tier", "user", "truncate_prompt_tokens", "truncation_side",
-        "request_id", "rid", "cache_salt", "mm_processor_kwargs", "lora_path", "extra_key",
+        "request_id", "rid", "mm_processor_kwargs", "lora_path", "extra_key",
     )},
     "normalize": Refused("may only be true: vectors have length 1", (True,)),
     "use_activation": Refused("may only be true: vectors have length 1", (True,)),

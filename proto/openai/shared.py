@@ -27,6 +27,8 @@ from raylax.proto.vocabulary import Priority
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
+CacheSalt = Annotated[str, Field(min_length=1, max_length=256)]
+"""Only requests that bring the same one share pages."""
 TokenKey = Annotated[str, Field(pattern="^[0-9]{1,10}$")]
 
 
@@ -189,6 +191,7 @@ class CommonFields(StrictModel):
     timeout: Annotated[Finite, Field(gt=0)] | None = None
     """Seconds."""
     priority: PriorityField = Priority.NORMAL
+    cache_salt: CacheSalt | None = None
 
     def common(self) -> dict[str, Any]:
         """These fields, for a body of another API."""

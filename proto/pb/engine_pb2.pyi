@@ -212,6 +212,7 @@ class Submit(_message.Message):
     SHARE_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     COALESCE_FIELD_NUMBER: _builtins.int
+    PAGE_ROOT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     max_tokens: _builtins.int
     choice: _builtins.int
@@ -230,6 +231,8 @@ class Submit(_message.Message):
     tracestate: _builtins.str
     coalesce: _builtins.int
     """how many tokens may travel together, after the first"""
+    page_root: _builtins.bytes
+    """requests of different ones share no page"""
     @_builtins.property
     def prompt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -258,10 +261,11 @@ class Submit(_message.Message):
         share: _builtins.float | None = ...,
         tracestate: _builtins.str = ...,
         coalesce: _builtins.int = ...,
+        page_root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "deadline_s", b"deadline_s", "sampling", b"sampling", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "pages_at", b"pages_at", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_s: _TypeAlias = _typing.Literal["deadline_s"]  # noqa: Y015
     _WhichOneofArgType__deadline_s: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s"]  # noqa: Y015

@@ -255,6 +255,7 @@ class ChatRequest(_message.Message):
     CONTINUE_FINAL_MESSAGE_FIELD_NUMBER: _builtins.int
     ADD_SPECIAL_TOKENS_FIELD_NUMBER: _builtins.int
     SPECIAL_TOKENS_IN_CONTENT_FIELD_NUMBER: _builtins.int
+    CACHE_SALT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """"": the first one that is served"""
     session: _builtins.str
@@ -280,6 +281,8 @@ class ChatRequest(_message.Message):
     continue_final_message: _builtins.bool
     add_special_tokens: _builtins.bool
     special_tokens_in_content: _builtins.bool
+    cache_salt: _builtins.str
+    """only requests that bring the same one share KV pages; "": none"""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
@@ -310,10 +313,11 @@ class ChatRequest(_message.Message):
         continue_final_message: _builtins.bool = ...,
         add_special_tokens: _builtins.bool | None = ...,
         special_tokens_in_content: _builtins.bool = ...,
+        cache_salt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "timeout_s", b"timeout_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "explain", b"explain", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "explain", b"explain", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__add_generation_prompt: _TypeAlias = _typing.Literal["add_generation_prompt"]  # noqa: Y015
     _WhichOneofArgType__add_generation_prompt: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt"]  # noqa: Y015
@@ -404,6 +408,7 @@ class GenerateRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     RESUME_TTL_S_FIELD_NUMBER: _builtins.int
     ADD_SPECIAL_TOKENS_FIELD_NUMBER: _builtins.int
+    CACHE_SALT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     text: _builtins.str
     session: _builtins.str
@@ -420,6 +425,8 @@ class GenerateRequest(_message.Message):
     """how long the answer outlives its client"""
     add_special_tokens: _builtins.bool
     """to a text; if not set: true"""
+    cache_salt: _builtins.str
+    """only requests that bring the same one share KV pages; "": none"""
     @_builtins.property
     def tokens(self) -> Global___TokenIds: ...
     @_builtins.property
@@ -437,10 +444,11 @@ class GenerateRequest(_message.Message):
         explain: _builtins.bool = ...,
         resume_ttl_s: _builtins.float | None = ...,
         add_special_tokens: _builtins.bool | None = ...,
+        cache_salt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_special_tokens", b"add_special_tokens", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_special_tokens", b"add_special_tokens", "explain", b"explain", "model", b"model", "priority", b"priority", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "explain", b"explain", "model", b"model", "priority", b"priority", "prompt", b"prompt", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "text", b"text", "timeout_s", b"timeout_s", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__add_special_tokens: _TypeAlias = _typing.Literal["add_special_tokens"]  # noqa: Y015
     _WhichOneofArgType__add_special_tokens: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens"]  # noqa: Y015

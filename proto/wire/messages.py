@@ -73,6 +73,7 @@ def submit_to_proto(
         embed=request.embed,
         dispatch=dispatch,
         coalesce=coalesce,
+        page_root=request.page_root,
     )
 
 
@@ -106,6 +107,7 @@ def submit_from_proto(message: pb.Submit) -> Request:
         traceparent=message.traceparent,
         tracestate=message.tracestate,
         embed=message.embed,
+        page_root=message.page_root,
     )
 
 

@@ -41,9 +41,12 @@ class Authenticator:
         telemetry: Telemetry,
         clock: Callable[[], float],
         rng: random.Random,
+        share_prefixes: bool = False,
     ) -> None:
+        """`share_prefixes`: whether tenants find each other's pages."""
         self._keys, self._rate_limiter, self.telemetry = keys, rate_limiter, telemetry
         self._clock, self._rng = clock, rng
+        self._share_prefixes = share_prefixes
 
     def identify(self, headers: Headers) -> Caller:
         """The caller by its ids alone, before its key is looked at: the answer to a refused call
@@ -61,7 +64,13 @@ class Authenticator:
         if level is AccessLevel.PUBLIC:
             return identified
         key = self._holder(headers)
-        origin = replace(identified.origin, tenant=key.name, share=key.share, highest=key.priority)
+        origin = replace(
+            identified.origin,
+            tenant=key.name,
+            share=key.share,
+            highest=key.priority,
+            pages_within="" if self._share_prefixes else key.name,
+        )
         holder = replace(
             identified,
             origin=origin,

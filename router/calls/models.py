@@ -50,6 +50,7 @@ class Models:
             self.state.telemetry,
             clock,
             random.Random(),
+            self.config.share_prefixes,
         )
         self.peers = Peers(self.config.token)
 

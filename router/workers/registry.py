@@ -136,7 +136,8 @@ class Workers:
         fleet.now = self._clock()
         all_tokens = request.prompt + resumption.history
         tokens = len(all_tokens)
-        names = [router_key(name) for name in names_of(all_tokens[: MOST_PAGES * PAGE_SIZE])]
+        first = all_tokens[: MOST_PAGES * PAGE_SIZE]
+        names = [router_key(name) for name in names_of(first, request.page_root)]
         if self.watcher is not None:
             self.watcher.routed(all_tokens, names)
         matched = self.prefixes.matched(names, len(fleet.ids)) * PAGE_SIZE

@@ -78,6 +78,7 @@ SAID: dict[str, Any] = {
     "chat_template": "rag", "chat_template_kwargs_json": '{"a": 1}', "reasoning_effort": "low",
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
+    "cache_salt": "b",
     "inputs": [pb.EmbedRequest.Input(text="b")],
 }  # fmt: skip
 BY_THE_SERVICER = {"session", "explain", "resume_ttl_s"}

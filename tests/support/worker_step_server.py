@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raylax.proto.pages import ROOT
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Finish, Request, Sampling
 from raylax.proto.wire import messages as wire
@@ -55,9 +56,12 @@ class RouterEnd:
         dispatch: int = 0,
         pages_at: str = "",
         coalesce: int = 1,
+        page_root: bytes = ROOT,
     ) -> None:
         sampling = Sampling(temperature=0.0, top_logprobs=top_logprobs)
-        request = Request(id, tuple(prompt), max_tokens, sampling, pages_at=pages_at)
+        request = Request(
+            id, tuple(prompt), max_tokens, sampling, pages_at=pages_at, page_root=page_root
+        )
         submit = wire.submit_to_proto(request, dispatch, coalesce=coalesce)
         self.command(pb.Command(submit=submit))
 

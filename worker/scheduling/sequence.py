@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from raylax.proto.pages import PAGE_SIZE, ROOT, chain
+from raylax.proto.pages import PAGE_SIZE, chain
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.scheduling.readiness import READY, Needs
@@ -99,7 +99,7 @@ class Sequence:
     def name_pages(self, tokens: int) -> list[bytes]:
         """Names of the pages that are full with the first `tokens` tokens."""
         for page in range(len(self.names), tokens // PAGE_SIZE):
-            parent = self.names[-1] if self.names else ROOT
+            parent = self.names[-1] if self.names else self.request.page_root
             start = page * PAGE_SIZE
             self.names.append(chain(parent, self.tokens[start : start + PAGE_SIZE]))
         return self.names[: tokens // PAGE_SIZE]

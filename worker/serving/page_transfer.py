@@ -27,7 +27,7 @@ RUN_BYTES = 1 << 20
 async def fetch_pages(engine: ThreadedEngine, request: Request, token: str) -> int:
     """Put the request's pages into the engine, as far as the worker at `pages_at` has them; returns
     how many."""
-    names = list(names_of(request.prompt + request.history))
+    names = list(names_of(request.prompt + request.history, request.page_root))
     try:
         contents = await contents_of(request.pages_at, names, token)
         return await asyncio.to_thread(engine.write_pages, names, contents) if contents else 0

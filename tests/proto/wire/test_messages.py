@@ -33,7 +33,7 @@ requests = st.builds(
     choice=st.integers(0, 16), stop_token_ids=tokens.map(frozenset), history=tokens,
     deadline_s=st.none() | st.floats(0, 1e6), tenant=st.text(), pages_at=st.text(),
     priority=st.sampled_from(Priority), traceparent=st.text(), tracestate=st.text(),
-    embed=st.booleans(), share=st.floats(0.01, 100),
+    embed=st.booleans(), share=st.floats(0.01, 100), page_root=st.binary(max_size=16),
 )  # fmt: skip
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raylax.proto.pages import root_of
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Fault, Finish, Request
 from raylax.proto.wire import messages as wire
@@ -24,6 +25,23 @@ async def test_pages_go_from_worker_to_worker(worker: ServedEngine, checkpoint: 
         cached = [delta.cached_tokens for delta in router.deltas if delta.token_ids]
 
     assert cached[0] == 80
+
+
+@pytest.mark.parametrize(("root", "cached"), [("alice", 80), ("bob", 0)])
+async def test_pages_go_to_who_has_the_same_root(
+    worker: ServedEngine, checkpoint: Path, root: str, cached: int
+) -> None:
+    """Another tenant's are not to be had from another worker, either."""
+    prompt = list(range(5, 5 + 90))
+    async with worker.attach() as router:
+        router.submit("r", prompt=prompt, page_root=root_of("alice", ""))
+        await router.read(lambda: router.ends("r"))
+    async with serving(checkpoint) as other, other.attach() as router:
+        router.submit("r", prompt=prompt, pages_at=worker.address, page_root=root_of(root, ""))
+        await router.read(lambda: router.ends("r"))
+        found = [delta.cached_tokens for delta in router.deltas if delta.token_ids]
+
+    assert found[0] == cached
 
 
 async def test_pages_that_cannot_be_kept_are_computed(
