@@ -3,7 +3,8 @@
     RAYLAX_API_KEY   what `raylax status` and other clients of this command show to a cluster
     RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax)
     XDG_CACHE_HOME   the parent of that default
-    TMPDIR           where the run's directory is made, unless too long for Ray's sockets
+    TMPDIR           where the run's directory is made, unless too long for Ray's sockets, or
+                     another user could take it away there
 
 OpenTelemetry reads its own, OTEL_*, in the routers (`raylax.router.observe.telemetry`).
 Ray reads its own when it is imported, and in every process that it starts.
@@ -15,11 +16,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from raylax.cluster.errors import UserError
 from raylax.cluster.ports import free_ports
+from raylax.kernels.errors import UntrustedPath
+from raylax.kernels.ownership import check_ours, is_ours
 
 RUN_DIRECTORY = "RAYLAX_RUN_DIRECTORY"
 """Marks every process of one `raylax serve`: children inherit it, and are found by it."""
 
+UMASK = 0o077
+"""Of every process of a run: what it makes is for its user alone."""
+
+ALWAYS_THERE = Path("/tmp")
 LONGEST_PARENT = 13
 """HAProxy takes 97 characters for a socket's path; Ray adds 68 to the run's directory's 16."""
 
@@ -75,18 +83,36 @@ HAPROXY_FILES = {
 INNER_PORTS = (
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
     "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
-    "RAY_SERVE_HAPROXY_METRICS_PORT",
-    "RAY_SERVE_HAPROXY_STATS_PORT",
 )
 """Nobody asks there; free ones, so that two clusters can live on one machine."""
 
 
 def make_run_directory() -> Path:
-    """Private to us. All that a run writes lies here, and goes with it."""
-    parent = tempfile.gettempdir()
-    return Path(
-        tempfile.mkdtemp(prefix="raylax-", dir=parent if len(parent) <= LONGEST_PARENT else "/tmp")
-    )
+    """Private to us. All that a run writes lies here, and goes with it.
+
+    Raises UserError where another user could put another one in its place.
+    """
+    parent = Path(tempfile.gettempdir())
+    if len(str(parent)) > LONGEST_PARENT or not is_ours(parent):
+        parent = ALWAYS_THERE
+    try:
+        check_ours(parent)
+    except UntrustedPath as error:
+        raise UserError(
+            f"the run's directory must lie where no other user can exchange it: {error.place} "
+            f"{error.why}"
+        ) from None
+    return Path(tempfile.mkdtemp(prefix="raylax-", dir=parent))
+
+
+def ray_directory(directory: Path) -> Path:
+    """Ray's part of a run's directory: Ray opens it to everybody, who cannot reach it."""
+    return directory / "ray"
+
+
+def token_of(directory: Path) -> Path:
+    """The file with the secret of a run's cluster."""
+    return directory / "token"
 
 
 def for_ray(directory: Path) -> dict[str, str]:
@@ -94,7 +120,7 @@ def for_ray(directory: Path) -> dict[str, str]:
 
     Only our processes can join: the cluster's token lies in the directory, readable by us alone.
     """
-    token = directory / "token"
+    token = token_of(directory)
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
     files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
@@ -104,8 +130,9 @@ def for_ray(directory: Path) -> dict[str, str]:
         **FOR_RAY,
         **files,
         **dict(zip(INNER_PORTS, ports, strict=True)),
+        "PYTHONSAFEPATH": "1",  # no module is looked for where the command was typed
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_TMPDIR": str(directory),
+        "RAY_TMPDIR": str(ray_directory(directory)),
         "TMPDIR": str(directory),
         RUN_DIRECTORY: str(directory),
     }

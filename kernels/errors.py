@@ -20,6 +20,7 @@ class UntrustedPath(KernelsError):
 
     def __init__(self, place: Path, why: str, remedy: str) -> None:
         """`why`: as "belongs to nobody"; `remedy`: the command that mends it, without the path."""
+        self.place, self.why = place, why
         super().__init__(
             f"{place} {why}: nothing is loaded from where another user could put something; "
             f"{remedy} {place}, or name another place (RAYLAX_STORE, model_lib)"

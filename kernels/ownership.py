@@ -29,6 +29,15 @@ def check_ours(path: Path) -> None:
         check(place, found)
 
 
+def is_ours(path: Path) -> bool:
+    """Whether nobody else could put something there."""
+    try:
+        check_ours(path)
+    except (UntrustedPath, OSError):
+        return False
+    return True
+
+
 def check_all_ours(directory: Path) -> None:
     """The same for the path of a directory and for all that lies in it."""
     check_ours(directory)

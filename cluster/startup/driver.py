@@ -20,12 +20,13 @@ from typing import IO, Any
 
 from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.environment import RUN_DIRECTORY, remove
+from raylax.cluster.environment import RUN_DIRECTORY, ray_directory, remove
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
-from raylax.cluster.supervision.processes import end_all
+from raylax.cluster.startup.privacy import found_open
+from raylax.cluster.supervision.processes import end_all, pids_of_run
 from raylax.proto.addresses import url_host
 
 END_S = 4.0
@@ -163,6 +164,7 @@ def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> 
         raise ClusterLost(f"{type(error).__name__}: {reason_of(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
     wait_until_healthy(config)
+    check_privacy(Path(os.environ[RUN_DIRECTORY]))
     events.ready()
 
 
@@ -174,9 +176,11 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
 
     from raylax.cluster.placement import cpus_of_the_machine
     from raylax.cluster.ray_patches.fewer_processes import OBJECT_STORE_BYTES, start_fewer_processes
+    from raylax.cluster.ray_patches.import_paths import import_only_what_is_installed
     from raylax.cluster.ray_patches.patience import wait_longer
 
     quiet()
+    import_only_what_is_installed()
     start_fewer_processes()
     wait_longer()
     ray.init(
@@ -187,7 +191,7 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
         logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
         runtime_env={"worker_process_setup_hook": WORKER_SETUP},
-        _temp_dir=os.environ[RUN_DIRECTORY],
+        _temp_dir=str(ray_directory(Path(os.environ[RUN_DIRECTORY]))),
     )
     events.step("cluster", "starting the front door")
     serve.start(http_options={"host": url_host(config.host), "port": config.port})
@@ -207,6 +211,12 @@ def wait_until_healthy(config: ClusterConfig) -> None:
             pass
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
+
+
+def check_privacy(directory: Path) -> None:
+    """Raises UserError where another user of this machine could reach into the run."""
+    if found := found_open(directory, [os.getpid(), *pids_of_run(os.getpid(), directory)]):
+        raise UserError(f"not private to this user, and so not served: {'; '.join(found)}")
 
 
 def quiet() -> None:

@@ -79,6 +79,7 @@ class Driver:
 def start_driver(directory: Path, config: ClusterConfig) -> Driver:
     """Starts it, and tells it what to serve. It has a session: the terminal's Ctrl-C is for us
     alone."""
+    (directory / LOG).touch(mode=0o600)
     with (directory / LOG).open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "raylax.cluster.startup.driver"],
@@ -86,6 +87,7 @@ def start_driver(directory: Path, config: ClusterConfig) -> Driver:
             stdout=subprocess.PIPE,
             stderr=log,
             start_new_session=True,
+            umask=environment.UMASK,
             env=environment.for_ray(directory),
         )
     driver = Driver(process, directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
@@ -67,7 +68,7 @@ def announce(
     asks = shlex.quote(f"{config.url}/v1/chat/completions")
     print(f"    curl {asks} -H 'Content-Type: application/json' \\")
     print(f"      -d {shlex.quote(dumps(asked))}\n", flush=True)
-    logs = directory / "session_latest" / "logs"
+    logs = environment.ray_directory(directory) / "session_latest" / "logs"
     console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
     if file is not None:
         console.print(f"kill -USR1 {os.getpid()} applies changes of {file}", highlight=False)

@@ -2,12 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from raylax.cluster import environment
+from raylax.cluster.errors import UserError
 
 
 @pytest.fixture
@@ -18,6 +21,7 @@ def directory(tmp_path: Path) -> Path:
 def test_only_we_can_join_a_cluster(directory: Path) -> None:
     """Each run has a secret of its own, in a file that others cannot read."""
     token = Path(environment.for_ray(directory)["RAY_AUTH_TOKEN_PATH"])
+    assert token == environment.token_of(directory)
     first = token.read_text()
     environment.for_ray(directory)
 
@@ -43,6 +47,25 @@ def test_our_own_environment_stays_as_it_is(directory: Path) -> None:
     environment.for_ray(directory)
 
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("way", [["-c", "import json"], ["-m", "json.tool", "/dev/null", "-"]])
+def test_no_module_is_taken_from_where_the_command_was_typed(
+    way: list[str], directory: Path
+) -> None:
+    """Somebody else may have put it there."""
+    (directory / "cwd").mkdir()
+    (directory / "cwd" / "json.py").write_text("print('planted')")
+    ours = environment.for_ray(directory)
+    said = [
+        subprocess.run(
+            [sys.executable, *way], env=env, cwd=directory / "cwd", capture_output=True, text=True
+        ).stdout
+        for env in ({**ours, "PYTHONSAFEPATH": ""}, ours)
+    ]
+
+    assert "planted" in said[0]
+    assert "planted" not in said[1]
 
 
 def test_nothing_is_told_to_anybody(directory: Path) -> None:
@@ -100,11 +123,51 @@ def test_sockets_fit_into_a_long_temporary_directory(
     made = environment.make_run_directory()
     environment.remove(made)
     environment.remove(long)
-    rays = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+    rays = "ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
     haproxys = f"{'0' * 56}/admin.sock"
 
     assert len(f"{made}/{rays}") <= 107
     assert len(f"{made}/{haproxys}") <= 97
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o707])
+def test_no_place_is_used_where_another_user_could_exchange_it(
+    mode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it short or not: all may write there, and rename what is not theirs."""
+    open_to_all = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
+    open_to_all.chmod(mode)
+    monkeypatch.setattr("tempfile.tempdir", str(open_to_all))
+    made = environment.make_run_directory()
+    environment.remove(made)
+    environment.remove(open_to_all)
+
+    assert made.parent == Path("/tmp")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes files of another user")
+def test_no_place_of_another_user_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
+    os.chown(theirs, 65534, 65534)
+    monkeypatch.setattr("tempfile.tempdir", str(theirs))
+    made = environment.make_run_directory()
+    environment.remove(made)
+    environment.remove(theirs)
+
+    assert made.parent == Path("/tmp")
+
+
+def test_without_any_safe_place_there_is_no_run(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says which part is at fault, and why."""
+    directory.chmod(0o777)
+    monkeypatch.setattr("tempfile.tempdir", str(directory))
+    monkeypatch.setattr(environment, "ALWAYS_THERE", directory)
+
+    with pytest.raises(UserError, match=rf"no other user .* {directory} can be written by other"):
+        environment.make_run_directory()
+    assert list(directory.iterdir()) == []
 
 
 def test_a_short_temporary_directory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

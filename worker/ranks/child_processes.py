@@ -19,7 +19,7 @@ class ChildProcess:
     def __init__(self, invitation: Invitation, host: str = HOST) -> None:
         """The invitation goes by a pipe: arguments and environments can be read by others. The
         cores of this process go with it: the thread that calls may keep to some of them."""
-        command = [sys.executable, "-m", "raylax.worker.ranks.child_processes"]
+        command = [sys.executable, "-P", "-m", "raylax.worker.ranks.child_processes"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert self._process.stdin is not None
         arguments = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
