@@ -1,8 +1,8 @@
 """Keeps what Serve starts for itself off every address but this machine's own.
 
 Ray's own servers stay on loopback by configuration; Serve binds its replicas' internal gRPC
-servers, and HAProxy's statistics, to every address and has no setting for it; and its replicas'
-HTTP servers, which HAProxy looks for on loopback, to the address that HAProxy itself is to have.
+servers to every address and has no setting for it; and its replicas' HTTP servers, which HAProxy
+looks for on loopback, to the address that HAProxy itself is to have.
 This runs in every worker process before Serve's code does (Ray's `worker_process_setup_hook`).
 """
 
@@ -21,7 +21,7 @@ def on_loopback(address: str) -> str:
 
 
 def keep_to_loopback() -> None:
-    """Wraps the functions that bind gRPC and HTTP servers, and rewrites HAProxy's template."""
+    """Wraps the functions that bind gRPC and HTTP servers."""
     from ray._common import tls_utils
 
     bind = tls_utils.add_port_to_grpc_server
@@ -39,10 +39,3 @@ def keep_to_loopback() -> None:
         return await start(app, http_options.model_copy(update={"host": LOOPBACK}), **more)
 
     http_util.start_asgi_http_server = replica.start_asgi_http_server = start_on_loopback
-
-    from ray.serve._private import haproxy_templates  # Serve takes the function when imported
-
-    template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    for listening in ("bind *:", "bind :"):
-        template = template.replace(listening, f"bind {LOOPBACK}:")
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template

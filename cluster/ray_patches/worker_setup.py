@@ -1,22 +1,28 @@
 """Runs in every worker process before Serve's code does (Ray's `worker_process_setup_hook`)."""
 
+import os
 import uuid
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from raylax.cluster.environment import UMASK
+from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
+from raylax.cluster.ray_patches.own_pages import close_own_pages
 from raylax.cluster.ray_patches.patience import ask_longer
 from raylax.cluster.ray_patches.tls import show_certificate
 
 
 def worker_setup() -> None:
     """Every change of Ray's own code that its processes need."""
+    os.umask(UMASK)
     keep_to_loopback()
-    show_certificate()
-    keep_the_front_door_open()
-    ask_longer()
     let_the_router_name_requests()
+    for change_the_template in (show_certificate, close_the_admin_socket, close_own_pages):
+        change_the_template()
+    keep_the_front_door_open()  # which imports what takes the template
+    ask_longer()
 
 
 def let_the_router_name_requests() -> None:

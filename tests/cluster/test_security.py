@@ -23,6 +23,7 @@ from tests.support.cluster_serving import (
 
 pytestmark = pytest.mark.cluster
 SECRET = "a secret"
+NOBODY = 65534
 HEADERS = {"Authorization": f"Bearer {SECRET}", "X-Request-Id": "mine"}
 CHAT = "/v1/chat/completions"
 ASK = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
@@ -47,6 +48,7 @@ def served(checkpoint: Path, files: Path) -> Iterator[Serving]:
     flags = [part for flag, name in names.items() for part in (flag, str(files / name))]
     with serving(str(checkpoint), *flags) as made:
         made.wait_until_it_says(READY)
+        made.temporary.chmod(0o1777)  # as /tmp is: what a run protects must be its own
         yield made
 
 
@@ -117,3 +119,29 @@ def test_the_key_of_the_certificate_stays_private(served: Serving) -> None:
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert len(logs) > 10
     assert [path for path in logs if any(one in path.read_bytes() for one in secrets)] == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_another_user_reaches_nothing_of_a_run(served: Serving) -> None:
+    """Neither a file nor a socket; nor can he put another one in place of any."""
+    run = served.run_directory
+    paths = [path for path in run.rglob("*") if not path.is_symlink()]
+    look = 'for path; do [ -r "$path" ] || [ -w "$path" ] && echo "$path"; done; mv "$0" "$0-gone"'
+    found = subprocess.run(
+        ["/bin/sh", "-c", look, run, run, *paths],
+        user=NOBODY, group=NOBODY, extra_groups=[], capture_output=True, text=True, cwd="/",
+    )  # fmt: skip
+
+    assert len([path for path in paths if path.is_socket()]) >= 4
+    assert len([path for path in paths if path.is_file()]) > 10
+    assert found.stdout == ""
+    assert found.returncode != 0 and run.exists()
+
+
+@pytest.mark.parametrize("path", ["/-/routes", "/-/healthz", "/-/%68ealthz", "/stats"])
+def test_serve_answers_nothing_by_itself(client: httpx.Client, path: str) -> None:
+    """What it knows of itself is no page of anybody's, and asks for a key like any other."""
+    stranger, known = client.get(path), client.get(path, headers=HEADERS)
+
+    assert (stranger.status_code, known.status_code) == (401, 404)
+    assert known.json()["error"]["type"] == "invalid_request_error"

@@ -17,19 +17,22 @@ from tests.support.paths import ROOT
 STORY = """
 import asyncio, json, os, signal, sys
 from ray.serve._private import constants
+from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
-from raylax.cluster.ray_patches.loopback import keep_to_loopback
-keep_to_loopback()
+close_the_admin_socket()
 keep_the_front_door_open()
 from pathlib import Path
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
 from ray.serve.config import HTTPOptions
 from raylax.cluster.environment import entrance_of
 from raylax.cluster.ray_patches.front_door import processes_with
+from raylax.cluster.startup.sockets import listening
 from raylax.cluster.supervision.front_door import ask
 
-directory, port, metrics, stats = Path(sys.argv[1]), *map(int, sys.argv[2:])
+directory, port = Path(sys.argv[1]), int(sys.argv[2])
 told = {}
+COMMANDS = ("show stat", "show info", "show servers state", "set server app/one addr 10.0.0.1",
+            "show sess", "disable frontend http_frontend")
 
 async def router(reader, writer):
     while await reader.readline():
@@ -42,7 +45,6 @@ def manager(backend):
         http_options=HTTPOptions(host="127.0.0.1", port=port), is_head=True,
         socket_path=str(directory / "admin.sock"), server_state_base=str(directory),
         server_state_file=str(directory / "state"), metrics_enabled=False,
-        metrics_port=metrics, stats_port=stats,
     )
     return HAProxyApi(config, {"app": backend}, str(directory / "haproxy.cfg"))
 
@@ -65,8 +67,13 @@ async def main():
     first = manager(backend)
     await first.start()
     await until(serves)
-    told["mode"] = oct(os.stat(entrance_of(directory)).st_mode & 0o777)
+    told["modes"] = [oct(os.stat(path).st_mode & 0o777)
+                     for path in (entrance_of(directory), first.cfg.socket_path)]
     (pid,) = haproxies()
+    told["listens"] = [found == port for _, found in listening([pid])]
+    for command in COMMANDS:
+        said = await first._send_socket_command(command)
+        told[command] = "Permission denied" in said
     os.kill(pid, signal.SIGKILL)
     await until(lambda: haproxies() not in ([], [pid]) and serves())
     told["well while it starts"] = await first.is_running()
@@ -91,18 +98,26 @@ asyncio.run(main())
 
 
 def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -> None:
-    """Killed, it is back; a new manager takes over from it; told to stop, it stays away."""
+    """Killed, it is back; a new manager takes over from it; told to stop, it stays away. Meanwhile
+    its sockets are ours alone, Serve asks there for all that it wants, and nobody commands."""
     directory = Path(tmp_path_factory.mktemp("h"))
-    ports = map(str, free_ports(3))
+    (port,) = free_ports(1)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", STORY, str(directory), *ports],
+        [sys.executable, "-W", "ignore", "-c", STORY, str(directory), str(port)],
         env={**os.environ, RUN_DIRECTORY: str(directory)},
         capture_output=True, text=True, cwd=ROOT, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
     assert json.loads(done.stdout.splitlines()[-1]) == {
-        "mode": "0o600",
+        "modes": ["0o600", "0o600"],
+        "listens": [True],
+        "show stat": False,
+        "show info": False,
+        "show servers state": False,
+        "set server app/one addr 10.0.0.1": True,
+        "show sess": True,
+        "disable frontend http_frontend": True,
         "well while it starts": True,
         "one is left": 1,
         "none after the end": True,

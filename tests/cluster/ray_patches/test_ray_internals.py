@@ -33,29 +33,22 @@ def test_every_address_becomes_this_machines_own(address: str, bound: str) -> No
     assert on_loopback(address) == bound
 
 
-def test_serves_grpc_servers_and_haproxys_extras_bind_to_loopback() -> None:
-    """Through the function that binds them all, and in the template of HAProxy's configuration."""
+def test_serves_grpc_servers_bind_to_loopback() -> None:
+    """Through the function that binds them all."""
     code = """
 import grpc, os
 from concurrent.futures import ThreadPoolExecutor
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
 keep_to_loopback()
 from ray._common import tls_utils
-from ray.serve._private import haproxy_templates
 server = grpc.server(ThreadPoolExecutor(1))
 tls_utils.add_port_to_grpc_server(server, "[::]:0")
 server.start()
 from raylax.cluster.startup.sockets import listening
 print(*{str(address) for address, _ in listening([os.getpid()])})
-print(*[line for line in haproxy_templates.HAPROXY_CONFIG_TEMPLATE.splitlines()
-        if line.strip().startswith("bind ")], sep="\\n")
 server.stop(0)
 """
-    bound, *template = say(code)
-
-    assert bound == "127.0.0.1"
-    assert len(template) >= 3
-    assert not [line for line in template if "bind *:" in line or "bind :" in line]
+    assert say(code) == ["127.0.0.1"]
 
 
 def test_serve_reads_every_header_and_obeys_none() -> None:
@@ -122,6 +115,25 @@ made = parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
 """
     assert say(code) == ["True", "True False None"]
+
+
+def test_ray_adds_nothing_to_the_paths_of_modules() -> None:
+    """Where a job brings a directory of its own it does not, and asks for nothing else by that."""
+    code = """
+from inspect import getsource
+from pathlib import Path
+from ray import job_config
+from ray._private import worker
+from raylax.cluster.ray_patches.import_paths import import_only_what_is_installed
+name = "_runtime_env_has_working_dir"
+home = Path(worker.__file__).parents[1]
+print([str(path.relative_to(home)) for path in sorted(home.rglob("*.py"))
+       if name in path.read_text(errors="replace")])
+print(getsource(worker.connect).count(f"not job_config.{name}()"))
+import_only_what_is_installed()
+print(job_config.JobConfig()._runtime_env_has_working_dir())
+"""
+    assert say(code) == ["['_private/worker.py', 'job_config.py']", "2", "True"]
 
 
 def test_what_serve_waits_for_is_waited_for_longer() -> None:
