@@ -7,13 +7,17 @@ called in every process of Serve, before it writes HAProxy's configuration.
 """
 
 import asyncio
+import json
 import time
 from os.path import basename
+from pathlib import Path
 from typing import Any
 
 from raylax.cluster.environment import entrance_of, run_directory
 from raylax.cluster.supervision.processes import all_processes, arguments_of
+from raylax.proto.errors import WorkerUnavailable
 
+POLL_S = 0.05
 AGAIN_EVERY_S = 0.5
 PATIENCE_S = 15.0
 """How long HAProxy may take to start again before its manager says that it is not well."""
@@ -27,6 +31,13 @@ ON_DOWN = "on-error fail-check on-marked-down shutdown-sessions"
 what is sent to one that does not is let go."""
 DEFAULTS = "defaults\n    mode http\n"
 FRONTEND = "frontend http_frontend\n"
+NO_ROUTER = WorkerUnavailable("no router serves now", retry_after_s=1.0)
+"""What clients are told while there is none: that comes back."""
+BACKEND = "backend default_backend\n"
+NOBODY = """{{%- if not backends %}}
+    http-request return status 503 content-type application/json string '{body}' hdr Retry-After 1
+{{%- endif %}}
+"""
 ENTRANCE = """frontend raylax_supervision
     bind unix@{socket} mode 600
     mode http
@@ -51,6 +62,8 @@ def change_the_template() -> None:
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
     template = template.replace(ON_ERROR, ON_DOWN)
     template = template.replace(DEFAULTS, f"{DEFAULTS}    timeout check {CHECK_S}s\n", 1)
+    nobody = NOBODY.format(body=json.dumps(NO_ROUTER.body()))
+    template = template.replace(BACKEND, BACKEND + nobody, 1)
     if (directory := run_directory()) is not None:
         entrance = ENTRANCE.format(socket=entrance_of(directory))
         template = template.replace(FRONTEND, entrance + FRONTEND, 1)
@@ -75,10 +88,24 @@ def change_the_manager() -> None:
     async def running_or_soon(api: Any) -> bool:
         return keeper_of(api).starts or await is_running(api)
 
+    write_files = HAProxyApi._initialize_directories_and_error_files
+
+    def write_files_of_ours(api: Any) -> None:
+        write_files(api)
+        Path(api.cfg.error_file_path).write_bytes(error_file())
+
+    HAProxyApi._initialize_directories_and_error_files = write_files_of_ours
     HAProxyApi.start = lambda api: keeper_of(api).start()
     HAProxyApi.reload = lambda api: keeper_of(api).reload()
     HAProxyApi.stop = lambda api: keeper_of(api).stop()
     HAProxyApi.is_running = running_or_soon
+
+
+def error_file() -> bytes:
+    """What HAProxy answers where no router does: Serve's own would be a bare 500."""
+    body = json.dumps(NO_ROUTER.body())
+    head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nRetry-After: 1\r\n\r\n{body}".encode()
 
 
 def in_its_own_session(execute: Any) -> Any:
@@ -110,7 +137,10 @@ class Keeper:
         return since is not None and time.monotonic() - since < PATIENCE_S
 
     async def start(self) -> None:
-        """In place of one that somebody else has left, if there is one."""
+        """In place of one that somebody else has left, if there is one: that serves on until it is
+        known where routers are."""
+        if processes_with(self._api.config_file_path):
+            await self._hear_of_routers()
         async with self._one_at_a_time:
             await self._start_or_take_over()
         self._watch = asyncio.create_task(self._keep())
@@ -146,6 +176,11 @@ class Keeper:
                 self._missing_since = None
             except Exception:  # Serve has logged it
                 await asyncio.sleep(AGAIN_EVERY_S)
+
+    async def _hear_of_routers(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._api.backend_configs and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
 
     async def _start_or_take_over(self) -> None:
         """The new one lets those that are there finish what they have, and takes their sockets if

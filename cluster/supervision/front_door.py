@@ -5,6 +5,7 @@ clients is not to look like a death (`ray_patches/front_door.py` opens it).
 """
 
 import http.client
+import json
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ ASK_EVERY_S = 0.5
 TIMEOUT_S = 5.0
 """For one answer: a machine may be busy."""
 PATH = "/health"
+MOST_BYTES = 1 << 20
 Answer = Literal["serves", "no worker", "silence"]
 
 
@@ -69,10 +71,13 @@ def ask(entrance: Path, timeout_s: float = TIMEOUT_S) -> Answer:
     with closing(UnixConnection(entrance, timeout_s)) as connection:
         try:
             connection.request("GET", PATH)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException):
+            reply = connection.getresponse()
+            status, said = reply.status, json.loads(reply.read(MOST_BYTES))
+        except (OSError, http.client.HTTPException, ValueError):
             return "silence"
-    return {200: "serves", 503: "no worker"}.get(status, "silence")  # type: ignore[return-value]
+    if not isinstance(said, dict) or "workers" not in said:
+        return "silence"  # HAProxy itself says that there is no router
+    return "serves" if status == 200 else "no worker"
 
 
 class UnixConnection(http.client.HTTPConnection):

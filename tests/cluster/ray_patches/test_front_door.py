@@ -15,7 +15,7 @@ from raylax.cluster.ports import free_ports
 from tests.support.paths import ROOT
 
 STORY = """
-import asyncio, json, os, signal, sys
+import asyncio, http.client, json, os, signal, sys
 from ray.serve._private import constants
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
@@ -38,7 +38,7 @@ async def router(reader, writer):
     while await reader.readline():
         while (await reader.readline()).strip():
             pass
-        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+        writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 15\\r\\n\\r\\n" + b'{"workers": []}')
 
 def manager(backend):
     config = HAProxyConfig(
@@ -58,6 +58,14 @@ def haproxies():
 
 def serves():
     return ask(entrance_of(directory)) == "serves"
+
+def refused():
+    # what a client is told while there is no router
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/v1/models")
+    reply = connection.getresponse()
+    error = json.loads(reply.read()).get("error", {})
+    return reply.status, reply.getheader("Retry-After"), error.get("code")
 
 async def main():
     server = await asyncio.start_server(router, "127.0.0.1", 0)
@@ -83,14 +91,25 @@ async def main():
     (third,) = haproxies()
     first.raylax_keeper._watch.cancel()  # its process was killed, and HAProxy serves on
     new = manager(backend)
-    await new.start()
+    new.backend_configs = {}
+    starting = asyncio.create_task(new.start())
+    await asyncio.sleep(0.3)
+    told["the old one serves until routers are known"] = await asyncio.to_thread(serves)
+    new.set_backend_configs({"app": backend})
+    await starting
     await until(lambda: third not in haproxies() and serves())
+    server.close()
+    await server.wait_closed()
+    await until(lambda: refused()[0] == 503)
+    told["no router answers"] = await asyncio.to_thread(refused)
+    new.backend_configs = {}
+    await new.reload()
+    told["no router is known"] = await asyncio.to_thread(refused)
     told["one is left"] = len(haproxies())
     await new.stop()
     await until(lambda: not haproxies())
     await asyncio.sleep(0.6)
     told["none after the end"] = haproxies() == []
-    server.close()
     print(json.dumps(told))
 
 asyncio.run(main())
@@ -119,6 +138,9 @@ def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -
         "show sess": True,
         "disable frontend http_frontend": True,
         "well while it starts": True,
+        "the old one serves until routers are known": True,
+        "no router answers": [503, "1", "service_unavailable"],
+        "no router is known": [503, "1", "service_unavailable"],
         "one is left": 1,
         "none after the end": True,
     }

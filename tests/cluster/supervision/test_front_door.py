@@ -39,13 +39,21 @@ def saying(path: Path, reply: bytes | None) -> Iterator[Path]:
         server.shutdown(socket.SHUT_RDWR)
 
 
+def said(status: str, body: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+SERVES = said("200 OK", '{"status": "ok", "workers": ["w"]}')
+
+
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "serves"),
-        (b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}", "no worker"),
+        (SERVES, "serves"),
+        (said("503 No worker", '{"status": "no worker is ready", "workers": []}'), "no worker"),
+        (said("503 No router", '{"error": {"message": "no router serves now"}}'), "silence"),
+        (said("404 No application", "Path not found"), "silence"),
         (b"HTTP/1.1 500 No router\r\n\r\n", "silence"),
-        (b"HTTP/1.1 404 No application\r\n\r\n", "silence"),
         (b"nonsense\r\n", "silence"),
         (b"", "silence"),
         (None, "silence"),
@@ -89,7 +97,7 @@ def test_it_is_asked_again_and_again(tmp_path: Path) -> None:
     door = FrontDoor(tmp_path / "s")
     try:
         until(lambda: door.answers.silent_since is not None, PATIENCE_S)
-        with saying(tmp_path / "s", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
+        with saying(tmp_path / "s", SERVES):
             until(lambda: door.answers == Answers(), PATIENCE_S)
     finally:
         door.close()
