@@ -123,6 +123,7 @@ def for_ray(directory: Path) -> dict[str, str]:
     token = token_of(directory)
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
+    answers_of(directory).mkdir(mode=0o700, exist_ok=True)
     files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
     ports = map(str, free_ports(len(INNER_PORTS)))
     return {
@@ -147,6 +148,21 @@ def run_directory() -> Path | None:
 def entrance_of(directory: Path) -> Path:
     """The socket at which a run's front door answers those who supervise it."""
     return directory / "health.sock"
+
+
+def answers_of(directory: Path) -> Path:
+    """Where a run's answers lie that outlive their router (`raylax.router.resume.answer_log`)."""
+    return directory / "answers"
+
+
+def empty(directory: Path) -> None:
+    """Make place for another run of the same `raylax serve`: all but the answers goes."""
+    for entry in directory.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            if entry != answers_of(directory):
+                shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def remove(directory: Path) -> None:

@@ -71,6 +71,8 @@ class RouterConfig:
     """Further names by which it may be asked where there are no keys; "*": all."""
     cors_origins: tuple[str, ...] = ()
     """Pages of these origins may ask from a browser; "*": all."""
+    answers: str = ""
+    """A directory where answers outlive routers; empty: they end with their router."""
     tls_cert: str | None = None
     """A file of certificates in PEM, ours first, and its key: gRPC is then encrypted."""
     tls_key: str | None = None

@@ -11,6 +11,7 @@ from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.policy import KVPolicy
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.environment import answers_of, run_directory
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
@@ -132,6 +133,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         keys=tuple(entry.key for entry in config.keys),
         allowed_hosts=config.allowed_hosts,
         cors_origins=config.cors_origins,
+        answers=str(answers_of(directory)) if (directory := run_directory()) else "",
         tls_cert=str(config.tls_cert) if config.tls_cert else None,
         tls_key=str(config.tls_key) if config.tls_key else None,
     )

@@ -17,7 +17,6 @@ from raylax.cluster.models.lookup import find_models
 from raylax.cluster.startup.machine import check_machine
 from raylax.cluster.startup.runs import Runs
 from raylax.cluster.startup.signals import Stopping, ignore_signals, stop_on_signals
-from raylax.cluster.supervision.processes import adopt_orphans
 
 OPEN = "warning: everybody who reaches {} may ask: there are no API keys; see `raylax key`"
 
@@ -40,7 +39,6 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
         announce(served, names, directory, file, console)
 
     runs = Runs(config, read, tell, console)
-    adopt_orphans()
     stop_on_signals()
     try:
         runs.keep_serving()

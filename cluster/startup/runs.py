@@ -20,7 +20,7 @@ from raylax.cluster.startup.driver_process import Driver, start_driver
 from raylax.cluster.startup.progress import Steps
 from raylax.cluster.startup.signals import reload_by, undisturbed
 from raylax.cluster.supervision.front_door import FrontDoor
-from raylax.cluster.supervision.processes import end_all
+from raylax.cluster.supervision.processes import adopt_orphans, end_all
 from raylax.cluster.supervision.restarts import Restarts
 from raylax.cluster.supervision.supervisor import LOOK_EVERY_S, ClusterDied, Supervisor
 
@@ -49,11 +49,17 @@ class Runs:
     def keep_serving(self, clock: Callable[[], float] = time.monotonic) -> None:
         """One run after another. Raises UserError where the user can mend something, and after
         several losses, of starts or of clusters that did serve."""
+        with run_directory() as directory:
+            self._keep_serving(directory, clock)
+
+    def _keep_serving(self, directory: Path, clock: Callable[[], float]) -> None:
         starts, restarts = Restarts(clock, FIRST_STARTS - 1), Restarts(clock)
         while True:
             try:
-                self.run()
+                self.run(directory)
             except ClusterLost as lost:
+                end_all(os.getpid(), directory, END_S)
+                environment.empty(directory)
                 if self.have_served and not restarts.take():
                     why = f"{lost}; not started again after {restarts.rule}"
                     raise given_up(ClusterLost(why, lost.log)) from None
@@ -61,24 +67,24 @@ class Runs:
                     raise given_up(lost) from None
                 self._say(f"[yellow]starting once more:[/] {escape(str(lost))}")
 
-    def run(self) -> None:
+    def run(self, directory: Path) -> None:
         """A start, and all that follows, for ever. Raises UserError, or ClusterLost: ClusterDied if
         it did serve."""
         config = self._config
-        with run_directory() as directory:
-            if config.tls_cert is not None and config.tls_key is not None:
-                bring_certificate(config.tls_cert, config.tls_key, directory)
-            driver = start_driver(directory, config)
-            reload_by(lambda: self._apply_changes(driver))
-            self._start(driver)
-            with front_door(entrance_of(directory)) as door:
-                start_s = config.limits.startup_timeout_s
-                supervisor = Supervisor(door, driver.pid, start_s, self._note)
-                self._announce(config, directory)
-                self.have_served = True
-                if self._asked is not None:  # while nobody could hear it
-                    self._tell(driver, self._asked)
-                self._serve(driver, supervisor)
+        adopt_orphans()
+        if config.tls_cert is not None and config.tls_key is not None:
+            bring_certificate(config.tls_cert, config.tls_key, directory)
+        driver = start_driver(directory, config)
+        reload_by(lambda: self._apply_changes(driver))
+        self._start(driver)
+        with front_door(entrance_of(directory)) as door:
+            start_s = config.limits.startup_timeout_s
+            supervisor = Supervisor(door, driver.pid, start_s, self._note)
+            self._announce(config, directory)
+            self.have_served = True
+            if self._asked is not None:  # while nobody could hear it
+                self._tell(driver, self._asked)
+            self._serve(driver, supervisor)
 
     def _start(self, driver: Driver) -> None:
         """Show the steps of a start, until it serves."""
@@ -141,7 +147,8 @@ def given_up(lost: ClusterLost) -> UserError:
 
 @contextmanager
 def run_directory() -> Iterator[Path]:
-    """Where all that a run writes lies. In the end its processes are ended, and it is removed."""
+    """Where all that runs write lies, one after another. In the end their processes are ended, and
+    it is removed."""
     made: list[Path] = []
     try:
         with undisturbed():  # between making and noting it nobody would know of it

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.frontend import Frontend
@@ -14,10 +15,12 @@ from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.keys import Keyring
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
+from raylax.router.calls.lasting import Form, revive
 from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
+from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import NumberedParts, Peers
 from raylax.router.workers.registry import Workers
@@ -43,7 +46,10 @@ class Models:
             KeptAnswers(limits.resume_ttl_s),
             telemetry(),
             ByteBudget(limits.bodies_bytes, "requests that are being read"),
+            AnswerLogs(Path(self.config.answers) if self.config.answers else None),
         )
+        self.forms: dict[str, Form] = {}
+        """How each API goes on with an answer of its own, by kind."""
         self.authenticator = Authenticator(
             Keyring(self.config.keys),
             self.state.rate_limiter,
@@ -99,14 +105,31 @@ class Models:
             return timeline
 
     async def kept(self, name: str, tenant: str, after: int) -> NumberedParts:
-        """The parts of an answer that is kept, here or by another router. Raises NotFound."""
+        """The parts of an answer that is kept, here or by another router, or by one that has died.
+        Raises NotFound, and WorkerUnavailable while it cannot be told."""
         try:
             self.state.kept_answers.find(name, tenant)
         except NotFound:
-            if (parts := await self.peers.read(name, tenant, after)) is None:
+            if (parts := await self.peers.read(name, tenant, after)) is not None:
+                return parts
+            if not self._take_over(name, tenant):
                 raise
-            return parts
         return self.state.kept_answers.read(name, tenant, after)
+
+    def _take_over(self, name: str, tenant: str) -> bool:
+        """Whether there was such an answer of a router that has died: then it goes on here."""
+        if (log := self.state.answer_logs.take(name, tenant)) is None:
+            return False
+        ids = {config.model_id: name for name, config in self._configs.items()}
+        if (model := ids.get(log.beginning.model_id)) is None:
+            log.remove()  # the cluster serves something else now
+            return False
+        try:
+            service = self.named(model)
+        except WorkerUnavailable:
+            log.leave()
+            raise
+        return revive(service, log, self.forms[log.beginning.kind])
 
     async def close(self) -> None:
         """End what is kept, and send what telemetry has left, which may take seconds."""

@@ -17,6 +17,7 @@ from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import JournalEntry
 from raylax.router.calls.turn import Turn
 from raylax.router.observe.timeline import Outcome, Timeline
+from raylax.router.resume.answer_log import AnswerLog
 from raylax.router.workers.inbox import (
     DeadlineReached,
     HedgeDue,
@@ -53,9 +54,15 @@ class CallRunner:
     something comes."""
 
     def __init__(
-        self, call: Call, timeline: Timeline, terms: CallTerms, dispatcher: Dispatcher
+        self,
+        call: Call,
+        timeline: Timeline,
+        terms: CallTerms,
+        dispatcher: Dispatcher,
+        log: AnswerLog | None = None,
     ) -> None:
-        self._call, self._timeline, self._terms = call, timeline, terms
+        """`log`: takes note of what is said, and has what another router has said before."""
+        self._call, self._timeline, self._terms, self._log = call, timeline, terms, log
         self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
         self._parked: list[JournalEntry] = []
@@ -69,7 +76,10 @@ class CallRunner:
         loop, allowed_s = asyncio.get_running_loop(), self._terms.allowed_s
         deadline = loop.call_later(allowed_s, self._inbox.put, DeadlineReached())
         try:
-            await self._begin(self._dispatcher.clock() + allowed_s)
+            entries = self._entries(self._dispatcher.clock() + allowed_s)
+            async for events in self._heard_before(entries):
+                yield events
+            await self._begin(entries)
             while not self._call.done:
                 if not self._come:
                     self._come.extend(await self._next())
@@ -88,13 +98,39 @@ class CallRunner:
             for request in self._call.requests:
                 self._dispatcher.forget(request.id)
 
-    async def _begin(self, deadline: float) -> None:
-        self._turn.begin()
-        for request in self._call.requests:
-            entry = JournalEntry(
-                request, self._inbox, self._timeline, deadline, self._terms.session, self._coalesce
+    def _entries(self, deadline: float) -> dict[str, JournalEntry]:
+        """One for each request."""
+        session, coalesce = self._terms.session, self._coalesce
+        return {
+            request.id: JournalEntry(
+                request, self._inbox, self._timeline, deadline, session, coalesce
             )
-            self._dispatcher.begin(entry)
+            for request in self._call.requests
+        }
+
+    async def _heard_before(
+        self, entries: dict[str, JournalEntry]
+    ) -> AsyncGenerator[list[TextEvent]]:
+        """The events of what another router has heard, before this one took the call over: together
+        what came together then."""
+        self._turn.begin()
+        for deltas in self._log.said if self._log is not None else ():
+            events = []
+            for delta in deltas:
+                entry = entries[delta.request_id]
+                entry.record(delta)
+                entry.moves = 1
+                event, _ = self._call.feed(delta)
+                if event is not None:
+                    events.append(event)
+            if events:
+                yield events
+            await self._turn.rest()
+
+    async def _begin(self, entries: dict[str, JournalEntry]) -> None:
+        self._turn.begin()
+        for request_id in self._call.open:
+            self._dispatcher.begin(entries[request_id])
             await self._turn.rest()
 
     async def _next(self) -> list[InboxItem]:
@@ -146,6 +182,9 @@ class CallRunner:
                     self._act(item)
         except RaylaxError as error:
             return events, error
+        finally:
+            if self._log is not None:
+                self._log.flush()  # before anybody sees what it comes to
         return events, None
 
     def _act(self, item: Notice) -> None:
@@ -186,6 +225,8 @@ class CallRunner:
             self._timeline.note("first token", worker)
             self._dispatcher.answered(entry)
         entry.record(delta)
+        if self._log is not None:
+            self._log.add(delta)
         event, cancel = self._call.feed(delta)
         if cancel or delta.finish is not None:
             self._timeline.left(delta.request_id, worker, Outcome.ENDED)

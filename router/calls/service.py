@@ -24,6 +24,7 @@ from raylax.router.observe.metrics import CallMetrics
 from raylax.router.observe.telemetry import EndedCall
 from raylax.router.observe.timeline import Timeline
 from raylax.router.observe.trace_context import TraceContext
+from raylax.router.resume.answer_log import AnswerLog
 from raylax.router.workers.registry import Workers
 
 Prepared = TypeVar("Prepared")
@@ -70,12 +71,14 @@ class Service:
         session: str = "",
         span: TraceContext | None = None,
         whole: bool = False,
+        log: AnswerLog | None = None,
     ) -> AsyncGenerator[list[TextEvent]]:
         """The call's events, in one list those that came together. Leaving the iteration early
         cancels what is still running.
 
         `session`: calls that share one go to the same worker, under a policy that looks at it.
         `whole`: only the end matters.
+        `log`: keeps what is said, and has what was said before.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
         with self._let_in(call):
@@ -86,9 +89,8 @@ class Service:
             failure: BaseException | None = None
             try:
                 left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
-                run = CallRunner(
-                    call, timeline, CallTerms(left_s, session, whole), self.dispatcher
-                ).events()
+                terms = CallTerms(left_s, session, whole)
+                run = CallRunner(call, timeline, terms, self.dispatcher, log).events()
                 async for events in run:
                     timer.events(events)
                     yield events

@@ -8,6 +8,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.router.access.caller import caller
 from raylax.router.calls.service import Service
+from raylax.router.resume.answer_log import AnswerLog
 
 LAST_WORDS_S = 1.0
 """How long a client may take to read the end, after the call's own time."""
@@ -29,13 +30,20 @@ def start(
     remaining_s: float | None,
     session: str = "",
     whole: bool = False,
+    log: AnswerLog | None = None,
 ) -> StartedCall:
     """Run a call. `remaining_s`: what its client leaves of its time; None: no limit of theirs.
-    `session`: the client's name for it, of which other tenants' sessions know nothing."""
+    `session`: the client's name for it, of which other tenants' sessions know nothing. `log`: keeps
+    what is said."""
     timeout_s = caller().origin.soonest(remaining_s)
-    within = f"{caller().tenant}/{session}" if session else ""
-    events = service.run(call, timeout_s, within, caller().span, whole)
+    within = within_tenant(caller().tenant, session)
+    events = service.run(call, timeout_s, within, caller().span, whole, log)
     return StartedCall(events, service.allowed_s(timeout_s))
+
+
+def within_tenant(tenant: str, session: str) -> str:
+    """The name of a client's session among all of them; empty if it has none."""
+    return f"{tenant}/{session}" if session else ""
 
 
 async def finish(

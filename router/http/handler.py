@@ -1,6 +1,6 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,9 +14,10 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
+from raylax.router.calls.lasting import LastingCall, keep
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.calls.start import finish, start
+from raylax.router.calls.start import StartedCall, finish, start
 from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.body import body_of
@@ -34,9 +35,19 @@ from raylax.router.http.resuming import name, resumed, single_events, ttl_in
 SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
 at it."""
+KIND = "events"
+"""Of answers that can be come back to: those of the APIs over HTTP."""
+Parts = AsyncGenerator[bytes]
 Body = TypeVar("Body", bound=CommonFields)
 Parsed = TypeVar("Parsed", bound=StrictModel)
 Read = TypeVar("Read")
+
+
+def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
+    """The events of an answer that another router has begun. Its headers are out."""
+    head = ResponseHead(writer.call.id)
+    head.sent = True
+    return single_events(event_stream(writer, call.events, head, service.state.parse_pool))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class RequestHandler:
 
     def __init__(self, config: RouterConfig, models: Models) -> None:
         self._config, self.models = config, models
+        models.forms[KIND] = events_again
 
     async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
         """What `work` makes of the body. A large one is worked on in another thread."""
@@ -97,16 +109,26 @@ class RequestHandler:
 
     def stream(self, request: Request, prepared: PreparedCall) -> EventStream:
         """Starts the call; its answer is kept for a while, if the client has asked for that."""
-        writer, ttl_s = prepared.writer, ttl_in(request)
-        call = start(prepared.service, writer.call, prepared.timeout_s, prepared.session)
+        service, writer, ttl_s = prepared.service, prepared.writer, ttl_in(request)
         head = ResponseHead(writer.call.id, lambda: prepared.explanation(request))
-        parts = event_stream(writer, call.events, head, prepared.service.state.parse_pool)
-        if ttl_s is None:
-            ping = server_sent(writer.ping()) or COMMENT
-            return EventStream(head, parts, call.events, call.allowed_s, ping)
-        kept, its_name = prepared.service.state.kept_answers, name(writer.call.id)
-        kept.begin(its_name, caller().tenant, single_events(parts), ttl_s)
-        return resumed(kept.read(its_name, caller().tenant), head, call.allowed_s)
+        if ttl_s is not None:
+            return self._lasting(prepared, head, ttl_s)
+        call = start(service, writer.call, prepared.timeout_s, prepared.session)
+        parts = event_stream(writer, call.events, head, service.state.parse_pool)
+        ping = server_sent(writer.ping()) or COMMENT
+        return EventStream(head, parts, call.events, call.allowed_s, ping)
+
+    def _lasting(self, prepared: PreparedCall, head: ResponseHead, ttl_s: float) -> EventStream:
+        """Starts a call whose client may come back to its answer."""
+        service, writer = prepared.service, prepared.writer
+        its_name = name(writer.call.id)
+        lasting = LastingCall(its_name, KIND, writer.call, writer, ttl_s, prepared.session)
+
+        def events(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
+            return single_events(event_stream(writer, call.events, head, service.state.parse_pool))
+
+        allowed_s = keep(service, lasting, events, prepared.timeout_s)
+        return resumed(service.state.kept_answers.read(its_name, caller().tenant), head, allowed_s)
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
         """Runs the call to its end. Raises ClientLeft when nobody waits for it any more."""

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
 from raylax.proto.shares import Shares
+from raylax.router.resume.answer_log import AnswerLog
 
 MOST_ANSWERS = 1024
 Part = TypeVar("Part")
@@ -19,8 +20,15 @@ Part = TypeVar("Part")
 class KeptAnswer(Generic[Part]):
     """An answer as far as it has come. Reading it does not use it up."""
 
-    def __init__(self, tenant: str, parts: AsyncGenerator[Part], ttl_s: float) -> None:
-        self.tenant, self.ttl_s = tenant, ttl_s
+    def __init__(
+        self,
+        tenant: str,
+        parts: AsyncGenerator[Part],
+        ttl_s: float,
+        log: AnswerLog | None = None,
+    ) -> None:
+        """`log`: by which another router could go on with it."""
+        self.tenant, self.ttl_s, self.log = tenant, ttl_s, log
         self._parts: list[Part] = []
         self._error: RaylaxError | None = None
         self._over = False
@@ -86,7 +94,12 @@ class KeptAnswers:
         return len(self._answers)
 
     def begin(
-        self, call_id: str, tenant: str, parts: AsyncGenerator[Part], ttl_s: float
+        self,
+        call_id: str,
+        tenant: str,
+        parts: AsyncGenerator[Part],
+        ttl_s: float,
+        log: AnswerLog | None = None,
     ) -> KeptAnswer[Part]:
         """Starts to take the parts of an answer, which is kept for `ttl_s` seconds after its last
         reader has left. Raises Overloaded."""
@@ -97,7 +110,7 @@ class KeptAnswers:
                 retry_after_s=self._longest_ttl_s,
             )
         self._make_room()
-        answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s))
+        answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s), log)
         self._answers[call_id] = answer
         self._expire(call_id, answer)
         return answer
@@ -134,7 +147,10 @@ class KeptAnswers:
                 self._expire(call_id, answer)
 
     async def close(self) -> None:
-        for call_id in list(self._answers):
+        """Other routers may go on with them."""
+        for call_id, answer in list(self._answers.items()):
+            if answer.log is not None:
+                answer.log.leave()
             self._forget(call_id)
         await asyncio.gather(*self._closing)
 
@@ -162,6 +178,8 @@ class KeptAnswers:
             timer.cancel()
         if (answer := self._answers.pop(call_id, None)) is not None:
             self._shares.give_back(answer.tenant, 1)
+            if answer.log is not None:
+                answer.log.remove()
             task = asyncio.get_running_loop().create_task(answer.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

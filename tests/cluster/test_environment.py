@@ -18,6 +18,19 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_run_leaves_to_the_next_one_what_clients_come_back_to(tmp_path: Path) -> None:
+    """And nothing else."""
+    for name in ("answers", "session_1/logs"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    (tmp_path / "token").touch()
+    (tmp_path / "session_latest").symlink_to(tmp_path / "session_1")
+    environment.empty(tmp_path)
+
+    left = [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))]
+    assert left == ["answers", "answers/file"]
+
+
 def test_only_we_can_join_a_cluster(directory: Path) -> None:
     """Each run has a secret of its own, in a file that others cannot read."""
     token = Path(environment.for_ray(directory)["RAY_AUTH_TOKEN_PATH"])

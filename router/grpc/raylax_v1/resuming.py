@@ -6,9 +6,7 @@ They are kept where those of the HTTP API are, which consist of bytes, but under
 from collections.abc import AsyncGenerator
 
 from raylax.proto.pb import raylax_pb2 as pb
-from raylax.router.access.caller import caller
 from raylax.router.access.durations import positive_seconds
-from raylax.router.calls.service import Service
 from raylax.router.resume.peers import NumberedParts
 
 Reply = pb.ChatReply | pb.GenerateReply
@@ -19,11 +17,6 @@ def ttl_s(request: pb.ChatRequest | pb.GenerateRequest) -> float | None:
     if not request.HasField("resume_ttl_s"):
         return None
     return positive_seconds("resume_ttl_s", request.resume_ttl_s)
-
-
-def keep(service: Service, call_id: str, replies: AsyncGenerator[Reply], ttl_s: float) -> None:
-    """Takes the answer to its end, whoever reads it."""
-    service.state.kept_answers.begin(name(call_id), caller().tenant, replies, ttl_s)
 
 
 async def numbered(parts: NumberedParts) -> AsyncGenerator[Reply]:

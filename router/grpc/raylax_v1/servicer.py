@@ -12,6 +12,7 @@ from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
+from raylax.router.calls.lasting import Form, LastingCall, keep
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.calls.start import StartedCall, finish, read_deadline, start
@@ -29,6 +30,8 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        models.forms[raylax_pb2.ChatRequest.DESCRIPTOR.name] = form_of(grpc_api.chat_reply)
+        models.forms[raylax_pb2.GenerateRequest.DESCRIPTOR.name] = form_of(grpc_api.generate_reply)
 
     async def Chat(  # type: ignore[override]  # its stub knows generators only
         self, request: raylax_pb2.ChatRequest, context: Context
@@ -107,15 +110,27 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
             origin = caller().origin  # large requests are read on a thread, which has no caller
             call = await service.prepare(request.ByteSize(), lambda: make(service, origin))
-            running = start(service, call, remaining_s, request.session)
-            replies = replies_of(service, call, running, reply_of, request.explain)
-            if ttl_s is not None:
-                resuming.keep(service, call.id, replies, ttl_s)
+            form = form_of(reply_of, request.explain)
+            if ttl_s is None:
+                running = start(service, call, remaining_s, request.session)
+                replies, allowed_s = form(service, call, running), running.allowed_s
+            else:
+                name, session = resuming.name(call.id), request.session
+                kind = request.DESCRIPTOR.name
+                lasting = LastingCall(name, kind, call, call, ttl_s, session)
+                allowed_s = keep(service, lasting, form, remaining_s)
                 await context.send_initial_metadata(((CALL_ID, call.id),))
-                replies = resuming.numbered(
-                    service.state.kept_answers.read(resuming.name(call.id), caller().tenant)
-                )
-            await write(context, replies, replies, running.allowed_s)
+                replies = resuming.numbered(service.state.kept_answers.read(name, caller().tenant))
+            await write(context, replies, replies, allowed_s)
+
+
+def form_of(reply_of: Callable[[str, str, TextEvent], Reply], explain: bool = False) -> Form:
+    """How the replies of a method are made."""
+
+    def replies(service: Service, call: Call, running: StartedCall) -> AsyncGenerator[Reply]:
+        return replies_of(service, call, running, reply_of, explain)
+
+    return replies
 
 
 async def replies_of(

@@ -27,7 +27,7 @@ class ScriptedRuns(Runs):
         super().__init__(ClusterConfig(), ClusterConfig, lambda *_: None, self.console)
         self.outcomes, self.now, self._run_s = list(outcomes), 0.0, run_s
 
-    def run(self) -> None:
+    def run(self, directory: Path) -> None:
         self.now += self._run_s
         outcome = self.outcomes.pop(0)
         if outcome is None:
