@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from faulty.members import ServedCluster, temporary_directory
+from faulty.members import STRUCK, ServedCluster, temporary_directory
 from faulty.readers import ENDS, Question, Reader, Tally, keep_reading
 from raylax.cluster.supervision.roles import Role
 
@@ -22,6 +23,7 @@ HURT_S = 4.0
 CALM_S = 6.0
 """How long it must have answered before the next blow."""
 ASK_EVERY_S = 0.1
+MEMBERS_EVERY_S = 0.5
 ASK_S = 1.0
 CLIENTS = 4
 
@@ -34,6 +36,8 @@ class Outcome:
     blow: str
     gap_s: float | None
     """The longest time without an answer to a small question; None: it was not answered again."""
+    whole_s: float | None
+    """Seconds until every process was there again, and ran; None: they were not."""
     tally: Tally
     said: str
     """What `raylax serve` said of it."""
@@ -78,6 +82,18 @@ class Asker:
         return None
 
 
+async def whole_again(cluster: ServedCluster, there: Counter[Role], stricken: int) -> float | None:
+    """Seconds until as many of each role are there as were, and the stricken one is not."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < PATIENCE_S:
+        now = cluster.members()
+        counts = Counter(now.values())
+        if stricken not in now and all(counts[r] >= n for r, n in there.items() if r in STRUCK):
+            return time.monotonic() - begun
+        await asyncio.sleep(MEMBERS_EVERY_S)
+    return None
+
+
 async def wanted(client: httpx.AsyncClient, questions: list[Question]) -> dict[int, str]:
     """Each answer once, undisturbed."""
     want = {}
@@ -111,17 +127,18 @@ async def strike_each(
                 for blow in blows:
                     tally.counts.clear()
                     tally.details.clear()
-                    before = len(cluster.said)
-                    if cluster.strike(role, blow) is None:
+                    before, there = len(cluster.said), Counter(cluster.members().values())
+                    there[Role.HAPROXY] = 1  # one that was reloaded lives on for a while
+                    if (stricken := cluster.strike(role, blow)) is None:
                         continue
-                    gap_s = await asker.recovered()
-                    said = cluster.said[before:]
-                    outcome = Outcome(
-                        role, blow, gap_s, Tally(tally.counts.copy(), list(tally.details)), said
+                    gap_s, whole_s = await asyncio.gather(
+                        asker.recovered(), whole_again(cluster, there, stricken)
                     )
+                    became = Tally(tally.counts.copy(), list(tally.details))
+                    outcome = Outcome(role, blow, gap_s, whole_s, became, cluster.said[before:])
                     outcomes.append(outcome)
                     console.print(row_of(outcome))
-                    if gap_s is None:
+                    if gap_s is None or whole_s is None:
                         return outcomes
         finally:
             for task in tasks:
@@ -133,7 +150,8 @@ async def strike_each(
 def row_of(outcome: Outcome) -> str:
     counts = " ".join(f"{end} {outcome.tally.counts[end]}" for end in ENDS)
     gap = "never" if outcome.gap_s is None else f"{outcome.gap_s:.1f} s"
-    return f"{outcome.role} {outcome.blow}: {gap}; {counts}"
+    whole = "never" if outcome.whole_s is None else f"{outcome.whole_s:.1f} s"
+    return f"{outcome.role} {outcome.blow}: {gap}, whole {whole}; {counts}"
 
 
 def strike_cluster(
@@ -156,15 +174,19 @@ def strike_cluster(
         todo = todo[todo.index(done) + 1 :]
     report(outcomes, left, console)
     return not left and all(
-        one.gap_s is not None and not one.tally.counts["wrong"] for one in outcomes
+        one.gap_s is not None
+        and one.whole_s is not None
+        and not one.tally.counts["wrong"]
+        and not one.tally.counts["lost"]
+        for one in outcomes
     )
 
 
 def report(outcomes: list[Outcome], left: list[int], console: Console) -> None:
-    table = Table("process", "blow", "gap s", *ENDS)
+    table = Table("process", "blow", "gap s", "whole s", *ENDS)
     for one in outcomes:
-        gap = "never" if one.gap_s is None else f"{one.gap_s:.1f}"
-        table.add_row(str(one.role), one.blow, gap, *(str(one.tally.counts[e]) for e in ENDS))
+        times = ["never" if s is None else f"{s:.1f}" for s in (one.gap_s, one.whole_s)]
+        table.add_row(str(one.role), one.blow, *times, *(str(one.tally.counts[e]) for e in ENDS))
     console.print(table)
     console.print(f"processes left over: {len(left)}")
     for one in outcomes:

@@ -18,6 +18,7 @@ from raylax.cluster.supervision.processes import (
 )
 from raylax.cluster.supervision.roles import Role, role_of
 
+RAYLAX = str(Path(sys.executable).with_name("raylax"))
 READY = "Ctrl-C stops it."
 STRUCK = (
     Role.WORKER,
@@ -49,7 +50,7 @@ class ServedCluster:
         path = {"PYTHONPATH": str(source)} if source is not None else {}
         self._command = subprocess.Popen(
             [
-                sys.executable, "-m", "raylax.cluster.cli.main", "serve", *arguments,
+                RAYLAX, "serve", *arguments,
                 "--port", str(self.port), "--grpc-port", str(grpc_port),
             ],
             env={**os.environ, **path, "TMPDIR": str(temporary)},
