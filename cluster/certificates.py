@@ -10,6 +10,8 @@ def check_certificate(cert: Path, key: Path) -> None:
     """Raises UserError unless both can be read and belong together."""
     for path in (cert, key):
         try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise UserError(f"{path}: must be a regular file")
             path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None

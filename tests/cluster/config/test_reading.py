@@ -1,5 +1,6 @@
 """One file and flags, checked once: what wins, what is refused, and in which words."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,9 @@ def test_a_certificate_is_checked_before_anything_starts(tmp_path: Path) -> None
     assert read_config(None, flags).url == "https://127.0.0.1:8000"
     with pytest.raises(UserError, match="must be a certificate and its key, .*MISMATCH"):
         read_config(None, {**flags, "tls_key": other})
+    os.mkfifo(pipe := tmp_path / "pipe.pem")
+    with pytest.raises(UserError, match=f"^{pipe}: must be a regular file"):
+        read_config(None, {**flags, "tls_key": pipe})
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "a: [1\nb: 2", "? [1, 2]\n: 3\n1: 2"])
