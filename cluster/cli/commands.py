@@ -125,7 +125,7 @@ def compile_model(
 def key(
     name: Annotated[str, typer.Argument(help="Who gets it: letters, digits and . _ -")],
     admin: Annotated[
-        bool, typer.Option("--admin", help="For debugging and draining, too.")
+        bool, typer.Option("--admin", help="For metrics, status, debugging and draining, too.")
     ] = False,
 ) -> None:
     """Make an API key: it is shown once, and its hash as lines for raylax.yaml.

@@ -68,7 +68,7 @@ class KeyEntry(Section):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """The hash of the key, 64 hex digits."""
     admin: bool = False
-    """May also ask for /debug and for drains."""
+    """May also ask for /metrics, /cluster and /debug, which tell of all tenants, and for drains."""
     priority: Literal["high", "normal", "low"] = "normal"
     """The highest class that it may ask for."""
     tokens_per_minute: int | None = Field(None, ge=1)

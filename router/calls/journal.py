@@ -90,6 +90,10 @@ class Journal:
         """Keep an entry from now on."""
         self._entries[entry.request.id] = entry
 
+    def count(self, tenant: str) -> int:
+        """How many requests are a tenant's."""
+        return sum(entry.request.tenant == tenant for entry in self._entries.values())
+
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""
         return self._entries.get(request_id)

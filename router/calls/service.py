@@ -103,6 +103,7 @@ class Service:
                 if run is not None:
                     await run.aclose()
                 timer.end(call)
+                self.state.usage.count(call)
                 if span is not None:
                     ended = EndedCall(self.name, call, timeline, span, failure)
                     self.state.telemetry.record(ended)

@@ -9,6 +9,7 @@ from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.timeline import Timelines
+from raylax.router.observe.usage import Usage
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
 
@@ -29,4 +30,5 @@ class RouterState:
     """Of requests that are being received and read."""
     answer_logs: AnswerLogs
     timelines: Timelines = field(default_factory=Timelines)
+    usage: Usage = field(default_factory=Usage)
     parse_pool: ParsePool = field(default_factory=ParsePool)

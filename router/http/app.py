@@ -21,6 +21,7 @@ from raylax.router.http.endpoints.models import add_models
 from raylax.router.http.endpoints.responses import add_responses
 from raylax.router.http.endpoints.streams import add_streams
 from raylax.router.http.endpoints.tokenize import add_tokenize
+from raylax.router.http.endpoints.usage import add_usage
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.old_protocol import answer_old_clients
 from raylax.router.http.routes import Routes
@@ -38,6 +39,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_streams(routes, models)
     add_models(routes, models)
     add_health(routes, models)
+    add_usage(routes, models)
     add_cluster(routes, models, cluster)
     guard = guard_of(models.config)
     app = AuthenticationMiddleware(

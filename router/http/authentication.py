@@ -27,13 +27,15 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_ECHOED = 2 << 10
 """Bytes of a browser's question that come back in the answer to it."""
 """Methods that change nothing."""
+OF_THE_CLUSTER = ("/debug", "/cluster", "/metrics")
 
 
-def level_of(method: str, path: str) -> AccessLevel:
-    """The key that a path needs. Whatever is not listed needs any key."""
+def level_of(path: str) -> AccessLevel:
+    """The key that a path needs. Whatever is not listed needs any key. What tells of processes,
+    paths and all tenants together is for admins."""
     if path in ("/health", "/version") or path.startswith("/health/"):
         return AccessLevel.PUBLIC
-    if path.startswith("/debug/") or (method not in SAFE and path.startswith("/cluster")):
+    if path.startswith(OF_THE_CLUSTER):
         return AccessLevel.ADMIN_KEY
     return AccessLevel.ANY_KEY
 
@@ -65,7 +67,7 @@ class AuthenticationMiddleware:
         caller = self._authenticator.identify(headers.getlist)
         logged = LoggedResponse(scope, caller, self._clock, send)
         try:
-            level = level_of(scope["method"], scope["path"])
+            level = level_of(scope["path"])
             if self._guard is not None:
                 self._guard.check(headers.getlist, scope["http_version"])
                 if level is AccessLevel.ADMIN_KEY and scope["method"] not in SAFE:

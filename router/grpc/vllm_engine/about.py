@@ -20,8 +20,10 @@ NO_TOKEN = -1
 """Stands for no token: a proto3 number cannot be left out, and 0 is a token."""
 
 
-def model_info(frontend: Frontend) -> pb.GetModelInfoResponse:
-    config, path = frontend.files.config, str(frontend.files.directory)
+def model_info(frontend: Frontend, admin: bool) -> pb.GetModelInfoResponse:
+    """Where its files lie is told to admins; to others its name stands there."""
+    config = frontend.files.config
+    path = str(frontend.files.directory) if admin else frontend.name
     known, neutral = asdict(frontend.defaults), asdict(SamplingDefaults())
     defaults = {name: value for name, value in known.items() if value != neutral[name]}
     return pb.GetModelInfoResponse(
@@ -39,6 +41,22 @@ def model_info(frontend: Frontend) -> pb.GetModelInfoResponse:
         max_req_input_len=frontend.max_sequence_length - 1,
         default_sampling_params_json=json.dumps(defaults),
     )
+
+
+class LastReceived:
+    """When a request came last, of each tenant."""
+
+    def __init__(self, begun: float) -> None:
+        """`begun`: what is told before there was one."""
+        self._begun, self._at = begun, dict[str, float]()
+
+    def note(self, tenant: str, now: float) -> None:
+        self._at[tenant] = now
+
+    def of(self, tenant: str | None) -> float:
+        """Of this tenant, or of anybody."""
+        at = self._at.values() if tenant is None else [self._at.get(tenant, self._begun)]
+        return max(at, default=self._begun)
 
 
 def one_token(config: Mapping[str, Any], name: str) -> int:

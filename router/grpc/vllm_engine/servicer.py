@@ -42,7 +42,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self._models = models
         self._running = RunningRequests()
         self._feed: KvEventFeed | None = None
-        self._begun = self._received_at = time.time()
+        self._begun = time.time()
+        self._received = about.LastReceived(self._begun)
 
     def _service(self) -> Service:
         return self._models.named(None)
@@ -50,7 +51,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def Generate(  # type: ignore[override]  # its stub knows generators only
         self, request: pb.GenerateRequest, context: Context
     ) -> None:
-        self._received_at = time.time()
+        self._received.note(caller().tenant, time.time())
         async with errors_as_statuses(context):
             service, origin = self._service(), caller().origin
 
@@ -79,7 +80,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         return pb.AbortResponse()
 
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
-        self._received_at = time.time()
+        self._received.note(caller().tenant, time.time())
         async with errors_as_statuses(context):
             service, origin = self._service(), caller().origin
 
@@ -107,15 +108,16 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self, request: pb.GetModelInfoRequest, context: Context
     ) -> pb.GetModelInfoResponse:
         async with errors_as_statuses(context):
-            return about.model_info(self._service().frontend)
+            return about.model_info(self._service().frontend, caller().admin)
 
     async def GetServerInfo(
         self, request: pb.GetServerInfoRequest, context: Context
     ) -> pb.GetServerInfoResponse:
         async with errors_as_statuses(context):
+            journal, of = self._service().journal, caller().may_see_of
             return pb.GetServerInfoResponse(
-                active_requests=len(self._service().journal),
-                last_receive_timestamp=self._received_at,
+                active_requests=len(journal) if of is None else journal.count(of),
+                last_receive_timestamp=self._received.of(of),
                 uptime_seconds=time.time() - self._begun,
                 server_type="vllm-grpc",
                 data_parallel_size=1,
@@ -123,6 +125,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
 
     async def GetLoads(self, request: pb.GetLoadsRequest, context: Context) -> pb.GetLoadsResponse:
         async with errors_as_statuses(context):
+            caller().require_admin("GetLoads")
             check(request)
             return about.loads(self._service(), datetime.now(UTC))
 

@@ -94,19 +94,38 @@ async def test_without_a_known_key_nothing_is_told(
 
 @pytest.mark.parametrize("headers", [bearer(ALICE), {"x-api-key": ALICE}, bearer(ADMIN)])
 async def test_a_known_key_may_ask(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    """In OpenAI's header or Anthropic's; models and metrics are told to it, too."""
+    """In OpenAI's header or Anthropic's; which models there are is told to it, too."""
     body = {**ASK, "model": "tiny"}
     replies = [await client.post(path, json=body, headers=headers) for path in (CHAT, MESSAGES)]
-    for path in ("/v1/models", "/metrics", "/cluster"):
+    for path in ("/v1/models", "/usage"):
         replies.append(await client.get(path, headers=headers))
 
-    assert [reply.status_code for reply in replies] == [200] * 5
+    assert [reply.status_code for reply in replies] == [200] * 4
 
 
 async def test_health_and_version_are_for_everybody(client: httpx.AsyncClient) -> None:
     paths = ("/health", "/health/live", "/health/ready", "/version")
 
     assert [(await client.get(path)).status_code for path in paths] == [200] * 4
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/cluster", "/cluster/drain/w0", DEBUG])
+async def test_what_tells_of_all_is_for_admins(
+    client: httpx.AsyncClient, path: str, method: str
+) -> None:
+    """Processes, addresses, what everybody does: by whatever method."""
+    statuses = [
+        (await client.request(method, path, headers=headers)).status_code
+        for headers in ({}, bearer(ALICE))
+    ]
+
+    assert statuses == [401, 403]
+
+
+async def test_admins_are_told(client: httpx.AsyncClient) -> None:
+    for path in ("/metrics", "/cluster"):
+        assert (await client.get(path, headers=bearer(ADMIN))).status_code == 200
 
 
 async def test_debugging_is_for_admins(client: httpx.AsyncClient) -> None:

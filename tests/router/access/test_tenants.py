@@ -1,6 +1,8 @@
 """What one tenant names, asks and keeps is nothing to another: neither to touch nor to know of."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,11 @@ from tests.support.router_rig import PATIENCE_S, Rig, a_router, channel, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TENANTS = ("alice", "bob", "root")
-KEYS = tuple(Key(name, hash_of(f"{name}'s key"), admin=name == "root") for name in TENANTS)
+KEYS = (
+    Key("alice", hash_of("alice's key"), tokens_per_minute=1_000_000),
+    Key("bob", hash_of("bob's key")),
+    Key("root", hash_of("root's key"), admin=True),
+)
 CHAT = "/v1/chat/completions"
 ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "hi"}], "max_tokens": 6, "ignore_eos": True,
@@ -25,6 +31,8 @@ ASK: dict[str, Any] = {
 }  # fmt: skip
 KEPT = {"X-Raylax-Resume": "30"}
 NAME = "a-name"
+STATUSES = {grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.PERMISSION_DENIED: 403}
+COUNTED = ("calls", "prompt_tokens", "generated_tokens", "running")
 SAMPLING = raylax_pb2.Sampling(temperature=0, max_tokens=6, ignore_eos=True)
 
 
@@ -76,12 +84,12 @@ async def asked_by_grpc(rig: Rig) -> str:
     return replies[0].id
 
 
-async def told(call: Awaitable[Any]) -> tuple[int, str]:
+async def told_by(call: Awaitable[Any]) -> tuple[int, str]:
     """What a call by gRPC says, in HTTP's terms."""
     try:
         return 200, str(await call)
     except grpc.aio.AioRpcError as error:
-        return {grpc.StatusCode.NOT_FOUND: 404}.get(error.code(), 500), error.details() or ""
+        return STATUSES.get(error.code(), 500), error.details() or ""
 
 
 async def stream(rig: Rig, tenant: str, call_id: str) -> tuple[int, str]:
@@ -105,13 +113,15 @@ async def stream_by_grpc(rig: Rig, tenant: str, call_id: str) -> tuple[int, str]
             )
             return [one async for one in replies]
 
-    return await told(read())
+    return await told_by(read())
 
 
 async def explanation_by_grpc(rig: Rig, tenant: str, call_id: str) -> tuple[int, str]:
     async with channel(rig.grpc_address) as made:
         ask = raylax_pb2.ExplainRequest(request_id=call_id)
-        return await told(raylax_pb2_grpc.RaylaxStub(made).Explain(ask, metadata=metadata(tenant)))
+        return await told_by(
+            raylax_pb2_grpc.RaylaxStub(made).Explain(ask, metadata=metadata(tenant))
+        )
 
 
 Look = Callable[[Rig, str, str], Awaitable[tuple[int, str]]]
@@ -177,6 +187,53 @@ async def test_a_name_of_a_request_is_its_tenants(rig: Rig) -> None:
         worker.let_go()
 
         assert (aborted, await hers) == (["abort"], ["length"])
+
+
+async def test_a_tenant_is_told_what_it_has_had(rig: Rig) -> None:
+    """And nothing of what others have."""
+    before = {tenant: json.loads((await get(rig, tenant, "/usage"))[1]) for tenant in TENANTS}
+    await asked(rig)
+    after = {tenant: json.loads((await get(rig, tenant, "/usage"))[1]) for tenant in TENANTS}
+
+    assert after["bob"] == before["bob"]
+    assert (after["bob"]["tenant"], after["alice"]["tenant"]) == ("bob", "alice")
+    gained = {name: after["alice"][name] - before["alice"][name] for name in COUNTED}
+    assert (gained["calls"], gained["generated_tokens"], gained["running"]) == (1, 6, 0)
+    assert gained["prompt_tokens"] > 1
+    assert after["alice"]["limits"]["x-ratelimit-limit-tokens"] == "1000000"
+    assert after["bob"]["limits"] == {}
+
+
+async def test_the_engine_protocol_tells_a_tenant_its_own(rig: Rig) -> None:
+    """How many requests run and when the last one came; where files lie, and what all workers have
+    to do, is for admins."""
+    worker, told = rig.workers[0], {}
+    ask = engine_pb2.GenerateRequest(
+        text="hi", sampling_params=engine_pb2.SamplingParams(max_tokens=6, ignore_eos=True)
+    )
+    async with channel(rig.grpc_address) as made:
+        stub = vllm_engine_pb2_grpc.VllmEngineStub(made)
+        worker.hold(steps=1)
+        begun = time.time()
+        call = stub.Generate(ask, metadata=metadata("alice"))
+        await until(lambda: len(rig.service.journal) == 1)
+        for tenant in TENANTS:
+            who = metadata(tenant)
+            info = await stub.GetModelInfo(engine_pb2.GetModelInfoRequest(), metadata=who)
+            server = await stub.GetServerInfo(engine_pb2.GetServerInfoRequest(), metadata=who)
+            loads, _ = await told_by(stub.GetLoads(engine_pb2.GetLoadsRequest(), metadata=who))
+            path = str(rig.service.frontend.files.directory)
+            told[tenant] = (
+                path in str(info), server.active_requests,
+                server.last_receive_timestamp >= begun, loads,
+            )  # fmt: skip
+        worker.let_go()
+        async for _ in call:
+            pass
+
+    assert told == {
+        "alice": (False, 1, True, 403), "bob": (False, 0, False, 403), "root": (True, 1, True, 200),
+    }  # fmt: skip
 
 
 async def test_a_session_of_one_tenant_is_none_of_anothers(

@@ -27,6 +27,7 @@ ROUTES = {
     "GET /version": READS,
     "GET /metrics": READS,
     "GET /cluster": READS,
+    "GET /usage": READS,
     "GET /explain/{call_id}": READS,
     "GET /v1/models": READS,
     "GET /v1/models/{name:path}": READS,
