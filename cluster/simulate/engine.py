@@ -1,9 +1,10 @@
 """A simulated engine: what runs in each step, and how long it takes; no token is computed.
 
-As the real one: continuous batching; decodes first, then prefills in order of arrival, in chunks,
-while tokens, seats and pages suffice; a prompt's pages are taken at once; who was admitted last
-gives everything back when decodes run out of pages. A step costs the same whatever its batch: those
-that decode are counted, and leave at a step that is known when they begin.
+As the real one of a single tenant: continuous batching; decodes first, then prefills in order of
+arrival, in chunks, while tokens, seats and pages suffice; a prompt's pages are taken at once; who
+was admitted last gives everything back when decodes run out of pages. A step costs the same
+whatever its batch: those that decode are counted, and leave at a step that is known when they
+begin.
 """
 
 import heapq

@@ -19,6 +19,7 @@ from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
 PAGES, VOCAB = 12, 7
+SHARES = {"a": 1.0, "b": 3.0, "c": 0.01}
 POISON = VOCAB
 """A token that no step survives; only prompts have it."""
 
@@ -89,7 +90,7 @@ class Engine(RuleBasedStateMachine):
         length=st.integers(1, 100),
         kind=st.integers(0, 2),
         count=st.integers(1, 60),
-        tenant=st.sampled_from("abc"),
+        tenant=st.sampled_from(sorted(SHARES)),
         priority=st.sampled_from(Priority),
         poisoned=st.sampled_from([False, False, False, True]),
         late=st.sampled_from([False, False, True]),
@@ -108,7 +109,9 @@ class Engine(RuleBasedStateMachine):
         prompt = (*tokens, POISON) if poisoned else tuple(tokens)
         id = f"r{len(self.asked)}"
         greedy = Sampling(temperature=0.0)
-        request = Request(id, prompt, count, greedy, tenant=tenant, priority=priority)
+        request = Request(
+            id, prompt, count, greedy, tenant=tenant, share=SHARES[tenant], priority=priority
+        )
         self.asked[id], self.said[id] = request, []
         self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
         self.late.update([id] if late else [])

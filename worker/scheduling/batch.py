@@ -18,17 +18,16 @@ from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
-from raylax.worker.scheduling.candidates import running_candidates, waiting_candidate
+from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.giving_way import pending, seats, sums
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.scheduler import (
-    Candidate,
-    Decision,
-    StepLimits,
-    schedule,
-)
+from raylax.worker.scheduling.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.sequence import DECODE, Sequence
+from raylax.worker.scheduling.shares import Division, PresentTenants
+from raylax.worker.scheduling.short_steps import rest_s
+from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
@@ -69,6 +68,12 @@ class Batch:
     _holdings: Holdings = field(init=False)
     _running: dict[str, Sequence] = field(default_factory=dict)
     """By id, in order of admission."""
+    _tenants: PresentTenants = field(default_factory=PresentTenants)
+    """Of those."""
+    _rest_s: float = 0.0
+    """Seconds of steps before the next one that may be a short one."""
+    _usual_s: float = 0.0
+    """What the last one took that was none."""
     _earliest: float = math.inf
     """No deadline is before this."""
 
@@ -115,8 +120,8 @@ class Batch:
 
     def remove(self, request_id: str) -> bool:
         """Take a sequence out, wherever it is; False if it is not here."""
-        if (one := self._running.pop(request_id, None)) is not None:
-            self._holdings.give_back(one)
+        if request_id in self._running:
+            self._stop(request_id)
             return True
         return self.waiting.pop(request_id) is not None
 
@@ -140,7 +145,8 @@ class Batch:
 
     def step(self) -> list[Delta]:
         """One step of the model; every sequence that ended or grew has a delta."""
-        batch = self._apply(self._decide())
+        decision = self._decide()
+        batch = self._apply(decision)
         if not batch:
             return []
         self.counters.steps += 1
@@ -153,7 +159,7 @@ class Batch:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
         deltas = self._commit(batch, draw_rows(batch, output))
-        self.step_time.learn(*work, self.clock() - begun)
+        self._learn(work, self.clock() - begun, decision.short)
         return deltas
 
     def changes(self) -> PageChanges:
@@ -167,17 +173,25 @@ class Batch:
         look at how many really came back: a page that others share does not."""
         if self.waiting:
             self.waiting.age()
-        while (decision := self._schedule()).preempt is not None:
-            self._preempt(decision.preempt)
+        shares = self._tenants.shares | self.waiting.tenants.shares
+        division = Division.among(shares, self.limits.sequences, self.pool.total)
+        while (decision := self._schedule(division)).preempt:
+            for request_id in decision.preempt:
+                self._preempt(request_id)
         return decision
 
-    def _schedule(self) -> Decision:
-        running, waiting = running_candidates(self.running), self._waiting_candidates()
-        return schedule(running, waiting, self.pool.available, self.limits)
+    def _schedule(self, division: Division) -> Decision:
+        running = running_candidates(self.running)
+        waiting, rested = self._in_order(running, division), bool(division) and self._rest_s <= 0
+        return schedule(running, waiting, self.pool.available, self.limits, division, rested)
 
-    def _waiting_candidates(self) -> Iterator[Candidate]:
-        for one in self.waiting if self.waiting.ready else ():
-            yield waiting_candidate(one, self._holdings)
+    def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
+        """Who waits, in order of service."""
+        if self.waiting.ready:
+            claims = division.claims(sums(running, seats)) if division else {}
+            wanted = sums(running, pending) if claims else {}
+            for one in self.waiting.in_order(claims, wanted):
+                yield waiting_candidate(one, self._holdings)
 
     # Act
 
@@ -201,13 +215,20 @@ class Batch:
             self.counters.cached_tokens += one.cached_tokens
         self._holdings.reserve(one, len(one.tokens))
         self._running[request_id] = one
+        self._tenants.count(one.request, 1)
         return first
 
     def _preempt(self, request_id: str) -> None:
-        one = self._running.pop(request_id)
-        self._holdings.give_back(one)
+        one = self._stop(request_id)
         self.waiting.put_first(one, known=self._holdings.known(one))
         self.counters.preemptions += 1
+
+    def _stop(self, request_id: str) -> Sequence:
+        """Take out one that runs."""
+        one = self._running.pop(request_id)
+        self._tenants.count(one.request, -1)
+        self._holdings.give_back(one)
+        return one
 
     def _blame(self, failed: list[Sequence]) -> list[str]:
         """End who was alone in a step that failed, and return its id. The others keep their pages:
@@ -221,6 +242,14 @@ class Batch:
         return [failed[0].request.id]
 
     # Commit
+
+    def _learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
+        """How long the step took."""
+        self.step_time.learn(*work, seconds)
+        if short:
+            self._rest_s = rest_s(seconds, self._usual_s)
+        else:
+            self._rest_s, self._usual_s = self._rest_s - seconds, seconds
 
     def _commit(self, batch: list[Work], drawn: dict[str, DrawResult]) -> list[Delta]:
         deltas = []

@@ -5,39 +5,22 @@ new ones in order of service, whole or in chunks, while tokens, seats and pages 
 decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
 pages back and is computed again later (its tokens stay the same: law 1).
 
+Several tenants share seats, pages and the tokens of a step (`shares.py`): so it is within each of
+them. Who waits, and whose tenant holds less than its due, does not wait for another's to end
+(`giving_way.py`), nor for all the rows of a long step (`short_steps.py`).
+
 After a step that failed, each of its sequences is stepped alone, until it is known who is to blame.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from raylax.proto.pages import pages_for
-from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.sequence import DECODE, PREFILL, Phase
-
-
-class Candidate(NamedTuple):
-    """A sequence as the scheduler sees it."""
-
-    id: str
-    phase: Phase
-    pending: int
-    """Tokens to compute."""
-    computed: int
-    pages: int
-    """Pages it holds, or would find in the prefix cache when admitted."""
-    revived: int = 0
-    """Waiting only: how many of those are cached pages, now counted as available."""
-    priority: Priority = Priority.NORMAL
-    suspect: bool = False
-    """Running only: it was part of a step that failed."""
-    ready: bool = True
-    """Waiting only: it lacks nothing but room."""
-
-    def pages_to_reach(self, tokens: int) -> int:
-        """Pages that it lacks to hold its first `tokens` tokens."""
-        return max(0, pages_for(tokens) - self.pages)
+from raylax.worker.scheduling.admission import Admission
+from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.giving_way import giving_way, pages, pending, sums
+from raylax.worker.scheduling.sequence import DECODE, PREFILL
+from raylax.worker.scheduling.shares import ALONE, Division, divided
+from raylax.worker.scheduling.short_steps import Piece, short_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,52 +46,58 @@ class Decision:
 
     steps: list[tuple[str, int]] = field(default_factory=list)
     admit: list[str] = field(default_factory=list)
-    preempt: str | None = None
+    preempt: list[str] = field(default_factory=list)
     """Nothing else is decided then: how many pages really come back shows when they have."""
+    short: bool = False
+    """Others than those in it were left out, for this step."""
 
 
 def schedule(
-    running: Sequence[Candidate], waiting: Iterable[Candidate], available: int, limits: StepLimits
+    running: Sequence[Candidate],
+    waiting: Iterable[Candidate],
+    available: int,
+    limits: StepLimits,
+    division: Division = ALONE,
+    rested: bool = False,
 ) -> Decision:
     """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
-    far as it is served; `available`: pages that can be had."""
+    far as it is served; `available`: pages that can be had; `rested`: a short step may come."""
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])
-    needed = sum(
-        one.pages_to_reach(one.computed + one.pending) for one in running if one.phase is DECODE
-    )
+    decodes = [one for one in running if one.phase is DECODE]
+    needed = sum(one.pages_to_reach(one.computed + one.pending) for one in decodes)
     if needed > available:
-        return Decision(preempt=max(reversed(running), key=lambda one: one.priority).id)
-    decision, budget = Decision(), limits.tokens
-    for one in sorted(running, key=lambda one: one.phase is PREFILL):
-        if count := min(one.pending, budget):
-            budget -= count
-            decision.steps.append((one.id, count))
-    if (seats := limits.sequences - len(running)) > 0 and budget > 0:
-        admit(decision, waiting, seats, budget, available - needed)
-    return decision
+        return Decision(preempt=[for_decodes(running, division).id])
+    admission = Admission(running, limits.sequences, available - needed, limits.tokens, division)
+    admission.admit(waiting)
+    if admission.give_way:
+        return Decision(preempt=admission.give_way)
+    prefills = [*(one for one in running if one.phase is PREFILL), *admission.admitted]
+    step = list(shared_out([*decodes, *prefills], limits.tokens, division))
+    short = short_step(step, prefills, division.shares, limits.tokens) if rested else []
+    return decision_of(short or step, admission.admitted, bool(short))
 
 
-def admit(
-    decision: Decision, waiting: Iterable[Candidate], seats: int, budget: int, available: int
-) -> None:
-    """Nobody overtakes: the first who does not fit keeps the others waiting. Those who are not
-    ready are passed over.
+def for_decodes(running: Sequence[Candidate], division: Division) -> Candidate:
+    """Who gives its pages to the decodes."""
+    if division and (one := next(giving_way(running, division.pages, pages), None)) is not None:
+        return one
+    return max(reversed(running), key=lambda one: one.priority)
 
-    Pages for all pending tokens are taken at once, so that two half-done prefills cannot block
-    each other.
-    """
-    for one in waiting:
-        if not one.ready:
-            continue
-        need = one.pages_to_reach(one.computed + one.pending) + one.revived
-        if need > available:
-            return
-        count = min(one.pending, budget)
-        available -= need
-        budget -= count
-        decision.admit.append(one.id)
-        decision.steps.append((one.id, count))
-        if budget == 0 or len(decision.admit) == seats:
-            return
+
+def shared_out(order: Sequence[Candidate], tokens: int, division: Division) -> Iterator[Piece]:
+    """The tokens of a step: each tenant's part goes to those of its sequences that come first."""
+    wanted = sums(order, pending) if division else {one.tenant: tokens for one in order[:1]}
+    left = divided(tokens, wanted, division.shares)
+    for one in order:
+        if count := min(one.pending, left[one.tenant]):
+            left[one.tenant] -= count
+            yield one, count
+
+
+def decision_of(step: Sequence[Piece], admitted: Sequence[Candidate], short: bool) -> Decision:
+    """The decision for a step: of those who could be admitted, who has no part in it waits on."""
+    steps = [(one.id, count) for one, count in step]
+    taken = {id for id, _ in steps[-len(admitted) :]} if admitted else ()
+    return Decision(steps, [one.id for one in admitted if one.id in taken], short=short)

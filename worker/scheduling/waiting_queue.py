@@ -1,20 +1,22 @@
 """The queue before the batch: in order of service, found by id, its tokens counted.
 
-The higher class goes first, then the tenant that has had least of its share, then who came first.
-Nobody waits for ever: each minute in the queue counts as a class.
+Tenants that hold fewer seats than their due go first, so far. For all that is left the higher class
+goes first, then the tenant that has had least of its share, then who came first. Nobody waits for
+ever: each minute in the queue counts as a class.
 """
 
 import time
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from raylax.proto.fair_share import FairShareCounters
 from raylax.proto.vocabulary import Priority
 from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.shares import PresentTenants
 
 AGEING_S = 60.0
 """After which a request counts as one class higher."""
@@ -81,10 +83,12 @@ class PriorityQueue:
             self._rank_of[tenant] = TenantRank(had, line[0].order, tenant)
             insort(self.tenants, self._rank_of[tenant])
 
-    def in_order(self, had_then: dict[str, float]) -> Iterator[Sequence]:
+    def in_order(
+        self, had_then: dict[str, float], without: Set[str] = frozenset()
+    ) -> Iterator[Sequence]:
         """The sequences in order of service, as if each that is ready were admitted: what its
         tenant would have had by then is kept in `had_then`. Changes nothing else, and looks at no
-        more tenants than it has to."""
+        more tenants than it has to. `without`: ids that are passed over."""
         ranks = iter(self.tenants)
         rank, due = next(ranks, None), list[tuple[TenantRank, int]]()
         while rank is not None or due:
@@ -94,9 +98,11 @@ class PriorityQueue:
                 rank = next(ranks, None)
             (had, _, tenant), at = heappop(due)
             line = self.lines[tenant]
-            yield line[at].one
-            if line[at].one.ready:
-                had_then[tenant] = had = had + charge_of(line[at].one)
+            one = line[at].one
+            if one.request.id not in without:
+                yield one
+                if one.ready:
+                    had_then[tenant] = had = had + charge_of(one)
             if at + 1 < len(line):
                 heappush(due, (TenantRank(had, line[at + 1].order, tenant), at + 1))
 
@@ -117,14 +123,25 @@ class WaitingQueue:
         """To compute, of all that wait."""
         self.ready = 0
         """How many of them are."""
+        self.tenants = PresentTenants()
+        """Of those."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Sequence]:
-        had_then: dict[str, float] = {}
+        return self.in_order({}, {})
+
+    def in_order(self, claims: Mapping[str, int], wanted: Mapping[str, int]) -> Iterator[Sequence]:
+        """The sequences in order of service, as if each that is ready were admitted. At first come
+        so many of each of these tenants, whatever their class: first of whose who run want fewest
+        tokens, by its share."""
+        had_then, came = dict[str, float](), set[str]()
+        for one in self._claiming(claims, wanted, had_then):
+            came.add(one.request.id)
+            yield one
         for queue in self._queues:
-            yield from queue.in_order(had_then)
+            yield from queue.in_order(had_then, came)
 
     def put_last(self, one: Sequence, known: int = 0) -> None:
         """Queue a sequence that has come; `known` tokens of its beginning need not be computed."""
@@ -185,6 +202,32 @@ class WaitingQueue:
                 queue.pop(entry, had)
                 self._enter(above, entry)
 
+    def _claiming(
+        self, claims: Mapping[str, int], wanted: Mapping[str, int], had_then: dict[str, float]
+    ) -> Iterator[Sequence]:
+        """So many of each tenant's that are ready, and then what they have had."""
+        due = list[tuple[float, float, QueueEntry, Iterator[QueueEntry]]]()
+        for tenant, count in claims.items():
+            line: Iterator[QueueEntry] = islice(self._ready(tenant), count)
+            if (first := next(line, None)) is not None:
+                tokens = wanted.get(tenant, 0) / first.one.request.share
+                heappush(due, (tokens, self._counters[tenant], first, line))
+        while due:
+            tokens, had, entry, line = heappop(due)
+            yield entry.one
+            tenant = entry.one.request.tenant
+            had_then[tenant] = had = had + charge_of(entry.one)
+            if (then := next(line, None)) is not None:
+                tokens += entry.tokens / entry.one.request.share
+                heappush(due, (tokens, had, then, line))
+
+    def _ready(self, tenant: str) -> Iterator[QueueEntry]:
+        """A tenant's that are ready, the higher class first."""
+        for queue in self._queues:
+            for entry in queue.lines.get(tenant, ()):
+                if entry.one.ready:
+                    yield entry
+
     def _put(self, order: int, one: Sequence, known: int) -> None:
         entry = QueueEntry(order, one, len(one.tokens) - known, one.ready)
         self._count(entry, 1)
@@ -192,7 +235,9 @@ class WaitingQueue:
 
     def _count(self, entry: QueueEntry, times: int) -> None:
         self.tokens += times * entry.tokens
-        self.ready += times * entry.ready
+        if entry.ready:
+            self.ready += times
+            self.tenants.count(entry.one.request, times)
 
     def _enter(self, queue: PriorityQueue, entry: QueueEntry) -> None:
         self._entries[entry.one.request.id] = queue, entry

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.scheduler import Candidate, StepLimits, schedule
+from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.scheduler import StepLimits, schedule
 from raylax.worker.scheduling.sequence import Phase
 
 LIMITS = StepLimits(tokens=32, sequences=4)
@@ -30,7 +31,7 @@ def new(id: str, tokens: int, found: int = 0, revived: int = 0) -> Candidate:
 def test_nothing_to_do() -> None:
     decision = schedule([], [], 10, LIMITS)
 
-    assert (decision.steps, decision.admit, decision.preempt) == ([], [], None)
+    assert (decision.steps, decision.admit, decision.preempt) == ([], [], [])
 
 
 def test_decodes_come_first() -> None:
@@ -67,7 +68,7 @@ def test_a_decode_may_have_several_tokens() -> None:
     running = [prefill("half", 50, computed=16), Candidate("a", Phase.DECODE, 5, 14, 1)]
 
     assert schedule(running, [], 1, LIMITS).steps == [("a", 5), ("half", 27)]
-    assert schedule(running, [], 0, LIMITS).preempt == "a"
+    assert schedule(running, [], 0, LIMITS).preempt == ["a"]
 
 
 def test_seats_are_limited() -> None:
@@ -149,11 +150,11 @@ def test_the_last_admitted_makes_room() -> None:
     running = [decode("a", 33), decode("b", 40), prefill("c", 30)]
     decision = schedule(running, [new("new", 1)], 0, LIMITS)
 
-    assert (decision.preempt, decision.steps, decision.admit) == ("c", [], [])
+    assert (decision.preempt, decision.steps, decision.admit) == (["c"], [], [])
 
 
-@pytest.mark.parametrize(("available", "preempt"), [(0, "c"), (1, "c"), (2, None)])
-def test_only_a_shortage_preempts(available: int, preempt: str | None) -> None:
+@pytest.mark.parametrize(("available", "preempt"), [(0, ["c"]), (1, ["c"]), (2, [])])
+def test_only_a_shortage_preempts(available: int, preempt: list[str]) -> None:
     running = [decode("a", 33), decode("b", 65), decode("c", 40)]
 
     assert schedule(running, [], available, LIMITS).preempt == preempt
@@ -168,8 +169,8 @@ def test_the_lowest_class_makes_room_first() -> None:
         decode("normal", 40),
     ]
 
-    assert schedule(running, [], 0, LIMITS).preempt == "lower"
-    assert schedule([*running[:1], running[3]], [], 0, LIMITS).preempt == "normal"
+    assert schedule(running, [], 0, LIMITS).preempt == ["lower"]
+    assert schedule([*running[:1], running[3]], [], 0, LIMITS).preempt == ["normal"]
 
 
 def test_suspects_are_stepped_alone() -> None:
@@ -182,12 +183,12 @@ def test_suspects_are_stepped_alone() -> None:
     ]
     decision = schedule(running, [new("new", 1)], 0, LIMITS)
 
-    assert (decision.steps, decision.admit, decision.preempt) == ([("b", 32)], [], None)
+    assert (decision.steps, decision.admit, decision.preempt) == ([("b", 32)], [], [])
 
 
 def test_one_alone_gives_way_to_itself() -> None:
     """It is computed again when its pages, which are then all, suffice."""
-    assert schedule([decode("a", 33)], [], 0, LIMITS).preempt == "a"
+    assert schedule([decode("a", 33)], [], 0, LIMITS).preempt == ["a"]
 
 
 def test_a_prefill_that_has_begun_needs_no_more_pages() -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from raylax.proto.pages import PAGE_SIZE
+from raylax.worker.scheduling.candidate import Candidate
 from raylax.worker.scheduling.holdings import Holdings
-from raylax.worker.scheduling.scheduler import Candidate
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 
 
@@ -20,6 +20,8 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             0,
             one.request.priority,
             one.suspect,
+            True,
+            one.request.tenant,
         )  # by position: by name takes half as long again
         for one in running
     ]
@@ -27,10 +29,11 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
 
 def waiting_candidate(one: Sequence, holdings: Holdings) -> Candidate:
     """The sequence as if it were admitted now, unless it is not ready."""
+    request = one.request
     if not one.ready:
-        return Candidate(one.request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
+        return Candidate(request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
     found = holdings.find(one)
     computed = len(found) * PAGE_SIZE
     revived = sum(holdings.pool.is_cached(page) for page in found)
-    pending = len(one.tokens) - computed
-    return Candidate(one.request.id, PREFILL, pending, computed, len(found), revived)
+    pending, tenant = len(one.tokens) - computed, request.tenant
+    return Candidate(request.id, PREFILL, pending, computed, len(found), revived, tenant=tenant)

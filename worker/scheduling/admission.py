@@ -1,0 +1,106 @@
+"""Which of those who wait are admitted, and who gives way to them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.giving_way import (
+    enough_of,
+    giving_way,
+    pages,
+    pending,
+    seats,
+    sums,
+)
+from raylax.worker.scheduling.shares import Division
+
+
+@dataclass(slots=True)
+class Admission:
+    """Admits as far as seats, pages and the tokens of a step suffice.
+
+    Nobody overtakes: the first who does not fit keeps the others waiting. Those who are not ready
+    are passed over. Pages for all pending tokens are taken at once, so that two half-done prefills
+    cannot block each other.
+    """
+
+    running: Sequence[Candidate]
+    seats: int
+    pages: int
+    """That can be had."""
+    tokens: int
+    division: Division
+    admitted: list[Candidate] = field(default_factory=list)
+    give_way: list[str] = field(default_factory=list)
+    """Who must, before anybody is admitted."""
+    _wanted: int = field(init=False)
+    """Tokens of the step that all want."""
+    _wanted_by: dict[str, int] = field(default_factory=dict)
+    """Each tenant."""
+    _claims: dict[str, int] = field(default_factory=dict)
+    """Seats that each tenant lacks to have its due."""
+
+    def __post_init__(self) -> None:
+        self.seats -= len(self.running)
+        self._wanted = sum([one.pending for one in self.running])
+        if self.division:
+            self._wanted_by = sums(self.running, pending)
+            self._claims = self.division.claims(sums(self.running, seats))
+
+    def admit(self, waiting: Iterable[Candidate]) -> None:
+        """Admit in this order."""
+        if not self._goes_on():
+            return
+        giving = giving_way(self.running, self.division.seats, seats)
+        for one in waiting:
+            if not one.ready:
+                continue
+            if not self._has_tokens(one):
+                return
+            if one.pages_wanted > self.pages:
+                self._claim_pages(one)
+                return
+            if self.seats <= 0:
+                if one.tenant not in self._claims or (giver := next(giving, None)) is None:
+                    return
+                self.give_way.append(giver.id)
+                self.seats += 1
+            self._admit(one)
+            if not self._goes_on():
+                return
+
+    def _goes_on(self) -> bool:
+        """Whether anybody else could be admitted."""
+        return bool(self._claims) or (self.seats > 0 and self._wanted < self.tokens)
+
+    def _has_tokens(self, one: Candidate) -> bool:
+        """Whether the step has some for it: that nobody wants, or of its tenant's due."""
+        if self._wanted < self.tokens:
+            return True
+        if one.tenant not in self._claims:
+            return False
+        shares = self.division.shares
+        whole = sum(shares[tenant] for tenant in {*self._wanted_by, one.tenant})
+        return self._wanted_by[one.tenant] < self.tokens * shares[one.tenant] / whole
+
+    def _claim_pages(self, one: Candidate) -> None:
+        """Let others give way to one whose tenant has its due of pages at most with those."""
+        if not self.division or self.admitted:
+            return
+        need, due = one.pages_wanted, self.division.pages
+        if sums(self.running, pages)[one.tenant] + need <= due[one.tenant]:
+            giving = giving_way(self.running, due, pages)
+            enough = enough_of(giving, pages, need - self.pages)
+            self.give_way += [giver.id for giver in enough]
+
+    def _admit(self, one: Candidate) -> None:
+        self.seats -= 1
+        self.pages -= one.pages_wanted
+        self._wanted += one.pending
+        self.admitted.append(one)
+        if self.division:
+            self._wanted_by[one.tenant] += one.pending
+        if one.tenant in self._claims:
+            self._claims[one.tenant] -= 1
+            if not self._claims[one.tenant]:
+                del self._claims[one.tenant]

@@ -1,0 +1,36 @@
+"""A sequence as the scheduler sees it, at one moment."""
+
+from typing import NamedTuple
+
+from raylax.proto.pages import pages_for
+from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.sequence import Phase
+
+
+class Candidate(NamedTuple):
+    """A sequence that runs, or that waits."""
+
+    id: str
+    phase: Phase
+    pending: int
+    """Tokens to compute."""
+    computed: int
+    pages: int
+    """Pages it holds, or would find in the prefix cache when admitted."""
+    revived: int = 0
+    """Waiting only: how many of those are cached pages, now counted as available."""
+    priority: Priority = Priority.NORMAL
+    suspect: bool = False
+    """Running only: it was part of a step that failed."""
+    ready: bool = True
+    """Waiting only: it lacks nothing but room."""
+    tenant: str = ""
+
+    def pages_to_reach(self, tokens: int) -> int:
+        """Pages that it lacks to hold its first `tokens` tokens."""
+        return max(0, pages_for(tokens) - self.pages)
+
+    @property
+    def pages_wanted(self) -> int:
+        """Waiting only: pages that its admission takes of those that can be had."""
+        return self.pages_to_reach(self.computed + self.pending) + self.revived

@@ -1,0 +1,72 @@
+"""Who gives way when seats or pages do not suffice: sequences of the tenant that has most, by its
+share.
+
+A tenant keeps its due, so that nobody gives way to and fro. Of its sequences those of the lowest
+class go first, then those that cost least: they have least computed, of which full pages can be
+found again. The oldest of its highest class stays, so that somebody always comes to an end.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.shares import Amounts
+
+Measure = Callable[[Candidate], int]
+
+
+def seats(one: Candidate) -> int:
+    """Every sequence that runs has one."""
+    return 1
+
+
+def pages(one: Candidate) -> int:
+    """Those that it holds, be it with others."""
+    return one.pages
+
+
+def pending(one: Candidate) -> int:
+    """Tokens that it wants of a step."""
+    return one.pending
+
+
+def sums(several: Iterable[Candidate], measure: Measure) -> dict[str, int]:
+    """What each tenant has of it."""
+    has = defaultdict[str, int](int)
+    for one in several:
+        has[one.tenant] += measure(one)
+    return has
+
+
+def giving_way(running: Sequence[Candidate], due: Amounts, measure: Measure) -> Iterator[Candidate]:
+    """Who gives way, one after the other."""
+    has = sums(running, measure)
+    lines = {tenant: line_of(tenant, running) for tenant in has if has[tenant] > due[tenant]}
+    while lines:
+        tenant = max(lines, key=lambda tenant: has[tenant] / due[tenant])
+        line, above = lines[tenant], has[tenant] - due[tenant]
+        while line and not 0 < measure(line[-1]) <= above:
+            line.pop()
+        if line:
+            one = line.pop()
+            has[tenant] -= measure(one)
+            yield one
+        else:
+            del lines[tenant]
+
+
+def enough_of(giving: Iterable[Candidate], measure: Measure, lack: int) -> list[Candidate]:
+    """As many of them as free what is lacking, or nobody."""
+    enough = list[Candidate]()
+    for one in giving:
+        enough.append(one)
+        if (lack := lack - measure(one)) <= 0:
+            return enough
+    return []
+
+
+def line_of(tenant: str, running: Iterable[Candidate]) -> list[Candidate]:
+    """A tenant's sequences but the oldest of its highest class; the last one gives way first."""
+    theirs = [one for one in running if one.tenant == tenant]
+    theirs.remove(min(theirs, key=lambda one: one.priority))
+    return sorted(theirs, key=lambda one: (one.priority, -one.computed))
