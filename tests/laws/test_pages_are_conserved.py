@@ -12,9 +12,9 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
-from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 

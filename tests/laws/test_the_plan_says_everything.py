@@ -11,7 +11,7 @@ from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.batch import Batch
-from raylax.worker.scheduling.scheduler import StepLimits
+from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 

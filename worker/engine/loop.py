@@ -28,10 +28,10 @@ from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 
 log = logging.getLogger(__name__)

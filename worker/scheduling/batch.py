@@ -18,15 +18,15 @@ from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.giving_way import pending, seats, sums
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Division, PresentTenants
+from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
+from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.short_steps import rest_s
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.sequence import DECODE, Sequence
-from raylax.worker.scheduling.shares import Division, PresentTenants
-from raylax.worker.scheduling.short_steps import rest_s
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel

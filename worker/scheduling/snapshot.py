@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from raylax.proto.pages import PAGE_SIZE
-from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 

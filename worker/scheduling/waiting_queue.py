@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from raylax.proto.fair_share import FairShareCounters
 from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.decision.division import PresentTenants
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.shares import PresentTenants
 
 AGEING_S = 60.0
 """After which a request counts as one class higher."""

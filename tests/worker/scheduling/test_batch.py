@@ -8,9 +8,9 @@ from raylax.proto.pages import names_of, router_key
 from raylax.proto.vocabulary import Delta, Fault, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
-from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 

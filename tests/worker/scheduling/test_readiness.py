@@ -6,9 +6,9 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs
-from raylax.worker.scheduling.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.giving_way import (
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Division
+from raylax.worker.scheduling.decision.giving_way import (
     enough_of,
     giving_way,
     pages,
@@ -12,7 +13,6 @@ from raylax.worker.scheduling.giving_way import (
     seats,
     sums,
 )
-from raylax.worker.scheduling.shares import Division
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from raylax.proto.vocabulary import Request
 
-Shares = Mapping[str, float]
+TenantShares = Mapping[str, float]
 """Of tenants; more than 0 each."""
 Amounts = Mapping[str, int]
 """Of seats, pages or tokens, by tenant."""
@@ -37,12 +37,12 @@ class Division:
     """An engine divided among the tenants that want some of it now: something of theirs runs, or
     waits and lacks nothing but room. Empty, and false, unless there are several."""
 
-    shares: Shares = field(default_factory=dict)
+    shares: TenantShares = field(default_factory=dict)
     seats: Amounts = field(default_factory=dict)
     pages: Amounts = field(default_factory=dict)
 
     @classmethod
-    def among(cls, shares: Shares, seats: int, pages: int) -> "Division":
+    def among(cls, shares: TenantShares, seats: int, pages: int) -> "Division":
         """So many seats and pages, by these shares."""
         if len(shares) < 2:
             return ALONE
@@ -63,13 +63,13 @@ class Division:
 ALONE = Division()
 
 
-def dues(total: int, shares: Shares) -> dict[str, int]:
+def dues(total: int, shares: TenantShares) -> dict[str, int]:
     """What is due to each of a total: its part, rounded down, but one at least."""
     whole = sum(shares.values())
     return {tenant: max(1, int(total * share / whole)) for tenant, share in shares.items()}
 
 
-def divided(total: int, wanted: Amounts, shares: Shares) -> dict[str, int]:
+def divided(total: int, wanted: Amounts, shares: TenantShares) -> dict[str, int]:
     """What each gets of a total: what it wants, but by their shares where that is too much. Nobody
     who wants some gets nothing, unless there are more of them than there is to divide."""
     if len(wanted) < 2 or sum(wanted.values()) <= total:

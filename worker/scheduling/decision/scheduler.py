@@ -5,7 +5,7 @@ new ones in order of service, whole or in chunks, while tokens, seats and pages 
 decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
 pages back and is computed again later (its tokens stay the same: law 1).
 
-Several tenants share seats, pages and the tokens of a step (`shares.py`): so it is within each of
+Several tenants share seats, pages and the tokens of a step (`division.py`): so it is within each of
 them. Who waits, and whose tenant holds less than its due, does not wait for another's to end
 (`giving_way.py`), nor for all the rows of a long step (`short_steps.py`).
 
@@ -15,12 +15,12 @@ After a step that failed, each of its sequences is stepped alone, until it is kn
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from raylax.worker.scheduling.admission import Admission
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.giving_way import giving_way, pages, pending, sums
+from raylax.worker.scheduling.decision.admission import Admission
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import ALONE, Division, divided
+from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
+from raylax.worker.scheduling.decision.short_steps import Piece, short_step
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
-from raylax.worker.scheduling.shares import ALONE, Division, divided
-from raylax.worker.scheduling.short_steps import Piece, short_step
 
 
 @dataclass(frozen=True, slots=True)

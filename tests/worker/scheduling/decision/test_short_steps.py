@@ -2,11 +2,11 @@
 
 import pytest
 
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Division
+from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.short_steps import rest_s
 from raylax.worker.scheduling.sequence import Phase
-from raylax.worker.scheduling.shares import Division
-from raylax.worker.scheduling.short_steps import rest_s
 
 LIMITS = StepLimits(tokens=64, sequences=64)
 

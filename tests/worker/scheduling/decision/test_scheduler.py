@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.scheduler import StepLimits, schedule
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.scheduler import StepLimits, schedule
 from raylax.worker.scheduling.sequence import Phase
 
 LIMITS = StepLimits(tokens=32, sequences=4)

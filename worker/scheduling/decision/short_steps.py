@@ -8,9 +8,9 @@ and so less than the short step itself: whoever asks for one lets enough time pa
 from collections.abc import Iterable, Sequence
 
 from raylax.proto.fair_share import GENERATED
-from raylax.worker.scheduling.candidate import Candidate
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import TenantShares
 from raylax.worker.scheduling.sequence import DECODE
-from raylax.worker.scheduling.shares import Shares
 
 TIMES_ALONE = 3
 """A step is too long for a tenant's first tokens when it is more than so many times the work that
@@ -25,7 +25,7 @@ Piece = tuple[Candidate, int]
 
 
 def short_step(
-    step: Iterable[Piece], prefills: Sequence[Candidate], shares: Shares, tokens: int
+    step: Iterable[Piece], prefills: Sequence[Candidate], shares: TenantShares, tokens: int
 ) -> list[Piece]:
     """A step of so many tokens at most instead of `step`, for the tenants whose first tokens would
     wait too long for it; nothing if there are none. `prefills`: all whose first tokens could come,

@@ -9,8 +9,8 @@ found again. The oldest of its highest class stays, so that somebody always come
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.shares import Amounts
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Amounts
 
 Measure = Callable[[Candidate], int]
 

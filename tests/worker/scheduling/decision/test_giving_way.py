@@ -3,11 +3,11 @@
 import pytest
 
 from raylax.proto.vocabulary import Priority
-from raylax.worker.scheduling.candidate import Candidate
-from raylax.worker.scheduling.giving_way import giving_way, pages, seats
-from raylax.worker.scheduling.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Division
+from raylax.worker.scheduling.decision.giving_way import giving_way, pages, seats
+from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.sequence import Phase
-from raylax.worker.scheduling.shares import Division
 
 LIMITS = StepLimits(tokens=32, sequences=4)
 PAGES = 40

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from raylax.worker.scheduling.shares import ALONE, Division, divided, dues
+from raylax.worker.scheduling.decision.division import ALONE, Division, divided, dues
 
 
 @pytest.mark.parametrize(
