@@ -11,6 +11,7 @@ from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
 from raylax.cluster.ray_patches.own_pages import close_own_pages
 from raylax.cluster.ray_patches.patience import ask_longer
+from raylax.cluster.ray_patches.private_replicas import hide_the_replicas
 from raylax.cluster.ray_patches.tls import show_certificate
 
 
@@ -19,8 +20,10 @@ def worker_setup() -> None:
     os.umask(UMASK)
     keep_to_loopback()
     let_the_router_name_requests()
-    for change_the_template in (show_certificate, close_the_admin_socket, close_own_pages):
-        change_the_template()
+    show_certificate()
+    close_the_admin_socket()
+    close_own_pages()
+    hide_the_replicas()
     keep_the_front_door_open()  # which imports what takes the template
     ask_longer()
 

@@ -19,7 +19,9 @@ import asyncio, http.client, json, os, signal, sys
 from ray.serve._private import constants
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
+from raylax.cluster.ray_patches.private_replicas import hide_the_replicas, socket_of
 close_the_admin_socket()
+hide_the_replicas()
 keep_the_front_door_open()
 from pathlib import Path
 from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig, ServerConfig
@@ -68,8 +70,8 @@ def refused():
     return reply.status, reply.getheader("Retry-After"), error.get("code")
 
 async def main():
-    server = await asyncio.start_server(router, "127.0.0.1", 0)
-    at = server.sockets[0].getsockname()[1]
+    at = 30000
+    server = await asyncio.start_unix_server(router, socket_of(directory, at))
     backend = BackendConfig("app", "/", servers=[ServerConfig("one", "127.0.0.1", at)],
                             app_name="app")
     first = manager(backend)
@@ -123,7 +125,7 @@ def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -
     (port,) = free_ports(1)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STORY, str(directory), str(port)],
-        env={**os.environ, RUN_DIRECTORY: str(directory)},
+        env={**os.environ, RUN_DIRECTORY: str(directory), "RAY_SERVE_ENABLE_HA_PROXY": "1"},
         capture_output=True, text=True, cwd=ROOT, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
