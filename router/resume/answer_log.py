@@ -110,7 +110,7 @@ class AnswerLogs:
         if self._directory is None or not self._directory.is_dir():
             return None
         self._sweep()
-        path = self._path(beginning.name)
+        path = self._path(beginning.tenant, beginning.name)
         head = json.dumps(asdict(beginning)).encode()
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -132,7 +132,7 @@ class AnswerLogs:
         Raises WorkerUnavailable while a router still holds it."""
         if self._directory is None:
             return None
-        path = self._path(name)
+        path = self._path(tenant, name)
         try:
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
         except OSError:
@@ -150,9 +150,11 @@ class AnswerLogs:
             return None
         return found
 
-    def _path(self, name: str) -> Path:
+    def _path(self, tenant: str, name: str) -> Path:
+        """One that another tenant has not even a locked file at."""
         assert self._directory is not None
-        return self._directory / (hashlib.sha256(name.encode()).hexdigest()[:32] + SUFFIX)
+        digest = hashlib.sha256(json.dumps([tenant, name]).encode()).hexdigest()
+        return self._directory / (digest[:32] + SUFFIX)
 
     def _sweep(self) -> None:
         """Remove the files that nobody has come back to, now and then."""

@@ -57,7 +57,9 @@ def test_what_was_written_is_read_by_the_next_one(tmp_path: Path) -> None:
 
 
 def test_a_client_must_be_who_asked(tmp_path: Path) -> None:
+    """To others it is as if there were none, also while a router holds it."""
     logs, made = begun(tmp_path)
+    assert logs.take("chatcmpl-1", "bob") is None
     made.leave()
 
     assert logs.take("chatcmpl-1", "bob") is None
