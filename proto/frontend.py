@@ -104,7 +104,9 @@ class Frontend:
         most = body.max_completion_tokens or body.max_tokens
         requests = self._requests(call_id, [ids], body, top, most, field, origin)
         names = frozenset(tool.function.name for tool in body.offered)
-        return self._call(call_id, requests, body, "chat", names, not body.parallel_tool_calls)
+        call = self._call(call_id, requests, body, "chat", names, not body.parallel_tool_calls)
+        call.open_ended = most is None
+        return call
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
         """The text of the prompt that the model's chat template makes of the messages."""
@@ -148,7 +150,9 @@ class Frontend:
             )
             for index in range(len(requests))
         ]
-        return Call(call_id, requests, choices, "text_completion"), choices
+        call = Call(call_id, requests, choices, "text_completion")
+        call.open_ended = body.max_tokens is None
+        return call, choices
 
     def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of an embedding: a request for each input, whose only event says that its

@@ -72,11 +72,13 @@ class KeyEntry(Section):
     priority: Literal["high", "normal", "low"] = "normal"
     """The highest class that it may ask for."""
     tokens_per_minute: int | None = Field(None, ge=1)
-    """Tokens of prompts and answers together; null: no limit."""
+    """Tokens of prompts and answers together. What an answer may have at most (`max_tokens`) is set
+    aside when its call begins, and what it did not take is given back; null: no limit."""
     requests_per_minute: int | None = Field(None, ge=1)
-    """Calls that may begin in a minute; null: no limit."""
+    """Requests that may begin in a minute: one for each sequence (prompts × `n`) of a call, and one
+    for whatever else is asked; null: no limit."""
     max_concurrent: int | None = Field(None, ge=1)
-    """Calls at once; null: no limit."""
+    """Sequences (prompts × `n`) at once, and texts that are tokenised; null: no limit."""
     share: float = Field(1.0, ge=TENANT_SHARE.least, le=TENANT_SHARE.most)
     """Part of a full cluster, compared with the shares of other keys."""
 

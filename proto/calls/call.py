@@ -57,6 +57,8 @@ class Call:
         operation: Operation,
     ) -> None:
         self.id, self.requests, self.operation = id, requests, operation
+        self.open_ended = False
+        """Whether nobody has said how long its answers may be."""
         self._choices = dict(zip((r.id for r in requests), choices, strict=True))
         self._left = len(self._choices)
         self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
@@ -105,6 +107,11 @@ class Call:
     def prompt_tokens(self) -> int:
         """Tokens of all prompts. One is counted once, however many choices continue it."""
         return sum(self._prompts.values())
+
+    @property
+    def asked_tokens(self) -> int:
+        """How many tokens its answers may have at most."""
+        return sum([request.max_tokens for request in self.requests if not request.embed])
 
     @property
     def completion_tokens(self) -> int:

@@ -82,6 +82,11 @@ class Authenticator:
         origin = replace(origin, priority=priority_in(headers), timeout_s=timeout_in(headers))
         return replace(holder, origin=origin)
 
+    def count(self, caller: Caller) -> None:
+        """Charges a call that was let in as a request, before anything of it is read. Raises
+        RateLimited."""
+        self._rate_limiter.enter(caller.tenant, self._clock())
+
     def _holder(self, headers: Headers) -> Key:
         if self._keys.open:
             return ANYBODY

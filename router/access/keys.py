@@ -23,8 +23,9 @@ class Key:
     tokens_per_minute: int | None = None
     """Tokens of prompts and answers together."""
     requests_per_minute: int | None = None
+    """Each sequence of a call is one, and whatever else is asked."""
     max_concurrent: int | None = None
-    """Calls at once."""
+    """Sequences at once."""
     share: float = 1.0
     """The part of a full cluster that the holder gets, compared with the shares of others."""
 

@@ -1,5 +1,7 @@
-"""How much each API key may ask: requests and tokens a minute, and calls at once.
+"""How much each API key may ask: requests and tokens a minute, and sequences at once.
 
+A call counts as what it costs: each of its sequences is a request, and runs; what its prompts have
+and its answers may have is set aside when it begins, and what it did not use is given back.
 Plain accounts with the clock as an argument. They are those of one router: each of several routers
 grants its part of every limit, a `routers`-th, so that no request waits for another router's word.
 """
@@ -8,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raylax.proto.errors import RateLimited
+from raylax.proto.errors import InvalidRequest, RateLimited
 from raylax.router.access.keys import Key
 
 MINUTE_S = 60.0
@@ -24,7 +26,7 @@ NEWEST = 0.2
 @dataclass(slots=True)
 class Bucket:
     """A token bucket: fills evenly, in a minute from empty to full. What is taken before it is
-    there, as tokens are that an answer has generated, makes its level negative."""
+    there, as tokens are that an answer had beyond what was set aside, makes its level negative."""
 
     most: float
     level: float
@@ -56,15 +58,41 @@ class Bucket:
         return max(0.0, missing) * MINUTE_S / self.most
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call comes to. The defaults are those of work without sequences in an engine, whose
+    tokens are known when it is done."""
+
+    sequences: int = 1
+    """One for each prompt and choice: what runs at once, and how many requests it counts as."""
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    """How many its answers may have at most."""
+    open_ended: bool = False
+    """Nobody has said how long its answers may be."""
+
+    @property
+    def named_tokens(self) -> int:
+        """The tokens that the client has named."""
+        return self.prompt_tokens + (0 if self.open_ended else self.answer_tokens)
+
+    def reserved(self, most: float) -> float:
+        """The tokens to set aside of an account that holds `most`: where nobody has said how long
+        the answers may be, no more than that; what they take beyond is owed."""
+        all_tokens = self.prompt_tokens + self.answer_tokens
+        return max(self.prompt_tokens, min(all_tokens, most)) if self.open_ended else all_tokens
+
+
 @dataclass(slots=True)
 class KeyAccount:
     """What one key has used and may use in this router. None: there is no such limit."""
 
-    name: str
+    key: Key
     requests: Bucket | None = None
     tokens: Bucket | None = None
     most_open: int | None = None
     open: int = 0
+    """Sequences that have not ended."""
     usual_s: float = UNKNOWN_S
 
 
@@ -77,23 +105,23 @@ class Refusal:
 
 
 class Ticket:
-    """A call that was let in. Its owner says what it generates, and when it has ended."""
+    """A call that was let in. Its owner says what it has used, and when it has ended."""
 
-    def __init__(self, account: KeyAccount, begun: float) -> None:
+    def __init__(self, account: KeyAccount, cost: Cost, reserved: float, begun: float) -> None:
         self._account: KeyAccount | None = account
-        self._begun = begun
-
-    def generated(self, tokens: int, now: float) -> None:
-        account = self._account
-        if account is not None and account.tokens is not None:
-            account.tokens.take(tokens, now)
+        self._sequences, self._reserved, self._begun = cost.sequences, reserved, begun
+        self.used = 0
+        """Its tokens, of prompts and answers."""
 
     def close(self, now: float) -> None:
-        """The call has ended. Only the first time counts."""
+        """The call has ended: what it has not used of what was set aside is given back. Only the
+        first time counts."""
         account, self._account = self._account, None
         if account is not None:
-            account.open -= 1
+            account.open -= self._sequences
             account.usual_s += NEWEST * (now - self._begun - account.usual_s)
+            if account.tokens is not None:
+                account.tokens.take(self.used - self._reserved, now)
 
 
 class RateLimiter:
@@ -103,29 +131,39 @@ class RateLimiter:
     def __init__(self, keys: Sequence[Key] = (), routers: int = 1) -> None:
         self._routers = routers
         self._accounts = {key.name: full_account(key, routers) for key in keys}
-        self._anybody = KeyAccount("")
+        self._anybody = KeyAccount(Key("", ""))
 
     def open(self, name: str) -> int:
-        """How many calls of a key have not ended."""
+        """How many sequences of a key have not ended."""
         return self._account(name).open
 
-    def admit(self, name: str, prompt_tokens: int, now: float) -> Ticket:
-        """Lets a call in, and charges its prompt. Raises RateLimited, which says when to return."""
+    def enter(self, name: str, now: float) -> None:
+        """Charges a request that has come, whatever it asks and whether or not it gets it. Raises
+        RateLimited, which says when to return."""
         account = self._account(name)
-        refusals = [r for r in self._refusals(account, prompt_tokens, now) if r.wait_s > EXACT_S]
-        if refusals:
-            longest = max(refusals, key=lambda refusal: refusal.wait_s)
-            raise RateLimited(
-                f"the API key {name} may {longest.rule}{self._of_its_part()}; try again in "
-                f"{longest.wait_s:.3g} s",
-                retry_after_s=longest.wait_s,
-            )
+        if (bucket := account.requests) is None:
+            return
+        if (wait_s := bucket.wait_s(1, now)) > EXACT_S:
+            raise self._refused(account, Refusal(wait_s, requests_rule(bucket)))
+        bucket.take(1, now)
+
+    def admit(self, name: str, cost: Cost, now: float) -> Ticket:
+        """Lets in a call that has entered: charges its further sequences as requests, and sets its
+        tokens aside. Raises RateLimited, which says when to return, and InvalidRequest for what no
+        wait helps."""
+        account = self._account(name)
+        check_size(account.key, cost)
+        if any(one.wait_s > EXACT_S for one in refusals(account, cost, now, entered=1)):
+            again = refusals(account, cost, now, entered=0)  # who returns enters once more
+            raise self._refused(account, max(again, key=lambda refusal: refusal.wait_s))
+        reserved = 0.0
         if account.requests is not None:
-            account.requests.take(1, now)
+            account.requests.take(cost.sequences - 1, now)
         if account.tokens is not None:
-            account.tokens.take(prompt_tokens, now)
-        account.open += 1
-        return Ticket(account, now)
+            reserved = cost.reserved(account.tokens.most)
+            account.tokens.take(reserved, now)
+        account.open += cost.sequences
+        return Ticket(account, cost, reserved, now)
 
     def headers(self, name: str, now: float) -> dict[str, str]:
         """What is left of a key's limits, in OpenAI's headers; nothing of limits that it does not
@@ -141,24 +179,62 @@ class RateLimiter:
     def _account(self, name: str) -> KeyAccount:
         return self._accounts.get(name, self._anybody)
 
-    def _refusals(self, account: KeyAccount, prompt_tokens: int, now: float) -> list[Refusal]:
-        """Every limit, with how long it would have the call wait."""
-        found = []
-        if (most := account.most_open) is not None and account.open >= most:
-            rule = f"run {most} calls at once, {account.open} are running"
-            found.append(Refusal(max(account.usual_s / most, 2 * EXACT_S), rule))
-        if (bucket := account.requests) is not None:
-            rule = f"send {bucket.most:g} requests a minute"
-            found.append(Refusal(bucket.wait_s(1, now), rule))
-        if (bucket := account.tokens) is not None:
-            wait_s = bucket.wait_s(prompt_tokens, now)
-            left = max(0, int(bucket.level))
-            rule = f"use {bucket.most:g} tokens a minute, {left} are left, the prompt has "
-            found.append(Refusal(wait_s, f"{rule}{prompt_tokens}"))
-        return found
+    def _refused(self, account: KeyAccount, refusal: Refusal) -> RateLimited:
+        part = f" at each of {self._routers} routers" if self._routers > 1 else ""
+        return RateLimited(
+            f"the API key {account.key.name} may {refusal.rule}{part}; try again in "
+            f"{refusal.wait_s:.3g} s",
+            retry_after_s=refusal.wait_s,
+        )
 
-    def _of_its_part(self) -> str:
-        return f" at each of {self._routers} routers" if self._routers > 1 else ""
+
+def refusals(account: KeyAccount, cost: Cost, now: float, entered: int) -> list[Refusal]:
+    """Every limit, with how long it would have the call wait, of which `entered` requests are
+    charged already. What is more than a part of a limit waits until nothing of that is in use."""
+    found = []
+    if (most := account.most_open) is not None:
+        rule = f"run {most} sequences at once, {account.open} are running, this call comes to "
+        fits = account.open + cost.sequences <= most or not account.open
+        wait_s = account.usual_s * min(1, cost.sequences / most)
+        found.append(Refusal(0 if fits else max(wait_s, 2 * EXACT_S), f"{rule}{cost.sequences}"))
+    if (bucket := account.requests) is not None:
+        rule = requests_rule(bucket)
+        if cost.sequences > 1:
+            rule += f", this call counts as {cost.sequences}"
+        needed = min(cost.sequences, bucket.most) - entered
+        found.append(Refusal(bucket.wait_s(needed, now), rule))
+    if (bucket := account.tokens) is not None:
+        wait_s = bucket.wait_s(cost.reserved(bucket.most), now)
+        left = max(0, int(bucket.level))
+        rule = (
+            f"use {bucket.most:g} tokens a minute, {left} are left, the prompt has "
+            f"{cost.prompt_tokens} and the answer may have {cost.answer_tokens}"
+        )
+        found.append(Refusal(wait_s, rule))
+    return found
+
+
+def requests_rule(bucket: Bucket) -> str:
+    return f"send {bucket.most:g} requests a minute"
+
+
+def check_size(key: Key, cost: Cost) -> None:
+    """Raises InvalidRequest for a call that is larger than a whole limit."""
+    limits = (
+        ("run {} sequences at once", key.max_concurrent, cost.sequences),
+        (
+            "send {} requests a minute, one for each sequence",
+            key.requests_per_minute,
+            cost.sequences,
+        ),
+        ("use {} tokens a minute", key.tokens_per_minute, cost.named_tokens),
+    )
+    for rule, limit, asked in limits:
+        if limit is not None and asked > limit:
+            raise InvalidRequest(
+                f"the API key {key.name} may {rule.format(limit)}, this call comes to {asked}: it "
+                "never fits"
+            )
 
 
 def full_account(key: Key, routers: int) -> KeyAccount:
@@ -168,8 +244,9 @@ def full_account(key: Key, routers: int) -> KeyAccount:
         return None if limit is None else Bucket(limit / routers, limit / routers, -math.inf)
 
     most_open = None if key.max_concurrent is None else max(1, key.max_concurrent // routers)
-    requests, tokens = bucket(key.requests_per_minute), bucket(key.tokens_per_minute)
-    return KeyAccount(key.name, requests, tokens, most_open)
+    return KeyAccount(
+        key, bucket(key.requests_per_minute), bucket(key.tokens_per_minute), most_open
+    )
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
 from raylax.router.access.caller import caller
+from raylax.router.access.rate_limits import Cost
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.hedging import HedgePolicy
@@ -114,14 +115,13 @@ class Service:
         InvalidRequest, Overloaded and RateLimited."""
         first = call.requests[0]
         with self.state.places.taken(first.tenant, len(call.requests)):
-            ticket = self.state.rate_limiter.admit(first.tenant, call.prompt_tokens, self._clock())
+            ticket = self.state.rate_limiter.admit(first.tenant, cost_of(call), self._clock())
             try:
                 yield
             finally:
-                now, generated = self._clock(), call.completion_tokens
-                self.admission.generated(first.tenant, generated, first.share)
-                ticket.generated(generated, now)
-                ticket.close(now)
+                self.admission.generated(first.tenant, call.completion_tokens, first.share)
+                ticket.used = call.prompt_tokens + call.completion_tokens
+                ticket.close(self._clock())
 
     async def _wait_for_turn(self, call: Call, timeline: Timeline, allowed_s: float) -> float:
         """Wait until the call is let through; returns the seconds that are left of its time."""
@@ -130,3 +130,8 @@ class Service:
         await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
         timeline.note("admitted")
         return allowed_s - (self._clock() - timeline.arrived)
+
+
+def cost_of(call: Call) -> Cost:
+    """What the limits of keys count of a call."""
+    return Cost(len(call.requests), call.prompt_tokens, call.asked_tokens, call.open_ended)

@@ -47,6 +47,8 @@ class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
         try:
             level = AccessLevel.PUBLIC if is_health else AccessLevel.ANY_KEY
             caller = self._authenticator.authenticate(caller, headers, level)
+            if level is not AccessLevel.PUBLIC:
+                self._authenticator.count(caller)
         except RaylaxError as error:
             return refusing(handler, self._call(handler_call_details.method, caller), error)
         return authenticated(handler, self._call(handler_call_details.method, caller))

@@ -1,6 +1,7 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
+from raylax.router.access.rate_limits import Cost, Ticket
 from raylax.router.calls.lasting import LastingCall, keep
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
@@ -80,6 +82,17 @@ class RequestHandler:
         serving = self.models.any()
         async with body_of(request, self.models) as raw:
             return await serving.prepare(len(raw), lambda: work(raw))
+
+    @contextmanager
+    def counted(self) -> Iterator[Ticket]:
+        """Work without sequences in an engine counts among what its key has running. Whoever does
+        it says how many tokens it has used. Raises RateLimited."""
+        state = self.models.state
+        ticket = state.rate_limiter.admit(caller().tenant, Cost(), state.clock())
+        try:
+            yield ticket
+        finally:
+            ticket.close(state.clock())
 
     def parse(self, kind: type[Parsed], raw: bytes) -> Parsed:
         """The request in a body, by this router's rule for fields that nobody knows."""

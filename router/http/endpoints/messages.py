@@ -26,7 +26,10 @@ def add_messages(routes: Routes, handler: RequestHandler) -> None:
         return await handler.answer(request, MessagesRequest, message_writer)
 
     async def count_tokens(request: Request) -> ASGIApp:
-        return json_response(await handler.read(request, count))
+        with handler.counted() as ticket:
+            counted = await handler.read(request, count)
+            ticket.used = counted.input_tokens
+        return json_response(counted)
 
     routes.post("/v1/messages", messages)
     routes.post("/v1/messages/count_tokens", count_tokens)

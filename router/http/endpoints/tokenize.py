@@ -29,18 +29,23 @@ def add_tokenize(routes: Routes, handler: RequestHandler) -> None:
             token_strs=names,
         )
 
-    def text_of(raw: bytes) -> DetokenizeResponse:
+    def text_of(raw: bytes) -> tuple[DetokenizeResponse, int]:
         body = handler.parse(DetokenizeRequest, raw)
         frontend = handler.models.named(body.model).frontend
         frontend.prompt_ids.check_ids(body.tokens, "tokens")
         text = frontend.tokenizer.decode(body.tokens, skip_special_tokens=False)
-        return DetokenizeResponse(prompt=text)
+        return DetokenizeResponse(prompt=text), len(body.tokens)
 
     async def tokenize(request: Request) -> ASGIApp:
-        return json_response(await handler.read(request, ids_of))
+        with handler.counted() as ticket:
+            answer = await handler.read(request, ids_of)
+            ticket.used = answer.count
+        return json_response(answer)
 
     async def detokenize(request: Request) -> ASGIApp:
-        return json_response(await handler.read(request, text_of))
+        with handler.counted() as ticket:
+            answer, ticket.used = await handler.read(request, text_of)
+        return json_response(answer)
 
     routes.post("/tokenize", tokenize)
     routes.post("/detokenize", detokenize)
