@@ -37,7 +37,7 @@ async def router_with(
     checkpoint: Path, clock: Callable[[], float] = time.monotonic, **limits: Any
 ) -> AsyncIterator[Rig]:
     """A router, and a key with these limits."""
-    key = Key("bob", hash_of(KEY), **limits)
+    key = Key("bob", hash_of(KEY), admin=True, **limits)
     settings = RouterConfig("tiny", str(checkpoint), TOKEN, keys=(key,))
     async with (
         running_worker(checkpoint, "w0", ENGINE) as worker,
