@@ -19,6 +19,11 @@ class RouterLimits(BaseModel):
     what is above gets 429."""
     body_timeout_s: float = Field(60.0, gt=0)
     """For a body to arrive; slower ones get 408."""
+    max_answers_bytes: int = Field(128 << 20, ge=1 << 20)
+    """Bytes of all whole answers that a router is writing, or that wait for their clients to read,
+    of which each tenant gets its part; what is above gets 429."""
+    read_timeout_s: float = Field(30.0, gt=0)
+    """For a client to read 64 KiB of a whole answer; a slower one is cut off."""
     max_inflight: int = Field(2048, ge=1)
     """Requests in a router at once, one for each prompt and choice; more get 429. Each tenant has a
     part."""

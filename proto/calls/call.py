@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.openai.shared import PromptTokensDetails, Usage
@@ -91,6 +92,12 @@ class Call:
     def done(self) -> bool:
         """Whether all its parts have ended, or an error has ended it."""
         return self._left == 0 or self.error is not None
+
+    def be_streamed(self) -> None:
+        """Keep no log-probabilities: each event is written when it comes."""
+        for part in self._choices.values():
+            if isinstance(part, Choice):
+                part.whole = False
 
     def feed(self, delta: Delta) -> FeedResult:
         """What a delta has brought. Raises the error of one that ends its request with an error."""

@@ -36,6 +36,8 @@ class Choice:
     """Whether the answer goes on with the text of its prompt."""
     one_call: bool = False
     """Whether no tool but the first is called."""
+    whole: bool = True
+    """Whether the answer is written once it has ended: only then its log-probabilities are kept."""
     tokens: int = 0
     cached_tokens: int = 0
     finish_reason: str | None = None
@@ -88,7 +90,8 @@ class Choice:
         else:
             event = self._feed_all(delta)
         if event is not None:
-            self.events.append(event)
+            kept = event if self.whole or event.only_text else event._replace(logprobs=())
+            self.events.append(kept)
         return event
 
     def _feed_all(self, delta: Delta) -> TextEvent | None:

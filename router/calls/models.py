@@ -46,6 +46,7 @@ class Models:
             KeptAnswers(limits.resume_ttl_s),
             telemetry(),
             ByteBudget(limits.bodies_bytes, "requests that are being read"),
+            ByteBudget(limits.max_answers_bytes, "answers that wait for their readers"),
             AnswerLogs(Path(self.config.answers) if self.config.answers else None),
         )
         self.forms: dict[str, Form] = {}

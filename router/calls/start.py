@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
+from raylax.router.access.byte_budget import Holding
 from raylax.router.access.caller import caller
 from raylax.router.calls.service import Service
 from raylax.router.resume.answer_log import AnswerLog
@@ -35,6 +36,8 @@ def start(
     """Run a call. `remaining_s`: what its client leaves of its time; None: no limit of theirs.
     `session`: the client's name for it, of which other tenants' sessions know nothing. `log`: keeps
     what is said."""
+    if not whole:
+        call.be_streamed()
     timeout_s = caller().origin.soonest(remaining_s)
     within = within_tenant(caller().tenant, session)
     events = service.run(call, timeout_s, within, caller().span, whole, log)
@@ -47,11 +50,13 @@ def within_tenant(tenant: str, session: str) -> str:
 
 
 async def finish(
-    service: Service, call: Call, remaining_s: float | None, session: str = ""
+    service: Service, call: Call, remaining_s: float | None, held: Holding, session: str = ""
 ) -> None:
-    """Run a call to its end, where nothing before that matters."""
-    async for _ in start(service, call, remaining_s, session, whole=True).events:
-        pass
+    """Run a call to its end, where nothing before that matters. Its answer is `held` from its first
+    token on; raises Overloaded where there is no room for more of it."""
+    async for events in start(service, call, remaining_s, session, whole=True).events:
+        held.take(sum([event.size for event in events]))
+    held.take(max(0, call.size - held.bytes))  # no event has a vector
 
 
 def read_deadline(allowed_s: float) -> asyncio.Timeout:

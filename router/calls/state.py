@@ -28,6 +28,8 @@ class RouterState:
     telemetry: Telemetry
     bodies: ByteBudget
     """Of requests that are being received and read."""
+    answers: ByteBudget
+    """Of answers that are being written and sent."""
     answer_logs: AnswerLogs
     timelines: Timelines = field(default_factory=Timelines)
     usage: Usage = field(default_factory=Usage)

@@ -25,6 +25,7 @@ from raylax.router.http.endpoints.usage import add_usage
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.old_protocol import answer_old_clients
 from raylax.router.http.routes import Routes
+from raylax.router.http.sending import AnswerSender
 
 
 def build_app(models: Models, cluster: Cluster) -> ASGIApp:
@@ -42,8 +43,13 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_usage(routes, models)
     add_cluster(routes, models, cluster)
     guard = guard_of(models.config)
+    sender = AnswerSender(models.state.answers, models.config.limits.read_timeout_s)
     app = AuthenticationMiddleware(
-        Router(routes.all, redirect_slashes=False), models.authenticator, time.monotonic, guard
+        Router(routes.all, redirect_slashes=False),
+        models.authenticator,
+        time.monotonic,
+        sender,
+        guard,
     )
     return with_cors(app, models.config.cors_origins, guard)
 

@@ -16,8 +16,10 @@ from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator
 from raylax.router.access.browser_guard import BrowserGuard, require_json
 from raylax.router.access.caller import CALLER, Caller
+from raylax.router.http.disconnect import ClientLeft
 from raylax.router.http.errors import error_response
 from raylax.router.http.refusal_spans import refusal_of
+from raylax.router.http.sending import AnswerSender
 
 log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
@@ -51,11 +53,12 @@ class AuthenticationMiddleware:
         app: Router,
         authenticator: Authenticator,
         clock: Callable[[], float],
+        sender: AnswerSender,
         guard: BrowserGuard | None = None,
     ) -> None:
         """`guard`: for a cluster without keys."""
         self._app, self._authenticator, self._clock = app, authenticator, clock
-        self._guard = guard
+        self._sender, self._guard = sender, guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,7 +68,7 @@ class AuthenticationMiddleware:
         scope["path"] = scope["path"].rstrip("/") or "/"  # no redirect: who knows our front door?
         headers = Headers(scope=scope)
         caller = self._authenticator.identify(headers.getlist)
-        logged = LoggedResponse(scope, caller, self._clock, send)
+        logged = LoggedResponse(scope, caller, self._clock, self._sender, send)
         try:
             level = level_of(scope["path"])
             if self._guard is not None:
@@ -81,6 +84,8 @@ class AuthenticationMiddleware:
             await self._app(scope, receive, logged.send)
         except Exception as error:
             if logged.status:
+                if isinstance(error, ClientLeft):
+                    return
                 raise  # too late to say anything
             response = error_response(Request(scope, receive), error)
             if isinstance(error, RaylaxError):
@@ -103,15 +108,22 @@ class LoggedResponse:
     """A response on its way: it gets the headers that all have, and a line in the log."""
 
     def __init__(
-        self, scope: Scope, caller: Caller, clock: Callable[[], float], send: Send
+        self,
+        scope: Scope,
+        caller: Caller,
+        clock: Callable[[], float],
+        sender: AnswerSender,
+        send: Send,
     ) -> None:
         self.caller, self.status = caller, 0
         self._warnings = collect_warnings()
-        self._scope, self._clock, self._send = scope, clock, send
+        self._scope, self._clock, self._sender, self._send = scope, clock, sender, send
         self._begun, self._call_id = clock(), ""
 
     async def send(self, message: Message) -> None:
+        tenant = self.caller.tenant
         if message["type"] == "http.response.start":
+            self._sender.check(tenant, Headers(raw=message["headers"]))
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             self._call_id = headers.get(CALL_ID, "")
@@ -119,7 +131,9 @@ class LoggedResponse:
             headers.update(self._warnings.headers())
             if self.status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
-        await self._send(message)
+            await self._send(message)
+        else:
+            await self._sender.send(message, tenant, self._send)
 
     @property
     def took_s(self) -> float:

@@ -15,6 +15,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
+from raylax.router.access.held_bytes import held_bytes
 from raylax.router.access.rate_limits import Cost, Ticket
 from raylax.router.calls.lasting import LastingCall, keep
 from raylax.router.calls.models import Models
@@ -145,12 +146,13 @@ class RequestHandler:
 
     async def whole(self, request: Request, prepared: PreparedCall) -> Response:
         """Runs the call to its end. Raises ClientLeft when nobody waits for it any more."""
-        call = prepared.writer.call
-        async with DisconnectWatch(request.receive):
-            await finish(prepared.service, call, prepared.timeout_s, prepared.session)
-        headers = {CALL_ID: call.id} | prepared.explanation(request)
-        pool = prepared.service.state.parse_pool  # log-probabilities take seconds
-        written = await pool.run(call.size, prepared.writer.whole)
+        call, state = prepared.writer.call, prepared.service.state
+        async with held_bytes(state.answers, caller().tenant) as held:
+            async with DisconnectWatch(request.receive):
+                await finish(prepared.service, call, prepared.timeout_s, held, prepared.session)
+            headers = {CALL_ID: call.id} | prepared.explanation(request)
+            pool = state.parse_pool  # log-probabilities take seconds
+            written = await pool.run(call.size, prepared.writer.whole)
         return Response(written, 200, headers, "application/json")
 
 

@@ -12,6 +12,7 @@ from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
 from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
+from raylax.router.access.held_bytes import held_bytes
 from raylax.router.calls.lasting import Form, LastingCall, keep
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
@@ -59,7 +60,8 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
                 return service.frontend.embedding(grpc_api.embedding_request(request), origin)
 
             call = await service.prepare(request.ByteSize(), make)
-            await finish(service, call, context.time_remaining())
+            async with held_bytes(service.state.answers, caller().tenant) as held:
+                await finish(service, call, context.time_remaining(), held)
             return grpc_api.embed_reply(service.name, call)
 
     async def ListModels(

@@ -17,6 +17,7 @@ from raylax.proto.calls.vector import vectors_of
 from raylax.proto.pb import common_pb2, vllm_engine_pb2_grpc
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.access.caller import caller
+from raylax.router.access.held_bytes import held_bytes
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.calls.start import finish, read_deadline, start
@@ -88,7 +89,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
                 return service.frontend.embedding(requests.embedding_request(request), origin)
 
             call = await service.prepare(request.ByteSize(), make)
-            await finish(service, call, context.time_remaining())
+            async with held_bytes(service.state.answers, caller().tenant) as held:
+                await finish(service, call, context.time_remaining(), held)
             (vector,) = vectors_of(call)
             return pb.EmbedResponse(
                 embedding=vector,
