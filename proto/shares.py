@@ -36,10 +36,14 @@ class Shares:
         """Give a tenant so much more, if there is room for it; whether there was."""
         if amount > self.room(tenant):
             return False
+        self.move_in(tenant, amount)
+        return True
+
+    def move_in(self, tenant: str, amount: int) -> None:
+        """Give a tenant what it has had elsewhere, whether or not there is room for it."""
         if amount:
             self._held[tenant] = self.held(tenant) + amount
             self.used += amount
-        return True
 
     def give_back(self, tenant: str, amount: int) -> None:
         """Take back what a tenant has taken, or some of it."""

@@ -37,11 +37,12 @@ class Places:
             )
 
     @contextmanager
-    def taken(self, tenant: str, count: int) -> Iterator[None]:
-        """Places for so many requests of a tenant, while they are on their way. Raises as
-        `check`."""
-        self.check(tenant, count)
-        self._shares.take(tenant, count)
+    def taken(self, tenant: str, count: int, again: bool = False) -> Iterator[None]:
+        """Places for so many requests of a tenant, while they are on their way. Raises as `check`,
+        but for what was let in before, `again`."""
+        if not again:
+            self.check(tenant, count)
+        self._shares.move_in(tenant, count)
         try:
             yield
         finally:

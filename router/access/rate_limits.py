@@ -147,15 +147,13 @@ class RateLimiter:
             raise self._refused(account, Refusal(wait_s, requests_rule(bucket)))
         bucket.take(1, now)
 
-    def admit(self, name: str, cost: Cost, now: float) -> Ticket:
+    def admit(self, name: str, cost: Cost, now: float, again: bool = False) -> Ticket:
         """Lets in a call that has entered: charges its further sequences as requests, and sets its
         tokens aside. Raises RateLimited, which says when to return, and InvalidRequest for what no
-        wait helps."""
+        wait helps; neither for what another router has let in before, `again`."""
         account = self._account(name)
-        check_size(account.key, cost)
-        if any(one.wait_s > EXACT_S for one in refusals(account, cost, now, entered=1)):
-            again = refusals(account, cost, now, entered=0)  # who returns enters once more
-            raise self._refused(account, max(again, key=lambda refusal: refusal.wait_s))
+        if not again:
+            self._check(account, cost, now)
         reserved = 0.0
         if account.requests is not None:
             account.requests.take(cost.sequences - 1, now)
@@ -175,6 +173,12 @@ class RateLimiter:
         if account.tokens is not None:
             told |= account.tokens.headers("tokens", now)
         return told
+
+    def _check(self, account: KeyAccount, cost: Cost, now: float) -> None:
+        check_size(account.key, cost)
+        if any(one.wait_s > EXACT_S for one in refusals(account, cost, now, entered=1)):
+            later = refusals(account, cost, now, entered=0)  # who returns enters once more
+            raise self._refused(account, max(later, key=lambda refusal: refusal.wait_s))
 
     def _account(self, name: str) -> KeyAccount:
         return self._accounts.get(name, self._anybody)

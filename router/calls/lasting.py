@@ -85,9 +85,11 @@ def revive(service: Service, answer_log: AnswerLog, form: Form) -> bool:
         return False
     left_s = max(SHORTEST_S, beginning.ends_at - state.clock())
     session = within_tenant(beginning.tenant, beginning.session)
-    running = StartedCall(service.run(call, left_s, session, log=answer_log), left_s)
+    running = StartedCall(service.run(call, left_s, session, log=answer_log, again=True), left_s)
     parts = form(service, content, running)
-    state.kept_answers.begin(beginning.name, beginning.tenant, parts, beginning.ttl_s, answer_log)
+    state.kept_answers.begin(
+        beginning.name, beginning.tenant, parts, beginning.ttl_s, answer_log, again=True
+    )
     return True
 
 

@@ -73,16 +73,18 @@ class Service:
         span: TraceContext | None = None,
         whole: bool = False,
         log: AnswerLog | None = None,
+        again: bool = False,
     ) -> AsyncGenerator[list[TextEvent]]:
         """The call's events, in one list those that came together. Leaving the iteration early
         cancels what is still running.
 
         `session`: calls that share one go to the same worker, under a policy that looks at it.
         `whole`: only the end matters.
+        `again`: it was let in before, by a router that has died, and is not refused.
         `log`: keeps what is said, and has what was said before.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
-        with self._let_in(call):
+        with self._let_in(call, again):
             timeline = Timeline(call.id, self._clock, call.requests[0].tenant)
             self.state.timelines.begin(timeline)
             timer = self.metrics.begin()
@@ -110,12 +112,13 @@ class Service:
                     self.state.telemetry.record(ended)
 
     @contextmanager
-    def _let_in(self, call: Call) -> Iterator[None]:
+    def _let_in(self, call: Call, again: bool) -> Iterator[None]:
         """The call has its places, and its part of its key's limits, until it has ended. Raises
         InvalidRequest, Overloaded and RateLimited."""
         first = call.requests[0]
-        with self.state.places.taken(first.tenant, len(call.requests)):
-            ticket = self.state.rate_limiter.admit(first.tenant, cost_of(call), self._clock())
+        cost = cost_of(call)
+        with self.state.places.taken(first.tenant, cost.sequences, again):
+            ticket = self.state.rate_limiter.admit(first.tenant, cost, self._clock(), again)
             try:
                 yield
             finally:

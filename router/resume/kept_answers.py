@@ -100,10 +100,13 @@ class KeptAnswers:
         parts: AsyncGenerator[Part],
         ttl_s: float,
         log: AnswerLog | None = None,
+        again: bool = False,
     ) -> KeptAnswer[Part]:
         """Starts to take the parts of an answer, which is kept for `ttl_s` seconds after its last
-        reader has left. Raises Overloaded."""
-        if not self._shares.take(tenant, 1):
+        reader has left. Raises Overloaded, but for what another router has kept before, `again`."""
+        if again:
+            self._shares.move_in(tenant, 1)
+        elif not self._shares.take(tenant, 1):
             raise Overloaded(
                 f"at most {self._shares.total} answers are kept for their clients to come back, "
                 f"{self._shares.held(tenant)} of them are yours and there is room for none more",

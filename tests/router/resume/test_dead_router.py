@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import httpx
 import pytest
 
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.router.access.keys import Key
+from raylax.router.access.rate_limits import full_account
+from raylax.router.calls.models import Models
+from raylax.router.config import RouterLimits
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -118,6 +123,24 @@ async def test_an_answer_goes_on_at_another_router(one: Rig, ask: str) -> None:
 
     assert again == first + rest
     assert plain(call, again) == whole
+
+
+async def test_what_was_let_in_is_not_refused_by_a_router_that_is_full(one: Rig) -> None:
+    """Its places, the answers that it keeps, and what the key may use are spent."""
+    path, body = ASKS["several choices"]
+    one.workers[0].hold(steps=5)
+    call, first = await events(one.url, "POST", path, most=4, json=body, headers=KEPT)
+    await end(one)
+    one.workers[0].let_go()
+    config = replace(one.models.config, limits=RouterLimits.model_construct(max_inflight=0))
+    models = Models([config])
+    models.state.rate_limiter._anybody = full_account(Key("", "", max_concurrent=1), 1)
+    models.state.kept_answers._shares.total = 0
+    async with a_router(config, one.workers, models) as other:
+        _, again = await events(other.url, "GET", f"/v1/streams/{call}")
+
+    assert again[:4] == first
+    assert "[DONE]" in again[-1]
 
 
 async def test_a_grpc_answer_goes_on_at_another_router(one: Rig) -> None:
