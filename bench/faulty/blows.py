@@ -13,7 +13,7 @@ from rich.table import Table
 
 from faulty.members import STRUCK, ServedCluster, temporary_directory
 from faulty.readers import ENDS, Question, Reader, Tally, keep_reading
-from raylax.cluster.supervision.roles import Role
+from raylax.cluster.supervision.roles import VITAL, Role
 
 PATIENCE_S = 90.0
 """For a cluster to answer again."""
@@ -160,18 +160,21 @@ def strike_cluster(
     """The table; whether all went well. A cluster that does not come back is replaced."""
     outcomes: list[Outcome] = []
     left: list[int] = []
-    todo = list(roles)
+    todo = [[role for role in roles if role not in VITAL]]
+    todo += [[role] for role in roles if role in VITAL]  # a cluster may not die too often
     while todo:
+        if not (now := todo.pop(0)):
+            continue
         temporary = temporary_directory()
         cluster = ServedCluster(temporary, source, *serve)
         try:
             cluster.wait_until_it_serves(START_S)
-            outcomes += asyncio.run(strike_each(cluster, todo, blows, console))
+            outcomes += asyncio.run(strike_each(cluster, now, blows, console))
         finally:
             left += cluster.end()
             shutil.rmtree(temporary, ignore_errors=True)
-        done = outcomes[-1].role if outcomes else todo[-1]
-        todo = todo[todo.index(done) + 1 :]
+        if rest := now[now.index(outcomes[-1].role) + 1 :]:
+            todo.insert(0, rest)
     report(outcomes, left, console)
     return not left and all(
         one.gap_s is not None

@@ -13,7 +13,7 @@ TTL_S = 60
 BACK_S = 40.0
 """How long a client tries to come back to an answer."""
 PAUSE_S = 0.2
-TOKENS = 240
+TOKENS = 1500
 ENDS = ("whole", "resumed", "broken", "lost", "refused", "wrong")
 """`broken`: streams that are not resumable; `lost`: resumable ones that could not be gone on with;
 `refused`: calls that were answered by no stream."""
