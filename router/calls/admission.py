@@ -2,13 +2,13 @@
 
 While some worker would begin a new request soon, calls pass at once. When all queues are long they
 wait here, where order still can be chosen: higher classes first, then the tenant that had least of
-its share so far (`raylax.proto.fair_share`).
+its share so far (`raylax.proto.fair_share`). Whatever its class, a call does not wait while less of
+its tenant's is on its way than the tenant's part of what may wait at workers: it goes first there.
 A call that could not start in time is refused at once, with the seconds after which it might.
 """
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,6 +17,8 @@ import numpy as np
 from raylax.proto.errors import Overloaded
 from raylax.proto.fair_share import GENERATED, FairShareCounters
 from raylax.proto.vocabulary import Priority
+from raylax.router.calls.journal import Journal, Unbegun
+from raylax.router.calls.waiting_calls import WaitingCall, WaitingCalls
 from raylax.router.fleet.estimate import Estimate, estimate
 from raylax.router.fleet.table import Fleet
 
@@ -26,31 +28,23 @@ worker runs dry meanwhile."""
 PUMP_EVERY_S = 0.05
 
 
-@dataclass(eq=False)
-class WaitingCall:
-    """A call that waits for its turn."""
-
-    tenant: str
-    share: float
-    tokens: int
-    admitted: "asyncio.Future[None]"
-
-
 @dataclass
 class Admission:
     """Lets the calls of one model through. Used on one event loop."""
 
     fleet: Fleet
+    journal: Journal
+    """Requests that were let through and have not ended."""
     clock: Callable[[], float]
     max_wait_s: float
     hold_s: float = HOLD_S
     _counters: FairShareCounters = field(default_factory=FairShareCounters)
     """Kept while calls wait; nobody needs them otherwise."""
-    _queues: dict[Priority, deque[WaitingCall]] = field(default_factory=dict)
+    _waiting: WaitingCalls = field(default_factory=WaitingCalls)
     _timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return len(self._waiting)
 
     async def enter(
         self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0
@@ -60,34 +54,51 @@ class Admission:
         now = self._estimate()
         if now is None:
             return  # no worker: who looks for one waits, too
-        self._check_wait(now, priority, tokens, min(limit_s, self.max_wait_s))
+        limit_s = min(limit_s, self.max_wait_s)
         if len(self) == 0 and self._has_room(now):
-            return self._charge(tenant, tokens, share)
-        waiting = WaitingCall(tenant, share, tokens, asyncio.get_running_loop().create_future())
-        queue = self._queues.setdefault(priority, deque())
+            return check_wait(unhurried_s(now, tokens), limit_s)
+        admitted = asyncio.get_running_loop().create_future()
+        call, unbegun = (
+            WaitingCall(tenant, priority, share, tokens, admitted),
+            self.journal.unbegun(),
+        )
+        check_wait(self._wait_s(now, call, unbegun), limit_s)
         self._lift(tenant)
-        queue.append(waiting)
+        self._waiting.put(call)
+        if self._waiting.first_of(tenant) is call and self._is_below(now, tenant, unbegun):
+            self._let_in(call)
         self._pump_soon()
         try:
-            await waiting.admitted
+            await admitted
         finally:
-            if waiting in queue:  # its client has left
-                queue.remove(waiting)
+            self._waiting.discard(call)  # its client may have left
 
     def generated(self, tenant: str, tokens: int, share: float = 1.0) -> None:
         """Count tokens of answers."""
         self._charge(tenant, GENERATED * tokens, share)
 
     def pump(self) -> None:
-        """Let in whom the workers can take, one at a time: each changes what they have to do."""
+        """Let in whom the workers can take, and one of each tenant that has less than its part on
+        its way. One at a time: each changes what they have to do."""
         self._timer = None
         now = self._estimate()
         if now is None or self._has_room(now):
-            self._let_one_in()
+            counters = self._counters
+            first = min(
+                self._waiting.highest_class(), key=lambda call: counters[call.tenant], default=None
+            )
+            self._let_in(first)
+        if now is not None:
+            unbegun = self.journal.unbegun()
+            for tenant in self._waiting.tenants():
+                if self._is_below(now, tenant, unbegun):
+                    self._let_in(self._waiting.first_of(tenant))
         if len(self):
             self._pump_soon()
         else:
             self._counters.clear()
+
+    # What is expected
 
     def _estimate(self) -> Estimate | None:
         rows = self.fleet.rows()
@@ -99,37 +110,33 @@ class Admission:
     def _has_room(self, now: Estimate) -> bool:
         return bool((now.todo * now.per_token).min() < self.hold_s)
 
-    def _check_wait(self, now: Estimate, priority: Priority, tokens: int, limit_s: float) -> None:
-        ahead = sum(
-            waiting.tokens
-            for of, queue in self._queues.items()
-            for waiting in queue
-            if of <= priority
-        )
-        wait = float(now.ttft(np.array(float(tokens))).min())
-        if ahead:
-            wait += ahead / float((1 / now.per_token).sum())
-        if wait > limit_s:
-            retry_after_s = max(1.0, math.ceil(wait - limit_s))
-            raise Overloaded(
-                f"the first token could come after {wait:.1f} s, the limit is {limit_s:g} s; "
-                f"try again in {retry_after_s:.0f} s",
-                retry_after_s=retry_after_s,
-            )
+    def _is_below(self, now: Estimate, tenant: str, unbegun: Unbegun) -> bool:
+        """Whether a tenant that waits has less on its way than its part, in one of several
+        routers."""
+        shares = unbegun.shares | self._waiting.tenants()
+        hold_s = self.hold_s * shares[tenant] / sum(shares.values()) / self.fleet.routers
+        return unbegun.tokens[tenant] / rate_of(now) < hold_s
 
-    def _let_one_in(self) -> None:
-        for priority in sorted(self._queues):
-            if queue := self._queues[priority]:
-                first: dict[str, WaitingCall] = {}
-                for waiting in queue:
-                    first.setdefault(waiting.tenant, waiting)
-                tenant = min(first, key=self._counters.__getitem__)
-                waiting = first[tenant]
-                queue.remove(waiting)
-                self._charge(tenant, waiting.tokens, waiting.share)
-                if not waiting.admitted.done():
-                    waiting.admitted.set_result(None)
-                return
+    def _wait_s(self, now: Estimate, call: WaitingCall, unbegun: Unbegun) -> float:
+        """Seconds to the first token of a call: it is behind no more of others than what they get
+        while its tenant gets its own."""
+        waiting, rate = self._waiting.tokens_before(call.priority), rate_of(now)
+        behind_all = unhurried_s(now, call.tokens) + waiting.total() / rate
+        there = unbegun.tokens + waiting
+        shares = unbegun.shares | self._waiting.tenants() | {call.tenant: call.share}
+        beside = (there[call.tenant] + call.tokens) * (sum(shares.values()) / call.share - 1)
+        passed = max(0.0, there.total() - there[call.tenant] - beside)
+        soonest = float((now.wait + now.over).min())
+        return max(min(soonest, behind_all), behind_all - passed / rate)
+
+    # Who is let in
+
+    def _let_in(self, call: WaitingCall | None) -> None:
+        if call is not None:
+            self._waiting.discard(call)
+            self._charge(call.tenant, call.tokens, call.share)
+            if not call.admitted.done():
+                call.admitted.set_result(None)
 
     def _charge(self, tenant: str, tokens: float, share: float) -> None:
         if len(self):
@@ -138,7 +145,7 @@ class Admission:
     def _lift(self, tenant: str) -> None:
         """A tenant that comes back starts with the least of those who wait: absence saves nothing
         up."""
-        there = {waiting.tenant for queue in self._queues.values() for waiting in queue}
+        there = self._waiting.tenants()
         if tenant not in there:
             least = min((self._counters[name] for name in there), default=0.0)
             self._counters.lift(tenant, least)
@@ -146,3 +153,24 @@ class Admission:
     def _pump_soon(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(PUMP_EVERY_S, self.pump)
+
+
+def rate_of(now: Estimate) -> float:
+    """Prompt tokens that all workers compute in a second."""
+    return float((1 / now.per_token).sum())
+
+
+def unhurried_s(now: Estimate, tokens: int) -> float:
+    """Seconds to the first token of a call, behind all that the least busy worker has."""
+    return float(now.ttft(np.array(float(tokens))).min())
+
+
+def check_wait(wait_s: float, limit_s: float) -> None:
+    """Raises Overloaded if a first token would come too late."""
+    if wait_s > limit_s:
+        retry_after_s = max(1.0, math.ceil(wait_s - limit_s))
+        raise Overloaded(
+            f"the first token could come after {wait_s:.1f} s, the limit is {limit_s:g} s; "
+            f"try again in {retry_after_s:.0f} s",
+            retry_after_s=retry_after_s,
+        )

@@ -5,7 +5,9 @@ parsers and grammars know follows from the emitted tokens, too, so that nothing 
 """
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire.messages import Resumption
@@ -77,6 +79,13 @@ class JournalEntry:
         self.timers.clear()
 
 
+class Unbegun(NamedTuple):
+    """Prompts whose answers have not begun, by tenant."""
+
+    tokens: Counter[str]
+    shares: dict[str, float]
+
+
 class Journal:
     """Entries by request id, from submission to the end."""
 
@@ -93,6 +102,16 @@ class Journal:
     def count(self, tenant: str) -> int:
         """How many requests are a tenant's."""
         return sum(entry.request.tenant == tenant for entry in self._entries.values())
+
+    def unbegun(self) -> Unbegun:
+        """Of those whose answers have no token yet, how much each tenant has."""
+        found = Unbegun(Counter(), {})
+        for entry in self._entries.values():
+            if not entry.emitted:
+                request = entry.request
+                found.tokens[request.tenant] += len(request.prompt)
+                found.shares[request.tenant] = request.share
+        return found
 
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""

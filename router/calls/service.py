@@ -48,7 +48,9 @@ class Service:
             limits.worker_patience_s,
             HedgePolicy(limits.hedge_share),
         )
-        self.admission = Admission(workers.ledger.fleet, state.clock, limits.max_wait_s)
+        self.admission = Admission(
+            workers.ledger.fleet, self.dispatcher.journal, state.clock, limits.max_wait_s
+        )
 
     @property
     def journal(self) -> Journal:

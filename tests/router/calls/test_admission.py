@@ -6,9 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from raylax.proto.errors import Overloaded
-from raylax.proto.vocabulary import Priority
+from raylax.proto.vocabulary import Priority, Request
 from raylax.router.calls.admission import Admission
+from raylax.router.calls.journal import Journal, JournalEntry
 from raylax.router.fleet.table import Fleet, WorkerView
+from raylax.router.observe.timeline import Timeline
+from raylax.router.workers.inbox import Inbox
 
 PUMPED_BY_HAND_S = 1e6
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
@@ -21,8 +24,24 @@ def worker(todo: float) -> WorkerView:
     )
 
 
+def entry_of(tenant: str, tokens: int, share: float = 1.0) -> JournalEntry:
+    request = Request(f"of {tenant}", (1,) * tokens, 1, tenant=tenant, share=share)
+    timeline = Timeline(request.id, lambda: 0.0)
+    return JournalEntry(request, Inbox(lambda: None), timeline, deadline=60.0)
+
+
+def on_its_way(tokens: int, *tenants: str) -> Journal:
+    """What has been let in of each of these tenants and has not begun."""
+    journal = Journal()
+    for tenant in tenants:
+        journal.begin(entry_of(tenant, tokens))
+    return journal
+
+
 def admission(todo: float, max_wait_s: float = 60.0) -> Admission:
-    return Admission(Fleet.of([worker(todo)]), lambda: 0.0, max_wait_s, hold_s=1.0)
+    """Where each tenant has more than its part on its way, whoever it is."""
+    journal = on_its_way(1000, *"abc", "big", "small")
+    return Admission(Fleet.of([worker(todo)]), journal, lambda: 0.0, max_wait_s, hold_s=1.0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -39,7 +58,7 @@ async def test_a_call_passes_while_queues_are_short() -> None:
 
 
 async def test_without_workers_nobody_is_held_here() -> None:
-    await Admission(Fleet(), lambda: 0.0, 60).enter("a", NORMAL, 10, 60)
+    await Admission(Fleet(), Journal(), lambda: 0.0, 60).enter("a", NORMAL, 10, 60)
 
 
 async def test_a_call_that_could_not_start_in_time_is_told_when_to_come_back() -> None:
@@ -125,3 +144,92 @@ async def test_who_leaves_the_queue_is_not_let_in() -> None:
     await asyncio.gather(asking, return_exceptions=True)
 
     assert len(made) == 0
+
+
+@pytest.fixture
+def crowd(monkeypatch: pytest.MonkeyPatch) -> Admission:
+    """Of a greedy tenant a hundred calls wait, of the highest class; its share is 1."""
+    monkeypatch.setattr("raylax.router.calls.admission.PUMP_EVERY_S", PUMPED_BY_HAND_S)
+    journal = on_its_way(2000, "greedy")
+    return Admission(Fleet.of([worker(2000)]), journal, lambda: 0.0, 60.0, hold_s=1.0)
+
+
+async def crowded(made: Admission, calls: int = 100) -> "list[asyncio.Task[None]]":
+    asked = [asyncio.create_task(made.enter("greedy", HIGH, 500, 60)) for _ in range(calls)]
+    await until(lambda: len(made) == calls)
+    return asked
+
+
+async def leave(asked: "list[asyncio.Task[None]]") -> None:
+    for one in asked:
+        one.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+async def test_who_is_below_its_share_does_not_wait(crowd: Admission, priority: Priority) -> None:
+    """Behind nobody else's calls, whatever their class."""
+    asked = await crowded(crowd)
+    await asyncio.wait_for(crowd.enter("small", priority, 10, 60), 1)
+
+    assert len(crowd) == 100
+    await leave(asked)
+
+
+@pytest.mark.parametrize(
+    ("share", "routers", "passes"), [(1, 1, True), (0.1, 1, False), (1, 3, False)]
+)
+async def test_it_passes_until_it_has_its_part_on_its_way(
+    crowd: Admission, share: float, routers: int, passes: bool
+) -> None:
+    """200 of its tokens are: a fifth of what may wait there."""
+    crowd.fleet.routers = routers
+    crowd.journal.begin(entry_of("small", 200, share))
+    asked = await crowded(crowd)
+    asked.append(asyncio.create_task(crowd.enter("small", LOW, 10, 60, share)))
+    await until(lambda: asked[-1].done() or len(crowd) == 101)
+
+    assert asked[-1].done() == passes
+    await leave(asked)
+
+
+async def test_it_passes_when_what_it_had_has_begun(crowd: Admission) -> None:
+    """Then nobody else gives way but in the workers."""
+    crowd.journal.begin(large := entry_of("small", 2000))
+    asked = await crowded(crowd)
+    waits = asyncio.create_task(crowd.enter("small", NORMAL, 10, 60))
+    await until(lambda: len(crowd) == 101)
+    crowd.pump()
+    assert len(crowd) == 101
+    large.emitted.append(5)
+    crowd.pump()
+    await asyncio.wait_for(waits, 1)
+
+    assert len(crowd) == 100
+    await leave(asked)
+
+
+async def test_a_tenants_own_calls_keep_their_order(crowd: Admission) -> None:
+    crowd.journal.begin(large := entry_of("small", 2000))
+    asked = await crowded(crowd)
+    first = asyncio.create_task(crowd.enter("small", NORMAL, 10, 60))
+    await until(lambda: len(crowd) == 101)
+    large.emitted.append(5)
+    second = asyncio.create_task(crowd.enter("small", NORMAL, 10, 60))
+    await until(lambda: len(crowd) == 102)
+    crowd.pump()
+    await asyncio.wait_for(first, 1)
+
+    assert not second.done()
+    await leave([*asked, second])
+
+
+async def test_the_expected_wait_is_that_of_its_own_calls(crowd: Admission) -> None:
+    """Others' fill a minute, and who has those is refused; of it everybody is told the truth."""
+    asked = await crowded(crowd, 115)
+    await asyncio.wait_for(crowd.enter("small", NORMAL, 10, limit_s=1.0), 1)
+    with pytest.raises(Overloaded, match=r"after 60.* s, the limit is 60 s"):
+        await crowd.enter("greedy", HIGH, 500, 60)
+    with pytest.raises(Overloaded, match=r"after 10.* s, the limit is 5 s"):
+        await crowd.enter("small", HIGH, 5000, 5)
+    await leave(asked)
