@@ -21,17 +21,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class Hello(_message.Message):
     """Between a router and a worker, in the frames of proto/wire/frames.py. Who connects to a worker
-    says Hello first: that it belongs to the cluster, and what the connection is for.
+    says Hello first: what the connection is for. Both have shown by then that they belong to the
+    cluster (proto/wire/introduction.py).
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TOKEN_FIELD_NUMBER: _builtins.int
     ATTACH_FIELD_NUMBER: _builtins.int
     DESCRIBE_FIELD_NUMBER: _builtins.int
     FIND_PAGES_FIELD_NUMBER: _builtins.int
-    token: _builtins.str
-    """the cluster's secret"""
     @_builtins.property
     def attach(self) -> Global___Attach:
         """Commands go to the worker and StepReports come back. One such connection for each router and
@@ -49,14 +47,13 @@ class Hello(_message.Message):
     def __init__(
         self,
         *,
-        token: _builtins.str = ...,
         attach: Global___Attach | None = ...,
         describe: Global___Describe | None = ...,
         find_pages: Global___FindPages | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "wish", b"wish"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "token", b"token", "wish", b"wish"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "wish", b"wish"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_wish: _TypeAlias = _typing.Literal["attach", "describe", "find_pages"]  # noqa: Y015
     _WhichOneofArgType_wish: _TypeAlias = _typing.Literal["wish", b"wish"]  # noqa: Y015

@@ -12,9 +12,12 @@ from enum import Enum, IntEnum, auto
 from typing import cast
 
 from raylax.proto.addresses import parts_of
+from raylax.proto.wire.introduction import Introduction, Stranger
 
 HEAD = struct.Struct("<BI")
 LARGEST = 64 << 20
+LARGEST_OF_STRANGERS = 1 << 20
+"""Bytes of a message from an end that has not shown yet that it is of this cluster."""
 HEARTBEAT_S = 1.0
 """An end that has said nothing for so long says that it is there."""
 LINGER_S = 1.0
@@ -46,8 +49,8 @@ class EndReason(Enum):
 
 class Connection(asyncio.Protocol):
     """One end of a connection. `on_message` hears each message, `on_end` hears once how it ended,
-    and why. What is sent before the connection is made is sent then. To be used on the event loop
-    on which it was created.
+    and why. What is sent before the connection is made is sent then, to no stranger. To be used on
+    the event loop on which it was created.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Connection(asyncio.Protocol):
         self.writable.set()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._introduction: Introduction | None = None
         self._early: list[bytes] = []
         self._part = bytearray()  # of a frame
         self._needed = 0  # bytes, until it is whole
@@ -76,8 +80,10 @@ class Connection(asyncio.Protocol):
         self._connecting: asyncio.Task[None] | None = None
         self._lingering: asyncio.TimerHandle | None = None
 
-    def connect(self, address: str) -> None:
-        """Begin to connect; the connection ends as BROKEN if nobody is there."""
+    def connect(self, address: str, introduction: Introduction | None = None) -> None:
+        """Begin to connect; the connection ends as BROKEN if nobody is there. With an introduction
+        nothing is sent before the other end has shown who it is."""
+        self._introduction = introduction
         self._connecting = self._loop.create_task(self._connect(address))
 
     async def _connect(self, address: str) -> None:
@@ -105,7 +111,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, kind: FrameKind, content: bytes) -> None:
         frame = HEAD.pack(kind, len(content)) + content
-        if self._transport is None:
+        if self._transport is None or self._introduction is not None:
             self._early.append(frame)
         elif not self.closed:
             self._sent_at = self._loop.time()
@@ -128,6 +134,8 @@ class Connection(asyncio.Protocol):
         self._silent_ticks += 1
         if self._silent_ticks * self._tick_s >= self._silence_s:
             self._finish(EndReason.SILENT, f"nothing was heard for {self._silence_s:g} s")
+        elif self._introduction is not None:
+            return
         elif self._loop.time() - self._sent_at >= HEARTBEAT_S and self.writable.is_set():
             self._write(FrameKind.HEARTBEAT, b"")
 
@@ -137,7 +145,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         if self.closed:  # meanwhile nobody wants it any more
             self._transport.abort()
-            return
+        elif self._introduction is None:
+            self._send_what_waits()
+
+    def _send_what_waits(self) -> None:
+        assert self._transport is not None
         early, self._early = self._early, []
         self._transport.write(b"".join(early))
 
@@ -166,15 +178,31 @@ class Connection(asyncio.Protocol):
         """Whether it can be a frame of ours: somebody else may have found this port."""
         if kind > FrameKind.END:
             self.end(f"a frame of kind {kind} is none of ours")
-        elif size > self.largest:
-            self.end(f"a message may have {self.largest} bytes here, not {size}")
+        elif size > (most := self.largest if self._introduction is None else LARGEST_OF_STRANGERS):
+            self.end(f"a message may have {most} bytes here, not {size}")
         return not self.closed
 
     def _take(self, kind: int, content: bytes) -> None:
         if kind == FrameKind.MESSAGE:
-            self.on_message(content)
+            if self._introduction is None:
+                self.on_message(content)
+            else:
+                self._introduce(self._introduction, content)
         elif kind == FrameKind.END:
             self._finish(EndReason.CLOSED, content.decode(errors="replace"))
+
+    def _introduce(self, introduction: Introduction, message: bytes) -> None:
+        assert self._transport is not None
+        try:
+            answer = introduction.answer_to(message)
+        except Stranger:
+            self._finish(EndReason.CLOSED, "who answers there does not know the cluster's token")
+            return
+        if answer is not None:
+            self._transport.write(HEAD.pack(FrameKind.MESSAGE, len(answer)) + answer)
+        else:
+            self._introduction = None
+            self._send_what_waits()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._lingering is not None:
@@ -188,15 +216,14 @@ class Connection(asyncio.Protocol):
         self.writable.set()
 
 
-async def ask(address: str, question: bytes, silence_s: float) -> AsyncGenerator[bytes]:
-    """The messages that come in answer to one, until all is said; close it when leaving early.
+async def ask(address: str, hello: bytes, silence_s: float, secret: str) -> AsyncGenerator[bytes]:
+    """The messages that come in answer to a hello, until all is said; close it when leaving early.
     Raises ConnectionError when the connection ends otherwise."""
     come: asyncio.Queue[bytes | tuple[EndReason, str]] = asyncio.Queue()
     connection = Connection(
         come.put_nowait, lambda how, why: come.put_nowait((how, why)), silence_s
     )
-    connection.send(question)
-    connection.connect(address)
+    connection.connect(address, Introduction(secret, hello))
     try:
         while isinstance(one := await come.get(), bytes):
             yield one

@@ -14,6 +14,7 @@ from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire import messages as wire
 from raylax.proto.wire.frames import Connection, EndReason
+from raylax.proto.wire.introduction import Introduction
 from raylax.router.workers.inbox import (
     Inbox,
     WorkerDraining,
@@ -92,9 +93,8 @@ class WorkerConnection:
         self._by_dispatch: dict[int, InFlight] = {}
         self.lost: str | None = None
         self._frames = Connection(self._hear, self._ended, silence_s)
-        hello = pb.Hello(token=token, attach=pb.Attach(router_address=router_address))
-        self._frames.send(hello.SerializeToString())
-        self._frames.connect(address)
+        hello = pb.Hello(attach=pb.Attach(router_address=router_address))
+        self._frames.connect(address, Introduction(token, hello.SerializeToString()))
 
     def __repr__(self) -> str:
         return f"WorkerConnection({self.worker}, {self.requests} requests, lost={self.lost!r})"

@@ -9,10 +9,10 @@ from raylax.proto.wire.frames import ask
 
 async def describe(address: str, token: str, timeout_s: float) -> pb.Description:
     """Raises OSError if the worker does not answer in time."""
-    hello = pb.Hello(token=token, describe=pb.Describe())
+    hello = pb.Hello(describe=pb.Describe())
     async with (
         asyncio.timeout(timeout_s),
-        aclosing(ask(address, hello.SerializeToString(), timeout_s)) as answers,
+        aclosing(ask(address, hello.SerializeToString(), timeout_s, token)) as answers,
     ):
         async for answer in answers:
             return pb.Description.FromString(answer)

@@ -11,6 +11,7 @@ from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Finish, Request, Sampling
 from raylax.proto.wire import messages as wire
 from raylax.proto.wire.frames import Connection
+from raylax.proto.wire.introduction import Introduction
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.serving.step_server import UNREAD_S, StepServer
@@ -100,9 +101,8 @@ class ServedEngine:
     @asynccontextmanager
     async def attach(self) -> AsyncIterator[RouterEnd]:
         router = RouterEnd()
-        hello = pb.Hello(token=TOKEN, attach=pb.Attach())
-        router.connection.send(hello.SerializeToString())
-        router.connection.connect(self.address)
+        hello = pb.Hello(attach=pb.Attach()).SerializeToString()
+        router.connection.connect(self.address, Introduction(TOKEN, hello))
         yield router
         router.connection.abort()
 

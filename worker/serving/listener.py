@@ -1,8 +1,7 @@
-"""The port of a worker: whoever connects proves by a hello that it is of this cluster, and says
-what it wants."""
+"""The port of a worker: whoever connects proves with its hello that it is of this cluster, is shown
+the same, and says what it wants."""
 
 import asyncio
-import hmac
 from collections.abc import Callable
 from weakref import WeakSet
 
@@ -10,14 +9,13 @@ from google.protobuf.message import DecodeError
 
 from raylax.proto.addresses import address_of
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.wire.frames import LARGEST, Connection
+from raylax.proto.wire.frames import LARGEST, LARGEST_OF_STRANGERS, Connection
+from raylax.proto.wire.introduction import Examination, Stranger
 
 SILENCE_S = 10.0
 """After so long without a word a router is gone, or its machine."""
 HELLO_S = 5.0
 """For the hello to come."""
-LARGEST_HELLO = 1 << 20
-"""Bytes of a message from who has not shown yet that it is of this cluster."""
 OnHello = Callable[[Connection, pb.Hello], None]
 
 
@@ -51,27 +49,37 @@ class HelloListener:
             connection.abort()
 
     def _accept(self) -> Connection:
+        examination = Examination(self._token)
         connection = Connection(
-            lambda message: self._check(connection, message, late),
+            lambda message: self._check(connection, examination, message, late),
             lambda how, why: late.cancel(),
             SILENCE_S,
-            LARGEST_HELLO,
+            LARGEST_OF_STRANGERS,
         )
+        connection.send(examination.challenge)
         self._connections.add(connection)
         loop = asyncio.get_running_loop()
         late = loop.call_later(HELLO_S, connection.end, f"no hello came within {HELLO_S:g} s")
         return connection
 
-    def _check(self, connection: Connection, message: bytes, late: asyncio.TimerHandle) -> None:
+    def _check(
+        self,
+        connection: Connection,
+        examination: Examination,
+        message: bytes,
+        late: asyncio.TimerHandle,
+    ) -> None:
         late.cancel()
         try:
-            hello = pb.Hello.FromString(message)
+            said, answer = examination.answer_to(message)
+            hello = pb.Hello.FromString(said)
+        except Stranger:
+            connection.end("the cluster token is missing or another one")
+            return
         except DecodeError:
             connection.end("the hello cannot be read")
             return
-        if not hmac.compare_digest(hello.token.encode(), self._token.encode()):
-            connection.end("the cluster token is missing or another one")
-            return
+        connection.send(answer)
         connection.largest = LARGEST
         connection.on_message = lambda message: connection.end("one hello is enough")
         self._on_hello(connection, hello)

@@ -44,10 +44,10 @@ async def contents_of(address: str, names: list[bytes], token: str) -> list[byte
     contents: list[bytes] = []
     if len(names) < LEAST_PAGES:
         return contents
-    hello = pb.Hello(token=token, find_pages=pb.FindPages(names=names))
+    hello = pb.Hello(find_pages=pb.FindPages(names=names))
     async with (
         asyncio.timeout(FETCH_S),
-        aclosing(ask(address, hello.SerializeToString(), FETCH_S)) as parts,
+        aclosing(ask(address, hello.SerializeToString(), FETCH_S, token)) as parts,
     ):
         async for part in parts:
             contents += pb.PageContents.FromString(part).contents

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,16 @@ import uvloop
 
 from raylax.proto.wire.frames import (
     HEAD,
+    LARGEST_OF_STRANGERS,
     Connection,
     EndReason,
     FrameKind,
     ask,
 )
+from raylax.proto.wire.introduction import Examination, Introduction
 
 PATIENCE_S = 20.0
+SECRET = "the cluster's secret"
 
 
 @dataclass
@@ -88,13 +92,88 @@ async def test_frames_may_come_in_any_pieces(size: int) -> None:
     assert side.heard == messages
 
 
+def accepting(on_hello: Callable[[bytes], None], secret: str = SECRET) -> Connection:
+    """The other end, which hears a hello once it is proved, and shows that it knows the secret."""
+    examination = Examination(secret)
+
+    def hear(message: bytes) -> None:
+        hello, answer = examination.answer_to(message)
+        connection.send(answer)
+        on_hello(hello)
+
+    connection = Connection(hear, lambda how, why: None, PATIENCE_S)
+    connection.send(examination.challenge)
+    return connection
+
+
+async def test_nothing_is_said_before_the_other_end_has_shown_who_it_is() -> None:
+    """Then all of it is, in its order."""
+    said: list[bytes] = []
+
+    def accept() -> Connection:
+        def greeted(hello: bytes) -> None:
+            said.append(hello)
+            connection.on_message = said.append
+
+        connection = accepting(greeted)
+        return connection
+
+    server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    here = Connection(lambda message: None, lambda how, why: None, PATIENCE_S)
+    here.send(b"first")
+    here.connect(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", Introduction(SECRET, b"hello"))
+    here.send(b"second")
+    async with asyncio.timeout(PATIENCE_S):
+        while len(said) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    here.abort()
+    server.close()
+
+    assert said == [b"hello", b"first", b"second"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [[b"c" * 32, b"p" * 32], [b"c" * 32, b""], [b"", b"p" * 32], [b"c" * 33], [b"c" * (1 << 21)]],
+    ids=["guess", "empty", "no challenge", "too long", "far too long"],
+)
+async def test_a_stranger_hears_neither_secret_nor_request(answers: list[bytes]) -> None:
+    """As who has taken the port of a worker that died. The connection ends, and says why."""
+    heard, left = bytearray(), asyncio.Event()
+    over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for answer in answers:
+                writer.write(HEAD.pack(FrameKind.MESSAGE, len(answer)) + answer)
+            while more := await reader.read(1 << 16):
+                heard.extend(more)
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(stranger, "127.0.0.1", 0)
+    here = Connection(lambda message: None, lambda how, why: over.set_result(why), PATIENCE_S)
+    here.connect(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", Introduction(SECRET, b"hello"))
+    here.send(b"the prompt of somebody")
+    async with asyncio.timeout(PATIENCE_S):
+        why = await over
+        await left.wait()
+    server.close()
+
+    assert why in (
+        "who answers there does not know the cluster's token",
+        f"a message may have {LARGEST_OF_STRANGERS} bytes here, not {1 << 21}",
+    )
+    assert b"prompt" not in heard and SECRET.encode() not in heard
+
+
 def test_under_the_loop_of_the_replicas() -> None:
     """Its transports are of other classes."""
 
     async def both() -> list[bytes]:
         server = await asyncio.get_running_loop().create_server(echo, "127.0.0.1", 0)
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        heard = [one async for one in ask(address, b"x" * 300_000, PATIENCE_S)]
+        heard = [one async for one in ask(address, b"x" * 300_000, PATIENCE_S, SECRET)]
         server.close()
         return heard
 
@@ -103,7 +182,7 @@ def test_under_the_loop_of_the_replicas() -> None:
             connection.send(message)
             connection.end()
 
-        connection = Connection(answer, lambda how, why: None, PATIENCE_S)
+        connection = accepting(answer)
         return connection
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -229,14 +308,15 @@ async def test_a_question_has_all_answers_or_an_error(last: str | None, raises: 
             else:
                 connection.end(last)
 
-        connection = Connection(answer, lambda how, why: None, PATIENCE_S)
+        connection = accepting(answer)
         return connection
 
     server = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     answers: list[bytes] = []
     error = ""
     try:
-        async for one in ask(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", b"q", PATIENCE_S):
+        async for one in ask(address, b"q", PATIENCE_S, SECRET):
             answers.append(one)
     except ConnectionError as caught:
         error = str(caught)

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.wire.frames import HEAD, Connection
+from raylax.proto.wire.frames import HEAD, LARGEST_OF_STRANGERS, Connection
+from raylax.proto.wire.introduction import CHALLENGE, PROOF, Introduction
 from raylax.worker.serving import listener as listener_module
-from raylax.worker.serving.listener import LARGEST_HELLO, HelloListener
+from raylax.worker.serving.listener import HelloListener
 
 TOKEN = "the cluster's secret"
 PATIENCE_S = 20.0
+TOO_LONG = f"a message may have {LARGEST_OF_STRANGERS} bytes here, not {LARGEST_OF_STRANGERS + 1}"
 
 
 @pytest.fixture
@@ -24,24 +26,24 @@ async def listener() -> AsyncIterator[tuple[HelloListener, str, list[pb.Hello]]]
     made.close("the test is over")
 
 
-async def answered(address: str, *messages: bytes) -> str:
+async def answered(address: str, *messages: bytes, introduction: Introduction | None = None) -> str:
     """Why who says this was sent away."""
     over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     connection = Connection(lambda message: None, lambda how, why: over.set_result(why), PATIENCE_S)
     for message in messages:
         connection.send(message)
-    connection.connect(address)
+    connection.connect(address, introduction)
     async with asyncio.timeout(PATIENCE_S):
         return await over
 
 
-def hello(token: str = TOKEN) -> bytes:
-    return pb.Hello(token=token, describe=pb.Describe()).SerializeToString()
+def hello(token: str = TOKEN) -> Introduction:
+    return Introduction(token, pb.Hello(describe=pb.Describe()).SerializeToString())
 
 
 async def test_the_token_opens_it(listener: tuple[HelloListener, str, list[pb.Hello]]) -> None:
     made, address, inside = listener
-    waiting = asyncio.create_task(answered(address, hello()))
+    waiting = asyncio.create_task(answered(address, introduction=hello()))
     async with asyncio.timeout(PATIENCE_S):
         while not inside:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -51,25 +53,28 @@ async def test_the_token_opens_it(listener: tuple[HelloListener, str, list[pb.He
 
 
 @pytest.mark.parametrize(
-    ("messages", "why"),
+    ("introduction", "message", "why"),
     [
-        ((hello(""),), "the cluster token is missing or another one"),
-        ((hello("guess"),), "the cluster token is missing or another one"),
-        ((b"\xff\xff",), "the hello cannot be read"),
-        ((hello(), hello()), "one hello is enough"),
-        (
-            (bytes(LARGEST_HELLO + 1),),
-            f"a message may have {LARGEST_HELLO} bytes here, not {LARGEST_HELLO + 1}",
-        ),
+        (hello(""), None, "the cluster token is missing or another one"),
+        (hello("guess"), None, "the cluster token is missing or another one"),
+        (Introduction(TOKEN, b"\xff\xff"), None, "the hello cannot be read"),
+        (None, b"", "the cluster token is missing or another one"),
+        (None, bytes(CHALLENGE + PROOF), "the cluster token is missing or another one"),
+        (hello(), b"more", "one hello is enough"),
+        (None, bytes(LARGEST_OF_STRANGERS + 1), TOO_LONG),
     ],
 )
 async def test_others_are_told_why_not(
-    listener: tuple[HelloListener, str, list[pb.Hello]], messages: tuple[bytes, ...], why: str
+    listener: tuple[HelloListener, str, list[pb.Hello]],
+    introduction: Introduction | None,
+    message: bytes | None,
+    why: str,
 ) -> None:
     _, address, inside = listener
+    messages = [] if message is None else [message]
 
-    assert await answered(address, *messages) == why
-    assert len(inside) == (len(messages) - 1)
+    assert await answered(address, *messages, introduction=introduction) == why
+    assert len(inside) == (why == "one hello is enough")
 
 
 async def raw(address: str, content: bytes) -> bytes:
@@ -83,13 +88,18 @@ async def raw(address: str, content: bytes) -> bytes:
     return said
 
 
+def last_of(said: bytes) -> str:
+    """The last word, which comes after the challenge."""
+    return said[HEAD.size + CHALLENGE + HEAD.size :].decode()
+
+
 async def test_another_protocol_is_none_of_ours(
     listener: tuple[HelloListener, str, list[pb.Hello]],
 ) -> None:
     """A browser, or a scanner of ports."""
     said = await raw(listener[1], b"GET / HTTP/1.1\r\n\r\n")
 
-    assert said[HEAD.size :].decode() == f"a frame of kind {ord('G')} is none of ours"
+    assert last_of(said) == f"a frame of kind {ord('G')} is none of ours"
 
 
 async def test_who_says_nothing_is_sent_away(
@@ -99,7 +109,7 @@ async def test_who_says_nothing_is_sent_away(
     monkeypatch.setattr(listener_module, "HELLO_S", 0.1)
     said = await raw(listener[1], struct.pack("<BI", 1, 0))
 
-    assert said[HEAD.size :].decode() == "no hello came within 0.1 s"
+    assert last_of(said) == "no hello came within 0.1 s"
 
 
 @pytest.mark.parametrize("shut", [lambda d: d.close("enough"), lambda d: d.abort()])
@@ -108,4 +118,4 @@ async def test_a_closed_listener_lets_nobody_in(shut: Callable[[HelloListener], 
     address = await made.open("127.0.0.1")
     shut(made)
 
-    assert "cannot be reached" in await answered(address, hello())
+    assert "cannot be reached" in await answered(address, introduction=hello())
