@@ -3,12 +3,14 @@
 import random
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 
-from raylax.proto.errors import InvalidRequest, Unauthenticated, shown
+from raylax.proto.errors import InvalidRequest, Overloaded, Unauthenticated, shown
 from raylax.proto.openai.shared import priority_of
+from raylax.proto.shares import Shares
 from raylax.proto.vocabulary import CallOrigin, Priority
 from raylax.router.access.caller import Caller
 from raylax.router.access.durations import positive_seconds
@@ -20,6 +22,10 @@ from raylax.router.observe.trace_context import our_span
 Headers = Callable[[str], list[str]]
 """Gives all values of a header by its name, which is in lower case."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+MOST_OPEN = 8192
+"""Calls that are being read, run or written, those included that only go on with a stream or ask
+how things stand. Each tenant has a part."""
+RETRY_AFTER_S = 1.0
 TIMEOUT, PRIORITY = "X-Request-Timeout", "X-Raylax-Priority"
 
 
@@ -47,6 +53,7 @@ class Authenticator:
         self._keys, self._rate_limiter, self.telemetry = keys, rate_limiter, telemetry
         self._clock, self._rng = clock, rng
         self._share_prefixes = share_prefixes
+        self._open = Shares(MOST_OPEN)
 
     def identify(self, headers: Headers) -> Caller:
         """The caller by its ids alone, before its key is looked at: the answer to a refused call
@@ -82,10 +89,24 @@ class Authenticator:
         origin = replace(origin, priority=priority_in(headers), timeout_s=timeout_in(headers))
         return replace(holder, origin=origin)
 
-    def count(self, caller: Caller) -> None:
-        """Charges a call that was let in as a request, before anything of it is read. Raises
-        RateLimited."""
+    @contextmanager
+    def visit(self, caller: Caller, level: AccessLevel) -> Iterator[None]:
+        """Counts a call that may come in, before anything of it is read: as a request of its key,
+        and while the block runs as one that is open. Raises RateLimited and Overloaded."""
+        if level is AccessLevel.PUBLIC:
+            yield
+            return
         self._rate_limiter.enter(caller.tenant, self._clock())
+        if not self._open.take(caller.tenant, 1):
+            raise Overloaded(
+                f"a router has at most {self._open.total} calls open, whatever they ask; there is "
+                f"no room for more than {self._open.held(caller.tenant)} of yours",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        try:
+            yield
+        finally:
+            self._open.give_back(caller.tenant, 1)
 
     def _holder(self, headers: Headers) -> Key:
         if self._keys.open:

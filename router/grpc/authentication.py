@@ -47,11 +47,10 @@ class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
         try:
             level = AccessLevel.PUBLIC if is_health else AccessLevel.ANY_KEY
             caller = self._authenticator.authenticate(caller, headers, level)
-            if level is not AccessLevel.PUBLIC:
-                self._authenticator.count(caller)
         except RaylaxError as error:
             return refusing(handler, self._call(handler_call_details.method, caller), error)
-        return authenticated(handler, self._call(handler_call_details.method, caller))
+        call = self._call(handler_call_details.method, caller)
+        return authenticated(handler, call, self._authenticator, level)
 
     def _call(self, method: str, caller: Caller) -> "AuthenticatedCall":
         return AuthenticatedCall(method, caller, self._authenticator.telemetry)
@@ -76,6 +75,12 @@ class AuthenticatedCall:
                 self.telemetry.refuse(told)
             raise
 
+    async def refuse(self, context: Any, error: RaylaxError) -> None:
+        async def refusal(_: Any, context: Any) -> None:
+            await refuse(context, error)
+
+        await self.run(refusal, None, context)
+
 
 def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
     def values(name: str) -> list[str]:
@@ -84,16 +89,22 @@ def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
     return values
 
 
-def authenticated(handler: Handler, call: AuthenticatedCall) -> Handler:
-    """The same method, which knows its caller. What streams upwards is reflection, for which all
-    callers are the same."""
+def authenticated(
+    handler: Handler, call: AuthenticatedCall, authenticator: Authenticator, level: AccessLevel
+) -> Handler:
+    """The same method, which knows its caller, and counts it. What streams upwards is reflection,
+    for which all callers are the same."""
     if handler.request_streaming:
         return handler
     serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
 
     async def answer(request: Any, context: Any) -> Any:
         warnings = collect_warnings()
-        replied = await call.run(serve, request, context)
+        try:
+            with authenticator.visit(call.caller, level):
+                replied = await call.run(serve, request, context)
+        except RaylaxError as error:
+            return await call.refuse(context, error)
         told = call.caller.headers() | warnings.headers()
         context.set_trailing_metadata(tuple(told.items()))
         return replied
@@ -105,10 +116,7 @@ def authenticated(handler: Handler, call: AuthenticatedCall) -> Handler:
 def refusing(handler: Handler, call: AuthenticatedCall, error: RaylaxError) -> Handler:
     """The same method, which says why it does nothing; its requests are not even decoded."""
 
-    async def refusal(_: Any, context: Any) -> None:
-        await refuse(context, error)
-
     async def answer(request: Any, context: Any) -> None:
-        await call.run(refusal, request, context)
+        await call.refuse(context, error)
 
     return MAKERS[handler.request_streaming, handler.response_streaming](answer)

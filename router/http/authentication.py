@@ -79,9 +79,8 @@ class AuthenticationMiddleware:
                 caller, headers.getlist, level
             )
             CALLER.set(caller)
-            if level is not AccessLevel.PUBLIC:
-                self._authenticator.count(caller)
-            await self._app(scope, receive, logged.send)
+            with self._authenticator.visit(caller, level):
+                await self._app(scope, receive, logged.send)
         except Exception as error:
             if logged.status:
                 if isinstance(error, ClientLeft):

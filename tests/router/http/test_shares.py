@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import httpx
+import pytest
 
+from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.router.access import authentication
 from raylax.router.access.keys import Key, hash_of
-from tests.support.router_rig import PATIENCE_S, Rig, running_router, until
+from tests.support.router_rig import PATIENCE_S, Rig, channel, running_router, until
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2}
@@ -56,3 +61,34 @@ async def test_a_call_with_more_sequences_than_places_is_wrong(checkpoint: Path)
 
     assert (reply.status_code, reply.headers.get("retry-after")) == (400, None)
     assert "at most 7 requests at once, this call comes to 8" in reply.json()["error"]["message"]
+
+
+async def test_open_calls_leave_room_for_another(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they ask, and by which API. Whether the router lives is told to everybody."""
+    monkeypatch.setattr(authentication, "MOST_OPEN", 2)
+    models = raylax_pb2.ListModelsRequest()
+    async with (
+        router_of_two(checkpoint) as rig,
+        client_of(rig, "alice") as alice,
+        client_of(rig, "bob") as bob,
+        channel(rig.grpc_address) as made,
+    ):
+        rig.workers[0].hold(steps=0)
+        asking = [asyncio.create_task(bob.post(CHAT, json=ASK)) for _ in range(2)]
+        await until(lambda: len(rig.models.state.places) == 2)
+        stub = raylax_pb2_grpc.RaylaxStub(made)
+        refused = await bob.get("/v1/models")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListModels(models, metadata=(("authorization", "Bearer bob"),))
+        served = await alice.get("/v1/models")
+        await stub.ListModels(models, metadata=(("authorization", "Bearer alice"),))
+        health = await bob.get("/health")
+        rig.workers[0].let_go()
+
+        assert (refused.status_code, served.status_code, health.status_code) == (429, 200, 200)
+        assert "no room for more than 2 of yours" in refused.json()["error"]["message"]
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert {(await one).status_code for one in asking} == {200}
+        assert (await bob.get("/v1/models")).status_code == 200
