@@ -21,6 +21,7 @@ A message states the rule, the limit and the value given. Types and codes are Op
 has one for the case.
 """
 
+import re
 import reprlib
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ import grpc
 
 from raylax.proto.vocabulary import Fault
 
+FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
 LONGEST = 2000
 """Characters of a message: a template writes its own, of whatever a client has sent."""
 
@@ -45,6 +47,8 @@ class RaylaxError(Exception):
     kind: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
     fault: ClassVar[Fault] = Fault.ENGINE
+    repeats: ClassVar[bool] = False
+    """Whether its message may repeat what the client has sent."""
 
     def __init__(
         self, message: str, *, param: str | None = None, retry_after_s: float | None = None
@@ -56,6 +60,16 @@ class RaylaxError(Exception):
         self.call_id = ""
         """The call that it has ended; empty: none had begun."""
 
+    @property
+    def rule(self) -> str:
+        """What may be written down of it, in logs and traces: none of a client's own words, which
+        are for the client alone. Where the message may repeat those, the field and the kind."""
+        if not self.repeats:
+            return self.message
+        field = (self.param or "").partition(".")[0]
+        kind = self.code or self.kind
+        return f"{field}: {kind}" if FIELD.fullmatch(field) else kind
+
     def body(self) -> dict[str, dict[str, object]]:
         """The error as OpenAI's API words it."""
         error = {"message": self.message, "type": self.kind, "param": self.param}
@@ -66,10 +80,12 @@ class InvalidRequest(RaylaxError):
     http_status = 400
     grpc_status = grpc.StatusCode.INVALID_ARGUMENT
     kind = "invalid_request_error"
+    repeats = True
     fault = Fault.INVALID
 
 
 class PromptTooLong(InvalidRequest):
+    repeats = False
     code = "context_length_exceeded"
 
 
@@ -86,12 +102,14 @@ class NotFound(InvalidRequest):
 
 
 class BodyTooSlow(InvalidRequest):
+    repeats = False
     http_status = 408
     grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
     code = "request_timeout"
 
 
 class BodyTooLarge(InvalidRequest):
+    repeats = False
     http_status = 413
     grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
     code = "request_too_large"

@@ -8,6 +8,7 @@ A status without an `error-code` is not ours: it came from the connection.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 from urllib.parse import quote
 
@@ -23,10 +24,13 @@ so that a client can come back even for that one."""
 MOST_ENCODED = 2 << 10
 """Bytes of a text in metadata, percent-encoded: clients take 8 KiB altogether."""
 Context = grpc.aio.ServicerContext[Any, Any]
+REFUSED: ContextVar[RaylaxError] = ContextVar("refused")
+"""The error with which the call that is being answered has ended."""
 
 
 async def refuse(context: Context, error: RaylaxError) -> NoReturn:
     """Ends the call with the error's status and metadata."""
+    REFUSED.set(error)
     metadata = [*caller().headers().items(), ("error-type", error.kind)]
     metadata.append(("error-code", error.code or "none"))
     if error.param is not None:

@@ -3,7 +3,7 @@
 import grpc
 
 from raylax.router.access.caller import Caller
-from raylax.router.grpc.errors import CALL_ID, Context
+from raylax.router.grpc.errors import CALL_ID, REFUSED, Context
 from raylax.router.observe.telemetry import RefusedCall
 
 OUR_FAULT = (
@@ -31,4 +31,4 @@ def refusal_of(method: str, caller: Caller, context: Context, took_s: float) -> 
         told["raylax.tenant"] = caller.tenant
     kind = said["error-type"] if said["error-code"] == "none" else said["error-code"]
     fault = code in OUR_FAULT
-    return RefusedCall(name, told, caller.span, str(kind), context.details(), fault, took_s)
+    return RefusedCall(name, told, caller.span, str(kind), REFUSED.get().rule, fault, took_s)

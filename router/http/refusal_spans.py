@@ -26,7 +26,7 @@ def refusal_of(
     if caller.tenant:
         told["raylax.tenant"] = caller.tenant
     kind, fault = error.code or error.kind, error.http_status >= 500
-    return RefusedCall(name, told, caller.span, kind, error.message, fault, took_s)
+    return RefusedCall(name, told, caller.span, kind, error.rule, fault, took_s)
 
 
 def route_of(router: Router, path: str) -> str | None:

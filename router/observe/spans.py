@@ -182,8 +182,10 @@ def attributes_of(ended: EndedCall) -> Mapping[str, AttributeValue]:
 
 
 def fail(span: Span, failure: BaseException | None) -> None:
-    """A client that leaves is no error."""
+    """A client that leaves is no error. What an error that is none of ours says is left out: it may
+    be of a prompt."""
     if isinstance(failure, Exception):
         kind = failure.code or failure.kind if isinstance(failure, RaylaxError) else None
         span.set_attribute("error.type", kind or type(failure).__qualname__)
-        span.set_status(Status(StatusCode.ERROR, str(failure)))
+        said = failure.rule if isinstance(failure, RaylaxError) else None
+        span.set_status(Status(StatusCode.ERROR, said))

@@ -33,6 +33,7 @@ class RefusedCall:
     span: TraceContext
     error_type: str
     message: str
+    """The error's `rule`."""
     our_fault: bool
     took_s: float
 
