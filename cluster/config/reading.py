@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from raylax.cluster.certificates import check_certificate
 from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
-from raylax.cluster.config.sections import KeysFile, Section
+from raylax.cluster.config.sections import KeyEntry, KeysFile, Section
 from raylax.cluster.errors import UserError
 from raylax.worker.config import unknown_key
 
@@ -43,12 +43,20 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{file}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file}: not valid YAML: {' '.join(fault_of(error).split())}") from None
     except RecursionError:
         raise UserError(f"{file}: not valid YAML: it is nested too deeply") from None
     if not isinstance(values, dict | None):
         raise UserError(f"{file}: must hold keys and values, found {type(values).__name__}")
     return values or {}
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong, and where. Not the line itself, which PyYAML shows: it may be a key's."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return str(error)
 
 
 def worded(error: Any, file: Path | None) -> str:
@@ -62,4 +70,12 @@ def worded(error: Any, file: Path | None) -> str:
     message = str(error["msg"]).removeprefix(VALUE_ERROR)
     if not path:
         return where + message
+    if may_be_a_key(error["loc"]):
+        return f"{where}{path}: {message}; what was found is not shown, it may be a key"
     return f"{where}{path}: {message}, found {error['input']!r}"
+
+
+def may_be_a_key(place: tuple[int | str, ...]) -> bool:
+    """Whether somebody may have written an API key there, where its hash belongs."""
+    *_, last = place
+    return place[0] == "keys" and (last == "sha256" or last not in KeyEntry.model_fields)

@@ -164,3 +164,41 @@ def test_what_is_no_yaml_is_one_line(text: str, tmp_path: Path) -> None:
 
     assert str(caught.value).startswith(f"{file}: not valid YAML: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "keys: [{name: alice, sha256: rlx-secret}]",
+        "keys: rlx-secret",
+        "keys: [rlx-secret]",
+        "keys: {alice: rlx-secret}",
+        "keys: [{name: alice, sha256: [rlx-secret]}]",
+        "keys: [{name: alice, key: rlx-secret}]",
+        "keys:\n  - name: alice\n    sha256: 'rlx-secret",
+        "keys:\n  - name: alice\n   sha256: rlx-secret\n",
+        "keys: [{name: alice, sha256: rlx-secret}",
+        "# rlx-secret\nkeys: @rlx-secret",
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_key_in_the_place_of_its_hash_is_not_shown(
+    file: Path, tmp_path: Path, text: str, apart: bool
+) -> None:
+    """In whichever file, and however it is wrong: what is said may be kept somewhere."""
+    if apart:
+        (tmp_path / "keys.yaml").write_text(text)
+        file.write_text(f"api_keys_file: {tmp_path / 'keys.yaml'}\n")
+    else:
+        file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_config(file, NO_FLAGS)
+
+    assert "rlx-secret" not in str(caught.value)
+    assert "keys" in str(caught.value) or "line " in str(caught.value)
+
+
+def test_other_mistakes_in_an_entry_are_shown(file: Path) -> None:
+    file.write_text(f"keys: [{{name: alice, sha256: {HASH}, share: lots}}]")
+    with pytest.raises(UserError, match="keys.0.share: .*, found 'lots'"):
+        read_config(file, NO_FLAGS)
