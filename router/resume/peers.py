@@ -16,13 +16,20 @@ from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
-from raylax.proto.wire.peer_token import is_peer, peer_metadata
+from raylax.proto.wire.peer_proof import (
+    Metadata,
+    answer_metadata,
+    is_peers_answer,
+    is_peers_question,
+    question_metadata,
+)
 from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
 ASK_S = 2.0
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
+Question = pb.TellRequest | pb.ReadRequest
 NumberedParts = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
 EVENT = "event"
@@ -34,23 +41,26 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
 
     def __init__(self, token: str, timelines: Timelines, kept_answers: KeptAnswers) -> None:
         self._token, self._timelines, self._kept_answers = token, timelines, kept_answers
+        self.address = ""
+        """Where others ask this one: a question is for one address."""
 
     async def Tell(self, request: pb.TellRequest, context: Context) -> pb.Story:
-        await self._authorise(context)
+        await self._authorise(context, request)
         try:
             tenant = request.tenant if request.HasField("tenant") else None
             timeline = self._timelines.find(request.call_id, tenant)
         except NotFound as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
+        await context.send_initial_metadata(self._shown(request))
         return pb.Story(json=json.dumps(as_json(timeline.snapshot)))
 
     async def Read(self, request: pb.ReadRequest, context: Context) -> None:  # type: ignore[override]
-        await self._authorise(context)
+        await self._authorise(context, request)
         try:
             self._kept_answers.find(request.name, request.tenant)
         except NotFound as error:
             await context.abort(grpc.StatusCode.NOT_FOUND, error.message)
-        await context.send_initial_metadata((KEPT,))
+        await context.send_initial_metadata((KEPT, *self._shown(request)))
         numbered = self._kept_answers.read(request.name, request.tenant, request.after)
         try:
             async for number, part in numbered:
@@ -58,8 +68,12 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         finally:
             await numbered.aclose()
 
-    async def _authorise(self, context: Context) -> None:
-        if not is_peer(context, self._token):
+    def _shown(self, question: Question) -> Metadata:
+        return answer_metadata(self._token, self.address, question)
+
+    async def _authorise(self, context: Context, question: Question) -> None:
+        given = context.invocation_metadata()
+        if not is_peers_question(given, self._token, self.address, question):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
 
 
@@ -98,11 +112,19 @@ class Peers:
     async def _tell(self, address: str, asked: pb.TellRequest) -> TimelineSnapshot | None:
         async with grpc.aio.insecure_channel(address) as channel:
             stub = engine_pb2_grpc.PeerStub(channel)
+            shown = question_metadata(self._token, address, asked)
+            call = stub.Tell(asked, metadata=shown, timeout=ASK_S)
             try:
-                told = await stub.Tell(asked, metadata=peer_metadata(self._token), timeout=ASK_S)
+                if not self._is_answer(await call.initial_metadata(), address, asked):
+                    return None
+                told = await call
             except grpc.aio.AioRpcError:
                 return None
         return from_json(json.loads(told.json))
+
+    def _is_answer(self, first: Any, address: str, asked: Question) -> bool:
+        """Whether another router has begun to answer: nobody else is believed."""
+        return is_peers_answer(tuple(first), self._token, address, asked)
 
     async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:
         """An answer that another router keeps, from the part after `after` on; None: nobody does.
@@ -119,12 +141,13 @@ class Peers:
         async with grpc.aio.insecure_channel(address) as channel:
             asked = pb.ReadRequest(name=name, tenant=tenant, after=after)
             call = engine_pb2_grpc.PeerStub(channel).Read(
-                asked, metadata=peer_metadata(self._token)
+                asked, metadata=question_metadata(self._token, address, asked)
             )
             try:
                 async with asyncio.timeout(ASK_S):
-                    if KEPT not in tuple(await call.initial_metadata()):
-                        return
+                    first = tuple(await call.initial_metadata())
+                if KEPT not in first or not self._is_answer(first, address, asked):
+                    return
                 yield 0, None
                 async for message in call:
                     yield message.number, part_of(message)
@@ -137,5 +160,6 @@ async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Serve
     server = grpc.aio.server()
     engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
     port = server.add_insecure_port(address_of(host, 0))
+    servicer.address = address_of(host, port)
     await server.start()
-    return server, address_of(host, port)
+    return server, servicer.address

@@ -11,8 +11,11 @@ import pytest
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
+from raylax.proto.wire.peer_proof import QUESTION
+from raylax.router.resume.peers import KEPT, Peers
 from tests.support.router_rig import (
     PATIENCE_S,
+    TOKEN,
     Rig,
     a_router,
     channel,
@@ -94,4 +97,43 @@ async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call
 
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+class Squatter(engine_pb2_grpc.PeerServicer):
+    """Another user's server, at the address of a router that has died."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    async def Tell(self, request: pb.TellRequest, context: Any) -> pb.Story:
+        self.heard.append(tuple(context.invocation_metadata()))
+        return pb.Story(json="{}")
+
+    async def Read(self, request: pb.ReadRequest, context: Any) -> None:  # type: ignore[override]
+        self.heard.append(tuple(context.invocation_metadata()))
+        await context.send_initial_metadata((KEPT,))
+        await context.write(pb.Part(number=1, kind="event", content=b"data: forged"))
+
+
+async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
+    two: tuple[Rig, Rig],
+) -> None:
+    """Nor can what he hears be used to ask another router."""
+    squatter, server = Squatter(), grpc.aio.server()
+    engine_pb2_grpc.add_PeerServicer_to_server(squatter, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    peers = Peers(TOKEN)
+    peers.heard([address])
+    told, read = await peers.tell("x", None), await peers.read("x", "alice", 0)
+    await server.stop(None)
+    async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
+        proof = [one for one in squatter.heard[0] if one[0] == QUESTION]
+        again = engine_pb2_grpc.PeerStub(made).Tell(pb.TellRequest(call_id="x"), metadata=proof)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await again
+
+    assert told is None and read is None
+    assert len(squatter.heard) == 2 and TOKEN not in str(squatter.heard)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
