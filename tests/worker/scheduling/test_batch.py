@@ -570,3 +570,41 @@ def test_nobody_waits_for_ever() -> None:
         clock.now += 1.0
 
     assert clock.now >= 100.0 + 120.0
+
+
+def test_who_gives_way_goes_on_from_its_pages() -> None:
+    """It loses what its last page had, and nothing that it has said."""
+    sizes = dict[int, list[int]]()
+
+    def noted(plan: StepPlan) -> StepOutput:
+        sizes[plan.number] = np.diff(plan.query_starts).tolist()
+        return count(plan)
+
+    made = Batch(PagePool(64), StepLimits(64, 2), noted)
+    made.add(ask_for("greedy", "old", (1,), 60))
+    made.add(ask_for("greedy", "young", tuple(range(2, 22)), 60))
+    for _ in range(10):
+        made.step()
+    made.add(ask_for("small", "s", (5, 6), 2))
+    said = run(made)
+
+    assert list(said) == ["s", "old", "young"]
+    assert made.counters.preemptions == 1
+    assert sizes[11] == [2] or sizes[11] == [1, 2]
+    assert max(sizes[13]) == 30 - 16  # of 20 and 10 tokens one page is found
+    assert tokens(said["young"]) == list(range(32, 82))
+    assert [delta.cached_tokens for delta in said["young"]] == [0] * 50
+
+
+def test_tenants_with_their_due_do_not_take_it_from_each_other() -> None:
+    """However often they ask: nobody is preempted but once, when the other one came."""
+    made = batch(sequences=4, pages=256)
+    for i in range(20):
+        made.add(ask_for("a", f"a{i}", (1, 2, 3), 20))
+    for _ in range(3):
+        made.step()
+    for i in range(20):
+        made.add(ask_for("b", f"b{i}", (1, 2, 3), 20))
+    run(made)
+
+    assert made.counters.preemptions == 2
