@@ -174,7 +174,8 @@ class Batch:
         if self.waiting:
             self.waiting.age()
         shares = self._tenants.shares | self.waiting.tenants.shares
-        division = Division.among(shares, self.limits.sequences, self.pool.total)
+        had = {tenant: self.waiting.had(tenant) for tenant in shares}
+        division = Division.among(shares, self.limits.sequences, self.pool.total, had)
         while (decision := self._schedule(division)).preempt:
             for request_id in decision.preempt:
                 self._preempt(request_id)

@@ -185,6 +185,10 @@ class WaitingQueue:
         self._count(entry, -1)
         return entry.one
 
+    def had(self, tenant: str) -> float:
+        """What a tenant has had so far, in tokens by its share."""
+        return self._counters[tenant]
+
     def charge(self, tenant: str, tokens: float) -> None:
         """The tenant has had so much more of the engine; `tokens` by its share."""
         self._counters.charge(tenant, tokens)

@@ -608,3 +608,24 @@ def test_tenants_with_their_due_do_not_take_it_from_each_other() -> None:
     run(made)
 
     assert made.counters.preemptions == 2
+
+
+@pytest.mark.parametrize("pages", [256, 90], ids=["few seats", "few pages"])
+def test_more_tenants_than_fit_take_turns(pages: int) -> None:
+    """Though nobody has more than its due, and no answer is near its end."""
+    made = batch(pages=pages, sequences=2 if pages == 256 else 4)
+    for at, tenant in enumerate("abc"):
+        made.add(ask_for(tenant, tenant, tuple(range(at, 500 + at)), 800))
+    begun = dict[str, int]()
+    ended = dict[str, int]()
+    for number in range(8000):
+        for delta in made.step():
+            begun.setdefault(delta.request_id, number)
+            if delta.finish:
+                ended[delta.request_id] = number
+        if made.idle:
+            break
+
+    assert max(begun.values()) < 700
+    assert ended.keys() == set("abc")
+    assert 2 <= made.counters.preemptions <= 12

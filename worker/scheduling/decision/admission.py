@@ -1,7 +1,8 @@
 """Which of those who wait are admitted, and who gives way to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
@@ -12,6 +13,7 @@ from raylax.worker.scheduling.decision.giving_way import (
     pending,
     seats,
     sums,
+    turns_over,
 )
 
 
@@ -61,7 +63,7 @@ class Admission:
                 self._claim_pages(one)
                 return
             if self.seats <= 0:
-                if one.tenant not in self._claims or (giver := next(giving, None)) is None:
+                if (giver := self._giver(one, giving)) is None:
                     return
                 self.give_way.append(giver.id)
                 self.seats += 1
@@ -83,15 +85,30 @@ class Admission:
         whole = sum(shares[tenant] for tenant in {*self._wanted_by, one.tenant})
         return self._wanted_by[one.tenant] < self.tokens * shares[one.tenant] / whole
 
+    def _giver(self, one: Candidate, giving: Iterator[Candidate]) -> Candidate | None:
+        """Who gives its seat to one that waits."""
+        if one.tenant not in self._claims:
+            return None
+        over = turns_over(self.running, self.division.had, one.tenant, recomputed=False)
+        others = (giver for giver in chain(giving, over) if giver.id not in self.give_way)
+        return next(others, None)
+
     def _claim_pages(self, one: Candidate) -> None:
-        """Let others give way to one whose tenant has its due of pages at most with those."""
+        """Let others give their pages to one whose tenant has no more than its due with those, or
+        whose turn has come."""
         if not self.division or self.admitted:
             return
         need, due = one.pages_wanted, self.division.pages
         if sums(self.running, pages)[one.tenant] + need <= due[one.tenant]:
             giving = giving_way(self.running, due, pages)
-            enough = enough_of(giving, pages, need - self.pages)
-            self.give_way += [giver.id for giver in enough]
+            self._make_room(giving, need)
+        if one.tenant in self._claims and not self.give_way:
+            over = turns_over(self.running, self.division.had, one.tenant, recomputed=True)
+            self._make_room(over, need)
+
+    def _make_room(self, giving: Iterable[Candidate], need: int) -> None:
+        enough = enough_of(giving, pages, need - self.pages)
+        self.give_way += [giver.id for giver in enough]
 
     def _admit(self, one: Candidate) -> None:
         self.seats -= 1

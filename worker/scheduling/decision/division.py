@@ -39,14 +39,19 @@ class Division:
 
     shares: TenantShares = field(default_factory=dict)
     seats: Amounts = field(default_factory=dict)
+    """What is due to each."""
     pages: Amounts = field(default_factory=dict)
+    had: Mapping[str, float] = field(default_factory=dict)
+    """What each has had of the engine so far, in tokens by its share."""
 
     @classmethod
-    def among(cls, shares: TenantShares, seats: int, pages: int) -> "Division":
+    def among(
+        cls, shares: TenantShares, seats: int, pages: int, had: Mapping[str, float] | None = None
+    ) -> "Division":
         """So many seats and pages, by these shares."""
         if len(shares) < 2:
             return ALONE
-        return cls(shares, dues(seats, shares), dues(pages, shares))
+        return cls(shares, dues(seats, shares), dues(pages, shares), had or {})
 
     def __bool__(self) -> bool:
         return bool(self.shares)

@@ -4,15 +4,22 @@ share.
 A tenant keeps its due, so that nobody gives way to and fro. Of its sequences those of the lowest
 class go first, then those that cost least: they have least computed, of which full pages can be
 found again. The oldest of its highest class stays, so that somebody always comes to an end.
+
+Where nobody has more than its due, since there are more tenants than seats or their sequences are
+large, they take turns: one that decodes gives way when its tenant has had so much more.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Amounts
+from raylax.worker.scheduling.sequence import DECODE
 
 Measure = Callable[[Candidate], int]
+TURN = 512
+"""Tokens, by its share, that a tenant may be ahead of one that waits: a page, which may have to be
+computed again, is little against that."""
 
 
 def seats(one: Candidate) -> int:
@@ -53,6 +60,20 @@ def giving_way(running: Sequence[Candidate], due: Amounts, measure: Measure) -> 
             yield one
         else:
             del lines[tenant]
+
+
+def turns_over(
+    running: Iterable[Candidate], had: Mapping[str, float], tenant: str, recomputed: bool
+) -> Iterator[Candidate]:
+    """Whose turn is over for this tenant's to come, those first whose tenants have had most.
+    `recomputed`: who gives way loses its pages, and so its turn is the longer."""
+    if not had:
+        return
+    ahead = {one.tenant: had[one.tenant] - had[tenant] for one in running}
+    for one in sorted(running, key=lambda one: ahead[one.tenant], reverse=True):
+        turn = TURN + one.computed if recomputed else TURN
+        if one.phase is DECODE and ahead[one.tenant] >= turn:
+            yield one
 
 
 def enough_of(giving: Iterable[Candidate], measure: Measure, lack: int) -> list[Candidate]:

@@ -1,5 +1,7 @@
 """Who gives way to whom, in tables: decisions for several tenants."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from raylax.proto.vocabulary import Priority
@@ -175,3 +177,51 @@ def test_who_holds_no_page_frees_none() -> None:
     running = [decode("b0", 90), decode("b1", 90), decode("b2", 1)]
 
     assert [one.id for one in giving_way(running, {"b": 1}, pages)] == ["b1"]
+
+
+FIVE = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0, "e": 1.0}
+
+
+def decide_by_turns(
+    running: list[Candidate],
+    waiting: list[Candidate],
+    had: Mapping[str, float],
+    available: int = 99,
+) -> Decision:
+    limits = StepLimits(tokens=32, sequences=4)
+    division = Division.among(FIVE, limits.sequences, PAGES, had)
+    return schedule(running, waiting, available, limits, division)
+
+
+@pytest.mark.parametrize(
+    ("had", "preempt"),
+    [
+        ({"a": 100, "b": 611, "c": 0, "d": 0, "e": 0}, []),
+        ({"a": 100, "b": 612, "c": 0, "d": 0, "e": 0}, ["b0"]),
+        ({"a": 100, "b": 612, "c": 0, "d": 0, "e": 900}, ["e3"]),
+        ({"a": 900, "b": 800, "c": 0, "d": 0, "e": 0}, []),
+    ],
+)
+def test_more_tenants_than_seats_take_turns(had: dict[str, float], preempt: list[str]) -> None:
+    """Long ones: whose tenant has had most gives way to one that has had much less."""
+    running = [decode(id) for id in ("b0", "c1", "d2", "e3")]
+
+    assert decide_by_turns(running, [new("a0", 5)], had).preempt == preempt
+
+
+def test_a_prefill_keeps_its_turn() -> None:
+    """Its tenant has been charged for it already."""
+    had = {"a": 0, "b": 9000, "c": 0, "d": 0, "e": 0}
+    running = [prefill("b0", 90, computed=16), *(decode(id) for id in ("c1", "d2", "e3"))]
+
+    assert decide_by_turns(running, [new("a0", 5)], had).preempt == []
+
+
+def test_turns_for_pages_are_as_much_longer_as_what_is_lost() -> None:
+    running = [decode("b0", 320), decode("c1", 320)]
+    had = {"a": 0, "b": 512 + 318, "c": 0, "d": 0, "e": 0}
+
+    assert decide_by_turns(running, [new("a0", 200)], had, available=0).preempt == []
+    had["b"] += 1
+    assert decide_by_turns(running, [new("a0", 200)], had, available=0).preempt == ["b0"]
+    assert decide_by_turns(running, [new("a0", 400)], had, available=0).preempt == []
