@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from raylax.cluster.environment import UMASK
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
+from raylax.cluster.ray_patches.front_door_limits import limit_the_front_door
 from raylax.cluster.ray_patches.loopback import keep_to_loopback
 from raylax.cluster.ray_patches.own_pages import close_own_pages
 from raylax.cluster.ray_patches.patience import ask_longer
@@ -24,6 +25,7 @@ def worker_setup() -> None:
     close_the_admin_socket()
     close_own_pages()
     hide_the_replicas()
+    limit_the_front_door()
     keep_the_front_door_open()  # which imports what takes the template
     ask_longer()
 
