@@ -79,7 +79,10 @@ HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": "",
     "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": "server-state",
     "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": "metrics.sock",
+    "RAY_SERVE_HAPROXY_LOG_TARGET": "log.sock",
 }
+"""Nobody hears HAProxy's log, which has a line for each request: by default it would go by UDP to
+whoever listens, and from a port that other machines reach."""
 INNER_PORTS = (
     "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
     "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",

@@ -25,6 +25,7 @@ from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
+from raylax.cluster.startup.open_doors import check_open_doors
 from raylax.cluster.startup.privacy import found_open
 from raylax.cluster.supervision.processes import end_all, pids_of_run
 from raylax.proto.addresses import url_host
@@ -164,7 +165,9 @@ def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> 
         raise ClusterLost(f"{type(error).__name__}: {reason_of(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
     wait_until_healthy(config)
-    check_privacy(Path(os.environ[RUN_DIRECTORY]))
+    directory = Path(os.environ[RUN_DIRECTORY])
+    check_privacy(directory)
+    check_open_doors(config, [os.getpid(), *pids_of_run(os.getpid(), directory)])
     events.ready()
 
 

@@ -7,22 +7,52 @@ import struct
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
-LISTEN = "0A"
+TABLES = (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07"))
+"""Of the kernel, with the state of a socket that takes what anybody sends: one that listens, and
+one of UDP that is not connected."""
+
+
+class OpenSocket(NamedTuple):
+    """Where a process takes what comes from outside of it."""
+
+    protocol: str
+    """tcp or udp."""
+    address: Address
+    port: int
+    pid: int
 
 
 def listening(pids: Iterable[int]) -> set[tuple[Address, int]]:
-    """Address and port of every TCP socket that one of the processes listens on."""
-    inodes = {inode for pid in pids for inode in sockets_of(pid)}
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            _, local, _, state, *rest = line.split()
-            if state == LISTEN and rest[5] in inodes:
+    """Address and port of everything that one of the processes listens on."""
+    return {(found.address, found.port) for found in open_sockets(pids)}
+
+
+def open_sockets(pids: Iterable[int]) -> list[OpenSocket]:
+    """All of the processes' sockets that listen. One that several have is each one's."""
+    owners: dict[str, list[int]] = {}
+    for pid in sorted(pids):
+        for inode in sockets_of(pid):
+            owners.setdefault(inode, []).append(pid)
+    found = []
+    for table, state in TABLES:
+        for line in lines_of(Path("/proc/net") / table):
+            _, local, _, its_state, *rest = line.split()
+            if its_state == state:
                 address, port = local.split(":")
-                found.add((unpacked(address), int(port, 16)))
+                what = table.removesuffix("6"), unpacked(address), int(port, 16)
+                found += [OpenSocket(*what, pid) for pid in owners.get(rest[5], ())]
     return found
+
+
+def lines_of(table: Path) -> list[str]:
+    """Without the heading; none where the kernel has no such protocol."""
+    try:
+        return table.read_text().splitlines()[1:]
+    except OSError:
+        return []
 
 
 def sockets_of(pid: int) -> set[str]:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import trustme
 
+from raylax.cluster.startup.sockets import open_sockets
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.router.access.keys import hash_of
 from tests.support.cluster_serving import (
@@ -46,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(checkpoint: Path, files: Path) -> Iterator[Serving]:
     names = {"--tls-cert": "cert.pem", "--tls-key": "key.pem", "--api-keys-file": "keys.yaml"}
     flags = [part for flag, name in names.items() for part in (flag, str(files / name))]
-    with serving(str(checkpoint), *flags) as made:
+    with serving(str(checkpoint), "--host", "0.0.0.0", *flags) as made:
         made.wait_until_it_says(READY)
         made.temporary.chmod(0o1777)  # as /tmp is: what a run protects must be its own
         yield made
@@ -96,6 +97,17 @@ def test_grpc_has_the_same_certificate_and_keys(served: Serving, files: Path) ->
             stub.ListModels(request, timeout=20)
 
     assert len(models.models) == 1
+
+
+def test_other_machines_reach_the_two_ports_for_clients_alone(served: Serving) -> None:
+    """Though it serves every address: keys in clear text have nowhere to go."""
+    everybody = {served.command.pid, *served.pids()}
+    outside = {one for one in open_sockets(everybody) if not one.address.is_loopback}
+
+    assert {(one.protocol, one.port) for one in outside} == {
+        ("tcp", served.port),
+        ("tcp", served.grpc_port),
+    }
 
 
 def test_the_command_shows_the_key_it_is_given(served: Serving, files: Path) -> None:

@@ -14,6 +14,7 @@ from raylax.cluster.environment import RUN_DIRECTORY
 from raylax.cluster.ports import free_ports
 from tests.support.paths import ROOT
 
+LOG = "RAY_SERVE_HAPROXY_LOG_TARGET"
 STORY = """
 import asyncio, http.client, json, os, signal, sys
 from ray.serve._private import constants
@@ -125,7 +126,12 @@ def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -
     (port,) = free_ports(1)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", STORY, str(directory), str(port)],
-        env={**os.environ, RUN_DIRECTORY: str(directory), "RAY_SERVE_ENABLE_HA_PROXY": "1"},
+        env={
+            **os.environ,
+            RUN_DIRECTORY: str(directory),
+            LOG: str(directory / "log.sock"),
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        },
         capture_output=True, text=True, cwd=ROOT, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
