@@ -16,7 +16,7 @@ from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import ASK_TIMEOUT_S, ModelWatch
 from raylax.router.grpc.authentication import AuthenticationInterceptor
-from raylax.router.grpc.server import serve_grpc, set_health
+from raylax.router.grpc.server import serve_grpc
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
 from raylax.router.resume.peers import PeerServicer, serve_peers
@@ -68,14 +68,14 @@ class RouterReplica:
                 log.warning("a new worker does not answer yet: %s", error)
             except Exception:
                 log.exception("looking for workers failed; it is tried again")
-            await self._tell_health()
+            self._tell_health()
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _tell_health(self) -> None:
+    def _tell_health(self) -> None:
         serving = bool(self._models.ready_workers)
         if serving != self._serving:
             self._serving = serving
-            await set_health(self._health, serving)
+            self._health.set(serving)
 
     # What the HTTP application asks of the cluster
 

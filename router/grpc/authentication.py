@@ -92,11 +92,8 @@ def headers_in(metadata: Sequence[tuple[str, str | bytes]]) -> Headers:
 def authenticated(
     handler: Handler, call: AuthenticatedCall, authenticator: Authenticator, level: AccessLevel
 ) -> Handler:
-    """The same method, which knows its caller, and counts it. What streams upwards is reflection,
-    for which all callers are the same."""
-    if handler.request_streaming:
-        return handler
-    serve: Any = handler.unary_stream if handler.response_streaming else handler.unary_unary
+    """The same method, which knows its caller, and counts it."""
+    serve = served_by(handler)
 
     async def answer(request: Any, context: Any) -> Any:
         warnings = collect_warnings()
@@ -109,8 +106,15 @@ def authenticated(
         context.set_trailing_metadata(tuple(told.items()))
         return replied
 
-    make = MAKERS[False, handler.response_streaming]
+    make = MAKERS[handler.request_streaming, handler.response_streaming]
     return make(answer, handler.request_deserializer, handler.response_serializer)
+
+
+def served_by(handler: Handler) -> Any:
+    """The method itself. What streams upwards here is reflection, which streams both ways."""
+    if handler.request_streaming:
+        return handler.stream_stream
+    return handler.unary_stream if handler.response_streaming else handler.unary_unary
 
 
 def refusing(handler: Handler, call: AuthenticatedCall, error: RaylaxError) -> Handler:

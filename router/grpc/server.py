@@ -4,13 +4,12 @@ The router serves gRPC itself rather than through Serve's proxy: that one binds 
 of the machine and answers neither the standard health service nor cancellation of a call.
 """
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raylax.proto.pb import (
@@ -19,13 +18,17 @@ from raylax.proto.pb import (
     vllm_engine_pb2,
     vllm_engine_pb2_grpc,
 )
+from raylax.proto.wire.grpc_limits import server_options
 from raylax.router.calls.models import Models
 from raylax.router.grpc.decoding import DecodingInterceptor
+from raylax.router.grpc.health import Health
 from raylax.router.grpc.raylax_v1.servicer import RaylaxServicer
 from raylax.router.grpc.vllm_engine.servicer import EngineProtocolServicer
 
 NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
 ENGINE_PROTOCOL = vllm_engine_pb2.DESCRIPTOR.services_by_name["VllmEngine"].full_name
+CONNECTIONS = 8192
+"""Of clients at once, of which each may carry many calls."""
 
 
 def is_not_about_letters(record: logging.LogRecord) -> bool:
@@ -39,34 +42,29 @@ async def serve_grpc(
     address: str,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     credentials: grpc.ServerCredentials | None = None,
-) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
+) -> tuple[grpc.aio.Server, Health, int]:
     """Serve on an address; port 0 takes a free one. Router replicas of one host share a port.
 
-    `interceptors` see a call first. With `credentials` it speaks TLS only.
+    `interceptors` see a call first. With `credentials` it speaks TLS only. To begin with it says
+    that it is not healthy.
     """
     logging.getLogger("grpc._cython.cygrpc").addFilter(is_not_about_letters)
-    ours, strict = (NAME, ENGINE_PROTOCOL), models.config.strict_fields
     server = grpc.aio.server(
-        interceptors=[*interceptors, DecodingInterceptor(ours, strict)],
-        options=[("grpc.so_reuseport", 1)],
+        interceptors=[*interceptors, DecodingInterceptor(models.config.strict_fields)],
+        options=[
+            ("grpc.so_reuseport", 1),
+            *server_options(CONNECTIONS, models.config.limits.max_inflight),
+        ],
     )
     raylax_pb2_grpc.add_RaylaxServicer_to_server(RaylaxServicer(models), server)
     vllm_engine_pb2_grpc.add_VllmEngineServicer_to_server(EngineProtocolServicer(models), server)
-    state = health.aio.HealthServicer()
+    state = Health((NAME, ENGINE_PROTOCOL))
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    services = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    services = (NAME, ENGINE_PROTOCOL, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(services, server)
     if credentials is None:
         port = server.add_insecure_port(address)
     else:
         port = server.add_secure_port(address, credentials)
     await server.start()
-    await set_health(state, serving=False)
     return server, state, port
-
-
-async def set_health(state: health.aio.HealthServicer, serving: bool) -> None:
-    """What the standard health service says of the server and of both services."""
-    statuses = health_pb2.HealthCheckResponse
-    status = statuses.SERVING if serving else statuses.NOT_SERVING
-    await asyncio.gather(*(state.set(name, status) for name in ("", NAME, ENGINE_PROTOCOL)))

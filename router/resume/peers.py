@@ -16,6 +16,7 @@ from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
+from raylax.proto.wire.grpc_limits import server_options
 from raylax.proto.wire.peer_proof import (
     Metadata,
     answer_metadata,
@@ -27,6 +28,8 @@ from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
 ASK_S = 2.0
+CONNECTIONS, CALLS = 1024, 1024
+"""Of other routers: each question has a connection of its own."""
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
 Question = pb.TellRequest | pb.ReadRequest
@@ -157,7 +160,7 @@ class Peers:
 
 async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Server, str]:
     """Answers other routers on a free port; returns the server and its address."""
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=server_options(CONNECTIONS, CALLS))
     engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
     port = server.add_insecure_port(address_of(host, 0))
     servicer.address = address_of(host, port)

@@ -22,7 +22,7 @@ from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig, RouterLimits
 from raylax.router.grpc.authentication import AuthenticationInterceptor
-from raylax.router.grpc.server import serve_grpc, set_health
+from raylax.router.grpc.server import serve_grpc
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
 from raylax.router.http.endpoints.cluster import Cluster, NoCluster
@@ -170,7 +170,7 @@ async def a_router(
             credentials(settings),
         )
         stack.push_async_callback(server.stop, 0)
-        await set_health(health, serving=True)
+        health.set(serving=True)
         stack.push_async_callback(models.close)
         url = await stack.enter_async_context(running_http(models))
         yield Rig(workers, router, models, service, url, f"127.0.0.1:{port}")
