@@ -24,6 +24,8 @@ from raylax.kernels.ownership import check_ours, is_ours
 RUN_DIRECTORY = "RAYLAX_RUN_DIRECTORY"
 """Marks every process of one `raylax serve`: children inherit it, and are found by it."""
 
+NO_CORE_FILES = 0
+"""Bytes of a core file: prompts would be in it, and lie about wherever the system puts those."""
 UMASK = 0o077
 """Of every process of a run: what it makes is for its user alone."""
 

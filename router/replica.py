@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from raylax.proto.addresses import address_of
 from raylax.proto.errors import InvalidRequest, WorkerUnavailable
+from raylax.router.access.keys import from_json
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import ASK_TIMEOUT_S, ModelWatch
@@ -56,6 +57,11 @@ class RouterReplica:
             raise OSError(f"{at} cannot be used; choose another by --grpc-port") from error
         self._patience_s = first.limits.request_timeout_s
         self._looking = [asyncio.create_task(self._keep_looking(watch)) for watch in self._watches]
+
+    async def reconfigure(self, told: dict[str, Any]) -> None:
+        """Take other `keys`: Serve calls it at the start, and when they change. Nobody waits for a
+        router to be replaced, which takes as long as its longest call."""
+        self._models.change_keys(from_json(told["keys"]))
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_app(self._models, self)

@@ -1,6 +1,7 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray import serve
@@ -19,6 +20,7 @@ from raylax.cluster.models.memory import plan_engines
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import device_of_a_worker, placement
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.router.access.keys import as_json
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import Membership
 from raylax.router.replica import RouterReplica
@@ -42,11 +44,15 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
         worker(name, model, engine, token, metrics)
         for name, model, engine in zip(names, models, engines, strict=True)
     ]
+    routers = [router_config(model, token) for model in models]
+    keys = routers[0].keys
     return replicas(
         "Router",
         serve.ingress()(RouterReplica),
-        [[router_config(model, token) for model in models]],
+        [routers],
         [workers, metrics],
+        same_if=[[replace(one, keys=()) for one in routers]],
+        user_config={"keys": as_json(keys)},  # which is told to routers that run, too
         num_replicas=config.routers,
         max_surge_percent=100,  # the next one is there before the last one goes
         max_constructor_retry_count=1,  # it opens ports: what failed would fail again
@@ -56,10 +62,16 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
 
 
 def replicas(
-    name: str, body: Any, told: Sequence[Any] = (), parts: Sequence[Any] = (), **options: Any
+    name: str,
+    body: Any,
+    told: Sequence[Any] = (),
+    parts: Sequence[Any] = (),
+    same_if: Sequence[Any] | None = None,
+    **options: Any,
 ) -> serve.Application:
     """A deployment of `body`, made with what it is told and with handles of other parts. Deployed
-    again, its replicas go on unless they would be told something else now."""
+    again, its replicas go on unless they would be told something else now: of all that, or of
+    `same_if`, if that is given."""
     given = {"graceful_shutdown_timeout_s": DRAIN_S, **HEALTH, **options}
     deployment = serve.deployment(
         body,
@@ -69,7 +81,8 @@ def replicas(
         graceful_shutdown_wait_loop_s=0.1,
         **given,
     )
-    return deployment.options(version=version_of(*told), _internal=True).bind(*told, *parts)
+    version = version_of(*(told if same_if is None else same_if))
+    return deployment.options(version=version, _internal=True).bind(*told, *parts)
 
 
 def worker(

@@ -74,6 +74,11 @@ def check_change(before: ClusterConfig, after: ClusterConfig) -> None:
         was, wanted = getattr(before, name), getattr(after, name)
         if was != wanted:
             raise UserError(f"{name} changes with a new start only: it is {was}, found {wanted}")
+    if before.keys and not after.keys:
+        raise UserError(
+            f"keys: there are none any more, of {len(before.keys)}: everybody may ask then; this "
+            f"takes a new start"
+        )
     has, needs = cpus_of_the_machine(before), cpus_of_the_machine(after)
     if needs > has:
         raise UserError(

@@ -9,6 +9,7 @@ the terminal's process lives. It writes Events to its output.
 import json
 import logging
 import os
+import resource
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.environment import RUN_DIRECTORY, ray_directory, remove
+from raylax.cluster.environment import NO_CORE_FILES, RUN_DIRECTORY, ray_directory, remove
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
@@ -80,6 +81,9 @@ def main() -> None:
     """Serves until it is killed, or until the terminal's process is gone."""
     events = Events(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # whatever a library prints goes to the log
+    resource.setrlimit(
+        resource.RLIMIT_CORE, (NO_CORE_FILES, NO_CORE_FILES)
+    )  # of all that it starts
     config = ClusterConfig.model_validate_json(sys.stdin.readline())
     memory_at_the_start()  # before Ray and workers have their part of it
     changed: SimpleQueue[ClusterConfig] = SimpleQueue()

@@ -68,6 +68,7 @@ def announce(
     print(f"      -d {shlex.quote(dumps(asked))}\n", flush=True)
     logs = environment.ray_directory(directory) / "session_latest" / "logs"
     console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
-    if file is not None:
-        console.print(f"kill -USR1 {os.getpid()} applies changes of {file}", highlight=False)
+    if files := [str(one) for one in (file, config.api_keys_file) if one is not None]:
+        told = f"kill -USR1 {os.getpid()} applies changes of {' and '.join(files)}"
+        console.print(escape(told), highlight=False, soft_wrap=True)
     console.print("Ctrl-C stops it.", highlight=False)

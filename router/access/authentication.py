@@ -55,6 +55,11 @@ class Authenticator:
         self._share_prefixes = share_prefixes
         self._open = Shares(MOST_OPEN)
 
+    @property
+    def open(self) -> bool:
+        """Whether nobody is asked for a key."""
+        return self._keys.open
+
     def identify(self, headers: Headers) -> Caller:
         """The caller by its ids alone, before its key is looked at: the answer to a refused call
         has them, too."""

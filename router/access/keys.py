@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from raylax.proto.vocabulary import Priority
 
@@ -30,6 +31,16 @@ class Key:
     """The part of a full cluster that the holder gets, compared with the shares of others."""
 
 
+def as_json(keys: Sequence[Key]) -> list[dict[str, Any]]:
+    """Keys as they travel from who configures a router to it."""
+    return [asdict(key) for key in keys]
+
+
+def from_json(values: Sequence[dict[str, Any]]) -> tuple[Key, ...]:
+    """The keys that `as_json` made this of."""
+    return tuple(Key(**{**one, "priority": Priority(one["priority"])}) for one in values)
+
+
 def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -40,12 +51,17 @@ class Keyring:
     def __init__(self, keys: Sequence[Key] = ()) -> None:
         self._keys = tuple(keys)
 
+    def replace(self, keys: Sequence[Key]) -> None:
+        """These are the keys from now on. One that is none any more lets nobody in."""
+        self._keys = tuple(keys)
+
     @property
     def open(self) -> bool:
         return not self._keys
 
     def find(self, secret: str) -> Key | None:
-        """The holder of a secret, if there is one. All keys are compared, also after a match, so
+        """The holder of a secret, if there is one. What is compared are hashes, of which whoever
+        asks chooses nothing but by trying; and all are compared in full, also after a match, so
         that the time that it takes says nothing."""
         given, found = hash_of(secret), None
         for key in self._keys:

@@ -95,6 +95,12 @@ class KeyAccount:
     """Sequences that have not ended."""
     usual_s: float = UNKNOWN_S
 
+    def take_over(self, limits: "KeyAccount") -> None:
+        """Have the limits of another account, which is full, and be owed or owe as before."""
+        self.key, self.most_open = limits.key, limits.most_open
+        self.requests = renewed(self.requests, limits.requests)
+        self.tokens = renewed(self.tokens, limits.tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -132,6 +138,14 @@ class RateLimiter:
         self._routers = routers
         self._accounts = {key.name: full_account(key, routers) for key in keys}
         self._anybody = KeyAccount(Key("", ""))
+
+    def replace(self, keys: Sequence[Key]) -> None:
+        """These are the keys from now on. One of a known name goes on with what it has used."""
+        before, made = self._accounts, [full_account(key, self._routers) for key in keys]
+        self._accounts = {one.key.name: one for one in made}
+        for name in before.keys() & self._accounts.keys():
+            before[name].take_over(self._accounts[name])
+            self._accounts[name] = before[name]
 
     def open(self, name: str) -> int:
         """How many sequences of a key have not ended."""
@@ -239,6 +253,13 @@ def check_size(key: Key, cost: Cost) -> None:
                 f"the API key {key.name} may {rule.format(limit)}, this call comes to {asked}: it "
                 "never fits"
             )
+
+
+def renewed(before: Bucket | None, full: Bucket | None) -> Bucket | None:
+    """A bucket of the new size, from which as much is missing as before."""
+    if before is None or full is None:
+        return full
+    return Bucket(full.most, full.most - (before.most - before.level), before.at)
 
 
 def full_account(key: Key, routers: int) -> KeyAccount:

@@ -12,7 +12,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.byte_budget import ByteBudget
-from raylax.router.access.keys import Keyring
+from raylax.router.access.keys import Key, Keyring
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
 from raylax.router.calls.lasting import Form, revive
@@ -51,8 +51,9 @@ class Models:
         )
         self.forms: dict[str, Form] = {}
         """How each API goes on with an answer of its own, by kind."""
+        self._keyring = Keyring(self.config.keys)
         self.authenticator = Authenticator(
-            Keyring(self.config.keys),
+            self._keyring,
             self.state.rate_limiter,
             self.state.telemetry,
             clock,
@@ -60,6 +61,11 @@ class Models:
             self.config.share_prefixes,
         )
         self.peers = Peers(self.config.token)
+
+    def change_keys(self, keys: Sequence[Key]) -> None:
+        """These are the keys from now on. Calls that run go on, and count as before."""
+        self._keyring.replace(keys)
+        self.state.rate_limiter.replace(keys)
 
     def open(self, frontend: Frontend, workers: Workers) -> Service:
         """Serve the frontend's model from now on. Clients do not have it at hand: tools that its

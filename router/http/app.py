@@ -8,6 +8,7 @@ import time
 from starlette.routing import Router
 from starlette.types import ASGIApp
 
+from raylax.router.access.authentication import Authenticator
 from raylax.router.access.browser_guard import BrowserGuard
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
@@ -42,7 +43,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_health(routes, models)
     add_usage(routes, models)
     add_cluster(routes, models, cluster)
-    guard = guard_of(models.config)
+    guard = guard_of(models.config, models.authenticator)
     sender = AnswerSender(models.state.answers, models.config.limits.read_timeout_s)
     app = AuthenticationMiddleware(
         Router(routes.all, redirect_slashes=False),
@@ -54,8 +55,11 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     return with_cors(app, models.config.cors_origins, guard)
 
 
-def guard_of(config: RouterConfig) -> BrowserGuard | None:
-    """What keeps web pages out where nobody is asked for a key; None where everybody is."""
-    if config.keys:
-        return None
-    return BrowserGuard(config.host, config.allowed_hosts, config.cors_origins)
+def guard_of(config: RouterConfig, authenticator: Authenticator) -> BrowserGuard:
+    """What keeps web pages out while nobody is asked for a key."""
+    return BrowserGuard(
+        config.host,
+        config.allowed_hosts,
+        config.cors_origins,
+        needed=lambda: authenticator.open,
+    )

@@ -16,6 +16,7 @@ from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator
 from raylax.router.access.browser_guard import BrowserGuard, require_json
 from raylax.router.access.caller import CALLER, Caller
+from raylax.router.calls.failure import failure_of
 from raylax.router.http.disconnect import ClientLeft
 from raylax.router.http.errors import error_response
 from raylax.router.http.refusal_spans import refusal_of
@@ -54,7 +55,7 @@ class AuthenticationMiddleware:
         authenticator: Authenticator,
         clock: Callable[[], float],
         sender: AnswerSender,
-        guard: BrowserGuard | None = None,
+        guard: BrowserGuard,
     ) -> None:
         """`guard`: for a cluster without keys."""
         self._app, self._authenticator, self._clock = app, authenticator, clock
@@ -71,10 +72,10 @@ class AuthenticationMiddleware:
         logged = LoggedResponse(scope, caller, self._clock, self._sender, send)
         try:
             level = level_of(scope["path"])
-            if self._guard is not None:
-                self._guard.check(headers.getlist, scope["http_version"])
-                if level is AccessLevel.ADMIN_KEY and scope["method"] not in SAFE:
-                    require_json(headers.getlist)
+            self._guard.check(headers.getlist, scope["http_version"])
+            changes = level is AccessLevel.ADMIN_KEY and scope["method"] not in SAFE
+            if changes and self._guard.needed():
+                require_json(headers.getlist)
             caller = logged.caller = self._authenticator.authenticate(
                 caller, headers.getlist, level
             )
@@ -85,7 +86,7 @@ class AuthenticationMiddleware:
             if logged.status:
                 if isinstance(error, ClientLeft):
                     return
-                raise  # too late to say anything
+                raise failure_of(error, scope["path"]) from None  # too late to say anything
             response = error_response(Request(scope, receive), error)
             if isinstance(error, RaylaxError):
                 if error.call_id:
@@ -148,7 +149,7 @@ class LoggedResponse:
             log.log(level, "%s %d %.3f s %s %s", asked, self.status, self.took_s, who, tenant)
 
 
-def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard | None) -> ASGIApp:
+def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard) -> ASGIApp:
     """Answers a browser that asks whether it may ask, before a key is looked at: it brings none.
     Whom the guard would refuse is left to `app`, which does so; and so is who asks for more than an
     answer's head may have, which then allows nothing."""
@@ -164,7 +165,7 @@ def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard | None) 
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if guard is not None and scope["type"] == "http":
+            if scope["type"] == "http":
                 guard.check(Headers(scope=scope).getlist, scope["http_version"])
         except RaylaxError:
             await app(scope, receive, send)

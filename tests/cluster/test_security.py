@@ -1,6 +1,8 @@
 """Keys and TLS through everything that stands before a router: HAProxy, Serve, gRPC."""
 
 import os
+import re
+import signal
 import ssl
 import stat
 import subprocess
@@ -20,6 +22,7 @@ from tests.support.cluster_serving import (
     READY,
     Serving,
     serving,
+    until,
 )
 
 pytestmark = pytest.mark.cluster
@@ -39,7 +42,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority.cert_pem.write_to_path(directory / "authority.pem")
     issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
     issued.private_key_pem.write_to_path(directory / "key.pem")
-    (directory / "keys.yaml").write_text(f"keys: [{{name: alice, sha256: '{hash_of(SECRET)}'}}]")
+    (directory / "keys.yaml").write_text(
+        f"keys: [{{name: alice, admin: true, sha256: '{hash_of(SECRET)}'}}]"
+    )
     return directory
 
 
@@ -148,6 +153,51 @@ def test_another_user_reaches_nothing_of_a_run(served: Serving) -> None:
     assert len([path for path in paths if path.is_file()]) > 10
     assert found.stdout == ""
     assert found.returncode != 0 and run.exists()
+
+
+def test_no_process_leaves_a_core_file(served: Serving) -> None:
+    """Prompts would be in it."""
+    limits = {pid: Path(f"/proc/{pid}/limits").read_text() for pid in served.pids()}
+    found = {
+        pid: re.search(r"Max core file size +(\d+|unlimited)", text) for pid, text in limits.items()
+    }
+
+    assert len(found) > 5
+    assert {one[1] for one in found.values() if one} == {"0"}
+
+
+def routers_of(served: Serving) -> set[int]:
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in served.pids()}
+    return {pid for pid, line in lines.items() if b"Router" in line}
+
+
+def test_a_key_is_exchanged_while_it_serves(
+    served: Serving, files: Path, client: httpx.Client
+) -> None:
+    """Within seconds, by the signal that applies changes; no router is replaced, and a stream that
+    runs goes on. A file without keys opens nothing."""
+    file, call = files / "keys.yaml", {**ASK, "max_tokens": 2000, "ignore_eos": True}
+    before, routers = file.read_text(), routers_of(served)
+    assert f"kill -USR1 {served.command.pid} applies changes of {file}" in served.output
+    with client.stream("POST", CHAT, json={**call, "stream": True}, headers=HEADERS) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        file.write_text(before.replace(hash_of(SECRET), hash_of("the next one")))
+        served.command.send_signal(signal.SIGUSR1)
+        until(lambda: client.get("/v1/models", headers=HEADERS).status_code == 401, 15)
+        rest = list(lines)
+    headers = {"Authorization": "Bearer the next one"}
+    assert client.get("/v1/models", headers=headers).status_code == 200
+    assert (stream.status_code, "[DONE]" in rest[-1] + rest[-2]) == (200, True)
+    assert routers_of(served) == routers
+
+    file.write_text("keys: []")
+    served.command.send_signal(signal.SIGUSR1)
+    served.wait_until_it_says("there are none any more")
+    assert client.get("/v1/models").status_code == 401
+    file.write_text(before)
+    served.command.send_signal(signal.SIGUSR1)
+    until(lambda: client.get("/v1/models", headers=HEADERS).status_code == 200, 15)
 
 
 @pytest.mark.parametrize("path", ["/-/routes", "/-/healthz", "/-/%68ealthz", "/stats"])

@@ -14,6 +14,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
+from raylax.router.access.keys import from_json
 from tests.support.checkpoints import write_checkpoint
 
 
@@ -132,6 +133,7 @@ def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None
         ({"autoscaling": {"high_waiting": 9}}, []),
         ({"max_num_sequence": 9}, ["Worker"]),
         ({"policy": "random"}, ["Router"]),
+        ({"keys": [{"name": "alice", "sha256": "0" * 64}]}, []),
         ({"quantization": "w8a8"}, ["Router", "Worker"]),
     ],
 )
@@ -145,6 +147,18 @@ def test_deployed_again_only_who_is_told_something_new_is_replaced(
 
     changed = [one.name.partition("-")[0] for one, two in pairs if one.version != two.version]
     assert changed == replaced
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_other_keys_are_told_to_routers_that_run(checkpoint: Path) -> None:
+    """And to those that are started later, before anybody asks them."""
+    key = {"name": "alice", "sha256": "0" * 64}
+    for given in ([], [key]):
+        routing, *_ = built(model=str(checkpoint), keys=given)
+        told = from_json(routing._deployment_config.user_config["keys"])
+
+        assert [one.name for one in told] == [one["name"] for one in given]
+        assert routing.init_args[0][0].keys == told
 
 
 @pytest.mark.parametrize(

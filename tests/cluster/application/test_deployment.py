@@ -44,6 +44,16 @@ def test_what_needs_a_new_start_is_refused(
         check_change(ClusterConfig(), ClusterConfig.model_validate(change))
 
 
+def test_a_cluster_with_keys_is_not_opened_by_a_change() -> None:
+    """A file that is half written has none."""
+    key = {"name": "alice", "sha256": "0" * 64}
+    locked = ClusterConfig.model_validate({"keys": [key]})
+    with pytest.raises(UserError, match="keys: there are none any more, of 1"):
+        check_change(locked, ClusterConfig())
+
+    check_change(ClusterConfig(), locked)
+
+
 def test_everything_else_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: 2)
     change = {"replicas": 2, "policy": "random", "limits": {"max_inflight": 1}, "model": "other"}

@@ -143,8 +143,8 @@ async def test_nor_is_nothing_json(client: httpx.AsyncClient, route: str) -> Non
 async def test_the_guard_is_as_the_configuration_says() -> None:
     """What is listened on, the further names, and the pages that may ask."""
     given = {"host": "10.0.0.5", "allowed_hosts": ("chat.lan",), "cors_origins": (PAGE,)}
-    guard = guard_of(RouterConfig("tiny", "", "", **given))  # type: ignore[arg-type]
-    assert guard is not None
+    config = RouterConfig("tiny", "", "", **given)  # type: ignore[arg-type]
+    guard = guard_of(config, Models([config]).authenticator)
     for host in ("10.0.0.5:8000", "chat.lan"):
         asked = {"host": [host], "origin": [PAGE]}
         guard.check(lambda name, asked=asked: asked.get(name, []), "1.1")  # type: ignore[misc]
