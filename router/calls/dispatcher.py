@@ -169,7 +169,7 @@ class Dispatcher:
         """Place a request at once where it has not failed, else after a pause."""
         if entry.workers:
             return
-        if self._others(entry) and self.retry_budget.take(self.clock()):
+        if self._others(entry) and self.retry_budget.take(entry.request.tenant, self.clock()):
             self.place(entry)
         else:
             self._look_again(entry)
