@@ -13,6 +13,7 @@ from raylax.proto.errors import Overloaded
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.pb import common_pb2 as pb
 from raylax.proto.pb import engine_pb2
+from raylax.proto.shares import Shares
 from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.grpc.vllm_engine.kv_blocks import AnnouncedBlocks, Block, BlockChanges
 
@@ -20,9 +21,12 @@ KEPT = 1024
 """How many batches are kept for those who come back."""
 MOST_UNREAD = 2 * KEPT
 """How many batches one subscriber may leave unread; then it is cut off."""
+MOST_SUBSCRIBERS = 64
+"""How many may subscribe at once: each is told everything. Each tenant has a part."""
 CHUNK_BLOCKS = 512
 """How many blocks of a snapshot are in one message."""
 THE_RANK = 0
+RETRY_AFTER_S = 1.0
 
 
 class Subscriber:
@@ -64,10 +68,26 @@ class KvEventFeed:
         self._event_ids = count(1)
         self._kept: deque[pb.KvEventBatch] = deque(maxlen=KEPT)
         self._subscribers: set[Subscriber] = set()
+        self._places = Shares(MOST_SUBSCRIBERS)
 
     @contextmanager
-    def subscribed(self, start: int) -> Iterator[Subscriber]:
-        """A subscriber from the batch of this number on; 0: from a snapshot on."""
+    def subscribed(self, tenant: str, start: int) -> Iterator[Subscriber]:
+        """A subscriber from the batch of this number on; 0: from a snapshot on. Raises
+        Overloaded."""
+        if not self._places.take(tenant, 1):
+            raise Overloaded(
+                f"at most {self._places.total} may subscribe at once, "
+                f"{self._places.held(tenant)} of them are yours and there is room for none more",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        try:
+            with self._told(start) as subscriber:
+                yield subscriber
+        finally:
+            self._places.give_back(tenant, 1)
+
+    @contextmanager
+    def _told(self, start: int) -> Iterator[Subscriber]:
         subscriber = Subscriber()
         begin = self._since(start) if self._keeps(start) else self._snapshot()
         for batch in begin:

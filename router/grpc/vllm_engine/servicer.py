@@ -151,7 +151,9 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     ) -> None:
         async with errors_as_statuses(context):
             caller().require_admin("SubscribeKvEvents")
-            with self._watched().subscribed(request.start_sequence_number) as subscriber:
+            with self._watched().subscribed(
+                caller().tenant, request.start_sequence_number
+            ) as subscriber:
                 async for batch in subscriber.batches():
                     await context.write(batch)
 

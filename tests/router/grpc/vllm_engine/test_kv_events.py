@@ -260,7 +260,7 @@ class Watched:
 
 
 async def taken(feed: KvEventFeed, count: int, start: int = 0) -> list[common_pb2.KvEventBatch]:
-    with feed.subscribed(start) as reader:
+    with feed.subscribed("", start) as reader:
         batches = reader.batches()
         return [await asyncio.wait_for(anext(batches), PATIENCE_S) for _ in range(count)]
 
@@ -311,7 +311,7 @@ async def test_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
     """Alone, and keeps nothing back."""
     monkeypatch.setattr(kv_events, "MOST_UNREAD", 4)
     watched = Watched()
-    with watched.feed.subscribed(0) as slow, watched.feed.subscribed(0) as quick:
+    with watched.feed.subscribed("", 0) as slow, watched.feed.subscribed("", 0) as quick:
         batches = quick.batches()
         for count in range(1, 9):
             watched.come(count)
@@ -320,3 +320,18 @@ async def test_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(slow._batches) == 0
         with pytest.raises(Overloaded, match="at most 4 batches unread"):
             await anext(slow.batches())
+
+
+async def test_subscribers_of_one_tenant_leave_places_for_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They come free when somebody leaves."""
+    monkeypatch.setattr(kv_events, "MOST_SUBSCRIBERS", 2)
+    feed = Watched().feed
+    with feed.subscribed("bob", 0), feed.subscribed("bob", 0):
+        with pytest.raises(Overloaded, match="at most 2 .* at once, 2 of them are yours"):
+            feed.subscribed("bob", 0).__enter__()
+        with feed.subscribed("alice", 0):
+            pass
+    with feed.subscribed("bob", 0):
+        pass
