@@ -39,7 +39,12 @@ class RouterReplica:
         self._metrics, self._models, self._serving = metrics, Models(configs), False
         state = self._models.state
         self._peers, self._models.peers.address = await serve_peers(
-            PeerServicer(configs[0].token, state.timelines, state.kept_answers),
+            PeerServicer(
+                configs[0].token,
+                state.timelines,
+                state.kept_answers,
+                self._models.own_exposition,
+            ),
             ray.util.get_node_ip_address(),
         )
         pairs = zip(configs, workers, strict=True)

@@ -708,6 +708,46 @@ class PageContents(_message.Message):
 Global___PageContents: _TypeAlias = PageContents  # noqa: Y015
 
 @_typing.final
+class MeasureRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """so that no answer is another one's"""
+    def __init__(
+        self,
+        *,
+        nonce: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureRequest: _TypeAlias = MeasureRequest  # noqa: Y015
+
+@_typing.final
+class Measures(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPOSITION_FIELD_NUMBER: _builtins.int
+    exposition: _builtins.bytes
+    """in Prometheus' text format"""
+    def __init__(
+        self,
+        *,
+        exposition: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposition", b"exposition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Measures: _TypeAlias = Measures  # noqa: Y015
+
+@_typing.final
 class TellRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

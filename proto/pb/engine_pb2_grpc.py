@@ -46,6 +46,11 @@ class PeerStub:
                 request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ReadRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Part.FromString,
                 _registered_method=True)
+        self.Measure = channel.unary_unary(
+                '/raylax.engine.v1.Peer/Measure',
+                request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
@@ -65,6 +70,12 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Measure(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +88,11 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Read,
                     request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ReadRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Part.SerializeToString,
+            ),
+            'Measure': grpc.unary_unary_rpc_method_handler(
+                    servicer.Measure,
+                    request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +151,33 @@ class Peer:
             '/raylax.engine.v1.Peer/Read',
             raylax_dot_proto_dot_pb_dot_engine__pb2.ReadRequest.SerializeToString,
             raylax_dot_proto_dot_pb_dot_engine__pb2.Part.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Measure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Measure',
+            raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.SerializeToString,
+            raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,7 @@ class PeerStub:
     def __new__(cls, channel: _aio.Channel) -> PeerAsyncStub: ...
     Tell: _grpc.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]
     Read: _grpc.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]
+    Measure: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
@@ -47,6 +48,7 @@ class PeerAsyncStub(PeerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Tell: _aio.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]  # type: ignore[assignment]
     Read: _aio.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]  # type: ignore[assignment]
+    Measure: _aio.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
@@ -66,5 +68,12 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.ReadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_engine_pb2.Part], _abc.AsyncIterator[_engine_pb2.Part]]: ...
+
+    @_abc_1.abstractmethod
+    def Measure(
+        self,
+        request: _engine_pb2.MeasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_engine_pb2.Measures, _abc.Awaitable[_engine_pb2.Measures]]: ...
 
 def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,6 +20,7 @@ from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
+from raylax.router.observe.metrics import added_up, exposition
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import NumberedParts, Peers
@@ -100,6 +101,15 @@ class Models:
     def any(self) -> Service:
         """The first one; another one while that is not open. Raises WorkerUnavailable."""
         return next(iter(self.services), None) or self.named(None)
+
+    def own_exposition(self) -> bytes:
+        """What this router measures, in Prometheus' format."""
+        return exposition(service.metrics for service in self.services)
+
+    async def exposition(self) -> bytes:
+        """What all routers measure, added up."""
+        others = await self.peers.measures()
+        return added_up([self.own_exposition(), *others]) if others else self.own_exposition()
 
     async def timeline_of(self, call_id: str, tenant: str | None) -> TimelineSnapshot:
         """What happened to a call of a tenant's, or of anybody's, at this router or another one.

@@ -1,4 +1,4 @@
-"""What this router measures of its calls, for /metrics: vLLM's names where they mean the same."""
+"""What routers measure of their calls, for /metrics: vLLM's names where they mean the same."""
 
 import time
 from bisect import bisect_left
@@ -7,11 +7,14 @@ from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 
+SampleKey = tuple[str, tuple[tuple[str, str], ...]]
+"""The name of a series, and its labels."""
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -98,6 +101,45 @@ def exposition(metrics: Iterable[CallMetrics]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Together(metrics))
     return generate_latest(registry)
+
+
+def added_up(expositions: Sequence[bytes]) -> bytes:
+    """Those of several routers as one: all that a router measures can be added. Of the times at
+    which counters began it is the first one."""
+    families: dict[str, Metric] = {}
+    values: dict[SampleKey, float] = {}
+    for text in expositions:
+        for family in text_string_to_metric_families(text.decode()):
+            first = families.setdefault(family.name, family)
+            for sample in family.samples:
+                key = (sample.name, tuple(sorted(sample.labels.items())))
+                if key not in values:
+                    values[key] = sample.value
+                    if first is not family:
+                        first.samples.append(sample)
+                elif sample.name.endswith("_created"):
+                    values[key] = min(values[key], sample.value)
+                else:
+                    values[key] += sample.value
+    for family in families.values():
+        family.samples = [
+            sample._replace(value=values[sample.name, tuple(sorted(sample.labels.items()))])
+            for sample in family.samples
+        ]
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Summed(list(families.values())))
+    return generate_latest(registry)
+
+
+class Summed(Collector):
+    """Families as they are."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """What Prometheus' registry asks for."""
+        return self._families
 
 
 class CallTimer:

@@ -5,7 +5,8 @@ They know each other through the workers, to which all of them are attached; not
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -32,7 +33,8 @@ CONNECTIONS, CALLS = 1024, 1024
 """Of other routers: each question has a connection of its own."""
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
-Question = pb.TellRequest | pb.ReadRequest
+Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest
+NONCE_BYTES = 16
 NumberedParts = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
 EVENT = "event"
@@ -42,8 +44,16 @@ MESSAGES = {kind.DESCRIPTOR.name: kind for kind in (raylax_pb2.ChatReply, raylax
 class PeerServicer(engine_pb2_grpc.PeerServicer):
     """Tells other routers what this one keeps."""
 
-    def __init__(self, token: str, timelines: Timelines, kept_answers: KeptAnswers) -> None:
+    def __init__(
+        self,
+        token: str,
+        timelines: Timelines,
+        kept_answers: KeptAnswers,
+        exposition: Callable[[], bytes],
+    ) -> None:
+        """`exposition`: what this router measures, in Prometheus' format."""
         self._token, self._timelines, self._kept_answers = token, timelines, kept_answers
+        self._exposition = exposition
         self.address = ""
         """Where others ask this one: a question is for one address."""
 
@@ -70,6 +80,11 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
                 await context.write(part_message(number, part))
         finally:
             await numbered.aclose()
+
+    async def Measure(self, request: pb.MeasureRequest, context: Context) -> pb.Measures:
+        await self._authorise(context, request)
+        await context.send_initial_metadata(self._shown(request))
+        return pb.Measures(exposition=self._exposition())
 
     def _shown(self, question: Question) -> Metadata:
         return answer_metadata(self._token, self.address, question)
@@ -128,6 +143,24 @@ class Peers:
     def _is_answer(self, first: Any, address: str, asked: Question) -> bool:
         """Whether another router has begun to answer: nobody else is believed."""
         return is_peers_answer(tuple(first), self._token, address, asked)
+
+    async def measures(self) -> list[bytes]:
+        """What each of the other routers measures, in Prometheus' format, of those that answer."""
+        told = await asyncio.gather(*map(self._measures, self._others))
+        return [measures for measures in told if measures is not None]
+
+    async def _measures(self, address: str) -> bytes | None:
+        async with grpc.aio.insecure_channel(address) as channel:
+            asked = pb.MeasureRequest(nonce=secrets.token_bytes(NONCE_BYTES))
+            shown = question_metadata(self._token, address, asked)
+            call = engine_pb2_grpc.PeerStub(channel).Measure(asked, metadata=shown, timeout=ASK_S)
+            try:
+                if not self._is_answer(await call.initial_metadata(), address, asked):
+                    return None
+                told = await call
+            except grpc.aio.AioRpcError:
+                return None
+        return told.exposition
 
     async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:
         """An answer that another router keeps, from the part after `after` on; None: nobody does.

@@ -141,7 +141,10 @@ async def a_router(
     async with AsyncExitStack() as stack:
         models = models or Models([settings])
         peers, models.peers.address = await serve_peers(
-            PeerServicer(TOKEN, models.state.timelines, models.state.kept_answers), "127.0.0.1"
+            PeerServicer(
+                TOKEN, models.state.timelines, models.state.kept_answers, models.own_exposition
+            ),
+            "127.0.0.1",
         )
         stack.push_async_callback(peers.stop, 0)
         router = Workers(

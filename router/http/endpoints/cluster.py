@@ -14,7 +14,6 @@ from raylax.router.calls.models import Models
 from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
-from raylax.router.observe.metrics import exposition
 from raylax.router.observe.timeline import as_json
 
 
@@ -62,8 +61,8 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
     config = models.config
 
     async def metrics(request: Request) -> ASGIApp:
-        """This router's own are there even when Metrics cannot say how the workers stand."""
-        text = exposition(service.metrics for service in models.services)
+        """The routers' are there even when Metrics cannot say how the workers stand."""
+        text = await models.exposition()
         with suppress(WorkerUnavailable):
             text += await cluster.exposition()
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2, raylax_pb2_grpc
@@ -91,13 +92,42 @@ async def test_a_timeline_is_told_by_another_router(two: tuple[Rig, Rig]) -> Non
     assert unknown.status_code == 404
 
 
+async def test_measures_are_those_of_all_routers(two: tuple[Rig, Rig]) -> None:
+    """Whichever of them is asked: a scraper does not know which one it meets."""
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        for rig in (two[0], two[0], two[1]):
+            await client.post(rig.url + CHAT, json={**ASK, "stream": False})
+        texts = [(await client.get(f"{rig.url}/metrics")).text for rig in two]
+
+    assert texts[0] == texts[1]
+    series = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(texts[0])
+        for sample in family.samples
+        if not sample.name.endswith("_bucket")
+    }
+    assert series["vllm:request_success_total"] == 3
+    assert series["vllm:time_to_first_token_seconds_count"] == 3
+
+
+async def test_measures_of_a_router_that_has_died_are_missed(two: tuple[Rig, Rig]) -> None:
+    one, other = two
+    other.models.peers.heard([other.models.peers.address, "127.0.0.1:1"])
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        reply = await client.get(f"{other.url}/metrics")
+
+    assert reply.status_code == 200
+    assert "vllm:request_success" in reply.text
+
+
 async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -> None:
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
-        call = engine_pb2_grpc.PeerStub(made).Tell(pb.TellRequest(call_id="x"))
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await call
+        stub = engine_pb2_grpc.PeerStub(made)
+        for call in (stub.Tell(pb.TellRequest(call_id="x")), stub.Measure(pb.MeasureRequest())):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await call
 
-    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 class Squatter(engine_pb2_grpc.PeerServicer):
@@ -109,6 +139,10 @@ class Squatter(engine_pb2_grpc.PeerServicer):
     async def Tell(self, request: pb.TellRequest, context: Any) -> pb.Story:
         self.heard.append(tuple(context.invocation_metadata()))
         return pb.Story(json="{}")
+
+    async def Measure(self, request: pb.MeasureRequest, context: Any) -> pb.Measures:
+        self.heard.append(tuple(context.invocation_metadata()))
+        return pb.Measures(exposition=b"forged 1")
 
     async def Read(self, request: pb.ReadRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))
@@ -127,6 +161,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
     peers = Peers(TOKEN)
     peers.heard([address])
     told, read = await peers.tell("x", None), await peers.read("x", "alice", 0)
+    measured = await peers.measures()
     await server.stop(None)
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
         proof = [one for one in squatter.heard[0] if one[0] == QUESTION]
@@ -134,6 +169,6 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await again
 
-    assert told is None and read is None
-    assert len(squatter.heard) == 2 and TOKEN not in str(squatter.heard)
+    assert told is None and read is None and measured == []
+    assert len(squatter.heard) == 3 and TOKEN not in str(squatter.heard)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
