@@ -5,6 +5,16 @@ from typing import Any
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.worker.hardware.cores import usable_cores
 
+CORES_FOR_TWO = 4
+"""With fewer a second router would take from the engine what it gives."""
+
+
+def routers_of(config: ClusterConfig) -> int:
+    """How many routers there are: with two of them one may die and nobody waits."""
+    if config.routers is not None:
+        return config.routers
+    return 2 if usable_cores() >= CORES_FOR_TWO and not config.keys_have_limits else 1
+
 
 def cpus_of_a_rank(config: ClusterConfig) -> int:
     """The machine's cores, shared evenly among as many ranks as there may be."""

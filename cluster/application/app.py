@@ -18,7 +18,7 @@ from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.cluster.models.names import deployment_names
-from raylax.cluster.placement import device_of_a_worker, placement
+from raylax.cluster.placement import device_of_a_worker, placement, routers_of
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.access.keys import as_json
 from raylax.router.config import RouterConfig
@@ -53,7 +53,7 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
         [workers, metrics],
         same_if=[[replace(one, keys=()) for one in routers]],
         user_config={"keys": as_json(keys)},  # which is told to routers that run, too
-        num_replicas=config.routers,
+        num_replicas=routers_of(config),
         max_surge_percent=100,  # the next one is there before the last one goes
         max_constructor_retry_count=1,  # it opens ports: what failed would fail again
         graceful_shutdown_timeout_s=config.limits.request_timeout_s,  # calls end where they began
@@ -142,7 +142,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         enable_debug=config.enable_debug,
         strict_fields=config.strict_fields,
         share_prefixes=config.share_prefixes,
-        routers=config.routers,
+        routers=routers_of(config),
         keys=tuple(entry.key for entry in config.keys),
         allowed_hosts=config.allowed_hosts,
         cors_origins=config.cors_origins,

@@ -33,8 +33,9 @@ class ClusterConfig(ModelSettings):
     """gRPC port."""
     models: tuple[ModelEntry, ...] = ()
     """Several models in one cluster; `model` is then not looked at."""
-    routers: int = Field(1, ge=1)
-    """Replicas of the router, each with a core's worth of work."""
+    routers: int | None = Field(None, ge=1)
+    """Replicas of the router, each with a core's worth of work; null: two on four cores and more,
+    where no key has limits, else one."""
     enable_debug: bool = False
     """Serve the /debug endpoints."""
     strict_fields: bool = False
@@ -118,6 +119,12 @@ class ClusterConfig(ModelSettings):
     def grpc_address(self) -> str:
         """The address at which this machine reaches gRPC."""
         return address_of(self.reachable_host, self.grpc_port)
+
+    @property
+    def keys_have_limits(self) -> bool:
+        """Whether some key may ask only so much: each router would grant its part of that."""
+        limits = ("tokens_per_minute", "requests_per_minute", "max_concurrent")
+        return any(getattr(key, limit) is not None for key in self.keys for limit in limits)
 
     @property
     def open_to_all(self) -> bool:

@@ -13,7 +13,12 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.names import deployment_names
-from raylax.cluster.placement import cpus_of_a_rank, cpus_of_the_machine, placement
+from raylax.cluster.placement import (
+    cpus_of_a_rank,
+    cpus_of_the_machine,
+    placement,
+    routers_of,
+)
 from raylax.router.access.keys import from_json
 from tests.support.checkpoints import write_checkpoint
 
@@ -45,6 +50,33 @@ def test_ranks_share_the_cores(
     config = ClusterConfig(replicas=replicas, max_replicas=most, tensor_parallel_shards=ranks)
 
     assert (cpus_of_a_rank(config), cpus_of_the_machine(config)) == (threads, cpus)
+
+
+KEY = {"name": "a", "sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("cores", "values", "routers"),
+    [
+        (1, {}, 1),
+        (3, {}, 1),
+        (4, {}, 2),
+        (64, {}, 2),
+        (64, {"routers": 1}, 1),
+        (1, {"routers": 3}, 3),
+        (64, {"keys": [KEY]}, 2),
+        (64, {"keys": [{**KEY, "max_concurrent": 1}]}, 1),
+        (64, {"keys": [{**KEY, "tokens_per_minute": 9}]}, 1),
+        (64, {"keys": [{**KEY, "requests_per_minute": 9}]}, 1),
+    ],
+)
+def test_there_are_two_routers_where_that_costs_nothing(
+    cores: int, values: dict[str, Any], routers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the engine's cores, nor a part of what a key may ask."""
+    monkeypatch.setattr("raylax.cluster.placement.usable_cores", lambda: cores)
+
+    assert routers_of(ClusterConfig.model_validate(values)) == routers
 
 
 @pytest.mark.parametrize(("where", "strategy"), [("host", "STRICT_PACK"), ("cluster", "PACK")])
