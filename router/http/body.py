@@ -26,8 +26,8 @@ from raylax.router.http.disconnect import ClientLeft
 LENGTH = re.compile("[0-9]{1,20}")
 COMPRESSED = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """Content codings, and how zlib is told of each."""
-
-
+SILENT_S = 10.0
+"""How long a body may make no progress, whatever time it has altogether."""
 MOST_EXPANSION = 1040
 """What comes out of a byte at most: deflate has 1032 for the best of them, and a last one more."""
 
@@ -63,18 +63,21 @@ async def received(request: Request, limits: RouterLimits, held: Holding) -> byt
         if int(declared) > limit:
             raise BodyTooLarge(f"the body may have {limit} bytes, it has {declared}")
         held.check(int(declared))
-    body = bytearray()
+    body, now = bytearray(), asyncio.get_running_loop().time
+    end = now() + timeout_s
+    patience = asyncio.timeout_at(min(end, now() + SILENT_S))
     try:
-        async with asyncio.timeout(timeout_s):
+        async with patience:
             async for part in request.stream():
+                if part:
+                    patience.reschedule(min(end, now() + SILENT_S))
                 held.take(len(part))
                 body += part
                 if len(body) > limit:
                     raise BodyTooLarge(f"the body may have {limit} bytes, it has more")
     except TimeoutError:
-        raise BodyTooSlow(
-            f"the body must come within {timeout_s:g} s, there are {len(body)} bytes of it"
-        ) from None
+        rule = f"come within {timeout_s:g} s" if now() >= end else f"not stop for {SILENT_S:g} s"
+        raise BodyTooSlow(f"the body must {rule}, there are {len(body)} bytes of it") from None
     except ClientDisconnect:
         raise ClientLeft from None
     return bytes(body)
