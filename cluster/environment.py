@@ -67,13 +67,14 @@ FOR_RAY = {
     "RAY_worker_niceness": "0",
     "RAY_worker_register_timeout_seconds": "180",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside. Serve looks after
 replicas less often, and Ray watches itself less: the engine needs the cores. A router that is
 replaced goes soon after HAProxy has heard of it, and one that hangs goes at once. What must come up
-at the start may take its time, as it does on a machine that is busy with something else. Where
-memory is short the kernel ends who has most of it; Ray would end the youngest of its own processes,
-whoever has the memory."""
+at the start may take its time, as it does on a machine that is busy with something else. HAProxy
+shares its port with who holds it (`ports.held`). Where memory is short the kernel ends who has most
+of it; Ray would end the youngest of its own processes, whoever has the memory."""
 
 HAPROXY_FILES = {
     "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": "haproxy.cfg",

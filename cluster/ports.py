@@ -3,6 +3,8 @@
 import errno
 import random
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from raylax.cluster.errors import UserError
@@ -26,6 +28,20 @@ def check_free(host: str, port: int, flag: str) -> None:
             else:
                 what, change = f"{host} is no address of this machine", "--host"
             raise UserError(f"{what}: {reason}; choose another by {change}") from None
+
+
+@contextmanager
+def held(host: str, ports: tuple[int, ...]) -> Iterator[None]:
+    """Nobody else's, also while none of ours listens there: who took the port of a server that has
+    died would be shown keys and prompts. Servers of this user may listen if they share it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as stack:
+        for port in ports:
+            holder = stack.enter_context(socket.socket(family))
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not SO_REUSEADDR, by
+            with suppress(OSError):  # which others could; connections of before may be in the way
+                holder.bind((host, port))
+        yield
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:

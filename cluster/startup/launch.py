@@ -14,6 +14,7 @@ from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
+from raylax.cluster.ports import held
 from raylax.cluster.startup.machine import check_machine
 from raylax.cluster.startup.runs import Runs
 from raylax.cluster.startup.signals import Stopping, ignore_signals, stop_on_signals
@@ -41,7 +42,8 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     runs = Runs(config, read, tell, console)
     stop_on_signals()
     try:
-        runs.keep_serving()
+        with held(config.host, (config.port, config.grpc_port)):
+            runs.keep_serving()
     except Stopping as stop:
         console.print("stopping")
         if not runs.have_served:

@@ -1,11 +1,16 @@
 """A port or address that cannot be used is named, with the flag that changes it."""
 
+import os
 import socket
+import subprocess
 
 import pytest
 
 from raylax.cluster.errors import UserError
-from raylax.cluster.ports import check_free, free_ports
+from raylax.cluster.ports import check_free, free_ports, held
+from raylax.cluster.startup.sockets import listening
+
+NOBODY = 65534
 
 
 def test_a_port_in_use() -> None:
@@ -28,6 +33,60 @@ def test_a_port_in_use_on_an_address_of_ipv6(host: str) -> None:
         with pytest.raises(UserError, match=f"port {port} on {host} cannot be used: Address al"):
             check_free(host, port, "--port")
     check_free(host, port, "--port")
+
+
+TAKE = """
+import socket, sys
+taken = socket.socket()
+taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+taken.bind((sys.argv[1], int(sys.argv[2])))
+taken.listen()
+"""
+
+
+def takes(host: str, port: int, user: int | None = None) -> bool:
+    """Whether another process, of another user if one is named, can listen and share there."""
+    command = ["/usr/bin/env", "python3", "-c", TAKE, host, str(port)]
+    done = subprocess.run(command, user=user, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0 or "Address already in use" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_that_is_held_is_no_other_users(host: str) -> None:
+    """Also while nobody listens; servers of ours come and go there."""
+    (port,) = free_ports(1)
+    free = takes("127.0.0.1", port, NOBODY)
+    with held(host, (port,)):
+        theirs, ours = takes("127.0.0.1", port, NOBODY), takes(host, port)
+        heard = [found for _, found in listening([os.getpid()])]
+    free_again = takes("127.0.0.1", port, NOBODY)
+
+    assert (free, theirs, ours, free_again) == (True, False, True, True)
+    assert port not in heard
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root becomes another user")
+def test_a_port_is_held_again_after_connections() -> None:
+    """Those of a server of ours that has ended are still there for a minute."""
+    (port,) = free_ports(1)
+    with held("127.0.0.1", (port,)), socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(("127.0.0.1", port))
+        server.listen()
+        client = socket.create_connection(("127.0.0.1", port))
+        server.accept()[0].close()
+        client.close()
+    with held("127.0.0.1", (port,)):
+        assert not takes("127.0.0.1", port, NOBODY)
+
+
+def test_who_holds_a_port_answers_nobody() -> None:
+    (port,) = free_ports(1)
+    with held("127.0.0.1", (port,)), pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_a_port_in_use_on_every_address() -> None:

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from raylax.cluster.environment import RUN_DIRECTORY
+from raylax.cluster.environment import FOR_RAY, RUN_DIRECTORY
 from raylax.cluster.ports import free_ports
 from tests.support.paths import ROOT
 
 LOG = "RAY_SERVE_HAPROXY_LOG_TARGET"
+SET = {
+    name: FOR_RAY[name] for name in ("RAY_SERVE_ENABLE_HA_PROXY", "SERVE_SOCKET_REUSE_PORT_ENABLED")
+}
 STORY = """
 import asyncio, http.client, json, os, signal, sys
 from ray.serve._private import constants
@@ -29,6 +32,7 @@ from ray.serve._private.haproxy import BackendConfig, HAProxyApi, HAProxyConfig,
 from ray.serve.config import HTTPOptions
 from raylax.cluster.environment import entrance_of
 from raylax.cluster.ray_patches.front_door import processes_with
+from raylax.cluster.ports import held
 from raylax.cluster.startup.sockets import listening
 from raylax.cluster.supervision.front_door import ask
 
@@ -72,6 +76,8 @@ def refused():
 
 async def main():
     at = 30000
+    ours = held("127.0.0.1", (port,))
+    ours.__enter__()  # as whoever starts it all does
     server = await asyncio.start_unix_server(router, socket_of(directory, at))
     backend = BackendConfig("app", "/", servers=[ServerConfig("one", "127.0.0.1", at)],
                             app_name="app")
@@ -130,7 +136,7 @@ def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -
             **os.environ,
             RUN_DIRECTORY: str(directory),
             LOG: str(directory / "log.sock"),
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            **SET,
         },
         capture_output=True, text=True, cwd=ROOT, timeout=120,
     )  # fmt: skip
