@@ -281,7 +281,7 @@ def struck(options: argparse.Namespace) -> bool:
     roles = [named[name] for name in options.cluster if name in named] or list(STRUCK)
     blows = [name for name in options.cluster if name in CLUSTER_BLOWS] or list(CLUSTER_BLOWS)
     serve = [*([options.checkpoint] if options.checkpoint else []), *options.serve.split()]
-    return strike_cluster(options.source, roles, blows, serve, Console())
+    return strike_cluster(options.source, roles, blows, serve, Console(width=120))
 
 
 def main() -> None:

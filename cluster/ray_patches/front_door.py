@@ -9,7 +9,6 @@ called in every process of Serve, before it writes HAProxy's configuration.
 import asyncio
 import json
 import time
-from os.path import basename
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ CHECK_S = 4
 """How long a router may take to answer one of HAProxy's checks: it may be busy, and so may the
 machine. A stopped one is killed sooner (`raylax.cluster.supervision`)."""
 
+HAPROXYS_FIRST = ("-db",)
+"""How Serve's command for HAProxy begins, whatever that is named."""
 ON_ERROR = "on-error mark-down"
 ON_DOWN = "on-error fail-check on-marked-down shutdown-sessions"
 """A connection that fails counts as a failed check, so that a router which answers those stays;
@@ -113,7 +114,7 @@ def in_its_own_session(execute: Any) -> Any:
     has ended."""
 
     async def execute_apart(program: str, *arguments: str, **options: Any) -> Any:
-        apart = basename(program) == "haproxy"
+        apart = arguments[:1] == HAPROXYS_FIRST
         return await execute(program, *arguments, **options, start_new_session=apart)
 
     return execute_apart
