@@ -248,7 +248,7 @@ class Batch:
         """How long the step took."""
         self.step_time.learn(*work, seconds)
         if short:
-            self._rest_s = rest_s(seconds, self._usual_s)
+            self._rest_s = rest_s(seconds, self._usual_s, self.step_time.value.a)
         else:
             self._rest_s, self._usual_s = self._rest_s - seconds, seconds
 

@@ -1,8 +1,8 @@
 """Short steps: a tenant's first token comes soon, though a step of everybody's work takes long.
 
 Where a few tokens of one tenant would wait for the rows of all others, they have a step without
-those, which go on in the next one. That costs no more than what any step takes, whatever is in it,
-and so less than the short step itself: whoever asks for one lets enough time pass in between.
+those, which go on in the next one. That costs what any step takes, whatever is in it, which is less
+than what the short step itself does: whoever asks for one lets enough time pass in between.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ TIMES_ALONE = 3
 """A step is too long for a tenant's first tokens when it is more than so many times the work that
 they are alone."""
 REST = 20.0
-"""So many times what a short step took must pass before the next one: they cost a twentieth."""
+"""So many times what a short step cost must pass before the next one: they cost a twentieth."""
 REST_IN_VAIN = 100.0
 """If it did not take much less than a step of everybody's."""
 
@@ -54,8 +54,9 @@ def work(piece: Piece) -> int:
     return GENERATED * count if one.phase is DECODE else count
 
 
-def rest_s(short_s: float, usual_s: float) -> float:
+def rest_s(short_s: float, usual_s: float, any_s: float) -> float:
     """Seconds of other steps before the next short one, after one that took so long, where a step
-    of everybody's takes `usual_s`."""
+    of everybody's takes `usual_s`, and any step at least `any_s`; 0: that is not known."""
+    cost_s = min(short_s, any_s or short_s)
     paid = TIMES_ALONE * short_s < usual_s
-    return short_s * (REST if paid else REST_IN_VAIN)
+    return cost_s * (REST if paid else REST_IN_VAIN)

@@ -86,5 +86,10 @@ def test_the_work_of_one_tenant_is_never_cut() -> None:
 
 def test_a_step_in_vain_is_followed_by_a_longer_rest() -> None:
     """Where any step takes as long, whatever is in it."""
-    assert rest_s(0.01, 0.2) == pytest.approx(0.2)
-    assert rest_s(0.01, 0.02) == pytest.approx(1.0)
+    assert rest_s(0.01, 0.2, 0.009) == pytest.approx(0.18)
+    assert rest_s(0.01, 0.02, 0.009) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("unknown", [0.0, 5.0])
+def test_what_it_cost_is_at_most_what_it_took(unknown: float) -> None:
+    assert rest_s(0.01, 0.2, unknown) == pytest.approx(0.2)
