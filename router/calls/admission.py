@@ -79,16 +79,13 @@ class Admission:
 
     def pump(self) -> None:
         """Let in whom the workers can take, and one of each tenant that has less than its part on
-        its way. One at a time: each changes what they have to do."""
+        its way."""
         self._timer = None
         now = self._estimate()
-        if now is None or self._has_room(now):
-            counters = self._counters
-            first = min(
-                self._waiting.highest_class(), key=lambda call: counters[call.tenant], default=None
-            )
-            self._let_in(first)
-        if now is not None:
+        if now is None:
+            self._let_in(self._next())
+        else:
+            self._fill(now)
             unbegun = self.journal.unbegun()
             for tenant in self._waiting.tenants():
                 if self._is_below(now, tenant, unbegun):
@@ -107,8 +104,10 @@ class Admission:
         self.fleet.now = self.clock()
         return estimate(self.fleet, rows)
 
-    def _has_room(self, now: Estimate) -> bool:
-        return bool((now.todo * now.per_token).min() < self.hold_s)
+    def _has_room(self, now: Estimate, tokens: float = 0.0) -> bool:
+        """Whether some worker would begin a call soon, so many tokens being on their way there."""
+        todo_s = float((now.todo * now.per_token).min())
+        return todo_s + tokens / rate_of(now) < self.hold_s
 
     def _is_below(self, now: Estimate, tenant: str, unbegun: Unbegun) -> bool:
         """Whether a tenant that waits has less on its way than its part, in one of several
@@ -130,6 +129,21 @@ class Admission:
         return max(min(soonest, behind_all), behind_all - passed / rate)
 
     # Who is let in
+
+    def _fill(self, now: Estimate) -> None:
+        """Let in as many calls as the workers have room for, by their prompts."""
+        tokens = 0.0
+        while self._has_room(now, tokens) and (call := self._next()) is not None:
+            self._let_in(call)
+            tokens += call.tokens
+
+    def _next(self) -> WaitingCall | None:
+        """Whose turn it is; None if nobody waits."""
+        return min(
+            self._waiting.highest_class(),
+            key=lambda call: self._counters[call.tenant],
+            default=None,
+        )
 
     def _let_in(self, call: WaitingCall | None) -> None:
         if call is not None:

@@ -14,6 +14,8 @@ from raylax.router.observe.timeline import Timeline
 from raylax.router.workers.inbox import Inbox
 
 PUMPED_BY_HAND_S = 1e6
+ROOM_FOR_ONE = 1099
+"""Tokens to do, of which a step of a hundred runs: a thousand behind it keep calls waiting."""
 HIGH, NORMAL, LOW = Priority.HIGH, Priority.NORMAL, Priority.LOW
 
 
@@ -86,7 +88,7 @@ async def order(made: Admission, calls: list[tuple[str, Priority, int]]) -> list
         for at, call in enumerate(calls):
             group.create_task(one(at, *call))
             await until(lambda at=at: len(made) == at + 1)  # type: ignore[misc]
-        made.fleet.todo[0] = 0
+        made.fleet.todo[0] = ROOM_FOR_ONE
         for count in range(len(calls)):
             made.pump()
             await until(lambda count=count: len(came) == count + 1)  # type: ignore[misc]
@@ -119,7 +121,7 @@ async def test_tokens_are_weighed_by_the_tenants_shares(monkeypatch: pytest.Monk
 
     callers = [asyncio.create_task(ask(*one)) for one in (("a", 2.0), ("b", 1.0)) for _ in range(8)]
     await until(lambda: len(made) == 16)
-    made.fleet.todo[0] = 0
+    made.fleet.todo[0] = ROOM_FOR_ONE
     while sum(given.values()) < 3000:
         before = sum(given.values())
         made.pump()
@@ -130,6 +132,19 @@ async def test_tokens_are_weighed_by_the_tenants_shares(monkeypatch: pytest.Monk
     await asyncio.gather(*callers, return_exceptions=True)
 
     assert given["a"] == pytest.approx(2 * given["b"], abs=3 * 30)
+
+
+async def test_as_many_go_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else workers would run dry while hundreds of short calls wait here."""
+    monkeypatch.setattr("raylax.router.calls.admission.PUMP_EVERY_S", PUMPED_BY_HAND_S)
+    made = admission(todo=2000)
+    asked = [asyncio.create_task(made.enter("a", NORMAL, 10, 60)) for _ in range(60)]
+    await until(lambda: len(made) == 60)
+    made.fleet.todo[0] = 900
+    made.pump()
+
+    assert len(made) == 40
+    await leave(asked)
 
 
 async def test_one_tenant_is_served_in_order() -> None:
