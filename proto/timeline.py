@@ -5,7 +5,7 @@ and read here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raylax.proto.pb import raylax_pb2 as pb
 
@@ -52,6 +52,13 @@ class TimelineSnapshot:
     call_id: str
     events: tuple[TimelineEvent, ...]
     explanations: tuple[Explanation, ...]
+
+    @property
+    def for_tenants(self) -> "TimelineSnapshot":
+        """Without the reasons of what went wrong inside of workers, which follow a colon: they name
+        processes, hosts and addresses."""
+        events = tuple(replace(one, detail=one.detail.partition(": ")[0]) for one in self.events)
+        return replace(self, events=events)
 
 
 def explanation_to_proto(explanation: Explanation) -> pb.Explanation:

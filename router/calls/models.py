@@ -112,14 +112,15 @@ class Models:
         return added_up([self.own_exposition(), *others]) if others else self.own_exposition()
 
     async def timeline_of(self, call_id: str, tenant: str | None) -> TimelineSnapshot:
-        """What happened to a call of a tenant's, or of anybody's, at this router or another one.
-        Raises NotFound."""
+        """What happened to a call of a tenant's, or of anybody's, at this router or another one. A
+        tenant is told of the workers' names, and of nothing inside of them. Raises NotFound."""
         try:
-            return self.state.timelines.find(call_id, tenant).snapshot
+            timeline = self.state.timelines.find(call_id, tenant).snapshot
         except NotFound:
-            if (timeline := await self.peers.tell(call_id, tenant)) is None:
+            if (found := await self.peers.tell(call_id, tenant)) is None:
                 raise
-            return timeline
+            timeline = found
+        return timeline if tenant is None else timeline.for_tenants
 
     async def kept(self, name: str, tenant: str, after: int) -> NumberedParts:
         """The parts of an answer that is kept, here or by another router, or by one that has died.

@@ -5,6 +5,7 @@ lost worker go on elsewhere, from the token after the last one emitted; the clie
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded, RaylaxError
-from raylax.proto.vocabulary import Delta, Finish
+from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.journal import JournalEntry
 from raylax.router.calls.turn import Turn
@@ -30,6 +31,7 @@ from raylax.router.workers.inbox import (
     WorkerOutput,
 )
 
+log = logging.getLogger(__name__)
 COALESCE = 64
 """How many tokens of an answer come together, after the first, if nobody sees them before the end.
 Those that a lost worker did not tell of are computed again."""
@@ -211,8 +213,10 @@ class CallRunner:
         entry = self._find(delta.request_id)
         if entry is None or worker not in (entry.workers or entry.parked):
             return None  # it was moved, or another worker was first
-        if delta.finish is not None and self._goes_on(entry, worker, delta):
-            return None
+        if delta.finish is not None:
+            if self._goes_on(entry, worker, delta):
+                return None
+            delta = told_outside(delta, worker)
         entry.tries = 0
         if delta.began:
             self._timeline.note("began", worker)
@@ -238,3 +242,12 @@ class CallRunner:
         """Whether a request goes on elsewhere: this was no end of its answer."""
         early = delta.finish is Finish.ABORT or (delta.error and not delta.fault.is_final)
         return bool(early) and self._dispatcher.given_up(entry, worker, delta)
+
+
+def told_outside(delta: Delta, worker: str) -> Delta:
+    """The end of a request as its client is told of it: what went wrong inside of a worker, with
+    processes and addresses, is for the log."""
+    if delta.error is None or delta.fault not in (Fault.ENGINE, Fault.UNAVAILABLE):
+        return delta
+    log.error("%s has failed on %s: %s", delta.request_id, worker, delta.error)
+    return delta._replace(error="the engine failed; the logs of router and worker say why")

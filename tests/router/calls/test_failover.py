@@ -299,8 +299,10 @@ async def test_a_worker_whose_memory_goes_bad_is_left(rig: Rig, client: httpx.As
     rig.workers[1].check()
 
 
-async def test_a_poisonous_request_fails_alone(rig: Rig, client: httpx.AsyncClient) -> None:
-    """On two workers; those that shared its steps go on."""
+async def test_a_poisonous_request_fails_alone(
+    rig: Rig, client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On two workers; those that shared its steps go on. What went wrong inside is for the log."""
     ask = {"prompt": [7, 8, 9], "max_tokens": 30, "seed": 3, "ignore_eos": True}
     ask["logit_bias"] = {"60": -100.0}  # so that no other comes to say it
     want = (await client.post(COMPLETIONS, json=ask)).json()["choices"]
@@ -309,7 +311,8 @@ async def test_a_poisonous_request_fails_alone(rig: Rig, client: httpx.AsyncClie
     reply = await client.post(COMPLETIONS, json={**ask, "prompt": [7, 60, 9]})
 
     assert reply.status_code == 500
-    assert "poison" in reply.json()["error"]["message"]
+    assert reply.json()["error"]["message"].startswith("the engine failed")
+    assert any("has failed on w" in one and "poison" in one for one in caplog.messages)
     assert all(count[0] for count in failures)
     assert [(await one).json()["choices"] for one in innocent] == [want] * 4
 
@@ -348,3 +351,7 @@ async def test_the_timeline_of_a_move_is_told(rig: Rig, client: httpx.AsyncClien
         "admitted", "sent", "began", "first token", "lost", "sent", "began", "ended",
     ]  # fmt: skip
     assert sorted(one.chosen for one in timeline.explanations) == ["w0", "w1"]
+    lost = timeline.events[names.index("lost")]
+    told = timeline.snapshot.for_tenants.events[names.index("lost")]
+    assert lost.detail.startswith(f"{told.detail}: ")  # the rest is for admins
+    assert told.detail in ("w0 is lost", "w1 is lost")
