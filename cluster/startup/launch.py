@@ -16,6 +16,7 @@ from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ports import held
 from raylax.cluster.startup.machine import check_machine
+from raylax.cluster.startup.privacy import opened_by_files
 from raylax.cluster.startup.runs import Runs
 from raylax.cluster.startup.signals import Stopping, ignore_signals, stop_on_signals
 
@@ -34,6 +35,8 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
         console.print(
             f"note: {lost}", style="yellow", highlight=False, markup=False, soft_wrap=True
         )
+    for way_in in ways_in(config, file):
+        console.print(f"warning: {escape(way_in)}", style="yellow", highlight=False, soft_wrap=True)
     check_machine(config)
 
     def tell(served: ClusterConfig, directory: Path) -> None:
@@ -50,6 +53,13 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
             sys.exit(stop.exit_code)
     finally:
         ignore_signals()
+
+
+def ways_in(config: ClusterConfig, file: Path | None) -> list[str]:
+    """Files of the user's by which somebody else on this machine could let himself in. Root, who
+    may serve what a user has set up, is told and not stopped."""
+    keys = [path for path in (file, config.api_keys_file, config.tls_cert) if path is not None]
+    return opened_by_files(keys, [] if config.tls_key is None else [config.tls_key])
 
 
 def announce(

@@ -34,6 +34,21 @@ def found_open(directory: Path, pids: Iterable[int]) -> list[str]:
     ]
 
 
+def opened_by_files(keys: Iterable[Path], secrets: Iterable[Path]) -> list[str]:
+    """By which files that say who may come in another user could let himself in, and how: those of
+    `keys` by changing them, those of `secrets` by reading them, too."""
+    found = []
+    for file in (*keys, *secrets):
+        try:
+            check_ours(file)
+        except UntrustedPath as error:
+            found.append(f"{file} lets another user in: {error.place} {error.why}")
+    for file in secrets:
+        if file.stat().st_mode & stat.S_IROTH:
+            found.append(f"{file} lets another user in: it can be read by all")
+    return found
+
+
 def open_below(directory: Path) -> Iterator[tuple[Path, str]]:
     """What is amiss in a run's directory, itself included."""
     try:

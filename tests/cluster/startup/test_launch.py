@@ -87,6 +87,39 @@ def test_what_a_user_should_know_is_said_before_the_start(
     assert "note: model: its float16 weights become bfloat16" in said
 
 
+@pytest.mark.parametrize(
+    ("changed", "mode", "said"),
+    [
+        ("raylax.yaml", 0o666, "{0} lets another user in: {0} can be written by other users"),
+        ("keys.yaml", 0o606, "{0} lets another user in: {0} can be written by other users"),
+        ("cert.pem", 0o602, "{0} lets another user in: {0} can be written by other users"),
+        ("key.pem", 0o602, "{0} lets another user in: {0} can be written by other users"),
+        ("key.pem", 0o644, "{0} lets another user in: it can be read by all"),
+        ("keys.yaml", 0o644, None),
+        ("cert.pem", 0o644, None),
+        ("", 0o777, "{0}/key.pem lets another user in: {0} can be written by other users"),
+    ],
+)
+def test_files_by_which_another_user_comes_in_are_named(
+    changed: str, mode: int, said: str | None, tmp_path: Path
+) -> None:
+    """He adds a key, or has ours."""
+    names = ("raylax.yaml", "keys.yaml", "cert.pem", "key.pem")
+    for name in names:
+        (tmp_path / name).touch(mode=0o600)
+    file, keys, cert, key = (tmp_path / name for name in names)
+    config = ClusterConfig.model_construct(api_keys_file=keys, tls_cert=cert, tls_key=key)
+    before = launch.ways_in(config, file)
+    (tmp_path / changed).chmod(mode)
+    found = launch.ways_in(config, file)
+
+    assert before == []
+    if said is None:
+        assert found == []
+    else:
+        assert any(one.startswith(said.format(tmp_path / changed)) for one in found)
+
+
 @pytest.mark.parametrize("name", ["plain", 'has "quotes"', "it's", "modèle-模型", "a\\b $(c)"])
 def test_the_request_to_paste_is_json_for_any_name(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
