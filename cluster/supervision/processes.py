@@ -65,10 +65,11 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def collect(but: int) -> None:
-    """Let go of the children that have ended, except `but`, for which somebody waits."""
-    for process in all_processes():
-        if process.parent == os.getpid() and process.ended and process.pid != but:
+def collect(processes: Iterable[Process], parent: int, but: int) -> None:
+    """Let go of the children of this process, `parent`, that have ended, except `but`, for which
+    somebody waits."""
+    for process in processes:
+        if process.parent == parent and process.ended and process.pid != but:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process.pid, os.WNOHANG)
 

@@ -8,15 +8,10 @@ from contextlib import suppress
 
 from raylax.cluster.errors import ClusterLost
 from raylax.cluster.supervision.decision import Kill, StartAgain, decide
+from raylax.cluster.supervision.descendants import Descendants
 from raylax.cluster.supervision.front_door import FrontDoor
 from raylax.cluster.supervision.observer import Observer
-from raylax.cluster.supervision.processes import (
-    Process,
-    all_processes,
-    arguments_of,
-    below,
-    collect,
-)
+from raylax.cluster.supervision.processes import arguments_of
 from raylax.cluster.supervision.roles import role_of
 
 LOOK_EVERY_S = 0.5
@@ -38,25 +33,19 @@ class Supervisor:
     ) -> None:
         """`driver`: its pid; whoever started it notices its end. `start_s`: how long a worker may
         take to start. `tell`: says a line to people."""
-        self._front_door, self._driver = front_door, driver
-        self._start_s, self._tell = start_s, tell
-        self._observer = Observer(self._members(), lambda pid: role_of(arguments_of(pid)))
+        self._front_door, self._start_s, self._tell = front_door, start_s, tell
+        self._members = Descendants(os.getpid(), driver, time.monotonic)
+        self._observer = Observer(self._members.living(), lambda pid: role_of(arguments_of(pid)))
 
     def look(self) -> None:
         """Look once, and put right what can be. Raises ClusterDied for what cannot."""
-        collect(but=self._driver)
         answers, now = self._front_door.answers, time.monotonic()
-        decision = decide(self._observer.observe(self._members(), answers, now), self._start_s)
+        seen = self._observer.observe(self._members.living(), answers, now)
+        decision = decide(seen, self._start_s)
         if isinstance(decision, StartAgain):
             raise ClusterDied(decision.why)
         for kill in decision:
             self._kill(kill)
-
-    def _members(self) -> list[Process]:
-        """Orphans are adopted, so that all of the run descends from this process."""
-        everything = all_processes()
-        ours = below(os.getpid(), everything)
-        return [one for one in everything if one.pid in ours and not one.ended]
 
     def _kill(self, kill: Kill) -> None:
         self._tell(f"{kill.member} was ended: {kill.why}; another one takes its place")
