@@ -1,10 +1,13 @@
 """One tenant against another: shares, names, secrets."""
 
 import json
+import signal
 import statistics
 import threading
 import time
 from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
 from uuid import uuid4
 
 import grpc
@@ -20,6 +23,8 @@ AT_ONCE = 200
 WITHIN = 3.0
 """How much longer than alone a first token may take, and a step."""
 STEP_S = 0.25
+REMOVED_S = 15.0
+"""For a change of keys to reach every router."""
 
 
 def first_token_s(house: House, tenant: str) -> float:
@@ -160,23 +165,87 @@ def reads_what_is_for_admins(house: House) -> str:
 
 
 def looks_for_secrets_in_logs(house: House) -> str:
-    """No key and no prompt is in any file of a run."""
-    secret = f"secret-{uuid4().hex}"
-    house.ask("alice", messages=[{"role": "user", "content": secret}])
-    house.ask("alice", messages=[{"role": "user", "content": secret}], temperature="hot")
+    """No key and no prompt is in any file of a run, nor in what it says on the terminal."""
+    secret = f"secret{uuid4().hex[:8]}"  # short, since values are cut where they are shown
+    for body in (
+        {"messages": [{"role": "user", "content": secret}]},
+        {"messages": [{"role": secret, "content": secret}]},
+        {"messages": secret},
+        {"temperature": secret},
+        {"chat_template": secret},
+        {"logit_bias": {secret: 1}},
+        {"model": secret},
+    ):
+        house.ask("alice", **body)
     with house.client(None) as client:
-        client.post(
-            "/v1/chat/completions", headers={"Authorization": f"Bearer {secret}"}, json=CHAT
-        )
-    searched = 0
-    for path in house.run_directory.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size < 64 << 20:
-            searched += 1
-            text = path.read_bytes()
-            for one in (secret, *house.keys.values()):
-                if one.encode() in text:
-                    raise Broken(f"{path.relative_to(house.run_directory)} has {one[:7]}…")
-    return f"{searched} files"
+        for headers in (
+            {"Authorization": f"Bearer {secret}"},
+            {"x-api-key": secret},
+            {"Authorization": f"Bearer {house.keys['bob']}", "X-Request-Timeout": secret},
+        ):
+            client.post("/v1/chat/completions", headers=headers, json=CHAT)
+        client.get(f"/v1/models?api_key={secret}")
+    searched = {
+        path.relative_to(house.run_directory): path.read_bytes()
+        for path in house.run_directory.rglob("*")
+        if path.is_file() and not path.is_symlink() and path.stat().st_size < 64 << 20
+    }
+    searched[Path("said")] = house.said.encode()
+    for path, content in searched.items():
+        for one in (secret, *house.keys.values()):
+            if one.encode() in content:
+                raise Broken(f"{path} has {one[:7]}…")
+    return f"{len(searched)} files"
+
+
+def reads_anothers_answer(house: House) -> str:
+    """What is kept of a call is there for its tenant alone, and to others as if it were not."""
+    kept = {"X-Raylax-Resume": "60"}
+    with house.client("alice") as alice, house.client("bob") as bob:
+        body = {**CHAT, "max_tokens": 4, "stream": True}
+        answer = alice.post("/v1/chat/completions", json=body, headers=kept)
+        call = answer.headers["x-raylax-call-id"]
+        none = f"{call[:20]}{'0' if call[20] != '0' else '1'}{call[21:]}"
+        for path in ("/v1/streams/", "/explain/"):
+            own, others, nothing = (
+                alice.get(path + call),
+                bob.get(path + call),
+                bob.get(path + none),
+            )
+            if own.status_code != 200 or others.text != nothing.text:
+                raise Broken(f"{path}: {own.status_code}, and bob reads {others.text[:80]}")
+    return "neither the stream nor the timeline"
+
+
+def uses_a_key_that_was_removed(house: House) -> str:
+    """A key that is exchanged lets nobody in, within seconds, and the next one does."""
+    settings = house.place / "raylax.yaml"
+    before, following = settings.read_text(), f"rlx-{uuid4().hex}"
+    digests = [sha256(key.encode()).hexdigest() for key in (house.keys["bob"], following)]
+
+    def status(key: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.get(f"{house.url}/v1/models", headers=headers, timeout=20).status_code
+
+    def told(text: str) -> None:
+        settings.write_text(text)
+        house.command.send_signal(signal.SIGUSR1)
+
+    begun = time.monotonic()
+    told(before.replace(*digests))
+    try:
+        while status(house.keys["bob"]) != 401:
+            if time.monotonic() - begun > REMOVED_S:
+                raise Broken(f"it was still good after {REMOVED_S:g} s")
+            time.sleep(0.1)
+        took_s = time.monotonic() - begun
+        if (found := status(following)) != 200:
+            raise Broken(f"the next key: {found}")
+    finally:
+        told(before)
+        while status(house.keys["bob"]) != 200 and time.monotonic() - begun < 3 * REMOVED_S:
+            time.sleep(0.1)
+    return f"refused after {took_s:.1f} s"
 
 
 def asks_for_long_headers(house: House) -> str:
@@ -204,5 +273,7 @@ ATTACKS: list[Attack] = [
     ends_anothers_request,
     reads_what_is_for_admins,
     looks_for_secrets_in_logs,
+    reads_anothers_answer,
+    uses_a_key_that_was_removed,
     asks_for_long_headers,
 ]
