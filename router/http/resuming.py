@@ -3,12 +3,14 @@
 `endpoints/streams.py` goes on with them.
 """
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.requests import Request
 
+from raylax.proto.errors import RaylaxError
 from raylax.router.access.durations import positive_seconds
-from raylax.router.http.event_stream import END, EventStream, ResponseHead
+from raylax.router.http.event_stream import END, EventStream, ResponseHead, server_sent
 from raylax.router.resume.peers import NumberedParts
 
 RESUME = "X-Raylax-Resume"
@@ -36,9 +38,17 @@ async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
 async def with_ids(
     call_id: str, numbered: AsyncIterator[tuple[int, bytes]]
 ) -> AsyncGenerator[bytes]:
-    """The events as they are written, with the ids that a client comes back with."""
-    async for number, event in numbered:
-        yield f"id: {call_id}:{number}\n".encode() + event + END
+    """The events as they are written, with the ids that a client comes back with. What ends the
+    keeping of an answer that has begun is its last event; it has no id, nobody comes back to it."""
+    begun = False
+    try:
+        async for number, event in numbered:
+            begun = True
+            yield f"id: {call_id}:{number}\n".encode() + event + END
+    except RaylaxError as error:
+        if not begun:
+            raise
+        yield server_sent([("", json.dumps(error.body()).encode())])
 
 
 def resumed(numbered: NumberedParts, head: ResponseHead, allowed_s: float) -> EventStream:

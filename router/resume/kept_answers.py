@@ -1,19 +1,19 @@
 """Answers that outlive their client: parts are kept, numbered from 1, and can be read again.
 
 A task of its own takes an answer to its end, whoever reads it. When nobody has for some time, it
-is cancelled and forgotten; before that, where a tenant has kept more than its part and another
-wants a place.
+is cancelled and forgotten; before that, where there are too many, or too large ones: of the tenant
+that has kept most, those that nobody reads, the oldest first.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
 from raylax.proto.shares import Shares
 from raylax.router.resume.answer_log import AnswerLog
 
-MOST_ANSWERS = 1024
+MOST_ANSWERS, MOST_BYTES = 1024, 256 << 20
 Part = TypeVar("Part")
 
 
@@ -25,10 +25,13 @@ class KeptAnswer(Generic[Part]):
         tenant: str,
         parts: AsyncGenerator[Part],
         ttl_s: float,
+        grow: Callable[["KeptAnswer[Part]", int], None],
         log: AnswerLog | None = None,
     ) -> None:
-        """`log`: by which another router could go on with it."""
-        self.tenant, self.ttl_s, self.log = tenant, ttl_s, log
+        """`grow`: makes room for so many bytes more. `log`: by which another router could go on
+        with it."""
+        self.tenant, self.ttl_s, self.log, self._grow = tenant, ttl_s, log, grow
+        self.bytes, self.forgotten = 0, False
         self._parts: list[Part] = []
         self._error: RaylaxError | None = None
         self._over = False
@@ -65,6 +68,7 @@ class KeptAnswer(Generic[Part]):
     async def _take(self, parts: AsyncGenerator[Part]) -> None:
         try:
             async for part in parts:
+                self._grow(self, size_of(part))
                 self._parts.append(part)
                 self._wake_readers()
         except RaylaxError as error:
@@ -84,8 +88,11 @@ class KeptAnswers:
     """The answers that one router keeps, by API and call id, as `http:ID`. Used on one event
     loop."""
 
-    def __init__(self, longest_ttl_s: float, most: int = MOST_ANSWERS) -> None:
-        self._longest_ttl_s, self._shares = longest_ttl_s, Shares(most)
+    def __init__(
+        self, longest_ttl_s: float, most: int = MOST_ANSWERS, most_bytes: int = MOST_BYTES
+    ) -> None:
+        self._longest_ttl_s = longest_ttl_s
+        self._shares, self._bytes = Shares(most), Shares(most_bytes)
         self._answers: dict[str, KeptAnswer[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -112,8 +119,8 @@ class KeptAnswers:
                 f"{self._shares.held(tenant)} of them are yours and there is room for none more",
                 retry_after_s=self._longest_ttl_s,
             )
-        self._make_room()
-        answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s), log)
+        self._make_room(self._shares)
+        answer = KeptAnswer(tenant, parts, min(ttl_s, self._longest_ttl_s), self._grow, log)
         self._answers[call_id] = answer
         self._expire(call_id, answer)
         return answer
@@ -157,19 +164,33 @@ class KeptAnswers:
             self._forget(call_id)
         await asyncio.gather(*self._closing)
 
-    def _make_room(self) -> None:
-        """Beyond the bound, who has kept most loses the oldest answer that nobody reads. Where all
-        are being read there is one more, until one of them is not."""
-        while self._shares.used > self._shares.total:
-            greediest = self._shares.greediest
-            unread = (
-                call_id
-                for call_id, answer in self._answers.items()
-                if answer.tenant == greediest and not answer.readers
-            )
-            if (oldest := next(unread, None)) is None:
-                return
-            self._forget(oldest)
+    def _grow(self, answer: KeptAnswer[Any], more: int) -> None:
+        """Counts the bytes of an answer's next part. A tenant that has no room for them loses what
+        else it has kept. Raises Overloaded where there is nothing to lose."""
+        while not answer.forgotten and not self._bytes.take(answer.tenant, more):
+            if not self._forget_oldest(answer.tenant):
+                raise Overloaded(
+                    f"answers that are kept may have {self._bytes.total} bytes, "
+                    f"{self._bytes.held(answer.tenant)} are yours and {more} more were to come",
+                    retry_after_s=self._longest_ttl_s,
+                )
+        if not answer.forgotten:
+            answer.bytes += more
+            self._make_room(self._bytes)
+
+    def _make_room(self, shares: Shares) -> None:
+        """Beyond the bound, who has kept most loses the oldest. Where all of them are being read
+        there is more for as long as that is so."""
+        while shares.used > shares.total and self._forget_oldest(shares.greediest):
+            pass
+
+    def _forget_oldest(self, tenant: str) -> bool:
+        """Forgets the oldest of a tenant's that nobody reads; whether there was one."""
+        for call_id, answer in self._answers.items():
+            if answer.tenant == tenant and not answer.readers:
+                self._forget(call_id)
+                return True
+        return False
 
     def _expire(self, call_id: str, answer: KeptAnswer[Any]) -> None:
         """Forgets it after its time, unless somebody reads it before."""
@@ -180,9 +201,16 @@ class KeptAnswers:
         if (timer := self._timers.pop(call_id, None)) is not None:
             timer.cancel()
         if (answer := self._answers.pop(call_id, None)) is not None:
+            answer.forgotten = True
             self._shares.give_back(answer.tenant, 1)
+            self._bytes.give_back(answer.tenant, answer.bytes)
             if answer.log is not None:
                 answer.log.remove()
             task = asyncio.get_running_loop().create_task(answer.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def size_of(part: Any) -> int:
+    """The bytes of a part: of text, or of a message."""
+    return len(part) if isinstance(part, bytes) else int(part.ByteSize())

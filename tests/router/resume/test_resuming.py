@@ -137,3 +137,19 @@ async def test_the_time_to_keep_an_answer_must_be_seconds(
     reply = await client.post(CHAT, json=ASK, headers={"X-Raylax-Resume": value})
 
     assert reply.status_code == 400
+
+
+async def test_an_answer_that_may_not_be_kept_ends_with_an_event(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """Its client has heard the beginning. Nothing is left of it, and the next one is kept."""
+    rig.service.state.kept_answers._bytes.total = 1000
+    _, lines = await lines_of(client, "POST", CHAT, json=ASK, headers=KEPT)
+    await until(lambda: not rig.service.journal)
+    *_, last = [line for line in lines if line]
+    rig.service.state.kept_answers._bytes.total = 100_000
+    _, again = await lines_of(client, "POST", CHAT, json=ASK, headers=KEPT)
+
+    assert lines[0].endswith(":1")
+    assert "may have 1000 bytes" in json.loads(last.removeprefix("data: "))["error"]["message"]
+    assert "data: [DONE]" in again
