@@ -173,13 +173,16 @@ class Batch:
         look at how many really came back: a page that others share does not."""
         if self.waiting:
             self.waiting.age()
-        shares = self._tenants.shares | self.waiting.tenants.shares
-        had = {tenant: self.waiting.had(tenant) for tenant in shares}
-        division = Division.among(shares, self.limits.sequences, self.pool.total, had)
+        division = self._division()
         while (decision := self._schedule(division)).preempt:
             for request_id in decision.preempt:
                 self._preempt(request_id)
         return decision
+
+    def _division(self) -> Division:
+        running, waiting = self._tenants.shares, self.waiting.tenants.shares
+        had = {tenant: self.waiting.had(tenant) for tenant in {**running, **waiting}}
+        return Division.among(running, waiting, self.limits.sequences, self.pool.total, had)
 
     def _schedule(self, division: Division) -> Decision:
         running = running_candidates(self.running)

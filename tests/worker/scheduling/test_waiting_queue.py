@@ -322,3 +322,28 @@ def test_tokens_are_weighed_by_the_tenants_shares(shares: tuple[float, float]) -
         given[tenant] += len(one.tokens) + answer
 
         assert abs(given["a"] / share["a"] - given["b"] / share["b"]) <= 2 * most / min(shares)
+
+
+def test_tenants_below_their_due_go_first() -> None:
+    """So many of each, its higher classes first; then all others, as ever, and nobody twice."""
+    waiting = queue(
+        *(sequence(f"a{i}", 10, "a", HIGH) for i in range(2)),
+        *(sequence(f"b{i}", 10, "b") for i in range(2)),
+        sequence("low", 10, "b", LOW),
+        sequence("late", 10, "c", needs=NEEDS_PAGES),
+        *(sequence(f"c{i}", 10, "c", LOW) for i in range(3)),
+    )
+    waiting.charge("b", 5)
+    claimed = [one.request.id for one in waiting.in_order({"b": 3, "c": 2, "d": 9}, {})]
+
+    assert claimed == ["c0", "b0", "c1", "b1", "low", "a0", "a1", "late", "c2"]
+
+
+def test_of_those_the_one_with_least_in_the_step_is_first() -> None:
+    """By its share: so whoever finds no token of its due is the last who might."""
+    long, short = sequence("long", 10, "a"), sequence("short", 10, "b", share=0.1)
+    waiting = queue(long, sequence("again", 10, "a"), short)
+    begun = {"a": 25, "b": 3}
+    claimed = [one.request.id for one in waiting.in_order({"a": 2, "b": 1}, begun)]
+
+    assert claimed == ["long", "short", "again"]

@@ -4,7 +4,7 @@ It is work-conserving: who wants less than its due leaves the rest to those who 
 of one tenant has nothing to divide.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from raylax.proto.vocabulary import Request
@@ -43,26 +43,30 @@ class Division:
     pages: Amounts = field(default_factory=dict)
     had: Mapping[str, float] = field(default_factory=dict)
     """What each has had of the engine so far, in tokens by its share."""
+    waiting: Collection[str] = ()
+    """Of whom something waits that lacks nothing but room."""
 
     @classmethod
     def among(
-        cls, shares: TenantShares, seats: int, pages: int, had: Mapping[str, float] | None = None
+        cls,
+        running: TenantShares,
+        waiting: TenantShares,
+        seats: int,
+        pages: int,
+        had: Mapping[str, float] | None = None,
     ) -> "Division":
-        """So many seats and pages, by these shares."""
-        if len(shares) < 2:
+        """So many seats and pages, by the shares of those who run and of those who wait."""
+        if len(shares := {**running, **waiting}) < 2:
             return ALONE
-        return cls(shares, dues(seats, shares), dues(pages, shares), had or {})
+        return cls(shares, dues(seats, shares), dues(pages, shares), had or {}, tuple(waiting))
 
     def __bool__(self) -> bool:
         return bool(self.shares)
 
     def claims(self, held: Amounts) -> dict[str, int]:
-        """How many seats each tenant that holds fewer than its due lacks."""
-        return {
-            tenant: due - held.get(tenant, 0)
-            for tenant, due in self.seats.items()
-            if held.get(tenant, 0) < due
-        }
+        """How many seats each tenant that waits lacks to hold its due."""
+        lacks = {tenant: self.seats[tenant] - held.get(tenant, 0) for tenant in self.waiting}
+        return {tenant: lack for tenant, lack in lacks.items() if lack > 0}
 
 
 ALONE = Division()

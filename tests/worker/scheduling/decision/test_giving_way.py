@@ -37,7 +37,8 @@ def decide(
     shares: dict[str, float] | None = None,
     limits: StepLimits = LIMITS,
 ) -> Decision:
-    division = Division.among(shares or {"a": 1.0, "b": 1.0}, limits.sequences, PAGES)
+    everybody = shares or {"a": 1.0, "b": 1.0}
+    division = Division.among(everybody, everybody, limits.sequences, PAGES)
     return schedule(running, waiting, available, limits, division)
 
 
@@ -189,7 +190,7 @@ def decide_by_turns(
     available: int = 99,
 ) -> Decision:
     limits = StepLimits(tokens=32, sequences=4)
-    division = Division.among(FIVE, limits.sequences, PAGES, had)
+    division = Division.among(FIVE, FIVE, limits.sequences, PAGES, had)
     return schedule(running, waiting, available, limits, division)
 
 

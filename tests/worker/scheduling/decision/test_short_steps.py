@@ -26,7 +26,8 @@ def decide(
     shares: tuple[float, float, float] = (1.0, 1.0, 1.0),
     rested: bool = True,
 ) -> Decision:
-    division = Division.among(dict(zip("abc", shares, strict=True)), LIMITS.sequences, 999)
+    everybody = dict(zip("abc", shares, strict=True))
+    division = Division.among(everybody, everybody, LIMITS.sequences, 999)
     return schedule(running, waiting, 99, LIMITS, division, rested)
 
 
