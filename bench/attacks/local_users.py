@@ -1,6 +1,7 @@
 """Another user of the same machine. Needs root, which tries as `nobody`."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -17,6 +18,22 @@ COMMAND = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX); s.settimeout(2); s.connect(sys.argv[1])
 s.sendall(b"show info\\n"); sys.exit(0 if s.recv(100) else 1)
+"""
+TAKING_S = 10
+TAKE = """
+import socket, sys, time
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            one.bind(("127.0.0.1", int(sys.argv[1])))
+            one.listen()
+            sys.exit(0)
+        except OSError:
+            time.sleep(0.002)
+sys.exit(1)
 """
 
 
@@ -107,9 +124,41 @@ def status_of(port: int, path: str) -> int:
         return 0
 
 
+def takes_the_place_of_the_dead(house: House) -> str:
+    """Nobody else can listen where a server of ours has just died."""
+    need_root()
+    tries = [
+        subprocess.Popen(
+            ["/usr/bin/env", "python3", "-c", TAKE, str(port), str(TAKING_S)],
+            user=NOBODY, group=NOBODY, extra_groups=[], cwd="/",
+        )
+        for port in (house.port, house.grpc_port)
+    ]  # fmt: skip
+    for role in ("haproxy.cfg", "ServeReplica:raylax:Router"):
+        for pid in house.pids(role):
+            os.kill(pid, signal.SIGKILL)
+    taken = [one.args[4] for one in tries if one.wait() == 0]  # type: ignore[index]
+    if taken:
+        raise Broken(f"nobody listens at port {', '.join(taken)}")
+    if not house.answers(60):
+        raise Broken("no answer came afterwards")
+    return f"not in {TAKING_S} s of trying, while HAProxy and routers were killed"
+
+
+def asks_past_the_front_door(house: House) -> str:
+    """No other port of ours answers HTTP to who has no secret of the run."""
+    inner = ports_of(house) - {house.port, house.grpc_port}
+    told = [port for port in sorted(inner) if status_of(port, "/health") == 200]
+    if told:
+        raise Broken(f"answered at {', '.join(map(str, told))}")
+    return f"{len(inner)} ports refuse"
+
+
 ATTACKS: list[Attack] = [
     writes_in_the_run_directory,
     commands_the_front_door,
     plants_a_library,
     asks_what_serve_tells,
+    asks_past_the_front_door,
+    takes_the_place_of_the_dead,
 ]
