@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from raylax.proto.calls.call import Call, Operation
-from raylax.proto.calls.chat_prompt import ChatPrompts
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.prompt_ids import PromptIds
+from raylax.proto.calls.prompt_maker import PromptMaker
+from raylax.proto.calls.prompt_work import ChatWork, TextsWork
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
@@ -23,11 +24,11 @@ from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import GENERATION, TextFiles
-from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
 
+CHAT_PREFIX = "chatcmpl-"
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
 TOOL_FORMAT = "hermes"
@@ -83,22 +84,66 @@ class Frontend:
 
     @property
     def prompt_ids(self) -> PromptIds:
-        """Between prompts and their ids, for this model."""
-        return PromptIds(self.tokenizer, self.vocab, self.max_sequence_length)
+        """Which ids a prompt may have, for this model."""
+        return PromptIds(self.vocab, self.max_sequence_length)
+
+    @property
+    def prompts(self) -> PromptMaker:
+        """Makes prompts at once, here: for whoever trusts the model's files."""
+        return PromptMaker(self.name, self.tokenizer, self.templates)
 
     def chat(
         self,
         body: ChatCompletionRequest,
-        prefix: str = "chatcmpl-",
+        prefix: str = CHAT_PREFIX,
         field: str = "messages",
         origin: CallOrigin = NOBODY,
     ) -> Call:
-        """The call of a chat request. An API whose bodies become chat requests has a prefix of its
-        own for ids, and a field in which the messages were.
+        """The call of a chat request, whose prompt is made here. An API whose bodies become chat
+        requests has a prefix of its own for ids, and a field in which the messages were.
 
         Raises InvalidRequest for what this model cannot be asked.
         """
-        ids = self.prompt_ids.encode(self.prompt(body, field), field, bool(body.add_special_tokens))
+        ids = self.prompts.chat_ids(self.chat_work(body, field))
+        return self.chat_call(body, ids, prefix, field, origin)
+
+    def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
+        """The text of the prompt that the model's chat template makes of the messages."""
+        return self.prompts.prompt(self.chat_work(body, field)).text
+
+    def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
+        """The token ids of the prompt, however long it is."""
+        return self.prompts.chat_ids(self.chat_work(body, bounded=False))
+
+    def chat_work(
+        self, body: ChatCompletionRequest, field: str = "messages", bounded: bool = True
+    ) -> ChatWork:
+        """What is to be done for the prompt of a chat. `bounded`: it must leave room for an
+        answer."""
+        return ChatWork(
+            [message.for_template() for message in body.messages],
+            [tool.for_template() for tool in body.offered],
+            body.documents or [],
+            body.chat_template,
+            body.told,
+            body.begins_a_turn,
+            body.continue_final_message,
+            body.special_tokens_in_content,
+            bool(body.add_special_tokens),
+            self.tools_must_show,
+            field,
+            self.max_sequence_length if bounded else None,
+        )
+
+    def chat_call(
+        self,
+        body: ChatCompletionRequest,
+        ids: Sequence[int],
+        prefix: str = CHAT_PREFIX,
+        field: str = "messages",
+        origin: CallOrigin = NOBODY,
+    ) -> Call:
+        """The call of a chat request with this prompt. Raises InvalidRequest."""
         call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
@@ -108,35 +153,27 @@ class Frontend:
         call.open_ended = most is None
         return call
 
-    def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
-        """The text of the prompt that the model's chat template makes of the messages."""
-        return self.prompt(body, field).text
-
-    def prompt(self, body: ChatCompletionRequest, field: str = "messages") -> Prompt:
-        """The prompt that the model's chat template makes of the messages, and where in it clients
-        wrote what looks like a special token."""
-        prompts = ChatPrompts(self.name, self.tokenizer, self.templates, self.tools_must_show)
-        return prompts.of(body, field)
-
-    def tokens_of(self, body: ChatCompletionRequest) -> list[int]:
-        """The token ids of the prompt, however long it is."""
-        return self.tokenizer.encode_prompt(self.prompt(body), bool(body.add_special_tokens))
-
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
-        """The call of a completion. Raises InvalidRequest for what this model cannot be asked."""
-        prompts = self.prompt_ids.encode_all(body.prompts, "prompt", body.add_special_tokens)
+        """The call of a completion, whose prompts are made here. Raises InvalidRequest for what
+        this model cannot be asked."""
+        ids = self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        return self.completion_call(body, ids, origin)
+
+    def completion_call(
+        self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
+    ) -> Call:
+        """The call of a completion with these prompts. Raises InvalidRequest."""
         call_id = f"cmpl-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
         return self._call(call_id, requests, body, "text_completion")
 
-    def tokens(
-        self, body: CompletionRequest, origin: CallOrigin = NOBODY
+    def tokens_call(
+        self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
     ) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
-        prompts = self.prompt_ids.encode_all(body.prompts, "prompt", body.add_special_tokens)
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self._requests(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
@@ -155,11 +192,13 @@ class Frontend:
         return call, choices
 
     def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
-        """The call of an embedding: a request for each input, whose only event says that its
-        vector is there.
+        """The call of an embedding, whose inputs are tokenised here. Raises InvalidRequest."""
+        self.check_embedding(body)
+        ids = self._ids_of(body.inputs, "input", body.add_special_tokens)
+        return self.embedding_call(body, ids, origin)
 
-        Raises InvalidRequest for what this model cannot be asked.
-        """
+    def check_embedding(self, body: EmbeddingRequest) -> None:
+        """Raises InvalidRequest for what this model cannot be asked, whatever the inputs."""
         if self.no_embeddings is not None:
             raise InvalidRequest(f"{self.name} has no embeddings: {self.no_embeddings}")
         if body.dimensions is not None and body.dimensions > self.hidden:
@@ -167,7 +206,12 @@ class Frontend:
                 f"dimensions: must be at most {self.hidden}, found {body.dimensions}",
                 param="dimensions",
             )
-        inputs = self.prompt_ids.encode_all(body.inputs, "input", body.add_special_tokens)
+
+    def embedding_call(
+        self, body: EmbeddingRequest, inputs: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
+    ) -> Call:
+        """The call of an embedding with these inputs: a request for each, whose only event says
+        that its vector is there. Raises InvalidRequest."""
         call_id = f"embd-{uuid.uuid4().hex}"
         of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
         requests = [
@@ -182,6 +226,14 @@ class Frontend:
         ]
         vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
         return Call(call_id, requests, vectors, "embeddings")
+
+    def _ids_of(
+        self, given: list[str] | list[list[int]], field: str, add_special_tokens: bool
+    ) -> Sequence[Sequence[int]]:
+        if texts := texts_in(given):
+            work = TextsWork(texts, add_special_tokens, field, self.max_sequence_length)
+            return self.prompts.text_ids(work)
+        return ids_in(given)
 
     def _call(
         self,
@@ -226,29 +278,31 @@ class Frontend:
     def _requests(
         self,
         call_id: str,
-        prompts: list[list[int]],
+        prompts: Sequence[Sequence[int]],
         body: SamplingFields,
         top_logprobs: int | None,
         max_tokens: int | None,
         field: str,
         origin: CallOrigin,
     ) -> list[Request]:
-        self.prompt_ids.check_ids(map(int, body.logit_bias or ()), "logit_bias")
+        self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
         samplings = self._samplings(body, len(prompts), top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
         of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
+        room = self.prompt_ids.room
+        fitting = [(tuple(ids), room(ids, max_tokens, field)) for ids in prompts]
         return [
             Request(
                 id=f"{call_id}/{p}/{choice}",
-                prompt=tuple(prompt),
-                max_tokens=self.prompt_ids.room(prompt, max_tokens, field),
+                prompt=prompt,
+                max_tokens=most,
                 sampling=samplings[p],
                 choice=choice,
                 stop_token_ids=stops,
                 **of_caller,
             )
-            for p, prompt in enumerate(prompts)
+            for p, (prompt, most) in enumerate(fitting)
             for choice in range(body.n)
         ]
 
@@ -261,6 +315,16 @@ class Frontend:
         given = body.seed
         seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
         return [self.defaults.fill_in(body, self.vocab, seed, top_logprobs) for seed in seeds]
+
+
+def texts_in(given: list[str] | list[list[int]]) -> list[str]:
+    """The texts of a field that has texts, or token ids of texts."""
+    return [one for one in given if isinstance(one, str)]
+
+
+def ids_in(given: list[str] | list[list[int]]) -> list[list[int]]:
+    """The token ids of such a field."""
+    return [one for one in given if not isinstance(one, str)]
 
 
 def of_origin(

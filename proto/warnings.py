@@ -35,6 +35,11 @@ class RequestWarnings:
         else:
             self._more += 1
 
+    @property
+    def said(self) -> list[str]:
+        """The warnings that are shown."""
+        return list(self._said)
+
     def headers(self) -> dict[str, str]:
         """The header with all of them; nothing when there are none."""
         if not self._said:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from raylax.router.access.keys import Key
+from raylax.router.prompts.limits import PromptLimits
 
 
 class RouterLimits(BaseModel):
@@ -24,6 +25,14 @@ class RouterLimits(BaseModel):
     of which each tenant gets its part; what is above gets 429."""
     read_timeout_s: float = Field(30.0, gt=0)
     """For a client to read 64 KiB of a whole answer; a slower one is cut off."""
+    prompt_processes: int = Field(2, ge=2)
+    """Processes that render and tokenise prompts. One of them is always for small requests."""
+    prompt_timeout_s: float = Field(5.0, gt=0)
+    """Of CPU for a prompt to be rendered and tokenised, and as much more for every 2 MiB of its
+    request; a slower one gets 400, and its process is ended."""
+    prompt_memory_bytes: int = Field(1 << 30, ge=64 << 20)
+    """That one of these processes may have beside what was loaded; a prompt that wants more gets
+    400."""
     max_inflight: int = Field(2048, ge=1)
     """Requests in a router at once, one for each prompt and choice; more get 429. Each tenant has a
     part."""
@@ -44,6 +53,13 @@ class RouterLimits(BaseModel):
     def bodies_bytes(self) -> int:
         """`max_bodies_bytes`, and room for at least one body, packed and unpacked."""
         return max(self.max_bodies_bytes, 2 * self.max_body_bytes)
+
+    @property
+    def prompts(self) -> PromptLimits:
+        """What is bounded of making prompts."""
+        return PromptLimits(
+            self.prompt_processes, self.prompt_timeout_s, self.prompt_memory_bytes, self.max_wait_s
+        )
 
 
 @dataclass(frozen=True, slots=True)

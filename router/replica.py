@@ -35,9 +35,11 @@ class RouterReplica:
         workers: list[DeploymentHandle],
         metrics: DeploymentHandle,
     ) -> None:
-        """A configuration and a deployment of workers for each model."""
+        """A configuration and a deployment of workers for each model. Raises ForkServerLost
+        where no prompts can be made of them."""
         self._metrics, self._models, self._serving = metrics, Models(configs), False
         state = self._models.state
+        await state.prompts.start()
         self._peers, self._models.peers.address = await serve_peers(
             PeerServicer(
                 configs[0].token,

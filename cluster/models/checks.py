@@ -3,8 +3,8 @@
 Neither Ray nor the compiler is needed, and no weight is read: a second for a large tokenizer.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
@@ -12,14 +12,35 @@ from raylax.cluster.models.lookup import ResolvedModel
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.errors import KernelsError
+from raylax.proto.calls.prompt_work import ChatWork
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
-from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import CONFIG, TOKENIZER, TextFiles
+from raylax.router.prompts.errors import ForkServerLost, ModelAtFault, NotLoaded
+from raylax.router.prompts.limits import PromptLimits
+from raylax.router.prompts.pool import Asker, PromptPool
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.sizing import check_lengths
+
+SOON_S = 2.0
+"""Of CPU; a template has milliseconds to do for it."""
+A_CHAT = ChatWork(
+    messages=[{"role": "user", "content": "x"}],
+    tools=[],
+    documents=[],
+    template=None,
+    told={},
+    begin_turn=True,
+    continue_last=False,
+    special_tokens_in_content=False,
+    add_special_tokens=False,
+    tools_must_show=False,
+    field="messages",
+    longest=None,
+)
+"""What is tried of a model's template."""
 
 
 def check_models(models: Sequence[ResolvedModel]) -> None:
@@ -89,8 +110,9 @@ def check_text(model: ResolvedModel) -> None:
     files = TextFiles(spec.text)
     try:
         files.check_archived()
+        ids = asyncio.run(ids_of_a_prompt(model.name, files))  # it may not come to an end
         frontend = Frontend.load(files, model.name, spec.spec.max_positions)
-        for mistake in mistakes(frontend, files):
+        for mistake in mistakes(frontend, files, ids):
             raise ValueError(mistake)
     except FileNotFoundError as error:
         raise UserError(f"{files.directory}: {missing(error)}") from None
@@ -105,6 +127,24 @@ def check_text(model: ResolvedModel) -> None:
         ) from None
 
 
+async def ids_of_a_prompt(name: str, files: TextFiles) -> Sequence[int]:
+    """The token ids of a small chat, where the template takes it. Raises ValueError for a model
+    whose files do not come to an end."""
+    pool = PromptPool({name: str(files.directory)}, PromptLimits(timeout_s=SOON_S))
+    try:
+        await pool.start()
+        (ids,) = await pool.ids(name, A_CHAT, Asker("", 1.0, 0))
+        return ids
+    except (ForkServerLost, ModelAtFault) as error:
+        if isinstance(error, NotLoaded):
+            return ()  # whoever loads them here says so in the right words
+        raise ValueError(f"{files.directory}: no prompts can be made: {error}") from None
+    except RaylaxError:
+        return ()  # some templates want another conversation, some models have none
+    finally:
+        await pool.close()
+
+
 def missing(error: FileNotFoundError) -> str:
     """What to do about a file that is not there."""
     name = str(error.filename).rpartition("/")[2]
@@ -116,9 +156,9 @@ def missing(error: FileNotFoundError) -> str:
     return f"{name} is missing"
 
 
-def mistakes(frontend: Frontend, files: TextFiles) -> Iterator[str]:
-    """Where tokenizer, template and weights are not of one model. Tokens beyond the vocabulary that
-    were added, and that no prompt has, do no harm."""
+def mistakes(frontend: Frontend, files: TextFiles, ids: Sequence[int]) -> Iterator[str]:
+    """Where tokenizer, template and weights are not of one model. `ids`: of a prompt. Tokens beyond
+    the vocabulary that were added, and that no prompt has, do no harm."""
     tokenizer, config = files.directory / TOKENIZER, files.directory / CONFIG
     highest = frontend.tokenizer.highest_id
     if highest >= frontend.vocab:
@@ -126,13 +166,8 @@ def mistakes(frontend: Frontend, files: TextFiles) -> Iterator[str]:
             f"{tokenizer}: its vocabulary has ids up to {highest}, and vocab_size in {config} is "
             f"{frontend.vocab}: are they of one model?"
         )
-    if not frontend.templates.named:
-        return
-    asked = {"model": frontend.name, "messages": [{"role": "user", "content": "x"}]}
-    with suppress(RaylaxError):  # some templates want another conversation
-        ids = frontend.tokens_of(ChatCompletionRequest.model_validate(asked))
-        for token in (id for id in ids if id >= frontend.vocab):
-            yield (
-                f"{tokenizer}: the chat template writes {frontend.tokenizer.name_of(token)!r}, "
-                f"which is token {token}, and vocab_size in {config} is {frontend.vocab}"
-            )
+    for token in (id for id in ids if id >= frontend.vocab):
+        yield (
+            f"{tokenizer}: the chat template writes {frontend.tokenizer.name_of(token)!r}, "
+            f"which is token {token}, and vocab_size in {config} is {frontend.vocab}"
+        )

@@ -39,6 +39,11 @@ class Tokenizer:
         """Its characters: a text has at least so many tokens as its length divided by this."""
         decoder = self._tokenizer.decoder
         state: bytes = decoder.__getstate__() if decoder is not None else b"{}"
+        if b'"Regex"' in state:
+            raise ValueError(
+                f"{path}: its decoder looks for a regular expression, which may take for ever at "
+                "any token of an answer; only texts are looked for"
+            )
         self._byte_level = b"ByteLevel" in state
         self._joins_bytes = json.loads(state).get("type") == "ByteLevel"
         self._added_tokens = self._tokenizer.get_added_tokens_decoder()

@@ -21,6 +21,7 @@ from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
 from raylax.router.observe.metrics import added_up, exposition
+from raylax.router.prompts.pool import PromptPool
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
 from raylax.router.resume.peers import NumberedParts, Peers
@@ -49,6 +50,7 @@ class Models:
             ByteBudget(limits.bodies_bytes, "requests that are being read"),
             ByteBudget(limits.max_answers_bytes, "answers that wait for their readers"),
             AnswerLogs(Path(self.config.answers) if self.config.answers else None),
+            PromptPool({c.model_name: c.text_files for c in configs}, limits.prompts),
         )
         self.forms: dict[str, Form] = {}
         """How each API goes on with an answer of its own, by kind."""
@@ -152,4 +154,5 @@ class Models:
     async def close(self) -> None:
         """End what is kept, and send what telemetry has left, which may take seconds."""
         await self.state.kept_answers.close()
+        await self.state.prompts.close()
         await asyncio.to_thread(self.state.telemetry.close)

@@ -25,6 +25,7 @@ from raylax.router.observe.metrics import CallMetrics
 from raylax.router.observe.telemetry import EndedCall
 from raylax.router.observe.timeline import Timeline
 from raylax.router.observe.trace_context import TraceContext
+from raylax.router.prompts.call_maker import CallMaker
 from raylax.router.resume.answer_log import AnswerLog
 from raylax.router.workers.registry import Workers
 
@@ -58,9 +59,14 @@ class Service:
         return self.dispatcher.journal
 
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
-        """The result of `work`, which makes a call of a request of `size` bytes."""
+        """The result of `work`, which reads a request of `size` bytes."""
         self.state.places.check(caller().tenant, 1)
         return await self.state.parse_pool.run(size, work)
+
+    def maker(self, size: int) -> CallMaker:
+        """Makes the calls of a request of `size` bytes, which this caller has sent."""
+        state = self.state
+        return CallMaker(self.frontend, state.prompts, state.parse_pool, caller().origin, size)
 
     def allowed_s(self, timeout_s: float | None) -> float:
         """How long a call may take: as long as its client wants, within this router's limit."""

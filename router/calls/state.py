@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
-from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.timeline import Timelines
 from raylax.router.observe.usage import Usage
+from raylax.router.prompts.parse_pool import ParsePool
+from raylax.router.prompts.pool import PromptPool
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
 
@@ -31,6 +32,7 @@ class RouterState:
     answers: ByteBudget
     """Of answers that are being written and sent."""
     answer_logs: AnswerLogs
+    prompts: PromptPool
     timelines: Timelines = field(default_factory=Timelines)
     usage: Usage = field(default_factory=Usage)
     parse_pool: ParsePool = field(default_factory=ParsePool)

@@ -11,11 +11,11 @@ from raylax.proto.answers.writer import AnswerEvent, AnswerWriter
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import DeadlineExceeded
 from raylax.router.calls.failure import failure_of
-from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.calls.start import read_deadline
 from raylax.router.http.authentication import CALL_ID
 from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
 from raylax.router.http.keepalive import COMMENT, KeepAlive
+from raylax.router.prompts.parse_pool import ParsePool
 
 log = logging.getLogger(__name__)
 HEADERS = {

@@ -1,8 +1,9 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from pydantic_core import to_json
@@ -11,9 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
-from raylax.proto.frontend import Frontend
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
-from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.access.held_bytes import held_bytes
 from raylax.router.access.rate_limits import Cost, Ticket
@@ -34,6 +33,8 @@ from raylax.router.http.event_stream import (
 from raylax.router.http.explanation import explanation_header, is_wanted
 from raylax.router.http.keepalive import COMMENT
 from raylax.router.http.resuming import name, resumed, single_events, ttl_in
+from raylax.router.prompts.call_maker import CallMaker
+from raylax.router.prompts.parse_pool import SMALL_BYTES
 
 SESSION = "X-Session-Id"
 """Calls that name the same session are to go to the same worker; the policy `consistent-hash` looks
@@ -43,7 +44,7 @@ KIND = "events"
 Parts = AsyncGenerator[bytes]
 Body = TypeVar("Body", bound=CommonFields)
 Parsed = TypeVar("Parsed", bound=StrictModel)
-Read = TypeVar("Read")
+Made = TypeVar("Made")
 
 
 def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
@@ -78,11 +79,18 @@ class RequestHandler:
         self._config, self.models = config, models
         models.forms[KIND] = events_again
 
-    async def read(self, request: Request, work: Callable[[bytes], Read]) -> Read:
-        """What `work` makes of the body. A large one is worked on in another thread."""
+    @asynccontextmanager
+    async def read(self, request: Request, kind: type[Parsed]) -> AsyncIterator[tuple[Parsed, int]]:
+        """The request in a body, by this router's rule for fields that nobody knows, and how many
+        bytes that had: the router holds them while the block runs."""
         serving = self.models.any()
+        strict = self._config.strict_fields
         async with body_of(request, self.models) as raw:
-            return await serving.prepare(len(raw), lambda: work(raw))
+            size, parse = len(raw), partial(parse_body, kind, raw, strict)
+            del raw
+            body = await serving.prepare(size, parse)
+            del parse
+            yield body, size
 
     @contextmanager
     def counted(self) -> Iterator[Ticket]:
@@ -95,28 +103,27 @@ class RequestHandler:
         finally:
             ticket.close(state.clock())
 
-    def parse(self, kind: type[Parsed], raw: bytes) -> Parsed:
-        """The request in a body, by this router's rule for fields that nobody knows."""
-        return parse_body(kind, raw, self._config.strict_fields)
+    async def made(self, request: Request, size: int, making: Awaitable[Made]) -> Made:
+        """What is made of a request of `size` bytes. That of a large one takes a while. Raises
+        ClientLeft when nobody waits for it any more."""
+        if size <= SMALL_BYTES:
+            return await making
+        async with DisconnectWatch(request.receive):
+            return await making
 
     async def answer(
         self,
         request: Request,
         kind: type[Body],
-        write: Callable[[Frontend, Body, CallOrigin], AnswerWriter],
+        write: Callable[[CallMaker, Body], Awaitable[AnswerWriter]],
     ) -> ASGIApp:
         """The answer to a request whose body is of this kind, streamed or whole as that says.
         `write` makes the call, and its writer."""
-        origin = caller().origin  # large bodies are read on a thread, which has no caller
-
-        def prepare(raw: bytes) -> tuple[Body, PreparedCall]:
-            body = self.parse(kind, raw)
+        async with self.read(request, kind) as (body, size):
             service = self.models.named(body.model)
-            session = request.headers.get(SESSION, "")
-            writer = write(service.frontend, body, origin)
-            return body, PreparedCall(service, writer, body.timeout, session)
-
-        body, prepared = await self.read(request, prepare)
+            writer = await self.made(request, size, write(service.maker(size), body))
+        session = request.headers.get(SESSION, "")
+        prepared = PreparedCall(service, writer, body.timeout, session)
         if body.stream:
             return self.stream(request, prepared)
         return await self.whole(request, prepared)

@@ -1,6 +1,6 @@
 """raylax.v1: what clients are offered by gRPC. `raylax.proto.grpc_api` converts its messages."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -10,7 +10,6 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.timeline import explanation_to_proto, timeline_to_proto
-from raylax.proto.vocabulary import CallOrigin
 from raylax.router.access.caller import caller
 from raylax.router.access.held_bytes import held_bytes
 from raylax.router.calls.lasting import Form, LastingCall, keep
@@ -37,16 +36,18 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def Chat(  # type: ignore[override]  # its stub knows generators only
         self, request: raylax_pb2.ChatRequest, context: Context
     ) -> None:
-        def make(service: Service, origin: CallOrigin) -> Call:
-            return service.frontend.chat(grpc_api.chat_request(request), origin=origin)
+        async def make(service: Service, size: int) -> Call:
+            body = await service.prepare(size, lambda: grpc_api.chat_request(request))
+            return await service.maker(size).chat(body)
 
         await self._answer(request, make, grpc_api.chat_reply, context)
 
     async def Generate(  # type: ignore[override]
         self, request: raylax_pb2.GenerateRequest, context: Context
     ) -> None:
-        def make(service: Service, origin: CallOrigin) -> Call:
-            return service.frontend.completion(grpc_api.generate_request(request), origin)
+        async def make(service: Service, size: int) -> Call:
+            body = await service.prepare(size, lambda: grpc_api.generate_request(request))
+            return await service.maker(size).completion(body)
 
         await self._answer(request, make, grpc_api.generate_reply, context)
 
@@ -54,12 +55,9 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
         self, request: raylax_pb2.EmbedRequest, context: Context
     ) -> raylax_pb2.EmbedReply:
         async with errors_as_statuses(context):
-            service, origin = self._models.named(request.model), caller().origin
-
-            def make() -> Call:
-                return service.frontend.embedding(grpc_api.embedding_request(request), origin)
-
-            call = await service.prepare(request.ByteSize(), make)
+            service, size = self._models.named(request.model), request.ByteSize()
+            body = await service.prepare(size, lambda: grpc_api.embedding_request(request))
+            call = await service.maker(size).embedding(body)
             async with held_bytes(service.state.answers, caller().tenant) as held:
                 await finish(service, call, context.time_remaining(), held)
             return grpc_api.embed_reply(service.name, call)
@@ -101,7 +99,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
     async def _answer(
         self,
         request: raylax_pb2.ChatRequest | raylax_pb2.GenerateRequest,
-        make: Callable[[Service, CallOrigin], Call],
+        make: Callable[[Service, int], Awaitable[Call]],
         reply_of: Callable[[str, str, TextEvent], Reply],
         context: Context,
     ) -> None:
@@ -110,8 +108,7 @@ class RaylaxServicer(raylax_pb2_grpc.RaylaxServicer):
             service = self._models.named(request.model)
             ttl_s = resuming.ttl_s(request)
             remaining_s = grpc_api.timeout_s(request, context.time_remaining())
-            origin = caller().origin  # large requests are read on a thread, which has no caller
-            call = await service.prepare(request.ByteSize(), lambda: make(service, origin))
+            call = await make(service, request.ByteSize())
             form = form_of(reply_of, request.explain)
             if ttl_s is None:
                 running = start(service, call, remaining_s, request.session)

@@ -11,8 +11,6 @@ from typing import NoReturn
 
 import grpc
 
-from raylax.proto.calls.call import Call
-from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import vectors_of
 from raylax.proto.pb import common_pb2, vllm_engine_pb2_grpc
 from raylax.proto.pb import vllm_engine_pb2 as pb
@@ -54,14 +52,11 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     ) -> None:
         self._received.note(caller().tenant, time.time())
         async with errors_as_statuses(context):
-            service, origin = self._service(), caller().origin
-
-            def make() -> tuple[Call, list[TokenChoice]]:
-                return service.frontend.tokens(requests.generate_request(request), origin)
-
-            call, choices = await service.prepare(request.ByteSize(), make)
+            service, size = self._service(), request.ByteSize()
+            body = await service.prepare(size, lambda: requests.generate_request(request))
+            call, choices = await service.maker(size).tokens(body)
             replies = Replies(len(call.requests[0].prompt), choices, request.stream)
-            with self._running.named(origin.tenant, request.request_id) as abort:
+            with self._running.named(caller().tenant, request.request_id) as abort:
                 running = start(service, call, context.time_remaining())
                 try:
                     async with read_deadline(running.allowed_s):
@@ -83,12 +78,9 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     async def Embed(self, request: pb.EmbedRequest, context: Context) -> pb.EmbedResponse:
         self._received.note(caller().tenant, time.time())
         async with errors_as_statuses(context):
-            service, origin = self._service(), caller().origin
-
-            def make() -> Call:
-                return service.frontend.embedding(requests.embedding_request(request), origin)
-
-            call = await service.prepare(request.ByteSize(), make)
+            service, size = self._service(), request.ByteSize()
+            body = await service.prepare(size, lambda: requests.embedding_request(request))
+            call = await service.maker(size).embedding(body)
             async with held_bytes(service.state.answers, caller().tenant) as held:
                 await finish(service, call, context.time_remaining(), held)
             (vector,) = vectors_of(call)

@@ -7,24 +7,21 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.openai_chat import ChatWriter
 from raylax.proto.answers.openai_completion import CompletionWriter
-from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
+from raylax.router.prompts.call_maker import CallMaker
 
 
-def chat_writer(frontend: Frontend, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
-    call = frontend.chat(body, origin=origin)
-    return ChatWriter(call, frontend.name, int(time.time()), body.include_usage)
+async def chat_writer(make: CallMaker, body: ChatCompletionRequest) -> ChatWriter:
+    call = await make.chat(body)
+    return ChatWriter(call, make.model, int(time.time()), body.include_usage)
 
 
-def completion_writer(
-    frontend: Frontend, body: CompletionRequest, origin: CallOrigin
-) -> CompletionWriter:
-    call = frontend.completion(body, origin)
-    return CompletionWriter(call, frontend.name, int(time.time()), body.include_usage)
+async def completion_writer(make: CallMaker, body: CompletionRequest) -> CompletionWriter:
+    call = await make.completion(body)
+    return CompletionWriter(call, make.model, int(time.time()), body.include_usage)
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:

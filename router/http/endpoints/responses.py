@@ -7,18 +7,15 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.frontend import Frontend
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.vocabulary import CallOrigin
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
+from raylax.router.prompts.call_maker import CallMaker
 
 
-def response_writer(
-    frontend: Frontend, body: ResponsesRequest, origin: CallOrigin
-) -> ResponseWriter:
-    call = frontend.chat(body.for_chat(), PREFIX, field="input", origin=origin)
-    return ResponseWriter(call, body, frontend.name, int(time.time()))
+async def response_writer(make: CallMaker, body: ResponsesRequest) -> ResponseWriter:
+    call = await make.chat(body.for_chat(), PREFIX, field="input")
+    return ResponseWriter(call, body, make.model, int(time.time()))
 
 
 def add_responses(routes: Routes, handler: RequestHandler) -> None:

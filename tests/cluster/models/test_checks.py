@@ -16,7 +16,9 @@ from raylax.cluster.models.build import build
 from raylax.cluster.models.checks import check_models, precision_lost
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
+from tests.support.prompt_models import PATTERN, write_trapped
 
+NESTED_LOOPS = "{% for a in n %}{% for b in n %}{% endfor %}{% endfor %}"
 GENERATION, TOKENIZER, SETTINGS = (
     "generation_config.json", "tokenizer.json", "tokenizer_config.json",
 )  # fmt: skip
@@ -320,3 +322,23 @@ def test_a_directory_that_may_not_be_read(
     monkeypatch.setattr("os.listdir", denied)
 
     assert refused(checkpoint) == f"'{checkpoint}': cannot be read: Permission denied"
+
+
+def test_files_that_come_to_no_end_end_the_start(tmp_path: Path) -> None:
+    """A template that never ends, for whatever it is shown; the same with a tokenizer's pattern."""
+    path = write_trapped(tmp_path / "model", "{% set n = range(100000) | list %}" + NESTED_LOOPS)
+    said = refused(path)
+    assert str(path) in said
+    assert "the chat template of model may take" in said
+
+    begins = write_trapped(tmp_path / "other", "{{ 'a' * 40 }}", PATTERN)
+    said = refused(begins)
+    assert str(begins) in said
+    assert "the tokenizer of other fails" in said
+
+
+def test_a_decoder_that_looks_for_patterns_is_refused(edited: Path) -> None:
+    """It runs for every token of an answer, where nothing could end it."""
+    replace = {"type": "Replace", "pattern": {"Regex": "(a+)+!"}, "content": ""}
+    changed(edited, TOKENIZER, decoder=replace)
+    assert "its decoder looks for a regular expression" in refused(edited)

@@ -28,7 +28,6 @@ from raylax.proto.openai.chat import ChatCompletionChunk, ChatCompletionRequest,
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import parse_body
 from raylax.proto.text.files import TextFiles
-from raylax.proto.text.quoting import Prompt
 from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs
 
 ASK = '{"messages": [{"role": "user", "content": "hi"}]'
@@ -342,6 +341,7 @@ def test_the_arguments_of_earlier_calls_are_not_quoted_twice() -> None:
 def test_a_long_text_is_refused_by_its_length(frontend: Frontend) -> None:
     """Tokenising it would take seconds; a bound on its tokens is known without."""
     longest = frontend.tokenizer.longest_token
-    frontend.prompt_ids.encode(Prompt("x" * (longest * 64 - 1)), "prompt", False)
+    with pytest.raises(PromptTooLong, match="has [0-9]+ tokens"):
+        frontend.completion(CompletionRequest(prompt="x" * (longest * 64 - 1)))
     with pytest.raises(PromptTooLong, match="at least 64 tokens, the limit is 63"):
         frontend.completion(CompletionRequest(prompt="x" * (longest * 64)))

@@ -169,7 +169,10 @@ def test_names_of_fields_are_left_alone(tmp_path: Path) -> None:
     tools = [{"type": "function", "function": {"name": "tool_call_id"}}]
     body = ChatCompletionRequest.model_validate({"messages": messages, "tools": tools})
 
-    assert frontend.prompt(body) == ("UTrue1tool_callshitool_call_id", ())
+    assert frontend.prompts.prompt(frontend.chat_work(body)) == (
+        "UTrue1tool_callshitool_call_id",
+        (),
+    )
 
 
 def test_a_template_still_sees_what_clients_write(tmp_path: Path) -> None:
@@ -181,7 +184,8 @@ def test_a_template_still_sees_what_clients_write(tmp_path: Path) -> None:
     frontend = load(PromptFamily(FAMILIES["in parts"].tokenizer, {"chat_template": cuts}), tmp_path)
     body = {"messages": [{"role": "user", "content": "a<|endoftext|>b <|im_end|> c"}]}
 
-    prompt = frontend.prompt(ChatCompletionRequest.model_validate(body))
+    asked = frontend.chat_work(ChatCompletionRequest.model_validate(body))
+    prompt = frontend.prompts.prompt(asked)
     assert prompt == ("b <|im_end|> c<|im_end|>", ((2, 12),))
 
 

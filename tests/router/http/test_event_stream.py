@@ -11,8 +11,8 @@ from raylax.proto.errors import EngineFailure
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
-from raylax.router.calls.parse_pool import ParsePool
 from raylax.router.http.event_stream import ResponseHead, event_stream, server_sent
+from raylax.router.prompts.parse_pool import ParsePool
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "n": 2, "seed": 1}
 EVENTS = [TextEvent(0, "a"), TextEvent(1, "b"), TextEvent(0, "c"), TextEvent(1, "d"), TextEvent(0)]

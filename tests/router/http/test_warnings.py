@@ -9,7 +9,7 @@ import pytest
 from raylax.proto.frontend import Frontend
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.warnings import warn
-from raylax.router.calls.parse_pool import SMALL_BYTES
+from raylax.router.prompts.parse_pool import SMALL_BYTES
 from tests.support.router_rig import Rig, channel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,7 +21,7 @@ ASK: dict[str, Any] = {"messages": MESSAGES, "max_tokens": 2, "temperature": 0}
 @pytest.fixture(autouse=True)
 def _warning_frontend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads a request finds something to say of it."""
-    for name in ("chat", "completion", "embedding"):
+    for name in ("chat_work", "completion_call", "embedding_call"):
         made = getattr(Frontend, name)
 
         def read(*args: Any, made: Any = made, **named: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Work on what is large, off the event loop: requests are checked and tokenised, answers written.
+"""Work on what is large, off the event loop: requests are checked, answers written.
 
-Some megabytes take seconds; the calls of others go on meanwhile. What is small is done at once,
-since a change of threads costs more than it saves.
+Some megabytes take a while; the calls of others go on meanwhile. What is small is done at once,
+since a change of threads costs more than it saves. It is all our own: what a model's files do runs
+in `raylax.router.prompts`.
 """
 
 import asyncio

@@ -1,0 +1,119 @@
+"""Makes the calls of requests: prompts aside, in processes that can be ended, and what is large of
+the rest on a thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.prompt_work import DecodeWork, ListWork, PromptWork, TextsWork
+from raylax.proto.calls.token_choice import TokenChoice
+from raylax.proto.frontend import CHAT_PREFIX, Frontend, ids_in, texts_in
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
+from raylax.proto.vocabulary import CallOrigin
+from raylax.router.prompts.parse_pool import ParsePool
+from raylax.router.prompts.pool import Asker, PromptPool
+
+BYTES_PER_TOKEN = 4
+MOST_LIST_BYTES = 32 << 20
+"""Of an answer of /tokenize."""
+Prompts = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class CallMaker:
+    """Makes what is asked of one model by one request of `size` bytes. Its methods raise
+    InvalidRequest for what the model cannot be asked, Overloaded, and WorkerUnavailable."""
+
+    frontend: Frontend
+    prompts: PromptPool
+    threads: ParsePool
+    origin: CallOrigin
+    size: int
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return self.frontend.name
+
+    async def chat(
+        self, body: ChatCompletionRequest, prefix: str = CHAT_PREFIX, field: str = "messages"
+    ) -> Call:
+        """The call of a chat, see `Frontend.chat`."""
+        (ids,) = await self._chat_ids(body, field)
+        return await self.threads.run(
+            BYTES_PER_TOKEN * len(ids) * body.n,
+            lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin),
+        )
+
+    async def completion(self, body: CompletionRequest) -> Call:
+        """The call of a completion."""
+        prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        return await self.threads.run(
+            self._size(prompts, body.n),
+            lambda: self.frontend.completion_call(body, prompts, self.origin),
+        )
+
+    async def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
+        """The call of a completion for who reads token ids."""
+        prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        return await self.threads.run(
+            self._size(prompts, body.n),
+            lambda: self.frontend.tokens_call(body, prompts, self.origin),
+        )
+
+    async def embedding(self, body: EmbeddingRequest) -> Call:
+        """The call of an embedding."""
+        self.frontend.check_embedding(body)
+        inputs = await self._ids_of(body.inputs, "input", body.add_special_tokens)
+        return await self.threads.run(
+            self._size(inputs, 1), lambda: self.frontend.embedding_call(body, inputs, self.origin)
+        )
+
+    async def count(self, body: ChatCompletionRequest) -> int:
+        """How many tokens the prompt of a chat has, be it too long for the model."""
+        (ids,) = await self._chat_ids(body, "messages", bounded=False)
+        return len(ids)
+
+    async def token_list(self, body: TokenizeRequest) -> tuple[bytes, int]:
+        """The JSON of a `TokenizeResponse`, and how many tokens there are."""
+        work: PromptWork = TextsWork([body.prompt or ""], body.special, "prompt", None)
+        if body.messages is not None:
+            chat = body.for_chat()
+            work = await self.threads.run(
+                self.size, lambda: self.frontend.chat_work(chat, bounded=False)
+            )
+        longest = self.frontend.max_sequence_length
+        listed = ListWork(work, longest, bool(body.return_token_strs), MOST_LIST_BYTES)
+        return await self.prompts.token_list(self.model, listed, self._asker)
+
+    async def text(self, body: DetokenizeRequest) -> str:
+        """The text of token ids."""
+        self.frontend.prompt_ids.check_ids(body.tokens, "tokens")
+        return await self.prompts.text(self.model, DecodeWork(body.tokens), self._asker)
+
+    async def _chat_ids(
+        self, body: ChatCompletionRequest, field: str, bounded: bool = True
+    ) -> Prompts:
+        work = await self.threads.run(
+            self.size, lambda: self.frontend.chat_work(body, field, bounded)
+        )
+        return await self.prompts.ids(self.model, work, self._asker)
+
+    async def _ids_of(
+        self, given: list[str] | list[list[int]], field: str, add_special_tokens: bool
+    ) -> Prompts:
+        if not (texts := texts_in(given)):
+            return ids_in(given)
+        work = TextsWork(texts, add_special_tokens, field, self.frontend.max_sequence_length)
+        return await self.prompts.ids(self.model, work, self._asker)
+
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self.origin.tenant, self.origin.share, self.size)
+
+    def _size(self, prompts: Prompts, n: int) -> int:
+        return BYTES_PER_TOKEN * n * sum(map(len, prompts))
