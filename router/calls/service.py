@@ -93,7 +93,7 @@ class Service:
         `span`: ours, of the call's trace; without it nothing is traced.
         """
         with self._let_in(call, again):
-            timeline = Timeline(call.id, self._clock, call.requests[0].tenant)
+            timeline = Timeline(call.id, self._clock, call.requests[0].tenant, len(call.requests))
             self.state.timelines.begin(timeline)
             timer = self.metrics.begin()
             run: AsyncGenerator[list[TextEvent]] | None = None

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from raylax.proto.errors import NotFound, shown
+from raylax.proto.shares import Shares
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies.base import RoutingChoice
 
 MOST_TIMELINES = 4096
+"""Of calls with one request; one with more counts as so many, up to `MOST_EVENTS`."""
 MOST_EVENTS = 64
 """Events, attempts and decisions of one timeline: a call with many choices would have more than
 anybody reads."""
@@ -93,6 +95,8 @@ class Timeline:
     clock: Callable[[], float]
     tenant: str = ""
     """Whose call it is."""
+    sequences: int = 1
+    """How many requests it comes to: a decision for each is kept at least."""
     arrived: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
@@ -107,6 +111,11 @@ class Timeline:
     def now_s(self) -> float:
         """Seconds since its arrival."""
         return rounded(self.clock() - self.arrived)
+
+    @property
+    def size(self) -> int:
+        """What it counts as, among those that are kept."""
+        return min(self.sequences, MOST_EVENTS)
 
     def note(self, name: str, detail: str = "") -> None:
         """Add an event that happens now."""
@@ -151,9 +160,9 @@ class Timelines:
     has most of them makes room."""
 
     def __init__(self, most: int = MOST_TIMELINES) -> None:
-        self._most = most
+        self._shares = Shares(most)
         self._timelines: dict[str, Timeline] = {}
-        self._of: dict[str, deque[str]] = {}  # the ids of each tenant's, oldest first
+        self._of: dict[str, deque[Timeline]] = {}  # those of each tenant, oldest first
 
     def __len__(self) -> int:
         return len(self._timelines)
@@ -161,12 +170,19 @@ class Timelines:
     def begin(self, timeline: Timeline) -> None:
         """Keep a timeline; another one may have to go."""
         self._timelines[timeline.call_id] = timeline
-        self._of.setdefault(timeline.tenant, deque()).append(timeline.call_id)
-        if len(self._timelines) > self._most:
-            greediest = max(self._of, key=lambda tenant: len(self._of[tenant]))
-            del self._timelines[self._of[greediest].popleft()]
-            if not self._of[greediest]:
-                del self._of[greediest]
+        self._of.setdefault(timeline.tenant, deque()).append(timeline)
+        self._shares.move_in(timeline.tenant, timeline.size)
+        while self._shares.used > self._shares.total:
+            theirs = self._of[self._shares.greediest]
+            if theirs[0] is timeline:
+                return  # it has just begun
+            self._forget(theirs.popleft())
+
+    def _forget(self, oldest: Timeline) -> None:
+        del self._timelines[oldest.call_id]
+        self._shares.give_back(oldest.tenant, oldest.size)
+        if not self._of[oldest.tenant]:
+            del self._of[oldest.tenant]
 
     def find(self, call_id: str, tenant: str | None = None) -> Timeline:
         """The timeline of a call of this tenant's; None: of anybody's. Raises NotFound, also for
@@ -174,8 +190,8 @@ class Timelines:
         timeline = self._timelines.get(call_id)
         if timeline is None or tenant not in (None, timeline.tenant):
             raise NotFound(
-                f"nothing is known of {shown(call_id)}; this router remembers its last "
-                f"{self._most} calls",
+                f"nothing is known of {shown(call_id)}; this router remembers at most its "
+                f"last {self._shares.total} calls",
                 param="id",
             )
         return timeline

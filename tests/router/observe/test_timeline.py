@@ -149,3 +149,28 @@ def test_the_tenant_with_most_timelines_loses_its_oldest(calls: str, remembered:
 
     assert found == remembered
     assert len(timelines) == 3
+
+
+@pytest.mark.parametrize(
+    ("calls", "remembered"),
+    [
+        ([("a", 1), ("b", 2)], [0, 1]),
+        ([("a", 1), ("b", 1), ("b", 2)], [0, 2]),
+        ([("a", 1), ("a", 1), ("b", 99)], [0, 1, 2]),
+        ([("a", 99), ("b", 1)], [1]),
+        ([("a", 2), ("b", 2), ("a", 1)], [1, 2]),
+    ],
+)
+def test_a_timeline_counts_as_what_it_keeps(
+    calls: list[tuple[str, int]], remembered: list[int]
+) -> None:
+    """A decision for each sequence. The one that begins is there in any case."""
+    timelines, found = Timelines(most=3), []
+    for number, (tenant, sequences) in enumerate(calls):
+        timelines.begin(Timeline(f"{number}", lambda: 0.0, tenant, sequences))
+    for number in range(len(calls)):
+        with suppress(NotFound):
+            timelines.find(f"{number}")
+            found.append(number)
+
+    assert found == remembered
