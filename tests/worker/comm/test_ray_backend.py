@@ -1,5 +1,6 @@
 """Ray's collectives over our communicators, among actors of a real Ray."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from tests.support.paths import ROOT
 SIZE = 1000
 PATIENCE_S = 120
 DRIVER = "from tests.support.worker_ray_ranks import main; main()"
+MODULES = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+"""None is looked for where a cluster is started."""
 GROUPS = [(backend, world) for backend in ("RAYLAX_SHM", "RAYLAX_TCP") for world in (2, 3)]
 
 pytestmark = pytest.mark.cluster
@@ -31,7 +34,7 @@ def run() -> Iterator[Any]:
     try:
         done = subprocess.run(
             command,
-            env=for_ray(directory),
+            env={**for_ray(directory), **MODULES},
             cwd=ROOT,
             capture_output=True,
             text=True,
