@@ -9,6 +9,8 @@ from typing import NamedTuple, TypeVar
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from raylax.router.grpc.field_count import check_fields
+
 Request = TypeVar("Request", bound=Message)
 NAMED_BYTES = 4 << 10
 """Of more bytes of unknown fields it is not said which ones they are: naming takes time."""
@@ -31,7 +33,9 @@ class UnknownField(NamedTuple):
 
 
 def decoded(decode: Callable[[bytes], Request], raw: bytes) -> Decoded:
-    """Raises DecodeError."""
+    """Raises DecodeError, also for more fields than are bearable. `decode`: a message's own
+    `FromString`."""
+    check_fields(raw, decode.__self__.DESCRIPTOR)  # type: ignore[attr-defined]
     request = decode(raw)
     size = request.ByteSize()
     request.DiscardUnknownFields()

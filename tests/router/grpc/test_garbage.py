@@ -25,6 +25,7 @@ NO_MESSAGE = (
     b"\x0c",  # the end of a group that has not begun
     b"\x0a\x7fshort",
     b"\xff" * 4096,
+    b"\x0a\0" * (1 << 17),  # more fields than one may have
 )
 OURS = {"UNKNOWN", "INTERNAL", "DATA_LOSS"}
 
