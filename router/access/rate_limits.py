@@ -167,7 +167,7 @@ class RateLimiter:
         wait helps; neither for what another router has let in before, `again`."""
         account = self._account(name)
         if not again:
-            self._check(account, cost, now)
+            self.check(name, cost, now)
         reserved = 0.0
         if account.requests is not None:
             account.requests.take(cost.sequences - 1, now)
@@ -176,6 +176,14 @@ class RateLimiter:
             account.tokens.take(reserved, now)
         account.open += cost.sequences
         return Ticket(account, cost, reserved, now)
+
+    def check(self, name: str, cost: Cost, now: float) -> None:
+        """Raises as `admit`, and changes nothing."""
+        account = self._account(name)
+        check_size(account.key, cost)
+        if any(one.wait_s > EXACT_S for one in refusals(account, cost, now, entered=1)):
+            later = refusals(account, cost, now, entered=0)  # who returns enters once more
+            raise self._refused(account, max(later, key=lambda refusal: refusal.wait_s))
 
     def headers(self, name: str, now: float) -> dict[str, str]:
         """What is left of a key's limits, in OpenAI's headers; nothing of limits that it does not
@@ -187,12 +195,6 @@ class RateLimiter:
         if account.tokens is not None:
             told |= account.tokens.headers("tokens", now)
         return told
-
-    def _check(self, account: KeyAccount, cost: Cost, now: float) -> None:
-        check_size(account.key, cost)
-        if any(one.wait_s > EXACT_S for one in refusals(account, cost, now, entered=1)):
-            later = refusals(account, cost, now, entered=0)  # who returns enters once more
-            raise self._refused(account, max(later, key=lambda refusal: refusal.wait_s))
 
     def _account(self, name: str) -> KeyAccount:
         return self._accounts.get(name, self._anybody)
@@ -219,7 +221,7 @@ def refusals(account: KeyAccount, cost: Cost, now: float, entered: int) -> list[
         rule = requests_rule(bucket)
         if cost.sequences > 1:
             rule += f", this call counts as {cost.sequences}"
-        needed = min(cost.sequences, bucket.most) - entered
+        needed = min(max(1, cost.sequences), bucket.most) - entered
         found.append(Refusal(bucket.wait_s(needed, now), rule))
     if (bucket := account.tokens) is not None:
         wait_s = bucket.wait_s(cost.reserved(bucket.most), now)

@@ -30,6 +30,8 @@ from raylax.router.resume.answer_log import AnswerLog
 from raylax.router.workers.registry import Workers
 
 Prepared = TypeVar("Prepared")
+A_TOKEN = Cost(sequences=0, prompt_tokens=1)
+"""What every request comes to at least, beside those that its key has running."""
 
 
 class Service:
@@ -59,8 +61,10 @@ class Service:
         return self.dispatcher.journal
 
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
-        """The result of `work`, which reads a request of `size` bytes."""
+        """The result of `work`, which reads a request of `size` bytes. Raises Overloaded and
+        RateLimited where it would be in vain: no prompt is made of it then."""
         self.state.places.check(caller().tenant, 1)
+        self.state.rate_limiter.check(caller().tenant, A_TOKEN, self._clock())
         return await self.state.parse_pool.run(size, work)
 
     def maker(self, size: int) -> CallMaker:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc, vllm_engine_pb2, vllm_engine_pb2_grpc
 from raylax.router.access.keys import Key, hash_of
 from raylax.router.calls.models import Models
+from raylax.router.calls.service import Service
 from raylax.router.config import RouterConfig
 from tests.support.router_rig import (
     ENGINE,
@@ -187,6 +188,27 @@ async def test_tokens_that_may_come_are_set_aside(checkpoint: Path) -> None:
 
         third = await client.post("/v1/completions", json=ask)
         assert third.status_code == 200, third.text
+
+
+async def test_without_a_token_left_no_prompt_is_made(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever would come of it, its key may not have it."""
+    async with router_with(checkpoint, tokens_per_minute=60) as rig, client_of(rig) as client:
+        spent = await client.post("/tokenize", json={"prompt": "a b " * 200})
+        monkeypatch.setattr(Service, "maker", None)
+        replies = [
+            await client.post(path, json=body)
+            for path, body in (
+                ("/v1/chat/completions", {"messages": HI}),
+                ("/v1/embeddings", {"input": "a"}),
+                ("/tokenize", {"prompt": "a"}),
+                ("/v1/messages/count_tokens", {"messages": HI}),
+            )
+        ]
+
+    assert spent.json()["count"] > 70
+    assert [reply.status_code for reply in replies] == [429] * 4
 
 
 @pytest.mark.parametrize(
