@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 TTL_S = 60
-BACK_S = 40.0
+BACK_S = 90.0
 """How long a client tries to come back to an answer."""
 PAUSE_S = 0.2
 TOKENS = 1500

@@ -75,7 +75,8 @@ def open_log(service: Service, beginning: Beginning, lasting: LastingCall) -> An
 
 
 def revive(service: Service, answer_log: AnswerLog, form: Form) -> bool:
-    """Go on with an answer whose router has died; False if that cannot be."""
+    """Go on with an answer whose router has died; False if that cannot be. After an error
+    it may be tried again."""
     beginning, state = answer_log.beginning, service.state
     try:
         call, content = unseal(answer_log.content, shared_of(service))
@@ -87,9 +88,13 @@ def revive(service: Service, answer_log: AnswerLog, form: Form) -> bool:
     session = within_tenant(beginning.tenant, beginning.session)
     running = StartedCall(service.run(call, left_s, session, log=answer_log, again=True), left_s)
     parts = form(service, content, running)
-    state.kept_answers.begin(
-        beginning.name, beginning.tenant, parts, beginning.ttl_s, answer_log, again=True
-    )
+    try:
+        state.kept_answers.begin(
+            beginning.name, beginning.tenant, parts, beginning.ttl_s, answer_log, again=True
+        )
+    except BaseException:
+        answer_log.leave()
+        raise
     return True
 
 

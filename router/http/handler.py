@@ -1,7 +1,7 @@
 """A request's way through HTTP, the same for every API: read, prepared, run, written."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -47,11 +47,15 @@ Parsed = TypeVar("Parsed", bound=StrictModel)
 Made = TypeVar("Made")
 
 
-def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
-    """The events of an answer that another router has begun. Its headers are out."""
+async def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
+    """The events of an answer that another router has begun. An error is one of them once there
+    was another: before, the answer may be tried again."""
     head = ResponseHead(writer.call.id)
-    head.sent = True
-    return single_events(event_stream(writer, call.events, head, service.state.parse_pool))
+    parts = event_stream(writer, call.events, head, service.state.parse_pool)
+    async with aclosing(parts), aclosing(single_events(parts)) as events:
+        async for event in events:
+            head.sent = True
+            yield event
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,10 @@ class KeptAnswers:
             self._shares.give_back(answer.tenant, 1)
             self._bytes.give_back(answer.tenant, answer.bytes)
             if answer.log is not None:
-                answer.log.remove()
+                if answer.void and answer.log.said:  # it was refused here: there is more to come
+                    answer.log.leave()
+                else:
+                    answer.log.remove()
             task = asyncio.get_running_loop().create_task(answer.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from raylax.proto.errors import Overloaded
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.router.access.keys import Key
 from raylax.router.access.rate_limits import full_account
@@ -188,6 +190,30 @@ async def test_while_its_router_lives_nobody_else_goes_on(one: Rig, checkpoint: 
 
     assert reply.status_code == 503
     assert reply.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("part", ["places.taken", "kept_answers.begin"])
+async def test_who_is_refused_may_come_again(
+    one: Rig, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that has begun is not lost because a router is full at that moment."""
+    path, body = ASKS["chat"]
+    call, whole = await events(one.url, "POST", path, json=body, headers=KEPT)
+    await end(one)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Overloaded("full", retry_after_s=1.0)
+
+    async with a_router(one.models.config, one.workers) as other, httpx.AsyncClient() as client:
+        owner, _, method = part.partition(".")
+        with monkeypatch.context() as full:
+            full.setattr(type(getattr(other.service.state, owner)), method, refuse)
+            with suppress(httpx.RemoteProtocolError):  # the head may be out
+                reply = await client.get(f"{other.url}/v1/streams/{call}")
+                assert "full" in reply.text
+        _, again = await events(other.url, "GET", f"/v1/streams/{call}")
+
+    assert again == whole
 
 
 async def test_files_go_with_the_answers(one: Rig, tmp_path: Path) -> None:
