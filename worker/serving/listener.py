@@ -16,6 +16,9 @@ SILENCE_S = 10.0
 """After so long without a word a router is gone, or its machine."""
 HELLO_S = 5.0
 """For the hello to come."""
+MOST_STRANGERS = 256
+"""Connections without a hello at once; one more ends the oldest of them. Whoever knows the secret
+says so at once."""
 OnHello = Callable[[Connection, pb.Hello], None]
 
 
@@ -26,6 +29,8 @@ class HelloListener:
         """`on_hello` takes the connection over: it sets `on_message`, or ends it."""
         self._token, self._on_hello = token, on_hello
         self._connections: WeakSet[Connection] = WeakSet()
+        self._strangers: dict[Connection, None] = {}
+        """Whose hello has not come yet, the oldest first."""
         self._server: asyncio.Server | None = None
 
     async def open(self, host: str) -> str:
@@ -52,12 +57,15 @@ class HelloListener:
         examination = Examination(self._token)
         connection = Connection(
             lambda message: self._check(connection, examination, message, late),
-            lambda how, why: late.cancel(),
+            lambda how, why: self._is_no_stranger(connection, late),
             SILENCE_S,
             LARGEST_OF_STRANGERS,
         )
         connection.send(examination.challenge)
         self._connections.add(connection)
+        if len(self._strangers) >= MOST_STRANGERS:
+            next(iter(self._strangers)).end("others have come that may know the token")
+        self._strangers[connection] = None
         loop = asyncio.get_running_loop()
         late = loop.call_later(HELLO_S, connection.end, f"no hello came within {HELLO_S:g} s")
         return connection
@@ -69,7 +77,7 @@ class HelloListener:
         message: bytes,
         late: asyncio.TimerHandle,
     ) -> None:
-        late.cancel()
+        self._is_no_stranger(connection, late)
         try:
             said, answer = examination.answer_to(message)
             hello = pb.Hello.FromString(said)
@@ -83,3 +91,8 @@ class HelloListener:
         connection.largest = LARGEST
         connection.on_message = lambda message: connection.end("one hello is enough")
         self._on_hello(connection, hello)
+
+    def _is_no_stranger(self, connection: Connection, late: asyncio.TimerHandle) -> None:
+        """It has shown who it is, or is gone."""
+        late.cancel()
+        self._strangers.pop(connection, None)

@@ -112,6 +112,31 @@ async def test_who_says_nothing_is_sent_away(
     assert last_of(said) == "no hello came within 0.1 s"
 
 
+async def test_strangers_keep_out_nobody(
+    listener: tuple[HelloListener, str, list[pb.Hello]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many say nothing: the oldest of them goes, and who has come in is none of them."""
+    monkeypatch.setattr(listener_module, "MOST_STRANGERS", 3)
+    made, address, inside = listener
+    first = asyncio.create_task(answered(address, introduction=hello()))
+    while not inside:  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+    silent = [asyncio.create_task(raw(address, b"")) for _ in range(20)]
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(one.done() for one in silent) < 17:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        second = asyncio.create_task(answered(address, introduction=hello()))
+        while len(inside) < 2 or sum(one.done() for one in silent) < 18:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+    assert len(made._strangers) == 2
+    told = {last_of(one.result()) for one in silent if one.done()}
+    assert told - {""} == {"others have come that may know the token"}
+    assert not first.done() and not second.done()
+    made.close("the test is over")
+    await asyncio.gather(first, second, *silent)
+
+
 @pytest.mark.parametrize("shut", [lambda d: d.close("enough"), lambda d: d.abort()])
 async def test_a_closed_listener_lets_nobody_in(shut: Callable[[HelloListener], None]) -> None:
     made = HelloListener(TOKEN, lambda connection, hello: None)
