@@ -9,10 +9,12 @@ import json
 import socket
 import struct
 import threading
+import time
 from contextlib import ExitStack, suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import answer_challenge, deliver_challenge
-from typing import Any, Self
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, Self
 
 from raylax.proto.addresses import address_of
 from raylax.worker.errors import RankLost
@@ -20,7 +22,10 @@ from raylax.worker.errors import RankLost
 LENGTH = struct.Struct("<I")
 LARGEST = 256 << 20
 GREETING_S = 5.0
-"""For whoever connects to prove that it is a rank of this engine; the next one waits so long."""
+"""For whoever connects to prove that it is a rank of this engine."""
+MOST_GUESTS = 64
+"""Connections that have not proved it yet; one more ends the oldest of them."""
+POLL_S = 0.1
 
 
 class Kind(enum.IntEnum):
@@ -58,6 +63,8 @@ class ControlChannel:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket, self._sending = connected, threading.Lock()
+        self._until: float | None = None
+        """When a greeting must be over; None: each part of a message has the socket's time."""
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
@@ -78,9 +85,11 @@ class ControlChannel:
 
     @classmethod
     def accept(cls, connected: socket.socket, secret: bytes) -> Self:
-        """The leader's end of a connection that it has accepted. Raises RankLost for a stranger."""
+        """The leader's end of a connection that it has accepted; what the shard says first has to
+        come in time, too, until `expect_within`. Raises RankLost for a stranger."""
         connected.settimeout(GREETING_S)
         channel = cls(connected)
+        channel._until = time.monotonic() + GREETING_S  # also for who sends a byte now and then
         try:
             deliver_challenge(channel, secret)  # type: ignore[arg-type]
             answer_challenge(channel, secret)  # type: ignore[arg-type]
@@ -94,6 +103,7 @@ class ControlChannel:
 
     def expect_within(self, seconds: float | None) -> None:
         """How long `receive` waits; None: for ever."""
+        self._until = None
         self._socket.settimeout(seconds)
 
     def send(self, kind: Kind, body: bytes = b"") -> None:
@@ -130,7 +140,91 @@ class ControlChannel:
     def _read(self, length: int) -> bytes:
         parts = bytearray()
         while len(parts) < length:
+            if self._until is not None:
+                self._socket.settimeout(max(self._until - time.monotonic(), 1e-6))
             if not (part := self._socket.recv(length - len(parts))):
                 raise EOFError("the connection was closed")
             parts += part
         return bytes(parts)
+
+
+class Arrival(NamedTuple):
+    """A rank that has proved to be one of this engine."""
+
+    channel: ControlChannel
+    facts: dict[str, Any]
+    """What it says of itself."""
+
+
+class Reception:
+    """Accepts whoever connects; each has a thread of its own, and seconds to show who it is. A
+    context manager, which closes `server` and who has not been taken."""
+
+    def __init__(self, server: socket.socket, secret: bytes) -> None:
+        self._server, self._secret = server, secret
+        self._arrivals: SimpleQueue[Arrival] = SimpleQueue()
+        self._guests: dict[socket.socket, None] = {}
+        """The oldest first. Written by all threads, under the lock."""
+        self._lock, self._closed = threading.Lock(), False
+        server.settimeout(POLL_S)
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def next(self, timeout_s: float) -> Arrival | None:
+        """The next rank to come; None: none has in this time."""
+        try:
+            return self._arrivals.get(timeout=timeout_s)
+        except Empty:
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+        self._accepting.join()
+        self._server.close()
+        with self._lock:
+            for guest in self._guests:
+                shut(guest)
+        while (arrival := self.next(0)) is not None:
+            arrival.channel.close()
+
+    def _accept(self) -> None:
+        while not self._closed:
+            with suppress(OSError):  # nobody has come, or has left again
+                guest, _ = self._server.accept()
+                with self._lock:
+                    if len(self._guests) >= MOST_GUESTS:
+                        oldest = next(iter(self._guests))
+                        del self._guests[oldest]
+                        shut(oldest)
+                    self._guests[guest] = None
+                threading.Thread(target=self._greet, args=(guest,), daemon=True).start()
+
+    def _greet(self, guest: socket.socket) -> None:
+        try:
+            channel = ControlChannel.accept(guest, self._secret)
+        except RankLost:
+            return
+        finally:
+            with self._lock:
+                known = guest in self._guests
+                self._guests.pop(guest, None)
+        try:
+            facts = json.loads(channel.receive()[1])
+            channel.expect_within(GREETING_S)
+        except (OSError, EOFError, ValueError):
+            known = False
+        with self._lock:
+            if known and not self._closed:
+                self._arrivals.put(Arrival(channel, facts))
+                return
+        channel.close()
+
+
+def shut(guest: socket.socket) -> None:
+    """Ends the connection; the thread that reads from it closes the socket."""
+    with suppress(OSError):
+        guest.shutdown(socket.SHUT_RDWR)

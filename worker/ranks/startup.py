@@ -6,7 +6,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol
 
 from raylax.kernels.cpu.artefacts import Artefacts
@@ -14,9 +13,9 @@ from raylax.kernels.cpu.model import load_model
 from raylax.kernels.options import ModelOptions, silent
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.config import EngineConfig
-from raylax.worker.errors import EngineStartError, RankLost
+from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.memory import available_memory
-from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks.control_channel import POLL_S, Kind, Reception
 from raylax.worker.ranks.diagnosis import TIMEOUT_S
 from raylax.worker.ranks.interconnect import Interconnect, lead
 from raylax.worker.ranks.loading import checkpoint_of
@@ -57,41 +56,28 @@ def gather_members(world: int, spawner: Spawner) -> list[Member]:
     """Start the processes of all ranks but the leader's; the members, in order of rank, once all of
     them have come. Raises EngineStartError."""
     secret, until = secrets.token_bytes(32), time.monotonic() + JOIN_S
-    with socket.create_server((spawner.host, 0), backlog=world) as server:
+    server = socket.create_server((spawner.host, 0))
+    with Reception(server, secret) as reception:
         port = server.getsockname()[1]
         invited = {
             rank: spawner.spawn(Invitation(spawner.host, port, secret.hex(), rank))
             for rank in range(1, world)
         }
         joined: dict[int, Member] = {}
-        server.settimeout(0.1)
         try:
             while missing := invited.keys() - joined:
                 if time.monotonic() > until:
                     raise EngineStartError(f"rank {min(missing)} did not start within {JOIN_S:g} s")
                 if gone := [rank for rank in missing if not invited[rank].alive]:
                     raise EngineStartError(f"rank {min(gone)} ended while it started")
-                with suppress(TimeoutError, RankLost):
-                    one = accept_member(server, secret, invited)
-                    joined[one.rank] = one
+                if (arrival := reception.next(POLL_S)) is not None:
+                    rank = arrival.facts.pop("rank")
+                    joined[rank] = Member(rank, invited[rank], arrival.channel, **arrival.facts)
         except BaseException:
             for process in invited.values():
                 process.kill()
             raise
     return [joined[rank] for rank in sorted(joined)]
-
-
-def accept_member(server: socket.socket, secret: bytes, invited: dict[int, Process]) -> Member:
-    """The next rank to come. Raises TimeoutError when none does, RankLost for a stranger."""
-    channel = ControlChannel.accept(server.accept()[0], secret)
-    try:
-        _, body = channel.receive()
-        facts = json.loads(body)
-        rank = facts.pop("rank")
-    except (OSError, EOFError, ValueError) as error:
-        channel.close()
-        raise RankLost(f"a rank left while it joined: {error}") from error
-    return Member(rank, invited[rank], channel, **facts)
 
 
 def load_ranks(

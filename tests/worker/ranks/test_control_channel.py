@@ -1,15 +1,19 @@
 """The connection between a leader and a shard: proved both ways, and closed for both at once."""
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from raylax.worker.errors import RankLost
-from raylax.worker.ranks.control_channel import ControlChannel, Kind
+from raylax.worker.ranks import control_channel
+from raylax.worker.ranks.control_channel import ControlChannel, Kind, Reception
 
 SECRET = b"the engine's secret"
+PATIENCE_S = 20.0
 
 
 @pytest.fixture
@@ -60,6 +64,96 @@ def test_a_closed_channel_lets_the_other_end_go(server: socket.socket) -> None:
     leader, shard = pair(server)
     leader.close()
 
+    with pytest.raises((EOFError, OSError)):
+        shard.receive()
+    shard.close()
+
+
+def port_of(server: socket.socket) -> int:
+    port: int = server.getsockname()[1]
+    return port
+
+
+def join(port: int, rank: int) -> ControlChannel:
+    channel = ControlChannel.connect("127.0.0.1", port, SECRET)
+    channel.send_json(Kind.HELLO, rank=rank)
+    return channel
+
+
+def test_strangers_hold_up_no_rank(server: socket.socket) -> None:
+    """Those before it in the line say nothing, or guess."""
+    port = port_of(server)
+    with Reception(server, SECRET) as received, ExitStack() as opened:
+        for _ in range(10):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        liar = opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        liar.sendall(b"\x04\0\0\0none")
+        begun = time.monotonic()
+        shard = join(port, 3)
+        arrival = received.next(PATIENCE_S)
+
+        assert arrival is not None and arrival.facts == {"rank": 3}
+        assert time.monotonic() - begun < control_channel.GREETING_S
+        arrival.channel.send(Kind.ASSIGN, b"work")
+        assert shard.receive() == (Kind.ASSIGN, b"work")
+        arrival.channel.close()
+        shard.close()
+
+
+def test_there_are_so_many_strangers_and_no_more(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is let go for one who may be a rank."""
+    monkeypatch.setattr(control_channel, "MOST_GUESTS", 3)
+    port = port_of(server)
+    with Reception(server, SECRET) as received, ExitStack() as opened:
+        guests = [socket.create_connection(("127.0.0.1", port), PATIENCE_S) for _ in range(8)]
+        for guest in guests:
+            opened.enter_context(guest)
+        for guest in guests[:5]:
+            while guest.recv(4096):  # until it is closed: that comes after the challenge
+                pass
+        shard = join(port, 1)
+        arrival = received.next(PATIENCE_S)
+
+        assert arrival is not None
+        assert len(received._guests) <= 3
+        arrival.channel.close()
+        shard.close()
+
+
+def test_who_says_a_byte_now_and_then_is_no_rank(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A greeting has its time altogether, not each part of it."""
+    monkeypatch.setattr(control_channel, "GREETING_S", 0.4)
+
+    def drip(port: int) -> float:
+        begun = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as guest:
+            try:
+                for _ in range(200):
+                    guest.sendall(b"\x40" if guest.recv(1) else b"")
+                    time.sleep(0.1)
+            except OSError:
+                pass
+        return time.monotonic() - begun
+
+    with Reception(server, SECRET), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(drip, port_of(server)).result() < 10
+
+
+def test_who_has_not_been_taken_is_let_go_in_the_end(server: socket.socket) -> None:
+    port = port_of(server)
+    with Reception(server, SECRET) as received:
+        shard = join(port, 1)
+        while received._arrivals.empty():
+            time.sleep(0.005)
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as silent:
+            silent.recv(1)
+            received.__exit__()
+            while silent.recv(4096):
+                pass
     with pytest.raises((EOFError, OSError)):
         shard.receive()
     shard.close()

@@ -17,6 +17,9 @@ from raylax.worker.comm.tcp.handshake import (
     PeerRefused,
 )
 
+MOST_GUESTS = 256
+"""Connections whose hello has not come yet; one more ends the oldest of them."""
+
 
 class Listener:
     """Where a rank can be reached: `address` is "host:port". A context manager."""
@@ -67,15 +70,19 @@ class Acceptor:
             if not deadline.left_s:
                 ranks = sorted({rank for rank, _ in missing})
                 raise deadline.missed_by(ranks, f"did not come to the rendezvous{self._doubts()}")
-            for key, _ in self._waiting.select(deadline.left_s):
-                if key.data is None:
-                    self._open()
-                else:
-                    self._receive(key.data)
+            ready = [key.data for key, _ in self._waiting.select(deadline.left_s)]
+            for peer in ready:
+                if peer is not None:
+                    self._receive(peer)
+            if None in ready:  # last, for it may end one of the others
+                self._open()
 
     def _open(self) -> None:
         with suppress(OSError):  # it has left already
             connection, _ = self._listener.socket.accept()
+            guests = [key.data for key in self._waiting.get_map().values() if key.data is not None]
+            if len(guests) >= MOST_GUESTS:
+                self._dismiss(guests[0])
             self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
 
     def _receive(self, peer: IncomingPeer) -> None:

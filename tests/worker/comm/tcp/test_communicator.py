@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from raylax.worker.comm.errors import CommError, CommTimeout
+from raylax.worker.comm.tcp import acceptor
 from raylax.worker.comm.tcp.acceptor import Listener
 from raylax.worker.comm.tcp.communicator import TcpCommunicator
 from tests.support import comm_work as work
@@ -122,6 +123,24 @@ def test_strangers_do_not_hold_up_the_rendezvous(listener: Listener) -> None:
         close(leader, follower)
 
     assert time.monotonic() - begun < AT_ONCE_S
+
+
+def test_there_are_so_many_strangers_and_no_more(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is let go for one who may be a rank."""
+    monkeypatch.setattr(acceptor, "MOST_GUESTS", 4)
+    host, port = LEADER, int(listener.address.split(":")[1])
+    with ExitStack() as strangers:
+        leader = leading(listener, 2)
+        connections = [
+            strangers.enter_context(socket.create_connection((host, port), LONG_S))
+            for _ in range(9)
+        ]
+        for connection in connections[:5]:
+            while connection.recv(4096):  # until it is closed: that comes after the challenge
+                pass
+        close(leader, joining(listener, 1, 2))
 
 
 def test_who_does_not_come_is_named(listener: Listener) -> None:
