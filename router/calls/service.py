@@ -63,9 +63,10 @@ class Service:
     async def prepare(self, size: int, work: Callable[[], Prepared]) -> Prepared:
         """The result of `work`, which reads a request of `size` bytes. Raises Overloaded and
         RateLimited where it would be in vain: no prompt is made of it then."""
-        self.state.places.check(caller().tenant, 1)
-        self.state.rate_limiter.check(caller().tenant, A_TOKEN, self._clock())
-        return await self.state.parse_pool.run(size, work)
+        origin = caller().origin
+        self.state.places.check(origin.tenant, 1)
+        self.state.rate_limiter.check(origin.tenant, A_TOKEN, self._clock())
+        return await self.state.parse_pool.read(size, work, origin.tenant, origin.share)
 
     def maker(self, size: int) -> CallMaker:
         """Makes the calls of a request of `size` bytes, which this caller has sent."""

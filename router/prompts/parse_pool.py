@@ -12,10 +12,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import TypeVar
 
+from raylax.router.prompts.turns import Turn, Turns
+
 Result = TypeVar("Result")
 SMALL_BYTES = 8 << 10
 """So many bytes take some milliseconds."""
+LARGE_BYTES = 64 << 10
 AT_ONCE = 2
+MAX_WAIT_S = 60.0
 
 
 class ParsePool:
@@ -23,6 +27,17 @@ class ParsePool:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parse")
+        self._turns = Turns(AT_ONCE, MAX_WAIT_S)
+
+    async def read(
+        self, size: int, work: Callable[[], Result], tenant: str, share: float
+    ) -> Result:
+        """The result of `work`, which reads a tenant's request: in its turn, and not on all threads
+        where it is long. Raises Overloaded."""
+        if size <= SMALL_BYTES:
+            return work()
+        async with self._turns.taken(Turn(tenant, size / share, size > LARGE_BYTES)):
+            return await self.run(size, work)
 
     async def run(self, size: int, work: Callable[[], Result]) -> Result:
         """The result of `work`, whose cost grows with a request, or an answer, of `size` bytes."""

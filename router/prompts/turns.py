@@ -59,7 +59,7 @@ class Turns:
     async def _wait(self, turn: Turn) -> None:
         if not self._room.take(turn.tenant, 1):
             raise Overloaded(
-                f"prompts are made one after another: {self._room.total} may wait, of one tenant "
+                f"requests are read one after another: {self._room.total} may wait, of one tenant "
                 f"now {self._room.part(turn.tenant)}, it has {self._room.held(turn.tenant)}",
                 retry_after_s=RETRY_AFTER_S,
             )
@@ -76,7 +76,7 @@ class Turns:
                 self._leave(turn.slow)
             if isinstance(error, TimeoutError):
                 raise Overloaded(
-                    f"a prompt may wait {self._max_wait_s:g} s until it is made, this one has "
+                    f"a request may wait {self._max_wait_s:g} s until it is read, this one has "
                     "waited longer",
                     retry_after_s=RETRY_AFTER_S,
                 ) from None
