@@ -18,11 +18,11 @@ from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import RankLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.decision.short_steps import rest_s
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
 from raylax.worker.scheduling.readiness import Need
@@ -70,15 +70,13 @@ class Batch:
     """By id, in order of admission."""
     _tenants: PresentTenants = field(default_factory=PresentTenants)
     """Of those."""
-    _rest_s: float = 0.0
-    """Seconds of steps before the next one that may be a short one."""
-    _usual_s: float = 0.0
-    """What the last one took that was none."""
+    _allowance: Allowance = field(init=False)
     _earliest: float = math.inf
     """No deadline is before this."""
 
     def __post_init__(self) -> None:
         self.waiting, self._holdings = WaitingQueue(self.clock), Holdings(self.pool)
+        self._allowance = Allowance(self.limits.tokens)
 
     @property
     def running(self) -> ValuesView[Sequence]:
@@ -176,7 +174,7 @@ class Batch:
         division = self._division()
         while (decision := self._schedule(division)).preempt:
             for request_id in decision.preempt:
-                self._preempt(request_id)
+                self._preempt(request_id, decision.for_others)
         return decision
 
     def _division(self) -> Division:
@@ -186,8 +184,8 @@ class Batch:
 
     def _schedule(self, division: Division) -> Decision:
         running = running_candidates(self.running)
-        waiting, rested = self._in_order(running, division), bool(division) and self._rest_s <= 0
-        return schedule(running, waiting, self.pool.available, self.limits, division, rested)
+        waiting, allowed = self._in_order(running, division), self._allowance.now
+        return schedule(running, waiting, self.pool.available, self.limits, division, allowed)
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service."""
@@ -214,6 +212,8 @@ class Batch:
         """Move a sequence from the queue into the batch; whether it is the first time."""
         one = self.waiting.serve(request_id)
         self._holdings.take_known(one)
+        self._allowance.lost(one.gave_way - one.computed)
+        one.gave_way = 0
         if first := not one.begun:
             one.cached_tokens = min(one.computed, len(one.request.prompt))
             self.counters.cached_tokens += one.cached_tokens
@@ -222,8 +222,10 @@ class Batch:
         self._tenants.count(one.request, 1)
         return first
 
-    def _preempt(self, request_id: str) -> None:
-        one = self._stop(request_id)
+    def _preempt(self, request_id: str, for_others: bool) -> None:
+        one = self._running[request_id]
+        one.gave_way = one.computed if for_others else 0
+        self._stop(request_id)
         self.waiting.put_first(one, known=self._holdings.known(one))
         self.counters.preemptions += 1
 
@@ -248,12 +250,9 @@ class Batch:
     # Commit
 
     def _learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
-        """How long the step took."""
+        """How long the step took, and what it is worth."""
         self.step_time.learn(*work, seconds)
-        if short:
-            self._rest_s = rest_s(seconds, self._usual_s, self.step_time.value.a)
-        else:
-            self._rest_s, self._usual_s = self._rest_s - seconds, seconds
+        self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
     def _commit(self, batch: list[Work], drawn: dict[str, DrawResult]) -> list[Delta]:
         deltas = []

@@ -57,6 +57,9 @@ class Sequence:
     """Prompt tokens found in the prefix cache when it was first admitted; None before."""
     announced: bool = False
     """Its first delta is out, and has told `cached_tokens`."""
+    gave_way: int = 0
+    """How many tokens it had computed when it gave way to another tenant, until it is admitted
+    again."""
     suspect: bool = False
     """It was part of a step that failed, and of none that succeeded since."""
 

@@ -32,6 +32,8 @@ class Admission:
     """That can be had."""
     tokens: int
     division: Division
+    may_preempt: bool = True
+    """Whether others may give way to who is admitted."""
     admitted: list[Candidate] = field(default_factory=list)
     give_way: list[str] = field(default_factory=list)
     """Who must, before anybody is admitted."""
@@ -87,23 +89,23 @@ class Admission:
 
     def _giver(self, one: Candidate, giving: Iterator[Candidate]) -> Candidate | None:
         """Who gives its seat to one that waits."""
-        if one.tenant not in self._claims:
+        if one.tenant not in self._claims or not self.may_preempt:
             return None
-        over = turns_over(self.running, self.division.had, one.tenant, recomputed=False)
+        over = turns_over(self.running, self.division, one.tenant, recomputed=False)
         others = (giver for giver in chain(giving, over) if giver.id not in self.give_way)
         return next(others, None)
 
     def _claim_pages(self, one: Candidate) -> None:
         """Let others give their pages to one whose tenant has no more than its due with those, or
         whose turn has come."""
-        if not self.division or self.admitted:
+        if not self.division or not self.may_preempt or self.admitted:
             return
         need, due = one.pages_wanted, self.division.pages
         if sums(self.running, pages)[one.tenant] + need <= due[one.tenant]:
             giving = giving_way(self.running, due, pages)
             self._make_room(giving, need)
         if one.tenant in self._claims and not self.give_way:
-            over = turns_over(self.running, self.division.had, one.tenant, recomputed=True)
+            over = turns_over(self.running, self.division, one.tenant, recomputed=True)
             self._make_room(over, need)
 
     def _make_room(self, giving: Iterable[Candidate], need: int) -> None:

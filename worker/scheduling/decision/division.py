@@ -53,12 +53,12 @@ class Division:
         waiting: TenantShares,
         seats: int,
         pages: int,
-        had: Mapping[str, float] | None = None,
+        had: Mapping[str, float],
     ) -> "Division":
         """So many seats and pages, by the shares of those who run and of those who wait."""
         if len(shares := {**running, **waiting}) < 2:
             return ALONE
-        return cls(shares, dues(seats, shares), dues(pages, shares), had or {}, tuple(waiting))
+        return cls(shares, dues(seats, shares), dues(pages, shares), had, tuple(waiting))
 
     def __bool__(self) -> bool:
         return bool(self.shares)

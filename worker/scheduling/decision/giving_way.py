@@ -10,16 +10,16 @@ large, they take turns: one that decodes gives way when its tenant has had so mu
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from raylax.worker.scheduling.decision.candidate import Candidate
-from raylax.worker.scheduling.decision.division import Amounts
+from raylax.worker.scheduling.decision.division import Amounts, Division
 from raylax.worker.scheduling.sequence import DECODE
 
 Measure = Callable[[Candidate], int]
 TURN = 512
-"""Tokens, by its share, that a tenant may be ahead of one that waits: a page, which may have to be
-computed again, is little against that."""
+"""Tokens that a tenant may be ahead of one that waits, beyond its share: a page, which may have to
+be computed again, is little against that."""
 
 
 def seats(one: Candidate) -> int:
@@ -63,13 +63,12 @@ def giving_way(running: Sequence[Candidate], due: Amounts, measure: Measure) -> 
 
 
 def turns_over(
-    running: Iterable[Candidate], had: Mapping[str, float], tenant: str, recomputed: bool
+    running: Sequence[Candidate], division: Division, tenant: str, recomputed: bool
 ) -> Iterator[Candidate]:
-    """Whose turn is over for this tenant's to come, those first whose tenants have had most.
+    """Whose turn is over for this tenant's to come, those first whose tenants are most ahead of it.
     `recomputed`: who gives way loses its pages, and so its turn is the longer."""
-    if not had:
-        return
-    ahead = {one.tenant: had[one.tenant] - had[tenant] for one in running}
+    had, shares = division.had, division.shares
+    ahead = {one.tenant: (had[one.tenant] - had[tenant]) * shares[one.tenant] for one in running}
     for one in sorted(running, key=lambda one: ahead[one.tenant], reverse=True):
         turn = TURN + one.computed if recomputed else TURN
         if one.phase is DECODE and ahead[one.tenant] >= turn:

@@ -16,11 +16,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from raylax.worker.scheduling.decision.admission import Admission
+from raylax.worker.scheduling.decision.allowance import Allowed
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import ALONE, Division, divided
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
 from raylax.worker.scheduling.decision.short_steps import Piece, short_step
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
+
+NOTHING_SHORT = Allowed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Decision:
     admit: list[str] = field(default_factory=list)
     preempt: list[str] = field(default_factory=list)
     """Nothing else is decided then: how many pages really come back shows when they have."""
+    for_others: bool = False
+    """Those are preempted for tenants below their due, not since pages ran short."""
     short: bool = False
     """Others than those in it were left out, for this step."""
 
@@ -58,10 +63,10 @@ def schedule(
     available: int,
     limits: StepLimits,
     division: Division = ALONE,
-    rested: bool = False,
+    allowed: Allowed = NOTHING_SHORT,
 ) -> Decision:
     """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
-    far as it is served; `available`: pages that can be had; `rested`: a short step may come."""
+    far as it is served; `available`: pages that can be had."""
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])
@@ -69,13 +74,17 @@ def schedule(
     needed = sum(one.pages_to_reach(one.computed + one.pending) for one in decodes)
     if needed > available:
         return Decision(preempt=[for_decodes(running, division).id])
-    admission = Admission(running, limits.sequences, available - needed, limits.tokens, division)
+    admission = Admission(
+        running, limits.sequences, available - needed, limits.tokens, division, allowed.giving_way
+    )
     admission.admit(waiting)
     if admission.give_way:
-        return Decision(preempt=admission.give_way)
+        return Decision(preempt=admission.give_way, for_others=True)
     prefills = [*(one for one in running if one.phase is PREFILL), *admission.admitted]
     step = list(shared_out([*decodes, *prefills], limits.tokens, division))
-    short = short_step(step, prefills, division.shares, limits.tokens) if rested else []
+    short = list[Piece]()
+    if division and allowed.short_step:
+        short = short_step(step, prefills, division.shares, limits.tokens)
     return decision_of(short or step, admission.admitted, bool(short))
 
 

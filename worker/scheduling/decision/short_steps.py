@@ -1,8 +1,7 @@
 """Short steps: a tenant's first token comes soon, though a step of everybody's work takes long.
 
 Where a few tokens of one tenant would wait for the rows of all others, they have a step without
-those, which go on in the next one. That costs what any step takes, whatever is in it, which is less
-than what the short step itself does: whoever asks for one lets enough time pass in between.
+those, which go on in the next one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,11 +14,6 @@ from raylax.worker.scheduling.sequence import DECODE
 TIMES_ALONE = 3
 """A step is too long for a tenant's first tokens when it is more than so many times the work that
 they are alone."""
-REST = 20.0
-"""So many times what a short step cost must pass before the next one: they cost a twentieth."""
-REST_IN_VAIN = 100.0
-"""If it did not take much less than a step of everybody's."""
-
 Piece = tuple[Candidate, int]
 """A sequence and how many of its tokens a step computes."""
 
@@ -52,11 +46,3 @@ def work(piece: Piece) -> int:
     """What a piece costs, in tokens of a prefill."""
     one, count = piece
     return GENERATED * count if one.phase is DECODE else count
-
-
-def rest_s(short_s: float, usual_s: float, any_s: float) -> float:
-    """Seconds of other steps before the next short one, after one that took so long, where a step
-    of everybody's takes `usual_s`, and any step at least `any_s`; 0: that is not known."""
-    cost_s = min(short_s, any_s or short_s)
-    paid = TIMES_ALONE * short_s < usual_s
-    return cost_s * (REST if paid else REST_IN_VAIN)

@@ -60,12 +60,12 @@ def test_nothing_is_wasted_and_nobody_is_left_out(seed: int) -> None:
 
 
 def test_one_tenant_shares_with_nobody() -> None:
-    assert Division.among({"a": 2.0}, {"a": 2.0}, 4, 100) is ALONE
-    assert not Division.among({}, {}, 4, 100)
+    assert Division.among({"a": 2.0}, {"a": 2.0}, 4, 100, {}) is ALONE
+    assert not Division.among({}, {}, 4, 100, {})
 
 
 def test_who_waits_and_holds_less_than_its_due_claims_the_rest() -> None:
-    division = Division.among({"a": 1.0, "b": 1.0, "d": 4.0}, {"b": 1.0, "c": 2.0}, 16, 100)
+    division = Division.among({"a": 1.0, "b": 1.0, "d": 4.0}, {"b": 1.0, "c": 2.0}, 16, 100, {})
 
     assert division.seats == {"a": 2, "b": 2, "d": 8, "c": 4}
     assert division.claims({"a": 5, "b": 1}) == {"b": 1, "c": 4}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.decision.allowance import Allowed
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, seats
@@ -36,10 +37,12 @@ def decide(
     available: int = 99,
     shares: dict[str, float] | None = None,
     limits: StepLimits = LIMITS,
+    allowed: bool = True,
 ) -> Decision:
     everybody = shares or {"a": 1.0, "b": 1.0}
-    division = Division.among(everybody, everybody, limits.sequences, PAGES)
-    return schedule(running, waiting, available, limits, division)
+    had = dict.fromkeys(everybody, 0.0)
+    division = Division.among(everybody, everybody, limits.sequences, PAGES, had)
+    return schedule(running, waiting, available, limits, division, Allowed(giving_way=allowed))
 
 
 FULL = [decode("b0", 90), decode("b1", 50), decode("b2", 60), decode("b3", 70)]
@@ -226,3 +229,22 @@ def test_turns_for_pages_are_as_much_longer_as_what_is_lost() -> None:
     had["b"] += 1
     assert decide_by_turns(running, [new("a0", 200)], had, available=0).preempt == ["b0"]
     assert decide_by_turns(running, [new("a0", 400)], had, available=0).preempt == []
+
+
+def test_nobody_gives_way_while_that_has_cost_too_much() -> None:
+    """But for the decodes; and who is below its due is still the first to come in."""
+    waiting = [new("a0", 5), new("b9", 5)]
+
+    assert decide(FULL, waiting, allowed=False).preempt == []
+    assert decide([decode("b0", 700)], [new("a0", 40)], 2, allowed=False).preempt == []
+    assert decide(FULL[:3], waiting, allowed=False).admit == ["a0"]
+    assert decide([decode("b0", 33), decode("b1", 33)], [], 0, allowed=False).preempt == ["b1"]
+
+
+@pytest.mark.parametrize(("share", "preempt"), [(1.0, ["b0"]), (0.5, []), (2.0, ["b0"])])
+def test_a_turn_is_as_long_for_a_small_share(share: float, preempt: list[str]) -> None:
+    """Its tokens count more, and it has as many of them."""
+    division = Division.among({"b": share}, {"a": 1.0}, 1, PAGES, {"a": 0.0, "b": 512.0})
+    limits = StepLimits(tokens=32, sequences=1)
+
+    assert schedule([decode("b0")], [new("a0", 5)], 99, limits, division).preempt == preempt

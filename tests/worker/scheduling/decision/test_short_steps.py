@@ -2,10 +2,10 @@
 
 import pytest
 
+from raylax.worker.scheduling.decision.allowance import Allowed
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.decision.short_steps import rest_s
 from raylax.worker.scheduling.sequence import Phase
 
 LIMITS = StepLimits(tokens=64, sequences=64)
@@ -27,8 +27,9 @@ def decide(
     rested: bool = True,
 ) -> Decision:
     everybody = dict(zip("abc", shares, strict=True))
-    division = Division.among(everybody, everybody, LIMITS.sequences, 999)
-    return schedule(running, waiting, 99, LIMITS, division, rested)
+    had = dict.fromkeys(everybody, 0.0)
+    division = Division.among(everybody, everybody, LIMITS.sequences, 999, had)
+    return schedule(running, waiting, 99, LIMITS, division, Allowed(short_step=rested))
 
 
 def test_a_short_prompt_has_a_step_of_its_own() -> None:
@@ -82,15 +83,6 @@ def test_no_more_often_than_the_share_allows() -> None:
 def test_the_work_of_one_tenant_is_never_cut() -> None:
     running = decodes("b", 30)
 
-    assert not schedule(running, [prefill("b99", 5)], 99, LIMITS, rested=True).short
-
-
-def test_a_step_in_vain_is_followed_by_a_longer_rest() -> None:
-    """Where any step takes as long, whatever is in it."""
-    assert rest_s(0.01, 0.2, 0.009) == pytest.approx(0.18)
-    assert rest_s(0.01, 0.02, 0.009) == pytest.approx(0.9)
-
-
-@pytest.mark.parametrize("unknown", [0.0, 5.0])
-def test_what_it_cost_is_at_most_what_it_took(unknown: float) -> None:
-    assert rest_s(0.01, 0.2, unknown) == pytest.approx(0.2)
+    assert not schedule(
+        running, [prefill("b99", 5)], 99, LIMITS, allowed=Allowed(short_step=True)
+    ).short
