@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from raylax.cluster.ray_patches.front_door import FRONTEND
 
-MOST = 32_768
-"""Connections of clients at once: what is known of one, with a head half read, is 20 KB."""
+MOST = 16_384
+"""Connections of clients at once: a silent one takes HAProxy 1 to 3 KB, with TLS 45, and what has
+come of a head 16 more."""
 KEPT_BACK = 64
 """Connections that no client's may take, for who supervises it."""
 OWN_FILES = 512

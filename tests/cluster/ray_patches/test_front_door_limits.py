@@ -26,7 +26,7 @@ from pathlib import Path
 from raylax.cluster.ray_patches import front_door_limits
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
-front_door_limits.HEAD_S, front_door_limits.IDLE_S, front_door_limits.UNREAD_S = 3, 1, 1
+front_door_limits.HEAD_S, front_door_limits.IDLE_S, front_door_limits.UNREAD_S = 5, 1, 1
 close_the_admin_socket()
 front_door_limits.limit_the_front_door()
 keep_the_front_door_open()
@@ -45,6 +45,7 @@ async def router(reader, writer):
         while (await reader.readline()).strip():
             pass
         if b"/stream" in line:
+            await asyncio.sleep(2)
             writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 6\\r\\n\\r\\n{")
             for _ in range(2):
                 await asyncio.sleep(2)
@@ -89,18 +90,18 @@ async def main():
     haproxy = HAProxyApi(config, {"app": BackendConfig("app", "/", servers=[one], app_name="app")},
                          str(directory / "haproxy.cfg"))
     await haproxy.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await said() != "200":
             await asyncio.sleep(0.05)
     ends = [closed_after_s(first) for first in (b"", HEAD, HEAD + b"\\r\\n")]
     *waited, streamed = await asyncio.gather(*ends, said(path=b"/stream"))
-    told["closed in time"] = all(0.5 < after < 6 for after in waited)
-    told["a stream of 4 s"] = streamed
+    told["closed in time"] = all(0.5 < after < 30 for after in waited)
+    told["an answer of 6 s"] = streamed
     many = (connect() for _ in range(OF_THIS_MACHINE + 3))
     silent = await asyncio.gather(*many, return_exceptions=True)
     told["beside many"] = [await said(), await said("127.0.0.2")]
     told["who supervises"] = await asyncio.to_thread(ask, entrance_of(directory))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while await said() != "200":
             await asyncio.sleep(0.05)
     told["soon after"] = "200"
@@ -130,7 +131,7 @@ def test_who_is_silent_is_let_go_and_shuts_out_nobody_else(
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "room": 98,
         "closed in time": True,
-        "a stream of 4 s": "200",
+        "an answer of 6 s": "200",
         "beside many": ["refused", "200"],
         "who supervises": "serves",
         "soon after": "200",
