@@ -4,6 +4,7 @@ import asyncio
 import json
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from raylax.router.prompts.process import CPU_AT_START, NOT_BEGUN, SHARED_BYTES,
 LOAD_S = 30.0
 """To load the models; the largest tokenizers take a second or two."""
 FORK_S = 10.0
+BY_ITSELF = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL})
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -73,15 +75,25 @@ class PromptProcess:
     @property
     def cpu_s(self) -> float:
         """CPU time that it has used for its question."""
-        if not self.has_begun:
-            return 0.0
-        try:
-            with open(f"/proc/{self.pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-        except OSError:
+        fields = self._stat()
+        if not fields or not self.has_begun:
             return 0.0
         (before,) = CPU_AT_START.unpack_from(self._shared)
         return float(int(fields[11]) + int(fields[12])) / TICKS_PER_S - float(before)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended by its own doing: where there is no memory left, libraries abort."""
+        fields = self._stat()
+        return bool(fields) and int(fields[-1]) & 0x7F in BY_ITSELF
+
+    def _stat(self) -> list[str]:
+        """What proc(5) says of it, after its name; it is there until its server lets go of it."""
+        try:
+            with open(f"/proc/{self.pid}/stat") as file:
+                return file.read().rpartition(")")[2].split()
+        except OSError:
+            return []
 
     def end(self) -> None:
         """Kill it, whatever it does."""

@@ -60,6 +60,7 @@ class Unanswered(Exception):
     def __init__(self, process: PromptProcess) -> None:
         super().__init__()
         self.stage, self.cpu_s, self.has_begun = process.stage, process.cpu_s, process.has_begun
+        self.has_failed = process.has_failed
 
 
 class TookTooLong(Unanswered):
@@ -148,7 +149,7 @@ class PromptPool:
                     slow, cost = True, COST_OF_SLOW
             except ProcessLost as gone:
                 lost += gone.has_begun
-                if lost > 1:  # once may be chance: somebody has killed it
+                if gone.has_failed or lost > 1:  # once, somebody may have killed it
                     raise self._too_large(model, gone.stage, field) from None
             else:
                 return self._checked(model, answer, field)

@@ -163,6 +163,17 @@ async def test_a_process_is_new_after_slow_work(rig: Rig) -> None:
     assert len(before - set(rig.pool.pids)) == 1
 
 
+async def test_what_takes_too_much_memory_is_not_tried_again(rig: Rig) -> None:
+    """The tokenizer's library aborts; that it was not killed by somebody can be seen."""
+    before = set(rig.pool.pids)
+    with pytest.raises(ModelAtFault, match="the tokenizer of tiny .* 268435456 bytes"):
+        work = TextsWork(["x" * (4 << 20)], False, "prompt", None)
+        await rig.pool.ids("tiny", work, Asker("me", 1.0, 4 << 20))
+    await rig.chat("good")
+
+    assert len(before - set(rig.pool.pids)) == 1
+
+
 async def test_refusals_and_warnings_are_those_of_here(rig: Rig) -> None:
     tool = {"type": "function", "function": {"name": "f"}}
     warnings = collect_warnings()
