@@ -12,12 +12,16 @@ Name = tuple[int, int]
 
 
 class Observer:
-    """Remembers of one run who was vital when it began to serve, and who has been stopped since
-    when."""
+    """Remembers of one run who was vital when it began to serve, and since when who has been
+    stopped, or without a parent."""
 
-    def __init__(self, members: Iterable[Process], role: Callable[[int], Role]) -> None:
-        """`role`: of the process of this pid."""
-        self._role = role
+    def __init__(
+        self, members: Iterable[Process], role: Callable[[int], Role], root: int, driver: int
+    ) -> None:
+        """`role`: of the process of this pid. `root`: who has the orphans for children, and only
+        one other child, the `driver`."""
+        self._role, self._root, self._driver = role, root, driver
+        self._orphaned: dict[Name, float] = {}
         self._vital: dict[Name, Member] = {
             name_of(one): Member(one.pid, found)
             for one in members
@@ -31,10 +35,20 @@ class Observer:
         there = {name_of(one): one for one in members}
         stopped = [name for name, one in there.items() if one.state == STOPPED]
         self._stopped = {name: self._stopped.get(name, now) for name in stopped}
+        orphans = [
+            name
+            for name, one in there.items()
+            if one.parent == self._root and one.pid != self._driver
+        ]
+        self._orphaned = {name: self._orphaned.get(name, now) for name in orphans}
         return Observation(
             tuple(
                 Member(pid, self._role(pid), now - since)
                 for (pid, _), since in self._stopped.items()
+            ),
+            tuple(
+                Member(pid, self._role(pid), orphaned_s=now - since)
+                for (pid, _), since in self._orphaned.items()
             ),
             tuple(member for name, member in self._vital.items() if name not in there),
             0.0 if answers.silent_since is None else now - answers.silent_since,

@@ -35,7 +35,9 @@ class Supervisor:
         take to start. `tell`: says a line to people."""
         self._front_door, self._start_s, self._tell = front_door, start_s, tell
         self._members = Descendants(os.getpid(), driver, time.monotonic)
-        self._observer = Observer(self._members.living(), lambda pid: role_of(arguments_of(pid)))
+        self._observer = Observer(
+            self._members.living(), lambda pid: role_of(arguments_of(pid)), os.getpid(), driver
+        )
 
     def look(self) -> None:
         """Look once, and put right what can be. Raises ClusterDied for what cannot."""
@@ -48,6 +50,6 @@ class Supervisor:
             self._kill(kill)
 
     def _kill(self, kill: Kill) -> None:
-        self._tell(f"{kill.member} was ended: {kill.why}; another one takes its place")
+        self._tell(f"{kill.member} was ended: {kill.why}")
         with suppress(ProcessLookupError):
             os.kill(kill.member.pid, signal.SIGKILL)

@@ -101,7 +101,7 @@ def whole(client: httpx.Client) -> str:
     ("role", "blow", "told"),
     [
         (Role.HAPROXY, signal.SIGKILL, ""),
-        (Role.ROUTER, signal.SIGSTOP, "it was stopped for 2 s; another one takes its place"),
+        (Role.ROUTER, signal.SIGSTOP, "was ended: it was stopped for 2 s; another one comes"),
         (Role.GCS, signal.SIGKILL, "starting once more: gcs_server (pid"),
     ],
 )

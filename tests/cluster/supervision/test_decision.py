@@ -6,6 +6,7 @@ from raylax.cluster.supervision.decision import Kill, Member, Observation, Start
 from raylax.cluster.supervision.roles import VITAL, Role
 
 START_S = 600.0
+STOPPED = "it was stopped for 2 s; another one comes"
 OTHERS = sorted(set(Role) - VITAL)
 
 
@@ -30,7 +31,7 @@ def test_what_is_stopped_and_started_again_by_others_is_killed(role: Role) -> No
     """Whoever waits for it then sees that it is dead."""
     member = stopped(role, 2.1)
 
-    assert decide(Observation((member,)), START_S) == [Kill(member, "it was stopped for 2 s")]
+    assert decide(Observation((member,)), START_S) == [Kill(member, STOPPED)]
     assert str(member) == f"{role} (pid 7)"
 
 
@@ -70,8 +71,23 @@ def test_it_starts_again_and_says_why(seen: Observation, why: str) -> None:
     assert decision.why.startswith(why)
 
 
+@pytest.mark.parametrize("role", [Role.OTHER, Role.WORKER, Role.ROUTER])
+def test_what_has_lost_its_parent_is_ended(role: Role) -> None:
+    """Unless it ends by itself, soon."""
+    young, old = (Member(7, role, orphaned_s=seconds) for seconds in (9.9, 10.1))
+
+    assert decide(Observation(orphans=(young,)), START_S) == []
+    assert decide(Observation(orphans=(old,)), START_S) == [Kill(old, "its parent has died")]
+
+
+def test_haproxy_serves_on_without_its_manager() -> None:
+    """Until the next one takes over from it."""
+    left = Member(7, Role.HAPROXY, orphaned_s=100.0)
+
+    assert decide(Observation(orphans=(left,)), START_S) == []
+
+
 def test_all_that_hang_are_killed_at_once() -> None:
     hanging = stopped(Role.ROUTER, 2.1, 7), stopped(Role.WORKER, 9.0, 8)
-    why = "it was stopped for 2 s"
 
-    assert decide(Observation(hanging), START_S) == [Kill(member, why) for member in hanging]
+    assert decide(Observation(hanging), START_S) == [Kill(member, STOPPED) for member in hanging]

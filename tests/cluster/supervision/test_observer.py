@@ -10,12 +10,15 @@ ROLES = {2: Role.RAYLET, 3: Role.ROUTER, 4: Role.GCS}
 SERVES = Answers()
 
 
-def process(pid: int, state: str = "S", started: int = 100) -> Process:
-    return Process(pid, 1, state, started)
+ROOT, DRIVER = 1, 5
+
+
+def process(pid: int, state: str = "S", started: int = 100, parent: int = 50) -> Process:
+    return Process(pid, parent, state, started)
 
 
 def observer() -> Observer:
-    return Observer([process(pid) for pid in ROLES], ROLES.__getitem__)
+    return Observer([process(pid) for pid in ROLES], ROLES.__getitem__, ROOT, DRIVER)
 
 
 def test_all_is_well() -> None:
@@ -50,6 +53,22 @@ def test_how_long_a_process_has_been_stopped() -> None:
         [0.0], [0.5], [], [0.0], [], [0.0], [0.5],
     ]  # fmt: skip
     assert seen[0] == (Member(3, Role.ROUTER, 0.0),)
+
+
+def test_how_long_a_process_has_been_without_its_parent() -> None:
+    """The driver's own is at the terminal."""
+    watch = observer()
+    others = [process(2), process(4), process(DRIVER, parent=ROOT)]
+    seen = [
+        watch.observe([*others, process(3, parent=parent)], SERVES, now).orphans
+        for now, parent in ((0.0, 50), (0.5, ROOT), (1.5, ROOT))
+    ]
+
+    assert seen == [
+        (),
+        (Member(3, Role.ROUTER, orphaned_s=0.0),),
+        (Member(3, Role.ROUTER, orphaned_s=1.0),),
+    ]
 
 
 def test_silence_and_idleness_have_a_length() -> None:
