@@ -111,9 +111,9 @@ def authenticated(
 
 
 def served_by(handler: Handler) -> Any:
-    """The method itself. What streams upwards here is reflection, which streams both ways."""
+    """The method itself, which a handler has by whether its requests and its answers stream."""
     if handler.request_streaming:
-        return handler.stream_stream
+        return handler.stream_stream if handler.response_streaming else handler.stream_unary
     return handler.unary_stream if handler.response_streaming else handler.unary_unary
 
 

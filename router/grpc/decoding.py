@@ -8,10 +8,11 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, RaylaxError
 from raylax.proto.warnings import warn
 from raylax.router.grpc.authentication import MAKERS, served_by
 from raylax.router.grpc.errors import refuse
+from raylax.router.grpc.receiving import Receiver, is_end
 from raylax.router.grpc.unknown_fields import Decoded, decoded
 
 
@@ -19,9 +20,9 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Decodes the requests of every service where it can say what is wrong with them. Text that is
     no UTF-8 is the usual case."""
 
-    def __init__(self, strict_fields: bool) -> None:
+    def __init__(self, strict_fields: bool, receiver: Receiver) -> None:
         """`strict_fields`: a field that nobody knows is a mistake; else it is warned of."""
-        self._strict = strict_fields
+        self._strict, self._receiver = strict_fields, receiver
 
     async def intercept_service(
         self,
@@ -39,19 +40,31 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
             except DecodeError as error:
                 return error
 
-        async def answer(made: Decoded | DecodeError, context: Any) -> Any:
-            return await serve(await self._checked(made, context), context)
+        async def answer(_: Any, context: Any) -> Any:
+            async for request in self._requests(context):
+                return await serve(request, context)
+            await refuse(context, InvalidRequest("the call has no request"))
 
-        async def answer_each(made: AsyncIterator[Decoded | DecodeError], context: Any) -> None:
-            requests = (await self._checked(one, context) async for one in made)
-            async for reply in serve(requests, context):
+        async def answer_each(_: Any, context: Any) -> None:
+            async for reply in serve(self._requests(context), context):
                 await context.write(reply)
 
-        return MAKERS[handler.request_streaming, handler.response_streaming](
+        return MAKERS[True, handler.response_streaming](  # so that they are received here
             answer_each if handler.request_streaming else answer,
             decode,
             handler.response_serializer,
         )
+
+    async def _requests(self, context: Any) -> AsyncIterator[Any]:
+        """The requests of a call as they come. It ends where one is not as it should be."""
+        while True:
+            try:
+                made = await self._receiver.next(context)
+            except RaylaxError as error:
+                await refuse(context, error)
+            if is_end(made):
+                return
+            yield await self._checked(made, context)
 
     async def _checked(self, made: Decoded | DecodeError, context: Any) -> Any:
         """The request; the call ends where there is none."""

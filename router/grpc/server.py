@@ -23,6 +23,7 @@ from raylax.router.calls.models import Models
 from raylax.router.grpc.decoding import DecodingInterceptor
 from raylax.router.grpc.health import Health
 from raylax.router.grpc.raylax_v1.servicer import RaylaxServicer
+from raylax.router.grpc.receiving import Receiver
 from raylax.router.grpc.vllm_engine.servicer import EngineProtocolServicer
 
 NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
@@ -49,8 +50,10 @@ async def serve_grpc(
     that it is not healthy.
     """
     logging.getLogger("grpc._cython.cygrpc").addFilter(is_not_about_letters)
+    receiver = Receiver(models.state.bodies, models.config.limits.body_timeout_s)
+    decoding = DecodingInterceptor(models.config.strict_fields, receiver)
     server = grpc.aio.server(
-        interceptors=[*interceptors, DecodingInterceptor(models.config.strict_fields)],
+        interceptors=[*interceptors, decoding],
         options=[
             ("grpc.so_reuseport", 1),
             *server_options(CONNECTIONS, models.config.limits.max_inflight),
