@@ -53,6 +53,7 @@ FOR_RAY = {
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_WORKER_PROCESS_SETUP_HOOK_LOAD_TIMEOUT": "180",
@@ -70,7 +71,8 @@ FOR_RAY = {
     "SERVE_SOCKET_REUSE_PORT_ENABLED": "1",
 }
 """HAProxy in front and user code on the main loop; no word to anybody outside. Serve looks after
-replicas less often, and Ray watches itself less: the engine needs the cores. A router that is
+replicas less often, and Ray watches itself less: the engine needs the cores; and it
+logs at once. A router that is
 replaced goes soon after HAProxy has heard of it, and one that hangs goes at once. What must come up
 at the start may take its time, as it does on a machine that is busy with something else. HAProxy
 shares its port with who holds it (`ports.held`). Where memory is short the kernel ends who has most
@@ -161,11 +163,17 @@ def answers_of(directory: Path) -> Path:
     return directory / "answers"
 
 
+def logs_of(directory: Path) -> Path:
+    """Where a run's processes log (`raylax.cluster.process_log`)."""
+    return directory / "logs"
+
+
 def empty(directory: Path) -> None:
-    """Make place for another run of the same `raylax serve`: all but the answers goes."""
+    """Make place for another run of the same `raylax serve`: all but answers and logs goes."""
+    stays = (answers_of(directory), logs_of(directory))
     for entry in directory.iterdir():
         if entry.is_dir() and not entry.is_symlink():
-            if entry != answers_of(directory):
+            if entry not in stays:
                 shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)

@@ -5,7 +5,8 @@ import uuid
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from raylax.cluster.environment import UMASK
+from raylax.cluster.environment import UMASK, run_directory
+from raylax.cluster.process_log import log_to_a_file
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.front_door_limits import limit_the_front_door
@@ -17,8 +18,10 @@ from raylax.cluster.ray_patches.tls import show_certificate
 
 
 def worker_setup() -> None:
-    """Every change of Ray's own code that its processes need."""
+    """A log, and every change of Ray's own code that its processes need."""
     os.umask(UMASK)
+    if (directory := run_directory()) is not None:
+        log_to_a_file(directory)
     keep_to_loopback()
     let_the_router_name_requests()
     show_certificate()

@@ -14,6 +14,7 @@ from typing import Any
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
+from raylax.cluster.process_log import last_words
 
 LOG = "driver.log"
 
@@ -72,8 +73,9 @@ class Driver:
 
     @property
     def _log(self) -> str:
-        """What it has logged; the file goes with the run."""
-        return (self._directory / LOG).read_text(errors="replace")
+        """What it and the run's other processes have logged; the files go with the run."""
+        own = (self._directory / LOG).read_text(errors="replace")
+        return f"{last_words(self._directory)}\n{LOG}:\n{own}"
 
 
 def start_driver(directory: Path, config: ClusterConfig) -> Driver:

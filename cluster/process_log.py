@@ -1,0 +1,83 @@
+"""What our processes log, in files of a run's directory: errors at once, never more than has its
+bounds.
+
+Serve would keep lines back until it has a thousand of them, and takes whatever is written to the
+standard error for news, not for trouble.
+"""
+
+import logging
+import os
+import re
+import time
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from raylax.cluster.environment import logs_of
+from raylax.cluster.supervision.processes import arguments_of
+from raylax.cluster.supervision.roles import role_of
+
+MOST_BYTES = 8 << 20
+"""Of a file; there is one older one beside it."""
+MOST_FILES = 64
+"""Of a run: each process that is replaced leaves one."""
+LAST_BYTES = 16 << 10
+"""Of each file, where all of them are shown together."""
+LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
+
+
+class ProcessLog(RotatingFileHandler):
+    """The file of this process, named by what the process is for and its id. It is made with the
+    first line: before that Ray has not told the process what it is. A line for which the disk has
+    no room is lost, and the process goes on."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._named = directory, False
+        super().__init__(directory / "log", maxBytes=MOST_BYTES, backupCount=1, delay=True)
+        formatter = logging.Formatter(LINE, "%Y-%m-%dT%H:%M:%S")
+        formatter.converter = time.gmtime
+        self.setFormatter(formatter)
+
+    def _open(self):  # type: ignore[no-untyped-def]  # as in typeshed, which has it private
+        if not self._named:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            role = re.sub(r"\W+", "-", role_of(arguments_of(os.getpid())))
+            self.baseFilename = str(self._directory / f"{role}-{os.getpid()}.log")
+            make_room(self._directory)
+            self._named = True
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+def log_to_a_file(directory: Path) -> None:
+    """From now on: of ours all but what is for debugging, of libraries their warnings."""
+    handler = ProcessLog(logs_of(directory))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("raylax").setLevel(logging.INFO)
+
+
+def make_room(directory: Path) -> None:
+    """For one more file: the oldest ones go."""
+    for path in by_age(directory)[: -(MOST_FILES - 1)]:
+        path.unlink(missing_ok=True)
+
+
+def by_age(directory: Path) -> list[Path]:
+    """The logs that lie there, the one that was written last at the end."""
+    found = []
+    for path in directory.glob("*.log*"):
+        with suppress(FileNotFoundError):  # another process makes room, too
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
+
+
+def last_words(directory: Path) -> str:
+    """The end of every log of the run, the one that was written last at the end."""
+    parts = []
+    for path in by_age(logs_of(directory)):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            parts.append(f"{path.name}:\n{file.read().decode(errors='replace')}")
+    return "\n".join(parts)

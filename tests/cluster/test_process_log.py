@@ -1,0 +1,101 @@
+"""What a process of a run logs is in its file at once, and no more than has its bounds."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raylax.cluster import process_log
+from raylax.cluster.environment import empty, logs_of
+from raylax.cluster.process_log import MOST_FILES, last_words, log_to_a_file
+from raylax.cluster.startup.driver_process import LOG, Driver
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Path]:
+    """A run's directory, into which this process logs."""
+    root, ours = logging.getLogger(), logging.getLogger("raylax")
+    before, level = list(root.handlers), ours.level
+    log_to_a_file(tmp_path)
+    yield tmp_path
+    ours.setLevel(level)
+    for handler in set(root.handlers) - set(before):
+        root.removeHandler(handler)
+        handler.close()
+
+
+def test_a_line_is_there_at_once_with_its_level(logged: Path) -> None:
+    """Without Serve's buffer; of a library's what is a warning."""
+    assert not logs_of(logged).exists()
+    logging.getLogger("raylax.router").info("refused")
+    logging.getLogger("raylax.worker").warning("a warning")
+    logging.getLogger("asyncio").info("chatter")
+    logging.getLogger("asyncio").error("never retrieved")
+    (path,) = logs_of(logged).iterdir()
+
+    assert path.name == f"helper-{os.getpid()}.log"
+    lines = path.read_text().splitlines()
+    assert [line.partition("Z ")[2] for line in lines] == [
+        "INFO raylax.router: refused",
+        "WARNING raylax.worker: a warning",
+        "ERROR asyncio: never retrieved",
+    ]
+
+
+def test_a_file_is_named_by_what_its_process_is_for(tmp_path: Path) -> None:
+    script = (
+        "import logging, sys; from pathlib import Path;"
+        "from setproctitle import setproctitle; setproctitle('ray::ServeReplica:raylax:Worker');"
+        "from raylax.cluster.process_log import log_to_a_file; log_to_a_file(Path(sys.argv[1]));"
+        "logging.getLogger('raylax.worker').error('it failed')"
+    ).replace("from setproctitle import setproctitle", "from ray._raylet import setproctitle")
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+    (path,) = logs_of(tmp_path).iterdir()
+    assert path.name.startswith("worker-")
+
+
+def test_nothing_grows_without_end(logged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file and an older one, and so many files."""
+    logs_of(logged).mkdir()
+    for n in range(MOST_FILES + 9):
+        path = logs_of(logged) / f"worker-{n}.log"
+        path.write_text("x")
+        os.utime(path, (n, n))
+    (handler,) = (h for h in logging.getLogger().handlers if isinstance(h, process_log.ProcessLog))
+    handler.maxBytes = 1000
+    for _ in range(100):
+        logging.getLogger("raylax").info("x" * 100)
+
+    files = sorted(logs_of(logged).iterdir(), key=lambda path: path.stat().st_mtime)
+    assert len(files) == MOST_FILES + 1
+    assert sum(path.stat().st_size for path in files[-2:]) <= 2000
+    assert files[0].name == "worker-10.log"
+
+
+def test_a_full_disk_costs_lines_alone(logged: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    logs_of(logged).touch()  # no directory can be made
+    logging.getLogger("raylax").error("lost")
+    assert capfd.readouterr() == ("", "")
+    logs_of(logged).unlink()
+    logging.getLogger("raylax").error("kept")
+
+    assert "kept" in last_words(logged)
+
+
+def test_the_log_that_is_shown_has_the_reason_of_who_died(logged: Path) -> None:
+    """Also after the next start, of which nothing else is left."""
+    logging.getLogger("raylax.worker").error("the engine thread has failed")
+    (logged / LOG).write_text("what the driver said")
+    empty(logged)
+    (logged / LOG).write_text("what the driver said")
+    process = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process, pytest.raises(Exception, match="the cluster has ended") as raised:
+        list(Driver(process, logged).events())
+
+    assert "the engine thread has failed" in raised.value.log  # type: ignore[attr-defined]
+    assert "what the driver said" in raised.value.log  # type: ignore[attr-defined]
