@@ -16,6 +16,7 @@ from raylax.router.access.caller import Caller
 from raylax.router.access.durations import positive_seconds
 from raylax.router.access.keys import Key, Keyring
 from raylax.router.access.rate_limits import RateLimiter
+from raylax.router.access.refusals import RefusalLog
 from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.trace_context import our_span
 
@@ -51,7 +52,7 @@ class Authenticator:
     ) -> None:
         """`share_prefixes`: whether tenants find each other's pages."""
         self._keys, self._rate_limiter, self.telemetry = keys, rate_limiter, telemetry
-        self._clock, self._rng = clock, rng
+        self._clock, self._rng, self.refusals = clock, rng, RefusalLog(clock)
         self._share_prefixes = share_prefixes
         self._open = Shares(MOST_OPEN)
 

@@ -13,7 +13,8 @@ from raylax.proto.errors import RaylaxError
 from raylax.proto.warnings import collect_warnings
 from raylax.router.access.authentication import AccessLevel, Authenticator, Headers
 from raylax.router.access.caller import CALLER, Caller
-from raylax.router.grpc.errors import refuse
+from raylax.router.access.refusals import RefusalLog
+from raylax.router.grpc.errors import REFUSED, refuse
 from raylax.router.grpc.refusal_spans import refusal_of
 from raylax.router.observe.telemetry import Telemetry
 
@@ -53,16 +54,19 @@ class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
         return authenticated(handler, call, self._authenticator, level)
 
     def _call(self, method: str, caller: Caller) -> "AuthenticatedCall":
-        return AuthenticatedCall(method, caller, self._authenticator.telemetry)
+        to = self._authenticator
+        return AuthenticatedCall(method, caller, to.telemetry, to.refusals)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedCall:
-    """A call of a method, with its caller. One that is refused before it begins becomes a span."""
+    """A call of a method, with its caller. One that is refused has a line in the log; before it
+    begins it becomes a span."""
 
     method: str
     caller: Caller
     telemetry: Telemetry
+    refusals: RefusalLog
 
     async def run(self, serve: Callable[..., Awaitable[Any]], request: Any, context: Any) -> Any:
         CALLER.set(self.caller)
@@ -71,6 +75,8 @@ class AuthenticatedCall:
             return await serve(request, context)
         except grpc.aio.AbortError:
             took_s = time.monotonic() - begun
+            if (error := REFUSED.get(None)) is not None:
+                self.refusals.note(self.method, error.grpc_status.name, self.caller, error)
             if (told := refusal_of(self.method, self.caller, context, took_s)) is not None:
                 self.telemetry.refuse(told)
             raise

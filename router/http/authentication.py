@@ -1,7 +1,6 @@
 """What stands in front of the HTTP application: who may come in, and the headers of every
 answer."""
 
-import logging
 from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,13 +18,11 @@ from raylax.router.access.caller import CALLER, Caller
 from raylax.router.calls.failure import failure_of
 from raylax.router.http.disconnect import ClientLeft
 from raylax.router.http.errors import error_response
-from raylax.router.http.refusal_spans import refusal_of
+from raylax.router.http.refusal_spans import refusal_of, route_of
 from raylax.router.http.sending import AnswerSender
 
-log = logging.getLogger(__name__)
 CALL_ID = "X-Raylax-Call-Id"
 """The id in the answer's body; the client's own, or the router's, is X-Request-Id."""
-OUR_FAULT = 500
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_ECHOED = 2 << 10
 """Bytes of a browser's question that come back in the answer to it."""
@@ -69,47 +66,46 @@ class AuthenticationMiddleware:
         scope["path"] = scope["path"].rstrip("/") or "/"  # no redirect: who knows our front door?
         headers = Headers(scope=scope)
         caller = self._authenticator.identify(headers.getlist)
-        logged = LoggedResponse(scope, caller, self._clock, self._sender, send)
+        reply = Reply(caller, self._clock, self._sender, send)
         try:
             level = level_of(scope["path"])
             self._guard.check(headers.getlist, scope["http_version"])
             changes = level is AccessLevel.ADMIN_KEY and scope["method"] not in SAFE
             if changes and self._guard.needed():
                 require_json(headers.getlist)
-            caller = logged.caller = self._authenticator.authenticate(
-                caller, headers.getlist, level
-            )
+            caller = reply.caller = self._authenticator.authenticate(caller, headers.getlist, level)
             CALLER.set(caller)
             with self._authenticator.visit(caller, level):
-                await self._app(scope, receive, logged.send)
+                await self._app(scope, receive, reply.send)
         except Exception as error:
-            if logged.status:
+            if reply.status:
                 if isinstance(error, ClientLeft):
                     return
                 raise failure_of(error, scope["path"]) from None  # too late to say anything
             response = error_response(Request(scope, receive), error)
+            if not isinstance(error, ClientLeft):
+                what = f"{scope['method']} {route_of(self._app, scope['path']) or 'no route'}"
+                status = str(response.status_code)
+                self._authenticator.refusals.note(what, status, reply.caller, error)
             if isinstance(error, RaylaxError):
                 if error.call_id:
                     response.headers[CALL_ID] = error.call_id
                 else:
-                    self._record_refusal(scope, logged, error)
-            await response(scope, receive, logged.send)
-        finally:
-            logged.log()
+                    self._record_refusal(scope, reply, error)
+            await response(scope, receive, reply.send)
 
-    def _record_refusal(self, scope: Scope, response: "LoggedResponse", error: RaylaxError) -> None:
+    def _record_refusal(self, scope: Scope, reply: "Reply", error: RaylaxError) -> None:
         """Makes a span for a call that was refused before it had any."""
-        told = refusal_of(scope, self._app, response.caller, error, response.took_s)
+        told = refusal_of(scope, self._app, reply.caller, error, reply.took_s)
         if told is not None:
             self._authenticator.telemetry.refuse(told)
 
 
-class LoggedResponse:
-    """A response on its way: it gets the headers that all have, and a line in the log."""
+class Reply:
+    """A response on its way: it gets the headers that all have."""
 
     def __init__(
         self,
-        scope: Scope,
         caller: Caller,
         clock: Callable[[], float],
         sender: AnswerSender,
@@ -117,8 +113,8 @@ class LoggedResponse:
     ) -> None:
         self.caller, self.status = caller, 0
         self._warnings = collect_warnings()
-        self._scope, self._clock, self._sender, self._send = scope, clock, sender, send
-        self._begun, self._call_id = clock(), ""
+        self._clock, self._sender, self._send = clock, sender, send
+        self._begun = clock()
 
     async def send(self, message: Message) -> None:
         tenant = self.caller.tenant
@@ -126,7 +122,6 @@ class LoggedResponse:
             self._sender.check(tenant, Headers(raw=message["headers"]))
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            self._call_id = headers.get(CALL_ID, "")
             headers.update(self.caller.headers())
             headers.update(self._warnings.headers())
             if self.status == 401:
@@ -139,14 +134,6 @@ class LoggedResponse:
     def took_s(self) -> float:
         """Seconds since the request came."""
         return self._clock() - self._begun
-
-    def log(self) -> None:
-        level = logging.WARNING if self.status >= OUR_FAULT else logging.INFO
-        if log.isEnabledFor(level):
-            asked = f"{self._scope['method']} {self._scope['path']!r}"
-            who = f"request={self.caller.request_id} call={self._call_id or '-'}"
-            tenant = f"tenant={self.caller.tenant or '-'} trace={self.caller.traceparent}"
-            log.log(level, "%s %d %.3f s %s %s", asked, self.status, self.took_s, who, tenant)
 
 
 def with_cors(app: ASGIApp, origins: Sequence[str], guard: BrowserGuard) -> ASGIApp:

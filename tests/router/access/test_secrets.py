@@ -126,9 +126,14 @@ async def ask_by_grpc(rig: Rig, key: str) -> None:
 
 
 async def test_no_key_and_no_word_of_a_client_is_written_down(
-    rig: Rig, written: io.StringIO, spans: InMemorySpanExporter, capfd: pytest.CaptureFixture[str]
+    rig: Rig,
+    written: io.StringIO,
+    spans: InMemorySpanExporter,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever is asked, and however it ends; whoever asks is told in their own words."""
+    monkeypatch.setattr("raylax.router.access.refusals.MOST_A_SECOND", 1000)
     ids, told = [], ""
     async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client:
         for key in (ALICE, GUESS):
@@ -151,6 +156,7 @@ async def test_no_key_and_no_word_of_a_client_is_written_down(
 
     assert SECRET in told and len(spans.get_finished_spans()) > len(ASKED)
     assert "tenant=alice" in written.getvalue() and "tokenize" in traced and len(stories) > 4
+    assert "/raylax.v1.Raylax/Chat NOT_FOUND" in written.getvalue()
     for text in (written.getvalue(), traced, metrics, *stories, *reports, *console):
         at = text.find(SECRET)
         assert at < 0, text[max(0, at - 300) : at + 100]
@@ -164,7 +170,7 @@ async def test_what_fails_unforeseen_is_written_down_without_its_words(
     def fail(self: object, *_: object, **__: object) -> None:
         raise ValueError(f"could not convert string to float: {SECRET!r}")
 
-    for name in ("chat", "completion", "tokens"):
+    for name in ("chat_call", "completion_call", "tokens_call"):
         monkeypatch.setattr(type(rig.service.frontend), name, fail)
     async with httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client:
         reply = await client.post("/v1/chat/completions", json=CHAT, headers={"x-api-key": ALICE})

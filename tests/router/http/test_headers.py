@@ -114,7 +114,7 @@ async def test_errors_have_their_ids_too(
     client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Refused, wrong, or nowhere to be found; and the log has a line of each."""
-    caplog.set_level(logging.INFO, logger="raylax.router.http.authentication")
+    caplog.set_level(logging.INFO, logger="raylax.router.access.refusals")
     for n, (path, headers) in enumerate(
         [(CHAT, bearer("guess")), (CHAT, {}), ("/v1/nothing", {}), ("/health", {})]
     ):
