@@ -1,8 +1,22 @@
 """What the person at the terminal is told in one line."""
 
+MOST_CHARACTERS = 1000
+
 
 class UserError(Exception):
-    """Shown as one line without a traceback: the rule, the limit, the value given."""
+    """Shown as one line without a traceback: the rule, the limit, the value given. What a value is
+    made of may be anybody's, so that the line is one that a terminal can show."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """The text with an escape for each character that is not printed, cut short in its middle."""
+    half = MOST_CHARACTERS // 2
+    if (more := len(text) - MOST_CHARACTERS) > 0:
+        text = f"{text[:half]}… {more} more characters …{text[-half:]}"
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 class ClusterLost(UserError):
