@@ -66,7 +66,8 @@ def entry_of(path: Path, name: str, value: Any, base: int, size: int) -> Entry:
     the file. Raises CheckpointError."""
     try:
         dtype, shape, (start, end) = value["dtype"], tuple(value["shape"]), value["data_offsets"]
-        well_formed = all(isinstance(n, int) and n >= 0 for n in (*shape, start, end))
+        numbers = (*shape, start, end)
+        well_formed = isinstance(dtype, str) and all(type(n) is int and n >= 0 for n in numbers)
     except (KeyError, TypeError, ValueError):
         well_formed = False
     if not well_formed:

@@ -27,6 +27,9 @@ BYTE_OF = {letter: bytes([byte]) for byte, letter in byte_letters()}
 HEX_BYTE = re.compile("<0x([0-9A-F]{2})>")  # how SentencePiece names a lone byte
 INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet)
 
+HIGHEST_ID = (1 << 24) - 1
+"""Far above any vocabulary: what is made for each id up to the highest takes memory."""
+
 
 class Tokenizer:
     """A checkpoint's tokenizer.json, with what stands beside it. Any number of threads may use
@@ -35,6 +38,8 @@ class Tokenizer:
     def __init__(self, path: Path, settings: TokenizerSettings | None = None) -> None:
         self._tokenizer = opened(path)
         (settings or TokenizerSettings()).apply(self._tokenizer)
+        if (highest := self.highest_id) > HIGHEST_ID:
+            raise ValueError(f"{path}: ids of tokens may be at most {HIGHEST_ID}, found {highest}")
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         """Its characters: a text has at least so many tokens as its length divided by this."""
         decoder = self._tokenizer.decoder
