@@ -33,7 +33,8 @@ class ResponseWriter:
     tool."""
 
     def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
-        self.call, self._body, self._model, self._created = call, body, model, created
+        self.call, self._model, self._created = call, model, created
+        self._body = body.model_copy(update={"input": ""})  # which is not given back
         (self._choice,) = call.parts
         self._items: list[OutputMessage | OutputCall] = []
         self._said: list[str] | None = None  # of the message that is open

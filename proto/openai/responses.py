@@ -18,6 +18,8 @@ from raylax.proto.openai.shared import (
 )
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
+MetadataKey = Annotated[str, Field(max_length=64)]
+MetadataValue = Annotated[str, Field(max_length=512)]
 
 
 class Text(StrictModel):
@@ -135,7 +137,7 @@ class ResponsesRequest(CommonFields, PromptFields):
     tools: Annotated[list[FunctionTool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
-    metadata: Annotated[dict[str, str], Field(max_length=16)] = {}
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] = {}
     text: TextConfig | None = None
     reasoning: Reasoning | None = None
     truncation: Literal["disabled"] = "disabled"

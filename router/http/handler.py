@@ -128,7 +128,9 @@ class RequestHandler:
             writer = await self.made(request, size, write(service.maker(size), body))
         session = request.headers.get(SESSION, "")
         prepared = PreparedCall(service, writer, body.timeout, session)
-        if body.stream:
+        streamed = body.stream
+        del body  # it may have megabytes, and the answer takes minutes
+        if streamed:
             return self.stream(request, prepared)
         return await self.whole(request, prepared)
 

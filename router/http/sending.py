@@ -35,18 +35,16 @@ class AnswerSender:
 
     async def send(self, message: Message, tenant: str, send: Send) -> None:
         """Sends a part of an answer's body. Raises ClientLeft when nobody reads it in time, or when
-        another tenant needs the room. A stream waits for its reader in its own way."""
+        another tenant needs the room. How long a stream waits for its reader is its own matter."""
         body, more = message.get("body", b""), message.get("more_body", False)
         if len(body) <= PIECE_BYTES:
             await send(message)
             return
-        if more:
-            await self._send_pieces(body, more, send, None)
-            return
+        each_s = None if more else self._read_timeout_s
         try:
             async with held_bytes(self._budget, tenant) as held:
                 held.take(len(body))
-                await self._send_pieces(body, more, send, self._read_timeout_s)
+                await self._send_pieces(body, more, send, each_s)
         except (TimeoutError, Overloaded) as error:
             raise ClientLeft from error
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from starlette.types import Message
 
+from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.keys import Key, hash_of
+from raylax.router.http.sending import AnswerSender
 from tests.support.router_rig import PATIENCE_S, Rig, running_router, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -138,3 +141,24 @@ async def test_an_answer_counts_while_it_is_made(rig: Rig, client: httpx.AsyncCl
     assert stream.text.endswith("data: [DONE]\n\n")
     assert stream.text.count('"top_logprobs"') == 16 * 100
     assert answers.used == 0
+
+
+async def test_a_large_part_of_a_stream_counts_until_it_is_read() -> None:
+    """It has no end of its own: a stream waits for its reader."""
+    budget, reading = ByteBudget(ROOM, "answers"), asyncio.Semaphore(0)
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        await reading.acquire()
+        sent.append(message)
+
+    part = {"type": "http.response.body", "body": b"x" * 1000 * KIB, "more_body": True}
+    sending = asyncio.create_task(AnswerSender(budget, 0.01).send(part, "bob", send))
+    await until(lambda: budget.of("bob") == 1000 * KIB)
+    for _ in range(100):
+        reading.release()
+    await sending
+
+    assert b"".join(message["body"] for message in sent) == part["body"]
+    assert all(message["more_body"] for message in sent)
+    assert budget.used == 0

@@ -155,6 +155,8 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
 @pytest.mark.parametrize(
     ("fields", "param", "said"),
     [
+        ({"metadata": {"a": "b" * 513}}, "metadata.a", "at most 512 characters"),
+        ({"metadata": {"a" * 65: "b"}}, f"metadata.{'a' * 64}", "at most 64 characters"),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "keeps no responses"),
         ({"conversation": "conv_1"}, "conversation", "keeps no conversations"),
         ({"background": True}, "background", "keeps no responses"),
