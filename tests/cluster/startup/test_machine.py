@@ -1,6 +1,7 @@
 """What a start needs of the machine is looked at before there is a start."""
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -73,3 +74,17 @@ def test_a_port_that_is_taken(name: str) -> None:
         taken = on_free_ports(**{name: server.getsockname()[1]})
         with pytest.raises(UserError, match=f"choose another by --{name.replace('_', '-')}"):
             check_machine(taken)
+
+
+def test_open_files_are_raised_to_what_is_permitted() -> None:
+    """In a process of its own: a limit that is lowered stays so."""
+    script = (
+        "import resource; from raylax.cluster.startup.machine import check_open_files as check;"
+        "limit = lambda *to: resource.setrlimit(resource.RLIMIT_NOFILE, to);"
+        "limit(256, 2000); check(); print(resource.getrlimit(resource.RLIMIT_NOFILE));"
+        "limit(256, 256); check()"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert ended.stdout == "(2000, 2000)\n"
+    assert "UserError: there must be 1024 open files in a process, found 256" in ended.stderr
