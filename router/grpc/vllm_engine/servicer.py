@@ -41,8 +41,8 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         self._models = models
         self._running = RunningRequests()
         self._feed: KvEventFeed | None = None
-        self._begun = time.time()
-        self._received = about.LastReceived(self._begun)
+        self._begun = time.monotonic()
+        self._received = about.LastReceived(time.time())
 
     def _service(self) -> Service:
         return self._models.named(None)
@@ -112,7 +112,7 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
             return pb.GetServerInfoResponse(
                 active_requests=len(journal) if of is None else journal.count(of),
                 last_receive_timestamp=self._received.of(of),
-                uptime_seconds=time.time() - self._begun,
+                uptime_seconds=time.monotonic() - self._begun,
                 server_type="vllm-grpc",
                 data_parallel_size=1,
             )
