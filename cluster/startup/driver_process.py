@@ -52,7 +52,7 @@ class Driver:
                     raise RuntimeError(text)
                 case event:
                     yield event
-        why = reason_of(self._log) or "it said nothing"
+        why = reason_of(self._own_log) or "it said nothing"
         raise ClusterLost(f"the cluster has ended: {why}", self._log)
 
     def _said(self, meanwhile: Callable[[], None], every_s: float) -> Iterator[bytes]:
@@ -74,8 +74,11 @@ class Driver:
     @property
     def _log(self) -> str:
         """What it and the run's other processes have logged; the files go with the run."""
-        own = (self._directory / LOG).read_text(errors="replace")
-        return f"{last_words(self._directory)}\n{LOG}:\n{own}"
+        return f"{self._own_log}\n{last_words(self._directory)}"
+
+    @property
+    def _own_log(self) -> str:
+        return (self._directory / LOG).read_text(errors="replace")
 
 
 def start_driver(directory: Path, config: ClusterConfig) -> Driver:
