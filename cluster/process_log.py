@@ -10,6 +10,7 @@ import os
 import re
 import time
 from contextlib import suppress
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -23,6 +24,8 @@ MOST_FILES = 64
 """Of a run: each process that is replaced leaves one."""
 LAST_BYTES = 16 << 10
 """Of each file, where all of them are shown together."""
+RECENT_S = 60.0
+ERROR = re.compile(r"(\S{23}Z) (?:ERROR|CRITICAL) \S+: (.*)")
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 
 
@@ -73,11 +76,31 @@ def by_age(directory: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
+def trouble_of(directory: Path, pid: int) -> str:
+    """What the last error in the log of this process says; empty for none of the last minute."""
+    found = ""
+    for path in logs_of(directory).glob(f"*-{pid}.log"):
+        for line in end_of(path).splitlines():
+            if (said := ERROR.match(line)) and time.time() - read_time(said[1]) < RECENT_S:
+                found = said[2]
+    return found
+
+
+def read_time(written: str) -> float:
+    """Seconds since 1970, of a line's beginning."""
+    return datetime.fromisoformat(written).timestamp()
+
+
+def end_of(path: Path) -> str:
+    """Of a log, as it is now; empty for one that is gone."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LAST_BYTES))
+            return file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 def last_words(directory: Path) -> str:
     """The end of every log of the run, the one that was written last at the end."""
-    parts = []
-    for path in by_age(logs_of(directory)):
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LAST_BYTES))
-            parts.append(f"{path.name}:\n{file.read().decode(errors='replace')}")
-    return "\n".join(parts)
+    return "\n".join(f"{path.name}:\n{end_of(path)}" for path in by_age(logs_of(directory)))

@@ -79,7 +79,8 @@ def announce(
     print(f"    curl {asks} -H 'Content-Type: application/json' \\")
     print(f"      -d {shlex.quote(dumps(asked))}\n", flush=True)
     logs = environment.ray_directory(directory) / "session_latest" / "logs"
-    console.print(f"Logs: {logs} while it runs", highlight=False, soft_wrap=True)
+    where = f"Logs: {environment.logs_of(directory)}, and Ray's in {logs}, while it runs"
+    console.print(where, highlight=False, soft_wrap=True)
     if files := [str(one) for one in (file, config.api_keys_file) if one is not None]:
         told = f"kill -USR1 {os.getpid()} applies changes of {' and '.join(files)}"
         console.print(escape(told), highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import entrance_of
 from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.process_log import trouble_of
 from raylax.cluster.ray_patches.tls import bring_certificate
 from raylax.cluster.startup.driver import END_S
 from raylax.cluster.startup.driver_process import Driver, start_driver
@@ -79,7 +80,9 @@ class Runs:
         self._start(driver)
         with front_door(entrance_of(directory)) as door:
             start_s = config.limits.startup_timeout_s
-            supervisor = Supervisor(door, driver.pid, start_s, self._note)
+            supervisor = Supervisor(
+                door, driver.pid, start_s, self._note, lambda one: trouble_of(directory, one.pid)
+            )
             self._announce(config, directory)
             self.have_served = True
             if self._asked is not None:  # while nobody could hear it

@@ -11,7 +11,7 @@ import pytest
 
 from raylax.cluster import process_log
 from raylax.cluster.environment import empty, logs_of
-from raylax.cluster.process_log import MOST_FILES, last_words, log_to_a_file
+from raylax.cluster.process_log import MOST_FILES, last_words, log_to_a_file, trouble_of
 from raylax.cluster.startup.driver_process import LOG, Driver
 
 
@@ -99,3 +99,19 @@ def test_the_log_that_is_shown_has_the_reason_of_who_died(logged: Path) -> None:
 
     assert "the engine thread has failed" in raised.value.log  # type: ignore[attr-defined]
     assert "what the driver said" in raised.value.log  # type: ignore[attr-defined]
+
+
+def test_the_last_error_of_a_process_is_its_trouble(logged: Path) -> None:
+    """If it is a recent one."""
+    log = logging.getLogger("raylax.worker")
+    assert not trouble_of(logged, os.getpid())
+    log.error("first")
+    log.error("second\nTraceback: of it")
+    log.warning("a warning")
+    assert trouble_of(logged, os.getpid()) == "second"
+    assert not trouble_of(logged, os.getpid() + 1)
+
+    (path,) = logs_of(logged).iterdir()
+    text = path.read_text().splitlines()
+    path.write_text("\n".join(line.replace("20", "19", 1) for line in text if "ERROR" in line))
+    assert not trouble_of(logged, os.getpid())
