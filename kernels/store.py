@@ -73,11 +73,7 @@ class Store:
 
     def check_room(self, needed: int) -> None:
         """Raises OSError if its disk has no room for so many bytes more."""
-        root = self.root.absolute()
-        there = next(place for place in (root, *root.parents) if place.exists())
-        if (free := shutil.disk_usage(there).free) < needed:
-            said = f"{needed / MIB:.0f} MiB are needed, {free / MIB:.0f} MiB are free"
-            raise OSError(errno.ENOSPC, said, str(self.root))
+        check_room(self.root, needed)
 
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The artefact's directory, and whether it had to be made.
@@ -105,6 +101,16 @@ class Store:
                 raise
         forget_unused(final.parent, time.time() - KEPT_S)
         return final, True
+
+
+def check_room(directory: Path, needed: int) -> None:
+    """Raises OSError if the disk of a directory, of which not all may be there yet, has no room for
+    so many bytes more."""
+    path = directory.absolute()
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if (free := shutil.disk_usage(there).free) < needed:
+        said = f"{needed / MIB:.0f} MiB are needed, {free / MIB:.0f} MiB are free"
+        raise OSError(errno.ENOSPC, said, str(directory))
 
 
 def make_private(directory: Path) -> None:

@@ -15,11 +15,11 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.program import Program
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
-from raylax.kernels.store import Store, key_of, source_hash
+from raylax.kernels.store import Store, check_room, key_of, source_hash
 
 PROGRAM = "program.json"
-LIBRARY_BYTES = 4 << 20
-"""More than the libraries of all families have."""
+LIBRARY_BYTES = 8 << 20
+"""More than the libraries of all families have, with the objects that they are linked of."""
 
 
 class Blueprint:
@@ -103,7 +103,9 @@ class Blueprint:
 
         def make(directory: Path) -> None:
             progress("compile", 0.0)
-            compile.export(compile.compile_step(self.emitter), directory / LIBRARY, cc)
+            compiled = compile.compile_step(self.emitter)
+            check_room(directory, LIBRARY_BYTES)  # LLVM would end the process
+            compile.export(compiled, directory / LIBRARY, cc)
 
         directory, _ = store.get("library", self.library_key, make)
         progress("compile", 1.0)

@@ -16,6 +16,7 @@ from tvm.support.cc import create_shared, get_cc
 from raylax.kernels.cpu.step.step import StepEmitter
 from raylax.kernels.cpu.target import CPU, this_cpu
 from raylax.kernels.errors import CompileError
+from raylax.kernels.store import check_room
 
 FUNCTIONS = ("layers", "head")
 OPTIONS = {
@@ -82,13 +83,16 @@ def compile_function(cpu: CPU, name: str, emit: Callable[[], Any]) -> Any:
 
 
 def export(compiled: CompiledStep, path: Path, cc: str) -> None:
-    """Link a shared library; CompileError when the compiler that is here cannot."""
-    with tempfile.TemporaryDirectory() as directory:
+    """Link a shared library; CompileError when the compiler that is here cannot, OSError when the
+    disk has no room. Everything lies on the library's disk meanwhile."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
         objects = {f"{directory}/{name}.o": one for name, one in compiled.executables.items()}
         on_all_cores(lambda file, one: one.mod.write_to_file(file), objects, objects.values())
         try:
             create_shared(str(path), list(objects), cc=cc)
         except (RuntimeError, OSError) as error:
+            path.unlink(missing_ok=True)
+            check_room(path.parent, sum(os.path.getsize(file) for file in objects))
             said = str(error).strip().splitlines()
             raise CompileError(
                 f"{cc} cannot link a library: {said[-1] if said else error}; mend it, name "

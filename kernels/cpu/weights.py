@@ -3,7 +3,9 @@
 Replicas on one host map the same file and share its pages; a restart maps instead of packing.
 """
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.families import weights_of
 from raylax.kernels.families.weight_table import Floats, Weight
 from raylax.kernels.shards import PANEL
+from raylax.kernels.store import check_room
 
 if TYPE_CHECKING:
     from raylax.kernels.cpu.formats import Quantization
@@ -44,6 +47,19 @@ def packed(weight: Weight, values: Floats, q: "Quantization") -> Array:
     return (q.layers if weight.layered else q.head).pack(padded(values))
 
 
+def reserve(path: Path, size: int) -> None:
+    """Makes a file of this size, with its place on the disk: whoever writes into a mapping for
+    which there is none later is killed. Raises OSError, and nothing is left."""
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            path.unlink()
+            if error.errno == errno.ENOSPC:
+                check_room(path.parent, size)
+            raise OSError(error.errno, error.strerror, str(path)) from None
+
+
 def pack(
     ck: Checkpoint,
     q: "Quantization",
@@ -51,11 +67,11 @@ def pack(
     directory: Path,
     progress: Callable[[float], None],
 ) -> None:
-    """Writes `weights.bin`, one layer in memory at a time."""
+    """Writes `weights.bin`, one layer in memory at a time. Raises OSError where the disk has no
+    room for it."""
     places, size = layout(table, *STORED)
     path = directory / "weights.bin"
-    with path.open("wb") as file:
-        file.truncate(size)
+    reserve(path, size)
 
     def write(weight: Weight, layer: int = 0) -> None:
         shape, dtype = table[weight.name].shape, table[weight.name].dtype
