@@ -20,6 +20,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.ports import free_ports
 from raylax.kernels.errors import UntrustedPath
 from raylax.kernels.ownership import check_ours, is_ours
+from raylax.kernels.store import check_room
 
 RUN_DIRECTORY = "RAYLAX_RUN_DIRECTORY"
 """Marks every process of one `raylax serve`: children inherit it, and are found by it."""
@@ -29,6 +30,8 @@ NO_CORE_FILES = 0
 UMASK = 0o077
 """Of every process of a run: what it makes is for its user alone."""
 
+RUN_BYTES = 64 << 20
+"""What logs and sockets of a run may well take."""
 ALWAYS_THERE = Path("/tmp")
 LONGEST_PARENT = 13
 """HAProxy takes 97 characters for a socket's path; Ray adds 68 to the run's directory's 16."""
@@ -98,7 +101,8 @@ INNER_PORTS = (
 def make_run_directory() -> Path:
     """Private to us. All that a run writes lies here, and goes with it.
 
-    Raises UserError where another user could put another one in its place.
+    Raises UserError where another user could put another one in its place, and for a disk that is
+    full: Ray would wait a minute for what its processes cannot write.
     """
     parent = Path(tempfile.gettempdir())
     if len(str(parent)) > LONGEST_PARENT or not is_ours(parent):
@@ -110,7 +114,13 @@ def make_run_directory() -> Path:
             f"the run's directory must lie where no other user can exchange it: {error.place} "
             f"{error.why}"
         ) from None
-    return Path(tempfile.mkdtemp(prefix="raylax-", dir=parent))
+    try:
+        check_room(parent, RUN_BYTES)
+        return Path(tempfile.mkdtemp(prefix="raylax-", dir=parent))
+    except OSError as error:
+        raise UserError(
+            f"{parent}: {error.strerror}; TMPDIR names the directory for the files of a run"
+        ) from None
 
 
 def ray_directory(directory: Path) -> Path:

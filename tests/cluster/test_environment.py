@@ -190,3 +190,14 @@ def test_a_short_temporary_directory_is_used(monkeypatch: pytest.MonkeyPatch) ->
     environment.remove(short)
 
     assert made.parent == short
+
+
+def test_a_run_does_not_begin_on_a_full_disk(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray would wait long, and then not know why."""
+    full = os.statvfs_result((4096, 4096, 10**6, 300, 300, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/tmp")
+    with pytest.raises(UserError, match="/tmp: 64 MiB are needed, 1 MiB are free; TMPDIR names"):
+        environment.make_run_directory()
