@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, Self
 
 from raylax.proto.addresses import address_of
+from raylax.worker.comm.accepting import next_guest
 from raylax.worker.errors import RankLost
 
 LENGTH = struct.Struct("<I")
@@ -193,15 +194,15 @@ class Reception:
 
     def _accept(self) -> None:
         while not self._closed:
-            with suppress(OSError):  # nobody has come, or has left again
-                guest, _ = self._server.accept()
-                with self._lock:
-                    if len(self._guests) >= MOST_GUESTS:
-                        oldest = next(iter(self._guests))
-                        del self._guests[oldest]
-                        shut(oldest)
-                    self._guests[guest] = None
-                threading.Thread(target=self._greet, args=(guest,), daemon=True).start()
+            if (guest := next_guest(self._server)) is None:
+                continue
+            with self._lock:
+                if len(self._guests) >= MOST_GUESTS:
+                    oldest = next(iter(self._guests))
+                    del self._guests[oldest]
+                    shut(oldest)
+                self._guests[guest] = None
+            threading.Thread(target=self._greet, args=(guest,), daemon=True).start()
 
     def _greet(self, guest: socket.socket) -> None:
         try:

@@ -3,11 +3,11 @@
 import selectors
 import socket
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from raylax.proto.addresses import address_of
+from raylax.worker.comm.accepting import next_guest
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.tcp.handshake import (
@@ -78,12 +78,12 @@ class Acceptor:
                 self._open()
 
     def _open(self) -> None:
-        with suppress(OSError):  # it has left already
-            connection, _ = self._listener.socket.accept()
-            guests = [key.data for key in self._waiting.get_map().values() if key.data is not None]
-            if len(guests) >= MOST_GUESTS:
-                self._dismiss(guests[0])
-            self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
+        if (connection := next_guest(self._listener.socket)) is None:
+            return
+        guests = [key.data for key in self._waiting.get_map().values() if key.data is not None]
+        if len(guests) >= MOST_GUESTS:
+            self._dismiss(guests[0])
+        self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
 
     def _receive(self, peer: IncomingPeer) -> None:
         try:
