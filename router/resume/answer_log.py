@@ -12,7 +12,7 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,10 +100,13 @@ class AnswerLog:
 class AnswerLogs:
     """Those of a directory, which routers share. Used on one event loop."""
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         """None, or one that is not there: answers end with their router."""
-        self._directory = directory
-        self._swept = 0.0
+        self._directory, self._clock = directory, clock
+        self._swept = -SWEEP_EVERY_S
+        self._found: dict[Path, tuple[int, float]] = {}
+        """When a file was last written, and since when, on our clock, that has been known: the
+        time of day may jump."""
 
     def begin(self, beginning: Beginning, content: bytes) -> AnswerLog | None:
         """A new file; None where there can be none."""
@@ -159,12 +162,15 @@ class AnswerLogs:
     def _sweep(self) -> None:
         """Remove the files that nobody has come back to, now and then."""
         assert self._directory is not None
-        if (now := time.monotonic()) < self._swept + SWEEP_EVERY_S:
+        if (now := self._clock()) < self._swept + SWEEP_EVERY_S:
             return
-        self._swept = now
+        found, self._found, self._swept = self._found, {}, now
         for path in self._directory.glob(f"*{SUFFIX}"):
             with suppress(OSError):
-                if time.time() - path.stat().st_mtime > FORGOTTEN_AFTER_S:
+                written = path.stat().st_mtime_ns
+                before, since = found.get(path, (written, now))
+                self._found[path] = (written, since if written == before else now)
+                if now - self._found[path][1] > FORGOTTEN_AFTER_S:
                     file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
                     try:
                         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -156,20 +155,27 @@ def test_without_a_directory_answers_end_with_their_router(tmp_path: Path) -> No
 
 
 def test_what_nobody_comes_back_to_is_swept_away(tmp_path: Path) -> None:
-    """Unless a router is still at it."""
+    """Unless a router is still at it. What the time of day is does not matter: it may jump."""
     _, held = begun(tmp_path)
-    logs = AnswerLogs(tmp_path)
+    now = 0.0
+    logs = AnswerLogs(tmp_path, lambda: now)
     left = logs.begin(Beginning("chatcmpl-2", "ann", "events", "m", 30.0, 1.0), b"")
     assert left is not None
     left.leave()
-    long_ago = time.time() - answer_log.FORGOTTEN_AFTER_S - 1
     for file in tmp_path.iterdir():
-        os.utime(file, (long_ago, long_ago))
-    AnswerLogs(tmp_path).begin(Beginning("chatcmpl-3", "ann", "events", "m", 30.0, 1.0), b"")
-    names = [json.loads(file.read_bytes()[4:].split(b"}")[0] + b"}")["name"]
-             for file in tmp_path.iterdir()]  # fmt: skip
+        os.utime(file, (0, 0))
 
-    assert sorted(names) == ["chatcmpl-1", "chatcmpl-3"]
+    def names_after(name: str) -> list[str]:
+        made = logs.begin(Beginning(name, "ann", "events", "m", 30.0, 1.0), b"")
+        assert made is not None
+        heads = [file.read_bytes()[4:].split(b"}")[0] + b"}" for file in tmp_path.iterdir()]
+        made.remove()
+        return sorted(json.loads(head)["name"] for head in heads)
+
+    now = answer_log.SWEEP_EVERY_S
+    assert names_after("chatcmpl-3") == ["chatcmpl-1", "chatcmpl-2", "chatcmpl-3"]
+    now += answer_log.FORGOTTEN_AFTER_S + 1
+    assert names_after("chatcmpl-4") == ["chatcmpl-1", "chatcmpl-4"]
     held.remove()
 
 
