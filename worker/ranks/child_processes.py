@@ -18,9 +18,13 @@ class ChildProcess:
 
     def __init__(self, invitation: Invitation, host: str = HOST) -> None:
         """The invitation goes by a pipe: arguments and environments can be read by others. The
-        cores of this process go with it: the thread that calls may keep to some of them."""
+        cores of this process go with it: the thread that calls may keep to some of them. It looks
+        for modules where this process does, and not in the directory where that was started."""
         command = [sys.executable, "-P", "-m", "raylax.worker.ranks.child_processes"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        paths = os.pathsep.join(filter(os.path.isabs, sys.path))
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+        )
         assert self._process.stdin is not None
         arguments = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
         with suppress(BrokenPipeError):  # it has ended: whoever waits for it finds out
