@@ -113,7 +113,7 @@ def test_a_store_without_room_is_found_out_before_anything_is_compiled(
     """What is there already needs no more."""
     store = tmp_path / "not" / "there" / "yet"
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=3 << 20))
-    with pytest.raises(OSError, match="4 MiB are needed, 3 MiB are free") as caught:
+    with pytest.raises(OSError, match="8 MiB are needed, 3 MiB are free") as caught:
         build(checkpoint, OPTIONS, 8, store)
 
     assert caught.value.filename == str(store)

@@ -94,7 +94,7 @@ def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])  # a rank has one of them
     start_fewer_processes()
     directory = os.environ["RAY_TMPDIR"]
-    (Path(directory) / "ray").mkdir()  # where a Cluster leaves its address
+    (Path(directory) / "ray").mkdir(parents=True)  # where a Cluster leaves its address
     cluster = Cluster()
     for address, count in cpus.items():
         cluster.add_node(
