@@ -67,7 +67,7 @@ class CallRunner:
         self._call, self._timeline, self._terms, self._log = call, timeline, terms, log
         self._dispatcher, self._find = dispatcher, dispatcher.journal.find
         self._inbox = Inbox(self._park)
-        self._parked: list[JournalEntry] = []
+        self._parked: deque[JournalEntry] = deque()
         self._come: deque[InboxItem] = deque()  # out of the inbox, and not looked at
         self._turn = Turn()
         self._begun = False  # every part of it
@@ -136,12 +136,13 @@ class CallRunner:
             await self._turn.rest()
 
     async def _next(self) -> list[InboxItem]:
-        if self._parked and len(self._inbox) == 0:  # the client has caught up
-            parked, self._parked = self._parked, []
-            for entry in parked:
-                if self._find(entry.request.id) is entry:
-                    self._dispatcher.place(entry)
-        return await self._inbox.take(self._enough)
+        self._turn.begin()
+        while self._parked and len(self._inbox) == 0:  # the client has caught up
+            entry = self._parked.popleft()
+            if self._find(entry.request.id) is entry:
+                self._dispatcher.place(entry)
+            await self._turn.rest()
+        return await self._inbox.take(1 if self._parked else self._enough)
 
     @property
     def _coalesce(self) -> int:
