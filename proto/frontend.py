@@ -4,13 +4,13 @@ import random
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.prompt_ids import PromptIds
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork
+from raylax.proto.calls.request_maker import RequestMaker
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
@@ -19,14 +19,13 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
-from raylax.proto.pages import root_of
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import GENERATION, TextFiles
 from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
-from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
+from raylax.proto.vocabulary import CallOrigin, Request
 
 CHAT_PREFIX = "chatcmpl-"
 NOBODY = CallOrigin()
@@ -92,6 +91,11 @@ class Frontend:
         """Makes prompts at once, here: for whoever trusts the model's files."""
         return PromptMaker(self.name, self.tokenizer, self.templates)
 
+    @property
+    def requests(self) -> RequestMaker:
+        """Makes the requests of calls, for this model."""
+        return RequestMaker(self.prompt_ids, self.defaults, self.end_token_ids, self.rng)
+
     def chat(
         self,
         body: ChatCompletionRequest,
@@ -147,7 +151,7 @@ class Frontend:
         call_id = f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
-        requests = self._requests(call_id, [ids], body, top, most, field, origin)
+        requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin)
         names = frozenset(tool.function.name for tool in body.offered)
         call = self._call(call_id, requests, body, "chat", names, not body.parallel_tool_calls)
         call.open_ended = most is None
@@ -164,7 +168,7 @@ class Frontend:
     ) -> Call:
         """The call of a completion with these prompts. Raises InvalidRequest."""
         call_id = f"cmpl-{uuid.uuid4().hex}"
-        requests = self._requests(
+        requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
         return self._call(call_id, requests, body, "text_completion")
@@ -175,7 +179,7 @@ class Frontend:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
         call_id = f"tokens-{uuid.uuid4().hex}"
-        requests = self._requests(
+        requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
         )
         choices = [
@@ -213,17 +217,7 @@ class Frontend:
         """The call of an embedding with these inputs: a request for each, whose only event says
         that its vector is there. Raises InvalidRequest."""
         call_id = f"embd-{uuid.uuid4().hex}"
-        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
-        requests = [
-            Request(
-                id=f"{call_id}/{index}/0",
-                prompt=tuple(ids),
-                max_tokens=self.prompt_ids.room(ids, 1, "input"),
-                embed=True,
-                **of_caller,
-            )
-            for index, ids in enumerate(inputs)
-        ]
+        requests = self.requests.embedded(call_id, inputs, body, origin)
         vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
         return Call(call_id, requests, vectors, "embeddings")
 
@@ -275,47 +269,6 @@ class Frontend:
         """Whether any token of it is text, with which the answer goes on."""
         return any(map(self.tokenizer.adds_text, prompt))
 
-    def _requests(
-        self,
-        call_id: str,
-        prompts: Sequence[Sequence[int]],
-        body: SamplingFields,
-        top_logprobs: int | None,
-        max_tokens: int | None,
-        field: str,
-        origin: CallOrigin,
-    ) -> list[Request]:
-        self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
-        samplings = self._samplings(body, len(prompts), top_logprobs)
-        ends = frozenset() if body.ignore_eos else self.end_token_ids
-        stops = ends | frozenset(body.stop_token_ids or ())
-        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
-        room = self.prompt_ids.room
-        fitting = [(tuple(ids), room(ids, max_tokens, field)) for ids in prompts]
-        return [
-            Request(
-                id=f"{call_id}/{p}/{choice}",
-                prompt=prompt,
-                max_tokens=most,
-                sampling=samplings[p],
-                choice=choice,
-                stop_token_ids=stops,
-                **of_caller,
-            )
-            for p, (prompt, most) in enumerate(fitting)
-            for choice in range(body.n)
-        ]
-
-    def _samplings(
-        self, body: SamplingFields, prompts: int, top_logprobs: int | None
-    ) -> list[Sampling]:
-        """How the answers to each prompt are drawn: by the client's seed, or by one for each of
-        them, so that equal prompts have answers of their own. Its choices are told apart by their
-        index."""
-        given = body.seed
-        seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
-        return [self.defaults.fill_in(body, self.vocab, seed, top_logprobs) for seed in seeds]
-
 
 def texts_in(given: list[str] | list[list[int]]) -> list[str]:
     """The texts of a field that has texts, or token ids of texts."""
@@ -325,21 +278,6 @@ def texts_in(given: list[str] | list[list[int]]) -> list[str]:
 def ids_in(given: list[str] | list[list[int]]) -> list[list[int]]:
     """The token ids of such a field."""
     return [one for one in given if not isinstance(one, str)]
-
-
-def of_origin(
-    origin: CallOrigin, priority: Priority, timeout_s: float | None, cache_salt: str | None
-) -> dict[str, Any]:
-    """The fields of a request that its caller decides, some of them with what the body asks for."""
-    return {
-        "tenant": origin.tenant,
-        "share": origin.share,
-        "priority": origin.priority_of(priority),
-        "deadline_s": origin.soonest(timeout_s),
-        "traceparent": origin.traceparent,
-        "tracestate": origin.tracestate,
-        "page_root": root_of(origin.pages_within, cache_salt or ""),
-    }
 
 
 def defaults_of(files: TextFiles) -> SamplingDefaults:

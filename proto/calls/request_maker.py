@@ -1,0 +1,101 @@
+"""Makes the requests of a call: one for each answer, or for each vector, that it asks for."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raylax.proto.calls.prompt_ids import PromptIds
+from raylax.proto.calls.sampling_defaults import SamplingDefaults
+from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.pages import root_of
+from raylax.proto.vocabulary import CallOrigin, Priority, Request, Sampling
+
+
+@dataclass(frozen=True)
+class RequestMaker:
+    """Knows what a model's sequences may have, and how they are drawn where nobody says."""
+
+    prompt_ids: PromptIds
+    defaults: SamplingDefaults
+    end_token_ids: frozenset[int]
+    rng: random.Random
+    """Draws the seeds of requests that bring none."""
+
+    def drawn(
+        self,
+        call_id: str,
+        prompts: Sequence[Sequence[int]],
+        body: SamplingFields,
+        top_logprobs: int | None,
+        max_tokens: int | None,
+        field: str,
+        origin: CallOrigin,
+    ) -> list[Request]:
+        """For `n` answers to each prompt, which came in this field. Raises InvalidRequest."""
+        self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
+        samplings = self._samplings(body, len(prompts), top_logprobs)
+        ends = frozenset() if body.ignore_eos else self.end_token_ids
+        stops = ends | frozenset(body.stop_token_ids or ())
+        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
+        room = self.prompt_ids.room
+        fitting = [(tuple(ids), room(ids, max_tokens, field)) for ids in prompts]
+        return [
+            Request(
+                id=f"{call_id}/{p}/{choice}",
+                prompt=prompt,
+                max_tokens=most,
+                sampling=samplings[p],
+                choice=choice,
+                stop_token_ids=stops,
+                **of_caller,
+            )
+            for p, (prompt, most) in enumerate(fitting)
+            for choice in range(body.n)
+        ]
+
+    def embedded(
+        self,
+        call_id: str,
+        inputs: Sequence[Sequence[int]],
+        body: EmbeddingRequest,
+        origin: CallOrigin,
+    ) -> list[Request]:
+        """For a vector of each input. Raises InvalidRequest."""
+        of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
+        return [
+            Request(
+                id=f"{call_id}/{index}/0",
+                prompt=tuple(ids),
+                max_tokens=self.prompt_ids.room(ids, 1, "input"),
+                embed=True,
+                **of_caller,
+            )
+            for index, ids in enumerate(inputs)
+        ]
+
+    def _samplings(
+        self, body: SamplingFields, prompts: int, top_logprobs: int | None
+    ) -> list[Sampling]:
+        """How the answers to each prompt are drawn: by the client's seed, or by one for each of
+        them, so that equal prompts have answers of their own. Its choices are told apart by their
+        index."""
+        given, vocab = body.seed, self.prompt_ids.vocab
+        seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
+        return [self.defaults.fill_in(body, vocab, seed, top_logprobs) for seed in seeds]
+
+
+def of_origin(
+    origin: CallOrigin, priority: Priority, timeout_s: float | None, cache_salt: str | None
+) -> dict[str, Any]:
+    """The fields of a request that its caller decides, some of them with what the body asks for."""
+    return {
+        "tenant": origin.tenant,
+        "share": origin.share,
+        "priority": origin.priority_of(priority),
+        "deadline_s": origin.soonest(timeout_s),
+        "traceparent": origin.traceparent,
+        "tracestate": origin.tracestate,
+        "page_root": root_of(origin.pages_within, cache_salt or ""),
+    }
