@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from attacks.house import House, Memory
 from attacks.report import Attack, Broken
+from raylax.cluster.supervision.roles import Role
 
 MANY = 4300
 HEALTH_S = 5.0
@@ -16,6 +18,8 @@ BODIES, BODY_BYTES = 150, 8 << 20
 MOST_MB = 600.0
 """What an attack may cost the routers at most, far below what a small machine has."""
 READERS = 8
+ROUTERS = (Role.ROUTER, Role.OTHER)
+"""With the processes that make prompts for them."""
 
 
 def health_s(house: House) -> float:
@@ -90,7 +94,7 @@ def never_ends_its_bodies(house: House) -> str:
             raw.settimeout(10)
             raw.sendall(head + part)
 
-    with Memory(house.pids("Router")) as memory, ExitStack() as held:
+    with Memory(partial(house.pids, *ROUTERS)) as memory, ExitStack() as held:
         threads = []
         for _ in range(BODIES):
             with suppress(OSError):
@@ -124,7 +128,7 @@ def reads_big_answers_slowly(house: House) -> str:
             raw.settimeout(60)
             raw.sendall(head + raw_body)
 
-    with Memory(house.pids("Router")) as memory, ExitStack() as held:
+    with Memory(partial(house.pids, *ROUTERS)) as memory, ExitStack() as held:
         for _ in range(READERS):
             raw = held.enter_context(house.connect(5))
             threading.Thread(target=send, args=(raw,), daemon=True).start()

@@ -1,7 +1,6 @@
 """Another user of the same machine. Needs root, which tries as `nobody`."""
 
 import os
-import signal
 import socket
 import stat
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from attacks.house import House
 from attacks.report import Attack, Broken
 from raylax.cluster.startup.sockets import listening
+from raylax.cluster.supervision.roles import Role
 
 NOBODY = 65534
 TOUCH = "import sys; open(sys.argv[1], 'w')"
@@ -84,7 +84,7 @@ def commands_the_front_door(house: House) -> str:
 def plants_a_library(house: House) -> str:
     """A store in which somebody else could put a library is refused by name."""
     need_root()
-    store = house.place / "planted"
+    store = house.temporary / "planted"
     store.mkdir()
     os.chown(store, NOBODY, NOBODY)
     done = subprocess.run(
@@ -134,9 +134,8 @@ def takes_the_place_of_the_dead(house: House) -> str:
         )
         for port in (house.port, house.grpc_port)
     ]  # fmt: skip
-    for role in ("haproxy.cfg", "ServeReplica:raylax:Router"):
-        for pid in house.pids(role):
-            os.kill(pid, signal.SIGKILL)
+    for role in (Role.HAPROXY, Role.ROUTER):
+        assert house.strike(role, "KILL") is not None, f"there is no {role}"
     taken = [one.args[4] for one in tries if one.wait() == 0]  # type: ignore[index]
     if taken:
         raise Broken(f"nobody listens at port {', '.join(taken)}")

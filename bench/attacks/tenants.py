@@ -219,7 +219,7 @@ def reads_anothers_answer(house: House) -> str:
 
 def uses_a_key_that_was_removed(house: House) -> str:
     """A key that is exchanged lets nobody in, within seconds, and the next one does."""
-    settings = house.place / "raylax.yaml"
+    settings = house.settings
     before, following = settings.read_text(), f"rlx-{uuid4().hex}"
     digests = [sha256(key.encode()).hexdigest() for key in (house.keys["bob"], following)]
 

@@ -44,14 +44,14 @@ class ServedCluster:
     def __init__(self, temporary: Path, source: Path | None, *arguments: str) -> None:
         """`source`: where its package lies; None: the one of this process."""
         self.temporary = temporary
-        self.port, grpc_port = free_ports(2)
+        self.port, self.grpc_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
         self._output = (temporary / "output.txt").open("w+")
         path = {"PYTHONPATH": str(source)} if source is not None else {}
-        self._command = subprocess.Popen(
+        self.command = subprocess.Popen(
             [
                 RAYLAX, "serve", *arguments,
-                "--port", str(self.port), "--grpc-port", str(grpc_port),
+                "--port", str(self.port), "--grpc-port", str(self.grpc_port),
             ],
             env={**os.environ, **path, "TMPDIR": str(temporary)},
             stdout=self._output, stderr=subprocess.STDOUT, start_new_session=True,
@@ -65,7 +65,7 @@ class ServedCluster:
 
     @property
     def lives(self) -> bool:
-        return self._command.poll() is None
+        return self.command.poll() is None
 
     def wait_until_it_serves(self, patience_s: float) -> None:
         """Raises TimeoutError."""
@@ -78,13 +78,13 @@ class ServedCluster:
     def members(self) -> dict[int, Role]:
         """Its living processes."""
         everything = all_processes()
-        ours = below(self._command.pid, everything)
+        ours = below(self.command.pid, everything)
         for directory in self.temporary.glob("raylax-*/"):
             ours |= marked(directory, everything)
         found = {
             one.pid: role_of(arguments_of(one.pid))
             for one in everything
-            if one.pid in ours and not one.ended and one.pid != self._command.pid
+            if one.pid in ours and not one.ended and one.pid != self.command.pid
         }
         self._seen |= found.keys()
         return found
@@ -101,12 +101,12 @@ class ServedCluster:
         """Stops it; the processes that are left all the same, which are then ended here."""
         self.members()
         if self.lives:
-            self._command.send_signal(signal.SIGINT)
+            self.command.send_signal(signal.SIGINT)
             try:
-                self._command.wait(30)
+                self.command.wait(30)
             except subprocess.TimeoutExpired:
-                self._command.kill()
-                self._command.wait()
+                self.command.kill()
+                self.command.wait()
         self._output.close()
         time.sleep(0.5)
         left = running(self._seen)
