@@ -30,7 +30,7 @@ class RouterLimits(BaseModel):
     prompt_timeout_s: float = Field(5.0, gt=0)
     """Of CPU for a prompt to be rendered and tokenised, and as much more for every 2 MiB of its
     request; a slower one gets 400, and its process is ended."""
-    prompt_memory_bytes: int = Field(1 << 30, ge=64 << 20)
+    prompt_memory_bytes: int = Field(256 << 20, ge=64 << 20)
     """That one of these processes may have beside what was loaded; a prompt that wants more gets
     400."""
     max_inflight: int = Field(2048, ge=1)

@@ -12,7 +12,7 @@ class PromptLimits:
 
     processes: int = 2
     timeout_s: float = 5.0
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 256 << 20
     max_wait_s: float = 60.0
 
     def allowed_s(self, size: int) -> float:
