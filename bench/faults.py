@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ import httpx
 from faulty.ends import Ends
 from rich.console import Console
 from rich.table import Table
+
+from raylax.cluster.ports import free_ports
 
 PATIENCE_S = 90.0
 CLIENTS = 3
@@ -70,11 +71,6 @@ class Outcome:
     words: str
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def until(condition: Callable[[], Any], what: str) -> Any:
     deadline = time.monotonic() + PATIENCE_S
     while not (found := condition()):
@@ -87,15 +83,8 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 @contextmanager
 def served(model: str | None) -> Iterator[str]:
     """The address of a cluster with one worker of two ranks."""
-    port = free_port()
-    options = [
-        "--port",
-        str(port),
-        "--grpc-port",
-        str(free_port()),
-        "--tensor-parallel-shards",
-        "2",
-    ]
+    port, grpc_port = free_ports(2)
+    options = ["--port", str(port), "--grpc-port", str(grpc_port), "--tensor-parallel-shards", "2"]
     command = [str(Path(sys.executable).with_name("raylax")), "serve", *([model] if model else [])]
     with (
         tempfile.TemporaryFile() as said,

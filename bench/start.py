@@ -13,7 +13,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,8 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 from rich.table import Table
+
+from raylax.cluster.ports import free_ports
 
 STAGE = re.compile(r"\[ *([0-9.]+) s\] (.+)")
 SERVES = re.compile(r"raylax serves .* at ")
@@ -67,15 +68,11 @@ class Start:
         return sum(took for name, (_, took) in self.stages().items() if OF_THE_CLUSTER.search(name))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
-
-
 @contextmanager
-def serving(model: str | None, store: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def serving(model: str | None, store: Path, ports: list[int]) -> Iterator[subprocess.Popen[str]]:
     command = [Path(sys.executable).parent / "raylax", "serve", *([model] if model else [])]
-    options = ["--port", str(port), "--grpc-port", str(free_port())]
+    port, grpc_port = map(str, ports)
+    options = ["--port", port, "--grpc-port", grpc_port]
     process = subprocess.Popen(
         [*command, *options],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
@@ -89,9 +86,9 @@ def serving(model: str | None, store: Path, port: int) -> Iterator[subprocess.Po
 
 
 def start(model: str | None, store: Path) -> Start:
-    port, began, said = free_port(), [], []
+    ports, began, said = free_ports(2), [], []
     begun = time.perf_counter()
-    with serving(model, store, port) as process:
+    with serving(model, store, ports) as process:
         assert process.stdout is not None
         for line in process.stdout:
             said.append(line)
@@ -99,7 +96,7 @@ def start(model: str | None, store: Path) -> Start:
             if stage := STAGE.match(line):
                 began.append((stage[2], now))
             if SERVES.search(line):
-                wait_for_text(f"http://127.0.0.1:{port}/v1/chat/completions")
+                wait_for_text(f"http://127.0.0.1:{ports[0]}/v1/chat/completions")
                 return Start(began, now, time.perf_counter() - begun)
     sys.exit("raylax serve ended:\n" + "".join(said[-20:]))
 

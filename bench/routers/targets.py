@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import IO, Any
 from engines.base import PeerFailed
 from engines.processes import end, last_error, start
 
+from raylax.cluster.ports import free_ports
 from routers.cores import seconds_of
 
 PATIENCE_S = 120.0
@@ -45,11 +45,6 @@ class Engines:
     ours: list[str]
     http: list[str]
     secret: str
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -91,7 +86,7 @@ def engines(count: int, step_ms: float, token_ids: list[int]) -> Iterator[Engine
 @contextmanager
 def raylax(checkpoint: Path, engines: Engines, routers: int) -> Iterator[Target]:
     """So many processes on one port."""
-    port = free_port()
+    (port,) = free_ports(1)
     with ExitStack() as stack:
         ask = [
             child("ours", checkpoint, MODEL, port, *engines.ours, secret=engines.secret)
@@ -104,10 +99,10 @@ def raylax(checkpoint: Path, engines: Engines, routers: int) -> Iterator[Target]
 
 @contextmanager
 def sglang(python: Path, engines: Engines) -> Iterator[Target]:
-    port = free_port()
+    port, prometheus_port = free_ports(2)
     command = [
         python, "-m", "sglang_router.launch_router", "--host", "127.0.0.1", "--port", port,
-        "--prometheus-port", free_port(), "--policy", "cache_aware", "--log-level", "error",
+        "--prometheus-port", prometheus_port, "--policy", "cache_aware", "--log-level", "error",
         "--worker-urls", *engines.http,
     ]  # fmt: skip
     with rival("sglang", command, port) as target:
@@ -116,7 +111,7 @@ def sglang(python: Path, engines: Engines) -> Iterator[Target]:
 
 @contextmanager
 def litellm(python: Path, engines: Engines) -> Iterator[Target]:
-    port = free_port()
+    (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "config.yaml"
         config.write_text(json.dumps(litellm_config(engines)))  # JSON is YAML
