@@ -54,6 +54,7 @@ class ScriptedWorker:
         self._token, self._longest, self._tokenizer = token, longest, tokenizer
         self._running: dict[str, Running] = {}
         self._received = self._steps = 0
+        self._stepping: set[asyncio.Task[None]] = set()
 
     def say(self, texts: Iterable[tuple[str, int]]) -> None:
         """From now on: tokens, or the tokens of texts, each so many times."""
@@ -69,6 +70,9 @@ class ScriptedWorker:
         opened()
         await ended.wait()
         listener.close("the test is over")
+        for stepping in self._stepping:
+            stepping.cancel()
+        await asyncio.gather(*self._stepping, return_exceptions=True)
 
     def _on_hello(self, connection: Connection, hello: pb.Hello) -> None:
         if hello.WhichOneof("wish") == "describe":
@@ -77,6 +81,8 @@ class ScriptedWorker:
             return
         connection.on_message = self._carry_out
         stepping = asyncio.get_running_loop().create_task(self._step(connection))
+        self._stepping.add(stepping)
+        stepping.add_done_callback(self._stepping.discard)
         stepping.add_done_callback(lambda _: connection.abort())
 
     def _description(self) -> bytes:
