@@ -9,10 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from raylax.cluster.ports import free_ports
 from raylax.cluster.supervision.processes import pids_of_run, running
+from tests.support.mortal import end_with_parent
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
 START_S = 90.0
@@ -42,6 +44,7 @@ class Serving:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=partial(end_with_parent, signal.SIGTERM),
         )
 
     @property

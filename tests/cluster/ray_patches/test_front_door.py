@@ -12,6 +12,8 @@ from typing import Any
 
 from raylax.cluster.environment import FOR_RAY, RUN_DIRECTORY
 from raylax.cluster.ports import free_ports
+from raylax.cluster.supervision.processes import running
+from tests.support.cluster_serving import until
 from tests.support.paths import ROOT
 
 LOG = "RAY_SERVE_HAPROXY_LOG_TARGET"
@@ -20,6 +22,8 @@ SET = {
 }
 STORY = """
 import asyncio, http.client, json, os, signal, sys
+from tests.support.mortal import end_all_with_parent
+end_all_with_parent()
 from ray.serve._private import constants
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
@@ -158,3 +162,32 @@ def test_haproxy_is_started_again_taken_over_and_let_go(tmp_path_factory: Any) -
         "one is left": 1,
         "none after the end": True,
     }
+
+
+HALF_WAY = """
+import asyncio, sys
+from tests.support.mortal import end_all_with_parent
+end_all_with_parent()
+from raylax.cluster.ray_patches.front_door import HAPROXYS_FIRST, in_its_own_session
+
+async def main():
+    execute = in_its_own_session(asyncio.create_subprocess_exec)
+    begun = await execute(sys.executable, *HAPROXYS_FIRST, "-c", "import time; time.sleep(600)")
+    print(begun.pid, flush=True)
+    await begun.wait()
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_is_left_of_a_story_that_is_killed_half_way() -> None:
+    """Though HAProxy, whose arguments begin as these, has a session of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HALF_WAY], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as story:
+        assert story.stdout is not None
+        pid = int(story.stdout.readline())
+        assert running([pid]) == [pid]
+        story.kill()
+
+    until(lambda: not running([pid]), 10)

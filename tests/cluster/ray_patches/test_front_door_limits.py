@@ -23,6 +23,8 @@ STORY = """
 import asyncio, json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (1000, 1000))
 from pathlib import Path
+from tests.support.mortal import end_all_with_parent
+end_all_with_parent()
 from raylax.cluster.ray_patches import front_door_limits
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
