@@ -180,6 +180,7 @@ class Engine(RuleBasedStateMachine):
         assert self.pool.free + self.pool.cached + self.pool.used == PAGES
         held = {page for one in self.batch.running for page in one.pages}
         assert self.pool.used == len(held)
+        assert sum(map(self.pool.held, SHARES)) == self.pool.used + self.pool.cached
 
     @invariant()
     def what_waits_is_counted(self) -> None:

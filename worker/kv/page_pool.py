@@ -1,16 +1,19 @@
 """KV pages: who holds which, and which can be found again by their content.
 
 A page is free, used (some sequence refers to it) or cached (none does, but its content is known).
-free + cached + used = total, always (law 3). Cached pages are given up in the order in which they
-were last used.
+free + cached + used = total, always (law 3). Which cached page is given up for new content, and so
+whose, says `cached_pages.py`.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raylax.proto.pages import router_key
+from raylax.worker.kv.cached_pages import CachedPages
+
+NOBODY = ""
+"""Whose pages are that no request has asked for, and those of requests without an API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class PagePool:
         self._references = [0] * total  # to each page
         self._page_of: dict[bytes, int] = {}
         self._name_of: dict[int, bytes] = {}
-        self._cached: OrderedDict[int, None] = OrderedDict()  # the oldest first
+        self._cached = CachedPages(total)
         self._added: dict[bytes, None] = {}
         self._removed: dict[bytes, None] = {}
 
@@ -60,12 +63,17 @@ class PagePool:
         """Pages that `allocate` can give."""
         return len(self._free) + len(self._cached)
 
-    def allocate(self) -> int:
-        """A page for new content; the oldest cached one if none is free."""
+    def held(self, tenant: str) -> int:
+        """Pages that a tenant has, used or cached."""
+        return self._cached.held(tenant)
+
+    def allocate(self, tenant: str = NOBODY, share: float = 1.0) -> int:
+        """A page for new content of a tenant, whose share this is; a cached one if none is free."""
         if self._free:
             page = self._free.pop()
+            self._cached.own(page, tenant, share)
         else:
-            page, _ = self._cached.popitem(last=False)
+            page = self._cached.give_up(tenant, share)
             self._unindex(page)
         self._references[page] = 1
         return page
@@ -83,10 +91,10 @@ class PagePool:
         """Whether nobody refers to it, but its content can be found."""
         return page in self._cached
 
-    def acquire(self, pages: Sequence[int]) -> None:
-        """Refer to each of these pages once more: it will not be given up."""
+    def acquire(self, pages: Sequence[int], tenant: str = NOBODY, share: float = 1.0) -> None:
+        """Refer to each of these pages once more: it will not be given up, and is this tenant's."""
         for page in pages:
-            self._cached.pop(page, None)
+            self._cached.own(page, tenant, share)
             self._references[page] += 1
 
     def index(self, page: int, name: bytes) -> None:
@@ -102,9 +110,9 @@ class PagePool:
             self._references[page] -= 1
             if self._references[page] == 0:
                 if page in self._name_of:
-                    self._cached[page] = None
+                    self._cached.keep(page)
                 else:
-                    self._free.append(page)
+                    self._set_free(page)
 
     def forget(self, pages: Sequence[int]) -> None:
         """Nobody finds these pages any more, which a sequence refers to: their content is bad."""
@@ -126,10 +134,13 @@ class PagePool:
 
     def drop_cached(self) -> None:
         """Free every cached page; nobody finds them any more."""
-        for page in self._cached:
+        for page in list(self._cached):
             self._unindex(page)
-            self._free.append(page)
-        self._cached.clear()
+            self._set_free(page)
+
+    def _set_free(self, page: int) -> None:
+        self._cached.disown(page)
+        self._free.append(page)
 
     def _unindex(self, page: int) -> None:
         name = self._name_of.pop(page)

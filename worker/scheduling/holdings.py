@@ -27,13 +27,13 @@ class Holdings:
     def take_known(self, one: Sequence) -> None:
         """Let a sequence that holds nothing begin behind what is known of it."""
         found = self.find(one)
-        self.pool.acquire(found)
+        self.pool.acquire(found, one.request.tenant, one.request.share)
         one.pages, one.computed = ints(found), len(found) * PAGE_SIZE
 
     def reserve(self, one: Sequence, tokens: int) -> None:
         """Pages for so many of its tokens; that there are enough was decided before."""
         for _ in range(pages_for(tokens) - len(one.pages)):
-            one.pages.append(self.pool.allocate())
+            one.pages.append(self.pool.allocate(one.request.tenant, one.request.share))
 
     def index(self, one: Sequence, count: int) -> None:
         """Let others find the pages that the last `count` tokens filled."""
