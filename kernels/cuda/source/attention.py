@@ -1,0 +1,134 @@
+"""Attention over paged keys and values: prefill chunks, decodes and any mix, in one kernel.
+
+Everything is transposed, so that the keys are the matrix unit's rows and the queries its columns:
+scores are keys x queries, outputs are dims x queries. A decode's few rows then waste nothing, use
+the same instruction as a prefill's many, and sum in the same order.
+
+Keys are cut into splits of `SPLIT` counted from key 0 of the sequence, a split into tiles of `BK`.
+A split is reduced from nothing, and splits are merged upwards. One program may walk all the splits
+of its rows, or only one of them and leave what it came to for `combine`: the bits are the same. A
+split or tile in which a row sees no key leaves that row as it was, exactly.
+"""
+
+import triton
+import triton.language as tl
+
+ITEM = 8
+"""Numbers that describe a program's work:
+sequence, first row in the step, rows' first position, rows, first split, splits, slot, keys.
+A row is a new token here. A slot of -1 means that these are all the splits; else there is one."""
+
+
+TWO_LOG2_E = tl.constexpr(2.885390081777927)
+
+
+@triton.jit
+def merge(high, low_sum, low, top, some, part):
+    """Two running softmaxes into one: what was before, then what comes after it."""
+    new = tl.maximum(high, top)
+    safe = tl.where(new == float("-inf"), 0.0, new)
+    old, fresh = tl.exp2(high - safe), tl.exp2(top - safe)
+    return new, low_sum * old + some * fresh, low * old[None, :] + part * fresh[None, :]
+
+
+@triton.jit
+def exact_sum(share):
+    """Of weights from 0 to 1 over the keys, in units of 2^-22. Integers have one sum, whatever the
+    order, so the number of warps and how they lie on a tile do not matter."""
+    units = (share + 2.0).to(tl.int32, bitcast=True) - 0x40000000
+    return tl.sum(units, 0).to(tl.float32) * 2.384185791015625e-07
+
+
+@triton.jit
+def attend(
+    q, pages, tables, items, out, partial, summary, scale, softcap, window, table_width,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
+    BK: tl.constexpr, SPLIT: tl.constexpr, PAGE: tl.constexpr,
+    WINDOW: tl.constexpr, SOFTCAP: tl.constexpr,
+):  # fmt: skip
+    """Grid: (items, KV_HEADS). q, out: [tokens, HEADS, D]; pages: [n, 2, KV_HEADS, PAGE, D].
+
+    `scale` is the softmax's times log2(e), and so is `softcap` the model's. partial: [slots,
+    KV_HEADS, BQ, D] float32, and summary: [slots, KV_HEADS, 2, BQ], the largest score and the sum
+    of the weights.
+    """
+    group: tl.constexpr = HEADS // KV_HEADS
+    item = items + tl.program_id(0).to(tl.int64) * 8
+    kv_head = tl.program_id(1)
+    sequence, start = tl.load(item), tl.load(item + 1)
+    position, rows = tl.load(item + 2), tl.load(item + 3)
+    split, splits = tl.load(item + 4), tl.load(item + 5)
+    slot, keys = tl.load(item + 6), tl.load(item + 7)
+
+    r, d, k = tl.arange(0, BQ), tl.arange(0, D), tl.arange(0, BK)
+    token, used = r // group, r < rows * group
+    place = ((start + token).to(tl.int64) * HEADS + kv_head * group + r % group) * D
+    queries = tl.load(q + place[None, :] + d[:, None], mask=used[None, :], other=0.0)
+    limit = position + token  # the last key that a row sees
+    table = tables + sequence.to(tl.int64) * table_width
+    page_size: tl.constexpr = 2 * KV_HEADS * PAGE * D
+
+    high = tl.full((BQ,), float("-inf"), tl.float32)
+    weight = tl.zeros((BQ,), tl.float32)
+    total = tl.zeros((D, BQ), tl.float32)
+    top, some, part = high, weight, total
+    for one in range(split, split + splits):
+        top = tl.full((BQ,), float("-inf"), tl.float32)
+        some = tl.zeros((BQ,), tl.float32)
+        part = tl.zeros((D, BQ), tl.float32)
+        for at in range(one * SPLIT, min(one * SPLIT + SPLIT, keys), BK):
+            key = at + k
+            there = key < keys
+            page = tl.load(table + key // PAGE, mask=there, other=0).to(tl.int64)
+            slots = pages + page * page_size + (kv_head * PAGE + key % PAGE) * D
+            rows_k = tl.load(slots[:, None] + d[None, :], mask=there[:, None], other=0.0)
+            score = tl.dot(rows_k, queries) * scale
+            if SOFTCAP:
+                score = softcap * (1.0 - 2.0 / (1.0 + tl.exp2(score * (TWO_LOG2_E / softcap))))
+            seen = key[:, None] <= limit[None, :]
+            if WINDOW:
+                seen = seen & (key[:, None] > limit[None, :] - window)
+            score = tl.where(seen, score, float("-inf"))
+            new = tl.maximum(top, tl.max(score, 0))
+            safe = tl.where(new == float("-inf"), 0.0, new)
+            old = tl.exp2(top - safe)
+            share = tl.exp2(score - safe[None, :])
+            some = some * old + exact_sum(share)
+            values = slots + KV_HEADS * PAGE * D
+            rows_v = tl.load(values[:, None] + d[None, :], mask=there[:, None], other=0.0)
+            part = tl.dot(tl.trans(rows_v), share.to(rows_v.dtype), part * old[None, :])
+            top = new
+        if slot < 0:
+            high, weight, total = merge(high, weight, total, top, some, part)
+    if slot < 0:
+        result = (total / weight[None, :]).to(out.dtype.element_ty)
+        tl.store(out + place[None, :] + d[:, None], result, mask=used[None, :])
+    else:
+        at = (slot.to(tl.int64) * KV_HEADS + kv_head) * BQ
+        tl.store(partial + (at + r)[None, :] * D + d[:, None], part, mask=used[None, :])
+        tl.store(summary + at * 2 + r, top, mask=used)
+        tl.store(summary + at * 2 + BQ + r, some, mask=used)
+
+
+@triton.jit
+def combine(
+    partial, summary, rows, out,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
+):  # fmt: skip
+    """Grid: (rows, HEADS). A row: its token in the step, row in its items, first slot, slots."""
+    group: tl.constexpr = HEADS // KV_HEADS
+    row = rows + tl.program_id(0).to(tl.int64) * 4
+    token, own, first, count = tl.load(row), tl.load(row + 1), tl.load(row + 2), tl.load(row + 3)
+    head = tl.program_id(1)
+    r, d = own * group + head % group, tl.arange(0, D)
+    high = tl.full((1,), float("-inf"), tl.float32)
+    weight = tl.zeros((1,), tl.float32)
+    total = tl.zeros((D, 1), tl.float32)
+    for i in range(count):
+        at = ((first.to(tl.int64) + i) * KV_HEADS + head // group) * BQ
+        part = tl.load(partial + (at + r) * D + d)[:, None]
+        top = tl.load(summary + at * 2 + r + tl.zeros((1,), tl.int32))
+        some = tl.load(summary + at * 2 + BQ + r + tl.zeros((1,), tl.int32))
+        high, weight, total = merge(high, weight, total, top, some, part)
+    result = tl.reshape(total / weight[None, :], (D,)).to(out.dtype.element_ty)
+    tl.store(out + (token.to(tl.int64) * HEADS + head) * D + d, result)
