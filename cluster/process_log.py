@@ -16,7 +16,7 @@ from pathlib import Path
 
 from raylax.cluster.environment import logs_of
 from raylax.cluster.supervision.processes import arguments_of
-from raylax.cluster.supervision.roles import role_of
+from raylax.cluster.supervision.roles import name_of
 
 MOST_BYTES = 8 << 20
 """Of a file; there is one older one beside it."""
@@ -44,8 +44,8 @@ class ProcessLog(RotatingFileHandler):
     def _open(self):  # type: ignore[no-untyped-def]  # as in typeshed, which has it private
         if not self._named:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            role = re.sub(r"\W+", "-", role_of(arguments_of(os.getpid())))
-            self.baseFilename = str(self._directory / f"{role}-{os.getpid()}.log")
+            name = name_of(arguments_of(os.getpid()))
+            self.baseFilename = str(self._directory / f"{name}-{os.getpid()}.log")
             make_room(self._directory)
             self._named = True
         return super()._open()

@@ -8,7 +8,7 @@ from raylax.cluster.supervision.observer import Name, name_of
 from raylax.cluster.supervision.processes import Process
 from raylax.cluster.supervision.roles import Role
 
-TOLD = frozenset({Role.ROUTER, Role.WORKER, Role.METRICS, Role.CONTROLLER})
+TOLD = frozenset({Role.ROUTER, Role.WORKER, Role.SHARD, Role.METRICS, Role.CONTROLLER})
 """Of whose end people are told: Ray or Serve starts another one where one is wanted. HAProxy has a
 new process for each change; the others are vital."""
 VMSTAT = Path("/proc/vmstat")

@@ -19,6 +19,7 @@ class Role(StrEnum):
     PROXY = "Serve's proxy"
     ROUTER = "router"
     WORKER = "worker"
+    SHARD = "shard"
     METRICS = "Metrics"
     OTHER = "helper"
 
@@ -37,9 +38,12 @@ TITLES = (
     (Role.ROUTER, re.compile(r"^ray::.*ServeReplica:[^:]+:Router\b")),
     (Role.METRICS, re.compile(r"^ray::.*ServeReplica:[^:]+:Metrics\b")),
     (Role.WORKER, re.compile(r"^ray::.*ServeReplica:[^:]+:Worker\b")),
+    (Role.SHARD, re.compile(r"^ray::ShardActor\b")),
     (Role.DRIVER, re.compile(r" -m raylax\.cluster\.startup\.driver\b")),
 )
 """The first that fits; a raylet's arguments hold the commands of its agents."""
+NAMED_SHARD = re.compile(r"^ray::ShardActor:(?P<worker>\w+):(?P<rank>\d+)$")
+"""As `raylax.worker.serving.shard_actors` names it."""
 
 
 def role_of(arguments: list[str]) -> Role:
@@ -50,3 +54,12 @@ def role_of(arguments: list[str]) -> Role:
         return role
     line = " ".join(arguments)
     return next((role for role, title in TITLES if title.search(line)), Role.OTHER)
+
+
+def name_of(arguments: list[str]) -> str:
+    """What its log is called: what it is for, in words with hyphens between; of a shard also whose,
+    and which rank."""
+    role = re.sub(r"\W+", "-", role_of(arguments))
+    if (shard := NAMED_SHARD.match(" ".join(arguments))) is not None:
+        return f"{role}-{shard['worker']}-{shard['rank']}"
+    return role

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from raylax.cluster.cli.main import main
-from raylax.cluster.supervision.processes import running
+from raylax.cluster.supervision.processes import arguments_of, running
+from raylax.cluster.supervision.roles import name_of
 from tests.support.cluster_serving import (
     READY,
     STOP_S,
@@ -80,6 +81,7 @@ def test_every_rank_answers_a_debug_call(client: httpx.Client) -> None:
     assert [one["pid"] for one in ranks] == [worker["pid"], shard["pid"]]
     assert plans[0] == plans[1] and plans[0]["step"] > 0
     assert not set(worker["cores"]) & set(shard["cores"])
+    assert name_of(arguments_of(shard["pid"])) == f"shard-{worker['worker_id']}-1"
 
 
 def test_a_debug_function_that_is_not_there_is_the_callers_mistake(client: httpx.Client) -> None:

@@ -50,7 +50,10 @@ class Leader:
     """As a worker's replica: in the first bundle of its group, with an engine that it leads."""
 
     def answer(self, checkpoint: str, config: EngineConfig) -> Results:
-        with running_engine(Path(checkpoint), config, spawner=ShardActors()) as (engine, answers):
+        with running_engine(Path(checkpoint), config, spawner=ShardActors("w0")) as (
+            engine,
+            answers,
+        ):
             return {
                 "tokens": tokens_of(engine, answers),
                 "hosts": [ray.util.get_node_ip_address(), *(one["host"] for one in engine.shards)],

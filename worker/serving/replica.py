@@ -41,7 +41,7 @@ class WorkerReplica:
         self._node = context.get_node_id()
         worker_id = serve.get_replica_context().replica_id.unique_id
         config = EngineConfig.from_json(engine_config_json)
-        spawner = ShardActors() if degree_of(config).ranks > 1 else None
+        spawner = ShardActors(worker_id) if degree_of(config).ranks > 1 else None
         self._worker = Worker(worker_id, name, checkpoint, device, spawner)
         self._model_id, self._metrics = model_id, metrics
         self._reporter = asyncio.create_task(self._report())

@@ -45,9 +45,10 @@ def all_of_bundle(index: int) -> dict[str, Any]:
 class ShardProcess:
     """A shard's actor as its leader sees it: a `Process`."""
 
-    def __init__(self, bundle: int, invitation: Invitation) -> None:
+    def __init__(self, worker: str, bundle: int, invitation: Invitation) -> None:
         self._actor = ray.remote(ShardActor).options(**all_of_bundle(bundle)).remote()
-        self._running = self._actor.run.remote(invitation)
+        name = f"ShardActor:{worker}:{invitation.rank}"
+        self._running = self._actor.run.options(name=name).remote(invitation)
 
     @property
     def alive(self) -> bool:
@@ -59,13 +60,19 @@ class ShardProcess:
 
 
 class ShardActors:
-    """A `Spawner` that starts rank n as an actor in bundle n of the replica's placement group."""
+    """A `Spawner` that starts rank n as an actor in bundle n of the replica's placement group.
 
-    def __init__(self) -> None:
+    What an actor runs has a name, which Ray shows as the command line of its process: people, logs
+    and supervision know it by that (`raylax.cluster.supervision.roles`).
+    """
+
+    def __init__(self, worker: str) -> None:
+        """`worker`: the id of who leads."""
+        self._worker = worker
         self.host = ray.util.get_node_ip_address()
 
     def spawn(self, invitation: Invitation) -> ShardProcess:
-        return ShardProcess(invitation.rank, invitation)
+        return ShardProcess(self._worker, invitation.rank, invitation)
 
     def join_debug_group(self, name: str, world: int) -> Gatherer:
         return join_debug_group(name, 0, world)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raylax.cluster.supervision.roles import VITAL, Role, role_of
+from raylax.cluster.supervision.roles import VITAL, Role, name_of, role_of
 
 RAY = "/venv/lib/python3.11/site-packages/ray"
 
@@ -32,6 +32,8 @@ RAY = "/venv/lib/python3.11/site-packages/ray"
         (["ray::SERVE_REPLICA::raylax#Router#ab:ServeReplica:raylax:Router.__init__"], Role.ROUTER),
         (["ray::ServeReplica:raylax:Worker-tiny-8950abfda7b7"], Role.WORKER),
         (["ray::ServeReplica:raylax:Metrics"], Role.METRICS),
+        (["ray::ShardActor.__init__"], Role.SHARD),
+        (["ray::ShardActor:8ak2p4x1:1"], Role.SHARD),
         (["ray::IDLE"], Role.OTHER),
         (["python", "-c", "from multiprocessing.spawn import spawn_main"], Role.OTHER),
         ([], Role.OTHER),
@@ -39,6 +41,22 @@ RAY = "/venv/lib/python3.11/site-packages/ray"
 )
 def test_a_command_line_says_what_a_process_is(arguments: list[str], role: Role) -> None:
     assert role_of(arguments) is role
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("ray::ServeReplica:raylax:Worker-tiny-8950abfda7b7", "worker"),
+        ("ray::DashboardAgent", "dashboard-agent"),
+        ("ray::ShardActor:8ak2p4x1:1", "shard-8ak2p4x1-1"),
+        ("ray::ShardActor", "shard"),
+        ("ray::ShardActor:../../x:1", "shard"),
+        ("ray::IDLE", "helper"),
+    ],
+)
+def test_a_log_is_named_by_what_its_process_is_for(title: str, name: str) -> None:
+    """A shard's by the worker that it belongs to, and by its rank."""
+    assert name_of([title]) == name
 
 
 def test_what_ray_cannot_do_without_is_vital() -> None:
