@@ -1,6 +1,7 @@
 """Where a server is, as people write it; asking it, and what is said when nothing of ours comes."""
 
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +11,13 @@ import httpx
 from raylax.cluster.errors import UserError
 
 API_KEY = "RAYLAX_API_KEY"
+CLIENT_CERT, CLIENT_KEY = "RAYLAX_CLIENT_CERT", "RAYLAX_CLIENT_KEY"
 TIMEOUT_S = 10.0
 CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 """How OpenSSL says that it does not trust a server."""
+REFUSED = ("CERTIFICATE_REQUIRED", "ALERT_HANDSHAKE_FAILURE", "ALERT_UNKNOWN_CA", "ALERT_BAD_CERT",
+           "ALERT_CERTIFICATE")  # fmt: skip
+"""How it says that a server does not want us without a certificate, or with that one."""
 
 NO_PATH = ": Not Found"
 """How raylax ends what it says of a path that it does not have."""
@@ -33,10 +38,31 @@ def credentials() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
+def shown() -> ssl.SSLContext | bool:
+    """Whom to trust, and the certificate of the environment to show to a server that asks for one.
+    Raises UserError for what is none."""
+    if not (cert := os.environ.get(CLIENT_CERT)):
+        return True
+    context, key = httpx.create_ssl_context(), os.environ.get(CLIENT_KEY) or None
+    try:
+        context.load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        names = cert if key is None else f"{cert} with {CLIENT_KEY} {key}"
+        raise UserError(
+            f"{CLIENT_CERT} must name a certificate in PEM and {CLIENT_KEY} its key, unless that "
+            f"is in the same file, found {names}: {error}"
+        ) from None
+    return context
+
+
 def client_of(url: str, timeout: httpx.Timeout) -> httpx.Client:
-    """A client that shows the environment's key. Raises UserError for what is no address."""
+    """A client that shows the environment's key and certificate. Raises UserError for what is no
+    address."""
+    verify = shown()
     with understood(url):
-        return httpx.Client(base_url=base_of(url), timeout=timeout, headers=credentials())
+        return httpx.Client(
+            base_url=base_of(url), timeout=timeout, headers=credentials(), verify=verify
+        )
 
 
 def ask(url: str, method: str, path: str, body: object = None) -> Any:
@@ -79,6 +105,11 @@ def lost(url: str, error: Exception) -> UserError:
     """The error to raise when there is no connection, or no more of it."""
     if CERTIFICATE in str(error):
         return UserError(f"{url}: its certificate is not trusted; SSL_CERT_FILE names one that is")
+    if any(one in str(error) for one in REFUSED):
+        return UserError(
+            f"{url} wants a certificate of who asks, signed by whom it trusts: {CLIENT_CERT} names "
+            f"its file, and {CLIENT_KEY} its key's"
+        )
     return nobody_at(url)
 
 

@@ -1,6 +1,8 @@
 """The environment variables that raylax reads, and those that it sets for Ray.
 
     RAYLAX_API_KEY   what `raylax status` and other clients of this command show to a cluster
+    RAYLAX_CLIENT_CERT, RAYLAX_CLIENT_KEY
+                     the certificate that they show, and its key if that has a file of its own
     RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax)
     XDG_CACHE_HOME   the parent of that default
     TMPDIR           where the run's directory is made, unless too long for Ray's sockets, or

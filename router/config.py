@@ -97,3 +97,5 @@ class RouterConfig:
     tls_cert: str | None = None
     """A file of certificates in PEM, ours first, and its key: gRPC is then encrypted."""
     tls_key: str | None = None
+    tls_client_ca: str | None = None
+    """A file of authorities in PEM, of whose certificates every client must have one."""

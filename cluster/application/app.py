@@ -19,6 +19,7 @@ from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import device_of_a_worker, placement, routers_of
+from raylax.cluster.ray_patches.tls import brought
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.access.keys import as_json
 from raylax.router.config import RouterConfig
@@ -147,8 +148,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         allowed_hosts=config.allowed_hosts,
         cors_origins=config.cors_origins,
         answers=str(answers_of(directory)) if (directory := run_directory()) else "",
-        tls_cert=str(config.tls_cert) if config.tls_cert else None,
-        tls_key=str(config.tls_key) if config.tls_key else None,
+        **brought(config),
     )
 
 

@@ -17,7 +17,7 @@ from raylax.cluster.placement import cpus_of_the_machine
 NAME = "raylax"
 RUNNING, FAILED, STARTING = "RUNNING", "DEPLOY_FAILED", "UPDATING"
 """Of Serve's states of applications and deployments."""
-FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key")
+FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key", "tls_client_ca")
 """Settings of the front door, which is opened once."""
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from raylax.cluster.certificates import check_certificate
+from raylax.cluster.certificates import check_authorities, check_certificate
 from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
 from raylax.cluster.config.sections import KeyEntry, KeysFile, Section
 from raylax.cluster.errors import UserError
@@ -22,6 +22,8 @@ def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
     config = checked(ClusterConfig, {**values, **given}, file)
     if config.tls_cert is not None and config.tls_key is not None:
         check_certificate(config.tls_cert, config.tls_key)
+    if config.tls_client_ca is not None:
+        check_authorities(config.tls_client_ca)
     if (keys_file := config.api_keys_file) is None:
         return config
     more = checked(KeysFile, read_yaml(keys_file), keys_file).keys

@@ -1,6 +1,7 @@
 """The configuration of a cluster: every key of its file, and what must agree."""
 
 from collections import Counter
+from pathlib import Path
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -48,6 +49,8 @@ class ClusterConfig(ModelSettings):
     """Certificates in PEM, ours first: serve HTTPS, and gRPC over TLS."""
     tls_key: Anywhere | None = None
     """The certificate's key in PEM."""
+    tls_client_ca: Anywhere | None = None
+    """Authorities in PEM: clients must then show a certificate that one of them has signed."""
     allowed_hosts: tuple[HostName, ...] = ()
     """Without keys, names in a URL's place for the host besides localhost and `host`; "*": all."""
     cors_origins: tuple[str, ...] = ()
@@ -73,6 +76,10 @@ class ClusterConfig(ModelSettings):
             raise ValueError(f"port and grpc_port must differ, found {self.port} twice")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together, found one without the other")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError(
+                "tls_client_ca needs tls_cert and tls_key: who has no certificate is shown none"
+            )
         for field in ("name", "sha256"):
             for entry, count in Counter(getattr(key, field) for key in self.keys).items():
                 if count > 1:
@@ -119,6 +126,11 @@ class ClusterConfig(ModelSettings):
     def grpc_address(self) -> str:
         """The address at which this machine reaches gRPC."""
         return address_of(self.reachable_host, self.grpc_port)
+
+    @property
+    def tls_files(self) -> tuple[Path | None, ...]:
+        """The files that say how clients are served by TLS."""
+        return self.tls_cert, self.tls_key, self.tls_client_ca
 
     @property
     def keys_have_limits(self) -> bool:

@@ -9,15 +9,19 @@ called in every process of Serve, before it writes HAProxy's configuration.
 import asyncio
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from raylax.cluster.environment import entrance_of, run_directory
+from raylax.cluster.ray_patches.tls import certificates_of_the_run
 from raylax.cluster.supervision.processes import all_processes, arguments_of
 from raylax.proto.errors import WorkerUnavailable
 
 POLL_S = 0.05
 AGAIN_EVERY_S = 0.5
+LOOK_EVERY_S = 1.0
+"""At certificates, which may be exchanged while HAProxy serves."""
 PATIENCE_S = 15.0
 """How long HAProxy may take to start again before its manager says that it is not well."""
 CHECK_S = 4
@@ -128,7 +132,8 @@ class Keeper:
         """`api`: Serve's, and its own methods."""
         self._api, self._start, self._reload, self._stop = api, start, reload, stop
         self._one_at_a_time = asyncio.Lock()
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
+        self._certificates = certificates_of_the_run()
         self._missing_since: float | None = None
 
     @property
@@ -144,7 +149,7 @@ class Keeper:
             await self._hear_of_routers()
         async with self._one_at_a_time:
             await self._start_or_take_over()
-        self._watch = asyncio.create_task(self._keep())
+        self._watches = [asyncio.create_task(one()) for one in (self._keep, self._renew)]
 
     async def reload(self) -> None:
         """With a new configuration; where nothing runs that could be reloaded, it is started."""
@@ -155,8 +160,8 @@ class Keeper:
                 await self._start_or_take_over()
 
     async def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         await self._stop(self._api)
 
     @property
@@ -177,6 +182,15 @@ class Keeper:
                 self._missing_since = None
             except Exception:  # Serve has logged it
                 await asyncio.sleep(AGAIN_EVERY_S)
+
+    async def _renew(self) -> None:
+        """Have HAProxy read its certificates again once they are others: who is connected stays."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if (found := certificates_of_the_run()) != self._certificates:
+                with suppress(Exception):  # Serve has logged it, and it is tried again
+                    await self.reload()
+                    self._certificates = found
 
     async def _hear_of_routers(self) -> None:
         deadline = time.monotonic() + PATIENCE_S

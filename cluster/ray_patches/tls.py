@@ -1,34 +1,71 @@
 """HTTPS: HAProxy, Serve's front door, shows our certificate. Serve has no setting for that.
 
-Certificate and key lie in one file of the run's directory, as HAProxy wants them; where there is
-that file, its configuration says so.
+Certificate and key lie in one file of the run's directory, as HAProxy wants them, and in another
+one the authorities whose certificates clients must show; where there are those files, its
+configuration says so. Routers read the same ones.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from raylax.cluster.environment import RUN_DIRECTORY
+from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.environment import run_directory
 
-FILE = "tls.pem"
+FILE, CLIENT_CA = "tls.pem", "client-ca.pem"
 BIND = "bind {{ config.frontend_host }}:{{ config.frontend_port }}"
 """The line of HAProxy's template that opens the port for clients."""
 
 
-def bring_certificate(cert: Path, key: Path, directory: Path) -> None:
-    """Writes both to where HAProxy finds them, for this user's eyes only."""
-    file = directory / FILE
-    file.touch(mode=0o600)
-    file.write_bytes(b"\n".join(path.read_bytes() for path in (cert, key)))
+def bring_certificates(config: ClusterConfig, directory: Path) -> None:
+    """Writes them to where HAProxy and routers find them, for this user's eyes only; each file is
+    there as a whole or not at all."""
+    if config.tls_cert is not None and config.tls_key is not None:
+        write(directory / FILE, [config.tls_cert, config.tls_key])
+    if config.tls_client_ca is not None:
+        write(directory / CLIENT_CA, [config.tls_client_ca])
+
+
+def write(file: Path, parts: Sequence[Path]) -> None:
+    """What the parts hold, in place of what was there."""
+    made = file.with_suffix(".new")
+    made.touch(mode=0o600)
+    made.write_bytes(b"\n".join(part.read_bytes() for part in parts))
+    os.replace(made, file)
+
+
+def brought(config: ClusterConfig) -> dict[str, str | None]:
+    """Where a router finds the files, by its settings: in the run's directory, if there is one."""
+    directory = run_directory()
+    names = {"tls_cert": FILE, "tls_key": FILE, "tls_client_ca": CLIENT_CA}
+    found = {name: (getattr(config, name), file) for name, file in names.items()}
+    return {
+        name: None if given is None else str(given if directory is None else directory / file)
+        for name, (given, file) in found.items()
+    }
 
 
 def show_certificate() -> None:
     """HAProxy serves HTTPS if the run has a certificate. To be called in every process of Serve,
     before it writes HAProxy's configuration."""
-    file = Path(os.environ.get(RUN_DIRECTORY, os.devnull)) / FILE
-    if not file.is_file():
+    if (directory := run_directory()) is None or not (directory / FILE).is_file():
         return
     from ray.serve._private import haproxy_templates
 
     template = haproxy_templates.HAPROXY_CONFIG_TEMPLATE
-    encrypted = f"{BIND} ssl crt {file} ssl-min-ver TLSv1.2"
-    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template.replace(BIND, encrypted)
+    haproxy_templates.HAPROXY_CONFIG_TEMPLATE = template.replace(BIND, encrypted(directory))
+
+
+def encrypted(directory: Path) -> str:
+    """The line with our certificate; and with no handshake for who has none, if it must be so."""
+    line = f"{BIND} ssl crt {directory / FILE} ssl-min-ver TLSv1.2"
+    authorities = directory / CLIENT_CA
+    return f"{line} ca-file {authorities} verify required" if authorities.is_file() else line
+
+
+def certificates_of_the_run() -> list[tuple[int, int]]:
+    """What changes with the files that HAProxy reads when it starts; empty without any."""
+    if (directory := run_directory()) is None:
+        return []
+    found = [directory / name for name in (FILE, CLIENT_CA)]
+    return [(one.st_ino, one.st_mtime_ns) for one in map(Path.stat, filter(Path.is_file, found))]

@@ -21,18 +21,26 @@ from typing import IO, Any
 
 from raylax.cluster.application.deployment import check_change, deploy
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.environment import NO_CORE_FILES, RUN_DIRECTORY, ray_directory, remove
+from raylax.cluster.environment import (
+    NO_CORE_FILES,
+    RUN_DIRECTORY,
+    entrance_of,
+    ray_directory,
+    remove,
+)
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
 from raylax.cluster.startup.open_doors import check_open_doors
 from raylax.cluster.startup.privacy import found_open
+from raylax.cluster.supervision.front_door import ask
 from raylax.cluster.supervision.processes import end_all, pids_of_run
 from raylax.proto.addresses import url_host
 
 END_S = 4.0
 POLL_S = 0.05
+ASK_S = 2.0
 WORKER_SETUP = "raylax.cluster.ray_patches.worker_setup.worker_setup"
 """The function that each of Ray's processes runs first."""
 
@@ -168,8 +176,8 @@ def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> 
         traceback.print_exc()  # to the log
         raise ClusterLost(f"{type(error).__name__}: {reason_of(str(error))}") from None
     events.step("cluster", "waiting for the first worker")
-    wait_until_healthy(config)
     directory = Path(os.environ[RUN_DIRECTORY])
+    wait_until_healthy(config, directory)
     check_privacy(directory)
     check_open_doors(config, [os.getpid(), *pids_of_run(os.getpid(), directory)])
     events.ready()
@@ -204,18 +212,14 @@ def start_ray(config: ClusterConfig, events: Events) -> None:
     serve.start(http_options={"host": url_host(config.host), "port": config.port})
 
 
-def wait_until_healthy(config: ClusterConfig) -> None:
-    """Through the front door, as a client would ask: but this machine knows whom it asks."""
-    import httpx
-
+def wait_until_healthy(config: ClusterConfig, directory: Path) -> None:
+    """Through the front door, at the entrance of supervision: clients may have to show more than
+    we have."""
     limit = config.limits.startup_timeout_s
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
-        try:
-            if httpx.get(f"{config.url}/health", timeout=2, verify=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
+        if ask(entrance_of(directory), ASK_S) == "serves":
+            return
         time.sleep(POLL_S)
     raise UserError(f"no worker became ready within limits.startup_timeout_s={limit:g}")
 

@@ -58,7 +58,7 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
 def ways_in(config: ClusterConfig, file: Path | None) -> list[str]:
     """Files of the user's by which somebody else on this machine could let himself in. Root, who
     may serve what a user has set up, is told and not stopped."""
-    keys = [path for path in (file, config.api_keys_file, config.tls_cert) if path is not None]
+    keys = filter(None, (file, config.api_keys_file, config.tls_cert, config.tls_client_ca))
     return opened_by_files(keys, [] if config.tls_key is None else [config.tls_key])
 
 
@@ -81,7 +81,8 @@ def announce(
     logs = environment.ray_directory(directory) / "session_latest" / "logs"
     where = f"Logs: {environment.logs_of(directory)}, and Ray's in {logs}, while it runs"
     console.print(where, highlight=False, soft_wrap=True)
-    if files := [str(one) for one in (file, config.api_keys_file) if one is not None]:
+    may_change = (file, config.api_keys_file, *config.tls_files)
+    if files := [str(one) for one in may_change if one is not None]:
         told = f"kill -USR1 {os.getpid()} applies changes of {' and '.join(files)}"
         console.print(escape(told), highlight=False, soft_wrap=True)
     console.print("Ctrl-C stops it.", highlight=False)

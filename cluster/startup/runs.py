@@ -15,7 +15,7 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import entrance_of
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.process_log import trouble_of
-from raylax.cluster.ray_patches.tls import bring_certificate
+from raylax.cluster.ray_patches.tls import bring_certificates
 from raylax.cluster.startup.driver import END_S
 from raylax.cluster.startup.driver_process import Driver, start_driver
 from raylax.cluster.startup.progress import Steps
@@ -73,10 +73,9 @@ class Runs:
         it did serve."""
         config = self._config
         adopt_orphans()
-        if config.tls_cert is not None and config.tls_key is not None:
-            bring_certificate(config.tls_cert, config.tls_key, directory)
+        bring_certificates(config, directory)
         driver = start_driver(directory, config)
-        reload_by(lambda: self._apply_changes(driver))
+        reload_by(lambda: self._apply_changes(driver, directory))
         self._start(driver)
         with front_door(entrance_of(directory)) as door:
             start_s = config.limits.startup_timeout_s
@@ -115,14 +114,17 @@ class Runs:
         except ClusterLost as lost:
             raise ClusterDied(str(lost), lost.log) from None
 
-    def _apply_changes(self, driver: Driver) -> None:
-        """The configuration as it is now. A mistake in it is shown, and changes nothing."""
+    def _apply_changes(self, driver: Driver, directory: Path) -> None:
+        """The configuration as it is now, and certificates. A mistake there is shown, and changes
+        nothing."""
         try:
             self._asked = self._read()
         except UserError as error:
             self._refuse(str(error))
             return
         self._say("applying the configuration as it is now")
+        if self._asked.tls_files == self._config.tls_files:  # else it will be refused
+            bring_certificates(self._asked, directory)
         self._tell(driver, self._asked)
 
     def _tell(self, driver: Driver, config: ClusterConfig) -> None:

@@ -35,13 +35,18 @@ ASK = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine, its authority, and a file with one key."""
+    """A certificate for this machine, its authority, that of clients, and a file with one key."""
     directory = tmp_path_factory.mktemp("security")
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1", "localhost")
     authority.cert_pem.write_to_path(directory / "authority.pem")
     issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
     issued.private_key_pem.write_to_path(directory / "key.pem")
+    clients = trustme.CA()
+    clients.cert_pem.write_to_path(directory / "clients.pem")
+    clients.issue_cert("alice").private_key_and_cert_chain_pem.write_to_path(
+        directory / "alice.pem"
+    )
     (directory / "keys.yaml").write_text(
         f"keys: [{{name: alice, admin: true, sha256: '{hash_of(SECRET)}'}}]"
     )
@@ -50,7 +55,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(checkpoint: Path, files: Path) -> Iterator[Serving]:
-    names = {"--tls-cert": "cert.pem", "--tls-key": "key.pem", "--api-keys-file": "keys.yaml"}
+    names = {
+        "--tls-cert": "cert.pem", "--tls-key": "key.pem", "--tls-client-ca": "clients.pem",
+        "--api-keys-file": "keys.yaml",
+    }  # fmt: skip
     flags = [part for flag, name in names.items() for part in (flag, str(files / name))]
     with serving(str(checkpoint), "--host", "0.0.0.0", *flags) as made:
         made.wait_until_it_says(READY)
@@ -60,8 +68,9 @@ def served(checkpoint: Path, files: Path) -> Iterator[Serving]:
 
 @pytest.fixture
 def client(served: Serving, files: Path) -> Iterator[httpx.Client]:
-    """It trusts the authority, and nobody else."""
+    """It trusts the authority, and nobody else, and shows a certificate."""
     trusting = ssl.create_default_context(cafile=str(files / "authority.pem"))
+    trusting.load_cert_chain(files / "alice.pem")
     url = f"https://127.0.0.1:{served.port}"
     with httpx.Client(base_url=url, verify=trusting, timeout=20) as made:
         yield made
@@ -92,8 +101,22 @@ def test_old_versions_of_tls_are_refused(served: Serving) -> None:
         httpx.get(f"https://127.0.0.1:{served.port}/health", verify=old, timeout=20)
 
 
+def test_nobody_gets_in_without_a_certificate(served: Serving, files: Path) -> None:
+    """Not to `/health`, either; nor by gRPC."""
+    authority = files / "authority.pem"
+    trusting = ssl.create_default_context(cafile=str(authority))
+    with pytest.raises(httpx.TransportError, match="CERTIFICATE_REQUIRED"):
+        httpx.get(f"https://127.0.0.1:{served.port}/health", verify=trusting, timeout=20)
+    credentials = grpc.ssl_channel_credentials(authority.read_bytes())
+    with grpc.secure_channel(f"localhost:{served.grpc_port}", credentials) as channel:
+        stub = raylax_pb2_grpc.RaylaxStub(channel)
+        with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+            stub.ListModels(raylax_pb2.ListModelsRequest(), timeout=20)
+
+
 def test_grpc_has_the_same_certificate_and_keys(served: Serving, files: Path) -> None:
-    trusting = grpc.ssl_channel_credentials((files / "authority.pem").read_bytes())
+    alice = (files / "alice.pem").read_bytes()
+    trusting = grpc.ssl_channel_credentials((files / "authority.pem").read_bytes(), alice, alice)
     request = raylax_pb2.ListModelsRequest()
     with grpc.secure_channel(f"localhost:{served.grpc_port}", trusting) as channel:
         stub = raylax_pb2_grpc.RaylaxStub(channel)
@@ -118,7 +141,11 @@ def test_other_machines_reach_the_two_ports_for_clients_alone(served: Serving) -
 def test_the_command_shows_the_key_it_is_given(served: Serving, files: Path) -> None:
     """By the environment, for what stands on a command line is seen by everybody."""
     run = [RAYLAX, "status", f"https://127.0.0.1:{served.port}"]
-    trusting = {**os.environ, "SSL_CERT_FILE": str(files / "authority.pem")}
+    trusting = {
+        **os.environ,
+        "SSL_CERT_FILE": str(files / "authority.pem"),
+        "RAYLAX_CLIENT_CERT": str(files / "alice.pem"),
+    }
     without = subprocess.run(run, env=trusting, capture_output=True, text=True)
     shown = {**trusting, "RAYLAX_API_KEY": SECRET}
     having = subprocess.run(run, env=shown, capture_output=True, text=True)

@@ -256,13 +256,13 @@ def test_a_router_is_told_all_that_is_set(checkpoint: Path, tmp_path: Path) -> N
     """Whatever has the same name in both, and is not as it is by default."""
     from raylax.cluster.application.app import router_config
 
-    for name in ("cert.pem", "key.pem"):
+    for name in ("cert.pem", "key.pem", "clients.pem"):
         (tmp_path / name).touch()
     given = {
         "policy": "round-robin", "host": "10.0.0.5", "grpc_port": 9123, "enable_debug": True,
         "strict_fields": True, "share_prefixes": True, "routers": 2, "allowed_hosts": ("chat.lan",),
         "cors_origins": ("https://chat.example.org",), "tls_cert": str(tmp_path / "cert.pem"),
-        "tls_key": str(tmp_path / "key.pem"),
+        "tls_key": str(tmp_path / "key.pem"), "tls_client_ca": str(tmp_path / "clients.pem"),
     }  # fmt: skip
     config = ClusterConfig.model_validate({"model": str(checkpoint), **given})
     told = asdict(router_config(find_models(config)[0], "secret"))

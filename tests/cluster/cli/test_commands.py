@@ -290,6 +290,20 @@ def test_a_key_that_can_be_none(
     assert mistake(monkeypatch, capsys, "status").startswith("RAYLAX_API_KEY must be a key's")
 
 
+def test_a_certificate_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (file := tmp_path / "me.pem").write_text("no certificate")
+    monkeypatch.setenv("RAYLAX_CLIENT_CERT", str(file))
+    alone = mistake(monkeypatch, capsys, "status")
+    monkeypatch.setenv("RAYLAX_CLIENT_KEY", "/no/such/key")
+    beside = mistake(monkeypatch, capsys, "status")
+
+    assert alone.startswith("RAYLAX_CLIENT_CERT must name a certificate in PEM")
+    assert f"found {file}: " in alone
+    assert f"found {file} with RAYLAX_CLIENT_KEY /no/such/key: " in beside
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("arguments", "code"), [("version", 0), ("serve /no/such/model", 1)])
 def test_streams_that_are_closed(closed: str, arguments: str, code: int) -> None:

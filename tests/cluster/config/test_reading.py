@@ -78,6 +78,7 @@ def test_flags_win_over_the_file(file: Path) -> None:
         (f"keys: [{KEY}, {KEY}]", "keys: each needs its own name, found alice twice"),
         (f"keys: [{KEY}, {{name: b, sha256: {HASH}}}]", "each needs its own sha256, found"),
         ("tls_cert: /x.pem", "tls_cert and tls_key belong together, found one without the other"),
+        ("tls_client_ca: /x.pem", "tls_client_ca needs tls_cert and tls_key: who has no certif"),
         ("models: [{model: a, replicas: 0}]", "models.0.replicas: Input should be greater than"),
         ("models: [{model: a, replica: 1}]", "unknown key 'models.0.replica'; did you mean repl"),
         ("models: [{model: a, policy: magic}]", "models.0: policy must be one of consistent-ha"),
@@ -153,6 +154,37 @@ def test_a_certificate_is_checked_before_anything_starts(tmp_path: Path) -> None
     os.mkfifo(pipe := tmp_path / "pipe.pem")
     with pytest.raises(UserError, match=f"^{pipe}: must be a regular file"):
         read_config(None, {**flags, "tls_key": pipe})
+
+
+def test_whose_certificates_clients_show_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    """The file holds authorities, and is there."""
+    names = ("cert.pem", "key.pem", "clients.pem")
+    cert, key, clients = (tmp_path / name for name in names)
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    flags = {"tls_cert": cert, "tls_key": key, "tls_client_ca": clients}
+    with pytest.raises(UserError, match=f"^{clients}: cannot be read: No such file"):
+        read_config(None, flags)
+    both = authority.cert_pem.bytes() + issued.cert_chain_pems[0].bytes()
+    for content, why in (
+        (b"", "NO_CERTIFICATE"),
+        (b"no certificate", "NO_CERTIFICATE"),
+        (key.read_bytes(), "NO_CERTIFICATE"),
+        (cert.read_bytes(), "1 of 1 are of no authority"),
+        (both, "1 of 2 are of no authority"),
+    ):
+        clients.write_bytes(content)
+        rule = f"^tls_client_ca {clients} must hold the certificates of authorities, in PEM: .*"
+        with pytest.raises(UserError, match=rule + why):
+            read_config(None, flags)
+    authority.cert_pem.write_to_path(clients)
+
+    assert read_config(None, flags).tls_client_ca == clients
+    os.mkfifo(pipe := tmp_path / "pipe.pem")
+    with pytest.raises(UserError, match=f"^{pipe}: must be a regular file"):
+        read_config(None, {**flags, "tls_client_ca": pipe})
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "a: [1\nb: 2", "? [1, 2]\n: 3\n1: 2"])

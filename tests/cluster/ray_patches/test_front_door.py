@@ -102,7 +102,8 @@ async def main():
     await first.reload()
     await until(lambda: second not in haproxies() and serves())
     (third,) = haproxies()
-    first.raylax_keeper._watch.cancel()  # its process was killed, and HAProxy serves on
+    for watch in first.raylax_keeper._watches:
+        watch.cancel()  # its process was killed, and HAProxy serves on
     new = manager(backend)
     new.backend_configs = {}
     starting = asyncio.create_task(new.start())

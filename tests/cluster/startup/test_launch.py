@@ -95,6 +95,7 @@ def test_what_a_user_should_know_is_said_before_the_start(
         ("cert.pem", 0o602, "{0} lets another user in: {0} can be written by other users"),
         ("key.pem", 0o602, "{0} lets another user in: {0} can be written by other users"),
         ("key.pem", 0o644, "{0} lets another user in: it can be read by all"),
+        ("clients.pem", 0o602, "{0} lets another user in: {0} can be written by other users"),
         ("keys.yaml", 0o644, None),
         ("cert.pem", 0o644, None),
         ("", 0o777, "{0}/key.pem lets another user in: {0} can be written by other users"),
@@ -104,11 +105,13 @@ def test_files_by_which_another_user_comes_in_are_named(
     changed: str, mode: int, said: str | None, tmp_path: Path
 ) -> None:
     """He adds a key, or has ours."""
-    names = ("raylax.yaml", "keys.yaml", "cert.pem", "key.pem")
+    names = ("raylax.yaml", "keys.yaml", "cert.pem", "key.pem", "clients.pem")
     for name in names:
         (tmp_path / name).touch(mode=0o600)
-    file, keys, cert, key = (tmp_path / name for name in names)
-    config = ClusterConfig.model_construct(api_keys_file=keys, tls_cert=cert, tls_key=key)
+    file, keys, cert, key, clients = (tmp_path / name for name in names)
+    config = ClusterConfig.model_construct(
+        api_keys_file=keys, tls_cert=cert, tls_key=key, tls_client_ca=clients
+    )
     before = launch.ways_in(config, file)
     (tmp_path / changed).chmod(mode)
     found = launch.ways_in(config, file)
