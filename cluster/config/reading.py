@@ -10,6 +10,7 @@ from raylax.cluster.certificates import check_authorities, check_certificate
 from raylax.cluster.config.schema import PARTS, VALUE_ERROR, ClusterConfig
 from raylax.cluster.config.sections import KeyEntry, KeysFile, Section
 from raylax.cluster.errors import UserError
+from raylax.proto.text.reading import check_file
 from raylax.worker.config import unknown_key
 
 Checked = TypeVar("Checked", bound=Section)
@@ -24,10 +25,21 @@ def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
         check_certificate(config.tls_cert, config.tls_key)
     if config.tls_client_ca is not None:
         check_authorities(config.tls_client_ca)
-    if (keys_file := config.api_keys_file) is None:
-        return config
-    more = checked(KeysFile, read_yaml(keys_file), keys_file).keys
-    return checked(ClusterConfig, {**values, **given, "keys": (*config.keys, *more)}, keys_file)
+    return config if config.api_keys_file is None else with_keys_of(config.api_keys_file, config)
+
+
+def with_keys_of(file: Path, config: ClusterConfig) -> ClusterConfig:
+    """With the keys that the file has now, instead of those that it had. Raises UserError."""
+    try:
+        check_file(file)  # a pipe would be waited for
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    more = checked(KeysFile, read_yaml(file), file).keys
+    keys = (*config.own_keys, *more)
+    made = checked(ClusterConfig, {**config.model_dump(), "keys": keys}, file)
+    return made.keeping(config.own_keys)
 
 
 def checked(kind: type[Checked], values: dict[str, Any], file: Path | None) -> Checked:

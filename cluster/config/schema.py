@@ -44,7 +44,8 @@ class ClusterConfig(ModelSettings):
     share_prefixes: bool = False
     """Let tenants find each other's KV pages: faster, and they can tell what others have asked."""
     api_keys_file: Anywhere | None = None
-    """More API keys, in a file of their own with a section keys."""
+    """More API keys, in a file of their own with a section keys, which is read again when it
+    changes."""
     tls_cert: Anywhere | None = None
     """Certificates in PEM, ours first: serve HTTPS, and gRPC over TLS."""
     tls_key: Anywhere | None = None
@@ -62,6 +63,7 @@ class ClusterConfig(ModelSettings):
     autoscaling: Autoscaling = Autoscaling()
     """When the number of workers changes, between replicas and max_replicas."""
     _all_ranks: int | None = PrivateAttr(None)
+    _own_keys: tuple[KeyEntry, ...] | None = PrivateAttr(None)
 
     @field_validator("host")
     @classmethod
@@ -105,6 +107,17 @@ class ClusterConfig(ModelSettings):
     def _of(self, entry: ModelEntry) -> "ClusterConfig":
         """The configuration of one of the models. Raises ValidationError."""
         return ClusterConfig.model_validate({**self.model_dump(exclude={"models"}), **entry.given})
+
+    @property
+    def own_keys(self) -> tuple[KeyEntry, ...]:
+        """The keys that are not from `api_keys_file`."""
+        return self.keys if self._own_keys is None else self._own_keys
+
+    def keeping(self, own_keys: tuple[KeyEntry, ...]) -> "ClusterConfig":
+        """The same, with word of which keys are not from `api_keys_file`."""
+        made = self.model_copy()
+        made._own_keys = own_keys
+        return made
 
     @property
     def all_ranks(self) -> int:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from raylax.cluster import environment
+from raylax.cluster.config.reading import with_keys_of
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import entrance_of
 from raylax.cluster.errors import ClusterLost, UserError
@@ -18,8 +19,9 @@ from raylax.cluster.process_log import trouble_of
 from raylax.cluster.ray_patches.tls import bring_certificates
 from raylax.cluster.startup.driver import END_S
 from raylax.cluster.startup.driver_process import Driver, start_driver
+from raylax.cluster.startup.file_watch import FileWatch
 from raylax.cluster.startup.progress import Steps
-from raylax.cluster.startup.signals import reload_by, undisturbed
+from raylax.cluster.startup.signals import RELOAD, reload_by, undisturbed
 from raylax.cluster.supervision.front_door import FrontDoor
 from raylax.cluster.supervision.processes import adopt_orphans, end_all
 from raylax.cluster.supervision.restarts import Restarts
@@ -43,6 +45,7 @@ class Runs:
         the run's files lie."""
         self._config, self._read, self._announce = config, read, announce
         self._console = console
+        self._keys_file = FileWatch()
         self._asked: ClusterConfig | None = None
         """What has been asked for by a signal, and neither been applied nor refused yet."""
         self.have_served = False
@@ -101,7 +104,7 @@ class Runs:
     def _serve(self, driver: Driver, supervisor: Supervisor) -> None:
         """Look after it, and say what becomes of changes."""
         try:
-            for event in driver.events(supervisor.look, LOOK_EVERY_S):
+            for event in driver.events(lambda: self._look(driver, supervisor), LOOK_EVERY_S):
                 match event:
                     case {"applied": _} if self._asked is not None:
                         self._config, self._asked = self._asked, None
@@ -113,6 +116,25 @@ class Runs:
             raise
         except ClusterLost as lost:
             raise ClusterDied(str(lost), lost.log) from None
+
+    def _look(self, driver: Driver, supervisor: Supervisor) -> None:
+        supervisor.look()
+        if self._asked is None and self._keys_file.changed(self._config.api_keys_file):
+            with undisturbed((RELOAD,)):  # which would tell the driver, too
+                self._apply_keys(driver)
+
+    def _apply_keys(self, driver: Driver) -> None:
+        """The keys of their file as they are now; all else stays, whatever other files say."""
+        assert self._config.api_keys_file is not None
+        try:
+            asked = with_keys_of(self._config.api_keys_file, self._config)
+        except UserError as error:
+            self._refuse(str(error))
+            return
+        if asked.keys != self._config.keys:
+            self._say(f"applying the keys of {escape(str(asked.api_keys_file))} as they are now")
+            self._asked = asked
+            self._tell(driver, asked)
 
     def _apply_changes(self, driver: Driver, directory: Path) -> None:
         """The configuration as it is now, and certificates. A mistake there is shown, and changes

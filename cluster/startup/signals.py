@@ -1,7 +1,7 @@
 """Stopping by Ctrl-C, `kill` or the closing of the terminal; reading again by SIGUSR1."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -36,12 +36,12 @@ def ignore_signals() -> None:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Signals that come inside wait until it ends."""
+def undisturbed(numbers: Sequence[signal.Signals] = NUMBERS) -> Iterator[None]:
+    """These signals, where they come inside, wait until it ends."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in NUMBERS
+        for number in numbers
     }  # a mask would be one thread's own, and any thread may be the one that is interrupted
     try:
         yield

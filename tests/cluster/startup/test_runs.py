@@ -4,16 +4,19 @@ import io
 import os
 import signal
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
+from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.startup.runs import Runs, run_directory
 from raylax.cluster.startup.signals import NUMBERS, RELOAD, Stopping, stop_on_signals
 from raylax.cluster.supervision.restarts import MOST, WITHIN_S
 from raylax.cluster.supervision.supervisor import ClusterDied
+from raylax.router.access.keys import hash_of
 
 DIED = ClusterDied("raylet (pid 7) died", "its log")
 BUSY = ClusterLost("busy", "1")
@@ -116,3 +119,99 @@ def test_a_signal_while_the_directory_is_made_leaves_none(
 
     assert made != []
     assert list(temporary.iterdir()) == []
+
+
+class Told:
+    """In a driver's place, and in the supervisor's: knows what it was told."""
+
+    def __init__(self) -> None:
+        self.configs: list[ClusterConfig] = []
+
+    def send(self, config: ClusterConfig) -> None:
+        self.configs.append(config)
+
+    def look(self) -> None:
+        pass
+
+
+class KeysInAFile:
+    """Runs that look at a file of keys, whose other file says something else by now."""
+
+    def __init__(self, directory: Path) -> None:
+        self.keys = directory / "keys.yaml"
+        self.write("bob")
+        (file := directory / "raylax.yaml").write_text(
+            f"keys: [{entry('alice')}]\napi_keys_file: {self.keys}\n"
+        )
+        config = read_config(file, {})
+        file.write_text("not: valid")
+        self.console, self.told = Console(record=True, width=300, file=io.StringIO()), Told()
+        self.runs = Runs(config, lambda: read_config(file, {}), lambda *_: None, self.console)
+
+    def write(self, *names: str) -> None:
+        self.keys.write_text(f"keys: [{', '.join(map(entry, names))}]")
+
+    def look(self) -> str:
+        """What is said within some looks."""
+        for _ in range(4):
+            self.runs._look(cast(Any, self.told), cast(Any, self.told))
+        return self.console.export_text()
+
+    @property
+    def names(self) -> list[list[str]]:
+        return [[key.name for key in one.keys] for one in self.told.configs]
+
+    def applied(self) -> None:
+        self.runs._config, self.runs._asked = self.told.configs[-1], None
+
+
+def entry(name: str) -> str:
+    return f"{{name: {name}, sha256: {hash_of(name)}}}"
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeysInAFile:
+    monkeypatch.setattr("raylax.cluster.startup.file_watch.LOOK_EVERY_S", 0.0)
+    return KeysInAFile(tmp_path)
+
+
+def test_keys_of_a_file_that_changes_are_told_without_a_signal(keys: KeysInAFile) -> None:
+    """Beside those of the configuration, which stays as it was: nobody has asked for a change of
+    it. One change waits for the other."""
+    assert keys.look() == ""
+    keys.write("bob", "carol")
+    assert keys.look() == f"applying the keys of {keys.keys} as they are now\n"
+    keys.write("dave")
+    assert keys.look() == ""
+    keys.applied()
+    keys.look()
+
+    assert keys.names == [["alice", "bob", "carol"], ["alice", "dave"]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda file: file.write_text("keys: [{name: bob}]"), ": keys.0.sha256: Field required"),
+        (lambda file: file.write_text("keys: ["), ": not valid YAML: "),
+        (lambda file: file.write_text(f"keys: [{entry('alice')}]"), ": keys: each needs its own"),
+        (Path.unlink, ": cannot be read: No such file or directory"),
+        (
+            lambda file: [do(file) for do in (Path.unlink, os.mkfifo)],
+            ": must be a regular file, found a FIFO",
+        ),
+    ],
+)
+def test_a_mistake_there_is_said_once_and_the_keys_stay(
+    keys: KeysInAFile, spoil: Any, why: str
+) -> None:
+    keys.look()
+    spoil(keys.keys)
+    said = keys.look()
+
+    assert said.startswith(f"not applied: {keys.keys}{why}")
+    assert keys.look() == "" and keys.names == []
+    keys.keys.unlink(missing_ok=True)
+    keys.write("carol")
+    keys.look()
+    assert keys.names == [["alice", "carol"]]
