@@ -6,6 +6,7 @@ the last. Nothing here waits, and no other thread has a part in it: a token cost
 """
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncGenerator, Callable
 from enum import Enum, IntEnum, auto
@@ -13,6 +14,7 @@ from typing import cast
 
 from raylax.proto.addresses import parts_of
 from raylax.proto.wire.introduction import Introduction, Stranger
+from raylax.proto.wire.tls_session import TlsSession, session_with
 
 HEAD = struct.Struct("<BI")
 LARGEST = 64 << 20
@@ -25,6 +27,7 @@ LINGER_S = 1.0
 TICKS = 8
 """Silence is counted in so many ticks, which a loop that is late does not count: what has come
 meanwhile is read first."""
+STRANGER = "who answers there does not know the cluster's token"
 
 
 class FrameKind(IntEnum):
@@ -70,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._introduction: Introduction | None = None
+        self._tls: TlsSession | None = None
         self._early: list[bytes] = []
         self._part = bytearray()  # of a frame
         self._needed = 0  # bytes, until it is whole
@@ -82,13 +86,22 @@ class Connection(asyncio.Protocol):
 
     def connect(self, address: str, introduction: Introduction | None = None) -> None:
         """Begin to connect; the connection ends as BROKEN if nobody is there. With an introduction
-        nothing is sent before the other end has shown who it is."""
+        nothing is sent before the other end has shown who it is, and what crosses a wire is
+        sealed."""
         self._introduction = introduction
         self._connecting = self._loop.create_task(self._connect(address))
 
+    def sealed_by(self, session: TlsSession | None) -> "Connection":
+        """Say and hear everything by this session. Before the connection is made."""
+        self._tls = session
+        return self
+
     async def _connect(self, address: str) -> None:
         try:
-            await self._loop.create_connection(lambda: self, *parts_of(address))
+            host, port = parts_of(address)
+            if self._introduction is not None:
+                self.sealed_by(session_with(host, self._introduction.secret, accepts=False))
+            await self._loop.create_connection(lambda: self, host, port)
         except (OSError, ValueError) as error:
             self._finish(EndReason.BROKEN, f"{address} cannot be reached: {error}")
 
@@ -115,7 +128,16 @@ class Connection(asyncio.Protocol):
             self._early.append(frame)
         elif not self.closed:
             self._sent_at = self._loop.time()
-            self._transport.write(frame)
+            self._put(frame)
+
+    def _put(self, content: bytes) -> None:
+        assert self._transport is not None
+        if self._tls is None:
+            self._transport.write(content)
+        else:
+            self._tls.write(content)
+            if sealed := self._tls.outgoing():
+                self._transport.write(sealed)
 
     def _finish(self, how: EndReason, why: str) -> None:
         if self.closed:
@@ -147,14 +169,33 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         elif self._introduction is None:
             self._send_what_waits()
+        elif self._tls is not None:
+            self._put(b"")  # begins the handshake
 
     def _send_what_waits(self) -> None:
-        assert self._transport is not None
         early, self._early = self._early, []
-        self._transport.write(b"".join(early))
+        self._put(b"".join(early))
+
+    def _opened(self, tls: TlsSession, data: bytes) -> bytes:
+        """What was sealed; nothing after what is none of the cluster's."""
+        assert self._transport is not None
+        try:
+            tls.incoming(data)
+            return tls.read()
+        except ssl.SSLError as error:
+            if self._introduction is not None:
+                self._finish(EndReason.CLOSED, STRANGER)
+            else:
+                self._finish(EndReason.BROKEN, f"what came was not sealed by the cluster: {error}")
+            return b""
+        finally:
+            if not self.closed and (sealed := tls.outgoing()):
+                self._transport.write(sealed)
 
     def data_received(self, data: bytes) -> None:
         self._silent_ticks = 0
+        if self._tls is not None:
+            data = self._opened(self._tls, data)
         if self._part:
             self._part += data
             if len(self._part) < self._needed:
@@ -196,10 +237,10 @@ class Connection(asyncio.Protocol):
         try:
             answer = introduction.answer_to(message)
         except Stranger:
-            self._finish(EndReason.CLOSED, "who answers there does not know the cluster's token")
+            self._finish(EndReason.CLOSED, STRANGER)
             return
         if answer is not None:
-            self._transport.write(HEAD.pack(FrameKind.MESSAGE, len(answer)) + answer)
+            self._put(HEAD.pack(FrameKind.MESSAGE, len(answer)) + answer)
         else:
             self._introduction = None
             self._send_what_waits()

@@ -24,7 +24,7 @@ class Introduction:
     """The connector's side of one connection."""
 
     def __init__(self, secret: str, hello: bytes) -> None:
-        self._secret, self._hello = secret, hello
+        self.secret, self._hello = secret, hello
         self._challenges: bytes | None = None
 
     def answer_to(self, message: bytes) -> bytes | None:
@@ -35,8 +35,8 @@ class Introduction:
                 raise Stranger
             own = os.urandom(CHALLENGE)
             self._challenges = message + own
-            return own + proof(self._secret, CONNECTOR, self._challenges, self._hello) + self._hello
-        expected = proof(self._secret, ACCEPTOR, self._challenges, self._hello)
+            return own + proof(self.secret, CONNECTOR, self._challenges, self._hello) + self._hello
+        expected = proof(self.secret, ACCEPTOR, self._challenges, self._hello)
         if not hmac.compare_digest(message, expected):
             raise Stranger
         return None

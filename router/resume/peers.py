@@ -12,11 +12,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from raylax.proto.addresses import address_of
+from raylax.proto.addresses import address_of, parts_of
 from raylax.proto.errors import NotFound
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
+from raylax.proto.wire.cluster_tls import NAME, crosses_a_wire, identity_of
 from raylax.proto.wire.grpc_limits import server_options
 from raylax.proto.wire.peer_proof import (
     Metadata,
@@ -52,7 +53,7 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         exposition: Callable[[], bytes],
     ) -> None:
         """`exposition`: what this router measures, in Prometheus' format."""
-        self._token, self._timelines, self._kept_answers = token, timelines, kept_answers
+        self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
         self._exposition = exposition
         self.address = ""
         """Where others ask this one: a question is for one address."""
@@ -87,11 +88,11 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         return pb.Measures(exposition=self._exposition())
 
     def _shown(self, question: Question) -> Metadata:
-        return answer_metadata(self._token, self.address, question)
+        return answer_metadata(self.token, self.address, question)
 
     async def _authorise(self, context: Context, question: Question) -> None:
         given = context.invocation_metadata()
-        if not is_peers_question(given, self._token, self.address, question):
+        if not is_peers_question(given, self.token, self.address, question):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the cluster token is missing")
 
 
@@ -128,7 +129,7 @@ class Peers:
         return next((timeline for timeline in timelines if timeline is not None), None)
 
     async def _tell(self, address: str, asked: pb.TellRequest) -> TimelineSnapshot | None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with channel_to(address, self._token) as channel:
             stub = engine_pb2_grpc.PeerStub(channel)
             shown = question_metadata(self._token, address, asked)
             call = stub.Tell(asked, metadata=shown, timeout=ASK_S)
@@ -150,7 +151,7 @@ class Peers:
         return [measures for measures in told if measures is not None]
 
     async def _measures(self, address: str) -> bytes | None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with channel_to(address, self._token) as channel:
             asked = pb.MeasureRequest(nonce=secrets.token_bytes(NONCE_BYTES))
             shown = question_metadata(self._token, address, asked)
             call = engine_pb2_grpc.PeerStub(channel).Measure(asked, metadata=shown, timeout=ASK_S)
@@ -174,7 +175,7 @@ class Peers:
     async def _parts(self, address: str, name: str, tenant: str, after: int) -> NumberedParts:
         """Its first item only says that there are parts; nothing at all comes where there are
         none."""
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with channel_to(address, self._token) as channel:
             asked = pb.ReadRequest(name=name, tenant=tenant, after=after)
             call = engine_pb2_grpc.PeerStub(channel).Read(
                 asked, metadata=question_metadata(self._token, address, asked)
@@ -191,11 +192,29 @@ class Peers:
                 return  # the client may come back once more
 
 
+def channel_to(address: str, token: str) -> grpc.aio.Channel:
+    """To another router, who is to show a certificate of the cluster's if that is elsewhere."""
+    if not crosses_a_wire(parts_of(address)[0]):
+        return grpc.aio.insecure_channel(address)
+    ours = identity_of(token)
+    credentials = grpc.ssl_channel_credentials(ours.authority, ours.key, ours.certificate)
+    return grpc.aio.secure_channel(address, credentials, [("grpc.ssl_target_name_override", NAME)])
+
+
+def shown_to_peers(token: str) -> grpc.ServerCredentials:
+    """What other routers are shown, who must show a certificate of the cluster's, too."""
+    ours = identity_of(token)
+    return grpc.ssl_server_credentials([(ours.key, ours.certificate)], ours.authority, True)
+
+
 async def serve_peers(servicer: PeerServicer, host: str) -> tuple[grpc.aio.Server, str]:
     """Answers other routers on a free port; returns the server and its address."""
     server = grpc.aio.server(options=server_options(CONNECTIONS, CALLS))
     engine_pb2_grpc.add_PeerServicer_to_server(servicer, server)
-    port = server.add_insecure_port(address_of(host, 0))
+    if crosses_a_wire(host):
+        port = server.add_secure_port(address_of(host, 0), shown_to_peers(servicer.token))
+    else:
+        port = server.add_insecure_port(address_of(host, 0))
     servicer.address = address_of(host, port)
     await server.start()
     return server, servicer.address

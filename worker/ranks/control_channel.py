@@ -1,7 +1,7 @@
 """Messages between the leader of an engine and its other ranks: a kind and some bytes.
 
-A socket that both ends have proved to know the engine's secret for. Plans go this way, for which a
-call of a Ray actor would take fifty times as long.
+A socket that both ends have proved to know the engine's secret for, with TLS between machines.
+Plans go this way, for which a call of a Ray actor would take fifty times as long.
 """
 
 import enum
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Self
 
 from raylax.proto.addresses import address_of
 from raylax.worker.comm.accepting import next_guest
+from raylax.worker.comm.sealed_socket import RankSocket, SealedSocket, sealed
 from raylax.worker.errors import RankLost
 
 LENGTH = struct.Struct("<I")
@@ -62,7 +63,7 @@ class ControlChannel:
     """One end of the connection between the leader and a shard. Any thread may send; one
     receives."""
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: RankSocket) -> None:
         self._socket, self._sending = connected, threading.Lock()
         self._until: float | None = None
         """When a greeting must be over; None: each part of a message has the socket's time."""
@@ -73,7 +74,9 @@ class ControlChannel:
         """A shard's end, to its leader at this address. Raises RankLost."""
         with ExitStack() as failed:
             try:
-                channel = cls(socket.create_connection((host, port), GREETING_S))
+                connected = socket.create_connection((host, port), GREETING_S)
+                failed.callback(connected.close)
+                channel = cls(sealed(connected, secret, accepts=False))
                 failed.callback(channel.close)
                 answer_challenge(channel, secret)  # type: ignore[arg-type]  # has what it needs
                 deliver_challenge(channel, secret)  # type: ignore[arg-type]
@@ -89,7 +92,7 @@ class ControlChannel:
         """The leader's end of a connection that it has accepted; what the shard says first has to
         come in time, too, until `expect_within`. Raises RankLost for a stranger."""
         connected.settimeout(GREETING_S)
-        channel = cls(connected)
+        channel = cls(sealed(connected, secret, accepts=True))
         channel._until = time.monotonic() + GREETING_S  # also for who sends a byte now and then
         try:
             deliver_challenge(channel, secret)  # type: ignore[arg-type]
@@ -98,6 +101,11 @@ class ControlChannel:
             channel.close()
             raise RankLost(f"somebody connected who is no rank of ours: {error}") from error
         return channel
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a message, or the beginning of one, is here already: no selector would say so."""
+        return isinstance(self._socket, SealedSocket) and self._socket.waiting
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -143,7 +151,11 @@ class ControlChannel:
         while len(parts) < length:
             if self._until is not None:
                 self._socket.settimeout(max(self._until - time.monotonic(), 1e-6))
-            if not (part := self._socket.recv(length - len(parts))):
+            try:
+                part = self._socket.recv(length - len(parts))
+            except BlockingIOError:  # something has come, and it is not whole
+                continue
+            if not part:
                 raise EOFError("the connection was closed")
             parts += part
         return bytes(parts)

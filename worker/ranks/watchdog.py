@@ -65,6 +65,8 @@ class Watchdog:
             while not self._closing and self.fault is None:
                 for key, _ in selector.select(PING_S):
                     self._receive(key.data)
+                    while key.data.channel.waiting and self.fault is None:
+                        self._receive(key.data)
                 if (now := time.monotonic()) >= ping_at and self.fault is None:
                     ping_at = now + PING_S
                     self._check(now)

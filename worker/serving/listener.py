@@ -9,8 +9,10 @@ from google.protobuf.message import DecodeError
 
 from raylax.proto.addresses import address_of
 from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.wire.cluster_tls import context_of, crosses_a_wire
 from raylax.proto.wire.frames import LARGEST, LARGEST_OF_STRANGERS, Connection
 from raylax.proto.wire.introduction import Examination, Stranger
+from raylax.proto.wire.tls_session import session_with
 
 SILENCE_S = 10.0
 """After so long without a word a router is gone, or its machine."""
@@ -36,7 +38,9 @@ class HelloListener:
     async def open(self, host: str) -> str:
         """Listen on a free port of this host; returns the address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._accept, host, 0)
+        if crosses_a_wire(host):
+            context_of(self._token, accepts=True)  # its making takes longer than what follows
+        self._server = await loop.create_server(lambda: self._accept(host), host, 0)
         return address_of(host, self._server.sockets[0].getsockname()[1])
 
     def close(self, why: str) -> None:
@@ -53,14 +57,14 @@ class HelloListener:
         for connection in list(self._connections):
             connection.abort()
 
-    def _accept(self) -> Connection:
+    def _accept(self, host: str) -> Connection:
         examination = Examination(self._token)
         connection = Connection(
             lambda message: self._check(connection, examination, message, late),
             lambda how, why: self._is_no_stranger(connection, late),
             SILENCE_S,
             LARGEST_OF_STRANGERS,
-        )
+        ).sealed_by(session_with(host, self._token, accepts=True))
         connection.send(examination.challenge)
         self._connections.add(connection)
         if len(self._strangers) >= MOST_STRANGERS:

@@ -130,6 +130,24 @@ async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -
             assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_routers_of_other_machines_show_certificates(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They understand each other; who has none of the cluster's, or speaks plainly, is nobody."""
+    monkeypatch.setattr("raylax.router.resume.peers.crosses_a_wire", lambda host: True)
+    async with running_router(checkpoint) as one:
+        address, friend, guess = one.models.peers.address, Peers(TOKEN), Peers("a guess")
+        for peers in (friend, guess):
+            peers.heard([address])
+        told = [await friend.measures(), await guess.measures()]
+        async with grpc.aio.insecure_channel(address) as plain:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await engine_pb2_grpc.PeerStub(plain).Measure(pb.MeasureRequest())
+
+    assert [len(one) for one in told] == [1, 0]
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
 class Squatter(engine_pb2_grpc.PeerServicer):
     """Another user's server, at the address of a router that has died."""
 

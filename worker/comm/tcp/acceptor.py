@@ -10,6 +10,7 @@ from raylax.proto.addresses import address_of
 from raylax.worker.comm.accepting import next_guest
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError
+from raylax.worker.comm.sealed_socket import NotOurs, RankSocket, sealed
 from raylax.worker.comm.tcp.handshake import (
     Channel,
     Hello,
@@ -32,7 +33,7 @@ class Listener:
         except OSError as error:
             raise CommError(f"cannot listen at {address_of(host, port)}: {error}") from error
         self.socket.setblocking(False)
-        self.address = address_of(host, self.socket.getsockname()[1])
+        self.host, self.address = host, address_of(host, self.socket.getsockname()[1])
 
     def close(self) -> None:
         self.socket.close()
@@ -48,7 +49,7 @@ class Listener:
 class Arrival:
     """A connection whose hello is proved."""
 
-    connection: socket.socket
+    connection: RankSocket
     hello: Hello
 
 
@@ -83,21 +84,20 @@ class Acceptor:
         guests = [key.data for key in self._waiting.get_map().values() if key.data is not None]
         if len(guests) >= MOST_GUESTS:
             self._dismiss(guests[0])
-        self._waiting.register(connection, selectors.EVENT_READ, IncomingPeer(connection))
+        peer = IncomingPeer(sealed(connection, self._secret, accepts=True))
+        self._waiting.register(connection, selectors.EVENT_READ, peer)
 
     def _receive(self, peer: IncomingPeer) -> None:
         try:
             hello = peer.receive(self._secret)
         except BlockingIOError:
             return
-        except OSError:
-            self._dismiss(peer)
-            return
-        except PeerRefused:
+        except (NotOurs, PeerRefused):
             self._turned_away += 1
             self._dismiss(peer)
             return
-        if hello is None:
+        except OSError:
+            self._dismiss(peer)
             return
         if hello.world != self._world:
             theirs = f"rank {hello.rank} comes for a world of {hello.world}"

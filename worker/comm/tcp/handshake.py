@@ -5,19 +5,19 @@
     acceptor   HMAC(secret, "acceptor", challenge, Hello)
 
 Each proof covers both challenges and says whose it is, so that none can be used again or sent back.
-What follows on the connection is neither encrypted nor signed: the network is trusted to carry it.
+Between machines all of it goes through TLS (`sealed_socket.py`), and so does what follows.
 """
 
 import hmac
 import json
 import os
-import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import Unreachable
+from raylax.worker.comm.sealed_socket import RankSocket
 
 CHALLENGE = PROOF = 32
 HELLO = 512
@@ -47,7 +47,7 @@ class PeerRefused(Unreachable):
 
 
 def introduce(
-    connection: socket.socket, secret: bytes, hello: Hello, to: int, deadline: Deadline
+    connection: RankSocket, secret: bytes, hello: Hello, to: int, deadline: Deadline
 ) -> None:
     """The connector's side of the handshake; `to` is the rank that it wants to reach.
 
@@ -66,24 +66,23 @@ class IncomingPeer:
     """Who has connected, on the acceptor's side. Nothing here waits: call `receive` when something
     has come."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: RankSocket) -> None:
         self.connection = connection
         self._challenge, self._heard = os.urandom(CHALLENGE), b""
         connection.setblocking(False)
         with suppress(OSError):  # who has left already is heard to
             connection.send(self._challenge)
 
-    def receive(self, secret: bytes) -> Hello | None:
-        """The peer's Hello, once all of it has come and is proved; None before.
+    def receive(self, secret: bytes) -> Hello:
+        """The peer's Hello, which is proved.
 
-        Raises PeerRefused, and OSError if the peer has left.
+        Raises BlockingIOError while it has not come, PeerRefused, and OSError if the peer has left.
         """
-        heard = self.connection.recv(HELLO + PROOF - len(self._heard))
-        if not heard:
-            raise ConnectionResetError
-        self._heard += heard
-        if len(self._heard) < HELLO + PROOF:
-            return None
+        while len(self._heard) < HELLO + PROOF:
+            heard = self.connection.recv(HELLO + PROOF - len(self._heard))
+            if not heard:
+                raise ConnectionResetError
+            self._heard += heard
         body, proof = self._heard[:HELLO], self._heard[HELLO:]
         if not hmac.compare_digest(proof, proof_of(secret, b"connector", self._challenge, body)):
             raise PeerRefused("it does not know the secret")
@@ -97,7 +96,7 @@ def proof_of(secret: bytes, role: bytes, challenge: bytes, body: bytes) -> bytes
     return hmac.digest(secret, role + challenge + body, "sha256")
 
 
-def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) -> bytes:
+def read(connection: RankSocket, size: int, rank: int, deadline: Deadline) -> bytes:
     """Exactly `size` bytes that a rank sends. Raises PeerRefused when it hangs up, CommTimeout."""
     found = b""
     while len(found) < size:
@@ -106,6 +105,8 @@ def read(connection: socket.socket, size: int, rank: int, deadline: Deadline) ->
             more = connection.recv(size - len(found))
         except TimeoutError:
             raise deadline.missed_by([rank], "did not answer at the rendezvous") from None
+        except BlockingIOError:  # not whole yet
+            continue
         except ConnectionError:
             more = b""
         if not more:

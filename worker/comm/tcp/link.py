@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from select import POLLIN, poll
 
+from raylax.worker.comm.sealed_socket import RankSocket
+
 LONGEST_WORD = 1024
 
 
@@ -17,8 +19,8 @@ class Link:
     """The rank at this end."""
     rank: int
     """The one at the other."""
-    data: socket.socket
-    control: socket.socket
+    data: RankSocket
+    control: RankSocket
 
     @property
     def host(self) -> str:

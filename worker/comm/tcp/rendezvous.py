@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from raylax.proto.addresses import parts_of
 from raylax.worker.comm.deadline import Deadline
 from raylax.worker.comm.errors import CommError, Unreachable
+from raylax.worker.comm.sealed_socket import RankSocket, sealed
 from raylax.worker.comm.tcp.acceptor import Acceptor, Listener
 from raylax.worker.comm.tcp.handshake import (
     Channel,
@@ -74,10 +75,11 @@ class Rendezvous:
             connections[channel] = connection
         return Link(self.rank, to, connections[Channel.DATA], connections[Channel.CONTROL])
 
-    def _reach(self, to: int, address: str, host: str) -> socket.socket:
+    def _reach(self, to: int, address: str, host: str) -> RankSocket:
         limit = self.deadline.left_s or 1e-6
         try:
-            return socket.create_connection(parts_of(address), limit, (host, 0))
+            connected = socket.create_connection(parts_of(address), limit, (host, 0))
+            return sealed(connected, self.secret, accepts=False)
         except TimeoutError:
             raise self.deadline.missed_by([to], f"did not answer at {address}") from None
         except OSError as error:
