@@ -14,7 +14,7 @@ from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from raylax.cluster.environment import logs_of
+from raylax.cluster.environment import logs_of, ray_directory
 from raylax.cluster.supervision.processes import arguments_of
 from raylax.cluster.supervision.roles import name_of
 
@@ -25,6 +25,8 @@ MOST_FILES = 64
 LAST_BYTES = 16 << 10
 """Of each file, where all of them are shown together."""
 RECENT_S = 60.0
+NO_MEMORY = re.compile(r"bad_alloc|MemoryError|Cannot allocate memory|mmap error: 12\b")
+BY_SIGNAL = re.compile(r"\*\*\* (SIG[A-Z]+) received|Fatal Python error: ([^\n]+)")
 ERROR = re.compile(r"(\S{23}Z) (?:ERROR|CRITICAL) \S+: (.*)")
 LINE = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s"
 
@@ -77,13 +79,26 @@ def by_age(directory: Path) -> list[Path]:
 
 
 def trouble_of(directory: Path, pid: int) -> str:
-    """What the last error in the log of this process says; empty for none of the last minute."""
+    """What the last error in the log of this process says, in the last minute, or what its end has
+    left where Ray keeps the standard error; empty for neither."""
     found = ""
     for path in logs_of(directory).glob(f"*-{pid}.log"):
         for line in end_of(path).splitlines():
             if (said := ERROR.match(line)) and time.time() - read_time(said[1]) < RECENT_S:
                 found = said[2]
-    return found
+    return found or end_written(directory, pid)
+
+
+def end_written(directory: Path, pid: int) -> str:
+    """By which signal a process has ended itself, as libraries write it down meanwhile; for want of
+    memory above all."""
+    for path in (ray_directory(directory) / "session_latest" / "logs").glob(f"*-{pid}.err"):
+        text = beginning_of(path) + end_of(path)
+        if NO_MEMORY.search(text):
+            return "it found no more memory"
+        if (by := BY_SIGNAL.search(text)) is not None:
+            return f"it ended by {by[1] or by[2]}"
+    return ""
 
 
 def read_time(written: str) -> float:
@@ -91,12 +106,22 @@ def read_time(written: str) -> float:
     return datetime.fromisoformat(written).timestamp()
 
 
+def beginning_of(path: Path) -> str:
+    """Of a log, as it is now; empty for one that is gone."""
+    return part_of(path, 0)
+
+
 def end_of(path: Path) -> str:
     """Of a log, as it is now; empty for one that is gone."""
+    return part_of(path, -LAST_BYTES)
+
+
+def part_of(path: Path, start: int) -> str:
+    """LAST_BYTES from there on, at most; below zero counted from the end."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LAST_BYTES))
-            return file.read().decode(errors="replace")
+            file.seek(start if start >= 0 else max(0, path.stat().st_size + start))
+            return file.read(LAST_BYTES).decode(errors="replace")
     except FileNotFoundError:
         return ""
 

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from raylax.cluster import process_log
-from raylax.cluster.environment import empty, logs_of
+from raylax.cluster.environment import empty, logs_of, ray_directory
 from raylax.cluster.process_log import MOST_FILES, last_words, log_to_a_file, trouble_of
 from raylax.cluster.startup.driver_process import LOG, Driver
+
+NO_MEMORY = "it found no more memory"
+SIGABRT = "*** SIGABRT received at time=1795956984 on cpu 0 ***\n"
 
 
 @pytest.fixture
@@ -115,3 +118,27 @@ def test_the_last_error_of_a_process_is_its_trouble(logged: Path) -> None:
     text = path.read_text().splitlines()
     path.write_text("\n".join(line.replace("20", "19", 1) for line in text if "ERROR" in line))
     assert not trouble_of(logged, os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("written", "trouble"),
+    [
+        ("", ""),
+        ("a warning of some library\n", ""),
+        ("terminate called after throwing an instance of 'std::bad_alloc'\n", NO_MEMORY),
+        ("[low_level_alloc.cc : 569] RAW: mmap error: 12\n" + SIGABRT * 20_000, NO_MEMORY),
+        ("MemoryError\n", NO_MEMORY),
+        ("x" * 100_000 + SIGABRT, "it ended by SIGABRT"),
+        ("Fatal Python error: Segmentation fault\n\nThread 0x7", "it ended by Segmentation fault"),
+        ("RAW: mmap error: 120\n", ""),
+    ],
+)
+def test_who_could_not_log_any_more_may_have_said_it_elsewhere(
+    written: str, trouble: str, tmp_path: Path
+) -> None:
+    """A library that ends a process writes to its standard error, which Ray keeps."""
+    (logs := ray_directory(tmp_path) / "session_latest" / "logs").mkdir(parents=True)
+    (logs / "worker-0fe0d17d-01000000-77.err").write_text(f":job_id:01000000\n{written}")
+    (logs / "worker-0fe0d17d-01000000-777.err").write_text(SIGABRT)
+
+    assert trouble_of(tmp_path, 77) == trouble
