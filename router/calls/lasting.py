@@ -86,7 +86,8 @@ def revive(service: Service, answer_log: AnswerLog, form: Form) -> bool:
         return False
     left_s = max(SHORTEST_S, beginning.ends_at - state.clock())
     session = within_tenant(beginning.tenant, beginning.session)
-    running = StartedCall(service.run(call, left_s, session, log=answer_log, again=True), left_s)
+    events = service.run(call, left_s, session, log=answer_log, again=True)
+    running = StartedCall(events, left_s, answer_log)
     parts = form(service, content, running)
     try:
         state.kept_answers.begin(

@@ -23,6 +23,8 @@ class StartedCall:
     """The call's events, in one list those that came together. Closing it cancels what still
     runs."""
     allowed_s: float
+    log: AnswerLog | None = None
+    """By which another router could go on with it."""
 
 
 def start(
@@ -41,7 +43,7 @@ def start(
     timeout_s = caller().origin.soonest(remaining_s)
     within = within_tenant(caller().tenant, session)
     events = service.run(call, timeout_s, within, caller().span, whole, log)
-    return StartedCall(events, service.allowed_s(timeout_s))
+    return StartedCall(events, service.allowed_s(timeout_s), log)
 
 
 def within_tenant(tenant: str, session: str) -> str:

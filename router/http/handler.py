@@ -52,7 +52,7 @@ async def events_again(service: Service, writer: AnswerWriter, call: StartedCall
     was another: before, the answer may be tried again."""
     head = ResponseHead(writer.call.id)
     parts = event_stream(writer, call.events, head, service.state.parse_pool)
-    async with aclosing(parts), aclosing(single_events(parts)) as events:
+    async with aclosing(parts), aclosing(single_events(parts, call.log)) as events:
         async for event in events:
             head.sent = True
             yield event
@@ -152,7 +152,8 @@ class RequestHandler:
         lasting = LastingCall(its_name, KIND, writer.call, writer, ttl_s, prepared.session)
 
         def events(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
-            return single_events(event_stream(writer, call.events, head, service.state.parse_pool))
+            parts = event_stream(writer, call.events, head, service.state.parse_pool)
+            return single_events(parts, call.log)
 
         allowed_s = keep(service, lasting, events, prepared.timeout_s)
         return resumed(service.state.kept_answers.read(its_name, caller().tenant), head, allowed_s)

@@ -11,9 +11,12 @@ from starlette.requests import Request
 from raylax.proto.errors import RaylaxError
 from raylax.router.access.durations import positive_seconds
 from raylax.router.http.event_stream import END, EventStream, ResponseHead, server_sent
+from raylax.router.resume.answer_log import AnswerLog
 from raylax.router.resume.peers import NumberedParts
 
 RESUME = "X-Raylax-Resume"
+UNKEPT = ": ends with its router from here on: "
+"""A comment of server-sent events, which clients have to skip."""
 
 
 def name(call_id: str) -> str:
@@ -28,10 +31,17 @@ def ttl_in(request: Request) -> float | None:
     return None if value is None else positive_seconds(RESUME, value)
 
 
-async def single_events(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The events of parts that may hold several: each is to have an id of its own."""
+async def single_events(
+    parts: AsyncIterator[bytes], log: AnswerLog | None
+) -> AsyncGenerator[bytes]:
+    """The events of parts that may hold several: each is to have an id of its own. Once there is no
+    `log` any more with which another router could go on, a comment before the next one says so."""
+    told = log is None
     async for part in parts:
         for event in part.split(END)[:-1]:
+            if not told and log is not None and log.lost:
+                told = True
+                event = f"{UNKEPT}{log.lost}\n".encode() + event
             yield event
 
 

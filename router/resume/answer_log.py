@@ -54,13 +54,18 @@ class Beginning:
 class AnswerLog:
     """The file of one answer, which this router holds."""
 
-    def __init__(self, file: int, path: Path, beginning: Beginning, content: bytes) -> None:
+    def __init__(
+        self, file: int, path: Path, beginning: Beginning, content: bytes, lost: str = ""
+    ) -> None:
+        """`file`: -1 for one that could not be made, because of what `lost` says."""
         self.beginning, self.content = beginning, content
+        self.lost = lost
+        """Why no other router could go on with the answer; empty: one could."""
         self.said: list[list[Delta]] = []
         """What was in it when it was taken over, in one list what came together: the answer goes on
         after that."""
         self._file, self._path = file, path
-        self._written = os.fstat(file).st_size
+        self._written = 0 if file < 0 else os.fstat(file).st_size
         self._unwritten: list[bytes] = []
 
     def add(self, delta: Delta) -> None:
@@ -81,6 +86,7 @@ class AnswerLog:
             write_all(self._file, data)
         except OSError as error:
             log.warning("an answer would not survive its router any more: %s", error)
+            self.lost = error.strerror or str(error)
             self.remove()
 
     def remove(self) -> None:
@@ -109,7 +115,7 @@ class AnswerLogs:
         time of day may jump."""
 
     def begin(self, beginning: Beginning, content: bytes) -> AnswerLog | None:
-        """A new file; None where there can be none."""
+        """A new file; one that is `lost` if it cannot be written; None where none is wanted."""
         if self._directory is None or not self._directory.is_dir():
             return None
         self._sweep()
@@ -118,16 +124,14 @@ class AnswerLogs:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except OSError as error:
-            log.warning("an answer will not survive its router: %s", error)
-            return None
+            return unwritten(path, beginning, content, error)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             write_all(file, framed(head) + framed(content))
         except OSError as error:
-            log.warning("an answer will not survive its router: %s", error)
             os.close(file)
             path.unlink(missing_ok=True)
-            return None
+            return unwritten(path, beginning, content, error)
         return AnswerLog(file, path, beginning, content)
 
     def take(self, name: str, tenant: str) -> AnswerLog | None:
@@ -165,7 +169,10 @@ class AnswerLogs:
         if (now := self._clock()) < self._swept + SWEEP_EVERY_S:
             return
         found, self._found, self._swept = self._found, {}, now
-        for path in self._directory.glob(f"*{SUFFIX}"):
+        names: list[str] = []
+        with suppress(OSError):  # it takes a descriptor, of which there may be none
+            names = os.listdir(self._directory)
+        for path in (self._directory / name for name in names if name.endswith(SUFFIX)):
             with suppress(OSError):
                 written = path.stat().st_mtime_ns
                 before, since = found.get(path, (written, now))
@@ -177,6 +184,12 @@ class AnswerLogs:
                         path.unlink()
                     finally:
                         os.close(file)
+
+
+def unwritten(path: Path, beginning: Beginning, content: bytes, error: OSError) -> AnswerLog:
+    """The log of an answer that goes on without."""
+    log.warning("an answer will not survive its router: %s", error)
+    return AnswerLog(-1, path, beginning, content, error.strerror or str(error))
 
 
 def framed(data: bytes) -> bytes:

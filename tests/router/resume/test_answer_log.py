@@ -1,5 +1,6 @@
 """Answers in files: locked while their router lives, readable however it ended."""
 
+import errno
 import json
 import os
 import random
@@ -140,12 +141,50 @@ def test_a_full_disk_ends_the_file_and_not_the_answer(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, made._file)
     os.close(full)
-    made.add(DELTAS[0])
-    made.flush()
-    made.add(DELTAS[0])
-    made.flush()
+    assert made.lost == ""
+    for _ in range(2):
+        made.add(DELTAS[0])
+        made.flush()
 
+    assert made.lost == "No space left on device"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", ["open", "write"])
+def test_a_file_that_cannot_be_begun_is_lost_from_the_start(
+    fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever uses it goes on."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, fails, refuse)
+        made = AnswerLogs(tmp_path).begin(BEGINNING, b"content")
+    assert made is not None
+    made.add(DELTAS[0])
+    made.flush()
+    made.remove()
+    made.leave()
+
+    assert made.lost == "No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_is_refused_where_no_directory_can_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of a descriptor: what is old is swept away another time."""
+
+    def refuse(*_: object) -> list[str]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, refuse)
+    made = AnswerLogs(tmp_path).begin(BEGINNING, b"content")
+
+    assert made is not None and made.lost == ""
 
 
 def test_without_a_directory_answers_end_with_their_router(tmp_path: Path) -> None:

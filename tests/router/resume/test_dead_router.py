@@ -1,6 +1,8 @@
 """A router ends in the middle of an answer, and another one goes on with it, to the byte."""
 
+import errno
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -17,6 +19,7 @@ from raylax.router.access.keys import Key
 from raylax.router.access.rate_limits import full_account
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterLimits
+from raylax.router.resume import answer_log
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -238,3 +241,34 @@ async def test_one_of_another_model_is_not_gone_on_with(one: Rig, tmp_path: Path
 
     assert json.loads(reply.text)["error"]["message"].startswith("no answer")
     assert reply.status_code == 404
+
+
+@pytest.mark.parametrize("writes", [0, 1, 4])
+async def test_a_stream_that_cannot_be_kept_any_more_goes_on_and_says_so(
+    writes: int, one: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, in a comment, which clients skip; nothing else differs."""
+    path, ask = ASKS["chat"]
+    await events(one.url, "POST", path, json=ask)  # its pages are cached from now on
+    first, heard = await events(one.url, "POST", path, json=ask, headers=KEPT)
+    want = plain(first, heard)
+    for file in files_in(tmp_path):
+        file.unlink()
+    write, left = answer_log.write_all, [None] * writes
+
+    def until_it_is_full(file: int, data: bytes) -> None:
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left.pop()
+        write(file, data)
+
+    monkeypatch.setattr(answer_log, "write_all", until_it_is_full)
+    async with httpx.AsyncClient(base_url=one.url, timeout=PATIENCE_S) as client:
+        reply = await client.post(path, json=ask, headers=KEPT)
+    call = reply.headers["X-Raylax-Call-Id"]
+    comments = [line for line in reply.text.splitlines() if line.startswith(":")]
+    said = await events(one.url, "GET", f"/v1/streams/{call}")
+
+    assert comments == [": ends with its router from here on: No space left on device"]
+    assert plain(*said) == want
+    assert files_in(tmp_path) == []
