@@ -90,6 +90,33 @@ def test_a_full_disk_costs_lines_alone(logged: Path, capfd: pytest.CaptureFixtur
     assert "kept" in last_words(logged)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("most_bytes", [0, 500, 20_000])
+def test_a_disk_that_fills_meanwhile_costs_lines_alone(
+    most_bytes: int, logged: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a file was to make place for the next one; what is unwritten has a bound."""
+    log = logging.getLogger("raylax")
+    (handler,) = (h for h in logging.getLogger().handlers if isinstance(h, process_log.ProcessLog))
+    log.error("before")
+    handler.maxBytes = most_bytes
+    assert handler.stream is not None
+    file, full = os.dup(handler.stream.fileno()), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, handler.stream.fileno())
+    for _ in range(200):
+        log.error("lost " * 20)
+    if handler.stream is not None:
+        os.dup2(file, handler.stream.fileno())
+    os.close(file)
+    os.close(full)
+    log.error("after")
+
+    assert capfd.readouterr() == ("", "")
+    kept = last_words(logged)
+    assert "before" in kept and "after" in kept
+    assert kept.count("lost") <= 20 * 100
+
+
 def test_the_log_that_is_shown_has_the_reason_of_who_died(logged: Path) -> None:
     """Also after the next start, of which nothing else is left."""
     logging.getLogger("raylax.worker").error("the engine thread has failed")
