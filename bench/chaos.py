@@ -1,12 +1,13 @@
 """Clients, a router and three workers to which something happens every two seconds.
 
     python bench/chaos.py [CHECKPOINT] [--seconds 300] [--requests 200] [--workers 3] [--seed 1]
-    python bench/chaos.py --cluster [ROLE ...]
+    python bench/chaos.py --cluster [ROLE ...] [BLOW ...]
 
 Each worker is a process, behind a network of ours; without a checkpoint the demo model. Every answer
 must be the one of an undisturbed run, chunk for chunk. README.md says what the rows mean. Exits with
 1 if an answer was lost or differed. `--cluster` strikes a real `raylax serve` instead, each of its
-processes once with KILL and once with STOP, and looks how long it does not answer.
+processes once with KILL and once with STOP, takes memory, descriptors and the disk away, and looks
+how long it does not answer.
 """
 
 import argparse
@@ -29,9 +30,10 @@ import uvicorn
 from faulty.asks import Answer, Ask, Heard, asks, heard
 from faulty.blows import strike_cluster
 from faulty.ends import Ends
-from faulty.members import BLOWS as CLUSTER_BLOWS
 from faulty.members import STRUCK
 from faulty.place import Place
+from faulty.pressure import BLOWS as CLUSTER_BLOWS
+from faulty.pressure import blows_of
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -276,12 +278,13 @@ def report(ends: ChaosEnds, blows: Counter[str], console: Console) -> None:
 
 
 def struck(options: argparse.Namespace) -> bool:
-    """Whether a real cluster stands every blow. Roles may be named, as `router KILL`."""
+    """Whether a real cluster stands every blow. Roles and blows may be named: `router KILL`."""
     named = {str(role): role for role in STRUCK}
     roles = [named[name] for name in options.cluster if name in named] or list(STRUCK)
-    blows = [name for name in options.cluster if name in CLUSTER_BLOWS] or list(CLUSTER_BLOWS)
+    known = [blow.name for blow in CLUSTER_BLOWS]
+    blows = [name for name in options.cluster if name in known] or known
     serve = [*([options.checkpoint] if options.checkpoint else []), *options.serve.split()]
-    return strike_cluster(options.source, roles, blows, serve, Console(width=120))
+    return strike_cluster(options.source, blows_of(roles, blows), serve, Console(width=120))
 
 
 def main() -> None:
@@ -294,7 +297,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between blows (2)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cluster", nargs="*", metavar="ROLE", help="strike `raylax serve`")
+    parser.add_argument("--cluster", nargs="*", metavar="WHAT", help="strike `raylax serve`")
     parser.add_argument("--source", type=Path, help="where the raylax to be struck lies")
     parser.add_argument("--serve", default="--replicas 2", help="its arguments (--replicas 2)")
     options = parser.parse_args()

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import socket
 import sys
 import threading
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from faulty.members import ServedCluster, temporary_directory
+from faulty.members import ServedCluster
+from faulty.pressure import temporary_directory
 
 from raylax.cluster.supervision.roles import Role
 
@@ -82,14 +82,13 @@ class House(ServedCluster):
 def house(model: str | None, host: str = "127.0.0.1") -> Iterator[House]:
     """Nothing of it is left afterwards. Its place has a short name, since sockets lie below it, and
     is open to all as /tmp is: what a run protects must be its own."""
-    place = temporary_directory()
-    place.chmod(0o1777)
-    made = House(place, model, host)
-    try:
-        yield made
-    finally:
-        made.end()
-        shutil.rmtree(place, ignore_errors=True)
+    with temporary_directory() as place:
+        place.chmod(0o1777)
+        made = House(place, model, host)
+        try:
+            yield made
+        finally:
+            made.end()
 
 
 class Memory:

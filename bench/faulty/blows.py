@@ -1,17 +1,20 @@
-"""Each process of a cluster is killed and stopped once, while clients read: `chaos.py --cluster`."""
+"""Each process of a cluster is struck once with each blow, while clients read:
+`chaos.py --cluster`."""
 
 import asyncio
-import shutil
+import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from faulty.members import STRUCK, ServedCluster, temporary_directory
+from faulty.members import STRUCK, ServedCluster
+from faulty.pressure import WITHOUT_S, Blow, temporary_directory
 from faulty.readers import ENDS, Question, Reader, Tally, keep_reading
 from raylax.cluster.supervision.roles import VITAL, Role
 
@@ -32,15 +35,20 @@ CLIENTS = 4
 class Outcome:
     """What a blow has come to."""
 
-    role: Role
+    whom: str
     blow: str
     gap_s: float | None
     """The longest time without an answer to a small question; None: it was not answered again."""
     whole_s: float | None
-    """Seconds until every process was there again, and ran; None: they were not."""
+    """Seconds until every process was there again, and ran, from the blow or from when it had what
+    it needs again; None: they were not."""
     tally: Tally
     said: str
     """What `raylax serve` said of it."""
+
+    @property
+    def back(self) -> bool:
+        return self.gap_s is not None and self.whole_s is not None
 
 
 class Asker:
@@ -64,11 +72,11 @@ class Asker:
                 pass
             await asyncio.sleep(ASK_EVERY_S)
 
-    async def recovered(self) -> float | None:
+    async def recovered(self, hurt_s: float) -> float | None:
         """The longest gap since the call of this, once there has been none for a while; None: it
-        does not come back."""
+        does not come back. For `hurt_s` it may still look well."""
         begun, self.longest_s = time.monotonic(), 0.0
-        await asyncio.sleep(HURT_S)
+        await asyncio.sleep(hurt_s)
         calm_since: float | None = None
         while time.monotonic() - begun < PATIENCE_S:
             now = time.monotonic()
@@ -82,13 +90,15 @@ class Asker:
         return None
 
 
-async def whole_again(cluster: ServedCluster, there: Counter[Role], stricken: int) -> float | None:
-    """Seconds until as many of each role are there as were, and the stricken one is not."""
+async def whole_again(
+    cluster: ServedCluster, there: Counter[Role], gone: int | None
+) -> float | None:
+    """Seconds until as many of each role are there as were, and the one that is to be gone is."""
     begun = time.monotonic()
     while time.monotonic() - begun < PATIENCE_S:
         now = cluster.members()
         counts = Counter(now.values())
-        if stricken not in now and all(counts[r] >= n for r, n in there.items() if r in STRUCK):
+        if gone not in now and all(counts[r] >= n for r, n in there.items() if r in STRUCK):
             return time.monotonic() - begun
         await asyncio.sleep(MEMBERS_EVERY_S)
     return None
@@ -105,10 +115,33 @@ async def wanted(client: httpx.AsyncClient, questions: list[Question]) -> dict[i
     return want
 
 
+async def strike(
+    cluster: ServedCluster, asker: Asker, tally: Tally, role: Role, blow: Blow
+) -> Outcome | None:
+    """One of this role, and what it has come to; None where there is none."""
+    tally.counts.clear()
+    tally.details.clear()
+    before, there = len(cluster.said), Counter(cluster.members().values())
+    there[Role.HAPROXY] = 1  # one that was reloaded lives on for a while
+    if (stricken := cluster.first(role)) is None:
+        return None
+    lasts_s = 0.0 if blow.ends else WITHOUT_S
+    undo = await asyncio.to_thread(blow.strike, stricken, cluster.temporary)
+
+    async def undone() -> float | None:
+        await asyncio.sleep(lasts_s)
+        undo()
+        return await whole_again(cluster, there, stricken if blow.ends else None)
+
+    gap_s, whole_s = await asyncio.gather(asker.recovered(lasts_s + HURT_S), undone())
+    became = Tally(tally.counts.copy(), list(tally.details))
+    return Outcome(blow.whom or str(role), blow.name, gap_s, whole_s, became, cluster.said[before:])
+
+
 async def strike_each(
-    cluster: ServedCluster, roles: list[Role], blows: list[str], console: Console
+    cluster: ServedCluster, todo: deque[tuple[Role, Blow]], console: Console
 ) -> list[Outcome]:
-    """Under load."""
+    """Under load, until nothing is left to do or a blow was too much for it."""
     questions = [Question(number, number % 2 == 0) for number in range(2 * CLIENTS)]
     outcomes, tally = [], Tally()
     asker = Asker(cluster.url)
@@ -123,23 +156,14 @@ async def strike_each(
         tasks.append(asyncio.ensure_future(asker.keep_asking()))
         try:
             await asyncio.sleep(CALM_S)
-            for role in roles:
-                for blow in blows:
-                    tally.counts.clear()
-                    tally.details.clear()
-                    before, there = len(cluster.said), Counter(cluster.members().values())
-                    there[Role.HAPROXY] = 1  # one that was reloaded lives on for a while
-                    if (stricken := cluster.strike(role, blow)) is None:
-                        continue
-                    gap_s, whole_s = await asyncio.gather(
-                        asker.recovered(), whole_again(cluster, there, stricken)
-                    )
-                    became = Tally(tally.counts.copy(), list(tally.details))
-                    outcome = Outcome(role, blow, gap_s, whole_s, became, cluster.said[before:])
-                    outcomes.append(outcome)
-                    console.print(row_of(outcome))
-                    if gap_s is None or whole_s is None:
-                        return outcomes
+            while todo:
+                role, blow = todo.popleft()
+                if (outcome := await strike(cluster, asker, tally, role, blow)) is None:
+                    continue
+                outcomes.append(outcome)
+                console.print(row_of(outcome))
+                if not outcome.back:
+                    return outcomes
         finally:
             for task in tasks:
                 task.cancel()
@@ -151,36 +175,31 @@ def row_of(outcome: Outcome) -> str:
     counts = " ".join(f"{end} {outcome.tally.counts[end]}" for end in ENDS)
     gap = "never" if outcome.gap_s is None else f"{outcome.gap_s:.1f} s"
     whole = "never" if outcome.whole_s is None else f"{outcome.whole_s:.1f} s"
-    return f"{outcome.role} {outcome.blow}: {gap}, whole {whole}; {counts}"
+    return f"{outcome.whom} {outcome.blow}: {gap}, whole {whole}; {counts}"
 
 
 def strike_cluster(
-    source: Path | None, roles: list[Role], blows: list[str], serve: list[str], console: Console
+    source: Path | None, blows: list[tuple[Role, Blow]], serve: list[str], console: Console
 ) -> bool:
     """The table; whether all went well. A cluster that does not come back is replaced."""
+    if os.geteuid() != 0 and any(blow.needs_a_disk for _, blow in blows):
+        console.print("only root mounts a small disk, and so none is filled")
+        blows = [(role, blow) for role, blow in blows if not blow.needs_a_disk]
+    kinds = groupby(blows, lambda one: one[0] if one[0] in VITAL else None)
     outcomes: list[Outcome] = []
     left: list[int] = []
-    todo = [[role for role in roles if role not in VITAL]]
-    todo += [[role] for role in roles if role in VITAL]  # a cluster may not die too often
-    while todo:
-        if not (now := todo.pop(0)):
-            continue
-        temporary = temporary_directory()
-        cluster = ServedCluster(temporary, source, *serve)
-        try:
-            cluster.wait_until_it_serves(START_S)
-            outcomes += asyncio.run(strike_each(cluster, now, blows, console))
-        finally:
-            left += cluster.end()
-            shutil.rmtree(temporary, ignore_errors=True)
-        if rest := now[now.index(outcomes[-1].role) + 1 :]:
-            todo.insert(0, rest)
+    for todo in [deque(some) for _, some in kinds]:  # a cluster may not die too often
+        while todo:
+            with temporary_directory(any(blow.needs_a_disk for _, blow in todo)) as temporary:
+                cluster = ServedCluster(temporary, source, *serve)
+                try:
+                    cluster.wait_until_it_serves(START_S)
+                    outcomes += asyncio.run(strike_each(cluster, todo, console))
+                finally:
+                    left += cluster.end()
     report(outcomes, left, console)
     return not left and all(
-        one.gap_s is not None
-        and one.whole_s is not None
-        and not one.tally.counts["wrong"]
-        and not one.tally.counts["lost"]
+        one.back and not one.tally.counts["wrong"] and not one.tally.counts["lost"]
         for one in outcomes
     )
 
@@ -189,10 +208,10 @@ def report(outcomes: list[Outcome], left: list[int], console: Console) -> None:
     table = Table("process", "blow", "gap s", "whole s", *ENDS)
     for one in outcomes:
         times = ["never" if s is None else f"{s:.1f}" for s in (one.gap_s, one.whole_s)]
-        table.add_row(str(one.role), one.blow, *times, *(str(one.tally.counts[e]) for e in ENDS))
+        table.add_row(one.whom, one.blow, *times, *(str(one.tally.counts[e]) for e in ENDS))
     console.print(table)
     console.print(f"processes left over: {len(left)}")
     for one in outcomes:
         for line in [*one.tally.details, *one.said.splitlines()]:
             if line.strip():
-                console.print(f"{one.role} {one.blow}: {line}", markup=False, soft_wrap=True)
+                console.print(f"{one.whom} {one.blow}: {line}", markup=False, soft_wrap=True)

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -35,7 +34,6 @@ STRUCK = (
     Role.DRIVER,
 )
 """In the order of what it costs."""
-BLOWS = {"KILL": signal.SIGKILL, "STOP": signal.SIGSTOP}
 
 
 class ServedCluster:
@@ -89,13 +87,9 @@ class ServedCluster:
         self._seen |= found.keys()
         return found
 
-    def strike(self, role: Role, blow: str) -> int | None:
-        """One of this role is killed or stopped; its pid, None if there is none."""
-        pids = sorted(pid for pid, its in self.members().items() if its is role)
-        if not pids:
-            return None
-        os.kill(pids[0], BLOWS[blow])
-        return pids[0]
+    def first(self, role: Role) -> int | None:
+        """The pid of one of this role; None if there is none."""
+        return min((pid for pid, its in self.members().items() if its is role), default=None)
 
     def end(self) -> list[int]:
         """Stops it; the processes that are left all the same, which are then ended here."""
@@ -113,8 +107,3 @@ class ServedCluster:
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         return left
-
-
-def temporary_directory() -> Path:
-    """A short one: sockets lie deep below it."""
-    return Path(tempfile.mkdtemp(prefix="", dir="/tmp"))
