@@ -3,6 +3,7 @@ and nothing else."""
 
 import socket
 from collections.abc import Iterable
+from functools import cache
 from ipaddress import ip_address
 
 from raylax.cluster.config.schema import ClusterConfig
@@ -35,6 +36,7 @@ def unexpected(config: ClusterConfig, found: Iterable[OpenSocket]) -> list[OpenS
     return [one for one in found if not one.address.is_loopback and not is_for_clients(one)]
 
 
+@cache
 def addresses_of(host: str) -> set[Address]:
     """What a name stands for, or the address itself."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

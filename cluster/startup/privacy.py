@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from raylax.cluster.environment import ray_directory
@@ -26,12 +27,31 @@ def found_open(directory: Path, pids: Iterable[int]) -> list[str]:
     """What another user could reach or exchange of a run in this directory, with these processes:
     the path of each, and what is wrong with it."""
     pids = list(pids)
-    listening = (path for path in listeners(pids) if not path.startswith(f"{directory}/"))
     return [
         *(f"{path} ({why})" for path, why in open_below(directory)),
         *(f"{path} ({why})" for path, why in open_shared(pids)),
-        *(f"{path} (a socket outside the run's directory)" for path in listening),
+        *(f"{path} (a socket outside the run's directory)" for path in outside(directory, pids)),
     ]
+
+
+def close_again(directory: Path, pids: Iterable[int]) -> list[str]:
+    """Takes from others what they may do with our files of a run, and with its processes' shared
+    memory: the path of each, and what it was."""
+    closed, found_so = [], dict([*open_below(directory), *open_shared(pids)])
+    for path, why in found_so.items():
+        with suppress(OSError):
+            found = path.stat()
+            if found.st_uid == os.geteuid() and path not in directory.parents:
+                path.chmod(stat.S_IMODE(found.st_mode) & ~FOR_OTHERS)
+                closed.append(f"{path} ({why})")
+    return closed
+
+
+def outside(directory: Path, pids: Iterable[int]) -> dict[str, int]:
+    """Sockets of this machine on which a process listens elsewhere than in the run's directory: the
+    name of each, and whose it is."""
+    found = listeners(pids)
+    return {path: pid for path, pid in found.items() if not path.startswith(f"{directory}/")}
 
 
 def opened_by_files(keys: Iterable[Path], secrets: Iterable[Path]) -> list[str]:
@@ -56,7 +76,7 @@ def open_below(directory: Path) -> Iterator[tuple[Path, str]]:
     except UntrustedPath as error:
         yield error.place, error.why
     rays = ray_directory(directory)
-    for path in (directory, *directory.rglob("*")):
+    for path in (directory, *everything_below(directory)):
         try:
             found = path.lstat()
         except FileNotFoundError:  # it is gone again
@@ -68,6 +88,12 @@ def open_below(directory: Path) -> Iterator[tuple[Path, str]]:
             wrong = found.st_mode & FOR_OTHERS
         if wrong or found.st_uid != os.geteuid():
             yield path, described(found)
+
+
+def everything_below(directory: Path) -> Iterator[Path]:
+    """Also while others make and remove what lies there."""
+    for parent, directories, files in os.walk(directory):
+        yield from (Path(parent, name) for name in (*directories, *files))
 
 
 def open_shared(pids: Iterable[int]) -> Iterator[tuple[Path, str]]:
@@ -91,16 +117,16 @@ def shared_by(pid: int) -> set[Path]:
     return {Path(path) for path in paths if not path.endswith(" (deleted)")}
 
 
-def listeners(pids: Iterable[int]) -> list[str]:
-    """The names of all Unix sockets on which one of the processes listens; @ stands for those that
-    are in no directory."""
-    inodes = {inode for pid in pids for inode in sockets_of(pid)}
+def listeners(pids: Iterable[int]) -> dict[str, int]:
+    """The names of all Unix sockets on which one of the processes listens, and which does; @ stands
+    for those that are in no directory."""
+    owners = {inode: pid for pid in pids for inode in sockets_of(pid)}
     found = (LISTENER.match(line) for line in Path("/proc/net/unix").read_text().splitlines()[1:])
-    return sorted(
-        one["path"]
+    return {
+        one["path"]: owners[one["inode"]]
         for one in found
-        if one and one["path"] and one["inode"] in inodes and int(one["flags"], 16) & ACCEPTS
-    )
+        if one and one["path"] and one["inode"] in owners and int(one["flags"], 16) & ACCEPTS
+    }
 
 
 def described(found: os.stat_result) -> str:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -20,10 +21,11 @@ from raylax.cluster.ray_patches.tls import bring_certificates
 from raylax.cluster.startup.driver import END_S
 from raylax.cluster.startup.driver_process import Driver, start_driver
 from raylax.cluster.startup.file_watch import FileWatch
+from raylax.cluster.startup.privacy_watch import PrivacyWatch
 from raylax.cluster.startup.progress import Steps
 from raylax.cluster.startup.signals import RELOAD, reload_by, undisturbed
 from raylax.cluster.supervision.front_door import FrontDoor
-from raylax.cluster.supervision.processes import adopt_orphans, end_all
+from raylax.cluster.supervision.processes import adopt_orphans, end_all, pids_of_run
 from raylax.cluster.supervision.restarts import Restarts
 from raylax.cluster.supervision.supervisor import LOOK_EVERY_S, ClusterDied, Supervisor
 
@@ -89,7 +91,9 @@ class Runs:
             self.have_served = True
             if self._asked is not None:  # while nobody could hear it
                 self._tell(driver, self._asked)
-            self._serve(driver, supervisor)
+            pids = partial(pids_of_run, os.getpid(), directory)
+            privacy = PrivacyWatch(directory, config, pids)
+            self._serve(driver, supervisor, privacy)
 
     def _start(self, driver: Driver) -> None:
         """Show the steps of a start, until it serves."""
@@ -101,10 +105,17 @@ class Runs:
                     case {"ready": _}:
                         return
 
-    def _serve(self, driver: Driver, supervisor: Supervisor) -> None:
+    def _serve(self, driver: Driver, supervisor: Supervisor, privacy: PrivacyWatch) -> None:
         """Look after it, and say what becomes of changes."""
+
+        def look() -> None:
+            supervisor.look()
+            for kill in privacy.look(self._note):
+                supervisor.end(kill)
+            self._look_at_keys(driver)
+
         try:
-            for event in driver.events(lambda: self._look(driver, supervisor), LOOK_EVERY_S):
+            for event in driver.events(look, LOOK_EVERY_S):
                 match event:
                     case {"applied": _} if self._asked is not None:
                         self._config, self._asked = self._asked, None
@@ -117,8 +128,7 @@ class Runs:
         except ClusterLost as lost:
             raise ClusterDied(str(lost), lost.log) from None
 
-    def _look(self, driver: Driver, supervisor: Supervisor) -> None:
-        supervisor.look()
+    def _look_at_keys(self, driver: Driver) -> None:
         if self._asked is None and self._keys_file.changed(self._config.api_keys_file):
             with undisturbed((RELOAD,)):  # which would tell the driver, too
                 self._apply_keys(driver)

@@ -54,9 +54,10 @@ class Supervisor:
         if isinstance(decision, StartAgain):
             raise ClusterDied(decision.why)
         for kill in decision:
-            self._kill(kill)
+            self.end(kill)
 
-    def _kill(self, kill: Kill) -> None:
+    def end(self, kill: Kill) -> None:
+        """Ends a process, and says why."""
         self._tell(f"{kill.member} was ended: {kill.why}")
         self._departures.forget(kill.member)
         with suppress(ProcessLookupError):

@@ -122,16 +122,13 @@ def test_a_signal_while_the_directory_is_made_leaves_none(
 
 
 class Told:
-    """In a driver's place, and in the supervisor's: knows what it was told."""
+    """In a driver's place: knows what it was told."""
 
     def __init__(self) -> None:
         self.configs: list[ClusterConfig] = []
 
     def send(self, config: ClusterConfig) -> None:
         self.configs.append(config)
-
-    def look(self) -> None:
-        pass
 
 
 class KeysInAFile:
@@ -154,7 +151,7 @@ class KeysInAFile:
     def look(self) -> str:
         """What is said within some looks."""
         for _ in range(4):
-            self.runs._look(cast(Any, self.told), cast(Any, self.told))
+            self.runs._look_at_keys(cast(Any, self.told))
         return self.console.export_text()
 
     @property
