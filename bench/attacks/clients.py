@@ -11,6 +11,8 @@ from functools import partial
 from attacks.house import House, Memory
 from attacks.report import Attack, Broken
 from raylax.cluster.supervision.roles import Role
+from raylax.proto.client.sync import Client
+from raylax.proto.errors import RaylaxError
 
 MANY = 4300
 HEALTH_S = 5.0
@@ -63,6 +65,28 @@ def opens_silent_connections(house: House) -> str:
     if worst > HEALTH_S:
         raise Broken(f"{opened} connections: /health did not answer within {HEALTH_S:g} s")
     return f"{opened} connections; /health took {worst:.2f} s at most"
+
+
+def opens_silent_grpc_connections(house: House) -> str:
+    """The same at the port for gRPC: some say nothing, others all but a call."""
+    said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
+    with ExitStack() as held:
+        opened, worst, at = 0, 0.0, f"127.0.0.1:{house.grpc_port}"
+        for number in range(2 * MANY):
+            with suppress(OSError):
+                one = socket.create_connection(("127.0.0.1", house.grpc_port), 2)
+                held.enter_context(one).sendall(said if number % 2 else b"")
+                opened += 1
+        end = time.monotonic() + 12
+        while (begun := time.monotonic()) < end:
+            try:
+                with Client(at, api_key=house.keys["alice"], timeout_s=HEALTH_S) as client:
+                    client.models()
+            except RaylaxError as error:
+                raise Broken(f"{opened} connections: {error}") from error
+            worst = max(worst, time.monotonic() - begun)
+            time.sleep(0.5)
+    return f"{opened} connections; a call took {worst:.2f} s at most"
 
 
 def never_ends_its_head(house: House) -> str:
@@ -147,6 +171,7 @@ def reads_big_answers_slowly(house: House) -> str:
 
 ATTACKS: list[Attack] = [
     opens_silent_connections,
+    opens_silent_grpc_connections,
     never_ends_its_head,
     never_ends_its_bodies,
     reads_big_answers_slowly,

@@ -2,14 +2,15 @@
 
 Serve lets 4,096 connections in, whoever has them, for an hour each. Here a request's head, and the
 next request of a connection, must come within seconds, while an answer may last; one address has a
-part of the connections only, and a small one while most of them are taken. To be called in every
-process of Serve, before it writes HAProxy's configuration.
+part of the connections only, and a small one while most of them are taken. This machine's own
+addresses are one, since any user of it has all of them. To be called in every process of Serve,
+before it writes HAProxy's configuration.
 """
 
 import resource
-from dataclasses import dataclass
 
 from raylax.cluster.ray_patches.front_door import FRONTEND
+from raylax.proto.wire.connection_room import ConnectionRoom
 
 MOST = 16_384
 """Connections of clients at once: a silent one takes HAProxy 1 to 3 KB, with TLS 45, and what has
@@ -29,38 +30,12 @@ ADDRESSES = 65_536
 """So many are remembered at most; those without a connection are forgotten first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How many connections there may be."""
-
-    clients: int
-
-    @property
-    def of_this_machine(self) -> int:
-        """For this machine's own addresses: often another proxy, with all of its clients."""
-        return self.clients * 3 // 4
-
-    @property
-    def of_an_address(self) -> int:
-        """For any other address; in IPv6 for a network of 64 bits, which one client may have."""
-        return max(1, self.clients // 8)
-
-    @property
-    def when_crowded(self) -> int:
-        """For any other address while three quarters are taken."""
-        return max(1, self.clients // 32)
-
-    @property
-    def crowd(self) -> int:
-        return self.clients * 3 // 4
-
-
-def room_for(open_files: int) -> Room:
+def room_for(open_files: int) -> ConnectionRoom:
     """As many as a process with so many files has: each takes two, to the client and to a router,
     and every fourth may have a pipe between them. With more HAProxy would not start."""
     if open_files == resource.RLIM_INFINITY:
-        return Room(MOST)
-    return Room(max(16, min(MOST, (open_files - OWN_FILES) * 2 // 5 - KEPT_BACK)))
+        return ConnectionRoom(MOST)
+    return ConnectionRoom(max(16, min(MOST, (open_files - OWN_FILES) * 2 // 5 - KEPT_BACK)))
 
 
 def limit_the_front_door() -> None:
@@ -72,7 +47,7 @@ def limit_the_front_door() -> None:
     haproxy_templates.HAPROXY_CONFIG_TEMPLATE = limited(template, room_for(open_files))
 
 
-def limited(template: str, room: Room) -> str:
+def limited(template: str, room: ConnectionRoom) -> str:
     """The template with these limits."""
     template = template.replace(MAXCONN, f"maxconn {room.clients + KEPT_BACK}\n", 1)
     limits = LIMITS.format(
@@ -88,7 +63,8 @@ LIMITS = """    maxconn {room.clients}
     timeout http-keep-alive {idle_s}s
     stick-table type ipv6 size {addresses} expire 60s store conn_cur
     acl is_of_this_machine src 127.0.0.0/8 ::1
-    tcp-request connection track-sc0 src,ipmask(32,64)
+    tcp-request connection track-sc0 str(::1) if is_of_this_machine
+    tcp-request connection track-sc0 src,ipmask(32,64) if !is_of_this_machine
     tcp-request connection reject if is_of_this_machine {{ sc0_conn_cur gt {room.of_this_machine} }}
     tcp-request connection reject if !is_of_this_machine {{ sc0_conn_cur gt {room.of_an_address} }}
     tcp-request connection reject if !is_of_this_machine {{ fe_conn gt {room.crowd} }} \

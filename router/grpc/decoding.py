@@ -7,10 +7,12 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
+from grpc_health.v1 import health
 
 from raylax.proto.errors import InvalidRequest, RaylaxError
 from raylax.proto.warnings import warn
 from raylax.router.grpc.authentication import MAKERS, served_by
+from raylax.router.grpc.connections import ConnectionParts
 from raylax.router.grpc.errors import refuse
 from raylax.router.grpc.receiving import Receiver, is_end
 from raylax.router.grpc.unknown_fields import Decoded, decoded
@@ -20,9 +22,10 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Decodes the requests of every service where it can say what is wrong with them. Text that is
     no UTF-8 is the usual case."""
 
-    def __init__(self, strict_fields: bool, receiver: Receiver) -> None:
-        """`strict_fields`: a field that nobody knows is a mistake; else it is warned of."""
-        self._strict, self._receiver = strict_fields, receiver
+    def __init__(self, strict_fields: bool, receiver: Receiver, parts: ConnectionParts) -> None:
+        """`strict_fields`: a field that nobody knows is a mistake; else it is warned of. `parts`:
+        are told whose calls are under way, but for those about health, which anybody may make."""
+        self._strict, self._receiver, self._parts = strict_fields, receiver, parts
 
     async def intercept_service(
         self,
@@ -33,6 +36,7 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         serve = served_by(handler)
+        is_health = handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/")
 
         def decode(raw: bytes) -> Decoded | DecodeError:
             try:
@@ -49,8 +53,14 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
             async for reply in serve(self._requests(context), context):
                 await context.write(reply)
 
+        usual = answer_each if handler.request_streaming else answer
+
+        async def while_busy(_: Any, context: Any) -> Any:
+            with self._parts.busy(context.peer()):
+                return await usual(_, context)
+
         return MAKERS[True, handler.response_streaming](  # so that they are received here
-            answer_each if handler.request_streaming else answer,
+            usual if is_health else while_busy,
             decode,
             handler.response_serializer,
         )

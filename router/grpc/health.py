@@ -12,6 +12,12 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from raylax.proto.shares import Shares
+from raylax.proto.wire.connection_room import source_of
+from raylax.router.grpc.connections import host_in, name_of
+
+MOST_WATCHERS = 1024
+"""How many may watch at once. They need no key: each source of connections has a part."""
 Context = grpc.aio.ServicerContext[Any, Any]
 SERVING: int = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING: int = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -24,6 +30,7 @@ class Health(health_pb2_grpc.HealthServicer):
     def __init__(self, services: Iterable[str]) -> None:
         self._serving, self._services = False, frozenset(["", *services])
         self._changed = asyncio.Event()
+        self._watchers = Shares(MOST_WATCHERS)
 
     def set(self, serving: bool) -> None:
         """Whether all of them serve. Whoever watches is told, and waited for by nobody."""
@@ -46,6 +53,19 @@ class Health(health_pb2_grpc.HealthServicer):
         return answer
 
     async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
+        source = source_of(host_in(name_of(context.peer())))
+        if not self._watchers.take(source, 1):
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"at most {self._watchers.total} may watch at once, {self._watchers.held(source)} "
+                "of them are at your address and there is room for none more",
+            )
+        try:
+            await self._tell(request, context)
+        finally:
+            self._watchers.give_back(source, 1)
+
+    async def _tell(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:
         told: int | None = None
         while True:
             changed, status = self._changed, self._status_of(request.service)

@@ -18,8 +18,10 @@ from raylax.proto.pb import (
     vllm_engine_pb2,
     vllm_engine_pb2_grpc,
 )
+from raylax.proto.wire.connection_room import ConnectionRoom
 from raylax.proto.wire.grpc_limits import server_options
 from raylax.router.calls.models import Models
+from raylax.router.grpc.connections import ConnectionParts
 from raylax.router.grpc.decoding import DecodingInterceptor
 from raylax.router.grpc.health import Health
 from raylax.router.grpc.raylax_v1.servicer import RaylaxServicer
@@ -29,7 +31,8 @@ from raylax.router.grpc.vllm_engine.servicer import EngineProtocolServicer
 NAME = raylax_pb2.DESCRIPTOR.services_by_name["Raylax"].full_name
 ENGINE_PROTOCOL = vllm_engine_pb2.DESCRIPTOR.services_by_name["VllmEngine"].full_name
 CONNECTIONS = 8192
-"""Of clients at once, of which each may carry many calls."""
+"""Of clients at once, of which each may carry many calls. Each source has a part; there may be a
+quarter more until it has been seen whose they are."""
 
 
 def is_not_about_letters(record: logging.LogRecord) -> bool:
@@ -51,12 +54,13 @@ async def serve_grpc(
     """
     logging.getLogger("grpc._cython.cygrpc").addFilter(is_not_about_letters)
     receiver = Receiver(models.state.bodies, models.config.limits.body_timeout_s)
-    decoding = DecodingInterceptor(models.config.strict_fields, receiver)
+    parts = ConnectionParts(ConnectionRoom(CONNECTIONS))
+    decoding = DecodingInterceptor(models.config.strict_fields, receiver, parts)
     server = grpc.aio.server(
         interceptors=[*interceptors, decoding],
         options=[
             ("grpc.so_reuseport", 1),
-            *server_options(CONNECTIONS, models.config.limits.max_inflight),
+            *server_options(CONNECTIONS * 5 // 4, models.config.limits.max_inflight),
         ],
     )
     raylax_pb2_grpc.add_RaylaxServicer_to_server(RaylaxServicer(models), server)
@@ -70,4 +74,5 @@ async def serve_grpc(
     else:
         port = server.add_secure_port(address, credentials)
     await server.start()
+    parts.keep(server, port)
     return server, state, port
