@@ -18,7 +18,8 @@ class Range(NamedTuple):
 
     def check(self, value: object, field: str) -> None:
         """Raises InvalidRequest for what is no number of the range."""
-        if not (isinstance(value, int | float) and self.least <= value <= self.most):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and self.least <= value <= self.most):  # type: ignore[operator]
             rule = f"must be a number from {self.least:g} to {self.most:g}"
             raise InvalidRequest(f"{field}: {rule}, found {shown(value)}", param=field)
 
@@ -32,6 +33,10 @@ REPETITION_PENALTY = Range(0.01, 10)
 """What divides logits: nothing near 0."""
 BIAS = Range(-100, 100)
 TOP_LOGPROBS = Range(0, 20)
+LONGEST_S = 365 * 86_400
+"""Of whatever a client names in seconds, which are more than 0: a year."""
+MOST_COUNTED = (1 << 63) - 1
+"""Of whatever a client counts: what is more than there is means all of it, and has 64 bits."""
 TENANT_SHARE = Range(0.001, 1000)
 """What tokens are divided by."""
 SAMPLING = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Tag, model_validator
 from pydantic_core import to_json
 
 from raylax.proto.anthropic import fields as tables
@@ -17,6 +17,7 @@ from raylax.proto.openai.shared import (
     MOST_STOPS,
     BoundedList,
     CommonFields,
+    Count,
     StopString,
     StrictModel,
     kind_of,
@@ -182,7 +183,7 @@ class MessagesRequest(CountTokensRequest):
     """A body of /v1/messages."""
 
     not_here: ClassVar[FieldTable] = tables.MESSAGES
-    max_tokens: int = Field(ge=1)
+    max_tokens: Count
     stop_sequences: Annotated[list[StopString], BoundedList(MOST_STOPS)] = []
 
     def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:

@@ -10,6 +10,7 @@ from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     FINGERPRINT,
     BoundedList,
+    Count,
     ResponseModel,
     SamplingFields,
     StrictModel,
@@ -171,7 +172,7 @@ class ChatCompletionRequest(SamplingFields, PromptFields):
 
     not_here: ClassVar[FieldTable] = fields.CHAT
     messages: Annotated[list[Message], BoundedList(MOST_MESSAGES, least=1)]
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: Count | None = None
     logprobs: bool = False
     top_logprobs: TopLogprobs | None = None
     tools: Annotated[list[Tool], BoundedList(MOST_TOOLS)] | None = None

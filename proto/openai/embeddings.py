@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import EMBEDDINGS
 from raylax.proto.openai.shared import (
     BoundedList,
     CacheSalt,
-    Finite,
+    Count,
     PriorityField,
     ResponseModel,
+    Seconds,
     StrictModel,
     TokenIds,
     one_or_more,
@@ -37,12 +36,12 @@ class EmbeddingRequest(StrictModel):
     )
     model: str | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Count | None = None
     pooling: Literal["last"] = "last"
     """Whose state is the vector; see `raylax.proto.text.pooling` for why there is no mean."""
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
-    timeout: Annotated[Finite, Field(gt=0)] | None = None
+    timeout: Seconds | None = None
     """Seconds."""
     priority: PriorityField = Priority.NORMAL
     cache_salt: CacheSalt | None = None

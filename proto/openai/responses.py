@@ -11,6 +11,7 @@ from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     BoundedList,
     CommonFields,
+    Count,
     StrictModel,
     TextFormat,
     ToolChoice,
@@ -133,7 +134,7 @@ class ResponsesRequest(CommonFields, PromptFields):
     not_here: ClassVar[FieldTable] = fields.RESPONSES
     input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
     instructions: str | None = None
-    max_output_tokens: int | None = Field(None, ge=1)
+    max_output_tokens: Count | None = None
     tools: Annotated[list[FunctionTool], BoundedList(chat.MOST_TOOLS)] = []
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True

@@ -24,7 +24,8 @@ from raylax.proto.openai.fields import FORCED, GRAMMAR, STREAM_OPTIONS
 from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=ranges.LONGEST_S, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=ranges.MOST_COUNTED)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 TokenIds = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 CacheSalt = Annotated[str, Field(min_length=1, max_length=256)]
@@ -183,13 +184,12 @@ class CommonFields(StrictModel):
     top_p: Probability | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     stream: bool = False
-    top_k: Annotated[int, Field(ge=-1)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=ranges.MOST_COUNTED)] | None = None
     min_p: Probability | None = None
     repetition_penalty: Annotated[float, WithinRange(ranges.REPETITION_PENALTY)] | None = None
     ignore_eos: bool = False
     stop_token_ids: Annotated[list[TokenId], BoundedList(128)] | None = None
-    timeout: Annotated[Finite, Field(gt=0)] | None = None
-    """Seconds."""
+    timeout: Seconds | None = None
     priority: PriorityField = Priority.NORMAL
     cache_salt: CacheSalt | None = None
 
@@ -203,7 +203,7 @@ class SamplingFields(CommonFields):
 
     n: int = Field(1, ge=1, le=MOST_CHOICES)
     stop: StopString | Annotated[list[StopString], BoundedList(MOST_STOPS)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
     logit_bias: Biases | None = None

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from raylax.proto import grpc_api, ranges
-from raylax.proto.anthropic.messages import MessagesRequest
+from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.responses import ResponsesRequest
 from raylax.proto.openai.shared import StrictModel, validated
 from raylax.proto.pb import raylax_pb2 as pb
@@ -50,7 +51,7 @@ def test_the_ends_are_those_of_the_field_s_apis() -> None:
     assert tuple(ranges.TOP_LOGPROBS) == (0, 20)
 
 
-@pytest.mark.parametrize("value", ["1", None, [1], 1j, math.nan, 0.99, 3.01])
+@pytest.mark.parametrize("value", ["1", None, [1], 1j, math.nan, 0.99, 3.01, True])
 def test_what_is_no_number_of_a_range(value: object) -> None:
     with pytest.raises(InvalidRequest, match="x: must be a number from 1 to 3, found ") as caught:
         Range(1, 3).check(value, "x")
@@ -105,3 +106,57 @@ def test_so_they_do_of_log_probabilities(made: Callable[[pb.Sampling], Any]) -> 
         made(pb.Sampling(top_logprobs=int(count)))
     with pytest.raises(InvalidRequest, match="logprobs: .* less than or equal to 20, found 21"):
         made(pb.Sampling(top_logprobs=21))
+
+
+NUMBERS = ("integer", "number")
+EVERY_BODY: dict[type[StrictModel], dict[str, Any]] = {
+    **BODIES,
+    EmbeddingRequest: {"input": "hi"},
+    CountTokensRequest: {"messages": HI},
+}
+
+
+def numbers_of(body: type[StrictModel]) -> list[str]:
+    """The fields of a body that are numbers, by what its schema says."""
+    fields = body.model_json_schema()["properties"]
+    kinds = {name: one.get("anyOf", [one]) for name, one in fields.items()}
+    return [
+        name
+        for name, each in kinds.items()
+        if any(kind.get("type") in NUMBERS for kind in each) and name != "priority"
+    ]
+
+
+@pytest.mark.parametrize("body", EVERY_BODY, ids=lambda body: body.__name__)
+def test_no_number_is_a_boolean_or_beyond_all_measure(body: type[StrictModel]) -> None:
+    """A year is the longest time; what is counted has 64 bits. So every number has two ends."""
+    names = numbers_of(body)
+    assert names
+    for name in names:
+        for value in (True, 1e308, -1e308, 1 << 63, -(1 << 64), -1e300):
+            with pytest.raises(InvalidRequest, match=f"^{name}: ") as refused:
+                validated(body, {**EVERY_BODY[body], name: value})
+            assert refused.value.param == name
+
+
+@pytest.mark.parametrize(("seconds", "may"), [(86_400 * 365, True), (86_400 * 365 + 1, False)])
+def test_a_year_is_the_longest_timeout(seconds: float, may: bool) -> None:
+    """In bodies and in messages."""
+    message = pb.GenerateRequest(text="hi", timeout_s=seconds)
+    makers: list[Callable[[], CompletionRequest]] = [
+        lambda: validated(CompletionRequest, {"prompt": "hi", "timeout": seconds}),
+        lambda: grpc_api.generate_request(message),
+    ]
+    for make in makers:
+        if may:
+            assert make().timeout == seconds
+        else:
+            with pytest.raises(InvalidRequest, match="^timeout: "):
+                make()
+
+
+@pytest.mark.parametrize("value", [True, 1.5, 2, "1"])
+def test_a_field_that_may_only_be_1_is_nothing_else(value: object) -> None:
+    """To Python true is 1."""
+    with pytest.raises(InvalidRequest, match="^best_of: may only be 1"):
+        validated(CompletionRequest, {"prompt": "hi", "best_of": value})

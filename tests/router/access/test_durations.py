@@ -14,7 +14,8 @@ def test_seconds_may_be_a_part_of_one() -> None:
 @pytest.mark.parametrize(
     ("value", "found"),
     [("soon", "'soon'"), ("0", "'0'"), ("-1", "'-1'"), ("inf", "'inf'"), ("nan", "'nan'"),
-     ("", "''"), (0.0, "0"), (-2.5, "-2.5"), (float("nan"), "nan")],
+     ("", "''"), (0.0, "0"), (-2.5, "-2.5"), (float("nan"), "nan"),
+     ("1e308", "'1e308'"), (31536001.0, "3.1536e+07")],
 )  # fmt: skip
 def test_others_are_refused_by_name(value: str | float, found: str) -> None:
     """With what was given, as it was given."""
@@ -22,4 +23,7 @@ def test_others_are_refused_by_name(value: str | float, found: str) -> None:
         positive_seconds("X-Timeout", value)
 
     assert refused.value.param == "X-Timeout"
-    assert refused.value.message == f"X-Timeout: must be seconds, more than 0, found {found}"
+    assert (
+        refused.value.message
+        == f"X-Timeout: must be seconds, more than 0 and at most 31536000, found {found}"
+    )

@@ -197,7 +197,10 @@ async def test_inputs_that_cannot_be_embedded(
     [
         ({"priority": "first"}, "must be high, normal or low"),
         ({"timeout_s": -1.0}, "timeout"),
-        ({"resume_ttl_s": 0.0}, "resume_ttl_s: must be seconds, more than 0, found 0"),
+        (
+            {"resume_ttl_s": 0.0},
+            "resume_ttl_s: must be seconds, more than 0 and at most 31536000, found 0",
+        ),
     ],
 )
 async def test_a_wrong_manner_is_refused(
