@@ -15,6 +15,20 @@ class CompileError(KernelsError):
     """The step of this model cannot be compiled for this target."""
 
 
+class DeviceError(KernelsError):
+    """A GPU did not do what it was told: its memory is full, or it is lost."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        """`code`: CUDA's."""
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether less would have gone well."""
+        return self.code == 2  # cudaErrorMemoryAllocation
+
+
 class UntrustedPath(KernelsError):
     """Another user of the machine could put something here that we would load as code."""
 

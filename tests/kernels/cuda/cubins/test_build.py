@@ -21,17 +21,10 @@ from raylax.kernels.cuda.variants.base import Variant, signature
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import silent
 from raylax.kernels.store import Store
+from tests.support.cuda_scaled import SCALED
 from tests.support.paths import ROOT
 
 MISTAKES = "tests.support.cuda_mistakes"
-SCALED = Variant(
-    "scaled",
-    f"{MISTAKES}:scaled",
-    signature("x:k y:f factor:s n:i"),
-    {"BLOCK": 256},
-    warps=2,
-    aligned=("n",),
-)
 
 
 def variant(name: str, block: int, types: str = "x:f y:f", warps: int = 4) -> Variant:

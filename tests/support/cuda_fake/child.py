@@ -1,0 +1,83 @@
+"""Tests that run on the fake driver, in a process of their own: a driver is there from the first
+moment of a process, or not at all."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cuda_fake.machine import environment
+from tests.support.paths import ROOT
+
+Body = Callable[[], None]
+
+
+class FakeMachine:
+    """A process with GPUs, which runs one test after another."""
+
+    def __init__(self, directory: Path, cubins: list[Path], **more: str) -> None:
+        """`directory`: of the driver; `more`: what it is told, as driver.c says."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            cwd=ROOT,
+            env=environment(directory, cubins, **more),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, module: str, test: str) -> None:
+        """Fails as the test has failed there."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps([module, test]) + "\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline()
+        if not said:
+            pytest.fail("the process with GPUs has died")
+        if failure := json.loads(said):
+            pytest.fail(failure, pytrace=False)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def on_fake_device(test: Body) -> Callable[[FakeMachine], None]:
+    """The test runs where GPUs are: in the process of the fixture `fake_machine`."""
+
+    def run(fake_machine: FakeMachine) -> None:
+        fake_machine.run(test.__module__, test.__name__)
+
+    run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
+    run.body = test  # type: ignore[attr-defined]
+    return run
+
+
+def main() -> None:
+    """Run what is asked for, line by line; what tests print goes to stderr."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        module, name = json.loads(line)
+        failure: Any = None
+        try:
+            getattr(importlib.import_module(module), name).body()
+        except BaseException:
+            failure = traceback.format_exc()
+        answers.write(json.dumps(failure) + "\n")
+        answers.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

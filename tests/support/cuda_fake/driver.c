@@ -1,0 +1,217 @@
+/* NVIDIA's driver without a GPU, for tests of everything that is not machine code.
+
+   Device memory is host memory. What is put on a stream waits in one queue, copies too, and is done
+   when somebody waits for it, as late as a device may: who reads a result too early, or writes to what
+   is still to be copied, is found out. A launch calls back into Python, which checks and runs it.
+   While a stream captures, launches are kept, and what CUDA forbids then fails as it does there.
+
+   RAYLAX_FAKE_GPUS how many there are (1), RAYLAX_FAKE_CHIP their generation (90), RAYLAX_FAKE_BYTES
+   the memory of each (1 GiB), RAYLAX_FAKE_LOST a file: while it is there, every call fails with the
+   code in it. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_MEMORY 2
+#define INVALID 1
+#define NOT_FOUND 500
+#define NOT_READY 600
+#define CAPTURING 900
+#define FAILED 719
+
+typedef struct { unsigned grid[3], block[3], shared; void *stream, *attributes; unsigned count; } Config;
+typedef enum { COPY, LAUNCH, REPLAY, EVENT, FILL } Kind;
+typedef struct { Kind kind; void *to; const void *from; size_t size; int id; long long mark; } Work;
+typedef struct { int (*load)(int, const void *), (*function)(int, const char *), (*attribute)(int, int, int),
+    (*launch)(int, const Config *, void **), (*run)(int), (*allocated)(void *, size_t); } Python;
+
+static Python python;
+static int installed, modules, capturing_graph;
+static void *capturing;
+static long long marks, done;
+static Work *queue;
+static size_t queued, room;
+static size_t used[64];
+static __thread int current;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct { int *launches; size_t count, room; } *graphs;
+static int graph_count;
+typedef struct { void *start; size_t size; int device; } Block;
+static Block *blocks;
+static size_t block_count;
+
+static long long number(const char *name, long long usual) {
+  const char *text = getenv(name);
+  return text && *text ? atoll(text) : usual;
+}
+int fake_lost(void) {
+  const char *path = getenv("RAYLAX_FAKE_LOST");
+  FILE *file = path ? fopen(path, "r") : NULL;
+  int code = 0;
+  if (file) { if (fscanf(file, "%d", &code) != 1) code = FAILED; fclose(file); }
+  return code;
+}
+#define ALIVE do { int lost = fake_lost(); if (lost) return lost; } while (0)
+#define FORBIDDEN do { ALIVE; if (capturing) return CAPTURING; } while (0)
+
+void fake_install(const Python *given) { python = *given; }
+/* The part in Python, in whatever process this is loaded. */
+static void need_python(void) {
+  if (installed++) return;
+  int (*run)(const char *) = dlsym(RTLD_DEFAULT, "PyRun_SimpleString");
+  int (*ensure)(void) = dlsym(RTLD_DEFAULT, "PyGILState_Ensure");
+  void (*release)(int) = dlsym(RTLD_DEFAULT, "PyGILState_Release");
+  const char *code = getenv("RAYLAX_FAKE_PYTHON");
+  if (!run || !code) return;
+  int state = ensure();
+  run(code);
+  release(state);
+}
+
+static void push(Work work) {
+  if (queued == room) queue = realloc(queue, (room = room ? 2 * room : 64) * sizeof *queue);
+  queue[queued++] = work;
+}
+/* Everything that waits, in order. */
+int fake_drain(void) {
+  int failed = 0;
+  for (size_t i = 0; i < queued; i++) {
+    Work *one = &queue[i];
+    if (one->kind == COPY) memcpy(one->to, one->from, one->size);
+    if (one->kind == FILL) memset(one->to, one->id, one->size);
+    if (one->kind == LAUNCH && (failed = python.run(one->id))) break;
+    if (one->kind == REPLAY)
+      for (size_t k = 0; k < graphs[one->id].count && !failed; k++) failed = python.run(graphs[one->id].launches[k]);
+    if (one->kind == EVENT) done = one->mark;
+    if (failed) break;
+  }
+  queued = 0;
+  return failed ? FAILED : 0;
+}
+int fake_wait(void) { FORBIDDEN; return fake_drain(); }
+int fake_copy(void *to, const void *from, size_t size) {
+  FORBIDDEN;
+  push((Work){COPY, to, from, size});
+  return 0;
+}
+int fake_fill(void *to, int value, size_t size) { FORBIDDEN; push((Work){FILL, to, 0, size, value}); return 0; }
+int fake_device(int set) {
+  if (set >= number("RAYLAX_FAKE_GPUS", 1)) return -1;
+  if (set >= 0) current = set;
+  return current;
+}
+size_t fake_bytes(int free) {
+  size_t all = number("RAYLAX_FAKE_BYTES", 1 << 30);
+  return free ? all - used[current] : all;
+}
+int fake_allocate(void **found, size_t size, int on_device) {
+  FORBIDDEN;
+  need_python();
+  if (on_device && size > fake_bytes(1)) return NO_MEMORY;
+  if (posix_memalign(found, 512, size ? size : 1)) return NO_MEMORY;
+  memset(*found, 0xff, size);
+  blocks = realloc(blocks, (block_count + 1) * sizeof *blocks);
+  blocks[block_count++] = (Block){*found, on_device ? size : 0, current};
+  if (on_device) used[current] += size;
+  return python.allocated ? python.allocated(*found, size) : 0;
+}
+int fake_free(void *start) {
+  FORBIDDEN;
+  int failed = fake_drain();
+  for (size_t i = 0; i < block_count; i++)
+    if (blocks[i].start == start) { used[blocks[i].device] -= blocks[i].size; blocks[i] = blocks[--block_count]; break; }
+  free(start);
+  return failed;
+}
+int fake_mark(void **event) { ALIVE; *(long long *)*event = ++marks; push((Work){EVENT, .mark = marks}); return 0; }
+/* Not ready when first asked, so that nobody relies on its being so. */
+int fake_marked(void *event) {
+  ALIVE;
+  if (*(long long *)event <= done) return 0;
+  int failed = fake_drain();
+  return failed ? failed : NOT_READY;
+}
+int fake_capture(void *stream) {
+  FORBIDDEN;
+  capturing = stream ? stream : &capturing;
+  graphs = realloc(graphs, ++graph_count * sizeof *graphs);
+  graphs[capturing_graph = graph_count - 1] = (typeof(*graphs)){0};
+  return 0;
+}
+int fake_captured(void **graph) {
+  ALIVE;
+  if (!capturing) return INVALID;
+  capturing = NULL;
+  *graph = (void *)(intptr_t)(capturing_graph + 1);
+  return 0;
+}
+int fake_replay(void *graph) { FORBIDDEN; push((Work){REPLAY, .id = (int)(intptr_t)graph - 1}); return 0; }
+
+int cuInit(unsigned flags) { need_python(); return number("RAYLAX_FAKE_GPUS", 1) ? 0 : 100; }
+int cuDriverGetVersion(int *version) { *version = number("RAYLAX_FAKE_DRIVER", 13000); return 0; }
+int cuDeviceGetCount(int *count) { *count = number("RAYLAX_FAKE_GPUS", 1); return 0; }
+int cuDeviceGet(int *device, int index) { *device = index; return 0; }
+int cuDeviceGetName(char *name, int size, int device) { snprintf(name, size, "Fake %d", device); return 0; }
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  int chip = number("RAYLAX_FAKE_CHIP", 90), small = chip == 86 || chip == 89 || chip == 120;
+  switch (attribute) {
+    case 75: *value = chip / 10; return 0;
+    case 76: *value = chip % 10; return 0;
+    case 10: *value = 32; return 0;
+    case 16: *value = 132; return 0;
+    case 97: *value = small ? 101376 : chip == 80 ? 166912 : 232448; return 0;
+  }
+  *value = 1024;
+  return 0;
+}
+int cuDevicePrimaryCtxRetain(void **context, int device) { *context = (void *)(intptr_t)(device + 1); return 0; }
+int cuDevicePrimaryCtxRelease_v2(int device) { return 0; }
+int cuCtxPushCurrent_v2(void *context) { fake_device((int)(intptr_t)context - 1); return 0; }
+int cuCtxPopCurrent_v2(void **context) { return 0; }
+int cuCtxSetCurrent(void *context) { return fake_device((int)(intptr_t)context - 1) < 0 ? 201 : 0; }
+int cuStreamQuery(void *stream) { ALIVE; if (!queued) return 0; int failed = fake_drain(); return failed ? failed : NOT_READY; }
+int cuMemGetInfo_v2(size_t *free, size_t *total) { ALIVE; *free = fake_bytes(1); *total = fake_bytes(0); return 0; }
+const char *fake_words(int code) {
+  switch (code) {
+    case NO_MEMORY: return "out of memory";
+    case CAPTURING: return "operation not permitted when stream is capturing";
+    case FAILED: return "unspecified launch failure";
+    case 79: return "the GPU has fallen off the bus";
+    case 214: return "uncorrectable ECC error encountered";
+    case 999: return "unknown error";
+  }
+  return "refused by the fake driver";
+}
+int cuGetErrorString(int code, const char **text) { *text = fake_words(code); return 0; }
+int cuGetErrorName(int code, const char **text) { *text = "CUDA_ERROR_FAKE"; return 0; }
+int cuModuleLoadData(void **module, const void *image) {
+  FORBIDDEN;
+  need_python();
+  *module = (void *)(intptr_t)++modules;
+  return python.load ? python.load(modules, image) : NOT_FOUND;
+}
+int cuModuleUnload(void *module) { return 0; }
+int cuModuleGetFunction(void **function, void *module, const char *name) {
+  int id = python.function((int)(intptr_t)module, name);
+  if (id <= 0) return NOT_FOUND;
+  *function = (void *)(intptr_t)id;
+  return 0;
+}
+int cuFuncSetAttribute(void *function, int attribute, int value) {
+  return python.attribute((int)(intptr_t)function, attribute, value);
+}
+int cuLaunchKernelEx(const Config *config, void *function, void **parameters, void **extra) {
+  ALIVE;
+  int id = python.launch((int)(intptr_t)function, config, parameters);
+  if (id <= 0) return id ? -id : FAILED;
+  if (!capturing) { push((Work){LAUNCH, .id = id}); return 0; }
+  size_t n = graphs[capturing_graph].count;
+  graphs[capturing_graph].launches = realloc(graphs[capturing_graph].launches, (n + 1) * sizeof(int));
+  graphs[capturing_graph].launches[n] = id;
+  graphs[capturing_graph].count = n + 1;
+  return 0;
+}
+int cuTensorMapEncodeTiled(void *map) { memset(map, 0, 128); return 0; }
