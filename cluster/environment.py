@@ -16,9 +16,11 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from raylax.cluster.errors import UserError
+from raylax.cluster.node_certificates import ray_tls
 from raylax.cluster.ports import free_ports
 from raylax.kernels.errors import UntrustedPath
 from raylax.kernels.ownership import check_ours, is_ours
@@ -135,10 +137,12 @@ def token_of(directory: Path) -> Path:
     return directory / "token"
 
 
-def for_ray(directory: Path) -> dict[str, str]:
+def for_ray(directory: Path, addresses: Iterable[str] = ()) -> dict[str, str]:
     """The environment of the process that starts Ray, and of all its children.
 
-    Only our processes can join: the cluster's token lies in the directory, readable by us alone.
+    Only our processes can join: the cluster's token lies in the directory, readable by us alone,
+    and so does the certificate without which nobody is understood. `addresses`: of nodes that are
+    not at this machine's own.
     """
     token = token_of(directory)
     token.touch(mode=0o600)
@@ -151,6 +155,7 @@ def for_ray(directory: Path) -> dict[str, str]:
         **FOR_RAY,
         **files,
         **dict(zip(INNER_PORTS, ports, strict=True)),
+        **ray_tls(directory, secrets.token_hex(32), addresses),
         "PYTHONSAFEPATH": "1",  # no module is looked for where the command was typed
         "RAY_AUTH_TOKEN_PATH": str(token),
         "RAY_TMPDIR": str(ray_directory(directory)),

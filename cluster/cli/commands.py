@@ -138,6 +138,25 @@ def key(
 
 
 @app.command()
+def node(
+    secret: Annotated[
+        Path, typer.Argument(help="The cluster's secret; a new one if none is there.")
+    ],
+    address: Annotated[
+        list[str], typer.Option(help="By which the other machines reach this one; several times.")
+    ],
+) -> None:
+    """Prepare this machine for a Ray cluster of several: write its certificate and Ray's token
+    beside the secret, and print the environment that Ray's processes need.
+
+    Example: [bold]eval "$(raylax node ~/.raylax/secret --address 10.0.0.2)"[/]
+    """
+    from raylax.cluster.cli.node import prepare_node
+
+    prepare_node(secret, address)
+
+
+@app.command()
 def replay(
     trace: Annotated[Path, typer.Argument(help="Azure's .csv or Mooncake's .jsonl, or .gz.")],
     policy: Annotated[

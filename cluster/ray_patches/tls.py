@@ -5,12 +5,12 @@ one the authorities whose certificates clients must show; where there are those 
 configuration says so. Routers read the same ones.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import run_directory
+from raylax.cluster.node_certificates import write_private
 
 FILE, CLIENT_CA = "tls.pem", "client-ca.pem"
 BIND = "bind {{ config.frontend_host }}:{{ config.frontend_port }}"
@@ -28,10 +28,7 @@ def bring_certificates(config: ClusterConfig, directory: Path) -> None:
 
 def write(file: Path, parts: Sequence[Path]) -> None:
     """What the parts hold, in place of what was there."""
-    made = file.with_suffix(".new")
-    made.touch(mode=0o600)
-    made.write_bytes(b"\n".join(part.read_bytes() for part in parts))
-    os.replace(made, file)
+    write_private(file, b"\n".join(part.read_bytes() for part in parts))
 
 
 def brought(config: ClusterConfig) -> dict[str, str | None]:

@@ -8,18 +8,21 @@ not know the secret is nobody, and hears nothing. On this machine's own address 
 
 import os
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.x509 import GeneralName
 
 OF_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 NAME = "raylax.cluster"
 """In every certificate: what counts is who has issued it."""
-CONTEXT = b"raylax: authority of a cluster"
+AUTHORITY = b"raylax: authority of a cluster"
 ALWAYS = datetime(2000, 1, 1), datetime(9999, 12, 31, 23, 59, 59)
 """A cluster's clocks may say what they like; its secret lasts as long as the cluster does."""
 WIDE = 48
@@ -45,13 +48,18 @@ class Identity:
 @lru_cache(SECRETS)
 def identity_of(secret: str | bytes) -> Identity:
     """Of this process, in the cluster with this secret."""
+    return issued(secret, (NAME,))
+
+
+def issued(secret: str | bytes, names: Sequence[str]) -> Identity:
+    """A certificate for these names and addresses, by the authority of the cluster with this
+    secret."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    authority = authority_key(secret)
-    key = own_key()
+    authority, key = authority_key(secret), own_key()
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"authority of {NAME}")])
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())
 
@@ -63,7 +71,8 @@ def identity_of(secret: str | bytes) -> Identity:
         made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
         made = made.add_extension(issued_by, False)
         if not is_authority:
-            made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), False)
+            called = x509.SubjectAlternativeName([general_name(name) for name in names])
+            made = made.add_extension(called, critical=False)
         return made.sign(authority, hashes.SHA256()).public_bytes(pem)
 
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
@@ -74,16 +83,32 @@ def identity_of(secret: str | bytes) -> Identity:
     )
 
 
+def general_name(name: str) -> "GeneralName":
+    """An address, or a name of the domain system."""
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 def authority_key(secret: str | bytes) -> "EllipticCurvePrivateKey":
     """The key that follows from a secret, the same for all who know it."""
-    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
     curve = ec.SECP256R1()
+    drawn = int.from_bytes(derived(secret, AUTHORITY, WIDE))
+    return ec.derive_private_key(drawn % (curve.group_order - 1) + 1, curve)
+
+
+def derived(secret: str | bytes, purpose: bytes, size: int) -> bytes:
+    """What follows from a secret, for one purpose: it tells nothing of what follows for another."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     content = secret.encode() if isinstance(secret, str) else secret
-    drawn = HKDF(hashes.SHA256(), WIDE, salt=None, info=CONTEXT).derive(content)
-    return ec.derive_private_key(int.from_bytes(drawn) % (curve.group_order - 1) + 1, curve)
+    return HKDF(hashes.SHA256(), size, salt=None, info=purpose).derive(content)
 
 
 @cache

@@ -156,11 +156,11 @@ def test_the_command_shows_the_key_it_is_given(served: Serving, files: Path) -> 
 
 def test_the_key_of_the_certificate_stays_private(served: Serving) -> None:
     """The copy that HAProxy reads is ours alone, and neither key is in a log."""
-    copy = served.run_directory / "tls.pem"
-    logs = [path for path in served.run_directory.rglob("*") if path.is_file() and path != copy]
+    copies = [served.run_directory / name for name in ("tls.pem", "ray-key.pem")]
+    logs = [one for one in served.run_directory.rglob("*") if one.is_file() and one not in copies]
     secrets = (SECRET.encode(), b"PRIVATE KEY")
 
-    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(copy.stat().st_mode) for copy in copies] == [0o600, 0o600]
     assert len(logs) > 10
     assert [path for path in logs if any(one in path.read_bytes() for one in secrets)] == []
 

@@ -17,6 +17,7 @@ from raylax.cluster.supervision.processes import end_all
 from tests.support.paths import ROOT
 
 PATIENCE_S = 150
+ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 END_S = 10.0
 SEVERAL_NODES = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",  # nodes have the addresses that they are given
@@ -32,7 +33,7 @@ def results_of(module: str, checkpoint: Path) -> Iterator[Any]:
     written = directory / "results"
     code = f"from {module} import main; main()"
     command = [sys.executable, "-W", "ignore", "-c", code, str(written), str(checkpoint)]
-    env = {**for_ray(directory), **SEVERAL_NODES}
+    env = {**for_ray(directory, ADDRESSES), **SEVERAL_NODES}
     env.pop("CUDA_VISIBLE_DEVICES", None)  # GPUs are what Ray is told of
     driver = subprocess.Popen(
         command,

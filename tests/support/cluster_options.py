@@ -6,7 +6,9 @@ import typer.main
 
 from raylax.cluster.cli.commands import app
 
-COMMANDS = ["serve", "chat", "status", "compile", "key", "replay", "drain", "explain", "version"]
+COMMANDS = [
+    "serve", "chat", "status", "compile", "key", "node", "replay", "drain", "explain", "version",
+]  # fmt: skip
 
 
 def command_named(name: str) -> Any:
