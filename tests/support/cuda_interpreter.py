@@ -32,6 +32,8 @@ TYPES = {
 """What numpy's types stand for: it has no bf16, of which the bits are kept."""
 NUMPY = {"i32": np.int32, "i64": np.int64, "fp32": np.float32}
 _unit: MatrixUnit | None = None
+_patched: set[Any] = set()
+"""Functions into whose language the interpreter has put its builder, in this run."""
 
 
 @contextmanager
@@ -76,15 +78,18 @@ def scalar(value: float, kind: str) -> Any:
 
 
 def run(kernel: Any, grid: tuple[int, ...], arguments: dict[str, Any]) -> None:
-    """Run every program of a grid, one after the other."""
+    """Run every program of a grid, one after the other. A chip does not warn of what is no number:
+    of a division by zero in lanes, say, whose result nobody stores."""
     function, builder = kernel.rewrite(), interpreter.interpreter_builder
     x, y, z = (*grid, 1, 1)[:3]
     builder.set_grid_dim(x, y, z)
+    _patched.clear()
     patched = interpreter._patch_lang(function)
     try:
-        for i, j, k in np.ndindex(x, y, z):
-            builder.set_grid_idx(i, j, k)
-            function(**arguments)
+        with np.errstate(all="ignore"):
+            for i, j, k in np.ndindex(x, y, z):
+                builder.set_grid_idx(i, j, k)
+                function(**arguments)
     finally:
         patched.restore()
 
@@ -99,10 +104,12 @@ def values(handle: Any) -> npt.NDArray[np.float32]:
 def binary_op(
     self: Any, lhs: Any, rhs: Any, op: Any, plain: Any = interpreter.InterpreterBuilder.binary_op
 ) -> Any:
-    """The interpreter keeps bf16 as bits, and would add the bits."""
+    """The interpreter keeps bf16 as bits, and would add the bits; and it takes a comparison of
+    scalars for a number, which is no mask."""
     if lhs.dtype.scalar == tl.bfloat16 and op in (np.add, np.subtract, np.multiply, np.divide):
         return interpreter.TensorHandle(to_bf16(op(values(lhs), values(rhs))), tl.bfloat16)
-    return plain(self, lhs, rhs, op)
+    out = plain(self, lhs, rhs, op)
+    return interpreter.TensorHandle(out.data, tl.int1) if out.data.dtype == bool else out
 
 
 def cast_impl(
@@ -120,6 +127,16 @@ def create_dot(self: Any, a: Any, b: Any, d: Any, *_: Any) -> Any:
     return interpreter.TensorHandle(out.astype(np.float32), d.dtype.scalar)
 
 
+def call(self: Any, *arguments: Any, **named: Any) -> Any:
+    """A kernel calls a function. The interpreter would put its builder into the language at each
+    call, which takes longer than most functions; once in a run will do."""
+    if self.fn not in _patched:
+        _patched.add(self.fn)
+        interpreter._patch_lang(self.fn)
+    return self.rewrite()(*arguments, **named)
+
+
+interpreter.InterpretedFunction.__call__ = call
 interpreter.InterpreterBuilder.binary_op = binary_op
 interpreter.InterpreterBuilder.cast_impl = cast_impl
 interpreter.InterpreterBuilder.create_dot = create_dot

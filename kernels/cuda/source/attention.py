@@ -7,17 +7,21 @@ the same instruction as a prefill's many, and sum in the same order.
 Keys are cut into splits of `SPLIT` counted from key 0 of the sequence, a split into tiles of `BK`.
 A split is reduced from nothing, and splits are merged upwards. One program may walk all the splits
 of its rows, or only one of them and leave what it came to for `combine`: the bits are the same. A
-split or tile in which a row sees no key leaves that row as it was, exactly.
+split or tile in which a row sees no key leaves that row as it was, exactly. `SPLIT` and `BK` are
+part of the result; the number of queries of a tile is not.
+
+Bytes (`KV`) meet the matrix unit as they are: scales of keys are multiplied with the scores, those
+of values with the weights, in float32. So codes are exact, and nothing is rounded that would not be
+without them. Weights times scales may be tiny, hence the second product is bf16's, whatever the
+model's precision.
+
+A program is told what to do by eight numbers, a row of `combine` by four, see `step/work_list.py`.
 """
 
 import triton
 import triton.language as tl
 
-ITEM = 8
-"""Numbers that describe a program's work:
-sequence, first row in the step, rows' first position, rows, first split, splits, slot, keys.
-A row is a new token here. A slot of -1 means that these are all the splits; else there is one."""
-
+from raylax.kernels.cuda.source.pages import decode
 
 TWO_LOG2_E = tl.constexpr(2.885390081777927)
 
@@ -41,18 +45,21 @@ def exact_sum(share):
 
 @triton.jit
 def attend(
-    q, pages, tables, items, out, partial, summary, scale, softcap, window, table_width,
+    q, pages, scales, tables, items, out, partial, summary, scale, softcap, window, table_width,
     HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
-    BK: tl.constexpr, SPLIT: tl.constexpr, PAGE: tl.constexpr,
+    BK: tl.constexpr, SPLIT: tl.constexpr, PAGE: tl.constexpr, KV: tl.constexpr,
     WINDOW: tl.constexpr, SOFTCAP: tl.constexpr,
 ):  # fmt: skip
-    """Grid: (items, KV_HEADS). q, out: [tokens, HEADS, D]; pages: [n, 2, KV_HEADS, PAGE, D].
+    """Grid: (items, KV_HEADS). q, out: [tokens, HEADS, D]; pages: [n, 2, KV_HEADS, PAGE, D];
+    scales, of bytes: [n, 2, KV_HEADS, PAGE] float32; tables: [sequences, table_width].
 
-    `scale` is the softmax's times log2(e), and so is `softcap` the model's. partial: [slots,
-    KV_HEADS, BQ, D] float32, and summary: [slots, KV_HEADS, 2, BQ], the largest score and the sum
-    of the weights.
+    `scale` is the softmax's times log2(e), and so is `softcap` the model's. A row sees `window`
+    keys with its own. partial: [slots, KV_HEADS, BQ, D] float32, and summary: [slots, KV_HEADS, 2,
+    BQ], the largest score and the sum of the weights.
     """
     group: tl.constexpr = HEADS // KV_HEADS
+    wide: tl.constexpr = triton.next_power_of_2(D)
+    kind: tl.constexpr = q.dtype.element_ty if KV == 0 else tl.bfloat16
     item = items + tl.program_id(0).to(tl.int64) * 8
     kv_head = tl.program_id(1)
     sequence, start = tl.load(item), tl.load(item + 1)
@@ -60,29 +67,43 @@ def attend(
     split, splits = tl.load(item + 4), tl.load(item + 5)
     slot, keys = tl.load(item + 6), tl.load(item + 7)
 
-    r, d, k = tl.arange(0, BQ), tl.arange(0, D), tl.arange(0, BK)
+    r, d, k = tl.arange(0, BQ), tl.arange(0, wide), tl.arange(0, BK)
+    inside = d < D
     token, used = r // group, r < rows * group
     place = ((start + token).to(tl.int64) * HEADS + kv_head * group + r % group) * D
-    queries = tl.load(q + place[None, :] + d[:, None], mask=used[None, :], other=0.0)
+    ours = used[None, :] & inside[:, None]
+    queries = tl.load(q + place[None, :] + d[:, None], mask=ours, other=0.0)
     limit = position + token  # the last key that a row sees
+    least = position - window + 1 if WINDOW else 0  # the first key that any row sees
     table = tables + sequence.to(tl.int64) * table_width
-    page_size: tl.constexpr = 2 * KV_HEADS * PAGE * D
 
     high = tl.full((BQ,), float("-inf"), tl.float32)
     weight = tl.zeros((BQ,), tl.float32)
-    total = tl.zeros((D, BQ), tl.float32)
+    total = tl.zeros((wide, BQ), tl.float32)
     top, some, part = high, weight, total
     for one in range(split, split + splits):
         top = tl.full((BQ,), float("-inf"), tl.float32)
         some = tl.zeros((BQ,), tl.float32)
-        part = tl.zeros((D, BQ), tl.float32)
-        for at in range(one * SPLIT, min(one * SPLIT + SPLIT, keys), BK):
+        part = tl.zeros((wide, BQ), tl.float32)
+        begin = one * SPLIT
+        if WINDOW:
+            begin = max(begin, least // BK * BK)
+        for at in range(begin, min(one * SPLIT + SPLIT, keys), BK):
             key = at + k
             there = key < keys
+            if WINDOW:
+                there = there & (key >= least)
             page = tl.load(table + key // PAGE, mask=there, other=0).to(tl.int64)
-            slots = pages + page * page_size + (kv_head * PAGE + key % PAGE) * D
-            rows_k = tl.load(slots[:, None] + d[None, :], mask=there[:, None], other=0.0)
-            score = tl.dot(rows_k, queries) * scale
+            vector = (page * (2 * KV_HEADS) + kv_head) * PAGE + key % PAGE
+            here = there[:, None] & inside[None, :]
+            slots = (pages + vector * D)[:, None] + d[None, :]
+            rows_k = tl.load(slots, mask=here, other=0)
+            if KV:
+                rows_k = decode(rows_k, KV, q.dtype.element_ty)
+                factor = tl.load(scales + vector, mask=there, other=0.0) * scale
+                score = tl.dot(rows_k, queries) * factor[:, None]
+            else:
+                score = tl.dot(rows_k, queries) * scale
             if SOFTCAP:
                 score = softcap * (1.0 - 2.0 / (1.0 + tl.exp2(score * (TWO_LOG2_E / softcap))))
             seen = key[:, None] <= limit[None, :]
@@ -94,41 +115,47 @@ def attend(
             old = tl.exp2(top - safe)
             share = tl.exp2(score - safe[None, :])
             some = some * old + exact_sum(share)
-            values = slots + KV_HEADS * PAGE * D
-            rows_v = tl.load(values[:, None] + d[None, :], mask=there[:, None], other=0.0)
-            part = tl.dot(tl.trans(rows_v), share.to(rows_v.dtype), part * old[None, :])
+            rows_v = tl.load(slots + KV_HEADS * PAGE * D, mask=here, other=0)
+            if KV:
+                rows_v = decode(rows_v, KV, kind)
+                factor = tl.load(scales + vector + KV_HEADS * PAGE, mask=there, other=0.0)
+                share = share * factor[:, None]
+            part = tl.dot(tl.trans(rows_v), share.to(kind), part * old[None, :])
             top = new
         if slot < 0:
             high, weight, total = merge(high, weight, total, top, some, part)
     if slot < 0:
         result = (total / weight[None, :]).to(out.dtype.element_ty)
-        tl.store(out + place[None, :] + d[:, None], result, mask=used[None, :])
+        tl.store(out + place[None, :] + d[:, None], result, mask=ours)
     else:
         at = (slot.to(tl.int64) * KV_HEADS + kv_head) * BQ
-        tl.store(partial + (at + r)[None, :] * D + d[:, None], part, mask=used[None, :])
+        tl.store(partial + (at + r)[None, :] * D + d[:, None], part, mask=ours)
         tl.store(summary + at * 2 + r, top, mask=used)
         tl.store(summary + at * 2 + BQ + r, some, mask=used)
 
 
 @triton.jit
 def combine(
-    partial, summary, rows, out,
-    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr, BQ: tl.constexpr,
+    partial, summary, rows, out, tile,
+    HEADS: tl.constexpr, KV_HEADS: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """Grid: (rows, HEADS). A row: its token in the step, row in its items, first slot, slots."""
+    """Grid: (rows, HEADS). A row: its token in the step, row in its items, first slot, slots; one
+    without slots writes nothing. `tile`: BQ of the items."""
     group: tl.constexpr = HEADS // KV_HEADS
+    wide: tl.constexpr = triton.next_power_of_2(D)
     row = rows + tl.program_id(0).to(tl.int64) * 4
     token, own, first, count = tl.load(row), tl.load(row + 1), tl.load(row + 2), tl.load(row + 3)
     head = tl.program_id(1)
-    r, d = own * group + head % group, tl.arange(0, D)
+    r, d = own * group + head % group, tl.arange(0, wide)
+    inside = d < D
     high = tl.full((1,), float("-inf"), tl.float32)
     weight = tl.zeros((1,), tl.float32)
-    total = tl.zeros((D, 1), tl.float32)
+    total = tl.zeros((wide, 1), tl.float32)
     for i in range(count):
-        at = ((first.to(tl.int64) + i) * KV_HEADS + head // group) * BQ
-        part = tl.load(partial + (at + r) * D + d)[:, None]
+        at = ((first.to(tl.int64) + i) * KV_HEADS + head // group) * tile
+        part = tl.load(partial + (at + r) * D + d, mask=inside, other=0.0)[:, None]
         top = tl.load(summary + at * 2 + r + tl.zeros((1,), tl.int32))
-        some = tl.load(summary + at * 2 + BQ + r + tl.zeros((1,), tl.int32))
+        some = tl.load(summary + at * 2 + tile + r + tl.zeros((1,), tl.int32))
         high, weight, total = merge(high, weight, total, top, some, part)
-    result = tl.reshape(total / weight[None, :], (D,)).to(out.dtype.element_ty)
-    tl.store(out + (token.to(tl.int64) * HEADS + head) * D + d, result)
+    result = tl.reshape(total / weight[None, :], (wide,)).to(out.dtype.element_ty)
+    tl.store(out + (token.to(tl.int64) * HEADS + head) * D + d, result, mask=inside & (count > 0))

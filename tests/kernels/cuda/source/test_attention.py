@@ -1,0 +1,125 @@
+"""Paged attention against float64; a row's bits in any batch, tile, chunk and division."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from raylax.kernels.cuda.matrix_unit import AMPERE, HOPPER, MatrixUnit
+from raylax.kernels.cuda.pages import KV
+from raylax.kernels.cuda.step.work_list import IDLE_ITEM, IDLE_ROW
+from tests.support.cuda_attention import Batch, Model, Way
+from tests.support.cuda_interpreter import matrix_unit
+from tests.support.cuda_pages import wide
+
+Array = npt.NDArray[Any]
+RAGGED = [5, 1, 1, 9], [0, 70, 31, 28]
+MANY = 1000
+"""So many places that each split has a program of its own."""
+KVS: list[KV] = ["plain", "int8", "fp8"]
+
+
+def assert_right(out: Array, batch: Batch) -> None:
+    expected = batch.expected()
+    errors = np.linalg.norm(wide(out) - expected, axis=-1)
+    most = 1e-3 if out.dtype == np.float16 and batch.model.kv == "plain" else 6e-3
+    assert (errors < most * np.linalg.norm(expected, axis=-1)).all()
+
+
+def same(a: Array, b: Array) -> bool:
+    return np.array_equal(a.view(np.uint16), b.view(np.uint16))
+
+
+@pytest.mark.parametrize("tile, places, window", [(8, 0, 0), (16, MANY, 20)])
+@pytest.mark.parametrize("kv", KVS)
+def test_it_is_right(kv: KV, tile: int, places: int, window: int) -> None:
+    """Decodes, first and later chunks in one step; what was never written is NaN."""
+    batch = Batch(Model(4, 2, kv=kv, window=window), *RAGGED)
+
+    assert_right(batch.run(tile, places), batch)
+
+
+@pytest.mark.parametrize("kv", KVS)
+def test_it_is_right_for_float16(kv: KV) -> None:
+    batch = Batch(Model(kv=kv, kind=np.float16), [3, 1], [0, 40])
+
+    assert_right(batch.run(8, MANY), batch)
+
+
+def test_softcap() -> None:
+    batch = Batch(Model(softcap=0.7), [3, 1], [0, 40])
+
+    assert_right(batch.run(8, MANY), batch)
+
+
+@pytest.mark.parametrize(
+    "heads, kv_heads, tile", [(2, 2, 8), (3, 1, 8), (7, 1, 8), (14, 2, 16), (8, 1, 8)]
+)
+def test_queries_of_a_kv_head_may_be_of_any_number(heads: int, kv_heads: int, tile: int) -> None:
+    batch = Batch(Model(heads, kv_heads), [3, 1], [0, 40])
+
+    assert_right(batch.run(tile, 0), batch)
+    assert_right(batch.run(tile, MANY), batch)
+
+
+@pytest.mark.parametrize("dim", [32, 64, 80, 96, 128, 256])
+def test_dims(dim: int) -> None:
+    """Of any dim, also no power of two."""
+    kvs: dict[int, KV] = {80: "int8", 96: "fp8"}
+    batch = Batch(Model(2, 1, dim, kvs.get(dim, "plain")), [2, 1], [0, 40])
+
+    assert_right(batch.run(8, MANY), batch)
+
+
+@pytest.mark.parametrize(
+    "unit, model",
+    [
+        (HOPPER, Model()),
+        (AMPERE, Model(kv="int8", window=30)),
+        (HOPPER, Model(3, 1, kv="fp8", softcap=3.0)),
+    ],
+)
+def test_a_row_has_the_same_bits_everywhere(unit: MatrixUnit, model: Model) -> None:
+    """In any batch, tile, chunk of its prompt and division among programs."""
+    with matrix_unit(unit):
+        whole = Way(32, 0, [71]).run(model)
+        assert same(Way(16, MANY, [35, 35, 1]).run(model), whole)
+        mixed = Batch(model, [1, 2, 7], [70, 0, 9]).run(8, 0)
+        assert same(mixed[0], whole[70])
+
+
+@pytest.mark.parametrize("kv", KVS)
+def test_what_lies_in_pages_beyond_the_keys_is_never_read(kv: KV) -> None:
+    model = Model(kv=kv)
+
+    with matrix_unit(None):
+        outs = [Batch(model, *RAGGED, stale=stale).run(8, 1) for stale in (np.nan, 1e30)]
+
+    assert np.isfinite(wide(outs[0])).all()
+    assert same(outs[0], outs[1])
+
+
+@pytest.mark.parametrize("places", [0, MANY])
+def test_pages_before_the_window_may_be_gone(places: int) -> None:
+    batch = Batch(Model(window=20), [1, 3], [70, 60])
+    before = batch.run(8, places)
+    batch.tables[0, : 51 // 16] = batch.dead_page  # keys from 51 on are seen
+    batch.tables[1, : 41 // 16] = batch.dead_page
+
+    assert same(batch.run(8, places), before)
+
+
+@pytest.mark.parametrize("places", [0, MANY])
+def test_idle_programs_change_nothing(places: int) -> None:
+    batch = Batch(Model(), *RAGGED)
+
+    assert same(batch.run(8, places, idle=3), batch.run(8, places))
+
+
+def test_idle_programs_write_nothing() -> None:
+    batch = Batch(Model(), [3], [20])
+
+    out = batch.launch(8, np.array([IDLE_ITEM] * 2, np.int32), np.array([IDLE_ROW], np.int32), 1)
+
+    assert np.isnan(wide(out)).all()
