@@ -35,8 +35,10 @@ develop: .venv/developed
 serve: install
 	@exec $(BIN)/raylax serve $(ARGS)
 
+# Where Python is told to write no bytecode, each of the hundreds of processes of the tests would
+# compile our sources again.
 test: develop
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: develop
 	$(BIN)/ruff check .
