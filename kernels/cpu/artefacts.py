@@ -69,15 +69,16 @@ class Blueprint:
 
     @property
     def library_key(self) -> str:
-        """The name, in the store, of the compiled functions: of all that is compiled into them."""
+        """The name, in the store, of the compiled functions: of all that they are emitted from."""
+        essence = self.emitter.essence
         return key_of(
             {
-                "spec": asdict(self.emitter.spec),
-                "shards": self.emitter.degree.tensor,
-                "quantization": self.quantization.name,
-                "kv": self.emitter.pages.name,
-                "workers": self.emitter.capacity.workers,
-                "target": asdict(self.emitter.cpu),
+                "spec": asdict(essence.spec),
+                "degree": asdict(essence.degree),
+                "quantization": essence.quantization.name,
+                "kv": essence.pages.name,
+                "capacity": asdict(essence.capacity),
+                "target": asdict(essence.cpu),
                 "tvm": version("apache-tvm"),
                 "kernels": source_hash(),
             }

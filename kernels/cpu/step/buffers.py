@@ -9,8 +9,7 @@ from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
 from raylax.kernels.cpu.tir.exchange import FLAGS
 from raylax.kernels.cpu.tir.queue import LINE
-from raylax.kernels.families import weights_of
-from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.families.weight_table import Weight, llamas_weights
 from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.shards import PANEL, Degree, Place
 from raylax.kernels.spec import DecoderSpec
@@ -56,7 +55,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
         fmt = q.layers if weight.layered else q.head
         shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
     if weight.layered:
-        return Buffer((spec.layers, *shape), dtype, "layer")
+        return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
     return Buffer(shape, dtype, "weight")
 
 
@@ -114,8 +113,8 @@ def clocks(layers: int, workers: int) -> dict[str, Buffer]:
     model, for all stages run the same code."""
     regions = layers * len(LAYERS)
     return {
-        "counters": Buffer((regions, LINE * (workers + 1)), I32, "work"),
-        "ends": Buffer((regions + 1,), I64, "work"),
+        "counters": Buffer((regions, LINE * (workers + 1)), I32, "work", free=(0, 1)),
+        "ends": growing("work", regions + 1, dtype=I64),
         "head_ends": Buffer((len(HEAD) + 1,), I64, "work"),
     }
 
@@ -139,7 +138,7 @@ def buffers(
     local, shards, angles = degree.local(spec), degree.tensor, spec.head_dim // 2
     page = (local.layers, 1, 2, local.kv_heads, pages.words(spec.head_dim))
     return {
-        **{name: weight_buffer(one, spec, q) for name, one in weights_of(spec).items()},
+        **{one.name: weight_buffer(one, spec, q) for one in llamas_weights(spec)},
         "cos": growing("table", c.sequence_length, angles, dtype=F32),
         "sin": growing("table", c.sequence_length, angles, dtype=F32),
         "pages": Buffer(page, pages.dtype, "state", free=(0, 1)),

@@ -5,7 +5,7 @@ each comes in variants by row tile, and every variant gives the same bits. Which
 a rank computes is an argument: all ranks run the same code.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tvm.script.ir_builder import tirx as T
@@ -30,7 +30,7 @@ from raylax.kernels.cpu.tir.emit import Expr, function, imported
 from raylax.kernels.cpu.tir.exchange import EXCHANGE_IR, Exchange
 from raylax.kernels.cpu.tir.queue import Queue
 from raylax.kernels.shards import Degree
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import DecoderSpec, Rope
 
 
 @dataclass(frozen=True)
@@ -107,15 +107,24 @@ class StepEmitter:
             "head_ends" if name == "head" else "ends",
         )
 
+    @property
+    def essence(self) -> "StepEmitter":
+        """What emits the same code and knows nothing else: a library is named by it, and emitted by
+        it, so that models, stages, capacities and numbers of threads share one."""
+        spec = replace(self.spec, architecture="", layers=1, rope=Rope(0), max_positions=0)
+        degree, capacity = Degree(self.degree.tensor), Capacity(1, 1, 1, 1)
+        return replace(self, spec=spec, degree=degree, capacity=capacity)
+
     def emit(self, name: str, variant: Variant) -> Any:
         """The PrimFunc of the function `layers` or `head`, for one row tile."""
+        return self.essence._emit(name, variant)
+
+    def _emit(self, name: str, variant: Variant) -> Any:
         table = self.table
         with function(f"{name}_{variant.suffix}") as builder:
             args = {one: T.arg(one, declare(table[one])) for one in arguments(table, name)}
-            names, blocks = (HEAD, 1) if name == "head" else (LAYERS, self.spec.layers)
-            ends = args["head_ends" if name == "head" else "ends"]
-            workers = self.capacity.workers
-            queue = Queue(args["counters"], ends, names, blocks, self.cpu, workers)
+            names, ends = (HEAD, "head_ends") if name == "head" else (LAYERS, "ends")
+            queue = Queue(args["counters"], args[ends], names, self.cpu)
             dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
             meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
             with imported(meet, *(dot.code for dot in dots)), queue.launch():

@@ -92,22 +92,23 @@ define i32 @raylax_add(ptr %p, i32 %by) alwaysinline {
 class Queue:
     """Regions of independent tasks, each finished before the next begins.
 
-    There is room for `blocks` times one region of each name. counters: int32[regions,
+    There is room for some blocks of one region of each name. counters: int32[at least regions,
     LINE * (workers + 1)]: a line for each worker's range and one for the completions; `launch`
     zeroes them. ends: int64[regions + 1]: when the first worker left each region, in ns, 0 where it
-    was never; the last one is when the launch began.
+    was never; the last one is when the launch began. How many regions and workers there are is
+    read from the shapes, so that the code is the same for any. What is divided is never negative:
+    TVM does not know, and takes minutes to simplify divisions that round downwards.
     """
 
-    def __init__(
-        self, counters: Expr, ends: Expr, names: Sequence[str], blocks: int, cpu: CPU, workers: int
-    ) -> None:
+    def __init__(self, counters: Expr, ends: Expr, names: Sequence[str], cpu: CPU) -> None:
         self.counters, self.ends, self.names, self.cpu = counters, ends, names, cpu
-        self.regions, self.workers = blocks * len(names), workers
         self.first: Expr = 0
 
     @contextlib.contextmanager
     def launch(self) -> Iterator[None]:
         """Everything inside runs on every worker; only regions share work out."""
+        self.regions = T.Bind(self.ends.shape[0] - 1)
+        self.workers = T.Bind(T.truncdiv(self.counters.shape[1], LINE) - 1)
         with T.serial(0, self.regions) as region:
             T.buffer_store(self.ends, T.int64(0), [region])
             with T.serial(0, self.workers + 1) as line:
@@ -133,11 +134,11 @@ class Queue:
     def region(self, name: str, tasks: Expr) -> Iterator[Expr]:
         """Yields the index of one task; its body is emitted once, and run for all of them."""
         index = self.first + self.names.index(name)
-        share = T.Bind(T.floordiv(tasks + (self.workers - 1), self.workers))
+        share = T.Bind(T.truncdiv(tasks + (self.workers - 1), self.workers))
         finished = Register(T.int32(0), "int32")
         done = T.address_of(self.counters[index, self.workers * LINE])
         with T.serial(0, self.workers) as turn:
-            owner = T.Bind(T.floormod(self.worker + turn, self.workers))
+            owner = T.Bind(T.truncmod(self.worker + turn, self.workers))
             size = T.Bind(T.max(T.min(tasks - owner * share, share), 0))
             claim = T.address_of(self.counters[index, owner * LINE])
             mine = Register(self._call("raylax_add", claim, T.int32(1)), "int32")
@@ -154,8 +155,8 @@ class Queue:
     @contextlib.contextmanager
     def dealt(self, name: str, tasks: Expr) -> Iterator[Expr]:
         """A region whose tasks are dealt like cards: every worker begins with its longest one."""
-        share = T.Bind(T.floordiv(tasks + (self.workers - 1), self.workers))
+        share = T.Bind(T.truncdiv(tasks + (self.workers - 1), self.workers))
         with self.region(name, share * self.workers) as i:
-            task = T.Bind(T.floormod(i, share) * self.workers + T.floordiv(i, share))
+            task = T.Bind(T.truncmod(i, share) * self.workers + T.truncdiv(i, share))
             with T.If(task < tasks), T.Then():
                 yield task

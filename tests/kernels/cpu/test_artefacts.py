@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
+from raylax.kernels.cpu.compile import FUNCTIONS
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions
-from tests.support.checkpoints import write_checkpoint
+from raylax.kernels.shards import Degree
+from tests.support.checkpoints import LLAMA3_ROPE, write_checkpoint
 
 OPTIONS = ModelOptions("q0f32", max_step_tokens=64, max_step_rows=8, max_sequence_length=64)
 
@@ -23,19 +26,59 @@ def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None
     assert one.weights_key != other.weights_key
 
 
+SAME: list[dict[str, Any]] = [
+    {"max_step_tokens": 32}, {"max_step_rows": 4}, {"max_sequence_length": 32},
+    {"threads": 1}, {"threads": 5}, {"degree": Degree(1, 2)},
+]  # fmt: skip
+OTHER: list[dict[str, Any]] = [
+    {"quantization": "q0bf16"}, {"kv_dtype": "int8"}, {"target": "x86-64-v3"},
+    {"degree": Degree(2)},
+]  # fmt: skip
+
+
 def test_the_library_depends_on_what_is_compiled_into_it(checkpoint: Path) -> None:
-    """Format, threads and target do; how many tokens a step may have does not."""
+    """Formats, target and shards are; how much a step may have, threads and stages are not."""
     read = open_checkpoint(checkpoint)
     base = Blueprint(read, OPTIONS).library_key
 
-    same = [Blueprint(read, replace(OPTIONS, max_step_tokens=32))]
-    others = [
-        Blueprint(read, replace(OPTIONS, **changed))
-        for changed in ({"quantization": "q0bf16"}, {"threads": 1}, {"target": "x86-64-v3"})
-    ]
+    same = [Blueprint(read, replace(OPTIONS, **changed)) for changed in SAME]
+    others = [Blueprint(read, replace(OPTIONS, **changed)) for changed in OTHER]
 
     assert {blueprint.library_key for blueprint in same} == {base}
-    assert base not in {blueprint.library_key for blueprint in others}
+    assert len({base, *(blueprint.library_key for blueprint in others)}) == 1 + len(OTHER)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shared"),
+    [
+        ({"rope_theta": 500000.0, "rope_scaling": LLAMA3_ROPE}, True),
+        ({"num_hidden_layers": 3}, True),
+        ({"max_position_embeddings": 2048}, True),
+        ({"architectures": ["MistralForCausalLM"], "model_type": "mistral"}, True),
+        ({"rms_norm_eps": 1e-6}, False),
+        ({"vocab_size": 100}, False),
+        ({"intermediate_size": 128}, False),
+        ({"num_key_value_heads": 4}, False),
+        ({"attention_bias": True}, False),
+        ({"tie_word_embeddings": False}, False),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else str(value),
+)
+def test_models_share_a_library_whose_code_is_the_same(
+    checkpoint: Path, tmp_path: Path, changed: dict[str, Any], shared: bool
+) -> None:
+    """And what is emitted for them is, to the letter, or it is not."""
+    one = Blueprint(open_checkpoint(checkpoint), OPTIONS)
+    other = Blueprint(open_checkpoint(write_checkpoint(tmp_path, **changed)), OPTIONS)
+
+    assert (emitted(one) == emitted(other)) is shared
+    assert (one.library_key == other.library_key) is shared
+
+
+def emitted(blueprint: Blueprint) -> list[str]:
+    """The text of both functions, each in its first variant."""
+    e = blueprint.emitter
+    return [e.emit(name, e.variants(name)[0]).script() for name in FUNCTIONS]
 
 
 def test_what_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:
