@@ -54,7 +54,7 @@ class Authenticator:
         self._keys, self._rate_limiter, self.telemetry = keys, rate_limiter, telemetry
         self._clock, self._rng, self.refusals = clock, rng, RefusalLog(clock)
         self._share_prefixes = share_prefixes
-        self._open = Shares(MOST_OPEN)
+        self._open = Shares(MOST_OPEN, keys.share_of)
 
     @property
     def open(self) -> bool:

@@ -7,7 +7,7 @@ holds and has not added to for the longest time gives way.
 from collections.abc import Callable
 
 from raylax.proto.errors import Overloaded
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 
 RETRY_AFTER_S = 1.0
 
@@ -44,9 +44,9 @@ class Holding:
 class ByteBudget:
     """The bytes of all calls together, by tenant. Used on one event loop."""
 
-    def __init__(self, most: int, what: str) -> None:
+    def __init__(self, most: int, what: str, share_of: ShareOf = equal) -> None:
         """`what`: the bytes of; for messages."""
-        self._shares, self._what = Shares(most), what
+        self._shares, self._what = Shares(most, share_of), what
         self._of: dict[str, dict[Holding, None]] = {}
         """Who holds anything, by tenant; last who has taken last."""
 

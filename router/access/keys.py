@@ -49,15 +49,20 @@ class Keyring:
     """The keys of a cluster. Without any it is open to everybody who can reach it."""
 
     def __init__(self, keys: Sequence[Key] = ()) -> None:
-        self._keys = tuple(keys)
+        self.replace(keys)
 
     def replace(self, keys: Sequence[Key]) -> None:
         """These are the keys from now on. One that is none any more lets nobody in."""
         self._keys = tuple(keys)
+        self._shares = {key.name: key.share for key in keys}
 
     @property
     def open(self) -> bool:
         return not self._keys
+
+    def share_of(self, tenant: str) -> float:
+        """The share of a tenant; 1 of whoever has no key any more, or needs none."""
+        return self._shares.get(tenant, 1.0)
 
     def find(self, secret: str) -> Key | None:
         """The holder of a secret, if there is one. What is compared are hashes, of which whoever

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from raylax.proto.errors import InvalidRequest, Overloaded
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 
 RETRY_AFTER_S = 1.0
 
@@ -13,8 +13,8 @@ RETRY_AFTER_S = 1.0
 class Places:
     """The places of one router. Used on one event loop."""
 
-    def __init__(self, total: int) -> None:
-        self._shares = Shares(total)
+    def __init__(self, total: int, share_of: ShareOf = equal) -> None:
+        self._shares = Shares(total, share_of)
 
     def __len__(self) -> int:
         """How many are taken."""

@@ -21,6 +21,8 @@ from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import telemetry
 from raylax.router.observe.metrics import added_up, exposition
+from raylax.router.observe.timeline import Timelines
+from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import PromptPool
 from raylax.router.resume.answer_log import AnswerLogs
 from raylax.router.resume.kept_answers import KeptAnswers
@@ -40,21 +42,24 @@ class Models:
         self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
-        limits = self.config.limits
+        limits, self._keyring = self.config.limits, Keyring(self.config.keys)
+        share_of = self._keyring.share_of
         self.state = RouterState(
             clock,
+            share_of,
             RateLimiter(self.config.keys, self.config.routers),
-            Places(limits.max_inflight),
-            KeptAnswers(limits.resume_ttl_s),
+            Places(limits.max_inflight, share_of),
+            KeptAnswers(limits.resume_ttl_s, share_of=share_of),
             telemetry(),
-            ByteBudget(limits.bodies_bytes, "requests that are being read"),
-            ByteBudget(limits.max_answers_bytes, "answers that wait for their readers"),
+            ByteBudget(limits.bodies_bytes, "requests that are being read", share_of),
+            ByteBudget(limits.max_answers_bytes, "answers that wait for their readers", share_of),
             AnswerLogs(Path(self.config.answers) if self.config.answers else None),
-            PromptPool({c.model_name: c.text_files for c in configs}, limits.prompts),
+            PromptPool({c.model_name: c.text_files for c in configs}, limits.prompts, share_of),
+            Timelines(share_of=share_of),
+            ParsePool(share_of),
         )
         self.forms: dict[str, Form] = {}
         """How each API goes on with an answer of its own, by kind."""
-        self._keyring = Keyring(self.config.keys)
         self.authenticator = Authenticator(
             self._keyring,
             self.state.rate_limiter,

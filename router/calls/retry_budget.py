@@ -1,9 +1,9 @@
 """How many requests may move to another worker at once, so that a loss does not become a rush."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 
 MOVES_AT_ONCE, MOVES_PER_S = 1024, 64.0
 
@@ -13,10 +13,14 @@ class RetryBudget:
     """Moves that come back with time, of which each tenant has a part. A request that finds none
     waits; none fails by it. Plain state, clock as an argument."""
 
+    share_of: InitVar[ShareOf] = equal
     filled_at: float = 0.0
-    _moves: Shares = field(default_factory=lambda: Shares(MOVES_AT_ONCE))
+    _moves: Shares = field(init=False)
     _taken: deque[str] = field(default_factory=deque)
     """Whose moves are on their way back, in the order in which they were taken."""
+
+    def __post_init__(self, share_of: ShareOf) -> None:
+        self._moves = Shares(MOVES_AT_ONCE, share_of)
 
     def take(self, tenant: str, now: float) -> bool:
         """Whether there is a move left for a tenant. One that is there is taken."""

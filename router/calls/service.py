@@ -18,6 +18,7 @@ from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import Dispatcher
 from raylax.router.calls.hedging import HedgePolicy
 from raylax.router.calls.journal import Journal
+from raylax.router.calls.retry_budget import RetryBudget
 from raylax.router.calls.runner import CallRunner, CallTerms
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
@@ -50,6 +51,7 @@ class Service:
             config.policy,
             limits.worker_patience_s,
             HedgePolicy(limits.hedge_share),
+            retry_budget=RetryBudget(state.share_of),
         )
         self.admission = Admission(
             workers.ledger.fleet, self.dispatcher.journal, state.clock, limits.max_wait_s

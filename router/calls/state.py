@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from raylax.proto.shares import ShareOf
 from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
@@ -23,6 +24,8 @@ class RouterState:
     """
 
     clock: Callable[[], float]
+    share_of: ShareOf
+    """By the API keys as they are now."""
     rate_limiter: RateLimiter
     places: Places
     kept_answers: KeptAnswers
@@ -33,6 +36,6 @@ class RouterState:
     """Of answers that are being written and sent."""
     answer_logs: AnswerLogs
     prompts: PromptPool
-    timelines: Timelines = field(default_factory=Timelines)
+    timelines: Timelines
+    parse_pool: ParsePool
     usage: Usage = field(default_factory=Usage)
-    parse_pool: ParsePool = field(default_factory=ParsePool)

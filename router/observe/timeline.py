@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from raylax.proto.errors import NotFound, shown
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies.base import RoutingChoice
@@ -159,8 +159,8 @@ class Timelines:
     """The timelines of the last calls. When there are too many, the oldest one of the tenant that
     has most of them makes room."""
 
-    def __init__(self, most: int = MOST_TIMELINES) -> None:
-        self._shares = Shares(most)
+    def __init__(self, most: int = MOST_TIMELINES, share_of: ShareOf = equal) -> None:
+        self._shares = Shares(most, share_of)
         self._timelines: dict[str, Timeline] = {}
         self._of: dict[str, deque[Timeline]] = {}  # those of each tenant, oldest first
 

@@ -12,6 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TypeVar
 
+from raylax.proto.shares import ShareOf, equal
 from raylax.router.prompts.turns import Turn, Turns
 
 Result = TypeVar("Result")
@@ -25,9 +26,9 @@ MAX_WAIT_S = 60.0
 class ParsePool:
     """A few threads, made when they are needed. Work that finds them busy waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, share_of: ShareOf = equal) -> None:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="parse")
-        self._turns = Turns(AT_ONCE, MAX_WAIT_S)
+        self._turns = Turns(AT_ONCE, MAX_WAIT_S, share_of=share_of)
 
     async def read(
         self, size: int, work: Callable[[], Result], tenant: str, share: float

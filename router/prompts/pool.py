@@ -19,6 +19,7 @@ from raylax.proto.errors import (
     RaylaxError,
     WorkerUnavailable,
 )
+from raylax.proto.shares import ShareOf, equal
 from raylax.proto.warnings import warn
 from raylax.router.prompts.errors import ForkServerLost, ModelAtFault
 from raylax.router.prompts.forks import ForkServer, PromptProcess
@@ -74,11 +75,13 @@ class ProcessLost(Unanswered):
 class PromptPool:
     """Makes the prompts of all models of a router. Used on one event loop."""
 
-    def __init__(self, models: Mapping[str, str], limits: PromptLimits) -> None:
+    def __init__(
+        self, models: Mapping[str, str], limits: PromptLimits, share_of: ShareOf = equal
+    ) -> None:
         """`models`: their directories by name."""
         self._models, self._limits = models, limits
         self._index = {name: i for i, name in enumerate(models)}
-        self._turns = Turns(limits.processes, limits.max_wait_s)
+        self._turns = Turns(limits.processes, limits.max_wait_s, share_of=share_of)
         self._ready: asyncio.LifoQueue[PromptProcess] = asyncio.LifoQueue()
         self._processes = set[PromptProcess]()
         self._server: ForkServer | None = None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from raylax.proto.errors import Overloaded
 from raylax.proto.fair_share import FairShareCounters
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 
 MOST_WAITING = 1024
 RETRY_AFTER_S = 1.0
@@ -35,13 +35,19 @@ Entry = tuple[Turn, "asyncio.Future[None]"]
 class Turns:
     """Gives out places on one event loop."""
 
-    def __init__(self, places: int, max_wait_s: float, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        places: int,
+        max_wait_s: float,
+        most_waiting: int = MOST_WAITING,
+        share_of: ShareOf = equal,
+    ) -> None:
         """`places`: two at least, one of which slow work never has."""
         self._free, self._free_for_slow = places, places - 1
         self._max_wait_s = max_wait_s
         self._had = FairShareCounters()
         self._queues: dict[tuple[str, bool], deque[Entry]] = {}
-        self._room = Shares(most_waiting)
+        self._room = Shares(most_waiting, share_of)
 
     @asynccontextmanager
     async def taken(self, turn: Turn) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
 from raylax.proto.errors import NotFound, Overloaded, RaylaxError, shown
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 from raylax.router.resume.answer_log import AnswerLog
 
 MOST_ANSWERS, MOST_BYTES = 1024, 256 << 20
@@ -89,10 +89,14 @@ class KeptAnswers:
     loop."""
 
     def __init__(
-        self, longest_ttl_s: float, most: int = MOST_ANSWERS, most_bytes: int = MOST_BYTES
+        self,
+        longest_ttl_s: float,
+        most: int = MOST_ANSWERS,
+        most_bytes: int = MOST_BYTES,
+        share_of: ShareOf = equal,
     ) -> None:
         self._longest_ttl_s = longest_ttl_s
-        self._shares, self._bytes = Shares(most), Shares(most_bytes)
+        self._shares, self._bytes = Shares(most, share_of), Shares(most_bytes, share_of)
         self._answers: dict[str, KeptAnswer[Any]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closing: set[asyncio.Task[None]] = set()

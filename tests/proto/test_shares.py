@@ -83,6 +83,44 @@ def test_the_greediest_is_who_has_most() -> None:
     assert having(12, alice=1, bob=5, carol=5).greediest == "bob"
 
 
+WEIGHED = {"half": 0.5, "one": 1.0, "two": 2.0}
+
+
+def test_parts_are_by_share() -> None:
+    """Whoever came first, and whatever is left is anybody's."""
+    shares = Shares(14, WEIGHED.__getitem__)
+    assert shares.take("half", 14)
+    assert (shares.part("half"), shares.part("one"), shares.part("two")) == (14, 9, 11)
+    assert shares.take("two", 11) and not shares.take("two", 1)
+    assert shares.take("one", 4) and not shares.take("one", 1)
+
+    assert [shares.part(name) for name in WEIGHED] == [2, 4, 8]
+
+
+def test_the_greediest_is_who_has_most_by_its_share() -> None:
+    shares = Shares(20, WEIGHED.__getitem__)
+    for tenant, amount in (("two", 10), ("one", 4), ("half", 3)):
+        shares.take(tenant, amount)
+    assert shares.greediest == "half"
+    shares.give_back("half", 1)
+
+    assert shares.greediest == "two"
+
+
+def test_a_share_counts_as_it_is_when_a_tenant_takes() -> None:
+    """Keys change while a cluster serves; nothing is left of a share that was."""
+    told = {"bob": 1.0, "alice": 1.0}
+    shares = Shares(12, told.__getitem__)
+    shares.take("bob", 12)
+    told["alice"] = 3.0
+    assert shares.part("alice") == 9
+    shares.take("alice", 9)
+    told["alice"] = 0.1
+    shares.give_back("alice", 9)
+
+    assert (shares.part("bob"), shares.room("bob")) == (12, 0)
+
+
 STEPS = st.lists(st.tuples(st.sampled_from("abcde"), st.integers(-9, 20)), max_size=60)
 
 

@@ -32,7 +32,8 @@ class CommandQueue:
         self._queue: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._live: dict[str, str] = {}  # and whose they are
-        self._places = Shares(0)
+        self._asked_shares: dict[str, float] = {}  # of tenants with live requests, as said last
+        self._places = Shares(0, lambda tenant: self._asked_shares.get(tenant, 1.0))
         self.closed = self.draining = False
         self.accepted = 0
 
@@ -53,7 +54,9 @@ class CommandQueue:
             if request.id in self._live:
                 raise InvalidRequest(f"request id {request.id} is already running")
             self._places.total = capacity
+            self._asked_shares[request.tenant] = request.share
             if not self._places.take(request.tenant, 1):
+                self._forget_if_gone(request.tenant)
                 raise Overloaded(
                     f"at most {capacity} requests may run or wait, all places that you may have "
                     "are taken",
@@ -70,6 +73,11 @@ class CommandQueue:
             for request_id in request_ids:
                 if (tenant := self._live.pop(request_id, None)) is not None:
                     self._places.give_back(tenant, 1)
+                    self._forget_if_gone(tenant)
+
+    def _forget_if_gone(self, tenant: str) -> None:
+        if not self._places.held(tenant):
+            self._asked_shares.pop(tenant, None)
 
     def put(self, command: Command) -> None:
         """Put a command that needs no answer. Raises EngineNotReady in a forked child."""

@@ -13,7 +13,7 @@ from raylax.proto.errors import Overloaded
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.pb import common_pb2 as pb
 from raylax.proto.pb import engine_pb2
-from raylax.proto.shares import Shares
+from raylax.proto.shares import ShareOf, Shares, equal
 from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.grpc.vllm_engine.kv_blocks import AnnouncedBlocks, Block, BlockChanges
 
@@ -60,7 +60,9 @@ class KvEventFeed:
     """Numbers the changes of a cluster's blocks, and tells all subscribers. It watches the workers
     from its making on."""
 
-    def __init__(self, prefixes: PrefixIndex, now: Callable[[], float]) -> None:
+    def __init__(
+        self, prefixes: PrefixIndex, now: Callable[[], float], share_of: ShareOf = equal
+    ) -> None:
         """`now`: the time of day. Numbers begin with it, so that those of an earlier router's feed
         are none of this one's, and that there are some before for the chunks of snapshots."""
         self._now, self._blocks = now, AnnouncedBlocks(prefixes.is_reported)
@@ -68,7 +70,7 @@ class KvEventFeed:
         self._event_ids = count(1)
         self._kept: deque[pb.KvEventBatch] = deque(maxlen=KEPT)
         self._subscribers: set[Subscriber] = set()
-        self._places = Shares(MOST_SUBSCRIBERS)
+        self._places = Shares(MOST_SUBSCRIBERS, share_of)
 
     @contextmanager
     def subscribed(self, tenant: str, start: int) -> Iterator[Subscriber]:

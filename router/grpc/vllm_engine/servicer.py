@@ -154,7 +154,9 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
         microseconds a page."""
         workers = self._service().workers
         if self._feed is None:
-            self._feed = workers.watcher = KvEventFeed(workers.prefixes, time.time)
+            self._feed = workers.watcher = KvEventFeed(
+                workers.prefixes, time.time, self._models.state.share_of
+            )
         return self._feed
 
     async def StartProfile(

@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
+from raylax.proto.shares import Shares
 from raylax.router.access import authentication
 from raylax.router.access.keys import Key, hash_of
+from raylax.router.calls.models import Models
 from tests.support.router_rig import PATIENCE_S, Rig, channel, running_router, until
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
@@ -92,3 +94,44 @@ async def test_open_calls_leave_room_for_another(
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert {(await one).status_code for one in asking} == {200}
         assert (await bob.get("/v1/models")).status_code == 200
+
+
+class Told:
+    """How much of everything bounded each of two tenants has a right to, in a router whose keys
+    say three to one."""
+
+    def __init__(self, models: Models) -> None:
+        state = models.state
+        service = models.any()
+        self.bounded: dict[str, Shares] = {
+            "places": state.places._shares,
+            "kept answers": state.kept_answers._shares,
+            "their bytes": state.kept_answers._bytes,
+            "bodies": state.bodies._shares,
+            "answers": state.answers._shares,
+            "timelines": state.timelines._shares,
+            "waiting prompts": state.prompts._turns._room,
+            "waiting bodies": state.parse_pool._turns._room,
+            "open calls": models.authenticator._open,
+            "moves": service.dispatcher.retry_budget._moves,
+        }
+
+    def parts(self, *tenants: str) -> dict[str, tuple[float, ...]]:
+        found = {}
+        for name, shares in self.bounded.items():
+            for tenant in tenants:
+                shares.move_in(tenant, 1)
+            found[name] = tuple(round(shares.part(tenant) / shares.total, 2) for tenant in tenants)
+            for tenant in tenants:
+                shares.give_back(tenant, 1)
+        return found
+
+
+async def test_every_part_is_by_the_shares_of_keys(checkpoint: Path) -> None:
+    """As they are: keys may change."""
+    keys = (Key("alice", hash_of("alice"), share=3.0), Key("bob", hash_of("bob")))
+    async with running_router(checkpoint, keys=keys) as rig:
+        told = Told(rig.models)
+        assert set(told.parts("alice", "bob").values()) == {(0.75, 0.25)}
+        rig.models.change_keys(KEYS)
+        assert set(told.parts("alice", "bob").values()) == {(0.5, 0.5)}

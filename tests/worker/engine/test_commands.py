@@ -44,3 +44,15 @@ def test_a_reload_may_change_how_many_there_are() -> None:
     accept(commands, "first", "bob", capacity=1)
 
     assert accept(commands, "second", "bob", capacity=2) == 2
+
+
+def test_parts_are_by_the_shares_that_requests_say() -> None:
+    commands = CommandQueue(ProcessGuard())
+    for number in range(4):
+        accept(commands, f"bob's {number}", "bob")
+    for number in range(3):
+        commands.accept(Request(f"{number}", (1,), 1, tenant="alice", share=3.0), 4, lambda: None)
+    with pytest.raises(Overloaded):
+        commands.accept(Request("one more", (1,), 1, tenant="alice", share=3.0), 4, lambda: None)
+
+    assert len(commands.live) == 7
