@@ -150,14 +150,18 @@ class Runs:
         """The configuration as it is now, and certificates. A mistake there is shown, and changes
         nothing."""
         try:
-            self._asked = self._read()
+            asked = self._read()
+            if asked.tls_files == self._config.tls_files:  # else it will be refused
+                bring_certificates(asked, directory)
         except UserError as error:
             self._refuse(str(error))
             return
+        except OSError as error:
+            self._refuse(f"certificates could not be taken over: {error}")
+            return
+        self._asked = asked
         self._say("applying the configuration as it is now")
-        if self._asked.tls_files == self._config.tls_files:  # else it will be refused
-            bring_certificates(self._asked, directory)
-        self._tell(driver, self._asked)
+        self._tell(driver, asked)
 
     def _tell(self, driver: Driver, config: ClusterConfig) -> None:
         with suppress(OSError):  # it is gone, which is noticed elsewhere

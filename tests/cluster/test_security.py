@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -42,6 +43,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority.cert_pem.write_to_path(directory / "authority.pem")
     issued.cert_chain_pems[0].write_to_path(directory / "cert.pem")
     issued.private_key_pem.write_to_path(directory / "key.pem")
+    next_one = authority.issue_cert("127.0.0.1", "localhost")
+    next_one.cert_chain_pems[0].write_to_path(directory / "next-cert.pem")
+    next_one.private_key_pem.write_to_path(directory / "next-key.pem")
     clients = trustme.CA()
     clients.cert_pem.write_to_path(directory / "clients.pem")
     clients.issue_cert("alice").private_key_and_cert_chain_pem.write_to_path(
@@ -225,6 +229,36 @@ def test_a_key_is_exchanged_while_it_serves(
     file.write_text(before)
     served.command.send_signal(signal.SIGUSR1)
     until(lambda: client.get("/v1/models", headers=HEADERS).status_code == 200, 15)
+
+
+def serial_at(port: int, files: Path) -> str:
+    """Of the certificate that is shown to who connects now."""
+    trusting = ssl.create_default_context(cafile=str(files / "authority.pem"))
+    trusting.load_cert_chain(files / "alice.pem")
+    trusting.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection(("127.0.0.1", port), 20) as raw,
+        trusting.wrap_socket(raw, server_hostname="localhost") as made,
+    ):
+        return str(dict(made.getpeercert() or {})["serialNumber"])
+
+
+def test_a_certificate_is_exchanged_while_it_serves(
+    served: Serving, files: Path, client: httpx.Client
+) -> None:
+    """At both ports; a key that is not its own is refused, and nothing changes."""
+    ports = (served.port, served.grpc_port)
+    before = [serial_at(port, files) for port in ports]
+    (files / "cert.pem").write_bytes((files / "next-cert.pem").read_bytes())
+    served.command.send_signal(signal.SIGUSR1)
+    served.wait_until_it_says("MISMATCH")
+    unchanged = [serial_at(port, files) for port in ports]
+    (files / "key.pem").write_bytes((files / "next-key.pem").read_bytes())
+    served.command.send_signal(signal.SIGUSR1)
+    until(lambda: not {serial_at(port, files) for port in ports} & set(before), 20)
+
+    assert unchanged == before
+    assert client.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/-/routes", "/-/healthz", "/-/%68ealthz", "/stats"])
