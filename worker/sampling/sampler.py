@@ -1,33 +1,29 @@
-"""Draws the next token from one row of logits.
+"""Draws the next token from one row of logits, as `kernels/draws/definition.py` says.
 
 Rows are independent, and the draw is keyed by (seed, choice, position) rather than taken from a
 stream of random numbers: what else is in the batch, or was drawn before, changes nothing (law 1).
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from raylax.proto.splitmix import MASK, mix
+from raylax.kernels.draws.definition import UNIT_BITS, DrawRule, distance, key_of, wanted, weight
 from raylax.proto.vocabulary import Sampling, TokenLogprobs
 from raylax.worker.sampling.adjustment import Adjustment, Logits, is_adjusted
+from raylax.worker.sampling.race import CHUNK, vocabulary, winner
 
 Ids = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
+LANES = 2048
+"""Parts of a vocabulary of which each has a largest token, found side by side."""
+FEW = 1024
+"""So many tokens are weighed exactly at once."""
+ABOUT = 1e-5
+"""By how much a sum of float32 may be wrong, with much to spare."""
 LEAST_FINITE = float(np.finfo(np.float32).min)
 """In place of a log-probability of -inf: a number in any API, also where it has 32 bits."""
-BLOCK = 1024
-"""Weights that are looked at together, where a look at each would take longer than all else."""
-
-
-def uniform(seed: int, choice: int, position: int) -> float:
-    """A number in [0, 1), of 53 bits, from the key alone."""
-    key = seed & MASK
-    for part in (choice, position):
-        key = mix((key + 0x9E3779B97F4A7C15 * (part + 1)) & MASK)
-    return (mix(key) >> 11) * 2.0**-53
 
 
 def is_plain_greedy(sampling: Sampling) -> bool:
@@ -35,43 +31,47 @@ def is_plain_greedy(sampling: Sampling) -> bool:
     return sampling.greedy and not is_adjusted(sampling)
 
 
-def likeliest(logits: Logits | Doubles, count: int) -> Ids:
-    """Ids of the `count` largest, largest first; among equals the lower id. Sorts these alone."""
-    least = np.inf
-    if count := min(count, len(logits)):
-        least = np.partition(logits, len(logits) - count)[len(logits) - count]
+def largest(logits: Logits, count: int) -> Ids:
+    """Ids of the `count` largest, in ascending order; of equal ones those with the lower ids.
+
+    Each lane has a largest, so what is less than the lanes' count-th largest is left out first.
+    """
+    if not 0 < count <= LANES // 4 or len(logits) < 8 * LANES:
+        return largest_of(logits, count)
+    lanes = logits[: len(logits) // LANES * LANES].reshape(-1, LANES).max(axis=0)
+    ids = np.flatnonzero(logits >= np.partition(lanes, LANES - count)[LANES - count])
+    return ids[largest_of(logits[ids], count)]
+
+
+def largest_of(logits: Logits, count: int) -> Ids:
+    """The same, in one go."""
+    if count >= len(logits):
+        return np.arange(len(logits))
+    if count == 0:
+        return np.empty(0, np.int64)
+    least = np.partition(logits, len(logits) - count)[len(logits) - count]
     ids = np.flatnonzero(logits >= least)
-    return ids[ascending(-logits[ids])][:count]
+    return ids if len(ids) == count else above(logits, least, count - int((logits > least).sum()))
 
 
-def ascending(values: Logits | Doubles) -> Ids:
-    """The indices in the order of the values; equal ones keep theirs.
-
-    A stable sort of a whole vocabulary takes 13 ms. One that is not takes 2 ms, and what is left to
-    do is to sort the indices of equal values."""
-    if len(values) <= BLOCK:
-        return np.argsort(values, kind="stable")
-    order = np.argsort(values)
-    inorder = values[order]
-    larger = inorder[1:] != inorder[:-1]
-    if larger.all():
-        return order
-    rank = np.zeros(len(values), np.int64)
-    np.cumsum(larger, out=rank[1:])
-    rank *= len(values)
-    rank += order
-    rank.sort()
-    rank %= len(values)
-    return rank
+def above(logits: Logits, least: np.float32, equals: int) -> Ids:
+    """Ids of what is larger than `least`, and of the first few that equal it."""
+    ids = np.flatnonzero(logits >= least)
+    same = np.flatnonzero(logits[ids] == least)
+    return np.delete(ids, same[equals:])
 
 
-def exponentials(logits: Logits, temperature: float = 1.0) -> Doubles:
+def likeliest(logits: Logits, count: int) -> Ids:
+    """Ids of the `count` largest, largest first; among equals the lower id."""
+    ids = largest(logits, count)
+    return ids[np.argsort(-logits[ids], kind="stable")]
+
+
+def exponentials(logits: Logits) -> Doubles:
     """Weights of the tokens in proportion to the likeliest, which has 1. In one piece of memory: a
     vocabulary's worth of new memory takes longer to get than to fill."""
     out = logits.astype(np.float64)
     out -= logits.max()
-    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest have weight 0
-        out /= temperature
     return np.exp(out, out=out)
 
 
@@ -86,60 +86,72 @@ def check_finite(largest: float) -> None:
         raise NotFinite(f"the largest logit is {largest:g}, which is not finite")
 
 
-class Candidates(NamedTuple):
-    """Tokens that may be drawn, and how likely each is in proportion to the others."""
-
-    ids: Ids | None
-    """None: every token of the vocabulary."""
-    weights: Doubles
-
-    def among(self, kept: Ids) -> "Candidates":
-        """The candidates at these indices."""
-        return Candidates(kept if self.ids is None else self.ids[kept], self.weights[kept])
-
-
-def candidates(logits: Logits, sampling: Sampling) -> Candidates:
-    """What is left of a row after temperature, top-k, top-p and min-p, in this order."""
-    ids = likeliest(logits, sampling.top_k) if sampling.top_k else None
-    weights = exponentials(logits if ids is None else logits[ids], sampling.temperature)
-    found = Candidates(ids, weights)
-    if sampling.top_p < 1.0:
-        found = found.among(nucleus(found.weights, sampling.top_p))
-    if sampling.min_p:
-        found = found.among(np.flatnonzero(found.weights >= sampling.min_p))  # the largest is 1
-    return found
+def candidates(logits: Logits, top: np.float32, rule: DrawRule) -> Ids | None:
+    """What top-k, top-p and min-p leave, ids in ascending order; None: every token."""
+    ids = largest(logits, rule.top_k) if 0 < rule.top_k < len(logits) else None
+    if rule.top_p == 1.0 and not rule.least:
+        return ids
+    some = logits if ids is None else logits[ids]
+    left = nucleus(some, top, rule) if rule.top_p < 1.0 else near(some, top, rule)
+    if rule.least:
+        left = left[weights_of(some[left], top, rule.scale) >= rule.least]
+    return left if ids is None else ids[left]
 
 
-def nucleus(weights: Doubles, top_p: float) -> Ids:
-    """The fewest, largest first, that weigh at least `top_p` of all.
+def near(logits: Logits, top: np.float32, rule: DrawRule) -> Ids:
+    """All that min-p may leave, and few others: those of about its weight and more."""
+    below = (math.log2(rule.least) - UNIT_BITS - 1e-3) / rule.scale
+    return np.flatnonzero(logits >= float(top) + below - abs(1e-6 * below))
 
-    Those below the threshold weigh less than 1 - top_p even together (a half of it, which leaves
-    room for rounding), so none of them belongs to it. Of the others a few mostly suffice, and more
-    are sorted only if they don't.
+
+def weights_of(logits: Logits, top: np.float32, scale: float) -> Ids:
+    """Integers that say how likely each token is, in proportion to the row's likeliest."""
+    out = np.empty(len(logits), np.int64)
+    for at in range(0, len(logits), CHUNK):
+        part = slice(at, at + CHUNK)
+        out[part] = weight(distance(logits[part], top, np.float32(scale)))
+    return out
+
+
+def nucleus(logits: Logits, top: np.float32, rule: DrawRule) -> Ids:
+    """The fewest, largest first, that weigh at least top-p of all; ids in ascending order.
+
+    What all weigh is added up about, which takes a fifth of the time. Only if that leaves open
+    where the nucleus ends it is added up exactly.
     """
-    total = weights.sum()
-    heavy = np.flatnonzero(weights >= 0.5 * (1.0 - top_p) * total / len(weights))
-    for count in (BLOCK, 8 * BLOCK, len(heavy)):
-        order = heavy[likeliest(weights[heavy], count)]
-        enough = int(np.searchsorted(np.cumsum(weights[order]), top_p * total))
-        if enough < len(order):
-            break
-    return order[: enough + 1]
+    if len(logits) <= FEW:
+        heavy, about = np.arange(len(logits)), None
+    else:
+        heavy, about = those_of_weight(logits, top, rule)
+    some = logits[heavy]
+    falling = np.sort(some)[::-1]
+    sums = np.cumsum(weights_of(falling, top, rule.scale))
+    if about is None:
+        last = int(np.searchsorted(sums, wanted(int(sums[-1]), rule.top_p)))
+    else:
+        ends = [wanted(int(about * error), rule.top_p) for error in (1 - ABOUT, 1 + ABOUT)]
+        last, other = map(int, np.searchsorted(sums, ends))
+        if last != other:
+            total = int(weights_of(logits, top, rule.scale).sum())
+            last = int(np.searchsorted(sums, wanted(total, rule.top_p)))
+    least = falling[last]
+    return heavy[above(some, least, last + 1 - int((some > least).sum()))]
 
 
-def draw(weights: Doubles, at: float) -> int:
-    """The index in whose share of the line 0..1 the number falls: its block first, then itself."""
-    ends = np.cumsum(np.add.reduceat(weights, np.arange(0, len(weights), BLOCK)))
-    target = at * ends[-1]
-    block = min(int(np.searchsorted(ends, target, side="right")), len(ends) - 1)
-    first = block * BLOCK
-    sums = np.cumsum(weights[first : first + BLOCK])
-    if block:
-        sums += ends[block - 1]
-    found = int(np.searchsorted(sums, target, side="right"))
-    if found < len(sums):
-        return first + found
-    return int(np.flatnonzero(weights[: first + found])[-1])  # rounding reached past the end
+def those_of_weight(logits: Logits, top: np.float32, rule: DrawRule) -> tuple[Ids, float]:
+    """All that may be of the nucleus, and about what all tokens weigh.
+
+    Those left out weigh less than 1 - top_p even together (a half of it, which leaves room for
+    rounding), so none of them belongs to it.
+    """
+    weights = np.empty(len(logits), np.float32)
+    total = 0.0
+    for at in range(0, len(logits), CHUNK):
+        out = weights[at : at + CHUNK]
+        np.exp2(distance(logits[at : at + CHUNK], top, np.float32(rule.scale)), out=out)
+        total += float(out.sum())
+    heavy = np.flatnonzero(weights >= 0.5 * (1.0 - rule.top_p) * total / len(logits))
+    return heavy, total * 2.0**UNIT_BITS
 
 
 def sample(
@@ -148,12 +160,18 @@ def sample(
     """The token that comes at this position of the answer; `adjustment` has been told of those
     before. Raises NotFinite."""
     row = adjustment.apply(logits)
-    check_finite(float(row.max()))
+    top = row.max()
+    check_finite(float(top))
     if sampling.greedy:
         return int(row.argmax())
-    ids, weights = candidates(row, sampling)
-    drawn = draw(weights, uniform(sampling.seed, choice, position))
-    return drawn if ids is None else int(ids[drawn])
+    rule = DrawRule.of(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    key = key_of(sampling.seed, choice, position)
+    tokens = vocabulary(len(row))
+    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest are at -inf
+        ids = candidates(row, top, rule)
+        if ids is None:
+            return winner(row, top, rule.scale, tokens, key)
+        return int(ids[winner(row[ids], top, rule.scale, tokens[ids], key)])
 
 
 def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
