@@ -25,6 +25,7 @@ TYPES = {
     "uint16": "bf16",
     "float16": "fp16",
     "float32": "fp32",
+    "float64": "fp64",
     "int8": "i8",
     "int32": "i32",
     "int64": "i64",

@@ -1,14 +1,69 @@
-"""The next token of each row: the largest logit, or a draw from what top-k and top-p leave.
+"""The next token of each row: bias and penalties, then the largest logit or a draw.
 
-A draw is Gumbel-max with noise that follows from (seed, position, token) alone, so a row draws the
-same whatever shares its batch. A row has one program; counts and weights are integers, which have
-one sum in every order. Ties go to the least token.
+What a draw is says `raylax.kernels.draws.definition`, whose functions run here line for line; the
+order of tokens, which is a sort there, is found here by counting. Counts and weights are integers,
+which have one sum in every order. One program has a row, and nothing of another row.
 """
 
 import triton
 import triton.language as tl
 
-UNIT = tl.constexpr(1073741824.0)  # weights are kept in units of 2^-30 of the likeliest token's
+from raylax.kernels.draws.definition import SHARED
+from raylax.kernels.draws.operators import rebound
+
+
+@triton.jit
+def where(condition, x, y):
+    return tl.where(condition, x, y)
+
+
+@triton.jit
+def maximum(x, y):
+    return tl.maximum(x, y)
+
+
+@triton.jit
+def to_float(x):
+    return x.to(tl.float32)
+
+
+@triton.jit
+def to_int(x):
+    return x.to(tl.int32)
+
+
+@triton.jit
+def to_long(x):
+    return x.to(tl.int64)
+
+
+@triton.jit
+def to_bits(x):
+    return x.to(tl.int32, bitcast=True)
+
+
+@triton.jit
+def from_bits(x):
+    return x.to(tl.float32, bitcast=True)
+
+
+LENT = {
+    "tl": tl,  # the interpreter looks for it
+    "where": where,
+    "maximum": maximum,
+    "to_float": to_float,
+    "to_int": to_int,
+    "to_long": to_long,
+    "to_bits": to_bits,
+    "from_bits": from_bits,
+}
+DEFINED = rebound(SHARED, LENT, __name__, triton.jit, tl.constexpr)
+key_of, scattered, distance = DEFINED["key_of"], DEFINED["scattered"], DEFINED["distance"]
+weight, score = DEFINED["weight"], DEFINED["score"]
+
+NEVER = tl.constexpr(2147483647)
+LARGEST = tl.constexpr(3.4028234663852886e38)
+NONE = tl.constexpr(-1)
 
 
 @triton.jit
@@ -19,104 +74,253 @@ def better(value, index, other_value, other_index):
 
 @triton.jit
 def ordered(x):
-    """float32 as int64 from 0, in the same order."""
-    bits = x.to(tl.int32, bitcast=True)
-    return tl.where(bits < 0, ~bits, bits | -2147483648).to(tl.uint32, bitcast=True).to(tl.int64)
+    """float32 as uint32, in the same order; both zeros are one."""
+    bits = to_bits(x)
+    bits = tl.where(x == 0.0, 0, bits)
+    return tl.where(bits < 0, ~bits, bits | -2147483648).to(tl.uint32, bitcast=True)
 
 
 @triton.jit
-def argmax(logits, tokens, vocab, BLOCK: tl.constexpr):
-    """Grid: (rows,)."""
-    row, at = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
+def first_of(value, index):
+    """The largest value of a block and the least of its indices."""
+    top = tl.max(value, 0)
+    return top, tl.min(tl.where(value == top, index, NEVER), 0)
+
+
+@triton.jit
+def digits(least, step, BITS: tl.constexpr):
+    """The keys that begin like `least` and go on with each digit."""
+    return least + (tl.arange(0, 1 << BITS).to(tl.uint32) << (32 - BITS - BITS * step))
+
+
+@triton.jit
+def longest(least, step, holds, BITS: tl.constexpr):
+    """`least` with the largest of the digits that hold; 0 always does."""
+    digit = tl.arange(0, 1 << BITS)
+    digit = tl.max(tl.where(holds, digit, 0), 0).to(tl.uint32)
+    return least + (digit << (32 - BITS - BITS * step))
+
+
+@triton.jit
+def at_or_above(
+    logits, kept, count, keys, top, scale,
+    BLOCK: tl.constexpr, BITS: tl.constexpr, BY_WEIGHT: tl.constexpr,
+):  # fmt: skip
+    """Of the listed tokens those at or above each key: how many, or their weight."""
+    total = tl.zeros((1 << BITS,), tl.int64)
+    for start in range(0, count, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        token = tl.load(kept + at, mask=at < count, other=0)
+        x = tl.load(logits + token, mask=at < count, other=float("-inf"))
+        there = (ordered(x)[:, None] >= keys[None, :]) & (at < count)[:, None]
+        if BY_WEIGHT:
+            w = weight(distance(x, top, scale))
+            total += tl.sum(tl.where(there, w[:, None], 0), 0)
+        else:
+            total += tl.sum(there.to(tl.int32), 0)
+    return total
+
+
+@triton.jit
+def cut(
+    logits, kept, count, wanted, top, scale,
+    BLOCK: tl.constexpr, BITS: tl.constexpr, BY_WEIGHT: tl.constexpr,
+):  # fmt: skip
+    """The largest key at or above which there are as many listed tokens as wanted, or so much
+    weight; of what is above it the number and the weight; and the weight of one that is at it."""
+    least = tl.zeros((1 << BITS,), tl.uint32)
+    for step in range(32 // BITS):
+        keys = digits(least, step, BITS)
+        has = at_or_above(logits, kept, count, keys, top, scale, BLOCK, BITS, BY_WEIGHT)
+        least = longest(least, step, has >= wanted, BITS)
+    keys = least + tl.where(tl.arange(0, 1 << BITS) > 0, 1, 0).to(tl.uint32)
+    number = at_or_above(logits, kept, count, keys, top, scale, BLOCK, BITS, False)
+    weights = at_or_above(logits, kept, count, keys, top, scale, BLOCK, BITS, True)
+    above, more = tl.min(number, 0), tl.min(weights, 0)
+    each = (tl.max(weights, 0) - more) // tl.maximum(tl.max(number, 0) - above, 1)
+    return tl.max(least, 0), above, more, each
+
+
+@triton.jit
+def lanes_cut(values, wanted, BITS: tl.constexpr):
+    """The key of the so many-th largest of a block."""
+    least = tl.zeros((1 << BITS,), tl.uint32)
+    for step in range(32 // BITS):
+        keys = digits(least, step, BITS)
+        number = tl.sum((ordered(values)[:, None] >= keys[None, :]).to(tl.int32), 0)
+        least = longest(least, step, number >= wanted, BITS)
+    return tl.max(least, 0)
+
+
+@triton.jit
+def listed(logits, kept, floor, lightest, top, scale, vocab, WIDE: tl.constexpr):
+    """Lists the tokens with at least this key and weight, in ascending order. How many."""
+    count = tl.zeros((), tl.int32)
+    for start in range(0, vocab, WIDE):
+        token = start + tl.arange(0, WIDE)
+        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+        stays = (ordered(x) >= floor) & (x > float("-inf")) & (token < vocab)
+        stays = (stays & (weight(distance(x, top, scale)) >= lightest)).to(tl.int32)
+        tl.store(kept + count + tl.cumsum(stays, 0) - stays, token, mask=stays > 0)
+        count += tl.sum(stays, 0)
+    tl.debug_barrier()  # other threads read what these wrote
+    return count
+
+
+@triton.jit
+def drawn(
+    logits, kept, count, is_listed, least, equals, lightest, first, second, top, scale,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The token with the largest score: of all, or of the listed ones above a key and the first
+    few that are at it."""
     value = tl.full((BLOCK,), float("-inf"), tl.float32)
-    index = tl.full((BLOCK,), 2147483647, tl.int32)
-    for start in range(0, vocab, BLOCK):
-        token = start + at
-        x = tl.load(logits + row * vocab + token, mask=token < vocab, other=float("-inf"))
-        value, index = better(x, token, value, index)
-    value, index = tl.reduce((value, index), 0, better)
-    tl.store(tokens + row, index)
+    index = tl.full((BLOCK,), NEVER, tl.int32)
+    for start in range(0, count, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        token = at
+        if is_listed:
+            token = tl.load(kept + at, mask=at < count, other=0)
+        x = tl.load(logits + token, mask=at < count, other=float("-inf"))
+        t = distance(x, top, scale)
+        stays = (x > float("-inf")) & (at < count)
+        if is_listed:
+            same = (stays & (ordered(x) == least)).to(tl.int32)
+            among = tl.cumsum(same, 0) <= equals
+            stays &= (ordered(x) > least) | ((same > 0) & among)
+            stays &= weight(t) >= lightest
+            equals -= tl.sum(same, 0)
+        points = score(t, scattered(token.to(tl.uint32)), first, second)
+        points = tl.where(stays, points, float("-inf"))
+        value, index = better(points, tl.where(stays, token, NEVER), value, index)
+    _, index = first_of(value, index)
+    return index
 
 
 @triton.jit
-def measure(x, top, scale, keys, KEYS: tl.constexpr):
-    """A block's tokens at or above each of a few thresholds: how many, and their weight."""
-    weight = (tl.exp2((x - top) * scale) * UNIT).to(tl.int64)
-    there = (ordered(x)[:, None] >= keys[None, :]) & (x > float("-inf"))[:, None]
-    return tl.sum(there.to(tl.int64), 0), tl.sum(tl.where(there, weight[:, None], 0), 0)
+def filtered(
+    logits, kept, values, top_k, top_p, lightest, first, second, top, scale, vocab,
+    BLOCK: tl.constexpr, WIDE: tl.constexpr, BITS: tl.constexpr,
+):  # fmt: skip
+    """A draw of what top-k, top-p and min-p leave.
+
+    First all are listed that may stay: by the largest of each lane for top-k, by their weight for
+    the others. Tokens that weigh less than a quarter of an even share of 1 - top-p are not part of
+    what weighs top-p.
+    """
+    floor, light = tl.zeros((), tl.uint32), tl.zeros((), tl.int64)
+    if (top_k > 0) & (top_k <= BLOCK):
+        lanes = tl.max(tl.reshape(values, (BLOCK, WIDE // BLOCK)), 1)
+        floor = lanes_cut(lanes, top_k, BITS)
+    if top_k == 0:
+        if top_p < 1.0:
+            sums = tl.zeros((WIDE,), tl.int64)
+            for start in range(0, vocab, WIDE):
+                token = start + tl.arange(0, WIDE)
+                x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+                sums += weight(distance(x, top, scale))
+            whole = tl.sum(sums, 0)
+            light = (whole.to(tl.float64) * (0.25 * (1.0 - top_p))).to(tl.int64) // vocab
+        else:
+            whole = tl.zeros((), tl.int64)
+            light = lightest
+    else:
+        whole = tl.zeros((), tl.int64)
+    count = listed(logits, kept, floor, light, top, scale, vocab, WIDE)
+    least, equals = tl.zeros((), tl.uint32), tl.zeros((), tl.int64)
+    if top_k > 0:
+        wanted = tl.minimum(top_k, count).to(tl.int64)
+        least, number, whole, each = cut(
+            logits, kept, count, wanted, top, scale, BLOCK, BITS, False
+        )
+        equals = wanted - number
+        whole += equals * each
+    if top_p < 1.0:
+        wanted = tl.maximum((whole.to(tl.float64) * top_p).to(tl.int64), 1)
+        least, number, whole, each = cut(logits, kept, count, wanted, top, scale, BLOCK, BITS, True)
+        equals = (wanted - whole + each - 1) // tl.maximum(each, 1)
+    return drawn(
+        logits, kept, count, True, least, equals, lightest, first, second, top, scale, BLOCK
+    )
 
 
 @triton.jit
 def sample(
-    logits, temperatures, top_ks, top_ps, seeds, positions, tokens, vocab,
+    logits, scales, top_ks, top_ps, leasts, seeds, choices, positions, tokens, largest, kept, vocab,
+    BLOCK: tl.constexpr, WIDE: tl.constexpr, BITS: tl.constexpr,
+):  # fmt: skip
+    """tokens[row], and largest[row], its logit; grid: (rows,).
+
+    logits [rows, vocab] float32. By row, as `DrawRule` has them: scales float32 (0: the largest is
+    taken), top_ks int32, top_ps float64, leasts int64; seeds int64, choices and positions int32.
+    Of a row with NaN, or whose largest is infinite, the token is -1, and `largest` says which.
+    kept [rows, vocab] int32 is scratch memory.
+
+    No bit depends on the constants: WIDE tokens, a multiple of BLOCK, are looked at together where
+    little is made of them, and BLOCK where much is; BITS are found at once in the search for a key.
+    """
+    row = tl.program_id(0).to(tl.int64)
+    logits, kept = logits + row * vocab, kept + row * vocab
+    values = tl.full((WIDE,), float("-inf"), tl.float32)
+    index = tl.full((WIDE,), NEVER, tl.int32)
+    wrong = tl.zeros((WIDE,), tl.int32)
+    for start in range(0, vocab, WIDE):
+        token = start + tl.arange(0, WIDE)
+        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+        wrong |= (x != x).to(tl.int32)
+        values, index = better(x, token, values, index)
+    top, token = first_of(values, index)
+    top = tl.where(tl.max(wrong, 0) > 0, float("nan"), top)
+    scale, top_k = tl.load(scales + row), tl.load(top_ks + row)
+    top_p, least = tl.load(top_ps + row), tl.load(leasts + row)
+    if (top >= -LARGEST) & (top <= LARGEST):
+        if scale > 0.0:
+            seed = tl.load(seeds + row).to(tl.uint64, bitcast=True)
+            choice = tl.load(choices + row).to(tl.uint64)
+            key = key_of(seed, choice, tl.load(positions + row).to(tl.uint64))
+            first, second = key.to(tl.uint32), (key >> 32).to(tl.uint32)
+            if (top_k > 0) | (top_p < 1.0) | (least > 0):
+                token = filtered(
+                    logits, kept, values, top_k, top_p, least, first, second, top, scale, vocab,
+                    BLOCK, WIDE, BITS,
+                )  # fmt: skip
+            else:
+                zero, none = tl.zeros((), tl.uint32), tl.zeros((), tl.int64)
+                token = drawn(
+                    logits, kept, vocab, False, zero, none, least, first, second, top, scale, BLOCK
+                )
+    else:
+        token = tl.full((), NONE, tl.int32)
+    tl.store(tokens + row, token)
+    tl.store(largest + row, top)
+
+
+@triton.jit
+def adjust(
+    logits, starts, ends, ids, biases, counts, repetitions, presences, frequencies, vocab,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Grid: (rows,). A temperature of 0 takes the largest; a top-k of 0 and a top-p of 1 keep all.
+    """Bias and penalties, in place; grid: (rows,). Whoever wants a row as the model had it, for
+    log-probabilities, copies it before.
 
-    The least key kept is found digit by digit, four bits at a time. What is kept is the least set
-    of likeliest tokens with top-k's count, cut to the least one of them with top-p's share of it.
+    Entries starts[row] to ends[row] are of the row, each with an id of its own (int32), a bias
+    (float32), and how often the answer has it (int32); -1 if neither prompt nor answer has it. The
+    three penalties are float32, by row. As `raylax.worker.sampling.adjustment`, bit for bit.
     """
-    row, at = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
-    logits += row * vocab
-    temperature = tl.load(temperatures + row)
-    top_k, top_p = tl.load(top_ks + row), tl.load(top_ps + row)
-    seed, position = tl.load(seeds + row), tl.load(positions + row)
-    scale = 1.4426950408889634 / tl.where(temperature > 0, temperature, 1.0)
-
-    tops = tl.full((BLOCK,), float("-inf"), tl.float32)
-    for start in range(0, vocab, BLOCK):
-        token = start + at
-        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
-        tops = tl.maximum(tops, x)
-    top = tl.max(tops, 0)
-
-    digit = tl.arange(0, 16).to(tl.int64)
-    least = tl.zeros((1,), tl.int64)  # the least key kept so far
-    if (temperature > 0) & (top_k > 0):
-        for step in range(8):
-            keys = least + (digit << (28 - 4 * step))
-            count = tl.zeros((16,), tl.int64)
-            for start in range(0, vocab, BLOCK):
-                token = start + at
-                x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
-                some, _ = measure(x, top, scale, keys, 16)
-                count += some
-            best = tl.max(tl.where(count >= tl.minimum(top_k, vocab), digit, 0), 0)
-            least += best << (28 - 4 * step)
-    if (temperature > 0) & (top_p < 1.0):
-        floor = least + digit * 0
-        whole = tl.zeros((16,), tl.int64)
-        for start in range(0, vocab, BLOCK):
-            token = start + at
-            x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
-            _, some = measure(x, top, scale, floor, 16)
-            whole += some
-        wanted = (whole.to(tl.float64) * top_p).to(tl.int64)
-        cut = tl.zeros((1,), tl.int64)
-        for step in range(8):
-            keys = cut + (digit << (28 - 4 * step))
-            weight = tl.zeros((16,), tl.int64)
-            for start in range(0, vocab, BLOCK):
-                token = start + at
-                x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
-                _, some = measure(x, top, scale, tl.maximum(keys, floor), 16)
-                weight += some
-            best = tl.max(tl.where((weight >= wanted) & (weight > 0), digit, 0), 0)
-            cut += best << (28 - 4 * step)
-        least = tl.maximum(least, cut)
-
-    value = tl.full((BLOCK,), float("-inf"), tl.float32)
-    index = tl.full((BLOCK,), 2147483647, tl.int32)
-    kept = tl.min(least, 0)
-    for start in range(0, vocab, BLOCK):
-        token = start + at
-        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
-        score = x
-        if temperature > 0:
-            bits, _, _, _ = tl.philox(seed, token, position, 0, 0)
-            uniform = ((bits >> 9).to(tl.float32) + 0.5) * 1.1920928955078125e-07
-            score = x * (scale * 0.6931471805599453) - tl.log(-tl.log(uniform))
-            score = tl.where(ordered(x) >= kept, score, float("-inf"))
-        value, index = better(score, token, value, index)
-    value, index = tl.reduce((value, index), 0, better)
-    tl.store(tokens + row, index)
+    row = tl.program_id(0).to(tl.int64)
+    repetition, presence = tl.load(repetitions + row), tl.load(presences + row)
+    frequency, end = tl.load(frequencies + row), tl.load(ends + row)
+    for start in range(tl.load(starts + row), end, BLOCK):
+        at = start + tl.arange(0, BLOCK)
+        token = tl.load(ids + at, mask=at < end, other=0)
+        count = tl.load(counts + at, mask=at < end, other=-1)
+        place = logits + row * vocab + token
+        x = tl.load(place, mask=at < end, other=0.0)
+        x += tl.load(biases + at, mask=at < end, other=0.0)
+        penalty = tl.where(count >= 0, repetition, 1.0)
+        y = tl.where(x > 0.0, tl.div_rn(x, penalty), x * penalty)
+        y = tl.where(y > LARGEST, LARGEST, tl.where(y < -LARGEST, -LARGEST, y))
+        x = tl.where(penalty != 1.0, y, x)
+        x = tl.where(count > 0, x - presence, x)
+        x = tl.where(count > 0, x - frequency * count.to(tl.float32), x)
+        tl.store(place, x, mask=at < end)

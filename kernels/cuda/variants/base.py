@@ -6,6 +6,7 @@ from dataclasses import dataclass
 SOURCE = "raylax.kernels.cuda.source"
 SHORT = {
     "f": "*fp32",
+    "d": "*fp64",
     "h": "*fp16",
     "b": "*bf16",
     "c": "*i8",
@@ -14,8 +15,8 @@ SHORT = {
     "i": "i32",
     "s": "fp32",
 }
-"""Letters of a signature: pointers to floats, halves, bf16, chars, ints and longs; whole numbers
-and single floats."""
+"""Letters of a signature: pointers to floats, doubles, halves, bf16, chars, ints and longs; whole
+numbers and single floats."""
 PRECISIONS = {"f16": "*fp16", "bf16": "*bf16"}
 
 
