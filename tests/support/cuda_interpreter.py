@@ -59,7 +59,9 @@ def launch(kernel: Any, grid: tuple[int, ...], **arguments: Any) -> None:
 
 
 def argument(value: Any) -> Any:
-    """What a kernel sees of an array or a number."""
+    """What a kernel sees of an array or a number; None is a null pointer."""
+    if value is None:
+        return pointer(0, "bf16")
     if isinstance(value, np.ndarray):
         assert value.flags.c_contiguous, "a device has no strides"
         return pointer(value.ctypes.data, TYPES[value.dtype.name])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.bf16 import bf16_above
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import (
@@ -160,8 +161,3 @@ class Grouped:
         for half in halves:
             for line in range(self.columns):
                 prefetch(weight[panel, g, (1 + half * self.columns + line) * LINE])
-
-
-def bf16_above(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-    """The least bf16 that is no smaller; of finite numbers >= 0."""
-    return ((values.view(np.uint32) + 0xFFFF) >> 16).astype(np.uint16)

@@ -1,121 +1,126 @@
-"""Products with weights against numpy, and a row's bits in every batch and tile."""
-
-from typing import Any
+"""Products with weights of any format against numpy, and a row's bits in every batch and tile."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from raylax.kernels.bf16 import from_bf16, to_bf16
+from raylax.kernels.cuda.formats.base import Format, Packed, widened
+from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.matrix_unit import AMPERE, HOPPER, MatrixUnit
-from tests.support.cuda_interpreter import launch, matrix_unit
+from tests.support.cuda_interpreter import matrix_unit
+from tests.support.cuda_products import FORMATS, PRECISIONS, Array, Tile, gated, linear, numbers
 
-from raylax.kernels.cuda.source import matmul  # isort: skip
-
-Array = npt.NDArray[Any]
-FEATURES, DEPTH = 128, 512
-
-
-def bf16(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
-    rng = np.random.default_rng(seed)
-    return to_bf16(rng.standard_normal(shape, np.float32) * np.float32(scale))
-
-
-def linear(
-    x: Array,
-    w: Array,
-    segments: int = 1,
-    apart: bool = False,
-    tile: tuple[int, int, int] = (8, 64, 64),
-    bias: Array | None = None,
-) -> Array:
-    tokens, (features, depth) = len(x), w.shape
-    y = np.full((segments if apart else 1, tokens, features), np.nan, np.float32)
-    BM, BN, BK = tile
-    tiles = -(-tokens // BM) * -(-features // BN)
-    launch(
-        matmul.linear,
-        (tiles, len(y)),
-        x=x,
-        w=w,
-        bias=w if bias is None else bias,
-        y=y,
-        tokens=tokens,
-        features=features,
-        depth=depth,
-        BM=BM,
-        BN=BN,
-        BK=BK,
-        SEGMENTS=segments,
-        APART=apart,
-        GROUP=8,
-        HAS_BIAS=bias is not None,
-    )
-    return upwards(y)
+FEATURES = 24
+"""No multiple of any tile."""
+DEPTH = 256
+DENSE = [Dense(precision) for precision in PRECISIONS]
+named = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+UNITS = {"hopper": HOPPER, "ampere": AMPERE}
+on_units = pytest.mark.parametrize(
+    ("form", "unit"),
+    [
+        pytest.param(form, unit, id=f"{form.name}-{name}")
+        for name, unit in UNITS.items()
+        for form in FORMATS
+        if unit is HOPPER or isinstance(form, Dense) or form.precision == "bf16"
+    ],
+)
 
 
-def upwards(parts: Array) -> Array:
-    """The sum of segments, in the order in which readers add them."""
-    total: Array = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    return total
+def weights(form: Format, features: int = FEATURES, depth: int = DEPTH) -> Packed:
+    rng = np.random.default_rng(1)
+    return form.pack(rng.standard_normal((features, depth), np.float32) * np.float32(0.25))
 
 
-@pytest.mark.parametrize("tokens, BM", [(1, 8), (3, 8), (17, 16), (33, 32)])
-def test_linear_is_right(tokens: int, BM: int) -> None:
-    x, w, bias = bf16(tokens, DEPTH), bf16(FEATURES, DEPTH, seed=1), bf16(FEATURES, seed=2)
+def exact(form: Format, x: Array, w: Packed) -> Array:
+    """In float64, with what the kernels multiply."""
+    wide = form.unpack(w, x.shape[1]).astype(float)
+    product: Array = widened(x, form.precision).astype(float) @ wide.T
+    return product
 
-    with matrix_unit(HOPPER):
-        y = linear(x, w, tile=(BM, 64, 64), bias=bias)
 
-    expected = from_bf16(x).astype(float) @ from_bf16(w).astype(float).T + from_bf16(bias)
+@pytest.mark.parametrize("tokens, tile", [(3, Tile(8, 16)), (17, Tile(16, walk=True))])
+@named
+def test_linear_is_right(form: Format, tokens: int, tile: Tile) -> None:
+    """With a bias, which the first segment gets; NaN where nothing was written."""
+    x, w, bias = numbers(form, tokens, DEPTH), weights(form), numbers(form, FEATURES, seed=2)
+
+    y = linear(form, x, w, FEATURES, 2, tile, bias)
+
+    expected = exact(form, x, w) + widened(bias, form.precision)
     assert np.linalg.norm(y - expected) < 2e-6 * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("unit", [HOPPER, AMPERE])
-def test_a_row_has_the_same_bits_in_every_batch_tile_and_cut(unit: MatrixUnit) -> None:
-    x, w = bf16(40, DEPTH), bf16(FEATURES, DEPTH, seed=1)
+@named
+def test_gated_is_right(form: Format) -> None:
+    x, w = numbers(form, 5, DEPTH, scale=0.3), weights(form, 2 * FEATURES)
+
+    y = widened(gated(form, x, w, FEATURES), form.precision)
+
+    gate, up = np.split(exact(form, x, w), 2, axis=1)
+    np.testing.assert_allclose(y, gate / (1 + np.exp(-gate)) * up, rtol=8e-3, atol=1e-3)
+
+
+def batches(form: Format) -> list[tuple[int, Tile]]:
+    """Batches with a row 7, and how they are computed. Packed weights take longer, and are held to
+    dense ones besides (`test_quantised.py`)."""
+    most = [(16, Tile(16, 16, walk=True)), (8, Tile(8))]
+    if isinstance(form, Dense):
+        most += [(n, Tile(16, 32, 64 << n % 2, n % 3 == 0)) for n in range(9, 40, 6)]
+        most += [(40, Tile(32, 16, 32, walk=True)), (40, Tile(64, 16, 16))]
+    return most
+
+
+@on_units
+def test_a_row_has_the_same_bits_in_every_batch_tile_and_division(
+    form: Format, unit: MatrixUnit
+) -> None:
+    """Law 1, with the segments of the matrix."""
+    x, w, bias = numbers(form, 40, DEPTH), weights(form), numbers(form, FEATURES, seed=2)
 
     with matrix_unit(unit):
-        alone = linear(x[7:8].copy(), w, 4, True)
-        for tokens, tile, apart in [
-            (40, (8, 64, 64), True),
-            (40, (64, 128, 32), False),
-            (12, (16, 64, 128), False),
-            (9, (32, 64, 64), True),
-        ]:
-            assert np.array_equal(linear(x[:tokens].copy(), w, 4, apart, tile)[7], alone[0])
+        alone = linear(form, x[7:8].copy(), w, FEATURES, 2, bias=bias)
+        for tokens, tile in batches(form):
+            row = linear(form, x[:tokens].copy(), w, FEATURES, 2, tile, bias)[7]
+            assert np.array_equal(row, alone[0]), (tokens, tile)
 
 
-def test_segments_are_part_of_the_result() -> None:
+@on_units
+def test_a_gated_row_has_the_same_bits_in_every_batch_and_tile(
+    form: Format, unit: MatrixUnit
+) -> None:
+    x, w = numbers(form, 40, DEPTH, scale=0.3), weights(form, 2 * FEATURES)
+
+    with matrix_unit(unit):
+        alone = gated(form, x[7:8].copy(), w, FEATURES)
+        for tokens, tile in batches(form)[::2]:
+            row = gated(form, x[:tokens].copy(), w, FEATURES, tile)[7]
+            assert np.array_equal(row, alone[0]), (tokens, tile)
+
+
+@pytest.mark.parametrize("form", DENSE, ids=lambda form: form.name)
+def test_segments_are_part_of_the_result(form: Format) -> None:
     """So they must never follow from the batch."""
-    x, w = bf16(1, DEPTH), bf16(FEATURES, DEPTH, seed=1)
+    x, w = numbers(form, 1, DEPTH), weights(form)
 
     with matrix_unit(HOPPER):
-        assert not np.array_equal(linear(x, w, segments=4), linear(x, w, segments=1))
+        assert not np.array_equal(linear(form, x, w, FEATURES, 2), linear(form, x, w, FEATURES, 1))
 
 
-def test_gated() -> None:
-    tokens, features = 5, 64
-    x, w = bf16(tokens, DEPTH, scale=0.1), bf16(2 * features, DEPTH, seed=1)
-    y = np.zeros((tokens, features), np.uint16)
+@pytest.mark.parametrize("form", DENSE, ids=lambda form: form.name)
+def test_what_lies_behind_a_matrix_and_its_segments_is_not_read(form: Format) -> None:
+    """Inputs that are no multiple of a tile, of 2 segments that are none either: infinities beyond
+    the ends of rows would make their sums no numbers."""
+    depth = 2 * 48
+    x, w = numbers(form, 3, depth), weights(form, FEATURES, depth)
+    behind = np.full(4096, 0x7C00 if form.precision == "f16" else 0x7F80, np.uint16)
+    apart = [np.concatenate([part.view(np.uint16).ravel(), behind]) for part in (x, w["w"])]
+    x_long, w_long = (part.view(x.dtype)[: part.size - 4096] for part in apart)
 
-    launch(
-        matmul.gated,
-        (1,),
-        x=x,
-        w=w,
-        y=y,
-        tokens=tokens,
-        features=features,
-        depth=DEPTH,
-        BM=8,
-        BN=64,
-        BK=64,
-        GROUP=8,
-    )
+    with matrix_unit(HOPPER):
+        alone = linear(form, x, w, FEATURES, 2, Tile(8, 16, 16))
+        y = linear(
+            form, x_long.reshape(x.shape), {"w": w_long.reshape(w["w"].shape)}, FEATURES, 2,
+            Tile(8, 16, 128, walk=True),
+        )  # fmt: skip
 
-    both = from_bf16(x).astype(float) @ from_bf16(w).astype(float).T
-    gate, up = both[:, :features], both[:, features:]
-    np.testing.assert_allclose(from_bf16(y), gate / (1 + np.exp(-gate)) * up, rtol=8e-3, atol=1e-3)
+    assert np.array_equal(y, alone)

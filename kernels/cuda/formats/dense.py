@@ -1,0 +1,55 @@
+"""Weights in the precision of the activations: rows of bf16 or f16, one after the other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raylax.kernels.cuda.formats.base import (
+    AT_ONCE,
+    DTYPES,
+    Floats,
+    Packed,
+    Precision,
+    Shape,
+    check_start,
+    narrowed,
+    widened,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """`w`: [rows, depth]."""
+
+    precision: Precision
+    block: int = 16
+    """A step of the matrix unit."""
+
+    @property
+    def name(self) -> str:
+        """Kernels are `linear_bf16`, `gated_f16`."""
+        return self.precision
+
+    def shapes(self, rows: int, depth: int) -> dict[str, tuple[Shape, str]]:
+        return {"w": ((rows, depth), DTYPES[self.precision])}
+
+    def pack(self, weight: Floats) -> Packed:
+        out = np.empty(weight.shape, DTYPES[self.precision])
+        step = max(1, AT_ONCE // weight.shape[1])
+        for first in range(0, len(weight), step):
+            part = slice(first, first + step)
+            out[part] = narrowed(weight[part], self.precision)
+        return {"w": out}
+
+    def unpack(self, packed: Packed, depth: int) -> Floats:
+        return widened(packed["w"], self.precision)
+
+    def rows(self, packed: Packed, first: int, count: int) -> Packed:
+        return {"w": packed["w"][first : first + count]}
+
+    def columns(self, packed: Packed, first: int, count: int) -> Packed:
+        check_start(self, first)
+        return {"w": np.ascontiguousarray(packed["w"][:, first : first + count])}
+
+    def erase(self, packed: Packed, first: int, count: int) -> None:
+        packed["w"][:, first : first + count] = 0

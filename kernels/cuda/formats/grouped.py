@@ -1,0 +1,148 @@
+"""Weights of 4 or 8 bits in groups along the inputs, each with a scale: `source/quantised.py`.
+
+Symmetric: weight = digit * scale, rounded once to the activations' precision. The scale is the
+least bf16 with which the largest weight of a group becomes no larger than the largest digit, in
+both precisions; in groups of 32 digits and scales of integers are those of the CPU's formats of the
+same names.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.bf16 import bf16_above, from_bf16
+from raylax.kernels.cuda.formats.base import (
+    AT_ONCE,
+    DTYPES,
+    Array,
+    Floats,
+    Packed,
+    Precision,
+    Shape,
+    check_start,
+    narrowed,
+    widened,
+)
+from raylax.kernels.cuda.formats.e4m3 import LARGEST, from_e4m3, to_e4m3
+from raylax.kernels.cuda.formats.planes import BLOCK, Codes, digits, packed_planes, words_of
+from raylax.kernels.errors import CompileError
+
+MOST_SCALE = 255.0
+"""The kernels multiply the scale of floats by 2^8 in f16, and by 2^120 in bf16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """`words`: [rows, blocks of 128 inputs * words], `scales`: [groups, rows]."""
+
+    precision: Precision
+    bits: int
+    group: int
+    floats: bool = False
+    """Digits are fp8 e4m3, not integers."""
+    zero: int = 8
+    """The digit of 4 bits that is 0: 8 here, 7 in weights that MLC has packed."""
+    block: int = BLOCK
+
+    @property
+    def name(self) -> str:
+        """Kernels are `linear_q4_g32_bf16`, `gated_q8_g32_f16`, `linear_fp8_g128_bf16`."""
+        digit = "fp8" if self.floats else f"q{self.bits}"
+        return f"{digit}_g{self.group}_{self.precision}"
+
+    def shapes(self, rows: int, depth: int) -> dict[str, tuple[Shape, str]]:
+        blocks = -(-depth // BLOCK)
+        words = (rows, blocks * words_of(self.bits)), "int32"
+        return {"words": words, "scales": (self._groups(depth, rows), DTYPES[self.precision])}
+
+    def _groups(self, depth: int, rows: int) -> Shape:
+        return -(-depth // BLOCK) * BLOCK // self.group, rows
+
+    def pack(self, weight: Floats) -> Packed:
+        rows, depth = weight.shape
+        if depth % self.group:
+            raise CompileError(
+                f"rows of {self.name} weights must be multiples of its group of {self.group}, "
+                f"found {depth}"
+            )
+        out = {n: np.zeros(shape, kind) for n, (shape, kind) in self.shapes(rows, depth).items()}
+        step = max(1, AT_ONCE // depth)
+        for first in range(0, rows, step):
+            part = slice(first, first + step)
+            codes, scales = self._quantised(weight[part])
+            out["words"][part] = packed_planes(codes, self.bits)
+            out["scales"][: depth // self.group, part] = scales.T
+        return out
+
+    def _quantised(self, weight: Floats) -> tuple[Codes, Array]:
+        """Digits, padded to whole blocks, and scales [rows, groups]."""
+        rows, depth = weight.shape
+        grouped = weight.reshape(rows, -1, self.group)
+        scales = self._scales(np.maximum(grouped.max(2), -grouped.min(2)))
+        steps = widened(scales, self.precision)[:, :, None]
+        ratios = np.divide(grouped, steps, out=np.zeros_like(grouped), where=steps > 0)
+        codes = np.full((rows, -(-depth // BLOCK) * BLOCK), self._nothing, np.uint8)
+        codes[:, :depth] = self._codes(ratios).reshape(rows, depth)
+        return codes, scales
+
+    @property
+    def _nothing(self) -> int:
+        return self.zero if self.bits == 4 else 0
+
+    def _scales(self, largest: Floats) -> Array:
+        most = LARGEST if self.floats else (1 << (self.bits - 1)) - 1
+        exact = from_bf16(bf16_above(largest / np.float32(most)))
+        if exact.max() > MOST_SCALE:
+            raise CompileError(
+                f"scales of {self.name} weights must be at most {MOST_SCALE:g}, found "
+                f"{exact.max():g}: a weight of {largest.max():g}"
+            )
+        scales = narrowed(exact, self.precision)
+        if self.precision == "f16":  # has not all of the small ones
+            below = scales.astype(np.float32) < exact
+            scales = np.where(below, np.nextafter(scales, np.float16(np.inf)), scales)
+        return scales
+
+    def _codes(self, ratios: Floats) -> Codes:
+        if self.floats:
+            return to_e4m3(ratios)
+        whole = np.rint(ratios, out=ratios).astype(np.int8)
+        whole += np.int8(self._nothing)
+        return whole.view(np.uint8)
+
+    def unpack(self, packed: Packed, depth: int) -> Floats:
+        codes = digits(packed["words"], self.bits)
+        scales = widened(packed["scales"], self.precision).T
+        whole = self._numbers(codes).reshape(*scales.shape, self.group)
+        exact = whole * scales[:, :, None]
+        rounded = widened(narrowed(exact, self.precision), self.precision)
+        return np.ascontiguousarray(rounded.reshape(codes.shape)[:, :depth])
+
+    def _numbers(self, codes: Codes) -> Floats:
+        if self.floats:
+            return from_e4m3(codes)
+        whole: npt.NDArray[Any] = codes.view(np.int8) - np.int8(self._nothing)
+        return whole.astype(np.float32)
+
+    def rows(self, packed: Packed, first: int, count: int) -> Packed:
+        own = slice(first, first + count)
+        scales = np.ascontiguousarray(packed["scales"][:, own])
+        return {"words": packed["words"][own], "scales": scales}
+
+    def columns(self, packed: Packed, first: int, count: int) -> Packed:
+        check_start(self, first)
+        per = words_of(self.bits)
+        stop = -(-(first + count) // BLOCK)
+        own = packed["words"][:, first // BLOCK * per : stop * per]
+        scales = packed["scales"][first // self.group : stop * BLOCK // self.group]
+        return {"words": np.ascontiguousarray(own), "scales": scales}
+
+    def erase(self, packed: Packed, first: int, count: int) -> None:
+        if first % self.group or count % self.group:
+            raise CompileError(
+                f"inputs of {self.name} weights are erased in groups of {self.group}, found "
+                f"{first} .. {first + count}"
+            )
+        packed["scales"][first // self.group : (first + count) // self.group] = 0

@@ -1,0 +1,198 @@
+"""How weights are packed for a GPU. That kernels multiply what `unpack` gives, tests of their own
+say (`source/test_quantised.py`)."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.cpu.formats import grouped as on_cpu
+from raylax.kernels.cpu.target import cpu
+from raylax.kernels.cuda.formats import NAMES, SAME, quantization_named
+from raylax.kernels.cuda.formats.base import Format, size
+from raylax.kernels.cuda.formats.dense import Dense
+from raylax.kernels.cuda.formats.e4m3 import from_e4m3, to_e4m3
+from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.formats.planes import digits, packed_planes, words_of
+from raylax.kernels.cuda.formats.shards import part_of, take
+from raylax.kernels.errors import CompileError
+from raylax.kernels.shards import Degree
+from raylax.kernels.spec import DecoderSpec, Rope
+from tests.support.cuda_products import FORMATS, PACKED, PRECISIONS
+
+Floats = npt.NDArray[np.float32]
+ROWS, DEPTH = 48, 384
+named = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+STEP = {4: 0.51 / 7, 8: 0.51 / 127}
+"""What rounding may cost, of the largest weight of a group; of fp8, of the weight itself."""
+
+
+def weights(rows: int = ROWS, depth: int = DEPTH, seed: int = 3) -> Floats:
+    out = np.random.default_rng(seed).standard_normal((rows, depth), np.float32)
+    out[5] = 0
+    return out
+
+
+@named
+def test_weights_are_kept_within_a_rounding_step(form: Format) -> None:
+    """Zeros stay zeros."""
+    w = weights()
+
+    kept = form.unpack(form.pack(w), DEPTH)
+
+    most = np.abs(w) * (2.0**-8 if form.precision == "bf16" else 2.0**-11)
+    if isinstance(form, Grouped):
+        largest = np.abs(w.reshape(ROWS, -1, form.group)).max(2).repeat(form.group, 1)
+        most = most + (
+            np.abs(w) / 16 + largest * 2.0**-18 if form.floats else STEP[form.bits] * largest
+        )
+    assert (np.abs(kept - w) <= most + 1e-7).all()
+    assert not kept[5].any()
+
+
+def kept_on_cpu(bits: Any, w: Floats) -> Floats:
+    """What the CPU's format of so many bits multiplies, in groups of 32."""
+    packed = on_cpu.Grouped(bits, cpu()).pack(w)
+    panels, groups, lines = packed.shape
+    as_bytes = np.ascontiguousarray(packed).view(np.uint8).reshape(panels, groups, lines * 4)
+    scales = from_bf16(as_bytes[:, :, :64].copy().view(np.uint16)).transpose(0, 2, 1)
+    codes = as_bytes[:, :, 64:].reshape(panels, groups, 2, -1, 16, 4)  # half, line, row, byte
+    halves = [codes & 15, codes >> 4] if bits == 4 else [codes]
+    whole = np.concatenate(halves, 3).transpose(0, 2, 4, 1, 3, 5)  # panel, half, row, group
+    exact = (whole.reshape(panels, 32, groups, 32).astype(np.float32) - (1 << (bits - 1))) * scales[
+        ..., None
+    ]
+    kept: Floats = exact.reshape(panels * 32, groups * 32)
+    return kept
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_digits_and_scales_are_those_of_the_cpu(bits: int) -> None:
+    """In groups of 32: f16 holds a product of both exactly, of 4 bits, and bf16 rounds it once."""
+    w = weights(64, 256)
+    exact = kept_on_cpu(bits, w)
+
+    for precision in PRECISIONS:
+        form = Grouped(precision, bits, 32)
+        plain = Dense(form.precision)
+        assert np.array_equal(form.unpack(form.pack(w), 256), plain.unpack(plain.pack(exact), 256))
+    if bits == 4:
+        assert np.array_equal(
+            Grouped("f16", 4, 32).unpack(Grouped("f16", 4, 32).pack(w), 256), exact
+        )
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_planes_are_consecutive_inputs(bits: int) -> None:
+    """Word i holds in digit j what input j * words + i of the block has."""
+    codes = np.random.default_rng(0).integers(0, 1 << bits, (3, 256)).astype(np.uint8)
+
+    words = packed_planes(codes, bits)
+
+    per = words_of(bits)
+    block, j, i = 1, 2, 5
+    found = words.view(np.uint32)[2, block * per + i] >> np.uint32(bits * j) & ((1 << bits) - 1)
+    assert found == codes[2, block * 128 + j * per + i]
+    assert np.array_equal(digits(words, bits), codes)
+
+
+def test_e4m3_is_the_nearest_of_all() -> None:
+    """Of the 127 that are not negative; ties to the even one, and the sign is kept."""
+    every = from_e4m3(np.arange(127, dtype=np.uint8))
+    middles = (every[1:] + every[:-1]) / 2
+    around = np.concatenate([middles, np.nextafter(middles, 0), np.nextafter(middles, 1000), every])
+    codes = np.arange(126)
+
+    found = to_e4m3(around)
+
+    even = codes + codes % 2
+    assert list(found) == [*even, *codes, *(codes + 1), *range(127)]
+    assert (to_e4m3(-around) == found | 0x80).all()
+    assert (every[1], every[8], every[126]) == (2.0**-9, 2.0**-6, 448)
+
+
+@named
+def test_sizes_are_those_of_what_is_packed(form: Format) -> None:
+    for depth in (DEPTH, 160) if "g128" not in form.name else (DEPTH,):
+        packed = form.pack(weights(ROWS, depth))
+        shapes = form.shapes(ROWS, depth)
+
+        assert {n: (a.shape, a.dtype.name) for n, a in packed.items()} == shapes
+        assert size(form, ROWS, depth) == sum(array.nbytes for array in packed.values())
+
+
+SPEC = DecoderSpec("x", 256, 1, 8, 4, 64, 640, 100, Rope(1e4), 1e-5, 64, False)
+SHAPES = {
+    "w_qkv": (1024, 256), "w_o": (256, 512), "w_gate_up": (1280, 256), "w_down": (256, 640),
+    "w_head": (128, 256),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("form", [FORMATS[0], PACKED[0], PACKED[3]], ids=lambda form: form.name)
+def test_shards_together_are_the_matrix(form: Format, name: str) -> None:
+    """Of 2 ranks. A rank's part of a packed matrix is its part of the weights."""
+    degree, (rows, depth) = Degree(2), SHAPES[name]
+    w = weights(rows, depth)
+    packed, kept = form.pack(w), form.unpack(form.pack(w), depth)
+    for rank in range(2):
+        if name == "w_down" and isinstance(form, Grouped):
+            break  # 640 inputs are 2 1/2 blocks for each
+        part = part_of(name, SPEC, degree, degree.place(SPEC, rank))
+        at = [range(n, n + m) for n, m in part.rows or ((0, rows),)]
+        first, count = part.columns or (0, depth)
+        expected = kept[np.concatenate(at)][:, first : first + count].copy()
+        for start, length in part.others:
+            expected[:, start : start + length] = 0
+
+        assert np.array_equal(form.unpack(take(form, packed, part), count), expected)
+
+
+def test_inputs_of_two_ranks_count_once() -> None:
+    """640 inputs are 20 groups: of 3 ranks each has a window of 7, and erases what others have."""
+    spec, degree, form = SPEC, Degree(4), Dense("bf16")
+    spec = DecoderSpec("x", 256, 1, 8, 4, 64, 608, 100, Rope(1e4), 1e-5, 64, False)
+    w = weights(48, 608)
+    total = np.zeros((48, 608), np.float32)
+    for rank in range(4):
+        part = part_of("w_down", spec, degree, degree.place(spec, rank))
+        assert part.columns is not None
+        first, count = part.columns
+        total[:, first : first + count] += form.unpack(take(form, form.pack(w), part), count)
+
+    assert np.array_equal(total, form.unpack(form.pack(w), 608))
+
+
+def test_a_cut_through_a_block_is_refused() -> None:
+    degree = Degree(2)
+    form = Grouped("bf16", 4, 32)
+    part = part_of("w_down", SPEC, degree, degree.place(SPEC, 1))
+
+    with pytest.raises(CompileError, match="q4_g32_bf16 .* multiple of 128, found 320"):
+        take(form, form.pack(weights(256, 640)), part)
+
+
+@pytest.mark.parametrize("name", [*NAMES, *SAME])
+def test_names_have_formats(name: str) -> None:
+    q = quantization_named(name, "float16")
+
+    assert q.name == SAME.get(name, name)
+    assert q.layers.precision == q.precision == q.head.precision
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    large = np.full((16, 128), 1e5, np.float32)
+
+    with pytest.raises(CompileError, match="at most 65504, found 100000"):
+        Dense("f16").pack(large)
+    with pytest.raises(CompileError, match="at most 255"):
+        Grouped("f16", 4, 32).pack(large)
+    with pytest.raises(CompileError, match="multiples of its group of 128, found 96"):
+        Grouped("bf16", 4, 128).pack(weights(16, 96))
+    with pytest.raises(CompileError, match="'w8a8' is not there on CUDA"):
+        quantization_named("w8a8", "float16")
+    with pytest.raises(CompileError, match=r"in groups of 128, found 32 \.\. 64"):
+        form = Grouped("bf16", 4, 128)
+        form.erase(form.pack(weights()), 32, 32)
