@@ -6,9 +6,9 @@ same order along K, and no rows are wasted on a small batch.
 
 A sum goes upwards over K in one accumulator. Where a matrix has too few rows to occupy a chip, K
 is cut into `segments` equal parts, a property of the matrix and never of the batch
-(`cuda/segments.py`). A segment is summed from zero, the first one then gets the bias, and they are
-added in order: by the reader of `y`, where each has a program of its own (y is [segments, tokens,
-features] float32), or here, with the same bits, where a program walks them (`WALK`).
+(`cuda/variants/segments.py`). A segment is summed from zero, the first one then gets the bias, and
+they are added in order: by the reader of `y`, where each has a program of its own (y is [segments,
+tokens, features] float32), or here, with the same bits, where a program walks them (`WALK`).
 
 A program beyond the last row of weights reads that row again, and stores nothing of it; beyond the
 end of a segment, zeros: they change no sum. So features may be any number; `depth / segments` must

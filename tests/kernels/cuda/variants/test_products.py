@@ -5,7 +5,6 @@ import pytest
 from raylax.kernels.cuda.formats import NAMES, quantization_named
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.matrix_unit import UNITS
-from raylax.kernels.cuda.segments import segments_of
 from raylax.kernels.cuda.variants.products import (
     DIGITS,
     Matrix,
@@ -14,6 +13,7 @@ from raylax.kernels.cuda.variants.products import (
     parts,
     variants,
 )
+from raylax.kernels.cuda.variants.segments import segments_of
 from raylax.kernels.errors import CompileError
 from tests.support.cuda_products import known
 
