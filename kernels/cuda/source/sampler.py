@@ -81,6 +81,13 @@ def ordered(x):
 
 
 @triton.jit
+def loaded(logits, token, vocab, stride):
+    """Logits of these tokens, in long loads: what lies between rows is read, and is -inf."""
+    x = tl.load(logits + token, mask=token < stride, other=float("-inf"))
+    return tl.where(token < vocab, x, float("-inf"))
+
+
+@triton.jit
 def first_of(value, index):
     """The largest value of a block and the least of its indices."""
     top = tl.max(value, 0)
@@ -153,12 +160,14 @@ def lanes_cut(values, wanted, BITS: tl.constexpr):
 
 
 @triton.jit
-def listed(logits, kept, floor, lightest, top, scale, vocab, WIDE: tl.constexpr):
+def listed(
+    logits, kept, floor, lightest, top, scale, vocab, stride, WIDE: tl.constexpr
+):  # fmt: skip
     """Lists the tokens with at least this key and weight, in ascending order. How many."""
     count = tl.zeros((), tl.int32)
     for start in range(0, vocab, WIDE):
         token = start + tl.arange(0, WIDE)
-        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+        x = loaded(logits, token, vocab, stride)
         stays = (ordered(x) >= floor) & (x > float("-inf")) & (token < vocab)
         stays = (stays & (weight(distance(x, top, scale)) >= lightest)).to(tl.int32)
         tl.store(kept + count + tl.cumsum(stays, 0) - stays, token, mask=stays > 0)
@@ -169,8 +178,8 @@ def listed(logits, kept, floor, lightest, top, scale, vocab, WIDE: tl.constexpr)
 
 @triton.jit
 def drawn(
-    logits, kept, count, is_listed, least, equals, lightest, first, second, top, scale,
-    BLOCK: tl.constexpr,
+    logits, kept, count, stride, least, equals, lightest, first, second, top, scale,
+    BLOCK: tl.constexpr, LISTED: tl.constexpr,
 ):  # fmt: skip
     """The token with the largest score: of all, or of the listed ones above a key and the first
     few that are at it."""
@@ -179,12 +188,14 @@ def drawn(
     for start in range(0, count, BLOCK):
         at = start + tl.arange(0, BLOCK)
         token = at
-        if is_listed:
+        if LISTED:
             token = tl.load(kept + at, mask=at < count, other=0)
-        x = tl.load(logits + token, mask=at < count, other=float("-inf"))
+            x = tl.load(logits + token, mask=at < count, other=float("-inf"))
+        else:
+            x = loaded(logits, token, count, stride)
         t = distance(x, top, scale)
-        stays = (x > float("-inf")) & (at < count)
-        if is_listed:
+        stays = x > float("-inf")
+        if LISTED:
             same = (stays & (ordered(x) == least)).to(tl.int32)
             among = tl.cumsum(same, 0) <= equals
             stays &= (ordered(x) > least) | ((same > 0) & among)
@@ -199,7 +210,7 @@ def drawn(
 
 @triton.jit
 def filtered(
-    logits, kept, values, top_k, top_p, lightest, first, second, top, scale, vocab,
+    logits, kept, values, top_k, top_p, lightest, first, second, top, scale, vocab, stride,
     BLOCK: tl.constexpr, WIDE: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
     """A draw of what top-k, top-p and min-p leave.
@@ -217,7 +228,7 @@ def filtered(
             sums = tl.zeros((WIDE,), tl.int64)
             for start in range(0, vocab, WIDE):
                 token = start + tl.arange(0, WIDE)
-                x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+                x = loaded(logits, token, vocab, stride)
                 sums += weight(distance(x, top, scale))
             whole = tl.sum(sums, 0)
             light = (whole.to(tl.float64) * (0.25 * (1.0 - top_p))).to(tl.int64) // vocab
@@ -226,7 +237,7 @@ def filtered(
             light = lightest
     else:
         whole = tl.zeros((), tl.int64)
-    count = listed(logits, kept, floor, light, top, scale, vocab, WIDE)
+    count = listed(logits, kept, floor, light, top, scale, vocab, stride, WIDE)
     least, equals = tl.zeros((), tl.uint32), tl.zeros((), tl.int64)
     if top_k > 0:
         wanted = tl.minimum(top_k, count).to(tl.int64)
@@ -240,33 +251,35 @@ def filtered(
         least, number, whole, each = cut(logits, kept, count, wanted, top, scale, BLOCK, BITS, True)
         equals = (wanted - whole + each - 1) // tl.maximum(each, 1)
     return drawn(
-        logits, kept, count, True, least, equals, lightest, first, second, top, scale, BLOCK
-    )
+        logits, kept, count, stride, least, equals, lightest, first, second, top, scale,
+        BLOCK, True,
+    )  # fmt: skip
 
 
 @triton.jit
 def sample(
     logits, scales, top_ks, top_ps, leasts, seeds, choices, positions, tokens, largest, kept, vocab,
-    BLOCK: tl.constexpr, WIDE: tl.constexpr, BITS: tl.constexpr,
+    stride, BLOCK: tl.constexpr, WIDE: tl.constexpr, BITS: tl.constexpr,
 ):  # fmt: skip
     """tokens[row], and largest[row], its logit; grid: (rows,).
 
-    logits [rows, vocab] float32. By row, as `DrawRule` has them: scales float32 (0: the largest is
-    taken), top_ks int32, top_ps float64, leasts int64; seeds int64, choices and positions int32.
-    Of a row with NaN, or whose largest is infinite, the token is -1, and `largest` says which.
-    kept [rows, vocab] int32 is scratch memory.
+    logits [rows, stride] float32, of which the first `vocab` of each row count; `stride` is a
+    multiple of 16. By row, as `DrawRule` has them: scales float32 (0: the largest is taken), top_ks
+    int32, top_ps float64, leasts int64; seeds int64, choices and positions int32. Of a row with
+    NaN, or whose largest is infinite, the token is -1, and `largest` says which.
+    kept [rows, stride] int32 is scratch memory.
 
     No bit depends on the constants: WIDE tokens, a multiple of BLOCK, are looked at together where
     little is made of them, and BLOCK where much is; BITS are found at once in the search for a key.
     """
     row = tl.program_id(0).to(tl.int64)
-    logits, kept = logits + row * vocab, kept + row * vocab
+    logits, kept = logits + row * stride, kept + row * stride
     values = tl.full((WIDE,), float("-inf"), tl.float32)
     index = tl.full((WIDE,), NEVER, tl.int32)
     wrong = tl.zeros((WIDE,), tl.int32)
     for start in range(0, vocab, WIDE):
         token = start + tl.arange(0, WIDE)
-        x = tl.load(logits + token, mask=token < vocab, other=float("-inf"))
+        x = loaded(logits, token, vocab, stride)
         wrong |= (x != x).to(tl.int32)
         values, index = better(x, token, values, index)
     top, token = first_of(values, index)
@@ -282,13 +295,14 @@ def sample(
             if (top_k > 0) | (top_p < 1.0) | (least > 0):
                 token = filtered(
                     logits, kept, values, top_k, top_p, least, first, second, top, scale, vocab,
-                    BLOCK, WIDE, BITS,
+                    stride, BLOCK, WIDE, BITS,
                 )  # fmt: skip
             else:
                 zero, none = tl.zeros((), tl.uint32), tl.zeros((), tl.int64)
                 token = drawn(
-                    logits, kept, vocab, False, zero, none, least, first, second, top, scale, BLOCK
-                )
+                    logits, kept, vocab, stride, zero, none, least, first, second, top, scale,
+                    BLOCK, False,
+                )  # fmt: skip
     else:
         token = tl.full((), NONE, tl.int32)
     tl.store(tokens + row, token)
@@ -297,15 +311,16 @@ def sample(
 
 @triton.jit
 def adjust(
-    logits, starts, ends, ids, biases, counts, repetitions, presences, frequencies, vocab,
+    logits, starts, ends, ids, biases, counts, repetitions, presences, frequencies, stride,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Bias and penalties, in place; grid: (rows,). Whoever wants a row as the model had it, for
     log-probabilities, copies it before.
 
-    Entries starts[row] to ends[row] are of the row, each with an id of its own (int32), a bias
-    (float32), and how often the answer has it (int32); -1 if neither prompt nor answer has it. The
-    three penalties are float32, by row. As `raylax.worker.sampling.adjustment`, bit for bit.
+    logits [rows, stride] float32. Entries starts[row] to ends[row] are of the row, each with an id
+    of its own (int32), a bias (float32), and how often the answer has it (int32); -1 if neither
+    prompt nor answer has it. The three penalties are float32, by row. As
+    `raylax.worker.sampling.adjustment`, bit for bit.
     """
     row = tl.program_id(0).to(tl.int64)
     repetition, presence = tl.load(repetitions + row), tl.load(presences + row)
@@ -314,7 +329,7 @@ def adjust(
         at = start + tl.arange(0, BLOCK)
         token = tl.load(ids + at, mask=at < end, other=0)
         count = tl.load(counts + at, mask=at < end, other=-1)
-        place = logits + row * vocab + token
+        place = logits + row * stride + token
         x = tl.load(place, mask=at < end, other=0.0)
         x += tl.load(biases + at, mask=at < end, other=0.0)
         penalty = tl.where(count >= 0, repetition, 1.0)

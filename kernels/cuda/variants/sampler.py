@@ -13,12 +13,12 @@ def variants() -> list[Variant]:
     rule = "scales:f top_ks:j top_ps:d leasts:l seeds:l choices:j positions:j"
     return [
         Variant(
-            "adjust", "sampler:adjust", signature(f"{adjusted} frequencies:f vocab:i"),
-            {"BLOCK": 256}, 4, 2,
+            "adjust", "sampler:adjust", signature(f"{adjusted} frequencies:f stride:i"),
+            {"BLOCK": 256}, 4, 2, ("stride",),
         ),
         Variant(
             "sample", "sampler:sample",
-            signature(f"logits:f {rule} tokens:j largest:f kept:j vocab:i"),
-            {"BLOCK": BLOCK, "WIDE": WIDE, "BITS": BITS}, 16, 2,
+            signature(f"logits:f {rule} tokens:j largest:f kept:j vocab:i stride:i"),
+            {"BLOCK": BLOCK, "WIDE": WIDE, "BITS": BITS}, 16, 2, ("stride",),
         ),
     ]  # fmt: skip

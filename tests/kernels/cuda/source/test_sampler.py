@@ -42,13 +42,16 @@ def drawn(
 ) -> tuple[list[int], list[float]]:
     """The token of each case, all rows in one launch, and the largest logits."""
     rows, vocab = len(cases), len(cases[0].row)
+    stride = -(-vocab // 16) * 16
+    logits = np.full((rows, stride), np.nan, np.float32)  # nothing that lies between rows counts
+    logits[:, :vocab] = [case.row for case in cases]
     rules = [case.rule for case in cases]
     tokens, largest = np.full(rows, -7, np.int32), np.zeros(rows, np.float32)
     with np.errstate(all="ignore"):
         launch(
             sampler.sample,
             (rows,),
-            logits=np.stack([case.row for case in cases]),
+            logits=logits,
             scales=np.array([rule.scale for rule in rules], np.float32),
             top_ks=np.array([rule.top_k for rule in rules], np.int32),
             top_ps=np.array([rule.top_p for rule in rules], np.float64),
@@ -58,8 +61,9 @@ def drawn(
             positions=np.array([case.position for case in cases], np.int32),
             tokens=tokens,
             largest=largest,
-            kept=np.full((rows, vocab), -1, np.int32),
+            kept=np.full((rows, stride), -1, np.int32),
             vocab=vocab,
+            stride=stride,
             BLOCK=shape[0],
             WIDE=shape[1],
             BITS=shape[2],
@@ -173,7 +177,7 @@ def test_bias_and_penalties_are_the_engines() -> None:
             repetitions=np.array([s.repetition_penalty for s in ADJUSTMENTS], np.float32),
             presences=np.array([s.presence_penalty for s in ADJUSTMENTS], np.float32),
             frequencies=np.array([s.frequency_penalty for s in ADJUSTMENTS], np.float32),
-            vocab=vocab,
+            stride=vocab,
             BLOCK=16,
         )
 
