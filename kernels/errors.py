@@ -15,6 +15,32 @@ class CompileError(KernelsError):
     """The step of this model cannot be compiled for this target."""
 
 
+LOST = frozenset(
+    {
+        46,  # cudaErrorDevicesUnavailable
+        100,  # cudaErrorNoDevice: there was one
+        201,  # cudaErrorDeviceUninitialized: the context is gone
+        214,  # cudaErrorECCUncorrectable
+        220,  # cudaErrorNvlinkUncorrectable
+        226,  # cudaErrorContained
+        700,  # cudaErrorIllegalAddress
+        702,  # cudaErrorLaunchTimeout
+        709,  # cudaErrorContextIsDestroyed
+        710,  # cudaErrorAssert
+        *range(714, 720),  # cudaErrorHardwareStackError to cudaErrorLaunchFailure
+        721,  # cudaErrorTensorMemoryLeak
+        806,  # cudaErrorMpsRpcFailure
+        807,  # cudaErrorMpsServerNotReady
+        810,  # cudaErrorMpsClientTerminated
+        911,  # cudaErrorExternalDevice
+        999,  # cudaErrorUnknown
+    }
+)
+"""CUDA's codes after which a process does nothing more on its device. Of most `driver_types.h` says
+that it must be ended and started again; of the others that the device, or the way there, is gone.
+Not so of 701, 711 to 713 and 720, which lie among them: what was asked for was wrong."""
+
+
 class DeviceError(KernelsError):
     """A GPU did not do what it was told: its memory is full, or it is lost."""
 
@@ -27,6 +53,11 @@ class DeviceError(KernelsError):
     def is_out_of_memory(self) -> bool:
         """Whether less would have gone well."""
         return self.code == 2  # cudaErrorMemoryAllocation
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this process can do nothing more there, whatever it asks for."""
+        return self.code in LOST
 
 
 class UntrustedPath(KernelsError):

@@ -3,8 +3,10 @@
 * EngineStartError   a step of the initialisation failed
   - ConfigError      engine options that contradict each other, the model, or this build
 * EngineNotReady     no model is loaded, or the engine has ended
-  - RankLost         a rank died, hangs or failed
-  - ModelDamaged     the weights in memory are no longer what was loaded
+  - EngineLost       something it cannot do without is gone
+    . RankLost       a rank died, hangs or failed
+    . ModelDamaged   the weights in memory are no longer what was loaded
+    . DeviceLost     a GPU, or the context on it, is gone
 
 What goes wrong with a request is in raylax.proto.errors.
 """
@@ -22,11 +24,20 @@ class EngineNotReady(RuntimeError):
     """No model is loaded, the engine has ended, or its thread does not answer."""
 
 
-class RankLost(EngineNotReady):
-    """A rank died, hangs or failed, and with it the engine: others can go on with its requests.
-    The message says which rank, and where it was."""
+class EngineLost(EngineNotReady):
+    """There will be no further step here, through no fault of a request: others can go on with
+    all of them."""
 
 
-class ModelDamaged(EngineNotReady):
-    """The model no longer computes what it did when it was loaded: others, whose memory is their
-    own, can go on with its requests."""
+class RankLost(EngineLost):
+    """A rank died, hangs or failed. The message says which rank, and where it was."""
+
+
+class ModelDamaged(EngineLost):
+    """The model no longer computes what it did when it was loaded; the memory of others is their
+    own."""
+
+
+class DeviceLost(EngineLost):
+    """A GPU does not answer any more, or no longer to this process. The message says which one, and
+    why."""

@@ -6,6 +6,7 @@ What waits for a stream has run on no GPU so far.
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+from uuid import UUID
 
 from raylax.kernels.errors import CompileError
 
@@ -57,6 +58,15 @@ def properties(index: int) -> DeviceProperties:
         call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
         values.append(value.value)
     return DeviceProperties(index, name.value.decode(), (values[0], values[1]))
+
+
+def uuid(index: int) -> str:
+    """A GPU's name for ever, as NVML and `nvidia-smi -L` have it. Raises CompileError when there is
+    no such GPU."""
+    cuda, handle = handle_of(index)
+    found = (ctypes.c_ubyte * 16)()
+    call(cuda, "cuDeviceGetUuid_v2", found, handle)
+    return f"GPU-{UUID(bytes=bytes(found))}"
 
 
 def memory(index: int) -> tuple[int, int]:

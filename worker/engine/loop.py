@@ -19,7 +19,7 @@ from raylax.worker.engine.outputs import OutputQueue
 from raylax.worker.engine.self_check import SelfCheck
 from raylax.worker.engine.status import EngineStatus
 from raylax.worker.engine.trace import TraceRecorder
-from raylax.worker.errors import EngineNotReady, ModelDamaged, RankLost
+from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.executor import Executor, SingleRank
@@ -66,9 +66,9 @@ class Loop:
     def run(self) -> None:
         """Returns when the commands are closed, or when the engine is broken.
 
-        A step that fails ends only who is to blame. When a rank is lost, the model turns out to be
-        damaged, or anything else raises, which is a bug of ours, every request ends with an error:
-        nobody would ever answer it.
+        A step that fails ends only who is to blame. When a rank or a device is lost, the model
+        turns out to be damaged, or anything else raises, which is a bug of ours, every request ends
+        with an error: nobody would ever answer it.
         """
         try:
             while not self._commands.closed:
@@ -76,7 +76,8 @@ class Loop:
                 if self.batch is not None and not self.batch.idle and not self._commands.closed:
                     self._step(self.batch)
             self._end_everything()
-        except (RankLost, ModelDamaged) as error:
+        except EngineLost as error:
+            log.error("the engine is over: %s", error)
             self.status.broken, self.status.blame = str(error), Fault.UNAVAILABLE
         except Exception as error:
             log.exception("the engine thread has failed")
@@ -114,6 +115,11 @@ class Loop:
         if degree_of(config).ranks == 1:
             return SingleRank.load(config, self.device, progress)
         return RankGroup.load(config, self.device, progress, self._spawner)
+
+    def lose(self, why: DeviceLost) -> None:
+        """The engine's device is gone, as somebody else has noticed. Raises what is said of it."""
+        if self.status.broken is None:
+            raise why
 
     def start_over(self) -> None:
         """Abort every request and drop every cached page."""

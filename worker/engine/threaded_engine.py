@@ -20,7 +20,7 @@ from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallbac
 from raylax.worker.engine.process_guard import ProcessGuard
 from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
-from raylax.worker.errors import EngineNotReady
+from raylax.worker.errors import DeviceLost, EngineNotReady
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
@@ -44,6 +44,7 @@ class ThreadedEngine:
         self._commands, self._outputs = CommandQueue(self.process), OutputQueue()
         self._loop = Loop(self._commands, self._outputs, clock, spawner or ChildProcesses())
         self._status = self._loop.status
+        self._lost: DeviceLost | None = None
 
     # Life cycle
 
@@ -126,6 +127,12 @@ class ThreadedEngine:
         """Accept nothing from now on, and say so in the load."""
         self._commands.drain(self._loop.look)
 
+    def lose_device(self, why: DeviceLost) -> None:
+        """Its device is gone: every request ends, as others can go on with it. The fault is there
+        at once, for the engine thread may be waiting for that very device."""
+        self._lost = why
+        self._commands.put(lambda: self._loop.lose(why))
+
     # Pages and debug calls
 
     def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
@@ -176,6 +183,8 @@ class ThreadedEngine:
         """Why the engine can no longer serve; None while it can."""
         executor = self._loop.executor
         lost = executor.fault if executor is not None else None
+        if lost is None and self._lost is not None:
+            return str(self._lost)
         return lost or self._status.fault
 
     def load(self) -> Load:

@@ -25,6 +25,18 @@ def detect_device(given: object) -> str:
     return f"cuda:{number}"
 
 
+def name_of(device: str) -> str:
+    """A device by the name that it has on the whole machine, whichever of them this process may
+    see."""
+    if not device.startswith("cuda"):
+        return device
+    try:
+        index = driver.index_of(device)
+        return f"{driver.properties(index).name} {driver.uuid(index)}"
+    except CompileError:  # it cannot be asked, and what it is wanted for will say why
+        return device
+
+
 def memory_of(device: str, share: float) -> int:
     """Bytes that a model may count on there; of a GPU no more than this share of all its memory.
 

@@ -8,6 +8,7 @@ from raylax.kernels.build import load_whole
 from raylax.kernels.model import StepOutput
 from raylax.kernels.options import ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.loading import checkpoint_of, plan_rank
 from raylax.worker.ranks.rank import Rank
@@ -17,7 +18,8 @@ from raylax.worker.scheduling.step_plan import StepPlan
 class Executor(Protocol):
     """Runs the step plans of an engine. The engine thread calls it; any thread may read the rest.
 
-    When a rank is lost, whatever runs raises RankLost, and the executor only serves to be closed.
+    When a rank or its device is lost, whatever runs raises EngineLost, and the executor only serves
+    to be closed.
     """
 
     @property
@@ -32,11 +34,11 @@ class Executor(Protocol):
 
     @property
     def fault(self) -> str | None:
-        """Which rank was lost, and how; None while all are there."""
+        """Which rank or device was lost, and how; None while all are there."""
         ...
 
     def run(self, plan: StepPlan) -> StepOutput:
-        """Run a step; its output has a row for each of the plan's `rows`. Raises RankLost."""
+        """Run a step; its output has a row for each of the plan's `rows`. Raises EngineLost."""
         ...
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
@@ -49,12 +51,12 @@ class Executor(Protocol):
         ...
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        """Keys and values of each page, laid out as `page_layout.py` says. Raises RankLost."""
+        """Keys and values of each page, laid out as `page_layout.py` says. Raises EngineLost."""
         ...
 
     def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
         """Put into each page what `read_pages` gave on an engine of the same model, whatever the
-        number of its ranks. Raises RankLost, and ValueError for what cannot be a page."""
+        number of its ranks. Raises EngineLost, and ValueError for what cannot be a page."""
         ...
 
     def close(self) -> None:
@@ -65,10 +67,13 @@ class Executor(Protocol):
 class SingleRank:
     """The executor of an engine whose only rank is in this process."""
 
-    fault: str | None = None
-
     def __init__(self, rank: Rank, sizes: Sizes) -> None:
         self.rank, self.sizes = rank, sizes
+        self._device = WatchedDevice(rank.model.options.device)
+
+    @property
+    def fault(self) -> str | None:
+        return self._device.fault
 
     @classmethod
     def load(cls, config: EngineConfig, device: str, progress: ProgressCallback) -> "SingleRank":
@@ -81,22 +86,25 @@ class SingleRank:
         return cls(Rank(model), sizes)
 
     def run(self, plan: StepPlan) -> StepOutput:
-        output = self.rank.run(plan)
+        with self._device:
+            output = self.rank.run(plan)
         assert output is not None
         return output
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
-        return debug.call(self.rank, name, args)
+        return self._device.check(debug.call(self.rank, name, args))
 
     def describe(self) -> list[dict[str, Any]]:
         return []
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        return [self.rank.model.read_page(page) for page in pages]
+        with self._device:
+            return [self.rank.model.read_page(page) for page in pages]
 
     def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
-        for page, content in zip(pages, contents, strict=True):
-            self.rank.model.write_page(page, content)
+        with self._device:
+            for page, content in zip(pages, contents, strict=True):
+                self.rank.model.write_page(page, content)
 
     def close(self) -> None:
         """Nothing to do: its memory goes with it."""

@@ -11,6 +11,7 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import RankLost
+from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import Kind
 from raylax.worker.ranks.interconnect import Interconnect
@@ -49,6 +50,7 @@ class RankGroup:
         self._interconnect, self._debug_group = interconnect, debug_group
         self._parts = PageParts(rank)
         self._watchdog = Watchdog(rank, members, self._release)
+        self._device = WatchedDevice(rank.model.options.device)
         self._watchdog.start()
 
     @classmethod
@@ -73,27 +75,28 @@ class RankGroup:
             raise
 
     def run(self, plan: StepPlan) -> StepOutput:
-        """Run a step on all ranks. Raises RankLost; the group is then over."""
+        """Run a step on all ranks. Raises EngineLost; the group is then over."""
         output = self._together(Kind.PLAN, plan.encode(), lambda: self.rank.run(plan))
         assert output is not None
         return output
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
-        """Gather pages from the ranks that have parts of them. Raises RankLost."""
+        """Gather pages from the ranks that have parts of them. Raises EngineLost."""
         return self._together(Kind.READ, encoded(pages), lambda: self._parts.read(pages))
 
     def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
-        """Share pages out among the ranks. Raises RankLost, and before ValueError if one is no page
-        of this model."""
+        """Share pages out among the ranks. Raises EngineLost, and before ValueError if one is no
+        page of this model."""
         self._parts.check(contents)
         self._together(Kind.WRITE, encoded(pages), lambda: self._parts.write(pages, contents))
 
     def _together(self, kind: Kind, body: bytes, ours: Callable[[], T]) -> T:
-        """Tell the other ranks what to do, and do our part of it. Raises RankLost."""
+        """Tell the other ranks what to do, and do our part of it. Raises EngineLost."""
         try:
             for member in self.members:
                 member.channel.send(kind, body)
-            result = ours()
+            with self._device:
+                result = ours()
             error = self._interconnect.error
         except (CommError, OSError) as raised:
             error = raised
@@ -119,8 +122,8 @@ class RankGroup:
 
     @property
     def fault(self) -> str | None:
-        """Which rank was lost, and how; None while all are there."""
-        return self._watchdog.fault
+        """Which rank or device was lost, and how; None while all are there."""
+        return self._device.fault or self._watchdog.fault
 
     def _release(self, reason: str) -> None:
         """Whoever waits for a rank, on whichever rank, is let go."""

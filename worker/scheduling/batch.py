@@ -15,7 +15,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import pages_for
 from raylax.proto.vocabulary import Delta, Finish
-from raylax.worker.errors import RankLost
+from raylax.worker.errors import EngineLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.decision.allowance import Allowance
@@ -151,7 +151,7 @@ class Batch:
         plan, work, begun = make_plan(self.counters.steps, batch), work_of(batch), self.clock()
         try:
             output = self.run(plan)
-        except RankLost:
+        except EngineLost:
             raise  # there will be no further step
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"

@@ -82,7 +82,8 @@ class Launch:
         try:
             self._function(*self._arguments)
         except RuntimeError as error:
-            raise DeviceError(f"CUDA: {self.name} could not be launched: {last(error)}") from None
+            why = f"CUDA: {self.name} could not be launched: {last(error)}"
+            raise DeviceError(why, cudart.standing()) from None
 
 
 class Kernel:

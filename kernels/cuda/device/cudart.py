@@ -47,6 +47,13 @@ def error(name: str, code: int) -> DeviceError:
     return DeviceError(f"CUDA: {name}: {said.decode()} ({code})", code)
 
 
+def standing() -> int:
+    """The code that every call gives once the context is gone, which asks nothing of the device; 0
+    while it is there. For errors that come without their code."""
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    return int(library().cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)))
+
+
 def made(name: str, *arguments: Any) -> ctypes.c_void_p:
     """What a function makes, which it puts where its first argument points. Raises DeviceError."""
     handle = ctypes.c_void_p()

@@ -5,7 +5,8 @@
    is still to be copied, is found out. A launch calls back into Python, which checks and runs it.
    While a stream captures, launches are kept, and what CUDA forbids then fails as it does there.
 
-   RAYLAX_FAKE_GPUS how many there are (1), RAYLAX_FAKE_CHIP their generation (90), RAYLAX_FAKE_BYTES
+   RAYLAX_FAKE_GPUS how many there are (1), of which CUDA_VISIBLE_DEVICES says by index or UUID who is
+   seen, RAYLAX_FAKE_DRIVER the driver's version (13000), RAYLAX_FAKE_CHIP their generation (90), RAYLAX_FAKE_BYTES
    the memory of each (1 GiB), RAYLAX_FAKE_LOST a file: while it is there, every call fails with the
    code in it. */
 #include <dlfcn.h>
@@ -98,8 +99,27 @@ int fake_copy(void *to, const void *from, size_t size) {
   return 0;
 }
 int fake_fill(void *to, int value, size_t size) { FORBIDDEN; push((Work){FILL, to, 0, size, value}); return 0; }
+/* The GPU that a process sees as this one, -1 beyond the last. */
+int fake_physical(int index) {
+  const char *seen = getenv("CUDA_VISIBLE_DEVICES");
+  int all = number("RAYLAX_FAKE_GPUS", 1);
+  if (!seen) return index < all ? index : -1;
+  for (int i = 0; *seen; i++) {
+    const char *digits = seen;
+    if (!strncmp(seen, "GPU-", 4)) { digits = strrchr(seen, '-') + 1; const char *end = strchr(seen, ',');
+      if (end) { digits = end; while (digits[-1] != '-') digits--; } }
+    int one = *digits >= '0' && *digits <= '9' ? atoi(digits) : -1;
+    if (one < 0 || one >= all) return -1;
+    if (i == index) return one;
+    seen = strchr(seen, ',');
+    if (!seen) return -1;
+    seen++;
+  }
+  return -1;
+}
+static int visible(void) { int n = 0; while (fake_physical(n) >= 0) n++; return n; }
 int fake_device(int set) {
-  if (set >= number("RAYLAX_FAKE_GPUS", 1)) return -1;
+  if (set >= visible()) return -1;
   if (set >= 0) current = set;
   return current;
 }
@@ -150,11 +170,12 @@ int fake_captured(void **graph) {
 }
 int fake_replay(void *graph) { FORBIDDEN; push((Work){REPLAY, .id = (int)(intptr_t)graph - 1}); return 0; }
 
-int cuInit(unsigned flags) { need_python(); return number("RAYLAX_FAKE_GPUS", 1) ? 0 : 100; }
+int cuInit(unsigned flags) { need_python(); return visible() ? 0 : 100; }
 int cuDriverGetVersion(int *version) { *version = number("RAYLAX_FAKE_DRIVER", 13000); return 0; }
-int cuDeviceGetCount(int *count) { *count = number("RAYLAX_FAKE_GPUS", 1); return 0; }
+int cuDeviceGetCount(int *count) { *count = visible(); return 0; }
 int cuDeviceGet(int *device, int index) { *device = index; return 0; }
-int cuDeviceGetName(char *name, int size, int device) { snprintf(name, size, "Fake %d", device); return 0; }
+int cuDeviceGetName(char *name, int size, int device) { snprintf(name, size, "Fake %d", fake_physical(device)); return 0; }
+int cuDeviceGetUuid_v2(unsigned char *uuid, int device) { memset(uuid, 0, 16); uuid[15] = fake_physical(device); return 0; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
   int chip = number("RAYLAX_FAKE_CHIP", 90), small = chip == 86 || chip == 89 || chip == 120;
   switch (attribute) {

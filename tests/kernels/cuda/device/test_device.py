@@ -1,8 +1,11 @@
 """Memory, streams, code and graphs, by CUDA's run time and TVM's, on a driver without a GPU."""
 
 import ctypes
+import os
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -153,3 +156,26 @@ def test_a_launch_that_does_not_fit_its_machine_code_is_refused() -> None:
         wrong.launch(GRID, rig.x.address, rig.y.address, 3.0, COUNT)()
     with pytest.raises(TypeError, match="x, y, factor, n"):
         kernel().launch(GRID, rig.x.address)
+
+
+@on_fake_device
+def test_a_device_that_is_lost_says_so_whatever_is_asked_of_it() -> None:
+    """A launch, too, whose error TVM tells without its code."""
+    rig = Rig()
+    launch = rig.launch()
+    with TemporaryDirectory() as directory:
+        lost = Path(directory, "lost")
+        os.environ["RAYLAX_FAKE_LOST"] = str(lost)
+        lost.write_text("214")
+        asked = (launch, rig.result, rig.stream.wait, lambda: DeviceMemory(64))
+        for ask in asked:
+            with rig.stream.current(), pytest.raises(DeviceError) as found:
+                ask()
+            assert found.value.is_lost
+        lost.unlink()
+        del os.environ["RAYLAX_FAKE_LOST"]
+
+    wrong = Kernel(code()[0], replace(code()[1], threads=32))
+    with rig.stream.current(), pytest.raises(DeviceError) as found:
+        wrong.launch(GRID, rig.x.address, rig.y.address, 3.0, COUNT)()
+    assert not found.value.is_lost

@@ -1,0 +1,42 @@
+"""Whether a rank's device is still there: what its errors say of it."""
+
+from types import TracebackType
+from typing import Any
+
+from raylax.kernels.errors import DeviceError
+from raylax.worker.errors import DeviceLost
+from raylax.worker.hardware.devices import name_of
+
+
+class WatchedDevice:
+    """`with` it a rank uses its device: an error after which nothing works there becomes
+    DeviceLost, once and for all. Others are the caller's: memory that was short for one step may
+    suffice for the next."""
+
+    def __init__(self, device: str) -> None:
+        self.fault: str | None = None
+        """Which device was lost, and how; None while it is there. Any thread may read it."""
+        self._name = name_of(device)  # one that is lost cannot be asked
+
+    def __enter__(self) -> None:
+        """Raises DeviceLost for one that is gone already."""
+        if self.fault is not None:
+            raise DeviceLost(self.fault)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        _: TracebackType | None,
+    ) -> None:
+        if isinstance(raised, DeviceError) and raised.is_lost:
+            self.fault = f"{self._name} is lost: {raised}"
+            raise DeviceLost(self.fault) from raised
+
+    def check(self, results: list[Any]) -> list[Any]:
+        """What a call gave that returns what it raises. Raises DeviceLost."""
+        for one in results:
+            if isinstance(one, DeviceError) and one.is_lost:
+                with self:
+                    raise one
+        return results
