@@ -48,6 +48,12 @@ class Batch:
     """Sequences with new tokens after old ones, in pages that lie anywhere; what no token was
     written to is NaN."""
 
+    out: Any = np.float32
+    """Of what attention gives; float32 hides no bit."""
+
+    block = BLOCK
+    """Keys of a tile."""
+
     def __init__(
         self, model: Model, lengths: list[int], before: list[int], stale: float = np.nan
     ) -> None:
@@ -93,7 +99,7 @@ class Batch:
         return division.work_list(self.starts, self.totals, tile)
 
     def run(self, tile: int = 8, places: int = 0, idle: int = 0) -> Array:
-        """out, in the model's precision; NaN where nothing was written."""
+        """NaN where nothing was written."""
         work = self.work(tile, places)
         items = np.zeros((len(work.items) + idle, 8), np.int32)
         rows = np.zeros((len(work.rows) + idle, 4), np.int32)
@@ -102,7 +108,7 @@ class Batch:
 
     def launch(self, tile: int, items: Array, rows: Array, slots: int) -> Array:
         model = self.model
-        out = narrow(np.full(self.q.shape, np.nan, np.float32), model.kind)
+        out = narrow(np.full(self.q.shape, np.nan, np.float32), self.out)
         partial = np.full((max(slots, 1), model.kv_heads, tile, model.dim), np.nan, np.float32)
         summary = np.full((max(slots, 1), model.kv_heads, 2, tile), np.nan, np.float32)
         sizes = {"HEADS": model.heads, "KV_HEADS": model.kv_heads, "D": model.dim}
@@ -122,7 +128,7 @@ class Batch:
             window=model.window,
             table_width=self.tables.shape[1],
             BQ=tile,
-            BK=BLOCK,
+            BK=self.block,
             SPLIT=SPLIT,
             PAGE=PAGE,
             KV=FORMATS[model.kv],
