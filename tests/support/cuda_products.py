@@ -85,10 +85,18 @@ def linear(
     return total
 
 
-def gated(form: Format, x: Array, w: Packed, features: int, tile: Tile = Tile()) -> Array:  # noqa: B008
-    """[tokens, features] in the format's precision; `w` has twice the rows."""
+def gated(
+    form: Format,
+    x: Array,
+    w: Packed,
+    features: int,
+    tile: Tile = Tile(),  # noqa: B008
+    rounded: bool = False,
+) -> Array:
+    """f32[tokens, features]; or rounded to the format's precision, as a step has it, which hides
+    in what order was added. `w` has twice the rows."""
     tokens, depth = x.shape
-    y = np.zeros((tokens, features), x.dtype)
+    y = np.zeros((tokens, features), x.dtype if rounded else np.float32)
     packed = isinstance(form, Grouped)
     launch(
         quantised.gated_q if packed else matmul.gated,

@@ -1,6 +1,7 @@
 """How weights are packed for a GPU. That kernels multiply what `unpack` gives, tests of their own
 say (`source/test_quantised.py`)."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,23 @@ def test_shards_together_are_the_matrix(form: Format, name: str) -> None:
         assert np.array_equal(form.unpack(take(form, packed, part), count), expected)
 
 
+def test_a_rank_has_the_keys_and_values_of_its_heads() -> None:
+    """8 query heads, then 4 of keys and 4 of values, of 64 rows each. Of 8 ranks two share one."""
+    two, eight = Degree(2), Degree(8)
+
+    assert part_of("w_qkv", SPEC, two, two.place(SPEC, 1)).rows == (
+        (256, 256), (512 + 128, 128), (768 + 128, 128),
+    )  # fmt: skip
+    assert part_of("w_qkv", SPEC, eight, eight.place(SPEC, 5)).rows == (
+        (320, 64), (512 + 128, 64), (768 + 128, 64),
+    )  # fmt: skip
+    assert part_of("w_gate_up", SPEC, two, two.place(SPEC, 1)).rows == ((320, 320), (960, 320))
+    assert part_of("w_o", SPEC, two, two.place(SPEC, 1)).columns == (256, 256)
+
+
 def test_inputs_of_two_ranks_count_once() -> None:
-    """640 inputs are 20 groups: of 3 ranks each has a window of 7, and erases what others have."""
-    spec, degree, form = SPEC, Degree(4), Dense("bf16")
-    spec = DecoderSpec("x", 256, 1, 8, 4, 64, 608, 100, Rope(1e4), 1e-5, 64, False)
+    """608 inputs are 19 groups: each of 4 ranks has a window of 5, and erases what others have."""
+    degree, form, spec = Degree(4), Dense("bf16"), replace(SPEC, intermediate=608)
     w = weights(48, 608)
     total = np.zeros((48, 608), np.float32)
     for rank in range(4):
