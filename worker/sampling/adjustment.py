@@ -7,6 +7,7 @@ changes, however long the sequence is.
 
 from array import array
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,16 @@ def is_adjusted(sampling: Sampling) -> bool:
     return bool(sampling.logit_bias) or is_penalised(sampling)
 
 
+class Entries(NamedTuple):
+    """The tokens whose logits are changed, each once, in the order in which they came up: entries
+    are appended or counted up, never moved. As kernels of GPUs take them, too."""
+
+    ids: npt.NDArray[np.int32]
+    biases: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int32]
+    """How often the answer has the token; -1 if neither the prompt nor the answer has it."""
+
+
 class Adjustment:
     """What bias and penalties make of a sequence's logits.
 
@@ -41,50 +52,57 @@ class Adjustment:
         """`prompt`: how many of the tokens are the prompt."""
         self._sampling, self._prompt = sampling, prompt
         self._active, self._history = is_adjusted(sampling), is_penalised(sampling)
-        self._biased = np.array([token for token, _ in sampling.logit_bias], np.int64)
-        self._bias = np.array([bias for _, bias in sampling.logit_bias], np.float32)
         self._told = 0
-        self._seen, self._is_seen = array("q"), set[int]()
-        self._said, self._counts, self._place = array("q"), array("f"), dict[int, int]()
+        self._place = dict[int, int]()
+        self._ids, self._biases, self._counts = array("i"), array("f"), array("i")
+        for token, bias in sampling.logit_bias:
+            self._biases[self._place_of(token)] = bias
 
     def tell(self, tokens: Sequence[int]) -> None:
         """The sequence's tokens so far: those that are new since the last call count."""
         if self._history:
             told, self._told = self._told, len(tokens)
             if self._sampling.repetition_penalty != 1.0:
-                for token in tokens[told:]:
-                    self._see(token)
+                for token in tokens[told : self._prompt]:
+                    place = self._place_of(token)
+                    self._counts[place] = max(self._counts[place], 0)
             for token in tokens[max(told, self._prompt) :]:
-                self._count(token)
+                place = self._place_of(token)
+                self._counts[place] = max(self._counts[place], 0) + 1
 
-    def _see(self, token: int) -> None:
-        if token not in self._is_seen:
-            self._is_seen.add(token)
-            self._seen.append(token)
+    def _place_of(self, token: int) -> int:
+        place = self._place.setdefault(token, len(self._ids))
+        if place == len(self._ids):
+            self._ids.append(token)
+            self._biases.append(0.0)
+            self._counts.append(-1)
+        return place
 
-    def _count(self, token: int) -> None:
-        place = self._place.setdefault(token, len(self._said))
-        if place == len(self._said):
-            self._said.append(token)
-            self._counts.append(0.0)
-        self._counts[place] += 1.0
+    @property
+    def entries(self) -> Entries:
+        """All that is kept, as it is now."""
+        ids, counts = np.array(self._ids, np.int32), np.array(self._counts, np.int32)
+        return Entries(ids, np.array(self._biases, np.float32), counts)
 
     def apply(self, logits: Logits) -> Logits:
         """The adjusted logits of the token that comes next; the same array if nothing is adjusted.
-        What would exceed float32 stays at its end."""
+        What would exceed float32 by a repetition stays at its end."""
         if not self._active:
             return logits
         sampling, out = self._sampling, logits.copy()
-        if len(self._biased):
-            out[self._biased] += self._bias
-        if self._seen:
-            seen, penalty = np.array(self._seen), np.float32(sampling.repetition_penalty)
-            values = out[seen]
+        ids, counts = np.array(self._ids, np.int64), np.array(self._counts, np.int32)
+        values = out[ids]
+        if sampling.logit_bias:
+            values += np.array(self._biases, np.float32)
+        if sampling.repetition_penalty != 1.0:
+            penalty, seen = np.float32(sampling.repetition_penalty), counts >= 0
             with np.errstate(over="ignore"):
-                values = np.where(values > 0, values / penalty, values * penalty)
-            out[seen] = np.clip(values, -LARGEST, LARGEST)
-        if self._said and (sampling.presence_penalty or sampling.frequency_penalty):
-            said, counts = np.array(self._said), np.array(self._counts)
-            out[said] -= np.float32(sampling.presence_penalty)
-            out[said] -= np.float32(sampling.frequency_penalty) * counts
+                changed = np.where(values > 0, values / penalty, values * penalty)
+            np.clip(changed, -LARGEST, LARGEST, out=changed)
+            values = changed if seen.all() else np.where(seen, changed, values)
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            often = np.maximum(counts, 0).astype(np.float32)
+            values -= np.float32(sampling.presence_penalty) * (often > 0)
+            values -= np.float32(sampling.frequency_penalty) * often
+        out[ids] = values
         return out

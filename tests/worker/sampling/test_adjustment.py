@@ -53,6 +53,19 @@ def test_token_by_token_is_bit_for_bit_the_definition(sampling: Sampling) -> Non
             assert adjusted(LOGITS, sampling, tokens[:length], prompt).tolist() == want
 
 
+def test_entries_are_counted_up_where_they_are() -> None:
+    """So whoever keeps a copy of them is told of what is new alone."""
+    kept = Adjustment(ALL, 2)
+    kept.tell([5, 3])
+    kept.tell([5, 3, 9, 5, 9])
+    ids, biases, counts = kept.entries
+
+    assert ids.tolist() == [3, 59, 5, 9]
+    assert biases.tolist() == [4.5, -100, 0, 0]
+    assert counts.tolist() == [0, -1, 1, 2]
+    assert Adjustment(Sampling(), 2).entries.ids.tolist() == []
+
+
 def test_penalties() -> None:
     """Repetition divides what is positive and multiplies what is negative, prompt included;
     presence and frequency are of the answer."""

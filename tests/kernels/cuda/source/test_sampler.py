@@ -143,13 +143,6 @@ ADJUSTMENTS = [
 ]  # fmt: skip
 
 
-def entries(sampling: Sampling, tokens: list[int], prompt: int) -> dict[int, tuple[float, int]]:
-    """Bias and count of each token that has either, in no order."""
-    bias, said = dict(sampling.logit_bias), tokens[prompt:]
-    found = {token: said.count(token) for token in tokens}
-    return {token: (bias.get(token, 0.0), found.get(token, -1)) for token in {*bias, *found}}
-
-
 def test_bias_and_penalties_are_the_engines() -> None:
     """Bit for bit, with logits at the ends of float32 and tokens that are masked."""
     rng, vocab, prompt = np.random.default_rng(4), 60, 20
@@ -161,19 +154,18 @@ def test_bias_and_penalties_are_the_engines() -> None:
         kept = Adjustment(sampling, prompt)
         kept.tell(tokens)
         want.append(kept.apply(row))
-        listed.append([(token, *rest) for token, rest in entries(sampling, tokens, prompt).items()])
-    ends = np.cumsum([len(one) for one in listed], dtype=np.int32)
-    flat = [entry for one in listed for entry in one]
+        listed.append(kept.entries)
+    ends = np.cumsum([len(one.ids) for one in listed], dtype=np.int32)
     with np.errstate(all="ignore"):
         launch(
             sampler.adjust,
             (len(logits),),
             logits=logits,
-            starts=ends - np.array([len(one) for one in listed], np.int32),
+            starts=ends - np.array([len(one.ids) for one in listed], np.int32),
             ends=ends,
-            ids=np.array([token for token, _, _ in flat], np.int32),
-            biases=np.array([bias for _, bias, _ in flat], np.float32),
-            counts=np.array([count for _, _, count in flat], np.int32),
+            ids=np.concatenate([one.ids for one in listed]),
+            biases=np.concatenate([one.biases for one in listed]),
+            counts=np.concatenate([one.counts for one in listed]),
             repetitions=np.array([s.repetition_penalty for s in ADJUSTMENTS], np.float32),
             presences=np.array([s.presence_penalty for s in ADJUSTMENTS], np.float32),
             frequencies=np.array([s.frequency_penalty for s in ADJUSTMENTS], np.float32),
