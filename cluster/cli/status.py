@@ -14,6 +14,7 @@ from rich.table import Table
 from raylax.cluster.address import ask, understood
 from raylax.cluster.cli.printing import cell
 
+GIB = 1 << 30
 SILENT_S = 3.0
 """Workers report every second; after this long something is wrong."""
 COLUMNS = ("worker", "pid", "node", "address", "state", "KV pages", "running", "waiting")
@@ -30,7 +31,7 @@ def show(url: str, as_json: bool, console: Console) -> None:
         return
     with understood(url):
         tables = tables_of(workers)
-        lines = [*cores(workers), *versions(workers)]
+        lines = [*cores(workers), *gpus(workers), *versions(workers)]
     for table in tables:
         console.print(table)
     for line in lines:
@@ -93,6 +94,25 @@ def cores(workers: list[dict[str, Any]]) -> Iterator[str]:
     ]
     if own:
         yield f"cores: {', '.join(own)}"
+
+
+def gpus(workers: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each GPU of each worker, with what it tells of itself."""
+    for worker in workers:
+        for gpu in worker["gpus"]:
+            said = [f"{worker['worker_id']} {gpu['name']} {gpu['uuid']}:"]
+            if gpu["utilization"] is not None:
+                said.append(f"{gpu['utilization']:.0%} busy,")
+            if gpu["memory_used"] is not None:
+                used, free = gpu["memory_used"] / GIB, gpu["memory_free"] / GIB
+                said.append(f"{used:.1f} of {used + free:.1f} GiB,")
+            if gpu["power_w"] is not None:
+                said.append(f"{gpu['power_w']:.0f} W,")
+            if worker["joules_per_token"] is not None:
+                said.append(f"{worker['joules_per_token']:.3g} J/token,")
+            if gpu["xid"]:
+                said.append(f"Xid {gpu['xid']},")
+            yield " ".join(said).rstrip(",:")
 
 
 def ranges(numbers: list[int]) -> str:

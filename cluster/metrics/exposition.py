@@ -23,6 +23,23 @@ COUNTERS = {
     "raylax_steps": ("step", "Engine steps"),
 }
 LABELS = ["model_name", "worker"]
+MIB = 1 << 20
+GPU_GAUGES = {
+    "DCGM_FI_DEV_GPU_UTIL": ("utilization", 100, "Use of the GPU, %"),
+    "DCGM_FI_DEV_FB_USED": ("memory_used", 1 / MIB, "Its memory in use, MiB"),
+    "DCGM_FI_DEV_FB_FREE": ("memory_free", 1 / MIB, "Its memory that is free, MiB"),
+    "DCGM_FI_DEV_POWER_USAGE": ("power_w", 1, "Its power, W"),
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": (
+        "energy_j",
+        1000,
+        "Its energy since the driver was loaded, mJ",
+    ),
+    "DCGM_FI_DEV_XID_ERRORS": ("xid", 1, "Its last Xid, 0 if none"),
+    "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL": ("ecc_errors", 1, "Its uncorrectable ECC errors"),
+}
+"""What a worker says of its GPUs, by the names and in the units of NVIDIA's dcgm-exporter."""
+ENERGY = "Energy of the GPUs while workers had them, by their share"
+JOULES = "Energy for each token generated within a minute"
 
 
 def labels_of(report: Report) -> list[str]:
@@ -38,6 +55,11 @@ class Exposition(Collector):
 
     def collect(self) -> Iterator[Metric]:
         alive = self._reports.alive(self._now)
+        yield from self._of_workers(alive)
+        if any(report["gpus"] for report in alive):
+            yield from self._of_gpus(alive)
+
+    def _of_workers(self, alive: list[Report]) -> Iterator[Metric]:
         up = GaugeMetricFamily("raylax_worker_up", "1 when the worker serves", labels=LABELS)
         info = GaugeMetricFamily(
             "vllm:cache_config_info",
@@ -66,6 +88,26 @@ class Exposition(Collector):
             for model, total in self._reports.totals(key).items():
                 counter.add_metric([model], total)
             yield counter
+
+    def _of_gpus(self, alive: list[Report]) -> Iterator[Metric]:
+        """Of a cluster that has some."""
+        for name, (key, scale, text) in GPU_GAUGES.items():
+            gauge = GaugeMetricFamily(name, text, labels=[*LABELS, "UUID", "modelName"])
+            for report in alive:
+                for gpu in report["gpus"]:
+                    if gpu[key] is not None:
+                        labels = [*labels_of(report), gpu["uuid"], gpu["name"]]
+                        gauge.add_metric(labels, gpu[key] * scale)
+            yield gauge
+        energy = CounterMetricFamily("raylax_energy_joules", ENERGY, labels=["model_name"])
+        for model, total in self._reports.totals("energy_j").items():
+            energy.add_metric([model], total)
+        yield energy
+        joules = GaugeMetricFamily("raylax_joules_per_token", JOULES, labels=LABELS)
+        for report in alive:
+            if report["joules_per_token"] is not None:
+                joules.add_metric(labels_of(report), report["joules_per_token"])
+        yield joules
 
 
 def exposition(reports: Reports, now: float) -> bytes:

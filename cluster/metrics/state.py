@@ -5,12 +5,17 @@ from typing import Any
 
 EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
-COUNTED = ("prompt_tokens", "generated_tokens", "preemptions", "cached_tokens", "step")
-"""What of a load only grows: sums since the worker's start."""
+COUNTED = ("prompt_tokens", "generated_tokens", "preemptions", "cached_tokens", "step", "energy_j")
+"""What of a report only grows: sums since the worker's start."""
 REMEMBERED = 1000
 """Workers that are gone and yet known by name: a report of theirs may still be under way."""
 
 Report = dict[str, Any]
+
+
+def count_of(report: Report, counter: str) -> Any:
+    """One of COUNTED, of a worker; what it cannot know is none."""
+    return (report if counter in report else report["load"])[counter] or 0
 
 
 class Reports:
@@ -42,11 +47,11 @@ class Reports:
             for _, (heard, report) in sorted(self._heard.items())
         ]
 
-    def totals(self, counter: str) -> dict[str, int]:
+    def totals(self, counter: str) -> dict[str, float]:
         """By model: the sum of a counter, one of COUNTED, over its workers past and present."""
-        sums = Counter({model: counts[counter] for model, counts in self._before.items()})
+        sums = Counter[str]({model: counts[counter] for model, counts in self._before.items()})
         for report in self._last.values():
-            sums[report["model"]] += report["load"][counter]
+            sums[report["model"]] += count_of(report, counter)
         return dict(sums)
 
     def _expire(self, now: float) -> None:
@@ -62,4 +67,4 @@ class Reports:
         for worker in gone[: max(0, many)]:
             report = self._last.pop(worker)
             counts = self._before.setdefault(report["model"], Counter())
-            counts.update({name: report["load"][name] for name in COUNTED})
+            counts.update({name: count_of(report, name) for name in COUNTED})

@@ -5,6 +5,7 @@ from typing import Any
 
 from raylax.proto.vocabulary import Load
 from raylax.worker.config import EngineConfig
+from raylax.worker.hardware.gpu_watch import NOTHING
 from raylax.worker.serving.worker import versions
 
 
@@ -24,5 +25,6 @@ def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
         "versions": versions(),
         "load": {**asdict(said), "kv_usage": said.kv_usage},
         "engine_config": asdict(EngineConfig(threads=1)) if state == "ready" else {},
+        **NOTHING,
         "time": 0.0,
     }

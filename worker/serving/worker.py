@@ -15,6 +15,7 @@ from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.devices import detect_device
+from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
 from raylax.worker.ranks.loading import START_ERRORS
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.serving.step_server import StepServer
@@ -43,6 +44,7 @@ class Worker:
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine(spawner=spawner)
         self._server: StepServer | None = None
+        self._watch: GpuWatch | None = None
         self._threads: list[threading.Thread] = []
 
     async def start(self, config: EngineConfig, mode: Mode, host: str, token: str) -> None:
@@ -63,12 +65,17 @@ class Worker:
 
     async def _start(self, config: EngineConfig, host: str, token: str) -> None:
         server = self._server = StepServer(self.engine, self.worker_id, token)
-        self.engine.init_threaded_engine(
-            detect_device(self.device), server.on_step, on_pages=server.on_pages
+        device = detect_device(self.device)
+        self.engine.init_threaded_engine(device, server.on_step, on_pages=server.on_pages)
+        self._watch = await asyncio.to_thread(
+            GpuWatch.of, device, config.gpus_per_rank, self._generated, self.engine.lose_device
         )
         self._threads = start_threads(self.engine)
         await asyncio.to_thread(self.engine.reload, config, self._progress)
         self.address = await server.open(host)
+
+    def _generated(self) -> int:
+        return self.engine.load().generated_tokens
 
     def _progress(self, stage: str, fraction: float) -> None:
         self.stage = f"{stage} {fraction:.0%}"
@@ -97,6 +104,7 @@ class Worker:
             "versions": versions(),
             "load": {**asdict(load), "kv_usage": load.kv_usage},
             "engine_config": config,
+            **(NOTHING if self._watch is None else self._watch.report()),
             "time": time.time(),
         }
 
@@ -121,6 +129,8 @@ class Worker:
 
     async def stop(self) -> None:
         """Ends every request that cannot be moved; calling it again does nothing."""
+        if self._watch is not None:
+            self._watch.stop()
         if (server := self._server) is not None:
             if self.address:
                 await self.drain()

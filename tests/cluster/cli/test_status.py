@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from raylax.cluster.address import base_of
 from raylax.cluster.cli.status import (
     cores,
+    gpus,
     show,
     state,
     versions,
@@ -21,6 +23,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
+from raylax.worker.hardware.nvml import GpuSample
 from tests.support.cluster_answering import Answering
 from tests.support.cluster_reports import report
 from tests.support.router_rig import running_http, running_router
@@ -145,3 +148,15 @@ def test_workers_of_different_versions_are_told_apart() -> None:
 
     assert first.startswith("a: python 3.")
     assert second == "b: raylax 0.0.9"
+
+
+def test_a_gpu_is_told_as_far_as_it_tells() -> None:
+    whole = asdict(GpuSample("GPU-1", "NVIDIA H200", 0.87, 100 << 30, 39 << 30, 412.4, 9.0, 0, 31))
+    mute = asdict(GpuSample("GPU-2", "Part"))
+    told = {**report("a"), "gpus": [whole, mute], "joules_per_token": 1.8342}
+
+    assert list(gpus([report("b"), told])) == [
+        "a NVIDIA H200 GPU-1: 87% busy, 100.0 of 139.0 GiB, 412 W, 1.83 J/token, Xid 31",
+        "a Part GPU-2: 1.83 J/token",
+    ]
+    assert list(gpus([{**told, "gpus": [mute], "joules_per_token": None}])) == ["a Part GPU-2"]

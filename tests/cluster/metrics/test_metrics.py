@@ -1,5 +1,6 @@
 """What Metrics keeps of the workers, and how Prometheus reads it."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.metrics.state import EXPIRES_S, Reports
 from raylax.router.observe.metrics import CallMetrics
 from raylax.router.observe.metrics import exposition as calls_exposition
+from raylax.worker.hardware.nvml import GpuSample
 from tests.support.cluster_reports import report
 from tests.support.router_rig import running_router
 
@@ -179,3 +181,48 @@ async def test_what_a_real_worker_reports_is_understood(checkpoint: Path) -> Non
     assert known["engine_config"] == asdict(config)
     assert known["engine_config"]["max_num_sequence"] == 8
     assert names >= GAUGES.keys() | COUNTERS.keys()
+
+
+GPU = asdict(GpuSample("GPU-1", "NVIDIA H200", 0.5, 3 << 30, 1 << 30, 412.5, 2000.0, 0, 31))
+
+
+def test_a_gpu_is_shown_as_nvidias_exporter_shows_it() -> None:
+    """In its units; what one does not tell is left out."""
+    reports = Reports()
+    mute = {**GPU, "uuid": "GPU-2", "energy_j": None, "utilization": None}
+    reports.add(
+        {**report("a"), "gpus": [GPU, mute], "energy_j": 90.0, "joules_per_token": 1.5}, 0.0
+    )
+    read = samples(reports, 0.0)
+
+    expected = {
+        "GPU_UTIL": 50,
+        "FB_USED": 3072,
+        "FB_FREE": 1024,
+        "POWER_USAGE": 412.5,
+        "TOTAL_ENERGY_CONSUMPTION": 2e6,
+        "XID_ERRORS": 31,
+        "ECC_DBE_VOL_TOTAL": 0,
+    }
+    labels = {"worker": "a", "UUID": "GPU-1", "modelName": "NVIDIA H200", "model_name": "tiny"}
+    found = {name: value(read, f"DCGM_FI_DEV_{name}", **labels) for name in expected}
+    assert found == expected
+    assert sum("GPU-2" in dict(labels).values() for _, labels in read) == len(expected) - 2
+    assert value(read, "raylax_energy_joules_total", model_name="tiny") == 90
+    assert value(read, "raylax_joules_per_token", worker="a") == 1.5
+
+
+def test_without_a_gpu_none_is_spoken_of() -> None:
+    reports = Reports()
+    reports.add(report("a"), now=0.0)
+
+    assert not re.search("DCGM|joules", exposition(reports, 0.0).decode())
+
+
+def test_the_energy_of_workers_that_are_gone_stays() -> None:
+    reports = Reports()
+    reports.add({**report("a"), "gpus": [GPU], "energy_j": 90.0}, now=0.0)
+    reports.add({**report("a", state="ended"), "gpus": [GPU], "energy_j": 100.0}, now=1.0)
+    reports.add({**report("b"), "gpus": [GPU], "energy_j": 5.0}, now=1.0)
+
+    assert value(samples(reports, 1.0), "raylax_energy_joules_total") == 105

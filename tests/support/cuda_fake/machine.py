@@ -15,7 +15,8 @@ VERSION = "libcudart.so.13 { global: cuda*; };\n"
 
 
 def make_driver(directory: Path) -> None:
-    """`libcuda.so.1` and `libcudart.so.13` there. Raises FileNotFoundError without a C compiler."""
+    """`libcuda.so.1`, `libcudart.so.13` and `libnvidia-ml.so.1` there. Raises FileNotFoundError
+    without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("a fake driver is made by a C compiler, and none is on the PATH")
@@ -28,10 +29,13 @@ def make_driver(directory: Path) -> None:
     )
     named = (f"-Wl,-soname,{runtime.name}", f"-Wl,--version-script={script}")
     subprocess.run([*shared, *named, "-o", runtime, HERE / "runtime.c", driver], check=True)
+    management = directory / "libnvidia-ml.so.1"
+    soname = f"-Wl,-soname,{management.name}"
+    subprocess.run([*shared, soname, "-o", management, HERE / "nvml.c"], check=True)
 
 
 def environment(directory: Path, cubins: list[Path], **more: str) -> dict[str, str]:
-    """In which a process has the GPUs of `make_driver`; `more` as driver.c says."""
+    """In which a process has the GPUs of `make_driver`; `more` as driver.c and nvml.c say."""
     return {
         **os.environ,
         "LD_LIBRARY_PATH": str(directory),
