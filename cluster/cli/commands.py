@@ -83,7 +83,9 @@ def status(
 @app.command("compile")
 @with_flags(*DECIDE_THE_BUILD)
 def compile_model(
-    model: Annotated[str, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")],
+    model: Annotated[
+        str | None, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(help="cuda/sm_80, sm_89, sm_90 or sm_100: for GPUs that need not be here."),
@@ -94,30 +96,35 @@ def compile_model(
     **flags: Any,
 ) -> None:
     """Compile a model and pack its weights into the store, so that serving starts at once; with
-    --target, compile a library for GPUs that serve --model-lib runs elsewhere.
+    --target, compile a library for GPUs that serve --model-lib runs elsewhere; without MODEL, the
+    kernels that all models share, also for sm_86, sm_103 and sm_120.
 
     Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q4f32_1[/]
 
     Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --target cuda/sm_90 -o lib[/]
     """
     from raylax.cluster.models.build import build
-    from raylax.cluster.models.cross_compile import compile_for
+    from raylax.cluster.models.cross_compile import compile_for, compile_kernels
     from raylax.cluster.models.lookup import find_models
     from raylax.cluster.models.memory import plan_engines
     from raylax.cluster.startup.progress import Steps
 
-    config = read_config(None, {"model": model, **flags})
-    found = find_models(config)[0]
-    _, checkpoint, name = found
     console = Console()
     with Steps(console) as steps:
         show = partial(steps.show, "model")
-        if target is None and output is None:
-            build(found, plan_engines([found])[0], show)
-            said = f"{name} is compiled"
+        if model is None:
+            directory = compile_kernels(target, output, show)
+            said = f"the kernels of all models are compiled for {target}: {directory}"
         else:
-            library = compile_for(target, config, checkpoint, output, show)
-            said = f"{name} is compiled for {target}: {library}"
+            config = read_config(None, {"model": model, **flags})
+            found = find_models(config)[0]
+            _, checkpoint, name = found
+            if target is None and output is None:
+                build(found, plan_engines([found])[0], show)
+                said = f"{name} is compiled"
+            else:
+                library = compile_for(target, config, checkpoint, output, show)
+                said = f"{name} is compiled for {target}: {library}"
     console.print(said, highlight=False, soft_wrap=True)
 
 

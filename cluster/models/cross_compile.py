@@ -1,4 +1,6 @@
-"""`raylax compile --target`: a model's step as a library for GPUs, on a machine that has none."""
+"""`raylax compile --target`: for GPUs, on a machine that has none: a model's step as a library, or
+the kernels that know no model.
+"""
 
 import shutil
 from pathlib import Path
@@ -8,8 +10,11 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import Show
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import library
+from raylax.kernels.cuda.cubins.build import cubins_for
+from raylax.kernels.cuda.cubins.chips import chip_named
 from raylax.kernels.cuda.library import FACTS
 from raylax.kernels.cuda.target import gpu
+from raylax.kernels.cuda.variants.table import shared
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.options import LIBRARY, ModelOptions
 from raylax.kernels.shards import Degree
@@ -36,7 +41,27 @@ def compile_for(
         raise UserError(str(error)) from None
 
 
+def compile_kernels(target: str | None, output: Path | None, show: Show) -> Path:
+    """Compile what all models share. The directory: `output`, or one in the store. Raises
+    UserError."""
+    if target is None:
+        raise UserError("compile needs MODEL, or --target cuda/sm_90 for the kernels of all models")
+    try:
+        chip = chip_named(name_in(target))
+        made = cubins_for(shared(chip.number), chip, Store(), show)
+        if output is not None:
+            shutil.copytree(made, output, dirs_exist_ok=True)
+        return output or made
+    except (KernelsError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
 def chip_of(target: str | None) -> str:
+    """The name of a chip that TVM's graph is compiled for. Raises UserError."""
+    return gpu(name_in(target)).name
+
+
+def name_in(target: str | None) -> str:
     """`cuda/sm_90` names sm_90. Raises UserError."""
     kind, _, chip = (target or "").partition("/")
     if kind != "cuda":
@@ -44,7 +69,7 @@ def chip_of(target: str | None) -> str:
             f"--target must be cuda/ and a chip, as cuda/sm_90, found {target!r}; leave it and "
             "--output out to compile for this machine"
         )
-    return gpu(chip).name
+    return chip
 
 
 def copied(made: Path, output: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 from raylax.kernels.cuda.cubins.chips import Chip
 from raylax.kernels.cuda.cubins.facts import Facts, file_of, listed, made_of, write
 from raylax.kernels.cuda.cubins.rules import broken_together
-from raylax.kernels.cuda.cubins.source import digest_of
+from raylax.kernels.cuda.cubins.source import code_of
 from raylax.kernels.cuda.cubins.toolchain import versions
 from raylax.kernels.cuda.cubins.workers import compile_all
 from raylax.kernels.cuda.variants.base import Variant
@@ -23,7 +23,8 @@ from raylax.kernels.store import Store, key_of
 
 ONE, ALL = "cubin", "cubins"
 """Kinds of artefacts: one variant's machine code, and all of a model's."""
-JUDGE = "raylax.kernels.cuda.cubins.worker"
+JUDGES = ("facts", "reading", "rules", "worker")
+"""Files that decide what is known of machine code, and whether it may be used."""
 SHIPPED = Path(__file__).parent.parent / "shipped"
 """What was compiled when raylax was packed, a directory for each chip; it need not be there."""
 
@@ -43,7 +44,7 @@ def cubins_for(
         raise CompileError(f"variants must have different names; twice there: {', '.join(twice)}")
     shipped = shipped_for(chip, digests)
     by = versions(chip) if len(shipped) < len(variants) else {}
-    judged = {"judge": digest_of(JUDGE), **by}
+    judged = {"judges": [code_of(Path(__file__).with_name(f"{name}.py")) for name in JUDGES], **by}
     keys = {name: key_of({"of": digest, **judged}) for name, digest in digests.items()}
     build = Build(chip, store, by, keys, progress)
     key = key_of({"keys": keys, "shipped": sorted(shipped)})

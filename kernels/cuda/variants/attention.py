@@ -42,6 +42,9 @@ WIDEST = {
     120: {64: (32, 32), 128: (32, 32), 256: (32, 16)},
 }
 """Most queries of a tile, by chip and by a head's dim: of the model's precision, and of bytes."""
+FITTING = (2, 4, 8, 16, 32)
+"""Query heads of a KV head for which Hopper has the registers of 64 queries of more than 64 dims:
+with any other number they spill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
     widest = plain if shape.kv == "plain" else of_bytes
     if shape.dim > 64 and (shape.window or shape.softcap):
         widest = min(widest, 32)  # for these take registers
+    if chip == 90 and shape.dim > 64 and shape.group not in FITTING:
+        widest = min(widest, 32)
     if shape.group > widest:
         raise CompileError(
             f"attention on sm_{chip} has tiles of {widest} queries, and with heads of {shape.dim} "

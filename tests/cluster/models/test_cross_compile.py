@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from raylax.cluster.cli.main import main
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.cubins.facts import load
 from raylax.kernels.cuda.library import FACTS, Facts
 from raylax.kernels.cuda.machine_code import architectures, has_source
 from raylax.kernels.options import LIBRARY
 from tests.kernels.cuda.conftest import compiler as compiler  # a fixture
+from tests.support.cuda_scaled import SCALED
 
 
 def said_by(
@@ -40,6 +43,41 @@ def test_a_library_is_written_where_it_is_wanted(
     assert set(architectures(content)) == {"sm_89"} and not has_source(content)
     facts = Facts.beside(library)
     assert (facts.target, facts.quantization) == ("cuda/sm_89", "q0f16")
+
+
+def test_the_kernels_of_all_models_need_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("raylax.cluster.models.cross_compile.shared", lambda chip: [SCALED])
+    arguments = ("--target", "cuda/sm_90", "-o", str(tmp_path / "kernels"))
+
+    status, said = said_by(monkeypatch, capsys, *arguments)
+
+    directory = tmp_path / "kernels"
+    assert (status, said) == (
+        0,
+        f"the kernels of all models are compiled for cuda/sm_90: {directory}",
+    )
+    assert list(load(directory, [SCALED], CHIPS[90])) == ["scaled"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "error: compile needs MODEL, or --target cuda/sm_90 for the kernels of all models"),
+        (["--target", "cuda/sm_75"], "error: there are kernels for sm_80 (A100), sm_86 (A10, RTX"),
+        (["--target", "sm_90"], "error: --target must be cuda/ and a chip, as cuda/sm_90, found"),
+    ],
+)
+def test_what_cannot_be_compiled_without_a_model_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    status, line = said_by(monkeypatch, capsys, *arguments)
+
+    assert status == 1 and line.startswith(said)
 
 
 @pytest.mark.parametrize(
