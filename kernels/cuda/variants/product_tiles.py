@@ -14,6 +14,7 @@ class Tile(NamedTuple):
     stages: int
 
 
+PACKED = Tile(8, 64, 128, 4, 3), Tile(16, 64, 128, 4, 3), Tile(32, 64, 128, 4, 3)
 NARROW_MEMORY = {
     "linear": (
         Tile(8, 64, 128, 4, 4), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 4),
@@ -23,14 +24,12 @@ NARROW_MEMORY = {
         Tile(8, 64, 64, 4, 4), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 4),
         Tile(64, 64, 64, 4, 3), Tile(128, 64, 32, 8, 3),
     ),
-    "packed linear": (
-        Tile(8, 64, 128, 4, 3), Tile(16, 64, 128, 4, 3), Tile(32, 64, 128, 4, 3),
-        Tile(64, 64, 128, 4, 3),
-    ),
-    "packed gated": (Tile(8, 64, 128, 4, 3), Tile(16, 64, 128, 4, 3), Tile(32, 64, 128, 4, 3)),
+    "packed linear": (*PACKED, Tile(64, 64, 128, 4, 2)),
+    "packed gated": (*PACKED[:2], Tile(32, 64, 128, 4, 2)),
 }  # fmt: skip
 """Of chips with 100 KiB of shared memory. Here and on A100 gated products with packed weights stop
-at 32 tokens: those of 64 spill in some format, for operands and both sums share the registers."""
+at 32 tokens: those of 64 spill in some format, for operands and both sums share the registers. With
+three stages fp8's spill at 32, and a linear product of 8 bits at 64."""
 AMPERE = {
     "linear": (
         Tile(8, 64, 128, 4, 5), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 5),
@@ -40,8 +39,8 @@ AMPERE = {
         Tile(8, 64, 64, 4, 5), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 5),
         Tile(64, 64, 64, 4, 4), Tile(128, 64, 64, 8, 3),
     ),
-    "packed linear": NARROW_MEMORY["packed linear"],
-    "packed gated": NARROW_MEMORY["packed gated"],
+    "packed linear": (*PACKED, Tile(64, 64, 128, 4, 3)),
+    "packed gated": PACKED,
 }  # fmt: skip
 HOPPER = {
     "linear": (
@@ -52,8 +51,8 @@ HOPPER = {
         Tile(8, 64, 64, 4, 5), Tile(16, 64, 64, 4, 5), Tile(32, 64, 64, 4, 4),
         Tile(64, 64, 64, 4, 4), Tile(128, 64, 64, 8, 4),
     ),
-    "packed linear": NARROW_MEMORY["packed linear"],
-    "packed gated": (*NARROW_MEMORY["packed gated"], Tile(64, 64, 128, 4, 3)),
+    "packed linear": (*PACKED, Tile(64, 64, 128, 4, 3)),
+    "packed gated": (*PACKED, Tile(64, 64, 128, 4, 3)),
 }  # fmt: skip
 BLACKWELL = {
     "linear": (
