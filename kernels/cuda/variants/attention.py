@@ -30,6 +30,8 @@ TILES = {
     103: GROUP_TILES,
     120: WARP_TILES,
 }
+PLAIN_TILES = {**TILES, 120: {**WARP_TILES, 16: (4, 3)}}
+"""Of pages in the model's precision: with 8 warps this one spills, of bytes with 4."""
 WARPS_WIDE = 8
 """Of all tiles, where a head is wider than 128."""
 WIDEST = {
@@ -119,7 +121,7 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
             f"attention on sm_{chip} has tiles of {widest} queries, and with heads of {shape.dim} "
             f"dims this model has {shape.group} for a head of keys: serve it with --device cpu"
         )
-    tiles = TILES[chip].items()
+    tiles = (PLAIN_TILES if shape.kv == "plain" else TILES)[chip].items()
     return [tile(shape, q, *how) for q, how in tiles if shape.group <= q <= widest]
 
 
