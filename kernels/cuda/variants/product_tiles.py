@@ -24,12 +24,12 @@ NARROW_MEMORY = {
         Tile(8, 64, 64, 4, 4), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 4),
         Tile(64, 64, 64, 4, 3), Tile(128, 64, 32, 8, 3),
     ),
-    "packed linear": (*PACKED, Tile(64, 64, 128, 4, 2)),
+    "packed linear": PACKED,
     "packed gated": (*PACKED[:2], Tile(32, 64, 128, 4, 2)),
 }  # fmt: skip
-"""Of chips with 100 KiB of shared memory. Here and on A100 gated products with packed weights stop
-at 32 tokens: those of 64 spill in some format, for operands and both sums share the registers. With
-three stages fp8's spill at 32, and a linear product of 8 bits at 64."""
+"""Of chips with 100 KiB of shared memory. Here and on A100 products with packed weights stop at 32
+tokens: those of 64 spill in some format, for operands and sums share the registers. With three
+stages fp8's gated one spills at 32."""
 AMPERE = {
     "linear": (
         Tile(8, 64, 128, 4, 5), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 5),
@@ -39,7 +39,7 @@ AMPERE = {
         Tile(8, 64, 64, 4, 5), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 5),
         Tile(64, 64, 64, 4, 4), Tile(128, 64, 64, 8, 3),
     ),
-    "packed linear": (*PACKED, Tile(64, 64, 128, 4, 3)),
+    "packed linear": PACKED,
     "packed gated": PACKED,
 }  # fmt: skip
 HOPPER = {
