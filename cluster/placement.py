@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from raylax.cluster.config.models import ModelSettings
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.worker.hardware.cores import usable_cores
+from raylax.worker.hardware.devices import choose
 
 CORES_FOR_TWO = 4
 """With fewer a second router would take from the engine what it gives."""
@@ -26,9 +28,11 @@ def cpus_of_the_machine(config: ClusterConfig) -> int:
     return max(usable_cores(), config.each[0].all_ranks)
 
 
-def device_of_a_worker(config: ClusterConfig) -> str:
-    """A kind without a number: Ray shows a worker its own GPU and no other."""
-    return config.device.partition(":")[0]
+def device_of_a_worker(config: ModelSettings) -> str:
+    """A kind without a number: Ray shows a worker its own GPU and no other. What `auto` is, is
+    said by the machine where this is asked, once for all workers."""
+    device = choose().device if config.device == "auto" else config.device
+    return device.partition(":")[0]
 
 
 def placement(config: ClusterConfig) -> dict[str, Any]:

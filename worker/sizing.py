@@ -38,6 +38,7 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     """Every size of an engine. ConfigError states the arithmetic when not even one sequence
     fits."""
     check_lengths(config, memory.max_positions)
+    check_weights(memory)
     check_bytes(config, memory)
     sequences = config.max_num_sequence or SEQUENCES[mode]
     single = config.max_single_sequence_length or memory.max_positions
@@ -71,6 +72,16 @@ def check_lengths(config: EngineConfig, max_positions: int) -> None:
         raise ConfigError(
             f"max_total_sequence_length must hold one sequence of {single} tokens "
             f"(max_single_sequence_length), found {total}"
+        )
+
+
+def check_weights(memory: Memory) -> None:
+    """Raises ConfigError for a model that is too large, however short its sequences."""
+    if memory.weights >= memory.available:
+        raise ConfigError(
+            f"the model is too large: its weights take {memory.weights / MIB:.0f} MiB, and there "
+            f"are {memory.available / MIB:.0f} MiB; ask for a smaller quantization, share it among "
+            "ranks (tensor_parallel_shards, pipeline_parallel_stages) or free memory"
         )
 
 

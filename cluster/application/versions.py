@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from raylax.cluster.config.schema import ClusterConfig
+from raylax.cluster.placement import device_of_a_worker
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.store import key_of, source_hash
 
@@ -27,7 +28,7 @@ def model_id(checkpoint: Path, config: ClusterConfig) -> str:
             "quantization": engine.quantization,
             "kv_dtype": engine.kv_dtype,
             "shards": config.tensor_parallel_shards,  # their sums round otherwise
-            "device": config.device,
+            "device": device_of_a_worker(config),
             "kernels": source_hash(),
         }
     )

@@ -37,7 +37,7 @@ class ModelSettings(Section):
     """host: all ranks of a worker lie on one; cluster: on several if need be."""
     policy: str = Field(DEFAULT, description=f"Who gets a request: {', '.join(POLICIES)}.")
     device: str = "auto"
-    """cpu, cuda, or auto: the CPU."""
+    """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
     """On GPUs: less than one lets several ranks share a GPU and its memory."""
     model_lib: Anywhere | None = None

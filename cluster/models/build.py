@@ -5,6 +5,7 @@ from collections.abc import Callable
 from raylax.cluster.models.checks import check_device
 from raylax.cluster.models.lookup import ResolvedModel
 from raylax.cluster.models.mistakes import told_to_the_user
+from raylax.cluster.placement import device_of_a_worker
 from raylax.worker.config import EngineConfig
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.loading import build_rank
@@ -23,5 +24,5 @@ def build(model: ResolvedModel, engine: EngineConfig, show: Show) -> None:
 
     with told_to_the_user():
         check_device(model.config.device)
-        build_rank(engine, detect_device(model.config.device), progress)
+        build_rank(engine, detect_device(device_of_a_worker(model.config)), progress)
     show("the model is ready", 1.0)

@@ -4,11 +4,13 @@ Neither Ray nor the compiler is needed, and no weight is read: a second for a la
 """
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
+from raylax.cluster.placement import device_of_a_worker
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda import driver
 from raylax.kernels.errors import KernelsError
@@ -20,7 +22,7 @@ from raylax.router.prompts.errors import ForkServerLost, ModelAtFault, NotLoaded
 from raylax.router.prompts.limits import PromptLimits
 from raylax.router.prompts.pool import Asker, PromptPool
 from raylax.worker.errors import ConfigError
-from raylax.worker.hardware.devices import detect_device
+from raylax.worker.hardware.devices import choose, detect_device
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.sizing import check_lengths
 
@@ -68,7 +70,8 @@ def check_engine(model: ResolvedModel) -> None:
     spec = open_checkpoint(model.checkpoint).spec
     try:
         check_device(model.config.device)
-        detect_device(model.config.device)
+        if not gpus_of_ray():  # else the machine of each worker looks at its own
+            detect_device(model.config.device)
         engine = model.config.engine_config(1)
         degree_of(engine).check(spec)
         check_lengths(engine, spec.max_positions)
@@ -91,16 +94,31 @@ def check_gpus(configs: Sequence[ClusterConfig]) -> None:
     wanted = [
         (config.replicas * config.ranks, config.gpus_per_rank)
         for config in configs
-        if config.device.startswith("cuda")
+        if device_of_a_worker(config) == "cuda"
     ]
     needed = sum(ranks * share for ranks, share in wanted)
-    if wanted and needed > (there := driver.count()) + 1e-9:
+    if wanted and needed > (there := gpus_of_ray() or driver.count()) + 1e-9:
         ranks = sum(ranks for ranks, _ in wanted)
         raise UserError(
-            f"{ranks} ranks of workers need {needed:g} GPUs, and {there} can be seen here: start "
+            f"{ranks} ranks of workers need {needed:g} GPUs, and {there:g} can be seen here: start "
             "fewer replicas, tensor_parallel_shards or pipeline_parallel_stages, or let ranks "
             "share a GPU by gpus_per_rank"
         )
+
+
+def gpus_of_ray() -> float:
+    """GPUs of all machines, where this process is connected to a Ray that has some."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return 0.0
+    return float(ray.cluster_resources().get("GPU", 0.0))
+
+
+def unused_gpu(models: Sequence[ResolvedModel]) -> str | None:
+    """Why `auto` is the CPU, where there is a GPU."""
+    if all(model.config.device != "auto" for model in models):
+        return None
+    return choose().why_no_gpu or None
 
 
 def check_text(model: ResolvedModel) -> None:

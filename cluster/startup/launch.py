@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.models.checks import check_models, precision_lost
+from raylax.cluster.models.checks import check_models, precision_lost, unused_gpu
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.ports import held
 from raylax.cluster.startup.machine import check_machine
@@ -31,9 +31,9 @@ def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console
     names = [model.name for model in models]
     if config.open_to_all:
         console.print(OPEN.format(config.host), style="yellow", highlight=False, soft_wrap=True)
-    for lost in filter(None, map(precision_lost, models)):
+    for note in filter(None, (unused_gpu(models), *map(precision_lost, models))):
         console.print(
-            f"note: {lost}", style="yellow", highlight=False, markup=False, soft_wrap=True
+            f"note: {note}", style="yellow", highlight=False, markup=False, soft_wrap=True
         )
     for way_in in ways_in(config, file):
         console.print(f"warning: {escape(way_in)}", style="yellow", highlight=False, soft_wrap=True)

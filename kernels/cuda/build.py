@@ -15,6 +15,7 @@ from raylax.kernels.cuda.target import (
     gpu,
     gpu_for,
     quantization_of,
+    unsupported,
 )
 from raylax.kernels.errors import CompileError
 from raylax.kernels.families import weights_of
@@ -38,8 +39,10 @@ def check(checkpoint: Checkpoint, options: ModelOptions) -> str:
     CUDA, by name."""
     if options.degree.ranks > 1:
         raise CompileError(
-            "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
-            f"{options.degree.tensor} and {options.degree.pipeline}"
+            unsupported(
+                "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
+                f"{options.degree.tensor} and {options.degree.pipeline}"
+            )
         )
     name = options.quantization
     if options.library is not None and name == "auto":

@@ -6,6 +6,7 @@ What waits for a stream has run on no GPU so far.
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from uuid import UUID
 
 from raylax.kernels.errors import CompileError
@@ -24,14 +25,28 @@ class DeviceProperties:
     capability: tuple[int, int]
 
 
+LEAST = 13000
+"""CUDA's version, as the driver counts it, that our machine code and CUDA's run time are for."""
+LEAST_RELEASE = 580
+"""Of NVIDIA's driver, which has that version."""
+NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+RELEASE = Path("/sys/module/nvidia/version")
+
+
 @cache
-def library() -> ctypes.CDLL | None:
-    """The driver, ready for calls; None where there is none, or none that finds a GPU."""
+def opened() -> tuple[ctypes.CDLL | None, int]:
+    """The driver, None where there is none; and the code that it has begun with."""
     try:
         loaded = ctypes.CDLL(LIBRARY)
     except OSError:
-        return None
-    return None if loaded.cuInit(0) else loaded
+        return None, 0
+    return loaded, int(loaded.cuInit(0))
+
+
+def library() -> ctypes.CDLL | None:
+    """The driver, ready for calls; None where there is none, or none that finds a GPU."""
+    loaded, code = opened()
+    return None if code else loaded
 
 
 def index_of(device: str) -> int:
@@ -45,6 +60,38 @@ def count() -> int:
     if (cuda := library()) is not None:
         call(cuda, "cuDeviceGetCount", ctypes.byref(found))
     return found.value
+
+
+def version() -> int:
+    """The version of CUDA that the driver is for: 13000 is 13.0. Raises CompileError without
+    one."""
+    if (cuda := library()) is None:
+        raise CompileError(missing(0))
+    found = ctypes.c_int()
+    call(cuda, "cuDriverGetVersion", ctypes.byref(found))
+    return found.value
+
+
+def check_version() -> None:
+    """Raises CompileError for a driver that is too old for our machine code."""
+    if (found := version()) < LEAST:
+        raise CompileError(
+            f"NVIDIA's driver here is for CUDA {dotted(found)}, and {dotted(LEAST)} is needed: "
+            f"install driver {LEAST_RELEASE} or a later one, or serve by the CPU: --device cpu"
+        )
+
+
+def dotted(version: int) -> str:
+    """13000 as people write it."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def release(file: Path = RELEASE) -> str:
+    """The driver's own version, as 580.65.06, or else CUDA's. Raises CompileError without one."""
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return f"cuda-{dotted(version())}"
 
 
 def properties(index: int) -> DeviceProperties:
@@ -116,6 +163,9 @@ def handle_of(index: int) -> tuple[ctypes.CDLL, ctypes.c_int]:
 def missing(index: int) -> str:
     """Why there is no GPU of this index."""
     if not (found := count()):
+        cuda, code = opened()
+        if cuda is not None and code not in (0, NO_DEVICE):
+            return f"NVIDIA's driver does not begin: {words(cuda, code)}"
         return f"it needs a GPU and NVIDIA's driver, and {LIBRARY} shows none here"
     return f"the driver shows {found} GPU{'s' * (found > 1)}, counted from 0"
 
@@ -128,6 +178,11 @@ def call(cuda: ctypes.CDLL, name: str, *arguments: object) -> None:
 def check(cuda: ctypes.CDLL, name: str, code: int) -> None:
     """Raises CompileError with the driver's words, where a function returned an error's code."""
     if code:
-        text = ctypes.c_char_p()
-        cuda.cuGetErrorString(code, ctypes.byref(text))
-        raise CompileError(f"CUDA: {name}: {(text.value or b'error %d' % code).decode()}")
+        raise CompileError(f"CUDA: {name}: {words(cuda, code)}")
+
+
+def words(cuda: ctypes.CDLL, code: int) -> str:
+    """The driver's, for an error's code."""
+    text = ctypes.c_char_p()
+    cuda.cuGetErrorString(code, ctypes.byref(text))
+    return (text.value or b"error %d" % code).decode()

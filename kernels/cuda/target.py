@@ -62,15 +62,18 @@ def quantization_of(name: str, checkpoint_dtype: str) -> str:
     own = {"float32": "q0f32", "float16": "q0f16"}.get(checkpoint_dtype, "q0bf16")
     chosen = own if name == "auto" else name
     if chosen not in DTYPES:
-        raise CompileError(
-            f"quantization {name!r} is not there on CUDA; there are auto, {', '.join(DTYPES)}"
-        )
+        known = f"there are auto, {', '.join(DTYPES)}"
+        raise CompileError(unsupported(f"quantization {name!r} is not there on CUDA; {known}"))
     return chosen
 
 
 def check_kv_dtype(name: str, quantization: str) -> None:
     """Raises CompileError for keys and values of another precision than the weights."""
     if name not in ("auto", own := KV_DTYPES[quantization]):
-        raise CompileError(
-            f"kv_dtype on CUDA must be auto or {own}, that of {quantization}; found {name!r}"
-        )
+        rule = f"kv_dtype on CUDA must be auto or {own}, that of {quantization}"
+        raise CompileError(unsupported(f"{rule}; found {name!r}"))
+
+
+def unsupported(what: str) -> str:
+    """What is said of something that only the kernels for CPUs have."""
+    return f"{what}; the CPU has it: --device cpu"

@@ -70,7 +70,9 @@ def test_too_little_for_one_sequence_says_how_much_is_needed() -> None:
     ("given", "room", "said"),
     [
         ({}, memory(0), "one sequence of 32 tokens needs 0.5 MiB, there is room for 0 tokens"),
-        ({}, Memory(MIB, 100 * MIB, MIB, PAGE, 99, 512), "room for 0 tokens (1 MiB free"),
+        ({}, Memory(MIB, 100 * MIB, MIB, PAGE, 99, 512),
+         "the model is too large: its weights take 100 MiB, and there are 1 MiB; ask for a sma"),
+        ({}, Memory(101 * MIB, 100 * MIB, 2 * MIB, PAGE, 99, 512), "room for 0 tokens (101 MiB fr"),
         ({"max_total_sequence_length": 16_000}, memory(500),
          "max_total_sequence_length of 16000 tokens needs 250.0 MiB, there is room for 8000"),
         ({"kv_cache_bytes": 26 * PAGE}, memory(10), "kv_cache_bytes must be at most 6553600, what "

@@ -1,40 +1,106 @@
 """Device strings: where an engine runs, and what memory there is."""
 
+import logging
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
 from raylax.kernels.cuda import driver
-from raylax.kernels.errors import CompileError
+from raylax.kernels.cuda.cubins.chips import Chip, chip_of
+from raylax.kernels.cuda.device.verdict import read
+from raylax.kernels.errors import CompileError, KernelsError
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
 
+log = logging.getLogger(__name__)
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 
 
-def detect_device(given: object) -> str:
-    """The device that a string names: cpu, or cuda:i. `auto` is the CPU: GPUs are tried on demand.
-    None is auto, and anything else named by its text, as `tvm.Device` is.
+class Choice(NamedTuple):
+    """The device that `auto` comes to."""
 
-    Raises ConfigError for one that is not known, or not here.
+    device: str
+    why_no_gpu: str = ""
+    """In a sentence, where there is one that was not taken."""
+
+
+def detect_device(given: object) -> str:
+    """The device that a string names: cpu, or cuda:i; of `auto` what `choose` says. None is auto,
+    and anything else named by its text, as `tvm.Device` is.
+
+    Raises ConfigError for one that is not known, not here, or cannot run our kernels.
     """
     device = "auto" if given is None else str(given)
     kind, colon, index = device.partition(":")
-    if device == "auto" or (kind == "cpu" and index in ("", "0")):
+    if device == "auto":
+        choice = choose()
+        if choice.why_no_gpu:
+            log.info("%s", choice.why_no_gpu)
+        return choice.device
+    if kind == "cpu" and index in ("", "0"):
         return "cpu"
     if kind != "cuda" or (colon and not (index.isascii() and index.isdigit())):
         raise ConfigError(f"device must be {KNOWN}; found {device!r}")
     if (number := int(index or 0)) >= driver.count():
         raise ConfigError(f"device {device!r} is not here: {driver.missing(number)}")
+    try:
+        chip_at(number)
+    except CompileError as error:
+        raise ConfigError(str(error)) from None
     return f"cuda:{number}"
+
+
+def choose(store: Path | None = None) -> Choice:
+    """What `auto` is here: a GPU on which our kernels were checked with this driver, and held; else
+    the CPU."""
+    reasons = []
+    for index in range(driver.count()):
+        if (why := objection(index, store)) is None:
+            return Choice(f"cuda:{index}")
+        reasons.append(why)
+    if not reasons:
+        return Choice("cpu")
+    return Choice("cpu", f"device auto is the CPU: {reasons[0]}; --device cuda takes the GPU")
+
+
+def objection(index: int, store: Path | None = None) -> str | None:
+    """Why nobody should be given this GPU who has not asked for it; None if he may."""
+    try:
+        chip, release = chip_at(index), driver.release()
+        name = driver.properties(index).name
+        verdict = read(chip.name, release, store)
+    except KernelsError as error:
+        return str(error)
+    checked = f"on {name} ({chip.name}, driver {release})"
+    if verdict is None:
+        return f"its kernels have not been checked {checked}"
+    if not verdict.ok:
+        return f"the check of its kernels failed {checked}: {', '.join(verdict.failed) or 'empty'}"
+    return None
+
+
+def chip_at(index: int) -> Chip:
+    """The generation of a GPU. Raises CompileError where our kernels cannot run there: the driver
+    is too old, or the chip is none of those that they are made for."""
+    driver.check_version()
+    found = driver.properties(index)
+    return chip_of(found.capability, found.name)
 
 
 def name_of(device: str) -> str:
     """A device by the name that it has on the whole machine, whichever of them this process may
     see."""
-    if not device.startswith("cuda"):
+    if not (uuid := uuid_of(device)):
         return device
-    try:
-        index = driver.index_of(device)
-        return f"{driver.properties(index).name} {driver.uuid(index)}"
-    except CompileError:  # it cannot be asked, and what it is wanted for will say why
-        return device
+    return f"{driver.properties(driver.index_of(device)).name} {uuid}"
+
+
+def uuid_of(device: str) -> str:
+    """A GPU's name for ever; empty for a CPU, and for what cannot be asked."""
+    if device.startswith("cuda"):
+        with suppress(CompileError):  # what it is wanted for will say why
+            return driver.uuid(driver.index_of(device))
+    return ""
 
 
 def memory_of(device: str, share: float) -> int:

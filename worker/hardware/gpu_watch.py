@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, Self
 
-from raylax.kernels.cuda import driver
-from raylax.kernels.errors import CompileError
 from raylax.worker.errors import DeviceLost
+from raylax.worker.hardware.devices import uuid_of
 from raylax.worker.hardware.energy import EnergyMeter
+from raylax.worker.hardware.lost_devices import note
 from raylax.worker.hardware.nvml import GpuSample, NoNvml, Nvml
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,18 @@ class GpuWatch:
         cannot be asked. Raises DeviceLost."""
         if not device.startswith("cuda"):
             return None
+        uuid = uuid_of(device)
         try:
-            nvml = Nvml([driver.uuid(driver.index_of(device))])
-        except (NoNvml, CompileError) as error:
+            nvml = Nvml([uuid])
+        except NoNvml as error:
             log.warning("nothing is known of the GPU's power, use and faults: %s", error)
             return None
-        made = cls(nvml, share, tokens, on_lost)
+
+        def lost(error: DeviceLost) -> None:
+            note(uuid)
+            on_lost(error)
+
+        made = cls(nvml, share, tokens, lost)
         threading.Thread(
             target=made._run_every, args=(EVERY_S,), daemon=True, name="raylax-gpu-watch"
         ).start()

@@ -5,7 +5,8 @@ from typing import Any
 
 from raylax.kernels.errors import DeviceError
 from raylax.worker.errors import DeviceLost
-from raylax.worker.hardware.devices import name_of
+from raylax.worker.hardware.devices import name_of, uuid_of
+from raylax.worker.hardware.lost_devices import note
 
 
 class WatchedDevice:
@@ -16,7 +17,10 @@ class WatchedDevice:
     def __init__(self, device: str) -> None:
         self.fault: str | None = None
         """Which device was lost, and how; None while it is there. Any thread may read it."""
-        self._name = name_of(device)  # one that is lost cannot be asked
+        self._name, self._uuid = (
+            name_of(device),
+            uuid_of(device),
+        )  # one that is lost cannot be asked
 
     def __enter__(self) -> None:
         """Raises DeviceLost for one that is gone already."""
@@ -31,6 +35,8 @@ class WatchedDevice:
     ) -> None:
         if isinstance(raised, DeviceError) and raised.is_lost:
             self.fault = f"{self._name} is lost: {raised}"
+            if self._uuid:
+                note(self._uuid)
             raise DeviceLost(self.fault) from raised
 
     def check(self, results: list[Any]) -> list[Any]:

@@ -16,6 +16,7 @@ from raylax.worker.engine.threads import start_threads
 from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
+from raylax.worker.hardware.lost_devices import check_answers
 from raylax.worker.ranks.loading import START_ERRORS
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.serving.step_server import StepServer
@@ -66,6 +67,7 @@ class Worker:
     async def _start(self, config: EngineConfig, host: str, token: str) -> None:
         server = self._server = StepServer(self.engine, self.worker_id, token)
         device = detect_device(self.device)
+        await asyncio.to_thread(check_answers, device)
         self.engine.init_threaded_engine(device, server.on_step, on_pages=server.on_pages)
         self._watch = await asyncio.to_thread(
             GpuWatch.of, device, config.gpus_per_rank, self._generated, self.engine.lose_device

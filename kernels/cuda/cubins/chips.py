@@ -67,6 +67,19 @@ CHIPS = {
 }
 
 
+def chip_of(capability: tuple[int, int], who: str) -> Chip:
+    """The chip of a compute capability. Raises CompileError, with the name of `who` it is, for one
+    that there is no machine code for: it runs on one chip, and not on those after it."""
+    number = 10 * capability[0] + capability[1]
+    if number not in CHIPS:
+        listed = ", ".join(f"{chip.name} ({chip.names})" for chip in CHIPS.values())
+        raise CompileError(
+            f"{who} is sm_{number}, and there are kernels for {listed}; serve by the CPU: "
+            "--device cpu"
+        )
+    return CHIPS[number]
+
+
 def chip_named(name: str) -> Chip:
     """`sm_90`. Raises CompileError for one that there is no machine code for."""
     for chip in CHIPS.values():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from raylax.kernels.cuda.formats.base import Format, Precision
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.target import unsupported
 from raylax.kernels.errors import CompileError
 
 NAMES = ("q0f16", "q0bf16", "q8", "fp8", "q4f16_1", "q4f16_1_g128")
@@ -49,4 +50,6 @@ def quantization_named(name: str, checkpoint_dtype: str) -> Quantization:
         case "q4f16_1_g128":
             return Quantization("q4f16_1_g128", precision, Grouped(precision, 4, 128), eight)
     known = ", ".join(("auto", *NAMES, *SAME))
-    raise CompileError(f"quantization {name!r} is not there on CUDA; there are {known}")
+    raise CompileError(
+        unsupported(f"quantization {name!r} is not there on CUDA; there are {known}")
+    )

@@ -214,6 +214,7 @@ def test_engines_that_could_not_run(settings: dict[str, Any], said: str, checkpo
 def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would wait for more for ever. Those of later, by load, need not be there yet."""
     monkeypatch.setattr("raylax.kernels.cuda.driver.count", lambda: 1)
+    monkeypatch.setattr("raylax.cluster.models.checks.detect_device", lambda device: "cuda:0")
     said = refused(checkpoint, device="cuda", replicas=3, gpus_per_rank=0.5)
     two = {"model": str(checkpoint), "device": "cuda", "gpus_per_rank": 0.5, "replicas": 2}
     check_models(find_models(ClusterConfig.model_validate({**two, "max_replicas": 9})))

@@ -1,5 +1,7 @@
 """What the driver says of GPUs, and what becomes of it."""
 
+from pathlib import Path
+
 import pytest
 
 from raylax.kernels.cuda import driver
@@ -73,6 +75,18 @@ def test_gpus_are_told_by_the_driver(on_fake_gpus: Ask) -> None:
         "targets": ["sm_90", "sm_80"],
         "memory": [70 << 30, 80 << 30],
     }
+
+
+def test_the_release_is_the_kernel_modules_or_else_cudas(on_fake_gpus: Ask, tmp_path: Path) -> None:
+    """By it a verdict is found again: two releases may be for one version of CUDA."""
+    (tmp_path / "version").write_text("580.65.06\n")
+    code = (
+        "import json, pathlib; from raylax.kernels.cuda import driver; "
+        f"places = [pathlib.Path({str(tmp_path)!r}, name) for name in ('version', 'none')]; "
+        "print(json.dumps([driver.release(place) for place in places]))"
+    )
+
+    assert on_fake_gpus(code) == ["580.65.06", "cuda-13.0"]
 
 
 def test_what_the_driver_refuses_is_told_in_its_words(on_fake_gpus: Ask) -> None:
