@@ -15,6 +15,7 @@ class Tile(NamedTuple):
 
 
 PACKED = Tile(8, 64, 128, 4, 3), Tile(16, 64, 128, 4, 3), Tile(32, 64, 128, 4, 3)
+SHALLOW = *PACKED[:2], Tile(32, 64, 128, 4, 2)
 NARROW_MEMORY = {
     "linear": (
         Tile(8, 64, 128, 4, 4), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 4),
@@ -24,12 +25,12 @@ NARROW_MEMORY = {
         Tile(8, 64, 64, 4, 4), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 4),
         Tile(64, 64, 64, 4, 3), Tile(128, 64, 32, 8, 3),
     ),
-    "packed linear": PACKED,
-    "packed gated": (*PACKED[:2], Tile(32, 64, 128, 4, 2)),
+    "packed linear": SHALLOW,
+    "packed gated": SHALLOW,
 }  # fmt: skip
 """Of chips with 100 KiB of shared memory. Here and on A100 products with packed weights stop at 32
 tokens: those of 64 spill in some format, for operands and sums share the registers. With three
-stages fp8's gated one spills at 32."""
+stages some spill at 32."""
 AMPERE = {
     "linear": (
         Tile(8, 64, 128, 4, 5), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 5),
@@ -39,8 +40,8 @@ AMPERE = {
         Tile(8, 64, 64, 4, 5), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 5),
         Tile(64, 64, 64, 4, 4), Tile(128, 64, 64, 8, 3),
     ),
-    "packed linear": PACKED,
-    "packed gated": PACKED,
+    "packed linear": SHALLOW,
+    "packed gated": SHALLOW,
 }  # fmt: skip
 HOPPER = {
     "linear": (
