@@ -26,7 +26,8 @@ from tests.support.router_rig import (
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 TALK = {"messages": [{"role": "user", "content": "tell me a long story"}], "max_tokens": 40}
-SEEDED = {**TALK, "temperature": 1.1, "seed": 7}
+SEEDED = {**TALK, "temperature": 1.1, "seed": 8}
+"""One whose answers are longer than the steps after which workers are lost, with penalties, too."""
 ASKS: dict[str, dict[str, Any]] = {
     "greedy": {**TALK, "temperature": 0},
     "seeded": SEEDED,
