@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-SPLIT = 512
-"""Keys that are reduced on their own. Part of every result: never to be changed by load."""
+from raylax.kernels.cuda.variants.attention import SPLIT
+
 PARTS = 4
 """A tile is divided if it has more than this part of what each place of the device has to do."""
 IDLE_ITEM = (0, 0, 0, 0, 0, 0, -1, 0)

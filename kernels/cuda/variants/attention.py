@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raylax.kernels.cuda.pages import FORMATS, KV
-from raylax.kernels.cuda.step.work_list import SPLIT
 from raylax.kernels.cuda.variants.base import PRECISIONS, Variant, signature
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import PAGE_SIZE
 
 KEYS = 64
 """Of a tile, on every chip and for every shape."""
+SPLIT = 512
+"""Keys that are reduced on their own. Part of every result: never to be changed by load."""
 WARP_TILES = {8: (4, 2), 16: (8, 2), 32: (8, 2)}
 """Warps and stages by queries, where a product is a warp's."""
 GROUP_TILES = {8: (4, 3), 16: (4, 3), 32: (8, 2), 64: (8, 2)}

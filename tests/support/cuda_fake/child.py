@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
-from tests.support.cuda_fake.machine import environment
+from raylax.kernels.errors import CompileError
+from tests.support.cuda_fake.machine import environment, make_driver
 from tests.support.paths import ROOT
 
 Body = Callable[[], None]
@@ -32,6 +33,19 @@ class FakeMachine:
             stdout=subprocess.PIPE,
             text=True,
         )
+
+    @classmethod
+    def with_code(cls, directory: Path, make: Callable[[], Path]) -> Iterator[Self]:
+        """One for a fixture, with the machine code that `make` compiles. Skips where there is
+        nothing to compile with."""
+        try:
+            make_driver(directory)
+            cubins = make()
+        except (CompileError, FileNotFoundError) as error:
+            pytest.skip(str(error))
+        machine = cls(directory, [cubins])
+        yield machine
+        machine.close()
 
     def run(self, module: str, test: str) -> None:
         """Fails as the test has failed there."""

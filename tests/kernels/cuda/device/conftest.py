@@ -7,23 +7,16 @@ import pytest
 
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
-from raylax.kernels.errors import CompileError
 from raylax.kernels.options import silent
 from raylax.kernels.store import Store
 from tests.support.cuda_fake.child import FakeMachine
-from tests.support.cuda_fake.machine import make_driver
 from tests.support.cuda_scaled import SCALED
 
 
 @pytest.fixture(scope="session")
 def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
     """One H100 of a GiB. Skips without Triton or a C compiler."""
-    directory = tmp_path_factory.mktemp("driver")
-    try:
-        make_driver(directory)
-        cubins = cubins_for([SCALED], CHIPS[90], Store(store), silent)
-    except (CompileError, FileNotFoundError) as error:
-        pytest.skip(str(error))
-    machine = FakeMachine(directory, [cubins])
-    yield machine
-    machine.close()
+    yield from FakeMachine.with_code(
+        tmp_path_factory.mktemp("driver"),
+        lambda: cubins_for([SCALED], CHIPS[90], Store(store), silent),
+    )

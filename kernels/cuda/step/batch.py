@@ -1,0 +1,89 @@
+"""A step's batch as the fields that kernels read, filled up to the sizes of a graph."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
+from raylax.kernels.cuda.step.inputs import Field, Ints
+from raylax.kernels.cuda.step.program import StepShape
+from raylax.kernels.cuda.step.work_list import Division
+from raylax.kernels.cuda.variants.attention import choose
+from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.options import PAGE_SIZE
+
+LAST = "tables"
+NOBODY = -1
+"""The slot of a token that is none, and the row of nobody."""
+
+
+def fields_of(tokens: int, rows: int, items: int, pages: int) -> dict[str, Field]:
+    """The fields of a model's steps, whose last one holds up to all pages."""
+    one = Field(tokens)
+    return {
+        "ids": one,
+        "positions": one,
+        "slots": one,
+        "rows": Field(rows),
+        "items": Field(items, 8),
+        "combined": Field(tokens, 4),
+        LAST: Field(pages),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One step's, as `Model.step` is given it."""
+
+    tokens: Ints
+    positions: Ints
+    slots: Ints
+    query_starts: Ints
+    kv_lengths: Ints
+    page_table: Ints
+    rows: Ints
+
+    def write(
+        self, fields: Mapping[str, Ints], division: Division, tiles: Sequence[Variant]
+    ) -> tuple[StepShape, bool, int]:
+        """Into these fields: the shape of the step, whether it is one of a graph, and the length of
+        the last field."""
+        longest = int((self.query_starts[1:] - self.query_starts[:-1]).max())
+        queries = choose(tiles, division.group, longest).most or 0
+        work = division.work_list(self.query_starts, self.kv_lengths, queries)
+        pages = (self.kv_lengths + (PAGE_SIZE - 1)) // PAGE_SIZE
+        starts = pages.cumsum() - pages
+        used = int(pages.sum())
+        here = np.arange(self.page_table.shape[1]) < pages[:, None]
+        fields[LAST][:used, 0] = self.page_table[here]
+        # A sequence is where its pages begin: `attend` is told that the table has rows of 1.
+        work.items[:, 0] = starts[work.items[:, 0]]
+        exact = StepShape(
+            len(self.tokens), max(1, len(self.rows)), len(work.items), len(work.rows), queries
+        )
+        is_graph = exact.tokens <= MOST_TOKENS
+        shape = in_buckets(exact) if is_graph else exact
+        fill(fields["ids"], self.tokens, shape.tokens, 0)
+        fill(fields["positions"], self.positions, shape.tokens, 0)
+        fill(fields["slots"], self.slots, shape.tokens, NOBODY)
+        fill(fields["rows"], self.rows, shape.rows, NOBODY)
+        work.write(fields["items"][: shape.items], fields["combined"][: shape.combined])
+        return shape, is_graph, used
+
+
+def in_buckets(shape: StepShape) -> StepShape:
+    """The shape of the graph that a step takes."""
+    return StepShape(
+        bucket(shape.tokens),
+        bucket(shape.rows),
+        bucket(shape.items),
+        bucket(shape.combined) if shape.combined else 0,
+        shape.queries,
+    )
+
+
+def fill(field: Ints, values: Ints, length: int, rest: int) -> None:
+    """The first column of a field up to a length: these values, and then the same number."""
+    field[: len(values), 0] = values
+    field[len(values) : length, 0] = rest

@@ -1,0 +1,176 @@
+"""The launches of a step: which kernels, in which order, over which addresses.
+
+A layer is a norm, the product of q, k and v, their rotation and place in the pages, attention, the
+product o, another norm, the gated product and the product down. What a product came to lies in
+parts, which the next kernel adds upwards.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from raylax.kernels.cuda.device.code import Kernel, Launch
+from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
+from raylax.kernels.cuda.variants import attention, pointwise, products
+from raylax.kernels.cuda.variants.attention import AttentionShape
+from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.spec import DecoderSpec
+
+LOG2_E = 1.4426950408889634
+Addresses = Mapping[str, Address]
+
+
+class StepShape(NamedTuple):
+    """What the launches of a step depend on, beside the model: their grids."""
+
+    tokens: int
+    rows: int
+    """Tokens whose logits are wanted; at least one, since a GPU starts no empty kernel."""
+    items: int
+    """Programs of attention, of each KV head."""
+    combined: int
+    """Tokens whose attention was divided among programs; 0: nobody's was."""
+    queries: int
+    """Of attention's tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The weights of a layer, and its keys and values, on the device."""
+
+    norm_1: Address
+    qkv: DeviceMatrix
+    o: DeviceMatrix
+    norm_2: Address
+    gate_up: DeviceMatrix
+    down: DeviceMatrix
+    pages: Address
+    scales: Address
+    """Of pages that are bytes; 0: they are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """All that a model has on the device beside its inputs and values."""
+
+    embed: Address
+    layers: Sequence[Layer]
+    norm_f: Address
+    head: DeviceMatrix
+    cos: Address
+    sin: Address
+
+
+class StepProgram:
+    """Makes the launches of a model's steps."""
+
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        shape: AttentionShape,
+        chip: int,
+        kernels: Mapping[str, Kernel],
+        weights: Weights,
+        at: Addresses,
+    ) -> None:
+        """`kernels`: machine code by the name of its variant; `at`: where inputs and values lie, by
+        name."""
+        self._spec, self._heads, self._chip, self._kernels = spec, shape, chip, kernels
+        self._weights, self._at, self._precision = weights, at, shape.precision
+        self._tiles = attention.attend(shape, chip)
+
+    def launches(self, shape: StepShape) -> list[Launch]:
+        """Of a step of this shape, in order."""
+        return [*self._all(shape)]
+
+    def _all(self, shape: StepShape) -> Iterator[Launch]:
+        s, at, tokens, parts = self._spec, self._at, shape.tokens, 0
+        yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
+            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.vocab
+        )
+        for layer in self._weights.layers:
+            yield self._norm(layer.norm_1, parts, tokens)
+            parts, product = self._product(layer.qkv, at["normed"], tokens)
+            yield product
+            yield self._rotate(layer, parts, tokens)
+            yield from self._attend(layer, shape)
+            parts, product = self._product(layer.o, at["attended"], tokens)
+            yield product
+            yield self._norm(layer.norm_2, parts, tokens, layer.o.bias)
+            yield self._gated(layer.gate_up, tokens)
+            parts, product = self._product(layer.down, at["gated"], tokens)
+            yield product
+        yield from self._head(parts, shape)
+
+    def _kernel(self, variant: Variant) -> Kernel:
+        return self._kernels[variant.name]
+
+    def _norm(self, weight: Address, parts: int, tokens: int, bias: Address = 0) -> Launch:
+        """After a product that left these parts, to which its bias belongs."""
+        s, at = self._spec, self._at
+        kernel = self._kernel(pointwise.add_norm(self._precision, s.hidden, parts, bool(bias)))
+        return kernel.launch(
+            (tokens,),
+            *(at["hidden"], at["parts"], bias, weight, at["normed"], tokens, s.hidden, s.norm_eps),
+        )
+
+    def _product(
+        self, matrix: DeviceMatrix, x: Address, tokens: int, y: str = "parts"
+    ) -> tuple[int, Launch]:
+        """x @ w^T: how many parts of it lie in `y`, and the launch. Its reader adds the bias."""
+        variant = products.choose(self._chip, f"linear_{matrix.format}", tokens, matrix.shape)
+        launch = self._kernel(variant).launch(
+            products.grid(variant, tokens, matrix.shape),
+            *(x, *matrix.arrays, 0, self._at[y], tokens, *matrix.shape, *matrix.zero),
+        )
+        return products.parts(variant, matrix.shape), launch
+
+    def _gated(self, matrix: DeviceMatrix, tokens: int) -> Launch:
+        """silu(gate) * up, of a matrix that has the rows of gate and then those of up."""
+        half = matrix.shape._replace(features=matrix.shape.features // 2)
+        variant = products.choose(self._chip, f"gated_{matrix.format}", tokens, half)
+        (tiles, _), at = products.grid(variant, tokens, half), self._at
+        return self._kernel(variant).launch(
+            (tiles,),
+            *(at["normed"], *matrix.arrays, at["gated"], tokens, half.features, half.depth),
+            *matrix.zero,
+        )
+
+    def _rotate(self, layer: Layer, parts: int, tokens: int) -> Launch:
+        s, at, bias = self._spec, self._at, layer.qkv.bias
+        heads = s.heads + 2 * s.kv_heads
+        return self._kernel(pointwise.rope_append(self._heads, parts, bool(bias))).launch(
+            (tokens, -(-heads // pointwise.HEADS_AT_ONCE)),
+            *(at["parts"], bias, at["positions"], at["slots"]),
+            *(self._weights.cos, self._weights.sin),
+            *(at["queries"], layer.pages, layer.scales, tokens),
+        )
+
+    def _attend(self, layer: Layer, shape: StepShape) -> Iterator[Launch]:
+        s, at = self._spec, self._at
+        tile = next(one for one in self._tiles if one.most == shape.queries)
+        yield self._kernel(tile).launch(
+            (shape.items, s.kv_heads),
+            *(at["queries"], layer.pages, layer.scales, at["tables"], at["items"], at["attended"]),
+            *(at["partial"], at["summary"], s.head_dim**-0.5 * LOG2_E, 0.0, 0, 1),
+        )
+        if shape.combined:
+            yield self._kernel(attention.combine(self._heads)).launch(
+                (shape.combined, s.heads),
+                *(at["partial"], at["summary"], at["combined"], at["attended"], shape.queries),
+            )
+
+    def _head(self, parts: int, shape: StepShape) -> Iterator[Launch]:
+        s, at, rows = self._spec, self._at, shape.rows
+        yield self._kernel(pointwise.final_norm(self._precision, s.hidden, parts)).launch(
+            (rows,),
+            *(at["hidden"], at["parts"], 0, self._weights.norm_f, at["rows"], at["top"]),
+            *(at["states"], shape.tokens, s.hidden, s.norm_eps),
+        )
+        yield self._product(self._weights.head, at["top"], rows, "logits")[1]
+        rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
+        yield self._kernels["sample"].launch(
+            (rows,),
+            *(at["logits"], *(at[name] for name in rule), at["drawn"], at["largest"], at["kept"]),
+            *(s.vocab, s.padded_vocab),
+        )

@@ -1,0 +1,67 @@
+"""The values between a step's kernels: how large each is at most, and where they lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from raylax.kernels.cuda.device.memory import DeviceMemory, aligned
+from raylax.kernels.cuda.variants.segments import SEGMENTS
+from raylax.kernels.spec import DecoderSpec
+
+F32, HALF, WIDE = 4, 2, 8
+"""Bytes: of sums, of what products read, of some rules for draws."""
+NARROW = 64
+"""The most tokens for which the segments of a product have programs, and parts, of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepSizes:
+    """The largest step of a model."""
+
+    tokens: int
+    rows: int
+    slots: int
+    """For splits of attention that are computed apart."""
+    queries: int
+    """Of attention's widest tile."""
+
+
+def value_sizes(s: DecoderSpec, most: StepSizes) -> dict[str, int]:
+    """Bytes of each value."""
+    heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
+    summed = max(most.tokens, max(SEGMENTS) * min(NARROW, most.tokens))
+    places = most.slots * s.kv_heads * most.queries
+    return {
+        "hidden": most.tokens * s.hidden * F32,
+        "normed": most.tokens * s.hidden * HALF,
+        "parts": summed * widest * F32,
+        "queries": most.tokens * heads * HALF,
+        "attended": most.tokens * heads * HALF,
+        "gated": most.tokens * s.intermediate * HALF,
+        "partial": places * s.head_dim * F32,
+        "summary": places * 2 * F32,
+        "top": most.rows * s.hidden * HALF,
+        "states": most.rows * s.hidden * F32,
+        "logits": most.rows * s.padded_vocab * F32,
+        "kept": most.rows * s.padded_vocab * F32,
+        "drawn": most.rows * F32,
+        "largest": most.rows * F32,
+        **dict.fromkeys(("scales", "top_ks", "choices", "at"), most.rows * F32),
+        **dict.fromkeys(("top_ps", "leasts", "seeds"), most.rows * WIDE),
+    }
+
+
+def total(sizes: Mapping[str, int]) -> int:
+    """Bytes of all of them, one behind the other."""
+    return sum(map(aligned, sizes.values()))
+
+
+class DeviceValues(dict[str, int]):
+    """The address of each value, in one piece of a device's memory; zeros at first."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        """Raises DeviceError where there is not so much."""
+        self._memory, end = DeviceMemory(total(sizes)), 0
+        self._memory.fill(0)
+        for name, size in sizes.items():
+            self[name] = self._memory.address + end
+            end += aligned(size)

@@ -1,0 +1,137 @@
+"""The demo model on a driver without a GPU: its launches are checked, and interpreted as a chip
+computes them."""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.model import load_model
+from raylax.kernels.cuda.formats import quantization_named
+from raylax.kernels.cuda.matrix_unit import HOPPER
+from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.options import ModelOptions, silent
+from tests.support.batches import Floats, Piece, arrays
+from tests.support.cuda_demo import CHIP, demo_cubins, first_layers
+from tests.support.cuda_fake.child import FakeMachine, on_fake_device
+from tests.support.cuda_fake.device import installed
+from tests.support.cuda_fake.machine import cubins_here
+from tests.support.cuda_interpreter import matrix_unit
+
+
+@pytest.fixture(scope="module")
+def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
+    """One H100 of a GiB, with the machine code of the demo model."""
+    yield from FakeMachine.with_code(tmp_path_factory.mktemp("driver"), lambda: demo_cubins(store))
+
+
+PAGES = 24
+PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 500, 18)]
+WHOLE = Piece(PROMPT, 0, [3, 1])
+OTHER = Piece(PROMPT[7:13], 0, [9])
+
+
+def options(device: str) -> ModelOptions:
+    return ModelOptions("auto", "auto", device, None, 2, 128, 64, 256)
+
+
+@cache
+def model() -> Path:
+    """In the directory of the process with GPUs, which goes with it."""
+    return first_layers(Path(os.environ["LD_LIBRARY_PATH"]) / "model")
+
+
+@cache
+def on_gpu() -> DeviceModel:
+    checkpoint = open_checkpoint(model())
+    (cubins,) = (one for one in cubins_here())
+    q = quantization_named("q0bf16", checkpoint.dtype)
+    return DeviceModel(checkpoint, options("cuda:0"), q, "plain", CHIP, cubins, PAGES, silent)
+
+
+def logits(*pieces: Piece) -> Floats:
+    return np.array(on_gpu().step(**arrays(pieces)).logits)
+
+
+@on_fake_device
+def test_its_answer_is_the_cpus() -> None:
+    """Greedy tokens of a few steps, and logits as near as bf16 comes."""
+    cpu = load_model(model(), options("cpu"), PAGES)
+    piece = WHOLE
+
+    for _ in range(2):
+        expected = cpu.step(**arrays([piece]))
+        found = on_gpu().step(**arrays([piece]))
+
+        largest = float(np.abs(expected.logits).max())
+        assert np.abs(found.logits[0] - expected.logits[0]).max() < 0.02 * largest
+        assert np.abs(found.hidden[0] - expected.hidden[0]).max() < 0.02 * largest
+        assert found.argmax.tolist() == expected.argmax.tolist()
+        end = piece.start + len(piece.tokens)
+        piece = Piece([int(found.argmax[0])], end, WHOLE.pages)
+
+
+@on_fake_device
+def test_a_row_has_the_same_bits_alone_in_chunks_and_in_a_batch() -> None:
+    with matrix_unit(HOPPER):
+        alone = logits(WHOLE)[0]
+        first = Piece(PROMPT[:11], 0, [12, 13])
+        logits(first)
+        chunked = logits(OTHER, Piece(PROMPT[11:], 11, [12, 13]))[1]
+
+    assert np.array_equal(alone, chunked)
+
+
+@on_fake_device
+def test_pages_go_on_elsewhere() -> None:
+    """What a page holds can be read, and written to another one."""
+    model = on_gpu()
+    logits(Piece(PROMPT[:17], 0, [3, 1]))
+    expected = logits(Piece(PROMPT[17:18], 17, [3, 1]))
+    for source, to in ((3, 20), (1, 21)):
+        content = model.read_page(source)
+        assert len(content) == model.page_bytes
+        model.write_page(to, content)
+
+    assert np.array_equal(logits(Piece(PROMPT[17:18], 17, [20, 21])), expected)
+
+
+@on_fake_device
+def test_steps_of_one_shape_are_replayed_over_other_inputs() -> None:
+    """Decodes of 3 and of 4 sequences are one graph; what is filled up changes nothing."""
+    lasts = [Piece([PROMPT[i]], 0, [6 + i]) for i in range(4)]
+    four = logits(*lasts)
+    device, _ = installed()
+    before = len(device.names)
+
+    three = logits(*lasts[:3])
+
+    launches = device.names[before:]
+    again = logits(*lasts)
+    assert device.names[before + len(launches) :] == launches
+    assert np.array_equal(three, four[:3])
+    assert np.array_equal(again, four)
+
+
+@on_fake_device
+def test_the_host_is_no_slower_than_a_step() -> None:
+    """Launches stubbed: what it does for 64 decodes takes far less than a step of any GPU."""
+    device, _ = installed()
+    pieces = arrays([Piece([7], 16 + i % 8, [i % PAGES, 23]) for i in range(64)])
+    device.stubbed = True
+    try:
+        on_gpu().step(**pieces)
+        took = []
+        for _ in range(50):
+            began = perf_counter()
+            on_gpu().step(**pieces)
+            took.append(perf_counter() - began)
+    finally:
+        device.stubbed = False
+
+    assert min(took) < 0.001, "bench/gpu says how long it takes; here only that it is no loop"

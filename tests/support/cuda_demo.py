@@ -1,0 +1,38 @@
+"""The demo model as GPU tests serve it, and its machine code."""
+
+import json
+from pathlib import Path
+
+from safetensors.numpy import load_file, save_file
+
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cuda.cubins.build import cubins_for
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.variants.table import all_for
+from raylax.kernels.options import silent
+from raylax.kernels.store import Store
+from tests.support.paths import ROOT
+
+DEMO = ROOT / "deploy" / "demo_model"
+CHIP = 90
+LAYERS = 2
+"""Of the five: an interpreter takes its time."""
+
+
+def first_layers(directory: Path) -> Path:
+    """A checkpoint of the demo model's first layers, in this directory."""
+    if not directory.exists():
+        directory.mkdir()
+        config = json.loads((DEMO / "config.json").read_text())
+        (directory / "config.json").write_text(json.dumps({**config, "num_hidden_layers": LAYERS}))
+        weights = load_file(DEMO / "model.safetensors")
+        names = [f"model.layers.{i}." for i in range(LAYERS, config["num_hidden_layers"])]
+        kept = {name: one for name, one in weights.items() if not name.startswith(tuple(names))}
+        save_file(kept, directory / "model.safetensors")
+    return directory
+
+
+def demo_cubins(store: Path) -> Path:
+    """In bf16; compiled if they are not there. Raises CompileError without Triton."""
+    variants = all_for(open_checkpoint(DEMO).spec, CHIP, "bf16")
+    return cubins_for(variants, CHIPS[CHIP], Store(store), silent)
