@@ -46,8 +46,8 @@ WIDEST = {
 }
 """Most queries of a tile, by chip and by a head's dim: of the model's precision, and of bytes."""
 FITTING = (2, 4, 8, 16, 32)
-"""Query heads of a KV head for which Hopper has the registers of 64 queries of more than 64 dims:
-with any other number they spill."""
+"""Query heads of a KV head for which the widest tiles have the registers; with any other number 64
+queries of more than 64 dims spill on Hopper, and 32 of 64 dims on Blackwell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,10 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
     widest = plain if shape.kv == "plain" else of_bytes
     if shape.dim > 64 and (shape.window or shape.softcap):
         widest = min(widest, 32)  # for these take registers
-    if chip == 90 and shape.dim > 64 and shape.group not in FITTING:
+    if shape.group not in FITTING and chip == 90 and shape.dim > 64:
         widest = min(widest, 32)
+    if shape.group not in FITTING and chip in (100, 103) and shape.dim <= 64:
+        widest = min(widest, 16)
     if shape.group > widest:
         raise CompileError(
             f"attention on sm_{chip} has tiles of {widest} queries, and with heads of {shape.dim} "

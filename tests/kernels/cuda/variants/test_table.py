@@ -87,6 +87,8 @@ def test_a_tile_that_would_spill_is_not_there(kv_heads: int, widest: int) -> Non
 
     assert max(v.most or 0 for v in of_model(spec, 90, "bf16")) == widest
     assert max(v.most or 0 for v in of_model(seven, 90, "bf16")) == 32
+    assert max(v.most or 0 for v in attend(AttentionShape(14, 2, 64, "bf16"), 100)) == 16
+    assert max(v.most or 0 for v in attend(AttentionShape(14, 2, 64, "bf16"), 90)) == 64
     for window, softcap in [(True, False), (False, True)]:
         shape = AttentionShape(32, kv_heads, 128, "bf16", "plain", window, softcap)
         assert max(v.most or 0 for v in attend(shape, 90)) == 32
