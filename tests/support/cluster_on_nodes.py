@@ -27,13 +27,14 @@ SEVERAL_NODES = {
 
 
 @contextmanager
-def results_of(module: str, checkpoint: Path) -> Iterator[Any]:
-    """What `module.main` has written; nothing of it is left."""
+def results_of(module: str, checkpoint: Path, **more: str) -> Iterator[Any]:
+    """What `module.main` has written, in this environment and `more` of it; nothing of it is
+    left."""
     directory = make_run_directory()
     written = directory / "results"
     code = f"from {module} import main; main()"
     command = [sys.executable, "-W", "ignore", "-c", code, str(written), str(checkpoint)]
-    env = {**for_ray(directory, ADDRESSES), **SEVERAL_NODES}
+    env = {**for_ray(directory, ADDRESSES), **SEVERAL_NODES, **more}
     env.pop("CUDA_VISIBLE_DEVICES", None)  # GPUs are what Ray is told of
     driver = subprocess.Popen(
         command,

@@ -36,8 +36,9 @@ def make_driver(directory: Path) -> None:
 
 def environment(directory: Path, cubins: list[Path], **more: str) -> dict[str, str]:
     """In which a process has the GPUs of `make_driver`; `more` as driver.c and nvml.c say."""
+    here = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     return {
-        **os.environ,
+        **here,
         "LD_LIBRARY_PATH": str(directory),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
         "RAYLAX_FAKE_PYTHON": PYTHON,

@@ -1,6 +1,9 @@
 """A GPU that is lost again and again is tried before it is used."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,15 @@ import pytest
 from raylax.kernels.cuda import driver
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware import lost_devices
-from raylax.worker.hardware.lost_devices import WITHIN_S, check_answers, directory_of, losses, note
+from raylax.worker.hardware.lost_devices import (
+    WITHIN_S,
+    check_answers,
+    directory_of,
+    losses,
+    note,
+)
+from tests.support.cuda_fake.machine import environment, make_driver
+from tests.support.paths import ROOT
 
 GPU = "GPU-00000000-0000-0000-0000-000000000001"
 NOW = 1_000_000.0
@@ -72,6 +83,39 @@ def test_only_one_that_was_lost_twice_is_tried(
         check_answers("cuda:0")
     monkeypatch.setattr(lost_devices, "silence_of", lambda index: None)
     check_answers("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("lost", "limit_s", "said"),
+    [
+        ("", 60, None),
+        ("214", 60, "CUDA: cudaMalloc: uncorrectable ECC error encountered (214)"),
+        ("", 0.01, "nothing came within 0 s"),
+    ],
+)
+def test_one_answers_when_it_does_what_it_is_told(
+    tmp_path: Path, lost: str, limit_s: float, said: str | None
+) -> None:
+    """Asked by a process that hangs in its place."""
+    try:
+        make_driver(tmp_path)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    more = {}
+    if lost:
+        (tmp_path / "lost").write_text(lost)
+        more["RAYLAX_FAKE_LOST"] = str(tmp_path / "lost")
+    code = (
+        "import json; from raylax.worker.hardware import lost_devices as l; "
+        f"l.ANSWER_S = {limit_s}; print(json.dumps(l.silence_of(0)))"
+    )
+    environ = environment(tmp_path, [], **more)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == said
 
 
 def test_a_store_that_cannot_be_written_hides_nothing(
