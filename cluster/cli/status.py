@@ -31,7 +31,7 @@ def show(url: str, as_json: bool, console: Console) -> None:
         return
     with understood(url):
         tables = tables_of(workers)
-        lines = [*cores(workers), *gpus(workers), *versions(workers)]
+        lines = [*faults(workers), *cores(workers), *gpus(workers), *versions(workers)]
     for table in tables:
         console.print(table)
     for line in lines:
@@ -83,6 +83,13 @@ def state(worker: dict[str, Any]) -> str:
     if worker["age_s"] > SILENT_S:
         return f"silent {worker['age_s']:.0f} s"
     return str(worker["stage"] if worker["state"] == "loading" else worker["state"])
+
+
+def faults(workers: list[dict[str, Any]]) -> Iterator[str]:
+    """Why workers can no longer serve, as which GPU was lost; others take their places."""
+    for worker in workers:
+        if worker["fault"] is not None:
+            yield f"{worker['worker_id']}: {worker['fault']}"
 
 
 def cores(workers: list[dict[str, Any]]) -> Iterator[str]:

@@ -22,6 +22,7 @@ def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
         "shards": [],
         "state": state,
         "stage": "pack 40%",
+        "fault": None,
         "versions": versions(),
         "load": {**asdict(said), "kv_usage": said.kv_usage},
         "engine_config": asdict(EngineConfig(threads=1)) if state == "ready" else {},

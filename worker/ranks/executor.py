@@ -79,10 +79,11 @@ class SingleRank:
     def load(cls, config: EngineConfig, device: str, progress: ProgressCallback) -> "SingleRank":
         """Size, build and load. `config` names its model and its mode.
 
-        Raises ConfigError, KernelsError.
+        Raises ConfigError, KernelsError, DeviceLost.
         """
         options, sizes = plan_rank(config, device)
-        model = load_whole(checkpoint_of(config), options, sizes.pages, progress=progress)
+        with WatchedDevice(device):
+            model = load_whole(checkpoint_of(config), options, sizes.pages, progress=progress)
         return cls(Rank(model), sizes)
 
     def run(self, plan: StepPlan) -> StepOutput:

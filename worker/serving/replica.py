@@ -75,6 +75,7 @@ class WorkerReplica:
         try:
             self._worker.check()
         except RuntimeError:
+            self._last_words = asyncio.create_task(self._report_once(LAST_WORDS_S))
             asyncio.get_running_loop().call_later(LAST_WORDS_S, os._exit, 1)
             raise
 

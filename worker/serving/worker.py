@@ -13,7 +13,7 @@ from typing import Any
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
-from raylax.worker.errors import EngineStartError
+from raylax.worker.errors import EngineLost, EngineStartError
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
 from raylax.worker.hardware.lost_devices import check_answers
@@ -59,7 +59,7 @@ class Worker:
         except BaseException as error:
             self.state = "failed"
             await self.stop()
-            if isinstance(error, START_ERRORS):
+            if isinstance(error, (*START_ERRORS, EngineLost)):
                 raise EngineStartError(str(error)) from error
             raise
         self.state = "ready"
@@ -91,7 +91,7 @@ class Worker:
 
     def report(self, pid: int, node: str) -> dict[str, Any]:
         """What Metrics keeps of a worker, and `raylax status` shows."""
-        load = self.engine.load()
+        load, fault = self.engine.load(), self.engine.fault
         config = asdict(self.engine.config) if self.state == "ready" else {}
         return {
             "worker_id": self.worker_id,
@@ -101,8 +101,9 @@ class Worker:
             "model": self.name,
             "cores": self.engine.cores,
             "shards": self.engine.shards,
-            "state": self.state,
+            "state": "failed" if fault and self.state != "ended" else self.state,
             "stage": self.stage,
+            "fault": fault,
             "versions": versions(),
             "load": {**asdict(load), "kv_usage": load.kv_usage},
             "engine_config": config,

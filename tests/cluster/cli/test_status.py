@@ -14,6 +14,7 @@ from rich.console import Console
 from raylax.cluster.address import base_of
 from raylax.cluster.cli.status import (
     cores,
+    faults,
     gpus,
     show,
     state,
@@ -131,6 +132,14 @@ async def test_a_server_that_is_something_else(url: str) -> None:
 )
 def test_the_state_is_what_one_wants_to_know(how: str, age_s: float, said: str) -> None:
     assert state({**report("a", how), "age_s": age_s}) == said
+
+
+def test_why_a_worker_can_no_longer_serve() -> None:
+    lost = {**report("b"), "fault": "NVIDIA H200 GPU-1 is lost: the driver says Xid 79"}
+
+    assert list(faults([report("a"), lost])) == [
+        "b: NVIDIA H200 GPU-1 is lost: the driver says Xid 79"
+    ]
 
 
 def test_the_cores_of_each_worker() -> None:

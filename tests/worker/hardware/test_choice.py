@@ -1,5 +1,8 @@
 """Which device `auto` is, and why it is no GPU; what keeps one from being taken at all."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.device.verdict import write
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.devices import choose, detect_device
+from tests.support.cuda_fake.machine import environment, make_driver
+from tests.support.paths import ROOT
 
 HELD = {"products": {"ok": True}}
 Seen = list[tuple[int, int]]
@@ -120,3 +125,54 @@ def test_who_insists_has_one_that_was_not_checked(machine: Machine) -> None:
     machine.gpus = [(9, 0), (8, 6)]
 
     assert [detect_device(one) for one in ("cuda", "cuda:1")] == ["cuda:0", "cuda:1"]
+
+
+ON_A_DRIVER = """
+import json
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.device.verdict import write
+from raylax.worker.errors import ConfigError
+from raylax.worker.hardware.devices import choose, detect_device
+
+said = [choose().device, choose().why_no_gpu]
+try:
+    said.append(detect_device("cuda:0"))
+except ConfigError as error:
+    said.append(str(error))
+if driver.count():
+    write("sm_90", driver.release(), {"products": {"ok": True}})
+said.append(detect_device("auto"))
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "why", "insisting", "checked"),
+    [
+        ({}, "have not been checked on Fake 0 (sm_90, driver cuda-13.0)", "cuda:0", "cuda:0"),
+        ({"RAYLAX_FAKE_DRIVER": "12040"}, "CUDA 12.4, and", "CUDA 12.4, and 13.0 is nee", "cpu"),
+        ({"RAYLAX_FAKE_CHIP": "75"}, "Fake 0 is sm_75", "Fake 0 is sm_75, and there", "cpu"),
+        ({"RAYLAX_FAKE_GPUS": "0"}, "", "libcuda.so.1 shows none here", "cpu"),
+    ],
+)
+def test_by_a_driver(
+    tmp_path: Path, told: dict[str, str], why: str, insisting: str, checked: str
+) -> None:
+    """From what it says itself to the verdict in the store."""
+    try:
+        make_driver(tmp_path)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    store = tmp_path / "store"
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_DRIVER],
+        cwd=ROOT,
+        env=environment(tmp_path, [], RAYLAX_STORE=str(store), **told),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    device, reason, named, afterwards = json.loads(done.stdout)
+
+    assert device == "cpu" and why in reason and insisting in named
+    assert afterwards == checked

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from raylax.kernels.errors import DeviceError
 from raylax.worker.config import EngineConfig
-from raylax.worker.errors import EngineStartError
+from raylax.worker.errors import DeviceLost, EngineStartError
 from raylax.worker.serving.worker import Worker
 from tests.support.engines import until
 
@@ -63,6 +64,33 @@ async def test_a_broken_engine_is_noticed(checkpoint: Path) -> None:
     with pytest.raises(RuntimeError, match="the engine thread has failed: ZeroDivisionError"):
         worker.check()
     await worker.stop()
+
+
+async def test_a_lost_device_is_told_by_name(checkpoint: Path) -> None:
+    """In the report, too: Serve then replaces the replica, and somebody will want to know."""
+    worker = Worker("w0", "tiny", str(checkpoint), "cpu")
+    await worker.start(CONFIG, "server", "127.0.0.1", "token")
+    sound = worker.report(1, "node")
+    worker.engine.lose_device(DeviceLost("GPU-1 is lost: Xid 79"))
+    with pytest.raises(RuntimeError, match="GPU-1 is lost: Xid 79"):
+        worker.check()
+    lost = worker.report(1, "node")
+    await worker.stop()
+
+    assert (sound["state"], sound["fault"]) == ("ready", None)
+    assert (lost["state"], lost["fault"]) == ("failed", "GPU-1 is lost: Xid 79")
+
+
+async def test_a_device_that_is_lost_while_it_loads_ends_the_start(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*args: object, **more: object) -> None:
+        raise DeviceError("CUDA: cudaMemcpyAsync: it is gone (719)", 719)
+
+    monkeypatch.setattr("raylax.worker.ranks.executor.load_whole", load)
+    worker = Worker("w0", "tiny", str(checkpoint), "cpu")
+    with pytest.raises(EngineStartError, match="cpu is lost: CUDA: cudaMemcpyAsync: it is gone"):
+        await worker.start(CONFIG, "server", "127.0.0.1", "token")
 
 
 async def test_a_thread_that_is_gone_is_noticed(checkpoint: Path) -> None:
