@@ -1,6 +1,7 @@
 """Another user of the same machine. Needs root, which tries as `nobody`."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -135,7 +136,8 @@ def takes_the_place_of_the_dead(house: House) -> str:
         for port in (house.port, house.grpc_port)
     ]  # fmt: skip
     for role in (Role.HAPROXY, Role.ROUTER):
-        assert house.strike(role, "KILL") is not None, f"there is no {role}"
+        assert (pid := house.first(role)) is not None, f"there is no {role}"
+        os.kill(pid, signal.SIGKILL)
     taken = [one.args[4] for one in tries if one.wait() == 0]  # type: ignore[index]
     if taken:
         raise Broken(f"nobody listens at port {', '.join(taken)}")
