@@ -5,7 +5,7 @@ Neither Ray nor the compiler is needed, and no weight is read: a second for a la
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
@@ -26,6 +26,8 @@ from raylax.worker.hardware.devices import choose, detect_device
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.sizing import check_lengths
 
+ROUNDED = 1e-4
+"""Of a GPU: Ray counts in ten thousandths."""
 SOON_S = 2.0
 """Of CPU; a template has milliseconds to do for it."""
 A_CHAT = ChatWork(
@@ -91,19 +93,32 @@ def check_device(device: str) -> None:
 
 def check_gpus(configs: Sequence[ClusterConfig]) -> None:
     """Raises UserError if there are fewer GPUs than the ranks that are to start want."""
-    wanted = [
-        (config.replicas * config.ranks, config.gpus_per_rank)
+    shares = [
+        config.gpus_per_rank
         for config in configs
         if device_of_a_worker(config) == "cuda"
+        for _ in range(config.replicas * config.ranks)
     ]
-    needed = sum(ranks * share for ranks, share in wanted)
-    if wanted and needed > (there := gpus_of_ray() or driver.count()) + 1e-9:
-        ranks = sum(ranks for ranks, _ in wanted)
+    needed = gpus_for(shares)
+    if needed and needed > (there := gpus_of_ray() or driver.count()):
         raise UserError(
-            f"{ranks} ranks of workers need {needed:g} GPUs, and {there:g} can be seen here: start "
-            "fewer replicas, tensor_parallel_shards or pipeline_parallel_stages, or let ranks "
-            "share a GPU by gpus_per_rank"
+            f"{len(shares)} ranks of workers need {needed} GPUs, and {there:g} can be seen here: "
+            "start fewer replicas, tensor_parallel_shards or pipeline_parallel_stages, or let "
+            "ranks share a GPU by gpus_per_rank"
         )
+
+
+def gpus_for(shares: Iterable[float]) -> int:
+    """How many GPUs hold these shares, none of which is cut in two: three of 0.6 take three."""
+    left: list[float] = []
+    for share in sorted(shares, reverse=True):
+        for index, room in enumerate(left):
+            if share <= room + ROUNDED:
+                left[index] -= share
+                break
+        else:
+            left.append(1.0 - share)
+    return len(left)
 
 
 def gpus_of_ray() -> float:

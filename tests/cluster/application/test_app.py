@@ -16,10 +16,12 @@ from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import (
     cpus_of_a_rank,
     cpus_of_the_machine,
+    device_of_a_worker,
     placement,
     routers_of,
 )
 from raylax.router.access.keys import from_json
+from raylax.worker.hardware.devices import Choice
 from tests.support.checkpoints import write_checkpoint
 
 
@@ -104,6 +106,23 @@ def test_each_rank_on_gpus_has_one(ranks: int, monkeypatch: pytest.MonkeyPatch) 
     assert options.get("placement_group_bundles", []) == [{"CPU": 2, "GPU": 1}] * ranks * (
         ranks > 1
     )
+
+
+def test_what_auto_comes_to_holds_for_all(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said once, where the cluster is started: a worker would say otherwise on another machine. And
+    models that go on with each other's sequences run on one kind of device."""
+    auto, cuda, cpu = (ClusterConfig(device=device) for device in ("auto", "cuda", "cpu"))
+    ids = [model_id(checkpoint, one) for one in (auto, cuda, cpu)]
+    assert placement(auto)["ray_actor_options"]["num_gpus"] == 0
+    assert ids[0] == ids[2] != ids[1]
+
+    monkeypatch.setattr("raylax.cluster.placement.choose", lambda: Choice("cuda:1"))
+
+    assert device_of_a_worker(auto) == "cuda"
+    assert placement(auto)["ray_actor_options"]["num_gpus"] == 1
+    assert model_id(checkpoint, auto) == ids[1]
 
 
 def test_ranks_may_share_a_gpu_and_its_memory() -> None:

@@ -13,7 +13,7 @@ import pytest
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
-from raylax.cluster.models.checks import check_models, precision_lost
+from raylax.cluster.models.checks import check_models, gpus_for, precision_lost
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
 from tests.support.prompt_models import PATTERN, write_trapped
@@ -211,6 +211,25 @@ def test_engines_that_could_not_run(settings: dict[str, Any], said: str, checkpo
     assert said in refused(checkpoint, **settings)
 
 
+@pytest.mark.parametrize(
+    ("shares", "gpus"),
+    [
+        ([], 0),
+        ([1.0, 1.0], 2),
+        ([0.5] * 3, 2),
+        ([0.6] * 3, 3),
+        ([1 / 3] * 3, 1),
+        ([0.1] * 10, 1),
+        ([0.1] * 11, 2),
+        ([0.3, 0.7, 0.3, 0.7], 2),
+        ([1.0, 0.25, 0.75], 2),
+    ],
+)
+def test_a_share_of_a_gpu_lies_on_one(shares: list[float], gpus: int) -> None:
+    """Ray would wait for ever for a place for it otherwise, however much is free in all."""
+    assert gpus_for(shares) == gpus
+
+
 def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would wait for more for ever. Those of later, by load, need not be there yet."""
     monkeypatch.setattr("raylax.kernels.cuda.driver.count", lambda: 1)
@@ -219,7 +238,7 @@ def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch)
     two = {"model": str(checkpoint), "device": "cuda", "gpus_per_rank": 0.5, "replicas": 2}
     check_models(find_models(ClusterConfig.model_validate({**two, "max_replicas": 9})))
 
-    assert said.startswith("3 ranks of workers need 1.5 GPUs, and 1 can be seen here")
+    assert said.startswith("3 ranks of workers need 2 GPUs, and 1 can be seen here")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
+from raylax.kernels.errors import DeviceError
 from raylax.kernels.model import StepOutput
 from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -298,6 +299,27 @@ async def test_a_worker_whose_memory_goes_bad_is_left(rig: Rig, client: httpx.As
     with pytest.raises(RuntimeError, match="weights in the memory of this worker are damaged"):
         rig.workers[0].check()
     rig.workers[1].check()
+
+
+async def test_a_worker_that_loses_its_device_is_left(rig: Rig, client: httpx.AsyncClient) -> None:
+    """In the middle of an answer, which is the same; it says which device must be looked after."""
+    want = await streamed(client, SEEDED)
+    asking = await after_tokens(rig, client, SEEDED, tokens=9)
+    lost = holder(rig)
+
+    def gone(**_: Any) -> StepOutput:
+        raise DeviceError("CUDA: cudaGraphLaunch: unspecified launch failure (719)", 719)
+
+    executor = lost.engine._loop.executor
+    assert executor is not None
+    executor.rank.model.step = gone  # type: ignore[method-assign, assignment]
+    for worker in rig.workers:
+        worker.let_go()
+
+    assert await asking == want
+    with pytest.raises(RuntimeError, match="cpu is lost: CUDA: cudaGraphLaunch"):
+        lost.check()
+    next(worker for worker in rig.workers if worker is not lost).check()
 
 
 async def test_a_poisonous_request_fails_alone(
