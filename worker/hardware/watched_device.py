@@ -1,9 +1,11 @@
 """Whether a rank's device is still there: what its errors say of it."""
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from raylax.kernels.errors import DeviceError
+from raylax.kernels.cuda.device.cudart import standing
+from raylax.kernels.errors import LOST, CompileError, DeviceError
 from raylax.worker.errors import DeviceLost
 from raylax.worker.hardware.devices import name_of, uuid_of
 from raylax.worker.hardware.lost_devices import note
@@ -17,10 +19,8 @@ class WatchedDevice:
     def __init__(self, device: str) -> None:
         self.fault: str | None = None
         """Which device was lost, and how; None while it is there. Any thread may read it."""
-        self._name, self._uuid = (
-            name_of(device),
-            uuid_of(device),
-        )  # one that is lost cannot be asked
+        # known from the start: one that is lost cannot be asked
+        self._name, self._uuid = name_of(device), uuid_of(device)
 
     def __enter__(self) -> None:
         """Raises DeviceLost for one that is gone already."""
@@ -33,11 +33,21 @@ class WatchedDevice:
         raised: BaseException | None,
         _: TracebackType | None,
     ) -> None:
-        if isinstance(raised, DeviceError) and raised.is_lost:
+        if raised is not None and self._code_of(raised) in LOST:
             self.fault = f"{self._name} is lost: {raised}"
             if self._uuid:
                 note(self._uuid)
             raise DeviceLost(self.fault) from raised
+
+    def _code_of(self, raised: BaseException) -> int:
+        """CUDA's code behind an error; 0 if there is none. Of one that came without, as through
+        TVM, the device is asked: what is lost says so whatever it is asked."""
+        if isinstance(raised, DeviceError) and raised.code:
+            return raised.code
+        if self._uuid and isinstance(raised, Exception):
+            with suppress(CompileError):
+                return standing()
+        return 0
 
     def check(self, results: list[Any]) -> list[Any]:
         """What a call gave that returns what it raises. Raises DeviceLost."""
