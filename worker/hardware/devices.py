@@ -13,6 +13,7 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
 
 log = logging.getLogger(__name__)
+INSIST = "--device cuda takes the GPU"
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 
 
@@ -60,7 +61,7 @@ def choose(store: Path | None = None) -> Choice:
         reasons.append(why)
     if not reasons:
         return Choice("cpu")
-    return Choice("cpu", f"device auto is the CPU: {reasons[0]}; --device cuda takes the GPU")
+    return Choice("cpu", f"device auto is the CPU: {reasons[0]}")
 
 
 def objection(index: int, store: Path | None = None) -> str | None:
@@ -72,11 +73,13 @@ def objection(index: int, store: Path | None = None) -> str | None:
     except KernelsError as error:
         return str(error)
     checked = f"on {name} ({chip.name}, driver {release})"
+    if verdict is not None and verdict.ok:
+        return None
     if verdict is None:
-        return f"its kernels have not been checked {checked}"
-    if not verdict.ok:
-        return f"the check of its kernels failed {checked}: {', '.join(verdict.failed) or 'empty'}"
-    return None
+        why = f"its kernels have not been checked {checked}"
+    else:
+        why = f"the check of its kernels failed {checked}: {', '.join(verdict.failed) or 'empty'}"
+    return f"{why}; {INSIST}"
 
 
 def chip_at(index: int) -> Chip:

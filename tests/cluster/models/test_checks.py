@@ -13,9 +13,10 @@ import pytest
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
-from raylax.cluster.models.checks import check_models, gpus_for, precision_lost
+from raylax.cluster.models.checks import check_models, gpus_for, precision_lost, unused_gpu
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
+from raylax.worker.hardware.devices import Choice
 from tests.support.prompt_models import PATTERN, write_trapped
 
 NESTED_LOOPS = "{% for a in n %}{% for b in n %}{% endfor %}{% endfor %}"
@@ -315,6 +316,21 @@ def test_precision_that_nobody_gave_up_is_not_lost_in_silence(
     told = precision_lost(model)
 
     assert (told is not None and "q0f32 keeps all of them" in told) is said
+
+
+def test_a_gpu_that_auto_does_not_take_is_spoken_of(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To nobody who has said which device he wants; nor is there anything to say without one."""
+    auto, cpu = (
+        find_models(ClusterConfig(model=str(checkpoint), device=device))
+        for device in ("auto", "cpu")
+    )
+    monkeypatch.setattr("raylax.cluster.models.checks.choose", lambda: Choice("cpu"))
+    assert unused_gpu(auto) is None
+
+    monkeypatch.setattr("raylax.cluster.models.checks.choose", lambda: Choice("cpu", "why"))
+    assert (unused_gpu(auto), unused_gpu(cpu)) == ("why", None)
 
 
 def test_a_gpu_keeps_float16(

@@ -10,7 +10,7 @@ import pytest
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.device.verdict import write
 from raylax.worker.errors import ConfigError
-from raylax.worker.hardware.devices import choose, detect_device
+from raylax.worker.hardware.devices import INSIST, choose, detect_device
 from tests.support.cuda_fake.machine import environment, make_driver
 from tests.support.paths import ROOT
 
@@ -89,6 +89,7 @@ def test_why_it_is_the_cpu(
 
     assert device == "cpu"
     assert said in why and why.startswith("device auto is the CPU: ") and "\n" not in why
+    assert why.endswith(INSIST) is ("checked" in why or "check of" in why), "where that helps"
 
 
 @pytest.mark.parametrize(
