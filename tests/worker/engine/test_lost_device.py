@@ -11,7 +11,8 @@ from raylax.proto.pages import names_of
 from raylax.proto.vocabulary import Fault, Finish
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import DeviceLost
-from tests.support.engines import ONE, Gate, request, running_engine, until
+from raylax.worker.ranks.leader import RankGroup
+from tests.support.engines import ONE, TWO, Gate, request, running_engine, until
 
 ECC = DeviceError("CUDA: cudaStreamSynchronize: uncorrectable ECC error encountered (214)", 214)
 FULL = DeviceError("CUDA: cudaMalloc: out of memory (2)", 2)
@@ -107,3 +108,17 @@ def test_what_somebody_else_has_noticed_ends_it_too(checkpoint: Path) -> None:
 
     assert answers.deltas["runs"][-1].fault is Fault.UNAVAILABLE
     assert answers.ends("runs") == [Finish.ERROR]
+
+
+def test_the_other_ranks_end_with_it(checkpoint: Path) -> None:
+    """They wait for it in the very step."""
+    with running_engine(checkpoint, TWO) as (engine, answers):
+        executor = engine._loop.executor
+        assert isinstance(executor, RankGroup)
+        Failing(engine).left = [ECC]
+        engine.add_request(request("r", [5, 6]))
+        answers.wait_for("r")
+        until(lambda: not any(member.process.alive for member in executor.members))
+
+    assert engine.fault is not None and "cpu is lost" in engine.fault
+    assert answers.deltas["r"][-1].fault is Fault.UNAVAILABLE
