@@ -18,17 +18,18 @@ NOBODY = -1
 """The slot of a token that is none, and the row of nobody."""
 
 
-def fields_of(tokens: int, rows: int, items: int, pages: int) -> dict[str, Field]:
-    """The fields of a model's steps, whose last one holds up to all pages."""
-    one = Field(tokens)
+def fields_of(tokens: int, rows: int, slots: int, length: int) -> dict[str, Field]:
+    """The fields of steps of at most so many tokens and sequences of a length, with so many slots
+    for splits: with room for what fills up a graph."""
+    one = Field(bucket(tokens))
     return {
         "ids": one,
         "positions": one,
         "slots": one,
-        "rows": Field(rows),
-        "items": Field(items, 8),
-        "combined": Field(tokens, 4),
-        LAST: Field(pages),
+        "rows": Field(bucket(rows)),
+        "items": Field(bucket(tokens + slots), 8),
+        "combined": Field(bucket(tokens), 4),
+        LAST: Field(rows * -(-length // PAGE_SIZE)),
     }
 
 

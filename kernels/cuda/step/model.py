@@ -19,6 +19,7 @@ from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.formats import Quantization
 from raylax.kernels.cuda.pages import KV, PageLayout
 from raylax.kernels.cuda.step.batch import Batch, fields_of
+from raylax.kernels.cuda.step.buckets import bucket
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import StepProgram
@@ -69,12 +70,10 @@ class DeviceModel:
         weights = loader.weights(options.max_sequence_length, addresses)
         self._held = loader.held
         division = division_of(heads, options)
-        items = options.max_step_tokens + division.slots
-        queries = tiles[-1].most or 0
-        most = StepSizes(options.max_step_tokens, options.max_step_rows, division.slots, queries)
+        tokens, rows = options.max_step_tokens, options.max_step_rows
+        most = StepSizes(bucket(tokens), bucket(rows), division.slots, tiles[-1].most or 0)
         self._values = DeviceValues(value_sizes(spec, most))
-        fields = fields_of(most.tokens, most.rows, items, pages * options.max_step_rows)
-        inputs = StepInputs(fields)
+        inputs = StepInputs(fields_of(tokens, rows, division.slots, options.max_sequence_length))
         program = StepProgram(spec, heads, chip, kernels, weights, {**self._values, **inputs})
         self._runner = StepRunner(program, inputs, division, tiles, self._stream, most.rows)
         self._stream.wait()
