@@ -156,7 +156,7 @@ def node(
     """Prepare this machine for a Ray cluster of several: write its certificate and Ray's token
     beside the secret, and print the environment that Ray's processes need.
 
-    Example: [bold]eval "$(raylax node ~/.raylax/secret --address 10.0.0.2)"[/]
+    Example: [bold]raylax node ~/.raylax/secret --address 10.0.0.2[/]
     """
     from raylax.cluster.cli.node import prepare_node
 

@@ -54,7 +54,7 @@ def broken_together(chip: Chip, all_found: Mapping[str, Facts]) -> list[str]:
     """The rules that variants break by differing: all of one kernel over rows of one width sum
     across threads in one layout."""
     layouts = defaultdict[tuple[str, str], dict[str, str]](dict)
-    for name, found in all_found.items():
+    for name, found in sorted(all_found.items()):
         for layout in found.structure.float_sums:
             shape = layout.partition(",")[0]
             layouts[found.kernel, shape].setdefault(layout, name)
