@@ -16,9 +16,9 @@ from tests.support.stalls import measured
 KIND = pb.ChatRequest.DESCRIPTOR
 MIB = 1 << 20
 LONGEST_S = 0.25
+"""Of the event loop, on a machine that others use. It was 1.7 s."""
 TRIES = 3
 """A core that others use, too, takes longer for the same."""
-"""Of the event loop, on a machine that others use. It was 1.7 s."""
 
 
 def fields_of(message: Message) -> Iterator[None]:
