@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from raylax.cluster.cli.main import main
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES
 from raylax.cluster.startup.sockets import listening
-from raylax.cluster.supervision.processes import running
+from raylax.cluster.supervision.processes import arguments_of, running
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.worker.config import EngineConfig
 from tests.support.cluster_serving import (
@@ -208,9 +208,9 @@ def test_nothing_listens_beyond_loopback(cluster: Serving) -> None:
 def test_everything_lies_below_the_runs_directory(cluster: Serving) -> None:
     """HAProxy, too, is told to write there and not to the place where all others meet."""
     haproxy = [
-        line
+        " ".join(line)
         for pid in cluster.pids()
-        if "haproxy" in (line := Path(f"/proc/{pid}/cmdline").read_text()).split("\0")[0]
+        if (line := arguments_of(pid)) and "haproxy" in line[0]
     ]
 
     assert haproxy
