@@ -19,6 +19,8 @@ SET = {"RAY_SERVE_ENABLE_HA_PROXY": FOR_RAY["RAY_SERVE_ENABLE_HA_PROXY"]}
 STORY = """
 import asyncio, json, os, ssl, sys
 from pathlib import Path
+from tests.support.mortal import end_all_with_parent
+end_all_with_parent()
 from raylax.cluster.ray_patches.admin_socket import close_the_admin_socket
 from raylax.cluster.ray_patches.front_door import keep_the_front_door_open
 from raylax.cluster.ray_patches.tls import bring_certificates, show_certificate
