@@ -17,6 +17,7 @@ from raylax.kernels.cuda.step.program import Layer, Weights
 from raylax.kernels.cuda.variants.products import Matrix
 from raylax.kernels.cuda.variants.segments import segments_of
 from raylax.kernels.families import weights_of
+from raylax.kernels.families.weight_table import Weight
 from raylax.kernels.options import ProgressCallback
 from raylax.kernels.rotary import rotary_tables
 
@@ -36,6 +37,10 @@ class Loader:
     held: list[DeviceMemory] = field(default_factory=list)
     """What the weights lie in: as long as somebody has this."""
     _done: int = 0
+    _table: dict[str, Weight] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._table = weights_of(self.checkpoint.spec)
 
     def weights(self, positions: int, pages: list[tuple[int, int]]) -> Weights:
         """All of them. `positions`: how many are known; `pages`: where the keys and values of each
@@ -77,16 +82,14 @@ class Loader:
         )
 
     def _read(self, name: str, layer: int = 0) -> Floats:
-        table = weights_of(self.checkpoint.spec)
-        values = table[name].read(self.checkpoint.tensor, layer)
+        values = self._table[name].read(self.checkpoint.tensor, layer)
         self._done += 1
-        layered = sum(weight.layered for weight in table.values())
-        whole = len(table) - layered + layered * self.checkpoint.spec.layers
-        self.progress("load", min(1.0, self._done / whole))
+        times = (self.checkpoint.spec.layers if one.layered else 1 for one in self._table.values())
+        self.progress("load", self._done / sum(times))
         return values
 
     def _bias(self, name: str, layer: int) -> int:
-        if name not in weights_of(self.checkpoint.spec):
+        if name not in self._table:
             return 0
         return self._narrow(self._read(name, layer))
 

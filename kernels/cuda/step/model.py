@@ -27,13 +27,15 @@ from raylax.kernels.cuda.step.rows import DeviceRows
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues, StepSizes, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
-from raylax.kernels.cuda.variants.attention import AttentionShape, attend
+from raylax.kernels.cuda.variants.attention import SPLIT, AttentionShape, attend
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.model import Floats, Ints, Seat, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
 
-PROGRAMS = 2
-"""Of attention, on a multiprocessor at once."""
+PLACES = 2 * 132
+"""Programs of attention that an H200 runs at once. By another number work is divided less well."""
+SLOTS = 4
+"""For splits that are computed apart, of each sequence."""
 
 
 class DeviceModel:
@@ -148,7 +150,6 @@ def packed_formats(quantization: Quantization) -> tuple[str, ...]:
 
 def division_of(heads: AttentionShape, options: ModelOptions) -> Division:
     """How attention's work is divided."""
-    longest = -(-options.max_sequence_length // 512)
-    return Division(
-        heads.group, heads.kv_heads, 132 * PROGRAMS, max(longest, 4 * options.max_step_rows)
-    )
+    longest = -(-options.max_sequence_length // SPLIT)
+    slots = max(longest, SLOTS * options.max_step_rows)
+    return Division(heads.group, heads.kv_heads, PLACES, slots)
