@@ -88,6 +88,11 @@ async def closed_after_s(first):
     writer.close()
     return time.monotonic() - begun
 
+def leave(connections):
+    for one in connections:
+        if isinstance(one, tuple):
+            one[1].close()
+
 async def main():
     server = await asyncio.start_server(router, "127.0.0.1", 0)
     at = server.sockets[0].getsockname()[1]
@@ -107,9 +112,13 @@ async def main():
     *waited, streamed = await asyncio.gather(*ends, said(path=b"/stream"))
     told["closed in time"] = all(0.5 < after < 30 for after in waited)
     told["an answer of 6 s"] = streamed
-    many = (connect(f"127.0.0.{1 + at % 2}") for at in range(OF_THIS_MACHINE + 3))
-    silent = await asyncio.gather(*many, return_exceptions=True)
-    told["beside many"] = [await said(), await said("127.0.0.2")]
+    for _ in range(5):  # a busy machine may be so slow that the first are let go before we ask
+        many = (connect(f"127.0.0.{1 + at % 2}") for at in range(OF_THIS_MACHINE + 3))
+        silent = await asyncio.gather(*many, return_exceptions=True)
+        told["beside many"] = [await said(), await said("127.0.0.2")]
+        if "200" not in told["beside many"]:
+            break
+        leave(silent)
     elsewhere = not_loopback()  # a machine may have nothing else
     told["who is elsewhere"] = "200" if elsewhere is None else await said(elsewhere)
     told["who supervises"] = await asyncio.to_thread(ask, entrance_of(directory))
@@ -117,9 +126,7 @@ async def main():
         while await said() != "200":
             await asyncio.sleep(0.05)
     told["soon after"] = "200"
-    for one in silent:
-        if isinstance(one, tuple):
-            one[1].close()
+    leave(silent)
     await haproxy.stop()
     server.close()
     print(json.dumps(told))
