@@ -11,9 +11,7 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_PAGES
-from raylax.kernels.cuda.build import library as gpu_library
-from raylax.kernels.cuda.build import sizes
-from raylax.kernels.cuda.model import load_on_device
+from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec
@@ -60,13 +58,14 @@ def build(
     store: Path | None = None,
     progress: ProgressCallback = silent,
 ) -> str:
-    """Compile and pack into the store, without running; returns where the library will be.
+    """Compile and pack into the store, without running; returns where the machine code will be.
 
     Raises KernelsError for a model, or `pages`, that cannot be served so, and OSError for a store
     without room.
     """
     if options.on_gpu:
-        return str(gpu_library(open_checkpoint(checkpoint), options, Store(store), progress))
+        form = form_of(open_checkpoint(checkpoint), options)
+        return str(machine_code(form, options.library, Store(store), progress))
     artefacts = Artefacts(checkpoint, options, store, progress)
     artefacts.program.with_pages(pages)
     artefacts.check_room()

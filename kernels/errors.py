@@ -15,6 +15,11 @@ class CompileError(KernelsError):
     """The step of this model cannot be compiled for this target."""
 
 
+def only_on_cpu(what: str) -> str:
+    """What is said of something that kernels for GPUs have not."""
+    return f"{what}; the CPU has it: --device cpu"
+
+
 LOST = frozenset(
     {
         46,  # cudaErrorDevicesUnavailable

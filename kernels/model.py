@@ -1,6 +1,6 @@
 """The contract of a model that runs: what a rank may ask of one, whatever it runs on.
 
-`CpuModel` and `CudaModel` fulfil it; `raylax.kernels.build.load_whole` chooses.
+`CpuModel` and `DeviceModel` fulfil it; `raylax.kernels.build.load_whole` chooses.
 """
 
 from dataclasses import dataclass, field

@@ -9,7 +9,7 @@ from raylax.kernels.shards import Degree
 PAGE_SIZE = 16
 """Tokens in a page of keys and values."""
 LIBRARY = "step.so"
-"""The file of compiled functions, in the store and beside the facts of a library for GPUs."""
+"""The file of compiled functions, in the store."""
 ProgressCallback = Callable[[str, float], None]
 """Is told the stage of building or loading, and the fraction of it that is done."""
 
@@ -23,9 +23,9 @@ class ModelOptions:
     """How a model is built, and the most that one step of it can hold."""
 
     quantization: str = "auto"
-    """q0f32, q0bf16, w8a8, q8f32_0, q4f32_1, q4f32_0; auto keeps the checkpoint's precision."""
+    """As the formats of the device are called; auto keeps the checkpoint's precision."""
     kv_dtype: str = "auto"
-    """f32, bf16 or int8; auto is what suits the weights."""
+    """On a CPU f32, bf16, int8; on a GPU bf16, f16, int8, fp8; auto is what suits the weights."""
     device: str = "cpu"
     """cpu, or cuda:0, cuda:1 and so on."""
     target: str | None = None
@@ -36,7 +36,7 @@ class ModelOptions:
     max_sequence_length: int = 4096
     degree: Degree = Degree()
     library: str | None = None
-    """On CUDA, a library that was compiled elsewhere; None: the store's."""
+    """On CUDA, a directory of machine code that was compiled elsewhere; None: the store's."""
 
     @property
     def on_gpu(self) -> bool:

@@ -89,17 +89,19 @@ class EngineConfig:
     model: str | None = None
     """The checkpoint's directory; left out where a constructor names the model."""
     model_lib: str | None = None
-    """Compiled library. Given, it must be the one in the store that this model compiles to."""
+    """On a GPU the directory of machine code that `raylax compile --target` wrote. On a CPU, where
+    it is given, the library in the store that this model compiles to."""
     additional_models: tuple[str, ...] = option((), nothing_but((), [], None))
     """Draft models."""
     mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
-    """How much to hold at once: local 4 sequences, interactive 1, server 64."""
+    """How much to hold at once: local 4 sequences, interactive 1, server 64, on a GPU 256."""
     tensor_parallel_shards: int | None = option(None, POSITIVE)
     """Devices that share each layer."""
     pipeline_parallel_stages: int | None = option(None, POSITIVE)
     """Devices that share the layers among them."""
     gpu_memory_utilization: float | None = option(None, PROPER_SHARE)
-    """Share of the memory left after the weights that the KV cache may take (on a CPU: of RAM)."""
+    """Share of the memory left after weights and workspace that the KV cache may take. Inferred: on
+    a CPU 0.4, on a GPU 0.85."""
     kv_cache_bytes: int | None = option(None, POSITIVE)
     """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
     machine out among several engines. Inferred: by gpu_memory_utilization."""
@@ -144,11 +146,12 @@ class EngineConfig:
     opt: str | None = option(None, nothing_but(None, "O0"))
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
-    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto keeps the precision."""
-    kv_dtype: Literal["auto", "f32", "bf16", "int8"] = option(
-        "auto", one_of("auto", "f32", "bf16", "int8")
+    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16, q8,
+    fp8, q4f16_1, q4f16_1_g128; auto keeps the precision."""
+    kv_dtype: Literal["auto", "f32", "bf16", "f16", "int8", "fp8"] = option(
+        "auto", one_of("auto", "f32", "bf16", "f16", "int8", "fp8")
     )
-    """Of keys and values; auto is what suits the weights."""
+    """Of keys and values, f16 and fp8 on GPUs alone; auto is what suits the weights."""
     threads: int | None = option(None, POSITIVE)
     """Of each rank's compiled step; inferred: the cores that this process may use, shared out."""
     pin_threads: bool = option(False, SWITCH)

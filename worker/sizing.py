@@ -6,13 +6,27 @@ from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import ConfigError
 
-SEQUENCES: dict[Mode, int] = {"local": 4, "interactive": 1, "server": 64}
-CHUNK = 512
 LOCAL_TOKENS = 8192
-CPU_SHARE = 0.4
-"""Of the free RAM: other processes, and other replicas, live there too."""
 LEAST_TOKENS = 2 * PAGE_SIZE
 MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What an engine on a kind of device does where its configuration says nothing."""
+
+    sequences: dict[Mode, int]
+    chunk: int
+    share: float
+    """Of what is free beside weights and workspace, for pages."""
+    fills: bool
+    """Whether a server's pages take all of that share: nothing else lives there, and what was
+    computed once is found again."""
+
+
+ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False)
+"""Other processes, and other replicas, live in its memory too."""
+ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, 0.85, True)
 
 
 @dataclass(frozen=True)
@@ -25,8 +39,9 @@ class Memory:
     page: int
     most_pages: int
     max_positions: int
-    share: float = CPU_SHARE
+    share: float = ON_CPU.share
     """Of what is left, where the configuration says nothing of it."""
+    usual: Usual = ON_CPU
 
     @property
     def left(self) -> int:
@@ -40,24 +55,25 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     check_lengths(config, memory.max_positions)
     check_weights(memory)
     check_bytes(config, memory)
-    sequences = config.max_num_sequence or SEQUENCES[mode]
+    sequences = config.max_num_sequence or memory.usual.sequences[mode]
     single = config.max_single_sequence_length or memory.max_positions
     least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
     fit = fitting_pages(config, memory) * PAGE_SIZE
     if least > fit:
         raise ConfigError(too_small("one sequence", least, memory, fit))
-    total = config.max_total_sequence_length or min(wished(mode, sequences, single), fit)
+    wish = wished(mode, sequences, single, memory.usual)
+    total = config.max_total_sequence_length or (fit if wish is None else min(wish, fit))
     if total > fit:
         raise ConfigError(too_small("max_total_sequence_length", total, memory, fit))
     single = min(single, total)
-    chunk = max(config.prefill_chunk_size or min(CHUNK, total), sequences)
+    chunk = max(config.prefill_chunk_size or min(memory.usual.chunk, total), sequences)
     return Sizes(sequences, single, total, chunk, pages_for(total))
 
 
-def most_of_a_step(config: EngineConfig, mode: Mode) -> tuple[int, int]:
+def most_of_a_step(config: EngineConfig, mode: Mode, usual: Usual) -> tuple[int, int]:
     """The most tokens and sequences that a step may have to hold."""
-    sequences = config.max_num_sequence or SEQUENCES[mode]
-    return max(config.prefill_chunk_size or CHUNK, sequences), sequences
+    sequences = config.max_num_sequence or usual.sequences[mode]
+    return max(config.prefill_chunk_size or usual.chunk, sequences), sequences
 
 
 def check_lengths(config: EngineConfig, max_positions: int) -> None:
@@ -94,8 +110,10 @@ def check_bytes(config: EngineConfig, memory: Memory) -> None:
         )
 
 
-def wished(mode: Mode, sequences: int, single: int) -> int:
-    """Tokens worth having, were memory no limit."""
+def wished(mode: Mode, sequences: int, single: int, usual: Usual) -> int | None:
+    """Tokens worth having, were memory no limit; None: as many as fit."""
+    if mode == "server" and usual.fills:
+        return None
     if mode == "local":
         return min(sequences * single, max(LOCAL_TOKENS, single))
     return sequences * single

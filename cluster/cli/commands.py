@@ -88,7 +88,7 @@ def compile_model(
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="cuda/sm_80, sm_89, sm_90 or sm_100: for GPUs that need not be here."),
+        typer.Option(help="cuda/sm_80, 86, 89, 90, 100, 103, 120: GPUs that need not be here."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="With --target: the directory to write.")
@@ -96,8 +96,8 @@ def compile_model(
     **flags: Any,
 ) -> None:
     """Compile a model and pack its weights into the store, so that serving starts at once; with
-    --target, compile a library for GPUs that serve --model-lib runs elsewhere; without MODEL, the
-    kernels that all models share, also for sm_86, sm_103 and sm_120.
+    --target, make its machine code for GPUs, which serve --model-lib runs elsewhere; without MODEL,
+    that of the kernels that all models share.
 
     Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --quantization q4f32_1[/]
 
@@ -123,8 +123,8 @@ def compile_model(
                 build(found, plan_engines([found])[0], show)
                 said = f"{name} is compiled"
             else:
-                library = compile_for(target, config, checkpoint, output, show)
-                said = f"{name} is compiled for {target}: {library}"
+                directory = compile_for(target, config, checkpoint, output, show)
+                said = f"{name} is compiled for {target}: {directory}"
     console.print(said, highlight=False, soft_wrap=True)
 
 

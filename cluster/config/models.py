@@ -41,9 +41,10 @@ class ModelSettings(Section):
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
     """On GPUs: less than one lets several ranks share a GPU and its memory."""
     model_lib: Anywhere | None = None
-    """On GPUs: a library that `raylax compile --target` wrote elsewhere."""
+    """On GPUs: the directory of machine code that `raylax compile --target` wrote."""
     quantization: str = "auto"
-    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1; auto: the checkpoint's."""
+    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16, q8,
+    fp8, q4f16_1, q4f16_1_g128; auto: the checkpoint's."""
     mode: Mode = "server"
     """local: 4 sequences; interactive: 1; server: many."""
     max_num_sequence: int | None = Field(None, ge=1)

@@ -1,5 +1,5 @@
-"""`raylax compile --target`: for GPUs, on a machine that has none: a model's step as a library, or
-the kernels that know no model.
+"""`raylax compile --target`: for GPUs, on a machine that has none: the machine code of a model, or
+of the kernels that know no model.
 """
 
 import shutil
@@ -9,14 +9,13 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import Show
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.cuda.build import library
+from raylax.kernels.cuda.build import form_of, machine_code
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import chip_named
-from raylax.kernels.cuda.library import FACTS
-from raylax.kernels.cuda.target import gpu
+from raylax.kernels.cuda.cubins.facts import LISTED
 from raylax.kernels.cuda.variants.table import shared
 from raylax.kernels.errors import KernelsError
-from raylax.kernels.options import LIBRARY, ModelOptions
+from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.kernels.store import Store
 
@@ -24,19 +23,20 @@ from raylax.kernels.store import Store
 def compile_for(
     target: str | None, config: ClusterConfig, checkpoint: Path, output: Path | None, show: Show
 ) -> Path:
-    """Compile for a chip that need not be here. Where the library is: in `output`, or in the store.
+    """Compile for a chip that need not be here. The directory: `output`, or one in the store.
     Raises UserError."""
     show("reading the model", None)
     try:
+        engine = config.engine_config(1)
         options = ModelOptions(
-            config.quantization,
-            device="cuda",
-            target=chip_of(target),
+            engine.quantization,
+            engine.kv_dtype,
+            "cuda",
+            chip_named(name_in(target)).name,
             degree=Degree(config.tensor_parallel_shards, config.pipeline_parallel_stages),
         )
-        progress = lambda stage, fraction: show(stage, None if fraction < 1 else 1.0)  # noqa: E731
-        made = library(open_checkpoint(checkpoint), options, Store(), progress)
-        return made if output is None else copied(made, output)
+        form = form_of(open_checkpoint(checkpoint), options)
+        return copied(machine_code(form, None, Store(), show), output)
     except (KernelsError, OSError) as error:
         raise UserError(str(error)) from None
 
@@ -48,17 +48,9 @@ def compile_kernels(target: str | None, output: Path | None, show: Show) -> Path
         raise UserError("compile needs MODEL, or --target cuda/sm_90 for the kernels of all models")
     try:
         chip = chip_named(name_in(target))
-        made = cubins_for(shared(chip.number), chip, Store(), show)
-        if output is not None:
-            shutil.copytree(made, output, dirs_exist_ok=True)
-        return output or made
+        return copied(cubins_for(shared(chip.number), chip, Store(), show), output)
     except (KernelsError, OSError) as error:
         raise UserError(str(error)) from None
-
-
-def chip_of(target: str | None) -> str:
-    """The name of a chip that TVM's graph is compiled for. Raises UserError."""
-    return gpu(name_in(target)).name
 
 
 def name_in(target: str | None) -> str:
@@ -72,9 +64,14 @@ def name_in(target: str | None) -> str:
     return chip
 
 
-def copied(made: Path, output: Path) -> Path:
-    """The library and its facts, side by side in `output`; the library there."""
-    output.mkdir(parents=True, exist_ok=True)
-    for name in (LIBRARY, FACTS):
-        shutil.copyfile(made.with_name(name), output / name)
-    return output / LIBRARY
+def copied(made: Path, output: Path | None) -> Path:
+    """Machine code where it is wanted, in a directory of its own: one that is there must be empty,
+    or hold what this command wrote. Raises UserError."""
+    if output is None:
+        return made
+    if output.exists() and not (output / LISTED).exists() and any(output.iterdir()):
+        rule = "--output must be a new or an empty directory, or one that this command wrote"
+        raise UserError(f"{rule}; found {output}")
+    shutil.rmtree(output, ignore_errors=True)
+    shutil.copytree(made, output)
+    return output

@@ -19,7 +19,10 @@ from raylax.worker.errors import ConfigError, EngineStartError
         ({"kv_cache_page_size": 32}, "kv_cache_page_size must be 16, found 32"),
         ({"mode": "fast"}, "mode must be one of local, interactive, server, found 'fast'"),
         ({"prefix_cache_mode": "tree"}, "must be one of disable, radix, found 'tree'"),
-        ({"kv_dtype": "f16"}, "kv_dtype must be one of auto, f32, bf16, int8, found 'f16'"),
+        (
+            {"kv_dtype": "e5m2"},
+            "kv_dtype must be one of auto, f32, bf16, f16, int8, fp8, found",
+        ),
         ({"max_num_sequence": 0}, "max_num_sequence must be a positive integer, found 0"),
         ({"max_waiting": -1}, "max_waiting must be a positive integer, found -1"),
         ({"threads": True}, "threads must be a positive integer, found True"),

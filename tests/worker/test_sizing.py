@@ -1,12 +1,13 @@
 """How large an engine may be: a table, and the arithmetic of what does not fit."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raylax.worker.config import EngineConfig, Mode, Sizes
 from raylax.worker.errors import ConfigError
-from raylax.worker.sizing import MIB, Memory, infer
+from raylax.worker.sizing import MIB, ON_GPU, Memory, infer
 
 PAGE = MIB // 4
 
@@ -40,6 +41,22 @@ def memory(pages: int = 10_000, most_pages: int = 1 << 20, positions: int = 4096
     ],
 )  # fmt: skip
 def test_sizes(mode: Mode, given: dict[str, Any], room: Memory, want: Sizes) -> None:
+    assert infer(EngineConfig(**given), mode, room) == want
+
+
+@pytest.mark.parametrize(
+    ("mode", "given", "want"),
+    [
+        ("server", {}, Sizes(256, 4096, 340_000, 2048, 21_250)),
+        ("server", {"gpu_memory_utilization": 0.4}, Sizes(256, 4096, 160_000, 2048, 10_000)),
+        ("server", {"max_total_sequence_length": 5000}, Sizes(256, 4096, 5000, 2048, 313)),
+        ("local", {}, Sizes(4, 4096, 8192, 2048, 512)),
+    ],
+)
+def test_sizes_on_a_gpu(mode: Mode, given: dict[str, Any], want: Sizes) -> None:
+    """A server's pages fill it, whatever its sequences could come to."""
+    room = replace(memory(positions=4096), share=ON_GPU.share, usual=ON_GPU)
+
     assert infer(EngineConfig(**given), mode, room) == want
 
 

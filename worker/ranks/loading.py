@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from raylax.kernels.build import Footprint, build, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.cuda.library import FACTS, Facts
+from raylax.kernels.cuda.cubins.facts import LISTED
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
@@ -16,7 +16,15 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
-from raylax.worker.sizing import CPU_SHARE, LEAST_TOKENS, Memory, infer, most_of_a_step
+from raylax.worker.sizing import (
+    LEAST_TOKENS,
+    ON_CPU,
+    ON_GPU,
+    Memory,
+    Usual,
+    infer,
+    most_of_a_step,
+)
 
 START_ERRORS = (ConfigError, KernelsError, MemoryError)
 """What keeps a model from loading that the user can mend."""
@@ -104,12 +112,13 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     tried, and so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
-    share = 1.0 if config.kv_cache_bytes or config.max_total_sequence_length else CPU_SHARE
+    usual = usual_of(options)
+    share = 1.0 if config.kv_cache_bytes or config.max_total_sequence_length else usual.share
     checkpoint = checkpoint_of(config)
     asked = config.max_single_sequence_length
     longest = asked or open_checkpoint(checkpoint).spec.max_positions
     while True:
-        tokens, rows = most_of_a_step(config, config.mode)
+        tokens, rows = most_of_a_step(config, config.mode, usual)
         capacities = replace(
             options, max_step_tokens=tokens, max_step_rows=rows, max_sequence_length=longest
         )
@@ -122,6 +131,7 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
             needs.most_pages,
             needs.spec.max_positions if asked else longest,
             share,
+            usual,
         )
         try:
             return RankNeeds(infer(config, config.mode, room), needs)
@@ -131,11 +141,15 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
                 raise
 
 
+def usual_of(options: ModelOptions) -> Usual:
+    """What is done on a device where nothing else is asked for."""
+    return ON_GPU if options.on_gpu else ON_CPU
+
+
 def check_library(model_lib: str | None) -> None:
-    """Raises ConfigError if an engine on a CPU is given a library that is meant for GPUs."""
-    if model_lib is not None and (library := Path(model_lib)).with_name(FACTS).exists():
-        target = Facts.beside(library).target
-        raise ConfigError(f"model_lib {model_lib} is for {target}, and this engine runs on a CPU")
+    """Raises ConfigError if an engine on a CPU is given machine code that is meant for GPUs."""
+    if model_lib is not None and (Path(model_lib) / LISTED).exists():
+        raise ConfigError(f"model_lib {model_lib} is for GPUs, and this engine runs on a CPU")
 
 
 def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) -> None:
@@ -149,7 +163,7 @@ def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) ->
 
 def check_made(config: EngineConfig, library: str) -> None:
     """Raises ConfigError if the configuration names a library that is not this model's."""
-    if config.model_lib not in (None, library):
+    if config.model_lib is not None and Path(config.model_lib) != Path(library):
         raise ConfigError(
             f"model_lib must be what this model compiles to, {library}, found {config.model_lib}; "
             "leave it out"
@@ -166,7 +180,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
-        gpu_memory_utilization=config.gpu_memory_utilization or CPU_SHARE,
+        gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).share,
         kv_cache_bytes=sizes.pages * model.page_bytes,
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,

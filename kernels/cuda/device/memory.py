@@ -13,11 +13,19 @@ Array = npt.NDArray[Any]
 TO_DEVICE, TO_HOST, WITHIN = 1, 2, 3  # cudaMemcpyHostToDevice and so on
 ALIGNMENT = 256
 """Of what lies in one piece of memory: more than any load of a kernel asks for."""
+BLOCK = 2 << 20
+"""In which CUDA takes memory of a device."""
 
 
 def aligned(size: int) -> int:
     """A size up to where the next thing may begin."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def allocated(size: int) -> int:
+    """What CUDA sets aside for a piece of so many bytes: small ones share its blocks."""
+    unit = BLOCK if size > BLOCK // 2 else 2 * ALIGNMENT
+    return -(-size // unit) * unit
 
 
 class DeviceMemory:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from raylax.kernels.cuda.formats.base import Format, Precision
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
-from raylax.kernels.cuda.target import unsupported
-from raylax.kernels.errors import CompileError
+from raylax.kernels.errors import CompileError, only_on_cpu
 
 NAMES = ("q0f16", "q0bf16", "q8", "fp8", "q4f16_1", "q4f16_1_g128")
 SAME = {"q8f16_0": "q8", "q8f32_0": "q8", "q4f32_1": "q4f16_1"}
@@ -26,6 +25,13 @@ class Quantization:
     layers: Format
     head: Format
     """4 bits cost most in the output head, and save least: there it has 8."""
+
+    @property
+    def packed_formats(self) -> tuple[str, ...]:
+        """The names of its packed formats, without their precision."""
+        ending = f"_{self.precision}"
+        names = {self.layers.name, self.head.name}
+        return tuple(sorted(n.removesuffix(ending) for n in names if n.endswith(ending)))
 
 
 def quantization_named(name: str, checkpoint_dtype: str) -> Quantization:
@@ -51,5 +57,5 @@ def quantization_named(name: str, checkpoint_dtype: str) -> Quantization:
             return Quantization("q4f16_1_g128", precision, Grouped(precision, 4, 128), eight)
     known = ", ".join(("auto", *NAMES, *SAME))
     raise CompileError(
-        unsupported(f"quantization {name!r} is not there on CUDA; there are {known}")
+        only_on_cpu(f"quantization {name!r} is not there on CUDA; there are {known}")
     )

@@ -10,32 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.facts import load
 from raylax.kernels.cuda.device.code import Kernel
 from raylax.kernels.cuda.device.memory import DeviceMemory, read, write
 from raylax.kernels.cuda.device.stream import Stream
 from raylax.kernels.cuda.device.upload import Upload
-from raylax.kernels.cuda.formats import Quantization
-from raylax.kernels.cuda.pages import KV, PageLayout
-from raylax.kernels.cuda.step.batch import Batch, fields_of
-from raylax.kernels.cuda.step.buckets import bucket
+from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.step.batch import Batch
+from raylax.kernels.cuda.step.capacity import StepCapacity
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import StepProgram
 from raylax.kernels.cuda.step.rows import DeviceRows
 from raylax.kernels.cuda.step.runner import StepRunner
-from raylax.kernels.cuda.step.values import DeviceValues, StepSizes, value_sizes
-from raylax.kernels.cuda.step.work_list import Division
-from raylax.kernels.cuda.variants.attention import SPLIT, AttentionShape, attend
-from raylax.kernels.cuda.variants.table import all_for
+from raylax.kernels.cuda.step.values import DeviceValues
+from raylax.kernels.cuda.variants.attention import attend
 from raylax.kernels.model import Floats, Ints, Seat, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
-
-PLACES = 2 * 132
-"""Programs of attention that an H200 runs at once. By another number work is divided less well."""
-SLOTS = 4
-"""For splits that are computed apart, of each sequence."""
 
 
 class DeviceModel:
@@ -45,39 +37,35 @@ class DeviceModel:
         self,
         checkpoint: Checkpoint,
         options: ModelOptions,
-        quantization: Quantization,
-        kv: KV,
-        chip: int,
+        form: DeviceForm,
         cubins: Path,
         pages: int,
         progress: ProgressCallback,
     ) -> None:
         """`cubins`: the directory of its machine code, for this chip. Raises KernelsError."""
-        spec = checkpoint.spec
+        spec, chip = form.spec, form.chip
         self.spec, self.options, self.library = spec, options, str(cubins)
-        self.quantization, self.kv_dtype = quantization.name, kv_name(kv, quantization)
+        self.quantization, self.kv_dtype = form.quantization.name, form.kv_dtype
         self.pages, self.seat, self.place = pages, Seat(), options.degree.place(spec, 0)
-        self._layout = PageLayout(spec.layers, spec.kv_heads, spec.head_dim, kv)
+        self._layout = form.layout
         self.page_bytes = self._layout.page_bytes
-        heads = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim, quantization.precision, kv)
-        formats = packed_formats(quantization)
-        variants = all_for(spec, chip, quantization.precision, formats, kv)
-        machine_code = load(cubins, variants, CHIPS[chip])
+        machine_code = load(cubins, form.variants(), chip)
         kernels = {name: Kernel(*cubin) for name, cubin in machine_code.items()}
-        tiles = attend(heads, chip)
-        self._stream = Stream(int(options.device.partition(":")[2] or 0))
+        self._stream = Stream(driver.index_of(options.device))
         self._kv = [self._layer_pages() for _ in range(spec.layers)]
-        loader = Loader(checkpoint, quantization, chip, Upload(self._stream), progress)
+        upload = Upload(self._stream)
+        loader = Loader(checkpoint, form.quantization, chip.number, upload, progress)
         addresses = [(codes.address, scales.address) for codes, scales in self._kv]
         weights = loader.weights(options.max_sequence_length, addresses)
         self._held = loader.held
-        division = division_of(heads, options)
-        tokens, rows = options.max_step_tokens, options.max_step_rows
-        most = StepSizes(bucket(tokens), bucket(rows), division.slots, tiles[-1].most or 0)
-        self._values = DeviceValues(value_sizes(spec, most))
-        inputs = StepInputs(fields_of(tokens, rows, division.slots, options.max_sequence_length))
-        program = StepProgram(spec, heads, chip, kernels, weights, {**self._values, **inputs})
-        self._runner = StepRunner(program, inputs, division, tiles, self._stream, most.rows)
+        most = StepCapacity(form, options)
+        self._values, inputs = DeviceValues(most.values), StepInputs(most.fields)
+        program = StepProgram(
+            spec, form.heads, chip.number, kernels, weights, {**self._values, **inputs}
+        )
+        tiles = attend(form.heads, chip.number)
+        rows = most.sizes.rows
+        self._runner = StepRunner(program, inputs, most.division, tiles, self._stream, rows)
         self._stream.wait()
 
     def _layer_pages(self) -> tuple[DeviceMemory, DeviceMemory]:
@@ -134,22 +122,3 @@ class DeviceModel:
     def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Nothing: no other process can write to a device's memory."""
         return {}
-
-
-def kv_name(kv: KV, quantization: Quantization) -> str:
-    """What users call it."""
-    return quantization.precision if kv == "plain" else kv
-
-
-def packed_formats(quantization: Quantization) -> tuple[str, ...]:
-    """The names of its packed formats, without their precision."""
-    ending = f"_{quantization.precision}"
-    names = {quantization.layers.name, quantization.head.name}
-    return tuple(sorted(name.removesuffix(ending) for name in names if name.endswith(ending)))
-
-
-def division_of(heads: AttentionShape, options: ModelOptions) -> Division:
-    """How attention's work is divided."""
-    longest = -(-options.max_sequence_length // SPLIT)
-    slots = max(longest, SLOTS * options.max_step_rows)
-    return Division(heads.group, heads.kv_heads, PLACES, slots)

@@ -1,4 +1,4 @@
-"""`raylax compile --target`: a library for GPUs from a machine without one, or a plain refusal."""
+"""`raylax compile --target`: code for GPUs from a machine without one, or a plain refusal."""
 
 from pathlib import Path
 
@@ -7,10 +7,6 @@ import pytest
 from raylax.cluster.cli.main import main
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.cubins.facts import load
-from raylax.kernels.cuda.library import FACTS, Facts
-from raylax.kernels.cuda.machine_code import architectures, has_source
-from raylax.kernels.options import LIBRARY
-from tests.kernels.cuda.conftest import compiler as compiler  # a fixture
 from tests.support.cuda_scaled import SCALED
 
 
@@ -25,24 +21,42 @@ def said_by(
     return ended.value.code, (out + err).strip().splitlines()[-1]
 
 
-def test_a_library_is_written_where_it_is_wanted(
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's machine code is one kernel: compiling all takes minutes."""
+    monkeypatch.setattr("raylax.kernels.cuda.form.all_for", lambda *_: [SCALED])
+
+
+def test_a_models_machine_code_is_written_where_it_is_wanted(
     checkpoint: Path,
     tmp_path: Path,
-    compiler: None,
+    small: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """With what it was made from beside it: the directory can be taken elsewhere."""
-    arguments = (str(checkpoint), "--target", "cuda/sm_89", "--quantization", "q0f16")
-    status, said = said_by(monkeypatch, capsys, *arguments, "-o", str(tmp_path / "lib"))
+    """With what it was made from beside it: the directory can be taken elsewhere. Written again, it
+    is another one."""
+    output = tmp_path / "lib"
+    arguments = (str(checkpoint), "--target", "cuda/sm_89", "--quantization", "q4f16_1")
+    for _ in range(2):
+        status, said = said_by(monkeypatch, capsys, *arguments, "-o", str(output))
 
-    library = tmp_path / "lib" / LIBRARY
-    assert (status, said) == (0, f"{checkpoint.name} is compiled for cuda/sm_89: {library}")
-    assert {file.name for file in library.parent.iterdir()} == {LIBRARY, FACTS}
-    content = library.read_bytes()
-    assert set(architectures(content)) == {"sm_89"} and not has_source(content)
-    facts = Facts.beside(library)
-    assert (facts.target, facts.quantization) == ("cuda/sm_89", "q0f16")
+        assert (status, said) == (0, f"{checkpoint.name} is compiled for cuda/sm_89: {output}")
+        assert list(load(output, [SCALED], CHIPS[89])) == ["scaled"]
+
+
+def test_nothing_of_a_users_is_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A directory that holds other things is left as it is."""
+    monkeypatch.setattr("raylax.cluster.models.cross_compile.shared", lambda chip: [SCALED])
+    (tmp_path / "letters").touch()
+
+    status, said = said_by(monkeypatch, capsys, "--target", "cuda/sm_90", "-o", str(tmp_path))
+
+    rule = "--output must be a new or an empty directory, or one that this command wrote"
+    assert (status, said) == (1, f"error: {rule}; found {tmp_path}")
+    assert [one.name for one in tmp_path.iterdir()] == ["letters"]
 
 
 def test_the_kernels_of_all_models_need_none(
@@ -83,13 +97,16 @@ def test_what_cannot_be_compiled_without_a_model_is_named(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--target", "cuda/sm_70"], "error: target cuda/sm_70 is not known; known are cuda/sm_80"),
-        (["--target", "cuda"], "error: target cuda/ is not known; known are cuda/sm_80"),
+        (["--target", "cuda/sm_70"], "error: there are kernels for sm_80 (A100), sm_86 (A10, RTX"),
+        (
+            ["--target", "cuda"],
+            "error: there are kernels for sm_80 (A100), sm_86 (A10, RTX 30), sm_",
+        ),
         (["--target", "x86-64-v3"], "error: --target must be cuda/ and a chip, as cuda/sm_90, fo"),
         (["-o", "lib"], "error: --target must be cuda/ and a chip, as cuda/sm_90, found None"),
         (
-            ["--target", "cuda/sm_90", "--quantization", "q4f32_1"],
-            "error: quantization 'q4f32_1' is not there on CUDA; there are auto, q0f16, q0bf16, q0",
+            ["--target", "cuda/sm_90", "--quantization", "q4f32_0"],
+            "error: quantization 'q4f32_0' is not there on CUDA; there are auto, q0f16, q0bf16, q8",
         ),
         (
             ["--target", "cuda/sm_90", "--tensor-parallel-shards", "2"],

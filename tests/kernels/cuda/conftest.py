@@ -1,4 +1,4 @@
-"""Machines that have no GPU: a driver that says it has two, and the compiler where it is."""
+"""Machines that have no GPU: a driver that says it has two."""
 
 import json
 import os
@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from raylax.kernels.cuda.nvrtc import runtime_library, wheels
-from raylax.kernels.errors import CompileError
 from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
@@ -39,13 +37,3 @@ def on_fake_gpus(tmp_path_factory: pytest.TempPathFactory) -> Ask:
         return json.loads(done.stdout)
 
     return ask
-
-
-@pytest.fixture(scope="session")
-def compiler() -> None:
-    """Skips where NVIDIA's wheels are not installed: `raylax[cuda-compile]`."""
-    try:
-        wheels()
-        runtime_library()
-    except CompileError as error:
-        pytest.skip(str(error))

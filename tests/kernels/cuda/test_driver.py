@@ -12,12 +12,12 @@ SEEN = """
 import json
 from dataclasses import astuple
 from raylax.kernels.cuda import driver
-from raylax.kernels.cuda.target import gpu_for
+from raylax.kernels.cuda.cubins.chips import chip_of
 
 devices = [driver.properties(i) for i in range(driver.count())]
 print(json.dumps({
     "devices": [astuple(one) for one in devices],
-    "targets": [gpu_for(one.capability).name for one in devices],
+    "targets": [chip_of(one.capability, one.name).name for one in devices],
     "memory": driver.memory(0),
 }))
 """
@@ -72,7 +72,7 @@ def test_gpus_are_told_by_the_driver(on_fake_gpus: Ask) -> None:
 
     assert seen == {
         "devices": [[0, "First", [9, 0]], [1, "Second", [8, 6]]],
-        "targets": ["sm_90", "sm_80"],
+        "targets": ["sm_90", "sm_86"],
         "memory": [70 << 30, 80 << 30],
     }
 

@@ -10,14 +10,17 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.build import footprint
 from raylax.kernels.cpu.model import load_model
-from raylax.kernels.cuda.formats import quantization_named
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.build import load_on_device
 from raylax.kernels.cuda.matrix_unit import HOPPER
+from raylax.kernels.cuda.step.capacity import KEPT_BY_CUDA
 from raylax.kernels.cuda.step.model import DeviceModel
-from raylax.kernels.options import ModelOptions, silent
+from raylax.kernels.errors import DeviceError
+from raylax.kernels.options import ModelOptions
 from tests.support.batches import Floats, Piece, arrays
-from tests.support.cuda_demo import CHIP, demo_cubins, first_layers
+from tests.support.cuda_demo import demo_cubins, first_layers
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_fake.machine import cubins_here
@@ -37,7 +40,11 @@ OTHER = Piece(PROMPT[7:13], 0, [9])
 
 
 def options(device: str) -> ModelOptions:
-    return ModelOptions("auto", "auto", device, None, 2, 128, 64, 256)
+    return ModelOptions("auto", "auto", device, None, 2, 128, 64, 256, library=code_for(device))
+
+
+def code_for(device: str) -> str | None:
+    return None if device == "cpu" else str(*cubins_here())
 
 
 @cache
@@ -48,10 +55,7 @@ def model() -> Path:
 
 @cache
 def on_gpu() -> DeviceModel:
-    checkpoint = open_checkpoint(model())
-    (cubins,) = (one for one in cubins_here())
-    q = quantization_named("q0bf16", checkpoint.dtype)
-    return DeviceModel(checkpoint, options("cuda:0"), q, "plain", CHIP, cubins, PAGES, silent)
+    return load_on_device(model(), options("cuda:0"), PAGES)
 
 
 def logits(*pieces: Piece) -> Floats:
@@ -85,6 +89,34 @@ def test_a_row_has_the_same_bits_alone_in_chunks_and_in_a_batch() -> None:
         chunked = logits(OTHER, Piece(PROMPT[11:], 11, [12, 13]))[1]
 
     assert np.array_equal(alone, chunked)
+
+
+@on_fake_device
+def test_it_takes_what_was_said_before() -> None:
+    """Of weights, workspace and pages, but for what CUDA is thought to keep."""
+    on_gpu()
+    before, _ = driver.memory(0)
+    needs = footprint(model(), options("cuda:0"))
+
+    second = load_on_device(model(), options("cuda:0"), PAGES)
+
+    said = needs.weights + needs.workspace - KEPT_BY_CUDA + PAGES * needs.page
+    taken = before - driver.memory(0)[0]
+    assert 0.9 * said < taken <= said
+    del second
+    assert driver.memory(0)[0] == before
+
+
+@on_fake_device
+def test_a_gpu_that_is_full_says_what_was_wanted() -> None:
+    """Nothing of it is left there."""
+    on_gpu()
+    before, _ = driver.memory(0)
+
+    with pytest.raises(DeviceError, match=r"weights \d+ MiB \+ workspace .* lower gpu_memory_uti"):
+        load_on_device(model(), options("cuda:0"), 1 << 20)
+
+    assert driver.memory(0)[0] == before
 
 
 @on_fake_device

@@ -1,0 +1,76 @@
+"""What a model is on a GPU: its formats there, its pages and its machine code. All of it follows
+from the model, the chip, and what was asked for; no GPU is needed to know it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from raylax.kernels.cuda.cubins.chips import Chip
+from raylax.kernels.cuda.formats import Quantization, quantization_named
+from raylax.kernels.cuda.pages import KV, PageLayout
+from raylax.kernels.cuda.variants.attention import AttentionShape
+from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.cuda.variants.table import all_for
+from raylax.kernels.errors import CompileError, only_on_cpu
+from raylax.kernels.options import ModelOptions
+from raylax.kernels.spec import DecoderSpec
+
+BYTES: tuple[KV, ...] = ("int8", "fp8")
+"""Keys and values that are not of the model's precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceForm:
+    """A model's, on chips of one generation."""
+
+    spec: DecoderSpec
+    chip: Chip
+    quantization: Quantization
+    kv: KV
+
+    @classmethod
+    def of(cls, spec: DecoderSpec, dtype: str, options: ModelOptions, chip: Chip) -> Self:
+        """As the options say. `dtype`: the checkpoint's. Raises CompileError, with the CPU as
+        remedy, for what there is not on a GPU."""
+        if options.degree.ranks > 1:
+            raise CompileError(
+                only_on_cpu(
+                    "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
+                    f"{options.degree.tensor} and {options.degree.pipeline}"
+                )
+            )
+        quantization = quantization_named(options.quantization, dtype)
+        form = cls(spec, chip, quantization, kv_named(options.kv_dtype, quantization))
+        form.variants()  # which refuse what no kernel is made for
+        return form
+
+    @property
+    def heads(self) -> AttentionShape:
+        """What attention is compiled for."""
+        s = self.spec
+        return AttentionShape(s.heads, s.kv_heads, s.head_dim, self.quantization.precision, self.kv)
+
+    @property
+    def layout(self) -> PageLayout:
+        """How its keys and values lie."""
+        return PageLayout(self.spec.layers, self.spec.kv_heads, self.spec.head_dim, self.kv)
+
+    @property
+    def kv_dtype(self) -> str:
+        """What users call the type of its keys and values."""
+        return self.quantization.precision if self.kv == "plain" else self.kv
+
+    def variants(self) -> list[Variant]:
+        """All machine code that it needs. Raises CompileError for what no kernel is made for."""
+        q = self.quantization
+        return all_for(self.spec, self.chip.number, q.precision, q.packed_formats, self.kv)
+
+
+def kv_named(name: str, quantization: Quantization) -> KV:
+    """`auto` is the model's own precision. Raises CompileError for one that is not there."""
+    for one in BYTES:
+        if name == one:
+            return one
+    if name in ("auto", own := quantization.precision):
+        return "plain"
+    rule = f"kv_dtype on CUDA must be auto, {own}, {' or '.join(BYTES)} with {quantization.name}"
+    raise CompileError(only_on_cpu(f"{rule}; found {name!r}"))

@@ -1,0 +1,87 @@
+"""The largest step of a model on a GPU, and what a model takes there: sizes of memory before any of
+it is had."""
+
+from dataclasses import dataclass
+from math import prod
+
+from raylax.kernels.cuda.device.memory import allocated
+from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.formats.base import size
+from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.step.batch import fields_of
+from raylax.kernels.cuda.step.buckets import bucket
+from raylax.kernels.cuda.step.inputs import Field
+from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
+from raylax.kernels.cuda.step.work_list import Division
+from raylax.kernels.cuda.variants.attention import SPLIT, attend
+from raylax.kernels.families import weights_of
+from raylax.kernels.options import ModelOptions
+
+PLACES = 2 * 132
+"""Programs of attention that an H200 runs at once. By another number work is divided less well."""
+SLOTS = 4
+"""For splits that are computed apart, of each sequence."""
+KEPT_BY_CUDA = 256 << 20
+"""For machine code, graphs and what CUDA keeps beside a context. Not measured on a GPU yet: graphs
+of 64 shapes of 400 launches are some 40 MiB, machine code is some 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCapacity:
+    """The most that one step can hold, and how its attention is divided."""
+
+    form: DeviceForm
+    options: ModelOptions
+
+    @property
+    def division(self) -> Division:
+        """How attention's work is divided among programs."""
+        heads, longest = self.form.heads, -(-self.options.max_sequence_length // SPLIT)
+        slots = max(longest, SLOTS * self.options.max_step_rows)
+        return Division(heads.group, heads.kv_heads, PLACES, slots)
+
+    @property
+    def sizes(self) -> StepSizes:
+        """Filled up to the sizes of graphs."""
+        tiles = attend(self.form.heads, self.form.chip.number)
+        tokens, rows = bucket(self.options.max_step_tokens), bucket(self.options.max_step_rows)
+        return StepSizes(tokens, rows, self.division.slots, tiles[-1].most or 0)
+
+    @property
+    def values(self) -> dict[str, int]:
+        """Bytes of each value between kernels."""
+        return value_sizes(self.form.spec, self.sizes)
+
+    @property
+    def fields(self) -> dict[str, Field]:
+        """Of what a step is given."""
+        o = self.options
+        return fields_of(
+            o.max_step_tokens, o.max_step_rows, self.division.slots, o.max_sequence_length
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Of a device, beside weights and pages."""
+        inputs = sum(field.size for field in self.fields.values())
+        return allocated(total(self.values)) + allocated(inputs) + KEPT_BY_CUDA
+
+
+def weight_bytes(form: DeviceForm, positions: int) -> int:
+    """Of all weights on a device, tables of `positions` rotations among them."""
+    s, q, sizes = form.spec, form.quantization, []
+    for weight in weights_of(s).values():
+        rows, times = weight.shape[0], s.layers if weight.layered else 1
+        if weight.name == "w_embed":
+            own = s.padded_vocab * s.hidden * HALF
+        elif weight.name == "w_head":
+            own = size(q.head, s.padded_vocab, s.hidden)
+        elif weight.is_matrix:
+            own = size(q.layers, rows, weight.shape[1])
+        else:
+            own = prod(weight.shape) * HALF
+        sizes.append(times * allocated(own))
+    if s.tied_embeddings and isinstance(q.head, Grouped):
+        sizes.append(size(q.head, s.padded_vocab, s.hidden))
+    rotations = positions * s.head_dim // 2 * F32
+    return sum(sizes) + 2 * allocated(rotations)
