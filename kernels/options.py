@@ -35,6 +35,8 @@ class ModelOptions:
     max_step_rows: int = 64
     max_sequence_length: int = 4096
     degree: Degree = Degree()
+    overlap_launches: bool = False
+    """On CUDA, whether a kernel may be started before the one ahead of it has ended."""
     library: str | None = None
     """On CUDA, a directory of machine code that was compiled elsewhere; None: the store's."""
 

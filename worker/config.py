@@ -152,6 +152,9 @@ class EngineConfig:
         "auto", one_of("auto", "f32", "bf16", "f16", "int8", "fp8")
     )
     """Of keys and values, f16 and fp8 on GPUs alone; auto is what suits the weights."""
+    overlap_launches: bool = option(False, SWITCH)
+    """On GPUs from sm_90 on: whether a kernel may be started before the one ahead of it has ended
+    (programmatic dependent launch). Not tried on a GPU yet."""
     threads: int | None = option(None, POSITIVE)
     """Of each rank's compiled step; inferred: the cores that this process may use, shared out."""
     pin_threads: bool = option(False, SWITCH)

@@ -34,6 +34,7 @@ def compile_for(
             "cuda",
             chip_named(name_in(target)).name,
             degree=Degree(config.tensor_parallel_shards, config.pipeline_parallel_stages),
+            overlap_launches=engine.overlap_launches,
         )
         form = form_of(open_checkpoint(checkpoint), options)
         return copied(machine_code(form, None, Store(), show), output)

@@ -1,10 +1,11 @@
 """What a model is on a GPU: its formats there, its pages and its machine code. All of it follows
 from the model, the chip, and what was asked for; no GPU is needed to know it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from raylax.kernels.cuda.cubins.chips import Chip
+from raylax.kernels.cuda.cubins.overlap import LEAST
 from raylax.kernels.cuda.formats import Quantization, quantization_named
 from raylax.kernels.cuda.pages import KV, PageLayout
 from raylax.kernels.cuda.variants.attention import AttentionShape
@@ -26,6 +27,8 @@ class DeviceForm:
     chip: Chip
     quantization: Quantization
     kv: KV
+    overlapped: bool = False
+    """Whether its kernels may be started before the one ahead of them has ended."""
 
     @classmethod
     def of(cls, spec: DecoderSpec, dtype: str, options: ModelOptions, chip: Chip) -> Self:
@@ -39,7 +42,12 @@ class DeviceForm:
                 )
             )
         quantization = quantization_named(options.quantization, dtype)
-        form = cls(spec, chip, quantization, kv_named(options.kv_dtype, quantization))
+        kv = kv_named(options.kv_dtype, quantization)
+        if options.overlap_launches and chip.number < LEAST:
+            raise CompileError(
+                f"overlap_launches needs sm_{LEAST} or later, found {chip.name}; leave it out"
+            )
+        form = cls(spec, chip, quantization, kv, options.overlap_launches)
         form.variants()  # which refuse what no kernel is made for
         return form
 
@@ -62,7 +70,8 @@ class DeviceForm:
     def variants(self) -> list[Variant]:
         """All machine code that it needs. Raises CompileError for what no kernel is made for."""
         q = self.quantization
-        return all_for(self.spec, self.chip.number, q.precision, q.packed_formats, self.kv)
+        made = all_for(self.spec, self.chip.number, q.precision, q.packed_formats, self.kv)
+        return [replace(one, overlapped=True) for one in made] if self.overlapped else made
 
 
 def kv_named(name: str, quantization: Quantization) -> KV:

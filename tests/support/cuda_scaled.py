@@ -1,5 +1,7 @@
 """The plainest kernel, where any will do."""
 
+from dataclasses import replace
+
 from raylax.kernels.cuda.variants.base import Variant, signature
 
 SCALED = Variant(
@@ -11,3 +13,5 @@ SCALED = Variant(
     aligned=("n",),
 )
 """y = x * factor."""
+EARLY = replace(SCALED, name="early", overlapped=True)
+"""The same, which may be started before what it waits for has ended."""

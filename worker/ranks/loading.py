@@ -82,7 +82,7 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
         config.quantization, config.kv_dtype, device, threads=threads, degree=degree
     )
     if options.on_gpu:
-        return replace(options, library=config.model_lib)
+        return replace(options, library=config.model_lib, overlap_launches=config.overlap_launches)
     check_library(config.model_lib)
     return options
 

@@ -21,6 +21,7 @@ HIDDEN = ("*i8", "*i8")
 """The types of two pointers that Triton adds to every kernel, to scratch memory: ours use none, and
 are given null."""
 COMPILER = "raylax.kernels.cuda.cubins.compiler"
+OVERLAP = "raylax.kernels.cuda.cubins.overlap"
 CUDA_MACHINE = 190
 ELF = struct.Struct("<4s4xB9xHIQQQI")
 """Magic, version of the ABI, machine, version, three offsets, flags."""
@@ -51,6 +52,8 @@ class Facts:
     sha256: str
     reading: Reading
     structure: Structure
+    overlapped: bool = False
+    """Whether it waits for the kernel before it, and may be started before that has ended."""
 
     @classmethod
     def of(cls, listed: dict[str, Any]) -> Self:
@@ -90,6 +93,7 @@ def made_of(variant: Variant, chip: Chip) -> str:
             "chip": chip.name,
             "source": digest_of(module_of(variant.kernel)),
             "compiler": digest_of(COMPILER),
+            **({"overlapped": digest_of(OVERLAP)} if variant.overlapped else {}),
         }
     )
 
@@ -134,7 +138,8 @@ def one(directory: Path, variant: Variant, chip: Chip, found: dict[str, Facts]) 
     if (facts := found.get(variant.name)) is None:
         raise CompileError(f"{where} is not there; {remedy}")
     if facts.made_of != made_of(variant, chip):
-        raise CompileError(f"{where} was compiled from another version of its source; {remedy}")
+        why = "was compiled from another version of its source, or with other options"
+        raise CompileError(f"{where} {why}; {remedy}")
     try:
         code = file_of(directory, variant.name).read_bytes()
     except OSError as error:

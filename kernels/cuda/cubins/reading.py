@@ -13,6 +13,9 @@ MATRIX = re.compile(r"(?:U?T?C?[A-Z]+MMA)\b.*")
 LOCAL = re.compile(r"(LDL|STL)\b.*")
 COPY = re.compile(r"LDGSTS\b.*")
 LOAD = re.compile(r"LDG\b.*")
+WAIT = "ACQBULK"
+ACCESS = re.compile(rf"{WAIT}|(?:LDG|STG|LDGSTS|LD|ST|ATOM|ATOMG|RED|REDG|UTMA\w+|UBLK\w+)\b.*")
+"""What reaches global memory, and what waits for who wrote there."""
 LAYOUT = re.compile(r"^(#\w+) = (#\w+\.\w+<.*>)$", re.M)
 SUM = re.compile(r'"tt\.(?:reduce|scan)"\((?:.|\n)*?\}\) : \((.*?)\) ->')
 ADDS = re.compile(r"arith\.(addf|subf|mulf|divf)|math\.fma")
@@ -38,6 +41,8 @@ class Reading:
     """Those from global to shared memory that a thread does not wait for."""
     loads: dict[str, int] = field(default_factory=dict)
     """Those from global memory to registers."""
+    waits: bool = False
+    """Whether it waits for the kernel before it ahead of any access to global memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,9 @@ def read(cubin: Path) -> Reading:
 def parsed(usage: str, listing: str) -> Reading:
     """From what `cuobjdump -res-usage` and `nvdisasm -c` have written."""
     used = {name: int(value) for name, value in USAGE.findall(usage)}
-    counts = Counter(INSTRUCTION.findall(listing))
+    instructions = INSTRUCTION.findall(listing)
+    counts = Counter(instructions)
+    first = next((name for name in instructions if ACCESS.fullmatch(name)), None)
 
     def like(pattern: re.Pattern[str]) -> dict[str, int]:
         return {name: counts[name] for name in sorted(counts) if pattern.fullmatch(name)}
@@ -76,6 +83,7 @@ def parsed(usage: str, listing: str) -> Reading:
         like(MATRIX),
         like(COPY),
         like(LOAD),
+        first == WAIT,
     )
 
 

@@ -34,6 +34,8 @@ def breaches(chip: Chip, found: Facts) -> Iterator[str]:
             f"nothing may be spilled from registers, found {reading.spills} accesses and "
             f"{reading.stack} bytes"
         )
+    if found.overlapped and not reading.waits:
+        yield "who may be started early must wait before it reaches global memory, and does not"
     other = [one for one in reading.matrix if not one.startswith(chip.matrix)]
     if other or (structure.products and not reading.matrix):
         there = ", ".join(other) or "none of the matrix unit's"

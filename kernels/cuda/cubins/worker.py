@@ -17,6 +17,7 @@ from typing import Any
 
 from raylax.kernels.cuda.cubins.chips import CHIPS, WARP, Chip
 from raylax.kernels.cuda.cubins.facts import HIDDEN, Facts, file_of, made_of
+from raylax.kernels.cuda.cubins.overlap import assemble, waiting
 from raylax.kernels.cuda.cubins.reading import read, structure
 from raylax.kernels.cuda.cubins.rules import broken
 from raylax.kernels.cuda.cubins.source import module_of
@@ -68,7 +69,10 @@ def compiled(variant: Variant, chip: Chip, directory: Path) -> Facts:
         variant.stages,
     )
     path = file_of(directory, variant.name)
-    path.write_bytes(asm["cubin"])
+    if variant.overlapped:
+        assemble(waiting(asm["ptx"]), chip, path)
+    else:
+        path.write_bytes(asm["cubin"])
     return Facts(
         made_of(variant, chip),
         variant.kernel,
@@ -80,9 +84,10 @@ def compiled(variant: Variant, chip: Chip, directory: Path) -> Facts:
         data.shared,
         data.global_scratch_size + data.profile_scratch_size,
         data.tmem_size or 0,
-        hashlib.sha256(asm["cubin"]).hexdigest(),
+        hashlib.sha256(path.read_bytes()).hexdigest(),
         read(path),
         structure(asm["ttir"], asm["ttgir"]),
+        variant.overlapped,
     )
 
 

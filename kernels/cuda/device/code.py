@@ -20,6 +20,7 @@ from raylax.kernels.runtime import load_runtime
 TAGS = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "tirx.use_dyn_shared_memory")
 """What a launch is given after its arguments: the grid, threads, and bytes of shared memory, which
 must come last."""
+OVERLAPPED = "tirx.use_programtic_dependent_launch"  # TVM spells it so
 DTYPES = {"i32": "int32", "i64": "int64", "fp32": "float32"}
 Address = int
 
@@ -67,6 +68,11 @@ class Facts(Protocol):
     @property
     def shared(self) -> int:
         """Bytes of dynamic shared memory."""
+        ...
+
+    @property
+    def overlapped(self) -> bool:
+        """Whether it may be started before the one ahead of it has ended: it waits itself."""
         ...
 
 
@@ -117,7 +123,8 @@ def metadata(facts: Facts) -> str:
     """As TVM keeps it beside a module's machine code."""
     types = ["handle" if kind.startswith("*") else DTYPES[kind] for kind in facts.types]
     symbol = facts.symbol
-    info = {"name": symbol, "arg_types": types, "launch_param_tags": TAGS}
+    tags = (OVERLAPPED, *TAGS) if facts.overlapped else TAGS
+    info = {"name": symbol, "arg_types": types, "launch_param_tags": tags}
     return json.dumps({"tvm_version": "0.27.0", "func_info": {symbol: info}})
 
 

@@ -38,6 +38,8 @@ class Variant:
     """Whole numbers that are always multiples of 16. Pointers always are."""
     most: int | None = None
     """The most tokens (queries, rows) for which it is chosen; None: any number."""
+    overlapped: bool = False
+    """Whether it may be started before what it waits for has ended (`cubins/overlap.py`)."""
 
 
 def signature(text: str, precision: str = "bf16") -> dict[str, str]:

@@ -72,6 +72,16 @@ def test_ranks_are_refused(checkpoint: Path) -> None:
         form_of(open_checkpoint(checkpoint), options)
 
 
+def test_launches_overlap_from_hopper_on(checkpoint: Path) -> None:
+    options = replace(ON_HOPPER, overlap_launches=True)
+    opened = open_checkpoint(checkpoint)
+
+    assert all(one.overlapped for one in form_of(opened, options).variants())
+    assert not any(one.overlapped for one in form_of(opened, ON_HOPPER).variants())
+    with pytest.raises(CompileError, match="needs sm_90 or later, found sm_89; leave it out"):
+        form_of(opened, replace(options, target="sm_89"))
+
+
 def test_a_chip_is_needed_to_know_it(checkpoint: Path) -> None:
     """The one that is named, or the one that is here."""
     assert form_of(open_checkpoint(checkpoint), ON_HOPPER).chip is CHIPS[90]

@@ -24,6 +24,7 @@ from tests.support import cuda_interpreter
 from tests.support.cuda_fake.elf import image_at, parameters_and_threads, sections
 
 MOST_SHARED, STATIC_SHARED = 8, 48 << 10  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
 SHARED_OPT_IN = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 SCALARS = {"i32": "<i", "i64": "<q", "fp32": "<f"}
 CUBINS, STUBBED = "RAYLAX_FAKE_CUBINS", "RAYLAX_FAKE_STUBBED"
@@ -155,6 +156,8 @@ class Device:
         assert min(told.grid) > 0, f"{name}: a grid of {list(told.grid)}"
         assert len(function.sizes) == len(facts["types"]), f"{name}: parameters"
         values = [ctypes.string_at(parameters[i], size) for i, size in enumerate(function.sizes)]
+        overlapped = programmatic(told)
+        assert overlapped == facts["overlapped"], f"{name}: overlapped {overlapped}"
         self._launches.append(Launch(function, tuple(told.grid), values))
         return len(self._launches)
 
@@ -178,6 +181,14 @@ class Device:
             start = self._starts[bisect_right(self._starts, address) - 1]
             assert start <= address < start + self._sizes[start], f"{address:x} is nobody's memory"
         return cuda_interpreter.pointer(address, kind.removeprefix("*"))
+
+
+def programmatic(config: Config) -> bool:
+    """Whether a launch need not wait for the one ahead of it (CUlaunchAttribute: an id, 4 bytes of
+    padding, 64 bytes of value)."""
+    whole = ctypes.string_at(config.attributes, 72 * config.count) if config.count else b""
+    found = {one[0]: one[1] for one in struct.iter_unpack("<i4xi60x", whole)}
+    return bool(found.get(SERIALIZATION, 0))
 
 
 @cache

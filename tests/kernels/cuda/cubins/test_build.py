@@ -52,6 +52,20 @@ def test_a_kernel_is_made_for_a_chip_that_is_not_here(store: Path, number: int) 
     assert str(ROOT).encode() not in cubin.code, "its bytes depend on where the source lies"
 
 
+def test_who_may_be_started_early_waits_before_it_reads(store: Path) -> None:
+    """The other one does not; each is in the store by itself, and a launch of neither is taken for
+    one of the other."""
+    chip, early = CHIPS[90], replace(SCALED, overlapped=True)
+
+    directory = cubins_for([early], chip, Store(store), silent)
+
+    assert load(directory, [early], chip)["scaled"].facts.reading.waits
+    plain = cubins_for([SCALED], chip, Store(store), silent)
+    assert not load(plain, [SCALED], chip)["scaled"].facts.reading.waits
+    with pytest.raises(CompileError, match="compiled from another version of its source, or with"):
+        load(plain, [early], chip)
+
+
 REFUSED = [
     (80, variant("crowded", 8192, warps=1), "nothing may be spilled from registers"),
     (90, variant("described", 64), "scratch memory must be 0 bytes, found 128"),

@@ -86,6 +86,7 @@ def test_what_was_written_is_loaded(made: Path) -> None:
         {"types": signature("x:f y:f factor:s n:i")},
         {"types": signature("y:f x:k factor:s n:i")},
         {"aligned": ()},
+        {"overlapped": True},
         {"kernel": "tests.support.cuda_mistakes:summed"},
     ],
 )
@@ -95,7 +96,7 @@ def test_another_variant_by_that_name_is_refused(made: Path, changed: dict[str, 
         load(made, [replace(SCALED, **changed)], HOPPER)
 
     assert str(error.value) == (
-        f"{made}: scaled was compiled from another version of its source; "
+        f"{made}: scaled was compiled from another version of its source, or with other options; "
         "compile for cuda/sm_90 again"
     )
 

@@ -53,6 +53,7 @@ def test_each_chip_has_its_own_matrix_instruction(number: int, matrix: str) -> N
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
+        (but(overlapped=True), "who may be started early must wait before it reaches global mem"),
         (but(scratch=128), "scratch memory must be 0 bytes, found 128"),
         (but(spills=3, stack=8), "nothing may be spilled from registers, found 3 accesses and 8 b"),
         (but(stack=8), "nothing may be spilled from registers, found 0 accesses and 8 bytes"),

@@ -10,7 +10,7 @@ from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.options import silent
 from raylax.kernels.store import Store
 from tests.support.cuda_fake.child import FakeMachine
-from tests.support.cuda_scaled import SCALED
+from tests.support.cuda_scaled import EARLY, SCALED
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +18,5 @@ def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """One H100 of a GiB. Skips without Triton or a C compiler."""
     yield from FakeMachine.with_code(
         tmp_path_factory.mktemp("driver"),
-        lambda: cubins_for([SCALED], CHIPS[90], Store(store), silent),
+        lambda: cubins_for([SCALED, EARLY], CHIPS[90], Store(store), silent),
     )

@@ -28,7 +28,7 @@ from raylax.kernels.cuda.device.stream import Event, Stream
 from raylax.kernels.errors import DeviceError
 from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.machine import cubins_here
-from tests.support.cuda_scaled import SCALED
+from tests.support.cuda_scaled import EARLY, SCALED
 
 COUNT = 300
 NUMBERS = to_bf16(np.arange(COUNT, dtype=np.float32))
@@ -100,6 +100,23 @@ def test_what_a_capture_forbids_fails_and_ends_it() -> None:
     with rig.stream.current():
         rig.launch()()
     assert rig.result() == times(3)
+
+
+@on_fake_device
+def test_a_kernel_that_waits_itself_need_not_wait_to_be_launched() -> None:
+    """The driver is told so, of its launches alone: the fake one looks at both."""
+    (directory,) = cubins_here()
+    code = load(directory, [EARLY], CHIPS[90])[EARLY.name]
+    early, rig = Kernel(*code), Rig()
+
+    with rig.stream.current():
+        rig.launch(2.0)()
+        early.launch(GRID, rig.x.address, rig.y.address, 7.0, COUNT)()
+    assert rig.result() == times(7)
+
+    with rig.stream.current(), pytest.raises(DeviceError, match="could not be launched"):
+        lying = Kernel(code.code, replace(code.facts, overlapped=False))
+        lying.launch(GRID, rig.x.address, rig.y.address, 7.0, COUNT)()
 
 
 @on_fake_device
