@@ -11,7 +11,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from engines.models import default_checkpoint
@@ -21,27 +20,28 @@ from rich.table import Table
 
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.model import StepBatch
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, use_threads
 from raylax.kernels.spec import DecoderSpec
 
 
-def step_of(sequences: int, tokens: int, context: int) -> dict[str, Any]:
-    """Arguments of Model.step, all tokens alike."""
+def step_of(sequences: int, tokens: int, context: int) -> StepBatch:
+    """A step of which all tokens are alike."""
     length = context + tokens
     pages = -(-length // PAGE_SIZE)
     table = np.arange(sequences * pages, dtype=np.int32).reshape(sequences, pages)
     positions = np.tile(np.arange(context, length, dtype=np.int32), sequences)
     of = np.repeat(np.arange(sequences), tokens)
     starts = np.arange(sequences + 1, dtype=np.int32) * tokens
-    return {
-        "tokens": np.full(len(of), 5, np.int32),
-        "positions": positions,
-        "slots": table[of, positions // PAGE_SIZE] * PAGE_SIZE + positions % PAGE_SIZE,
-        "query_starts": starts,
-        "kv_lengths": np.full(sequences, length, np.int32),
-        "page_table": table,
-        "rows": starts[1:] - 1,
-    }
+    return StepBatch(
+        np.full(len(of), 5, np.int32),
+        positions,
+        table[of, positions // PAGE_SIZE] * PAGE_SIZE + positions % PAGE_SIZE,
+        starts,
+        np.full(sequences, length, np.int32),
+        table,
+        starts[1:] - 1,
+    )
 
 
 def weights_of(spec: DecoderSpec) -> dict[str, int]:
@@ -55,24 +55,22 @@ def weights_of(spec: DecoderSpec) -> dict[str, int]:
     }
 
 
-def measure(
-    model: CpuModel, arguments: dict[str, Any], steps: int
-) -> tuple[float, dict[str, float]]:
+def measure(model: CpuModel, batch: StepBatch, steps: int) -> tuple[float, dict[str, float]]:
     """Seconds of a step, and of each operator in it; medians."""
-    model.step(**arguments)
+    model.step(batch)
     whole, parts = [], []
     for _ in range(steps):
         begun = time.perf_counter()
-        model.step(**arguments)
+        model.step(batch)
         whole.append(time.perf_counter() - begun)
         parts.append(model.seconds_by_operator())
     medians = {name: statistics.median(part[name] for part in parts) for name in parts[0]}
     return statistics.median(whole), medians
 
 
-def table_of(model: CpuModel, arguments: dict[str, Any], steps: int) -> Table:
-    seconds, operators = measure(model, arguments, steps)
-    spec, tokens, rows = model.spec, len(arguments["tokens"]), len(arguments["rows"])
+def table_of(model: CpuModel, batch: StepBatch, steps: int) -> Table:
+    seconds, operators = measure(model, batch, steps)
+    spec, tokens, rows = model.spec, len(batch.tokens), len(batch.rows)
     matrices, layers = weights_of(spec), spec.layers
     title = f"{model.quantization}, KV {model.kv_dtype}: {seconds * 1e3:.2f} ms a step of {tokens}"
     title += f" tokens, {tokens / seconds:.0f} tokens/s"
@@ -104,21 +102,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     args = parser.parse_args()
     checkpoint = args.checkpoint or default_checkpoint()
-    arguments = step_of(args.sequences, args.tokens, args.context)
+    batch = step_of(args.sequences, args.tokens, args.context)
     use_threads(args.threads)
     options = {
         "threads": args.threads,
-        "max_step_tokens": len(arguments["tokens"]),
+        "max_step_tokens": len(batch.tokens),
         "max_step_rows": args.sequences,
         "max_sequence_length": args.context + args.tokens,
     }
     for name in args.quantization:
         try:
             wanted = ModelOptions(name, args.kv_dtype, **options)
-            model = load_model(checkpoint, wanted, arguments["page_table"].size)
+            model = load_model(checkpoint, wanted, batch.page_table.size)
         except KernelsError as error:
             sys.exit(str(error))
-        Console().print(table_of(model, arguments, args.steps))
+        Console().print(table_of(model, batch, args.steps))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.model import Model
+from raylax.kernels.model import Model, StepBatch
 from raylax.kernels.options import ModelOptions
 
 DEMO = Path(__file__).resolve().parents[1] / "deploy" / "demo_model"
@@ -71,7 +71,7 @@ def log_probabilities(model: Model, text: Text) -> Logs:
     """[judged token, vocab]: what the model expected there."""
     ids, count = text.ids, len(text.ids)
     at = np.arange(count, dtype=np.int32)
-    logits = model.step(
+    batch = StepBatch(
         np.array(ids, np.int32),
         at,
         at,
@@ -79,7 +79,8 @@ def log_probabilities(model: Model, text: Text) -> Logs:
         np.array([count], np.int32),
         np.arange(PAGES, dtype=np.int32)[None],
         (text.judged - 1).astype(np.int32),
-    ).logits.astype(np.float64)
+    )
+    logits = model.step(batch).logits.astype(np.float64)
     peak = logits.max(1, keepdims=True)
     logs: Logs = logits - peak - np.log(np.exp(logits - peak).sum(1, keepdims=True))
     return logs

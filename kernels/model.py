@@ -28,15 +28,36 @@ class Seat:
     """Address of the call of `raylax.kernels.cpu.tir.exchange`; 0: the memory is shared."""
 
 
+class StepBatch(NamedTuple):
+    """What a step computes: any mix of prefill chunks and decodes, T tokens of B sequences."""
+
+    tokens: Ints
+    """[T]: what is new, sequence after sequence."""
+    positions: Ints
+    """[T]: of each in its sequence."""
+    slots: Ints
+    """[T]: where its keys and values go: page * 16 + offset."""
+    query_starts: Ints
+    """[B + 1]: where each sequence's new tokens begin."""
+    kv_lengths: Ints
+    """[B]: keys that it sees at the end."""
+    page_table: Ints
+    """[B, P]: the pages of each, from the first on."""
+    rows: Ints
+    """[S]: indices of tokens whose logits are wanted."""
+
+
 class StepOutput(NamedTuple):
     """What a step came to: views, valid until the next step."""
 
     logits: Floats
-    """[rows, vocab]."""
-    argmax: Ints
-    """[rows]: the first index of the largest logit."""
+    """[rows, vocab]. On a GPU a row is copied when it is asked for."""
+    drawn: Ints
+    """[rows]: the token of each, the first index of its largest logit."""
     hidden: Floats
     """[rows, hidden]: what the logits are made of, after the final norm."""
+    largest: Floats
+    """[rows]: the largest logit, by which a row that is not finite is told: NaN, or infinite."""
 
 
 class Model(Protocol):
@@ -58,22 +79,8 @@ class Model(Protocol):
     seat: Seat
     place: Place
 
-    def step(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        slots: Ints,
-        query_starts: Ints,
-        kv_lengths: Ints,
-        page_table: Ints,
-        rows: Ints,
-    ) -> StepOutput:
-        """Run one ragged batch: any mix of prefill chunks and decodes.
-
-        tokens[T], positions[T]: what is new, sequence after sequence; slots[T] = page * 16 + offset
-        of each; query_starts[B + 1]: where each sequence's new tokens begin; kv_lengths[B]: keys it
-        sees at the end; page_table[B, P]; rows[S]: indices of tokens whose logits are wanted.
-        """
+    def step(self, batch: StepBatch) -> StepOutput:
+        """Run one ragged batch."""
         ...
 
     def read_page(self, page: int) -> bytes:
@@ -97,15 +104,7 @@ class Model(Protocol):
 class StagedModel(Model, Protocol):
     """A model that runs a stage of its layers: what comes before and after is another rank's."""
 
-    def run_layers(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        slots: Ints,
-        query_starts: Ints,
-        kv_lengths: Ints,
-        page_table: Ints,
-    ) -> None:
+    def run_layers(self, batch: StepBatch) -> None:
         """The first half of `step`. A stage that is not the first one finds in `hidden` what it
         goes on from, and every stage leaves there what it came to."""
         ...

@@ -16,7 +16,7 @@ from raylax.kernels.cpu.program import MEETINGS, Buffer, Program, seconds_by_ope
 from raylax.kernels.cpu.step.worklist import work_list
 from raylax.kernels.cpu.weights import map_weights
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
-from raylax.kernels.model import Ints, Seat, StepOutput
+from raylax.kernels.model import Ints, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.rotary import rotary_tables
 from raylax.kernels.runtime import as_tensor
@@ -88,52 +88,33 @@ class CpuModel:
             for _, name in function.variants
         }
 
-    def step(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        slots: Ints,
-        query_starts: Ints,
-        kv_lengths: Ints,
-        page_table: Ints,
-        rows: Ints,
-    ) -> StepOutput:
-        """Run one ragged batch: any mix of prefill chunks and decodes.
+    def step(self, batch: StepBatch) -> StepOutput:
+        """Run one ragged batch: any mix of prefill chunks and decodes."""
+        self.run_layers(batch)
+        return self.run_head(batch.rows)
 
-        tokens[T], positions[T]: what is new, sequence after sequence; slots[T] = page * 16 + offset
-        of each; query_starts[B + 1]: where each sequence's new tokens begin; kv_lengths[B]: keys it
-        sees at the end; page_table[B, P]; rows[S]: indices of tokens whose logits are wanted.
-        """
-        self.run_layers(tokens, positions, slots, query_starts, kv_lengths, page_table)
-        return self.run_head(rows)
-
-    def run_layers(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        slots: Ints,
-        query_starts: Ints,
-        kv_lengths: Ints,
-        page_table: Ints,
-    ) -> None:
+    def run_layers(self, batch: StepBatch) -> None:
         """The first half of `step`. A stage that is not the first one finds in `hidden` what it
         goes on from, and every stage leaves there what it came to."""
-        a, count = self._arrays, len(tokens)
-        batch = len(kv_lengths)
-        a["ids"][:count], a["positions"][:count], a["slots"][:count] = tokens, positions, slots
-        a["query_starts"][: batch + 1], a["kv_lengths"][:batch] = query_starts, kv_lengths
-        a["page_table"][:batch, : page_table.shape[1]] = page_table
-        a["sizes"][:] = count, *self._lay_out_attention(query_starts, kv_lengths)
+        a, count = self._arrays, len(batch.tokens)
+        sequences, pages = batch.page_table.shape
+        a["ids"][:count], a["positions"][:count] = batch.tokens, batch.positions
+        a["slots"][:count] = batch.slots
+        a["query_starts"][: sequences + 1] = batch.query_starts
+        a["kv_lengths"][:sequences] = batch.kv_lengths
+        a["page_table"][:sequences, :pages] = batch.page_table
+        a["sizes"][:] = count, *self._lay_out_attention(batch.query_starts, batch.kv_lengths)
         self._run("layers", count)
 
     def run_head(self, rows: Ints) -> StepOutput:
         """The second half, in the last stage. Of several shards the first one has the output."""
-        a = self._arrays
-        if len(rows):
-            a["select"][: len(rows)], a["sizes"][0] = rows, len(rows)
-            self._run("head", len(rows))
-        logits = a["logits"][: len(rows), : self.spec.vocab]
-        return StepOutput(logits, a["chosen"][: len(rows)], a["normed"][: len(rows)])
+        a, count = self._arrays, len(rows)
+        if count:
+            a["select"][:count], a["sizes"][0] = rows, count
+            self._run("head", count)
+        logits, chosen = a["logits"][:count, : self.spec.vocab], a["chosen"][:count]
+        largest = logits[np.arange(count), chosen]
+        return StepOutput(logits, chosen, a["normed"][:count], largest)
 
     def hidden(self, count: int) -> npt.NDArray[np.float32]:
         """f32[count, hidden]: the residual stream of a step's tokens."""

@@ -221,8 +221,8 @@ def test_a_step_that_fails_ends_who_is_to_blame(checkpoint: Path) -> None:
         run, sizes = batch.run, list[int]()
 
         def poisoned(plan: StepPlan) -> StepOutput:
-            if (plan.tokens == 98).sum() >= 20:
-                sizes.append(len(plan.kv_lengths))
+            if (plan.batch.tokens == 98).sum() >= 20:
+                sizes.append(len(plan.batch.kv_lengths))
                 raise FloatingPointError("no such tokens")
             return run(plan)
 

@@ -17,6 +17,7 @@ from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.outputs import saying
 
 PAGES, VOCAB = 12, 7
 SHARES = {"a": 1.0, "b": 3.0, "c": 0.01}
@@ -38,20 +39,20 @@ class Reader:
     def run(self, plan: StepPlan) -> StepOutput:
         if self.fail:
             raise RuntimeError("broken on purpose")
-        self.slots[plan.slots] = -2  # a step that fails leaves anything
-        if POISON in plan.tokens:
+        tokens, slots = plan.batch.tokens, plan.batch.slots
+        self.slots[slots] = -2  # a step that fails leaves anything
+        if POISON in tokens:
             raise ValueError("a token that nobody knows")
-        assert len(set(plan.slots.tolist())) == len(plan.slots), "two tokens in one slot"
-        self.slots[plan.slots] = plan.tokens
-        ends = plan.query_starts[1:] - 1
+        assert len(set(slots.tolist())) == len(slots), "two tokens in one slot"
+        self.slots[slots] = tokens
+        ends = plan.batch.query_starts[1:] - 1
         seen = {int(end): self.read(plan, row) for row, end in enumerate(ends)}
-        chosen = [sum(seen[int(row)]) % VOCAB for row in plan.rows]
-        logits = np.zeros((len(chosen), VOCAB), np.float32)
-        return StepOutput(logits, np.array(chosen, np.int32), logits)
+        chosen = [sum(seen[int(row)]) % VOCAB for row in plan.batch.rows]
+        return saying(chosen, VOCAB)
 
     def read(self, plan: StepPlan, row: int) -> list[int]:
-        at = np.arange(plan.kv_lengths[row])
-        pages = plan.page_table[row, at // PAGE_SIZE]
+        at = np.arange(plan.batch.kv_lengths[row])
+        pages = plan.batch.page_table[row, at // PAGE_SIZE]
         tokens: list[int] = self.slots[pages * PAGE_SIZE + at % PAGE_SIZE].tolist()
         return tokens
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.model import Model
+from raylax.kernels.model import Model, StepBatch
 
 PAGE = 16
 Floats = npt.NDArray[np.float32]
@@ -33,25 +33,25 @@ class Piece:
         return pages[self.positions // PAGE] * PAGE + self.positions % PAGE
 
 
-def arrays(pieces: Sequence[Piece]) -> dict[str, npt.NDArray[np.int32]]:
-    """The arguments of `Model.step`, logits wanted at the end of every piece."""
+def batch_of(pieces: Sequence[Piece]) -> StepBatch:
+    """What `Model.step` is given, logits wanted at the end of every piece."""
     lengths = [len(piece.tokens) for piece in pieces]
     starts = np.cumsum([0, *lengths]).astype(np.int32)
     table = np.zeros((len(pieces), max(len(piece.pages) for piece in pieces)), np.int32)
     for row, piece in enumerate(pieces):
         table[row, : len(piece.pages)] = piece.pages
     ends = [piece.start + len(piece.tokens) for piece in pieces]
-    return {
-        "tokens": np.concatenate([np.asarray(p.tokens, np.int32) for p in pieces]),
-        "positions": np.concatenate([piece.positions for piece in pieces]),
-        "slots": np.concatenate([piece.slots for piece in pieces]),
-        "query_starts": starts,
-        "kv_lengths": np.asarray(ends, np.int32),
-        "page_table": table,
-        "rows": starts[1:] - 1,
-    }
+    return StepBatch(
+        np.concatenate([np.asarray(p.tokens, np.int32) for p in pieces]),
+        np.concatenate([piece.positions for piece in pieces]),
+        np.concatenate([piece.slots for piece in pieces]),
+        starts,
+        np.asarray(ends, np.int32),
+        table,
+        starts[1:] - 1,
+    )
 
 
 def run(model: Model, *pieces: Piece, **changed: Any) -> Floats:
     """One step; the logits at the end of every piece, or at `rows`."""
-    return model.step(**{**arrays(pieces), **changed}).logits.copy()
+    return model.step(batch_of(pieces)._replace(**changed)).logits.copy()

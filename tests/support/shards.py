@@ -13,7 +13,7 @@ from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.memory import aligned_zeros
 from raylax.kernels.model import Seat, StepOutput
 from raylax.kernels.options import ModelOptions, silent
-from tests.support.batches import Floats, Piece, arrays
+from tests.support.batches import Floats, Piece, batch_of
 
 
 class Ranks:
@@ -28,8 +28,8 @@ class Ranks:
 
     def output(self, *pieces: Piece) -> StepOutput:
         """Stage after stage, the shards of each at once; what the first one of the last has."""
-        plan = arrays(pieces)
-        rows, tokens = plan.pop("rows"), len(plan["tokens"])
+        batch = batch_of(pieces)
+        tokens = len(batch.tokens)
         shards = self.models[0].options.degree.tensor
         for first in range(0, len(self.models), shards):
             stage = range(first, first + shards)
@@ -37,8 +37,8 @@ class Ranks:
                 for rank in stage:
                     before = self.models[rank - shards].hidden(tokens)
                     self.models[rank].hidden(tokens)[...] = before
-            self._on_each(stage, lambda model: model.run_layers(**plan))
-        outputs = self._on_each(stage, lambda model: model.run_head(rows))
+            self._on_each(stage, lambda model: model.run_layers(batch))
+        outputs = self._on_each(stage, lambda model: model.run_head(batch.rows))
         return StepOutput(*(values.copy() for values in outputs[0]))
 
     def _on_each(self, ranks: range, work: Any) -> list[Any]:

@@ -29,7 +29,7 @@ class SelfCheck:
         if unanswered == self._seen or (now := self._clock()) < self._next:
             return
         if not still_finite(executor, self._known):
-            token = int(self._known.tokens[0])
+            token = int(self._known.batch.tokens[0])
             raise ModelDamaged(
                 f"the logits of token {token} were finite when the model was loaded, and are not "
                 "any more: its weights in the memory of this worker are damaged"

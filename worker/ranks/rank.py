@@ -54,7 +54,7 @@ class Rank:
 
     def _run(self, plan: StepPlan) -> StepOutput | None:
         if self._stage is None:
-            return self.model.step(**plan.arguments())
+            return self.model.step(plan.batch)
         return self._stage.run(plan)
 
     def position(self, shard: int | None = None) -> RankPosition:
@@ -109,24 +109,30 @@ class Stage:
                 self.group.send(np.concatenate(parts), LEADER)
         if self.place.rank != LEADER:
             return None
-        count, spec = len(plan.rows), self.model.spec
+        count, spec = len(plan.batch.rows), self.model.spec
         output = StepOutput(
             np.empty((count, spec.vocab), np.float32),
             np.empty(count, np.int32),
             np.empty((count, spec.hidden), np.float32),
+            np.empty(count, np.float32),
         )
         for values in output:
             self.group.recv(values, self.source)
         return output
 
     def _compute(self, piece: StepPlan) -> StepOutput:
-        arguments = piece.arguments()
-        rows, hidden = arguments.pop("rows"), self.model.hidden(len(piece.tokens))
+        rows, hidden = piece.batch.rows, self.model.hidden(len(piece.batch.tokens))
         if self.place.stage:
             self.group.recv(hidden, self.place.rank - self.shards)
-        self.model.run_layers(**arguments)
+        self.model.run_layers(piece.batch)
         if not self.last:
             self.group.send(hidden, self.place.rank + self.shards)
             rows = rows[:0]
         output = self.model.run_head(rows)
-        return StepOutput(output.logits.copy(), output.argmax.copy(), output.hidden.copy())
+        return kept(output)
+
+
+def kept(output: StepOutput) -> StepOutput:
+    """A copy, which stays when the next piece runs."""
+    logits, drawn, hidden, largest = output
+    return StepOutput(logits.copy(), drawn.copy(), hidden.copy(), largest.copy())

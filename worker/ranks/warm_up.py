@@ -8,6 +8,7 @@ import numpy as np
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.families import tensors_of
+from raylax.kernels.model import StepBatch
 from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.executor import Executor
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -21,7 +22,8 @@ def one_token(token: int) -> StepPlan:
     """A step that computes a token at the beginning of PAGE."""
     zero, one = np.zeros(1, np.int32), np.ones(1, np.int32)
     tokens = np.array([token], np.int32)
-    return StepPlan(0, tokens, zero, zero, np.array([0, 1], np.int32), one, zero[:, None], zero)
+    starts = np.array([0, 1], np.int32)
+    return StepPlan(0, StepBatch(tokens, zero, zero, starts, one, zero[:, None], zero))
 
 
 def warm_up(executor: Executor, checkpoint: Path) -> StepPlan:

@@ -43,12 +43,12 @@ def draw(
         if not np.isfinite(hidden).all():
             raise NotFinite("the vector is not finite")
         return DrawResult(embedding=normalised(hidden.tolist()))
-    logits = output.logits[row]
     if is_plain_greedy(sampling):
-        token = int(output.argmax[row])
-        check_finite(float(logits[token]))
+        token = int(output.drawn[row])
+        check_finite(float(output.largest[row]))
     else:
-        token = sample(logits, sampling, request.choice, position, adjustment)
+        token = sample(output.logits[row], sampling, request.choice, position, adjustment)
     if sampling.top_logprobs is None:
         return DrawResult(token)
-    return DrawResult(token, (log_probabilities(logits, token, sampling.top_logprobs),))
+    logprobs = log_probabilities(output.logits[row], token, sampling.top_logprobs)
+    return DrawResult(token, (logprobs,))

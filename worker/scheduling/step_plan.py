@@ -5,15 +5,14 @@ from collections import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from raylax.kernels.model import StepBatch
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.sequence import Sequence, ints
 
-Ints = npt.NDArray[np.int32]
 Work = tuple[Sequence, int, int]
 """What a step does for a sequence: it computes so many of its pending tokens, and has a row of its
 output for so many of these, the last ones."""
@@ -25,36 +24,17 @@ LEAST_PIECE = 16
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """Arguments of `Model.step`; see there for shapes. `rows`: the tokens, by their index in the
-    step, that want a row of its output."""
+    """A batch for `Model.step`, and which of an engine's steps it is."""
 
     number: int
-    tokens: Ints
-    positions: Ints
-    slots: Ints
-    query_starts: Ints
-    kv_lengths: Ints
-    page_table: Ints
-    rows: Ints
-
-    def arguments(self) -> dict[str, Any]:
-        """The arrays by name, as the model's step takes them."""
-        return {
-            "tokens": self.tokens,
-            "positions": self.positions,
-            "slots": self.slots,
-            "query_starts": self.query_starts,
-            "kv_lengths": self.kv_lengths,
-            "page_table": self.page_table,
-            "rows": self.rows,
-        }
+    batch: StepBatch
 
     def encode(self) -> bytes:
         """The plan as it goes to the other ranks: a header and the numbers. Msgpack is no faster,
         and pickle takes several times as long."""
-        batch, pages = self.page_table.shape
-        head = HEAD.pack(self.number, len(self.tokens), batch, pages, len(self.rows))
-        return b"".join([head, *self.arguments().values()])
+        batch = self.batch
+        head = HEAD.pack(self.number, len(batch.tokens), *batch.page_table.shape, len(batch.rows))
+        return b"".join([head, *(values.tobytes() for values in batch)])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -65,34 +45,35 @@ class StepPlan:
             parts.append(np.frombuffer(data, np.int32, size, at))
             at += size * 4
         parts[5] = parts[5].reshape(batch, pages)
-        return cls(number, *parts)
+        return cls(number, StepBatch(*parts))
 
     def pieces(self, count: int) -> Iterator[Self]:
         """The plan as at most `count` plans of about as many tokens, to be run one after the other
         with the same results; a prefill may be cut in two. For pipeline stages."""
-        count = max(1, min(count, len(self.tokens) // LEAST_PIECE))
-        bounds = [len(self.tokens) * i // count for i in range(count + 1)]
+        tokens = len(self.batch.tokens)
+        count = max(1, min(count, tokens // LEAST_PIECE))
+        bounds = [tokens * i // count for i in range(count + 1)]
         for begin, end in pairwise(bounds):
             yield self._between(begin, end)
 
     def _between(self, begin: int, end: int) -> Self:
         """The part of the plan that computes these of its tokens."""
-        starts = self.query_starts
+        batch, starts = self.batch, self.batch.query_starts
         first = int(np.searchsorted(starts, begin, "right")) - 1
         last = int(np.searchsorted(starts, end, "left"))
         inside = np.clip(starts[first : last + 1], begin, end) - np.int32(begin)
         after = np.maximum(starts[first + 1 : last + 1] - np.int32(end), 0)
-        wanted = self.rows[(self.rows >= begin) & (self.rows < end)] - np.int32(begin)
-        return type(self)(
-            self.number,
-            self.tokens[begin:end],
-            self.positions[begin:end],
-            self.slots[begin:end],
+        wanted = batch.rows[(batch.rows >= begin) & (batch.rows < end)] - np.int32(begin)
+        piece = StepBatch(
+            batch.tokens[begin:end],
+            batch.positions[begin:end],
+            batch.slots[begin:end],
             inside,
-            self.kv_lengths[first:last] - after,
-            self.page_table[first:last],
+            batch.kv_lengths[first:last] - after,
+            batch.page_table[first:last],
             wanted,
         )
+        return type(self)(self.number, piece)
 
 
 def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
@@ -118,8 +99,7 @@ def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
             rows.append(len(tokens) - 1)
         else:
             rows.extend(range(len(tokens) - wanted, len(tokens)))
-    return StepPlan(
-        number,
+    laid_out = StepBatch(
         np.asarray(tokens),
         np.asarray(positions),
         np.asarray(slots),
@@ -128,3 +108,4 @@ def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
         np.asarray(table).reshape(len(batch), -1),
         np.asarray(rows),
     )
+    return StepPlan(number, laid_out)

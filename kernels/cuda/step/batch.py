@@ -1,7 +1,6 @@
 """A step's batch as the fields that kernels read, filled up to the sizes of a graph."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants.attention import choose
 from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.model import StepBatch
 from raylax.kernels.options import PAGE_SIZE
 
 LAST = "tables"
@@ -33,44 +33,32 @@ def fields_of(tokens: int, rows: int, slots: int, length: int) -> dict[str, Fiel
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One step's, as `Model.step` is given it."""
-
-    tokens: Ints
-    positions: Ints
-    slots: Ints
-    query_starts: Ints
-    kv_lengths: Ints
-    page_table: Ints
-    rows: Ints
-
-    def write(
-        self, fields: Mapping[str, Ints], division: Division, tiles: Sequence[Variant]
-    ) -> tuple[StepShape, bool, int]:
-        """Into these fields: the shape of the step, whether it is one of a graph, and the length of
-        the last field."""
-        longest = int((self.query_starts[1:] - self.query_starts[:-1]).max())
-        queries = choose(tiles, division.group, longest).most or 0
-        work = division.work_list(self.query_starts, self.kv_lengths, queries)
-        pages = (self.kv_lengths + (PAGE_SIZE - 1)) // PAGE_SIZE
-        starts = pages.cumsum() - pages
-        used = int(pages.sum())
-        here = np.arange(self.page_table.shape[1]) < pages[:, None]
-        fields[LAST][:used, 0] = self.page_table[here]
-        # A sequence is where its pages begin: `attend` is told that the table has rows of 1.
-        work.items[:, 0] = starts[work.items[:, 0]]
-        exact = StepShape(
-            len(self.tokens), max(1, len(self.rows)), len(work.items), len(work.rows), queries
-        )
-        is_graph = exact.tokens <= MOST_TOKENS
-        shape = in_buckets(exact) if is_graph else exact
-        fill(fields["ids"], self.tokens, shape.tokens, 0)
-        fill(fields["positions"], self.positions, shape.tokens, 0)
-        fill(fields["slots"], self.slots, shape.tokens, NOBODY)
-        fill(fields["rows"], self.rows, shape.rows, NOBODY)
-        work.write(fields["items"][: shape.items], fields["combined"][: shape.combined])
-        return shape, is_graph, used
+def write(
+    batch: StepBatch, fields: Mapping[str, Ints], division: Division, tiles: Sequence[Variant]
+) -> tuple[StepShape, bool, int]:
+    """A batch into these fields: the shape of the step, whether it is one of a graph, and the
+    length of the last field."""
+    longest = int((batch.query_starts[1:] - batch.query_starts[:-1]).max())
+    queries = choose(tiles, division.group, longest).most or 0
+    work = division.work_list(batch.query_starts, batch.kv_lengths, queries)
+    pages = (batch.kv_lengths + (PAGE_SIZE - 1)) // PAGE_SIZE
+    starts = pages.cumsum() - pages
+    used = int(pages.sum())
+    here = np.arange(batch.page_table.shape[1]) < pages[:, None]
+    fields[LAST][:used, 0] = batch.page_table[here]
+    # A sequence is where its pages begin: `attend` is told that the table has rows of 1.
+    work.items[:, 0] = starts[work.items[:, 0]]
+    exact = StepShape(
+        len(batch.tokens), max(1, len(batch.rows)), len(work.items), len(work.rows), queries
+    )
+    is_graph = exact.tokens <= MOST_TOKENS
+    shape = in_buckets(exact) if is_graph else exact
+    fill(fields["ids"], batch.tokens, shape.tokens, 0)
+    fill(fields["positions"], batch.positions, shape.tokens, 0)
+    fill(fields["slots"], batch.slots, shape.tokens, NOBODY)
+    fill(fields["rows"], batch.rows, shape.rows, NOBODY)
+    work.write(fields["items"][: shape.items], fields["combined"][: shape.combined])
+    return shape, is_graph, used
 
 
 def in_buckets(shape: StepShape) -> StepShape:

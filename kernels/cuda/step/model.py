@@ -17,16 +17,16 @@ from raylax.kernels.cuda.device.memory import DeviceMemory, read, write
 from raylax.kernels.cuda.device.stream import Stream
 from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.form import DeviceForm
-from raylax.kernels.cuda.step.batch import Batch
 from raylax.kernels.cuda.step.capacity import StepCapacity
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import StepProgram
+from raylax.kernels.cuda.step.results import StepResults
 from raylax.kernels.cuda.step.rows import DeviceRows
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues
 from raylax.kernels.cuda.variants.attention import attend
-from raylax.kernels.model import Floats, Ints, Seat, StepOutput
+from raylax.kernels.model import Floats, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
 
 
@@ -64,32 +64,22 @@ class DeviceModel:
             spec, form.heads, chip.number, kernels, weights, {**self._values, **inputs}
         )
         tiles = attend(form.heads, chip.number)
-        rows = most.sizes.rows
-        self._runner = StepRunner(program, inputs, most.division, tiles, self._stream, rows)
+        results = StepResults(self._values, most.sizes.rows)
+        self._runner = StepRunner(program, inputs, results, most.division, tiles, self._stream)
         self._stream.wait()
 
     def _layer_pages(self) -> tuple[DeviceMemory, DeviceMemory]:
         codes, scales = self._layout.layer_bytes
         return DeviceMemory(codes * self.pages), DeviceMemory(max(1, scales * self.pages))
 
-    def step(
-        self,
-        tokens: Ints,
-        positions: Ints,
-        slots: Ints,
-        query_starts: Ints,
-        kv_lengths: Ints,
-        page_table: Ints,
-        rows: Ints,
-    ) -> StepOutput:
+    def step(self, batch: StepBatch) -> StepOutput:
         """As `Model.step`: any mix of prefill chunks and decodes."""
-        batch = Batch(tokens, positions, slots, query_starts, kv_lengths, page_table, rows)
-        drawn = self._runner.run(batch, self._values["drawn"])
-        count, s = len(rows), self.spec
+        drawn, largest = self._runner.run(batch)
+        count, s = len(batch.rows), self.spec
         stream, at = self._stream.address, self._values
         logits = DeviceRows(at["logits"], count, s.vocab, s.padded_vocab, stream)
         states = DeviceRows(at["states"], count, s.hidden, s.hidden, stream)
-        return StepOutput(cast(Floats, logits), drawn, cast(Floats, states))
+        return StepOutput(cast(Floats, logits), drawn, cast(Floats, states), largest)
 
     def read_page(self, page: int) -> bytes:
         """Keys and values of a page's tokens, of all layers, with their scales."""

@@ -10,7 +10,7 @@ from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from tests.support.batches import Floats, Piece, arrays
+from tests.support.batches import Floats, Piece, batch_of
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.paths import GOLDENS
 from tests.support.shards import bits, ranks_of
@@ -31,7 +31,7 @@ def options(quantization: str, degree: Degree | None = None, threads: int = 2) -
 
 
 def hidden(model: CpuModel, *pieces: Piece) -> Floats:
-    return model.step(**arrays(pieces)).hidden.copy()
+    return model.step(batch_of(pieces)).hidden.copy()
 
 
 @pytest.fixture(scope="module", params=list(VARIANTS))
@@ -47,7 +47,7 @@ def test_it_is_transformers_last_hidden_state(variant: str, store: Path, tmp_pat
     model = load_model(checkpoint, options("q0f32"), pages=64, store=store)
 
     rows = np.arange(len(ids), dtype=np.int32)[-32:]
-    whole = model.step(**{**arrays([Piece(ids, 0, PAGES)]), "rows": rows}).hidden.copy()
+    whole = model.step(batch_of([Piece(ids, 0, PAGES)])._replace(rows=rows)).hidden.copy()
     hidden(model, Piece(ids[:33], 0, PAGES))
     rest = hidden(model, Piece(ids[33:], 33, PAGES))
 

@@ -16,6 +16,7 @@ from tests.support.batches import (
     PAGE,
     Floats,
     Piece,
+    batch_of,
     run,
 )
 from tests.support.checkpoints import write_checkpoint
@@ -84,16 +85,10 @@ def fill(model: CpuModel, tokens: list[int], size: int = 512) -> None:
     comes as a sequence of its own, whose pages are those of the long one at these positions.
     """
     for start in range(0, len(tokens), size):
-        piece = Piece(tokens[start : start + size], start, PAGES)
-        model.step(
-            np.array(piece.tokens, np.int32),
-            piece.positions,
-            piece.slots,
-            query_starts=np.array([0, size], np.int32),
-            kv_lengths=np.array([size], np.int32),
-            page_table=np.array([PAGES[start // PAGE : (start + size) // PAGE]], np.int32),
-            rows=np.array([], np.int32),
-        )
+        chunk = batch_of([Piece(tokens[start : start + size], start, PAGES)])
+        pages = np.array([PAGES[start // PAGE : (start + size) // PAGE]], np.int32)
+        alone = chunk._replace(kv_lengths=np.array([size], np.int32), page_table=pages)
+        model.step(alone._replace(rows=chunk.rows[:0]))
 
 
 def last_logits(path: Path, tokens: list[int]) -> Doubles:

@@ -16,7 +16,7 @@ from tests.support.batches import (
     PAGE,
     Floats,
     Piece,
-    arrays,
+    batch_of,
     run,
 )
 
@@ -142,6 +142,6 @@ def test_pages_may_hold_what_is_no_number(model: CpuModel, alone: Floats, size: 
 
 def test_the_largest_logit_is_chosen(model: CpuModel) -> None:
     """The compiled argmax agrees with numpy's, ties and padding included."""
-    output = model.step(**arrays(others(9, 12)))
+    output = model.step(batch_of(others(9, 12)))
 
-    assert output.argmax.tolist() == output.logits.argmax(1).tolist()
+    assert output.drawn.tolist() == output.logits.argmax(1).tolist()

@@ -12,7 +12,7 @@ from raylax.kernels.shards import Degree
 from tests.support.batches import (
     Floats,
     Piece,
-    arrays,
+    batch_of,
     run,
 )
 from tests.support.shards import Ranks, bits, ranks_of
@@ -83,11 +83,10 @@ def test_shards_have_the_same_bits_in_every_run_and_batch(
 
 def test_a_group_that_is_over_holds_nobody(uneven: Path, store: Path) -> None:
     """A shard that waits for another is let go when the group's flag says so."""
-    plan = arrays([Piece(PROMPT, 0, [0, 1, 2])])
-    del plan["rows"]
+    batch = batch_of([Piece(PROMPT, 0, [0, 1, 2])])
     with ranks_of(uneven, options("q0f32", Degree(2)), 16, store) as ranks:
         first = ranks.models[0]
-        waiting = ranks.threads[0].submit(first.run_layers, **plan)
+        waiting = ranks.threads[0].submit(first.run_layers, batch)
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.2)
         first.seat.shared["flags"][-1, 0] = 1

@@ -17,6 +17,7 @@ from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.serving.worker import DRAIN_S, LINGER_S
 from tests.support.damage import damage
+from tests.support.outputs import spoiled
 from tests.support.router_rig import (
     PATIENCE_S,
     Rig,
@@ -223,7 +224,7 @@ def fails_on(worker: SteppedWorker, token: int) -> list[int]:
     run = batch.run
 
     def failing(plan: StepPlan) -> StepOutput:
-        if np.isin(token, plan.tokens):
+        if np.isin(token, plan.batch.tokens):
             failures[0] += 1
             raise ArithmeticError("poison")
         return run(plan)
@@ -239,9 +240,7 @@ def says_no_numbers_after(worker: SteppedWorker, token: int) -> None:
     run = batch.run
 
     def without_numbers(plan: StepPlan) -> StepOutput:
-        output = run(plan)
-        output.logits[plan.tokens[plan.rows] == token] = np.nan
-        return output
+        return spoiled(run(plan), plan.batch.tokens[plan.batch.rows] == token)
 
     batch.run = without_numbers
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raylax.kernels.errors import DeviceError
-from raylax.kernels.model import StepOutput
+from raylax.kernels.model import StepBatch, StepOutput
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.pages import names_of
 from raylax.proto.vocabulary import Fault, Finish
@@ -27,13 +27,13 @@ class Failing:
         assert executor is not None
         self._model = executor.rank.model
         self._step, self._read = self._model.step, self._model.read_page
-        self._model.step, self._model.read_page = self.step, self.read_page  # type: ignore[method-assign, assignment]
+        self._model.step, self._model.read_page = self.step, self.read_page  # type: ignore[method-assign]
         self.left: list[DeviceError] = []
 
-    def step(self, **arguments: object) -> StepOutput:
+    def step(self, batch: StepBatch) -> StepOutput:
         if self.left:
             raise self.left.pop()
-        return self._step(**arguments)  # type: ignore[arg-type]
+        return self._step(batch)
 
     def read_page(self, page: int) -> bytes:
         if self.left:

@@ -3,7 +3,6 @@
 import random
 from collections import OrderedDict
 
-import numpy as np
 import pytest
 
 from raylax.kernels.model import StepOutput
@@ -14,6 +13,7 @@ from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.outputs import saying
 
 VOCAB = 5000
 
@@ -137,8 +137,7 @@ def test_a_tenant_alone_gives_up_in_the_order_of_last_use() -> None:
 
 
 def echo(plan: StepPlan) -> StepOutput:
-    logits = np.zeros((len(plan.rows), VOCAB), np.float32)
-    return StepOutput(logits, plan.tokens[plan.rows], logits[:, :4])
+    return saying(plan.batch.tokens[plan.batch.rows], VOCAB)
 
 
 class Clients:

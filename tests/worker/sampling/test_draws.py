@@ -10,7 +10,7 @@ from raylax.worker.sampling.draws import DrawResult, draw
 from raylax.worker.sampling.sampler import NotFinite
 
 LOGITS = np.eye(4, 9, dtype=np.float32) * 5  # row r says token r
-OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3])
+OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3], LOGITS.max(1))
 
 
 def drawn(request: Request, row: int, output: StepOutput = OUTPUT) -> DrawResult:
@@ -43,7 +43,7 @@ def test_a_vector_is_that_of_the_last_token() -> None:
 def test_what_is_not_finite_is_no_answer(embed: bool, wrong: float) -> None:
     """Neither a token, though the compiled argmax names one, nor a vector."""
     logits = np.full((1, 9), wrong, np.float32)
-    output = StepOutput(logits, np.zeros(1, np.int32), logits[:, :3])
+    output = StepOutput(logits, np.zeros(1, np.int32), logits[:, :3], logits[:, 0])
 
     with pytest.raises(NotFinite):
         drawn(Request("r", (7, 8), 9, Sampling(temperature=0.0), embed=embed), 0, output)

@@ -13,6 +13,7 @@ from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
+from tests.support.outputs import saying, spoiled
 
 VOCAB = 1000
 GREEDY = Sampling(temperature=0.0)
@@ -21,10 +22,7 @@ COMMON = tuple(range(100, 132))
 
 
 def count(plan: StepPlan) -> StepOutput:
-    chosen = (plan.tokens[plan.rows] + 1) % VOCAB
-    logits = np.zeros((len(chosen), VOCAB), np.float32)
-    logits[np.arange(len(chosen)), chosen] = 1.0
-    return StepOutput(logits, chosen, logits[:, :4])
+    return saying((plan.batch.tokens[plan.batch.rows] + 1) % VOCAB, VOCAB)
 
 
 def batch(
@@ -58,8 +56,8 @@ class Poison:
         self.sizes: list[int] = []
 
     def __call__(self, plan: StepPlan) -> StepOutput:
-        self.sizes.append(len(plan.query_starts) - 1)
-        if found := self.tokens & set(plan.tokens.tolist()):
+        self.sizes.append(len(plan.batch.query_starts) - 1)
+        if found := self.tokens & set(plan.batch.tokens.tolist()):
             raise FloatingPointError(f"no {found}")
         return count(plan)
 
@@ -331,9 +329,7 @@ def test_a_suspect_can_leave() -> None:
 
 def without_numbers(plan: StepPlan) -> StepOutput:
     """As `count`, but what follows token 12 is no number."""
-    output = count(plan)
-    output.logits[plan.tokens[plan.rows] == 12] = np.nan
-    return output
+    return spoiled(count(plan), plan.batch.tokens[plan.batch.rows] == 12)
 
 
 def test_logits_that_are_not_finite_end_their_own_request() -> None:
@@ -466,7 +462,7 @@ def test_the_pace_is_learned_from_its_steps() -> None:
 
     def timed(plan: StepPlan) -> StepOutput:
         load = load_of(made)
-        prefill = len(plan.tokens) - load.decoding
+        prefill = len(plan.batch.tokens) - load.decoding
         clock.now += true.seconds(prefill, load.decoding, load.context_tokens)
         return count(plan)
 
@@ -577,7 +573,7 @@ def test_who_gives_way_goes_on_from_its_pages() -> None:
     sizes = dict[int, list[int]]()
 
     def noted(plan: StepPlan) -> StepOutput:
-        sizes[plan.number] = np.diff(plan.query_starts).tolist()
+        sizes[plan.number] = np.diff(plan.batch.query_starts).tolist()
         return count(plan)
 
     made = Batch(PagePool(64), StepLimits(64, 2), noted)

@@ -16,6 +16,7 @@ from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.outputs import saying
 
 VOCAB, SEATS, CALLS = 97, 64, 1000
 CPU, GPU = StepTime(0.01, 0.0005, 0.001, 1e-7), StepTime(0.015, 5e-6, 2e-5, 1e-9)
@@ -41,16 +42,14 @@ class Engine:
         self.rng = np.random.default_rng(3)
 
     def run(self, plan: StepPlan) -> StepOutput:
-        counts = np.diff(plan.query_starts)
+        counts = np.diff(plan.batch.query_starts)
         decodes = counts == 1
-        context = int(plan.kv_lengths[decodes].sum())
+        context = int(plan.batch.kv_lengths[decodes].sum())
         prefill = int(counts[~decodes].sum())
         self.seconds.append(self.pace.seconds(prefill, int(decodes.sum()), context))
         self.now += self.seconds[-1]
-        self.computed += len(plan.tokens)
-        chosen = (plan.tokens[plan.rows] + 1) % VOCAB
-        logits = np.zeros((len(chosen), VOCAB), np.float32)
-        return StepOutput(logits, chosen, logits[:, :4])
+        self.computed += len(plan.batch.tokens)
+        return saying((plan.batch.tokens[plan.batch.rows] + 1) % VOCAB, VOCAB)
 
     def ask(self, tenant: str, length: int, answer: int, priority: Priority) -> str:
         id, prompt = f"{tenant}{next(self.ids)}", self.rng.integers(0, VOCAB, length).tolist()

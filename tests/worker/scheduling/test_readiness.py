@@ -1,7 +1,5 @@
 """Sequences that become ready late, never, or when they are gone, in a batch of others."""
 
-import numpy as np
-
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
@@ -11,6 +9,7 @@ from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.outputs import saying
 
 COMMON = tuple(range(100, 132))
 """Two pages."""
@@ -19,8 +18,7 @@ NEEDS_PAGES = frozenset({Need.PAGES})
 
 def say_one(plan: StepPlan) -> StepOutput:
     """A model that says token 1, whatever it reads."""
-    zeros = np.zeros((len(plan.rows), 9), np.float32)
-    return StepOutput(zeros, np.ones(len(plan.rows), np.int32), zeros)
+    return saying([1] * len(plan.batch.rows), 9)
 
 
 def batch(sequences: int = 4, pages: int = 64) -> Batch:

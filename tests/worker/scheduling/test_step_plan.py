@@ -17,7 +17,7 @@ def running(tokens: list[int], computed: int, pages: list[int]) -> Sequence:
 
 
 def lists(plan: StepPlan) -> dict[str, list[Any]]:
-    return {name: value.tolist() for name, value in plan.arguments().items()}
+    return {name: value.tolist() for name, value in plan.batch._asdict().items()}
 
 
 def test_a_decode_a_chunk_and_the_end_of_a_prefill() -> None:
@@ -43,13 +43,13 @@ def test_kernels_get_the_integers_they_read() -> None:
     whole, chunk = running([1, 2, 3], 0, [0]), running([1] * 40, 0, [1, 2, 3])
     plan = make_plan(1, [(whole, 3, 1), (chunk, 7, 0)])
 
-    assert {str(value.dtype) for value in plan.arguments().values()} == {"int32"}
+    assert {str(value.dtype) for value in plan.batch} == {"int32"}
 
 
 def test_nobody_at_its_end() -> None:
     plan = make_plan(1, [(running([1] * 40, 0, [1, 2, 3]), 7, 0)])
 
-    assert plan.rows.tolist() == []
+    assert plan.batch.rows.tolist() == []
 
 
 def sequences() -> list[Work]:
@@ -92,7 +92,7 @@ def test_a_sequence_may_want_rows_of_its_last_tokens() -> None:
     chunk = running([7] * 60, 0, [9, 7, 8, 2])
     plan = make_plan(1, [(verified, 5, 4), (chunk, 30, 0), (running([8, 9], 0, [6]), 2, 2)])
 
-    assert plan.rows.tolist() == [1, 2, 3, 4, 35, 36]
+    assert plan.batch.rows.tolist() == [1, 2, 3, 4, 35, 36]
     assert lists(StepPlan.decode(plan.encode())) == lists(plan)
 
 
@@ -104,11 +104,11 @@ def test_every_row_is_in_the_piece_of_its_token(count: int) -> None:
     plan = make_plan(1, [(decode, 1, 1), (whole, 60, 60), (running([8, 9], 0, [6]), 2, 2)])
     at, found = 0, list[int]()
     for piece in plan.pieces(count):
-        found += (piece.rows + at).tolist()
-        assert all(0 <= row < len(piece.tokens) for row in piece.rows)
-        at += len(piece.tokens)
+        found += (piece.batch.rows + at).tolist()
+        assert all(0 <= row < len(piece.batch.tokens) for row in piece.batch.rows)
+        at += len(piece.batch.tokens)
 
-    assert found == plan.rows.tolist() == list(range(63))
+    assert found == plan.batch.rows.tolist() == list(range(63))
 
 
 def test_a_small_plan_is_not_cut() -> None:

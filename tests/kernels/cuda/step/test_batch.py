@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from raylax.kernels.cuda.step.batch import LAST, NOBODY, Batch, fields_of
+from raylax.kernels.cuda.step.batch import LAST, NOBODY, fields_of, write
 from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
 from raylax.kernels.cuda.step.inputs import Ints
 from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import IDLE_ITEM, Division
 from raylax.kernels.cuda.variants.attention import AttentionShape, attend
-from tests.support.batches import Piece, arrays
+from raylax.kernels.model import StepBatch
+from tests.support.batches import Piece, batch_of
 
 SHAPE = AttentionShape(4, 2, 64, "bf16")
 TILES = attend(SHAPE, 90)
@@ -29,19 +30,21 @@ def pieces(rng: np.random.Generator, tokens: int, rows: int) -> list[Piece]:
     return made
 
 
-def written(batch: Batch, tokens: int, rows: int) -> tuple[dict[str, Ints], StepShape, bool, int]:
+def written(
+    batch: StepBatch, tokens: int, rows: int
+) -> tuple[dict[str, Ints], StepShape, bool, int]:
     fields = {
         name: np.full((field.rows, field.columns), 77, np.int32)
         for name, field in fields_of(tokens, rows, SLOTS, LENGTH).items()
     }
-    return fields, *batch.write(fields, DIVISION, TILES)
+    return fields, *write(batch, fields, DIVISION, TILES)
 
 
 @pytest.mark.parametrize("tokens, rows", [(1, 1), (5, 5), (100, 7), (129, 129), (256, 3), (700, 9)])
 def test_the_largest_step_fits_its_fields(tokens: int, rows: int) -> None:
     """Whatever the sizes of an engine: a graph's grids never reach beyond what they read."""
     made = pieces(np.random.default_rng(tokens), tokens, rows)
-    batch = Batch(**arrays(made))
+    batch = batch_of(made)
 
     fields, shape, is_graph, used = written(batch, tokens, rows)
 
@@ -58,7 +61,7 @@ def test_an_item_says_where_the_pages_of_its_sequence_begin() -> None:
     """The table is one list, so that a long sequence does not widen the rows of all others."""
     made = [Piece([1], 40, [5, 6, 7]), Piece([2], 3, [9]), Piece([3], 16, [8, 4])]
 
-    fields, shape, _, used = written(Batch(**arrays(made)), 8, 8)
+    fields, shape, _, used = written(batch_of(made), 8, 8)
 
     assert fields[LAST][:used, 0].tolist() == [5, 6, 7, 9, 8, 4]
     assert fields["items"][:3, 0].tolist() == [0, 3, 4]
@@ -68,7 +71,7 @@ def test_an_item_says_where_the_pages_of_its_sequence_begin() -> None:
 def test_what_fills_up_a_graph_is_nobodys() -> None:
     made = [Piece([1], 4, [5]), Piece([2], 3, [9]), Piece([3], 5, [8])]
 
-    fields, shape, _, _ = written(Batch(**arrays(made)), 8, 8)
+    fields, shape, _, _ = written(batch_of(made), 8, 8)
 
     assert (shape.tokens, shape.rows, shape.combined) == (4, 4, 0)
     assert fields["slots"][:4, 0].tolist() == [5 * 16 + 4, 9 * 16 + 3, 8 * 16 + 5, NOBODY]

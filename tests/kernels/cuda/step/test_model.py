@@ -19,7 +19,7 @@ from raylax.kernels.cuda.step.capacity import KEPT_BY_CUDA
 from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.errors import DeviceError
 from raylax.kernels.options import ModelOptions
-from tests.support.batches import Floats, Piece, arrays
+from tests.support.batches import Floats, Piece, batch_of
 from tests.support.cuda_demo import demo_cubins, first_layers
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.device import installed
@@ -59,7 +59,7 @@ def on_gpu() -> DeviceModel:
 
 
 def logits(*pieces: Piece) -> Floats:
-    return np.array(on_gpu().step(**arrays(pieces)).logits)
+    return np.array(on_gpu().step(batch_of(pieces)).logits)
 
 
 @on_fake_device
@@ -69,15 +69,15 @@ def test_its_answer_is_the_cpus() -> None:
     piece = WHOLE
 
     for _ in range(2):
-        expected = cpu.step(**arrays([piece]))
-        found = on_gpu().step(**arrays([piece]))
+        expected = cpu.step(batch_of([piece]))
+        found = on_gpu().step(batch_of([piece]))
 
         largest = float(np.abs(expected.logits).max())
         assert np.abs(found.logits[0] - expected.logits[0]).max() < 0.02 * largest
         assert np.abs(found.hidden[0] - expected.hidden[0]).max() < 0.02 * largest
-        assert found.argmax.tolist() == expected.argmax.tolist()
+        assert found.drawn.tolist() == expected.drawn.tolist()
         end = piece.start + len(piece.tokens)
-        piece = Piece([int(found.argmax[0])], end, WHOLE.pages)
+        piece = Piece([int(found.drawn[0])], end, WHOLE.pages)
 
 
 @on_fake_device
@@ -154,14 +154,14 @@ def test_steps_of_one_shape_are_replayed_over_other_inputs() -> None:
 def test_the_host_is_no_slower_than_a_step() -> None:
     """Launches stubbed: what it does for 64 decodes takes far less than a step of any GPU."""
     device, _ = installed()
-    pieces = arrays([Piece([7], 16 + i % 8, [i % PAGES, 23]) for i in range(64)])
+    batch = batch_of([Piece([7], 16 + i % 8, [i % PAGES, 23]) for i in range(64)])
     device.stubbed = True
     try:
-        on_gpu().step(**pieces)
+        on_gpu().step(batch)
         took = []
         for _ in range(50):
             began = perf_counter()
-            on_gpu().step(**pieces)
+            on_gpu().step(batch)
             took.append(perf_counter() - began)
     finally:
         device.stubbed = False
