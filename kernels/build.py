@@ -12,7 +12,7 @@ from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_PAGES
 from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
-from raylax.kernels.model import Model
+from raylax.kernels.model import Model, Seat
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
@@ -81,3 +81,9 @@ def load_whole(
     """A model that one rank runs alone, found or built, in memory. Raises KernelsError."""
     load = load_on_device if options.on_gpu else load_model
     return load(checkpoint, options, pages, progress=progress)
+
+
+def load_part(checkpoint: Path, options: ModelOptions, pages: int, seat: Seat) -> Model:
+    """What one of several ranks runs of a model. Raises KernelsError."""
+    load = load_on_device if options.on_gpu else load_model
+    return load(checkpoint, options, pages, seat=seat)

@@ -17,6 +17,20 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
+class DeviceGroup(Protocol):
+    """The GPUs of the ranks that share each layer, in their order."""
+
+    def allgather(self, address: int, size: int, stream: int) -> None:
+        """Put on a stream, or into what it captures: from `address` on lie as many bytes of each
+        rank, one after the other; every rank gets those of the others where its own have room for
+        them. All ranks do so in the same order. What it raises is the group's."""
+        ...
+
+    def check(self) -> None:
+        """Raises what it does where the group has ended, and no step must be run or used."""
+        ...
+
+
 @dataclass(frozen=True)
 class Seat:
     """Where one of several ranks sits: its number, and what it shares with its stage."""
@@ -26,6 +40,8 @@ class Seat:
     """The program's shared buffers, see `Program.shared_in`."""
     call: int = 0
     """Address of the call of `raylax.kernels.cpu.tir.exchange`; 0: the memory is shared."""
+    group: DeviceGroup | None = None
+    """Of several ranks on GPUs, what they meet by."""
 
 
 class StepBatch(NamedTuple):

@@ -50,26 +50,28 @@ def tcp() -> Pair:
 
 
 def nccl() -> Pair:
-    """A GPU for each rank; a sum is done when the GPU says so."""
-    from raylax.worker.comm.nccl.communicator import unique_id
+    """A GPU for each rank. Parts are gathered, and done when the GPU says so; who reads them adds
+    them."""
+    from raylax.worker.comm.nccl.group import unique_id
 
     name = unique_id()
-    return Processes(lambda rank: NcclSum(name, rank))
+    return Processes(lambda rank: Gathering(name, rank))
 
 
-class NcclSum:
+class Gathering:
     def __init__(self, name: bytes, rank: int) -> None:
-        import tvm
+        from raylax.kernels.cuda.device.stream import Stream
+        from raylax.worker.comm.nccl.group import NcclGroup
 
-        from raylax.worker.comm.nccl.communicator import NcclCommunicator
-
-        self._tvm, self._device = tvm, tvm.cuda(rank)
-        self._comm = NcclCommunicator(name, rank, WORLD, rank, 0, TIMEOUT_S)
+        self._group = NcclGroup(rank, WORLD, rank, TIMEOUT_S)
+        self._group.meet(name)
+        self._stream = Stream(rank)
 
     def prepare(self, size: int) -> None:
-        zeros = np.zeros(size // 4, np.float32)
-        self._array = self._tvm.runtime.tensor(zeros, self._device)
+        from raylax.kernels.cuda.device.memory import DeviceMemory
+
+        self._size, self._parts = size, DeviceMemory(WORLD * size)
 
     def __call__(self) -> None:
-        self._comm.allreduce(self._array)
-        self._comm.synchronize()
+        self._group.allgather(self._parts.address, self._size, self._stream.address)
+        self._stream.wait()

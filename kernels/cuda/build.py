@@ -12,6 +12,7 @@ from raylax.kernels.cuda.device.shortage import explained
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
 from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.model import Seat
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
 from raylax.kernels.store import Store
 
@@ -61,12 +62,14 @@ def load_on_device(
     pages: int,
     store: Path | None = None,
     progress: ProgressCallback = silent,
+    seat: Seat | None = None,
 ) -> DeviceModel:
-    """A model that is ready to run: its machine code found or compiled, its weights on the GPU.
+    """A model, or a rank's part of one, that is ready to run: its machine code found or compiled,
+    its weights on the GPU. `seat`: among the ranks, None for one alone.
     Raises CheckpointError, CompileError, DeviceError."""
     read = open_checkpoint(checkpoint)
     form = form_of(read, options)
     cubins = machine_code(form, options.library, Store(store), progress)
     weights, workspace, page, _ = sizes(read, options)
     with explained(options.device, weights, workspace, page * pages):
-        return DeviceModel(read, options, form, cubins, pages, progress)
+        return DeviceModel(read, options, form, cubins, pages, progress, seat)

@@ -7,12 +7,14 @@ from typing import Self
 from raylax.kernels.cuda.cubins.chips import Chip
 from raylax.kernels.cuda.cubins.overlap import LEAST
 from raylax.kernels.cuda.formats import Quantization, quantization_named
+from raylax.kernels.cuda.formats.shards import check_cuts
 from raylax.kernels.cuda.pages import KV, PageLayout
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.options import ModelOptions
+from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec
 
 BYTES: tuple[KV, ...] = ("int8", "fp8")
@@ -27,6 +29,7 @@ class DeviceForm:
     chip: Chip
     quantization: Quantization
     kv: KV
+    degree: Degree = Degree()
     overlapped: bool = False
     """Whether its kernels may be started before the one ahead of them has ended."""
 
@@ -34,33 +37,44 @@ class DeviceForm:
     def of(cls, spec: DecoderSpec, dtype: str, options: ModelOptions, chip: Chip) -> Self:
         """As the options say. `dtype`: the checkpoint's. Raises CompileError, with the CPU as
         remedy, for what there is not on a GPU."""
-        if options.degree.ranks > 1:
+        if (stages := options.degree.pipeline) > 1:
             raise CompileError(
                 only_on_cpu(
-                    "tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found "
-                    f"{options.degree.tensor} and {options.degree.pipeline}"
+                    "pipeline_parallel_stages must be 1 on CUDA, where tensor_parallel_shards "
+                    f"share a model, found {stages}"
                 )
             )
         quantization = quantization_named(options.quantization, dtype)
+        check_cuts(quantization.layers, spec, options.degree)
         kv = kv_named(options.kv_dtype, quantization)
         if options.overlap_launches and chip.number < LEAST:
             raise CompileError(
                 f"overlap_launches needs sm_{LEAST} or later, found {chip.name}; leave it out"
             )
-        form = cls(spec, chip, quantization, kv, options.overlap_launches)
+        form = cls(spec, chip, quantization, kv, options.degree, options.overlap_launches)
         form.variants()  # which refuse what no kernel is made for
         return form
 
     @property
+    def own(self) -> DecoderSpec:
+        """The sizes that each rank computes."""
+        return self.degree.local(self.spec)
+
+    @property
+    def ranks(self) -> int:
+        """Among how many it is shared."""
+        return self.degree.tensor
+
+    @property
     def heads(self) -> AttentionShape:
         """What attention is compiled for."""
-        s = self.spec
+        s = self.own
         return AttentionShape(s.heads, s.kv_heads, s.head_dim, self.quantization.precision, self.kv)
 
     @property
     def layout(self) -> PageLayout:
         """How its keys and values lie."""
-        return PageLayout(self.spec.layers, self.spec.kv_heads, self.spec.head_dim, self.kv)
+        return PageLayout(self.own.layers, self.own.kv_heads, self.own.head_dim, self.kv)
 
     @property
     def kv_dtype(self) -> str:
@@ -70,7 +84,8 @@ class DeviceForm:
     def variants(self) -> list[Variant]:
         """All machine code that it needs. Raises CompileError for what no kernel is made for."""
         q = self.quantization
-        made = all_for(self.spec, self.chip.number, q.precision, q.packed_formats, self.kv)
+        given = self.spec, self.chip.number, q.precision, q.packed_formats, self.kv
+        made = all_for(*given, self.ranks)
         return [replace(one, overlapped=True) for one in made] if self.overlapped else made
 
 

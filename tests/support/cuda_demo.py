@@ -19,14 +19,14 @@ LAYERS = 2
 """Of the five: an interpreter takes its time."""
 
 
-def first_layers(directory: Path) -> Path:
+def first_layers(directory: Path, count: int = LAYERS) -> Path:
     """A checkpoint of the demo model's first layers, in this directory."""
     if not directory.exists():
         directory.mkdir()
         config = json.loads((DEMO / "config.json").read_text())
-        (directory / "config.json").write_text(json.dumps({**config, "num_hidden_layers": LAYERS}))
+        (directory / "config.json").write_text(json.dumps({**config, "num_hidden_layers": count}))
         weights = load_file(DEMO / "model.safetensors")
-        names = [f"model.layers.{i}." for i in range(LAYERS, config["num_hidden_layers"])]
+        names = [f"model.layers.{i}." for i in range(count, config["num_hidden_layers"])]
         kept = {name: one for name, one in weights.items() if not name.startswith(tuple(names))}
         save_file(kept, directory / "model.safetensors")
     return directory

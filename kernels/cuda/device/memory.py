@@ -78,6 +78,20 @@ def copy(to: int, source: int, size: int, kind: int, stream: int) -> None:
     )
 
 
+def copy_rows(to: int, stride: int, source: int, width: int, rows: int, stream: int) -> None:
+    """Copy rows of `width` bytes, which lie one behind the other, to where they are so many bytes
+    apart. Within the device's memory, so it can be captured."""
+    call(
+        "cudaMemcpy2DAsync",
+        ctypes.c_void_p(to),
+        ctypes.c_size_t(stride),
+        ctypes.c_void_p(source),
+        *(ctypes.c_size_t(width), ctypes.c_size_t(width), ctypes.c_size_t(rows)),
+        WITHIN,
+        ctypes.c_void_p(stream),
+    )
+
+
 def read(address: int, shape: tuple[int, ...], dtype: Any, stream: int) -> Array:
     """A copy of an array of the device, when everything before it on the stream is done."""
     out = np.empty(shape, dtype)

@@ -42,6 +42,11 @@ class Format(Protocol):
         """Shards and segments of the inputs begin at multiples of this."""
         ...
 
+    @property
+    def group(self) -> int:
+        """Inputs that are erased, and shared out among ranks, together."""
+        ...
+
     def shapes(self, rows: int, depth: int) -> dict[str, tuple[Shape, str]]:
         """The packed arrays in the order of the kernels' arguments: shape and numpy's dtype."""
         ...
@@ -52,15 +57,6 @@ class Format(Protocol):
 
     def unpack(self, packed: Packed, depth: int) -> Floats:
         """What the kernels multiply."""
-        ...
-
-    def rows(self, packed: Packed, first: int, count: int) -> Packed:
-        """These rows of a packed matrix."""
-        ...
-
-    def columns(self, packed: Packed, first: int, count: int) -> Packed:
-        """These inputs of a packed matrix. Raises CompileError unless they begin with a block; the
-        kernels look at none beyond their end."""
         ...
 
     def erase(self, packed: Packed, first: int, count: int) -> None:

@@ -11,7 +11,6 @@ from raylax.kernels.cuda.formats.base import (
     Packed,
     Precision,
     Shape,
-    check_start,
     narrowed,
     widened,
 )
@@ -24,6 +23,7 @@ class Dense:
     precision: Precision
     block: int = 16
     """A step of the matrix unit."""
+    group: int = 1
 
     @property
     def name(self) -> str:
@@ -43,13 +43,6 @@ class Dense:
 
     def unpack(self, packed: Packed, depth: int) -> Floats:
         return widened(packed["w"], self.precision)
-
-    def rows(self, packed: Packed, first: int, count: int) -> Packed:
-        return {"w": packed["w"][first : first + count]}
-
-    def columns(self, packed: Packed, first: int, count: int) -> Packed:
-        check_start(self, first)
-        return {"w": np.ascontiguousarray(packed["w"][:, first : first + count])}
 
     def erase(self, packed: Packed, first: int, count: int) -> None:
         packed["w"][:, first : first + count] = 0

@@ -21,7 +21,6 @@ from raylax.kernels.cuda.formats.base import (
     Packed,
     Precision,
     Shape,
-    check_start,
     narrowed,
     widened,
 )
@@ -125,19 +124,6 @@ class Grouped:
             return from_e4m3(codes)
         whole: npt.NDArray[Any] = codes.view(np.int8) - np.int8(self._nothing)
         return whole.astype(np.float32)
-
-    def rows(self, packed: Packed, first: int, count: int) -> Packed:
-        own = slice(first, first + count)
-        scales = np.ascontiguousarray(packed["scales"][:, own])
-        return {"words": packed["words"][own], "scales": scales}
-
-    def columns(self, packed: Packed, first: int, count: int) -> Packed:
-        check_start(self, first)
-        per = words_of(self.bits)
-        stop = -(-(first + count) // BLOCK)
-        own = packed["words"][:, first // BLOCK * per : stop * per]
-        scales = packed["scales"][first // self.group : stop * BLOCK // self.group]
-        return {"words": np.ascontiguousarray(own), "scales": scales}
 
     def erase(self, packed: Packed, first: int, count: int) -> None:
         if first % self.group or count % self.group:

@@ -1,10 +1,15 @@
-"""What of a packed matrix a rank keeps: the table of `kernels/shards.py`, as rows and columns."""
+"""What of a matrix a rank keeps: the table of `kernels/shards.py`, as rows and columns.
+
+One thing differs: of the head all ranks have as many rows, in windows that overlap where the panels
+do not divide evenly, since NCCL gathers parts of one size.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from raylax.kernels.cuda.formats.base import Format, Packed
+from raylax.kernels.cuda.formats.base import Floats, Format, Packed, check_start
+from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import GROUP, PANEL, Degree, Place
 from raylax.kernels.spec import DecoderSpec
 
@@ -21,6 +26,11 @@ class Part:
     columns: Range | None = None
     others: tuple[Range, ...] = ()
     """Of the part's own inputs those that count as 0, for another rank has them as well."""
+
+    def shape(self, rows: int, depth: int) -> tuple[int, int]:
+        """Rows and inputs of the part, of a matrix that has these."""
+        own = sum(count for _, count in self.rows) if self.rows else rows
+        return own, self.columns[1] if self.columns is not None else depth
 
 
 def part_of(name: str, spec: DecoderSpec, degree: Degree, place: Place) -> Part:
@@ -44,29 +54,57 @@ def part_of(name: str, spec: DecoderSpec, degree: Degree, place: Place) -> Part:
             others = (0, before), (end, count - end)
             return Part(columns=(first, count), others=tuple(one for one in others if one[1]))
         case "w_head":
-            return Part(((place.first_panel * PANEL, place.panels * PANEL),))
+            return Part((head_rows(spec, degree, place),))
     return Part()
 
 
-def take(form: Format, packed: Packed, part: Part) -> Packed:
-    """A part of a packed matrix, whole in memory. Raises CompileError where its cut does not fall
-    on blocks of the format."""
-    if part.columns is not None:
-        packed = form.columns(packed, *part.columns)
+def head_rows(spec: DecoderSpec, degree: Degree, place: Place) -> Range:
+    """The rows of the head, so the columns of the logits, that a rank computes."""
+    width = head_width(spec, degree.tensor)
+    return min(place.first_panel * PANEL, spec.padded_vocab - width), width
+
+
+def head_width(spec: DecoderSpec, ranks: int) -> int:
+    """How many rows of the head each rank computes."""
+    return -(-(spec.padded_vocab // PANEL) // ranks) * PANEL
+
+
+def packed_part(form: Format, weight: Floats, part: Part) -> Packed:
+    """A part of a matrix, packed as if the whole were. Raises CompileError where its cut does not
+    fall on blocks of the format."""
+    own = weight
     if part.rows:
-        packed = joined([form.rows(packed, *one) for one in part.rows])
-    if part.others:
-        packed = {name: array.copy() for name, array in packed.items()}
+        own = np.concatenate([own[first : first + count] for first, count in part.rows])
+    if part.columns is not None:
+        first, count = part.columns
+        check_start(form, first)
+        own = own[:, first : first + count]
+    packed = form.pack(own)
     for one in part.others:
         form.erase(packed, *one)
     return packed
 
 
-def joined(parts: list[Packed]) -> Packed:
-    """Rows one after the other: they are the first axis of weights, and the last of scales."""
-    return {
-        name: np.ascontiguousarray(
-            np.concatenate([part[name] for part in parts], -1 if name == "scales" else 0)
-        )
-        for name in parts[0]
-    }
+def check_cuts(form: Format, spec: DecoderSpec, degree: Degree) -> None:
+    """Raises CompileError for a model that cannot be shared among so many ranks in this format,
+    before any weight is read."""
+    degree.check(spec)
+    for rank in range(degree.tensor) if degree.tensor > 1 else ():
+        for name in ("w_o", "w_down"):
+            part = part_of(name, spec, degree, degree.place(spec, rank))
+            if part.columns is not None:
+                check_start(form, part.columns[0])
+                check_groups(form, part, degree)
+
+
+def check_groups(form: Format, part: Part, degree: Degree) -> None:
+    """Raises CompileError where a rank's inputs are no whole groups."""
+    assert part.columns is not None
+    cuts = [part.columns[1], *(at for first, count in part.others for at in (first, first + count))]
+    for cut in cuts:
+        if cut % form.group:
+            raise CompileError(
+                f"ranks share the inputs of {form.name} weights in groups of {form.group}, and "
+                f"{degree.tensor} tensor_parallel_shards cut one after {cut}; take fewer shards, "
+                "or another quantization"
+            )

@@ -8,6 +8,7 @@ from raylax.kernels.cuda.device.memory import allocated
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.formats.base import size
 from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.formats.shards import head_width, part_of
 from raylax.kernels.cuda.step.batch import fields_of
 from raylax.kernels.cuda.step.buckets import bucket
 from raylax.kernels.cuda.step.inputs import Field
@@ -24,6 +25,8 @@ SLOTS = 4
 KEPT_BY_CUDA = 256 << 20
 """For machine code, graphs and what CUDA keeps beside a context. Not measured on a GPU yet: graphs
 of 64 shapes of 400 launches are some 40 MiB, machine code is some 10."""
+KEPT_BY_NCCL = 256 << 20
+"""For buffers between each two GPUs, of several ranks. Not measured yet either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class StepCapacity:
     @property
     def values(self) -> dict[str, int]:
         """Bytes of each value between kernels."""
-        return value_sizes(self.form.spec, self.sizes)
+        ranks = self.form.ranks
+        return value_sizes(self.form.own, self.sizes, ranks if ranks > 1 else 0)
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -64,24 +68,28 @@ class StepCapacity:
     def bytes(self) -> int:
         """Of a device, beside weights and pages."""
         inputs = sum(field.size for field in self.fields.values())
-        return allocated(total(self.values)) + allocated(inputs) + KEPT_BY_CUDA
+        nccl = KEPT_BY_NCCL if self.form.ranks > 1 else 0
+        return allocated(total(self.values)) + allocated(inputs) + KEPT_BY_CUDA + nccl
 
 
 def weight_bytes(form: DeviceForm, positions: int) -> int:
-    """Of all weights on a device, tables of `positions` rotations among them."""
+    """Of a rank's weights on its device, tables of `positions` rotations among them. Every rank has
+    as many."""
     s, q, sizes = form.spec, form.quantization, []
+    place, head = form.degree.place(s, 0), head_width(s, form.ranks)
     for weight in weights_of(s).values():
         rows, times = weight.shape[0], s.layers if weight.layered else 1
         if weight.name == "w_embed":
             own = s.padded_vocab * s.hidden * HALF
         elif weight.name == "w_head":
-            own = size(q.head, s.padded_vocab, s.hidden)
+            own = size(q.head, head, s.hidden)
         elif weight.is_matrix:
-            own = size(q.layers, rows, weight.shape[1])
+            part = part_of(weight.name, s, form.degree, place)
+            own = size(q.layers, *part.shape(rows, weight.shape[1]))
         else:
             own = prod(weight.shape) * HALF
         sizes.append(times * allocated(own))
     if s.tied_embeddings and isinstance(q.head, Grouped):
-        sizes.append(size(q.head, s.padded_vocab, s.hidden))
+        sizes.append(allocated(size(q.head, head, s.hidden)))
     rotations = positions * s.head_dim // 2 * F32
     return sum(sizes) + 2 * allocated(rotations)

@@ -1,4 +1,4 @@
-"""A checkpoint's weights on a device, packed as their formats say."""
+"""A checkpoint's weights on a device, packed as their formats say: of each a rank's part."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +9,10 @@ import numpy.typing as npt
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cuda.device.memory import DeviceMemory
 from raylax.kernels.cuda.device.upload import Upload
-from raylax.kernels.cuda.formats import Quantization
+from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.formats.base import Format, narrowed
 from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.formats.shards import Part, packed_part, part_of
 from raylax.kernels.cuda.step.matrix import DeviceMatrix
 from raylax.kernels.cuda.step.program import Layer, Weights
 from raylax.kernels.cuda.variants.products import Matrix
@@ -20,18 +21,21 @@ from raylax.kernels.families import weights_of
 from raylax.kernels.families.weight_table import Weight
 from raylax.kernels.options import ProgressCallback
 from raylax.kernels.rotary import rotary_tables
+from raylax.kernels.shards import Place
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
+HALF = 2
+"""Bytes of a number in the model's precision."""
 
 
 @dataclass(slots=True)
 class Loader:
-    """Brings a model's weights to a device, one after the other."""
+    """Brings a rank's weights to its device, one after the other."""
 
     checkpoint: Checkpoint
-    quantization: Quantization
-    chip: int
+    form: DeviceForm
+    place: Place
     upload: Upload
     progress: ProgressCallback
     held: list[DeviceMemory] = field(default_factory=list)
@@ -45,37 +49,38 @@ class Loader:
     def weights(self, positions: int, pages: list[tuple[int, int]]) -> Weights:
         """All of them. `positions`: how many are known; `pages`: where the keys and values of each
         layer lie, and their scales. Raises CompileError, DeviceError."""
-        spec, q = self.checkpoint.spec, self.quantization
+        spec, q = self.form.spec, self.form.quantization
         cos, sin = rotary_tables(spec, positions)
         table = padded(self._read("w_embed"), spec.padded_vocab)
         embed = self._narrow(table)
+        part = self._part("w_head")
         layers = [self._layer(number, *place) for number, place in enumerate(pages)]
         head = table
         if not spec.tied_embeddings:
             head = padded(self._read("w_head"), spec.padded_vocab)
         if spec.tied_embeddings and not isinstance(q.head, Grouped):
-            whole = DeviceMatrix(q.head.name, Matrix(*head.shape), (embed,))
+            ((first, rows),) = part.rows
+            at = embed + first * spec.hidden * HALF
+            own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,))
         else:
-            whole = self._matrix(head, q.head, 1)
+            own = self._matrix(head, part, q.head)
         norm = self._narrow(self._read("norm_f"))
-        return Weights(embed, layers, norm, whole, self._put(cos), self._put(sin))
+        return Weights(embed, layers, norm, own, self._put(cos), self._put(sin))
 
     def _layer(self, number: int, pages: int, scales: int) -> Layer:
-        q = self.quantization.layers
+        q = self.form.quantization.layers
 
         def summed(name: str) -> DeviceMatrix:
-            """Of which the reader adds segments."""
-            weight, bias = self._read(f"w_{name}", number), self._bias(f"b_{name}", number)
-            return self._matrix(
-                weight, q, segments_of(len(weight), weight.shape[1], self.chip), bias
-            )
+            """Of which the reader adds segments, or the parts of ranks."""
+            weight, part = self._read(f"w_{name}", number), self._part(f"w_{name}")
+            return self._matrix(weight, part, q, self._bias(f"b_{name}", part, number), cut=True)
 
         return Layer(
             self._narrow(self._read("norm_1", number)),
             summed("qkv"),
             summed("o"),
             self._narrow(self._read("norm_2", number)),
-            self._matrix(self._read("w_gate_up", number), q, 1),
+            self._matrix(self._read("w_gate_up", number), self._part("w_gate_up"), q),
             summed("down"),
             pages,
             scales,
@@ -88,19 +93,31 @@ class Loader:
         self.progress("load", self._done / sum(times))
         return values
 
-    def _bias(self, name: str, layer: int) -> int:
+    def _part(self, name: str) -> Part:
+        return part_of(name, self.form.spec, self.form.degree, self.place)
+
+    def _bias(self, name: str, part: Part, layer: int) -> int:
+        """`part`: of the matrix that it belongs to."""
         if name not in self._table:
             return 0
-        return self._narrow(self._read(name, layer))
+        values = self._read(name, layer)
+        if part.rows:
+            values = np.concatenate([values[first : first + count] for first, count in part.rows])
+        return self._narrow(values)
 
-    def _matrix(self, weight: Floats, form: Format, segments: int, bias: int = 0) -> DeviceMatrix:
-        arrays = tuple(self._put(array) for array in form.pack(weight).values())
+    def _matrix(
+        self, weight: Floats, part: Part, form: Format, bias: int = 0, cut: bool = False
+    ) -> DeviceMatrix:
+        """`cut`: into segments, unless ranks have cut it already: each has one of its sums."""
+        arrays = tuple(self._put(array) for array in packed_part(form, weight, part).values())
         zero = (form.zero,) if isinstance(form, Grouped) else ()
-        rows, depth = weight.shape
+        rows, depth = part.shape(*weight.shape)
+        whole = not cut or (part.columns is not None and self.form.ranks > 1)
+        segments = 1 if whole else segments_of(rows, depth, self.form.chip.number)
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
 
     def _narrow(self, values: Floats) -> int:
-        return self._put(narrowed(values, self.quantization.precision))
+        return self._put(narrowed(values, self.form.quantization.precision))
 
     def _put(self, array: Array) -> int:
         memory = self.upload.put(array)

@@ -17,6 +17,7 @@ from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.step.capacity import StepCapacity
 from raylax.kernels.cuda.step.device_pages import DevicePages
+from raylax.kernels.cuda.step.exchange import Exchange
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import StepProgram
@@ -30,7 +31,7 @@ from raylax.kernels.options import ModelOptions, ProgressCallback
 
 
 class DeviceModel:
-    """A whole model on one device."""
+    """A model on one device: whole, or the part of one of several ranks."""
 
     def __init__(
         self,
@@ -40,26 +41,29 @@ class DeviceModel:
         cubins: Path,
         pages: int,
         progress: ProgressCallback,
+        seat: Seat | None = None,
     ) -> None:
-        """`cubins`: the directory of its machine code, for this chip. Raises KernelsError."""
-        spec, chip = form.spec, form.chip
+        """`cubins`: the directory of its machine code, for this chip; `seat`: among the ranks that
+        share the model, None for one alone. Raises KernelsError."""
+        seat, spec, chip = seat or Seat(), form.spec, form.chip
         self.spec, self.options, self.library = spec, options, str(cubins)
         self.quantization, self.kv_dtype = form.quantization.name, form.kv_dtype
-        self.pages, self.seat, self.place = pages, Seat(), options.degree.place(spec, 0)
+        self.pages, self.seat = pages, seat
+        self.place = form.degree.place(spec, seat.rank)
         self.page_bytes = form.layout.page_bytes
         machine_code = load(cubins, form.variants(), chip)
         kernels = {name: Kernel(*cubin) for name, cubin in machine_code.items()}
         self._stream = Stream(driver.index_of(options.device))
         self._pages = DevicePages(form.layout, pages, self._stream)
-        upload = Upload(self._stream)
-        loader = Loader(checkpoint, form.quantization, chip.number, upload, progress)
+        loader = Loader(checkpoint, form, self.place, Upload(self._stream), progress)
         weights = loader.weights(options.max_sequence_length, self._pages.addresses)
         self._held = loader.held
         most = StepCapacity(form, options)
         self._values, inputs = DeviceValues(most.values), StepInputs(most.fields)
-        program = StepProgram(
-            spec, form.heads, chip.number, kernels, weights, {**self._values, **inputs}
-        )
+        exchange = None
+        if seat.group is not None:
+            exchange = Exchange.of(form, seat.rank, seat.group, self._stream.address)
+        program = StepProgram(form, kernels, weights, {**self._values, **inputs}, exchange)
         tiles = attend(form.heads, chip.number)
         results = StepResults(self._values, most.sizes.rows)
         self._runner = StepRunner(program, inputs, results, most.division, tiles, self._stream)
@@ -67,12 +71,18 @@ class DeviceModel:
 
     def step(self, batch: StepBatch) -> StepOutput:
         """As `Model.step`: any mix of prefill chunks and decodes."""
+        self._check_group()
         drawn, largest = self._runner.run(batch)
+        self._check_group()  # when it ends, what is on the device goes on without the others' parts
         count, s = len(batch.rows), self.spec
         stream, at = self._stream.address, self._values
         logits = DeviceRows(at["logits"], count, s.vocab, s.padded_vocab, stream)
         states = DeviceRows(at["states"], count, s.hidden, s.hidden, stream)
         return StepOutput(cast(Floats, logits), drawn, cast(Floats, states), largest)
+
+    def _check_group(self) -> None:
+        if self.seat.group is not None:
+            self.seat.group.check()
 
     def read_page(self, page: int) -> bytes:
         """Keys and values of a page's tokens, of all layers, with their scales."""

@@ -2,19 +2,20 @@
 
 A layer is a norm, the product of q, k and v, their rotation and place in the pages, attention, the
 product o, another norm, the gated product and the product down. What a product came to lies in
-parts, which the next kernel adds upwards.
+parts, which the next kernel adds upwards. Where several ranks share the layers, each has a part of
+what comes out of o and down, and a slice of the logits; `exchange.py` brings them together.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from raylax.kernels.cuda.device.code import Kernel, Launch
+from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.step.exchange import F32, Exchange, Work
 from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
 from raylax.kernels.cuda.variants import attention, pointwise, products
-from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import Variant
-from raylax.kernels.spec import DecoderSpec
 
 LOG2_E = 1.4426950408889634
 Addresses = Mapping[str, Address]
@@ -66,40 +67,38 @@ class StepProgram:
 
     def __init__(
         self,
-        spec: DecoderSpec,
-        shape: AttentionShape,
-        chip: int,
+        form: DeviceForm,
         kernels: Mapping[str, Kernel],
         weights: Weights,
         at: Addresses,
+        exchange: Exchange | None = None,
     ) -> None:
-        """`kernels`: machine code by the name of its variant; `at`: where inputs and values lie, by
-        name."""
-        self._spec, self._heads, self._chip, self._kernels = spec, shape, chip, kernels
-        self._weights, self._at, self._precision = weights, at, shape.precision
-        self._tiles = attention.attend(shape, chip)
+        """`kernels`: machine code by the name of its variant; `at`:
+        where inputs and values lie, by name; `exchange`: with other ranks, if there are any."""
+        self._exchange = exchange
+        self._spec, self._heads, self._chip = form.own, form.heads, form.chip.number
+        self._weights, self._at, self._precision = weights, at, form.heads.precision
+        self._kernels, self._tiles = kernels, attention.attend(form.heads, form.chip.number)
 
-    def launches(self, shape: StepShape) -> list[Launch]:
+    def launches(self, shape: StepShape) -> list[Work]:
         """Of a step of this shape, in order."""
         return [*self._all(shape)]
 
-    def _all(self, shape: StepShape) -> Iterator[Launch]:
+    def _all(self, shape: StepShape) -> Iterator[Work]:
         s, at, tokens, parts = self._spec, self._at, shape.tokens, 0
         yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
             (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.vocab
         )
         for layer in self._weights.layers:
             yield self._norm(layer.norm_1, parts, tokens)
-            parts, product = self._product(layer.qkv, at["normed"], tokens)
+            parts, product = self._product(layer.qkv, at["normed"], tokens, at["parts"])
             yield product
             yield self._rotate(layer, parts, tokens)
             yield from self._attend(layer, shape)
-            parts, product = self._product(layer.o, at["attended"], tokens)
-            yield product
+            parts = yield from self._sum(layer.o, at["attended"], tokens)
             yield self._norm(layer.norm_2, parts, tokens, layer.o.bias)
             yield self._gated(layer.gate_up, tokens)
-            parts, product = self._product(layer.down, at["gated"], tokens)
-            yield product
+            parts = yield from self._sum(layer.down, at["gated"], tokens)
         yield from self._head(parts, shape)
 
     def _kernel(self, variant: Variant) -> Kernel:
@@ -114,14 +113,26 @@ class StepProgram:
             *(at["hidden"], at["parts"], bias, weight, at["normed"], tokens, s.hidden, s.norm_eps),
         )
 
+    def _sum(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Generator[Work, None, int]:
+        """A product whose inputs ranks share: how many parts of it there are in the end."""
+        parts, exchange = self._at["parts"], self._exchange
+        if exchange is None:
+            count, product = self._product(matrix, x, tokens, parts)
+            yield product
+            return count
+        size = tokens * matrix.shape.features * F32
+        yield self._product(matrix, x, tokens, exchange.own(parts, size))[1]
+        yield exchange.gather(parts, size)
+        return exchange.ranks
+
     def _product(
-        self, matrix: DeviceMatrix, x: Address, tokens: int, y: str = "parts"
+        self, matrix: DeviceMatrix, x: Address, tokens: int, y: Address
     ) -> tuple[int, Launch]:
         """x @ w^T: how many parts of it lie in `y`, and the launch. Its reader adds the bias."""
         variant = products.choose(self._chip, f"linear_{matrix.format}", tokens, matrix.shape)
         launch = self._kernel(variant).launch(
             products.grid(variant, tokens, matrix.shape),
-            *(x, *matrix.arrays, 0, self._at[y], tokens, *matrix.shape, *matrix.zero),
+            *(x, *matrix.arrays, 0, y, tokens, *matrix.shape, *matrix.zero),
         )
         return products.parts(variant, matrix.shape), launch
 
@@ -160,17 +171,29 @@ class StepProgram:
                 *(at["partial"], at["summary"], at["combined"], at["attended"], shape.queries),
             )
 
-    def _head(self, parts: int, shape: StepShape) -> Iterator[Launch]:
+    def _head(self, parts: int, shape: StepShape) -> Iterator[Work]:
         s, at, rows = self._spec, self._at, shape.rows
         yield self._kernel(pointwise.final_norm(self._precision, s.hidden, parts)).launch(
             (rows,),
             *(at["hidden"], at["parts"], 0, self._weights.norm_f, at["rows"], at["top"]),
             *(at["states"], shape.tokens, s.hidden, s.norm_eps),
         )
-        yield self._product(self._weights.head, at["top"], rows, "logits")[1]
+        yield from self._logits(rows)
         rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
         yield self._kernels["sample"].launch(
             (rows,),
             *(at["logits"], *(at[name] for name in rule), at["drawn"], at["largest"], at["kept"]),
             *(s.vocab, s.padded_vocab),
         )
+
+    def _logits(self, rows: int) -> Iterator[Work]:
+        """On every rank all of them."""
+        at, head, exchange = self._at, self._weights.head, self._exchange
+        if exchange is None:
+            yield self._product(head, at["top"], rows, at["logits"])[1]
+            return
+        shares, width = at["shares"], head.shape.features
+        size = rows * width * F32
+        yield self._product(head, at["top"], rows, exchange.own(shares, size))[1]
+        yield exchange.gather(shares, size)
+        yield from exchange.spread(shares, width, rows, at["logits"], self._spec.padded_vocab)

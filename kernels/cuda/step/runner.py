@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from raylax.kernels.cuda.device.code import Launch
 from raylax.kernels.cuda.device.stream import Graph, Stream
 from raylax.kernels.cuda.step.batch import LAST, write
+from raylax.kernels.cuda.step.exchange import Work
 from raylax.kernels.cuda.step.inputs import Ints, StepInputs
 from raylax.kernels.cuda.step.program import StepProgram, StepShape
 from raylax.kernels.cuda.step.results import StepResults
@@ -57,7 +57,7 @@ class StepRunner:
         return graph
 
 
-def run_all(launches: Sequence[Launch]) -> None:
+def run_all(launches: Sequence[Work]) -> None:
     """Put launches on the current stream."""
     for launch in launches:
         launch()

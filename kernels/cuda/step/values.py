@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raylax.kernels.cuda.device.memory import DeviceMemory, aligned
+from raylax.kernels.cuda.formats.shards import head_width
 from raylax.kernels.cuda.variants.segments import SEGMENTS
 from raylax.kernels.spec import DecoderSpec
 
@@ -25,10 +26,11 @@ class StepSizes:
     """Of attention's widest tile."""
 
 
-def value_sizes(s: DecoderSpec, most: StepSizes) -> dict[str, int]:
-    """Bytes of each value."""
+def value_sizes(s: DecoderSpec, most: StepSizes, gathered: int = 0) -> dict[str, int]:
+    """Bytes of each value. `s`: of a rank's sizes; `gathered`: how many ranks share the model, 0
+    where it is alone."""
     heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
-    summed = max(most.tokens, max(SEGMENTS) * min(NARROW, most.tokens))
+    summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(NARROW, most.tokens))
     places = most.slots * s.kv_heads * most.queries
     return {
         "hidden": most.tokens * s.hidden * F32,
@@ -42,6 +44,7 @@ def value_sizes(s: DecoderSpec, most: StepSizes) -> dict[str, int]:
         "top": most.rows * s.hidden * HALF,
         "states": most.rows * s.hidden * F32,
         "logits": most.rows * s.padded_vocab * F32,
+        "shares": gathered * most.rows * head_width(s, max(1, gathered)) * F32,
         "kept": most.rows * s.padded_vocab * F32,
         "drawn": most.rows * F32,
         "largest": most.rows * F32,

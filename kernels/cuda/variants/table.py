@@ -41,16 +41,19 @@ def all_for(
 def of_model(
     spec: DecoderSpec, chip: int, precision: str, kv: KV = "plain", shards: int = 1
 ) -> Iterator[Variant]:
-    """Those that know the model. Raises CompileError as `all_for`."""
-    shape = AttentionShape(
-        spec.heads // shards, spec.kv_heads // shards, spec.head_dim, precision, kv
-    )
+    """Those that know the model. Raises CompileError as `all_for`.
+
+    Of a sum that several ranks share each has one part.
+    """
+    kv_heads = max(1, spec.kv_heads // shards)
+    shape = AttentionShape(spec.heads // shards, kv_heads, spec.head_dim, precision, kv)
     yield from attention.attend(shape, chip)
     yield attention.combine(shape)
     yield pointwise.embed(precision, spec.hidden)
     yield pointwise.add_norm(precision, spec.hidden, 0)
     for parts in SEGMENTS:
         yield pointwise.rope_append(shape, parts, spec.qkv_bias)
+    for parts in SEGMENTS if shards == 1 else (shards,):
         yield pointwise.add_norm(precision, spec.hidden, parts)
         if spec.output_bias:
             yield pointwise.add_norm(precision, spec.hidden, parts, bias=True)

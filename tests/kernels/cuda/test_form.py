@@ -9,6 +9,7 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import form_of
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.step.capacity import weight_bytes
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
@@ -66,9 +67,9 @@ def test_a_model_whose_heads_no_kernel_takes_is_refused(checkpoint: Path) -> Non
         DeviceForm.of(spec, "bfloat16", ON_HOPPER, CHIPS[90])
 
 
-def test_ranks_are_refused(checkpoint: Path) -> None:
-    options = replace(ON_HOPPER, degree=Degree(2, 1))
-    with pytest.raises(CompileError, match="must be 1 on CUDA, found 2 and 1; the CPU has it"):
+def test_stages_are_refused(checkpoint: Path) -> None:
+    options = replace(ON_HOPPER, degree=Degree(2, 2))
+    with pytest.raises(CompileError, match="stages must be 1 on CUDA, .*found 2; the CPU has it"):
         form_of(open_checkpoint(checkpoint), options)
 
 
@@ -80,6 +81,29 @@ def test_launches_overlap_from_hopper_on(checkpoint: Path) -> None:
     assert not any(one.overlapped for one in form_of(opened, ON_HOPPER).variants())
     with pytest.raises(CompileError, match="needs sm_90 or later, found sm_89; leave it out"):
         form_of(opened, replace(options, target="sm_89"))
+
+
+def test_ranks_that_cut_through_a_block_are_refused_before_anything_is_loaded(
+    checkpoint: Path,
+) -> None:
+    """96 MLP units are no two blocks of 128."""
+    options = replace(ON_HOPPER, quantization="q4f16_1", degree=Degree(2))
+    with pytest.raises(CompileError, match="must begin at a multiple of 128, found .*take fewer"):
+        form_of(open_checkpoint(checkpoint), options)
+
+
+def test_a_rank_has_its_part(checkpoint: Path) -> None:
+    """Of memory, too: nearly half of the matrices, and room for what it gathers."""
+    given = replace(ON_HOPPER, max_step_tokens=64)
+    whole, part = (
+        form_of(open_checkpoint(checkpoint), replace(given, degree=degree))
+        for degree in (Degree(), Degree(2))
+    )
+
+    assert (part.heads.heads, part.heads.kv_heads) == (2, 1)
+    assert part.layout.page_bytes * 2 == whole.layout.page_bytes
+    assert 0.4 < weight_bytes(part, 64) / weight_bytes(whole, 64) < 0.9
+    assert {v.name for v in part.variants()} >= {"add_norm_bf16_64_p2", "final_norm_bf16_64_p2"}
 
 
 def test_a_chip_is_needed_to_know_it(checkpoint: Path) -> None:

@@ -49,14 +49,25 @@ class FakeMachine:
 
     def run(self, module: str, test: str) -> None:
         """Fails as the test has failed there."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        self.begin(module, test)
+        self.end()
+
+    def begin(self, module: str, test: str) -> None:
+        """Run a test there; `end` waits for it."""
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([module, test]) + "\n")
         self._process.stdin.flush()
+
+    def end(self) -> Any:
+        """What the test returned that was begun; fails as it has failed there."""
+        assert self._process.stdout is not None
         said = self._process.stdout.readline()
         if not said:
             pytest.fail("the process with GPUs has died")
-        if failure := json.loads(said):
+        failure, result = json.loads(said)
+        if failure is not None:
             pytest.fail(failure, pytrace=False)
+        return result
 
     def close(self) -> None:
         """End it."""
@@ -83,12 +94,12 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         module, name = json.loads(line)
-        failure: Any = None
+        failure, result = None, None
         try:
-            getattr(importlib.import_module(module), name).body()
+            result = getattr(importlib.import_module(module), name).body()
         except BaseException:
             failure = traceback.format_exc()
-        answers.write(json.dumps(failure) + "\n")
+        answers.write(json.dumps([failure, result]) + "\n")
         answers.flush()
     os._exit(0)
 

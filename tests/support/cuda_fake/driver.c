@@ -8,7 +8,7 @@
    RAYLAX_FAKE_GPUS how many there are (1), of which CUDA_VISIBLE_DEVICES says by index or UUID who is
    seen, RAYLAX_FAKE_DRIVER the driver's version (13000), RAYLAX_FAKE_CHIP their generation (90), RAYLAX_FAKE_BYTES
    the memory of each (1 GiB), RAYLAX_FAKE_LOST a file: while it is there, every call fails with the
-   code in it. */
+   code in it, or that of the GPU whose number stands behind the code. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -24,8 +24,9 @@
 #define FAILED 719
 
 typedef struct { unsigned grid[3], block[3], shared; void *stream, *attributes; unsigned count; } Config;
-typedef enum { COPY, LAUNCH, REPLAY, EVENT, FILL } Kind;
-typedef struct { Kind kind; void *to; const void *from; size_t size; int id; long long mark; } Work;
+typedef enum { COPY, LAUNCH, REPLAY, EVENT, FILL, ROWS, CALL } Kind;
+typedef struct { Kind kind; void *to; const void *from; size_t size; int id; long long mark;
+    size_t strides[2], rows; int (*run)(void *); void (*gone)(void *); } Work;
 typedef struct { int (*load)(int, const void *), (*function)(int, const char *), (*attribute)(int, int, int),
     (*launch)(int, const Config *, void **), (*run)(int), (*allocated)(void *, size_t); } Python;
 
@@ -38,7 +39,7 @@ static size_t queued, room;
 static size_t used[64];
 static __thread int current;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct { int *launches; size_t count, room; } *graphs;
+static struct { Work *works; size_t count; } *graphs;
 static int graph_count;
 typedef struct { void *start; size_t size; int device; } Block;
 static Block *blocks;
@@ -48,12 +49,13 @@ static long long number(const char *name, long long usual) {
   const char *text = getenv(name);
   return text && *text ? atoll(text) : usual;
 }
+int fake_physical(int);
 int fake_lost(void) {
   const char *path = getenv("RAYLAX_FAKE_LOST");
   FILE *file = path ? fopen(path, "r") : NULL;
-  int code = 0;
-  if (file) { if (fscanf(file, "%d", &code) != 1) code = FAILED; fclose(file); }
-  return code;
+  int code = 0, device = -1;
+  if (file) { if (fscanf(file, "%d %d", &code, &device) < 1) code = FAILED; fclose(file); }
+  return device < 0 || device == fake_physical(current) ? code : 0;
 }
 #define ALIVE do { int lost = fake_lost(); if (lost) return lost; } while (0)
 #define FORBIDDEN do { ALIVE; if (capturing) return CAPTURING; } while (0)
@@ -72,23 +74,38 @@ static void need_python(void) {
   release(state);
 }
 
+/* On the queue, or into the graph that is being captured. */
 static void push(Work work) {
+  if (capturing) {
+    typeof(graphs) graph = &graphs[capturing_graph];
+    graph->works = realloc(graph->works, (graph->count + 1) * sizeof(Work));
+    graph->works[graph->count++] = work;
+    return;
+  }
   if (queued == room) queue = realloc(queue, (room = room ? 2 * room : 64) * sizeof *queue);
   queue[queued++] = work;
+}
+static int perform(const Work *one) {
+  int failed = 0;
+  switch (one->kind) {
+    case COPY: memcpy(one->to, one->from, one->size); return 0;
+    case FILL: memset(one->to, one->id, one->size); return 0;
+    case EVENT: done = one->mark; return 0;
+    case LAUNCH: return python.run(one->id);
+    case CALL: return one->run(one->to);
+    case ROWS:
+      for (size_t row = 0; row < one->rows; row++)
+        memcpy((char *)one->to + row * one->strides[0], (char *)one->from + row * one->strides[1], one->size);
+      return 0;
+    case REPLAY:
+      for (size_t k = 0; k < graphs[one->id].count && !failed; k++) failed = perform(&graphs[one->id].works[k]);
+      return failed;
+  }
 }
 /* Everything that waits, in order. */
 int fake_drain(void) {
   int failed = 0;
-  for (size_t i = 0; i < queued; i++) {
-    Work *one = &queue[i];
-    if (one->kind == COPY) memcpy(one->to, one->from, one->size);
-    if (one->kind == FILL) memset(one->to, one->id, one->size);
-    if (one->kind == LAUNCH && (failed = python.run(one->id))) break;
-    if (one->kind == REPLAY)
-      for (size_t k = 0; k < graphs[one->id].count && !failed; k++) failed = python.run(graphs[one->id].launches[k]);
-    if (one->kind == EVENT) done = one->mark;
-    if (failed) break;
-  }
+  for (size_t i = 0; i < queued && !failed; i++) { Work one = queue[i]; failed = perform(&one); }
   queued = 0;
   return failed ? FAILED : 0;
 }
@@ -96,6 +113,20 @@ int fake_wait(void) { FORBIDDEN; return fake_drain(); }
 int fake_copy(void *to, const void *from, size_t size) {
   FORBIDDEN;
   push((Work){COPY, to, from, size});
+  return 0;
+}
+/* What may be captured: within the memory of a device. */
+int fake_copy_rows(void *to, size_t pitch, const void *from, size_t other, size_t width, size_t rows, int kind) {
+  ALIVE;
+  if (capturing && kind != 3) return CAPTURING;
+  if (width > pitch || width > other) return INVALID;
+  push((Work){ROWS, to, from, width, .strides = {pitch, other}, .rows = rows});
+  return 0;
+}
+int fake_is_capturing(void) { return capturing != NULL; }
+int fake_push_call(int (*run)(void *), void (*gone)(void *), void *given) {
+  ALIVE;
+  push((Work){CALL, given, .run = run, .gone = gone});
   return 0;
 }
 int fake_fill(void *to, int value, size_t size) { FORBIDDEN; push((Work){FILL, to, 0, size, value}); return 0; }
@@ -169,6 +200,12 @@ int fake_captured(void **graph) {
   return 0;
 }
 int fake_replay(void *graph) { FORBIDDEN; push((Work){REPLAY, .id = (int)(intptr_t)graph - 1}); return 0; }
+void fake_forget(void *graph) {
+  typeof(graphs) one = &graphs[(int)(intptr_t)graph - 1];
+  for (size_t k = 0; k < one->count; k++) if (one->works[k].gone) one->works[k].gone(one->works[k].to);
+  free(one->works);
+  *one = (typeof(*one)){0};
+}
 
 int cuInit(unsigned flags) { need_python(); return visible() ? 0 : 100; }
 int cuDriverGetVersion(int *version) { *version = number("RAYLAX_FAKE_DRIVER", 13000); return 0; }
@@ -228,11 +265,7 @@ int cuLaunchKernelEx(const Config *config, void *function, void **parameters, vo
   ALIVE;
   int id = python.launch((int)(intptr_t)function, config, parameters);
   if (id <= 0) return id ? -id : FAILED;
-  if (!capturing) { push((Work){LAUNCH, .id = id}); return 0; }
-  size_t n = graphs[capturing_graph].count;
-  graphs[capturing_graph].launches = realloc(graphs[capturing_graph].launches, (n + 1) * sizeof(int));
-  graphs[capturing_graph].launches[n] = id;
-  graphs[capturing_graph].count = n + 1;
+  push((Work){LAUNCH, .id = id});
   return 0;
 }
 int cuTensorMapEncodeTiled(void *map) { memset(map, 0, 128); return 0; }

@@ -15,8 +15,8 @@ VERSION = "libcudart.so.13 { global: cuda*; };\n"
 
 
 def make_driver(directory: Path) -> None:
-    """`libcuda.so.1`, `libcudart.so.13` and `libnvidia-ml.so.1` there. Raises FileNotFoundError
-    without a C compiler."""
+    """`libcuda.so.1`, `libcudart.so.13`, `libnvidia-ml.so.1` and `libnccl.so.2` there. Raises
+    FileNotFoundError without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("a fake driver is made by a C compiler, and none is on the PATH")
@@ -29,6 +29,9 @@ def make_driver(directory: Path) -> None:
     )
     named = (f"-Wl,-soname,{runtime.name}", f"-Wl,--version-script={script}")
     subprocess.run([*shared, *named, "-o", runtime, HERE / "runtime.c", driver], check=True)
+    nccl = directory / "libnccl.so.2"
+    soname = f"-Wl,-soname,{nccl.name}"
+    subprocess.run([*shared, soname, "-o", nccl, HERE / "nccl.c", driver, "-lrt"], check=True)
     management = directory / "libnvidia-ml.so.1"
     soname = f"-Wl,-soname,{management.name}"
     subprocess.run([*shared, soname, "-o", management, HERE / "nvml.c"], check=True)

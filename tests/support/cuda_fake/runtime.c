@@ -6,6 +6,8 @@
 extern int fake_lost(void), fake_wait(void), fake_copy(void *, const void *, size_t), fake_device(int);
 extern int fake_allocate(void **, size_t, int), fake_free(void *), fake_mark(void **), fake_marked(void *);
 extern int fake_capture(void *), fake_captured(void **), fake_replay(void *), fake_fill(void *, int, size_t);
+extern int fake_copy_rows(void *, size_t, const void *, size_t, size_t, size_t, int);
+extern void fake_forget(void *);
 extern size_t fake_bytes(int);
 extern const char *fake_words(int);
 extern int cuDeviceGetAttribute(int *, int, int), cuDeviceGetCount(int *);
@@ -24,6 +26,9 @@ int cudaMallocHost(void **found, size_t size) { return fake_allocate(found, size
 int cudaFreeHost(void *start) { return fake_free(start); }
 int cudaMemcpyAsync(void *to, const void *from, size_t size, int kind, void *stream) { return fake_copy(to, from, size); }
 int cudaMemcpyPeerAsync(void *to, int a, const void *from, int b, size_t size, void *stream) { return fake_copy(to, from, size); }
+int cudaMemcpy2DAsync(void *to, size_t pitch, const void *from, size_t other, size_t width, size_t rows, int kind, void *stream) {
+  return fake_copy_rows(to, pitch, from, other, width, rows, kind);
+}
 int cudaMemcpy(void *to, const void *from, size_t size, int kind) {
   int failed = fake_copy(to, from, size);
   return failed ? failed : fake_wait();
@@ -50,5 +55,5 @@ int cudaStreamBeginCapture(void *stream, int mode) { return fake_capture(stream)
 int cudaStreamEndCapture(void *stream, void **graph) { return fake_captured(graph); }
 int cudaGraphInstantiate(void **ready, void *graph, unsigned long long flags) { *ready = graph; return fake_lost(); }
 int cudaGraphDestroy(void *graph) { return 0; }
-int cudaGraphExecDestroy(void *graph) { return 0; }
+int cudaGraphExecDestroy(void *graph) { fake_forget(graph); return 0; }
 int cudaGraphLaunch(void *ready, void *stream) { return fake_replay(ready); }

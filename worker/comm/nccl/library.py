@@ -1,4 +1,4 @@
-"""NCCL by ctypes: the library of the wheel `nvidia-nccl-cu13`, and its words when that fails."""
+"""NCCL by ctypes: the system's library, or the wheel's, and its words when that fails."""
 
 import ctypes
 from functools import cache
@@ -6,15 +6,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 
 from raylax.worker.comm.errors import CommError
 
-WHEEL, FILE = "nvidia-nccl-cu13", "nvidia/nccl/lib/libnccl.so.2"
+NAME = "libnccl.so.2"
+WHEEL, FILE = "nvidia-nccl-cu13", f"nvidia/nccl/lib/{NAME}"
 SUCCESS, IN_PROGRESS = 0, 7
-SUM = 0
 UINT8 = 1
-TYPES = {
-    (0, 8): 0, (1, 8): 1, (0, 32): 2, (1, 32): 3, (0, 64): 4, (1, 64): 5,
-    (2, 16): 6, (2, 32): 7, (2, 64): 8, (4, 16): 9,
-}  # fmt: skip
-"""NCCL's types by DLPack's: integers, unsigned ones, floats, bfloat16."""
+"""Bytes are bytes: what is not added needs no type."""
 
 
 class UniqueId(ctypes.Structure):
@@ -54,27 +50,35 @@ SIGNATURES: dict[str, list[type]] = {
     ],
     "CommGetAsyncError": [_pointer, ctypes.POINTER(_int)],
     "CommAbort": [_pointer],
-    "MemAlloc": [ctypes.POINTER(_pointer), _size],
-    "MemFree": [_pointer],
-    "GroupStart": [],
-    "GroupEnd": [],
-    "AllReduce": [_pointer, _pointer, _size, _int, _int, _pointer, _pointer],
-    "Broadcast": [_pointer, _pointer, _size, _int, _int, _pointer, _pointer],
-    "Send": [_pointer, _size, _int, _int, _pointer, _pointer],
-    "Recv": [_pointer, _size, _int, _int, _pointer, _pointer],
+    "AllGather": [_pointer, _pointer, _size, _int, _pointer, _pointer],
 }  # fmt: skip
 """Arguments of the functions that we call, by their names without the prefix. The unique id goes by
 value."""
 
 
+def found() -> ctypes.CDLL:
+    """The one that the system has, or else the wheel's. Raises CommError."""
+    why = f"{NAME} is not here"
+    for path in (NAME, *in_wheel()):
+        try:
+            return ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            why = str(error)
+    raise CommError(f"NCCL cannot be loaded: pip install 'raylax[cuda]' ({why})")
+
+
+def in_wheel() -> list[str]:
+    """Where NVIDIA's wheel has it; nowhere, if it is not installed."""
+    try:
+        return [str(distribution(WHEEL).locate_file(FILE))]
+    except PackageNotFoundError:
+        return []
+
+
 @cache
 def library() -> ctypes.CDLL:
-    """NCCL, loaded once. Raises CommError where the wheel is not installed."""
-    try:
-        path = distribution(WHEEL).locate_file(FILE)
-        loaded = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    except (PackageNotFoundError, OSError) as error:
-        raise CommError(f"NCCL cannot be loaded: pip install 'raylax[cuda]' ({error})") from error
+    """NCCL, loaded once. Raises CommError where it is not installed."""
+    loaded = found()
     for name, arguments in SIGNATURES.items():
         getattr(loaded, f"nccl{name}").argtypes = arguments
     loaded.ncclGetErrorString.restype = loaded.ncclGetLastError.restype = ctypes.c_char_p

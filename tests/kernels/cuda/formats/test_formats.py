@@ -17,7 +17,13 @@ from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.planes import digits, packed_planes, words_of
-from raylax.kernels.cuda.formats.shards import part_of, take
+from raylax.kernels.cuda.formats.shards import (
+    check_cuts,
+    check_groups,
+    head_rows,
+    packed_part,
+    part_of,
+)
 from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec, Rope
@@ -137,7 +143,7 @@ def test_shards_together_are_the_matrix(form: Format, name: str) -> None:
     """Of 2 ranks. A rank's part of a packed matrix is its part of the weights."""
     degree, (rows, depth) = Degree(2), SHAPES[name]
     w = weights(rows, depth)
-    packed, kept = form.pack(w), form.unpack(form.pack(w), depth)
+    kept = form.unpack(form.pack(w), depth)
     for rank in range(2):
         if name == "w_down" and isinstance(form, Grouped):
             break  # 640 inputs are 2 1/2 blocks for each
@@ -148,7 +154,7 @@ def test_shards_together_are_the_matrix(form: Format, name: str) -> None:
         for start, length in part.others:
             expected[:, start : start + length] = 0
 
-        assert np.array_equal(form.unpack(take(form, packed, part), count), expected)
+        assert np.array_equal(form.unpack(packed_part(form, w, part), count), expected)
 
 
 def test_a_rank_has_the_keys_and_values_of_its_heads() -> None:
@@ -174,7 +180,7 @@ def test_inputs_of_two_ranks_count_once() -> None:
         part = part_of("w_down", spec, degree, degree.place(spec, rank))
         assert part.columns is not None
         first, count = part.columns
-        total[:, first : first + count] += form.unpack(take(form, form.pack(w), part), count)
+        total[:, first : first + count] += form.unpack(packed_part(form, w, part), count)
 
     assert np.array_equal(total, form.unpack(form.pack(w), 608))
 
@@ -185,7 +191,32 @@ def test_a_cut_through_a_block_is_refused() -> None:
     part = part_of("w_down", SPEC, degree, degree.place(SPEC, 1))
 
     with pytest.raises(CompileError, match="q4_g32_bf16 .* multiple of 128, found 320"):
-        take(form, form.pack(weights(256, 640)), part)
+        packed_part(form, weights(256, 640), part)
+    with pytest.raises(CompileError, match="multiple of 128, found 320; take fewer tensor_paral"):
+        check_cuts(form, SPEC, degree)
+
+
+def test_a_cut_through_a_group_is_refused() -> None:
+    """704 inputs are 5 1/2 groups of 128: the first of 2 ranks would end in the middle of one. Of 4
+    ranks that have windows of 6 of 22 groups of 32, those of dense weights may overlap."""
+    form, spec = Grouped("bf16", 4, 128), replace(SPEC, intermediate=704)
+
+    with pytest.raises(CompileError, match="in groups of 128, and 2 tensor_parallel_shards cut"):
+        check_groups(form, part_of("w_down", spec, Degree(2), Degree(2).place(spec, 0)), Degree(2))
+    check_cuts(Dense("bf16"), spec, Degree(4))
+    check_cuts(Grouped("bf16", 4, 32), replace(SPEC, intermediate=1024), Degree(4))
+    with pytest.raises(CompileError, match="must divide the attention heads"):
+        check_cuts(Dense("bf16"), spec, Degree(3))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8])
+def test_ranks_compute_as_many_logits_each_and_all_together(ranks: int) -> None:
+    """Of 100 tokens, which are 4 panels of 32 rows."""
+    degree, spec = Degree(ranks), replace(SPEC, vocab=100)
+    found = [head_rows(spec, degree, degree.place(spec, rank)) for rank in range(ranks)]
+
+    assert len({count for _, count in found}) == 1
+    assert {n for first, count in found for n in range(first, first + count)} == set(range(128))
 
 
 @pytest.mark.parametrize("name", [*NAMES, *SAME])

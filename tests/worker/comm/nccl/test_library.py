@@ -1,0 +1,49 @@
+"""NCCL itself as far as it goes without a GPU.
+
+Skipped where the wheel is not installed: pip install 'raylax[cuda]'.
+"""
+
+import pytest
+
+from raylax.kernels.cuda import driver
+from raylax.worker.comm.errors import CommError
+from raylax.worker.comm.nccl.group import NcclGroup, unique_id
+from raylax.worker.comm.nccl.library import SINCE, WHEEL, found, library, version
+
+
+def is_here() -> bool:
+    try:
+        found()
+    except CommError:
+        return False
+    return True
+
+
+needs_nccl = pytest.mark.skipif(not is_here(), reason=f"{WHEEL} is not installed")
+without_gpu = pytest.mark.skipif(driver.library() is not None, reason="there is a GPU")
+
+
+@pytest.mark.skipif(is_here(), reason=f"{WHEEL} is installed")
+def test_what_to_install_is_said() -> None:
+    with pytest.raises(CommError, match=r"pip install 'raylax\[cuda\]'"):
+        library()
+
+
+@needs_nccl
+def test_the_library_is_one_that_we_know() -> None:
+    """Its configuration has had these beginnings since 2.17, and 3 may change everything."""
+    assert SINCE <= version() < 30000
+
+
+@needs_nccl
+def test_each_group_has_a_name_of_its_own() -> None:
+    assert len(unique_id()) == 128
+    assert unique_id() != unique_id()
+
+
+@needs_nccl
+@without_gpu
+def test_what_nccl_lacks_is_told_in_its_words() -> None:
+    """It is asked to form a group, and wants a GPU."""
+    with pytest.raises(CommError, match=r"NCCL: unhandled cuda error .*: Cuda failure '"):
+        NcclGroup(0, 1, 0, 60.0).meet(unique_id())
