@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import ml_dtypes as ml_dtypes  # by which numpy knows bfloat16
 from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.checkpoints.readers import open_checkpoint

@@ -1,0 +1,125 @@
+"""`raylax serve --device cuda` on two GPUs that a driver shows and nobody has: the demo model's
+first layers, by the kernels that GPUs would run, interpreted."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from raylax.kernels.errors import CompileError
+from tests.support.cluster_serving import READY, START_S, Serving, serving, until
+from tests.support.cuda_demo import DEMO, demo_cubins, first_layers
+from tests.support.cuda_fake.machine import environment, make_driver
+
+pytestmark = pytest.mark.cluster
+GPUS = [f"GPU-00000000-0000-0000-0000-{index:012}" for index in range(2)]
+TEXT = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+ASK: dict[str, Any] = {
+    "prompt": "The capital of France is", "max_tokens": 12, "temperature": 0.8, "seed": 5,
+    "ignore_eos": True, "stream": True,
+}  # fmt: skip
+FAILED = 719  # cudaErrorLaunchFailure
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that says which GPU is lost, and how."""
+    return Path(tmp_path_factory.mktemp("gpus")) / "lost"
+
+
+@pytest.fixture(scope="module")
+def cluster(store: Path, lost: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Two workers, each with a GPU."""
+    directory = Path(tmp_path_factory.mktemp("driver"))
+    model = first_layers(directory / "model")
+    for name in TEXT:
+        shutil.copy(DEMO / name, model)
+    config = directory / "raylax.yaml"
+    config.write_text(
+        json.dumps(
+            {
+                "model": str(model), "device": "cuda", "replicas": 2, "max_num_sequence": 4,
+                "engine": {"max_total_sequence_length": 256, "prefill_chunk_size": 32},
+            }
+        )
+    )  # fmt: skip
+    try:
+        make_driver(directory)
+        cubins = demo_cubins(store)
+    except (CompileError, FileNotFoundError) as error:
+        pytest.skip(str(error))
+    told = environment(directory, [cubins], RAYLAX_FAKE_GPUS="2", RAYLAX_FAKE_LOST=str(lost))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**told, "RAYLAX_STORE": str(store)}.items():
+            patch.setenv(name, value)
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        with serving("--config", str(config)) as made:
+            made.wait_until_it_says(READY)
+            yield made
+
+
+@pytest.fixture
+def client(cluster: Serving) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=cluster.url, timeout=60.0) as made:
+        yield made
+
+
+def workers(client: httpx.Client) -> list[dict[str, Any]]:
+    """Those that take requests."""
+    found: list[dict[str, Any]] = client.get("/cluster").json()["workers"]
+    return [one for one in found if one["state"] == "ready"]
+
+
+def answer(client: httpx.Client, begun: threading.Event | None = None) -> str:
+    """A streamed one, whole."""
+    text = ""
+    with client.stream("POST", "/v1/completions", json=ASK) as said:
+        said.raise_for_status()
+        for line in said.iter_lines():
+            if line.startswith("data: {"):
+                text += json.loads(line.removeprefix("data: "))["choices"][0]["text"]
+                if begun is not None and text:
+                    begun.set()
+    assert line in ("", "data: [DONE]"), line
+    return text
+
+
+def test_an_answer_is_whole_though_the_gpu_that_makes_it_is_lost(
+    cluster: Serving, client: httpx.Client, lost: Path
+) -> None:
+    """Another worker goes on with it, the same tokens; the one that lost its GPU says which, and is
+    replaced when there is one."""
+    until(lambda: len(workers(client)) == 2, START_S)
+    first = {one["worker_id"]: one for one in workers(client)}
+    gpus = {id: one["gpus"][0]["uuid"] for id, one in first.items()}
+    assert sorted(gpus.values()) == GPUS
+    assert {one["engine_config"]["quantization"] for one in first.values()} == {"q0bf16"}
+    want = answer(client)
+
+    told, begun = list[str](), threading.Event()
+    thread = threading.Thread(target=lambda: told.append(answer(client, begun)))
+    thread.start()
+    assert begun.wait(START_S)
+    running = [one["worker_id"] for one in workers(client) if one["load"]["running"]]
+    gone = running[0]
+    lost.write_text(f"{FAILED} {GPUS.index(gpus[gone])}")
+    thread.join(START_S)
+
+    assert told == [want]
+    until(lambda: gone not in [one["worker_id"] for one in workers(client)], START_S)
+    lost.unlink()
+    until(lambda: len(workers(client)) == 2, START_S)
+    assert sorted(one["gpus"][0]["uuid"] for one in workers(client)) == GPUS
+    assert answer(client) == want
+
+
+def test_nothing_is_left_of_it(cluster: Serving) -> None:
+    cluster.interrupt()
+
+    assert cluster.command.returncode == 0
+    assert list(cluster.temporary.iterdir()) == []
