@@ -36,6 +36,10 @@ class DecoderSpec:
     tied_embeddings: bool
     qkv_bias: bool = False
     output_bias: bool = False
+    window: int = 0
+    """Keys that a token sees, its own among them; 0: all."""
+    softcap: float = 0.0
+    """Of attention: a score s counts as softcap * tanh(s / softcap); 0: as it is."""
 
     @property
     def queries_per_kv_head(self) -> int:

@@ -15,11 +15,22 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.program import Program
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
+from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, check_room, key_of, source_hash
 
 PROGRAM = "program.json"
 LIBRARY_BYTES = 8 << 20
 """More than the libraries of all families have, with the objects that they are linked of."""
+
+
+def check_attention(spec: DecoderSpec) -> None:
+    """Raises CompileError for what only GPUs have kernels for."""
+    for name, value in (("window", spec.window), ("softcap", spec.softcap)):
+        if value:
+            raise CompileError(
+                f"attention with a {name} ({value:g}) is not there on a CPU yet; a GPU has it: "
+                "--device cuda"
+            )
 
 
 class Blueprint:
@@ -33,6 +44,7 @@ class Blueprint:
         from raylax.kernels.cpu.target import cpu
 
         options.degree.check(checkpoint.spec)
+        check_attention(checkpoint.spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_named(options.quantization, checkpoint.dtype, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype

@@ -68,8 +68,7 @@ class DeviceForm:
     @property
     def heads(self) -> AttentionShape:
         """What attention is compiled for."""
-        s = self.own
-        return AttentionShape(s.heads, s.kv_heads, s.head_dim, self.quantization.precision, self.kv)
+        return AttentionShape.of(self.own, self.quantization.precision, self.kv)
 
     @property
     def layout(self) -> PageLayout:

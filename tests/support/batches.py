@@ -54,4 +54,4 @@ def batch_of(pieces: Sequence[Piece]) -> StepBatch:
 
 def run(model: Model, *pieces: Piece, **changed: Any) -> Floats:
     """One step; the logits at the end of every piece, or at `rows`."""
-    return model.step(batch_of(pieces)._replace(**changed)).logits.copy()
+    return np.array(model.step(batch_of(pieces)._replace(**changed)).logits)

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.options import silent
 from raylax.kernels.store import Store
@@ -37,3 +38,8 @@ def demo_cubins(store: Path) -> Path:
     """In bf16; compiled if they are not there. Raises CompileError without Triton."""
     variants = all_for(open_checkpoint(DEMO).spec, CHIP, "bf16")
     return cubins_for(variants, CHIPS[CHIP], Store(store), silent)
+
+
+def cubins_of(form: DeviceForm, store: Path) -> Path:
+    """Of any model."""
+    return cubins_for(form.variants(), form.chip, Store(store), silent)

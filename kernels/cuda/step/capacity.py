@@ -41,7 +41,8 @@ class StepCapacity:
         """How attention's work is divided among programs."""
         heads, longest = self.form.heads, -(-self.options.max_sequence_length // SPLIT)
         slots = max(longest, SLOTS * self.options.max_step_rows)
-        return Division(heads.group, heads.kv_heads, PLACES, slots)
+        window = self.form.spec.window
+        return Division(heads.group, heads.kv_heads, PLACES, slots, window)
 
     @property
     def sizes(self) -> StepSizes:

@@ -163,7 +163,8 @@ class StepProgram:
         yield self._kernel(tile).launch(
             (shape.items, s.kv_heads),
             *(at["queries"], layer.pages, layer.scales, at["tables"], at["items"], at["attended"]),
-            *(at["partial"], at["summary"], s.head_dim**-0.5 * LOG2_E, 0.0, 0, 1),
+            *(at["partial"], at["summary"], s.head_dim**-0.5 * LOG2_E),
+            *(s.softcap * LOG2_E, s.window, 1),
         )
         if shape.combined:
             yield self._kernel(attention.combine(self._heads)).launch(

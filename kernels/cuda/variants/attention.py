@@ -8,11 +8,13 @@ bf16, plain and bytes, with and without window and softcap, at 128 dims; fewer a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from raylax.kernels.cuda.pages import FORMATS, KV
 from raylax.kernels.cuda.variants.base import PRECISIONS, Variant, signature
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import PAGE_SIZE
+from raylax.kernels.spec import DecoderSpec
 
 KEYS = 64
 """Of a tile, on every chip and for every shape."""
@@ -62,6 +64,13 @@ class AttentionShape:
     kv: KV = "plain"
     window: bool = False
     softcap: bool = False
+
+    @classmethod
+    def of(cls, spec: DecoderSpec, precision: str, kv: KV, shards: int = 1) -> Self:
+        """A model's, or that of one of several ranks that share its heads."""
+        heads, kv_heads = spec.heads // shards, max(1, spec.kv_heads // shards)
+        window, softcap = spec.window > 0, spec.softcap > 0
+        return cls(heads, kv_heads, spec.head_dim, precision, kv, window, softcap)
 
     def __post_init__(self) -> None:
         """Raises CompileError for what no kernel is made for."""

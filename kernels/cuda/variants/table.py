@@ -45,8 +45,7 @@ def of_model(
 
     Of a sum that several ranks share each has one part.
     """
-    kv_heads = max(1, spec.kv_heads // shards)
-    shape = AttentionShape(spec.heads // shards, kv_heads, spec.head_dim, precision, kv)
+    shape = AttentionShape.of(spec, precision, kv, shards)
     yield from attention.attend(shape, chip)
     yield attention.combine(shape)
     yield pointwise.embed(precision, spec.hidden)

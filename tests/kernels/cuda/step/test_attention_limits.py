@@ -1,0 +1,107 @@
+"""Attention that sees a window, or whose scores are capped: fields of the spec, from which a step
+on a GPU follows. Of one layer, since there a window is the same as a prompt that begins later."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.model import load_model
+from raylax.kernels.cuda.build import form_of
+from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.matrix_unit import HOPPER
+from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.errors import CompileError
+from raylax.kernels.options import ModelOptions, silent
+from tests.support.batches import Floats, Piece, run
+from tests.support.cuda_demo import DEMO, cubins_of, first_layers
+from tests.support.cuda_fake.child import FakeMachine, on_fake_device
+from tests.support.cuda_fake.machine import cubins_here
+from tests.support.cuda_interpreter import matrix_unit
+
+WINDOW, CAP = 5, 0.5
+PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 500, 20)]
+OPTIONS = ModelOptions("q0bf16", "auto", "cuda:0", "sm_90", 2, 32, 4, 64)
+LIMITS: dict[str, dict[str, Any]] = {
+    "window": {"window": WINDOW},
+    "cap": {"softcap": CAP},
+    "high cap": {"softcap": 1e6},
+}
+
+
+def form(limits: str) -> DeviceForm:
+    made = form_of(open_checkpoint(DEMO), OPTIONS)
+    return replace(made, spec=replace(made.spec, layers=1, **LIMITS[limits]))
+
+
+@pytest.fixture(scope="module")
+def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
+    """One H100, with the machine code of both kinds of attention."""
+    make = lambda: [cubins_of(form(limits), store) for limits in ("window", "cap")]  # noqa: E731
+    yield from FakeMachine.with_code(tmp_path_factory.mktemp("driver"), make)
+
+
+@cache
+def one_layer() -> Path:
+    return first_layers(Path(os.environ["LD_LIBRARY_PATH"]) / "one", 1)
+
+
+@cache
+def model(limits: str) -> DeviceModel:
+    checkpoint = open_checkpoint(one_layer())
+    cubins = cubins_here()[limits != "window"]
+    return DeviceModel(checkpoint, OPTIONS, form(limits), cubins, 8, silent)
+
+
+def on_cpu(tokens: list[int]) -> Floats:
+    cpu = load_model(one_layer(), replace(OPTIONS, device="cpu", target=None), 8)
+    return run(cpu, Piece(tokens, 0, [1, 2]))
+
+
+def far(one: Floats, other: Floats) -> float:
+    """The largest difference, in parts of the largest logit."""
+    return float(np.abs(one - other).max() / np.abs(other).max())
+
+
+@on_fake_device
+def test_a_token_sees_its_window_and_nothing_before() -> None:
+    """What comes of the last few tokens, on a CPU that has been told of no others."""
+    found = run(model("window"), Piece(PROMPT, 0, [1, 2]))[0]
+
+    assert far(found, on_cpu(PROMPT[-WINDOW:])) < 0.02
+    assert far(found, on_cpu(PROMPT[-WINDOW - 1 :])) > 0.02
+
+
+@on_fake_device
+def test_a_window_has_the_same_bits_in_chunks_and_in_a_batch() -> None:
+    with matrix_unit(HOPPER):
+        alone = run(model("window"), Piece(PROMPT, 0, [1, 2]))[0]
+        run(model("window"), Piece(PROMPT[:17], 0, [3, 4]))
+        chunked = run(model("window"), Piece(PROMPT[:3], 0, [5]), Piece(PROMPT[17:], 17, [3, 4]))[1]
+
+    assert np.array_equal(alone, chunked)
+
+
+@on_fake_device
+def test_scores_are_capped_as_far_as_the_cap_goes() -> None:
+    """A high one changes nothing."""
+    want = on_cpu(PROMPT)
+
+    assert far(run(model("high cap"), Piece(PROMPT, 0, [1, 2]))[0], want) < 0.02
+    assert far(run(model("cap"), Piece(PROMPT, 0, [1, 2]))[0], want) > 0.02
+
+
+@pytest.mark.parametrize("limits", [{"window": 8}, {"softcap": 30.0}])
+def test_a_cpu_refuses_what_it_has_no_kernels_for(limits: dict[str, Any]) -> None:
+    """By name, with where it is."""
+    from raylax.kernels.cpu.artefacts import check_attention
+
+    (name,) = limits
+    with pytest.raises(CompileError, match=rf"a {name} \(.*\) is not there on a CPU yet; a GPU ha"):
+        check_attention(replace(open_checkpoint(DEMO).spec, **limits))
