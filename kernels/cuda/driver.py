@@ -14,6 +14,7 @@ from raylax.kernels.errors import CompileError
 LIBRARY = "libcuda.so.1"
 NOT_READY = 600  # CUDA_ERROR_NOT_READY
 MAJOR, MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+MULTIPROCESSORS = 16  # CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,22 @@ def properties(index: int) -> DeviceProperties:
     cuda, handle = handle_of(index)
     name = ctypes.create_string_buffer(128)
     call(cuda, "cuDeviceGetName", name, len(name), handle)
-    values = []
-    for attribute in (MAJOR, MINOR):
-        value = ctypes.c_int()
-        call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
-        values.append(value.value)
-    return DeviceProperties(index, name.value.decode(), (values[0], values[1]))
+    capability = attribute(index, MAJOR), attribute(index, MINOR)
+    return DeviceProperties(index, name.value.decode(), capability)
+
+
+def attribute(index: int, number: int) -> int:
+    """What the driver says of a GPU. Raises CompileError when there is no such GPU."""
+    cuda, handle = handle_of(index)
+    value = ctypes.c_int()
+    call(cuda, "cuDeviceGetAttribute", ctypes.byref(value), number, handle)
+    return value.value
+
+
+def multiprocessors(index: int) -> int:
+    """How many a GPU has; of one generation some have more than others. Raises CompileError when
+    there is no such GPU."""
+    return attribute(index, MULTIPROCESSORS)
 
 
 def uuid(index: int) -> str:

@@ -15,11 +15,10 @@ from raylax.kernels.cuda.step.inputs import Field
 from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants.attention import SPLIT, attend
+from raylax.kernels.cuda.variants.products import most_apart
 from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions
 
-PLACES = 2 * 132
-"""Programs of attention that an H200 runs at once. By another number work is divided less well."""
 SLOTS = 4
 """For splits that are computed apart, of each sequence."""
 KEPT_BY_CUDA = 256 << 20
@@ -31,25 +30,33 @@ KEPT_BY_NCCL = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class StepCapacity:
-    """The most that one step can hold, and how its attention is divided."""
+    """The most that one step can hold, and how its attention is divided.
+
+    Of a place's number, which the device decides, no size depends.
+    """
 
     form: DeviceForm
     options: ModelOptions
 
+    def division(self, places: int) -> Division:
+        """How attention's work is divided among so many programs that run at once."""
+        heads, window = self.form.heads, self.form.spec.window
+        return Division(heads.group, heads.kv_heads, places, self.slots, window)
+
     @property
-    def division(self) -> Division:
-        """How attention's work is divided among programs."""
-        heads, longest = self.form.heads, -(-self.options.max_sequence_length // SPLIT)
-        slots = max(longest, SLOTS * self.options.max_step_rows)
-        window = self.form.spec.window
-        return Division(heads.group, heads.kv_heads, PLACES, slots, window)
+    def slots(self) -> int:
+        """For splits that are computed apart: those of the longest sequence, at least."""
+        longest = -(-self.options.max_sequence_length // SPLIT)
+        return max(longest, SLOTS * self.options.max_step_rows)
 
     @property
     def sizes(self) -> StepSizes:
         """Filled up to the sizes of graphs."""
-        tiles = attend(self.form.heads, self.form.chip.number)
+        form, chip = self.form, self.form.chip.number
         tokens, rows = bucket(self.options.max_step_tokens), bucket(self.options.max_step_rows)
-        return StepSizes(tokens, rows, self.division.slots, tiles[-1].most or 0)
+        narrow = most_apart(chip, f"linear_{form.quantization.layers.name}")
+        widest = attend(form.heads, chip)[-1]
+        return StepSizes(tokens, rows, self.slots, widest.most or 0, narrow)
 
     @property
     def values(self) -> dict[str, int]:
@@ -61,9 +68,7 @@ class StepCapacity:
     def fields(self) -> dict[str, Field]:
         """Of what a step is given."""
         o = self.options
-        return fields_of(
-            o.max_step_tokens, o.max_step_rows, self.division.slots, o.max_sequence_length
-        )
+        return fields_of(o.max_step_tokens, o.max_step_rows, self.slots, o.max_sequence_length)
 
     @property
     def bytes(self) -> int:

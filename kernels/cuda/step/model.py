@@ -53,7 +53,10 @@ class DeviceModel:
         self.page_bytes = form.layout.page_bytes
         machine_code = load(cubins, form.variants(), chip)
         kernels = {name: Kernel(*cubin) for name, cubin in machine_code.items()}
-        self._stream = Stream(driver.index_of(options.device))
+        device, tiles = driver.index_of(options.device), attend(form.heads, chip.number)
+        narrowest = machine_code[tiles[0].name].facts  # decodes': of others there are enough
+        self.places = driver.multiprocessors(device) * narrowest.at_once(chip)
+        self._stream = Stream(device)
         self._pages = DevicePages(form.layout, pages, self._stream)
         loader = Loader(checkpoint, form, self.place, Upload(self._stream), progress)
         weights = loader.weights(options.max_sequence_length, self._pages.addresses)
@@ -64,9 +67,9 @@ class DeviceModel:
         if seat.group is not None:
             exchange = Exchange.of(form, seat.rank, seat.group, self._stream.address)
         program = StepProgram(form, kernels, weights, {**self._values, **inputs}, exchange)
-        tiles = attend(form.heads, chip.number)
         results = StepResults(self._values, most.sizes.rows)
-        self._runner = StepRunner(program, inputs, results, most.division, tiles, self._stream)
+        division = most.division(self.places)
+        self._runner = StepRunner(program, inputs, results, division, tiles, self._stream)
         self._stream.wait()
 
     def step(self, batch: StepBatch) -> StepOutput:

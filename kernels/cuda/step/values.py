@@ -10,8 +10,6 @@ from raylax.kernels.spec import DecoderSpec
 
 F32, HALF, WIDE = 4, 2, 8
 """Bytes: of sums, of what products read, of some rules for draws."""
-NARROW = 64
-"""The most tokens for which the segments of a product have programs, and parts, of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +22,15 @@ class StepSizes:
     """For splits of attention that are computed apart."""
     queries: int
     """Of attention's widest tile."""
+    narrow: int
+    """The most tokens for which the segments of a product have parts of their own."""
 
 
 def value_sizes(s: DecoderSpec, most: StepSizes, gathered: int = 0) -> dict[str, int]:
     """Bytes of each value. `s`: of a rank's sizes; `gathered`: how many ranks share the model, 0
     where it is alone."""
     heads, widest = s.heads * s.head_dim, max(s.qkv_rows, s.hidden)
-    summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(NARROW, most.tokens))
+    summed = max(max(1, gathered) * most.tokens, max(SEGMENTS) * min(most.narrow, most.tokens))
     places = most.slots * s.kv_heads * most.queries
     return {
         "hidden": most.tokens * s.hidden * F32,

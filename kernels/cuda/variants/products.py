@@ -179,6 +179,13 @@ def grid(variant: Variant, tokens: int, matrix: Matrix) -> tuple[int, int]:
     return tiles, parts(variant, matrix)
 
 
+def most_apart(chip: int, kernel: str) -> int:
+    """The most tokens for which the segments of a product have programs, and parts, of their own.
+    `kernel`: `linear_` and a format's name."""
+    found = by_kernel(chip, kernel.rpartition("_")[2])[kernel]
+    return max(variant.most for variant in found if variant.most is not None)
+
+
 def parts(variant: Variant, matrix: Matrix) -> int:
     """How many [tokens, features] a product leaves for its reader to add."""
     return 1 if variant.constants.get("WALK", False) else matrix.segments

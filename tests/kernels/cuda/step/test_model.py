@@ -14,13 +14,15 @@ from raylax.kernels.build import footprint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.build import load_on_device
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.cubins.facts import listed
 from raylax.kernels.cuda.matrix_unit import HOPPER
 from raylax.kernels.cuda.step.capacity import KEPT_BY_CUDA
 from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.errors import DeviceError
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Floats, Piece, batch_of
-from tests.support.cuda_demo import demo_cubins, first_layers
+from tests.support.cuda_demo import CHIP, demo_cubins, first_layers
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_fake.machine import cubins_here
@@ -78,6 +80,16 @@ def test_its_answer_is_the_cpus() -> None:
         assert found.drawn.tolist() == expected.drawn.tolist()
         end = piece.start + len(piece.tokens)
         piece = Piece([int(found.drawn[0])], end, WHOLE.pages)
+
+
+@on_fake_device
+def test_attention_is_divided_among_what_the_device_runs_at_once() -> None:
+    """Multiprocessors, as the driver counts them, times programs of the tile of decodes."""
+    (cubins,), chip = cubins_here(), CHIPS[CHIP]
+    each = listed(cubins, chip)["attend_bf16_h4_2_64_plain_q8"].at_once(chip)
+
+    assert (driver.multiprocessors(0), each > 1) == (132, True)
+    assert on_gpu().places == 132 * each
 
 
 @on_fake_device
