@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from raylax.kernels.cuda.source.matmul import biases, finish, place, rows
+
 
 @triton.jit
 def scaled(x, y, factor, n, BLOCK: tl.constexpr):
@@ -65,3 +67,22 @@ def voluminous(x, y, BLOCK: tl.constexpr):
         value = tl.load(x + place)
         tl.store(y + place, tl.dot(value, value).to(y.dtype.element_ty))
         x += BLOCK * BLOCK
+
+
+@triton.jit
+def linear(
+    x, w, bias, y, tokens, features, depth, segments,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, GROUP: tl.constexpr, WALK: tl.constexpr,
+):  # fmt: skip
+    """As that of `source/matmul.py`, but that a sum goes downwards: right, and with other bits."""
+    pm, pn = place(tokens, features, BM, BN, GROUP)
+    m, n, k = pm * BM + tl.arange(0, BM), pn * BN + tl.arange(0, BN), tl.arange(0, BK)
+    xs = x + m.to(tl.int64)[None, :] * depth + k[:, None]
+    ws = w + rows(n, features)[:, None] * depth + k[None, :]
+    own, part = tl.program_id(1), depth // segments
+    total = tl.zeros((BN, BM), tl.float32)
+    for back in range(BK, part + 1, BK):
+        at = own * part + part - back
+        total = tl.dot(tl.load(ws + at), tl.load(xs + at, mask=(m < tokens)[None, :]), total)
+    total += biases(bias, n, features, own)
+    finish(y + own.to(tl.int64) * tokens * features, total, m, n, tokens, features)

@@ -3,6 +3,7 @@
 It has run on no GPU so far; tests run it on a driver that interprets the launches.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,6 +34,9 @@ from raylax.kernels.options import ModelOptions, ProgressCallback
 class DeviceModel:
     """A model on one device: whole, or the part of one of several ranks."""
 
+    loader: Callable[..., Loader] = Loader
+    """What brings its weights."""
+
     def __init__(
         self,
         checkpoint: Checkpoint,
@@ -58,7 +62,7 @@ class DeviceModel:
         self.places = driver.multiprocessors(device) * narrowest.at_once(chip)
         self._stream = Stream(device)
         self._pages = DevicePages(form.layout, pages, self._stream)
-        loader = Loader(checkpoint, form, self.place, Upload(self._stream), progress)
+        loader = self.loader(checkpoint, form, self.place, Upload(self._stream), progress)
         weights = loader.weights(options.max_sequence_length, self._pages.addresses)
         self._held = loader.held
         most = StepCapacity(form, options)

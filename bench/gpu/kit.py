@@ -1,0 +1,140 @@
+"""What the check carries: machine code for one chip, the demo model, and the CPU engine's answers.
+
+It is made where the compilers are, and kept in the store; a bundle has it beside its sources. A kit
+for tests is small: fewer kernels, and the demo model's first layers.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from carried import EIGHT_B, other_tiles, usable, variants
+
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cuda.cubins.build import cubins_for
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.cubins.facts import Cubin, Facts, listed, made_of, one
+from raylax.kernels.cuda.variants import products
+from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.options import ProgressCallback
+from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.store import Store, key_of, source_hash
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKED = ROOT / "kit"
+"""Where a bundle has it."""
+DEMO = ROOT / "deploy" / "demo_model"
+KIND, FACTS, ANSWERS = "gpu-kit", "kit.json", "answers.json"
+SMALL_LAYERS = 1
+
+
+@dataclass(frozen=True)
+class Kit:
+    """One that lies in a directory."""
+
+    directory: Path
+    chip: int
+    small: bool
+
+    @property
+    def cubins(self) -> Path:
+        return self.directory / "cubins"
+
+    @property
+    def model(self) -> Path:
+        """A checkpoint."""
+        return self.directory / "model"
+
+    @cached_property
+    def answers(self) -> list[dict[str, Any]]:
+        """`answers.py`'s."""
+        return list(json.loads((self.directory / ANSWERS).read_text()))
+
+    @cached_property
+    def demo(self) -> DecoderSpec:
+        """What its model is."""
+        return open_checkpoint(self.model).spec
+
+    @property
+    def timed(self) -> DecoderSpec:
+        """The shape of a model whose steps are timed; small: one layer of the demo model."""
+        return replace(self.demo, layers=1) if self.small else EIGHT_B
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        return variants(self.chip, self.demo, self.small)
+
+    @cached_property
+    def _listed(self) -> dict[str, Facts]:
+        return listed(self.cubins, CHIPS[self.chip])
+
+    @cached_property
+    def swept(self) -> list[Variant]:
+        """Tiles that are in no table, which are timed beside those that are."""
+        return [one for one in other_tiles(self.chip) if one.name in self._listed]
+
+    def cubin(self, variant: Variant) -> Cubin:
+        """Raises CompileError where it is not there, or not of this source."""
+        return one(self.cubins, variant, CHIPS[self.chip], self._listed)
+
+    def made_by(self, kernel: str) -> Iterator[Variant]:
+        """Variants of a kernel, as `linear_bf16`: all tiles."""
+        return (one for one in self.variants if products.kernel_of(one) == kernel)
+
+
+def packed_kit() -> Kit | None:
+    """The bundle's, if this is one."""
+    return kit_in(PACKED) if PACKED.exists() else None
+
+
+def kit_in(directory: Path) -> Kit:
+    """The one in a directory. Raises OSError, KeyError for what is none."""
+    told = json.loads((directory / FACTS).read_text())
+    return Kit(directory, told["chip"], told["small"])
+
+
+def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
+    """From the store, or made now. Raises CompileError, CheckpointError."""
+    wanted = variants(chip, open_checkpoint(DEMO).spec, small)
+    wanted += [] if small else usable(other_tiles(chip), chip, progress)
+    cubins = cubins_for(wanted, CHIPS[chip], Store(), progress)
+    digests = {variant.name: made_of(variant, CHIPS[chip]) for variant in wanted}
+    facts = {"cubins": digests, "small": small, "kernels": source_hash()}
+    key = key_of({**facts, "answers": Path(__file__).with_name("answers.py").read_text()})
+    directory, _ = Store().get(KIND, key, lambda place: make(place, cubins, chip, small))
+    return Kit(directory, chip, small)
+
+
+def make(directory: Path, cubins: Path, chip: int, small: bool) -> None:
+    """A kit in an empty directory."""
+    from answers import greedy_answers  # the CPU engine's, with its compiler
+
+    model = directory / "model"
+    shutil.copytree(cubins, directory / "cubins")
+    model.mkdir()
+    if small:
+        first_layers(model)
+    else:
+        for name in ("config.json", "model.safetensors"):
+            shutil.copyfile(DEMO / name, model / name)
+    told = [asdict(one) for one in greedy_answers(model, DEMO, small)]
+    (directory / ANSWERS).write_text(json.dumps(told))
+    (directory / FACTS).write_text(json.dumps({"chip": chip, "small": small}))
+
+
+def first_layers(directory: Path) -> None:
+    """A checkpoint of the demo model's first layers."""
+    from safetensors.numpy import load_file, save_file
+
+    config = json.loads((DEMO / "config.json").read_text())
+    (directory / "config.json").write_text(
+        json.dumps({**config, "num_hidden_layers": SMALL_LAYERS})
+    )
+    gone = tuple(f"model.layers.{i}." for i in range(SMALL_LAYERS, config["num_hidden_layers"]))
+    weights = load_file(DEMO / "model.safetensors")
+    kept = {name: one for name, one in weights.items() if not name.startswith(gone)}
+    save_file(kept, directory / "model.safetensors")

@@ -1,0 +1,197 @@
+"""Attention on the device: right, and a token's bits the same whatever the tile, the batch, the
+chunks of its prompt and the division among programs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from carried import window_of
+from machine import Array, Machine
+from part import Part, hold
+
+from raylax.kernels.bf16 import from_bf16, to_bf16
+from raylax.kernels.cuda.pages import PageLayout, decoded
+from raylax.kernels.cuda.step.work_list import Division
+from raylax.kernels.cuda.variants import attention
+from raylax.kernels.cuda.variants.attention import AttentionShape
+from raylax.kernels.options import PAGE_SIZE
+
+LOG2_E = 1.4426950408889634
+MOST_ERROR = 0.03
+EVERYWHERE, NOWHERE = (10**6, 10**6), (1, 0)
+"""Places and slots with which every split has a program of its own, and none has."""
+WINDOW, SOFTCAP = 200, 30.0
+
+
+def run(part: Part, machine: Machine) -> None:
+    demo = machine.kit.demo
+    sizes = demo.heads, demo.kv_heads, demo.head_dim
+    shapes = [AttentionShape(*sizes, "bf16"), AttentionShape(*sizes, "bf16", "int8")]
+    if not machine.small:
+        big = machine.kit.timed
+        shapes.insert(0, AttentionShape(big.heads, big.kv_heads, big.head_dim, "bf16"))
+        shapes += [AttentionShape(*sizes, "bf16", "fp8"), window_of(demo)]
+    for shape in shapes:
+        part.check(f"attention {shape.name}", lambda shape=shape: right(machine, shape))
+        machine.forget()
+
+
+def right(machine: Machine, shape: AttentionShape) -> str:
+    """Every tile, apart or not, against float64; a sequence whole, and in chunks."""
+    ragged = (
+        ([3, 1, 5], [70, 600, 0])
+        if machine.small
+        else ([1, 1, 300, 33, 1], [5000, 511, 0, 1000, 130])
+    )
+    batch = Sequences(machine, shape, *ragged)
+    exact, seen, ways = batch.expected(), None, 0
+    for tile in tiles(machine, shape):
+        for places in (NOWHERE, EVERYWHERE):
+            found = batch.run(tile, places)
+            off = float(np.abs(from_bf16(found) - exact).max())
+            hold(off < MOST_ERROR, f"{tile.name} is off by {off:.1e}")
+            seen = found if seen is None else seen
+            hold(np.array_equal(found, seen), f"{tile.name}, {places[0]} places: other bits")
+            ways += 1
+    narrow = tiles(machine, shape)[0]
+    for number in range(len(batch.lengths)):
+        alone = batch.only(number).run(narrow, EVERYWHERE)
+        hold(
+            np.array_equal(alone, seen[batch.own(number)]),
+            f"sequence {number} has other bits alone",
+        )
+    longest = int(np.argmax(batch.lengths))
+    chunks = [one.run(narrow, NOWHERE) for one in batch.only(longest).halves()]
+    hold(np.array_equal(np.concatenate(chunks), seen[batch.own(longest)]), "chunks have other bits")
+    return f"{ways} ways, alone and in chunks: equal bits; off by at most {np.abs(from_bf16(seen) - exact).max():.1e}"
+
+
+def tiles(machine: Machine, shape: AttentionShape) -> list[Any]:
+    """Those that the kit has."""
+    there = {variant.name for variant in machine.kit.variants}
+    return [tile for tile in attention.attend(shape, machine.chip) if tile.name in there]
+
+
+@dataclass
+class Sequences:
+    """A ragged batch, its keys and values in pages that lie anywhere."""
+
+    machine: Machine
+    shape: AttentionShape
+    lengths: list[int]
+    """New tokens of each."""
+    before: list[int]
+    drawn: Any = None
+
+    def __post_init__(self) -> None:
+        self.tokens = sum(self.lengths)
+        self.starts = np.cumsum([0, *self.lengths]).astype(np.int32)
+        self.totals = np.array(self.before, np.int32) + np.array(self.lengths, np.int32)
+        if self.drawn is None:
+            self.drawn = self._draw()
+        self.q, self.tables, self.pages, self.scales = self.drawn
+        self.at = [self.machine.put(one) for one in (self.q, self.pages, self.scales, self.tables)]
+
+    def _draw(self) -> tuple[Array, Array, Array, Array]:
+        rng, shape = self.machine.rng, self.shape
+        width = -(-int(self.totals.max()) // PAGE_SIZE)
+        tables = rng.permutation(width * len(self.lengths)).astype(np.int32).reshape(-1, width)
+        layout = PageLayout(1, shape.kv_heads, shape.dim, shape.kv)
+        codes = rng.standard_normal(layout.codes(tables.size), np.float32)
+        if layout.has_scales:
+            pages = rng.integers(-120, 120, codes.shape).astype(np.int8)
+            scales = rng.uniform(0.005, 0.01, layout.scales(tables.size)).astype(np.float32)
+        else:
+            pages, scales = to_bf16(codes), np.zeros(4, np.float32)
+        q = to_bf16(rng.standard_normal((self.tokens, shape.heads, shape.dim), np.float32))
+        return q, tables, pages, scales
+
+    def own(self, number: int) -> slice:
+        """The rows of a sequence."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    def only(self, number: int) -> "Sequences":
+        """The same sequence in a batch of its own."""
+        q = np.ascontiguousarray(self.q[self.own(number)])
+        drawn = q, self.tables[number : number + 1].copy(), self.pages, self.scales
+        return Sequences(
+            self.machine, self.shape, [self.lengths[number]], [self.before[number]], drawn
+        )
+
+    def halves(self) -> "list[Sequences]":
+        """A batch of one sequence as two chunks, the second after the first."""
+        (length,), (before,) = self.lengths, self.before
+        cut = length // 2
+        parts = [(slice(0, cut), before), (slice(cut, length), before + cut)]
+        return [
+            Sequences(
+                self.machine,
+                self.shape,
+                [len(range(length)[own])],
+                [at],
+                (self.q[own].copy(), *self.drawn[1:]),
+            )
+            for own, at in parts
+            if len(range(length)[own])
+        ]
+
+    def launches(self, tile: Any, places: tuple[int, int]) -> tuple[list[Any], int]:
+        """What they are, and where they write."""
+        shape, machine = self.shape, self.machine
+        window = WINDOW if shape.window else 0
+        division = Division(shape.group, shape.kv_heads, *places, window)
+        work = division.work_list(self.starts, self.totals, tile.most)
+        slots = max(1, work.slots)
+        out = machine.room(self.q.nbytes)
+        partial = machine.room(slots * shape.kv_heads * tile.most * shape.dim * 4)
+        summary = machine.room(slots * shape.kv_heads * 2 * tile.most * 4)
+        q, pages, scales, tables = self.at
+        scale, cap = shape.dim**-0.5 * LOG2_E, SOFTCAP * LOG2_E if shape.softcap else 0.0
+        made = [
+            machine.kernel(tile).launch(
+                (len(work.items), shape.kv_heads),
+                *(q, pages, scales, tables, machine.put(work.items), out, partial, summary),
+                *(scale, cap, window, self.tables.shape[1]),
+            )
+        ]
+        if len(work.rows):
+            combine = machine.kernel(attention.combine(shape))
+            rows = machine.put(work.rows)
+            made.append(
+                combine.launch(
+                    (len(work.rows), shape.heads), partial, summary, rows, out, tile.most
+                )
+            )
+        return made, out
+
+    def run(self, tile: Any, places: tuple[int, int]) -> Array:
+        """The bits of bf16[tokens, heads, dim]."""
+        made, out = self.launches(tile, places)
+        self.machine.run(*made)
+        return self.machine.get(out, self.q.shape, np.uint16)
+
+    def expected(self) -> Array:
+        """In float64."""
+        shape, out = self.shape, []
+        for i in range(len(self.lengths)):
+            table = self.tables[i, : -(-int(self.totals[i]) // PAGE_SIZE)]
+            if shape.kv == "plain":
+                kv = from_bf16(self.pages[table])
+            else:
+                kv = decoded(self.pages[table], shape.kv) * self.scales[table][..., None]
+            kv = kv.transpose(1, 2, 0, 3, 4).reshape(2, shape.kv_heads, -1, shape.dim)
+            k, v = np.repeat(kv[:, :, : self.totals[i]].astype(float), shape.group, 1)
+            q = from_bf16(self.q[self.own(i)]).transpose(1, 0, 2).astype(float)
+            score = q @ k.transpose(0, 2, 1) * shape.dim**-0.5
+            if shape.softcap:
+                score = SOFTCAP * np.tanh(score / SOFTCAP)
+            at, key = (
+                self.before[i] + np.arange(self.lengths[i])[:, None],
+                np.arange(self.totals[i]),
+            )
+            hidden = key > at
+            if shape.window:
+                hidden |= key <= at - WINDOW
+            weight = np.where(hidden, 0, np.exp(score))
+            out.append((weight / weight.sum(-1, keepdims=True) @ v).transpose(1, 0, 2))
+        return np.concatenate(out)

@@ -1,0 +1,116 @@
+"""The demo model end to end on the device: the CPU engine's tokens, law 1, and its pages."""
+
+from functools import cached_property
+
+import numpy as np
+from machine import Machine
+from part import Part, hold
+from pieces import PAGE, Piece
+from pieces import run as step
+
+from raylax.kernels.cuda.build import load_on_device
+from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.options import ModelOptions
+
+PAGES = 64
+NEAR_TIE = 0.02
+"""Of the largest logit: how near the second best token may be for bf16 to tell it from the best."""
+
+
+def run(part: Part, machine: Machine) -> None:
+    demo = Demo(machine)
+    part.check("demo tokens", demo.tokens)
+    part.check("demo law 1", demo.law_1)
+    part.check("demo pages", demo.pages)
+
+
+class Demo:
+    """The kit's model, on the device."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, self.kit = machine, machine.kit
+
+    @cached_property
+    def model(self) -> DeviceModel:
+        options = ModelOptions(
+            "q0bf16", "auto", "cuda:0", None, 1, 128, 64, 256, library=str(self.kit.cubins)
+        )
+        return load_on_device(self.kit.model, options, PAGES)
+
+    def tokens(self) -> str:
+        """As the CPU engine's, up to the first token that is nearly another one."""
+        compared = 0
+        for answer in self.kit.answers:
+            known = list(answer["prompt"])
+            start = 0
+            for number, (token, margin) in enumerate(
+                zip(answer["tokens"], answer["margins"], strict=True)
+            ):
+                if margin < NEAR_TIE:
+                    break
+                pages = range(1, 2 + len(known) // PAGE)
+                out = step(self.model, Piece(known[start:], start, pages))
+                drawn = int(out.drawn[0])
+                hold(
+                    drawn == token,
+                    f"token {number} of an answer is {drawn}, the CPU's is {token} (margin {margin:.3f})",
+                )
+                start = len(known)
+                known.append(token)
+                compared += 1
+        hold(compared >= len(self.kit.answers), f"only {compared} tokens could be compared")
+        return f"{compared} tokens of {len(self.kit.answers)} answers equal the CPU engine's"
+
+    def law_1(self) -> str:
+        """A prompt's row whole, in chunks, and in a batch with others: the same bits."""
+        prompt = self.prompt(18)
+        others = [Piece(self.prompt(6), 0, [9]), Piece(self.prompt(1), 0, [10])]
+        alone = self.row(Piece(prompt, 0, [3, 1]))
+        self.row(Piece(prompt[:11], 0, [12, 13]))
+        chunked = self.row(*others, Piece(prompt[11:], 11, [12, 13]))
+        together = self.row(*others, Piece(prompt, 0, [5, 7]))
+        hold(
+            np.array_equal(alone, chunked),
+            "in chunks, beside others, a row has other bits than alone",
+        )
+        hold(np.array_equal(alone, together), "in a batch a row has other bits than alone")
+        ways = 3
+        if not self.kit.small:
+            long = self.prompt(100)
+            whole = self.row(Piece(long, 0, range(20, 27)))
+            for cut in (1, 16, 50, 99):
+                self.row(Piece(long[:cut], 0, range(30, 37)))
+                rest = self.row(*others, Piece(long[cut:], cut, range(30, 37)))
+                hold(np.array_equal(whole, rest), f"cut at {cut} a row has other bits")
+                ways += 1
+        return f"{ways} ways, equal bits"
+
+    def pages(self) -> str:
+        """A step writes where its tokens belong and nowhere else; pages go on elsewhere."""
+        model, prompt = self.model, self.prompt(18)
+        watched = range(1, 16)
+        for page in watched:  # nothing is there that looks as if it had been written now
+            model.write_page(page, bytes(model.page_bytes))
+        self.row(Piece(prompt[:17], 0, [3, 1]), Piece(self.prompt(5), 0, [9]))
+        before = {page: model.read_page(page) for page in watched}
+        last = self.row(Piece(prompt[17:], 17, [3, 1]))
+        changed = {page for page in watched if model.read_page(page) != before[page]}
+        hold(changed == {1}, f"a token of page 1 changed pages {sorted(changed)}")
+        for source, to in ((3, 20), (1, 21)):
+            hold(
+                len(before[source]) == model.page_bytes,
+                "a page has another size than the model says",
+            )
+            model.write_page(to, before[source])
+            hold(model.read_page(to) == before[source], "a page that was written reads otherwise")
+        elsewhere = self.row(Piece(prompt[17:], 17, [20, 21]))
+        hold(np.array_equal(last, elsewhere), "on moved pages a row has other bits")
+        return f"1 of {len(watched)} pages changed; moved pages go on with equal bits"
+
+    def prompt(self, length: int) -> list[int]:
+        """The same at every call."""
+        return [int(one) for one in np.random.default_rng(length).integers(3, 500, length)]
+
+    def row(self, *pieces: Piece) -> np.ndarray:
+        """Logits of the last piece."""
+        return np.array(step(self.model, *pieces).logits[len(pieces) - 1])

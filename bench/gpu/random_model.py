@@ -1,0 +1,144 @@
+"""A model of any shape whose weights, keys and values are random: only the device ever has them."""
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kit import Kit
+from machine import BLOCK, fill
+
+from raylax.kernels.bf16 import to_bf16
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.device.memory import DeviceMemory
+from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.formats.base import Array, Floats, Format, Packed
+from raylax.kernels.cuda.formats.dense import Dense
+from raylax.kernels.cuda.formats.grouped import Grouped
+from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
+from raylax.kernels.cuda.step.loading import Loader
+from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.options import ModelOptions, silent
+from raylax.kernels.spec import DecoderSpec
+
+SCALE = 0.02
+"""Of what is in the model's precision: so states stay finite."""
+SMALL_BLOCK = 8192
+USED = 0.9
+"""Of the memory that is left for pages."""
+
+
+@dataclass
+class Shape:
+    """A checkpoint without tensors."""
+
+    spec: DecoderSpec
+    dtype: str = "bfloat16"
+    config: dict[str, Any] = field(default_factory=dict)
+    identity: str = "random"
+    text: Path = Path()
+
+    def tensor(self, name: str) -> Floats:
+        raise AssertionError("nobody reads one")
+
+
+class Blocks:
+    """Random numbers of each kind, of which memory is filled with copies."""
+
+    def __init__(self, size: int) -> None:
+        """`size`: bytes of each."""
+        rng = np.random.default_rng(3)
+        self.words = rng.integers(-(2**31), 2**31, size // 4, np.int64).astype(np.int32)
+        self.halves = to_bf16(rng.standard_normal(size // 2, np.float32) * np.float32(SCALE))
+
+    def fill(self, address: int, array: Array) -> None:
+        """Memory that an array would have been copied to: what is in it does not matter."""
+        fill(address, array.nbytes, self.words if array.dtype == np.int32 else self.halves)
+
+
+class RandomLoader(Loader):
+    """Reads nothing: arrays that stand for weights have a shape alone, of which nothing is kept."""
+
+    blocks: Blocks
+    kv_bytes: int
+    """Of a layer's keys and values."""
+
+    __slots__ = ("blocks", "kv_bytes")
+
+    def weights(self, positions: int, pages: list[tuple[int, int]]) -> Any:
+        for codes, _ in pages:
+            fill(codes, self.kv_bytes, self.blocks.halves)
+        return super().weights(positions, pages)
+
+    def _read(self, name: str, layer: int = 0) -> Floats:
+        return blank(self._table[name].shape, "uint8")  # so that little is copied on the way
+
+    def _narrow(self, values: Floats) -> int:
+        return self._put(blank(values.shape, "uint16"))
+
+    def _put(self, array: Array) -> int:
+        if array.dtype == np.float32:  # the tables of rotations, which are small
+            return super()._put(array)
+        memory = DeviceMemory(array.nbytes)
+        self.held.append(memory)
+        self.blocks.fill(memory.address, array)
+        return memory.address
+
+
+class ShapedDense(Dense):
+    """Packs shapes."""
+
+    __slots__ = ()
+
+    def pack(self, weight: Floats) -> Packed:
+        return shapes(self, weight)
+
+
+class ShapedGrouped(Grouped):
+    """Packs shapes."""
+
+    __slots__ = ()
+
+    def pack(self, weight: Floats) -> Packed:
+        return shapes(self, weight)
+
+
+def shapes(form: Format, weight: Floats) -> Packed:
+    """Arrays of the sizes that packed weights have."""
+    return {name: blank(*how) for name, how in form.shapes(*weight.shape).items()}
+
+
+def shaped(form: Format) -> Format:
+    """A format that packs shapes."""
+    kind = ShapedGrouped if isinstance(form, Grouped) else ShapedDense
+    return kind(*(getattr(form, one.name) for one in fields(form)))
+
+
+def blank(shape: tuple[int, ...], kind: str) -> Array:
+    """An array that takes no memory."""
+    return np.broadcast_to(np.zeros((), kind), shape)
+
+
+class RandomModel(DeviceModel):
+    """A model in plain keys and values."""
+
+    def __init__(self, kit: Kit, options: ModelOptions, wanted: int) -> None:
+        """`wanted`: pages, of which there are fewer if they do not fit. Raises DeviceError where
+        the weights do not."""
+        shape = Shape(kit.timed)
+        form = DeviceForm.of(shape.spec, shape.dtype, options, CHIPS[kit.chip])
+        q = form.quantization
+        form = replace(form, quantization=replace(q, layers=shaped(q.layers), head=shaped(q.head)))
+        rest = weight_bytes(form, options.max_sequence_length) + StepCapacity(form, options).bytes
+        left = driver.memory(0)[0] - rest
+        pages = max(1, min(wanted, int(left * USED) // form.layout.page_bytes))
+        self._blocks = Blocks(SMALL_BLOCK if kit.small else BLOCK)
+        self._kv_bytes = form.layout.layer_bytes[0] * pages
+        super().__init__(shape, options, form, kit.cubins, pages, silent)
+
+    def loader(self, *given: Any) -> Loader:
+        """What brings its weights."""
+        loader = RandomLoader(*given)
+        loader.blocks, loader.kv_bytes = self._blocks, self._kv_bytes
+        return loader

@@ -1,0 +1,149 @@
+"""`bench/gpu/check.py` on a driver that interprets: all of it, and what becomes of it when a kernel
+is wrong, ends its process, never ends, or the device is gone."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.kernels.cuda.cubins.toolchain import triton
+from raylax.kernels.errors import CompileError
+from tests.support.bench_commands import finished
+
+CHECK = "gpu/check.py"
+Run = Callable[..., tuple[int, dict[str, Any], str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Its exit status, what it has written, and what it said. Skips where nothing compiles."""
+    try:
+        triton()
+    except CompileError as error:
+        pytest.skip(str(error))
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        pytest.skip("a fake driver is made by a C compiler")
+
+    def run(*arguments: object) -> tuple[int, dict[str, Any], str]:
+        file = tmp_path_factory.mktemp("check") / "check.json"
+        given = ("--fake", "--small", "--json", file, *arguments)
+        code, out, errors = finished(CHECK, *given, patience_s=170)
+        assert file.exists(), errors
+        return code, json.loads(file.read_text()), out + errors
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def kit(run: Run, tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
+    """A copy of the kit that the check makes for itself."""
+    code, told, said = run("--only", "graphs")
+    assert code == 0, said
+    made = [Path(told["kit"]["directory"])]
+    copy = tmp_path_factory.mktemp("kit") / "kit"
+    shutil.copytree(made[0], copy)
+    return copy
+
+
+def with_source(kit: Path, directory: Path, name: str, source: str) -> Path:
+    """The kit with a kernel that is another one, as far as the driver knows."""
+    shutil.copytree(kit, directory)
+    file = directory / "cubins" / "kernels.json"
+    listed = json.loads(file.read_text())
+    listed["kernels"][name]["kernel"] = source
+    file.write_text(json.dumps(listed))
+    return directory
+
+
+def test_all_of_it_holds(run: Run) -> None:
+    """Each part has said what it has to say, and the exit status is 0."""
+    code, told, said = run()
+
+    assert code == 0, said
+    assert told["complete"] and told["ok"]
+    assert told["device"]["chip"] == 90
+    assert all(one["ok"] is True for one in told["checks"].values())
+    kinds = {name.split()[0] for name in told["checks"]}
+    assert kinds >= {
+        *("matrix", "linear", "gated", "dequantise", "attention", "embed", "add_norm"),
+        *("final_norm", "rope_append", "sample", "adjust", "graphs", "demo"),
+    }
+    measured = {name.split()[0] for name in told["figures"]}
+    assert measured == {
+        *("linear", "gated", "attention", "sample", "decode", "idle", "prefill", "sweep"),
+    }
+    assert told["figures"]["decode 1 q0bf16"]["bar"] == "200 tok/s"
+    assert told["left_out"] == []
+
+
+def test_a_tile_that_adds_in_another_order_is_found(run: Run, kit: Path, tmp_path: Path) -> None:
+    """Its products are right, and not the bits of the others: no check of them holds. All that
+    does not rest on it is as it was."""
+    wrong = with_source(
+        kit, tmp_path / "kit", "linear_bf16_m16", "tests.support.cuda_mistakes:linear"
+    )
+    code, told, said = run("--kit", wrong, "--only", "matrix_unit", "products", "graphs")
+
+    assert code == 1
+    ok = {name: one["ok"] for name, one in told["checks"].items()}
+    assert ok.pop("matrix unit bf16") is False
+    assert ok.pop("linear bf16") is False
+    assert "linear_bf16_m16" in told["checks"]["matrix unit bf16"]["said"]
+    assert set(ok.values()) == {True} and "graphs" in ok
+    assert "FAILED: matrix unit bf16, linear bf16" in said
+
+
+def test_a_part_that_dies_goes_on_behind_what_it_died_of(
+    run: Run, kit: Path, tmp_path: Path
+) -> None:
+    """So does the whole."""
+    wrong = with_source(kit, tmp_path / "kit", "adjust", "tests.support.cuda_crash:adjust")
+    wrong = with_source(wrong, tmp_path / "both", "embed_bf16_256", "tests.support.cuda_crash:one")
+    code, told, _ = run("--kit", wrong, "--only", "pointwise", "sampler", "graphs")
+
+    assert code == 1
+    ok = {name: one["ok"] for name, one in told["checks"].items()}
+    failed = [name for name, held in ok.items() if not held]
+    assert failed == ["embed 256", "adjust"]
+    assert "process ended (-9)" in told["checks"]["adjust"]["said"]
+    assert {"add_norm 256", "rope_append 256 int8", "sample", "graphs"} <= set(ok)
+
+
+def test_what_never_ends_is_ended(
+    run: Run, kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYLAX_TEST_PID", str(tmp_path / "pid"))
+    wrong = with_source(kit, tmp_path / "kit", "adjust", "tests.support.cuda_endless:adjust")
+    code, told, _ = run("--kit", wrong, "--only", "sampler", "--limit", 20)
+
+    assert code == 1
+    assert told["checks"]["sample"]["ok"] is True
+    assert told["checks"]["adjust"] == {"ok": False, "said": "its time was over"}
+    assert not Path("/proc", (tmp_path / "pid").read_text()).exists()
+
+
+def test_a_device_that_is_gone_fails_every_check(
+    run: Run, kit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said of each part, and the check ends."""
+    lost = tmp_path / "lost"
+    lost.write_text("79")
+    monkeypatch.setenv("RAYLAX_FAKE_LOST", str(lost))
+    code, told, _ = run("--kit", kit, "--only", "graphs", "demo")
+
+    assert code == 1
+    assert told["checks"] and not any(one["ok"] for one in told["checks"].values())
+
+
+def test_a_kit_for_another_chip_is_refused(
+    run: Run, kit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYLAX_FAKE_CHIP", "100")
+    code, told, said = run("--kit", kit)
+
+    assert code == 1
+    assert "the kit has kernels for sm_90, and this GPU is sm_100" in told["checks"]["kit"]["said"]
+    assert "Traceback" not in said
