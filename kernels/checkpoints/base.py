@@ -35,3 +35,8 @@ class Checkpoint(Protocol):
         """A tensor that the spec asks for, whole and in f32. Names are Hugging Face's, as in
         `raylax.kernels.families.weight_table`."""
         ...
+
+    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
+        """The same as it lies in its file, which is mapped, if it is of this precision: float16, or
+        bfloat16 as uint16. None for any other one."""
+        ...

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.regular import regular_size
-from raylax.kernels.checkpoints.safetensors import DTYPES, Entry, read_header
+from raylax.kernels.checkpoints.safetensors import DTYPES, NAMES, Entry, read_header
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of, tensors_of
 from raylax.kernels.spec import DecoderSpec
@@ -105,6 +105,11 @@ class HuggingFaceCheckpoint:
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
         """A tensor that the spec asks for, in f32, exactly."""
         return self.entries[name].read()
+
+    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
+        """The same as it lies there, if it is of this precision."""
+        entry = self.entries[name]
+        return entry.mapped() if entry.dtype == NAMES[dtype] else None
 
     @property
     def text(self) -> Path:

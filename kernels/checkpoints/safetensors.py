@@ -20,6 +20,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(np.uint16),
 }
+NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""Of precisions, in these files."""
 LARGEST_HEADER = 100 << 20  # bytes: the limit of the safetensors format
 
 
@@ -33,12 +35,16 @@ class Entry:
     start: int
     end: int
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """The whole tensor in f32, exactly; the file is mapped, nothing is kept."""
+    def mapped(self) -> npt.NDArray[Any]:
+        """The whole tensor as it lies in the file."""
         count = int(np.prod(self.shape))
         raw: npt.NDArray[Any] = np.memmap(self.file, DTYPES[self.dtype], "r", self.start, (count,))
-        values = from_bf16(raw) if self.dtype == "BF16" else raw.astype(np.float32)
-        return values.reshape(self.shape)
+        return raw.reshape(self.shape)
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """The whole tensor in f32, exactly; nothing is kept."""
+        raw = self.mapped()
+        return from_bf16(raw) if self.dtype == "BF16" else raw.astype(np.float32)
 
 
 def read_header(path: Path) -> dict[str, Entry]:

@@ -34,6 +34,10 @@ class Dense:
         return {"w": ((rows, depth), DTYPES[self.precision])}
 
     def pack(self, weight: Floats) -> Packed:
+        """Numbers that are of this precision already, as f16 or as the bits of bf16, are taken as
+        they are."""
+        if weight.dtype == DTYPES[self.precision]:
+            return {"w": np.ascontiguousarray(weight)}
         out = np.empty(weight.shape, DTYPES[self.precision])
         step = max(1, AT_ONCE // weight.shape[1])
         for first in range(0, len(weight), step):

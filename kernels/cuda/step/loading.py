@@ -1,6 +1,8 @@
 """A checkpoint's weights on a device, packed as their formats say: of each a rank's part."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cuda.device.memory import DeviceMemory
 from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.form import DeviceForm
-from raylax.kernels.cuda.formats.base import Format, narrowed
+from raylax.kernels.cuda.formats.base import Format, Precision, narrowed
+from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.shards import Part, packed_part, part_of
 from raylax.kernels.cuda.step.matrix import DeviceMatrix
@@ -29,6 +32,14 @@ HALF = 2
 """Bytes of a number in the model's precision."""
 
 
+FILED: dict[Precision, str] = {"f16": "float16", "bf16": "bfloat16"}
+"""What precisions are called in files."""
+
+
+class NotStored(LookupError):
+    """A tensor does not lie in its file as it is wanted."""
+
+
 @dataclass(slots=True)
 class Loader:
     """Brings a rank's weights to its device, one after the other."""
@@ -40,7 +51,7 @@ class Loader:
     progress: ProgressCallback
     held: list[DeviceMemory] = field(default_factory=list)
     """What the weights lie in: as long as somebody has this."""
-    _done: int = 0
+    _done: set[tuple[str, int]] = field(default_factory=set)
     _table: dict[str, Weight] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,19 +62,17 @@ class Loader:
         layer lie, and their scales. Raises CompileError, DeviceError."""
         spec, q = self.form.spec, self.form.quantization
         cos, sin = rotary_tables(spec, positions)
-        table = padded(self._read("w_embed"), spec.padded_vocab)
-        embed = self._narrow(table)
+        plain = Dense(q.precision)
+        embed = self._matrix(self._rows("w_embed", plain), Part(), plain).arrays[0]
         part = self._part("w_head")
         layers = [self._layer(number, *place) for number, place in enumerate(pages)]
-        head = table
-        if not spec.tied_embeddings:
-            head = padded(self._read("w_head"), spec.padded_vocab)
-        if spec.tied_embeddings and not isinstance(q.head, Grouped):
+        if spec.tied_embeddings and isinstance(q.head, Dense):
             ((first, rows),) = part.rows
             at = embed + first * spec.hidden * HALF
             own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,))
         else:
-            own = self._matrix(head, part, q.head)
+            name = "w_embed" if spec.tied_embeddings else "w_head"
+            own = self._matrix(self._rows(name, q.head), part, q.head)
         norm = self._narrow(self._read("norm_f"))
         return Weights(embed, layers, norm, own, self._put(cos), self._put(sin))
 
@@ -72,7 +81,7 @@ class Loader:
 
         def summed(name: str) -> DeviceMatrix:
             """Of which the reader adds segments, or the parts of ranks."""
-            weight, part = self._read(f"w_{name}", number), self._part(f"w_{name}")
+            weight, part = self._read(f"w_{name}", number, q), self._part(f"w_{name}")
             return self._matrix(weight, part, q, self._bias(f"b_{name}", part, number), cut=True)
 
         return Layer(
@@ -80,18 +89,32 @@ class Loader:
             summed("qkv"),
             summed("o"),
             self._narrow(self._read("norm_2", number)),
-            self._matrix(self._read("w_gate_up", number), self._part("w_gate_up"), q),
+            self._matrix(self._read("w_gate_up", number, q), self._part("w_gate_up"), q),
             summed("down"),
             pages,
             scales,
         )
 
-    def _read(self, name: str, layer: int = 0) -> Floats:
-        values = self._table[name].read(self.checkpoint.tensor, layer)
-        self._done += 1
+    def _rows(self, name: str, form: Format) -> Floats:
+        """A matrix with a row for each token, in whole tiles of rows."""
+        return padded(self._read(name, 0, form), self.form.spec.padded_vocab)
+
+    def _read(self, name: str, layer: int = 0, form: Format | None = None) -> Floats:
+        """In f32; what a format keeps as it lies in the file, so."""
+        self._done.add((name, layer))
         times = (self.checkpoint.spec.layers if one.layered else 1 for one in self._table.values())
-        self.progress("load", self._done / sum(times))
-        return values
+        self.progress("load", len(self._done) / sum(times))
+        weight = self._table[name]
+        if isinstance(form, Dense):
+            with suppress(NotStored):
+                return weight.read(partial(self._stored, FILED[form.precision]), layer)
+        return weight.read(self.checkpoint.tensor, layer)
+
+    def _stored(self, dtype: str, name: str) -> Array:
+        """Raises NotStored for a tensor of another precision."""
+        if (bits := self.checkpoint.bits(name, dtype)) is None:
+            raise NotStored
+        return bits
 
     def _part(self, name: str) -> Part:
         return part_of(name, self.form.spec, self.form.degree, self.place)
