@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 
+from raylax.kernels.cuda import driver
+from raylax.worker.errors import ConfigError
 from raylax.worker.ranks.shard import Invitation, Shard
 
 HOST = "127.0.0.1"
@@ -20,10 +22,14 @@ class ChildProcess:
         """The invitation goes by a pipe: arguments and environments can be read by others. The
         cores of this process go with it: the thread that calls may keep to some of them. It looks
         for modules where this process does, and not in the directory where that was started."""
+        seen = {}
+        if invitation.device.startswith("cuda"):
+            index = driver.index_of(invitation.device) + invitation.rank
+            seen = {"CUDA_VISIBLE_DEVICES": driver.uuid(index)}
         command = [sys.executable, "-P", "-m", "raylax.worker.ranks.child_processes"]
         paths = os.pathsep.join(filter(os.path.isabs, sys.path))
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths}
+            command, stdin=subprocess.PIPE, env={**os.environ, "PYTHONPATH": paths, **seen}
         )
         assert self._process.stdin is not None
         arguments = [asdict(invitation), host, sorted(os.sched_getaffinity(os.getpid()))]
@@ -44,6 +50,17 @@ class ChildProcesses:
     """A `Spawner` that starts ranks as children of this process."""
 
     host = HOST
+
+    def check_gpus(self, device: str, world: int) -> None:
+        """A rank has the GPU behind that of the rank before it."""
+        if not device.startswith("cuda"):
+            return
+        first, found = driver.index_of(device), driver.count()
+        if first + world > found:
+            raise ConfigError(
+                f"{world} ranks from {device} on need GPUs up to cuda:{first + world - 1}, and "
+                f"there are {found}; take fewer tensor_parallel_shards"
+            )
 
     def spawn(self, invitation: Invitation) -> ChildProcess:
         return ChildProcess(invitation)

@@ -11,10 +11,11 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import RankLost
+from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import Kind
-from raylax.worker.ranks.interconnect import Interconnect
+from raylax.worker.ranks.interconnect.base import Interconnect
 from raylax.worker.ranks.loading import checkpoint_of, degree_of, plan_rank
 from raylax.worker.ranks.member import Member, disband
 from raylax.worker.ranks.page_layout import PageParts, encoded
@@ -62,10 +63,14 @@ class RankGroup:
         Raises ConfigError, KernelsError, EngineStartError.
         """
         plan_rank(config, device)  # the user's mistakes, before anything starts
-        members = gather_members(degree_of(config).ranks, spawner)
+        gpus = config.gpus_per_rank
+        members = gather_members(degree_of(config).ranks, spawner, device, gpus)
         try:
-            told = config.kv_cache_bytes is not None
-            available = None if told else share_of_memory(members, spawner.host)
+            available = None
+            if device.startswith("cuda"):
+                available = share_of_memory(members, spawner.host, memory_of(device, gpus))
+            elif config.kv_cache_bytes is None:
+                available = share_of_memory(members, spawner.host)
             options, sizes = plan_rank(config, device, available)
             build(checkpoint_of(config), options, sizes.pages, progress=progress)
             loaded = load_ranks(config, options, sizes.pages, members, spawner)
@@ -97,7 +102,7 @@ class RankGroup:
                 member.channel.send(kind, body)
             with self._device:
                 result = ours()
-            error = self._interconnect.error
+            error = self._interconnect.way.error
         except (CommError, OSError) as raised:
             error = raised
         if error is not None:

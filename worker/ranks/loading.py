@@ -11,6 +11,8 @@ from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
+from raylax.worker.comm.errors import CommError
+from raylax.worker.comm.nccl import library as nccl
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
@@ -63,7 +65,7 @@ def plan_rank(
     """
     options = options_of(config, device)
     if available is None:
-        available = room_of(config, device) // options.degree.ranks
+        available = room_of_a_rank(config, device)
     sizes = fit(config, options, available).sizes
     capacities = replace(
         options,
@@ -82,26 +84,45 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
         config.quantization, config.kv_dtype, device, threads=threads, degree=degree
     )
     if options.on_gpu:
+        check_gpu_ranks(config, degree)
         return replace(options, library=config.model_lib, overlap_launches=config.overlap_launches)
     check_library(config.model_lib)
     return options
 
 
-def room_of(config: EngineConfig, device: str) -> int:
-    """Bytes that there are on a device for all ranks of an engine. Who was told how many its cache
-    may take does not ask what is free while others load: it must come to the same sizes whenever
-    it starts. Raises ConfigError."""
-    if config.kv_cache_bytes is not None and not device.startswith("cuda"):
-        return total_memory()
-    return memory_of(device, config.gpus_per_rank)
+def check_gpu_ranks(config: EngineConfig, degree: Degree) -> None:
+    """Raises ConfigError for ranks that could not meet: NCCL knows no two of them on one GPU."""
+    if degree.ranks == 1:
+        return
+    if config.gpus_per_rank != 1:
+        raise ConfigError(
+            f"gpus_per_rank must be 1 where {degree.ranks} ranks share a model, found "
+            f"{config.gpus_per_rank:g}: each needs a GPU of its own"
+        )
+    try:
+        nccl.library()
+    except CommError as error:
+        raise ConfigError(f"ranks on GPUs need NCCL: {error}") from None
+
+
+def room_of_a_rank(config: EngineConfig, device: str) -> int:
+    """Bytes that there are for it: of a GPU, of which each rank has one, or of the machine's memory
+    its share. Who was told how many its cache may take does not ask what is free while others load:
+    it must come to the same sizes whenever it starts. Raises ConfigError."""
+    if device.startswith("cuda"):
+        return memory_of(device, config.gpus_per_rank)
+    told = config.kv_cache_bytes is not None
+    room = total_memory() if told else memory_of(device, config.gpus_per_rank)
+    return room // degree_of(config).ranks
 
 
 def check_room(config: EngineConfig, device: str) -> None:
     """Whether a KV cache whose size was asked for can be had now: for who loads an engine of its
     own, and has not shared the machine out before. Raises ConfigError, KernelsError."""
     if config.kv_cache_bytes is not None:
+        on_gpu = device.startswith("cuda")
         available = memory_of(device, config.gpus_per_rank)
-        plan_rank(config, device, available // degree_of(config).ranks)
+        plan_rank(config, device, available // (1 if on_gpu else degree_of(config).ranks))
 
 
 def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeeds:

@@ -1,7 +1,7 @@
 """One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4)."""
 
 import os
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -37,10 +37,10 @@ class Rank:
         self._running, self._meetings_before = False, 0
 
     @classmethod
-    def of_several(cls, model: StagedModel, group: Communicator) -> Self:
+    def of_several(cls, model: Model, group: Communicator) -> Self:
         """A rank that shares its model with the others of the group."""
         staged = model.options.degree.pipeline > 1
-        return cls(model, group, Stage(model, group) if staged else None)
+        return cls(model, group, Stage(cast(StagedModel, model), group) if staged else None)
 
     def run(self, plan: StepPlan) -> StepOutput | None:
         """Run a step: its output, or None on a rank that does not sample.
@@ -62,7 +62,8 @@ class Rank:
         here. Any thread may ask."""
         step = self.plan.number if self.plan else 0
         if self._flags is None:
-            return RankPosition(step, None, self._running)
+            own = shard in (None, self.model.place.shard)
+            return RankPosition(step, None, self._running) if own else RankPosition()
         met = self._meetings(shard) - self._meetings_before
         return RankPosition(step, max(0, met), self._running)
 

@@ -16,16 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from raylax.kernels.cpu.artefacts import Artefacts
-from raylax.kernels.cpu.model import load_model
-from raylax.kernels.options import ModelOptions, silent
+from raylax.kernels.build import load_part
+from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.hardware.cores import keep_to_own_cores
-from raylax.worker.hardware.memory import available_memory
+from raylax.worker.hardware.devices import memory_of
+from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import ControlChannel, Kind
-from raylax.worker.ranks.interconnect import Interconnect, InterconnectAddress, join
+from raylax.worker.ranks.interconnect.base import Interconnect, InterconnectAddress, join
+from raylax.worker.ranks.interconnect.seating import seating_of
 from raylax.worker.ranks.page_layout import PageParts, decoded
 from raylax.worker.ranks.rank import Rank, RankPosition
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -45,6 +46,15 @@ class Invitation:
     port: int
     secret: str
     rank: int
+    device: str = "cpu"
+    """The leader's: a shard on a GPU sees its own, and no other."""
+    gpus: float = 1.0
+    """How much of a GPU it has."""
+
+
+def device_of_a_shard(leaders: str) -> str:
+    """What a shard calls its device."""
+    return "cuda:0" if leaders.startswith("cuda") else leaders
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ class Shard:
         invitation = self._invitation
         secret = bytes.fromhex(invitation.secret)
         self._channel = ControlChannel.connect(invitation.host, invitation.port, secret)
-        facts = {"host": self._host, "pid": os.getpid(), "memory": available_memory()}
+        memory = memory_of(device_of_a_shard(invitation.device), invitation.gpus)
+        facts = {"host": self._host, "pid": os.getpid(), "memory": memory}
         self._channel.send_json(Kind.HELLO, rank=invitation.rank, **facts)
         threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
         try:
@@ -118,33 +129,38 @@ class Shard:
             return
         self._load(Assignment.decode(first[1]))
         assert self._rank is not None and self._debug_group is not None
-        parts = PageParts(self._rank)
+        parts, device = PageParts(self._rank), WatchedDevice(self._rank.model.options.device)
         while (task := self._inbox.get()) is not None:
-            kind, body = task
-            if kind is Kind.PLAN:
-                self._rank.run(StepPlan.decode(body))
-                if self._interconnect and (error := self._interconnect.error):
-                    raise error
-            elif kind is Kind.READ:
-                parts.read(decoded(body))
-            elif kind is Kind.WRITE:
-                parts.write(decoded(body))
-            elif kind is Kind.CALL:
-                debug.take_part(self._rank, self._debug_group)
+            with device:
+                self._carry_out(*task, parts)
+
+    def _carry_out(self, kind: Kind, body: bytes, parts: PageParts) -> None:
+        assert self._rank is not None and self._debug_group is not None
+        if kind is Kind.PLAN:
+            self._rank.run(StepPlan.decode(body))
+            if self._interconnect and (error := self._interconnect.way.error):
+                raise error
+        elif kind is Kind.READ:
+            parts.read(decoded(body))
+        elif kind is Kind.WRITE:
+            parts.write(decoded(body))
+        elif kind is Kind.CALL:
+            debug.take_part(self._rank, self._debug_group)
 
     def _load(self, assignment: Assignment) -> None:
         options = assignment.options
         rank, world = self._invitation.rank, options.degree.ranks
         cores = keep_to_own_cores(options.threads).ids if assignment.pin_threads else ()
         checkpoint = Path(assignment.checkpoint)
-        artefacts = Artefacts(checkpoint, options, None, silent)
-        self._interconnect = join(assignment.interconnect, artefacts, rank, self._host)
+        seating = seating_of(checkpoint, options)
+        self._interconnect = join(assignment.interconnect, seating, rank, self._host)
         if self._over is not None:
             self._interconnect.end(self._over)
         seat = self._interconnect.seat
-        model = load_model(checkpoint, options, assignment.pages, seat=seat)
+        model = load_part(checkpoint, options, assignment.pages, seat)
         self._rank = Rank.of_several(model, self._interconnect.group)
         self._channel.send_json(Kind.READY, cores=cores)
+        self._interconnect.way.meet()
         if self._join_debug_group is None:
             self._debug_group = self._interconnect.group
         else:

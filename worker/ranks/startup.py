@@ -6,22 +6,24 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from raylax.kernels.cpu.artefacts import Artefacts
-from raylax.kernels.cpu.model import load_model
-from raylax.kernels.options import ModelOptions, silent
+from raylax.kernels.build import load_part
+from raylax.kernels.options import ModelOptions
 from raylax.worker.comm.base import Gatherer
+from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.memory import available_memory
 from raylax.worker.ranks.control_channel import POLL_S, Kind, Reception
 from raylax.worker.ranks.diagnosis import TIMEOUT_S
-from raylax.worker.ranks.interconnect import Interconnect, lead
+from raylax.worker.ranks.interconnect.base import Interconnect, lead
+from raylax.worker.ranks.interconnect.seating import seating_of
 from raylax.worker.ranks.loading import checkpoint_of
 from raylax.worker.ranks.member import Member, Process
 from raylax.worker.ranks.rank import Rank
-from raylax.worker.ranks.shard import Assignment, Invitation
+from raylax.worker.ranks.shard import Assignment, Invitation, device_of_a_shard
 
 JOIN_S = 120.0
 """For a shard's process to start, perhaps on another machine."""
@@ -35,8 +37,13 @@ class Spawner(Protocol):
     host: str
     """The leader's host, as shards reach it. Hosts are told apart by these names."""
 
+    def check_gpus(self, device: str, world: int) -> None:
+        """Raises ConfigError where there is none for each rank; `device`: the leader's."""
+        ...
+
     def spawn(self, invitation: Invitation) -> Process:
-        """Start the process of the rank that is invited; it joins by itself."""
+        """Start the process of the rank that is invited; it joins by itself. On GPUs it sees its
+        own, and no other."""
         ...
 
     def join_debug_group(self, name: str, world: int) -> Gatherer | None:
@@ -44,27 +51,31 @@ class Spawner(Protocol):
         ...
 
 
-def share_of_memory(members: Sequence[Member], here: str) -> int:
+def share_of_memory(members: Sequence[Member], here: str, own: int | None = None) -> int:
     """Bytes that a rank may count on, on the host that has least for each of its ranks. `here`:
-    the leader's host."""
+    the leader's host; `own`: what the leader's GPU has for it, where each rank has one."""
+    if own is not None:
+        return min(own, *(member.memory for member in members))
     ranks = Counter([here, *(member.host for member in members)])
     left = {here: available_memory(), **{member.host: member.memory for member in members}}
     return min(left[host] // count for host, count in ranks.items())
 
 
-def gather_members(world: int, spawner: Spawner) -> list[Member]:
+def gather_members(world: int, spawner: Spawner, device: str, gpus: float = 1.0) -> list[Member]:
     """Start the processes of all ranks but the leader's; the members, in order of rank, once all of
-    them have come. Raises EngineStartError."""
+    them have come. `device`: the leader's; `gpus`: how much of a GPU each rank has. Raises
+    EngineStartError."""
+    spawner.check_gpus(device, world)
     secret, until = secrets.token_bytes(32), time.monotonic() + JOIN_S
     server = socket.create_server((spawner.host, 0))
     with Reception(server, secret) as reception:
         port = server.getsockname()[1]
-        invited = {
-            rank: spawner.spawn(Invitation(spawner.host, port, secret.hex(), rank))
-            for rank in range(1, world)
-        }
+        invited: dict[int, Process] = {}
         joined: dict[int, Member] = {}
         try:
+            for rank in range(1, world):
+                place = spawner.host, port, secret.hex()
+                invited[rank] = spawner.spawn(Invitation(*place, rank, device, gpus))
             while missing := invited.keys() - joined:
                 if time.monotonic() > until:
                     raise EngineStartError(f"rank {min(missing)} did not start within {JOIN_S:g} s")
@@ -94,18 +105,22 @@ def load_ranks(
     """
     checkpoint, world = checkpoint_of(config), options.degree.ranks
     name = f"raylax-{secrets.token_hex(8)}"
-    artefacts = Artefacts(checkpoint, options, None, silent)
     hosts = [spawner.host, *(member.host for member in members)]
-    with lead(artefacts, hosts) as (address, connect):
+    with lead(seating_of(checkpoint, options), hosts) as (address, connect):
+        theirs = replace(options, device=device_of_a_shard(options.device))
         assignment = Assignment(
-            str(checkpoint), options, pages, address, config.pin_threads, name
+            str(checkpoint), theirs, pages, address, config.pin_threads, name
         ).encode()
         for member in members:
             member.channel.send(Kind.ASSIGN, assignment)
         interconnect = connect()
-        model = load_model(checkpoint, options, pages, seat=interconnect.seat)
+        model = load_part(checkpoint, options, pages, interconnect.seat)
         for member in members:
             await_ready(member)
+        try:
+            interconnect.way.meet()
+        except CommError as error:
+            raise EngineStartError(f"the ranks did not meet: {error}") from error
         debug_group = spawner.join_debug_group(name, world) or interconnect.group
     return Rank.of_several(model, interconnect.group), interconnect, debug_group
 

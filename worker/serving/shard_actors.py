@@ -71,6 +71,9 @@ class ShardActors:
         self._worker = worker
         self.host = ray.util.get_node_ip_address()
 
+    def check_gpus(self, device: str, world: int) -> None:
+        """Each bundle has one: Ray has found them before it made the placement group."""
+
     def spawn(self, invitation: Invitation) -> ShardProcess:
         return ShardProcess(self._worker, invitation.rank, invitation)
 

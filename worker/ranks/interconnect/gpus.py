@@ -1,0 +1,80 @@
+"""Where shards on GPUs meet: NCCL, on the step's stream and in its graphs."""
+
+from dataclasses import dataclass
+
+from raylax.kernels.cuda import driver
+from raylax.kernels.model import Seat
+from raylax.kernels.options import ModelOptions
+from raylax.worker.comm.base import Communicator
+from raylax.worker.comm.errors import CommError
+from raylax.worker.comm.nccl.group import NcclGroup, unique_id
+from raylax.worker.comm.objects import allgather_object
+from raylax.worker.comm.tcp.communicator import TcpCommunicator
+from raylax.worker.ranks.interconnect.base import Bytes, Way
+from raylax.worker.ranks.rank import LEADER
+
+MEET_S = 60.0
+"""For NCCL to find how GPUs reach each other, once all ranks have loaded."""
+
+
+@dataclass(frozen=True)
+class GpuWay:
+    """A group of NCCL's, of which all ranks learn by the group that they have already."""
+
+    gpus: NcclGroup
+    group: Communicator
+    device: int
+
+    @property
+    def error(self) -> Exception | None:
+        """Why NCCL's group has ended, which the GPU does not say."""
+        return self.gpus.error
+
+    def meet(self) -> None:
+        """All ranks learn the name of NCCL's group, and whether their GPUs are alike. Raises
+        CommError."""
+        name = unique_id() if self.gpus.rank == LEADER else b""
+        told = allgather_object(self.group, (name, chip_of(self.device)))
+        check_alike([chip for _, chip in told])
+        self.gpus.meet(told[LEADER][0])
+
+    def end(self, reason: str) -> None:
+        """Who waits on a GPU is let go."""
+        self.gpus.abort(reason)
+
+
+class GpuSeating:
+    """A `Seating` of ranks with a GPU each: a stage is all of them."""
+
+    shared_bytes = 0
+
+    def __init__(self, options: ModelOptions) -> None:
+        self.world, self._device = options.degree.ranks, driver.index_of(options.device)
+
+    def in_memory(self, group: Communicator, rank: int, memory: Bytes) -> tuple[Seat, Way]:
+        """The memory is the group's alone."""
+        return self._seat(group)
+
+    def over_tcp(self, group: TcpCommunicator) -> tuple[Seat, Way]:
+        """The same: NCCL finds by itself how GPUs reach each other."""
+        return self._seat(group)
+
+    def _seat(self, group: Communicator) -> tuple[Seat, Way]:
+        gpus = NcclGroup(group.rank, self.world, self._device, MEET_S)
+        return Seat(group.rank, group=gpus), GpuWay(gpus, group, self._device)
+
+
+def chip_of(device: int) -> tuple[int, int]:
+    """A GPU's generation, in which all that compute the same steps must be."""
+    return driver.properties(device).capability
+
+
+def check_alike(chips: list[tuple[int, int]]) -> None:
+    """Raises CommError for ranks whose steps would not be the same."""
+    for rank, chip in enumerate(chips):
+        if chip != chips[LEADER]:
+            raise CommError(
+                "ranks of one model need GPUs of one generation, found compute capability "
+                f"{chips[LEADER][0]}.{chips[LEADER][1]} on rank {LEADER} and {chip[0]}.{chip[1]} "
+                f"on rank {rank}"
+            )
