@@ -75,10 +75,11 @@ def running_engine(
     config: EngineConfig | None = None,
     clock: Callable[[], float] = time.monotonic,
     spawner: Spawner | None = None,
+    device: str = "cpu",
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
     """A loaded engine whose threads run, and what it says; all of it ends with the `with`."""
     engine, answers = ThreadedEngine(clock, spawner), Answers()
-    engine.init_threaded_engine("cpu", answers.on_step)
+    engine.init_threaded_engine(device, answers.on_step)
     threads = start_threads(engine)
     try:
         engine.reload((config or EngineConfig()).complete(model=str(checkpoint), mode="server"))

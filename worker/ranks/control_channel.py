@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
     """What a message says. Bodies are JSON where nothing else is said."""
 
     HELLO = 1
-    """Shard: who and where it is."""
+    """Shard: who and where it is; or an `error`, why it cannot be a rank."""
     ASSIGN = 2
     """Leader: what to load."""
     READY = 3

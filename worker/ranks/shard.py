@@ -20,6 +20,7 @@ from raylax.kernels.build import load_part
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
+from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import keep_to_own_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.watched_device import WatchedDevice
@@ -105,8 +106,11 @@ class Shard:
         invitation = self._invitation
         secret = bytes.fromhex(invitation.secret)
         self._channel = ControlChannel.connect(invitation.host, invitation.port, secret)
-        memory = memory_of(device_of_a_shard(invitation.device), invitation.gpus)
-        facts = {"host": self._host, "pid": os.getpid(), "memory": memory}
+        facts = {"host": self._host, "pid": os.getpid()}
+        try:
+            facts["memory"] = memory_of(device_of_a_shard(invitation.device), invitation.gpus)
+        except ConfigError as error:
+            facts["error"] = str(error)
         self._channel.send_json(Kind.HELLO, rank=invitation.rank, **facts)
         threading.Thread(target=self._listen, daemon=True, name="raylax-listen").start()
         try:

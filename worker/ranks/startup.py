@@ -83,6 +83,8 @@ def gather_members(world: int, spawner: Spawner, device: str, gpus: float = 1.0)
                     raise EngineStartError(f"rank {min(gone)} ended while it started")
                 if (arrival := reception.next(POLL_S)) is not None:
                     rank = arrival.facts.pop("rank")
+                    if (error := arrival.facts.get("error")) is not None:
+                        raise EngineStartError(f"rank {rank}: {error}")
                     joined[rank] = Member(rank, invited[rank], arrival.channel, **arrival.facts)
         except BaseException:
             for process in invited.values():

@@ -35,7 +35,9 @@ class FakeMachine:
         )
 
     @classmethod
-    def with_code(cls, directory: Path, make: Callable[[], Path | list[Path]]) -> Iterator[Self]:
+    def with_code(
+        cls, directory: Path, make: Callable[[], Path | list[Path]], **more: str
+    ) -> Iterator[Self]:
         """One for a fixture, with the machine code that `make` compiles. Skips where there is
         nothing to compile with."""
         try:
@@ -43,7 +45,7 @@ class FakeMachine:
             cubins = make()
         except (CompileError, FileNotFoundError) as error:
             pytest.skip(str(error))
-        machine = cls(directory, [cubins] if isinstance(cubins, Path) else cubins)
+        machine = cls(directory, [cubins] if isinstance(cubins, Path) else cubins, **more)
         yield machine
         machine.close()
 
