@@ -1,6 +1,8 @@
 """Where shards on GPUs meet: NCCL, on the step's stream and in its graphs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raylax.kernels.cuda import driver
 from raylax.kernels.model import Seat
@@ -64,17 +66,28 @@ class GpuSeating:
         return Seat(group.rank, group=gpus), GpuWay(gpus, group, self._device)
 
 
-def chip_of(device: int) -> tuple[int, int]:
-    """A GPU's generation, in which all that compute the same steps must be."""
-    return driver.properties(device).capability
+class Chip(NamedTuple):
+    """What steps depend on: their machine code, and how their work is divided."""
+
+    capability: tuple[int, int]
+    multiprocessors: int
+
+    def __str__(self) -> str:
+        major, minor = self.capability
+        return f"compute capability {major}.{minor} with {self.multiprocessors} multiprocessors"
 
 
-def check_alike(chips: list[tuple[int, int]]) -> None:
-    """Raises CommError for ranks whose steps would not be the same."""
+def chip_of(device: int) -> Chip:
+    """A GPU's. Raises CompileError when there is no such GPU."""
+    return Chip(driver.properties(device).capability, driver.multiprocessors(device))
+
+
+def check_alike(chips: Sequence[Chip]) -> None:
+    """Raises CommError for ranks that would launch other steps than the first: they would wait for
+    each other for ever."""
     for rank, chip in enumerate(chips):
         if chip != chips[LEADER]:
             raise CommError(
-                "ranks of one model need GPUs of one generation, found compute capability "
-                f"{chips[LEADER][0]}.{chips[LEADER][1]} on rank {LEADER} and {chip[0]}.{chip[1]} "
-                f"on rank {rank}"
+                f"ranks of one model need GPUs of one kind: rank {LEADER} has {chips[LEADER]}, "
+                f"rank {rank} has {chip}"
             )
