@@ -12,6 +12,7 @@ help:
 	@echo "make test             all tests (ARGS=\"tests/worker -k pages\" for some)"
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
+	@echo "make gpu-bundle       what a machine with a GPU needs to check our kernels there, in dist (ARGS=\"--chip sm_90\")"
 	@echo "make proto            regenerate the gRPC code"
 	@echo "make reference        regenerate the tables of docs/configuration.md"
 
@@ -50,10 +51,13 @@ bench: install
 	$(BIN)/python bench/memory.py
 	$(BIN)/python bench/start.py
 
+gpu-bundle: develop
+	$(BIN)/python bench/gpu/bundle.py $(ARGS)
+
 proto: develop
 	scripts/proto
 
 reference: develop
 	scripts/reference
 
-.PHONY: help install develop serve test check bench proto reference
+.PHONY: help install develop serve test check bench gpu-bundle proto reference

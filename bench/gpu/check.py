@@ -12,6 +12,7 @@ import argparse
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ from part import Part
 from process import run_part
 from report import Report
 from schedule import LIMIT_S, PARTS, QUICK_LIMIT_S, SMALL_LIMIT_S, Planned
+from source import commit
 
 from raylax.kernels.cuda.device import verdict
 from raylax.kernels.errors import KernelsError
@@ -88,6 +90,8 @@ def check(given: argparse.Namespace, place: Path) -> int:
         report.add({"check": "kit", "ok": False, "said": str(error)})
         return int(not report.end(whole=False))
     report.add({"facts": "kit", "directory": str(kit.directory), "small": kit.small})
+    report.add({"facts": "source", **commit(), "kernels": verdict.source()})
+    kit = own(kit, place)
     if given.fake:
         environment = fake_environment(place, kit)
     usual = SMALL_LIMIT_S if given.small else QUICK_LIMIT_S if given.quick else LIMIT_S
@@ -113,9 +117,17 @@ def kit_of(given: argparse.Namespace, chip: int) -> Kit:
         return kit_for(chip, given.small, progress)
     if kit.chip != chip:
         raise KernelsError(
-            f"the kit has kernels for sm_{kit.chip}, and this GPU is sm_{chip}: make gpu-bundle CHIP=sm_{chip}"
+            f"the kit has kernels for sm_{kit.chip}, and this GPU is sm_{chip}: "
+            f"make gpu-bundle ARGS='--chip sm_{chip}'"
         )
     return kit
+
+
+def own(kit: Kit, place: Path) -> Kit:
+    """A copy that nobody else can write to, wherever a bundle was unpacked: code is loaded from
+    no other place."""
+    shutil.copytree(kit.directory, place / "kit", copy_function=shutil.copyfile)
+    return kit_in(place / "kit")
 
 
 def begin(

@@ -1,6 +1,7 @@
 """A model of any shape whose weights, keys and values are random: only the device ever has them."""
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.spec import DecoderSpec
 
@@ -31,7 +33,7 @@ USED = 0.9
 
 @dataclass
 class Shape:
-    """A checkpoint without tensors."""
+    """A checkpoint in which tensors have a shape alone, and take no memory."""
 
     spec: DecoderSpec
     dtype: str = "bfloat16"
@@ -39,8 +41,20 @@ class Shape:
     identity: str = "random"
     text: Path = Path()
 
-    def tensor(self, name: str) -> Floats:
-        raise AssertionError("nobody reads one")
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        weights = weights_of(self.spec).values()
+        layers = range(self.spec.layers)
+        return dict(pair for one in weights for layer in layers for pair in one.sources(layer))
+
+    def tensor(self, name: str) -> Any:
+        """Matrices are of bytes, so that little is copied on the way."""
+        shape = self._shapes[name]
+        return blank(shape, "uint8" if len(shape) == 2 else "float32")
+
+    def bits(self, name: str, dtype: str) -> Any:
+        """As it would lie in a file of bf16."""
+        return blank(self._shapes[name], "uint16") if dtype == self.dtype else None
 
 
 class Blocks:
@@ -58,7 +72,7 @@ class Blocks:
 
 
 class RandomLoader(Loader):
-    """Reads nothing: arrays that stand for weights have a shape alone, of which nothing is kept."""
+    """Takes an array for its size alone: what comes to the device are random numbers."""
 
     blocks: Blocks
     kv_bytes: int
@@ -70,12 +84,6 @@ class RandomLoader(Loader):
         for codes, _ in pages:
             fill(codes, self.kv_bytes, self.blocks.halves)
         return super().weights(positions, pages)
-
-    def _read(self, name: str, layer: int = 0) -> Floats:
-        return blank(self._table[name].shape, "uint8")  # so that little is copied on the way
-
-    def _narrow(self, values: Floats) -> int:
-        return self._put(blank(values.shape, "uint16"))
 
     def _put(self, array: Array) -> int:
         if array.dtype == np.float32:  # the tables of rotations, which are small

@@ -10,6 +10,8 @@ from machine import Array, Machine
 from part import Part, hold
 
 from raylax.kernels.bf16 import from_bf16, to_bf16
+from raylax.kernels.cuda import driver
+from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.pages import PageLayout, decoded
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants import attention
@@ -70,6 +72,12 @@ def tiles(machine: Machine, shape: AttentionShape) -> list[Any]:
     """Those that the kit has."""
     there = {variant.name for variant in machine.kit.variants}
     return [tile for tile in attention.attend(shape, machine.chip) if tile.name in there]
+
+
+def as_a_step(machine: Machine, shape: AttentionShape) -> tuple[int, int]:
+    """Places and slots as a step has them on this device."""
+    narrowest = machine.kit.cubin(attention.attend(shape, machine.chip)[0]).facts
+    return driver.multiprocessors(0) * narrowest.at_once(CHIPS[machine.chip]), EVERYWHERE[1]
 
 
 @dataclass

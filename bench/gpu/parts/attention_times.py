@@ -7,8 +7,7 @@ from floor import Floor
 from machine import Machine
 from part import Part
 
-from parts.attention import EVERYWHERE, Sequences, tiles
-from raylax.kernels.cuda.step.capacity import PLACES
+from parts.attention import Sequences, as_a_step, tiles
 from raylax.kernels.cuda.variants.attention import AttentionShape, choose
 from raylax.kernels.cuda.variants.base import Variant
 
@@ -39,7 +38,7 @@ def figure(machine: Machine, floor: Floor, lengths: list[int], before: list[int]
     spec = machine.kit.timed
     shape = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim, "bf16")
     tile = choose(tiles(machine, shape), shape.group, max(lengths))
-    told = timed(machine, floor, shape, tile, (PLACES, EVERYWHERE[1]), lengths, before)
+    told = timed(machine, floor, shape, tile, as_a_step(machine, shape), lengths, before)
     return {"tile": f"q{tile.most}", **told}
 
 

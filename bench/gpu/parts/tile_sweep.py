@@ -9,10 +9,9 @@ from machine import Machine
 from part import Part
 
 from parts import attention_times, product_times
-from parts.attention import EVERYWHERE, NOWHERE, tiles
+from parts.attention import EVERYWHERE, NOWHERE, as_a_step, tiles
 from parts.product_times import Timed, launches, tile_of, work
 from raylax.kernels.cuda.formats.dense import Dense
-from raylax.kernels.cuda.step.capacity import PLACES
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import Variant
 
@@ -78,7 +77,7 @@ def attention(part: Part, machine: Machine, floor: Floor, load: str) -> None:
     for tile in tiles(machine, shape)[: 1 if machine.small else None]:
         for way, places in (
             ("whole", NOWHERE),
-            ("as a step", (PLACES, EVERYWHERE[1])),
+            ("as a step", as_a_step(machine, shape)),
             ("apart", EVERYWHERE),
         ):
 
