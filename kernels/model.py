@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Place
 from raylax.kernels.spec import DecoderSpec
@@ -61,19 +62,23 @@ class StepBatch(NamedTuple):
     """[B, P]: the pages of each, from the first on."""
     rows: Ints
     """[S]: indices of tokens whose logits are wanted."""
+    draws: StepDraws | None = None
+    """How the rows are drawn, for a model that draws; None: no row has a rule."""
 
 
 class StepOutput(NamedTuple):
     """What a step came to: views, valid until the next step."""
 
     logits: Floats
-    """[rows, vocab]. On a GPU a row is copied when it is asked for."""
+    """[rows, vocab], changed where a row's rule says so. A GPU's are copied when they are asked
+    for."""
     drawn: Ints
-    """[rows]: the token of each, the first index of its largest logit."""
+    """[rows]: the token of each. Of a row with a rule what is drawn by it, as
+    `raylax.kernels.draws.definition` says; without one the first index of its largest logit."""
     hidden: Floats
     """[rows, hidden]: what the logits are made of, after the final norm."""
     largest: Floats
-    """[rows]: the largest logit, by which a row that is not finite is told: NaN, or infinite."""
+    """[rows]: the largest logit. Where it is NaN or infinite, no token was drawn."""
 
 
 class Model(Protocol):
@@ -92,6 +97,9 @@ class Model(Protocol):
     """How many pages there are."""
     page_bytes: int
     """Length of what `read_page` gives."""
+    draws: bool
+    """Whether it draws by the rules of a batch. Else it is given none, and whoever runs it draws
+    from the logits."""
     seat: Seat
     place: Place
 

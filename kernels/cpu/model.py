@@ -48,6 +48,8 @@ class CpuModel:
     """One rank of a model, or all of it: weights and pages behind one `step`, which stages run in
     halves. Used by one thread: TVM's thread pool belongs to it."""
 
+    draws = False
+
     def __init__(
         self,
         spec: DecoderSpec,

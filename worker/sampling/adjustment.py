@@ -70,6 +70,15 @@ class Adjustment:
                 place = self._place_of(token)
                 self._counts[place] = max(self._counts[place], 0) + 1
 
+    @property
+    def active(self) -> bool:
+        """Whether it changes anything."""
+        return self._active
+
+    def __len__(self) -> int:
+        """How many logits it changes."""
+        return len(self._ids)
+
     def _place_of(self, token: int) -> int:
         place = self._place.setdefault(token, len(self._ids))
         if place == len(self._ids):

@@ -29,13 +29,18 @@ class DrawResult(NamedTuple):
 
 
 def draw(
-    request: Request, position: int, adjustment: Adjustment, output: StepOutput, row: int
+    request: Request,
+    position: int,
+    adjustment: Adjustment,
+    output: StepOutput,
+    row: int,
+    is_drawn: bool = False,
 ) -> DrawResult:
     """The token at this position of the answer, or the vector of the last token of the prompt.
 
-    `row`: the one of that sequence's last token in the step's output. `adjustment` has been told of
-    the tokens so far. Raises NotFinite, by a look at what is drawn: a model whose weights are not
-    finite is found when it is loaded.
+    `row`: the one of that sequence's last token in the step's output; `is_drawn`: it had a rule, by
+    which the model has drawn. `adjustment` has been told of the tokens so far. Raises NotFinite, by
+    a look at what is drawn: a model whose weights are not finite is found when it is loaded.
     """
     sampling = request.sampling
     if request.embed:
@@ -43,7 +48,7 @@ def draw(
         if not np.isfinite(hidden).all():
             raise NotFinite("the vector is not finite")
         return DrawResult(embedding=normalised(hidden.tolist()))
-    if is_plain_greedy(sampling):
+    if is_drawn or is_plain_greedy(sampling):
         token = int(output.drawn[row])
         check_finite(float(output.largest[row]))
     else:

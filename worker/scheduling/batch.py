@@ -24,7 +24,7 @@ from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.holdings import Holdings
-from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, failed
+from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
@@ -62,6 +62,8 @@ class Batch:
     clock: Callable[[], float] = time.monotonic
     began: Callable[[list[str]], None] = nobody
     """Told who is admitted for the first time, before the step that computes some of them."""
+    model_draws: bool = False
+    """Whether `run` draws by the rules of its plan."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
@@ -148,7 +150,9 @@ class Batch:
         if not batch:
             return []
         self.counters.steps += 1
-        plan, work, begun = make_plan(self.counters.steps, batch), work_of(batch), self.clock()
+        draws = draws_for(batch) if self.model_draws else None
+        plan, work = make_plan(self.counters.steps, batch, draws), work_of(batch)
+        begun = self.clock()
         try:
             output = self.run(plan)
         except EngineLost:
@@ -156,7 +160,7 @@ class Batch:
         except Exception as error:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
-        deltas = self._commit(batch, draw_rows(batch, output))
+        deltas = self._commit(batch, draw_rows(batch, output, draws))
         self._learn(work, self.clock() - begun, decision.short)
         return deltas
 

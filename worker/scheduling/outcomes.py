@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Sequence as Several
 
+from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.draws import DrawResult, draw
+from raylax.worker.sampling.rules import NOBODYS, Row, draws_of
 from raylax.worker.sampling.sampler import NotFinite
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
@@ -13,22 +15,37 @@ from raylax.worker.scheduling.step_plan import Work
 log = logging.getLogger(__name__)
 
 
-def draw_rows(batch: Several[Work], output: StepOutput) -> dict[str, DrawResult]:
+def draws_for(batch: Several[Work]) -> StepDraws | None:
+    """The rules by which a model is to draw for these sequences, in plan order."""
+    rows = list[Row]()
+    for one, _, wanted in batch:
+        if wanted:
+            one.adjustment.tell(one.tokens)
+            rows += [NOBODYS] * (wanted - 1)
+            rows.append(Row(one.rule, one.generated, one.adjustment))
+    return draws_of(rows)
+
+
+def draw_rows(
+    batch: Several[Work], output: StepOutput, draws: StepDraws | None
+) -> dict[str, DrawResult]:
     """Draw for every sequence that has rows in the output, which lie there in plan order; by the
-    id of its request."""
+    id of its request. `draws`: the rules by which the model has drawn."""
     drawn, first = dict[str, DrawResult](), 0
+    is_drawn = [] if draws is None else (draws.rules["position"] != NO_RULE).tolist()
     for one, _, wanted in batch:
         if wanted:
             first += wanted
-            drawn[one.request.id] = draw_for(one, output, first - 1)
+            had = draws is not None and is_drawn[first - 1]
+            drawn[one.request.id] = draw_for(one, output, first - 1, had)
     return drawn
 
 
-def draw_for(one: Sequence, output: StepOutput, row: int) -> DrawResult:
+def draw_for(one: Sequence, output: StepOutput, row: int, is_drawn: bool) -> DrawResult:
     """What a sequence gets of its row. Whatever goes wrong with that is its own end."""
     try:
         one.adjustment.tell(one.tokens)
-        return draw(one.request, one.generated, one.adjustment, output, row)
+        return draw(one.request, one.generated, one.adjustment, output, row, is_drawn)
     except NotFinite as error:
         answer = f"after {one.generated} tokens of the answer"
         return DrawResult(error=f"the model has no next token for this request {answer}: {error}")

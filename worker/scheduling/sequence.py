@@ -9,6 +9,7 @@ from enum import Enum
 from raylax.proto.pages import PAGE_SIZE, chain
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.rules import rule_of
 from raylax.worker.scheduling.readiness import READY, Needs
 
 
@@ -48,6 +49,8 @@ class Sequence:
     """Prompt, history and what was generated."""
     adjustment: Adjustment = field(init=False)
     """What its draws keep of its tokens."""
+    rule: bytes | None = field(init=False)
+    """How a model draws for it, if it can: see `raylax.worker.sampling.rules`."""
     pages: "array[int]" = field(default_factory=ints)
     computed: int = 0
     """Tokens whose keys and values lie in the pages."""
@@ -66,6 +69,7 @@ class Sequence:
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.adjustment = Adjustment(self.request.sampling, len(self.request.prompt))
+        self.rule = rule_of(self.request)
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
 

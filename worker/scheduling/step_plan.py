@@ -5,10 +5,11 @@ from collections import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
+from raylax.kernels.draws.rules import NOTHING, StepDraws
 from raylax.kernels.model import StepBatch
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.sequence import Sequence, ints
@@ -16,8 +17,10 @@ from raylax.worker.scheduling.sequence import Sequence, ints
 Work = tuple[Sequence, int, int]
 """What a step does for a sequence: it computes so many of its pending tokens, and has a row of its
 output for so many of these, the last ones."""
-HEAD = struct.Struct("<q4i")
-"""number, tokens, sequences, pages of the longest sequence, rows. All arrays follow, in order."""
+HEAD = struct.Struct("<q6i")
+"""number, tokens, sequences, pages of the longest sequence, rows, rules, changes. All arrays
+follow, in order."""
+DRAWS: tuple[Any, ...] = tuple(values.dtype for values in NOTHING)
 LEAST_PIECE = 16
 """Tokens. A smaller piece of a plan takes as long as a larger one: its weights must be read."""
 
@@ -32,24 +35,33 @@ class StepPlan:
     def encode(self) -> bytes:
         """The plan as it goes to the other ranks: a header and the numbers. Msgpack is no faster,
         and pickle takes several times as long."""
-        batch = self.batch
-        head = HEAD.pack(self.number, len(batch.tokens), *batch.page_table.shape, len(batch.rows))
-        return b"".join([head, *(values.tobytes() for values in batch)])
+        *arrays, draws = self.batch
+        tokens, table, rows = self.batch.tokens, self.batch.page_table, self.batch.rows
+        drawn = NOTHING if draws is None else draws
+        sizes = len(tokens), *table.shape, len(rows), len(drawn.rules), len(drawn.ids)
+        head = HEAD.pack(self.number, *sizes)
+        return b"".join([head, *(values.tobytes() for values in (*arrays, *drawn))])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """The plan that was encoded; its arrays lie in `data`."""
-        number, tokens, batch, pages, rows = HEAD.unpack_from(data)
-        parts, at = [], HEAD.size
-        for size in (tokens, tokens, tokens, batch + 1, batch, batch * pages, rows):
-            parts.append(np.frombuffer(data, np.int32, size, at))
-            at += size * 4
+        number, tokens, batch, pages, rows, rules, changes = HEAD.unpack_from(data)
+        counts = [tokens, tokens, tokens, batch + 1, batch, batch * pages, rows]
+        kinds, first = [np.dtype(np.int32)] * len(counts) + [*DRAWS], len(counts)
+        counts += rules, changes, changes, changes
+        parts, at = list[Any](), HEAD.size
+        for kind, count in zip(kinds, counts, strict=True):
+            parts.append(np.frombuffer(data, kind, count, at))
+            at += count * kind.itemsize
         parts[5] = parts[5].reshape(batch, pages)
-        return cls(number, StepBatch(*parts))
+        draws = StepDraws(*parts[first:]) if rules else None
+        return cls(number, StepBatch(*parts[:first])._replace(draws=draws))
 
     def pieces(self, count: int) -> Iterator[Self]:
         """The plan as at most `count` plans of about as many tokens, to be run one after the other
-        with the same results; a prefill may be cut in two. For pipeline stages."""
+        with the same results; a prefill may be cut in two. For pipeline stages, whose models draw
+        nothing."""
+        assert self.batch.draws is None
         tokens = len(self.batch.tokens)
         count = max(1, min(count, tokens // LEAST_PIECE))
         bounds = [tokens * i // count for i in range(count + 1)]
@@ -76,9 +88,9 @@ class StepPlan:
         return type(self)(self.number, piece)
 
 
-def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
+def make_plan(number: int, batch: abc.Sequence[Work], draws: StepDraws | None = None) -> StepPlan:
     """Lay out a step for these sequences, whose pages suffice. Their rows lie in the order of the
-    batch, those of one in the order of its tokens.
+    batch, those of one in the order of its tokens; `draws` is of these rows.
 
     Nothing runs meanwhile, so this is laid out by appending: a call of numpy costs more than all
     that a decode needs.
@@ -107,5 +119,6 @@ def make_plan(number: int, batch: abc.Sequence[Work]) -> StepPlan:
         np.asarray(lengths),
         np.asarray(table).reshape(len(batch), -1),
         np.asarray(rows),
+        draws,
     )
     return StepPlan(number, laid_out)

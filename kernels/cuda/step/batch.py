@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
-from raylax.kernels.cuda.step.inputs import Field, Ints
+from raylax.kernels.cuda.step.draws import CHANGES, change_fields, rule_fields, write_draws
+from raylax.kernels.cuda.step.inputs import Array, Field, Ints
 from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants.attention import choose
@@ -29,15 +30,17 @@ def fields_of(tokens: int, rows: int, slots: int, length: int) -> dict[str, Fiel
         "rows": Field(bucket(rows)),
         "items": Field(bucket(tokens + slots), 8),
         "combined": Field(bucket(tokens), 4),
+        **rule_fields(bucket(rows)),
         LAST: Field(rows * -(-length // PAGE_SIZE)),
+        **change_fields(),
     }
 
 
 def write(
-    batch: StepBatch, fields: Mapping[str, Ints], division: Division, tiles: Sequence[Variant]
-) -> tuple[StepShape, bool, int]:
-    """A batch into these fields: the shape of the step, whether it is one of a graph, and the
-    length of the last field."""
+    batch: StepBatch, fields: Mapping[str, Array], division: Division, tiles: Sequence[Variant]
+) -> tuple[StepShape, bool, dict[str, int]]:
+    """A batch into these fields: the shape of the step, whether it is one of a graph, and how much
+    of the last fields is used."""
     longest = int((batch.query_starts[1:] - batch.query_starts[:-1]).max())
     queries = choose(tiles, division.group, longest).most or 0
     work = division.work_list(batch.query_starts, batch.kv_lengths, queries)
@@ -58,7 +61,10 @@ def write(
     fill(fields["slots"], batch.slots, shape.tokens, NOBODY)
     fill(fields["rows"], batch.rows, shape.rows, NOBODY)
     work.write(fields["items"][: shape.items], fields["combined"][: shape.combined])
-    return shape, is_graph, used
+    lengths = {LAST: used}
+    if changes := write_draws(batch.draws, fields, shape.rows):
+        lengths |= dict.fromkeys(CHANGES, changes)
+    return shape, is_graph, lengths
 
 
 def in_buckets(shape: StepShape) -> StepShape:

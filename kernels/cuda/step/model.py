@@ -34,6 +34,7 @@ from raylax.kernels.options import ModelOptions, ProgressCallback
 class DeviceModel:
     """A model on one device: whole, or the part of one of several ranks."""
 
+    draws = True
     loader: Callable[..., Loader] = Loader
     """What brings its weights."""
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from raylax.kernels.cuda.device.code import Kernel, Launch
 from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.step.draws import CHANGES
 from raylax.kernels.cuda.step.exchange import F32, Exchange, Work
 from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
 from raylax.kernels.cuda.variants import attention, pointwise, products
@@ -180,6 +181,10 @@ class StepProgram:
             *(at["states"], shape.tokens, s.hidden, s.norm_eps),
         )
         yield from self._logits(rows)
+        changes = ("starts", "ends", *CHANGES, "repetitions", "presences", "frequencies")
+        yield self._kernels["adjust"].launch(
+            (rows,), at["logits"], *(at[name] for name in changes), s.padded_vocab
+        )
         rule = ("scales", "top_ks", "top_ps", "leasts", "seeds", "choices", "at")
         yield self._kernels["sample"].launch(
             (rows,),

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from raylax.kernels.cuda.device.stream import Graph, Stream
-from raylax.kernels.cuda.step.batch import LAST, write
+from raylax.kernels.cuda.step.batch import write
 from raylax.kernels.cuda.step.exchange import Work
 from raylax.kernels.cuda.step.inputs import Ints, StepInputs
 from raylax.kernels.cuda.step.program import StepProgram, StepShape
@@ -35,8 +35,8 @@ class StepRunner:
 
     def run(self, batch: StepBatch) -> tuple[Ints, Floats]:
         """Run a step; the token of each row, and its largest logit. Raises DeviceError."""
-        shape, is_graph, pages = write(batch, self._inputs.views(), self._division, self._tiles)
-        self._inputs.send(LAST, pages, self._stream)
+        shape, is_graph, used = write(batch, self._inputs.views(), self._division, self._tiles)
+        self._inputs.send(used, self._stream)
         if is_graph:
             self._graph(shape).replay(self._stream)
         else:

@@ -8,8 +8,8 @@ from raylax.kernels.cuda.formats.shards import head_width
 from raylax.kernels.cuda.variants.segments import SEGMENTS
 from raylax.kernels.spec import DecoderSpec
 
-F32, HALF, WIDE = 4, 2, 8
-"""Bytes: of sums, of what products read, of some rules for draws."""
+F32, HALF = 4, 2
+"""Bytes: of sums, and of what products read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,6 @@ def value_sizes(s: DecoderSpec, most: StepSizes, gathered: int = 0) -> dict[str,
         "kept": most.rows * s.padded_vocab * F32,
         "drawn": most.rows * F32,
         "largest": most.rows * F32,
-        **dict.fromkeys(("scales", "top_ks", "choices", "at"), most.rows * F32),
-        **dict.fromkeys(("top_ps", "leasts", "seeds"), most.rows * WIDE),
     }
 
 

@@ -384,7 +384,7 @@ def test_each_draws_from_its_own_rows() -> None:
         made.add(ask(id, prompt))
     a, b, chunk, c = made.waiting
     works = [(a, 2, 2), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
-    drawn = draw_rows(works, count(make_plan(1, paged(works))))
+    drawn = draw_rows(works, count(make_plan(1, paged(works))), None)
 
     assert {id: one.token for id, one in drawn.items()} == {"a": 21, "b": 51, "c": 81}
 

@@ -3,9 +3,13 @@
 from array import array
 from typing import Any
 
+import numpy as np
 import pytest
 
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.rules import rule_of
+from raylax.worker.scheduling.outcomes import draws_for
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 
@@ -17,7 +21,7 @@ def running(tokens: list[int], computed: int, pages: list[int]) -> Sequence:
 
 
 def lists(plan: StepPlan) -> dict[str, list[Any]]:
-    return {name: value.tolist() for name, value in plan.batch._asdict().items()}
+    return {name: value.tolist() for name, value in plan.batch._asdict().items() if name != "draws"}
 
 
 def test_a_decode_a_chunk_and_the_end_of_a_prefill() -> None:
@@ -43,7 +47,7 @@ def test_kernels_get_the_integers_they_read() -> None:
     whole, chunk = running([1, 2, 3], 0, [0]), running([1] * 40, 0, [1, 2, 3])
     plan = make_plan(1, [(whole, 3, 1), (chunk, 7, 0)])
 
-    assert {str(value.dtype) for value in plan.batch} == {"int32"}
+    assert {value.dtype.name for value in plan.batch if isinstance(value, np.ndarray)} == {"int32"}
 
 
 def test_nobody_at_its_end() -> None:
@@ -116,3 +120,18 @@ def test_a_small_plan_is_not_cut() -> None:
     plan = make_plan(1, [(running([1] * 31, 0, [0, 1]), 31, 1)])
 
     assert [lists(piece) for piece in plan.pieces(4)] == [lists(plan)]
+
+
+def test_how_rows_are_drawn_is_part_of_the_plan() -> None:
+    """Also what is changed before: any rank may be the one that draws (law 4)."""
+    works = sequences()
+    biased = Sampling(logit_bias=((4, 2.0), (9, -1.5)), seed=8)
+    works[0][0].rule = rule_of(Request("r", (1,), 9, biased))
+    works[0][0].adjustment = Adjustment(biased, 1)
+    draws = draws_for(works)
+    assert draws is not None
+    copy = StepPlan.decode(make_plan(1, works, draws).encode()).batch.draws
+
+    assert copy is not None
+    assert [values.tolist() for values in copy] == [values.tolist() for values in draws]
+    assert copy.rules["changes"].tolist() == [2, 0, 0]

@@ -5,7 +5,7 @@ import pytest
 
 from raylax.kernels.cuda.step.batch import LAST, NOBODY, fields_of, write
 from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
-from raylax.kernels.cuda.step.inputs import Ints
+from raylax.kernels.cuda.step.inputs import Array
 from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import IDLE_ITEM, Division
 from raylax.kernels.cuda.variants.attention import AttentionShape, attend
@@ -32,9 +32,9 @@ def pieces(rng: np.random.Generator, tokens: int, rows: int) -> list[Piece]:
 
 def written(
     batch: StepBatch, tokens: int, rows: int
-) -> tuple[dict[str, Ints], StepShape, bool, int]:
+) -> tuple[dict[str, Array], StepShape, bool, dict[str, int]]:
     fields = {
-        name: np.full((field.rows, field.columns), 77, np.int32)
+        name: np.full((field.rows, field.columns), 77, field.dtype)
         for name, field in fields_of(tokens, rows, SLOTS, LENGTH).items()
     }
     return fields, *write(batch, fields, DIVISION, TILES)
@@ -51,7 +51,7 @@ def test_the_largest_step_fits_its_fields(tokens: int, rows: int) -> None:
     assert is_graph == (tokens <= MOST_TOKENS)
     assert shape.tokens <= len(fields["ids"]) and shape.rows <= len(fields["rows"])
     assert shape.items <= len(fields["items"]) and shape.combined <= len(fields["combined"])
-    assert used <= len(fields[LAST])
+    assert used[LAST] <= len(fields[LAST])
     assert fields["ids"][:tokens, 0].tolist() == batch.tokens.tolist()
     assert fields["rows"][:rows, 0].tolist() == batch.rows.tolist()
     assert (fields["ids"][shape.tokens :] == 77).all()
@@ -63,7 +63,7 @@ def test_an_item_says_where_the_pages_of_its_sequence_begin() -> None:
 
     fields, shape, _, used = written(batch_of(made), 8, 8)
 
-    assert fields[LAST][:used, 0].tolist() == [5, 6, 7, 9, 8, 4]
+    assert fields[LAST][: used[LAST], 0].tolist() == [5, 6, 7, 9, 8, 4]
     assert fields["items"][:3, 0].tolist() == [0, 3, 4]
     assert shape.items == bucket(3)
 

@@ -1,10 +1,6 @@
 """The demo model on a driver without a GPU: its launches are checked, and interpreted as a chip
 computes them."""
 
-import os
-from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -18,46 +14,18 @@ from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.cubins.facts import listed
 from raylax.kernels.cuda.matrix_unit import HOPPER
 from raylax.kernels.cuda.step.capacity import KEPT_BY_CUDA
-from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.errors import DeviceError
-from raylax.kernels.options import ModelOptions
 from tests.support.batches import Floats, Piece, batch_of
-from tests.support.cuda_demo import CHIP, demo_cubins, first_layers
-from tests.support.cuda_fake.child import FakeMachine, on_fake_device
+from tests.support.cuda_demo import CHIP
+from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_fake.machine import cubins_here
+from tests.support.cuda_first_layers import PAGES, model, on_gpu, options
 from tests.support.cuda_interpreter import matrix_unit
 
-
-@pytest.fixture(scope="module")
-def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
-    """One H100 of a GiB, with the machine code of the demo model."""
-    yield from FakeMachine.with_code(tmp_path_factory.mktemp("driver"), lambda: demo_cubins(store))
-
-
-PAGES = 24
 PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 500, 18)]
 WHOLE = Piece(PROMPT, 0, [3, 1])
 OTHER = Piece(PROMPT[7:13], 0, [9])
-
-
-def options(device: str) -> ModelOptions:
-    return ModelOptions("auto", "auto", device, None, 2, 128, 64, 256, library=code_for(device))
-
-
-def code_for(device: str) -> str | None:
-    return None if device == "cpu" else str(*cubins_here())
-
-
-@cache
-def model() -> Path:
-    """In the directory of the process with GPUs, which goes with it."""
-    return first_layers(Path(os.environ["LD_LIBRARY_PATH"]) / "model")
-
-
-@cache
-def on_gpu() -> DeviceModel:
-    return load_on_device(model(), options("cuda:0"), PAGES)
 
 
 def logits(*pieces: Piece) -> Floats:

@@ -1,0 +1,101 @@
+"""A model on a GPU draws what an engine on a CPU would draw from its logits."""
+
+from time import perf_counter
+
+import numpy as np
+
+from raylax.kernels.cuda.step.inputs import TURNS
+from raylax.kernels.draws.rules import StepDraws
+from raylax.kernels.model import StepBatch
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.rules import Row, draws_of, rule_of
+from raylax.worker.sampling.sampler import sample
+from tests.support.batches import Piece, batch_of
+from tests.support.cuda_fake.child import on_fake_device
+from tests.support.cuda_fake.device import installed
+from tests.support.cuda_first_layers import on_gpu
+
+PROMPT = (3, 5, 8, 5)
+ANSWER = (9, 3, 9)
+WAYS = (
+    Sampling(temperature=0.0),
+    Sampling(temperature=1.5, seed=7),
+    Sampling(temperature=0.9, top_k=5, seed=-1),
+    Sampling(temperature=1.2, top_p=0.8, seed=2**64 + 3),
+    Sampling(temperature=2.0, min_p=0.1, seed=5),
+    Sampling(temperature=0.7, top_k=40, top_p=0.9, min_p=0.02, seed=11),
+    Sampling(temperature=0.0, logit_bias=((7, 90.0), (9, -100.0))),
+    Sampling(temperature=1.0, logit_bias=((9, 3.0), (17, 2.5)), seed=3),
+    Sampling(temperature=1.3, presence_penalty=1.5, frequency_penalty=0.5, seed=4),
+    Sampling(temperature=1.1, repetition_penalty=1.8, logit_bias=((3, 4.0),), seed=6),
+)
+
+
+def row_of(sampling: Sampling, choice: int = 1) -> Row:
+    request = Request("r", PROMPT, 99, sampling, choice=choice)
+    adjustment = Adjustment(sampling, len(PROMPT))
+    adjustment.tell([*PROMPT, *ANSWER])
+    return Row(rule_of(request), len(ANSWER), adjustment)
+
+
+def batch(first: int, end: int, draws: StepDraws | None = None) -> StepBatch:
+    """A new token for each of the ways, in a page of its own."""
+    pieces = [Piece([100 + i], 0, [i]) for i in range(first, end)]
+    return batch_of(pieces)._replace(draws=draws)
+
+
+def drawn(first: int, end: int) -> list[int]:
+    draws = draws_of([row_of(way) for way in WAYS[first:end]])
+    return [int(one) for one in on_gpu().step(batch(first, end, draws)).drawn]
+
+
+@on_fake_device
+def test_every_way_to_draw_in_one_batch_and_alone() -> None:
+    """With bias and penalties, which change the logits where they lie. The second time the step is
+    one replayed."""
+    logits = np.array(on_gpu().step(batch(0, len(WAYS))).logits)
+    rows = [row_of(way) for way in WAYS]
+    expected = [
+        sample(values, way, 1, row.position, row.adjustment)
+        for values, way, row in zip(logits, WAYS, rows, strict=True)
+    ]
+
+    assert len(set(expected)) > 3
+    assert drawn(0, len(WAYS)) == expected
+    assert drawn(0, len(WAYS)) == expected
+    assert drawn(9, 10) == expected[9:]
+
+
+@on_fake_device
+def test_a_step_knows_nothing_of_the_rules_of_the_one_before() -> None:
+    """Rows without one have their largest logit, unchanged."""
+    plain = on_gpu().step(batch(0, 3))
+    expected, logits = plain.drawn.tolist(), np.array(plain.logits)
+    for _ in range(TURNS):
+        drawn(7, 10)
+
+    output = on_gpu().step(batch(0, 3))
+
+    assert output.drawn.tolist() == expected == logits.argmax(1).tolist()
+    assert np.array_equal(output.logits, logits)
+    assert output.largest.tolist() == logits.max(1).tolist()
+
+
+@on_fake_device
+def test_the_host_is_no_slower_for_rules() -> None:
+    """Launches stubbed, as in `test_model.py`."""
+    device, _ = installed()
+    rows = [row_of(WAYS[1 + i % 5]) for i in range(64)]
+    pieces = [Piece([7], 16 + i % 8, [i % 24, 23]) for i in range(64)]
+    device.stubbed = True
+    try:
+        took = []
+        for _ in range(50):
+            began = perf_counter()
+            on_gpu().step(batch_of(pieces)._replace(draws=draws_of(rows)))
+            took.append(perf_counter() - began)
+    finally:
+        device.stubbed = False
+
+    assert min(took) < 0.002, "bench/gpu says how long it takes; here only that it is no loop"
