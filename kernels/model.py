@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,8 @@ class StepBatch(NamedTuple):
     """What a step computes: any mix of prefill chunks and decodes, T tokens of B sequences."""
 
     tokens: Ints
-    """[T]: what is new, sequence after sequence."""
+    """[T]: what is new, sequence after sequence. -1 - r is the token that row r of the step before
+    draws, for a `SubmittingModel`."""
     positions: Ints
     """[T]: of each in its sequence."""
     slots: Ints
@@ -122,6 +123,31 @@ class Model(Protocol):
     def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Each weight as it is in this model's memory, and as it lies in the store; empty where
         nobody else can write to that memory."""
+        ...
+
+
+class PendingStep(Protocol):
+    """A step that a device was given. Steps are done in their order, pages are read and written
+    between them; who does not want its output may forget it."""
+
+    @property
+    def is_last(self) -> bool:
+        """The device was given no other since, so the next one can take the tokens that it
+        draws."""
+        ...
+
+    def output(self) -> StepOutput:
+        """What it came to, when it is done. When the next step was given, only `drawn` and
+        `largest` are there; after yet another, nothing is. Raises DeviceError."""
+        ...
+
+
+@runtime_checkable
+class SubmittingModel(Model, Protocol):
+    """A model whose steps are done by a device while the host goes on."""
+
+    def submit(self, batch: StepBatch) -> PendingStep:
+        """Give it a step. `Model.step` is to wait for its output. Raises DeviceError."""
         ...
 
 

@@ -17,6 +17,7 @@ from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.lazy_device import LazyDevice
 from tests.support.outputs import saying
 
 PAGES, VOCAB = 12, 7
@@ -95,6 +96,7 @@ class Engine(RuleBasedStateMachine):
         priority=st.sampled_from(Priority),
         poisoned=st.sampled_from([False, False, False, True]),
         late=st.sampled_from([False, False, True]),
+        stops=st.sampled_from([(), (), (2, 5)]),
     )
     def submit(
         self,
@@ -105,13 +107,21 @@ class Engine(RuleBasedStateMachine):
         priority: Priority,
         poisoned: bool,
         late: bool,
+        stops: tuple[int, ...],
     ) -> None:
         tokens = [(i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length)]
         prompt = (*tokens, POISON) if poisoned else tuple(tokens)
         id = f"r{len(self.asked)}"
         greedy = Sampling(temperature=0.0)
         request = Request(
-            id, prompt, count, greedy, tenant=tenant, share=SHARES[tenant], priority=priority
+            id,
+            prompt,
+            count,
+            greedy,
+            stop_token_ids=frozenset(stops),
+            tenant=tenant,
+            share=SHARES[tenant],
+            priority=priority,
         )
         self.asked[id], self.said[id] = request, []
         self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
@@ -232,3 +242,16 @@ TestPagesAreConserved = Engine.TestCase
 TestPagesAreConserved.settings = settings(
     max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
 )
+
+
+class EngineAhead(Engine):
+    """The same on a device that is given steps before what the ones before have drawn is read, and
+    does each as late as it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.submit = LazyDevice(self.model.run).submit
+
+
+TestPagesAreConservedOneStepAhead = EngineAhead.TestCase
+TestPagesAreConservedOneStepAhead.settings = TestPagesAreConserved.settings

@@ -106,9 +106,8 @@ class Loop:
         limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence)
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
-        self.batch = Batch(
-            pool, limits, executor.run, self._clock, self._began, executor.rank.model.draws
-        )
+        draws, submit = model.draws, executor.submit
+        self.batch = Batch(pool, limits, executor.run, self._clock, self._began, draws, submit)
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()

@@ -2,16 +2,18 @@
 `RankGroup`, in `leader.py`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from raylax.kernels.build import load_whole
-from raylax.kernels.model import StepOutput
+from raylax.kernels.model import PendingStep, StepOutput
 from raylax.kernels.options import ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.loading import checkpoint_of, plan_rank
 from raylax.worker.ranks.rank import Rank
+from raylax.worker.scheduling.batch import Submit
 from raylax.worker.scheduling.step_plan import StepPlan
 
 
@@ -41,6 +43,12 @@ class Executor(Protocol):
         """Run a step; its output has a row for each of the plan's `rows`. Raises EngineLost."""
         ...
 
+    @property
+    def submit(self) -> Submit | None:
+        """Gives a device a step that it does while the engine goes on; raises EngineLost, as its
+        output does. None where steps are done by those who run them."""
+        ...
+
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         """Run a debug function on every rank; in order of rank each one's result, or the exception
         that it raised. LookupError for a name that is not registered."""
@@ -64,12 +72,30 @@ class Executor(Protocol):
         ...
 
 
+class WatchedStep:
+    """A step on a device that may be lost."""
+
+    def __init__(self, pending: PendingStep, device: WatchedDevice) -> None:
+        self._pending, self._device = pending, device
+
+    @property
+    def is_last(self) -> bool:
+        return self._pending.is_last
+
+    def output(self) -> StepOutput:
+        """Raises DeviceLost."""
+        with self._device:
+            return self._pending.output()
+
+
 class SingleRank:
     """The executor of an engine whose only rank is in this process."""
 
     def __init__(self, rank: Rank, sizes: Sizes) -> None:
         self.rank, self.sizes = rank, sizes
+        self.submit = self._submit if rank.submits else None
         self._device = WatchedDevice(rank.model.options.device)
+        self._given: WatchedStep | None = None
 
     @property
     def fault(self) -> str | None:
@@ -92,6 +118,11 @@ class SingleRank:
         assert output is not None
         return output
 
+    def _submit(self, plan: StepPlan) -> WatchedStep:
+        with self._device:
+            self._given = WatchedStep(self.rank.submit(plan), self._device)
+        return self._given
+
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
         return self._device.check(debug.call(self.rank, name, args))
 
@@ -108,4 +139,7 @@ class SingleRank:
                 self.rank.model.write_page(page, content)
 
     def close(self) -> None:
-        """Nothing to do: its memory goes with it."""
+        """Its memory goes with it, when the device uses it no more."""
+        if self._given is not None and self._given.is_last:
+            with suppress(Exception):
+                self._given.output()

@@ -48,6 +48,7 @@ class RankGroup:
     ) -> None:
         """The members have loaded; they are ours now. `debug_group`: what debug calls travel by."""
         self.rank, self.members, self.sizes = rank, members, sizes
+        self.submit = None
         self._interconnect, self._debug_group = interconnect, debug_group
         self._parts = PageParts(rank)
         self._watchdog = Watchdog(rank, members, self._release)

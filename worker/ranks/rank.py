@@ -1,11 +1,12 @@
-"""One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4)."""
+"""One rank: weights and pages, and the step plans it is given. It keeps no other state (law 4), but
+for what a device drew last, which the next plan may take."""
 
 import os
 from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
-from raylax.kernels.model import Model, StagedModel, StepOutput
+from raylax.kernels.model import Model, PendingStep, StagedModel, StepOutput, SubmittingModel
 from raylax.worker.comm.base import Communicator
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -51,6 +52,18 @@ class Rank:
         output = self._run(plan)
         self._running = False
         return output
+
+    @property
+    def submits(self) -> bool:
+        """Whether `submit` may be called: where a device does its steps, and no other rank has a
+        part in them."""
+        return self.group is None and isinstance(self.model, SubmittingModel)
+
+    def submit(self, plan: StepPlan) -> PendingStep:
+        """Give a step to the device. Raises DeviceError."""
+        assert isinstance(self.model, SubmittingModel)
+        self.plan = plan
+        return self.model.submit(plan.batch)
 
     def _run(self, plan: StepPlan) -> StepOutput | None:
         if self._stage is None:

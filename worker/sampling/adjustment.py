@@ -75,6 +75,11 @@ class Adjustment:
         """Whether it changes anything."""
         return self._active
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it changes with every token."""
+        return self._history
+
     def __len__(self) -> int:
         """How many logits it changes."""
         return len(self._ids)
@@ -90,8 +95,7 @@ class Adjustment:
     @property
     def entries(self) -> Entries:
         """All that is kept, as it is now."""
-        ids, counts = np.array(self._ids, np.int32), np.array(self._counts, np.int32)
-        return Entries(ids, np.array(self._biases, np.float32), counts)
+        return joined([self])
 
     def apply(self, logits: Logits) -> Logits:
         """The adjusted logits of the token that comes next; the same array if nothing is adjusted.
@@ -115,3 +119,15 @@ class Adjustment:
             values -= np.float32(sampling.frequency_penalty) * often
         out[ids] = values
         return out
+
+
+def joined(several: Sequence[Adjustment]) -> Entries:
+    """The entries of all of them, one behind the other."""
+    ids = b"".join([one._ids for one in several])
+    biases = b"".join([one._biases for one in several])
+    counts = b"".join([one._counts for one in several])
+    return Entries(
+        np.frombuffer(ids, np.int32),
+        np.frombuffer(biases, np.float32),
+        np.frombuffer(counts, np.int32),
+    )

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from raylax.kernels.draws.definition import MASK, DrawRule
-from raylax.kernels.draws.rules import MOST_CHANGES, NO_RULE, NOTHING, RULE, StepDraws
+from raylax.kernels.draws.rules import MOST_CHANGES, NO_RULE, RULE, StepDraws
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.adjustment import Adjustment, Entries, is_adjusted
+from raylax.worker.sampling.adjustment import Adjustment, is_adjusted, joined
 from raylax.worker.sampling.sampler import is_plain_greedy
 
 MOST = 2**31 - 1
@@ -56,26 +56,18 @@ def draws_of(rows: Sequence[Row]) -> StepDraws | None:
     if all(row.rule is None or row.rule is PLAIN for row in rows):
         return None
     positions = [NO_RULE if row.rule in (None, PLAIN) else row.position for row in rows]
-    changes, changed, room = [0] * len(rows), list[Entries](), MOST_CHANGES
+    changes, changed, room = [0] * len(rows), list[Adjustment](), MOST_CHANGES
     for i, row in enumerate(rows):
         if positions[i] >= 0 and row.adjustment.active:
             if (count := len(row.adjustment)) > room:
                 positions[i] = NO_RULE
             else:
-                changed.append(row.adjustment.entries)
+                changed.append(row.adjustment)
                 changes[i], room = count, room - count
     told = [PLAIN if at < 0 else row.rule or PLAIN for row, at in zip(rows, positions, strict=True)]
     rules = np.frombuffer(bytearray(b"".join(told)), RULE)
     rules["position"], rules["changes"] = positions, changes
     return StepDraws(rules, *joined(changed))
-
-
-def joined(changed: Sequence[Entries]) -> Entries:
-    """All of them, one behind the other."""
-    if not changed:
-        return Entries(*NOTHING[1:])
-    ids, biases, counts = zip(*changed, strict=True)
-    return Entries(np.concatenate(ids), np.concatenate(biases), np.concatenate(counts))
 
 
 NOBODYS = Row(None, 0, Adjustment(Sampling(), 0))

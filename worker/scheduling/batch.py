@@ -1,51 +1,45 @@
 """Continuous batching: sequences come, share steps, and leave. Used by the engine thread alone.
 
-Each `step` is: decide, lay out the plan, run it, draw tokens, commit. If running fails, nothing was
-committed, and each sequence of that plan is tried alone. Who fails alone ends with an error and its
-pages come back (law 3); the others go on where they were. A sequence from whose rows nothing can be
-drawn ends alone at once: that is no failure of the step.
+Each `step` is: decide, lay out the plan, run it, draw tokens, commit. A device is given the step
+behind it before what it draws is read, where that changes no decision (`ahead.py`). If running
+fails, nothing was committed, and each sequence of that plan is tried alone. Who fails alone ends
+with an error and its pages come back (law 3); the others go on where they were. A sequence from
+whose rows nothing can be drawn ends alone at once: that is no failure of the step.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, ValuesView
 from dataclasses import dataclass, field
 
-from raylax.kernels.model import StepOutput
+from raylax.kernels.model import PendingStep, StepOutput
 from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import pages_for
 from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import EngineLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.scheduling.ahead import flight_behind, followers
+from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.sequence import DECODE, Sequence
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
+log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
-
-
-@dataclass
-class Counters:
-    """What has happened since the start."""
-
-    steps: int = 0
-    preemptions: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    generated_tokens: int = 0
-    unanswered: int = 0
-    """Requests that ended since nothing could be drawn for them."""
+Submit = Callable[[StepPlan], PendingStep]
 
 
 def nobody(request_ids: list[str]) -> None:
@@ -64,6 +58,8 @@ class Batch:
     """Told who is admitted for the first time, before the step that computes some of them."""
     model_draws: bool = False
     """Whether `run` draws by the rules of its plan."""
+    submit: Submit | None = None
+    """In the place of `run` where a device does a step while the next one is decided."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
@@ -75,6 +71,10 @@ class Batch:
     _allowance: Allowance = field(init=False)
     _earliest: float = math.inf
     """No deadline is before this."""
+    _flight: Flight | None = None
+    """The device has it already: it was decided before what the last one draws was read."""
+    _ended: float = -math.inf
+    """When the last step was."""
 
     def __post_init__(self) -> None:
         self.waiting, self._holdings = WaitingQueue(self.clock), Holdings(self.pool)
@@ -145,24 +145,66 @@ class Batch:
 
     def step(self) -> list[Delta]:
         """One step of the model; every sequence that ended or grew has a delta."""
-        decision = self._decide()
-        batch = self._apply(decision)
-        if not batch:
+        flight, self._flight = self._flight, None
+        if flight is None or not flight.left(self._running):
+            flight = self._next()
+        if flight is None:
             return []
-        self.counters.steps += 1
-        draws = draws_for(batch) if self.model_draws else None
-        plan, work = make_plan(self.counters.steps, batch, draws), work_of(batch)
-        begun = self.clock()
+        plan = flight.plan
         try:
-            output = self.run(plan)
+            output = self._run(flight)
         except EngineLost:
             raise  # there will be no further step
         except Exception as error:
+            self._flight = None
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
-            raise StepFailed(message, self._blame([one for one, _, _ in batch])) from error
-        deltas = self._commit(batch, draw_rows(batch, output, draws))
-        self._learn(work, self.clock() - begun, decision.short)
+            raise StepFailed(message, self._blame(flight)) from error
+        deltas = self._commit(flight.batch, draw_rows(flight.batch, output, plan.batch.draws))
+        began, self._ended = max(flight.begun, self._ended), self.clock()
+        self._learn(flight.work, self._ended - began, flight.short)
         return deltas
+
+    def _next(self) -> Flight | None:
+        """The next step; None if there is nothing to compute."""
+        decision = self._decide()
+        batch = self._apply(decision)
+        if not batch:
+            return None
+        self.counters.steps += 1
+        draws = draws_for(batch) if self.model_draws else None
+        plan, work = make_plan(self.counters.steps, batch, draws), work_of(batch)
+        return Flight(plan, batch, work, self.clock(), decision.short)
+
+    def _run(self, flight: Flight) -> StepOutput:
+        """What a step comes to. A device is given the one behind it before it is done."""
+        if self.submit is None:
+            return self.run(flight.plan)
+        if (pending := flight.pending) is None:
+            flight.pending = pending = self.submit(flight.plan)
+        self._flight = self._ahead(flight) if pending.is_last else None
+        return pending.output()
+
+    def _ahead(self, flight: Flight) -> Flight | None:
+        """Decide and submit the step behind one that is under way, if its decision needs nothing
+        of that; None if it does. It is the one that would be decided afterwards."""
+        assert self.submit is not None
+        if not (batch := followers(flight, self._running)):
+            return None
+        decision = self._schedule(self._division(), [one.candidate for one in batch])
+        if decision != Decision([(follower.one.request.id, 1) for follower in batch]):
+            return None
+        for one, _, position in batch:
+            self._holdings.reserve(one, position + 1)
+        self.counters.steps += 1
+        behind = flight_behind(self.counters.steps, batch, self.clock())
+        try:
+            behind.pending = self.submit(behind.plan)
+        except EngineLost:
+            raise
+        except Exception:  # whose it is shows when it is tried in its turn
+            log.exception("step %d failed before its time", behind.plan.number)
+            return None
+        return behind
 
     def changes(self) -> PageChanges:
         """Which pages can be found and which cannot any more, since the last call."""
@@ -173,10 +215,8 @@ class Batch:
     def _decide(self) -> Decision:
         """The decision for the next step, after preempting until the pages suffice. Each time is a
         look at how many really came back: a page that others share does not."""
-        if self.waiting:
-            self.waiting.age()
         division = self._division()
-        while (decision := self._schedule(division)).preempt:
+        while (decision := self._schedule(division, running_candidates(self.running))).preempt:
             for request_id in decision.preempt:
                 self._preempt(request_id, decision.for_others)
         return decision
@@ -186,8 +226,9 @@ class Batch:
         had = {tenant: self.waiting.had(tenant) for tenant in {**running, **waiting}}
         return Division.among(running, waiting, self.limits.sequences, self.pool.total, had)
 
-    def _schedule(self, division: Division) -> Decision:
-        running = running_candidates(self.running)
+    def _schedule(self, division: Division, running: list[Candidate]) -> Decision:
+        if self.waiting:
+            self.waiting.age()
         waiting, allowed = self._in_order(running, division), self._allowance.now
         return schedule(running, waiting, self.pool.available, self.limits, division, allowed)
 
@@ -240,16 +281,17 @@ class Batch:
         self._holdings.give_back(one)
         return one
 
-    def _blame(self, failed: list[Sequence]) -> list[str]:
+    def _blame(self, failed: Flight) -> list[str]:
         """End who was alone in a step that failed, and return its id. The others keep their pages:
         what the step may have written there lies behind all that counts as computed, and is written
         again."""
-        if len(failed) > 1:
-            for one in failed:
+        left = failed.left(self._running)
+        if len(failed.batch) > 1:
+            for one in left:
                 one.suspect = True
             return []
-        self.remove(failed[0].request.id)
-        return [failed[0].request.id]
+        self.remove(left[0].request.id)
+        return [left[0].request.id]
 
     # Commit
 
@@ -261,6 +303,8 @@ class Batch:
     def _commit(self, batch: list[Work], drawn: dict[str, DrawResult]) -> list[Delta]:
         deltas = []
         for one, count, _ in batch:
+            if self._running.get(one.request.id) is not one:
+                continue  # it has left while the step was under way
             one.computed, one.suspect = one.computed + count, False
             self._holdings.index(one, count)
             if one.request.id in drawn:
@@ -289,10 +333,3 @@ class Batch:
         if finish:
             self.remove(request.id)
         return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)
-
-
-def work_of(batch: list[Work]) -> tuple[int, int, int]:
-    """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, sequences that
-    decode, and tokens in the pages of those."""
-    contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
-    return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)

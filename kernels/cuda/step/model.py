@@ -4,6 +4,7 @@ It has run on no GPU so far; tests run it on a driver that interprets the launch
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +23,7 @@ from raylax.kernels.cuda.step.exchange import Exchange
 from raylax.kernels.cuda.step.inputs import StepInputs
 from raylax.kernels.cuda.step.loading import Loader
 from raylax.kernels.cuda.step.program import StepProgram
-from raylax.kernels.cuda.step.results import StepResults
-from raylax.kernels.cuda.step.rows import DeviceRows
+from raylax.kernels.cuda.step.results import DeviceRows, StepResults
 from raylax.kernels.cuda.step.runner import StepRunner
 from raylax.kernels.cuda.step.values import DeviceValues
 from raylax.kernels.cuda.variants.attention import attend
@@ -79,13 +79,24 @@ class DeviceModel:
 
     def step(self, batch: StepBatch) -> StepOutput:
         """As `Model.step`: any mix of prefill chunks and decodes."""
+        return self.submit(batch).output()
+
+    def submit(self, batch: StepBatch) -> "DeviceStep":
+        """As `SubmittingModel.submit`."""
         self._check_group()
-        drawn, largest = self._runner.run(batch)
+        return DeviceStep(self, self._runner.submit(batch), len(batch.rows))
+
+    def is_last(self, number: int) -> bool:
+        """Whether no step was submitted after this one."""
+        return self._runner.results.begun == number
+
+    def output(self, number: int, rows: int) -> StepOutput:
+        """What a step came to that was submitted, when it is done."""
+        drawn, largest = self._runner.results.wait(number, rows)
         self._check_group()  # when it ends, what is on the device goes on without the others' parts
-        count, s = len(batch.rows), self.spec
-        stream, at = self._stream.address, self._values
-        logits = DeviceRows(at["logits"], count, s.vocab, s.padded_vocab, stream)
-        states = DeviceRows(at["states"], count, s.hidden, s.hidden, stream)
+        s, stream, at = self.spec, self._stream.address, self._values
+        logits = DeviceRows(at["logits"], rows, s.vocab, s.padded_vocab, stream)
+        states = DeviceRows(at["states"], rows, s.hidden, s.hidden, stream)
         return StepOutput(cast(Floats, logits), drawn, cast(Floats, states), largest)
 
     def _check_group(self) -> None:
@@ -107,3 +118,21 @@ class DeviceModel:
     def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Nothing: no other process can write to a device's memory."""
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStep:
+    """A step that was put on a model's stream."""
+
+    model: DeviceModel
+    number: int
+    rows: int
+
+    @property
+    def is_last(self) -> bool:
+        """As `PendingStep.is_last`."""
+        return self.model.is_last(self.number)
+
+    def output(self) -> StepOutput:
+        """As `PendingStep.output`."""
+        return self.model.output(self.number, self.rows)

@@ -1,13 +1,19 @@
-"""What is copied back of every step: the token of each row, and its largest logit."""
+"""What a step comes to: the token of each row and its largest logit, which are copied back, and
+rows of logits and states, which stay on the device until somebody wants one."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from raylax.kernels.cuda.device.memory import TO_HOST, PinnedMemory, aligned, copy
+from raylax.kernels.cuda.device.memory import TO_HOST, PinnedMemory, aligned, copy, read
 from raylax.kernels.cuda.device.stream import Event, Stream
 from raylax.kernels.cuda.step.inputs import Ints
 from raylax.kernels.model import Floats
+
+TURNS = 2
+"""Pieces of pinned memory: what one step came to is read while the next one is under way."""
 
 
 class StepResults:
@@ -15,20 +21,58 @@ class StepResults:
 
     def __init__(self, values: Mapping[str, int], rows: int) -> None:
         """`values`: addresses by name; `rows`: the most of a step. Raises DeviceError."""
-        self._from = [values[name] for name in ("drawn", "largest")]
+        self.drawn = values["drawn"]
+        self._from = self.drawn, values["largest"]
         self._half = aligned(4 * rows)
-        self._pinned, self._copied = PinnedMemory(2 * self._half), Event()
+        self._pinned = [PinnedMemory(2 * self._half) for _ in range(TURNS)]
+        self._copied = [Event() for _ in range(TURNS)]
+        self.begun = 0
+        """Steps, those that failed among them: also they may have written where results lie."""
 
-    def fetch(self, rows: int, stream: Stream) -> None:
-        """Copy those of so many rows, in the order of the stream. The host goes on at once."""
+    def begin(self) -> int:
+        """Number a step that is about to be put on the stream."""
+        self.begun += 1
+        return self.begun
+
+    def fetch(self, number: int, rows: int, stream: Stream) -> None:
+        """Copy those of the last step, of so many rows, in the order of the stream. The host goes
+        on at once."""
+        turn = number % TURNS
         for i, address in enumerate(self._from):
-            to = self._pinned.address + i * self._half
+            to = self._pinned[turn].address + i * self._half
             copy(to, address, 4 * max(1, rows), TO_HOST, stream.address)
-        self._copied.record(stream)
+        self._copied[turn].record(stream)
 
-    def wait(self, rows: int) -> tuple[Ints, Floats]:
-        """What was fetched last, when it has come. Raises DeviceError."""
-        self._copied.wait()
-        drawn = self._pinned.array((rows,), np.int32)
-        largest = self._pinned.array((rows,), np.float32, self._half)
+    def wait(self, number: int, rows: int) -> tuple[Ints, Floats]:
+        """Those of a step, one of the last `TURNS`, when they have come. Raises DeviceError."""
+        assert self.begun - number < TURNS, "others have taken their place"
+        turn = number % TURNS
+        self._copied[turn].wait()
+        drawn = self._pinned[turn].array((rows,), np.int32)
+        largest = self._pinned[turn].array((rows,), np.float32, self._half)
         return drawn.copy(), largest.copy()
+
+
+class DeviceRows:
+    """f32[rows, width] on a device, valid until the next step. A row is copied when it is asked
+    for: of a batch of greedy answers nobody wants any, and a row may be half a megabyte."""
+
+    def __init__(self, address: int, rows: int, width: int, stride: int, stream: int) -> None:
+        """`stride`: from one row to the next, in numbers."""
+        self._address, self._stream, self.shape = address, stream, (rows, width)
+        self._stride = stride
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, row: int) -> Floats:
+        rows, width = self.shape
+        if not 0 <= row < rows:
+            raise IndexError(f"row {row} of {rows}")
+        return read(self._address + 4 * row * self._stride, (width,), np.float32, self._stream)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """All of them, as numpy asks for it."""
+        rows, width = self.shape
+        whole = read(self._address, (rows, self._stride), np.float32, self._stream)
+        return whole[:, :width].astype(dtype or np.float32)

@@ -3,18 +3,28 @@
 from time import perf_counter
 
 import numpy as np
+import pytest
 
 from raylax.kernels.cuda.step.inputs import TURNS
+from raylax.kernels.cuda.step.runner import taken
 from raylax.kernels.draws.rules import StepDraws
-from raylax.kernels.model import StepBatch
+from raylax.kernels.model import PendingStep, StepBatch
 from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.config import Sizes
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.ranks.executor import SingleRank
+from raylax.worker.ranks.rank import Rank
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.rules import Row, draws_of, rule_of
 from raylax.worker.sampling.sampler import sample
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.batches import Piece, batch_of
 from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.device import installed
-from tests.support.cuda_first_layers import on_gpu
+from tests.support.cuda_first_layers import PAGES, on_gpu
 
 PROMPT = (3, 5, 8, 5)
 ANSWER = (9, 3, 9)
@@ -80,6 +90,74 @@ def test_a_step_knows_nothing_of_the_rules_of_the_one_before() -> None:
     assert output.drawn.tolist() == expected == logits.argmax(1).tolist()
     assert np.array_equal(output.logits, logits)
     assert output.largest.tolist() == logits.max(1).tolist()
+
+
+@on_fake_device
+def test_a_step_takes_the_tokens_of_one_that_nobody_has_read() -> None:
+    """On the device, also where rows have gone. What the first one drew is still there when the
+    second is under way."""
+    ways = range(4)
+    draws = draws_of([row_of(WAYS[i]) for i in ways])
+    first = on_gpu().step(batch(0, 4, draws)).drawn
+    left = [i for i in ways if i != 1]
+    again = draws_of([row_of(WAYS[i])._replace(position=4) for i in left])
+    known = batch_of([Piece([int(first[i])], 1, [i]) for i in left])._replace(draws=again)
+    expected = on_gpu().step(known).drawn
+
+    before = on_gpu().submit(batch(0, 4, draws))
+    following = known._replace(tokens=np.array([-1 - i for i in left], np.int32))
+    behind = on_gpu().submit(following)
+
+    assert [before.is_last, behind.is_last] == [False, True]
+    assert before.output().drawn.tolist() == first.tolist()
+    assert behind.output().drawn.tolist() == expected.tolist()
+
+
+def answers(made: Batch, stop: int | None = None) -> dict[str, list[int]]:
+    """What requests get that draw in three ways; the last of them stops at this token."""
+    said: dict[str, list[int]] = {"0": [], "1": [], "5": []}
+    for id in said:
+        stops = frozenset({stop} if stop is not None and id == "5" else ())
+        made.add(Sequence(Request(id, PROMPT, 4, WAYS[int(id)], stop_token_ids=stops)))
+    while not made.idle:
+        for delta in made.step():
+            said[delta.request_id] += delta.token_ids
+    return said
+
+
+@on_fake_device
+def test_an_engine_says_the_same_a_step_ahead() -> None:
+    """As one that waits for the logits of each step, and draws from them."""
+    executor, limits = SingleRank(Rank(on_gpu()), Sizes(4, 64, 256, 16, PAGES)), StepLimits(64, 4)
+    ahead = list[int]()
+
+    def submit(plan: StepPlan) -> PendingStep:
+        assert executor.submit is not None
+        ahead.append(int((plan.batch.tokens < 0).sum()))
+        return executor.submit(plan)
+
+    expected = answers(Batch(PagePool(PAGES), limits, executor.run))
+    *expected["5"], stop, _ = expected["5"]
+    made = Batch(PagePool(PAGES), limits, executor.run, model_draws=True, submit=submit)
+
+    assert stop not in expected["5"]
+    assert answers(made, stop) == expected
+    assert ahead == [0, 3, 3, 3], "the last one computes a token more than was wanted"
+    executor.close()
+
+
+@pytest.mark.parametrize(
+    "tokens, pieces",
+    [
+        ([5, 7], []),
+        ([-1, -2, -3], [(0, 0, 3)]),
+        ([-1, -3, -4], [(0, 0, 1), (1, 2, 2)]),
+        ([9, -2, 9, -3], [(1, 1, 1), (3, 2, 1)]),
+        ([-2, -1], [(0, 1, 1), (1, 0, 1)]),
+    ],
+)
+def test_tokens_are_taken_in_few_pieces(tokens: list[int], pieces: list[tuple[int, ...]]) -> None:
+    assert taken(np.array(tokens, np.int32)) == pieces
 
 
 @on_fake_device

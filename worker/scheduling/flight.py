@@ -1,0 +1,33 @@
+"""A step between its decision and its commit."""
+
+from collections import abc
+from dataclasses import dataclass
+
+from raylax.kernels.model import PendingStep
+from raylax.worker.scheduling.sequence import DECODE, Sequence
+from raylax.worker.scheduling.step_plan import StepPlan, Work
+
+
+@dataclass(slots=True)
+class Flight:
+    """What it computes, for whom, and since when."""
+
+    plan: StepPlan
+    batch: list[Work]
+    work: tuple[int, int, int]
+    """As `work_of` has it."""
+    begun: float
+    short: bool = False
+    pending: PendingStep | None = None
+    """The device is at it, or will be."""
+
+    def left(self, running: abc.Mapping[str, Sequence]) -> list[Sequence]:
+        """Its sequences that are still there."""
+        return [one for one, _, _ in self.batch if running.get(one.request.id) is one]
+
+
+def work_of(batch: list[Work]) -> tuple[int, int, int]:
+    """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, sequences that
+    decode, and tokens in the pages of those."""
+    contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
+    return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)
