@@ -22,6 +22,9 @@ def scaled_frequencies(rope: Rope, inverse: npt.NDArray[np.float32]) -> npt.NDAr
     """Llama 3's scaling keeps short waves, stretches long ones, and blends between the two."""
     if rope.scaling == "linear":
         return inverse / np.float32(rope.factor)
+    if rope.scaling == "factors":
+        factors: npt.NDArray[np.float32] = np.asarray(rope.factors, np.float32)
+        return inverse / factors
     if rope.scaling == "none":
         return inverse
     wavelength = 2 * np.pi / inverse

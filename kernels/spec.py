@@ -9,11 +9,13 @@ class Rope:
     """Rotary position embedding: frequencies theta^(-2i/dim), perhaps scaled."""
 
     theta: float
-    scaling: Literal["none", "linear", "llama3"] = "none"
+    scaling: Literal["none", "linear", "llama3", "factors"] = "none"
     factor: float = 1.0
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_positions: int = 8192
+    factors: tuple[float, ...] = ()
+    """Of scaling `factors`: what each frequency is divided by."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def status(
 @with_flags(*DECIDE_THE_BUILD)
 def compile_model(
     model: Annotated[
-        str | None, typer.Argument(help="A checkpoint directory, HF://org/name, or demo.")
+        str | None,
+        typer.Argument(help="A checkpoint directory, a GGUF file, HF://org/name, or demo."),
     ] = None,
     target: Annotated[
         str | None,

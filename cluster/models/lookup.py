@@ -10,7 +10,7 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.names import check_name
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.checkpoints.source import resolve_model
+from raylax.kernels.checkpoints.source import GGUF, resolve_model
 from raylax.kernels.errors import KernelsError
 
 DEMO_NAME = "raylax-demo"
@@ -41,12 +41,12 @@ def find_models(config: ClusterConfig) -> list[ResolvedModel]:
 
 
 def find_model(config: ClusterConfig) -> tuple[Path, str]:
-    """The checkpoint's directory and the name to serve it under. Raises UserError."""
+    """Where the checkpoint lies, and the name to serve it under. Raises UserError."""
     if config.model == DEMO_MODEL and not Path(DEMO_MODEL).exists():
         return demo_model(), given_or(config.served_model_name, DEMO_NAME)
     try:
         path = resolve_model(config.model).resolve()
-        os.listdir(path)  # files can be read there
+        os.listdir(path) if path.is_dir() else path.open("rb").close()  # it can be read
         str(path).encode()  # and processes be told of it
         open_checkpoint(path)
     except KernelsError as error:
@@ -54,7 +54,7 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
     except (OSError, RuntimeError, ValueError) as error:  # of the path itself
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{ascii(config.model)}: cannot be read: {reason}") from None
-    return path, given_or(config.served_model_name, path.name)
+    return path, given_or(config.served_model_name, path.name.removesuffix(GGUF))
 
 
 def given_or(given: str | None, name: str) -> str:

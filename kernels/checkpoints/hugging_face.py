@@ -4,7 +4,6 @@ Everything is untrusted: each file is checked against its header, and each tenso
 shape that the config asks for, before any weight is read.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.regular import regular_size
-from raylax.kernels.checkpoints.safetensors import DTYPES, NAMES, Entry, read_header
+from raylax.kernels.checkpoints.safetensors import DTYPES, Entry, read_header
+from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import spec_of, tensors_of
+from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
 
 LARGEST_JSON = 128 << 20
 """Bytes; an index of a hundred thousand tensors takes a tenth of it."""
-HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
-            ".self_attn.bias", ".self_attn.masked_bias")  # fmt: skip
-"""Ends of names that older files have, and that say nothing which the config does not."""
 
 
 def read_json(path: Path) -> Any:
@@ -51,7 +48,7 @@ class HuggingFaceCheckpoint:
             raise CheckpointError(f"{path}/config.json: must be a JSON object")
         self.spec: DecoderSpec = spec_of(self.config)
         self.dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
-        self.entries = self._find(dict(tensors_of(self.spec)))
+        self.entries = self._find()
 
     def _files(self) -> list[Path]:
         """The files of weights: one, or those of an index. One that is whole goes before an index
@@ -69,38 +66,20 @@ class HuggingFaceCheckpoint:
             raise CheckpointError(f"{index}: weight_map must name files beside it, found {outside}")
         return [self.path / name for name in files]
 
-    def _find(self, expected: dict[str, tuple[int, ...]]) -> dict[str, Entry]:
+    def _find(self) -> dict[str, Entry]:
         files = self._files()
         missing = [file.name for file in files if not file.exists()]
         if missing:
             raise CheckpointError(f"{self.path}: not a checkpoint, {missing[0]} is missing")
         found = {name: entry for file in files for name, entry in read_header(file).items()}
-        for name, shape in expected.items():
-            entry = found.get(name)
-            if entry is None:
-                raise CheckpointError(f"{self.path}: tensor {name} of shape {shape} is missing")
-            if entry.shape != shape:
-                raise CheckpointError(
-                    f"{entry.file}: tensor {name}: expected shape {shape}, found {entry.shape}"
-                )
+        chosen = tensors_for(self.spec, found, self.path)
+        for name, entry in chosen.items():
             if entry.dtype not in DTYPES:
                 raise CheckpointError(
                     f"{entry.file}: tensor {name}: dtype {entry.dtype} is not supported, "
                     "only " + ", ".join(DTYPES)
                 )
-        self._refuse_others([name for name in found if name not in expected])
-        return {name: found[name] for name in expected}
-
-    def _refuse_others(self, names: list[str]) -> None:
-        """Raises CheckpointError for tensors that the config does not ask for: they are of another
-        model."""
-        tied = ("lm_head.weight",) if self.spec.tied_embeddings else ()
-        if others := sorted(n for n in names if n not in tied and not n.endswith(HARMLESS)):
-            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            raise CheckpointError(
-                f"{self.path}: tensor {others[0]}{more} is not of the model that config.json "
-                "describes: is it the config of these weights?"
-            )
+        return chosen
 
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
         """A tensor that the spec asks for, in f32, exactly."""
@@ -108,8 +87,7 @@ class HuggingFaceCheckpoint:
 
     def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
         """The same as it lies there, if it is of this precision."""
-        entry = self.entries[name]
-        return entry.mapped() if entry.dtype == NAMES[dtype] else None
+        return self.entries[name].bits(dtype)
 
     @property
     def text(self) -> Path:
@@ -118,9 +96,5 @@ class HuggingFaceCheckpoint:
 
     @property
     def identity(self) -> str:
-        """A digest of the files of weights: their names, sizes and times of modification."""
-        facts = [str(self.path.resolve())]
-        for file in sorted({entry.file for entry in self.entries.values()}):
-            stat = file.stat()
-            facts.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
-        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+        """A digest of the files of weights."""
+        return identity_of(self.path, self.entries.values())

@@ -4,8 +4,14 @@ from pathlib import Path
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
+from raylax.kernels.checkpoints.source import GGUF
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint that lies there. Raises CheckpointError for what cannot be served."""
+    """The checkpoint that lies there, a directory or a file. Raises CheckpointError for what cannot
+    be served."""
+    if path.suffix == GGUF:
+        from raylax.kernels.checkpoints.gguf.checkpoint import GgufCheckpoint  # a third of a second
+
+        return GgufCheckpoint(path)
     return HuggingFaceCheckpoint(path)

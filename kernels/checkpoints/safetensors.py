@@ -41,6 +41,10 @@ class Entry:
         raw: npt.NDArray[Any] = np.memmap(self.file, DTYPES[self.dtype], "r", self.start, (count,))
         return raw.reshape(self.shape)
 
+    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
+        """The same, if it is of this precision."""
+        return self.mapped() if self.dtype == NAMES[dtype] else None
+
     def read(self) -> npt.NDArray[np.float32]:
         """The whole tensor in f32, exactly; nothing is kept."""
         raw = self.mapped()

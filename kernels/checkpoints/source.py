@@ -10,15 +10,16 @@ HUB = re.compile(r"(HF://|hf://|https://huggingface\.co/)(?P<repository>[\w.-]+/
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 """How a repository of the hub is written, and a directory as well."""
 
+GGUF = ".gguf"
 FILES = ["*.json", "*.safetensors", "*.jinja"]
 
 
 def resolve_model(model: str) -> Path:
-    """A directory as it is; HF://org/name is downloaded to Hugging Face's own cache. Raises
-    CheckpointError for what is neither, with what to give instead."""
+    """A directory or a GGUF file as it is; HF://org/name is downloaded to Hugging Face's own cache.
+    Raises CheckpointError for what is neither, with what to give instead."""
     named = HUB.match(model)
     if not named:
-        return directory_of(model)
+        return place_of(model)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -28,8 +29,8 @@ def resolve_model(model: str) -> Path:
         raise CheckpointError(f"{model}: cannot be downloaded: {error}") from error
 
 
-def directory_of(model: str) -> Path:
-    """The directory that a path names. Raises CheckpointError."""
+def place_of(model: str) -> Path:
+    """The directory, or the GGUF file, that a path names. Raises CheckpointError."""
     path = Path(model).expanduser()
     try:
         found = path.stat().st_mode
@@ -38,17 +39,13 @@ def directory_of(model: str) -> Path:
     except (OSError, ValueError) as error:  # too long, not ours, or a byte that no path has
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"{ascii(model)}: cannot be read: {reason}") from None
-    if stat.S_ISDIR(found) and model:
+    if model and (stat.S_ISDIR(found) or (found and path.suffix == GGUF)):
         return path
-    if path.suffix == ".gguf":
-        raise CheckpointError(
-            f"{model}: GGUF files are not read; give the directory of the checkpoint that it was "
-            "made of (config.json, *.safetensors, tokenizer.json), or HF://org/name"
-        )
     if found and model:
-        raise CheckpointError(f"{model}: is a file; give the directory of the checkpoint")
+        raise CheckpointError(f"{model}: is a file; give a GGUF file, or a checkpoint's directory")
     if REPOSITORY.fullmatch(model) and not model.startswith("."):
         raise CheckpointError(
             f"{model}: no such directory; to have it from Hugging Face, write HF://{model}"
         )
-    raise CheckpointError(f"{model}: no such directory; give a checkpoint's, or HF://org/name")
+    kind = "file" if path.suffix == GGUF else "directory"
+    raise CheckpointError(f"{model}: no such {kind}; give a checkpoint's, or HF://org/name")

@@ -98,8 +98,20 @@ def read_rope(config: Config) -> Rope:
             )
         original = count(table, "original_max_position_embeddings")
         return Rope(theta, "llama3", number(table, "factor"), low, high, original)
+    if kind == "factors":  # what files have that were made for llama.cpp
+        return Rope(theta, "factors", factors=factors_of(table))
     known = "default, linear, llama3"
     raise CheckpointError(f"config.json: rope scaling {kind!r} is not supported, only {known}")
+
+
+def factors_of(table: Config) -> tuple[float, ...]:
+    """Raises CheckpointError for what is no list of positive numbers."""
+    values = table.get("factors")
+    if not isinstance(values, list) or not all(
+        isinstance(one, float) and 0 < one < LARGEST for one in values
+    ):
+        raise CheckpointError("config.json: factors must be positive numbers")
+    return tuple(values)
 
 
 def longest_sequence(family: Family, config: Config, rope: Rope) -> int:
@@ -160,6 +172,11 @@ def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
             raise CheckpointError(
                 f"config.json: {name} must be a multiple of 32, found {getattr(spec, name)}"
             )
+    if spec.rope.factors and len(spec.rope.factors) != spec.head_dim // 2:
+        raise CheckpointError(
+            f"config.json: factors must be {spec.head_dim // 2}, half of a head's dims, found "
+            f"{len(spec.rope.factors)}"
+        )
     if spec.heads % spec.kv_heads:
         raise CheckpointError(
             "config.json: num_attention_heads must be a multiple of num_key_value_heads, "

@@ -251,7 +251,7 @@ def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch)
         ("a\0b", "'a\\x00b': cannot be read: embedded null byte"),
         ("~nobody-of-this-name/x", "cannot be read: Could not determine home directory"),
         ("m\udce8", "no such directory"),
-        (__file__, "is a file; give the directory of the checkpoint"),
+        (__file__, "is a file; give a GGUF file, or a checkpoint"),
     ],
 )
 def test_paths_that_are_none(model: str, said: str) -> None:

@@ -109,8 +109,8 @@ def test_what_cannot_be_compiled_without_a_model_is_named(
             "error: quantization 'q4f32_0' is not there on CUDA; there are auto, q0f16, q0bf16, q8",
         ),
         (
-            ["--target", "cuda/sm_90", "--tensor-parallel-shards", "2"],
-            "error: tensor_parallel_shards and pipeline_parallel_stages must be 1 on CUDA, found 2",
+            ["--target", "cuda/sm_90", "--pipeline-parallel-stages", "2"],
+            "error: pipeline_parallel_stages must be 1 on CUDA, where tensor_parallel_shards share",
         ),
     ],
 )

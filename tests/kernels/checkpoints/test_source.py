@@ -25,7 +25,7 @@ def test_a_directory_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.Monke
         ("org/name", "org/name: no such directory; .* write HF://org/name"),
         ("./org/name", "no such directory; give a checkpoint's, or HF://org/name"),
         ("/no/such/place", "no such directory; give a checkpoint's, or HF://org/name"),
-        ("model-Q4_K_M.gguf", "GGUF files are not read; give the directory"),
+        ("model-Q4_K_M.gguf", "model-Q4_K_M.gguf: no such file; give a checkpoint's"),
         ("x" * 5000, "cannot be read: File name too long"),
         ("a\0b", "cannot be read: embedded null byte"),
         ("", "no such directory"),
@@ -36,15 +36,13 @@ def test_what_is_no_directory_is_answered_with_what_to_give(model: str, said: st
         resolve_model(model)
 
 
-@pytest.mark.parametrize(
-    "name, said",
-    [("model.gguf", "GGUF files"), ("model.safetensors", "is a file; give the directory")],
-)
-def test_a_file_is_no_model(name: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / name).touch()
+def test_a_gguf_file_is_a_model_and_no_other_file(tmp_path: Path) -> None:
+    for name in ("model.gguf", "model.safetensors"):
+        (tmp_path / name).touch()
 
-    with pytest.raises(CheckpointError, match=said):
-        resolve_model(str(tmp_path / name))
+    assert resolve_model(str(tmp_path / "model.gguf")) == tmp_path / "model.gguf"
+    with pytest.raises(CheckpointError, match="is a file; give a GGUF file, or a checkpoint's dir"):
+        resolve_model(str(tmp_path / "model.safetensors"))
 
 
 @pytest.mark.parametrize(

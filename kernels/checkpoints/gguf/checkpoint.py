@@ -1,0 +1,137 @@
+"""A model in a GGUF file, or in the parts of one that was split."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.gguf.blocks import PLAIN, bytes_of, decoded, kind_of
+from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
+from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_header
+from raylax.kernels.checkpoints.gguf.names import FACTORS, ROTATED, halves, hugging_face_name
+from raylax.kernels.checkpoints.gguf.tokenizer import text_files
+from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families import spec_of
+from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.store import Store, key_of, source_hash
+
+PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf$")
+PRECISIONS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+BITS = {"float16": "F16", "bfloat16": "BF16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One of a file's."""
+
+    file: Path
+    place: Place
+    head_dim: int = 0
+    """Of queries and keys whose neighbours are rotated; 0 of all others."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows first."""
+        return self.place.shape
+
+    @property
+    def kind(self) -> str:
+        """As ggml calls it."""
+        return str(kind_of(self.place.kind).name)
+
+    def _bytes(self) -> npt.NDArray[np.uint8]:
+        return mapped(self.file, self.place, bytes_of(self.place.kind, self.shape))
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """In f32, exactly."""
+        values = decoded(self._bytes(), self.place.kind, self.shape[-1]).reshape(self.shape)
+        return halves(values, self.head_dim) if self.head_dim else values
+
+    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
+        """As it lies there, if it is of this precision and its rows are where they belong."""
+        if self.head_dim or self.kind != BITS[dtype]:
+            return None
+        return self._bytes().view(PLAIN[self.kind]).reshape(self.shape)
+
+
+class GgufCheckpoint:
+    """A file whose tensors were all found, whole and of the right shape."""
+
+    def __init__(self, path: Path, store: Path | None = None) -> None:
+        """`path`: the file, or any part of it. `store`: where its texts are put. Raises
+        CheckpointError for what is missing, damaged, or not known here."""
+        self.path, self._store = path, Store(store)
+        headers = [read_header(part, bytes_of) for part in parts_of(path)]
+        self.metadata = headers[0].metadata
+        found = {n: Tensor(h.path, place) for h in headers for n, place in h.tensors.items()}
+        factors = found.pop(FACTORS, None)
+        named = {hugging_face_name(name): tensor for name, tensor in found.items()}
+        self.config = config_of(
+            self.metadata,
+            path,
+            "lm_head.weight" not in named,
+            None if factors is None else factors.read(),
+        )
+        self.config["attention_bias"] = "model.layers.0.self_attn.q_proj.bias" in named
+        self.spec: DecoderSpec = spec_of(self.config)
+        if architecture_of(self.metadata, path).permuted:
+            named = {name: self._permuted(name, tensor) for name, tensor in named.items()}
+        self.tensors = tensors_for(self.spec, named, path)
+        self.dtype = PRECISIONS.get(self._matrix.kind, "bfloat16")
+        self.config["torch_dtype"] = self.dtype
+
+    @property
+    def _matrix(self) -> Tensor:
+        """One of those that most of the file is."""
+        return self.tensors["model.layers.0.mlp.down_proj.weight"]
+
+    def _permuted(self, name: str, tensor: Tensor) -> Tensor:
+        if any(part in name for part in ROTATED):
+            return Tensor(tensor.file, tensor.place, self.spec.head_dim)
+        return tensor
+
+    def tensor(self, name: str) -> npt.NDArray[np.float32]:
+        """A tensor that the spec asks for, in f32, exactly."""
+        return self.tensors[name].read()
+
+    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
+        """The same as it lies there, if it is of this precision."""
+        return self.tensors[name].bits(dtype)
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the files of weights."""
+        return identity_of(self.path, self.tensors.values())
+
+    @cached_property
+    def text(self) -> Path:
+        """A directory of the store, in which the file's texts are, as other checkpoints have
+        them. Raises CheckpointError for a tokenizer that is not known here."""
+        files = text_files(self.metadata, self.config, self.path)
+        key = key_of({"texts": files, "kernels": source_hash()})
+
+        def write(directory: Path) -> None:
+            for name, content in files.items():
+                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
+
+        return self._store.get("text", key, write)[0]
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that a model was split into, in order; the file alone if it was not. Raises
+    CheckpointError for one that is missing."""
+    if (named := PART.match(path.name)) is None:
+        return [path]
+    base, _, count = named.groups()
+    parts = [path.with_name(f"{base}-{i + 1:05}-of-{count}.gguf") for i in range(int(count))]
+    if missing := [part.name for part in parts if not part.exists()]:
+        raise CheckpointError(
+            f"{path}: is one of {int(count)} files of a model, and {missing[0]} is missing"
+        )
+    return parts

@@ -1,0 +1,70 @@
+"""Tensors as they lie in files, and whether they are those of a model."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families import tensors_of
+from raylax.kernels.spec import DecoderSpec
+
+HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
+            ".self_attn.bias", ".self_attn.masked_bias")  # fmt: skip
+"""Ends of names that older files have, and that say nothing which the config does not."""
+
+
+class StoredTensor(Protocol):
+    """One tensor of a file."""
+
+    @property
+    def file(self) -> Path: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def read(self) -> npt.NDArray[np.float32]:
+        """The whole of it in f32, exactly; nothing is kept."""
+        ...
+
+    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
+        """As it lies in the file, which is mapped, if it is of this precision: float16, or bfloat16
+        as uint16."""
+        ...
+
+
+T = TypeVar("T", bound=StoredTensor)
+
+
+def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[str, T]:
+    """Those that a model has, of those that were found. Raises CheckpointError for one that is
+    missing, of another shape, or of another model."""
+    expected = dict(tensors_of(spec))
+    for name, shape in expected.items():
+        if (one := found.get(name)) is None:
+            raise CheckpointError(f"{where}: tensor {name} of shape {shape} is missing")
+        if one.shape != shape:
+            raise CheckpointError(
+                f"{one.file}: tensor {name}: expected shape {shape}, found {one.shape}"
+            )
+    tied = ("lm_head.weight",) if spec.tied_embeddings else ()
+    unasked = (name for name in found if name not in expected and name not in tied)
+    if others := sorted(name for name in unasked if not name.endswith(HARMLESS)):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise CheckpointError(
+            f"{where}: tensor {others[0]}{more} is not of the model that its config describes: is "
+            "it the config of these weights?"
+        )
+    return {name: found[name] for name in expected}
+
+
+def identity_of(where: Path, tensors: Iterable[StoredTensor]) -> str:
+    """A digest of the files of weights: their names, sizes and times of modification."""
+    facts = [str(where.resolve())]
+    for file in sorted({one.file for one in tensors}):
+        stat = file.stat()
+        facts.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()

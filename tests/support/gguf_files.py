@@ -1,0 +1,99 @@
+"""GGUF files of tiny models, written by the `gguf` package, llama.cpp's own."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter, RopeScalingType
+from gguf.quants import quantize
+from safetensors.numpy import load_file
+
+from raylax.kernels.checkpoints.gguf.names import OF_LAYER, WHOLE
+from tests.support.checkpoints import config_of, write_checkpoint
+
+ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
+NORMAL, CONTROL = 1, 3
+
+
+def pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
+    """As files of Llama have rows of queries and keys: neighbours are rotated."""
+    split = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
+    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def gguf_name(name: str) -> str:
+    """Of a tensor by Hugging Face's name."""
+    for ours, theirs in WHOLE.items():
+        if theirs == name:
+            return ours
+    _, _, layer, rest = name.split(".", 3)
+    module, _, end = rest.rpartition(".")
+    (own,) = (ours for ours, theirs in OF_LAYER.items() if theirs == module)
+    return f"blk.{layer}.{own}.{end}"
+
+
+def write_gguf(
+    path: Path, variant: str = "llama", kind: str = "F32", changed: Mapping[str, Any] | None = None
+) -> Path:
+    """A file of one of `checkpoints.VARIANTS`, in the directory of the checkpoint that it is made
+    of, which is returned. `kind`: of its matrices. `changed`: values of the metadata."""
+    checkpoint = write_checkpoint(path / "checkpoint", variant)
+    config, weights = config_of(variant), load_file(checkpoint / "model.safetensors")
+    architecture = ARCHITECTURES[config["model_type"]]
+    writer = GGUFWriter(path / "model.gguf", architecture)
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config["head_dim"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_rope_freq_base(config["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    tokens = [f"t{i}" for i in range(config["vocab_size"])]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([CONTROL, CONTROL, *[NORMAL] * (len(tokens) - 2)])
+    writer.add_token_merges(["t 1"])
+    writer.add_bos_token_id(config["bos_token_id"])
+    writer.add_eos_token_id(config["eos_token_id"])
+    if (scaling := config.get("rope_scaling") or {}).get("rope_type") == "linear":
+        writer.add_rope_scaling_type(RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(scaling["factor"])
+    elif scaling:
+        writer.add_tensor("rope_freqs.weight", factors_of(config))
+    for key, value in (changed or {}).items():
+        writer.kv_data[0].pop(key, None)
+        writer.add_key_value(key, value, GGUFValueType.get_type(value))
+    for name, values in weights.items():
+        own = values.astype(np.float32)
+        if architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
+            own = pairs(own, config["head_dim"])
+        of = GGMLQuantizationType[kind if own.ndim == 2 and own.shape[-1] % 32 == 0 else "F32"]
+        writer.add_tensor(gguf_name(name), quantize(own, of), raw_dtype=of)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return checkpoint
+
+
+def factors_of(config: dict[str, Any]) -> np.ndarray:
+    """By which llama.cpp divides the frequencies of Llama 3's rotation, by its converter's rule."""
+    scaling, dim = config["rope_scaling"], config["head_dim"]
+    low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+    original = scaling["original_max_position_embeddings"]
+    found = []
+    for i in range(0, dim, 2):
+        length = 2 * math.pi * config["rope_theta"] ** (i / dim)
+        if length < original / high:
+            found.append(1.0)
+        elif length > original / low:
+            found.append(scaling["factor"])
+        else:
+            blend = (original / length - low) / (high - low)
+            found.append(1 / ((1 - blend) / scaling["factor"] + blend))
+    return np.array(found, np.float32)
