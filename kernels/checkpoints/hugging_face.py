@@ -1,10 +1,11 @@
-"""A Hugging Face directory: config.json, and safetensors files.
+"""A Hugging Face directory: config.json, and files of weights.
 
 Everything is untrusted: each file is checked against its header, and each tensor against the
 shape that the config asks for, before any weight is read.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.regular import regular_size
-from raylax.kernels.checkpoints.safetensors import DTYPES, Entry, read_header
+from raylax.kernels.checkpoints.safetensors import NAMES, Entry, read_header
 from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.checkpoints.torch_files import TorchTensor, read_torch_file
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
 
+NAMED = ("model.safetensors", "pytorch_model.bin")
+READERS: dict[str, Callable[[Path], Mapping[str, Entry | TorchTensor]]] = {
+    ".safetensors": read_header,
+    ".bin": read_torch_file,
+}
 LARGEST_JSON = 128 << 20
 """Bytes; an index of a hundred thousand tensors takes a tenth of it."""
 
@@ -51,9 +58,14 @@ class HuggingFaceCheckpoint:
         self.entries = self._find()
 
     def _files(self) -> list[Path]:
-        """The files of weights: one, or those of an index. One that is whole goes before an index
-        of files that are not there."""
-        index, whole = (self.path / f"model.safetensors{end}" for end in (".index.json", ""))
+        """The files of weights: safetensors if there are any, else what torch has saved."""
+        kinds = [(self.path / name, self.path / f"{name}.index.json") for name in NAMED]
+        there = (files for files in kinds if any(file.exists() for file in files))
+        return self._one_or_all(*next(there, kinds[0]))
+
+    def _one_or_all(self, whole: Path, index: Path) -> list[Path]:
+        """One file, or those of an index. One that is whole goes before an index of files that are
+        not there."""
         if not index.exists():
             return [whole]
         table = read_json(index)
@@ -61,23 +73,25 @@ class HuggingFaceCheckpoint:
         files = sorted({str(name) for name in names.values()} if isinstance(names, dict) else ())
         if whole.exists() and not all((self.path / name).exists() for name in files):
             return [whole]
-        outside = [name for name in files if Path(name).name != name]
+        outside = [n for n in files if Path(n).name != n or Path(n).suffix not in READERS]
         if outside or not files:
             raise CheckpointError(f"{index}: weight_map must name files beside it, found {outside}")
         return [self.path / name for name in files]
 
-    def _find(self) -> dict[str, Entry]:
+    def _find(self) -> dict[str, Entry | TorchTensor]:
         files = self._files()
         missing = [file.name for file in files if not file.exists()]
         if missing:
             raise CheckpointError(f"{self.path}: not a checkpoint, {missing[0]} is missing")
-        found = {name: entry for file in files for name, entry in read_header(file).items()}
+        found: dict[str, Entry | TorchTensor] = {}
+        for file in files:
+            found |= READERS[file.suffix](file)
         chosen = tensors_for(self.spec, found, self.path)
         for name, entry in chosen.items():
-            if entry.dtype not in DTYPES:
+            if entry.precision not in NAMES:
                 raise CheckpointError(
-                    f"{entry.file}: tensor {name}: dtype {entry.dtype} is not supported, "
-                    "only " + ", ".join(DTYPES)
+                    f"{entry.file}: tensor {name}: dtype {entry.precision} is not supported, "
+                    "only " + ", ".join(NAMES)
                 )
         return chosen
 

@@ -35,6 +35,11 @@ class Entry:
     start: int
     end: int
 
+    @property
+    def precision(self) -> str:
+        """The name of its type, as elsewhere if it is one of a weight's."""
+        return next((name for name, ours in NAMES.items() if ours == self.dtype), self.dtype)
+
     def mapped(self) -> npt.NDArray[Any]:
         """The whole tensor as it lies in the file."""
         count = int(np.prod(self.shape))
