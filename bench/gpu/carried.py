@@ -1,10 +1,12 @@
 """Which kernels a kit has: those that are checked, those that are timed, and tiles to try."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.pages import KV
 from raylax.kernels.cuda.variants import attention, pointwise, products, sampler
 from raylax.kernels.cuda.variants.attention import AttentionShape
@@ -12,7 +14,7 @@ from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.product_tiles import Tile
 from raylax.kernels.cuda.variants.table import of_model, shared
 from raylax.kernels.errors import CompileError
-from raylax.kernels.options import ProgressCallback
+from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec, Rope
 from raylax.kernels.store import Store
 
@@ -35,7 +37,7 @@ def variants(chip: int, demo: DecoderSpec, small: bool) -> list[Variant]:
             made += of_model(demo, chip, precision)
         for kv in ("int8", "fp8"):
             made += bytes_of(demo, chip, kv)
-        made += attention.attend(window_of(demo), chip)
+        made += [*attention.attend(window_of(demo), chip), *of_model(biased(demo), chip, "bf16")]
     return list({one.name: one for one in made}.values())
 
 
@@ -50,6 +52,18 @@ def window_of(demo: DecoderSpec) -> AttentionShape:
     return AttentionShape(
         demo.heads, demo.kv_heads, demo.head_dim, "bf16", window=True, softcap=True
     )
+
+
+def overlapped(chip: int, demo: DecoderSpec) -> list[Variant]:
+    """Of whole models, kernels that may be started before the one ahead of them has ended."""
+    options = ModelOptions("q0bf16", overlap_launches=True)
+    forms = [DeviceForm.of(spec, "bfloat16", options, CHIPS[chip]) for spec in (demo, EIGHT_B)]
+    return list({one.name: one for form in forms for one in form.variants()}.values())
+
+
+def biased(demo: DecoderSpec) -> DecoderSpec:
+    """With all biases that a spec may have."""
+    return replace(demo, qkv_bias=True, output_bias=True)
 
 
 OTHER_TILES = (
@@ -88,10 +102,9 @@ def other_tiles(chip: int) -> list[Variant]:
 def usable(tried: Sequence[Variant], chip: int, progress: ProgressCallback) -> list[Variant]:
     """Those that break no rule: most would spill on some chip."""
     kept = []
-    for variant in tried:
-        try:
-            cubins_for([variant], CHIPS[chip], Store(), progress)
-        except CompileError:
-            continue
-        kept.append(variant)
+    for done, variant in enumerate(tried, 1):
+        with suppress(CompileError):
+            cubins_for([variant], CHIPS[chip], Store(), silent)
+            kept.append(variant)
+        progress("try other tiles", done / len(tried))
     return kept

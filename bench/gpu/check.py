@@ -24,7 +24,7 @@ from fake import environment as fake_environment
 from kit import Kit, kit_for, kit_in, packed_kit
 from machine import Machine
 from part import Part
-from process import run_part
+from process import Told, run_part
 from report import Report
 from schedule import LIMIT_S, PARTS, QUICK_LIMIT_S, SMALL_LIMIT_S, Planned
 from source import commit
@@ -78,8 +78,7 @@ def check(given: argparse.Namespace, place: Path) -> int:
     arguments = (
         "--json",
         str(given.json),
-        *(("--small",) if given.small else ()),
-        *(("--fake",) if given.fake else ()),
+        *(f"--{name}" for name in ("small", "fake", "quick") if getattr(given, name)),
     )
     run_part(("--part", "device", *arguments), environment, 60.0, report.add)
     if "device" not in report.told:
@@ -94,14 +93,14 @@ def check(given: argparse.Namespace, place: Path) -> int:
     kit = own(kit, place)
     if given.fake:
         environment = fake_environment(place, kit)
-    usual = SMALL_LIMIT_S if given.small else QUICK_LIMIT_S if given.quick else LIMIT_S
+    usual = SMALL_LIMIT_S if kit.small else QUICK_LIMIT_S if given.quick else LIMIT_S
     until = time.monotonic() + (given.limit or usual)
     for one in PARTS:
         if one.name in given.only:
-            seconds = one.limit(given.quick, given.small, until - time.monotonic())
+            seconds = one.limit(given.quick, kit.small, until - time.monotonic())
             begin(one, seconds, (*arguments, "--kit", str(kit.directory)), environment, report)
     whole = given.only == NAMES
-    if whole and not given.fake and not given.small:
+    if whole and not given.fake and not kit.small:
         keep_verdict(report)
     return int(not report.end(whole))
 
@@ -115,6 +114,8 @@ def kit_of(given: argparse.Namespace, chip: int) -> Kit:
             print(f"\r{stage}: {fraction:.0%} ", end="", file=sys.stderr, flush=True)
 
         return kit_for(chip, given.small, progress)
+    if kit.small != given.small:
+        raise KernelsError("the kit is for --small" if kit.small else "the kit is not for --small")
     if kit.chip != chip:
         raise KernelsError(
             f"the kit has kernels for sm_{kit.chip}, and this GPU is sm_{chip}: "
@@ -140,20 +141,22 @@ def begin(
     """One part; without time for it none of it is begun."""
     if seconds < 1:
         said = "not begun, there was no time"
-        report.add(
-            {"check": one.name, "ok": False, "said": said}
-            if one.decides
-            else {"left_out": one.name}
-        )
+        told = {"check": one.name, "ok": False, "said": said}
+        report.add(told if one.kind == "decides" else {"left_out": one.name}, one.kind)
         return
-    run_part(("--part", one.name, *arguments), environment, seconds, report.add)
+
+    def each(told: Told) -> None:
+        report.add(told, one.kind)
+
+    run_part(("--part", one.name, *arguments), environment, seconds, each)
 
 
 def keep_verdict(report: Report) -> None:
     """For `--device auto`: of this chip, driver and source. One that did not hold is kept, too: an
     earlier one that did must not outlive it."""
-    device = report.told["device"]
-    path = verdict.write(f"sm_{device['chip']}", device["driver"], report.told["checks"])
+    device, checks = report.told["device"], report.told["checks"]
+    decisive = {name: one for name, one in checks.items() if one["kind"] == "decides"}
+    path = verdict.write(f"sm_{device['chip']}", device["driver"], decisive)
     print(f"the verdict for --device auto is in {path}")
 
 
@@ -166,16 +169,16 @@ def part_of_it(given: argparse.Namespace) -> int:
     os.dup2(2, 1)
     until = time.monotonic() + float(given.seconds)
     so_far = json.loads(given.json.read_text())
-    part = Part(given.small, until, json.loads(given.done), so_far, out)
+    part = Part(until, json.loads(given.done), so_far, out)
     if given.part == "device":
         from device import facts
 
         part.tell("device", facts())
         return 0
     kit = kit_in(given.kit)
-    decides = next(one.decides for one in PARTS if one.name == given.part)
-    with adding_as(kit.chip) if given.fake and decides else nullcontext():
-        importlib.import_module(f"parts.{given.part}").run(part, Machine(kit))
+    kind = next(one.kind for one in PARTS if one.name == given.part)
+    with adding_as(kit.chip) if given.fake and kind == "decides" else nullcontext():
+        importlib.import_module(f"parts.{given.part}").run(part, Machine(kit, given.quick))
     return 0
 
 

@@ -29,8 +29,8 @@ def facts() -> dict[str, Any]:
         "cache_bytes": attribute(CACHE_BYTES),
         "free_bytes": free,
         "total_bytes": total,
-        "bytes_s": 2 * attribute(MEMORY_KHZ) * 1e3 * attribute(BUS_BITS) / 8,
-        "flop_s": sms * clock * OPERATIONS[chip],
+        "bytes_s": max(1.0, 2 * attribute(MEMORY_KHZ) * 1e3 * attribute(BUS_BITS) / 8),
+        "flop_s": max(1.0, sms * clock * OPERATIONS[chip]),
     }
 
 

@@ -6,18 +6,19 @@ for tests is small: fewer kernels, and the demo model's first layers.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from carried import EIGHT_B, other_tiles, usable, variants
+from carried import EIGHT_B, other_tiles, overlapped, usable, variants
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.cubins.facts import Cubin, Facts, listed, made_of, one
+from raylax.kernels.cuda.cubins.overlap import LEAST
 from raylax.kernels.cuda.variants import products
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.options import ProgressCallback
@@ -43,6 +44,12 @@ class Kit:
     @property
     def cubins(self) -> Path:
         return self.directory / "cubins"
+
+    @property
+    def overlapped(self) -> Path | None:
+        """The same for launches that overlap, where the chip can and the kit has them."""
+        place = self.directory / "overlapped"
+        return place if place.exists() else None
 
     @property
     def model(self) -> Path:
@@ -99,22 +106,28 @@ def kit_in(directory: Path) -> Kit:
 
 def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
     """From the store, or made now. Raises CompileError, CheckpointError."""
-    wanted = variants(chip, open_checkpoint(DEMO).spec, small)
+    demo = open_checkpoint(DEMO).spec
+    wanted = variants(chip, demo, small)
     wanted += [] if small else usable(other_tiles(chip), chip, progress)
-    cubins = cubins_for(wanted, CHIPS[chip], Store(), progress)
-    digests = {variant.name: made_of(variant, CHIPS[chip]) for variant in wanted}
+    places = {"cubins": cubins_for(wanted, CHIPS[chip], Store(), progress)}
+    if chip >= LEAST and not small:
+        own = overlapped(chip, demo)
+        places["overlapped"] = cubins_for(own, CHIPS[chip], Store(), progress)
+        wanted += own
+    digests = [made_of(variant, CHIPS[chip]) for variant in wanted]
     facts = {"cubins": digests, "small": small, "kernels": source_hash()}
     key = key_of({**facts, "answers": Path(__file__).with_name("answers.py").read_text()})
-    directory, _ = Store().get(KIND, key, lambda place: make(place, cubins, chip, small))
+    directory, _ = Store().get(KIND, key, lambda place: make(place, places, chip, small))
     return Kit(directory, chip, small)
 
 
-def make(directory: Path, cubins: Path, chip: int, small: bool) -> None:
-    """A kit in an empty directory."""
+def make(directory: Path, code: Mapping[str, Path], chip: int, small: bool) -> None:
+    """A kit in an empty directory. `code`: what machine code is copied, and to where."""
     from answers import greedy_answers  # the CPU engine's, with its compiler
 
     model = directory / "model"
-    shutil.copytree(cubins, directory / "cubins")
+    for name, place in code.items():
+        shutil.copytree(place, directory / name)
     model.mkdir()
     if small:
         first_layers(model)

@@ -23,13 +23,11 @@ class Part:
     """What one process does for the check."""
 
     def __init__(
-        self, small: bool, until: float, done: Collection[str], so_far: dict[str, Any], out: IO[str]
+        self, until: float, done: Collection[str], so_far: dict[str, Any], out: IO[str]
     ) -> None:
         """`until`: by `time.monotonic`; `done`: checks that an earlier process came to the end of;
         `so_far`: the report, as it was when this process began."""
-        self.small, self.so_far = small, so_far
-        self._until, self._done, self._out = until, done, out
-        self.left_out = list[str]()
+        self.so_far, self._until, self._done, self._out = so_far, until, done, out
 
     def check(self, name: str, function: Callable[[], str]) -> None:
         """Something that holds, of which `function` says how, or does not: then it raises."""

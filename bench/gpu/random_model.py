@@ -143,7 +143,9 @@ class RandomModel(DeviceModel):
         pages = max(1, min(wanted, int(left * USED) // form.layout.page_bytes))
         self._blocks = Blocks(SMALL_BLOCK if kit.small else BLOCK)
         self._kv_bytes = form.layout.layer_bytes[0] * pages
-        super().__init__(shape, options, form, kit.cubins, pages, silent)
+        cubins = kit.overlapped if options.overlap_launches else kit.cubins
+        assert cubins
+        super().__init__(shape, options, form, cubins, pages, silent)
 
     def loader(self, *given: Any) -> Loader:
         """What brings its weights."""

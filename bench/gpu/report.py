@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from schedule import Kind
+
 Told = dict[str, Any]
 
 
@@ -22,14 +24,16 @@ class Report:
         }  # fmt: skip
         self.write()
 
-    def add(self, told: Told) -> None:
-        """A line of a part's."""
+    def add(self, told: Told, kind: Kind = "decides") -> None:
+        """A line of a part's. What failed of a comparison is a figure that is not there."""
+        if "check" in told and kind == "compares":
+            told = {"figure": told["check"], "failed": told["said"]}
         match told:
             case {"facts": name, **rest}:
                 self.told[name] = rest
                 print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in rest.items()))
             case {"check": name, **rest}:
-                self.told["checks"][name] = rest
+                self.told["checks"][name] = rest | {"kind": kind}
                 print(f"{'ok    ' if rest['ok'] else 'FAILED'} {name}: {rest['said']}")
             case {"figure": name, **rest}:
                 self.told["figures"][name] = rest

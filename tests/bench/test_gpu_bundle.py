@@ -16,6 +16,9 @@ from raylax.kernels.cuda.cubins.toolchain import triton
 from raylax.kernels.errors import CompileError
 from tests.support.bench_commands import finished
 
+PATIENCE_S = 500
+"""Kernels are compiled first, where the store has them not."""
+pytestmark = pytest.mark.timeout(2 * PATIENCE_S)
 BORROWED = ("numpy", "numpy.libs", "triton")
 """What the check needs beside a bundle: numpy; and Triton, whose interpreter plays the GPU."""
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -30,7 +33,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(error))
     place = tmp_path_factory.mktemp("bundle")
     archive = place / "bundle.tar.gz"
-    code, out, errors = finished("gpu/bundle.py", "--small", "--python", "--output", archive)
+    code, out, errors = finished(
+        "gpu/bundle.py", "--small", "--python", "--output", archive, patience_s=PATIENCE_S
+    )
     assert code == 0, errors
     assert f"{archive.stat().st_size / 1e6:.1f} MB" in out
     with tarfile.open(archive) as files:
@@ -63,7 +68,7 @@ def alone(unpacked: Path) -> Run:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=170,
+            timeout=PATIENCE_S,
         )
 
     return run

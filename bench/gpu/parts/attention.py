@@ -9,9 +9,9 @@ from carried import window_of
 from machine import Array, Machine
 from part import Part, hold
 
-from raylax.kernels.bf16 import from_bf16, to_bf16
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.formats.base import narrowed, widened
 from raylax.kernels.cuda.pages import PageLayout, decoded
 from raylax.kernels.cuda.step.work_list import Division
 from raylax.kernels.cuda.variants import attention
@@ -32,7 +32,11 @@ def run(part: Part, machine: Machine) -> None:
     if not machine.small:
         big = machine.kit.timed
         shapes.insert(0, AttentionShape(big.heads, big.kv_heads, big.head_dim, "bf16"))
-        shapes += [AttentionShape(*sizes, "bf16", "fp8"), window_of(demo)]
+        shapes += [
+            AttentionShape(*sizes, "bf16", "fp8"),
+            window_of(demo),
+            AttentionShape(*sizes, "f16"),
+        ]
     for shape in shapes:
         part.check(f"attention {shape.name}", lambda shape=shape: right(machine, shape))
         machine.forget()
@@ -50,7 +54,7 @@ def right(machine: Machine, shape: AttentionShape) -> str:
     for tile in tiles(machine, shape):
         for places in (NOWHERE, EVERYWHERE):
             found = batch.run(tile, places)
-            off = float(np.abs(from_bf16(found) - exact).max())
+            off = float(np.abs(batch.wide(found) - exact).max())
             hold(off < MOST_ERROR, f"{tile.name} is off by {off:.1e}")
             seen = found if seen is None else seen
             hold(np.array_equal(found, seen), f"{tile.name}, {places[0]} places: other bits")
@@ -65,7 +69,7 @@ def right(machine: Machine, shape: AttentionShape) -> str:
     longest = int(np.argmax(batch.lengths))
     chunks = [one.run(narrow, NOWHERE) for one in batch.only(longest).halves()]
     hold(np.array_equal(np.concatenate(chunks), seen[batch.own(longest)]), "chunks have other bits")
-    return f"{ways} ways, alone and in chunks: equal bits; off by at most {np.abs(from_bf16(seen) - exact).max():.1e}"
+    return f"{ways} ways, alone and in chunks: equal bits; off by at most {np.abs(batch.wide(seen) - exact).max():.1e}"
 
 
 def tiles(machine: Machine, shape: AttentionShape) -> list[Any]:
@@ -110,9 +114,15 @@ class Sequences:
             pages = rng.integers(-120, 120, codes.shape).astype(np.int8)
             scales = rng.uniform(0.005, 0.01, layout.scales(tables.size)).astype(np.float32)
         else:
-            pages, scales = to_bf16(codes), np.zeros(4, np.float32)
-        q = to_bf16(rng.standard_normal((self.tokens, shape.heads, shape.dim), np.float32))
+            pages, scales = self.narrow(codes), np.zeros(4, np.float32)
+        q = self.narrow(rng.standard_normal((self.tokens, shape.heads, shape.dim), np.float32))
         return q, tables, pages, scales
+
+    def narrow(self, values: Array) -> Array:
+        return narrowed(values, self.shape.precision)
+
+    def wide(self, halves: Array) -> Array:
+        return widened(halves, self.shape.precision)
 
     def own(self, number: int) -> slice:
         """The rows of a sequence."""
@@ -173,10 +183,10 @@ class Sequences:
         return made, out
 
     def run(self, tile: Any, places: tuple[int, int]) -> Array:
-        """The bits of bf16[tokens, heads, dim]."""
+        """[tokens, heads, dim] in the model's precision, bf16 as its bits."""
         made, out = self.launches(tile, places)
         self.machine.run(*made)
-        return self.machine.get(out, self.q.shape, np.uint16)
+        return self.machine.get(out, self.q.shape, self.q.dtype)
 
     def expected(self) -> Array:
         """In float64."""
@@ -184,12 +194,12 @@ class Sequences:
         for i in range(len(self.lengths)):
             table = self.tables[i, : -(-int(self.totals[i]) // PAGE_SIZE)]
             if shape.kv == "plain":
-                kv = from_bf16(self.pages[table])
+                kv = self.wide(self.pages[table])
             else:
                 kv = decoded(self.pages[table], shape.kv) * self.scales[table][..., None]
             kv = kv.transpose(1, 2, 0, 3, 4).reshape(2, shape.kv_heads, -1, shape.dim)
             k, v = np.repeat(kv[:, :, : self.totals[i]].astype(float), shape.group, 1)
-            q = from_bf16(self.q[self.own(i)]).transpose(1, 0, 2).astype(float)
+            q = self.wide(self.q[self.own(i)]).transpose(1, 0, 2).astype(float)
             score = q @ k.transpose(0, 2, 1) * shape.dim**-0.5
             if shape.softcap:
                 score = SOFTCAP * np.tanh(score / SOFTCAP)

@@ -1,6 +1,7 @@
 """The demo model end to end on the device: the CPU engine's tokens, law 1, and its pages."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from machine import Machine
@@ -17,11 +18,16 @@ NEAR_TIE = 0.02
 """Of the largest logit: how near the second best token may be for bf16 to tell it from the best."""
 
 
+OVERLAPPED_STEPS = 20
+
+
 def run(part: Part, machine: Machine) -> None:
     demo = Demo(machine)
     part.check("demo tokens", demo.tokens)
     part.check("demo law 1", demo.law_1)
     part.check("demo pages", demo.pages)
+    if machine.kit.overlapped:
+        part.check("demo overlapped", demo.overlapped)
 
 
 class Demo:
@@ -32,10 +38,7 @@ class Demo:
 
     @cached_property
     def model(self) -> DeviceModel:
-        options = ModelOptions(
-            "q0bf16", "auto", "cuda:0", None, 1, 128, 64, 256, library=str(self.kit.cubins)
-        )
-        return load_on_device(self.kit.model, options, PAGES)
+        return load_on_device(self.kit.model, options(self.kit.cubins), PAGES)
 
     def tokens(self) -> str:
         """As the CPU engine's, up to the first token that is nearly another one."""
@@ -107,6 +110,22 @@ class Demo:
         hold(np.array_equal(last, elsewhere), "on moved pages a row has other bits")
         return f"1 of {len(watched)} pages changed; moved pages go on with equal bits"
 
+    def overlapped(self) -> str:
+        """Launches that overlap: prompts and decodes with the bits of those that do not."""
+        assert self.kit.overlapped
+        other = load_on_device(self.kit.model, options(self.kit.overlapped, True), PAGES)
+        prompts = [self.prompt(length) for length in (100, 18, 7)]
+        pages = [range(1, 9), range(9, 13), range(13, 17)]
+        starts = [0, 0, 0]
+        for number in range(OVERLAPPED_STEPS):
+            pieces = [Piece(*one) for one in zip(prompts, starts, pages, strict=True)]
+            plain, found = step(self.model, *pieces), step(other, *pieces)
+            same = np.array_equal(np.array(plain.logits), np.array(found.logits))
+            hold(same, f"step {number} has other bits where launches overlap")
+            starts = [start + len(one) for start, one in zip(starts, prompts, strict=True)]
+            prompts = [[int(token)] for token in plain.drawn]
+        return f"{OVERLAPPED_STEPS} steps with equal bits"
+
     def prompt(self, length: int) -> list[int]:
         """The same at every call."""
         return [int(one) for one in np.random.default_rng(length).integers(3, 500, length)]
@@ -114,3 +133,19 @@ class Demo:
     def row(self, *pieces: Piece) -> np.ndarray:
         """Logits of the last piece."""
         return np.array(step(self.model, *pieces).logits[len(pieces) - 1])
+
+
+def options(cubins: Path, overlap: bool = False) -> ModelOptions:
+    """Of bf16, with this machine code."""
+    return ModelOptions(
+        "q0bf16",
+        "auto",
+        "cuda:0",
+        None,
+        1,
+        128,
+        64,
+        256,
+        library=str(cubins),
+        overlap_launches=overlap,
+    )

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from carried import biased
 from machine import Array, Machine
 from part import Part, hold
 
-from raylax.kernels.bf16 import from_bf16, to_bf16
+from raylax.kernels.cuda.formats.base import DTYPES, Precision, narrowed, widened
 from raylax.kernels.cuda.pages import KV, PageLayout, decoded
 from raylax.kernels.cuda.variants import pointwise
 from raylax.kernels.cuda.variants.attention import AttentionShape
@@ -15,154 +16,139 @@ from raylax.kernels.spec import DecoderSpec
 
 EPS, ROWS, PARTS = 1e-5, 5, 4
 MOST_ERROR = 5e-3
-"""Of bf16's rounding, relative."""
+"""Of the rounding to bf16, relative."""
 BYTE_ERROR = {"int8": 0.01, "fp8": 0.07}
 """Of keys and values as bytes: of the largest number of a vector."""
 
 
 def run(part: Part, machine: Machine) -> None:
     demo = machine.kit.demo
-    checked(
-        part,
-        Pointwise(machine, demo),
-        ("plain", "int8") if machine.small else ("plain", "int8", "fp8"),
-    )
-    if not machine.small:
-        checked(part, Pointwise(machine, machine.kit.timed), ("plain",))
+    if machine.small:
+        checked(part, Pointwise(machine, demo), ("plain", "int8"))
+        return
+    checked(part, Pointwise(machine, demo), ("plain", "int8", "fp8"))
+    checked(part, Pointwise(machine, demo, "f16"), ("plain",))
+    checked(part, Pointwise(machine, biased(demo)), ("plain",))
+    checked(part, Pointwise(machine, machine.kit.timed), ("plain",))
 
 
 def checked(part: Part, one: "Pointwise", kvs: tuple[KV, ...]) -> None:
     """`kvs`: of the keys and values that are appended."""
-    width = one.spec.hidden
-    part.check(f"embed {width}", one.embed)
-    part.check(f"add_norm {width}", one.add_norm)
-    part.check(f"final_norm {width}", one.final_norm)
+    kind = f"{one.precision} {one.spec.hidden}" + (" bias" if one.spec.qkv_bias else "")
+    part.check(f"embed {kind}", one.embed)
+    part.check(f"add_norm {kind}", one.add_norm)
+    part.check(f"final_norm {kind}", one.final_norm)
     for kv in kvs:
-        part.check(f"rope_append {width} {kv}", lambda kv=kv: one.rope_append(kv))
+        part.check(f"rope_append {kind} {kv}", lambda kv=kv: one.rope_append(kv))
     one.machine.forget()
 
 
 @dataclass
 class Pointwise:
-    """The kernels of one model's sizes, in bf16."""
+    """The kernels of one model's sizes."""
 
     machine: Machine
     spec: DecoderSpec
+    precision: Precision = "bf16"
 
     def embed(self) -> str:
         """Rows as they are; an id that is none is the nearest."""
         width, vocab = self.spec.hidden, 64
-        table = to_bf16(self.normal(vocab, width))
+        table = self.normal_halves(vocab, width)
         ids = np.array([0, 7, vocab - 1, vocab + 5, -3], np.int32)
-        out = self.machine.room(len(ids) * width * 4)
-        self.launch(pointwise.embed("bf16", width), (len(ids),), ids, table, out, width, vocab)
-        found = self.machine.get(out, (len(ids), width), np.float32)
-        hold(
-            np.array_equal(found, from_bf16(table)[np.clip(ids, 0, vocab - 1)]),
-            "rows of other tokens",
+        out, variant = (
+            self.machine.room(len(ids) * width * 4),
+            pointwise.embed(self.precision, width),
         )
+        self.launch(variant, (len(ids),), ids, table, out, width, vocab)
+        found = self.machine.get(out, (len(ids), width), np.float32)
+        expected = self.wide(table)[np.clip(ids, 0, vocab - 1)]
+        hold(np.array_equal(found, expected), "rows of other tokens")
         return f"{len(ids)} rows equal"
 
     def add_norm(self) -> str:
         """The residual's bits, and the norm; a row alone has the bits that it has among others."""
-        width = self.spec.hidden
-        hidden, parts, weight = (
-            self.normal(ROWS, width),
-            self.normal(PARTS, ROWS, width),
-            to_bf16(self.normal(width)),
-        )
-        total = hidden + upwards(parts)
-        exact = rms(total) * from_bf16(weight)
-        after, y = self.normed(hidden, parts, weight)
+        width, bias = self.spec.hidden, self.bias(self.spec.output_bias, self.spec.hidden)
+        hidden, parts = self.normal(ROWS, width), self.normal(PARTS, ROWS, width)
+        weight = self.normal_halves(width)
+        total = hidden + (upwards(parts) + self.wide(bias))
+        exact = rms(total) * self.wide(weight)
+        after, y = self.normed(hidden, parts, bias, weight)
         hold(np.array_equal(after, total), "segments are not added upwards")
-        off = relative(from_bf16(y), exact)
+        off = relative(self.wide(y), exact)
         hold(off < MOST_ERROR, f"off by {off:.1e}")
-        _, alone = self.normed(hidden[2:3].copy(), parts[:, 2:3].copy(), weight)
+        _, alone = self.normed(hidden[2:3].copy(), parts[:, 2:3].copy(), bias, weight)
         hold(np.array_equal(alone[0], y[2]), "a row alone has other bits")
         return f"sums equal, off by {off:.1e}"
 
-    def normed(self, hidden: Array, parts: Array, weight: Array) -> tuple[Array, Array]:
-        machine, (rows, width) = self.machine, hidden.shape
+    def normed(
+        self, hidden: Array, parts: Array, bias: Array, weight: Array
+    ) -> tuple[Array, Array]:
+        machine, (rows, width), has = self.machine, hidden.shape, self.spec.output_bias
         state, y = machine.put(hidden), machine.room(rows * width * 2)
-        kernel = machine.kernel(pointwise.add_norm("bf16", width, len(parts)))
-        given = state, machine.put(parts), 0, machine.put(weight), y, rows, width, EPS
-        machine.run(kernel.launch((rows,), *given))
-        return machine.get(state, hidden.shape, np.float32), machine.get(y, hidden.shape, np.uint16)
+        variant = pointwise.add_norm(self.precision, width, len(parts), has)
+        self.launch(variant, (rows,), state, parts, bias, weight, y, rows, width, EPS)
+        after = machine.get(state, hidden.shape, np.float32)
+        return after, machine.get(y, hidden.shape, weight.dtype)
 
     def final_norm(self) -> str:
         """Of some rows; one that is nobody's is not written."""
         width, machine = self.spec.hidden, self.machine
-        hidden, parts, weight = (
-            self.normal(ROWS, width),
-            self.normal(PARTS, ROWS, width),
-            to_bf16(self.normal(width)),
-        )
-        rows = np.array([3, -1, 0], np.int32)
+        hidden, parts = self.normal(ROWS, width), self.normal(PARTS, ROWS, width)
+        weight, rows = self.normal_halves(width), np.array([3, -1, 0], np.int32)
         untouched = np.full((len(rows), width), 7, np.float32)
         y, states = machine.room(len(rows) * width * 2), machine.put(untouched)
         self.launch(
-            pointwise.final_norm("bf16", width, PARTS), (len(rows),),
+            pointwise.final_norm(self.precision, width, PARTS), (len(rows),),
             hidden, parts, 0, weight, rows, y, states, ROWS, width, EPS,
         )  # fmt: skip
         found = machine.get(states, untouched.shape, np.float32)
-        narrow = machine.get(y, untouched.shape, np.uint16)
-        exact = rms(hidden + upwards(parts)) * from_bf16(weight)
+        halves = machine.get(y, untouched.shape, weight.dtype)
+        exact = rms(hidden + upwards(parts)) * self.wide(weight)
         off = relative(found[[0, 2]], exact[[3, 0]])
         hold(off < 1e-4, f"off by {off:.1e}")
         hold(np.array_equal(found[1], untouched[1]), "a row of nobody was written")
-        hold(
-            np.array_equal(narrow[[0, 2]], to_bf16(found[[0, 2]])), "bf16 is not the state, rounded"
-        )
+        same = np.array_equal(halves[[0, 2]], narrowed(found[[0, 2]], self.precision))
+        hold(same, f"{self.precision} is not the state, rounded")
         return f"off by {off:.1e}"
 
     def rope_append(self, kv: KV) -> str:
         """Queries, and keys and values in their pages; a token without a slot leaves none."""
         spec, machine = self.spec, self.machine
-        shape = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim, "bf16", kv)
+        shape = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim, self.precision, kv)
         heads, dim, pages = spec.heads + 2 * spec.kv_heads, spec.head_dim, 3
-        parts = self.normal(PARTS, ROWS, heads, dim)
-        angles = self.machine.rng.uniform(0, 6, (8, dim // 2))
-        positions, slots = (
-            np.array([0, 5, 7, 2, 1], np.int32),
-            np.array([3, 40, -1, 17, 16], np.int32),
-        )
+        parts, bias = self.normal(PARTS, ROWS, heads, dim), self.bias(spec.qkv_bias, heads, dim)
+        angles = machine.rng.uniform(0, 6, (8, dim // 2))
+        positions = np.array([0, 5, 7, 2, 1], np.int32)
+        slots = np.array([3, 40, -1, 17, 16], np.int32)
         layout = PageLayout(1, spec.kv_heads, dim, kv)
         blank = np.full(layout.codes(pages), 99, np.int8 if layout.has_scales else np.uint16)
-        sizes = np.zeros(layout.scales(pages), np.float32)
-        q, codes, scales = (
+        sizes, q = (
+            np.zeros(layout.scales(pages), np.float32),
             machine.room(ROWS * spec.heads * dim * 2),
-            machine.put(blank),
-            machine.put(sizes),
         )
+        codes, scales = machine.put(blank), machine.put(sizes)
         cos, sin = (f(angles).astype(np.float32) for f in (np.cos, np.sin))
         self.launch(
-            pointwise.rope_append(shape, PARTS), (ROWS, -(-heads // pointwise.HEADS_AT_ONCE)),
-            parts, 0, positions, slots, cos, sin, q, codes, scales, ROWS,
+            pointwise.rope_append(shape, PARTS, spec.qkv_bias),
+            (ROWS, -(-heads // pointwise.HEADS_AT_ONCE)),
+            parts, bias, positions, slots, cos, sin, q, codes, scales, ROWS,
         )  # fmt: skip
-        turned = rotated(upwards(parts), cos[positions], sin[positions], spec)
-        off = float(
-            np.abs(
-                from_bf16(machine.get(q, (ROWS, spec.heads, dim), np.uint16))
-                - turned[:, : spec.heads]
-            ).max()
-        )
+        turned = rotated(upwards(parts) + self.wide(bias), cos[positions], sin[positions], spec)
+        queries = self.wide(machine.get(q, (ROWS, spec.heads, dim), DTYPES[self.precision]))
+        off = float(np.abs(queries - turned[:, : spec.heads]).max())
         hold(off < 0.03, f"queries are off by {off:.1e}")
         found, scale = (
             machine.get(codes, blank.shape, blank.dtype),
             machine.get(scales, sizes.shape, np.float32),
         )
-        written = np.zeros(blank.shape[:1] + blank.shape[3:4], bool)
+        written = np.zeros((pages, blank.shape[3]), bool)
         worst = 0.0
         for token in np.flatnonzero(slots >= 0):
-            page, at = divmod(int(slots[token]), 16)
+            page, at = divmod(int(slots[token]), blank.shape[3])
             written[page, at] = True
             expected = turned[token, spec.heads :].reshape(2, spec.kv_heads, dim)
-            here = found[page, :, :, at]
-            values = (
-                decoded(here, kv) * scale[page, :, :, at][..., None]
-                if layout.has_scales
-                else from_bf16(here)
-            )
+            values = self.read(found[page, :, :, at], scale[page, :, :, at], kv)
             worst = max(
                 worst,
                 float((np.abs(values - expected) / np.abs(expected).max(-1, keepdims=True)).max()),
@@ -178,6 +164,12 @@ class Pointwise:
         )
         return f"off by {off:.1e}, keys and values by {worst:.1e} of their vector's largest"
 
+    def read(self, codes: Array, scales: Array, kv: KV) -> Array:
+        """The numbers of vectors in a page."""
+        if kv == "plain":
+            return self.wide(codes.view(DTYPES[self.precision]))
+        return decoded(codes, kv) * scales[..., None]
+
     def launch(self, variant: Any, grid: tuple[int, ...], *given: Any) -> None:
         """Arrays are put on the device."""
         machine = self.machine
@@ -186,6 +178,18 @@ class Pointwise:
 
     def normal(self, *shape: int) -> Array:
         return self.machine.rng.standard_normal(shape, np.float32)
+
+    def normal_halves(self, *shape: int) -> Array:
+        """In the model's precision."""
+        return narrowed(self.normal(*shape), self.precision)
+
+    def bias(self, has: bool, *shape: int) -> Array:
+        """In the model's precision; zeros, where there is none."""
+        return narrowed(self.normal(*shape) * np.float32(has), self.precision)
+
+    def wide(self, halves: Array) -> Array:
+        """As float32."""
+        return widened(halves, self.precision)
 
 
 def upwards(parts: Array) -> Array:

@@ -30,12 +30,13 @@ class Sizes:
     segments: tuple[int, ...]
 
 
-FULL = Sizes(4096, 4096, (1, 7, 16, 33, 300), (1, 4))
+FULL = Sizes(2048, 4096, (1, 7, 16, 33, 300), (1, 4))
+QUICK = Sizes(512, 4096, (1, 7, 33, 200), (1, 4))
 SMALL = Sizes(128, 512, (1, 9), (1, 4))
 
 
 def run(part: Part, machine: Machine) -> None:
-    one = Products(machine, SMALL if machine.small else FULL)
+    one = Products(machine, SMALL if machine.small else QUICK if machine.quick else FULL)
     for form in formats(machine.small):
         part.check(f"linear {form.name}", lambda form=form: one.linear(form))
         part.check(f"gated {form.name}", lambda form=form: one.gated(form))

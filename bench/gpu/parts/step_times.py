@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
 from floor import Floor, rounded
 from machine import Machine, Mark
 from part import Part
@@ -19,6 +21,7 @@ from random_model import RandomModel
 from raylax.kernels.cuda.device.stream import Graph, Stream
 from raylax.kernels.cuda.formats import quantization_named
 from raylax.kernels.cuda.formats.base import size
+from raylax.kernels.model import StepBatch
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.spec import DecoderSpec
 
@@ -41,7 +44,7 @@ class Sizes:
 
 
 FULL = Sizes(1024, (1, 8, 64, 256), (1, 8, 64), (2048, 8192), 32)
-SMALL = Sizes(20, (1,), (1,), (24,), 2)
+SMALL = Sizes(20, (1,), (1,), (24,), 3)
 LOAD_S, NEEDS_S = 12.0, 3.0
 """What a model takes to be there, and a figure."""
 
@@ -51,6 +54,9 @@ def run(part: Part, machine: Machine) -> None:
     tokens_s = dense(part, Steps(machine, floor, sizes, "q0bf16"))
     gc.collect()  # there may be no room for both
     packed(part, Steps(machine, floor, sizes, "q4f16_1"), tokens_s)
+    gc.collect()
+    if machine.kit.overlapped:
+        overlapped(part, Steps(machine, floor, sizes, "q0bf16", overlap=True))
 
 
 def dense(part: Part, steps: "Steps") -> float | None:
@@ -70,26 +76,34 @@ def packed(part: Part, steps: "Steps", tokens_s: float | None) -> None:
         decodes(part, steps, batch, bar, f"{PACKED_BAR} times bf16, {bar or 0:.0f} tok/s")
 
 
+def overlapped(part: Part, steps: "Steps") -> None:
+    """The same as `dense`, but for prompts."""
+    for batch in steps.sizes.packed:
+        decodes(part, steps, batch, None, "")
+
+
 def decodes(part: Part, steps: "Steps", batch: int, bar: float | None, said: str) -> None:
     """The figures of one batch."""
-    part.figure(
-        f"decode {batch} {steps.name}",
-        lambda: steps.decode(batch, bar, said),
-        NEEDS_S + steps.loads,
-    )
-    part.figure(f"idle {batch} {steps.name}", lambda: steps.idle(batch))
+    needs_s = NEEDS_S + steps.loads_s
+    part.figure(f"decode {batch} {steps.title}", lambda: steps.decode(batch, bar, said), needs_s)
+    if batch in steps.idle_shares:
+        part.figure(f"idle {batch} {steps.title}", lambda: steps.idle(batch))
 
 
 class Steps:
     """Of one model."""
 
-    def __init__(self, machine: Machine, floor: Floor, sizes: Sizes, quantization: str) -> None:
+    def __init__(
+        self, machine: Machine, floor: Floor, sizes: Sizes, quantization: str, overlap: bool = False
+    ) -> None:
+        """`overlap`: kernels are started before the one ahead of them has ended."""
         self.machine, self.floor, self.sizes, self.name = machine, floor, sizes, quantization
-        self.spec = machine.kit.timed
-        self.tokens_s, self._idle = dict[int, float](), dict[int, float]()
+        self.title = f"{quantization} overlapped" if overlap else quantization
+        self.spec, self._overlap = machine.kit.timed, overlap
+        self.tokens_s, self.idle_shares = dict[int, float](), dict[int, float]()
 
     @property
-    def loads(self) -> float:
+    def loads_s(self) -> float:
         """Seconds until the model is there."""
         return 0.0 if "model" in self.__dict__ or self.machine.small else LOAD_S
 
@@ -98,7 +112,10 @@ class Steps:
         sizes = self.sizes
         longest = max(*sizes.prompts, sizes.keys + sizes.steps + 8)
         tokens, rows = max(256, *sizes.prompts), max(sizes.batches)
-        options = ModelOptions(self.name, "auto", "cuda:0", None, 1, tokens, rows, longest)
+        options = ModelOptions(
+            *(self.name, "auto", "cuda:0", None, 1, tokens, rows, longest),
+            overlap_launches=self._overlap,
+        )
         wanted = max(rows * self.pages_of(sizes.keys + sizes.steps + 8), self.pages_of(longest)) + 1
         return RandomModel(self.machine.kit, options, wanted)
 
@@ -115,27 +132,24 @@ class Steps:
         return -(-keys // PAGE)
 
     def decode(self, batch: int, bar: float | None, said: str) -> dict[str, Any]:
-        """Steps of so many sequences at about 1k keys, as a worker makes them: one after the other."""
+        """Steps of so many sequences at about 1k keys, as a worker submits them: each before the one
+        ahead of it has ended. That they are planned is not counted."""
         each, keys = self.pages_of(self.sizes.keys + self.sizes.steps + 8), self.sizes.keys
         if batch * each > self.model.pages:
             raise MemoryError(
                 f"{batch} sequences need {batch * each} pages, there is room for {self.model.pages}"
             )
         pages = [range(i * each, (i + 1) * each) for i in range(batch)]
-
-        def one(at: int) -> float:
-            pieces = batch_of([Piece([7 + at], keys + at, own) for own in pages])
-            began = time.perf_counter()
-            self.model.step(pieces)
-            return time.perf_counter() - began
-
-        for at in range(2):
-            one(at)  # which captures the graph
+        count = self.sizes.steps + 2
+        made = [batch_of([Piece([7], keys + at, own) for own in pages]) for at in range(count)]
+        for one in made[:2]:
+            self.model.step(one)  # which captures the graph
+        drawn = -1 - np.arange(batch, dtype=np.int32)
         with clocked() as busy:
-            took = [one(2 + at) for at in range(self.sizes.steps)]
+            took = self._pace([one._replace(tokens=drawn) for one in made[2:]])
         step_s = median(took)
         self.tokens_s[batch] = batch / step_s
-        self._idle[batch] = max(0.0, 1 - median(map(Busy.seconds, busy)) / step_s)
+        self.idle_shares[batch] = max(0.0, 1 - median(map(Busy.seconds, busy)) / step_s)
         floor = self.floor.seconds(*self._work(batch, keys))
         told = {
             "tok_s": rounded(batch / step_s),
@@ -143,6 +157,18 @@ class Steps:
             "of_floor": rounded(floor / step_s),
         }
         return told | ({"bar": said, "meets": batch / step_s >= bar} if bar else {})
+
+    def _pace(self, batches: list[StepBatch]) -> list[float]:
+        """Seconds from one step's end to the next one's, which was submitted before."""
+        ends, pending = list[float](), self.model.submit(batches[0])
+        for one in batches[1:]:
+            later = self.model.submit(one)
+            pending.output()
+            ends.append(time.perf_counter())
+            pending = later
+        pending.output()
+        ends.append(time.perf_counter())
+        return [b - a for a, b in pairwise(ends)]
 
     def _work(self, batch: int, keys: int) -> tuple[float, float]:
         s = self.spec
@@ -155,7 +181,7 @@ class Steps:
 
     def idle(self, batch: int) -> dict[str, Any]:
         """The share of a step in which the device has nothing to do: what is not the graph."""
-        share = rounded(self._idle[batch])
+        share = rounded(self.idle_shares[batch])
         return {"share": share, "bar": f"less than {IDLE_BAR}", "meets": share < IDLE_BAR}
 
     def prefill(self, length: int) -> dict[str, Any]:
