@@ -45,27 +45,29 @@ def rank_cubins(store: Path, *specs: Checkpoint) -> Path:
 class FakeRanks:
     """Processes with a GPU each; the first of them are the ranks of a test."""
 
-    def __init__(self, directory: Path, cubins: Path) -> None:
+    def __init__(self, directory: Path, cubins: Path, count: int = MOST) -> None:
         self._machines = [
             FakeMachine(
                 directory,
                 [cubins],
-                RAYLAX_FAKE_GPUS=str(MOST),
+                RAYLAX_FAKE_GPUS=str(count),
                 CUDA_VISIBLE_DEVICES=str(rank),
                 **{RANK: str(rank)},
             )
-            for rank in range(MOST)
+            for rank in range(count)
         ]
 
     @classmethod
-    def with_code(cls, directory: Path, make: Callable[[], Path]) -> Iterator["FakeRanks"]:
+    def with_code(
+        cls, directory: Path, make: Callable[[], Path], count: int = MOST
+    ) -> Iterator["FakeRanks"]:
         """As `FakeMachine.with_code`."""
         try:
             make_driver(directory)
             cubins = make()
         except (CompileError, FileNotFoundError) as error:
             pytest.skip(str(error))
-        ranks = cls(directory, cubins)
+        ranks = cls(directory, cubins, count)
         yield ranks
         ranks.close()
 

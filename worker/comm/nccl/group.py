@@ -56,14 +56,14 @@ class NcclGroup:
                 raise CommError(str(error)) from error
         known, config = UniqueId.from_buffer_copy(name), ctypes.byref(not_blocking())
         arguments = ctypes.byref(self._comm), self.world, known, self.rank, config
-        self._do("came to the meeting of GPUs", "CommInitRankConfig", *arguments)
+        self._do("come to the meeting of GPUs", "CommInitRankConfig", *arguments)
         threading.Thread(target=self._watch, name="raylax-nccl-watch", daemon=True).start()
 
     def allgather(self, address: int, size: int, stream: int) -> None:
         """As `DeviceGroup.allgather`; it does not wait for the device. Raises CommError."""
         own = ctypes.c_void_p(address + self.rank * size)
         arguments = own, ctypes.c_void_p(address), size, UINT8, self._comm, ctypes.c_void_p(stream)
-        self._do("began to gather", "AllGather", *arguments)
+        self._do("begun to gather", "AllGather", *arguments)
 
     def check(self) -> None:
         """Raises CommAborted where the group has ended: what was gathered must not be used, nor a
