@@ -1,6 +1,7 @@
 """How the ranks of one engine exchange tensors.
 
-`base.py` is the contract; a folder fulfils it in each of three ways, and none imports another:
+`base.py` is the contract; a folder fulfils it in each of two ways, a third one gathers on GPUs
+(`raylax.kernels.model.DeviceGroup`), and none imports another:
 
 | folder | ranks are | by way of |
 |---|---|---|

@@ -41,7 +41,13 @@ const char *ncclGetErrorString(int code) {
   return code == INVALID_ARGUMENT ? "invalid argument" : code == INVALID_USAGE ? "invalid usage" : "unhandled cuda error";
 }
 const char *ncclGetLastError(void *comm) { return "of the fake NCCL"; }
+/* Its sockets must be on loopback. */
+static int is_private(void) {
+  const char *interface = getenv("NCCL_SOCKET_IFNAME"), *ras = getenv("NCCL_RAS_ENABLE");
+  return interface && !strcmp(interface, "lo") && ras && !strcmp(ras, "0");
+}
 int ncclGetUniqueId(Name *name) {
+  if (!is_private()) return INVALID_USAGE;
   int random = open("/dev/urandom", O_RDONLY);
   unsigned char bytes[16];
   if (read(random, bytes, 16) != 16) return 1;
@@ -53,6 +59,7 @@ int ncclGetUniqueId(Name *name) {
 }
 int ncclCommInitRankConfig(void **made, int world, Name name, int rank, void *config) {
   if (world > MOST || rank >= world) return INVALID_ARGUMENT;
+  if (!is_private()) return INVALID_USAGE;
   int file = shm_open(name.data, O_RDWR | O_CREAT, 0600);
   if (file < 0 || ftruncate(file, sizeof(Meeting))) return 1;
   Comm *comm = calloc(1, sizeof *comm);

@@ -24,7 +24,7 @@ from tests.support.cuda_demo import first_layers
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.machine import cubins_here
 from tests.support.cuda_ranks import rank_cubins
-from tests.support.engines import Answers, request, running_engine, until
+from tests.support.engines import Answers, Elsewhere, request, running_engine, until
 
 PROMPT = tuple(range(40, 57))
 TOKENS = 3
@@ -141,6 +141,15 @@ def test_a_rank_that_is_killed_lets_the_other_go() -> None:
 
     assert "rank 1" in fault
     assert "has died" in fault
+
+
+@on_fake_device
+def test_gpus_of_several_hosts_share_no_model() -> None:
+    """What goes between machines is sealed, and by NCCL it is not."""
+    config = replace(CPU.complete(model=str(model()), mode="server"), tensor_parallel_shards=2)
+    config = replace(config, model_lib=str(*cubins_here()))
+    with pytest.raises(EngineStartError, match="must be on one host, .*ask for placement: host"):
+        RankGroup.load(config, "cuda:0", silent, Elsewhere())
 
 
 @on_fake_device

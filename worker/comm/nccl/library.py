@@ -1,6 +1,7 @@
 """NCCL by ctypes: the system's library, or the wheel's, and its words when that fails."""
 
 import ctypes
+import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -8,6 +9,9 @@ from raylax.worker.comm.errors import CommError
 
 NAME = "libnccl.so.2"
 WHEEL, FILE = "nvidia-nccl-cu13", f"nvidia/nccl/lib/{NAME}"
+ON_LOOPBACK = {"NCCL_SOCKET_IFNAME": "lo", "NCCL_RAS_ENABLE": "0"}
+"""What NCCL's environment says, where it says nothing else: its sockets ask nobody who he is, so
+they are for this machine alone, and the one that tells of its state is not opened."""
 SUCCESS, IN_PROGRESS = 0, 7
 UINT8 = 1
 """Bytes are bytes: what is not added needs no type."""
@@ -78,6 +82,8 @@ def in_wheel() -> list[str]:
 @cache
 def library() -> ctypes.CDLL:
     """NCCL, loaded once. Raises CommError where it is not installed."""
+    for name, value in ON_LOOPBACK.items():
+        os.environ.setdefault(name, value)  # before it reads them
     loaded = found()
     for name, arguments in SIGNATURES.items():
         getattr(loaded, f"nccl{name}").argtypes = arguments

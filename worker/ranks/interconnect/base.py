@@ -56,7 +56,8 @@ class Seating(Protocol):
         ...
 
     def over_tcp(self, group: TcpCommunicator) -> tuple[Seat, Way]:
-        """The same where ranks are on several hosts."""
+        """The same where ranks are on several hosts. Raises EngineStartError where they may not
+        be."""
         ...
 
 

@@ -12,6 +12,7 @@ from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.nccl.group import NcclGroup, unique_id
 from raylax.worker.comm.objects import allgather_object
 from raylax.worker.comm.tcp.communicator import TcpCommunicator
+from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks.interconnect.base import Bytes, Way
 from raylax.worker.ranks.rank import LEADER
 
@@ -53,15 +54,15 @@ class GpuSeating:
     def __init__(self, options: ModelOptions) -> None:
         self.world, self._device = options.degree.ranks, driver.index_of(options.device)
 
+    def over_tcp(self, group: TcpCommunicator) -> tuple[Seat, Way]:
+        """Raises EngineStartError: what goes between machines is sealed, but by NCCL it is not."""
+        raise EngineStartError(
+            "ranks on GPUs must be on one host, for NCCL seals nothing between machines: ask for "
+            "placement: host, or for fewer tensor_parallel_shards"
+        )
+
     def in_memory(self, group: Communicator, rank: int, memory: Bytes) -> tuple[Seat, Way]:
         """The memory is the group's alone."""
-        return self._seat(group)
-
-    def over_tcp(self, group: TcpCommunicator) -> tuple[Seat, Way]:
-        """The same: NCCL finds by itself how GPUs reach each other."""
-        return self._seat(group)
-
-    def _seat(self, group: Communicator) -> tuple[Seat, Way]:
         gpus = NcclGroup(group.rank, self.world, self._device, MEET_S)
         return Seat(group.rank, group=gpus), GpuWay(gpus, group, self._device)
 
