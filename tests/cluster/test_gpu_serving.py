@@ -2,7 +2,6 @@
 first layers, by the kernels that GPUs would run, interpreted."""
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from raylax.kernels.errors import CompileError
-from tests.support.cluster_serving import READY, START_S, Serving, serving, until
-from tests.support.cuda_demo import DEMO, demo_cubins, first_layers
-from tests.support.cuda_fake.machine import environment, make_driver
+from tests.support.cluster_gpu_serving import serving_on_gpus
+from tests.support.cluster_serving import START_S, Serving, until
+from tests.support.cuda_demo import demo_cubins
 
 pytestmark = pytest.mark.cluster
 GPUS = [f"GPU-00000000-0000-0000-0000-{index:012}" for index in range(2)]
-TEXT = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 ASK: dict[str, Any] = {
     "prompt": "The capital of France is", "max_tokens": 12, "temperature": 0.8, "seed": 5,
     "ignore_eos": True, "stream": True,
@@ -36,31 +33,14 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(store: Path, lost: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Two workers, each with a GPU."""
     directory = Path(tmp_path_factory.mktemp("driver"))
-    model = first_layers(directory / "model")
-    for name in TEXT:
-        shutil.copy(DEMO / name, model)
-    config = directory / "raylax.yaml"
-    config.write_text(
-        json.dumps(
-            {
-                "model": str(model), "device": "cuda", "replicas": 2, "max_num_sequence": 4,
-                "engine": {"max_total_sequence_length": 256, "prefill_chunk_size": 32},
-            }
-        )
-    )  # fmt: skip
-    try:
-        make_driver(directory)
-        cubins = demo_cubins(store)
-    except (CompileError, FileNotFoundError) as error:
-        pytest.skip(str(error))
-    told = environment(directory, [cubins], RAYLAX_FAKE_GPUS="2", RAYLAX_FAKE_LOST=str(lost))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**told, "RAYLAX_STORE": str(store)}.items():
-            patch.setenv(name, value)
-        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        with serving("--config", str(config)) as made:
-            made.wait_until_it_says(READY)
-            yield made
+    settings = {
+        "replicas": 2, "max_num_sequence": 4,
+        "engine": {"max_total_sequence_length": 256, "prefill_chunk_size": 32},
+    }  # fmt: skip
+    with serving_on_gpus(
+        directory, store, demo_cubins, settings, RAYLAX_FAKE_LOST=str(lost)
+    ) as made:
+        yield made
 
 
 @pytest.fixture
