@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from machine import Machine
 from part import Part, hold
-from pieces import PAGE, Piece
+from pieces import PAGE, Piece, batch_of
 from pieces import run as step
 
 from raylax.kernels.cuda.build import load_on_device
 from raylax.kernels.cuda.step.model import DeviceModel
+from raylax.kernels.model import StepBatch
 from raylax.kernels.options import ModelOptions
 
 PAGES = 64
@@ -26,6 +27,7 @@ def run(part: Part, machine: Machine) -> None:
     part.check("demo tokens", demo.tokens)
     part.check("demo law 1", demo.law_1)
     part.check("demo pages", demo.pages)
+    part.check("demo ahead", demo.ahead)
     if machine.kit.overlapped:
         part.check("demo overlapped", demo.overlapped)
 
@@ -109,6 +111,32 @@ class Demo:
         elsewhere = self.row(Piece(prompt[17:], 17, [20, 21]))
         hold(np.array_equal(last, elsewhere), "on moved pages a row has other bits")
         return f"1 of {len(watched)} pages changed; moved pages go on with equal bits"
+
+    def ahead(self) -> str:
+        """Steps that are given before the ones ahead of them are done, whose tokens they take on the
+        device, come to what they do when the host says the tokens."""
+        steps, firsts = (2, [7]) if self.kit.small else (16, self.prompt(5))
+        pages = [range(40 + 4 * i, 44 + 4 * i) for i in range(len(firsts))]
+        expected, found, tokens = list[list[int]](), list[list[int]](), firsts
+        batches = list[StepBatch]()
+        for at in range(steps):
+            pieces = [Piece([one], at, own) for one, own in zip(tokens, pages, strict=True)]
+            batches.append(batch_of(pieces))
+            out = self.model.step(batches[-1])
+            tokens = out.drawn.tolist()
+            expected.append(tokens)
+        logits = np.array(out.logits)
+        drawn = -1 - np.arange(len(firsts), dtype=np.int32)
+        pending = self.model.submit(batches[0])
+        for one in batches[1:]:
+            later = self.model.submit(one._replace(tokens=drawn))
+            found.append(pending.output().drawn.tolist())
+            pending = later
+        out = pending.output()
+        found.append(out.drawn.tolist())
+        hold(found == expected, f"a step ahead {found} are drawn, else {expected}")
+        hold(np.array_equal(np.array(out.logits), logits), "the last step has other bits")
+        return f"{steps} steps of {len(firsts)}, equal tokens and bits"
 
     def overlapped(self) -> str:
         """Launches that overlap: prompts and decodes with the bits of those that do not."""
