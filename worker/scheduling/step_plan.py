@@ -39,8 +39,8 @@ class StepPlan:
         tokens, table, rows = self.batch.tokens, self.batch.page_table, self.batch.rows
         drawn = NOTHING if draws is None else draws
         sizes = len(tokens), *table.shape, len(rows), len(drawn.rules), len(drawn.ids)
-        head = HEAD.pack(self.number, *sizes)
-        return b"".join([head, *(values.tobytes() for values in (*arrays, *drawn))])
+        parts: list[Any] = [HEAD.pack(self.number, *sizes), *arrays, *drawn]
+        return b"".join(parts)
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
