@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.quantised.base import Composed, Part
+from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.regular import regular_size
-from raylax.kernels.checkpoints.safetensors import NAMES, Entry, read_header
+from raylax.kernels.checkpoints.safetensors import NAMES, read_header
 from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
-from raylax.kernels.checkpoints.torch_files import TorchTensor, read_torch_file
+from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
 
 NAMED = ("model.safetensors", "pytorch_model.bin")
-READERS: dict[str, Callable[[Path], Mapping[str, Entry | TorchTensor]]] = {
+READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
     ".safetensors": read_header,
     ".bin": read_torch_file,
 }
@@ -78,15 +80,16 @@ class HuggingFaceCheckpoint:
             raise CheckpointError(f"{index}: weight_map must name files beside it, found {outside}")
         return [self.path / name for name in files]
 
-    def _find(self) -> dict[str, Entry | TorchTensor]:
-        files = self._files()
+    def _find(self) -> dict[str, Part | Composed]:
+        self._paths = files = self._files()
         missing = [file.name for file in files if not file.exists()]
         if missing:
             raise CheckpointError(f"{self.path}: not a checkpoint, {missing[0]} is missing")
-        found: dict[str, Entry | TorchTensor] = {}
+        found: dict[str, Part] = {}
         for file in files:
             found |= READERS[file.suffix](file)
-        chosen = tensors_for(self.spec, found, self.path)
+        whole = whole_weights(self.config, found, self.path)
+        chosen = tensors_for(self.spec, whole, self.path)
         for name, entry in chosen.items():
             if entry.precision not in NAMES:
                 raise CheckpointError(
@@ -111,4 +114,4 @@ class HuggingFaceCheckpoint:
     @property
     def identity(self) -> str:
         """A digest of the files of weights."""
-        return identity_of(self.path, self.entries.values())
+        return identity_of(self.path, self._paths)

@@ -19,7 +19,15 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype(np.float32),
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(np.uint16),
+    "F8_E4M3": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "U8": np.dtype(np.uint8),
+    "I16": np.dtype(np.int16),
+    "I32": np.dtype(np.int32),
+    "I64": np.dtype(np.int64),
+    "BOOL": np.dtype(np.bool_),
 }
+"""Of what numpy has not, the bits."""
 NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """Of precisions, in these files."""
 LARGEST_HEADER = 100 << 20  # bytes: the limit of the safetensors format

@@ -61,10 +61,10 @@ def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[
     return {name: found[name] for name in expected}
 
 
-def identity_of(where: Path, tensors: Iterable[StoredTensor]) -> str:
+def identity_of(where: Path, files: Iterable[Path]) -> str:
     """A digest of the files of weights: their names, sizes and times of modification."""
     facts = [str(where.resolve())]
-    for file in sorted({one.file for one in tensors}):
+    for file in sorted(set(files)):
         stat = file.stat()
         facts.append(f"{file.name} {stat.st_size} {stat.st_mtime_ns}")
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()

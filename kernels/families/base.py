@@ -162,11 +162,6 @@ def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
         )
     if switch(config, "mlp_bias"):
         raise CheckpointError("config.json: mlp_bias true is not supported")
-    if config.get("quantization_config"):
-        raise CheckpointError(
-            "config.json: quantization_config is not supported; serve the unquantized checkpoint "
-            "and choose a format by --quantization"
-        )
     for name in ("hidden", "head_dim", "intermediate"):
         if getattr(spec, name) % 32:
             raise CheckpointError(

@@ -107,7 +107,7 @@ class GgufCheckpoint:
     @cached_property
     def identity(self) -> str:
         """A digest of the files of weights."""
-        return identity_of(self.path, self.tensors.values())
+        return identity_of(self.path, (one.file for one in self.tensors.values()))
 
     @cached_property
     def text(self) -> Path:

@@ -24,8 +24,8 @@ from raylax.kernels.cuda.formats.base import (
     narrowed,
     widened,
 )
-from raylax.kernels.cuda.formats.e4m3 import LARGEST, from_e4m3, to_e4m3
 from raylax.kernels.cuda.formats.planes import BLOCK, Codes, digits, packed_planes, words_of
+from raylax.kernels.e4m3 import LARGEST, from_e4m3, to_e4m3
 from raylax.kernels.errors import CompileError
 
 MOST_SCALE = 255.0

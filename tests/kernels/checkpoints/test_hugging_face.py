@@ -48,7 +48,6 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
         ("hidden_act", "gelu", "hidden_act 'gelu' is not supported, only silu"),
         ("mlp_bias", True, "mlp_bias"),
         ("rope_scaling", {"type": "yarn", "factor": 4}, "rope scaling 'yarn' is not supported"),
-        ("quantization_config", {"bits": 4}, "quantization_config is not supported"),
         ("partial_rotary_factor", 0.5, "partial_rotary_factor must be 1, found 0.5"),
         ("rope_parameters", {"partial_rotary_factor": 0.25}, "factor must be 1, found 0.25"),
         ("rope_scaling", {**LLAMA3_ROPE, "low_freq_factor": 4.0}, "must be below high_freq_factor"),

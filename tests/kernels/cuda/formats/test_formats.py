@@ -14,7 +14,6 @@ from raylax.kernels.cpu.target import cpu
 from raylax.kernels.cuda.formats import NAMES, SAME, quantization_named
 from raylax.kernels.cuda.formats.base import Format, size
 from raylax.kernels.cuda.formats.dense import Dense
-from raylax.kernels.cuda.formats.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.planes import digits, packed_planes, words_of
 from raylax.kernels.cuda.formats.shards import (
@@ -24,6 +23,7 @@ from raylax.kernels.cuda.formats.shards import (
     packed_part,
     part_of,
 )
+from raylax.kernels.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec, Rope

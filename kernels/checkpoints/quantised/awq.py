@@ -1,0 +1,36 @@
+"""AWQ (https://arxiv.org/abs/2306.00978), as AutoAWQ writes it: 4 bits in groups along the inputs,
+each with a scale and a zero; inputs first, and outputs in an order of their own within a word."""
+
+import numpy as np
+
+from raylax.kernels.checkpoints.quantised.base import Array, Floats, Parts, Scheme, Settings, digits
+
+ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+"""Which output the digits of a word belong to, from the lowest on."""
+
+
+def unpacked(words: Array) -> Array:
+    """Digits [.., outputs] of words [.., outputs / 8]."""
+    mixed = digits(words, 4, 1).reshape(len(words), -1, 8)
+    out = np.empty_like(mixed)
+    out[..., ORDER] = mixed
+    return out.reshape(len(words), -1)
+
+
+def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
+    inputs, words = parts["qweight"].shape
+    if settings.get("bits", settings.get("w_bit", 4)) != 4:
+        raise ValueError(f"AWQ has 4 bits, found {settings.get('bits')}")
+    return words * 8, inputs
+
+
+def values(parts: Parts, settings: Settings) -> Floats:
+    weights, zeros = (unpacked(parts[name].mapped()) for name in ("qweight", "qzeros"))
+    scales = parts["scales"].read()
+    group = len(weights) // len(scales)
+    grouped = weights.reshape(len(scales), group, -1).astype(np.float32)
+    out: Floats = (grouped - zeros[:, None]) * scales[:, None]
+    return out.reshape(len(weights), -1).T
+
+
+AWQ = Scheme(("qweight", "qzeros", "scales"), (), shape, values)

@@ -1,0 +1,67 @@
+"""What bitsandbytes writes: nf4 and fp4 (https://arxiv.org/abs/2305.14314), codes of a table by
+blocks along the rows, whose scales may be quantised once more; and int8, a scale for each row."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from raylax.kernels.checkpoints.quantised.base import Floats, Parts, Scheme, Settings
+
+STATES = tuple(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "fp4"))
+
+
+def state(parts: Parts) -> dict[str, Any]:
+    """What is told of a weight, as JSON. Raises ValueError."""
+    (name,) = (name for name in STATES if name in parts)
+    told = json.loads(parts[name].mapped().tobytes())
+    if not isinstance(told, dict):
+        raise ValueError("the state of a weight is no table")
+    return told
+
+
+def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
+    said = state(parts).get("shape")
+    if not isinstance(said, list) or not all(type(n) is int and 0 < n < 1 << 31 for n in said):
+        raise ValueError(f"shape must be sizes, found {said!r}")
+    if 2 * int(np.prod(parts["weight"].shape)) < int(np.prod(said)):
+        raise ValueError(f"{parts['weight'].shape} bytes are too few for {said}")
+    return tuple(said)
+
+
+def values(parts: Parts, settings: Settings) -> Floats:
+    told, sizes = state(parts), shape(parts, settings)
+    raw = parts["weight"].mapped().reshape(-1)
+    codes = np.stack([raw >> 4, raw & 15], -1).reshape(-1)[: int(np.prod(sizes))]
+    largest = parts["weight.absmax"]
+    if "weight.nested_absmax" in parts:
+        outer = parts["weight.nested_absmax"].read()
+        inner = parts["weight.nested_quant_map"].read()[largest.mapped()]
+        blocks = outer.repeat(int(told["nested_blocksize"]))[: len(inner)]
+        scales = inner * blocks + np.float32(told["nested_offset"])
+    else:
+        scales = largest.read()
+    table = parts["weight.quant_map"].read()
+    wide = scales.repeat(int(told["blocksize"]))[: len(codes)]
+    return (table[codes] * wide).reshape(sizes)
+
+
+FOUR_BITS = tuple(
+    Scheme(
+        ("weight.absmax", "weight", "weight.quant_map", name),
+        ("weight.nested_absmax", "weight.nested_quant_map"),
+        shape,
+        values,
+    )
+    for name in STATES
+)
+
+
+def of_rows(parts: Parts, _: Settings) -> Floats:
+    scales = parts["SCB"].read() / np.float32(127)
+    return parts["weight"].mapped().astype(np.float32) * scales[:, None]
+
+
+EIGHT_BITS = Scheme(
+    ("SCB", "weight"), ("weight_format",), lambda parts, _: parts["weight"].shape, of_rows
+)

@@ -1,0 +1,220 @@
+"""Weights that others have quantised are what those say they are: by their own code where that runs
+here, and else packed as it is published."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from raylax.kernels.checkpoints.quantised.bitsandbytes import FOUR_BITS
+from raylax.kernels.checkpoints.quantised.compressed import PACKED
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.checkpoints.safetensors import read_header
+from raylax.kernels.e4m3 import from_e4m3, to_e4m3
+from raylax.kernels.errors import CheckpointError
+from tests.support.checkpoints import write_checkpoint
+from tests.support.paths import GOLDENS
+
+Parts = dict[str, np.ndarray]
+BITS_4 = {"config_groups": {"group_0": {"weights": {"num_bits": 4}}}}
+BITS_8 = {"config_groups": {"group_0": {"weights": {"num_bits": 8}}}}
+DOWN = "model.layers.1.mlp.down_proj"
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "settings"),
+    [
+        ("packed4", PACKED, BITS_4),
+        ("packed4_zero", PACKED, BITS_4),
+        ("packed8", PACKED, BITS_8),
+        ("nf4", FOUR_BITS[0], {}),
+        ("nf4_nested", FOUR_BITS[0], {}),
+        ("fp4", FOUR_BITS[1], {}),
+    ],
+)
+def test_they_are_what_their_makers_code_says(
+    name: str, scheme: Any, settings: dict[str, Any]
+) -> None:
+    """tests/goldens/quantised.py"""
+    found = read_header(GOLDENS / "quantised.safetensors")
+    own = (n for n in found if n.startswith(f"{name}."))
+    parts = {n.removeprefix(f"{name}."): found[n] for n in own}
+    with np.load(GOLDENS / "quantised.npz") as file:
+        want = file[name]
+
+    assert scheme.shape(parts, settings) == want.shape
+    assert np.abs(scheme.values(parts, settings) - want).max() <= 1e-7
+
+
+def packed(codes: np.ndarray, bits: int, order: tuple[int, ...]) -> np.ndarray:
+    """Along the last axis into int32, digit by digit."""
+    per = 32 // bits
+    words = np.zeros((*codes.shape[:-1], codes.shape[-1] // per), np.uint32)
+    for word in range(words.shape[-1]):
+        for i in range(per):
+            words[..., word] |= codes[..., word * per + order[i]].astype(np.uint32) << (bits * i)
+    return words.view(np.int32)
+
+
+def awq(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.ndarray]:
+    order, groups = (0, 2, 4, 6, 1, 3, 5, 7), inputs // 32
+    codes, zeros = rng.integers(0, 16, (inputs, outputs)), rng.integers(0, 16, (groups, outputs))
+    scales = rng.uniform(0.01, 0.02, (groups, outputs)).astype(np.float16)
+    means = (codes - zeros.repeat(32, 0)) * scales.astype(np.float32).repeat(32, 0)
+    return {
+        "qweight": packed(codes, 4, order), "qzeros": packed(zeros, 4, order), "scales": scales
+    }, means.T  # fmt: skip
+
+
+def gptq(
+    rng: np.random.Generator, outputs: int, inputs: int, bits: int = 4
+) -> tuple[Parts, np.ndarray]:
+    """In the order of what inputs do: any input may be of any group."""
+    plain, groups, most = tuple(range(16)), inputs // 32, 1 << bits
+    codes = rng.integers(0, most, (inputs, outputs))
+    zeros = rng.integers(1, most, (groups, outputs))
+    scales = rng.uniform(0.01, 0.02, (groups, outputs)).astype(np.float16)
+    index = rng.permutation(np.arange(inputs) // 32).astype(np.int32)
+    means = (codes - zeros[index]) * scales.astype(np.float32)[index]
+    return {
+        "qweight": np.ascontiguousarray(packed(codes.T, bits, plain).T),
+        "qzeros": packed(zeros - 1, bits, plain),
+        "scales": scales,
+        "g_idx": index,
+    }, means.T
+
+
+def blocks(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.ndarray]:
+    codes = to_e4m3(rng.normal(0, 100, (outputs, inputs)).astype(np.float32))
+    scales = rng.uniform(0.001, 0.002, (-(-outputs // 48), -(-inputs // 48))).astype(np.float32)
+    wide = scales.repeat(48, 0)[:outputs].repeat(48, 1)[:, :inputs]
+    return {"weight": codes, "weight_scale_inv": scales}, from_e4m3(codes) * wide
+
+
+def rows(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.ndarray]:
+    codes = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    scales = rng.uniform(0.001, 0.002, (outputs, 1)).astype(np.float32)
+    return {"weight": codes, "weight_scale": scales}, codes * scales
+
+
+def llm_int8(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.ndarray]:
+    codes = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    scales = rng.uniform(0.1, 0.2, outputs).astype(np.float32)
+    return {"weight": codes, "SCB": scales}, codes * (scales / np.float32(127))[:, None]
+
+
+Maker = Callable[[np.random.Generator, int, int], tuple[Parts, np.ndarray]]
+CASES: list[tuple[Maker, dict[str, Any]]] = [
+    (awq, {"quant_method": "awq", "bits": 4, "group_size": 32}),
+    (gptq, {"quant_method": "gptq", "bits": 4, "desc_act": True}),
+    (partial(gptq, bits=8), {"quant_method": "gptq", "bits": 8}),
+    (partial(gptq, bits=2), {"quant_method": "gptq", "bits": 2}),
+    (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}),
+    (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}),
+    (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}),
+]
+
+
+def change_config(path: Path, **changed: Any) -> None:
+    file = path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+
+def quantised(path: Path, make: Maker, settings: dict[str, Any]) -> tuple[Path, np.ndarray]:
+    """A checkpoint of which one matrix is quantised, and what that is."""
+    write_checkpoint(path)
+    file = path / "model.safetensors"
+    tensors = load_file(file)
+    parts, means = make(np.random.default_rng(5), *tensors.pop(f"{DOWN}.weight").shape)
+    save_file(tensors, file)
+    header = {f"{DOWN}.{name}": np.ascontiguousarray(one) for name, one in parts.items()}
+    if parts.get("weight", np.empty(0)).dtype == np.uint8:
+        save_bytes(path, tensors | header, f"{DOWN}.weight")
+    else:
+        save_file(tensors | header, file)
+    change_config(path, quantization_config=settings)
+    return path, means
+
+
+def save_bytes(path: Path, tensors: Parts, name: str) -> None:
+    """With one of uint8 that is called e4m3, which numpy has not."""
+    file = path / "model.safetensors"
+    save_file(tensors, file)
+    content = file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header[name]["dtype"] = "F8_E4M3"
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+
+
+@pytest.mark.parametrize(("make", "settings"), CASES)
+def test_a_checkpoint_has_them_in_their_place(
+    make: Maker, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    checkpoint, want = quantised(tmp_path, make, settings)
+
+    found = open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
+
+    assert found.dtype == np.float32 and found.flags.c_contiguous
+    assert np.abs(found - want).max() < 1e-6 * np.abs(want).max() + 1e-7
+
+
+def test_three_bits_run_over_into_the_next_word() -> None:
+    """As a stream from the lowest bit on."""
+    from raylax.kernels.checkpoints.quantised.base import digits
+
+    codes = np.random.default_rng(1).integers(0, 8, (32, 5))
+    whole = [sum(int(one) << 3 * i for i, one in enumerate(column)) for column in codes.T]
+    words = np.array([[n >> 32 * i & 0xFFFFFFFF for n in whole] for i in range(3)], np.uint32)
+
+    assert np.array_equal(digits(words.view(np.int32), 3, 0), codes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"quant_method": "hqq"}, "quantised by hqq, which is not read; read are awq, gptq, fp8"),
+        (
+            {"quant_method": "compressed-tensors", "format": "marlin-24"},
+            "compressed-tensors mar",
+        ),
+        ({"quant_method": "awq", "bits": 3}, "AWQ has 4 bits, found 3"),
+        (
+            {"quant_method": "fp8"},
+            rf"tensor {DOWN}.weight of shape .* is missing",
+        ),
+        ("awq", "quantization_config must be an object"),
+    ],
+)
+def test_what_is_not_read_is_named(settings: Any, said: str, tmp_path: Path) -> None:
+    checkpoint, _ = quantised(tmp_path, awq, settings)
+
+    with pytest.raises(CheckpointError, match=said):
+        open_checkpoint(checkpoint)
+
+
+def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
+    make: Maker = lambda *a: ({k: v for k, v in awq(*a)[0].items() if k != "scales"}, awq(*a)[1])  # noqa: E731
+    checkpoint, _ = quantised(tmp_path, make, {"quant_method": "awq"})
+
+    with pytest.raises(CheckpointError, match=f"tensor {DOWN}.scales is missing"):
+        open_checkpoint(checkpoint)
+
+
+def test_parts_that_do_not_fit_are_said_to(tmp_path: Path) -> None:
+    """When they are read: in a line."""
+
+    def uneven(*given: Any) -> tuple[Parts, np.ndarray]:
+        parts, means = awq(*given)
+        return parts | {"scales": parts["scales"][:, :-1]}, means
+
+    checkpoint, _ = quantised(tmp_path, uneven, {"quant_method": "awq"})
+
+    with pytest.raises(CheckpointError, match="parts do not fit together: operands could not"):
+        open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
