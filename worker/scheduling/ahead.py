@@ -3,7 +3,8 @@
 That is possible where each sequence of a step decodes on, whatever its token is. A token that ends
 its sequence is drawn all the same, and once more: what the step behind it comes to for that
 sequence is nobody's, and the pages are given back when the token is read. They may be others' while
-the device still writes to them: what these write comes later.
+the device still writes to them: what these write comes later. So whoever waits for a place is
+admitted one step later, where nobody knew that it would be free.
 """
 
 from collections import abc
@@ -65,8 +66,8 @@ def followers(flight: Flight, running: abc.Mapping[str, Sequence]) -> list[Follo
 
 
 def is_drawn(one: Sequence, draws: StepDraws | None, row: int) -> bool:
-    """Whether the model draws its token, nobody looks at its logits, and its next token depends on
-    them no more than on its own."""
+    """Whether the model draws its token, nobody looks at its logits, and the next draw's rule knows
+    nothing of it."""
     if one.request.sampling.top_logprobs is not None or one.adjustment.remembers:
         return False
     if draws is None or draws.rules["position"][row] == NO_RULE:

@@ -168,7 +168,7 @@ class Batch:
         """The next step; None if there is nothing to compute."""
         decision = self._decide()
         batch = self._apply(decision)
-        if not batch:
+        if not batch or (len(batch) < len(self._running) and self.waiting.ready):
             return None
         self.counters.steps += 1
         draws = draws_for(batch) if self.model_draws else None
@@ -186,9 +186,10 @@ class Batch:
 
     def _ahead(self, flight: Flight) -> Flight | None:
         """Decide and submit the step behind one that is under way, if its decision needs nothing
-        of that; None if it does. It is the one that would be decided afterwards."""
+        of that; None if it does, or if somebody waits for what is given back behind it."""
         assert self.submit is not None
-        if not (batch := followers(flight, self._running)):
+        batch = followers(flight, self._running)
+        if not batch or (len(batch) < len(self._running) and self.waiting.ready):
             return None
         decision = self._schedule(self._division(), [one.candidate for one in batch])
         if decision != Decision([(follower.one.request.id, 1) for follower in batch]):

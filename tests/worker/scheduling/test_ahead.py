@@ -166,6 +166,17 @@ def test_who_waits_is_admitted_as_soon_as_there_is_room() -> None:
     assert rig.said["ccc"] == alone(id="ccc")
 
 
+def test_who_waits_for_pages_has_them_as_soon_as_they_are_given_back() -> None:
+    """Of a sequence of which it is known that it ends: the step behind is decided afterwards."""
+    rig = Rig(pages=2)
+    for id, count in (("a", 3), ("bb", 8), ("ccc", 2)):
+        rig.ask(id, count=count)
+    rig.step(4)
+
+    assert rig.ahead[:3] == [1, 1, 0]
+    assert rig.said["ccc"] == alone(count=2, id="ccc")[:1]
+
+
 def test_a_prompt_in_chunks_is_decided_step_by_step() -> None:
     rig = Rig(limits=StepLimits(4, 2))
     rig.ask("a", prompt=tuple(range(10)), count=3)
