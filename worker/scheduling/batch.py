@@ -168,7 +168,7 @@ class Batch:
         """The next step; None if there is nothing to compute."""
         decision = self._decide()
         batch = self._apply(decision)
-        if not batch or (len(batch) < len(self._running) and self.waiting.ready):
+        if not batch:
             return None
         self.counters.steps += 1
         draws = draws_for(batch) if self.model_draws else None
