@@ -136,6 +136,12 @@ class PendingStep(Protocol):
         draws."""
         ...
 
+    @property
+    def is_done(self) -> bool:
+        """The device has come to its end: nobody would wait for its output. Raises DeviceError for
+        what went wrong before."""
+        ...
+
     def output(self) -> StepOutput:
         """What it came to, when it is done. When the next step was given, only `drawn` and
         `largest` are there; after yet another, nothing is. Raises DeviceError."""

@@ -21,6 +21,10 @@ class LazyStep:
     def is_last(self) -> bool:
         return self.device.given[-1] is self
 
+    @property
+    def is_done(self) -> bool:
+        return self.result is not None
+
     def output(self) -> StepOutput:
         self.device.waits(self)
         assert len(self.device.given) - self.device.given.index(self) <= 2, "its place was taken"

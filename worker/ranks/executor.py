@@ -82,6 +82,12 @@ class WatchedStep:
     def is_last(self) -> bool:
         return self._pending.is_last
 
+    @property
+    def is_done(self) -> bool:
+        """Raises DeviceLost."""
+        with self._device:
+            return self._pending.is_done
+
     def output(self) -> StepOutput:
         """Raises DeviceLost."""
         with self._device:

@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from raylax.kernels.build import build
-from raylax.kernels.model import StepOutput
+from raylax.kernels.errors import DeviceError
+from raylax.kernels.model import PendingStep, StepOutput
 from raylax.kernels.options import ProgressCallback
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
@@ -32,6 +33,29 @@ from raylax.worker.scheduling.step_plan import StepPlan
 T = TypeVar("T")
 
 
+class GroupStep:
+    """A step that the devices of all ranks were given."""
+
+    def __init__(self, pending: PendingStep, group: "RankGroup") -> None:
+        self._pending, self._group = pending, group
+
+    @property
+    def is_last(self) -> bool:
+        return self._pending.is_last
+
+    @property
+    def is_done(self) -> bool:
+        """Raises EngineLost."""
+        return self._group.attempt(lambda: self._pending.is_done)
+
+    def output(self) -> StepOutput:
+        """Raises EngineLost."""
+        output = self._group.attempt(self._pending.output)
+        if self.is_last:
+            self._group.rank.rest()
+        return output
+
+
 class RankGroup:
     """The executor of an engine of several ranks: rank 0, which is here, leads the others.
 
@@ -48,7 +72,8 @@ class RankGroup:
     ) -> None:
         """The members have loaded; they are ours now. `debug_group`: what debug calls travel by."""
         self.rank, self.members, self.sizes = rank, members, sizes
-        self.submit = None
+        self.submit = self._submit if rank.submits else None
+        self._given: GroupStep | None = None
         self._interconnect, self._debug_group = interconnect, debug_group
         self._parts = PageParts(rank)
         self._watchdog = Watchdog(rank, members, self._release)
@@ -86,6 +111,11 @@ class RankGroup:
         assert output is not None
         return output
 
+    def _submit(self, plan: StepPlan) -> "GroupStep":
+        pending = self._together(Kind.PLAN, plan.encode(), lambda: self.rank.submit(plan))
+        self._given = GroupStep(pending, self)
+        return self._given
+
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
         """Gather pages from the ranks that have parts of them. Raises EngineLost."""
         return self._together(Kind.READ, encoded(pages), lambda: self._parts.read(pages))
@@ -98,13 +128,22 @@ class RankGroup:
 
     def _together(self, kind: Kind, body: bytes, ours: Callable[[], T]) -> T:
         """Tell the other ranks what to do, and do our part of it. Raises EngineLost."""
-        try:
+
+        def act() -> T:
             for member in self.members:
                 member.channel.send(kind, body)
+            return ours()
+
+        return self.attempt(act)
+
+    def attempt(self, ours: Callable[[], T]) -> T:
+        """Our part of what all ranks do. Raises EngineLost: whatever keeps us from it, the others
+        have done theirs, or wait for us."""
+        try:
             with self._device:
                 result = ours()
             error = self._interconnect.way.error
-        except (CommError, OSError) as raised:
+        except (CommError, DeviceError, OSError) as raised:
             error = raised
         if error is not None:
             self._watchdog.wait_for_fault()
@@ -145,4 +184,7 @@ class RankGroup:
         self._watchdog.join()
         self._interconnect.end("the engine has ended")
         disband(self.members)
+        if self._given is not None and self._given.is_last:
+            with suppress(Exception):
+                self._given.output()
         self._interconnect.close()

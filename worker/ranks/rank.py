@@ -55,15 +55,18 @@ class Rank:
 
     @property
     def submits(self) -> bool:
-        """Whether `submit` may be called: where a device does its steps, and no other rank has a
-        part in them."""
-        return self.group is None and isinstance(self.model, SubmittingModel)
+        """Whether `submit` may be called: where a device does its steps."""
+        return isinstance(self.model, SubmittingModel)
 
     def submit(self, plan: StepPlan) -> PendingStep:
-        """Give a step to the device. Raises DeviceError."""
+        """Give a step to the device, which has it until `rest`. Raises DeviceError, CommError."""
         assert isinstance(self.model, SubmittingModel)
-        self.plan = plan
+        self.plan, self._running = plan, True
         return self.model.submit(plan.batch)
+
+    def rest(self) -> None:
+        """No step is under way any more."""
+        self._running = False
 
     def _run(self, plan: StepPlan) -> StepOutput | None:
         if self._stage is None:

@@ -11,12 +11,14 @@ import queue
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from raylax.kernels.build import load_part
+from raylax.kernels.model import PendingStep
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
@@ -33,6 +35,10 @@ from raylax.worker.ranks.rank import Rank, RankPosition
 from raylax.worker.scheduling.step_plan import StepPlan
 
 log = logging.getLogger(__name__)
+LOOK_S = 0.005
+"""Between two looks at a device that has something to do."""
+AHEAD = 2
+"""Steps that a device is given at once, as many as the leader does."""
 GRACE_S = 2.0
 """For the running thread to come to its end; then the process ends anyway."""
 JoinDebugGroup = Callable[[str, int, int], Gatherer]
@@ -98,6 +104,8 @@ class Shard:
         self._rank: Rank | None = None
         self._interconnect: Interconnect | None = None
         self._debug_group: Gatherer | None = None
+        self._given: deque[PendingStep] = deque()
+        """Steps that the device has; of the running thread."""
         self._over: str | None = None
         self._ended = threading.Event()
 
@@ -125,6 +133,7 @@ class Shard:
                 self._report(Kind.FAILED, failure)
                 self._inbox.get()  # the leader's word that all is over
         finally:
+            self._given.clear()
             self._rank = None
             self._ended.set()
 
@@ -134,12 +143,37 @@ class Shard:
         self._load(Assignment.decode(first[1]))
         assert self._rank is not None and self._debug_group is not None
         parts, device = PageParts(self._rank), WatchedDevice(self._rank.model.options.device)
-        while (task := self._inbox.get()) is not None:
+        while True:
             with device:
+                if (task := self._next()) is None:
+                    return
                 self._carry_out(*task, parts)
+
+    def _next(self) -> tuple[Kind, bytes] | None:
+        """The next task, None at the end. Until it comes, it is seen how the device gets on: what
+        goes wrong there is told to nobody who waits for it."""
+        while self._given:
+            try:
+                return self._inbox.get(timeout=LOOK_S)
+            except queue.Empty:
+                if self._given[0].is_done:
+                    self._finish(len(self._given) - 1)
+        return self._inbox.get()
+
+    def _finish(self, left: int) -> None:
+        """Wait for steps that the device was given, until it has so many."""
+        while len(self._given) > left:
+            self._given.popleft().output()
+        if not self._given and self._rank is not None:
+            self._rank.rest()
 
     def _carry_out(self, kind: Kind, body: bytes, parts: PageParts) -> None:
         assert self._rank is not None and self._debug_group is not None
+        if kind is Kind.PLAN and self._rank.submits:
+            self._finish(AHEAD - 1)
+            self._given.append(self._rank.submit(StepPlan.decode(body)))
+            return
+        self._finish(0)
         if kind is Kind.PLAN:
             self._rank.run(StepPlan.decode(body))
             if self._interconnect and (error := self._interconnect.way.error):

@@ -90,6 +90,10 @@ class DeviceModel:
         """Whether no step was submitted after this one."""
         return self._runner.results.begun == number
 
+    def is_done(self, number: int) -> bool:
+        """Whether the device has come to the end of a step."""
+        return self._runner.results.is_done(number)
+
     def output(self, number: int, rows: int) -> StepOutput:
         """What a step came to that was submitted, when it is done."""
         drawn, largest = self._runner.results.wait(number, rows)
@@ -132,6 +136,11 @@ class DeviceStep:
     def is_last(self) -> bool:
         """As `PendingStep.is_last`."""
         return self.model.is_last(self.number)
+
+    @property
+    def is_done(self) -> bool:
+        """As `PendingStep.is_done`."""
+        return self.model.is_done(self.number)
 
     def output(self) -> StepOutput:
         """As `PendingStep.output`."""

@@ -43,6 +43,11 @@ class StepResults:
             copy(to, address, 4 * max(1, rows), TO_HOST, stream.address)
         self._copied[turn].record(stream)
 
+    def is_done(self, number: int) -> bool:
+        """Whether those of a step, one of the last `TURNS`, have come. Raises DeviceError for what
+        went wrong before."""
+        return self._copied[number % TURNS].is_done
+
     def wait(self, number: int, rows: int) -> tuple[Ints, Floats]:
         """Those of a step, one of the last `TURNS`, when they have come. Raises DeviceError."""
         assert self.begun - number < TURNS, "others have taken their place"

@@ -75,6 +75,17 @@ def test_memory_that_one_step_lacked_is_no_end(checkpoint: Path) -> None:
     assert answers.ends("next") == [Finish.LENGTH]
 
 
+def test_memory_that_one_of_several_ranks_lacked_is_the_end(checkpoint: Path) -> None:
+    """The others have done the step, or wait in it: what came next would meet it."""
+    with running_engine(checkpoint, TWO) as (engine, answers):
+        Failing(engine).left = [FULL]
+        engine.add_request(request("r", [5, 6]))
+        answers.wait_for("r")
+
+        assert "out of memory" in (engine.fault or "")
+    assert answers.deltas["r"][-1].fault is Fault.UNAVAILABLE
+
+
 def test_a_device_that_goes_between_steps_is_a_fault_at_once(checkpoint: Path) -> None:
     """Pages were asked for, which no request waits for: nobody would notice otherwise."""
     with running_engine(checkpoint, ONE) as (engine, answers):
