@@ -76,8 +76,8 @@ def taken(tokens: Ints) -> list[tuple[int, int, int]]:
     if not len(at):
         return []
     rows = -1 - tokens[at]
-    starts = np.flatnonzero((np.diff(at) != 1) | (np.diff(rows) != 1)) + 1
-    bounds = [0, *starts.tolist(), len(at)]
+    apart = (at[1:] != at[:-1] + 1) | (rows[1:] != rows[:-1] + 1)
+    bounds = [0, *(np.flatnonzero(apart) + 1).tolist(), len(at)]
     return [(int(at[i]), int(rows[i]), j - i) for i, j in pairwise(bounds)]
 
 
