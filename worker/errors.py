@@ -41,3 +41,8 @@ class ModelDamaged(EngineLost):
 class DeviceLost(EngineLost):
     """A GPU does not answer any more, or no longer to this process. The message says which one, and
     why."""
+
+    def __init__(self, message: str, uuid: str = "") -> None:
+        """`uuid`: the GPU's, where it is known."""
+        super().__init__(message)
+        self.uuid = uuid

@@ -13,6 +13,7 @@ from tests.support.cluster_serving import Serving
 from tests.support.cuda_ranks import rank_cubins
 
 pytestmark = pytest.mark.cluster
+GPUS = [f"GPU-00000000-0000-0000-0000-{index:012}" for index in range(2)]
 ASK: dict[str, Any] = {
     "prompt": "The capital of France is", "max_tokens": 4, "temperature": 0.8, "seed": 5,
     "ignore_eos": True,
@@ -35,9 +36,12 @@ def test_a_worker_of_two_gpus_answers(cluster: Serving) -> None:
     """Draws are the device's, too; a debug call reaches both ranks, each of which sees one GPU."""
     with httpx.Client(base_url=cluster.url, timeout=60.0) as client:
         answers = [client.post("/v1/completions", json=ASK).json() for _ in range(2)]
+        (worker,) = client.get("/cluster").json()["workers"]
         asked = {"name": "raylax.debug.rank", "args": []}
         said = client.post("/debug/call_func_on_all_worker", json=asked).json()
 
+    assert [one["uuid"] for one in worker["gpus"]] == GPUS
+    assert [one["gpu"] for one in worker["shards"]] == GPUS[1:]
     texts = [one["choices"][0]["text"] for one in answers]
     assert texts[0] and texts[0] == texts[1]
     assert [(one["rank"], one["device"]) for one in said["results"]] == [

@@ -1,4 +1,4 @@
-"""A thread that looks at an engine's GPU once a second: never in a step, whatever NVML takes."""
+"""A thread that looks at an engine's GPUs once a second: never in a step, whatever NVML takes."""
 
 import logging
 import threading
@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any, Protocol, Self
 
 from raylax.worker.errors import DeviceLost
-from raylax.worker.hardware.devices import uuid_of
 from raylax.worker.hardware.energy import EnergyMeter
 from raylax.worker.hardware.lost_devices import note
 from raylax.worker.hardware.nvml import GpuSample, NoNvml, Nvml
@@ -28,7 +27,7 @@ class Sampler(Protocol):
 
 
 class GpuWatch:
-    """What is known of an engine's GPU; who is lost is told once."""
+    """What is known of an engine's GPUs, of all its ranks; who is lost is told once."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class GpuWatch:
         on_lost: Callable[[DeviceLost], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`share`: of the GPU, for this engine; `tokens`: how many it has generated."""
+        """`share`: of each GPU, for this engine; `tokens`: how many it has generated."""
         self._nvml, self._tokens, self._on_lost, self._clock = nvml, tokens, on_lost, clock
         self._meter = EnergyMeter(share)
         self._report = NOTHING
@@ -47,24 +46,23 @@ class GpuWatch:
     @classmethod
     def of(
         cls,
-        device: str,
+        uuids: Sequence[str],
         share: float,
         tokens: Callable[[], int],
         on_lost: Callable[[DeviceLost], None],
     ) -> Self | None:
-        """One that runs until it is stopped; None on a CPU, and, with a line in the log, where NVML
-        cannot be asked. Raises DeviceLost."""
-        if not device.startswith("cuda"):
+        """One that runs until it is stopped; None without GPUs, and, with a line in the log, where
+        NVML cannot be asked. Raises DeviceLost."""
+        if not uuids:
             return None
-        uuid = uuid_of(device)
         try:
-            nvml = Nvml([uuid])
+            nvml = Nvml(uuids)
         except NoNvml as error:
-            log.warning("nothing is known of the GPU's power, use and faults: %s", error)
+            log.warning("nothing is known of the GPUs' power, use and faults: %s", error)
             return None
 
         def lost(error: DeviceLost) -> None:
-            note(uuid)
+            note(error.uuid)
             on_lost(error)
 
         made = cls(nvml, share, tokens, lost)
@@ -74,7 +72,7 @@ class GpuWatch:
         return made
 
     def report(self) -> dict[str, Any]:
-        """What a worker reports of its GPU, as it was seen last. Any thread may ask."""
+        """What a worker reports of its GPUs, as they were seen last. Any thread may ask."""
         return self._report
 
     def stop(self) -> None:

@@ -119,7 +119,8 @@ class Nvml:
 
     def _judge(self, known: GpuSample) -> None:
         if known.xid in LOST_XIDS:
-            raise DeviceLost(f"{known.name} {known.uuid} is lost: the driver says Xid {known.xid}")
+            why = f"{known.name} {known.uuid} is lost: the driver says Xid {known.xid}"
+            raise DeviceLost(why, known.uuid)
 
     def _ask(self, uuid: str, ask: Callable[[], Any]) -> Any:
         """What it answers; None where this GPU does not tell. Raises DeviceLost."""
@@ -130,5 +131,5 @@ class Nvml:
             if error.value in (nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED):
                 name = self._known[uuid].name
                 who = uuid if name == uuid else f"{name} {uuid}"
-                raise DeviceLost(f"{who} is lost: NVML says {error}") from None
+                raise DeviceLost(f"{who} is lost: NVML says {error}", uuid) from None
             return None

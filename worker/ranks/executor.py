@@ -55,7 +55,7 @@ class Executor(Protocol):
         ...
 
     def describe(self) -> list[dict[str, Any]]:
-        """Rank, host, pid and cores of every rank but rank 0."""
+        """Rank, host, pid and cores of every rank but rank 0, and its GPU's UUID if it has one."""
         ...
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:

@@ -162,6 +162,7 @@ class RankGroup:
         """Where the other ranks are."""
         return [
             {"rank": one.rank, "host": one.host, "pid": one.pid, "cores": one.cores}
+            | ({"gpu": one.gpu} if one.gpu else {})
             for one in self.members
         ]
 

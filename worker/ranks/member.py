@@ -35,7 +35,9 @@ class Member:
     host: str
     pid: int
     memory: int
-    """Bytes that its host had left when it joined."""
+    """Bytes that its host, or its GPU, had left when it joined."""
+    gpu: str = ""
+    """Its GPU's UUID; empty on a CPU."""
     cores: tuple[int, ...] = ()
     position: RankPosition = RankPosition()
     asked: float | None = None

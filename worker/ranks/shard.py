@@ -24,7 +24,7 @@ from raylax.kernels.shards import Degree
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import keep_to_own_cores
-from raylax.worker.hardware.devices import memory_of
+from raylax.worker.hardware.devices import memory_of, uuid_of
 from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import ControlChannel, Kind
@@ -114,9 +114,10 @@ class Shard:
         invitation = self._invitation
         secret = bytes.fromhex(invitation.secret)
         self._channel = ControlChannel.connect(invitation.host, invitation.port, secret)
-        facts = {"host": self._host, "pid": os.getpid()}
+        device = device_of_a_shard(invitation.device)
+        facts = {"host": self._host, "pid": os.getpid(), "gpu": uuid_of(device)}
         try:
-            facts["memory"] = memory_of(device_of_a_shard(invitation.device), invitation.gpus)
+            facts["memory"] = memory_of(device, invitation.gpus)
         except ConfigError as error:
             facts["error"] = str(error)
         self._channel.send_json(Kind.HELLO, rank=invitation.rank, **facts)

@@ -4,6 +4,7 @@ import asyncio
 import platform
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
@@ -14,7 +15,7 @@ from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.errors import EngineLost, EngineStartError
-from raylax.worker.hardware.devices import detect_device
+from raylax.worker.hardware.devices import detect_device, uuid_of
 from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
 from raylax.worker.hardware.lost_devices import check_answers
 from raylax.worker.ranks.loading import START_ERRORS
@@ -69,12 +70,20 @@ class Worker:
         device = detect_device(self.device)
         await asyncio.to_thread(check_answers, device)
         self.engine.init_threaded_engine(device, server.on_step, on_pages=server.on_pages)
-        self._watch = await asyncio.to_thread(
-            GpuWatch.of, device, config.gpus_per_rank, self._generated, self.engine.lose_device
-        )
+        own = [uuid for uuid in [uuid_of(device)] if uuid]
+        await self._look_at(own, config)
         self._threads = start_threads(self.engine)
         await asyncio.to_thread(self.engine.reload, config, self._progress)
+        if others := [shard["gpu"] for shard in self.engine.shards if "gpu" in shard]:
+            await self._look_at([*own, *others], config)  # all ranks on GPUs are on this machine
         self.address = await server.open(host)
+
+    async def _look_at(self, gpus: Sequence[str], config: EngineConfig) -> None:
+        """From now on at these GPUs, by UUID."""
+        if self._watch is not None:
+            self._watch.stop()
+        share, on_lost = config.gpus_per_rank, self.engine.lose_device
+        self._watch = await asyncio.to_thread(GpuWatch.of, gpus, share, self._generated, on_lost)
 
     def _generated(self) -> int:
         return self.engine.load().generated_tokens

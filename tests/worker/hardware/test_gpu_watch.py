@@ -11,6 +11,17 @@ from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
 from raylax.worker.hardware.nvml import LOST_XIDS, GpuSample
 
 
+class Two:
+    """NVML of two GPUs."""
+
+    def __init__(self) -> None:
+        self._joules = 0.0
+
+    def sample(self) -> Sequence[GpuSample]:
+        self._joules += 100.0
+        return [seen(self._joules), seen(2 * self._joules)]
+
+
 class Told:
     """NVML that says what it is told to, sample by sample."""
 
@@ -54,6 +65,15 @@ def test_joules_per_token_of_an_engine() -> None:
     assert report.keys() == NOTHING.keys()
 
 
+def test_an_engine_of_several_gpus_is_charged_for_all_of_them() -> None:
+    tokens = iter((0, 100))
+    watch = GpuWatch(Two(), 1.0, lambda: next(tokens), stays, Clock())
+    assert watch.look() and watch.look()
+
+    assert watch.report()["joules_per_token"] == 3.0
+    assert len(watch.report()["gpus"]) == 2
+
+
 def test_one_that_does_not_tell_its_energy_is_shown_without() -> None:
     """As a GeForce of old, or a part of a GPU."""
     watch = GpuWatch(Told(seen(None)), 1.0, lambda: 5, stays, Clock())
@@ -78,10 +98,10 @@ def test_xids_that_a_program_brings_about_are_no_loss() -> None:
 
 
 @pytest.mark.skipif(driver.count() > 0, reason="there is a GPU here")
-@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
-def test_where_there_is_none_nothing_runs(device: str) -> None:
+@pytest.mark.parametrize("gpus", [[], ["GPU-1"]], ids=["cpu", "gpu"])
+def test_where_there_is_none_nothing_runs(gpus: list[str]) -> None:
     """A thread least of all."""
     before = set(threading.enumerate())
 
-    assert GpuWatch.of(device, 1.0, lambda: 0, stays) is None
+    assert GpuWatch.of(gpus, 1.0, lambda: 0, stays) is None
     assert set(threading.enumerate()) <= before
