@@ -39,7 +39,8 @@ class ModelSettings(Section):
     device: str = "auto"
     """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
-    """On GPUs: less than one lets several ranks share a GPU and its memory."""
+    """On GPUs: less than one lets several workers share a GPU and its memory. Ranks that share a
+    model have a whole one each."""
     model_lib: Anywhere | None = None
     """On GPUs: the directory of machine code that `raylax compile --target` wrote."""
     quantization: str = "auto"

@@ -104,7 +104,7 @@ def check_gpus(configs: Sequence[ClusterConfig]) -> None:
         raise UserError(
             f"{len(shares)} ranks of workers need {needed} GPUs, and {there:g} can be seen here: "
             "start fewer replicas, tensor_parallel_shards or pipeline_parallel_stages, or let "
-            "ranks share a GPU by gpus_per_rank"
+            "workers of one rank share a GPU by gpus_per_rank"
         )
 
 

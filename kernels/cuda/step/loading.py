@@ -131,12 +131,11 @@ class Loader:
     def _matrix(
         self, weight: Floats, part: Part, form: Format, bias: int = 0, cut: bool = False
     ) -> DeviceMatrix:
-        """`cut`: into segments, unless ranks have cut it already: each has one of its sums."""
+        """`cut`: into segments, which its reader adds."""
         arrays = tuple(self._put(array) for array in packed_part(form, weight, part).values())
         zero = (form.zero,) if isinstance(form, Grouped) else ()
         rows, depth = part.shape(*weight.shape)
-        whole = not cut or (part.columns is not None and self.form.ranks > 1)
-        segments = 1 if whole else segments_of(rows, depth, self.form.chip.number)
+        segments = segments_in(self.form, part, rows, depth) if cut else 1
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
 
     def _narrow(self, values: Floats) -> int:
@@ -152,3 +151,12 @@ def padded(matrix: Floats, rows: int) -> Floats:
     """With rows of zeros below, of tokens that there are not: a product has whole tiles of rows."""
     more = rows - len(matrix)
     return np.pad(matrix, ((0, more), (0, 0))) if more else matrix
+
+
+def segments_in(form: DeviceForm, part: Part, rows: int, depth: int) -> int:
+    """Segments of a rank's part of a matrix: one where ranks share the sums. What it leaves must
+    not depend on the batch, and the parts of a narrow tile's segments would be added with those of
+    the other ranks, in another order than those that a wide tile has added already."""
+    if form.ranks > 1 and part.columns is not None:
+        return 1
+    return segments_of(rows, depth, form.chip.number)

@@ -42,3 +42,11 @@ def test_a_rank_counts_on_the_host_that_has_least_for_each(
     members = [member(1 + at, *facts) for at, facts in enumerate(others)]
 
     assert share_of_memory(members, "here") == share
+
+
+def test_a_rank_on_a_gpu_counts_on_its_own() -> None:
+    """Sizes are those of the GPU that has least, wherever others lie."""
+    members = [member(1, "here", 900), member(2, "here", 700)]
+
+    assert share_of_memory(members, "here", 800) == 700
+    assert share_of_memory(members, "here", 600) == 600

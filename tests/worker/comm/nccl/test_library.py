@@ -3,10 +3,13 @@
 Skipped where the wheel is not installed: pip install 'raylax[cuda]'.
 """
 
+import numpy as np
 import pytest
 
 from raylax.kernels.cuda import driver
-from raylax.worker.comm.errors import CommError
+from raylax.kernels.cuda.device.memory import DeviceMemory, read, write
+from raylax.kernels.cuda.device.stream import Stream
+from raylax.worker.comm.errors import CommAborted, CommError
 from raylax.worker.comm.nccl.group import NcclGroup, unique_id
 from raylax.worker.comm.nccl.library import SINCE, WHEEL, found, library, version
 
@@ -47,3 +50,22 @@ def test_what_nccl_lacks_is_told_in_its_words() -> None:
     """It is asked to form a group, and wants a GPU."""
     with pytest.raises(CommError, match=r"NCCL: unhandled cuda error .*: Cuda failure '"):
         NcclGroup(0, 1, 0, 60.0).meet(unique_id())
+
+
+@needs_nccl
+@pytest.mark.skipif(driver.library() is None, reason="there is no GPU")
+def test_a_rank_alone_gathers_in_a_graph() -> None:
+    """On a GPU: what lies there is as it was, and the group ends while the graph lives."""
+    group = NcclGroup(0, 1, 0, 60.0)
+    group.meet(unique_id())
+    stream, memory = Stream(0), DeviceMemory(4000)
+    given = np.arange(1000, dtype=np.float32)
+    write(memory.address, given, stream.address)
+    group.allgather(memory.address, memory.size, stream.address)
+    graph = stream.capture(lambda: group.allgather(memory.address, memory.size, stream.address))
+    graph.replay(stream)
+
+    assert np.array_equal(read(memory.address, (1000,), np.float32, stream.address), given)
+    group.abort("enough")
+    with pytest.raises(CommAborted, match="enough"):
+        group.check()
