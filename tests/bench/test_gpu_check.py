@@ -3,6 +3,8 @@ its process, never ends, or the device is gone. All of it runs in `test_gpu_bund
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 import pytest
 
 from raylax.kernels.cuda.cubins.toolchain import triton
+from raylax.kernels.cuda.device.verdict import read
 from raylax.kernels.errors import CompileError
 from tests.support.bench_commands import finished
+from tests.support.paths import BENCH
 
 CHECK = "gpu/check.py"
 PATIENCE_S = 500
@@ -130,3 +134,42 @@ def test_a_kit_for_another_chip_is_refused(
     assert code == 1
     assert "the kit has kernels for sm_90, and this GPU is sm_100" in told["checks"]["kit"]["said"]
     assert "Traceback" not in said
+
+
+KEEP = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+
+import check
+import report
+
+one = report.Report(Path(sys.argv[2]), {})
+one.add({"facts": "device", "chip": 90, "driver": "580.1"})
+one.add({"check": "linear", "ok": sys.argv[3] == "held", "said": ""})
+one.add({"check": "decode", "ok": False, "said": ""}, "measures")
+one.add({"check": "torch decode", "ok": False, "said": ""}, "compares")
+check.keep_verdict(one)
+sys.exit(one.end(whole=True))
+"""
+
+
+@pytest.mark.parametrize("came_to", ["held", "failed"])
+def test_the_verdict_is_of_what_decides(
+    came_to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the kernels' checks: not of how fast they are, nor of what another library does. One that
+    fails takes the place of one that held."""
+    monkeypatch.setenv("RAYLAX_STORE", str(tmp_path))
+    for what in ("held", came_to):
+        command = [sys.executable, "-c", KEEP, str(BENCH / "gpu"), str(tmp_path / "told"), what]
+        ended = subprocess.run(command, capture_output=True, text=True)
+        assert ended.returncode == 0, "a time that could not be taken is a failure of the whole"
+
+    found = read("sm_90", "580.1", tmp_path)
+    assert found is not None
+    assert found.ok is (came_to == "held")
+    assert found.held + found.failed == ("linear",)
+    told = json.loads((tmp_path / "told").read_text())
+    assert told["figures"]["torch decode"] == {"failed": ""}
