@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from kit import ROOT, Kit, kit_for
-from source import commit
+from packing.kit import ROOT, Kit, kit_for
+from packing.source import commit
 
 from raylax.kernels.cuda.cubins.chips import CHIPS, chip_named
 from raylax.kernels.cuda.device.cudart import WHEEL

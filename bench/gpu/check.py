@@ -21,13 +21,13 @@ from pathlib import Path
 
 from fake import adding_as
 from fake import environment as fake_environment
-from kit import Kit, kit_for, kit_in, packed_kit
 from machine import Machine
+from packing.kit import Kit, kit_for, kit_in, packed_kit
+from packing.source import commit
 from part import Part
 from process import Told, run_part
 from report import Report
 from schedule import LIMIT_S, PARTS, QUICK_LIMIT_S, SMALL_LIMIT_S, Planned
-from source import commit
 
 from raylax.kernels.cuda.device import verdict
 from raylax.kernels.errors import KernelsError

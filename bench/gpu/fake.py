@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kit import ROOT, Kit
+from packing.kit import ROOT, Kit
 
 CHIP = 90
 

@@ -7,18 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from kit import Kit
+from blocks import Blocks, Kind
+from packing.kit import Kit
 
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.device.code import Kernel, Launch, load_cuda_runtime
 from raylax.kernels.cuda.device.cudart import call, made
-from raylax.kernels.cuda.device.memory import WITHIN, DeviceMemory, copy, read, write
+from raylax.kernels.cuda.device.memory import DeviceMemory, read, write
 from raylax.kernels.cuda.device.stream import Stream
 from raylax.kernels.cuda.variants.base import Variant
 
 Array = npt.NDArray[Any]
-BLOCK = 16 << 20
-"""Bytes of what memory is filled with, again and again: more than stays in a cache's neighbourhood."""
 ROUNDS = 9
 
 
@@ -58,6 +57,7 @@ class Machine:
         self.quick = quick
         self.stream, self.rng = Stream(0), np.random.default_rng(0)
         self.rounds = 1 if kit.small else ROUNDS
+        self._blocks = Blocks(kit.small, self.stream.address)
         self._held, self._kernels = list[DeviceMemory](), dict[str, Kernel]()
 
     # memory
@@ -77,10 +77,10 @@ class Machine:
         """A copy of what lies there, when all that was launched is done."""
         return read(address, shape, dtype, self.stream.address)
 
-    def filled(self, size: int, block: Array) -> int:
-        """The address of so many bytes, full of copies of `block`, which the device makes."""
+    def filled(self, size: int, kind: Kind) -> int:
+        """The address of so many bytes of random numbers, which the device has copied."""
         address = self.room(size)
-        fill(address, size, block, self.stream.address)
+        self._blocks.fill(address, size, kind)
         return address
 
     def forget(self) -> None:
@@ -116,15 +116,3 @@ class Machine:
             self.stream.wait()
             took.append(begin.seconds_to(end) / len(launches))
         return Timing(median(took), max(took) / min(took) - 1)
-
-
-def fill(address: int, size: int, block: Array, stream: int = 0) -> None:
-    """Memory with copies of a block, each step twice as much as there is. It is there when this
-    returns."""
-    there = min(size, block.nbytes)
-    write(address, block.reshape(-1).view(np.uint8)[:there], stream)
-    while there < size:
-        more = min(there, size - there)
-        copy(address + there, address, more, WITHIN, stream)
-        there += more
-    call("cudaStreamSynchronize", ctypes.c_void_p(stream))

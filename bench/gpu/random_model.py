@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kit import Kit
-from machine import BLOCK, fill
+from blocks import Blocks, Kind
+from packing.kit import Kit
 
-from raylax.kernels.bf16 import to_bf16
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.device.memory import DeviceMemory
@@ -24,9 +23,6 @@ from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions, silent
 from raylax.kernels.spec import DecoderSpec
 
-SCALE = 0.02
-"""Of what is in the model's precision: so states stay finite."""
-SMALL_BLOCK = 8192
 USED = 0.9
 """Of the memory that is left for pages."""
 
@@ -57,20 +53,6 @@ class Shape:
         return blank(self._shapes[name], "uint16") if dtype == self.dtype else None
 
 
-class Blocks:
-    """Random numbers of each kind, of which memory is filled with copies."""
-
-    def __init__(self, size: int) -> None:
-        """`size`: bytes of each."""
-        rng = np.random.default_rng(3)
-        self.words = rng.integers(-(2**31), 2**31, size // 4, np.int64).astype(np.int32)
-        self.halves = to_bf16(rng.standard_normal(size // 2, np.float32) * np.float32(SCALE))
-
-    def fill(self, address: int, array: Array) -> None:
-        """Memory that an array would have been copied to: what is in it does not matter."""
-        fill(address, array.nbytes, self.words if array.dtype == np.int32 else self.halves)
-
-
 class RandomLoader(Loader):
     """Takes an array for its size alone: what comes to the device are random numbers."""
 
@@ -82,7 +64,7 @@ class RandomLoader(Loader):
 
     def weights(self, positions: int, pages: list[tuple[int, int]]) -> Any:
         for codes, _ in pages:
-            fill(codes, self.kv_bytes, self.blocks.halves)
+            self.blocks.fill(codes, self.kv_bytes, "halves")
         return super().weights(positions, pages)
 
     def _put(self, array: Array) -> int:
@@ -90,7 +72,8 @@ class RandomLoader(Loader):
             return super()._put(array)
         memory = DeviceMemory(array.nbytes)
         self.held.append(memory)
-        self.blocks.fill(memory.address, array)
+        kind: Kind = "words" if array.dtype == np.int32 else "halves"
+        self.blocks.fill(memory.address, array.nbytes, kind)
         return memory.address
 
 
@@ -141,11 +124,12 @@ class RandomModel(DeviceModel):
         rest = weight_bytes(form, options.max_sequence_length) + StepCapacity(form, options).bytes
         left = driver.memory(0)[0] - rest
         pages = max(1, min(wanted, int(left * USED) // form.layout.page_bytes))
-        self._blocks = Blocks(SMALL_BLOCK if kit.small else BLOCK)
+        self._blocks = Blocks(kit.small)
         self._kv_bytes = form.layout.layer_bytes[0] * pages
         cubins = kit.overlapped if options.overlap_launches else kit.cubins
         assert cubins
         super().__init__(shape, options, form, cubins, pages, silent)
+        self._blocks.wait()
 
     def loader(self, *given: Any) -> Loader:
         """What brings its weights."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from carried import window_of
 from machine import Array, Machine
+from packing.carried import window_of
 from part import Part, hold
 
 from raylax.kernels.cuda import driver
@@ -94,6 +94,9 @@ class Sequences:
     """New tokens of each."""
     before: list[int]
     drawn: Any = None
+    """Queries, page tables, pages and their scales; None: random ones."""
+    at: Any = None
+    """Where queries, pages, scales and tables lie; None: they are put there."""
 
     def __post_init__(self) -> None:
         self.tokens = sum(self.lengths)
@@ -102,7 +105,9 @@ class Sequences:
         if self.drawn is None:
             self.drawn = self._draw()
         self.q, self.tables, self.pages, self.scales = self.drawn
-        self.at = [self.machine.put(one) for one in (self.q, self.pages, self.scales, self.tables)]
+        if self.at is None:
+            arrays = self.q, self.pages, self.scales, self.tables
+            self.at = [self.machine.put(one) for one in arrays]
 
     def _draw(self) -> tuple[Array, Array, Array, Array]:
         rng, shape = self.machine.rng, self.shape

@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 from floor import Floor
-from machine import Machine
+from machine import Array, Machine
 from part import Part
 
 from parts.attention import Sequences, as_a_step, tiles
+from raylax.kernels.cuda.pages import PageLayout
 from raylax.kernels.cuda.variants.attention import AttentionShape, choose
 from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.options import PAGE_SIZE
 
 LOADS = {
     "decode 1 x 8k": ([1], [8191]),
@@ -19,9 +21,7 @@ LOADS = {
     "prefill 8k": ([8192], [0]),
 }
 SMALL_LOADS = {"decode 2 x 100": ([1] * 2, [99] * 2)}
-NEEDS_S = 2.0
-DISTINCT = 4096
-"""Pages that are drawn; the others have the same numbers, elsewhere."""
+NEEDS_S = 0.5
 
 
 def run(part: Part, machine: Machine) -> None:
@@ -52,7 +52,7 @@ def timed(
     before: list[int],
 ) -> dict[str, Any]:
     """By any tile; `places` as in `parts/attention.py`. `cached`: a cache may hold all keys."""
-    batch = Sequences(machine, shape, lengths, before, drawn(machine, shape, lengths, before))
+    batch = sequences(machine, shape, lengths, before)
     made, _ = batch.launches(tile, places)
     took = machine.time(made * (1 if machine.small else 4))
     took = took._replace(median=took.median * len(made))  # all launches are one attention
@@ -64,11 +64,20 @@ def timed(
     return told | ({"cached": True} if kept < 2 * floor.cache and not machine.small else {})
 
 
-def drawn(machine: Machine, shape: AttentionShape, lengths: list[int], before: list[int]) -> Any:
-    """As `Sequences` draws, in less time: pages repeat."""
-    few = Sequences(machine, shape, [1], [16 * min(DISTINCT, 8) - 1])
-    width = -(-max(map(sum, zip(lengths, before, strict=True))) // 16)
+def sequences(
+    machine: Machine, shape: AttentionShape, lengths: list[int], before: list[int]
+) -> Sequences:
+    """Of random numbers that only the device has."""
+    width = -(-max(map(sum, zip(lengths, before, strict=True))) // PAGE_SIZE)
     tables = machine.rng.permutation(width * len(lengths)).astype(np.int32).reshape(-1, width)
-    pages = np.resize(few.pages, (tables.size, *few.pages.shape[1:]))
-    q = np.resize(few.q, (sum(lengths), *few.q.shape[1:]))
-    return q, tables, pages, few.scales
+    q = blank(sum(lengths), shape.heads, shape.dim)
+    pages = blank(*PageLayout(1, shape.kv_heads, shape.dim, shape.kv).codes(tables.size))
+    scales = np.zeros(4, np.float32)  # there are none
+    at = [*(machine.filled(one.nbytes, "halves") for one in (q, pages))]
+    at += [machine.put(scales), machine.put(tables)]
+    return Sequences(machine, shape, lengths, before, (q, tables, pages, scales), at)
+
+
+def blank(*shape: int) -> Array:
+    """An array of this size that takes no memory."""
+    return np.broadcast_to(np.zeros((), np.uint16), shape)

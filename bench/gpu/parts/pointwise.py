@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from carried import biased
 from machine import Array, Machine
+from packing.carried import biased
 from part import Part, hold
 
 from raylax.kernels.cuda.formats.base import DTYPES, Precision, narrowed, widened

@@ -79,7 +79,7 @@ def rows(machine: Machine) -> Rows:
     """Of many kinds: ties, masked tokens, what is not finite."""
     small, rng = machine.small, machine.rng
     vocab, rules = (500, SMALL_RULES) if small else (128256, RULES)
-    stride, count = -(-vocab // 32) * 32, len(rules) * (1 if small else 2) + 2
+    stride, count = -(-vocab // 32) * 32, len(rules) * (1 if small or machine.quick else 2) + 2
     logits = rng.standard_normal((count, stride), np.float32) * 4
     logits[1::3] = np.round(logits[1::3])
     logits[2::5, : vocab // 2] = -np.inf

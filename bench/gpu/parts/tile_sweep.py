@@ -10,7 +10,7 @@ from part import Part
 
 from parts import attention_times, product_times
 from parts.attention import EVERYWHERE, NOWHERE, as_a_step, tiles
-from parts.product_times import Timed, launches, tile_of, work
+from parts.product_times import Timed, cold, launches, tile_of, work
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import Variant
@@ -51,14 +51,15 @@ def product(part: Part, machine: Machine, floor: Floor, name: str) -> None:
     timed = next(
         one for one in product_times.matrices(machine.kit.timed, machine.chip) if one.name == matrix
     )
+    weights = cold(machine, form, timed)
     for variant in candidates(machine, timed, kind):
 
         def figure(variant: Variant = variant) -> dict[str, Any]:
-            took = machine.time(launches(machine, variant, timed, form, int(tokens)))
+            took = machine.time(launches(machine, weights, variant, timed, form, int(tokens)))
             return floor.told(took, *work(timed, form, variant, int(tokens)))
 
         part.figure(f"sweep {name}: {tile_of(variant)}", figure, NEEDS_S)
-        machine.forget()
+    machine.forget()
 
 
 def candidates(machine: Machine, timed: Timed, kind: str) -> Iterator[Variant]:

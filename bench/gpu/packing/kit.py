@@ -12,8 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from carried import EIGHT_B, other_tiles, overlapped, usable, variants
-
+from packing.carried import EIGHT_B, other_tiles, overlapped, usable, variants
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
@@ -25,7 +24,7 @@ from raylax.kernels.options import ProgressCallback
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store, key_of, source_hash
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PACKED = ROOT / "kit"
 """Where a bundle has it."""
 DEMO = ROOT / "deploy" / "demo_model"
@@ -123,7 +122,7 @@ def kit_for(chip: int, small: bool, progress: ProgressCallback) -> Kit:
 
 def make(directory: Path, code: Mapping[str, Path], chip: int, small: bool) -> None:
     """A kit in an empty directory. `code`: what machine code is copied, and to where."""
-    from answers import greedy_answers  # the CPU engine's, with its compiler
+    from packing.answers import greedy_answers  # the CPU engine's, with its compiler
 
     model = directory / "model"
     for name, place in code.items():
