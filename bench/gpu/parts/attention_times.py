@@ -61,7 +61,8 @@ def timed(
     kept = keys * 2 * shape.kv_heads * shape.dim * 2
     moved = kept + 4 * sum(lengths) * shape.heads * shape.dim
     told = floor.told(took, moved, 4.0 * shape.heads * shape.dim * seen)
-    return told | ({"cached": True} if kept < 2 * floor.cache and not machine.small else {})
+    cached = "TB_s" in told and kept < 2 * floor.cache and not machine.small
+    return told | ({"cached": True} if cached else {})
 
 
 def sequences(

@@ -15,8 +15,9 @@ from raylax.kernels.cuda.variants import products
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.products import Matrix
 
-MOST_ERROR = 1e-5
-"""Of a product's norm: f32 sums of thousands of terms are off by less."""
+MOST_ERROR = 1e-4
+"""Of a product's norm. Matrix units truncate: by their model 5e-6 of 4,096 inputs; one wrong element
+of 300,000 is 2e-3."""
 GATED_ERROR = 0.01
 """Of a gated product's, which is rounded to the model's precision."""
 
@@ -30,7 +31,7 @@ class Sizes:
     segments: tuple[int, ...]
 
 
-FULL = Sizes(2048, 4096, (1, 7, 16, 33, 300), (1, 4))
+FULL = Sizes(1024, 4096, (1, 7, 16, 33, 300), (1, 4))
 QUICK = Sizes(512, 4096, (1, 7, 33, 200), (1, 4))
 SMALL = Sizes(128, 512, (1, 9), (1, 4))
 
