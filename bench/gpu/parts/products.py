@@ -73,7 +73,8 @@ class Products:
         exact = wide(form, x) @ form.unpack(packed, sizes.depth).T.astype(float) + wide(form, bias)
         places = (*map(machine.put, packed.values()), machine.put(bias))
         ways, worst = 0, 0.0
-        for segments in sizes.segments:
+        few = machine.small and isinstance(form, Grouped)  # an interpreter takes its time
+        for segments in sizes.segments[-1:] if few else sizes.segments:
             matrix, seen = Matrix(sizes.features, sizes.depth, segments), None
             for variant in machine.kit.made_by(f"linear_{form.name}"):
                 if variant.constants["WALK"] and segments == 1:

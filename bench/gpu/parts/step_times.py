@@ -44,7 +44,7 @@ class Sizes:
 
 
 FULL = Sizes(1024, (1, 8, 64, 256), (1, 8, 64), (2048, 8192), 32)
-SMALL = Sizes(20, (1,), (1,), (24,), 3)
+SMALL = Sizes(20, (1,), (1,), (24,), 2)
 LOAD_S, NEEDS_S = 12.0, 3.0
 """What a model takes to be there, and a figure."""
 
