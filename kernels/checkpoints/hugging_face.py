@@ -4,7 +4,6 @@ Everything is untrusted: each file is checked against its header, and each tenso
 shape that the config asks for, before any weight is read.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.base import Composed, Part
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
-from raylax.kernels.checkpoints.regular import regular_size
 from raylax.kernels.checkpoints.safetensors import NAMES, read_header
 from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
 from raylax.kernels.checkpoints.torch_files import read_torch_file
@@ -27,21 +26,6 @@ READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
     ".safetensors": read_header,
     ".bin": read_torch_file,
 }
-LARGEST_JSON = 128 << 20
-"""Bytes; an index of a hundred thousand tensors takes a tenth of it."""
-
-
-def read_json(path: Path) -> Any:
-    """A file of the directory. Raises CheckpointError."""
-    try:
-        regular_size(path, LARGEST_JSON)
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent}: not a checkpoint, {path.name} is missing") from None
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not valid JSON: {error}") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 class HuggingFaceCheckpoint:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
+from raylax.kernels.checkpoints.mlc.checkpoint import CONFIG as PACKAGE
+from raylax.kernels.checkpoints.mlc.checkpoint import MlcCheckpoint
 from raylax.kernels.checkpoints.source import GGUF
 
 
@@ -14,4 +16,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
         from raylax.kernels.checkpoints.gguf.checkpoint import GgufCheckpoint  # a third of a second
 
         return GgufCheckpoint(path)
+    if (path / PACKAGE).exists():
+        return MlcCheckpoint(path)
     return HuggingFaceCheckpoint(path)

@@ -1,0 +1,123 @@
+"""A model in a package of MLC."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.json_files import read_json
+from raylax.kernels.checkpoints.mlc.config import chat_template, config_of, ends_of
+from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
+from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
+from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families import spec_of
+from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.store import Store, key_of, source_hash
+
+CONFIG = "mlc-chat-config.json"
+TEXTS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+Stored = Parameter | Grouped
+
+
+class MlcCheckpoint:
+    """A package whose parameters were all found, whole and of the right shape."""
+
+    def __init__(self, path: Path, store: Path | None = None) -> None:
+        """`store`: where its texts are put. Raises CheckpointError for what is missing, damaged, or
+        not known here."""
+        self.path, self._store, where = path, Store(store), path / CONFIG
+        self.package = read_json(where)
+        if not isinstance(self.package, dict):
+            raise CheckpointError(f"{where}: must be a JSON object")
+        self.config: dict[str, Any] = config_of(self.package, where)
+        parameters = read_parameters(path)
+        self.config["attention_bias"] = "model.layers.0.self_attn.qkv_proj.bias" in parameters
+        self.config.setdefault("tie_word_embeddings", not any("lm_head" in n for n in parameters))
+        self.spec: DecoderSpec = spec_of(self.config)
+        self.tensors = tensors_for(self.spec, self._named(parameters), path)
+        self.dtype = "float16" if "f16" in str(self.package.get("quantization")) else "bfloat16"
+        self.config["torch_dtype"] = self.dtype
+
+    def _named(self, parameters: dict[str, Parameter]) -> dict[str, Stored]:
+        """All by Hugging Face's names; what MLC has put together is taken apart."""
+        name = self.package.get("quantization")
+        if name not in GROUPINGS and name not in PLAIN:
+            known = ", ".join((*PLAIN, *GROUPINGS))
+            raise CheckpointError(
+                f"{self.path / CONFIG}: quantization {name!r} is not read; read are {known}"
+            )
+        found: dict[str, Stored] = {}
+        for own, parameter in parameters.items():
+            module = own.removesuffix(".q_weight")
+            if module != own:
+                grouped = self._grouped(module, parameters)
+                found |= self._apart(f"{module}.weight", grouped)
+            elif not own.endswith(".q_scale"):
+                found |= self._apart(own, parameter)
+        return found
+
+    def _grouped(self, module: str, parameters: dict[str, Parameter]) -> Grouped:
+        if (scales := parameters.get(f"{module}.q_scale")) is None:
+            raise CheckpointError(f"{self.path}: parameter {module}.q_scale is missing")
+        how, s = GROUPINGS[self.package["quantization"]], self.spec
+        depths = {"o_proj": s.heads * s.head_dim, "down_proj": s.intermediate}
+        depth = depths.get(module.rpartition(".")[2], s.hidden)
+        made = Grouped(parameters[f"{module}.q_weight"], scales, how, depth)
+        check_fit(module, made)
+        return made
+
+    def _apart(self, name: str, whole: Stored) -> dict[str, Stored]:
+        s = self.spec
+        keys = s.kv_heads * s.head_dim
+        if ".qkv_proj." in name:
+            sizes = {"q_proj": s.heads * s.head_dim, "k_proj": keys, "v_proj": keys}
+            fused = "qkv_proj"
+        elif ".gate_up_proj." in name:
+            sizes, fused = {"gate_proj": s.intermediate, "up_proj": s.intermediate}, "gate_up_proj"
+        else:
+            return {name: whole}
+        if whole.shape[0] != sum(sizes.values()):
+            raise CheckpointError(
+                f"{whole.file}: {name}: {sum(sizes.values())} rows expected, found {whole.shape[0]}"
+            )
+        out: dict[str, Stored] = {}
+        first = 0
+        for own, count in sizes.items():
+            out[name.replace(fused, own)] = whole.rows(first, count)
+            first += count
+        return out
+
+    def tensor(self, name: str) -> npt.NDArray[np.float32]:
+        """A tensor that the spec asks for, in f32."""
+        return self.tensors[name].read()
+
+    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
+        """The same as it lies there, if it is of this precision."""
+        return self.tensors[name].bits(dtype)
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the files of weights."""
+        return identity_of(self.path, (one.file for one in self.tensors.values()))
+
+    @cached_property
+    def text(self) -> Path:
+        """A directory of the store, with the package's tokenizer, and its template in Jinja."""
+        files = {name: read_json(self.path / name) for name in TEXTS if (self.path / name).exists()}
+        if TEXTS[0] not in files:
+            raise CheckpointError(f"{self.path}: {TEXTS[0]} is missing")
+        if isinstance(template := self.package.get("conv_template"), dict):
+            settings = files.setdefault("tokenizer_config.json", {})
+            settings["chat_template"] = chat_template(template)
+        files |= {"config.json": self.config, "generation_config.json": ends_of(self.package)}
+        key = key_of({"texts": files, "kernels": source_hash()})
+
+        def write(directory: Path) -> None:
+            for name, content in files.items():
+                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
+
+        return self._store.get("text", key, write)[0]

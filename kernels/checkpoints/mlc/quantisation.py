@@ -1,0 +1,114 @@
+"""Weights in groups, as MLC packs them: digits of a word from the lowest bit on, less the largest
+one that has a sign, times the scale of their group."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.mlc.parameters import Parameter
+from raylax.kernels.errors import CheckpointError
+
+Floats = npt.NDArray[np.float32]
+WORD = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How a format keeps weights. Its names are MLC's."""
+
+    bits: int
+    group: int
+    inputs_first: bool = False
+    """Whether words lie along the first axis, and rows are the second."""
+
+    @property
+    def per_word(self) -> int:
+        """Digits of a word; of 3 bits two bits are left."""
+        return WORD // self.bits
+
+    @property
+    def zero(self) -> int:
+        """The digit that is 0."""
+        return (1 << self.bits - 1) - 1
+
+
+GROUPINGS = {
+    "q4f16_0": Grouping(4, 32, inputs_first=True),
+    "q4f16_1": Grouping(4, 32),
+    "q4f16_2": Grouping(4, 32),
+    "q4f32_1": Grouping(4, 32),
+    "q4bf16_0": Grouping(4, 32, inputs_first=True),
+    "q4bf16_1": Grouping(4, 32),
+    "q3f16_0": Grouping(3, 40, inputs_first=True),
+    "q3f16_1": Grouping(3, 40),
+}
+PLAIN = ("q0f16", "q0f32", "q0bf16")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """A matrix of which digits and scales lie apart."""
+
+    words: Parameter
+    scales: Parameter
+    how: Grouping
+    depth: int
+    """Inputs that it has; the last group may have more."""
+    first: int = 0
+    count: int | None = None
+    """Rows that are meant; None: all."""
+
+    @property
+    def file(self) -> Path:
+        return self.words.file
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows first."""
+        rows = self.words.shape[1 if self.how.inputs_first else 0]
+        return rows if self.count is None else self.count, self.depth
+
+    def rows(self, first: int, count: int) -> "Grouped":
+        """Some of its rows."""
+        return replace(self, first=first, count=count)
+
+    def read(self) -> Floats:
+        """In f32."""
+        words, scales = self.words.mapped(), self.scales.read()
+        if self.how.inputs_first:
+            words, scales = words.T, scales.T
+        own = slice(self.first, None if self.count is None else self.first + self.count)
+        words, scales = words[own], scales[own]
+        bits, rows = self.how.bits, len(words)
+        shifts = np.arange(self.how.per_word, dtype=np.uint32) * np.uint32(bits)
+        codes = words[..., None] >> shifts & np.uint32((1 << bits) - 1)
+        digits = codes.reshape(rows, -1)[:, : scales.shape[1] * self.how.group].astype(np.float32)
+        grouped = digits.reshape(rows, scales.shape[1], self.how.group) - np.float32(self.how.zero)
+        out: Floats = (grouped * scales[..., None]).reshape(rows, -1)[:, : self.depth]
+        return np.ascontiguousarray(out)
+
+    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
+        """None: it lies in no file as a whole."""
+        return None
+
+
+def check_fit(name: str, made: Grouped) -> None:
+    """Raises CheckpointError for words and scales that are not of one matrix."""
+    how, axis = made.how, 0 if made.how.inputs_first else 1
+    words, scales = made.words, made.scales
+    groups = -(-made.depth // how.group)
+    if (
+        len(words.shape) != 2
+        or len(scales.shape) != 2
+        or words.precision != "uint32"
+        or words.shape[1 - axis] != scales.shape[1 - axis]
+        or scales.shape[axis] != groups
+        or words.shape[axis] * how.per_word < made.depth
+    ):
+        raise CheckpointError(
+            f"{words.file}: {name}: {words.shape} words and {scales.shape} scales are not those of "
+            f"{made.depth} inputs in groups of {how.group}"
+        )
