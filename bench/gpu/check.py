@@ -19,6 +19,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+from device import facts
 from fake import adding_as
 from fake import environment as fake_environment
 from machine import Machine
@@ -56,7 +57,10 @@ def parsed() -> argparse.Namespace:
     )
     for name in ("--part", "--seconds", "--done"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # how a part is begun
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not given.part and not os.access(given.json.absolute().parent, os.W_OK):
+        parser.error(f"--json must be in a directory that can be written, found {given.json}")
+    return given
 
 
 def main() -> int:
@@ -170,16 +174,21 @@ def part_of_it(given: argparse.Namespace) -> int:
     until = time.monotonic() + float(given.seconds)
     so_far = json.loads(given.json.read_text())
     part = Part(until, json.loads(given.done), so_far, out)
-    if given.part == "device":
-        from device import facts
+    try:
+        if given.part == "device":
+            part.tell("device", facts())
+        else:
+            run_it(given, part, kit_in(given.kit))
+    except KernelsError as error:
+        part.fail(given.part, error)
+    return 0
 
-        part.tell("device", facts())
-        return 0
-    kit = kit_in(given.kit)
+
+def run_it(given: argparse.Namespace, part: Part, kit: Kit) -> None:
+    """A part of `parts/`. Raises KernelsError where there is nothing to run it with."""
     kind = next(one.kind for one in PARTS if one.name == given.part)
     with adding_as(kit.chip) if given.fake and kind == "decides" else nullcontext():
         importlib.import_module(f"parts.{given.part}").run(part, Machine(kit, given.quick))
-    return 0
 
 
 if __name__ == "__main__":

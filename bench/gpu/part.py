@@ -39,8 +39,7 @@ class Part:
             told: dict[str, Any] = {"ok": True, "said": function()}
         except Exception as error:
             traceback.print_exc()
-            why = f"{type(error).__name__}: {error}"
-            told = {"ok": False, "said": why[:MOST_SAID]}
+            told = {"ok": False, "said": words_of(error)}
         self._say({"check": name, **told, "s": round(time.perf_counter() - began, 3)})
         if not told["ok"] and cudart.standing():
             sys.exit(POISONED)
@@ -63,11 +62,15 @@ class Part:
             told = {
                 "check": name,
                 "ok": False,
-                "said": f"{type(error).__name__}: {error}"[:MOST_SAID],
+                "said": words_of(error),
             }
         self._say(told)
         if "check" in told and cudart.standing():
             sys.exit(POISONED)
+
+    def fail(self, name: str, error: Exception) -> None:
+        """What kept it from beginning."""
+        self._say({"check": name, "ok": False, "said": str(error)[:MOST_SAID]})
 
     def tell(self, name: str, facts: dict[str, Any]) -> None:
         """What is neither: the device's properties, say."""
@@ -85,3 +88,8 @@ def hold(condition: object, otherwise: str) -> None:
     """A check's assertion. Raises AssertionError."""
     if not condition:
         raise AssertionError(otherwise)
+
+
+def words_of(error: Exception) -> str:
+    """What went wrong, in a line."""
+    return f"{type(error).__name__}: {error}"[:MOST_SAID]

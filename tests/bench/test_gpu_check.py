@@ -136,6 +136,24 @@ def test_a_kit_for_another_chip_is_refused(
     assert "Traceback" not in said
 
 
+def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
+    """In a line, and nothing was checked."""
+    file = tmp_path / "check.json"
+    code, out, errors = finished(CHECK, "--json", file)
+
+    assert code == 1
+    assert "FAILED device: it needs a GPU and NVIDIA's driver" in out
+    assert "Traceback" not in errors
+    assert json.loads(file.read_text())["ok"] is False
+
+
+def test_where_nothing_can_be_written_nothing_begins(tmp_path: Path) -> None:
+    code, _, errors = finished(CHECK, "--json", tmp_path / "missing" / "check.json")
+
+    assert code == 2
+    assert "--json must be in a directory that can be written" in errors
+
+
 KEEP = """
 import sys
 

@@ -43,12 +43,11 @@ def measure(part: Part, one: "Torch", spec: DecoderSpec, chip: int) -> None:
             8.0,
         )
     for timed in product_times.matrices(spec, chip):
-        rows = timed.matrix.features * (2 if timed.kind == "gated" else 1)
         for tokens in product_times.SMALL_BATCHES if small else product_times.BATCHES:
             name = f"{timed.kind} {timed.name} bf16 {tokens}"
 
             def product(
-                rows: int = rows,
+                rows: int = timed.rows,
                 depth: int = timed.matrix.depth,
                 tokens: int = tokens,
                 name: str = name,
