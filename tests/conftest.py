@@ -1,6 +1,7 @@
 """Fixtures shared by the rooms: tiny models, compiled once and kept between runs."""
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Generator, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from tests.support.order import spread
 # by `pytest --hypothesis-profile=default`.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What all files import stays to the end. To look for garbage in it takes a second while they
+    are collected, and as long at each full look later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # after what was asked for has been chosen

@@ -1,13 +1,15 @@
-"""LangChain's ChatOpenAI against a real router: whole, streamed, with a tool that is called."""
+"""LangChain's ChatOpenAI against a real router: whole, streamed, with a tool that is called.
+
+It is imported where it is used: every process of the suite imports this file, and one runs it.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
-from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_openai import ChatOpenAI
 
 from tests.support.router_rig import PATIENCE_S, Rig, running_router
 from tests.support.scripted import write_scripted
@@ -28,17 +30,20 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
         yield made
 
 
-@pytest.fixture(params=[False, True], ids=["chat", "responses"])
-def model(rig: Rig, request: pytest.FixtureRequest) -> ChatOpenAI:
-    """By either of OpenAI's APIs."""
-    made: Any = ChatOpenAI(
-        model="tiny", base_url=f"{rig.url}/v1", api_key="none", temperature=0, max_retries=0,
-        timeout=PATIENCE_S, use_responses_api=request.param, stream_usage=True,
-    )  # fmt: skip
-    return made
+@pytest_asyncio.fixture(params=[False, True], ids=["chat", "responses"], loop_scope="module")
+async def model(rig: Rig, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """A ChatOpenAI, by either of OpenAI's APIs."""
+    from langchain_openai import ChatOpenAI
+
+    async with httpx.AsyncClient() as client:
+        yield ChatOpenAI(
+            model="tiny", base_url=f"{rig.url}/v1", api_key="none", temperature=0, max_retries=0,
+            timeout=PATIENCE_S, use_responses_api=request.param, stream_usage=True,
+            http_async_client=client,
+        )  # fmt: skip
 
 
-async def test_invoke_and_stream_agree(model: ChatOpenAI) -> None:
+async def test_invoke_and_stream_agree(model: Any) -> None:
     """The same text, and as many tokens."""
     whole = await model.ainvoke("hi")
     chunks = [chunk async for chunk in model.astream("hi")]
@@ -52,8 +57,10 @@ async def test_invoke_and_stream_agree(model: ChatOpenAI) -> None:
     assert joined.usage_metadata["total_tokens"] == whole.usage_metadata["total_tokens"]
 
 
-async def test_a_tool_is_called_and_its_result_is_understood(model: ChatOpenAI) -> None:
+async def test_a_tool_is_called_and_its_result_is_understood(model: Any) -> None:
     """The call is parsed, whole and streamed, and the conversation goes on with its result."""
+    from langchain_core.messages import HumanMessage, ToolMessage
+
     bound = model.bind_tools([look])
     asked = await bound.ainvoke("hi")
     chunks = [chunk async for chunk in bound.astream("hi")]
