@@ -34,6 +34,7 @@ ALONE = (
     "tests/__init__.py",
     "tests/support/paths.py",
     "tests/support/cuda_interpreter.py",
+    "tests/support/cuda_pace.py",
     "LICENSE",
 )
 FFI, FFI_DISTRIBUTION = "tvm_ffi", "apache-tvm-ffi"

@@ -19,6 +19,7 @@ from triton.runtime import interpreter
 
 from raylax.kernels.bf16 import from_bf16, to_bf16
 from raylax.kernels.cuda.matrix_unit import MatrixUnit
+from tests.support import cuda_pace as cuda_pace
 
 Array = npt.NDArray[Any]
 TYPES = {
@@ -34,7 +35,7 @@ TYPES = {
 NUMPY = {"i32": np.int32, "i64": np.int64, "fp32": np.float32}
 _unit: MatrixUnit | None = None
 _patched: set[Any] = set()
-"""Functions into whose language the interpreter has put its builder, in this run."""
+"""Functions into whose language the interpreter has put its builder."""
 
 
 @contextmanager
@@ -86,15 +87,19 @@ def run(kernel: Any, grid: tuple[int, ...], arguments: dict[str, Any]) -> None:
     function, builder = kernel.rewrite(), interpreter.interpreter_builder
     x, y, z = (*grid, 1, 1)[:3]
     builder.set_grid_dim(x, y, z)
-    _patched.clear()
-    patched = interpreter._patch_lang(function)
-    try:
-        with np.errstate(all="ignore"):
-            for i, j, k in np.ndindex(x, y, z):
-                builder.set_grid_idx(i, j, k)
-                function(**arguments)
-    finally:
-        patched.restore()
+    patch(function)
+    with np.errstate(all="ignore"):
+        for i, j, k in np.ndindex(x, y, z):
+            builder.set_grid_idx(i, j, k)
+            function(**arguments)
+
+
+def patch(function: Any) -> None:
+    """The interpreter would put its builder into a function's language at each call, which takes
+    longer than most functions, and out again: once will do, nothing else here speaks it."""
+    if function not in _patched:
+        _patched.add(function)
+        interpreter._patch_lang(function)
 
 
 def values(handle: Any) -> npt.NDArray[np.float32]:
@@ -131,11 +136,8 @@ def create_dot(self: Any, a: Any, b: Any, d: Any, *_: Any) -> Any:
 
 
 def call(self: Any, *arguments: Any, **named: Any) -> Any:
-    """A kernel calls a function. The interpreter would put its builder into the language at each
-    call, which takes longer than most functions; once in a run will do."""
-    if self.fn not in _patched:
-        _patched.add(self.fn)
-        interpreter._patch_lang(self.fn)
+    """A kernel calls a function."""
+    patch(self.fn)
     return self.rewrite()(*arguments, **named)
 
 
