@@ -21,10 +21,10 @@ from tests.support.cuda_fake.device import installed
 from tests.support.cuda_interpreter import matrix_unit
 from tests.support.cuda_ranks import PAGES, FakeRanks, model_of, on_fake_ranks, rank, rank_cubins
 
-PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 90, 18)]
-WHOLE = Piece(PROMPT, 0, [3, 1])
+PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 90, 12)]
+WHOLE = Piece(PROMPT, 0, [3])
 SHORT = Piece(PROMPT[:6], 0, [5])
-OTHER = Piece(PROMPT[7:13], 0, [9])
+OTHER = Piece(PROMPT[4:7], 0, [9])
 BIASED = {"hidden_size": 256, "head_dim": 64, "num_hidden_layers": 1}
 """Of the demo model's heads; 96 MLP units are 3 groups, and 99 tokens 4 panels."""
 
@@ -102,8 +102,8 @@ def test_a_row_has_the_same_bits_alone_in_chunks_and_in_a_batch() -> object:
     two = model("demo", 2)
     with matrix_unit(HOPPER):
         alone = logits(two, WHOLE)[0]
-        logits(two, Piece(PROMPT[:11], 0, [10, 11]))
-        chunked = logits(two, OTHER, Piece(PROMPT[11:], 11, [10, 11]))[1]
+        logits(two, Piece(PROMPT[:7], 0, [10]))
+        chunked = logits(two, OTHER, Piece(PROMPT[7:], 7, [10]))[1]
 
     assert np.array_equal(alone, chunked)
     return digest(alone)
