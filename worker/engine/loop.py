@@ -4,6 +4,7 @@ It alone touches the model, the batch and the pages. What a command or a step ca
 output queue, and how the engine stands then to where all can see it.
 """
 
+import gc
 import logging
 from collections import abc
 from collections.abc import Callable
@@ -194,6 +195,8 @@ class Loop:
         executor, self.limits, self.batch, self.executor = self.executor, None, None, None
         if executor is not None:
             executor.close()
+            del executor
+            gc.collect()  # what is in a cycle has a device's memory until that is found
 
     def _end_everything(self) -> None:
         if self.batch is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from raylax.kernels.build import build
@@ -76,7 +77,7 @@ class RankGroup:
         self._given: GroupStep | None = None
         self._interconnect, self._debug_group = interconnect, debug_group
         self._parts = PageParts(rank)
-        self._watchdog = Watchdog(rank, members, self._release)
+        self._watchdog = Watchdog(rank, members, partial(release, interconnect, debug_group))
         self._device = WatchedDevice(rank.model.options.device)
         self._watchdog.start()
 
@@ -171,11 +172,6 @@ class RankGroup:
         """Which rank or device was lost, and how; None while all are there."""
         return self._device.fault or self._watchdog.fault
 
-    def _release(self, reason: str) -> None:
-        """Whoever waits for a rank, on whichever rank, is let go."""
-        self._interconnect.end(reason)
-        self._debug_group.abort(reason)
-
     def close(self) -> None:
         """End all other ranks: afterwards no process is left, and no memory is held."""
         self._watchdog.stop()
@@ -188,4 +184,11 @@ class RankGroup:
         if self._given is not None and self._given.is_last:
             with suppress(Exception):
                 self._given.output()
+        self._given = None  # which has us: nobody should have to find that out to free a device
         self._interconnect.close()
+
+
+def release(interconnect: Interconnect, debug_group: Gatherer, reason: str) -> None:
+    """Whoever waits for a rank, on whichever rank, is let go."""
+    interconnect.end(reason)
+    debug_group.abort(reason)

@@ -51,6 +51,7 @@ class DeviceModel:
         """`cubins`: the directory of its machine code, for this chip; `seat`: among the ranks that
         share the model, None for one alone. Raises KernelsError."""
         seat, spec, chip = seat or Seat(), form.spec, form.chip
+        assert form.ranks == 1 or seat.group is not None, "ranks on GPUs meet by a group"
         self.spec, self.options, self.library = spec, options, str(cubins)
         self.quantization, self.kv_dtype = form.quantization.name, form.kv_dtype
         self.pages, self.seat = pages, seat
