@@ -136,6 +136,32 @@ def test_a_kit_for_another_chip_is_refused(
     assert "Traceback" not in said
 
 
+CARRIED = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from packing.carried import other_tiles, overlapped, variants
+from packing.kit import DEMO, open_checkpoint
+
+from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.cubins.overlap import LEAST
+
+demo = open_checkpoint(DEMO).spec
+for chip in CHIPS:
+    names = [one.name for one in (*variants(chip, demo, False), *other_tiles(chip))]
+    assert len(set(names)) == len(names) > 100, chip
+    assert chip < LEAST or overlapped(chip, demo)
+"""
+
+
+def test_whole_kits_are_there_for_every_chip() -> None:
+    """The tables have all that they are asked for, under names of its own."""
+    command = [sys.executable, "-c", CARRIED, str(BENCH / "gpu")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_without_a_gpu_it_says_so(tmp_path: Path) -> None:
     """In a line, and nothing was checked."""
     file = tmp_path / "check.json"

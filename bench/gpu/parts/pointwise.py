@@ -136,8 +136,8 @@ class Pointwise:
         )  # fmt: skip
         turned = rotated(upwards(parts) + self.wide(bias), cos[positions], sin[positions], spec)
         queries = self.wide(machine.get(q, (ROWS, spec.heads, dim), DTYPES[self.precision]))
-        off = float(np.abs(queries - turned[:, : spec.heads]).max())
-        hold(off < 0.03, f"queries are off by {off:.1e}")
+        off = relative(queries, turned[:, : spec.heads])
+        hold(off < MOST_ERROR, f"queries are off by {off:.1e}")
         found, scale = (
             machine.get(codes, blank.shape, blank.dtype),
             machine.get(scales, sizes.shape, np.float32),
