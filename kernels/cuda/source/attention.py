@@ -58,7 +58,9 @@ def attend(
     BQ], the largest score and the sum of the weights.
     """
     group: tl.constexpr = HEADS // KV_HEADS
-    wide: tl.constexpr = triton.next_power_of_2(D)
+    wide: tl.constexpr = max(
+        triton.next_power_of_2(D), 64
+    )  # rows of Hopper's matrix unit, at least
     kind: tl.constexpr = q.dtype.element_ty if KV == 0 else tl.bfloat16
     item = items + tl.program_id(0).to(tl.int64) * 8
     kv_head = tl.program_id(1)

@@ -38,9 +38,12 @@ def encode(x, KV: tl.constexpr):
 def decode(codes, KV: tl.constexpr, kind: tl.constexpr):
     """Bytes as what they stand for before their scale: bf16 and f16 hold all of these exactly."""
     if KV == INT8:
-        return codes.to(tl.float32).to(kind)
-    bits = codes.to(tl.int16)  # the sign is extended to where it belongs
-    if kind == tl.float16:
-        return ((bits & 0x7F) << 7 | bits & -0x8000).to(tl.float16, bitcast=True) * 256.0
-    wide = ((bits & 0x7F) << 4 | bits & -0x8000).to(tl.bfloat16, bitcast=True)
-    return (wide.to(tl.float32) * 1.329227995784916e36).to(tl.bfloat16)  # 2^120
+        value = codes.to(tl.float32).to(kind)
+    else:
+        bits = codes.to(tl.int16)  # the sign is extended to where it belongs
+        if kind == tl.float16:
+            value = ((bits & 0x7F) << 7 | bits & -0x8000).to(tl.float16, bitcast=True) * 256.0
+        else:
+            value = ((bits & 0x7F) << 4 | bits & -0x8000).to(tl.bfloat16, bitcast=True)
+            value = (value.to(tl.float32) * 1.329227995784916e36).to(tl.bfloat16)  # 2^120
+    return value  # one return: the compiler looks at what follows another, and wants one type
