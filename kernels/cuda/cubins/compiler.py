@@ -23,11 +23,13 @@ def machine_code(
     aligned: Collection[str],
     warps: int,
     stages: int,
+    registers: int | None = None,
 ) -> tuple[Mapping[str, Any], Any]:
     """What Triton made by kind (ttir, ttgir, ptx, cubin), and its metadata.
 
     `types` are those of the run-time arguments; `aligned` are whole numbers that are multiples of
-    16, which pointers always are. Raises what Triton raises.
+    16, which pointers always are; `registers`: the most that a thread may have, else the assembler
+    says. Raises what Triton raises.
     """
     if set(kernel.arg_names) != {*types, *constants} or types.keys() & constants.keys():
         given = f"{', '.join(types)}; {', '.join(constants)}"
@@ -45,6 +47,11 @@ def machine_code(
     made = triton.compile(
         ASTSource(kernel, kinds, dict(constants), attributes),
         target=GPUTarget("cuda", chip, WARP),
-        options={"num_warps": warps, "num_stages": stages, "enable_fp_fusion": False},
+        options={
+            "num_warps": warps,
+            "num_stages": stages,
+            "enable_fp_fusion": False,
+            "maxnreg": registers,
+        },
     )
     return made.asm, made.metadata

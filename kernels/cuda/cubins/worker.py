@@ -24,6 +24,8 @@ from raylax.kernels.cuda.cubins.source import module_of
 from raylax.kernels.cuda.variants.base import Variant
 
 PR_SET_PDEATHSIG = 1
+MOST_REGISTERS = 255
+"""Of a thread, on all chips."""
 MOST_SAID = 300
 """Characters of what a compiler says of a mistake."""
 
@@ -51,7 +53,19 @@ def done(variant: Variant, chip: Chip, directory: Path) -> dict[str, Any]:
 
 
 def compiled(variant: Variant, chip: Chip, directory: Path) -> Facts:
-    """Writes the cubin into the directory. Raises what Triton raises, and CompileError."""
+    """Writes the cubin into the directory. Raises what Triton raises, and CompileError.
+
+    The assembler would rather spill a few registers than have room for a program less. Where it
+    does, it is told to take as many as there are.
+    """
+    facts = assembled(variant, chip, directory, None)
+    if facts.reading.spills:
+        return assembled(variant, chip, directory, MOST_REGISTERS)
+    return facts
+
+
+def assembled(variant: Variant, chip: Chip, directory: Path, registers: int | None) -> Facts:
+    """The same, with at most so many registers for a thread; None: as the assembler likes."""
     from raylax.kernels.cuda.cubins.compiler import machine_code
 
     kernel = getattr(
@@ -67,6 +81,7 @@ def compiled(variant: Variant, chip: Chip, directory: Path) -> Facts:
         variant.aligned,
         variant.warps,
         variant.stages,
+        registers,
     )
     path = file_of(directory, variant.name)
     if variant.overlapped:

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from raylax.kernels.cuda.cubins import build, toolchain, workers
+from raylax.kernels.cuda.cubins import build, toolchain, worker, workers
 from raylax.kernels.cuda.cubins.build import cubins_for
-from raylax.kernels.cuda.cubins.chips import CHIPS
-from raylax.kernels.cuda.cubins.facts import Facts, chip_of, load
+from raylax.kernels.cuda.cubins.chips import CHIPS, Chip
+from raylax.kernels.cuda.cubins.facts import Facts, chip_of, file_of, load, made_of
 from raylax.kernels.cuda.cubins.toolchain import environment, versions
 from raylax.kernels.cuda.cubins.workers import compile_all
 from raylax.kernels.cuda.variants.base import Variant, signature
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import silent
 from raylax.kernels.store import Store
+from tests.kernels.cuda.cubins.test_rules import GOOD, but
 from tests.support.cuda_scaled import SCALED
 from tests.support.paths import ROOT
 
@@ -64,6 +65,22 @@ def test_who_may_be_started_early_waits_before_it_reads(store: Path) -> None:
     assert not load(plain, [SCALED], chip)["scaled"].facts.reading.waits
     with pytest.raises(CompileError, match="compiled from another version of its source, or with"):
         load(plain, [early], chip)
+
+
+def test_what_spills_is_compiled_again_with_all_registers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which the assembler saves for more programs at once. What spills even so is refused."""
+    given = list[int | None]()
+
+    def assembled(variant: Variant, chip: Chip, directory: Path, registers: int | None) -> Facts:
+        given.append(registers)
+        return but(spills=30, stack=24) if registers is None else but(registers=152)
+
+    monkeypatch.setattr(worker, "assembled", assembled)
+
+    assert worker.compiled(SCALED, CHIPS[90], tmp_path).reading.registers == 152
+    assert given == [None, 255]
 
 
 REFUSED = [
@@ -142,6 +159,58 @@ def test_a_model_takes_what_another_has_compiled(
     assert asked == ["summed"]
     assert told == [("compile for sm_90", 0.5), ("compile for sm_90", 1.0)]
     assert list(load(directory, more, chip)) == ["scaled", "summed"]
+
+
+def changed_source(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("raylax.kernels.cuda.cubins.facts.digest_of", lambda module: "changed")
+
+
+def changed_version(**version: str) -> Callable[[pytest.MonkeyPatch], None]:
+    return lambda patch: patch.setattr(build, "versions", lambda chip: {**VERSIONS, **version})
+
+
+def changed_judge(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(build, "code_of", lambda path: f"changed {path.name}")
+
+
+VERSIONS = {"triton": "3.9.0", "ptxas": "13.4.59"}
+FOLLOWS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "source": changed_source,
+    "triton": changed_version(triton="3.9.1"),
+    "ptxas": changed_version(ptxas="13.0.88"),
+    "judges": changed_judge,
+}
+
+
+@pytest.mark.parametrize("what", [*FOLLOWS, "constants", "chip"])
+def test_all_that_machine_code_follows_from_is_its_name_in_the_store(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has changed is compiled again; what has not, is not."""
+    chip, store, compiled = CHIPS[90], Store(tmp_path), list[str]()
+
+    def compile_all(
+        variants: list[Variant], chip: Chip, directory: Path, each: Callable[[Variant, Facts], None]
+    ) -> list[str]:
+        for one in variants:
+            compiled.append(one.name)
+            file_of(directory, one.name).write_bytes(b"code")
+            each(one, replace(GOOD, made_of=made_of(one, chip)))
+        return []
+
+    monkeypatch.setattr(build, "compile_all", compile_all)
+    changed_version()(monkeypatch)
+    first = cubins_for([SCALED], chip, store, silent)
+    assert cubins_for([SCALED], chip, store, silent) == first
+    assert compiled == ["scaled"]
+
+    variant = replace(SCALED, constants={"BLOCK": 512}) if what == "constants" else SCALED
+    if what in FOLLOWS:
+        FOLLOWS[what](monkeypatch)
+    again = cubins_for([variant], CHIPS[100] if what == "chip" else chip, store, silent)
+
+    assert again != first
+    assert compiled == ["scaled", "scaled"]
 
 
 def test_what_was_installed_with_raylax_is_not_compiled(
