@@ -1,5 +1,9 @@
 """`raylax compile --target`: code for GPUs from a machine without one, or a plain refusal."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,7 @@ import pytest
 from raylax.cluster.cli.main import main
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.cubins.facts import load
+from tests.kernels.cuda.cubins.test_build import alive, waits_for
 from tests.support.cuda_scaled import SCALED
 
 
@@ -73,6 +78,44 @@ def test_the_kernels_of_all_models_need_none(
         f"the kernels of all models are compiled for cuda/sm_90: {directory}",
     )
     assert list(load(directory, [SCALED], CHIPS[90])) == ["scaled"]
+
+
+COMPILING = """
+import sys
+from raylax.cluster.cli import entry, main
+from raylax.cluster.models import cross_compile
+from tests.kernels.cuda.cubins.test_build import ENDLESS, SCALED
+cross_compile.shared = lambda chip: [SCALED, ENDLESS]
+sys.argv = ["raylax", "compile", "--target", "cuda/sm_90"]
+entry.main()
+"""
+
+
+def test_an_interrupt_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    """As Ctrl-C does in a terminal: silently, whatever a compiler is at; what is done is kept."""
+    pid, store = tmp_path / "pid", tmp_path / "store"
+    here = {"RAYLAX_TEST_PID": str(pid), "RAYLAX_STORE": str(store), "TMPDIR": str(tmp_path)}
+    pipe, path = subprocess.PIPE, os.pathsep.join(sys.path)
+    with subprocess.Popen(
+        [sys.executable, "-c", COMPILING],
+        env={**os.environ, **here, "PYTHONPATH": path},
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        process_group=0,
+    ) as command:
+        try:
+            waits_for(lambda: pid.exists() and any(store.glob("cubin/*/scaled.cubin")))
+            compiler = int(pid.read_text())
+            os.killpg(command.pid, signal.SIGINT)
+            out, err = command.communicate(timeout=10)
+        finally:
+            command.kill()
+
+    assert (command.returncode, err) == (130, "")
+    assert "compile for sm_90" in out
+    assert not alive(compiler)
+    assert not list(store.glob("cubins/*/*")), "half a model's is left"
 
 
 @pytest.mark.parametrize(
