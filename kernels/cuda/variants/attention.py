@@ -2,8 +2,8 @@
 
 Tiles differ in their queries: narrow ones for decodes, wide ones for prefill. All have 64 keys,
 which are part of the result (law 1); more would spill on most chips, and leave room for one program
-on a multiprocessor instead of three. A tile that spills on a chip is not in its table: tried were
-bf16, plain and bytes, with and without window and softcap, at 128 dims; fewer at 16, 64, 80, 256.
+on a multiprocessor instead of three. A tile that spills on a chip is not in its table:
+`tests/support/cuda_models.py` says which heads were tried.
 """
 
 from collections.abc import Sequence
@@ -123,7 +123,7 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
     plain, of_bytes = WIDEST[chip][next(d for d in (64, 128, 256) if shape.dim <= d)]
     widest = plain if shape.kv == "plain" else of_bytes
     if shape.dim > 64 and (shape.window or shape.softcap):
-        widest = min(widest, 32)  # for these take registers
+        widest = min(widest, 32 if shape.dim <= 128 else 16)  # for these take registers
     if shape.group not in FITTING and chip == 90 and shape.dim > 64:
         widest = min(widest, 32)
     if shape.group not in FITTING and chip in (100, 103) and shape.dim <= 64:
@@ -133,8 +133,10 @@ def attend(shape: AttentionShape, chip: int) -> list[Variant]:
             f"attention on sm_{chip} has tiles of {widest} queries, and with heads of {shape.dim} "
             f"dims this model has {shape.group} for a head of keys: serve it with --device cpu"
         )
-    tiles = (PLAIN_TILES if shape.kv == "plain" else TILES)[chip].items()
-    return [tile(shape, q, *how) for q, how in tiles if shape.group <= q <= widest]
+    tiles = (PLAIN_TILES if shape.kv == "plain" else TILES)[chip]
+    if chip == 90 and shape.dim > 128 and (shape.precision, shape.kv) == ("f16", "int8"):
+        tiles = {**tiles, 16: (WARPS_WIDE, 1)}  # it has no registers for what is loaded ahead
+    return [tile(shape, q, *how) for q, how in tiles.items() if shape.group <= q <= widest]
 
 
 def tile(shape: AttentionShape, queries: int, warps: int, stages: int) -> Variant:

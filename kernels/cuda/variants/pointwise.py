@@ -30,8 +30,8 @@ def checked(precision: str) -> str:
 
 
 def warps_of(width: int) -> int:
-    """8 to 16 numbers a thread, but for very wide rows."""
-    return 8 if width > 2048 else 4
+    """8 to 16 numbers a thread, but 32 for very wide rows, of which more would spill."""
+    return 16 if width > 8192 else 8 if width > 2048 else 4
 
 
 def embed(precision: str, width: int) -> Variant:

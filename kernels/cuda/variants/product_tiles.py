@@ -15,7 +15,7 @@ class Tile(NamedTuple):
 
 
 PACKED = Tile(8, 64, 128, 4, 3), Tile(16, 64, 128, 4, 3), Tile(32, 64, 128, 4, 3)
-SHALLOW = *PACKED[:2], Tile(32, 64, 128, 4, 2)
+SHALLOW = PACKED[0], Tile(16, 64, 128, 4, 2), Tile(32, 64, 128, 4, 2)
 NARROW_MEMORY = {
     "linear": (
         Tile(8, 64, 128, 4, 4), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 4),
@@ -30,7 +30,7 @@ NARROW_MEMORY = {
 }  # fmt: skip
 """Of chips with 100 KiB of shared memory. Here and on A100 products with packed weights stop at 32
 tokens: those of 64 spill in some format, for operands and sums share the registers. With three
-stages some spill at 32."""
+stages some spill at 16 and at 32."""
 AMPERE = {
     "linear": (
         Tile(8, 64, 128, 4, 5), Tile(16, 64, 128, 4, 4), Tile(32, 64, 64, 4, 5),
@@ -40,9 +40,11 @@ AMPERE = {
         Tile(8, 64, 64, 4, 5), Tile(16, 64, 64, 4, 4), Tile(32, 64, 64, 4, 5),
         Tile(64, 64, 64, 4, 4), Tile(128, 64, 64, 8, 3),
     ),
-    "packed linear": SHALLOW,
-    "packed gated": SHALLOW,
+    "packed linear": (*PACKED[:2], Tile(32, 64, 128, 8, 3)),
+    "packed gated": (*PACKED[:2], Tile(32, 64, 128, 4, 2)),
 }  # fmt: skip
+"""Of A100, where linear ones of 32 tokens spill with 4 warps: with two stages in one format, with
+three in others."""
 HOPPER = {
     "linear": (
         Tile(8, 64, 128, 4, 5), Tile(16, 64, 128, 4, 5), Tile(32, 64, 128, 4, 4),
