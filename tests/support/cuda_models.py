@@ -1,8 +1,13 @@
 """The models whose kernels are compiled for every chip, to look at their machine code."""
 
+from dataclasses import replace
+from itertools import cycle, product
+
 from raylax.kernels.cuda.cubins.chips import Chip
-from raylax.kernels.cuda.pages import KV
+from raylax.kernels.cuda.pages import FORMATS, KV
+from raylax.kernels.cuda.variants.attention import AttentionShape, attend
 from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.cuda.variants.pointwise import add_norm, final_norm, rope_append
 from raylax.kernels.cuda.variants.table import of_model, shared
 from raylax.kernels.spec import DecoderSpec, Rope
 
@@ -39,10 +44,40 @@ MODELS: tuple[tuple[DecoderSpec, str, KV], ...] = (
     (spec(896, 14, 2, 64, qkv_bias=True), "bf16", "plain"),  # Qwen2 0.5B
     (spec(3072, 16, 8, 256), "bf16", "plain"),  # the widest heads
     (spec(256, 4, 2, 64), "bf16", "plain"),  # the demo model
+    (spec(64, 4, 2, 16), "f16", "int8"),  # one of tests, with the narrowest heads
+    (spec(8192, 64, 8, 128), "bf16", "plain"),  # Llama 3.1 70B
+    (spec(16384, 128, 8, 128), "bf16", "plain"),  # Llama 3.1 405B, the widest rows
 )
+RANKS = (2, 8)
+"""Among how many a model is shared, beside 4, which are as many as a sum's segments."""
+DIMS = (64, 80, 96, 128, 256)
+GROUPS = (16, 3, 9, 15, 2, 13, 10, 1, 14, 5, 12, 6, 7, 11, 8)
+"""Query heads of a KV head: as many as there are dims and formats of pages together."""
+HEADS = [
+    AttentionShape(2 * group, 2, dim, precision, kv)
+    for group, (dim, kv), precision in zip(
+        GROUPS, product(DIMS, FORMATS), cycle(("f16", "bf16")), strict=False
+    )
+] + [AttentionShape(14, 2, 192, "f16", "int8")]
+"""Of no model in particular, so that whatever a model has was looked at with most of what it has
+beside it."""
+TRAITS = [
+    replace(shape, precision="bf16", window=True, softcap=True)
+    for shape in HEADS
+    if shape.dim in (128, 256) and shape.kv != "fp8"
+]
 
 
 def shipped(chip: Chip) -> list[Variant]:
-    """What these models have of their own, and what all share."""
-    own = [one for model in MODELS for one in of_model(model[0], chip.number, *model[1:])]
-    return list({one.name: one for one in [*own, *shared(chip.number)]}.values())
+    """What these models have of their own, and what all share. Of those that differ in their name
+    alone, as norms do of rows that are padded alike, there is the first."""
+    number = chip.number
+    own = [one for model in MODELS for one in of_model(model[0], number, *model[1:])]
+    for parts in RANKS:
+        own += [add_norm("bf16", 8192, parts), final_norm("bf16", 8192, parts)]
+    own += [one for shape in [*HEADS, *TRAITS] for one in attend(shape, number)]
+    own += [rope_append(shape, 4, bias=True) for shape in HEADS if shape.kv == "int8"]
+    found: dict[str, Variant] = {}
+    for one in [*own, *shared(number)]:
+        found.setdefault(repr(replace(one, name="", most=None)), one)
+    return list(found.values())

@@ -3,6 +3,7 @@ which must have been from the source that is here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,23 +11,39 @@ import pytest
 from raylax.kernels.cuda.cubins.chips import CHIPS, Chip
 from raylax.kernels.cuda.cubins.facts import Facts, made_of
 from raylax.kernels.cuda.cubins.rules import broken, broken_together
-from raylax.kernels.cuda.variants.base import Variant
+from raylax.kernels.cuda.pages import FORMATS
+from raylax.kernels.cuda.variants.base import PRECISIONS, Variant
 from tests.kernels.cuda.cubins.test_rules import GOOD
 from tests.support import cuda_verdicts
-from tests.support.cuda_models import shipped
+from tests.support.cuda_models import DIMS, shipped
 from tests.support.cuda_scaled import SCALED
-from tests.support.cuda_verdicts import facts_in, outdated, path_of, renew, verdict
+from tests.support.cuda_verdicts import facts_in, outdated, renew, verdict
 
 SCRIPT = "scripts/verdicts"
 
 
 @pytest.fixture(params=CHIPS.values(), ids=lambda chip: chip.name)
 def chip(request: pytest.FixtureRequest) -> Chip:
-    """Each chip whose kernels have been compiled once."""
+    """Each chip that there are kernels for."""
     chip: Chip = request.param
-    if not path_of(chip).exists():
-        pytest.skip(f"nothing has been compiled for it yet: {SCRIPT} {chip.name}")
     return chip
+
+
+def test_whatever_heads_a_model_has_some_like_them_were_compiled(chip: Chip) -> None:
+    """Each property with most of the others, for all of them at once are thousands."""
+    made = [one for one in shipped(chip) if one.kernel == "attention:attend"]
+    seen = [one.constants for one in made]
+
+    assert {c["HEADS"] // c["KV_HEADS"] for c in seen} == set(range(1, 17))
+    assert {(c["D"], c["KV"]) for c in seen} > set(product(DIMS, FORMATS.values()))
+    assert {(v.types["q"], v.constants["KV"]) for v in made} == set(
+        product(PRECISIONS.values(), FORMATS.values())
+    )
+    assert {(c["WINDOW"], c["SOFTCAP"]) for c in seen} == {(False, False), (True, True)}
+    for kernel in ("add_norm", "final_norm"):
+        norms = [one.constants for one in shipped(chip) if one.kernel == f"pointwise:{kernel}"]
+        assert {c["PARTS"] for c in norms} >= {1, 2, 4, 8}
+        assert {c["WIDTH"] for c in norms} >= {64, 256, 1024, 2048, 4096, 8192, 16384}
 
 
 def test_every_kernel_has_been_compiled_as_it_is_now(chip: Chip) -> None:
