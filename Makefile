@@ -13,6 +13,7 @@ help:
 	@echo "make check            ruff and mypy"
 	@echo "make bench            speed and memory of the engine, and a start (ARGS are for bench/engine.py)"
 	@echo "make gpu-bundle       what a machine with a GPU needs to check our kernels there, in dist (ARGS=\"--chip sm_90\")"
+	@echo "make wheel            the wheel, in dist, with the kernels for GPUs that all models share"
 	@echo "make proto            regenerate the gRPC code"
 	@echo "make reference        regenerate the tables of docs/configuration.md"
 
@@ -54,10 +55,13 @@ bench: install
 gpu-bundle: develop
 	$(BIN)/python bench/gpu/bundle.py $(ARGS)
 
+wheel: develop
+	scripts/wheel
+
 proto: develop
 	scripts/proto
 
 reference: develop
 	scripts/reference
 
-.PHONY: help install develop serve test check bench gpu-bundle proto reference
+.PHONY: help install develop serve test check bench gpu-bundle wheel proto reference
