@@ -129,6 +129,16 @@ def keep_others_from_writing(directory: Path) -> None:
 def forget_unused(kind: Path, since: float) -> None:
     """Removes the artefacts of a kind that nobody asked for since then. Lock files stay: somebody
     may be waiting for one."""
-    for artefact in kind.iterdir():
-        if artefact.is_dir() and artefact.stat().st_mtime < since:
-            shutil.rmtree(artefact, ignore_errors=True)
+    with os.scandir(kind) as found:  # of thousands, half of them lock files
+        unused = [one.path for one in found if is_unused(one, since)]
+    for artefact in unused:
+        shutil.rmtree(artefact, ignore_errors=True)
+
+
+def is_unused(entry: "os.DirEntry[str]", since: float) -> bool:
+    """Whether it is an artefact that nobody asked for since then. One that its maker has put in its
+    place meanwhile is not."""
+    try:
+        return entry.is_dir() and entry.stat().st_mtime < since
+    except FileNotFoundError:
+        return False

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from raylax.kernels.errors import UntrustedPath
-from raylax.kernels.store import KEPT_S, Store, key_of
+from raylax.kernels.store import KEPT_S, Store, is_unused, key_of
 
 MAKERS = 4
 MAKER = """
@@ -116,6 +116,16 @@ def test_what_nobody_asked_for_in_a_month_makes_room(tmp_path: Path) -> None:
     store.get("kind", "new", lambda directory: None)
 
     assert {path.name for path in (tmp_path / "kind").iterdir() if path.is_dir()} == {"used", "new"}
+
+
+def test_what_another_process_has_just_put_in_its_place_is_left(tmp_path: Path) -> None:
+    """It was listed under the name that it had while it was made."""
+    (tmp_path / "made.tmp").mkdir()
+    with os.scandir(tmp_path) as found:
+        (listed,) = found
+    (tmp_path / "made.tmp").rename(tmp_path / "made")
+
+    assert not is_unused(listed, time.time() + 1)
 
 
 def test_a_key_depends_on_every_fact_and_not_on_their_order() -> None:
