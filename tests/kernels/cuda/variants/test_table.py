@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -17,6 +18,7 @@ LLAMA = MODELS[0][0]
 on_all_chips = pytest.mark.parametrize("chip", CHIPS.values(), ids=lambda chip: chip.name)
 
 
+@cache
 def arguments_of(kernel: str) -> list[str]:
     """Of a source's function, read without Triton."""
     path = file_of(module_of(kernel))
