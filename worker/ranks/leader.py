@@ -119,13 +119,21 @@ class RankGroup:
 
     def read_pages(self, pages: Sequence[int]) -> list[bytes]:
         """Gather pages from the ranks that have parts of them. Raises EngineLost."""
+        self._settle()
         return self._together(Kind.READ, encoded(pages), lambda: self._parts.read(pages))
 
     def write_pages(self, pages: Sequence[int], contents: Sequence[bytes]) -> None:
         """Share pages out among the ranks. Raises EngineLost, and before ValueError if one is no
         page of this model."""
         self._parts.check(contents)
+        self._settle()
         self._together(Kind.WRITE, encoded(pages), lambda: self._parts.write(pages, contents))
+
+    def _settle(self) -> None:
+        """What devices were given is done, before ranks speak of something else: who waits for his
+        device does not come. Raises EngineLost."""
+        if self._given is not None and self._given.is_last:
+            self._given.output()
 
     def _together(self, kind: Kind, body: bytes, ours: Callable[[], T]) -> T:
         """Tell the other ranks what to do, and do our part of it. Raises EngineLost."""
@@ -153,8 +161,10 @@ class RankGroup:
         return result
 
     def call(self, name: str, args: Sequence[Any]) -> list[Any]:
-        """A debug function on every rank; each one's result, or the exception that it raised."""
+        """A debug function on every rank; each one's result, or the exception that it raised.
+        Raises EngineLost."""
         debug.check_for_others(name, args)  # before the others wait for a call that never comes
+        self._settle()
         for member in self.members:
             member.channel.send(Kind.CALL)
         return debug.call(self.rank, name, args, self._debug_group)

@@ -25,9 +25,9 @@ static int all(void) { return number("RAYLAX_FAKE_GPUS", 1); }
 static int lost(void *device) {
   const char *path = getenv("RAYLAX_FAKE_LOST");
   FILE *file = path ? fopen(path, "r") : NULL;
-  int code, gpu = -1;
-  if (file) { if (fscanf(file, "%d %d", &code, &gpu) < 2) gpu = -1; fclose(file); }
-  return file && (gpu < 0 || gpu == (int)(intptr_t)device - 1) ? LOST : 0;
+  int code, gpu = -1, read = file ? fscanf(file, "%d %d", &code, &gpu) : 0;
+  if (file) fclose(file);
+  return read > 0 && (gpu < 0 || gpu == (int)(intptr_t)device - 1) ? LOST : 0;
 }
 
 int nvmlInit_v2(void) { return 0; }

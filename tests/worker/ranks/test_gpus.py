@@ -29,6 +29,7 @@ from tests.support.cuda_ranks import rank_cubins
 from tests.support.engines import Answers, Elsewhere, request, running_engine, until
 
 PROMPT = tuple(range(40, 57))
+OTHERS = list(names_of(tuple(range(70, 87))))
 TOKENS = 3
 CPU = EngineConfig(
     quantization="q0bf16",
@@ -115,6 +116,9 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
         answers.wait_for("again")
         engine.add_request(request("long", PROMPT, 40))
         answers.wait_for_tokens("long", 1)
+        assert engine.write_pages(OTHERS, pages) == len(OTHERS)  # while devices are steps ahead
+        assert engine.debug_call_func_on_all_worker("raylax.debug.rank") == ranks
+        assert engine.read_pages(OTHERS) == pages
         (here() / "lost").write_text(f"{ECC} 1")
         fault = ended(engine, answers)
         with pytest.raises(EngineStartError, match="rank 1: CUDA: .* ECC error"):
