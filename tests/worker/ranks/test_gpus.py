@@ -98,6 +98,12 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def has_back(free: int) -> bool:
+    """What a model had is there for the next one. Its error is in a cycle with who raised it."""
+    gc.collect()
+    return driver.memory(0)[0] >= free
+
+
 @on_fake_device
 def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
     """Debug calls and pages reach both; the one that is lost is named."""
@@ -139,6 +145,7 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
 @on_fake_device
 def test_a_rank_that_is_killed_lets_the_other_go() -> None:
     """Which waits for it on its GPU, as long as nobody ends NCCL's group."""
+    gc.collect()
     free, _ = driver.memory(0)
     with engine_on("cuda") as (engine, answers):
         engine.add_request(request("long", PROMPT, 40))
@@ -146,9 +153,7 @@ def test_a_rank_that_is_killed_lets_the_other_go() -> None:
         os.kill(engine.shards[0]["pid"], signal.SIGKILL)
         fault = ended(engine, answers)
     del engine, answers
-    gc.collect()  # as before another model is loaded: its error is in a cycle with who raised it
-
-    assert driver.memory(0)[0] == free, "what the model had is there for the next one"
+    until(lambda: has_back(free))
     assert "rank 1" in fault
     assert "has died" in fault
 
