@@ -103,7 +103,7 @@ def test_what_never_ends_is_ended(
 ) -> None:
     monkeypatch.setenv("RAYLAX_TEST_PID", str(tmp_path / "pid"))
     wrong = with_source(kit, tmp_path / "kit", "adjust", "tests.support.cuda_endless:adjust")
-    code, told, _ = run("--kit", wrong, "--only", "sampler", "--limit", 20)
+    code, told, _ = run("--kit", wrong, "--only", "sampler", "--limit", 10)
 
     assert code == 1
     assert told["checks"]["sample"]["ok"] is True
