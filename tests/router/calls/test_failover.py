@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.errors import DeviceError
-from raylax.kernels.model import StepOutput
+from raylax.kernels.model import StepBatch, StepOutput
 from raylax.proto.errors import InvalidRequest, Overloaded, RaylaxError
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.serving.worker import DRAIN_S, LINGER_S
@@ -306,7 +306,7 @@ async def test_a_worker_that_loses_its_device_is_left(rig: Rig, client: httpx.As
     asking = await after_tokens(rig, client, SEEDED, tokens=9)
     lost = holder(rig)
 
-    def gone(**_: Any) -> StepOutput:
+    def gone(_: StepBatch) -> StepOutput:
         raise DeviceError("CUDA: cudaGraphLaunch: unspecified launch failure (719)", 719)
 
     executor = lost.engine._loop.executor
