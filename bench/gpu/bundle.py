@@ -74,6 +74,7 @@ def main() -> int:
     given = parser.parse_args()
     output = given.output or ROOT / "dist" / f"{NAME}-{given.chip}.tar.gz"
     try:
+        runtime_files()
         kit = kit_for(chip_named(given.chip).number, given.small, progress)
     except KernelsError as error:
         print(f"\n{error}", file=sys.stderr)
@@ -160,9 +161,17 @@ def core_for(version: str, package: Path) -> None:
                     (package / Path(name).name).write_bytes(files.read(name))
 
 
+def runtime_files() -> list[importlib.metadata.PackagePath]:
+    """Those of CUDA's run time, as it was installed. Raises KernelsError where it was not."""
+    try:
+        return importlib.metadata.files(WHEEL) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise KernelsError(f"a bundle has {WHEEL} in it: pip install 'raylax[cuda]'") from None
+
+
 def cuda_into(site: Path) -> None:
     """CUDA's run time, and what says that it is there."""
-    for file in importlib.metadata.files(WHEEL) or ():
+    for file in runtime_files():
         if file.name.startswith("libcudart.so") or file.name in (
             "METADATA",
             "License.txt",
