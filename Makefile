@@ -40,7 +40,7 @@ serve: install
 # Where Python is told to write no bytecode, each of the hundreds of processes of the tests would
 # compile our sources again.
 test: develop
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: develop
 	$(BIN)/ruff check .
