@@ -6,16 +6,13 @@ shape that the config asks for, before any weight is read.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.base import Composed, Part
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.safetensors import NAMES, read_header
-from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.checkpoints.stored import StoredCheckpoint
+from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
@@ -28,7 +25,7 @@ READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
 }
 
 
-class HuggingFaceCheckpoint:
+class HuggingFaceCheckpoint(StoredCheckpoint):
     """A directory whose tensors were all found, whole and of the right shape."""
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +38,7 @@ class HuggingFaceCheckpoint:
             raise CheckpointError(f"{path}/config.json: must be a JSON object")
         self.spec: DecoderSpec = spec_of(self.config)
         self.dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
-        self.entries = self._find()
+        self.tensors: dict[str, Part | Composed] = self._find()
 
     def _files(self) -> list[Path]:
         """The files of weights: safetensors if there are any, else what torch has saved."""
@@ -82,20 +79,12 @@ class HuggingFaceCheckpoint:
                 )
         return chosen
 
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """A tensor that the spec asks for, in f32, exactly."""
-        return self.entries[name].read()
-
-    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
-        """The same as it lies there, if it is of this precision."""
-        return self.entries[name].bits(dtype)
-
     @property
     def text(self) -> Path:
         """The directory itself."""
         return self.path
 
     @property
-    def identity(self) -> str:
-        """A digest of the files of weights."""
-        return identity_of(self.path, self._paths)
+    def files(self) -> list[Path]:
+        """Of weights: a weight may be made of tensors of several."""
+        return self._paths

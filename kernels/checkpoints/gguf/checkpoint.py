@@ -1,6 +1,5 @@
 """A model in a GGUF file, or in the parts of one that was split."""
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +14,12 @@ from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_header
 from raylax.kernels.checkpoints.gguf.names import FACTORS, ROTATED, halves, hugging_face_name
 from raylax.kernels.checkpoints.gguf.tokenizer import text_files
-from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.checkpoints.stored import StoredCheckpoint
+from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
-from raylax.kernels.store import Store, key_of, source_hash
+from raylax.kernels.store import Store
 
 PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf$")
 PRECISIONS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -60,7 +60,7 @@ class Tensor:
         return self._bytes().view(PLAIN[self.kind]).reshape(self.shape)
 
 
-class GgufCheckpoint:
+class GgufCheckpoint(StoredCheckpoint):
     """A file whose tensors were all found, whole and of the right shape."""
 
     def __init__(self, path: Path, store: Path | None = None) -> None:
@@ -82,7 +82,7 @@ class GgufCheckpoint:
         self.spec: DecoderSpec = spec_of(self.config)
         if architecture_of(self.metadata, path).permuted:
             named = {name: self._permuted(name, tensor) for name, tensor in named.items()}
-        self.tensors = tensors_for(self.spec, named, path)
+        self.tensors: dict[str, Tensor] = tensors_for(self.spec, named, path)
         self.dtype = PRECISIONS.get(self._matrix.kind, "bfloat16")
         self.config["torch_dtype"] = self.dtype
 
@@ -96,31 +96,11 @@ class GgufCheckpoint:
             return Tensor(tensor.file, tensor.place, self.spec.head_dim)
         return tensor
 
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """A tensor that the spec asks for, in f32, exactly."""
-        return self.tensors[name].read()
-
-    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
-        """The same as it lies there, if it is of this precision."""
-        return self.tensors[name].bits(dtype)
-
-    @cached_property
-    def identity(self) -> str:
-        """A digest of the files of weights."""
-        return identity_of(self.path, (one.file for one in self.tensors.values()))
-
     @cached_property
     def text(self) -> Path:
-        """A directory of the store, in which the file's texts are, as other checkpoints have
-        them. Raises CheckpointError for a tokenizer that is not known here."""
-        files = text_files(self.metadata, self.config, self.path)
-        key = key_of({"texts": files, "kernels": source_hash()})
-
-        def write(directory: Path) -> None:
-            for name, content in files.items():
-                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
-
-        return self._store.get("text", key, write)[0]
+        """A directory of the store, in which the file's texts are. Raises CheckpointError for a
+        tokenizer that is not known here."""
+        return self.written(self._store, lambda: text_files(self.metadata, self.config, self.path))
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -4,6 +4,7 @@ import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +113,29 @@ class Cursor:
 
 def read_header(path: Path, bytes_of: Callable[[int, tuple[int, ...]], int]) -> Header:
     """The header of a file. `bytes_of`: of a tensor of a type and shape, ValueError where there are
-    none such. Raises CheckpointError for a file that is not whole."""
+    none such. Raises CheckpointError for a file that is not whole.
+
+    Those of the last few files are kept: one is opened often, and a vocabulary takes a while.
+    """
     try:
         size = regular_size(path)
-        if size < 24:
-            raise CheckpointError(f"{path}: not a whole GGUF file: it has {size} bytes")
-        with (
-            path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return parsed(path, Cursor(path, content), size, bytes_of)
+        return read_once(path, size, path.stat().st_mtime_ns, bytes_of)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+@lru_cache(maxsize=8)
+def read_once(
+    path: Path, size: int, _: int, bytes_of: Callable[[int, tuple[int, ...]], int]
+) -> Header:
+    """Of a file of this size and time. Raises CheckpointError, OSError."""
+    if size < 24:
+        raise CheckpointError(f"{path}: not a whole GGUF file: it has {size} bytes")
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return parsed(path, Cursor(path, content), size, bytes_of)
 
 
 def parsed(

@@ -1,29 +1,26 @@
 """A model in a package of MLC."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.mlc.config import chat_template, config_of, ends_of
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
-from raylax.kernels.checkpoints.tensors import identity_of, tensors_for
+from raylax.kernels.checkpoints.stored import StoredCheckpoint
+from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
-from raylax.kernels.store import Store, key_of, source_hash
+from raylax.kernels.store import Store
 
 CONFIG = "mlc-chat-config.json"
 TEXTS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 Stored = Parameter | Grouped
 
 
-class MlcCheckpoint:
+class MlcCheckpoint(StoredCheckpoint):
     """A package whose parameters were all found, whole and of the right shape."""
 
     def __init__(self, path: Path, store: Path | None = None) -> None:
@@ -38,7 +35,7 @@ class MlcCheckpoint:
         self.config["attention_bias"] = "model.layers.0.self_attn.qkv_proj.bias" in parameters
         self.config.setdefault("tie_word_embeddings", not any("lm_head" in n for n in parameters))
         self.spec: DecoderSpec = spec_of(self.config)
-        self.tensors = tensors_for(self.spec, self._named(parameters), path)
+        self.tensors: dict[str, Stored] = tensors_for(self.spec, self._named(parameters), path)
         self.dtype = "float16" if "f16" in str(self.package.get("quantization")) else "bfloat16"
         self.config["torch_dtype"] = self.dtype
 
@@ -91,33 +88,23 @@ class MlcCheckpoint:
             first += count
         return out
 
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """A tensor that the spec asks for, in f32."""
-        return self.tensors[name].read()
-
-    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
-        """The same as it lies there, if it is of this precision."""
-        return self.tensors[name].bits(dtype)
-
-    @cached_property
-    def identity(self) -> str:
-        """A digest of the files of weights."""
-        return identity_of(self.path, (one.file for one in self.tensors.values()))
-
     @cached_property
     def text(self) -> Path:
-        """A directory of the store, with the package's tokenizer, and its template in Jinja."""
+        """A directory of the store, with the package's tokenizer, and its template in Jinja. Raises
+        CheckpointError where there is none."""
+        return self.written(self._store, self._texts)
+
+    def _texts(self) -> dict[str, Any]:
         files = {name: read_json(self.path / name) for name in TEXTS if (self.path / name).exists()}
         if TEXTS[0] not in files:
             raise CheckpointError(f"{self.path}: {TEXTS[0]} is missing")
         if isinstance(template := self.package.get("conv_template"), dict):
             settings = files.setdefault("tokenizer_config.json", {})
             settings["chat_template"] = chat_template(template)
-        files |= {"config.json": self.config, "generation_config.json": ends_of(self.package)}
-        key = key_of({"texts": files, "kernels": source_hash()})
+        return files | {"config.json": self.config, "generation_config.json": ends_of(self.package)}
 
-        def write(directory: Path) -> None:
-            for name, content in files.items():
-                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
-
-        return self._store.get("text", key, write)[0]
+    @property
+    def files(self) -> list[Path]:
+        """Of weights, and those that its texts are made of."""
+        texts = (self.path / name for name in (CONFIG, *TEXTS))
+        return [*super().files, *(file for file in texts if file.exists())]

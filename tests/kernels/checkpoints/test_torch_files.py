@@ -55,7 +55,7 @@ def test_a_checkpoint_of_such_files_is_as_one_of_safetensors(shards: int, tmp_pa
 
     found = open_checkpoint(other)
 
-    for name in want.entries:  # type: ignore[attr-defined]
+    for name in want.tensors:  # type: ignore[attr-defined]
         assert np.array_equal(found.tensor(name), want.tensor(name))
 
 

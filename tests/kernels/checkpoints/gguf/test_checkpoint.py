@@ -36,7 +36,7 @@ def test_a_file_has_the_weights_and_sizes_of_its_checkpoint(variant: str, tmp_pa
     for name in ("hidden", "layers", "heads", "kv_heads", "head_dim", "intermediate", "vocab",
                  "tied_embeddings", "qkv_bias", "output_bias", "max_positions"):  # fmt: skip
         assert getattr(found.spec, name) == getattr(want.spec, name), name
-    for name in want.entries:
+    for name in want.tensors:
         assert np.array_equal(found.tensor(name), want.tensor(name)), name
 
 

@@ -1,0 +1,52 @@
+"""What checkpoints have in common whose tensors lie in files, whatever kind these are."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.tensors import StoredTensor, identity_of
+from raylax.kernels.store import Store, key_of, source_hash
+
+Texts = Mapping[str, Any]
+"""Contents of JSON files, by name."""
+
+
+class StoredCheckpoint:
+    """A model whose tensors were all found, by Hugging Face's names."""
+
+    path: Path
+    tensors: Mapping[str, StoredTensor]
+
+    def tensor(self, name: str) -> npt.NDArray[np.float32]:
+        """A tensor that the spec asks for, in f32."""
+        return self.tensors[name].read()
+
+    def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
+        """The same as it lies in its file, if it is of this precision."""
+        return self.tensors[name].bits(dtype)
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the files of weights."""
+        return identity_of(self.path, self.files)
+
+    @property
+    def files(self) -> list[Path]:
+        """Of weights."""
+        return [one.file for one in self.tensors.values()]
+
+    def written(self, store: Store, texts: Callable[[], Texts]) -> Path:
+        """The directory of the store in which this checkpoint's texts are, made once: as other
+        checkpoints have them. Raises what `texts` raises."""
+
+        def write(directory: Path) -> None:
+            for name, content in texts().items():
+                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
+
+        key = key_of({"checkpoint": self.identity, "kernels": source_hash()})
+        return store.get("text", key, write)[0]
