@@ -47,7 +47,11 @@ def machine_code(
 
 def sizes(checkpoint: Checkpoint, options: ModelOptions) -> tuple[int, int, int, int]:
     """Bytes of weights, of workspace, of a page over all layers; and the most pages."""
-    form = form_of(checkpoint, options)
+    return sizes_of(form_of(checkpoint, options), options)
+
+
+def sizes_of(form: DeviceForm, options: ModelOptions) -> tuple[int, int, int, int]:
+    """The same, of what is known to be there."""
     return (
         weight_bytes(form, options.max_sequence_length),
         StepCapacity(form, options).bytes,
@@ -70,6 +74,6 @@ def load_on_device(
     read = open_checkpoint(checkpoint)
     form = form_of(read, options)
     cubins = machine_code(form, options.library, Store(store), progress)
-    weights, workspace, page, _ = sizes(read, options)
+    weights, workspace, page, _ = sizes_of(form, options)
     with explained(options.device, weights, workspace, page * pages):
         return DeviceModel(read, options, form, cubins, pages, progress, seat)

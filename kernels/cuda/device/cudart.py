@@ -2,9 +2,9 @@
 
 import ctypes
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
+from raylax.kernels.cuda.nvidia_library import loaded
 from raylax.kernels.errors import CompileError, DeviceError
 
 NAME = "libcudart.so.13"
@@ -17,22 +17,12 @@ NON_BLOCKING, NO_TIMING, RELAXED = 1, 2, 2
 @cache
 def library() -> ctypes.CDLL:
     """The run time that the system has, or else the wheel's. Raises CompileError without one."""
-    for name in (NAME, *in_wheel()):
-        try:
-            loaded = ctypes.CDLL(name, ctypes.RTLD_GLOBAL)
-        except OSError:
-            continue
-        loaded.cudaGetErrorString.restype = ctypes.c_char_p
-        return loaded
-    raise CompileError(f"CUDA needs {WHEEL} here: pip install 'raylax[cuda]'")
-
-
-def in_wheel() -> list[str]:
-    """Where NVIDIA's wheel has it; nowhere, if it is not installed."""
     try:
-        return [str(distribution(WHEEL).locate_file(FILE))]
-    except PackageNotFoundError:
-        return []
+        found = loaded(NAME, WHEEL, FILE)
+    except OSError:
+        raise CompileError(f"CUDA needs {WHEEL} here: pip install 'raylax[cuda]'") from None
+    found.cudaGetErrorString.restype = ctypes.c_char_p
+    return found
 
 
 def call(name: str, *arguments: Any) -> None:

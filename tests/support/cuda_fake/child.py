@@ -49,6 +49,11 @@ class FakeMachine:
         yield machine
         machine.close()
 
+    @classmethod
+    def without_code(cls, directory: Path) -> Iterator[Self]:
+        """One for a fixture, for what launches nothing. Skips without a C compiler."""
+        return cls.with_code(directory, list)
+
     def run(self, module: str, test: str) -> None:
         """Fails as the test has failed there."""
         self.begin(module, test)

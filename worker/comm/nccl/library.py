@@ -3,8 +3,8 @@
 import ctypes
 import os
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 
+from raylax.kernels.cuda.nvidia_library import loaded
 from raylax.worker.comm.errors import CommError
 
 NAME = "libnccl.so.2"
@@ -60,36 +60,20 @@ SIGNATURES: dict[str, list[type]] = {
 value."""
 
 
-def found() -> ctypes.CDLL:
-    """The one that the system has, or else the wheel's. Raises CommError."""
-    why = f"{NAME} is not here"
-    for path in (NAME, *in_wheel()):
-        try:
-            return ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-        except OSError as error:
-            why = str(error)
-    raise CommError(f"NCCL cannot be loaded: pip install 'raylax[cuda]' ({why})")
-
-
-def in_wheel() -> list[str]:
-    """Where NVIDIA's wheel has it; nowhere, if it is not installed."""
-    try:
-        return [str(distribution(WHEEL).locate_file(FILE))]
-    except PackageNotFoundError:
-        return []
-
-
 @cache
 def library() -> ctypes.CDLL:
     """NCCL, loaded once. Raises CommError where it is not installed."""
     for name, value in ON_LOOPBACK.items():
         os.environ.setdefault(name, value)  # before it reads them
-    loaded = found()
+    try:
+        found = loaded(NAME, WHEEL, FILE)
+    except OSError as error:
+        raise CommError(f"NCCL cannot be loaded: pip install 'raylax[cuda]' ({error})") from None
     for name, arguments in SIGNATURES.items():
-        getattr(loaded, f"nccl{name}").argtypes = arguments
-    loaded.ncclGetErrorString.restype = loaded.ncclGetLastError.restype = ctypes.c_char_p
-    loaded.ncclGetLastError.argtypes = [_pointer]
-    return loaded
+        getattr(found, f"nccl{name}").argtypes = arguments
+    found.ncclGetErrorString.restype = found.ncclGetLastError.restype = ctypes.c_char_p
+    found.ncclGetLastError.argtypes = [_pointer]
+    return found
 
 
 def call(name: str, *arguments: object) -> int:

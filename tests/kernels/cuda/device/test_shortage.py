@@ -8,7 +8,6 @@ from raylax.kernels.cuda.device.shortage import explained
 from raylax.kernels.cuda.driver import memory
 from raylax.kernels.errors import DeviceError
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
-from tests.support.cuda_fake.machine import make_driver
 
 MIB = 1 << 20
 
@@ -16,11 +15,7 @@ MIB = 1 << 20
 @pytest.fixture(scope="module")
 def fake_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
     """One GPU of a GiB."""
-    directory = tmp_path_factory.mktemp("driver")
-    make_driver(directory)
-    machine = FakeMachine(directory, [])
-    yield machine
-    machine.close()
+    yield from FakeMachine.without_code(tmp_path_factory.mktemp("driver"))
 
 
 @on_fake_device

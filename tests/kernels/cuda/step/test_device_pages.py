@@ -10,7 +10,6 @@ from raylax.kernels.cuda.device.stream import Stream
 from raylax.kernels.cuda.pages import PageLayout
 from raylax.kernels.cuda.step.device_pages import DevicePages
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
-from tests.support.cuda_fake.machine import make_driver
 
 PLAIN, BYTES = PageLayout(3, 2, 16, "plain"), PageLayout(3, 2, 16, "int8")
 
@@ -18,11 +17,7 @@ PLAIN, BYTES = PageLayout(3, 2, 16, "plain"), PageLayout(3, 2, 16, "int8")
 @pytest.fixture(scope="module")
 def fake_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeMachine]:
     """One GPU of a GiB."""
-    directory = tmp_path_factory.mktemp("driver")
-    make_driver(directory)
-    machine = FakeMachine(directory, [])
-    yield machine
-    machine.close()
+    yield from FakeMachine.without_code(tmp_path_factory.mktemp("driver"))
 
 
 def content(layout: PageLayout, seed: int) -> bytes:

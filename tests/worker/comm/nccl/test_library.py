@@ -9,15 +9,16 @@ import pytest
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.device.memory import DeviceMemory, read, write
 from raylax.kernels.cuda.device.stream import Stream
+from raylax.kernels.cuda.nvidia_library import loaded
 from raylax.worker.comm.errors import CommAborted, CommError
 from raylax.worker.comm.nccl.group import NcclGroup, unique_id
-from raylax.worker.comm.nccl.library import SINCE, WHEEL, found, library, version
+from raylax.worker.comm.nccl.library import FILE, NAME, SINCE, WHEEL, library, version
 
 
 def is_here() -> bool:
     try:
-        found()
-    except CommError:
+        loaded(NAME, WHEEL, FILE)
+    except OSError:
         return False
     return True
 
