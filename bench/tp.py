@@ -14,14 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from engines import command
-from engines.base import (
-    ANSWER,
-    PROMPT,
-    Load,
-    Options,
-    decode,
-    prefill,
-)
+from engines.base import ANSWER, PROMPT, Options, decode, prefill
 from engines.models import default_checkpoint
 from engines.raylax import raylax
 from engines.rounds import measure
@@ -35,12 +28,12 @@ MEETS = ("add_o", "add_down", "argmax")
 
 
 def shares(step_s: float, operators: dict[str, float]) -> dict[str, float]:
-    """Of a step: compute, meet, plan."""
+    """Of a step: compute, meet, plan. The operators ran within it, however soon after the last
+    token its own was heard of."""
     meet = sum(operators.get(name, 0.0) for name in MEETS)
-    whole = sum(operators.values())
-    return {
-        "compute": (whole - meet) / step_s, "meet": meet / step_s, "plan": 1 - whole / step_s
-    }  # fmt: skip
+    ran = sum(operators.values())
+    whole = max(step_s, ran)
+    return {"compute": (ran - meet) / whole, "meet": meet / whole, "plan": 1 - ran / whole}
 
 
 def compare(args: argparse.Namespace, quantization: str, console: Console) -> dict[str, object]:
@@ -60,19 +53,13 @@ def compare(args: argparse.Namespace, quantization: str, console: Console) -> di
             status.update(load.name)
             cells = measure(engines, load, args.rounds)
             alone, shared = (cell.tokens_per_s for cell in cells)
-            step_s = step_seconds(load, shared)
-            parts = shares(step_s, engines[1].call("operators"))
+            parts = shares(**engines[1].call("last_step"))
             told.append({"load": load.name, "one": alone, "several": shared, **parts})
             percent = [f"{parts[name]:.1%}" for name in ("compute", "meet", "plan")]
             figures = [f"{alone:.0f}", f"{shared:.0f}", f"{shared / alone:.2f}"]
             table.add_row(load.name, *figures, *percent)
     console.print(table)
     return {"quantization": quantization, "rows": told}
-
-
-def step_seconds(load: Load, tokens_per_s: float) -> float:
-    """A prompt is one step, here, and so is a token of each sequence."""
-    return (load.prompt if load.is_prefill else load.sequences) / tokens_per_s
 
 
 def run(args: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ class Raylax:
         self._times: dict[str, list[float]] = {}
         self._running: set[str] = set()
         self._failure: str | None = None
-        begun = time.perf_counter()
+        self._begun = begun = time.perf_counter()
         self._engine = ThreadedEngine()
         self._engine.init_threaded_engine("cpu", self._hear)
         start_threads(self._engine)
@@ -47,11 +47,13 @@ class Raylax:
         loaded_s = time.perf_counter() - begun
         self.facts = {"loaded_s": loaded_s, "work": work_of(config)}
 
-    def operators(self) -> dict[str, float]:
-        """Seconds of the last step, on the first rank."""
+    def last_step(self) -> dict[str, Any]:
+        """What it took, and its operators on the first rank, in seconds. It ran from the token
+        before the last one, or from the prompt, which is one step here."""
         call = self._engine.debug_call_func_on_all_worker
-        first: dict[str, float] = call("raylax.debug.seconds_by_operator")[0]
-        return first
+        operators: dict[str, float] = call("raylax.debug.seconds_by_operator")[0]
+        before, last = sorted((self._begun, *next(iter(self._times.values()))))[-2:]
+        return {"step_s": last - before, "operators": operators}
 
     def _hear(self, deltas: Any, load: Any) -> None:
         now = time.perf_counter()
@@ -68,6 +70,7 @@ class Raylax:
 
         names = [f"{time.monotonic_ns()}-{i}" for i in range(len(prompts))]
         self._times, self._running = {name: [] for name in names}, set(names)
+        self._begun = time.perf_counter()
         for name, prompt in zip(names, prompts, strict=True):
             greedy = Sampling(temperature=0.0)
             self._engine.add_request(Request(name, tuple(prompt), answer, greedy))
