@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from raylax.kernels.spec import DecoderSpec
 
+WHOLE = slice(None)
+"""All rows of a tensor."""
+
 
 class Checkpoint(Protocol):
     """A model's weights and what is known of it. Whoever has one need not look for mistakes any
@@ -31,8 +34,9 @@ class Checkpoint(Protocol):
         generation_config.json."""
         ...
 
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """A tensor that the spec asks for, whole and in f32. Names are Hugging Face's, as in
+    def tensor(self, name: str, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """A tensor that the spec asks for, in f32: all of it, or some rows that follow each other,
+        which takes no more memory than they do. Names are Hugging Face's, as in
         `raylax.kernels.families.weight_table`."""
         ...
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.regular import regular_size
+from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -58,10 +59,9 @@ class Entry:
         """The same, if it is of this precision."""
         return self.mapped() if self.dtype == NAMES[dtype] else None
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """The whole tensor in f32, exactly; nothing is kept."""
-        raw = self.mapped()
-        return from_bf16(raw) if self.dtype == "BF16" else raw.astype(np.float32)
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows in f32, exactly; nothing is kept."""
+        return widened(self.mapped()[rows], self.precision)
 
 
 def read_header(path: Path) -> dict[str, Entry]:

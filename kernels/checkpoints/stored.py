@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.tensors import StoredTensor, identity_of
 from raylax.kernels.store import Store, key_of, source_hash
 
@@ -22,9 +23,9 @@ class StoredCheckpoint:
     path: Path
     tensors: Mapping[str, StoredTensor]
 
-    def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        """A tensor that the spec asks for, in f32."""
-        return self.tensors[name].read()
+    def tensor(self, name: str, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """A tensor that the spec asks for, or some of its rows, in f32."""
+        return self.tensors[name].read(rows)
 
     def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
         """The same as it lies in its file, if it is of this precision."""

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import tensors_of
 from raylax.kernels.spec import DecoderSpec
@@ -15,6 +17,11 @@ from raylax.kernels.spec import DecoderSpec
 HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
             ".self_attn.bias", ".self_attn.masked_bias")  # fmt: skip
 """Ends of names that older files have, and that say nothing which the config does not."""
+
+
+def widened(raw: npt.NDArray[Any], precision: str) -> npt.NDArray[np.float32]:
+    """Numbers as they lie in a file, in f32; of bfloat16 the file has bits."""
+    return from_bf16(raw) if precision == "bfloat16" else raw.astype(np.float32)
 
 
 class StoredTensor(Protocol):
@@ -26,8 +33,8 @@ class StoredTensor(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """The whole of it in f32, exactly; nothing is kept."""
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows of it in f32, exactly; nothing is kept."""
         ...
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.regular import regular_size
+from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
 LARGEST_PICKLE = 64 << 20
@@ -74,10 +75,9 @@ class TorchTensor:
         steps = tuple(stride * dtype.itemsize for stride in self.strides)
         return np.lib.stride_tricks.as_strided(raw, self.shape, steps, writeable=False)
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """In f32, exactly."""
-        raw = np.ascontiguousarray(self.mapped())
-        return from_bf16(raw) if self.dtype == "bfloat16" else raw.astype(np.float32)
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows in f32, exactly."""
+        return widened(np.ascontiguousarray(self.mapped()[rows]), self.precision)
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """As it lies there, if it is of this precision."""

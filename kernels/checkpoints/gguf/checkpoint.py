@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.gguf.blocks import PLAIN, bytes_of, decoded, kind_of
 from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_header
@@ -48,10 +49,18 @@ class Tensor:
     def _bytes(self) -> npt.NDArray[np.uint8]:
         return mapped(self.file, self.place, bytes_of(self.place.kind, self.shape))
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """In f32, exactly."""
-        values = decoded(self._bytes(), self.place.kind, self.shape[-1]).reshape(self.shape)
-        return halves(values, self.head_dim) if self.head_dim else values
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows in f32, exactly."""
+        if len(self.shape) == 1:
+            whole = decoded(self._bytes(), self.place.kind, self.shape[0])[0]
+            return (halves(whole, self.head_dim) if self.head_dim else whole)[rows]
+        first, end, _ = rows.indices(self.shape[0])
+        heads = self.head_dim or 1
+        begin, stop = first // heads * heads, -(-end // heads) * heads
+        content = self._bytes().reshape(self.shape[0], -1)[begin:stop]
+        values = decoded(content, self.place.kind, self.shape[-1])
+        moved = halves(values, self.head_dim) if self.head_dim else values
+        return moved[first - begin : end - begin]
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """As it lies there, if it is of this precision and its rows are where they belong."""

@@ -84,7 +84,7 @@ class MlcCheckpoint(StoredCheckpoint):
         out: dict[str, Stored] = {}
         first = 0
         for own, count in sizes.items():
-            out[name.replace(fused, own)] = whole.rows(first, count)
+            out[name.replace(fused, own)] = whole.part(first, count)
             first += count
         return out
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.regular import regular_size
+from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
 LISTS = ("tensor-cache.json", "ndarray-cache.json")
@@ -41,12 +42,11 @@ class Parameter:
         )
         return raw.reshape(self.shape)
 
-    def read(self) -> npt.NDArray[np.float32]:
-        """In f32, exactly."""
-        raw = self.mapped()
-        return from_bf16(raw) if self.precision == "bfloat16" else raw.astype(np.float32)
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows in f32, exactly."""
+        return widened(self.mapped()[rows], self.precision)
 
-    def rows(self, first: int, count: int) -> "Parameter":
+    def part(self, first: int, count: int) -> "Parameter":
         """Some of its rows."""
         row = prod(self.shape[1:]) * DTYPES[self.precision].itemsize
         start = self.start + first * row

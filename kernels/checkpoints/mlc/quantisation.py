@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.mlc.parameters import Parameter
+from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
 Floats = npt.NDArray[np.float32]
@@ -71,23 +73,24 @@ class Grouped:
         rows = self.words.shape[1 if self.how.inputs_first else 0]
         return rows if self.count is None else self.count, self.depth
 
-    def rows(self, first: int, count: int) -> "Grouped":
+    def part(self, first: int, count: int) -> "Grouped":
         """Some of its rows."""
         return replace(self, first=first, count=count)
 
-    def read(self) -> Floats:
-        """In f32."""
-        words, scales = self.words.mapped(), self.scales.read()
+    def read(self, rows: slice = WHOLE) -> Floats:
+        """These rows in f32."""
+        words, scales = self.words.mapped(), self.scales.mapped()
         if self.how.inputs_first:
             words, scales = words.T, scales.T
-        own = slice(self.first, None if self.count is None else self.first + self.count)
-        words, scales = words[own], scales[own]
-        bits, rows = self.how.bits, len(words)
+        first, end, _ = rows.indices(self.shape[0])
+        own = slice(self.first + first, self.first + end)
+        words, scales = words[own], widened(scales[own], self.scales.precision)
+        bits, count = self.how.bits, len(words)
         shifts = np.arange(self.how.per_word, dtype=np.uint32) * np.uint32(bits)
         codes = words[..., None] >> shifts & np.uint32((1 << bits) - 1)
-        digits = codes.reshape(rows, -1)[:, : scales.shape[1] * self.how.group].astype(np.float32)
-        grouped = digits.reshape(rows, scales.shape[1], self.how.group) - np.float32(self.how.zero)
-        out: Floats = (grouped * scales[..., None]).reshape(rows, -1)[:, : self.depth]
+        digits = codes.reshape(count, -1)[:, : scales.shape[1] * self.how.group].astype(np.float32)
+        grouped = digits.reshape(count, scales.shape[1], self.how.group) - np.float32(self.how.zero)
+        out: Floats = (grouped * scales[..., None]).reshape(count, -1)[:, : self.depth]
         return np.ascontiguousarray(out)
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:

@@ -3,7 +3,15 @@ each with a scale and a zero; inputs first, and outputs in an order of their own
 
 import numpy as np
 
-from raylax.kernels.checkpoints.quantised.base import Array, Floats, Parts, Scheme, Settings, digits
+from raylax.kernels.checkpoints.quantised.base import (
+    Array,
+    Floats,
+    Parts,
+    Scheme,
+    Settings,
+    digits,
+    numbers,
+)
 
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
 """Which output the digits of a word belong to, from the lowest on."""
@@ -24,9 +32,16 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return words * 8, inputs
 
 
-def values(parts: Parts, settings: Settings) -> Floats:
-    weights, zeros = (unpacked(parts[name].mapped()) for name in ("qweight", "qzeros"))
-    scales = parts["scales"].read()
+def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
+    first = rows.start // 8
+    words, own = (
+        slice(first, -(-rows.stop // 8)),
+        slice(rows.start - first * 8, rows.stop - first * 8),
+    )
+    weights, zeros = (
+        unpacked(parts[name].mapped()[:, words])[:, own] for name in ("qweight", "qzeros")
+    )
+    scales = numbers(parts["scales"], (slice(None), rows))
     group = len(weights) // len(scales)
     grouped = weights.reshape(len(scales), group, -1).astype(np.float32)
     out: Floats = (grouped - zeros[:, None]) * scales[:, None]

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
 Array = npt.NDArray[Any]
@@ -32,7 +34,7 @@ class Part(Protocol):
         """Its numbers; those that numpy has not, as their bits."""
         ...
 
-    def read(self) -> Floats: ...
+    def read(self, rows: slice = WHOLE) -> Floats: ...
 
     def bits(self, dtype: str) -> Array | None: ...
 
@@ -51,8 +53,8 @@ class Scheme:
     """Of those that may be."""
     shape: Callable[[Parts, Settings], tuple[int, ...]]
     """Of the weight, rows first."""
-    values: Callable[[Parts, Settings], Floats]
-    """Of the weight."""
+    values: Callable[[Parts, Settings, slice], Floats]
+    """Of some of the weight's rows, which the slice names from first to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,12 @@ class Composed:
         """Of what is read."""
         return "float32"
 
-    def read(self) -> Floats:
-        """The whole of it in f32. Raises CheckpointError for parts that do not belong together."""
+    def read(self, rows: slice = WHOLE) -> Floats:
+        """These rows in f32. Raises CheckpointError for parts that do not belong together."""
+        first, end, _ = rows.indices(self.shape[0])
         try:
-            return np.ascontiguousarray(self.scheme.values(self.parts, self.settings), np.float32)
+            values = self.scheme.values(self.parts, self.settings, slice(first, end))
+            return np.ascontiguousarray(values, np.float32)
         except (ValueError, IndexError) as error:
             raise CheckpointError(f"{self.file}: parts do not fit together: {error}") from None
 
@@ -108,6 +112,11 @@ def composed(
             ) from None
         out[f"{module}.weight"] = Composed(scheme, there, settings, shape)
     return out
+
+
+def numbers(part: Part, where: Any = WHOLE) -> Floats:
+    """Those of a part that numpy's index names, in f32."""
+    return widened(part.mapped()[where], part.precision)
 
 
 def digits(words: Array, bits: int, axis: int) -> npt.NDArray[np.uint8]:

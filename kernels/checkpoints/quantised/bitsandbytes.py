@@ -2,11 +2,12 @@
 blocks along the rows, whose scales may be quantised once more; and int8, a scale for each row."""
 
 import json
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from raylax.kernels.checkpoints.quantised.base import Floats, Parts, Scheme, Settings
+from raylax.kernels.checkpoints.quantised.base import Floats, Parts, Scheme, Settings, numbers
 
 STATES = tuple(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "fp4"))
 
@@ -29,21 +30,25 @@ def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
     return tuple(said)
 
 
-def values(parts: Parts, settings: Settings) -> Floats:
+def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     told, sizes = state(parts), shape(parts, settings)
-    raw = parts["weight"].mapped().reshape(-1)
-    codes = np.stack([raw >> 4, raw & 15], -1).reshape(-1)[: int(np.prod(sizes))]
+    row = prod(sizes[1:])
+    first, end = rows.start * row, rows.stop * row
+    raw = parts["weight"].mapped().reshape(-1)[first // 2 : -(-end // 2)]
+    codes = np.stack([raw >> 4, raw & 15], -1).reshape(-1)[first % 2 :][: end - first]
+    size = int(told["blocksize"])
+    block, last = first // size, -(-end // size)
     largest = parts["weight.absmax"]
     if "weight.nested_absmax" in parts:
         outer = parts["weight.nested_absmax"].read()
-        inner = parts["weight.nested_quant_map"].read()[largest.mapped()]
-        blocks = outer.repeat(int(told["nested_blocksize"]))[: len(inner)]
+        inner = parts["weight.nested_quant_map"].read()[largest.mapped()[block:last]]
+        blocks = outer.repeat(int(told["nested_blocksize"]))[block:last]
         scales = inner * blocks + np.float32(told["nested_offset"])
     else:
-        scales = largest.read()
+        scales = numbers(largest, slice(block, last))
     table = parts["weight.quant_map"].read()
-    wide = scales.repeat(int(told["blocksize"]))[: len(codes)]
-    return (table[codes] * wide).reshape(sizes)
+    wide = scales.repeat(size)[first - block * size :][: len(codes)]
+    return (table[codes] * wide).reshape(-1, *sizes[1:])
 
 
 FOUR_BITS = tuple(
@@ -57,9 +62,9 @@ FOUR_BITS = tuple(
 )
 
 
-def of_rows(parts: Parts, _: Settings) -> Floats:
-    scales = parts["SCB"].read() / np.float32(127)
-    return parts["weight"].mapped().astype(np.float32) * scales[:, None]
+def of_rows(parts: Parts, _: Settings, rows: slice) -> Floats:
+    scales = numbers(parts["SCB"], rows) / np.float32(127)
+    return numbers(parts["weight"], rows) * scales[:, None]
 
 
 EIGHT_BITS = Scheme(

@@ -7,10 +7,12 @@ import numpy as np
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
+    Part,
     Parts,
     Scheme,
     Settings,
     digits,
+    numbers,
 )
 
 
@@ -31,31 +33,38 @@ def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
     return tuple(int(one) for one in said)
 
 
-def scaled(numbers: Array, parts: Parts, bits: int) -> Floats:
-    """Signed numbers [rows, depth] by the scales and zeros of their groups."""
-    rows, depth = numbers.shape
-    scales = parts["weight_scale"].read().reshape(-1, parts["weight_scale"].shape[-1])
-    scales = np.broadcast_to(scales, (rows, scales.shape[1])) if len(scales) == 1 else scales
+def scaled(signed: Array, parts: Parts, bits: int, own: slice) -> Floats:
+    """Signed numbers [rows, depth], which are these rows of the matrix, by the scales and zeros of
+    their groups."""
+    rows, depth = signed.shape
+    scales = of_rows(parts["weight_scale"], own)
     groups = scales.shape[1]
-    out: Floats = numbers.astype(np.float32).reshape(rows, groups, depth // groups)
+    out: Floats = signed.astype(np.float32).reshape(rows, groups, depth // groups)
     if (zero := parts.get("weight_zero_point")) is not None:
-        if zero.precision == "I32" and zero.shape[0] != rows:  # packed along the rows
-            points = digits(zero.mapped(), bits, 0)[:rows].astype(np.float32) - (1 << bits - 1)
+        if zero.precision == "I32":  # packed along the rows
+            points = digits(zero.mapped(), bits, 0)[own].astype(np.float32) - (1 << bits - 1)
         else:
-            points = zero.mapped().astype(np.float32).reshape(rows, groups)
+            points = of_rows(zero, own)
         out = out - points[..., None]
     return (out * scales[..., None]).reshape(rows, depth)
 
 
-def unpacked(parts: Parts, settings: Settings) -> Floats:
-    bits, (rows, depth) = bits_of(settings), shape(parts, settings)
-    codes = digits(parts["weight_packed"].mapped(), bits, 1)[:, :depth].astype(np.int16)
-    numbers = codes - (1 << bits - 1)
+def of_rows(part: Part, own: slice) -> Floats:
+    """What there is for each group of these rows; one row of a part is that of all."""
+    if len(part.shape) < 2 or part.shape[0] == 1:
+        return numbers(part).reshape(1, -1)
+    return numbers(part, own)
+
+
+def unpacked(parts: Parts, settings: Settings, own: slice) -> Floats:
+    bits, (_, depth) = bits_of(settings), shape(parts, settings)
+    codes = digits(parts["weight_packed"].mapped()[own], bits, 1)[:, :depth].astype(np.int16)
+    signed = codes - (1 << bits - 1)
     if "weight_g_idx" not in parts:
-        return scaled(numbers, parts, bits)
+        return scaled(signed, parts, bits, own)
     order = np.argsort(parts["weight_g_idx"].mapped(), kind="stable")
-    out = np.empty((rows, depth), np.float32)
-    out[:, order] = scaled(numbers[:, order], parts, bits)
+    out = np.empty(signed.shape, np.float32)
+    out[:, order] = scaled(signed[:, order], parts, bits, own)
     return out
 
 
@@ -75,5 +84,5 @@ BYTES = Scheme(
     ("weight_scale", "weight"),
     ("weight_zero_point", "input_scale", "input_zero_point"),
     whole,
-    lambda parts, _: scaled(parts["weight"].mapped(), parts, 8),
+    lambda parts, _, own: scaled(parts["weight"].mapped()[own], parts, 8, own),
 )

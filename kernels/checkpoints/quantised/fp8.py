@@ -13,7 +13,7 @@ def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
     return parts["weight"].shape
 
 
-def values(parts: Parts, settings: Settings) -> Floats:
+def values(parts: Parts, settings: Settings, own: slice) -> Floats:
     rows, depth = parts["weight"].shape
     scales = next(parts[name] for name in ("weight_scale_inv", "weight_scale") if name in parts)
     grid = np.atleast_1d(scales.read())
@@ -23,8 +23,10 @@ def values(parts: Parts, settings: Settings) -> Floats:
     high, wide = (
         block if isinstance(block, list) else (-(-rows // len(grid)), -(-depth // grid.shape[1]))
     )
-    scale = grid.repeat(high, 0)[:rows].repeat(wide, 1)[:, :depth]
-    return from_e4m3(parts["weight"].mapped()) * scale
+    first = own.start // high
+    lines = grid[first : -(-own.stop // high)].repeat(high, 0)
+    scale = lines[own.start - first * high : own.stop - first * high].repeat(wide, 1)[:, :depth]
+    return from_e4m3(parts["weight"].mapped()[own]) * scale
 
 
 BLOCKS = Scheme(("weight_scale_inv", "weight"), ("activation_scale", "input_scale"), shape, values)

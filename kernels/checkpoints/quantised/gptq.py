@@ -4,7 +4,14 @@ do."""
 
 import numpy as np
 
-from raylax.kernels.checkpoints.quantised.base import Floats, Parts, Scheme, Settings, digits
+from raylax.kernels.checkpoints.quantised.base import (
+    Floats,
+    Parts,
+    Scheme,
+    Settings,
+    digits,
+    numbers,
+)
 
 BITS = (2, 3, 4, 8)
 
@@ -22,14 +29,14 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return outputs, words * 32 // bits_of(settings)
 
 
-def values(parts: Parts, settings: Settings) -> Floats:
+def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     """A zero is kept less one, but for the format's second version."""
     bits = bits_of(settings)
-    weights = digits(parts["qweight"].mapped(), bits, 0)
-    zeros = digits(parts["qzeros"].mapped(), bits, 1).astype(np.int32)
+    weights = digits(parts["qweight"].mapped()[:, rows], bits, 0)
+    zeros = digits(parts["qzeros"].mapped(), bits, 1)[:, rows].astype(np.int32)
     if settings.get("checkpoint_format", "gptq") != "gptq_v2":
         zeros = (zeros + 1) & ((1 << bits) - 1)
-    scales = parts["scales"].read()
+    scales = numbers(parts["scales"], (slice(None), rows))
     if "g_idx" in parts:
         group = parts["g_idx"].mapped().astype(np.int64)
     else:

@@ -17,6 +17,7 @@ from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import GOLDENS
+from tests.support.rows import same_by_rows
 from tests.support.torch_files import write_torch_file
 
 SAVED = GOLDENS / "torch.bin"
@@ -30,6 +31,7 @@ def test_what_torch_has_saved_is_what_is_read() -> None:
     with np.load(GOLDENS / "torch.npz") as want:
         for name in want.files:
             assert np.array_equal(found[name].read(), want[name]), name
+            same_by_rows(found[name].read, name)
         assert np.array_equal(found["tied"].read(), want["a"])
     assert {name: found[name].precision for name in "abcn"} == {
         "a": "float32", "b": "float16", "c": "bfloat16", "n": "int64"

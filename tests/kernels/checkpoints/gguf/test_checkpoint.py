@@ -2,6 +2,7 @@
 logits as transformers has."""
 
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.support.batches import Piece, run
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.gguf_files import write_gguf
 from tests.support.paths import GOLDENS
+from tests.support.rows import same_by_rows
 
 PAGES = [7, 3, 11, 5, 2]
 MADE = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
@@ -38,6 +40,8 @@ def test_a_file_has_the_weights_and_sizes_of_its_checkpoint(variant: str, tmp_pa
         assert getattr(found.spec, name) == getattr(want.spec, name), name
     for name in want.tensors:
         assert np.array_equal(found.tensor(name), want.tensor(name)), name
+        same_by_rows(partial(found.tensor, name), name)
+        same_by_rows(partial(want.tensor, name), name)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -2,6 +2,7 @@
 conversation's template."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.mlc_packages import TEMPLATE, write_package
+from tests.support.rows import same_by_rows
 
 NAMES = [
     "model.embed_tokens.weight",
@@ -44,6 +46,7 @@ def test_a_package_has_the_weights_that_it_was_made_of(
     for name in NAMES:
         a, b = found.tensor(name), want.tensor(name)
         assert np.abs(a - b).max() <= near * np.abs(b).max(), name
+        same_by_rows(partial(found.tensor, name), name)
 
 
 def test_its_text_is_what_others_have(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from raylax.kernels.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import GOLDENS
+from tests.support.rows import same_by_rows
 
 Parts = dict[str, np.ndarray]
 BITS_4 = {"config_groups": {"group_0": {"weights": {"num_bits": 4}}}}
@@ -48,7 +49,8 @@ def test_they_are_what_their_makers_code_says(
         want = file[name]
 
     assert scheme.shape(parts, settings) == want.shape
-    assert np.abs(scheme.values(parts, settings) - want).max() <= 1e-7
+    assert np.abs(scheme.values(parts, settings, slice(0, len(want))) - want).max() <= 1e-7
+    same_by_rows(lambda rows: scheme.values(parts, settings, slice(*rows.indices(len(want))[:2])))
 
 
 def packed(codes: np.ndarray, bits: int, order: tuple[int, ...]) -> np.ndarray:
@@ -163,6 +165,7 @@ def test_a_checkpoint_has_them_in_their_place(
 
     assert found.dtype == np.float32 and found.flags.c_contiguous
     assert np.abs(found - want).max() < 1e-6 * np.abs(want).max() + 1e-7
+    same_by_rows(partial(open_checkpoint(checkpoint).tensor, f"{DOWN}.weight"))
 
 
 def test_three_bits_run_over_into_the_next_word() -> None:
