@@ -44,7 +44,7 @@ def packed(weight: Weight, values: Floats, q: "Quantization") -> Array:
         return values
     if weight.name == "w_gate_up":
         values = interleaved(values)
-    return (q.layers if weight.layered else q.head).pack(padded(values))
+    return q.formats[weight.name].pack(padded(values))
 
 
 def reserve(path: Path, size: int) -> None:

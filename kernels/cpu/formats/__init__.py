@@ -1,5 +1,6 @@
 """Quantizations by the names that users know: which weights have which format."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from raylax.kernels.cpu.formats.base import Format
@@ -10,17 +11,31 @@ from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 
+LAYERS = ("w_qkv", "w_o", "w_gate_up", "w_down")
+
 
 @dataclass(frozen=True)
 class Quantization:
     """The formats of one model."""
 
     name: str
-    layers: Format
-    head: Format
-    """The format of embedding and output head: 4 bits cost most there, and save least."""
+    formats: Mapping[str, Format]
+    """Of each matrix of the step, by its name in the table of weights; `w_head` is there whether
+    or not it is one with `w_embed`, and then has the same."""
     kv_dtype: str
     """The precision of keys and values, if none is asked for."""
+
+    def of(self, function: str) -> list[Format]:
+        """The formats of what one of the step's functions multiplies: `layers` or `head`."""
+        names = ("w_head",) if function == "head" else LAYERS
+        return [self.formats[name] for name in names]
+
+
+def two_formats(name: str, layers: Format, head: Format, kv_dtype: str) -> Quantization:
+    """One format for the layers' matrices, one for embedding and head: 4 bits cost most there,
+    and save least."""
+    formats = dict.fromkeys(LAYERS, layers) | dict.fromkeys(("w_embed", "w_head"), head)
+    return Quantization(name, formats, kv_dtype)
 
 
 NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1", "q4f32_0")
@@ -36,20 +51,20 @@ def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantizati
     match SAME.get(name, name):
         case "q0f32":
             floats = F32(cpu)
-            return Quantization("q0f32", floats, floats, "f32")
+            return two_formats("q0f32", floats, floats, "f32")
         case "q0bf16":
             halves = BF16(cpu)
-            return Quantization("q0bf16", halves, halves, "bf16")
+            return two_formats("q0bf16", halves, halves, "bf16")
         case "w8a8":
             channels = ChannelScaled(cpu)
-            return Quantization("w8a8", channels, channels, "bf16")
+            return two_formats("w8a8", channels, channels, "bf16")
         case "q8f32_0":
             eight = Grouped(8, cpu)
-            return Quantization("q8f32_0", eight, eight, "bf16")
+            return two_formats("q8f32_0", eight, eight, "bf16")
         case "q4f32_0":
             four = Grouped(4, cpu)
-            return Quantization("q4f32_0", four, four, "bf16")
+            return two_formats("q4f32_0", four, four, "bf16")
         case "q4f32_1":
-            return Quantization("q4f32_1", Grouped(4, cpu), Grouped(8, cpu), "bf16")
+            return two_formats("q4f32_1", Grouped(4, cpu), Grouped(8, cpu), "bf16")
     known = ", ".join(("auto", *NAMES, *SAME))
     raise CompileError(f"quantization {name!r} is not known; known are {known}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from raylax.kernels.cpu.formats import Quantization
-from raylax.kernels.cpu.formats.base import Format, RowFormat
+from raylax.kernels.cpu.formats.base import RowFormat
 from raylax.kernels.cpu.program import Buffer
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
@@ -21,6 +21,8 @@ LAYERS = (
 HEAD = ("norm_f", "head", "argmax")
 """Operators in the order in which they run; not every step has them all."""
 
+MEETS = {"a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head"}
+"""Activations as a product reads them, and the weights that it meets them with."""
 PLACE = tuple(field.name for field in fields(Place))
 TILE = 8  # rows of the largest tile: activation buffers are padded to it
 F32, I32, I64 = "float32", "int32", "int64"
@@ -52,7 +54,7 @@ def weight_buffer(weight: Weight, spec: DecoderSpec, q: Quantization) -> Buffer:
     shape, dtype = weight.shape, "float32"
     if weight.is_matrix:
         rows, k = shape
-        fmt = q.layers if weight.layered else q.head
+        fmt = q.formats[weight.name]
         shape, dtype = fmt.weight_shape(-(-rows // PANEL) * PANEL, k), fmt.dtype
     if weight.layered:
         return Buffer((spec.layers, *shape), dtype, "layer", free=(0,))
@@ -87,7 +89,8 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
     """What the operators hand each other: in f32, and as the next product reads it."""
     hidden, attended = local.hidden, local.heads * local.head_dim
 
-    def packed(tokens: int, k: int, by: Format = q.layers) -> Buffer:
+    def packed(name: str, tokens: int, k: int) -> Buffer:
+        by = q.formats[MEETS[name]]
         return Buffer(*by.activation(padded(tokens), k), "work", free=(0,))
 
     slots = work_list_bounds(local, c).slots
@@ -95,14 +98,15 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         "x": growing("work", padded(c.tokens), hidden, dtype=F32),
         "q": growing("work", c.tokens, attended, dtype=F32),
         "partials": growing("work", slots * ROWS, local.head_dim + 32, dtype=F32),
-        "a": packed(c.tokens, hidden),
-        "o": packed(c.tokens, attended),
-        "h": packed(c.tokens, local.intermediate),
-        "f": packed(c.rows, hidden, q.head),
+        "a": packed("a", c.tokens, hidden),
+        "o": packed("o", c.tokens, attended),
+        "m": packed("m", c.tokens, hidden),
+        "h": packed("h", c.tokens, local.intermediate),
+        "f": packed("f", c.rows, hidden),
         "normed": growing("work", c.rows, hidden, dtype=F32),
         "chosen": growing("work", c.rows),
     }
-    if any(isinstance(fmt, RowFormat) for fmt in (q.layers, q.head)):
+    if any(isinstance(fmt, RowFormat) for fmt in q.formats.values()):
         widest = max(hidden, attended, local.intermediate)
         made["wide"] = growing("work", max(c.tokens, c.rows), widest, dtype=F32)
     return made

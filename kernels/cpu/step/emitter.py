@@ -15,6 +15,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import Format, RowFormat, RowTile
+from raylax.kernels.cpu.step.buffers import MEETS
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.tir.emit import Expr, in_64_bits, lanes, scratch
 from raylax.kernels.cpu.tir.exchange import Exchange
@@ -80,8 +81,7 @@ class Emitter:
 
     def format_of(self, buffer: str) -> Format:
         """The format of weights, or of the activations that meet them."""
-        q = self.quantization
-        return q.head if buffer in ("w_embed", "w_head", "f") else q.layers
+        return self.quantization.formats[MEETS.get(buffer, buffer)]
 
     @contextlib.contextmanager
     def rows_of(self, tile: Expr) -> Iterator[tuple[Expr, Expr]]:

@@ -12,7 +12,7 @@ from raylax.kernels.shards import GROUP, PANEL
 
 @dataclass
 class MLP:
-    """The MLP of one layer: what is in `a` goes through `h`, and is added to `x`."""
+    """The MLP of one layer: what is in `m` goes through `h`, and is added to `x`."""
 
     e: Operators
 
@@ -31,7 +31,7 @@ class MLP:
         groups = s.intermediate // GROUP
         with e.queue.region("gate_up", groups) as g, T.serial(0, e.tiles) as tile:
             group = T.Bind(g + self.place["first_group"]) if e.sharded else g
-            out = e.product("a", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
+            out = e.product("m", s.hidden, tile, "w_gate_up", [group * 2, group * 2 + 1])
             with e.rows_of(tile) as (m, row):
                 pair = []
                 for p in range(2):

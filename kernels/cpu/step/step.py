@@ -5,6 +5,7 @@ each comes in variants by row tile, and every variant gives the same bits. Which
 a rank computes is an argument: all ranks run the same code.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,10 +51,11 @@ class Variant:
 MANY = 1 << 30
 
 
-def variants(fmt: Format) -> tuple[Variant, ...]:
-    """The variants of a function whose products are of this format, by rising `most`."""
-    few = (Variant(4, 4, True),) if fmt.tile_rows > 4 else ()
-    last = Variant(fmt.tile_rows, 64, True), Variant(fmt.tile_rows, MANY, False)
+def variants(formats: Sequence[Format]) -> tuple[Variant, ...]:
+    """The variants of a function whose products are of these formats, by rising `most`."""
+    rows = min(fmt.tile_rows for fmt in formats)
+    few = (Variant(4, 4, True),) if rows > 4 else ()
+    last = Variant(rows, 64, True), Variant(rows, MANY, False)
     return Variant(1, 1, True), *few, *last
 
 
@@ -95,8 +97,7 @@ class StepEmitter:
 
     def variants(self, name: str) -> tuple[Variant, ...]:
         """The variants of the function `layers` or `head`."""
-        q = self.quantization
-        return variants(q.head if name == "head" else q.layers)
+        return variants(self.quantization.of(name))
 
     def function(self, name: str) -> StepFunction:
         """What there is to know of a function of the step to run it."""
@@ -125,7 +126,7 @@ class StepEmitter:
             args = {one: T.arg(one, declare(table[one])) for one in arguments(table, name)}
             names, ends = (HEAD, "head_ends") if name == "head" else (LAYERS, "ends")
             queue = Queue(args["counters"], args[ends], names, self.cpu)
-            dots = (self.quantization.layers.dot, self.quantization.head.dot, self.pages.dot)
+            dots = *(fmt.dot for fmt in self.quantization.formats.values()), self.pages.dot
             meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
             with imported(meet, *(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
@@ -171,7 +172,7 @@ class StepEmitter:
             e.qkv()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
-            e.normalise("norm_2", "a")
+            e.normalise("norm_2", "m")
             MLP(e).emit(layer * MEETINGS + 2)
 
     def _head(self, e: Operators) -> None:

@@ -89,7 +89,7 @@ def others(count: int, length: int) -> list[Piece]:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variant_is_compared(name: str) -> None:
     """By the tests below: those for few rows and for many, and keys that fill more than a block."""
-    every = variants(quantization_named(name, "float32", cpu()).layers)
+    every = variants(quantization_named(name, "float32", cpu()).of("layers"))
 
     for rows in (
         [count + 1 for count in NEIGHBOURS],

@@ -103,7 +103,7 @@ class Products:
     """One format on one CPU."""
 
     def __init__(self, name: str, target: CPU, store: Path, load: Load) -> None:
-        self.format = quantization_named(name, "float32", target).layers
+        self.format = quantization_named(name, "float32", target).formats["w_qkv"]
         if missing_here(target):
             self.library = load(compiled(self.format, target))
         else:
@@ -191,7 +191,7 @@ def rounded_like(name: str, x: Floats) -> Floats:
 
 def assembly_of(name: str, target: CPU, store: Path) -> str:
     """Of the product, with tiles of 8 rows."""
-    fmt = quantization_named(name, "float32", target).layers
+    fmt = quantization_named(name, "float32", target).formats["w_qkv"]
 
     def make(directory: Path) -> None:
         (directory / "products.s").write_text(compiled(fmt, target, [8]).assembly)
