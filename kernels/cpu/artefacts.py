@@ -131,11 +131,11 @@ class Blueprint:
         return compile_step(self.emitter)
 
     def pack(self, directory: Path, progress: ProgressCallback) -> None:
-        """Writes the packed weights; one layer of the checkpoint is in memory at a time."""
+        """Writes the packed weights."""
         from raylax.kernels.cpu.weights import pack
 
-        table = self.program.table
-        pack(self.checkpoint, self.quantization, table, directory, partial(progress, "pack"))
+        ck, table, told = self.checkpoint, self.program.table, partial(progress, "pack")
+        pack(ck, self.quantization, table, directory, told, self.emitter.capacity.workers)
 
 
 class Artefacts:

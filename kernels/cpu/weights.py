@@ -5,6 +5,7 @@ Replicas on one host map the same file and share its pages; a restart maps inste
 
 import errno
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.cpu.packing import Piece, pieces, values
 from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.families import weights_of
-from raylax.kernels.families.weight_table import Floats, Weight
-from raylax.kernels.shards import PANEL
+from raylax.kernels.parallel import in_threads
 from raylax.kernels.store import check_room
 
 if TYPE_CHECKING:
@@ -25,26 +26,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 STORED = ("weight", "layer")
-
-
-def padded(matrix: Floats) -> Floats:
-    """A matrix with rows of zeros up to whole panels."""
-    return np.pad(matrix, ((0, -len(matrix) % PANEL), (0, 0)))
-
-
-def interleaved(gate_up: Floats) -> Floats:
-    """Rows of gate and up by turns of 16: a panel then holds both halves of a gated unit."""
-    turns = [part.reshape(-1, 1, 16, part.shape[1]) for part in np.split(gate_up, 2)]
-    return np.concatenate(turns, 1).reshape(gate_up.shape)
-
-
-def packed(weight: Weight, values: Floats, q: "Quantization") -> Array:
-    """What the step reads: vectors as they are, matrices in their format."""
-    if not weight.is_matrix:
-        return values
-    if weight.name == "w_gate_up":
-        values = interleaved(values)
-    return q.formats[weight.name].pack(padded(values))
 
 
 def reserve(path: Path, size: int) -> None:
@@ -66,30 +47,56 @@ def pack(
     table: dict[str, Buffer],
     directory: Path,
     progress: Callable[[float], None],
+    threads: int = 1,
 ) -> None:
-    """Writes `weights.bin`, one layer in memory at a time. Raises OSError where the disk has no
-    room for it."""
+    """Writes `weights.bin`, a few panels for each thread in memory at a time. Raises OSError where
+    the disk has no room for it."""
     places, size = layout(table, *STORED)
     path = directory / "weights.bin"
     reserve(path, size)
+    weights, layers = weights_of(ck.spec).values(), ck.spec.layers
+    every = list(pieces(weights, layers))
+    left = total = sum(piece.weights for piece in every)
 
-    def write(weight: Weight, layer: int = 0) -> None:
-        shape, dtype = table[weight.name].shape, table[weight.name].dtype
-        target = np.memmap(path, dtype, "r+", places[weight.name], shape)
-        target[layer if weight.layered else ...] = packed(weight, weight.read(ck.tensor, layer), q)
-        target.flush()
+    def told(weights: int) -> None:
+        nonlocal left
+        left -= weights
+        progress(1 - left / total)
 
-    weights = weights_of(ck.spec).values()
-    for layer in range(ck.spec.layers):
-        for weight in weights:
-            if weight.layered:
-                write(weight, layer)
-        progress((layer + 1) / (ck.spec.layers + 1))
-    for weight in weights:
-        if not weight.layered:
-            write(weight)
+    with path.open("r+b") as file:
+
+        def work(piece: Piece) -> int:
+            name = piece.weight.name
+            write(file.fileno(), packed(piece, ck, q), places[name] + place(piece, table[name]))
+            return piece.weights
+
+        in_threads(work, every, threads, told)
+        os.fdatasync(file.fileno())
     (directory / "offsets.json").write_text(json.dumps(places))
-    progress(1.0)
+
+
+def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
+    """What the step reads: vectors as they are, matrices in their format."""
+    if not piece.weight.is_matrix:
+        return values(piece, ck, None)
+    fmt = q.formats[piece.weight.name]
+    return fmt.pack(values(piece, ck, fmt))
+
+
+def place(piece: Piece, buffer: Buffer) -> int:
+    """The byte of a weight's buffer where a piece begins."""
+    shape = buffer.shape[1:] if piece.weight.layered else buffer.shape
+    size = np.dtype(buffer.dtype).itemsize
+    inside = piece.panels.start * math.prod(shape[1:]) if piece.weight.is_matrix else 0
+    return (piece.layer * math.prod(shape) + inside) * size
+
+
+def write(file: int, array: Array, at: int) -> None:
+    """All of an array from a byte of a file on. Raises OSError."""
+    content = np.ascontiguousarray(array).data.cast("B")
+    while content:
+        done = os.pwrite(file, content, at)
+        content, at = content[done:], at + done
 
 
 def map_weights(directory: Path, table: dict[str, Buffer]) -> dict[str, Array]:

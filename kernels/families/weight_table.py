@@ -49,9 +49,15 @@ class Weight:
         for name, rows in zip(self.tensors, self.rows, strict=True):
             yield name.format(layer=layer), self._shape(rows)
 
-    def read(self, tensor: Callable[[str], Floats], layer: int = 0) -> Floats:
-        """Its values in a checkpoint that has `tensor` by name."""
-        parts = [tensor(name) for name, _ in self.sources(layer)]
+    def read(self, tensor: Callable[[str, slice], Floats], layer: int, rows: slice) -> Floats:
+        """Some of its rows in a checkpoint that has those of a `tensor` by name."""
+        first, end, _ = rows.indices(sum(self.rows))
+        parts, before = [], 0
+        for name, count in zip(self.tensors, self.rows, strict=True):
+            own = slice(max(0, first - before), min(count, end - before))
+            if own.start < own.stop:
+                parts.append(tensor(name.format(layer=layer), own))
+            before += count
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _shape(self, rows: int) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ batch (law 1). Activations lie as [tokens / tile][K][tile], the order in which a
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.cpu.tir.dot import Dot
@@ -42,6 +41,12 @@ class Weights(Protocol):
     """The rows of the largest tile: 4 or 8, whichever is faster."""
 
     @property
+    def keeps(self) -> str | None:
+        """A precision of 16 bits that it keeps as it is, by its name in files: it packs those bits
+        as well as f32."""
+        ...
+
+    @property
     def dot(self) -> Dot:
         """The multiply-add that its products are made of."""
         ...
@@ -50,8 +55,9 @@ class Weights(Protocol):
         """The shape of a packed [rows, k] matrix."""
         ...
 
-    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
-        """f32[rows, k] -> the packed matrix; rows and k are multiples of 32."""
+    def pack(self, weight: Array) -> Array:
+        """f32[rows, k] -> the packed matrix; rows and k are multiples of 32. Panels are packed
+        alike whatever is packed with them."""
         ...
 
     def activation(self, tokens: int, k: int) -> tuple[Shape, str]:

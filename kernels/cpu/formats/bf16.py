@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import to_bf16
@@ -17,15 +16,17 @@ from raylax.kernels.shards import PANEL
 class BF16(Dense):
     """A lane is an int32 that holds a pair of neighbours along k."""
 
-    dtype, ahead = "int32", 64
+    dtype, keeps, ahead = "int32", "bfloat16", 64
 
     def __init__(self, cpu: CPU) -> None:
         super().__init__(bf16_dot(cpu.native_bf16), cpu.registers)
 
-    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+    def pack(self, weight: Array) -> Array:
+        """Of f32, or of the bits of bf16."""
         rows, k = weight.shape
-        pairs = to_bf16(weight).reshape(rows // PANEL, PANEL, k // 2, 2).transpose(0, 2, 1, 3)
-        return np.ascontiguousarray(pairs).view(np.int32).reshape(self.weight_shape(rows, k))
+        bits = np.ascontiguousarray(weight) if weight.dtype == np.uint16 else to_bf16(weight)
+        pairs = bits.view(np.int32).reshape(rows // PANEL, PANEL, k // 2)
+        return np.ascontiguousarray(pairs.transpose(0, 2, 1))
 
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
         with T.serial(0, k // 2) as d:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
@@ -45,7 +44,7 @@ class ChannelScaled:
     unsigned weights' zero comes to).
     """
 
-    dtype, ahead, tile_rows = "int32", 32, 8
+    dtype, keeps, ahead, tile_rows = "int32", None, 32, 8
 
     def __init__(self, cpu: CPU) -> None:
         self.registers, self.dot = cpu.registers, integer_dot(8, cpu)
@@ -57,7 +56,7 @@ class ChannelScaled:
             raise CompileError(f"w8a8 sums at most {LONGEST} products, this model has rows of {k}")
         return rows // PANEL, 1 + k // 4, PANEL
 
-    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+    def pack(self, weight: Array) -> Array:
         rows, k = weight.shape
         scale = np.abs(weight).max(1, keepdims=True) / np.float32(127)
         ratio = np.divide(weight, scale, out=np.zeros_like(weight), where=scale > 0)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats.base import Array
@@ -16,12 +15,12 @@ from raylax.kernels.shards import PANEL
 class F32(Dense):
     """A lane is one weight."""
 
-    dtype, ahead = "float32", 32
+    dtype, keeps, ahead = "float32", None, 32
 
     def __init__(self, cpu: CPU) -> None:
         super().__init__(F32Dot(), cpu.registers)
 
-    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+    def pack(self, weight: Array) -> Array:
         rows, k = weight.shape
         return np.ascontiguousarray(weight.reshape(rows // PANEL, PANEL, k).transpose(0, 2, 1))
 

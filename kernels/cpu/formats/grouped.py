@@ -9,7 +9,6 @@ along K, each by one fma (law 1).
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import bf16_above
@@ -47,7 +46,7 @@ class Grouped:
     the unsigned weights' zero comes to).
     """
 
-    dtype, tile_rows = "int32", 4
+    dtype, keeps, tile_rows = "int32", None, 4
 
     def __init__(self, bits: Bits, cpu: CPU) -> None:
         self.bits, self.registers = bits, cpu.registers
@@ -64,7 +63,7 @@ class Grouped:
     def weight_shape(self, rows: int, k: int) -> Shape:
         return rows // PANEL, k // GROUP, self.lines * LINE
 
-    def pack(self, weight: npt.NDArray[np.float32]) -> Array:
+    def pack(self, weight: Array) -> Array:
         rows, k = weight.shape
         panels, groups = rows // PANEL, k // GROUP
         grouped = weight.reshape(rows, groups, GROUP)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.base import WHOLE, Checkpoint
 from raylax.kernels.cuda.device.memory import DeviceMemory
 from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.form import DeviceForm
@@ -107,14 +107,14 @@ class Loader:
         weight = self._table[name]
         if isinstance(form, Dense):
             with suppress(NotStored):
-                return weight.read(partial(self._stored, FILED[form.precision]), layer)
-        return weight.read(self.checkpoint.tensor, layer)
+                return weight.read(partial(self._stored, FILED[form.precision]), layer, WHOLE)
+        return weight.read(self.checkpoint.tensor, layer, WHOLE)
 
-    def _stored(self, dtype: str, name: str) -> Array:
+    def _stored(self, dtype: str, name: str, rows: slice) -> Array:
         """Raises NotStored for a tensor of another precision."""
         if (bits := self.checkpoint.bits(name, dtype)) is None:
             raise NotStored
-        return bits
+        return bits[rows]
 
     def _part(self, name: str) -> Part:
         return part_of(name, self.form.spec, self.form.degree, self.place)

@@ -28,13 +28,16 @@ def test_a_weight_is_made_of_tensors_whose_rows_follow_each_other() -> None:
     shapes = tensor_shapes(config_of("llama"))
     weight = weights_of(spec())["w_qkv"]
 
-    values = weight.read(lambda name: np.full(shapes[name], ord(name[-13]), np.float32), layer=1)
+    made = lambda name, rows: np.full(shapes[name], ord(name[-13]), np.float32)[rows]  # noqa: E731
+    values = weight.read(made, 1, slice(None))
+    some = weight.read(made, 1, slice(100, 200))
 
     assert [name for name, _ in weight.sources(1)] == [
         f"model.layers.1.self_attn.{part}_proj.weight" for part in "qkv"
     ]
     assert values.shape == weight.shape == (256, 64)
     assert "".join(chr(int(row[0])) for row in values[::64]) == "qqkv"
+    assert np.array_equal(some, values[100:200])
 
 
 def test_a_weight_that_has_no_layers_is_read_as_it_is() -> None:
@@ -44,7 +47,7 @@ def test_a_weight_that_has_no_layers_is_read_as_it_is() -> None:
     weight = weights_of(spec())["norm_f"]
 
     assert not weight.layered and not weight.is_matrix
-    assert weight.read({"model.norm.weight": norm}.__getitem__) is norm
+    assert weight.read(lambda name, _: {"model.norm.weight": norm}[name], 0, slice(None)) is norm
 
 
 def test_one_matrix_is_embedding_and_head_where_they_are_tied() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from raylax.kernels.checkpoints.quantised.bitsandbytes import FOUR_BITS
 from raylax.kernels.checkpoints.quantised.compressed import PACKED
@@ -20,6 +20,7 @@ from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import GOLDENS
 from tests.support.rows import same_by_rows
+from tests.support.safetensors_files import save_as
 
 Parts = dict[str, np.ndarray]
 BITS_4 = {"config_groups": {"group_0": {"weights": {"num_bits": 4}}}}
@@ -133,26 +134,11 @@ def quantised(path: Path, make: Maker, settings: dict[str, Any]) -> tuple[Path, 
     file = path / "model.safetensors"
     tensors = load_file(file)
     parts, means = make(np.random.default_rng(5), *tensors.pop(f"{DOWN}.weight").shape)
-    save_file(tensors, file)
     header = {f"{DOWN}.{name}": np.ascontiguousarray(one) for name, one in parts.items()}
-    if parts.get("weight", np.empty(0)).dtype == np.uint8:
-        save_bytes(path, tensors | header, f"{DOWN}.weight")
-    else:
-        save_file(tensors | header, file)
+    bytes_are = "F8_E4M3" if parts.get("weight", np.empty(0)).dtype == np.uint8 else ""
+    save_as(file, tensors | header, {f"{DOWN}.weight": bytes_are})
     change_config(path, quantization_config=settings)
     return path, means
-
-
-def save_bytes(path: Path, tensors: Parts, name: str) -> None:
-    """With one of uint8 that is called e4m3, which numpy has not."""
-    file = path / "model.safetensors"
-    save_file(tensors, file)
-    content = file.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header[name]["dtype"] = "F8_E4M3"
-    text = json.dumps(header).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
 
 
 @pytest.mark.parametrize(("make", "settings"), CASES)

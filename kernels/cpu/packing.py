@@ -1,0 +1,108 @@
+"""A weight in pieces: some panels of it are read, laid out and packed apart from the others, so
+that none has to be in memory as a whole."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.shards import PANEL
+
+if TYPE_CHECKING:
+    from raylax.kernels.cpu.formats.base import Format
+
+Array = npt.NDArray[Any]
+Tensor = Callable[[str, slice], Array]
+"""Some rows of a checkpoint's tensor."""
+AT_ONCE = 1 << 20
+"""Weights of a piece, about: in f32 they fit a core's cache, with what is made of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a weight as the step has them: of a matrix whole panels, of a vector all."""
+
+    weight: Weight
+    layer: int
+    first: int
+    end: int
+
+    @property
+    def panels(self) -> slice:
+        """Of the packed matrix."""
+        return slice(self.first // PANEL, self.end // PANEL)
+
+    @property
+    def weights(self) -> int:
+        """How many it has."""
+        return (self.end - self.first) * (self.weight.columns or 1)
+
+
+def pieces(weights: Iterable[Weight], layers: int) -> Iterator[Piece]:
+    """All that is to be packed, layer by layer, as most files have it."""
+    every = list(weights)
+    for weight in every:
+        if not weight.layered:
+            yield from pieces_of(weight, 0)
+    for layer in range(layers):
+        for weight in every:
+            if weight.layered:
+                yield from pieces_of(weight, layer)
+
+
+def pieces_of(weight: Weight, layer: int) -> Iterator[Piece]:
+    """Those of one weight in one layer."""
+    whole = step = weight.shape[0]
+    if weight.columns is not None:
+        whole += -whole % PANEL
+        step = max(1, AT_ONCE // weight.columns // PANEL) * PANEL
+    for first in range(0, whole, step):
+        yield Piece(weight, layer, first, min(first + step, whole))
+
+
+class NotStored(LookupError):
+    """A tensor does not lie in its file as it is wanted."""
+
+
+def stored(ck: Checkpoint, dtype: str, name: str, rows: slice) -> Array:
+    """Rows as they lie in the file. Raises NotStored for a tensor of another precision."""
+    if (bits := ck.bits(name, dtype)) is None:
+        raise NotStored
+    return bits[rows]
+
+
+def values(piece: Piece, ck: Checkpoint, fmt: "Format | None") -> Array:
+    """The rows of a piece in f32; bits of 16, where that is what the format keeps and the files
+    have."""
+    if fmt is not None and fmt.keeps is not None:
+        with suppress(NotStored):
+            return laid_out(piece, partial(stored, ck, fmt.keeps))
+    return laid_out(piece, ck.tensor)
+
+
+def laid_out(piece: Piece, tensor: Tensor) -> Array:
+    """The rows of a piece where the step wants them, and rows of zeros up to a whole panel."""
+    weight, layer = piece.weight, piece.layer
+    if weight.name == "w_gate_up":
+        half = weight.rows[0]
+        own = [
+            weight.read(tensor, layer, slice(start + piece.first // 2, start + piece.end // 2))
+            for start in (0, half)
+        ]
+        return interleaved(*own)
+    rows = weight.read(tensor, layer, slice(piece.first, piece.end))
+    if (missing := piece.end - piece.first - len(rows)) and weight.is_matrix:
+        return np.pad(rows, ((0, missing), (0, 0)))
+    return rows
+
+
+def interleaved(gate: Array, up: Array) -> Array:
+    """Rows of both by turns of 16: a panel then holds both halves of a gated unit."""
+    turns = [part.reshape(-1, 1, 16, part.shape[1]) for part in (gate, up)]
+    return np.concatenate(turns, 1).reshape(-1, gate.shape[1])
