@@ -7,7 +7,7 @@ from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.formats.bf16 import BF16
 from raylax.kernels.cpu.formats.channel import ChannelScaled
 from raylax.kernels.cpu.formats.f32 import F32
-from raylax.kernels.cpu.formats.grouped import Grouped
+from raylax.kernels.cpu.formats.grouped import Grouped, own
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 
@@ -59,12 +59,12 @@ def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantizati
             channels = ChannelScaled(cpu)
             return two_formats("w8a8", channels, channels, "bf16")
         case "q8f32_0":
-            eight = Grouped(8, cpu)
+            eight = Grouped(own(8), cpu)
             return two_formats("q8f32_0", eight, eight, "bf16")
         case "q4f32_0":
-            four = Grouped(4, cpu)
+            four = Grouped(own(4), cpu)
             return two_formats("q4f32_0", four, four, "bf16")
         case "q4f32_1":
-            return two_formats("q4f32_1", Grouped(4, cpu), Grouped(8, cpu), "bf16")
+            return two_formats("q4f32_1", Grouped(own(4), cpu), Grouped(own(8), cpu), "bf16")
     known = ", ".join(("auto", *NAMES, *SAME))
     raise CompileError(f"quantization {name!r} is not known; known are {known}")

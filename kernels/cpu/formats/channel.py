@@ -97,7 +97,7 @@ class ChannelScaled:
         at = (first + tile.k // per) * tile.rows + row
         tile.buffer.store(T.reinterpret("int32", step), at)
         whole = intrinsic("int32", "llvm.vector.reduce.add", total.get())
-        tile.buffer.store(whole * T.int32(-ZERO), at + tile.rows)
+        tile.buffer.store(whole * T.int32(self.dot.bias - ZERO), at + tile.rows)
 
     # Their product
 

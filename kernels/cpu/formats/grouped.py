@@ -1,9 +1,10 @@
-"""Weights of 8 or 4 bits in groups of 32 along K, each with a scale of its own.
+"""Weights of 8 or 4 bits in groups along K, each with a scale of its own, and perhaps an offset.
 
-Symmetric: weight = scale * (code - zero), like GGML's Q8_0 and Q4_0, but scales are bf16: they
-become f32 by one shift, and small ones are not denormal. Activations are rounded to 8 bits in the
-same groups. A group's sum is one of integers, hence exact; groups are added upwards
-along K, each by one fma (law 1).
+Those that we make of floats are like GGML's Q8_0 and Q4_0, but scales are bf16: they become f32 by
+one shift, and small ones are not denormal. What files have in such groups is kept as it is, of
+whatever `Kind`. Activations are rounded to 8 bits in groups of 32. A group's sum is one of
+integers, hence exact; groups are added upwards along K, each by one fma, and one more for the
+offset, which the sum of the group's activations meets (law 1).
 """
 
 from typing import Any
@@ -12,23 +13,12 @@ import numpy as np
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import bf16_above
+from raylax.kernels.checkpoints.groups import Groups, Kind, packed
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
+from raylax.kernels.cpu.formats.scales import Scales
 from raylax.kernels.cpu.target import CPU
-from raylax.kernels.cpu.tir.dot import (
-    Sums,
-    blocks,
-    high,
-    low,
-)
-from raylax.kernels.cpu.tir.emit import (
-    Register,
-    f32,
-    fma,
-    intrinsic,
-    lanes,
-    prefetch,
-    splat,
-)
+from raylax.kernels.cpu.tir.dot import Sums, blocks
+from raylax.kernels.cpu.tir.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
 from raylax.kernels.cpu.tir.integers import Bits, codes_of, integer_dot
 from raylax.kernels.shards import GROUP, PANEL
 
@@ -36,68 +26,86 @@ LINE = 16  # int32 in a cache line
 MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of 4 rows are fastest
 
 
+def own(bits: Bits) -> Kind:
+    """The kind of what we make of floats."""
+    return Kind(bits, 32, "bf16")
+
+
 class Grouped:
-    """Panels [rows / 32][k / 32][1 + lines][16] of int32: a line of 32 scales, then the codes.
+    """Panels [rows / 32][blocks][lines * 16] of int32: a block has the scales of one or some
+    groups, see `scales.py`, then their codes.
 
-    Of the codes the first half belongs to rows 0..15, a lane to a row. A lane's byte holds one
-    weight of 8 bits, or one of 4 bits and the one 16 further along K in its high half.
+    Of a group's codes the first half belongs to rows 0..15, a lane to a row. A lane's byte holds
+    one weight of 8 bits, or one of 4 bits and the one 16 further along K in its high half.
 
-    An activation group of a tile is [words][tile rows]: the codes, their scale, their start (what
-    the unsigned weights' zero comes to).
+    An activation group of a tile is [words][tile rows]: the codes; their step; where the sum of
+    integers starts, if not at 0 (what the unsigned weights' zero comes to); and for offsets the sum
+    of the activations.
     """
 
     dtype, keeps, tile_rows = "int32", None, 4
 
-    def __init__(self, bits: Bits, cpu: CPU) -> None:
-        self.bits, self.registers = bits, cpu.registers
-        self.dot = integer_dot(bits, cpu)
-        self.zero, self.largest = 1 << (bits - 1), (1 << (bits - 1)) - 1
-        self.columns = GROUP * bits // 32  # lines of a half
-        self.lines = 1 + 2 * self.columns
+    def __init__(self, kind: Kind, cpu: CPU) -> None:
+        self.kind, self.registers = kind, cpu.registers
+        self.dot, self.scales = integer_dot(kind.bits, cpu), Scales(kind, cpu)
+        self.columns = GROUP * kind.bits // 32  # lines of a half
+        self.lines = self.scales.lines + self.scales.span * 2 * self.columns  # of a block
         self.codes = GROUP // self.dot.per  # words of a row's activation group
-        self.words = self.codes + 2
-        self.ahead = 16 if bits == 4 else 8
+        self.start = self.dot.bias - kind.zero  # times the sum of the codes: of the integers
+        self.words = self.codes + 1 + bool(self.start) + bool(kind.offset)
+        self.ahead = 16 if kind.bits == 4 else 8
 
     # Weights
 
     def weight_shape(self, rows: int, k: int) -> Shape:
-        return rows // PANEL, k // GROUP, self.lines * LINE
+        return rows // PANEL, -(-k // (GROUP * self.scales.span)), self.lines * LINE
 
     def pack(self, weight: Array) -> Array:
-        rows, k = weight.shape
-        panels, groups = rows // PANEL, k // GROUP
-        grouped = weight.reshape(rows, groups, GROUP)
-        scale = bf16_above(np.abs(grouped).max(2) / np.float32(self.largest))
-        step = (scale.astype(np.uint32) << 16).view(np.float32)[:, :, None]
-        codes = np.rint(np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0))
-        codes += self.zero
-        per_byte = 8 // self.bits
-        shape = (panels, 2, 16, groups, per_byte, self.columns, 4)
-        parts = codes.astype(np.uint8).reshape(shape)  # panel, half, row, group, part, line, byte
-        packed = parts[:, :, :, :, 0]
-        if per_byte == 2:
-            packed = packed | (parts[:, :, :, :, 1] << 4)
-        packed = packed.transpose(0, 3, 1, 4, 2, 5).reshape(panels, groups, -1)
-        scales = scale.reshape(panels, PANEL, groups).transpose(0, 2, 1)
-        block = np.concatenate([np.ascontiguousarray(scales).view(np.uint8), packed], 2)
-        return np.ascontiguousarray(block).view(np.int32)
+        return self.place(rounded(weight, self.kind.bits))
+
+    def place(self, groups: Groups) -> Array:
+        """The packed matrix of what is of this kind."""
+        assert groups.kind == self.kind
+        rows, span = len(groups.codes), self.scales.span
+        words = np.ascontiguousarray(groups.codes).view(np.int32)
+        words = words.reshape(rows // PANEL, 2, 16, -1, self.columns).transpose(0, 3, 1, 4, 2)
+        panels, count = words.shape[:2]
+        scales = self.scales.place(groups)
+        out = np.zeros((panels, scales.shape[1], self.lines * LINE), np.int32)
+        head = self.scales.lines * LINE
+        out[:, :, :head] = scales
+        codes = out[:, :, head:].reshape(panels, -1, span, 2, self.columns, 16)
+        whole = count // span
+        codes[:, :whole] = words[:, : whole * span].reshape(panels, whole, *codes.shape[2:])
+        if left := count % span:
+            codes[:, whole, :left] = words[:, whole * span :]
+        return out
 
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
         panel, lane = T.floordiv(row, PANEL), T.floormod(row, PANEL)
         half, column = T.floordiv(lane, 16), T.floormod(lane, 16)
         with T.serial(0, k // GROUP) as g:
-            pair = T.Bind(weight[panel, g, T.floordiv(lane, 2)])
-            scales = T.Select(T.floormod(lane, 2) > 0, high(pair), low(pair))
-            scale = Register(scales, "float32")
+            block, inner = self._block_of(g)
+            read = lambda at: weight[panel, block, at]  # noqa: E731
+            value_of = self.scales.of_row(read, inner, lane)
             with T.serial(0, self.columns) as line:
-                at = (1 + half * self.columns + line) * LINE + column
-                word = T.Bind(weight[panel, g, at])
-                for part in range(8 // self.bits):
+                at = self._codes_at(inner) + (half * self.columns + line) * LINE + column
+                word = T.Bind(weight[panel, block, at])
+                for part in range(8 // self.kind.bits):
                     for byte in range(4):
-                        shift, mask = byte * 8 + part * 4, (1 << self.bits) - 1
+                        shift, mask = byte * 8 + part * 4, (1 << self.kind.bits) - 1
                         code = T.bitwise_and(T.shift_right(word, T.int32(shift)), T.int32(mask))
-                        value = T.cast(code - T.int32(self.zero), "float32") * scale.get()
+                        value = value_of(T.cast(code, "float32"))
                         store(g * GROUP + part * 16 + line * 4 + byte, value)
+
+    def _block_of(self, group: Any) -> tuple[Any, Any]:
+        """The block of a group, and which of its groups it is."""
+        if self.scales.span == 1:
+            return group, 0
+        return T.floordiv(group, self.scales.span), T.floormod(group, self.scales.span)
+
+    def _codes_at(self, inner: Any) -> Any:
+        return (self.scales.lines + inner * 2 * self.columns) * LINE
 
     # Activations
 
@@ -111,10 +119,15 @@ class Grouped:
         for i, code in enumerate(codes):
             at = T.ramp((first + i * per_half) * tile.rows + row, tile.rows, per_half)
             tile.buffer.store(self.dot.pack(code.get()), at)
-        total = intrinsic("int32", "llvm.vector.reduce.add", codes[0].get() + codes[1].get())
-        at = (first + self.codes) * tile.rows + row
-        tile.buffer.store(T.reinterpret("int32", step), at)
-        tile.buffer.store(total * T.int32(-self.zero), at + tile.rows)
+        summed = intrinsic("int32", "llvm.vector.reduce.add", codes[0].get() + codes[1].get())
+        total = Register(summed, "int32")
+        after = [T.reinterpret("int32", step)]
+        if self.start:
+            after.append(total.get() * T.int32(self.start))
+        if self.kind.offset:
+            after.append(T.reinterpret("int32", T.cast(total.get(), "float32") * step))
+        for i, word in enumerate(after):
+            tile.buffer.store(word, (first + self.codes + i) * tile.rows + row)
 
     # Their product
 
@@ -124,39 +137,64 @@ class Grouped:
         sums = {(r, c): Register(f32(0)) for r in range(tile.rows) for c in range(2)}
         with T.serial(0, groups) as g:
             first = T.Bind((tile.index * groups + g) * self.words)
+            block, inner = (T.Bind(one) for one in self._block_of(start + g))
 
             def scalar(row: int, index: Any) -> Any:
                 return tile.buffer[(first + index) * tile.rows + row]
 
-            for block in parts:
-                if ahead and block.rows.start == 0:
-                    self._prefetch(weight, panel, start + g + ahead, block.columns)
-                dots = Sums(block, self.dot)
+            def read(at: Any) -> Any:
+                return weight[panel, block, at]
+
+            for part in parts:
+                if ahead and part.rows.start == 0:
+                    self._prefetch(read, inner, ahead, part.columns)
+                dots = Sums(part, self.dot)
                 with T.serial(0, self.columns) as line:
 
                     def column(half: int, line: Any = line) -> Any:
-                        at = (1 + half * self.columns + line) * LINE
-                        return weight[panel, start + g, lanes(at)]
+                        at = self._codes_at(inner) + (half * self.columns + line) * LINE
+                        return read(lanes(at))
 
                     dots.add(line, column, scalar)
-                scales = {c: self._scales(weight, panel, start + g, c) for c in block.columns}
+                scales = {c: self.scales.of_rows(read, inner, c) for c in part.columns}
                 for row, half, total in dots:
-                    step, zero = (scalar(row, self.codes + i) for i in range(2))
-                    both = scales[half].get() * splat(T.reinterpret("float32", step))
-                    whole = T.cast(self.dot.finish(total, splat(zero)), "float32x16")
-                    sums[row, half].set(fma(whole, both, sums[row, half].get()))
+                    self._add(sums[row, half], total, *scales[half], lambda i, r=row: scalar(r, i))
         for (row, half), total in sums.items():
             store(row, half, total.get())
 
-    def _scales(self, weight: Any, panel: Any, g: Any, half: int) -> Register:
-        """The scales of 16 rows, as float32x16."""
-        bits = T.reinterpret("uint16x16", weight[panel, g, lanes(half * 8, 8)])
-        wide = T.shift_left(T.cast(bits, "int32x16"), splat(T.int32(16)))
-        return Register(T.reinterpret("float32x16", wide))
+    def _add(
+        self, total: Register, integers: Any, scale: Register, offset: Register | None, word: Any
+    ) -> None:
+        """A group's sum to those before it; word(index) of the row's activations."""
+        step = splat(T.reinterpret("float32", word(self.codes)))
+        start = splat(word(self.codes + 1)) if self.start else None
+        whole = T.cast(self.dot.finish(integers, start), "float32x16")
+        total.set(fma(whole, scale.get() * step, total.get()))
+        if offset is not None:
+            activations = splat(T.reinterpret("float32", word(self.words - 1)))
+            total.set(fma(offset.get(), activations, total.get()))
 
-    def _prefetch(self, weight: Any, panel: Any, g: Any, halves: range) -> None:
+    def _prefetch(self, read: Any, inner: Any, ahead: int, halves: range) -> None:
+        """What is read `ahead` groups from here: blocks follow each other."""
+        span, lines = self.scales.span, self.scales.lines
+        there = ahead // span * self.lines * LINE
         if halves.start == 0:
-            prefetch(weight[panel, g, 0])
+            share = -(-lines // span)  # of the block's scales, for each of its groups
+            for line in range(share):
+                prefetch(read(there + (inner * share + line) * LINE))
         for half in halves:
             for line in range(self.columns):
-                prefetch(weight[panel, g, (1 + half * self.columns + line) * LINE])
+                at = self._codes_at(inner) + (half * self.columns + line) * LINE
+                prefetch(read(there + at))
+
+
+def rounded(weight: Array, bits: Bits) -> Groups:
+    """f32[rows, columns] as groups of our own kind: to the largest magnitude of each."""
+    rows, k = weight.shape
+    largest = (1 << bits - 1) - 1
+    grouped = weight.reshape(rows, k // GROUP, GROUP)
+    scale = bf16_above(np.abs(grouped).max(2) / np.float32(largest))
+    step = (scale.astype(np.uint32) << 16).view(np.float32)[:, :, None]
+    codes = np.rint(np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0))
+    codes += own(bits).zero
+    return Groups(own(bits), packed(codes.astype(np.uint8).reshape(rows, k), bits), scale)

@@ -35,8 +35,12 @@ Bits = Literal[4, 8]
 class IntegerDot(Dot, Protocol):
     """A Dot of int32x16 whose sums are int32, once they are finished."""
 
-    def finish(self, total: Expr, start: Expr) -> Expr:
-        """The whole sum, int32x16: start + total."""
+    bias: int
+    """What it takes off each weight, for its instruction's sake: whoever wants the sum without
+    starts it at the sum of the activations times this."""
+
+    def finish(self, total: Expr, start: Expr | None) -> Expr:
+        """The whole sum, int32x16: start + total. None: it starts at 0."""
         ...
 
 
@@ -51,7 +55,7 @@ def nibbles(column: Expr) -> list[Expr]:
 class Bytes:
     """What the dots share: columns of 8 bit, or of two times 4 bit; int32 sums."""
 
-    depth, dtype = 4, "int32"
+    depth, dtype, bias = 4, "int32", 0
 
     def __init__(self, bits: Bits, code: str) -> None:
         self.bits, self.code = bits, code
@@ -62,8 +66,8 @@ class Bytes:
     def columns(self, column: Expr) -> list[Expr]:
         return [column] if self.bits == 8 else nibbles(column)
 
-    def finish(self, total: Expr, start: Expr) -> Expr:
-        return total + start
+    def finish(self, total: Expr, start: Expr | None) -> Expr:
+        return total if start is None else total + start
 
 
 class Quads(Bytes):
@@ -90,17 +94,17 @@ class Dots(Quads):
 
 
 class SignedDots(Dots):
-    """One instruction for signed bytes. 4 bits fit; 8 bits lose their zero here, and not at the
-    end."""
+    """One instruction for signed bytes. 4 bits fit; of 8 bits the middle is taken off."""
+
+    def __init__(self, bits: Bits, code: str) -> None:
+        super().__init__(bits, code)
+        self.bias = 0 if bits == 4 else 128
 
     def columns(self, column: Expr) -> list[Expr]:
         if self.bits == 4:
             return nibbles(column)
         signed = T.bitwise_xor(column, splat(T.int32(-0x7F7F7F80)))  # 0x80 in every byte
         return [Register(signed, "int32x16").get()]
-
-    def finish(self, total: Expr, start: Expr) -> Expr:
-        return total + start if self.bits == 4 else total
 
 
 class Nibbles(Quads):
@@ -110,9 +114,10 @@ class Nibbles(Quads):
         called = ("raylax_maddubs", total.get(), operand, splat(scalar))
         total.set(T.call_pure_extern("int32x16", *called))
 
-    def finish(self, total: Expr, start: Expr) -> Expr:
-        ones = splat(T.int32(0x00010001))
-        return T.call_pure_extern("int32x16", "raylax_madd", start, total, ones)
+    def finish(self, total: Expr, start: Expr | None) -> Expr:
+        ones, zero = splat(T.int32(0x00010001)), splat(T.int32(0))
+        begun = zero if start is None else start
+        return T.call_pure_extern("int32x16", "raylax_madd", begun, total, ones)
 
 
 class Words(Bytes):

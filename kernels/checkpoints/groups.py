@@ -1,0 +1,147 @@
+"""Weights as small integers in groups along a row, each group with a scale: what files have that
+were quantised, taken apart and not rounded again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.bf16 import from_bf16
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+LINE = 32
+"""Weights of a row whose codes lie together."""
+BLOCK = 256
+"""Weights that share the outer scale of two levels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How weights are kept; two tensors of one kind can lie in one matrix."""
+
+    bits: Literal[4, 8]
+    group: Literal[32, 128] = 32
+    """Weights of a row that share a scale."""
+    scale: Literal["bf16", "f16", "f32", "levels"] = "f16"
+    """levels: a small integer, times an f16 that 256 weights share."""
+    offset: Literal["", "zero", "minimum"] = ""
+    """What a code begins at. Nothing: code - 2^(bits - 1) is scaled; zero: code - zero is, with a
+    zero for each group; minimum: the code is scaled, and an f16 for each group is added, or with
+    two levels subtracted."""
+
+    @property
+    def zero(self) -> int:
+        """The code of the number 0, where the kind says it."""
+        return 0 if self.offset else 1 << self.bits - 1
+
+    def __str__(self) -> str:
+        extra = {"": "", "zero": ", zeros", "minimum": ", minimum"}[self.offset]
+        scale = "two levels of scales" if self.scale == "levels" else f"{self.scale} scales"
+        return f"{self.bits} bits, groups of {self.group}, {scale}{extra}"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Some rows of a matrix."""
+
+    kind: Kind
+    codes: Bytes
+    """[rows, columns * bits / 8]; a byte of 4 bits has a weight in its low half, and in its high
+    half the one 16 further along the row."""
+    scale: Array
+    """[rows, groups]; of bf16 the bits. Of two levels the outer one, [rows, columns / 256] in
+    f16."""
+    offset: Array | None = None
+    """[rows, groups]: zeros in u8, or minima in f16; of two levels the outer ones."""
+    inner: Array | None = None
+    """[rows, columns / 32] in u8: what the outer scales are multiplied with."""
+    inner_offset: Array | None = None
+    """The same for minima."""
+
+    def each(self, change: Callable[[Array], Array]) -> "Groups":
+        """With its rows changed: what is done to all of its arrays, whose first axis they are."""
+        parts = (self.scale, self.offset, self.inner, self.inner_offset)
+        scale, *others = (None if one is None else change(one) for one in parts)
+        assert scale is not None
+        return Groups(self.kind, change(self.codes), scale, *others)
+
+    def values(self) -> Floats:
+        """f32[rows, columns], as whoever wrote them meant them."""
+        group = self.kind.group
+        codes = as_f32(unpacked(self.codes, self.kind.bits))
+        scale = from_bf16(self.scale) if self.kind.scale == "bf16" else as_f32(self.scale)
+        offset = None if self.offset is None else as_f32(self.offset)
+        if self.inner is not None and self.inner_offset is not None and offset is not None:
+            scale = outer(scale, self.inner) * as_f32(self.inner)
+            offset = -(outer(offset, self.inner_offset) * as_f32(self.inner_offset))
+
+        def wide(numbers: Floats) -> Floats:
+            return numbers.repeat(group, 1)[:, : codes.shape[1]]
+
+        if offset is None:
+            return (codes - np.float32(self.kind.zero)) * wide(scale)
+        if self.kind.offset == "zero":
+            return (codes - wide(offset)) * wide(scale)
+        return codes * wide(scale) + wide(offset)
+
+
+def as_f32(array: Array) -> Floats:
+    """Numbers in f32."""
+    return array.astype(np.float32)
+
+
+def outer(scales: Floats, inner: Array) -> Floats:
+    """The outer scale of each inner one."""
+    return scales.repeat(BLOCK // LINE, 1)[:, : inner.shape[1]]
+
+
+def joined(parts: Sequence[Groups]) -> Groups:
+    """Rows of several, one after the other; all are of one kind."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+
+    def of(name: str) -> Any:
+        if getattr(first, name) is None:
+            return None
+        return np.concatenate([getattr(one, name) for one in parts])
+
+    names = ("codes", "scale", "offset", "inner", "inner_offset")
+    return replace(first, **{name: of(name) for name in names})
+
+
+def packed(codes: Bytes, bits: int) -> Bytes:
+    """Codes [rows, columns], as `Groups` has them. Columns are a multiple of 32."""
+    if bits == 8:
+        return codes
+    halves = codes.reshape(len(codes), -1, 2, LINE // 2)
+    both: Bytes = halves[:, :, 0] | halves[:, :, 1] << np.uint8(4)
+    return both.reshape(len(codes), -1)
+
+
+def unpacked(codes: Bytes, bits: int) -> Bytes:
+    """What `packed` was given."""
+    if bits == 8:
+        return codes
+    lines = codes.reshape(len(codes), -1, LINE // 2)
+    return np.stack([lines & np.uint8(15), lines >> np.uint8(4)], 2).reshape(len(codes), -1)
+
+
+def group_of(width: int, columns: int) -> Literal[32, 128] | None:
+    """The group that scales of `width` weights each are kept for; None: there is none such."""
+    if columns % LINE:
+        return None
+    if width % 128 == 0 or width >= columns:
+        return 128
+    return 32 if width % 32 == 0 else None
+
+
+def spread(scales: Array, width: int, columns: int, group: int) -> Array:
+    """Scales of `width` weights each -> of each group, [rows, groups]."""
+    groups = -(-columns // group)
+    starts = np.arange(groups) * group // width
+    return scales[:, starts]
