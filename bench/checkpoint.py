@@ -34,12 +34,15 @@ class Shape:
     rope_theta: float
     vocab: int = 32000
     head_dim: int = 64
+    tied: bool = True
 
 
 SHAPES = {
     "tiny": Shape("llama", 256, 4, 4, 2, 704, 1e4, vocab=2048),
     "qwen2.5-0.5b": Shape("qwen2", 896, 24, 14, 2, 4864, 1e6),
     "llama-3.2-1b": Shape("llama", 2048, 16, 32, 8, 8192, 5e5),
+    "llama-3.2-3b": Shape("llama", 3072, 28, 24, 8, 8192, 5e5, 128256, 128),
+    "llama-3.1-8b": Shape("llama", 4096, 32, 32, 8, 14336, 5e5, 128256, 128, tied=False),
 }
 
 
@@ -59,6 +62,8 @@ def tensor_shapes(s: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield at + "input_layernorm.weight", (s.hidden,)
         yield at + "post_attention_layernorm.weight", (s.hidden,)
     yield "model.norm.weight", (s.hidden,)
+    if not s.tied:
+        yield "lm_head.weight", (s.vocab, s.hidden)
 
 
 def tensor(rng: np.random.Generator, name: str, shape: tuple[int, ...], end: int) -> np.ndarray:
@@ -69,7 +74,7 @@ def tensor(rng: np.random.Generator, name: str, shape: tuple[int, ...], end: int
     if "proj.weight" in name:
         scale = (0.2 if "o_proj" in name or "down_proj" in name else 1.0) / np.sqrt(shape[1])
     weight = rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)
-    if "embed_tokens" in name:
+    if "embed_tokens" in name or "lm_head" in name:
         weight[end] = 0
     return weight
 
@@ -120,7 +125,7 @@ def config(s: Shape, end: int) -> dict[str, object]:
         "num_hidden_layers": s.layers, "num_attention_heads": s.heads,
         "num_key_value_heads": s.kv_heads, "head_dim": s.head_dim, "vocab_size": s.vocab,
         "max_position_embeddings": 4096, "rms_norm_eps": 1e-6, "rope_theta": s.rope_theta,
-        "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+        "tie_word_embeddings": s.tied, "torch_dtype": "bfloat16",
         "bos_token_id": end - 2, "eos_token_id": end,
     }  # fmt: skip
 

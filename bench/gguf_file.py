@@ -16,6 +16,7 @@ from raylax.kernels.checkpoints.safetensors import read_header
 TOP = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
 }
 LAYER = {
     "input_layernorm": "attn_norm",

@@ -9,6 +9,7 @@ import numpy as np
 from blocks import Blocks, Kind
 from packing.kit import Kit
 
+from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.device.memory import DeviceMemory
@@ -43,10 +44,10 @@ class Shape:
         layers = range(self.spec.layers)
         return dict(pair for one in weights for layer in layers for pair in one.sources(layer))
 
-    def tensor(self, name: str) -> Any:
+    def tensor(self, name: str, rows: slice = WHOLE) -> Any:
         """Matrices are of bytes, so that little is copied on the way."""
         shape = self._shapes[name]
-        return blank(shape, "uint8" if len(shape) == 2 else "float32")
+        return blank(shape, "uint8" if len(shape) == 2 else "float32")[rows]
 
     def bits(self, name: str, dtype: str) -> Any:
         """As it would lie in a file of bf16."""

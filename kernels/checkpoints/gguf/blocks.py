@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
-AT_ONCE = 1 << 18
+AT_ONCE = 1 << 16
 """Numbers that are computed together."""
 KNOWN = (
     "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
@@ -48,10 +48,10 @@ def decoded(content: npt.NDArray[np.uint8], number: int, columns: int) -> npt.ND
     """f32[rows, columns] of a tensor's bytes."""
     kind = kind_of(number)
     block, size = GGML_QUANT_SIZES[kind]
-    rows = content.reshape(-1, columns // block * size)
-    out = np.empty((len(rows), columns), np.float32)
-    step = max(1, AT_ONCE // columns)
-    for first in range(0, len(rows), step):
-        part = rows[first : first + step]
-        out[first : first + step] = dequantize(part, kind)
-    return out
+    whole = np.asarray(content).reshape(-1, size)
+    out = np.empty((len(whole), block), np.float32)
+    step = AT_ONCE // block
+    for first in range(0, len(whole), step):
+        part = whole[first : first + step].reshape(1, -1)  # the package goes row by row
+        out[first : first + step] = dequantize(part, kind).reshape(-1, block)
+    return out.reshape(-1, columns)

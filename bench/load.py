@@ -1,0 +1,127 @@
+"""How soon a large model is loaded, beside how soon its bytes are read: and in how much memory.
+
+    python bench/load.py [CHECKPOINT ...] [--quantization auto] [--directory DIR]
+
+Without a checkpoint two are made, of random blocks: a GGUF file in the shape of Llama 3.1 8B, of
+types as in a Q4_K_M, and one of Llama 3.2 3B in three files of bf16. They and the store lie below
+a directory that is removed at the end; 35 GB of disk are needed.
+
+The first load reads the checkpoint and writes the packed weights; the next one maps these, and has
+computed a token when it ends. Each is timed twice, with the files on the disk alone and in the page
+cache, after the same bytes were read from the same place in turn (`plain`). `peak` is memory of the
+process's own beyond what it began with: pages of mapped files are not in it.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engines import command
+from engines.child import Child
+from loads.files import write_gguf, write_shards
+from rich.console import Console
+from rich.table import Table
+
+READ = 8 << 20
+MB = 1e6
+
+
+def forget(files: list[Path]) -> None:
+    """Their pages leave the cache."""
+    for path in files:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read(files: list[Path]) -> float:
+    """Seconds to read all of them, one after the other."""
+    buffer, begun = bytearray(READ), time.perf_counter()
+    for path in files:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+    return time.perf_counter() - begun
+
+
+def files_of(checkpoint: Path) -> list[Path]:
+    if checkpoint.is_file():
+        return [checkpoint]
+    return sorted(one for one in checkpoint.iterdir() if one.stat().st_size > READ)
+
+
+@contextmanager
+def loader(checkpoint: Path, store: Path, args: argparse.Namespace) -> Iterator[Child]:
+    given = map(str, (checkpoint, store, args.quantization, args.threads))
+    with Child("raylax", sys.executable, "loads.inside", *given, ends_within_s=10) as child:
+        yield child
+
+
+def row(table: Table, name: str, files: list[Path], cold: bool, child: Child, what: str) -> None:
+    """Plain reading first, then the load; both find the files in the same place."""
+    size = sum(path.stat().st_size for path in files)
+    if cold:
+        forget(files)
+    else:
+        read(files)
+    plain = read(files)
+    if cold:
+        forget(files)
+    told = child.ask(what=what)
+    seconds = told["seconds"]
+    cells = size / MB, seconds, size / MB / seconds, size / MB / plain
+    figures = [f"{cells[0]:.0f}", f"{cells[1]:.1f}", f"{cells[2]:.0f}", f"{cells[3]:.0f}"]
+    table.add_row(name, *figures, f"{plain / seconds:.2f}", f"{told['peak_mib']:.0f}")
+
+
+def measure(checkpoint: Path, store: Path, args: argparse.Namespace) -> Table:
+    columns = ("MB", "s", "MB/s", "plain MB/s", "ratio", "peak MiB")
+    table = Table("", *columns)
+    for cold in (True, False):
+        place = "disk" if cold else "cache"
+        shutil.rmtree(store / "weights", ignore_errors=True)
+        with loader(checkpoint, store, args) as child:
+            row(table, f"first, {place}", files_of(checkpoint), cold, child, "pack")
+            table.title = f"{checkpoint.name}, {child.facts['quantization']}"
+        (packed,) = store.glob("weights/*/weights.bin")
+        with loader(checkpoint, store, args) as child:
+            row(table, f"next, {place}", [packed], cold, child, "load")
+    return table
+
+
+def run(args: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(dir=args.directory) as directory:
+        made = Path(directory)
+        for checkpoint in args.checkpoint or [made / "8b-q4_k_m.gguf", made / "3b-bf16"]:
+            if not args.checkpoint:
+                print(f"making {checkpoint.name}", file=sys.stderr)
+                if checkpoint.suffix:
+                    write_gguf(checkpoint, "llama-3.1-8b")
+                else:
+                    write_shards(checkpoint, "llama-3.2-3b", 3)
+            Console().print(measure(checkpoint.resolve(), made / "store", args))
+            shutil.rmtree(made / "store")
+            if not args.checkpoint:
+                shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("checkpoint", type=Path, nargs="*")
+    parser.add_argument("--quantization", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--directory", type=Path, help="on the disk that is to be measured")
+    args = parser.parse_args()
+    command.run(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()

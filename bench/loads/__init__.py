@@ -1,0 +1,1 @@
+"""What `load.py` loads, and the process in which it does."""
