@@ -170,5 +170,6 @@ class StagedModel(Model, Protocol):
         ...
 
     def hidden(self, count: int) -> Floats:
-        """f32[count, hidden]: the residual stream of a step's tokens."""
+        """f32[count, hidden]: the residual stream of a step's tokens, with what padding the model's
+        stages have."""
         ...

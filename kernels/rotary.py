@@ -11,10 +11,13 @@ Array = npt.NDArray[Any]
 
 
 def rotary_tables(spec: DecoderSpec, length: int) -> tuple[Array, Array]:
-    """cos and sin, each f32[length, head_dim / 2], computed in f32 as transformers does."""
-    exponents = np.arange(0, spec.head_dim, 2, dtype=np.float32) / np.float32(spec.head_dim)
+    """cos and sin, each f32[length, head_dim / 2], computed in f32 as transformers does. What is
+    padding does not turn."""
+    dim = spec.own_head_dim
+    exponents = np.arange(0, dim, 2, dtype=np.float32) / np.float32(dim)
     inverse = np.float32(1) / np.float32(spec.rope.theta) ** exponents
-    angle = np.outer(np.arange(length, dtype=np.float32), scaled_frequencies(spec.rope, inverse))
+    frequencies = np.pad(scaled_frequencies(spec.rope, inverse), (0, spec.head_padding // 2))
+    angle = np.outer(np.arange(length, dtype=np.float32), frequencies)
     return np.cos(angle), np.sin(angle)
 
 

@@ -27,6 +27,11 @@ PANEL = 32  # output rows of a matrix that lie together: two vectors
 GROUP = 32  # neighbouring activations that are stored together
 
 
+def groups_of(spec: DecoderSpec) -> int:
+    """Groups of the MLP's units; the last one may be padding in part."""
+    return -(-spec.intermediate // GROUP)
+
+
 @dataclass(frozen=True, slots=True)
 class Degree:
     """Among how many ranks a model is shared: shards of each layer, and stages of layers."""
@@ -47,9 +52,9 @@ class Degree:
                 "tensor_parallel_shards must divide the attention heads, and divide the KV heads "
                 f"or be a multiple of them; found {n} for {spec.heads} heads and {kv} KV heads"
             )
-        if n > spec.intermediate // GROUP:
+        if n > groups_of(spec):
             raise CompileError(
-                f"tensor_parallel_shards must be at most {spec.intermediate // GROUP}, one for "
+                f"tensor_parallel_shards must be at most {groups_of(spec)}, one for "
                 f"each {GROUP} of the {spec.intermediate} MLP units, found {n}"
             )
         if self.pipeline > spec.layers:
@@ -66,13 +71,13 @@ class Degree:
             layers=-(-spec.layers // self.pipeline),
             heads=spec.heads // self.tensor,
             kv_heads=max(1, spec.kv_heads // self.tensor),
-            intermediate=-(-(spec.intermediate // GROUP) // self.tensor) * GROUP,
+            intermediate=-(-groups_of(spec) // self.tensor) * GROUP,
         )
 
     def place(self, spec: DecoderSpec, rank: int) -> "Place":
         """What a rank computes; ranks are counted stage after stage."""
         stage, shard = divmod(rank, self.tensor)
-        groups, panels = spec.intermediate // GROUP, spec.padded_vocab // PANEL
+        groups, panels = groups_of(spec), spec.padded_vocab // PANEL
         window = -(-groups // self.tensor)
         own = groups * shard // self.tensor
         panel = panels * shard // self.tensor

@@ -38,10 +38,27 @@ class DecoderSpec:
     tied_embeddings: bool
     qkv_bias: bool = False
     output_bias: bool = False
+    mlp_bias: bool = False
     window: int = 0
     """Keys that a token sees, its own among them; 0: all."""
     softcap: float = 0.0
     """Of attention: a score s counts as softcap * tanh(s / softcap); 0: as it is."""
+    hidden_padding: int = 0
+    """How many of `hidden` are zeros that the model does not have, see `raylax.kernels.padding`."""
+    head_padding: int = 0
+    """The same of `head_dim`, half of them behind each half of a head."""
+    mlp_padding: int = 0
+    """The same of `intermediate`."""
+
+    @property
+    def own_hidden(self) -> int:
+        """The model's hidden size, without padding: what norms divide by, and users are given."""
+        return self.hidden - self.hidden_padding
+
+    @property
+    def own_head_dim(self) -> int:
+        """Dims of the model's heads, without padding: what scores are scaled by."""
+        return self.head_dim - self.head_padding
 
     @property
     def queries_per_kv_head(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.program import Program
+from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
 from raylax.kernels.spec import DecoderSpec
@@ -57,8 +58,9 @@ class Blueprint:
             options.threads,
         )
         pages = pages_named(kv, target)
+        sizes = cpu_sizes(checkpoint.spec)
         self.emitter = StepEmitter(
-            checkpoint.spec, options.degree, self.quantization, pages, capacity, target
+            sizes, options.degree, self.quantization, pages, capacity, target
         )
 
     @cached_property

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.program import MEETINGS, Buffer, Program, seconds_by_operator
+from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.cpu.step.worklist import work_list
 from raylax.kernels.cpu.weights import map_weights
 from raylax.kernels.memory import aligned_copy, aligned_zeros, is_aligned
@@ -66,7 +67,7 @@ class CpuModel:
         self.seat = seat or Seat()
         self.place = options.degree.place(spec, self.seat.rank)
         self._local = options.degree.local(spec)
-        cos, sin = rotary_tables(spec, program.sequence_length)
+        cos, sin = rotary_tables(cpu_sizes(spec), program.sequence_length)
         self._stored = partial(map_weights, packed, program.table)
         given = {**self._stored(), "cos": cos, "sin": sin, **self.seat.shared}
         self._arrays = {
@@ -116,10 +117,10 @@ class CpuModel:
             self._run("head", count)
         logits, chosen = a["logits"][:count, : self.spec.vocab], a["chosen"][:count]
         largest = logits[np.arange(count), chosen]
-        return StepOutput(logits, chosen, a["normed"][:count], largest)
+        return StepOutput(logits, chosen, a["normed"][:count, : self.spec.hidden], largest)
 
     def hidden(self, count: int) -> npt.NDArray[np.float32]:
-        """f32[count, hidden]: the residual stream of a step's tokens."""
+        """f32[count, hidden]: the residual stream of a step's tokens, padding included."""
         hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
         return hidden
 

@@ -1,7 +1,7 @@
 """A weight in pieces: some panels of it are read, laid out and packed apart from the others, so
 that none has to be in memory as a whole."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -11,15 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.families.weight_table import Weight
+from raylax.kernels.families.weight_table import Tensor, Weight
 from raylax.kernels.shards import PANEL
 
 if TYPE_CHECKING:
     from raylax.kernels.cpu.formats.base import Format
 
 Array = npt.NDArray[Any]
-Tensor = Callable[[str, slice], Array]
-"""Some rows of a checkpoint's tensor."""
 AT_ONCE = 1 << 20
 """Weights of a piece, about: in f32 they fit a core's cache, with what is made of them."""
 
@@ -89,7 +87,7 @@ def values(piece: Piece, ck: Checkpoint, fmt: "Format | None") -> Array:
 def laid_out(piece: Piece, tensor: Tensor) -> Array:
     """The rows of a piece where the step wants them, and rows of zeros up to a whole panel."""
     weight, layer = piece.weight, piece.layer
-    if weight.name == "w_gate_up":
+    if weight.name in ("w_gate_up", "b_gate_up"):
         half = weight.rows[0]
         own = [
             weight.read(tensor, layer, slice(start + piece.first // 2, start + piece.end // 2))
@@ -103,6 +101,7 @@ def laid_out(piece: Piece, tensor: Tensor) -> Array:
 
 
 def interleaved(gate: Array, up: Array) -> Array:
-    """Rows of both by turns of 16: a panel then holds both halves of a gated unit."""
-    turns = [part.reshape(-1, 1, 16, part.shape[1]) for part in (gate, up)]
-    return np.concatenate(turns, 1).reshape(-1, gate.shape[1])
+    """Rows of both, or their biases, by turns of 16: a panel then holds both halves of a gated
+    unit."""
+    turns = [part.reshape(-1, 1, 16, *part.shape[1:]) for part in (gate, up)]
+    return np.concatenate(turns, 1).reshape(-1, *gate.shape[1:])

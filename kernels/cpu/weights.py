@@ -17,6 +17,7 @@ import numpy.typing as npt
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cpu.packing import Piece, pieces, values
 from raylax.kernels.cpu.program import Buffer, layout
+from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.families import weights_of
 from raylax.kernels.parallel import in_threads
 from raylax.kernels.store import check_room
@@ -54,7 +55,7 @@ def pack(
     places, size = layout(table, *STORED)
     path = directory / "weights.bin"
     reserve(path, size)
-    weights, layers = weights_of(ck.spec).values(), ck.spec.layers
+    weights, layers = weights_of(cpu_sizes(ck.spec)).values(), ck.spec.layers
     every = list(pieces(weights, layers))
     left = total = sum(piece.weights for piece in every)
 

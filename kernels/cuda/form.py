@@ -14,7 +14,7 @@ from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.options import ModelOptions
-from raylax.kernels.shards import Degree
+from raylax.kernels.shards import GROUP, Degree
 from raylax.kernels.spec import DecoderSpec
 
 BYTES: tuple[KV, ...] = ("int8", "fp8")
@@ -44,6 +44,7 @@ class DeviceForm:
                     f"share a model, found {stages}"
                 )
             )
+        check_sizes(spec)
         quantization = quantization_named(options.quantization, dtype)
         check_cuts(quantization.layers, spec, options.degree)
         kv = kv_named(options.kv_dtype, quantization)
@@ -86,6 +87,16 @@ class DeviceForm:
         given = self.spec, self.chip.number, q.precision, q.packed_formats, self.kv
         made = all_for(*given, self.ranks)
         return [replace(one, overlapped=True) for one in made] if self.overlapped else made
+
+
+def check_sizes(spec: DecoderSpec) -> None:
+    """Raises CompileError for a model that is not computed as it is."""
+    for name in ("hidden", "head_dim", "intermediate"):
+        if (size := getattr(spec, name)) % GROUP:
+            rule = f"{name} on CUDA must be a multiple of {GROUP}, found {size}"
+            raise CompileError(only_on_cpu(rule))
+    if spec.mlp_bias:
+        raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
 
 
 def kv_named(name: str, quantization: Quantization) -> KV:

@@ -20,6 +20,8 @@ class Family:
     """Whether queries, keys and values have a bias; None: as `attention_bias` in the config
     says."""
     output_bias: bool | None = None
+    mlp_bias: bool | None = None
+    """Whether the MLP has biases; None: as `mlp_bias` in the config says."""
     head_dim: int | None = None
     """What is meant when the config has no head_dim; None: hidden_size / heads."""
     sliding_window: bool = False
@@ -131,7 +133,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
     """The spec of a checkpoint; CheckpointError names the key that does not fit."""
     heads = count(config, "num_attention_heads")
     hidden = count(config, "hidden_size")
-    bias = switch(config, "attention_bias")
+    bias, mlp_bias = switch(config, "attention_bias"), switch(config, "mlp_bias")
     rope = read_rope(config)
     spec = DecoderSpec(
         architecture=family.architecture,
@@ -148,6 +150,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
         tied_embeddings=switch(config, "tie_word_embeddings"),
         qkv_bias=bias if family.qkv_bias is None else family.qkv_bias,
         output_bias=bias if family.output_bias is None else family.output_bias,
+        mlp_bias=mlp_bias if family.mlp_bias is None else family.mlp_bias,
     )
     refuse_what_we_lack(spec, config)
     return spec
@@ -160,13 +163,10 @@ def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
         raise CheckpointError(
             f"config.json: hidden_act {activation!r} is not supported, only silu, also called swish"
         )
-    if switch(config, "mlp_bias"):
-        raise CheckpointError("config.json: mlp_bias true is not supported")
-    for name in ("hidden", "head_dim", "intermediate"):
-        if getattr(spec, name) % 32:
-            raise CheckpointError(
-                f"config.json: {name} must be a multiple of 32, found {getattr(spec, name)}"
-            )
+    if spec.head_dim % 2:
+        raise CheckpointError(
+            f"config.json: head_dim must be even, for halves are rotated, found {spec.head_dim}"
+        )
     if spec.rope.factors and len(spec.rope.factors) != spec.head_dim // 2:
         raise CheckpointError(
             f"config.json: factors must be {spec.head_dim // 2}, half of a head's dims, found "

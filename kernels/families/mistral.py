@@ -6,6 +6,7 @@ MISTRAL = Family(
     "MistralForCausalLM",
     qkv_bias=False,
     output_bias=False,
+    mlp_bias=False,
     sliding_window=True,
     default_window=4096,
 )

@@ -2,4 +2,4 @@
 
 from raylax.kernels.families.base import Family
 
-QWEN2 = Family("Qwen2ForCausalLM", qkv_bias=True, output_bias=False)
+QWEN2 = Family("Qwen2ForCausalLM", qkv_bias=True, output_bias=False, mlp_bias=False)

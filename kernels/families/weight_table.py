@@ -7,14 +7,19 @@ Hugging Face's Llama; a family may have others.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.padding import unpadded
 from raylax.kernels.spec import DecoderSpec
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Names = tuple[str, ...]
+Tensor = Callable[[str, slice], Array]
+"""Some rows of a checkpoint's tensor, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,12 @@ class Weight:
     """How many rows each of them has."""
     columns: int | None = None
     """None: a vector."""
+    row_block: int | None = None
+    """Rows that padding follows: half a head; None: all of a tensor."""
+    column_block: int | None = None
+    """The same of columns."""
+    own: "Weight | None" = None
+    """What a checkpoint has of it, where the rest is padding; None: all."""
 
     @property
     def layered(self) -> bool:
@@ -46,12 +57,15 @@ class Weight:
 
     def sources(self, layer: int = 0) -> Iterator[tuple[str, tuple[int, ...]]]:
         """(name, shape) of each tensor that it is made of."""
-        for name, rows in zip(self.tensors, self.rows, strict=True):
-            yield name.format(layer=layer), self._shape(rows)
+        own = self.own or self
+        for name, rows in zip(own.tensors, own.rows, strict=True):
+            yield name.format(layer=layer), own._shape(rows)
 
-    def read(self, tensor: Callable[[str, slice], Floats], layer: int, rows: slice) -> Floats:
+    def read(self, tensor: Tensor, layer: int, rows: slice) -> Array:
         """Some of its rows in a checkpoint that has those of a `tensor` by name."""
         first, end, _ = rows.indices(sum(self.rows))
+        if self.own is not None:
+            return self._padded(self.own, tensor, layer, first, end)
         parts, before = [], 0
         for name, count in zip(self.tensors, self.rows, strict=True):
             own = slice(max(0, first - before), min(count, end - before))
@@ -60,27 +74,55 @@ class Weight:
             before += count
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def _padded(self, own: "Weight", tensor: Tensor, layer: int, first: int, end: int) -> Array:
+        """The same of one that is padded: rows of a checkpoint stay in their order."""
+        blocks = self.row_block, own.row_block
+        parts = zip(self.rows, own.rows, strict=True)
+        there = np.concatenate([filled(*sizes, *blocks) for sizes in parts])
+        before, here = int(there[:first].sum()), there[first:end]
+        if not (count := int(here.sum())):
+            return np.zeros(self._shape(end - first), np.float32)
+        values = own.read(tensor, layer, slice(before, before + count))
+        out = np.zeros(self._shape(end - first), values.dtype)
+        if self.columns is None or own.columns is None:
+            out[here] = values
+        else:
+            wide = filled(self.columns, own.columns, self.column_block, own.column_block)
+            out[np.ix_(here, wide)] = values
+        return out
+
     def _shape(self, rows: int) -> tuple[int, ...]:
         return (rows,) if self.columns is None else (rows, self.columns)
+
+
+def filled(size: int, own: int, block: int | None, own_block: int | None) -> npt.NDArray[np.bool_]:
+    """Which rows or columns of a padded tensor are not padding: the first of each block."""
+    there = np.zeros((size // (block or size), block or size), np.bool_)
+    there[:, : own_block or own] = True
+    return there.reshape(-1)
 
 
 def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
     """The weights of a decoder of these sizes, in the order of the step, where Llama has them."""
     q, kv = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
-    hidden, mlp = spec.hidden, spec.intermediate
+    hidden, mlp, half = spec.hidden, spec.intermediate, spec.head_dim // 2
     yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.vocab,), hidden)
     yield Weight("norm_1", of_layer("input_layernorm.weight"), (hidden,))
     qkv = [f"self_attn.{name}_proj" for name in "qkv"]
-    yield Weight("w_qkv", of_layer(*(f"{name}.weight" for name in qkv)), (q, kv, kv), hidden)
+    yield Weight("w_qkv", of_layer(*(f"{name}.weight" for name in qkv)), (q, kv, kv), hidden, half)
     if spec.qkv_bias:
-        yield Weight("b_qkv", of_layer(*(f"{name}.bias" for name in qkv)), (q, kv, kv))
-    yield Weight("w_o", of_layer("self_attn.o_proj.weight"), (hidden,), q)
+        yield Weight("b_qkv", of_layer(*(f"{name}.bias" for name in qkv)), (q, kv, kv), None, half)
+    yield Weight("w_o", of_layer("self_attn.o_proj.weight"), (hidden,), q, column_block=half)
     if spec.output_bias:
         yield Weight("b_o", of_layer("self_attn.o_proj.bias"), (hidden,))
     yield Weight("norm_2", of_layer("post_attention_layernorm.weight"), (hidden,))
-    gate_up = of_layer("mlp.gate_proj.weight", "mlp.up_proj.weight")
-    yield Weight("w_gate_up", gate_up, (mlp, mlp), hidden)
+    gate_up = "mlp.gate_proj", "mlp.up_proj"
+    yield Weight("w_gate_up", of_layer(*(f"{n}.weight" for n in gate_up)), (mlp, mlp), hidden)
+    if spec.mlp_bias:
+        yield Weight("b_gate_up", of_layer(*(f"{n}.bias" for n in gate_up)), (mlp, mlp))
     yield Weight("w_down", of_layer("mlp.down_proj.weight"), (hidden,), mlp)
+    if spec.mlp_bias:
+        yield Weight("b_down", of_layer("mlp.down_proj.bias"), (hidden,))
     yield Weight("norm_f", ("model.norm.weight",), (hidden,))
     if not spec.tied_embeddings:
         yield Weight("w_head", ("lm_head.weight",), (spec.vocab,), hidden)
@@ -94,9 +136,12 @@ def of_layer(*names: str) -> Names:
 def weight_table(spec: DecoderSpec, elsewhere: Mapping[str, Names]) -> dict[str, Weight]:
     """Every weight by name. `elsewhere`: the tensors of those that do not lie where Llama has them.
 
-    Without a `w_head`, `w_embed` is the head as well.
+    Without a `w_head`, `w_embed` is the head as well. Those of a padded spec read zeros where a
+    checkpoint has nothing.
     """
-    return {
-        weight.name: replace(weight, tensors=elsewhere.get(weight.name, weight.tensors))
-        for weight in llamas_weights(spec)
-    }
+    table = {}
+    for weight, own in zip(llamas_weights(spec), llamas_weights(unpadded(spec)), strict=True):
+        tensors = elsewhere.get(weight.name, weight.tensors)
+        given = None if own.shape == weight.shape else replace(own, tensors=tensors)
+        table[weight.name] = replace(weight, tensors=tensors, own=given)
+    return table

@@ -3,11 +3,13 @@
     python tests/goldens/make.py      # in an environment with torch and transformers
 
 `logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt, and `hidden.npz` what those
-are made of, f32[tokens, hidden] after the final norm; the tests compare with both.
+are made of, f32[tokens, hidden] after the final norm; the tests compare with both. `sizes.npz`
+and `sizes_hidden.npz` are the same of the models of odd sizes.
 """
 
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +19,15 @@ from transformers import AutoModelForCausalLM
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.support.checkpoints import VARIANTS, config_of, write_checkpoint  # noqa: E402
+from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, write_checkpoint  # noqa: E402
 
 LENGTH = 70  # beyond the original positions of the scaled rope, and several pages
 
 
-def main() -> None:
+def computed(variants: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Ids and logits, and hidden states."""
     goldens, hidden = {}, {}
-    for variant in VARIANTS:
+    for variant in variants:
         ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], LENGTH)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = write_checkpoint(Path(folder), variant)
@@ -34,8 +37,17 @@ def main() -> None:
         goldens[f"{variant}/ids"] = ids.astype(np.int32)
         goldens[f"{variant}/logits"] = output.logits[0].numpy()
         hidden[variant] = output.hidden_states[-1][0].numpy()
-    np.savez_compressed(HERE / "logits.npz", **goldens)
-    np.savez_compressed(HERE / "hidden.npz", **hidden)
+    return goldens, hidden
+
+
+def main() -> None:
+    for variants, logits, states in (
+        (VARIANTS, "logits.npz", "hidden.npz"),
+        (ODD_SIZES, "sizes.npz", "sizes_hidden.npz"),
+    ):
+        goldens, hidden = computed(variants)
+        np.savez_compressed(HERE / logits, **goldens)
+        np.savez_compressed(HERE / states, **hidden)
 
 
 if __name__ == "__main__":

@@ -36,10 +36,35 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+ODD_SIZES: dict[str, dict[str, Any]] = {
+    "hidden-100-dim-80-mlp-biased": {
+        "hidden_size": 100, "head_dim": 80, "intermediate_size": 200, "vocab_size": 201,
+        "mlp_bias": True, "attention_bias": True, "tie_word_embeddings": False,
+        "rope_scaling": LLAMA3_ROPE, "num_hidden_layers": 3,
+    },
+    "hidden-96-dim-16-vocab-31": {
+        "hidden_size": 96, "head_dim": 16, "intermediate_size": 50, "vocab_size": 31,
+        "mlp_bias": True,
+    },
+    "mistral-dim-100": {
+        "architectures": ["MistralForCausalLM"], "model_type": "mistral", "hidden_size": 36,
+        "head_dim": 100, "num_attention_heads": 3, "num_key_value_heads": 1,
+        "sliding_window": None, "intermediate_size": 33,
+    },
+    "dim-160": {
+        "hidden_size": 64, "head_dim": 160, "num_attention_heads": 2, "num_key_value_heads": 1,
+    },
+    "least": {
+        "hidden_size": 1, "head_dim": 2, "num_attention_heads": 1, "num_key_value_heads": 1,
+        "intermediate_size": 1, "vocab_size": 1, "num_hidden_layers": 1,
+    },
+}  # fmt: skip
+"""Of models that kernels do not compute as they are: `raylax.kernels.padding`."""
+
 
 def config_of(variant: str) -> dict[str, Any]:
-    """What `config.json` says of one of the VARIANTS."""
-    return {**BASE, **VARIANTS[variant]}
+    """What `config.json` says of one of the VARIANTS, or the ODD_SIZES."""
+    return {**BASE, **(VARIANTS | ODD_SIZES)[variant]}
 
 
 def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -58,9 +83,13 @@ def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes[at + "self_attn.o_proj.weight"] = (hidden, heads["q"] * dim)
         if c["attention_bias"]:
             shapes[at + "self_attn.o_proj.bias"] = (hidden,)
-        shapes[at + "mlp.gate_proj.weight"] = (c["intermediate_size"], hidden)
-        shapes[at + "mlp.up_proj.weight"] = (c["intermediate_size"], hidden)
+        for name in ("gate", "up"):
+            shapes[f"{at}mlp.{name}_proj.weight"] = (c["intermediate_size"], hidden)
+            if c["mlp_bias"]:
+                shapes[f"{at}mlp.{name}_proj.bias"] = (c["intermediate_size"],)
         shapes[at + "mlp.down_proj.weight"] = (hidden, c["intermediate_size"])
+        if c["mlp_bias"]:
+            shapes[at + "mlp.down_proj.bias"] = (hidden,)
         shapes[at + "input_layernorm.weight"] = (hidden,)
         shapes[at + "post_attention_layernorm.weight"] = (hidden,)
     shapes["model.norm.weight"] = (hidden,)

@@ -68,7 +68,7 @@ class Attention:
         return Rows(first, self.spec.queries_per_kv_head, start, count, before)
 
     def _tile(self, rows: Rows, sequence: Expr, head: Expr) -> Tile:
-        dim = self.spec.head_dim
+        dim, own = self.spec.head_dim, self.spec.own_head_dim
 
         def query(row: int, j: int) -> Expr:
             query_head = head * rows.group + rows.query_head(row)
@@ -78,7 +78,7 @@ class Attention:
             return self.b["page_table"][sequence, index]
 
         pages, registers = self.b["pages"], self.e.registers
-        return Tile(self.e.pages, registers, pages, head, dim, query, rows, page_id)
+        return Tile(self.e.pages, registers, pages, head, dim, own, query, rows, page_id)
 
     def _kept_at(self, slot: Expr, head: Expr) -> Expr:
         return (slot * self.spec.kv_heads + head) * ROWS

@@ -83,6 +83,8 @@ class Tile:
     pages: Any
     head: Expr
     dim: int
+    own_dim: int
+    """Of the model's heads, which may have fewer."""
     query: Callable[[int, int], Expr]
     """(row, j) -> 16 floats of its query."""
     rows: Rows
@@ -101,8 +103,8 @@ class Tile:
         self._load_queries()
 
     def _load_queries(self) -> None:
-        """Queries scaled by log2(e) / sqrt(dim): the softmax is one of powers of two."""
-        scale = T.float32(math.log2(math.e) / math.sqrt(self.dim))
+        """Queries scaled by log2(e) / sqrt(own_dim): the softmax is one of powers of two."""
+        scale = T.float32(math.log2(math.e) / math.sqrt(self.own_dim))
         for row in range(ROWS):
             for j in range(self.dim // 16):
                 at = lanes((row * self.dim + j * 16) // self.per, 16 // self.per)

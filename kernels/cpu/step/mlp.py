@@ -23,7 +23,8 @@ class MLP:
         """`meeting`: the number, in this launch, of the meeting of the shards after it."""
         self._gate_up()
         first = self.place["first_group"] * GROUP
-        self.e.project("down", "h", self.spec.intermediate, first, meeting)
+        bias = "b_down" if self.spec.mlp_bias else None
+        self.e.project("down", "h", self.spec.intermediate, first, meeting, bias)
 
     def _gate_up(self) -> None:
         """silu(gate) * up of 32 columns; a panel holds 16 columns of each."""
@@ -37,6 +38,10 @@ class MLP:
                 for p in range(2):
                     at = m * 2 * PANEL + p * PANEL
                     gate, up = Register(out[lanes(at)]), Register(out[lanes(at + 16)])
+                    if s.mlp_bias:
+                        of = group * 2 * PANEL + p * PANEL
+                        for value, first in ((gate, of), (up, of + 16)):
+                            value.set(value.get() + e.b["b_gate_up"][lanes(first)])
                     gated = Register(silu(gate.get()) * up.get())
                     if e.sharded:
                         gated.set(T.Select(self._is_own(group), gated.get(), constant(0)))

@@ -46,7 +46,12 @@ class Operators(Emitter):
                 x = self.b["x"][row, lanes(j * 16)]
                 total.set(fma(x, x, total.get()))
             square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
-            mean = fma(square, T.float32(1 / hidden), T.float32(self.spec.norm_eps), "float32")
+            mean = fma(
+                square,
+                T.float32(1 / self.spec.own_hidden),
+                T.float32(self.spec.norm_eps),
+                "float32",
+            )
             inverse = Register(
                 T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32"
             )

@@ -43,15 +43,14 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
     [
         ("hidden_size", "64", "hidden_size must be a positive integer, .* found '64'"),
         ("num_hidden_layers", 0, "num_hidden_layers must be a positive integer, .* found 0"),
-        ("intermediate_size", 100, "intermediate must be a multiple of 32, found 100"),
         ("num_key_value_heads", 3, "multiple of num_key_value_heads, found 4 and 3"),
         ("hidden_act", "gelu", "hidden_act 'gelu' is not supported, only silu"),
-        ("mlp_bias", True, "mlp_bias"),
+        ("mlp_bias", True, "mlp.gate_proj.bias of shape .96,. is missing"),
         ("rope_scaling", {"type": "yarn", "factor": 4}, "rope scaling 'yarn' is not supported"),
         ("partial_rotary_factor", 0.5, "partial_rotary_factor must be 1, found 0.5"),
         ("rope_parameters", {"partial_rotary_factor": 0.25}, "factor must be 1, found 0.25"),
         ("rope_scaling", {**LLAMA3_ROPE, "low_freq_factor": 4.0}, "must be below high_freq_factor"),
-        ("head_dim", 24, "head_dim must be a multiple of 32, found 24"),
+        ("head_dim", 25, "head_dim must be even, for halves are rotated, found 25"),
         ("num_hidden_layers", True, "num_hidden_layers must be a positive integer, .* found True"),
     ],
 )

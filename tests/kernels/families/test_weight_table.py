@@ -7,8 +7,9 @@ import pytest
 
 from raylax.kernels.families import spec_of, tensors_of, weights_of
 from raylax.kernels.families.weight_table import Names, weight_table
+from raylax.kernels.padding import Multiples, laid_out, unpadded
 from raylax.kernels.spec import DecoderSpec
-from tests.support.checkpoints import VARIANTS, config_of, tensor_shapes
+from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, tensor_shapes
 
 OUT: Names = ("model.layers.{layer}.attention.out.weight",)
 
@@ -17,7 +18,7 @@ def spec(variant: str = "llama") -> DecoderSpec:
     return spec_of(config_of(variant))
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS | ODD_SIZES)
 def test_it_names_every_tensor_of_a_checkpoint(variant: str) -> None:
     """With its shape, and nothing else: biases, heads and layers as the config has them."""
     assert dict(tensors_of(spec(variant))) == tensor_shapes(config_of(variant))
@@ -48,6 +49,53 @@ def test_a_weight_that_has_no_layers_is_read_as_it_is() -> None:
 
     assert not weight.layered and not weight.is_matrix
     assert weight.read(lambda name, _: {"model.norm.weight": norm}[name], 0, slice(None)) is norm
+
+
+def test_padding_is_behind_each_half_of_a_head() -> None:
+    """Of queries, keys and values, and of what the output takes; zeros, and nothing else moves."""
+    own = replace(spec(), heads=2, kv_heads=1, head_dim=6, hidden=5)
+    table = weights_of(laid_out(own, Multiples(4, 8, 32)))
+    parts = {"q": 12, "k": 6, "v": 6}
+    values = {name: np.full((rows, 5), rows, np.float32) for name, rows in parts.items()}
+    drawn = np.random.default_rng(0).standard_normal((5, 12), np.float32)
+    made = lambda name, rows: values[name[-13]][rows]  # noqa: E731
+
+    qkv = table["w_qkv"].read(made, 1, slice(None)).reshape(8, 4, 8)
+    some = [table["w_qkv"].read(made, 1, slice(i, i + 3)) for i in range(0, 32, 3)]
+    o = table["w_o"].read(lambda _, rows: drawn[rows], 1, slice(None)).reshape(8, 4, 4)
+
+    assert qkv[:, :3, :5].tolist() == np.concatenate([*values.values()]).reshape(8, 3, 5).tolist()
+    assert not qkv[:, 3].any() and not qkv[..., 5:].any()
+    assert np.array_equal(np.concatenate(some), qkv.reshape(32, 8))
+    assert np.array_equal(o[:5, :, :3], drawn.reshape(5, 4, 3))
+    assert not o[5:].any() and not o[..., 3].any()
+
+
+def test_padding_is_behind_gate_and_behind_up() -> None:
+    """In the type that the file has; what is padding alone is not read."""
+    own = replace(spec(), intermediate=3, hidden=4, mlp_bias=True)
+    table = weights_of(laid_out(own, Multiples(4, 2, 8)))
+    bits = np.arange(12, dtype=np.uint16).reshape(3, 4) + 1
+
+    both = table["w_gate_up"].read(lambda _, rows: bits[rows], 0, slice(None))
+    bias = table["b_gate_up"].read(lambda _, rows: bits[rows, 0], 0, slice(2, 11))
+
+    assert both.dtype == np.uint16 and both.shape == (16, 4)
+    assert np.array_equal(both[:3], bits) and np.array_equal(both[8:11], bits)
+    assert both.sum() == 2 * bits.sum()
+    assert bias.tolist() == [9, 0, 0, 0, 0, 0, 1, 5, 9]
+    assert not table["w_gate_up"].read(lambda *_: bits[9], 0, slice(3, 8)).any()
+
+
+def test_a_spec_that_fits_is_its_own() -> None:
+    """And a padded one knows what it was."""
+    odd = replace(spec(), hidden=100, head_dim=80, intermediate=200)
+    padded = laid_out(odd, Multiples(32, 32, 32))
+
+    assert laid_out(spec(), Multiples(32, 32, 32)) == unpadded(spec()) == spec()
+    assert (padded.hidden, padded.head_dim, padded.intermediate) == (128, 96, 224)
+    assert unpadded(padded) == odd and laid_out(padded, Multiples(32, 32, 32)) == padded
+    assert dict(tensors_of(padded)) == dict(tensors_of(odd))
 
 
 def test_one_matrix_is_embedding_and_head_where_they_are_tied() -> None:
