@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.spec import DecoderSpec
 
 WHOLE = slice(None)
@@ -43,4 +44,13 @@ class Checkpoint(Protocol):
     def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
         """The same as it lies in its file, which is mapped, if it is of this precision: float16, or
         bfloat16 as uint16. None for any other one."""
+        ...
+
+    def form(self, name: str) -> Kind | str:
+        """How it lies in its file: in groups; as plain numbers (float32, float16, bfloat16); or as
+        something that is converted, by its name. No weight is read for it."""
+        ...
+
+    def groups(self, name: str, rows: slice = WHOLE) -> Groups:
+        """A tensor, or some of its rows, in the groups that are its form."""
         ...

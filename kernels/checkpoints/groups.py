@@ -19,6 +19,11 @@ BLOCK = 256
 """Weights that share the outer scale of two levels."""
 
 
+Scale = Literal["bf16", "f16", "f32", "levels"]
+SCALES: dict[str, Scale] = {"float16": "f16", "bfloat16": "bf16", "float32": "f32"}
+"""By the precision that they have in files."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How weights are kept; two tensors of one kind can lie in one matrix."""
@@ -26,7 +31,7 @@ class Kind:
     bits: Literal[4, 8]
     group: Literal[32, 128] = 32
     """Weights of a row that share a scale."""
-    scale: Literal["bf16", "f16", "f32", "levels"] = "f16"
+    scale: Scale = "f16"
     """levels: a small integer, times an f16 that 256 weights share."""
     offset: Literal["", "zero", "minimum"] = ""
     """What a code begins at. Nothing: code - 2^(bits - 1) is scaled; zero: code - zero is, with a

@@ -49,6 +49,11 @@ class Entry:
         """The name of its type, as elsewhere if it is one of a weight's."""
         return next((name for name, ours in NAMES.items() if ours == self.dtype), self.dtype)
 
+    @property
+    def form(self) -> str:
+        """Plain numbers."""
+        return self.precision
+
     def mapped(self) -> npt.NDArray[Any]:
         """The whole tensor as it lies in the file."""
         count = int(np.prod(self.shape))

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
-from raylax.kernels.checkpoints.tensors import StoredTensor, identity_of
+from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.tensors import InGroups, StoredTensor, identity_of
 from raylax.kernels.store import Store, key_of, source_hash
 
 Texts = Mapping[str, Any]
@@ -30,6 +31,16 @@ class StoredCheckpoint:
     def bits(self, name: str, dtype: str) -> npt.NDArray[Any] | None:
         """The same as it lies in its file, if it is of this precision."""
         return self.tensors[name].bits(dtype)
+
+    def form(self, name: str) -> Kind | str:
+        """How it lies in its file."""
+        return self.tensors[name].form
+
+    def groups(self, name: str, rows: slice = WHOLE) -> Groups:
+        """Its rows in groups, as its form says."""
+        tensor = self.tensors[name]
+        assert isinstance(tensor, InGroups)
+        return tensor.groups(rows)
 
     @cached_property
     def identity(self) -> str:

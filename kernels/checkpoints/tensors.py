@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import from_bf16
 from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import tensors_of
 from raylax.kernels.spec import DecoderSpec
@@ -40,6 +41,21 @@ class StoredTensor(Protocol):
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """As it lies in the file, which is mapped, if it is of this precision: float16, or bfloat16
         as uint16."""
+        ...
+
+    @property
+    def form(self) -> Kind | str:
+        """How it lies there: in groups; as plain numbers (float32, float16, bfloat16); or as
+        something that is converted, by its name."""
+        ...
+
+
+@runtime_checkable
+class InGroups(Protocol):
+    """A tensor whose form is a `Kind`."""
+
+    def groups(self, rows: slice = WHOLE) -> Groups:
+        """These rows of it."""
         ...
 
 

@@ -66,6 +66,11 @@ class TorchTensor:
         """The name of its type."""
         return self.dtype
 
+    @property
+    def form(self) -> str:
+        """Plain numbers."""
+        return self.precision
+
     def mapped(self) -> npt.NDArray[Any]:
         """As it lies there."""
         dtype = DTYPES[self.dtype]

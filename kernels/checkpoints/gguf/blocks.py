@@ -34,6 +34,12 @@ def kind_of(number: int) -> GGMLQuantizationType:
     return KINDS[number]
 
 
+def block_bytes(number: int) -> int:
+    """Of a block of this type."""
+    size: int = GGML_QUANT_SIZES[kind_of(number)][1]
+    return size
+
+
 def bytes_of(number: int, shape: tuple[int, ...]) -> int:
     """Of a tensor. Raises ValueError for a type that is not read, or rows that are no whole
     blocks."""

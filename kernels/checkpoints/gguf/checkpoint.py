@@ -10,11 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
-from raylax.kernels.checkpoints.gguf.blocks import PLAIN, bytes_of, decoded, kind_of
+from raylax.kernels.checkpoints.gguf.blocks import (
+    PLAIN,
+    block_bytes,
+    bytes_of,
+    decoded,
+    kind_of,
+)
 from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
+from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_header
 from raylax.kernels.checkpoints.gguf.names import FACTORS, ROTATED, halves, hugging_face_name
 from raylax.kernels.checkpoints.gguf.tokenizer import text_files
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
 from raylax.kernels.errors import CheckpointError
@@ -22,6 +30,7 @@ from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
+Array = npt.NDArray[Any]
 PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf$")
 PRECISIONS = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 BITS = {"float16": "F16", "bfloat16": "BF16"}
@@ -54,13 +63,34 @@ class Tensor:
         if len(self.shape) == 1:
             whole = decoded(self._bytes(), self.place.kind, self.shape[0])[0]
             return (halves(whole, self.head_dim) if self.head_dim else whole)[rows]
+        content, own = self._heads(rows)
+        return self._moved(decoded(content, self.place.kind, self.shape[-1]), own)
+
+    def _heads(self, rows: slice) -> tuple[npt.NDArray[np.uint8], slice]:
+        """Bytes of the heads that have these rows, or of the rows alone; and which of its rows."""
         first, end, _ = rows.indices(self.shape[0])
         heads = self.head_dim or 1
         begin, stop = first // heads * heads, -(-end // heads) * heads
         content = self._bytes().reshape(self.shape[0], -1)[begin:stop]
-        values = decoded(content, self.place.kind, self.shape[-1])
-        moved = halves(values, self.head_dim) if self.head_dim else values
-        return moved[first - begin : end - begin]
+        return content, slice(first - begin, end - begin)
+
+    def _moved(self, heads: Array, own: slice) -> Array:
+        """Rows of whole heads where they belong, and then these of them."""
+        return (halves(heads, self.head_dim) if self.head_dim else heads)[own]
+
+    @property
+    def form(self) -> Kind | str:
+        """In groups, or as plain numbers, or as ggml calls it."""
+        if self.kind in TYPES:
+            return TYPES[self.kind][0]
+        return PRECISIONS.get(self.kind, self.kind)
+
+    def groups(self, rows: slice = WHOLE) -> Groups:
+        """These rows of a matrix in groups."""
+        kind, read = TYPES[self.kind]
+        content, own = self._heads(rows)
+        blocks = content.reshape(len(content), -1, block_bytes(self.place.kind))
+        return read(kind, blocks).each(lambda one: self._moved(one, own))
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """As it lies there, if it is of this precision and its rows are where they belong."""

@@ -1,9 +1,11 @@
 """Names of a GGUF file's tensors, and what was done to them when they were put there."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+Array = npt.NDArray[Any]
 WHOLE = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
@@ -37,7 +39,7 @@ def hugging_face_name(name: str) -> str:
     return f"model.layers.{layer}.{OF_LAYER[module]}.{end}"
 
 
-def halves(rows: Floats, head_dim: int) -> Floats:
+def halves(rows: Array, head_dim: int) -> Array:
     """Rows of queries or keys in which neighbours are rotated, so that halves of a head are."""
     pairs = rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:])
     return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(rows.shape)

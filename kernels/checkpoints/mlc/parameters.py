@@ -35,6 +35,11 @@ class Parameter:
     shape: tuple[int, ...]
     start: int
 
+    @property
+    def form(self) -> str:
+        """Plain numbers."""
+        return self.precision
+
     def mapped(self) -> npt.NDArray[Any]:
         """As it lies there; of bf16 the bits."""
         raw: npt.NDArray[Any] = np.memmap(

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.groups import SCALES, Groups, Kind, packed
 from raylax.kernels.checkpoints.mlc.parameters import Parameter
 from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
+Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 WORD = 32
 
@@ -79,19 +81,41 @@ class Grouped:
 
     def read(self, rows: slice = WHOLE) -> Floats:
         """These rows in f32."""
+        codes, raw = self._parts(rows)
+        scales, count = widened(raw, self.scales.precision), len(codes)
+        digits = codes[:, : scales.shape[1] * self.how.group].astype(np.float32)
+        grouped = digits.reshape(count, scales.shape[1], self.how.group) - np.float32(self.how.zero)
+        out: Floats = (grouped * scales[..., None]).reshape(count, -1)[:, : self.depth]
+        return np.ascontiguousarray(out)
+
+    def _parts(self, rows: slice) -> tuple[Array, Array]:
+        """Digits of these rows, perhaps more than it has inputs, and scales as they lie there."""
         words, scales = self.words.mapped(), self.scales.mapped()
         if self.how.inputs_first:
             words, scales = words.T, scales.T
         first, end, _ = rows.indices(self.shape[0])
         own = slice(self.first + first, self.first + end)
-        words, scales = words[own], widened(scales[own], self.scales.precision)
-        bits, count = self.how.bits, len(words)
+        words, scales, bits = words[own], scales[own], self.how.bits
         shifts = np.arange(self.how.per_word, dtype=np.uint32) * np.uint32(bits)
         codes = words[..., None] >> shifts & np.uint32((1 << bits) - 1)
-        digits = codes.reshape(count, -1)[:, : scales.shape[1] * self.how.group].astype(np.float32)
-        grouped = digits.reshape(count, scales.shape[1], self.how.group) - np.float32(self.how.zero)
-        out: Floats = (grouped * scales[..., None]).reshape(count, -1)[:, : self.depth]
-        return np.ascontiguousarray(out)
+        return codes.reshape(len(words), -1), scales
+
+    @property
+    def form(self) -> Kind | str:
+        """In groups of 32, if its rows are whole groups; else how many bits it has."""
+        if self.how.group != 32 or self.depth % 32 or self.scales.precision not in SCALES:
+            return f"{self.how.bits} bits in groups of {self.how.group}"
+        return Kind(4, 32, SCALES[self.scales.precision])
+
+    def groups(self, rows: slice = WHOLE) -> Groups:
+        """These rows. Our codes of 0 is 8, MLC's is 7: so all signs are the other way around."""
+        kind = self.form
+        assert isinstance(kind, Kind)
+        digits, scales = self._parts(rows)
+        sign = np.array(1 << 8 * scales.itemsize - 1, f"u{scales.itemsize}")
+        minus = (np.ascontiguousarray(scales).view(sign.dtype) ^ sign).view(scales.dtype)
+        codes = np.uint8(15) - digits.astype(np.uint8)
+        return Groups(kind, packed(np.ascontiguousarray(codes[:, : self.depth]), 4), minus)
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """None: it lies in no file as a whole."""

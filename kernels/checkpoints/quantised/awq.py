@@ -3,6 +3,7 @@ each with a scale and a zero; inputs first, and outputs in an order of their own
 
 import numpy as np
 
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -10,6 +11,8 @@ from raylax.kernels.checkpoints.quantised.base import (
     Scheme,
     Settings,
     digits,
+    grouped,
+    kind_for,
     numbers,
 )
 
@@ -32,7 +35,8 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return words * 8, inputs
 
 
-def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
+def codes_of(parts: Parts, rows: slice) -> tuple[Array, Array]:
+    """Weights [inputs, rows] and zeros [groups, rows]."""
     first = rows.start // 8
     words, own = (
         slice(first, -(-rows.stop // 8)),
@@ -41,6 +45,21 @@ def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     weights, zeros = (
         unpacked(parts[name].mapped()[:, words])[:, own] for name in ("qweight", "qzeros")
     )
+    return weights, zeros
+
+
+def kind(parts: Parts, _: Settings) -> Kind | None:
+    scales = parts["scales"]
+    return kind_for(4, parts["qweight"].shape[0], scales.shape[0], scales, zeros=True)
+
+
+def groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
+    weights, zeros = codes_of(parts, rows)
+    return grouped(kind, weights.T, parts["scales"].mapped()[:, rows].T, zeros.T)
+
+
+def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
+    weights, zeros = codes_of(parts, rows)
     scales = numbers(parts["scales"], (slice(None), rows))
     group = len(weights) // len(scales)
     grouped = weights.reshape(len(scales), group, -1).astype(np.float32)
@@ -48,4 +67,4 @@ def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     return out.reshape(len(weights), -1).T
 
 
-AWQ = Scheme(("qweight", "qzeros", "scales"), (), shape, values)
+AWQ = Scheme(("qweight", "qzeros", "scales"), (), shape, values, "AWQ", kind, groups)

@@ -1,6 +1,7 @@
 """A weight that several tensors make."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.groups import SCALES, Groups, Kind, group_of, packed, spread
 from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
@@ -38,6 +40,9 @@ class Part(Protocol):
 
     def bits(self, dtype: str) -> Array | None: ...
 
+    @property
+    def form(self) -> Kind | str: ...
+
 
 Parts = Mapping[str, Part]
 """Of one weight, by the ends of their names."""
@@ -55,6 +60,12 @@ class Scheme:
     """Of the weight, rows first."""
     values: Callable[[Parts, Settings, slice], Floats]
     """Of some of the weight's rows, which the slice names from first to end."""
+    name: str
+    """What users call it."""
+    kind: Callable[[Parts, Settings], Kind | None] = lambda parts, settings: None
+    """Of the groups that it is kept in, if there are kernels for them."""
+    groups: Callable[[Kind, Parts, Settings, slice], Groups] | None = None
+    """Some of its rows as groups of this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +90,33 @@ class Composed:
     def read(self, rows: slice = WHOLE) -> Floats:
         """These rows in f32. Raises CheckpointError for parts that do not belong together."""
         first, end, _ = rows.indices(self.shape[0])
-        try:
+        with self._fitting():
             values = self.scheme.values(self.parts, self.settings, slice(first, end))
             return np.ascontiguousarray(values, np.float32)
-        except (ValueError, IndexError) as error:
-            raise CheckpointError(f"{self.file}: parts do not fit together: {error}") from None
 
     def bits(self, dtype: str) -> Array | None:
         """None: it lies in no file as a whole."""
         return None
+
+    @property
+    def form(self) -> Kind | str:
+        """In groups, if its scheme has such as are kept; else the scheme's name."""
+        return self.scheme.kind(self.parts, self.settings) or self.scheme.name
+
+    def groups(self, rows: slice = WHOLE) -> Groups:
+        """These rows in groups. Raises CheckpointError for parts that do not belong together."""
+        first, end, _ = rows.indices(self.shape[0])
+        kind = self.form
+        assert isinstance(kind, Kind) and self.scheme.groups is not None
+        with self._fitting():
+            return self.scheme.groups(kind, self.parts, self.settings, slice(first, end))
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, IndexError) as error:
+            raise CheckpointError(f"{self.file}: parts do not fit together: {error}") from None
 
 
 def composed(
@@ -117,6 +146,41 @@ def composed(
 def numbers(part: Part, where: Any = WHOLE) -> Floats:
     """Those of a part that numpy's index names, in f32."""
     return widened(part.mapped()[where], part.precision)
+
+
+def kind_for(
+    bits: int, columns: int, groups: int, scales: Part, zeros: bool = False
+) -> Kind | None:
+    """The kind of rows of so many numbers, up to 8 bits each, in so many groups of the same size.
+    None: no kernel takes them."""
+    if groups == 0 or columns % groups or scales.precision not in SCALES:
+        return None
+    if (group := group_of(columns // groups, columns)) is None:
+        return None
+    return Kind(4 if bits <= 4 else 8, group, SCALES[scales.precision], "zero" if zeros else "")
+
+
+def grouped(kind: Kind, codes: Array, scales: Array, zeros: Array | None = None) -> Groups:
+    """Rows of codes, and scales and zeros of groups of any size, as groups of a kind. Raises
+    ValueError for parts that do not fit together."""
+    rows, columns = codes.shape
+
+    def wide(parts: Array) -> Array:
+        if len(parts) not in (1, rows) or columns % parts.shape[1]:
+            raise ValueError(f"{parts.shape} for the groups of {codes.shape}")
+        every = np.broadcast_to(parts, (rows, parts.shape[1]))
+        return spread(every, columns // parts.shape[1], columns, kind.group)
+
+    whole = packed(np.ascontiguousarray(codes), kind.bits)
+    return Groups(kind, whole, wide(scales), None if zeros is None else wide(zeros))
+
+
+def in_order(index: Part | None, width: int) -> bool:
+    """Whether the inputs of a group lie together. `index`: the group of each, where it is said."""
+    if index is None:
+        return True
+    of = index.mapped()
+    return bool((of == np.arange(len(of)) // width).all())
 
 
 def digits(words: Array, bits: int, axis: int) -> npt.NDArray[np.uint8]:

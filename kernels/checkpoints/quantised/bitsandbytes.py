@@ -2,12 +2,22 @@
 blocks along the rows, whose scales may be quantised once more; and int8, a scale for each row."""
 
 import json
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from raylax.kernels.checkpoints.quantised.base import Floats, Parts, Scheme, Settings, numbers
+from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.quantised.base import (
+    Floats,
+    Parts,
+    Scheme,
+    Settings,
+    grouped,
+    kind_for,
+    numbers,
+)
 
 STATES = tuple(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "fp4"))
 
@@ -57,6 +67,7 @@ FOUR_BITS = tuple(
         ("weight.nested_absmax", "weight.nested_quant_map"),
         shape,
         values,
+        name.rpartition("__")[2],
     )
     for name in STATES
 )
@@ -67,6 +78,22 @@ def of_rows(parts: Parts, _: Settings, rows: slice) -> Floats:
     return numbers(parts["weight"], rows) * scales[:, None]
 
 
+def row_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
+    codes = parts["weight"].mapped()[rows].view(np.uint8) ^ np.uint8(128)
+    return grouped(kind, codes, (numbers(parts["SCB"], rows) / np.float32(127))[:, None])
+
+
+def row_kind(parts: Parts, _: Settings) -> Kind | None:
+    found = kind_for(8, parts["weight"].shape[1], 1, parts["SCB"])
+    return found and replace(found, scale="f32")
+
+
 EIGHT_BITS = Scheme(
-    ("SCB", "weight"), ("weight_format",), lambda parts, _: parts["weight"].shape, of_rows
+    ("SCB", "weight"),
+    ("weight_format",),
+    lambda parts, _: parts["weight"].shape,
+    of_rows,
+    "int8",
+    row_kind,
+    row_groups,
 )

@@ -4,6 +4,7 @@ zero."""
 
 import numpy as np
 
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -12,6 +13,9 @@ from raylax.kernels.checkpoints.quantised.base import (
     Scheme,
     Settings,
     digits,
+    grouped,
+    in_order,
+    kind_for,
     numbers,
 )
 
@@ -56,6 +60,40 @@ def of_rows(part: Part, own: slice) -> Floats:
     return numbers(part, own)
 
 
+def kind_of(bits: int, columns: int, parts: Parts) -> Kind | None:
+    """None where inputs were ordered: those of a group lie apart."""
+    scales = parts["weight_scale"]
+    count = scales.shape[-1] if len(scales.shape) > 1 else 1
+    found = kind_for(bits, columns, count, scales, "weight_zero_point" in parts)
+    ordered = found is None or in_order(parts.get("weight_g_idx"), columns // count)
+    return found if ordered else None
+
+
+def as_groups(kind: Kind, codes: Array, parts: Parts, bits: int, own: slice) -> Groups:
+    """Of unsigned codes, which are these rows of the matrix."""
+    zeros = None
+    if (zero := parts.get("weight_zero_point")) is not None:
+        if zero.precision == "I32":
+            zeros = digits(zero.mapped(), bits, 0)[own]
+        else:
+            zeros = (of_rows(zero, own) + (1 << bits - 1)).astype(np.uint8)
+    scales = parts["weight_scale"]
+    apart = len(scales.shape) == 2 and scales.shape[0] > 1
+    raw = scales.mapped()[own] if apart else scales.mapped().reshape(1, -1)
+    return grouped(kind, codes, raw, zeros)
+
+
+def packed_groups(kind: Kind, parts: Parts, settings: Settings, own: slice) -> Groups:
+    bits, (_, depth) = bits_of(settings), shape(parts, settings)
+    codes = digits(parts["weight_packed"].mapped()[own], bits, 1)[:, :depth]
+    return as_groups(kind, codes, parts, bits, own)
+
+
+def byte_groups(kind: Kind, parts: Parts, _: Settings, own: slice) -> Groups:
+    codes = parts["weight"].mapped()[own].view(np.uint8) ^ np.uint8(128)
+    return as_groups(kind, codes, parts, 8, own)
+
+
 def unpacked(parts: Parts, settings: Settings, own: slice) -> Floats:
     bits, (_, depth) = bits_of(settings), shape(parts, settings)
     codes = digits(parts["weight_packed"].mapped()[own], bits, 1)[:, :depth].astype(np.int16)
@@ -79,10 +117,16 @@ PACKED = Scheme(
     ("weight_zero_point", "weight_g_idx"),
     shape,
     unpacked,
+    "compressed-tensors",
+    lambda parts, settings: kind_of(bits_of(settings), shape(parts, settings)[1], parts),
+    packed_groups,
 )
 BYTES = Scheme(
     ("weight_scale", "weight"),
     ("weight_zero_point", "input_scale", "input_zero_point"),
     whole,
     lambda parts, _, own: scaled(parts["weight"].mapped()[own], parts, 8, own),
+    "compressed-tensors",
+    lambda parts, _: kind_of(8, parts["weight"].shape[1], parts),
+    byte_groups,
 )

@@ -29,5 +29,7 @@ def values(parts: Parts, settings: Settings, own: slice) -> Floats:
     return from_e4m3(parts["weight"].mapped()[own]) * scale
 
 
-BLOCKS = Scheme(("weight_scale_inv", "weight"), ("activation_scale", "input_scale"), shape, values)
-SCALED = Scheme(("weight_scale", "weight"), ("input_scale",), shape, values)
+BLOCKS = Scheme(
+    ("weight_scale_inv", "weight"), ("activation_scale", "input_scale"), shape, values, "fp8"
+)
+SCALED = Scheme(("weight_scale", "weight"), ("input_scale",), shape, values, "fp8")

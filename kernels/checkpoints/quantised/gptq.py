@@ -4,12 +4,17 @@ do."""
 
 import numpy as np
 
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.quantised.base import (
+    Array,
     Floats,
     Parts,
     Scheme,
     Settings,
     digits,
+    grouped,
+    in_order,
+    kind_for,
     numbers,
 )
 
@@ -29,13 +34,34 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return outputs, words * 32 // bits_of(settings)
 
 
-def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
-    """A zero is kept less one, but for the format's second version."""
+def codes_of(parts: Parts, settings: Settings, rows: slice) -> tuple[Array, Array]:
+    """Weights [inputs, rows] and zeros [groups, rows]. A zero is kept less one, but for the
+    format's second version."""
     bits = bits_of(settings)
     weights = digits(parts["qweight"].mapped()[:, rows], bits, 0)
-    zeros = digits(parts["qzeros"].mapped(), bits, 1)[:, rows].astype(np.int32)
+    zeros = digits(parts["qzeros"].mapped(), bits, 1)[:, rows]
     if settings.get("checkpoint_format", "gptq") != "gptq_v2":
-        zeros = (zeros + 1) & ((1 << bits) - 1)
+        zeros = (zeros + np.uint8(1)) & np.uint8((1 << bits) - 1)
+    return weights, zeros
+
+
+def kind(parts: Parts, settings: Settings) -> Kind | None:
+    """None where inputs were ordered: those of a group lie apart."""
+    _, columns = shape(parts, settings)
+    scales = parts["scales"]
+    found = kind_for(bits_of(settings), columns, scales.shape[0], scales, zeros=True)
+    ordered = found is None or in_order(parts.get("g_idx"), columns // scales.shape[0])
+    return found if ordered else None
+
+
+def groups(kind: Kind, parts: Parts, settings: Settings, rows: slice) -> Groups:
+    weights, zeros = codes_of(parts, settings, rows)
+    return grouped(kind, weights.T, parts["scales"].mapped()[:, rows].T, zeros.T)
+
+
+def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
+    weights, codes = codes_of(parts, settings, rows)
+    zeros = codes.astype(np.int32)
     scales = numbers(parts["scales"], (slice(None), rows))
     if "g_idx" in parts:
         group = parts["g_idx"].mapped().astype(np.int64)
@@ -45,4 +71,4 @@ def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     return out.T
 
 
-GPTQ = Scheme(("qweight", "qzeros", "scales"), ("g_idx",), shape, values)
+GPTQ = Scheme(("qweight", "qzeros", "scales"), ("g_idx",), shape, values, "GPTQ", kind, groups)

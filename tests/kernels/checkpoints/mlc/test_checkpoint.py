@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from jinja2 import Environment
 
+from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.mlc.config import chat_template
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.mlc_packages import TEMPLATE, write_package
-from tests.support.rows import same_by_rows
+from tests.support.rows import same_by_rows, same_in_groups
 
 NAMES = [
     "model.embed_tokens.weight",
@@ -47,6 +48,8 @@ def test_a_package_has_the_weights_that_it_was_made_of(
         a, b = found.tensor(name), want.tensor(name)
         assert np.abs(a - b).max() <= near * np.abs(b).max(), name
         same_by_rows(partial(found.tensor, name), name)
+        form = same_in_groups(found, name)
+        assert (form == Kind(4)) == (quantization.startswith("q4") and name != NAMES[-1])
 
 
 def test_its_text_is_what_others_have(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.quantised.bitsandbytes import FOUR_BITS
 from raylax.kernels.checkpoints.quantised.compressed import PACKED
 from raylax.kernels.checkpoints.readers import open_checkpoint
@@ -19,7 +20,7 @@ from raylax.kernels.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import GOLDENS
-from tests.support.rows import same_by_rows
+from tests.support.rows import same_by_rows, same_in_groups
 from tests.support.safetensors_files import save_as
 
 Parts = dict[str, np.ndarray]
@@ -48,9 +49,14 @@ def test_they_are_what_their_makers_code_says(
     parts = {n.removeprefix(f"{name}."): found[n] for n in own}
     with np.load(GOLDENS / "quantised.npz") as file:
         want = file[name]
+    whole = slice(0, len(want))
 
     assert scheme.shape(parts, settings) == want.shape
-    assert np.abs(scheme.values(parts, settings, slice(0, len(want))) - want).max() <= 1e-7
+    assert np.abs(scheme.values(parts, settings, whole) - want).max() <= 1e-7
+    if (kind := scheme.kind(parts, settings)) is not None:
+        groups = scheme.groups(kind, parts, settings, whole)
+        assert np.array_equal(groups.values(), scheme.values(parts, settings, whole))
+    assert (kind is not None) == name.startswith("packed")
     same_by_rows(lambda rows: scheme.values(parts, settings, slice(*rows.indices(len(want))[:2])))
 
 
@@ -75,14 +81,15 @@ def awq(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.
 
 
 def gptq(
-    rng: np.random.Generator, outputs: int, inputs: int, bits: int = 4
+    rng: np.random.Generator, outputs: int, inputs: int, bits: int = 4, mixed: bool = True
 ) -> tuple[Parts, np.ndarray]:
-    """In the order of what inputs do: any input may be of any group."""
+    """`mixed`: in the order of what inputs do: any input may be of any group."""
     plain, groups, most = tuple(range(16)), inputs // 32, 1 << bits
     codes = rng.integers(0, most, (inputs, outputs))
     zeros = rng.integers(1, most, (groups, outputs))
     scales = rng.uniform(0.01, 0.02, (groups, outputs)).astype(np.float16)
-    index = rng.permutation(np.arange(inputs) // 32).astype(np.int32)
+    index = (np.arange(inputs) // 32).astype(np.int32)
+    index = rng.permutation(index) if mixed else index
     means = (codes - zeros[index]) * scales.astype(np.float32)[index]
     return {
         "qweight": np.ascontiguousarray(packed(codes.T, bits, plain).T),
@@ -112,15 +119,18 @@ def llm_int8(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts
 
 
 Maker = Callable[[np.random.Generator, int, int], tuple[Parts, np.ndarray]]
-CASES: list[tuple[Maker, dict[str, Any]]] = [
-    (awq, {"quant_method": "awq", "bits": 4, "group_size": 32}),
-    (gptq, {"quant_method": "gptq", "bits": 4, "desc_act": True}),
-    (partial(gptq, bits=8), {"quant_method": "gptq", "bits": 8}),
-    (partial(gptq, bits=2), {"quant_method": "gptq", "bits": 2}),
-    (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}),
-    (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}),
-    (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}),
-]
+CASES: list[tuple[Maker, dict[str, Any], Kind | str]] = [
+    (awq, {"quant_method": "awq", "bits": 4, "group_size": 32}, Kind(4, offset="zero")),
+    (gptq, {"quant_method": "gptq", "bits": 4, "desc_act": True}, "GPTQ"),
+    (partial(gptq, bits=8, mixed=False), {"quant_method": "gptq", "bits": 8},
+     Kind(8, offset="zero")),
+    (partial(gptq, bits=2, mixed=False), {"quant_method": "gptq", "bits": 2},
+     Kind(4, offset="zero")),
+    (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}, "fp8"),
+    (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}, Kind(8, 128, "f32")),
+    (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}, Kind(8, 128, "f32")),
+]  # fmt: skip
+"""Who makes them, what the config says, and the form that they are kept in."""
 
 
 def change_config(path: Path, **changed: Any) -> None:
@@ -141,10 +151,11 @@ def quantised(path: Path, make: Maker, settings: dict[str, Any]) -> tuple[Path, 
     return path, means
 
 
-@pytest.mark.parametrize(("make", "settings"), CASES)
+@pytest.mark.parametrize(("make", "settings", "form"), CASES)
 def test_a_checkpoint_has_them_in_their_place(
-    make: Maker, settings: dict[str, Any], tmp_path: Path
+    make: Maker, settings: dict[str, Any], form: Kind | str, tmp_path: Path
 ) -> None:
+    """As numbers, and as the groups that they are: the same."""
     checkpoint, want = quantised(tmp_path, make, settings)
 
     found = open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
@@ -152,6 +163,7 @@ def test_a_checkpoint_has_them_in_their_place(
     assert found.dtype == np.float32 and found.flags.c_contiguous
     assert np.abs(found - want).max() < 1e-6 * np.abs(want).max() + 1e-7
     same_by_rows(partial(open_checkpoint(checkpoint).tensor, f"{DOWN}.weight"))
+    assert same_in_groups(open_checkpoint(checkpoint), f"{DOWN}.weight") == form
 
 
 def test_three_bits_run_over_into_the_next_word() -> None:
