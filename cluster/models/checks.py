@@ -139,25 +139,34 @@ def unused_gpu(models: Sequence[ResolvedModel]) -> str | None:
 def check_text(model: ResolvedModel) -> None:
     """Whether a router can make prompts of the model's files, and text of its tokens. Raises
     UserError with the file and the reason."""
-    spec = open_checkpoint(model.checkpoint)
-    files = TextFiles(spec.text)
+    checkpoint = open_checkpoint(model.checkpoint)
+    try:
+        files = TextFiles(checkpoint.text)
+    except KernelsError as error:
+        raise UserError(str(error)) from None
+    if why := why_no_text(model.name, files, checkpoint.spec.max_positions):
+        made, given = str(files.directory), str(model.checkpoint)
+        raise UserError(why.replace(made, given))  # where it lies in the store helps nobody
+
+
+def why_no_text(name: str, files: TextFiles, longest: int) -> str | None:
+    """What is wrong with the files, if anything is. `longest`: tokens of a sequence."""
     try:
         files.check_archived()
-        ids = asyncio.run(ids_of_a_prompt(model.name, files))  # it may not come to an end
-        frontend = Frontend.load(files, model.name, spec.spec.max_positions)
-        for mistake in mistakes(frontend, files, ids):
-            raise ValueError(mistake)
+        ids = asyncio.run(ids_of_a_prompt(name, files))  # it may not come to an end
+        frontend = Frontend.load(files, name, longest)
+        return next(mistakes(frontend, files, ids), None)
     except FileNotFoundError as error:
-        raise UserError(f"{files.directory}: {missing(error)}") from None
+        return f"{files.directory}: {missing(error)}"
     except OSError as error:
-        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+        return f"{error.filename}: cannot be read: {error.strerror}"
     except ValueError as error:
-        raise UserError(str(error)) from None
+        return str(error)
     except Exception as error:  # whatever else a file that makes no sense leads to
-        raise UserError(
+        return (
             f"{files.directory}: its tokenizer and templates cannot be used: "
             f"{type(error).__name__}: {error}"
-        ) from None
+        )
 
 
 async def ids_of_a_prompt(name: str, files: TextFiles) -> Sequence[int]:
@@ -181,12 +190,8 @@ async def ids_of_a_prompt(name: str, files: TextFiles) -> Sequence[int]:
 def missing(error: FileNotFoundError) -> str:
     """What to do about a file that is not there."""
     name = str(error.filename).rpartition("/")[2]
-    if name == TOKENIZER:
-        return (
-            f"{name} is missing; a tokenizer.model alone is not read: transformers'"
-            " AutoTokenizer.from_pretrained(...).save_pretrained(...) writes the file"
-        )
-    return f"{name} is missing"
+    others = "tokenizer.model, vocab.json with merges.txt or *.tiktoken"
+    return f"{name} is missing" + (f", and so are {others}" if name == TOKENIZER else "")
 
 
 def mistakes(frontend: Frontend, files: TextFiles, ids: Sequence[int]) -> Iterator[str]:

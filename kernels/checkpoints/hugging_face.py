@@ -5,7 +5,9 @@ shape that the config asks for, before any weight is read.
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.base import Composed, Part
@@ -13,11 +15,24 @@ from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.safetensors import NAMES, read_header
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
+from raylax.kernels.checkpoints.text.directory import (
+    BESIDE,
+    is_whole,
+    made_of,
+    read_bytes,
+    text_files,
+)
 from raylax.kernels.checkpoints.torch_files import read_torch_file
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.store import Store
 
+COPIED = (
+    "config.json", "generation_config.json", "chat_template.jinja", "chat_template.json",
+    "additional_chat_templates/*.jinja", "modules.json", "1_Pooling/config.json",
+)  # fmt: skip
+"""What is said of text beside the tokenizer's own files."""
 NAMED = ("model.safetensors", "pytorch_model.bin")
 READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
     ".safetensors": read_header,
@@ -28,9 +43,10 @@ READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
 class HuggingFaceCheckpoint(StoredCheckpoint):
     """A directory whose tensors were all found, whole and of the right shape."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises CheckpointError for what is missing, damaged, or not known here."""
-        self.path = path
+    def __init__(self, path: Path, store: Path | None = None) -> None:
+        """`store`: where texts are put that must be made. Raises CheckpointError for what is
+        missing, damaged, or not known here."""
+        self.path, self._store = path, Store(store)
         if not path.is_dir():
             raise CheckpointError(f"{path}: no such directory")
         self.config = read_json(path / "config.json")
@@ -79,10 +95,21 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
                 )
         return chosen
 
-    @property
+    @cached_property
     def text(self) -> Path:
-        """The directory itself."""
-        return self.path
+        """The directory itself, or one of the store, where a tokenizer.json is made of the files
+        that are there. Raises CheckpointError for those that are not known here."""
+        if is_whole(self.path):
+            return self.path
+        copied = [file for name in COPIED for file in sorted(self.path.glob(name))]
+
+        def texts() -> dict[str, Any]:
+            made = text_files(self.path, self.config.get("model_type"))
+            own = {str(file.relative_to(self.path)): read_bytes(file) for file in copied}
+            return own | made
+
+        files = [*copied, *made_of(self.path), *(self.path / name for name in BESIDE)]
+        return self.written(self._store, texts, (file for file in files if file.exists()))
 
     @property
     def files(self) -> list[Path]:

@@ -11,7 +11,7 @@ REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+$")
 """How a repository of the hub is written, and a directory as well."""
 
 GGUF = ".gguf"
-FILES = ["*.json", "*.safetensors", "*.jinja"]
+FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "merges.txt", "*.tiktoken"]
 
 
 def resolve_model(model: str) -> Path:

@@ -1,7 +1,7 @@
 """What checkpoints have in common whose tensors lie in files, whatever kind these are."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from raylax.kernels.checkpoints.tensors import InGroups, StoredTensor, identity_
 from raylax.kernels.store import Store, key_of, source_hash
 
 Texts = Mapping[str, Any]
-"""Contents of JSON files, by name."""
+"""Contents of files, by name: bytes as they are, and anything else in JSON."""
 
 
 class StoredCheckpoint:
@@ -52,13 +52,19 @@ class StoredCheckpoint:
         """Of weights."""
         return [one.file for one in self.tensors.values()]
 
-    def written(self, store: Store, texts: Callable[[], Texts]) -> Path:
+    def written(self, store: Store, texts: Callable[[], Texts], files: Iterable[Path] = ()) -> Path:
         """The directory of the store in which this checkpoint's texts are, made once: as other
-        checkpoints have them. Raises what `texts` raises."""
+        checkpoints have them. `files`: what they are made of, beside `self.files`. Raises what
+        `texts` raises."""
 
         def write(directory: Path) -> None:
             for name, content in texts().items():
-                (directory / name).write_text(json.dumps(content, ensure_ascii=False))
+                (directory / name).parent.mkdir(exist_ok=True)
+                if isinstance(content, bytes):
+                    (directory / name).write_bytes(content)
+                else:
+                    (directory / name).write_text(json.dumps(content, ensure_ascii=False))
 
-        key = key_of({"checkpoint": self.identity, "kernels": source_hash()})
-        return store.get("text", key, write)[0]
+        made_of = identity_of(self.path, files)
+        facts = {"checkpoint": self.identity, "texts": made_of, "kernels": source_hash()}
+        return store.get("text", key_of(facts), write)[0]

@@ -52,7 +52,7 @@ def write_gguf(
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    tokens = [f"t{i}" for i in range(config["vocab_size"])]
+    tokens = ["t0", "t1", "t", "1", *(f"t{i}" for i in range(4, config["vocab_size"]))]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)

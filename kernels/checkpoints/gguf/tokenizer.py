@@ -4,41 +4,22 @@ What llama.cpp does by names of tokenizers (`tokenizer.ggml.model`, `.pre`) is t
 `tokenizers` library in its own words.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from raylax.kernels.checkpoints.sentencepiece import merges_of, pieces_tokenizer
+from raylax.kernels.checkpoints.gguf.words import BEGUN, KINDS
+from raylax.kernels.checkpoints.text.added import added, around, put_in
+from raylax.kernels.checkpoints.text.byte_level import byte_level
+from raylax.kernels.checkpoints.text.merges import check_count
+from raylax.kernels.checkpoints.text.pieces import Cutting, merged_pieces, pieces_tokenizer
+from raylax.kernels.checkpoints.text.sentencepiece import BYTE, CONTROL, OURS, UNKNOWN
 from raylax.kernels.errors import CheckpointError
 
 Metadata = Mapping[str, Any]
 Json = dict[str, Any]
-NORMAL, UNKNOWN, CONTROL, OURS, UNUSED, BYTE = range(1, 7)
-"""Kinds of tokens: ours are its user's, which are found in text before it is cut."""
-WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-TEKKEN = (
-    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|\p{{N}}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-PATTERNS = {
-    "llama-bpe": WORDS + "{1,3}" + REST,
-    "llama3": WORDS + "{1,3}" + REST,
-    "llama-v3": WORDS + "{1,3}" + REST,
-    "qwen2": WORDS + REST,
-    "deepseek-r1-qwen": WORDS + REST,
-    "tekken": TEKKEN,
-}
-"""How text is cut before it is merged, where a pattern says so."""
-DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell")
-"""Those that cut digits apart, and the rest as GPT-2 does."""
-AS_GPT2 = ("default", "gpt-2", "gpt2", "olmo", "phi-2", "mpt", "jais")
-WHOLE_FIRST = ("llama-bpe", "llama3", "llama-v3", "tekken")
-"""Those whose words are taken whole where they are tokens."""
-BEGINS = ("llama-bpe", "llama3", "llama-v3", "tekken")
-"""Those whose texts begin with a token where the file does not say."""
 NAMES = {"bos": "bos", "eos": "eos", "unknown": "unk", "padding": "pad", "seperator": "sep"}
 ENDS = ("eos", "eot", "eom")
 
@@ -48,6 +29,7 @@ def text_files(metadata: Metadata, config: Json, where: object) -> dict[str, Jso
     tokens = listed(metadata, "tokens", where)
     if any(not isinstance(one, str) for one in tokens):
         raise CheckpointError(f"{where}: tokenizer.ggml.tokens must be texts")
+    tokens = [token or f"[EMPTY_{id}]" for id, token in enumerate(tokens)]
     ids = {name: id_in(metadata, name, tokens, where) for name in (*NAMES, *ENDS)}
     special: Json = {
         f"{ours}_token": tokens[id] for name, ours in NAMES.items() if (id := ids[name]) is not None
@@ -58,7 +40,7 @@ def text_files(metadata: Metadata, config: Json, where: object) -> dict[str, Jso
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     return {
         "config.json": config,
-        "tokenizer.json": tokenizer(metadata, tokens, ids["bos"], where),
+        "tokenizer.json": tokenizer(metadata, tokens, ids, where),
         "tokenizer_config.json": settings | special,
         "generation_config.json": {"eos_token_id": ends} if ends else {},
     }
@@ -86,85 +68,74 @@ def id_in(metadata: Metadata, name: str, tokens: list[str], where: object) -> in
     return id
 
 
-def tokenizer(metadata: Metadata, tokens: list[str], bos: int | None, where: object) -> Json:
+def tokenizer(
+    metadata: Metadata, tokens: list[str], ids: Mapping[str, int | None], where: object
+) -> Json:
     """The contents of tokenizer.json. Raises CheckpointError."""
-    model = metadata.get("tokenizer.ggml.model")
-    kinds = listed(metadata, "token_type", where)
+    model, kinds = metadata.get("tokenizer.ggml.model"), listed(metadata, "token_type", where)
+    check_count(len(tokens), where)
     if len(kinds) != len(tokens):
         raise CheckpointError(f"{where}: {len(tokens)} tokens have {len(kinds)} types")
-    if model == "gpt2":
-        made = merged_bytes(metadata, tokens, where)
-    elif model == "llama":
-        scores = listed(metadata, "scores", where)
-        if len(scores) != len(tokens):
-            raise CheckpointError(f"{where}: {len(tokens)} tokens have {len(scores)} scores")
-        prefix = metadata.get("tokenizer.ggml.add_space_prefix", True) is not False
-        made = pieces_tokenizer(tokens, merges_of(tokens, scores), prefix)
-    else:
+    if len(set(tokens)) < len(tokens):
+        raise CheckpointError(f"{where}: {len(tokens) - len(set(tokens))} tokens are there twice")
+    if not isinstance(model, str) or model not in BUILDERS:
         raise CheckpointError(
-            f"{where}: tokenizer.ggml.model {model!r} is not supported; supported are gpt2, llama"
+            f"{where}: tokenizer.ggml.model {model!r} is not supported; supported are "
+            + ", ".join(BUILDERS)
         )
-    made["added_tokens"] = [
-        added(id, token, kind == CONTROL)
+    made, begins = BUILDERS[model](metadata, tokens, kinds, where)
+    shown = [
+        added(id, token, kind != OURS)
         for id, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
-        if kind in (CONTROL, OURS)
+        if kind in (CONTROL, OURS) or (kind == UNKNOWN and model == "llama")
     ]
-    begins = metadata.get("tokenizer.ggml.pre") in BEGINS or model == "llama"
-    if metadata.get("tokenizer.ggml.add_bos_token", begins) and bos is not None:
-        made["post_processor"] = beginning_with(tokens[bos], bos)
-    return {"version": "1.0", "truncation": None, "padding": None, **made}
-
-
-def added(id: int, token: str, special: bool) -> Json:
-    """A token that is found in text as it is."""
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    return {"id": id, "content": token, **flags, "special": special}
-
-
-def beginning_with(token: str, id: int) -> Json:
-    """Texts get this token in front."""
-    first = {"SpecialToken": {"id": token, "type_id": 0}}
-    return {
-        "type": "TemplateProcessing",
-        "single": [first, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [
-            first,
-            {"Sequence": {"id": "A", "type_id": 0}},
-            {"SpecialToken": {"id": token, "type_id": 1}},
-            {"Sequence": {"id": "B", "type_id": 1}},
-        ],
-        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}},
-    }
-
-
-def merged_bytes(metadata: Metadata, tokens: list[str], where: object) -> Json:
-    """Of a byte pair encoding as GPT-2's. Raises CheckpointError."""
-    pre = metadata.get("tokenizer.ggml.pre", "default")
-    merges = [merge.split(" ") for merge in listed(metadata, "merges", where)]
-    if any(len(merge) != 2 for merge in merges):
-        raise CheckpointError(f"{where}: tokenizer.ggml.merges must be pairs")
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    if pre in PATTERNS:
-        cut = {"type": "Split", "pattern": {"Regex": PATTERNS[pre]}, "behavior": "Isolated"}
-        steps = [{**cut, "invert": False}, {**byte_level, "use_regex": False}]
-    elif pre in DIGITS:
-        steps = [{"type": "Digits", "individual_digits": True}, {**byte_level, "use_regex": True}]
-    elif pre in AS_GPT2:
-        steps = [{**byte_level, "use_regex": True}]
-    else:
-        known = ", ".join(sorted((*PATTERNS, *DIGITS, *AS_GPT2)))
-        raise CheckpointError(
-            f"{where}: tokenizer.ggml.pre {pre!r} is not supported; supported are {known}"
+    put_in(made, shown, where)
+    told = {name: metadata.get(f"tokenizer.ggml.add_{name}_token") for name in ("bos", "eos")}
+    first = ids["bos"] if (begins if told["bos"] is None else told["bos"]) else None
+    last = ids["eos"] if told["eos"] else None
+    if first is not None or last is not None:
+        made["post_processor"] = around(
+            None if first is None else (tokens[first], first),
+            None if last is None else (tokens[last], last),
         )
-    return {
-        "normalizer": {"type": "NFC"} if pre in ("qwen2", "deepseek-r1-qwen") else None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
-        "post_processor": {**byte_level, "use_regex": True, "trim_offsets": False},
-        "decoder": {**byte_level, "use_regex": True},
-        "model": {
-            "type": "BPE",
-            "ignore_merges": pre in WHOLE_FIRST,
-            "vocab": {token: id for id, token in enumerate(tokens)},
-            "merges": merges,
-        },
-    }
+    return made
+
+
+def merged_bytes(
+    metadata: Metadata, tokens: list[str], kinds: list[int], where: object
+) -> tuple[Json, bool]:
+    """Of a byte pair encoding as GPT-2's, and whether texts begin with a token. Raises
+    CheckpointError."""
+    pre = metadata.get("tokenizer.ggml.pre", "default")
+    if not isinstance(pre, str) or pre not in KINDS:
+        raise CheckpointError(
+            f"{where}: tokenizer.ggml.pre {pre!r} is not supported; supported are "
+            + ", ".join(sorted(KINDS))
+        )
+    vocab = {token: id for id, token in enumerate(tokens)}
+    merges = [str(merge).split(" ") for merge in listed(metadata, "merges", where)]
+    for merge in merges:
+        if len(merge) != 2 or any(one not in vocab for one in (*merge, "".join(merge))):
+            raise CheckpointError(
+                f"{where}: tokenizer.ggml.merges must be pairs of tokens that make a third one, "
+                f"found {' '.join(merge)!r}"
+            )
+    return byte_level(vocab, merges, KINDS[pre]), pre in BEGUN
+
+
+def merged_scores(
+    metadata: Metadata, tokens: list[str], kinds: list[int], where: object
+) -> tuple[Json, bool]:
+    """The same of SentencePiece's pieces."""
+    scores = listed(metadata, "scores", where)
+    if len(scores) != len(tokens):
+        raise CheckpointError(f"{where}: {len(tokens)} tokens have {len(scores)} scores")
+    if not all(isinstance(score, int | float) and math.isfinite(score) for score in scores):
+        raise CheckpointError(f"{where}: tokenizer.ggml.scores must be finite numbers")
+    prefix = metadata.get("tokenizer.ggml.add_space_prefix", True) is not False
+    model = merged_pieces(tokens, scores, kinds, BYTE in kinds, where)
+    return pieces_tokenizer(model, Cutting(prefix)), True
+
+
+BUILDERS = {"gpt2": merged_bytes, "llama": merged_scores}
+"""By `tokenizer.ggml.model`."""

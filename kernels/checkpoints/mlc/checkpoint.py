@@ -10,13 +10,19 @@ from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import tensors_for
+from raylax.kernels.checkpoints.text.directory import (
+    BESIDE,
+    TOKENIZER,
+    made_of,
+    read_object,
+    text_files,
+)
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
 CONFIG = "mlc-chat-config.json"
-TEXTS = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 Stored = Parameter | Grouped
 
 
@@ -92,19 +98,18 @@ class MlcCheckpoint(StoredCheckpoint):
     def text(self) -> Path:
         """A directory of the store, with the package's tokenizer, and its template in Jinja. Raises
         CheckpointError where there is none."""
-        return self.written(self._store, self._texts)
+        files = [self.path / name for name in (CONFIG, TOKENIZER, *BESIDE)]
+        files = [*(file for file in files if file.exists()), *made_of(self.path)]
+        return self.written(self._store, self._texts, files)
 
     def _texts(self) -> dict[str, Any]:
-        files = {name: read_json(self.path / name) for name in TEXTS if (self.path / name).exists()}
-        if TEXTS[0] not in files:
-            raise CheckpointError(f"{self.path}: {TEXTS[0]} is missing")
+        whole = (self.path / TOKENIZER).exists()
+        if whole:
+            there = (name for name in (TOKENIZER, *BESIDE) if (self.path / name).exists())
+            files = {name: read_object(self.path / name) for name in there}
+        else:
+            files = text_files(self.path, self.package.get("model_type"))
         if isinstance(template := self.package.get("conv_template"), dict):
             settings = files.setdefault("tokenizer_config.json", {})
             settings["chat_template"] = chat_template(template)
         return files | {"config.json": self.config, "generation_config.json": ends_of(self.package)}
-
-    @property
-    def files(self) -> list[Path]:
-        """Of weights, and those that its texts are made of."""
-        texts = (self.path / name for name in (CONFIG, *TEXTS))
-        return [*super().files, *(file for file in texts if file.exists())]

@@ -17,7 +17,9 @@ from raylax.cluster.models.checks import check_models, gpus_for, precision_lost,
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.worker.hardware.devices import Choice
+from tests.support.checkpoints import write_checkpoint
 from tests.support.prompt_models import PATTERN, write_trapped
+from tests.support.token_files import DIRECTORIES, HERE
 
 NESTED_LOOPS = "{% for a in n %}{% for b in n %}{% endfor %}{% endfor %}"
 GENERATION, TOKENIZER, SETTINGS = (
@@ -56,7 +58,7 @@ def nested(path: Path, name: str) -> None:
 
 
 SPOILT: list[tuple[str, Callable[[Path], Any], str]] = [
-    (TOKENIZER, lambda p: (p / TOKENIZER).unlink(), "tokenizer.json is missing; a tokenizer.model"),
+    (TOKENIZER, lambda p: (p / TOKENIZER).unlink(), "tokenizer.json is missing, and so are token"),
     (TOKENIZER, lambda p: (p / TOKENIZER).write_text(""), "no tokenizer can be made of it"),
     (TOKENIZER, lambda p: (p / TOKENIZER).write_text("{}"), "no tokenizer can be made of it"),
     (TOKENIZER, lambda p: (p / TOKENIZER).write_bytes(b"\xff\xfe"), "no tokenizer can be made of"),
@@ -96,6 +98,31 @@ def test_text_that_no_router_could_make(
     assert str(edited) in why
     assert said in why
     assert "\n" not in why
+
+
+def without_tokenizer_json(path: Path, name: str, vocab: int) -> Path:
+    """A checkpoint whose tokenizer lies in another file."""
+    write_checkpoint(path, vocab_size=vocab)
+    (path / TOKENIZER).unlink()
+    for file, here in DIRECTORIES[name].files.items():
+        shutil.copy(HERE / here, path / file)
+    return path
+
+
+@pytest.mark.parametrize("name", ["llama_alone", "unigram", "llama3", "gpt2"])
+def test_any_tokenizer_serves(name: str, tmp_path: Path) -> None:
+    """Whatever files it lies in."""
+    path = without_tokenizer_json(tmp_path, name, 1100)
+
+    check_models(find_models(ClusterConfig.model_validate({"model": str(path)})))
+
+
+def test_a_tokenizer_of_a_larger_model_is_said_in_terms_of_its_own_files(tmp_path: Path) -> None:
+    """And not of those that were made of them."""
+    why = refused(without_tokenizer_json(tmp_path, "gpt2", 700))
+
+    assert why.startswith(f"{tmp_path}/tokenizer.json: its vocabulary has ids up to 800, and vocab")
+    assert "raylax/text" not in why
 
 
 def pipe(file: Path) -> None:

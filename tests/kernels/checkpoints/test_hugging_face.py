@@ -1,6 +1,7 @@
 """What is wrong with a checkpoint is said in words, before any weight is read."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import spec_of
 from tests.support.checkpoints import BASE, LLAMA3_ROPE, config_of, write_checkpoint
+from tests.support.token_files import DIRECTORIES, HERE
 
 
 def change_config(path: Path, **changed: Any) -> None:
@@ -264,3 +267,34 @@ def test_a_precision_that_is_not_read(tmp_path: Path) -> None:
 
     with pytest.raises(CheckpointError, match="model.norm.weight: dtype I8 is not supported"):
         open_checkpoint(tmp_path)
+
+
+def test_a_tokenizer_in_other_files_is_put_into_the_store(tmp_path: Path, store: Path) -> None:
+    """With all that is said of text beside it; made once, and anew where one of these changes."""
+    path = write_checkpoint(tmp_path / "model", vocab_size=1100)
+    (path / "tokenizer.json").unlink()
+    (path / "additional_chat_templates").mkdir()
+    for name in ("chat_template.jinja", "additional_chat_templates/rag.jinja"):
+        (path / name).write_text(name)
+    (path / "generation_config.json").write_text("{}")
+    DIRECTORIES["llama"].write(path)
+    (path / "config.json").write_text(json.dumps(config_of("llama") | {"vocab_size": 1100}))
+
+    text = HuggingFaceCheckpoint(path, store).text
+    assert {str(file.relative_to(text)) for file in text.rglob("*") if file.is_file()} == {
+        "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json",
+        "chat_template.jinja", "additional_chat_templates/rag.jinja",
+    }  # fmt: skip
+    assert HuggingFaceCheckpoint(path, store).text == text
+    (path / "chat_template.jinja").write_text("another")
+    again = HuggingFaceCheckpoint(path, store)
+    assert (again.text / "chat_template.jinja").read_text() == "another"
+    assert again.identity == HuggingFaceCheckpoint(path).identity
+
+
+def test_a_tokenizer_json_goes_first(tmp_path: Path) -> None:
+    """Beside whatever else."""
+    path = write_checkpoint(tmp_path)
+    shutil.copy(HERE / "llama.model", path / "tokenizer.model")
+
+    assert open_checkpoint(path).text == path

@@ -1,0 +1,90 @@
+"""Tokenizers of every kind of files: the ids and the texts that other implementations make."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raylax.kernels.checkpoints.text.directory import text_files
+from raylax.proto.text.detokenizer import Detokenizer
+from raylax.proto.text.files import TextFiles
+from raylax.proto.text.tokenizer import Tokenizer
+from tests.support.token_files import DIRECTORIES, HERE, TEXTS
+
+GOLDENS: dict[str, dict[str, Any]] = json.loads((HERE / "goldens.json").read_text())
+ALIKE = ("llama", "llama_alone", "llama_ends", "gpt2", "gpt2_begun", "qwen2", "qwen2_older",
+         "llama_no_space")  # fmt: skip
+"""Both of transformers' tokenizers are the same, and ours is, too."""
+FAST = ("llama_new", "llama_added", "gemma")
+"""They are not where spaces come first, or control pieces: ours is what most people have."""
+SLOW = {
+    "unigram": ("!!!???...---___***", "\u1e9b\u0323"),
+    "unigram_new": ("!!!???...---___***", "\u1e9b\u0323"),
+    "unknown": ("a" * 100, "<tool> call </tool>", "a<tool>b<tool>c", "  <tool>  "),
+}
+"""The fast one leaves out what the model's file says of letters and spaces. Of texts that can be
+cut in several ways, all as likely, another one is taken; marks are composed with what a letter
+becomes; and pieces of the user's own are found before a space is put in front."""
+HIDDEN = ("unknown", "qwen2_older")
+"""Others leave out what is unknown, and whatever added_tokens.json has."""
+SPECIAL = ("<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>")
+
+
+@cache
+def made(name: str, tmp: Path) -> Tokenizer:
+    directory = DIRECTORIES[name]
+    path = directory.write(tmp / name)
+    for file, content in text_files(path, directory.model_type).items():
+        (path / file).write_text(json.dumps(content))
+    return TextFiles(path).tokenizer()
+
+
+@pytest.fixture(scope="module")
+def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tokenizers")
+
+
+def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
+    """With what is put around it, though it be there already."""
+    ids: list[int] = tokenizer._tokenizer.encode(text).ids
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *((name, kind) for name in ALIKE for kind in ("fast", "slow")),
+        *((name, "fast") for name in FAST),
+        *((name, "slow") for name in SLOW),
+        *((name, "tiktoken") for name, one in GOLDENS.items() if "tiktoken" in one),
+    ],
+)
+def test_a_text_has_the_ids_that_others_give_it(name: str, kind: str, tmp: Path) -> None:
+    tokenizer, want = made(name, tmp), GOLDENS[name][kind]["ids"]
+
+    found = [ids_of(tokenizer, text) for text in TEXTS]
+    others = {text for text, a, b in zip(TEXTS, found, want, strict=True) if a != b}
+    assert others == set(SLOW.get(name, ()) if kind == "slow" else ())
+
+
+@pytest.mark.parametrize("name", [name for name in GOLDENS if name not in HIDDEN])
+def test_tokens_have_the_text_that_others_make_of_them(name: str, tmp: Path) -> None:
+    """And the same one by one, as they come."""
+    tokenizer, golden = made(name, tmp), GOLDENS[name]
+    kind = next(kind for kind in ("tiktoken", "fast") if kind in golden)
+
+    for ids, text in zip(golden[kind]["ids"], golden[kind]["texts"], strict=True):
+        streamed = Detokenizer(tokenizer)
+        assert tokenizer.decode(ids) == text
+        assert "".join([*(streamed.add([id]) for id in ids), streamed.finish()]) == text
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma", "unigram"])
+def test_text_without_special_tokens_is_cut_as_sentencepiece_cuts_it(name: str, tmp: Path) -> None:
+    tokenizer, golden = made(name, tmp), GOLDENS[name]["sentencepiece"]
+
+    for text, ids in zip(TEXTS, golden["ids"], strict=True):
+        if text not in SLOW.get(name, ()) and not any(token in text for token in SPECIAL):
+            assert tokenizer.encode(text, add_special_tokens=False) == ids, text
