@@ -8,7 +8,8 @@ a directory that is removed at the end; 35 GB of disk are needed.
 
 The first load reads the checkpoint and writes the packed weights; the next one maps these, and has
 computed a token when it ends. Each is timed twice, with the files on the disk alone and in the page
-cache, after the same bytes were read from the same place in turn (`plain`). `peak` is memory of the
+cache. Just before, the same bytes are read, and as many written as the first load writes: the
+ratio is what this took, one after the other, to what the load did. `peak` is memory of the
 process's own beyond what it began with: pages of mapped files are not in it.
 """
 
@@ -25,8 +26,9 @@ from pathlib import Path
 from engines import command
 from engines.child import Child
 from loads.files import write_gguf, write_shards
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 READ = 8 << 20
 MB = 1e6
@@ -63,35 +65,52 @@ def loader(checkpoint: Path, store: Path, args: argparse.Namespace) -> Iterator[
         yield child
 
 
-def row(table: Table, name: str, files: list[Path], cold: bool, child: Child, what: str) -> None:
-    """Plain reading first, then the load; both find the files in the same place."""
-    size = sum(path.stat().st_size for path in files)
+def plain(files: list[Path], cold: bool, written: int) -> tuple[float, float]:
+    """Seconds to read the files, and to write so many bytes beside them."""
+    forget(files) if cold else read(files)
+    seconds = read(files)
     if cold:
         forget(files)
-    else:
-        read(files)
-    plain = read(files)
-    if cold:
-        forget(files)
-    told = child.ask(what=what)
-    seconds = told["seconds"]
-    cells = size / MB, seconds, size / MB / seconds, size / MB / plain
-    figures = [f"{cells[0]:.0f}", f"{cells[1]:.1f}", f"{cells[2]:.0f}", f"{cells[3]:.0f}"]
-    table.add_row(name, *figures, f"{plain / seconds:.2f}", f"{told['peak_mib']:.0f}")
+    return seconds, write(files[0].with_name("plain"), written) if written else 0.0
+
+
+def write(path: Path, size: int) -> float:
+    """Seconds until the disk has them."""
+    content, begun = bytes(READ), time.perf_counter()
+    with path.open("wb", buffering=0) as file:
+        for _ in range(-(-size // READ)):
+            file.write(content)
+        os.fdatasync(file.fileno())
+    seconds = time.perf_counter() - begun
+    path.unlink()
+    return seconds
 
 
 def measure(checkpoint: Path, store: Path, args: argparse.Namespace) -> Table:
-    columns = ("MB", "s", "MB/s", "plain MB/s", "ratio", "peak MiB")
-    table = Table("", *columns)
+    columns = ("MB in", "MB out", "read", "write", "load", "MB/s", "ratio", "peak MiB")
+    table = Table(Column("seconds", no_wrap=True), *columns, box=SIMPLE_HEAD, title_justify="left")
+
+    def row(name: str, files: list[Path], cold: bool, child: Child, what: str) -> None:
+        size = sum(path.stat().st_size for path in files)
+        written = child.facts["bytes"] if what == "pack" else 0
+        reading, writing = plain(files, cold, written)
+        told = child.ask(what=what)
+        seconds = told["seconds"]
+        figures = reading, writing, seconds
+        table.add_row(
+            f"{name}, {'disk' if cold else 'cache'}", f"{size / MB:.0f}", f"{written / MB:.0f}",
+            *(f"{one:.1f}" for one in figures), f"{size / MB / seconds:.0f}",
+            f"{(reading + writing) / seconds:.2f}", f"{told['peak_mib']:.0f}",
+        )  # fmt: skip
+
     for cold in (True, False):
-        place = "disk" if cold else "cache"
         shutil.rmtree(store / "weights", ignore_errors=True)
         with loader(checkpoint, store, args) as child:
-            row(table, f"first, {place}", files_of(checkpoint), cold, child, "pack")
+            row("first", files_of(checkpoint), cold, child, "pack")
             table.title = f"{checkpoint.name}, {child.facts['quantization']}"
         (packed,) = store.glob("weights/*/weights.bin")
         with loader(checkpoint, store, args) as child:
-            row(table, f"next, {place}", [packed], cold, child, "load")
+            row("next", [packed], cold, child, "load")
     return table
 
 

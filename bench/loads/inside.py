@@ -77,8 +77,10 @@ def main() -> None:
     }
     try:
         artefacts.functions()
-        quantization = artefacts.program.quantization
-        print(json.dumps({"quantization": quantization}), file=answers)
+        program = artefacts.program
+        size = program.bytes_of("weight", "layer")
+        facts = {"quantization": program.quantization, "bytes": size}
+        print(json.dumps(facts), file=answers)
         for line in sys.stdin:
             print(json.dumps(timed(orders[json.loads(line)["what"]])), file=answers)
     except (KernelsError, OSError) as error:

@@ -8,8 +8,9 @@ import json
 import math
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 STORED = ("weight", "layer")
+UNSYNCED = 128 << 20
+"""Bytes that are written before the disk is waited for."""
 
 
 def reserve(path: Path, size: int) -> None:
@@ -59,21 +62,51 @@ def pack(
     every = list(pieces(weights, layers))
     left = total = sum(piece.weights for piece in every)
 
-    def told(weights: int) -> None:
-        nonlocal left
-        left -= weights
-        progress(1 - left / total)
+    with path.open("r+b") as file, Syncing(file.fileno()) as syncing:
 
-    with path.open("r+b") as file:
+        def work(piece: Piece) -> tuple[int, int]:
+            name, content = piece.weight.name, packed(piece, ck, q)
+            write(file.fileno(), content, places[name] + place(piece, table[name]))
+            return piece.weights, content.nbytes
 
-        def work(piece: Piece) -> int:
-            name = piece.weight.name
-            write(file.fileno(), packed(piece, ck, q), places[name] + place(piece, table[name]))
-            return piece.weights
+        def told(done: tuple[int, int]) -> None:
+            nonlocal left
+            left -= done[0]
+            progress(1 - left / total)
+            syncing.written(done[1])
 
         in_threads(work, every, threads, told)
-        os.fdatasync(file.fileno())
     (directory / "offsets.json").write_text(json.dumps(places))
+
+
+class Syncing:
+    """Brings a file to its disk while it is written: at its end little is left to wait for, and
+    never much to throw away. Raises OSError."""
+
+    def __init__(self, file: int) -> None:
+        self._file, self._since = file, 0
+        self._thread = ThreadPoolExecutor(1)
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def written(self, size: int) -> None:
+        """So many bytes more. Waits where the disk does not keep up."""
+        self._since += size
+        if self._since >= UNSYNCED:
+            self._since = 0
+            if self._under_way is not None:
+                self._under_way.result()
+            self._under_way = self._thread.submit(os.fdatasync, self._file)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        if kind is not None:
+            return
+        if self._under_way is not None:
+            self._under_way.result()  # a failure is told once
+        os.fdatasync(self._file)
 
 
 def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:

@@ -17,7 +17,7 @@ def test_a_load_is_timed_beside_plain_reading(tmp_path: Path) -> None:
     code, out, errors = finished("load.py", file, "--directory", work)
 
     assert (code, errors) == (0, "")
-    rows = re.findall(r"│ ((?:first|next), (?:disk|cache)) +│ +[\d.]+ │ +[\d.]+ │", out)
+    rows = re.findall(r"^ +((?:first|next), (?:disk|cache)) +\d +\d +[\d.]+ ", out, re.M)
     assert rows == ["first, disk", "next, disk", "first, cache", "next, cache"]
     assert "model.gguf, q0f32" in out
     assert not list(work.iterdir())
