@@ -83,7 +83,7 @@ class ShapedDense(Dense):
 
     __slots__ = ()
 
-    def pack(self, weight: Floats) -> Packed:
+    def pack(self, weight: Floats, threads: int = 1) -> Packed:
         return shapes(self, weight)
 
 
@@ -92,7 +92,7 @@ class ShapedGrouped(Grouped):
 
     __slots__ = ()
 
-    def pack(self, weight: Floats) -> Packed:
+    def pack(self, weight: Floats, threads: int = 1) -> Packed:
         return shapes(self, weight)
 
 

@@ -19,6 +19,7 @@ from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.cpu.packing import Piece, pieces, values
 from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.cpu.sizes import cpu_sizes
+from raylax.kernels.errors import CompileError
 from raylax.kernels.families import weights_of
 from raylax.kernels.parallel import in_threads
 from raylax.kernels.store import check_room
@@ -110,11 +111,16 @@ class Syncing:
 
 
 def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
-    """What the step reads: vectors as they are, matrices in their format."""
+    """What the step reads: vectors as they are, matrices in their format. Raises CompileError for
+    numbers that it has not."""
     if not piece.weight.is_matrix:
         return values(piece, ck, None)
     fmt = q.formats[piece.weight.name]
-    return fmt.pack(values(piece, ck, fmt))
+    try:
+        return fmt.pack(values(piece, ck, fmt))
+    except CompileError as error:
+        where = f" of layer {piece.layer}" if piece.weight.layered else ""
+        raise CompileError(f"{piece.weight.name}{where}: {error}") from error
 
 
 def place(piece: Piece, buffer: Buffer) -> int:

@@ -1,5 +1,5 @@
-"""The CUDA backend: a Relax graph, compiled ahead of time, run without a compiler.
+"""The CUDA backend: a step as launches of our own kernels, compiled ahead of time.
 
-Stands on `checkpoints` and `families`; never imports `cpu`. Start at `model.py`, then
-`graph.py`.
+Stands on `checkpoints` and `families`; of `cpu` it has `rounding.py` alone, for it is the CPU that
+packs. Start at `build.py`, then `step/model.py`.
 """

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import tvm
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.compile import CompiledStep, compile_function, export, linker, on_all_cores
+from raylax.kernels.cpu.codegen import compile_function
+from raylax.kernels.cpu.compile import CompiledStep, export, linker, on_all_cores
 from raylax.kernels.cpu.formats.base import Array, Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.emitter import View
 from raylax.kernels.cpu.target import CPU, missing_here

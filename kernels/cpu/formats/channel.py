@@ -12,6 +12,7 @@ import numpy as np
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
+from raylax.kernels.cpu.rounding import check_finite
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import (
     Block,
@@ -59,6 +60,7 @@ class ChannelScaled:
     def pack(self, weight: Array) -> Array:
         rows, k = weight.shape
         scale = np.abs(weight).max(1, keepdims=True) / np.float32(127)
+        check_finite(scale)
         ratio = np.divide(weight, scale, out=np.zeros_like(weight), where=scale > 0)
         codes = (np.rint(ratio) + ZERO).astype(np.uint8)
         quads = codes.reshape(rows // PANEL, PANEL, k // 4, 4).transpose(0, 2, 1, 3)

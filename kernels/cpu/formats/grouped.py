@@ -1,10 +1,10 @@
 """Weights of 8 or 4 bits in groups along K, each with a scale of its own, and perhaps an offset.
 
 Those that we make of floats are like GGML's Q8_0 and Q4_0, but scales are bf16: they become f32 by
-one shift, and small ones are not denormal. What files have in such groups is kept as it is, of
-whatever `Kind`. Activations are rounded to 8 bits in groups of 32. A group's sum is one of
-integers, hence exact; groups are added upwards along K, each by one fma, and one more for the
-offset, which the sum of the group's activations meets (law 1).
+one shift. Which scales and codes says `kernels/cpu/rounding.py`. What files have in such groups is
+kept as it is, of whatever `Kind`. Activations are rounded to 8 bits in groups of 32. A group's sum
+is one of integers, hence exact; groups are added upwards along K, each by one fma, and one more for
+the offset, which the sum of the group's activations meets (law 1).
 """
 
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.bf16 import bf16_above
-from raylax.kernels.checkpoints.groups import Groups, Kind, packed
+from raylax.kernels.bf16 import to_bf16
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.formats.scales import Scales
+from raylax.kernels.cpu.rounding import EIGHT, FOUR, round_groups
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import Sums, blocks
 from raylax.kernels.cpu.tir.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
@@ -189,12 +190,7 @@ class Grouped:
 
 
 def rounded(weight: Array, bits: Bits) -> Groups:
-    """f32[rows, columns] as groups of our own kind: to the largest magnitude of each."""
-    rows, k = weight.shape
-    largest = (1 << bits - 1) - 1
-    grouped = weight.reshape(rows, k // GROUP, GROUP)
-    scale = bf16_above(np.abs(grouped).max(2) / np.float32(largest))
-    step = (scale.astype(np.uint32) << 16).view(np.float32)[:, :, None]
-    codes = np.rint(np.divide(grouped, step, out=np.zeros_like(grouped), where=step > 0))
-    codes += own(bits).zero
-    return Groups(own(bits), packed(codes.astype(np.uint8).reshape(rows, k), bits), scale)
+    """f32[rows, columns] as groups of our own kind. Raises CompileError for what is not finite."""
+    rows = len(weight)
+    made = round_groups(weight.reshape(-1, GROUP), FOUR if bits == 4 else EIGHT)
+    return Groups(own(bits), made.codes.reshape(rows, -1), to_bf16(made.scales).reshape(rows, -1))

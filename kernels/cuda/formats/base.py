@@ -51,7 +51,7 @@ class Format(Protocol):
         """The packed arrays in the order of the kernels' arguments: shape and numpy's dtype."""
         ...
 
-    def pack(self, weight: Floats) -> Packed:
+    def pack(self, weight: Floats, threads: int = 1) -> Packed:
         """f32[rows, depth] as those arrays. Raises CompileError for numbers that do not fit."""
         ...
 

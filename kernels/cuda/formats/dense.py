@@ -14,6 +14,7 @@ from raylax.kernels.cuda.formats.base import (
     narrowed,
     widened,
 )
+from raylax.kernels.parallel import in_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,19 @@ class Dense:
     def shapes(self, rows: int, depth: int) -> dict[str, tuple[Shape, str]]:
         return {"w": ((rows, depth), DTYPES[self.precision])}
 
-    def pack(self, weight: Floats) -> Packed:
+    def pack(self, weight: Floats, threads: int = 1) -> Packed:
         """Numbers that are of this precision already, as f16 or as the bits of bf16, are taken as
         they are."""
         if weight.dtype == DTYPES[self.precision]:
             return {"w": np.ascontiguousarray(weight)}
         out = np.empty(weight.shape, DTYPES[self.precision])
         step = max(1, AT_ONCE // weight.shape[1])
-        for first in range(0, len(weight), step):
+
+        def work(first: int) -> None:
             part = slice(first, first + step)
             out[part] = narrowed(weight[part], self.precision)
+
+        in_threads(work, range(0, len(weight), step), threads, lambda _: None)
         return {"w": out}
 
     def unpack(self, packed: Packed, depth: int) -> Floats:

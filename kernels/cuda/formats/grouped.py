@@ -1,9 +1,8 @@
 """Weights of 4 or 8 bits in groups along the inputs, each with a scale: `source/quantised.py`.
 
-Symmetric: weight = digit * scale, rounded once to the activations' precision. The scale is the
-least bf16 with which the largest weight of a group becomes no larger than the largest digit, in
-both precisions; in groups of 32 digits and scales of integers are those of the CPU's formats of the
-same names.
+Symmetric: weight = digit * scale, rounded once to the activations' precision. Integers are rounded
+as on the CPU (`kernels/cpu/rounding.py`): in groups of 32 digits and scales are those of its
+formats of the same names.
 """
 
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import bf16_above, from_bf16
+from raylax.kernels.cpu.rounding import EIGHT, FOUR, FOUR_FROM_7, round_groups
 from raylax.kernels.cuda.formats.base import (
     AT_ONCE,
     DTYPES,
@@ -27,6 +27,7 @@ from raylax.kernels.cuda.formats.base import (
 from raylax.kernels.cuda.formats.planes import BLOCK, Codes, digits, packed_planes, words_of
 from raylax.kernels.e4m3 import LARGEST, from_e4m3, to_e4m3
 from raylax.kernels.errors import CompileError
+from raylax.kernels.parallel import in_threads
 
 MOST_SCALE = 255.0
 """The kernels multiply the scale of floats by 2^8 in f16, and by 2^120 in bf16."""
@@ -59,7 +60,7 @@ class Grouped:
     def _groups(self, depth: int, rows: int) -> Shape:
         return -(-depth // BLOCK) * BLOCK // self.group, rows
 
-    def pack(self, weight: Floats) -> Packed:
+    def pack(self, weight: Floats, threads: int = 1) -> Packed:
         rows, depth = weight.shape
         if depth % self.group:
             raise CompileError(
@@ -68,48 +69,53 @@ class Grouped:
             )
         out = {n: np.zeros(shape, kind) for n, (shape, kind) in self.shapes(rows, depth).items()}
         step = max(1, AT_ONCE // depth)
-        for first in range(0, rows, step):
+
+        def work(first: int) -> None:
             part = slice(first, first + step)
             codes, scales = self._quantised(weight[part])
             out["words"][part] = packed_planes(codes, self.bits)
             out["scales"][: depth // self.group, part] = scales.T
+
+        in_threads(work, range(0, rows, step), threads, lambda _: None)
         return out
 
     def _quantised(self, weight: Floats) -> tuple[Codes, Array]:
-        """Digits, padded to whole blocks, and scales [rows, groups]."""
+        """Digits, packed and padded to whole blocks, and scales [rows, groups]."""
         rows, depth = weight.shape
-        grouped = weight.reshape(rows, -1, self.group)
-        scales = self._scales(np.maximum(grouped.max(2), -grouped.min(2)))
-        steps = widened(scales, self.precision)[:, :, None]
-        ratios = np.divide(grouped, steps, out=np.zeros_like(grouped), where=steps > 0)
-        codes = np.full((rows, -(-depth // BLOCK) * BLOCK), self._nothing, np.uint8)
-        codes[:, :depth] = self._codes(ratios).reshape(rows, depth)
-        return codes, scales
+        own, scales = (self._floats if self.floats else self._integers)(weight)
+        if not (most := np.abs(scales).max()) <= MOST_SCALE:  # or it is NaN
+            raise CompileError(
+                f"scales of {self.name} weights must be at most {MOST_SCALE:g}, found "
+                f"{most:g}: a weight of {np.abs(weight).max():g}"
+            )
+        used, whole = (n * self.bits // 8 for n in (depth, -(-depth // BLOCK) * BLOCK))
+        codes = np.full((rows, whole), self._nothing * 17, np.uint8)
+        codes[:, :used] = own.reshape(rows, used)
+        return codes, narrowed(scales.reshape(rows, -1), self.precision)
 
     @property
     def _nothing(self) -> int:
         return self.zero if self.bits == 4 else 0
 
-    def _scales(self, largest: Floats) -> Array:
-        most = LARGEST if self.floats else (1 << (self.bits - 1)) - 1
-        exact = from_bf16(bf16_above(largest / np.float32(most)))
-        if exact.max() > MOST_SCALE:
-            raise CompileError(
-                f"scales of {self.name} weights must be at most {MOST_SCALE:g}, found "
-                f"{exact.max():g}: a weight of {largest.max():g}"
-            )
-        scales = narrowed(exact, self.precision)
-        if self.precision == "f16":  # has not all of the small ones
-            below = scales.astype(np.float32) < exact
-            scales = np.where(below, np.nextafter(scales, np.float16(np.inf)), scales)
-        return scales
+    def _integers(self, weight: Floats) -> tuple[Codes, Floats]:
+        """Codes, and the scale of each group."""
+        kind = EIGHT if self.bits == 8 else FOUR if self.zero == 8 else FOUR_FROM_7
+        half = self.precision == "f16"
+        codes, scales = round_groups(weight.reshape(-1, self.group), kind, half)
+        return codes ^ np.uint8(kind.zero if self.bits == 8 else 0), scales
 
-    def _codes(self, ratios: Floats) -> Codes:
-        if self.floats:
-            return to_e4m3(ratios)
-        whole = np.rint(ratios, out=ratios).astype(np.int8)
-        whole += np.int8(self._nothing)
-        return whole.view(np.uint8)
+    def _floats(self, weight: Floats) -> tuple[Codes, Floats]:
+        """The scale is the least with which the largest weight becomes no larger than 448."""
+        grouped = weight.reshape(-1, self.group)
+        largest = np.maximum(grouped.max(1), -grouped.min(1))
+        scales = from_bf16(bf16_above(largest / np.float32(LARGEST)))
+        if self.precision == "f16":  # has not all of the small ones
+            short = scales.astype(np.float16)
+            short = np.where(short < scales, np.nextafter(short, np.float16(np.inf)), short)
+            scales = short.astype(np.float32)
+        steps = scales[:, None]
+        ratios = np.divide(grouped, steps, out=np.zeros_like(grouped), where=steps > 0)
+        return to_e4m3(ratios), scales
 
     def unpack(self, packed: Packed, depth: int) -> Floats:
         codes = digits(packed["words"], self.bits)

@@ -21,17 +21,15 @@ def words_of(bits: int) -> int:
 
 
 def packed_planes(codes: Codes, bits: int) -> Words:
-    """[rows, blocks * 128] digits as [rows, blocks * words]."""
-    rows, depth = codes.shape
-    planes: npt.NDArray[Any] = codes.reshape(rows, depth // BLOCK, 32 // bits, words_of(bits))
-    if bits == 4:  # two digits in a byte
-        planes = planes[:, :, 0::2] | planes[:, :, 1::2] << 4
+    """Whole blocks of digits, packed as `kernels/checkpoints/groups.py` has them: [rows, bytes] as
+    [rows, blocks * words]."""
+    planes: npt.NDArray[Any] = codes.reshape(len(codes), -1, 4, words_of(bits))
     together = np.ascontiguousarray(planes.transpose(0, 1, 3, 2))
-    return together.view("<i4").reshape(rows, -1).astype(np.int32, copy=False)
+    return together.view("<i4").reshape(len(codes), -1).astype(np.int32, copy=False)
 
 
 def digits(words: Words, bits: int) -> Codes:
-    """The digits of `packed_planes`."""
+    """The digits of `packed_planes`, [rows, blocks * 128]."""
     rows = len(words)
     blocks = np.ascontiguousarray(words, "<i4").view(np.uint8).reshape(rows, -1, words_of(bits), 4)
     planes: npt.NDArray[Any] = blocks.transpose(0, 1, 3, 2)

@@ -69,7 +69,7 @@ def head_width(spec: DecoderSpec, ranks: int) -> int:
     return -(-(spec.padded_vocab // PANEL) // ranks) * PANEL
 
 
-def packed_part(form: Format, weight: Floats, part: Part) -> Packed:
+def packed_part(form: Format, weight: Floats, part: Part, threads: int = 1) -> Packed:
     """A part of a matrix, packed as if the whole were. Raises CompileError where its cut does not
     fall on blocks of the format."""
     own = weight
@@ -79,7 +79,7 @@ def packed_part(form: Format, weight: Floats, part: Part) -> Packed:
         first, count = part.columns
         check_start(form, first)
         own = own[:, first : first + count]
-    packed = form.pack(own)
+    packed = form.pack(own, threads)
     for one in part.others:
         form.erase(packed, *one)
     return packed

@@ -49,6 +49,8 @@ class Loader:
     place: Place
     upload: Upload
     progress: ProgressCallback
+    threads: int
+    """That pack."""
     held: list[DeviceMemory] = field(default_factory=list)
     """What the weights lie in: as long as somebody has this."""
     _done: set[tuple[str, int]] = field(default_factory=set)
@@ -132,7 +134,8 @@ class Loader:
         self, weight: Floats, part: Part, form: Format, bias: int = 0, cut: bool = False
     ) -> DeviceMatrix:
         """`cut`: into segments, which its reader adds."""
-        arrays = tuple(self._put(array) for array in packed_part(form, weight, part).values())
+        packed = packed_part(form, weight, part, self.threads)
+        arrays = tuple(self._put(array) for array in packed.values())
         zero = (form.zero,) if isinstance(form, Grouped) else ()
         rows, depth = part.shape(*weight.shape)
         segments = segments_in(self.form, part, rows, depth) if cut else 1

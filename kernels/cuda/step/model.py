@@ -64,7 +64,8 @@ class DeviceModel:
         self.places = driver.multiprocessors(device) * narrowest.at_once(chip)
         self._stream = Stream(device)
         self._pages = DevicePages(form.layout, pages, self._stream)
-        loader = self.loader(checkpoint, form, self.place, Upload(self._stream), progress)
+        upload = Upload(self._stream)
+        loader = self.loader(checkpoint, form, self.place, upload, progress, options.threads)
         weights = loader.weights(options.max_sequence_length, self._pages.addresses)
         self._held = loader.held
         most = StepCapacity(form, options)

@@ -7,9 +7,9 @@ import pytest
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
+from raylax.kernels.cpu.codegen import compile_function
 from raylax.kernels.cpu.compile import (
     CompiledStep,
-    compile_function,
     export,
     linker,
 )

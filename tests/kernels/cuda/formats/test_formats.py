@@ -2,15 +2,14 @@
 say (`source/test_quantised.py`)."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from raylax.kernels.bf16 import from_bf16
+from raylax.kernels.checkpoints.groups import packed
 from raylax.kernels.cpu.formats import grouped as on_cpu
-from raylax.kernels.cpu.target import cpu
 from raylax.kernels.cuda.formats import NAMES, SAME, quantization_named
 from raylax.kernels.cuda.formats.base import Format, size
 from raylax.kernels.cuda.formats.dense import Dense
@@ -32,8 +31,9 @@ from tests.support.cuda_products import FORMATS, PACKED, PRECISIONS
 Floats = npt.NDArray[np.float32]
 ROWS, DEPTH = 48, 384
 named = pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-STEP = {4: 0.51 / 7, 8: 0.51 / 127}
-"""What rounding may cost, of the largest weight of a group; of fp8, of the weight itself."""
+STEP = {4: 0.2, 8: 0.51 / 127}
+"""What rounding may cost, of the largest weight of a group; of fp8, of the weight itself. Of 4
+bits the largest may lie beyond the last code."""
 
 
 def weights(rows: int = ROWS, depth: int = DEPTH, seed: int = 3) -> Floats:
@@ -59,27 +59,11 @@ def test_weights_are_kept_within_a_rounding_step(form: Format) -> None:
     assert not kept[5].any()
 
 
-def kept_on_cpu(bits: Any, w: Floats) -> Floats:
-    """What the CPU's format of so many bits multiplies, in groups of 32."""
-    packed = on_cpu.Grouped(bits, cpu()).pack(w)
-    panels, groups, lines = packed.shape
-    as_bytes = np.ascontiguousarray(packed).view(np.uint8).reshape(panels, groups, lines * 4)
-    scales = from_bf16(as_bytes[:, :, :64].copy().view(np.uint16)).transpose(0, 2, 1)
-    codes = as_bytes[:, :, 64:].reshape(panels, groups, 2, -1, 16, 4)  # half, line, row, byte
-    halves = [codes & 15, codes >> 4] if bits == 4 else [codes]
-    whole = np.concatenate(halves, 3).transpose(0, 2, 4, 1, 3, 5)  # panel, half, row, group
-    exact = (whole.reshape(panels, 32, groups, 32).astype(np.float32) - (1 << (bits - 1))) * scales[
-        ..., None
-    ]
-    kept: Floats = exact.reshape(panels * 32, groups * 32)
-    return kept
-
-
 @pytest.mark.parametrize("bits", [4, 8])
-def test_digits_and_scales_are_those_of_the_cpu(bits: int) -> None:
+def test_digits_and_scales_are_those_of_the_cpu(bits: Literal[4, 8]) -> None:
     """In groups of 32: f16 holds a product of both exactly, of 4 bits, and bf16 rounds it once."""
     w = weights(64, 256)
-    exact = kept_on_cpu(bits, w)
+    exact = on_cpu.rounded(w, bits).values()
 
     for precision in PRECISIONS:
         form = Grouped(precision, bits, 32)
@@ -96,7 +80,7 @@ def test_planes_are_consecutive_inputs(bits: int) -> None:
     """Word i holds in digit j what input j * words + i of the block has."""
     codes = np.random.default_rng(0).integers(0, 1 << bits, (3, 256)).astype(np.uint8)
 
-    words = packed_planes(codes, bits)
+    words = packed_planes(packed(codes, bits), bits)
 
     per = words_of(bits)
     block, j, i = 1, 2, 5
