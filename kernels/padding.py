@@ -43,7 +43,7 @@ def unpadded(spec: DecoderSpec) -> DecoderSpec:
         spec,
         hidden=spec.own_hidden,
         head_dim=spec.own_head_dim,
-        intermediate=spec.intermediate - spec.mlp_padding,
+        intermediate=spec.own_intermediate,
         hidden_padding=0,
         head_padding=0,
         mlp_padding=0,

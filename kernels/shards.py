@@ -55,7 +55,7 @@ class Degree:
         if n > groups_of(spec):
             raise CompileError(
                 f"tensor_parallel_shards must be at most {groups_of(spec)}, one for "
-                f"each {GROUP} of the {spec.intermediate} MLP units, found {n}"
+                f"each {GROUP} of the {spec.own_intermediate} MLP units, found {n}"
             )
         if self.pipeline > spec.layers:
             raise CompileError(

@@ -61,6 +61,11 @@ class DecoderSpec:
         return self.head_dim - self.head_padding
 
     @property
+    def own_intermediate(self) -> int:
+        """Units of the model's MLP, without padding."""
+        return self.intermediate - self.mlp_padding
+
+    @property
     def queries_per_kv_head(self) -> int:
         """How many query heads share a head of keys and values."""
         return self.heads // self.kv_heads

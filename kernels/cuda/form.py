@@ -9,12 +9,13 @@ from raylax.kernels.cuda.cubins.overlap import LEAST
 from raylax.kernels.cuda.formats import Quantization, quantization_named
 from raylax.kernels.cuda.formats.shards import check_cuts
 from raylax.kernels.cuda.pages import KV, PageLayout
+from raylax.kernels.cuda.sizes import device_sizes
 from raylax.kernels.cuda.variants.attention import AttentionShape
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.options import ModelOptions
-from raylax.kernels.shards import GROUP, Degree
+from raylax.kernels.shards import Degree
 from raylax.kernels.spec import DecoderSpec
 
 BYTES: tuple[KV, ...] = ("int8", "fp8")
@@ -26,6 +27,7 @@ class DeviceForm:
     """A model's, on chips of one generation."""
 
     spec: DecoderSpec
+    """The sizes that are computed, see `raylax.kernels.padding`."""
     chip: Chip
     quantization: Quantization
     kv: KV
@@ -44,15 +46,17 @@ class DeviceForm:
                     f"share a model, found {stages}"
                 )
             )
-        check_sizes(spec)
+        if spec.mlp_bias:
+            raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
         quantization = quantization_named(options.quantization, dtype)
-        check_cuts(quantization.layers, spec, options.degree)
+        sizes = device_sizes(spec, quantization)
+        check_cuts(quantization.layers, sizes, options.degree)
         kv = kv_named(options.kv_dtype, quantization)
         if options.overlap_launches and chip.number < LEAST:
             raise CompileError(
                 f"overlap_launches needs sm_{LEAST} or later, found {chip.name}; leave it out"
             )
-        form = cls(spec, chip, quantization, kv, options.degree, options.overlap_launches)
+        form = cls(sizes, chip, quantization, kv, options.degree, options.overlap_launches)
         form.variants()  # which refuse what no kernel is made for
         return form
 
@@ -87,16 +91,6 @@ class DeviceForm:
         given = self.spec, self.chip.number, q.precision, q.packed_formats, self.kv
         made = all_for(*given, self.ranks)
         return [replace(one, overlapped=True) for one in made] if self.overlapped else made
-
-
-def check_sizes(spec: DecoderSpec) -> None:
-    """Raises CompileError for a model that is not computed as it is."""
-    for name in ("hidden", "head_dim", "intermediate"):
-        if (size := getattr(spec, name)) % GROUP:
-            rule = f"{name} on CUDA must be a multiple of {GROUP}, found {size}"
-            raise CompileError(only_on_cpu(rule))
-    if spec.mlp_bias:
-        raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
 
 
 def kv_named(name: str, quantization: Quantization) -> KV:

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from raylax.kernels.cuda.formats.base import Format, Precision, narrowed
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.shards import Part, packed_part, part_of
+from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.matrix import DeviceMatrix
 from raylax.kernels.cuda.step.program import Layer, Weights
 from raylax.kernels.cuda.variants.products import Matrix
@@ -57,7 +59,7 @@ class Loader:
     _table: dict[str, Weight] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._table = weights_of(self.checkpoint.spec)
+        self._table = weights_of(self.form.spec)
 
     def weights(self, positions: int, pages: list[tuple[int, int]]) -> Weights:
         """All of them. `positions`: how many are known; `pages`: where the keys and values of each
@@ -75,7 +77,7 @@ class Loader:
         else:
             name = "w_embed" if spec.tied_embeddings else "w_head"
             own = self._matrix(self._rows(name, q.head), part, q.head)
-        norm = self._narrow(self._read("norm_f"))
+        norm = self._norm("norm_f")
         return Weights(embed, layers, norm, own, self._put(cos), self._put(sin))
 
     def _layer(self, number: int, pages: int, scales: int) -> Layer:
@@ -87,10 +89,10 @@ class Loader:
             return self._matrix(weight, part, q, self._bias(f"b_{name}", part, number), cut=True)
 
         return Layer(
-            self._narrow(self._read("norm_1", number)),
+            self._norm("norm_1", number),
             summed("qkv"),
             summed("o"),
-            self._narrow(self._read("norm_2", number)),
+            self._norm("norm_2", number),
             self._matrix(self._read("w_gate_up", number, q), self._part("w_gate_up"), q),
             summed("down"),
             pages,
@@ -140,6 +142,11 @@ class Loader:
         rows, depth = part.shape(*weight.shape)
         segments = segments_in(self.form, part, rows, depth) if cut else 1
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
+
+    def _norm(self, name: str, layer: int = 0) -> int:
+        """Weights of a norm, which takes the mean over the padding as well."""
+        scale = np.float32(sqrt(filled_share(self.form.spec)))
+        return self._narrow(self._read(name, layer) * scale)
 
     def _narrow(self, values: Floats) -> int:
         return self._put(narrowed(values, self.form.quantization.precision))

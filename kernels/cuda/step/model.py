@@ -29,6 +29,7 @@ from raylax.kernels.cuda.step.values import DeviceValues
 from raylax.kernels.cuda.variants.attention import attend
 from raylax.kernels.model import Floats, Seat, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback
+from raylax.kernels.padding import unpadded
 
 
 class DeviceModel:
@@ -52,7 +53,8 @@ class DeviceModel:
         share the model, None for one alone. Raises KernelsError."""
         seat, spec, chip = seat or Seat(), form.spec, form.chip
         assert form.ranks == 1 or seat.group is not None, "ranks on GPUs meet by a group"
-        self.spec, self.options, self.library = spec, options, str(cubins)
+        self.spec, self.options, self.library = unpadded(spec), options, str(cubins)
+        self._width = spec.hidden
         self.quantization, self.kv_dtype = form.quantization.name, form.kv_dtype
         self.pages, self.seat = pages, seat
         self.place = form.degree.place(spec, seat.rank)
@@ -102,7 +104,7 @@ class DeviceModel:
         self._check_group()  # when it ends, what is on the device goes on without the others' parts
         s, stream, at = self.spec, self._stream.address, self._values
         logits = DeviceRows(at["logits"], rows, s.vocab, s.padded_vocab, stream)
-        states = DeviceRows(at["states"], rows, s.hidden, s.hidden, stream)
+        states = DeviceRows(at["states"], rows, s.hidden, self._width, stream)
         return StepOutput(cast(Floats, logits), drawn, cast(Floats, states), largest)
 
     def _check_group(self) -> None:

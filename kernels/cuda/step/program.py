@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from raylax.kernels.cuda.device.code import Kernel, Launch
 from raylax.kernels.cuda.form import DeviceForm
+from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.draws import CHANGES
 from raylax.kernels.cuda.step.exchange import F32, Exchange, Work
 from raylax.kernels.cuda.step.matrix import Address, DeviceMatrix
@@ -78,6 +79,7 @@ class StepProgram:
         where inputs and values lie, by name; `exchange`: with other ranks, if there are any."""
         self._exchange = exchange
         self._spec, self._heads, self._chip = form.own, form.heads, form.chip.number
+        self._eps = self._spec.norm_eps * filled_share(self._spec)
         self._weights, self._at, self._precision = weights, at, form.heads.precision
         self._kernels, self._tiles = kernels, attention.attend(form.heads, form.chip.number)
 
@@ -111,7 +113,7 @@ class StepProgram:
         kernel = self._kernel(pointwise.add_norm(self._precision, s.hidden, parts, bool(bias)))
         return kernel.launch(
             (tokens,),
-            *(at["hidden"], at["parts"], bias, weight, at["normed"], tokens, s.hidden, s.norm_eps),
+            *(at["hidden"], at["parts"], bias, weight, at["normed"], tokens, s.hidden, self._eps),
         )
 
     def _sum(self, matrix: DeviceMatrix, x: Address, tokens: int) -> Generator[Work, None, int]:
@@ -164,7 +166,7 @@ class StepProgram:
         yield self._kernel(tile).launch(
             (shape.items, s.kv_heads),
             *(at["queries"], layer.pages, layer.scales, at["tables"], at["items"], at["attended"]),
-            *(at["partial"], at["summary"], s.head_dim**-0.5 * LOG2_E),
+            *(at["partial"], at["summary"], s.own_head_dim**-0.5 * LOG2_E),
             *(s.softcap * LOG2_E, s.window, 1),
         )
         if shape.combined:
@@ -178,7 +180,7 @@ class StepProgram:
         yield self._kernel(pointwise.final_norm(self._precision, s.hidden, parts)).launch(
             (rows,),
             *(at["hidden"], at["parts"], 0, self._weights.norm_f, at["rows"], at["top"]),
-            *(at["states"], shape.tokens, s.hidden, s.norm_eps),
+            *(at["states"], shape.tokens, s.hidden, self._eps),
         )
         yield from self._logits(rows)
         changes = ("starts", "ends", *CHANGES, "repetitions", "presences", "frequencies")

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
@@ -11,7 +13,9 @@ from raylax.kernels.cuda.cubins.chips import CHIPS
 from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.step.capacity import weight_bytes
 from raylax.kernels.errors import CompileError
+from raylax.kernels.families import weights_of
 from raylax.kernels.options import ModelOptions
+from raylax.kernels.padding import unpadded
 from raylax.kernels.shards import Degree
 
 ON_HOPPER = ModelOptions(device="cuda", target="sm_90")
@@ -61,10 +65,52 @@ def test_what_has_no_kernels_is_refused(
         form("bfloat16", checkpoint, quantization, kv)
 
 
-def test_a_model_whose_heads_no_kernel_takes_is_refused(checkpoint: Path) -> None:
-    spec = replace(open_checkpoint(checkpoint).spec, head_dim=288)
-    with pytest.raises(CompileError, match="heads of 16 to 256 dims, a multiple of 16; this mod"):
-        DeviceForm.of(spec, "bfloat16", ON_HOPPER, CHIPS[90])
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"head_dim": 258}, "head_dim must be at most 256 on CUDA, found 258; the CPU has it"),
+        ({"hidden": 16386}, "hidden must be at most 16384 on CUDA, found 16386; the CPU has it"),
+        ({"mlp_bias": True}, r"biases \(mlp_bias\) is not there on CUDA; the CPU has it"),
+        ({"heads": 5, "kv_heads": 5}, "divide the attention heads.* found 2 for 5 heads"),
+        ({"intermediate": 30}, "must be at most 1, one for each 32 of the 30 MLP units, found 2"),
+    ],
+)
+def test_a_model_that_no_kernel_takes_is_refused(
+    checkpoint: Path, wrong: dict[str, Any], said: str
+) -> None:
+    """With the rule, and what the model has: not what would be computed."""
+    spec = replace(open_checkpoint(checkpoint).spec, **wrong)
+    with pytest.raises(CompileError, match=said):
+        DeviceForm.of(spec, "bfloat16", replace(ON_HOPPER, degree=Degree(2)), CHIPS[90])
+
+
+@pytest.mark.parametrize(
+    ("quantization", "sizes", "computed"),
+    [
+        ("q0bf16", (64, 32, 96), (64, 32, 96)),
+        ("q0bf16", (100, 100, 200), (112, 112, 224)),
+        ("q0f16", (1, 2, 1), (16, 16, 32)),
+        ("q8", (112, 16, 33), (128, 32, 64)),
+        ("q8", (112, 80, 32), (128, 96, 32)),
+        ("q4f16_1_g128", (64, 32, 96), (128, 128, 128)),
+    ],
+)
+def test_sizes_become_what_kernels_and_groups_of_a_format_want(
+    quantization: str, sizes: tuple[int, ...], computed: tuple[int, ...], checkpoint: Path
+) -> None:
+    """Here of three heads: what they attend to is a row of inputs, too."""
+    names = "hidden", "head_dim", "intermediate"
+    own: dict[str, Any] = dict(zip(names, sizes, strict=True))
+    spec = replace(open_checkpoint(checkpoint).spec, heads=3, kv_heads=1, **own)
+
+    options = replace(ON_HOPPER, quantization=quantization)
+    made = DeviceForm.of(spec, "bfloat16", options, CHIPS[90])
+
+    assert tuple(getattr(made.spec, name) for name in names) == computed
+    assert unpadded(made.spec) == spec
+    for weight in weights_of(made.spec).values():
+        if weight.is_matrix and weight.layered:
+            made.quantization.layers.pack(np.ones(weight.shape, np.float32))
 
 
 def test_stages_are_refused(checkpoint: Path) -> None:
