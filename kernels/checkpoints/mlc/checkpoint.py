@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from raylax.kernels.checkpoints.json_files import read_json
-from raylax.kernels.checkpoints.mlc.config import chat_template, config_of, ends_of
+from raylax.kernels.checkpoints.mlc.config import config_of, generation_of
+from raylax.kernels.checkpoints.mlc.conversation import Conversation, named_tokens
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -109,7 +110,10 @@ class MlcCheckpoint(StoredCheckpoint):
             files = {name: read_object(self.path / name) for name in there}
         else:
             files = text_files(self.path, self.package.get("model_type"))
-        if isinstance(template := self.package.get("conv_template"), dict):
-            settings = files.setdefault("tokenizer_config.json", {})
-            settings["chat_template"] = chat_template(template)
-        return files | {"config.json": self.config, "generation_config.json": ends_of(self.package)}
+        conversation = None
+        if (told := self.package.get("conv_template")) is not None:
+            conversation = Conversation(told, self.path / CONFIG)
+            template = conversation.chat_template(named_tokens(files[TOKENIZER]))
+            files.setdefault("tokenizer_config.json", {})["chat_template"] = template
+        generation = generation_of(self.package, conversation)
+        return files | {"config.json": self.config, "generation_config.json": generation}

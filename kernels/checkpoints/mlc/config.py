@@ -1,9 +1,9 @@
-"""A package's configuration as the files that its model has elsewhere: sizes, and the
-conversation's template in the words of Jinja."""
+"""A package's configuration as the files that its model has elsewhere."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from raylax.kernels.checkpoints.mlc.conversation import Conversation
 from raylax.kernels.errors import CheckpointError
 
 Json = dict[str, Any]
@@ -19,7 +19,6 @@ SIZES = (
     "attention_bias", "rope_scaling",
 )  # fmt: skip
 """Of `model_config`, by Hugging Face's names."""
-ROLES = ("system", "user", "assistant", "tool")
 
 
 def config_of(package: Mapping[str, Any], where: object) -> Json:
@@ -45,51 +44,14 @@ def config_of(package: Mapping[str, Any], where: object) -> Json:
     return config
 
 
-def ends_of(package: Mapping[str, Any]) -> Json:
+def generation_of(package: Mapping[str, Any], conversation: Conversation | None) -> Json:
     """The generation_config.json: what ends an answer, and how the package samples."""
-    template = package.get("conv_template")
-    told = template if isinstance(template, dict) else {}
     out: Json = {}
-    if ids := [id for id in told.get("stop_token_ids", []) if isinstance(id, int)]:
-        out["eos_token_id"] = ids
+    if conversation is not None and conversation.stop_ids:
+        out["eos_token_id"] = conversation.stop_ids
+    if conversation is not None and conversation.stop_texts:
+        out["stop_strings"] = conversation.stop_texts
     for name in ("temperature", "top_p", "repetition_penalty"):
         if isinstance(value := package.get(name), int | float):
             out[name] = value
     return out
-
-
-def chat_template(template: Mapping[str, Any]) -> str:
-    """A conversation's template in Jinja.
-
-    It is a system's part, and then each message: its role, a mark, what it says, and a separator,
-    of which an assistant's may be another one. Values are put in as literals.
-    """
-    roles, texts = template.get("roles", {}), template.get("role_templates", {})
-    seps = template.get("seps") or [""]
-    system = template.get("system_template", "{system_message}")
-    before, _, after = system.partition("{system_message}")
-    after_role, empty = template.get("role_content_sep", ""), template.get("role_empty_sep", "")
-    parts = [
-        "{%- set ns = namespace(system=" + literal(template.get("system_message", "")) + ") -%}",
-        "{%- for m in messages if m.role == 'system' -%}",
-        "{%- set ns.system = m.content -%}{%- endfor -%}",
-        "{%- if " + literal(before + after) + " or ns.system -%}",
-        "{{- " + literal(before) + " + ns.system + " + literal(after) + " -}}{%- endif -%}",
-        "{%- for m in messages if m.role != 'system' -%}",
-    ]
-    for at, role in enumerate(role for role in ROLES if role in roles and role != "system"):
-        own, end = texts.get(role, f"{{{role}_message}}"), seps[-1 if role == "assistant" else 0]
-        first, _, last = own.partition(f"{{{role}_message}}")
-        begin = literal(f"{roles[role]}{after_role if roles[role] else ''}{first}")
-        parts.append("{%- " + ("if" if at == 0 else "elif") + f" m.role == '{role}' -%}}")
-        parts.append("{{- " + f"{begin} + (m.content or '') + {literal(last + end)}" + " -}}")
-    answer = literal(f"{roles.get('assistant', '')}{empty}")
-    parts.append("{%- endif -%}{%- endfor -%}")
-    parts.append("{%- if add_generation_prompt -%}{{- " + answer + " -}}{%- endif -%}")
-    return "".join(parts)
-
-
-def literal(text: str) -> str:
-    """A text in Jinja."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
-    return f"'{escaped}'"

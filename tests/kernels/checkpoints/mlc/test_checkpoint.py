@@ -11,7 +11,7 @@ import pytest
 from jinja2 import Environment
 
 from raylax.kernels.checkpoints.groups import Kind
-from raylax.kernels.checkpoints.mlc.config import chat_template
+from raylax.kernels.checkpoints.mlc.conversation import Conversation
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from tests.support.checkpoints import write_checkpoint
@@ -57,10 +57,10 @@ def test_its_text_is_what_others_have(tmp_path: Path) -> None:
     text = open_checkpoint(write_package(tmp_path, "q0f16", None)).text
 
     settings = json.loads((text / "tokenizer_config.json").read_text())
-    assert settings["chat_template"] == chat_template(TEMPLATE)
+    assert settings["chat_template"] == Conversation(TEMPLATE, text).chat_template({})
     assert (text / "tokenizer.json").exists()
     ends = json.loads((text / "generation_config.json").read_text())
-    assert ends == {"eos_token_id": [98], "temperature": 0.7}
+    assert ends == {"eos_token_id": [98], "stop_strings": ["<|im_end|>"], "temperature": 0.7}
 
 
 SYSTEM = {"role": "system", "content": "Be kind."}
@@ -73,6 +73,7 @@ LLAMA2 = {
     "role_content_sep": " ",
     "role_empty_sep": " ",
 }
+ONCE = {"add_role_after_system_message": False, "system_prefix_token_ids": [7]}
 
 
 @pytest.mark.parametrize(
@@ -97,12 +98,30 @@ LLAMA2 = {
             "[INST] <<SYS>>\nHelp.\n<</SYS>>\n\n<s>[INST] 1? [/INST] 2 </s>[/INST] ",
         ),
         ({"roles": {"user": "it's\\", "assistant": ""}}, ASKED[:1], "it's\\1?"),
+        (LLAMA2 | ONCE, ASKED, "<s>[INST] <<SYS>>\nHelp.\n<</SYS>>\n\n1? [/INST] 2 </s>[/INST] "),
+        (
+            {**ONCE, "system_template": "", "roles": {"user": "U"}, "role_content_sep": ":"},
+            [*ASKED[:1], *ASKED[:1]],
+            "<s>U:1?U:1?",
+        ),
+        ({"roles": {"user": "", "assistant": "A"}, "role_content_sep": ": "}, ASKED, ": 1?A: 2A"),
+        (
+            {
+                "roles": {"user": "U"},
+                "role_templates": {"user": "({user_message}|{user_message})"},
+                "system_template": "{system_message}+{function_string}+{system_message}",
+            },
+            [SYSTEM, *ASKED[:1]],
+            "Be kind.++Be kind.U(1?|1?)",
+        ),
+        ({"system_message": "S"}, ASKED, "S"),
     ],
 )
 def test_a_conversation_is_written_as_its_template_says(
     template: dict[str, Any], messages: list[dict[str, str]], prompt: str
 ) -> None:
-    jinja = Environment().from_string(chat_template(template))  # no page
+    written = Conversation(template, "here").chat_template({7: "<s>"})
+    jinja = Environment().from_string(written)  # no page
 
     assert jinja.render(messages=messages, add_generation_prompt=True) == prompt
 
@@ -125,6 +144,23 @@ def changed(path: Path, file: str, **values: Any) -> Path:
         ("mlc-chat-config.json", {"quantization": "q5"}, "quantization 'q5' is not read; read are"),
         ("mlc-chat-config.json", {"quantization": "q4f16_0"}, "are not those of"),
         ("mlc-chat-config.json", {"model_config": 3}, "model_config must be an object"),
+        *(
+            ("mlc-chat-config.json", {"conv_template": template}, said)
+            for template, said in [
+                ("chatml", "conv_template must be an object"),
+                ({"roles": ["user"]}, r"roles of conv_template must be texts by role, found \['us"),
+                ({"role_templates": {"user": 1}}, "role_templates of conv_template must be texts"),
+                ({"seps": 1}, "seps of conv_template must be a list of texts, found 1"),
+                ({"stop_str": [1]}, r"stop_str of conv_template must be a list of texts, found"),
+                (
+                    {"stop_token_ids": ["x"]},
+                    "stop_token_ids of conv_template must be a list of num",
+                ),
+                ({"stop_token_ids": [True]}, "stop_token_ids of conv_template must be a list of n"),
+                ({"system_template": 3}, "system_template of conv_template must be a text"),
+                ({"system_prefix_token_ids": [999]}, "the tokenizer has no token 999"),
+            ]
+        ),
         ("ndarray-cache.json", {"records": [{"dataPath": "../x", "records": []}]}, "beside it"),
         ("ndarray-cache.json", {"records": [{"dataPath": "none.bin"}]}, "none.bin is missing"),
         ("ndarray-cache.json", {"records": 7}, "not a list of parameters"),
@@ -134,7 +170,7 @@ def test_what_is_wrong_with_a_package_is_said(
     file: str, values: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointError, match=said):
-        open_checkpoint(changed(tmp_path, file, **values))
+        assert open_checkpoint(changed(tmp_path, file, **values)).text
 
 
 def test_a_piece_that_was_cut_is_refused(tmp_path: Path) -> None:
