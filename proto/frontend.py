@@ -66,14 +66,15 @@ class Frontend:
     ) -> "Frontend":
         """`max_sequence_length`: tokens of prompt and answer together. Raises OSError, ValueError
         or KeyError for files that cannot be read, or say too little."""
-        tokenizer = files.tokenizer()
+        tokenizer, defaults = files.tokenizer(), defaults_of(files)
+        ends = [files.end_token, *filter(tokenizer.special_id, defaults.stop)]
         return cls(
             name,
             files,
             tokenizer,
             files.chat_templates(),
-            files.end_token_ids | ids_of(tokenizer, files.end_token),
-            defaults_of(files),
+            files.end_token_ids.union(*(ids_of(tokenizer, end) for end in ends)),
+            defaults,
             int(files.config["vocab_size"]),
             int(files.config["hidden_size"]),
             files.why_no_embeddings(),
@@ -186,7 +187,7 @@ class Frontend:
             TokenChoice(
                 index,
                 self.tokenizer,
-                StopStrings(body.stops),
+                self._stop_strings(body),
                 stop_tokens=self._stop_tokens(body.stops),
             )
             for index in range(len(requests))
@@ -250,7 +251,7 @@ class Frontend:
                 Choice(
                     index,
                     self.tokenizer,
-                    StopStrings(body.stops),
+                    self._stop_strings(body),
                     [kind(calls)] if names else (),
                     shown,
                     stop_tokens,
@@ -259,6 +260,10 @@ class Frontend:
                 )
             )
         return Call(call_id, requests, choices, operation)
+
+    def _stop_strings(self, body: SamplingFields) -> StopStrings:
+        """Those of the client, and the model's own."""
+        return StopStrings(body.stops, () if body.ignore_eos else self.defaults.stop)
 
     def _stop_tokens(self, stops: Iterable[str]) -> dict[int, str]:
         """The special tokens whose names these are: text is made without them."""

@@ -1,4 +1,4 @@
-"""How tokens are drawn where a client does not say."""
+"""How tokens are drawn, and what ends an answer, where a client does not say."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +20,8 @@ class SamplingDefaults:
     top_k: int = 0
     repetition_penalty: float = 1.0
     min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer, beside those that a client gives."""
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "SamplingDefaults":
@@ -33,6 +35,7 @@ class SamplingDefaults:
             top_k=max(0, int(given(config, "top_k", 0))),
             repetition_penalty=given(config, "repetition_penalty", 1.0) or 1.0,
             min_p=given(config, "min_p", 0.0),
+            stop=stops_in(config.get("stop_strings")),
         )
 
     def fill_in(
@@ -66,6 +69,16 @@ def given(config: dict[str, Any], field: str, default: float) -> float:
         why = error.errors()[0]["msg"]
         raise ValueError(f"{field}: {why}, found {value!r}") from None
     return float(value)
+
+
+def stops_in(value: Any) -> tuple[str, ...]:
+    """One string, a list of them, or nothing. Raises ValueError for what no client could ask
+    for."""
+    try:
+        return tuple(SamplingFields.model_validate({"stop": value or None}).stops)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise ValueError(f"stop_strings: {why}, found {value!r:.100}") from None
 
 
 def given_or(default: Number, value: Number | None) -> Number:

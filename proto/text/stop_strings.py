@@ -50,12 +50,14 @@ class StopStrings:
     """Cuts streaming text before the first stop string, wherever token borders lie. A character
     costs the same for each stop string, whatever came before."""
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self._patterns = [pattern_of(stop) for stop in stops]
+    def __init__(self, stops: Sequence[str], own: Sequence[str] = ()) -> None:
+        """`own`: the model's, which end every answer of it, and of which nobody is told."""
+        self._patterns = [pattern_of(stop) for stop in dict.fromkeys((*stops, *own))]
+        self._asked = frozenset(stops)
         self._sizes = [0] * len(self._patterns)
         self._held = ""
         self.matched: str | None = None
-        """The stop string that was found."""
+        """The stop string that was found, if it is one that was asked for."""
         self.stopped = False
 
     @property
@@ -75,8 +77,8 @@ class StopStrings:
         before = len(self._held)
         self._held += text
         if ends:  # the one that ends first: another could depend on how much came at once
-            end, size, self.matched = min(ends)
-            self.stopped = True
+            end, size, stop = min(ends)
+            self.matched, self.stopped = stop if stop in self._asked else None, True
             return self._release(before + end + size)
         return self._release(len(self._held) - max(self._sizes))
 

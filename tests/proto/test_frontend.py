@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -183,3 +184,17 @@ def test_a_call_is_one_of_an_offered_function(
     assert choice.finish_reason == reason
     assert [one.name for one in choice.said if isinstance(one, ToolCall)] == called
     assert choice.text == ("" if called else text)
+
+
+def test_a_special_token_among_the_models_stop_strings_ends_an_answer_by_itself(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    """The engine then ends with that token; text would never have its name."""
+    path = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    (path / "generation_config.json").write_text('{"stop_strings": ["<|im_start|>", "User:"]}')
+    loaded = Frontend.load(TextFiles(path), "tiny", 256)
+
+    (request,) = loaded.chat(chat_of()).requests
+    assert loaded.tokenizer.special_id("<|im_start|>") in request.stop_token_ids
+    (request,) = loaded.chat(chat_of(ignore_eos=True)).requests
+    assert not request.stop_token_ids

@@ -1,13 +1,17 @@
 """Packages as MLC-LLM converts them, of the tiny checkpoints."""
 
 import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from raylax.kernels.bf16 import to_bf16
 from tests.support.checkpoints import config_of, weights_of, write_tokenizer
+from tests.support.scripted import write_scripted
 
 TEMPLATE: dict[str, Any] = {
     "name": "chatml",
@@ -41,9 +45,9 @@ def packed(weight: np.ndarray, bits: int, group: int, inputs_first: bool) -> Arr
     return {"q_weight": words, "q_scale": scales}
 
 
-def fused(variant: str) -> Arrays:
+def fused(given: Arrays) -> Arrays:
     """The weights by MLC's names."""
-    weights, out = dict(weights_of(config_of(variant))), {}
+    weights, out = dict(given), {}
     for name in list(weights):
         if ".q_proj." in name:
             parts = [weights.pop(name.replace("q_proj", f"{one}_proj")) for one in "qkv"]
@@ -54,11 +58,30 @@ def fused(variant: str) -> Arrays:
     return out | weights
 
 
-def write_package(path: Path, quantization: str, how: tuple[int, int, bool] | None) -> Path:
-    """`how`: bits, group, whether inputs come first; None: as it is."""
+def write_scripted_package(path: Path, pieces: Sequence[str], **template: Any) -> Path:
+    """A package that says one text: see `scripted.py`. `template`: fields of its conversation's."""
+    scripted = write_scripted(path / "scripted", pieces)
+    package = write_package(
+        path / "package", "q0f16", None, load_file(scripted / "model.safetensors")
+    )
+    shutil.copy(scripted / "tokenizer.json", package / "tokenizer.json")
+    file = package / "mlc-chat-config.json"
+    told = json.loads(file.read_text()) | {"conv_template": TEMPLATE | template}
+    file.write_text(json.dumps(told))
+    return package
+
+
+def write_package(
+    path: Path,
+    quantization: str,
+    how: tuple[int, int, bool] | None,
+    weights: Arrays | None = None,
+) -> Path:
+    """`how`: bits, group, whether inputs come first; None: as it is. `weights`: by Hugging Face's
+    names."""
     path.mkdir(parents=True, exist_ok=True)
     config, arrays = config_of("llama"), dict[str, tuple[str, np.ndarray]]()
-    for name, values in fused("llama").items():
+    for name, values in fused(weights or weights_of(config)).items():
         if how is not None and values.ndim == 2:
             module = name.removesuffix(".weight")
             for end, one in packed(values, *how).items():

@@ -15,6 +15,7 @@ import grpc.aio
 import openai
 import uvicorn
 
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.model import StepOutput
 from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
@@ -125,7 +126,7 @@ async def running_router(
         limits = {name: config.pop(name) for name in RouterLimits.model_fields if name in config}
         settings = RouterConfig(
             "tiny",
-            str(checkpoint),
+            str(open_checkpoint(checkpoint).text),
             TOKEN,
             limits=RouterLimits.model_construct(**limits),  # also what no configuration may say
             **config,

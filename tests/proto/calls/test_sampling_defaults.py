@@ -37,3 +37,16 @@ def test_min_p_is_a_default_as_the_others_are() -> None:
 
     assert [defaults.fill_in(body, 99, 1, None).min_p for body in bodies] == [0.25, 0.0]
     assert (defaults.top_p, defaults.top_k) == (1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "stop"), [(None, ()), ("a", ("a",)), (["a", "b"], ("a", "b")), ([], ()), ("", ())]
+)
+def test_strings_that_end_an_answer(value: object, stop: tuple[str, ...]) -> None:
+    assert SamplingDefaults.of({"stop_strings": value}).stop == stop
+
+
+@pytest.mark.parametrize("value", [3, [3], [""], {"a": 1}, ["x" * 1025], ["x"] * 17])
+def test_strings_that_no_client_could_give(value: object) -> None:
+    with pytest.raises(ValueError, match="stop_strings: .*, found"):
+        SamplingDefaults.of({"stop_strings": value})

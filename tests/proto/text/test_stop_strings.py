@@ -31,6 +31,20 @@ def test_stop_strings_cut_at_the_first_match(text: str, stops: list[str], cuts: 
     assert said == (text if ends is None else text[:ends])
 
 
+@pytest.mark.parametrize(
+    ("asked", "own", "matched"),
+    [([], ["b"], None), (["b"], ["b"], "b"), (["c"], ["b"], None), (["b"], ["c"], "b")],
+)
+def test_the_models_own_end_a_text_and_nobody_is_told(
+    asked: list[str], own: list[str], matched: str | None
+) -> None:
+    """Unless the client asks for the same."""
+    watch = StopStrings(asked, own)
+
+    assert (watch.wanted, watch.add("abcd"), watch.matched) == (True, "a", matched)
+    assert watch.stopped
+
+
 def test_a_match_is_found_inside_of_what_was_nearly_another() -> None:
     """At once and letter by letter: every short one, and long ones after beginnings of theirs."""
     rng = random.Random(4)
