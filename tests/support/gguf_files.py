@@ -72,7 +72,8 @@ def write_gguf(
         own = values.astype(np.float32)
         if architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
             own = pairs(own, config["head_dim"])
-        of = GGMLQuantizationType[kind if own.ndim == 2 and own.shape[-1] % 32 == 0 else "F32"]
+        fits = own.shape[-1] % 32 == 0 or kind in ("F16", "BF16")
+        of = GGMLQuantizationType[kind if own.ndim == 2 and fits else "F32"]
         writer.add_tensor(gguf_name(name), quantize(own, of), raw_dtype=of)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -76,11 +76,12 @@ def write_package(
     quantization: str,
     how: tuple[int, int, bool] | None,
     weights: Arrays | None = None,
+    variant: str = "llama",
 ) -> Path:
     """`how`: bits, group, whether inputs come first; None: as it is. `weights`: by Hugging Face's
-    names."""
+    names, where they are not those of the variant."""
     path.mkdir(parents=True, exist_ok=True)
-    config, arrays = config_of("llama"), dict[str, tuple[str, np.ndarray]]()
+    config, arrays = config_of(variant), dict[str, tuple[str, np.ndarray]]()
     for name, values in fused(weights or weights_of(config)).items():
         if how is not None and values.ndim == 2:
             module = name.removesuffix(".weight")

@@ -118,6 +118,7 @@ class GgufCheckpoint(StoredCheckpoint):
             None if factors is None else factors.read(),
         )
         self.config["attention_bias"] = "model.layers.0.self_attn.q_proj.bias" in named
+        self.config["mlp_bias"] = "model.layers.0.mlp.gate_proj.bias" in named
         self.spec: DecoderSpec = spec_of(self.config)
         if architecture_of(self.metadata, path).permuted:
             named = {name: self._permuted(name, tensor) for name, tensor in named.items()}

@@ -40,6 +40,7 @@ class MlcCheckpoint(StoredCheckpoint):
         self.config: dict[str, Any] = config_of(self.package, where)
         parameters = read_parameters(path)
         self.config["attention_bias"] = "model.layers.0.self_attn.qkv_proj.bias" in parameters
+        self.config["mlp_bias"] = "model.layers.0.mlp.gate_up_proj.bias" in parameters
         self.config.setdefault("tie_word_embeddings", not any("lm_head" in n for n in parameters))
         self.spec: DecoderSpec = spec_of(self.config)
         self.tensors: dict[str, Stored] = tensors_for(self.spec, self._named(parameters), path)

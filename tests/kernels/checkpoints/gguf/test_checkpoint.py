@@ -19,24 +19,27 @@ from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
-from tests.support.checkpoints import VARIANTS, write_checkpoint
+from tests.support.checkpoints import ODD_SIZES, VARIANTS, write_checkpoint
 from tests.support.gguf_files import write_gguf
 from tests.support.paths import GOLDENS
 from tests.support.rows import same_by_rows
 
 PAGES = [7, 3, 11, 5, 2]
+BIASED = "hidden-100-dim-80-mlp-biased"
 MADE = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 """Types that the package can write."""
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, BIASED])
 def test_a_file_has_the_weights_and_sizes_of_its_checkpoint(variant: str, tmp_path: Path) -> None:
     """Rows of queries and keys that lie in pairs are put where rotations by halves want them."""
     want = HuggingFaceCheckpoint(write_gguf(tmp_path, variant))
     found = open_checkpoint(tmp_path / "model.gguf")
 
-    for name in ("hidden", "layers", "heads", "kv_heads", "head_dim", "intermediate", "vocab",
-                 "tied_embeddings", "qkv_bias", "output_bias", "max_positions"):  # fmt: skip
+    for name in (
+        "hidden", "layers", "heads", "kv_heads", "head_dim", "intermediate", "vocab",
+        "tied_embeddings", "qkv_bias", "output_bias", "mlp_bias", "max_positions",
+    ):  # fmt: skip
         assert getattr(found.spec, name) == getattr(want.spec, name), name
     for name in want.tensors:
         assert np.array_equal(found.tensor(name), want.tensor(name)), name
@@ -44,11 +47,11 @@ def test_a_file_has_the_weights_and_sizes_of_its_checkpoint(variant: str, tmp_pa
         same_by_rows(partial(want.tensor, name), name)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, BIASED])
 def test_its_logits_are_transformers(variant: str, store: Path, tmp_path: Path) -> None:
     """Of the checkpoint that it was made of, frequencies that were divided by factors included."""
     write_gguf(tmp_path, variant)
-    with np.load(GOLDENS / "logits.npz") as file:
+    with np.load(GOLDENS / ("sizes.npz" if variant in ODD_SIZES else "logits.npz")) as file:
         ids, want = file[f"{variant}/ids"].tolist(), file[f"{variant}/logits"][-32:]
     options = ModelOptions("q0f32", "auto", "cpu", None, 2, 256, 32, 256)
 
@@ -68,6 +71,20 @@ def test_blocks_come_near_what_they_were_made_of(kind: str, tmp_path: Path) -> N
 
     assert 0 < np.abs(found.tensor(name) - weights).max() < near * np.abs(weights).max()
     assert found.dtype == {"F16": "float16"}.get(kind, "bfloat16")
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0"])
+def test_sizes_need_not_be_whole_vectors(kind: str, store: Path, tmp_path: Path) -> None:
+    """Heads of 16 are computed as 32 dims, whatever their weights lie in; logits stay near."""
+    variant = "hidden-96-dim-16-vocab-31"
+    write_gguf(tmp_path, variant, kind)
+    with np.load(GOLDENS / "sizes.npz") as file:
+        ids, want = file[f"{variant}/ids"].tolist(), file[f"{variant}/logits"][-1]
+    options = ModelOptions("q0bf16", "auto", "cpu", None, 2, 256, 32, 256)
+
+    got = run(load_model(tmp_path / "model.gguf", options, 64, store), Piece(ids, 0, PAGES))
+
+    assert np.abs(got[0] - want).max() < 0.1 * np.abs(want).max()
 
 
 def test_plain_numbers_are_had_as_they_lie_there(tmp_path: Path) -> None:

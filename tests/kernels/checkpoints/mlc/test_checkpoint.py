@@ -14,6 +14,7 @@ from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.mlc.conversation import Conversation
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families import tensors_of
 from tests.support.checkpoints import write_checkpoint
 from tests.support.mlc_packages import TEMPLATE, write_package
 from tests.support.rows import same_by_rows, same_in_groups
@@ -50,6 +51,25 @@ def test_a_package_has_the_weights_that_it_was_made_of(
         same_by_rows(partial(found.tensor, name), name)
         form = same_in_groups(found, name)
         assert (form == Kind(4)) == (quantization.startswith("q4") and name != NAMES[-1])
+
+
+@pytest.mark.parametrize(
+    ("quantization", "how", "near"),
+    [("q0f16", None, 1e-3), ("q4f16_1", (4, 32, False), 0.08), ("q3f16_1", (3, 40, False), 0.18)],
+)
+def test_sizes_need_not_be_whole_groups(
+    quantization: str, how: Any, near: float, tmp_path: Path
+) -> None:
+    """Rows of 100 in groups of 32 and 40; heads of 80, biases of the MLP."""
+    variant = "hidden-100-dim-80-mlp-biased"
+    want = open_checkpoint(write_checkpoint(tmp_path / "checkpoint", variant))
+    found = open_checkpoint(write_package(tmp_path / "package", quantization, how, variant=variant))
+
+    assert found.spec == want.spec and found.spec.mlp_bias
+    for name, _ in tensors_of(want.spec):
+        a, b = found.tensor(name), want.tensor(name)
+        assert np.abs(a - b).max() <= near * np.abs(b).max(), name
+        same_by_rows(partial(found.tensor, name), name)
 
 
 def test_its_text_is_what_others_have(tmp_path: Path) -> None:
