@@ -190,7 +190,7 @@ async def ids_of_a_prompt(name: str, files: TextFiles) -> Sequence[int]:
 def missing(error: FileNotFoundError) -> str:
     """What to do about a file that is not there."""
     name = str(error.filename).rpartition("/")[2]
-    others = "tokenizer.model, vocab.json with merges.txt or *.tiktoken"
+    others = "tokenizer.model, tekken.json, vocab.json with merges.txt, and *.tiktoken"
     return f"{name} is missing" + (f", and so are {others}" if name == TOKENIZER else "")
 
 

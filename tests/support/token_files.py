@@ -23,6 +23,14 @@ CHATML = {
 }  # fmt: skip
 
 
+PATTERN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Mistral's own file says that words are cut."""
+
+
 @dataclass(frozen=True)
 class Directory:
     """What a model's directory has."""
@@ -45,6 +53,19 @@ class Directory:
         for name, content in (model | config | dict(self.more)).items():
             (path / name).write_text(json.dumps(content))
         return path
+
+
+def tekken() -> dict[str, Any]:
+    """The same tokens as a tekken.json has them, behind twenty special ones; the last of the file
+    are not those of the model."""
+    lines = [line.split() for line in (HERE / "ranks.tiktoken").read_text().splitlines()]
+    vocab = [{"rank": int(rank), "token_bytes": token} for token, rank in lines]
+    special = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "<tool>"]
+    return {
+        "config": {"pattern": PATTERN, "default_vocab_size": 770, "default_num_special_tokens": 20},
+        "vocab": vocab,
+        "special_tokens": [{"rank": at, "token_str": one} for at, one in enumerate(special)],
+    }
 
 
 def pieces(name: str, config: Mapping[str, Any] | None = None, **more: Any) -> Directory:
@@ -91,9 +112,11 @@ DIRECTORIES: dict[str, Directory] = {
     "gpt4o": Directory({"o200k_base.tiktoken": "ranks.tiktoken"}),
     "cl100k": Directory({"cl100k_base.tiktoken": "ranks.tiktoken"}),
     "r50k": Directory({"r50k_base.tiktoken": "ranks.tiktoken"}),
+    "tekken": Directory({}, None, {"tekken.json": tekken()}, "mistral"),
 }
 TIKTOKEN = {
     "llama3": "",
+    "tekken": "",
     "qwen": "",
     "gpt4o": "o200k_base",
     "cl100k": "cl100k_base",

@@ -36,11 +36,13 @@ from raylax.kernels.checkpoints.text.sentencepiece import (
     PieceModel,
     read_piece_model,
 )
+from raylax.kernels.checkpoints.text.tekken import NAMES, tekken_tokenizer
 from raylax.kernels.checkpoints.text.vocabulary import CLASSES, class_of, vocabulary_tokenizer
 from raylax.kernels.errors import CheckpointError
 
 TOKENIZER = "tokenizer.json"
 PIECES, VOCABULARY, MERGES = "tokenizer.model", "vocab.json", "merges.txt"
+TEKKEN = "tekken.json"
 BESIDE = (CONFIG, SPECIAL, ADDED)
 LARGEST = 32 << 20
 """Bytes of a file of tokens; the largest vocabularies have a quarter of it."""
@@ -55,8 +57,9 @@ def is_whole(directory: Path) -> bool:
 
 def made_of(directory: Path) -> list[Path]:
     """The files that a tokenizer.json can be made of; none where there are none."""
-    if (directory / PIECES).exists():
-        return [directory / PIECES]
+    for name in (PIECES, TEKKEN):
+        if (directory / name).exists():
+            return [directory / name]
     pair = [directory / VOCABULARY, directory / MERGES]
     if all(file.exists() for file in pair):
         return pair
@@ -70,21 +73,37 @@ def text_files(directory: Path, model_type: object) -> dict[str, Json]:
     files = made_of(directory)
     if not files:
         raise CheckpointError(
-            f"{directory}: {TOKENIZER} is missing, and so are {PIECES}, {VOCABULARY} with "
-            f"{MERGES}, and *.tiktoken"
+            f"{directory}: {TOKENIZER} is missing, and so are {PIECES}, {TEKKEN}, {VOCABULARY} "
+            f"with {MERGES}, and *.tiktoken"
         )
-    content = read_bytes(files[0])
-    if files[0].name == VOCABULARY:
-        made, names = of_vocabulary(directory, beside, model_type)
-    elif are_ranks(content):
-        made, names = of_ranks(content, files[0], beside, model_type)
-    else:
-        made, names = of_pieces(read_piece_model(content, files[0]), beside, files[0])
+    made, names = made_from(files[0], beside, model_type)
     settings = beside.setdefault(CONFIG, {})
     for name, token in names.items():
         if name not in settings and name not in beside.get(SPECIAL, {}):
             settings[name] = token
     return beside | {TOKENIZER: made}
+
+
+def made_from(file: Path, beside: Mapping[str, Json], model_type: object) -> tuple[Json, Json]:
+    """The contents of tokenizer.json, and the special tokens that it has by name where nobody says.
+    `file`: the first of those that it is made of. Raises CheckpointError."""
+    if file.name == VOCABULARY:
+        return of_vocabulary(file.parent, beside, model_type)
+    if file.name == TEKKEN:
+        return of_tekken(file, beside)
+    content = read_bytes(file)
+    if are_ranks(content):
+        return of_ranks(content, file, beside, model_type)
+    return of_pieces(read_piece_model(content, file), beside, file)
+
+
+def of_tekken(file: Path, beside: Mapping[str, Json]) -> tuple[Json, Json]:
+    """Of Mistral."""
+    made = tekken_tokenizer(read_json(file), file)
+    numbers = {token["content"] for token in made["added_tokens"]}
+    names = {name: token for name, token in NAMES.items() if token in numbers}
+    put_around(made, beside, names, begins=True, ends=False)
+    return made, names
 
 
 def of_pieces(model: PieceModel, beside: Mapping[str, Json], where: Path) -> tuple[Json, Json]:

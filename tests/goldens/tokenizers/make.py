@@ -17,7 +17,7 @@ import tiktoken
 from tiktoken_ext import openai_public
 from transformers import AutoTokenizer, LlamaTokenizer, LlamaTokenizerFast
 
-from tests.support.token_files import DIRECTORIES, HERE, TEXTS, TIKTOKEN, Directory
+from tests.support.token_files import DIRECTORIES, HERE, PATTERN, TEXTS, TIKTOKEN, Directory
 
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -26,6 +26,10 @@ LLAMA3 = (
 """As Meta and Qwen have them in their own code."""
 OWN: dict[str, dict[str, Any]] = {
     "llama3": {"pat_str": LLAMA3, "special_tokens": {"<|begin_of_text|>": 0, "<|eot_id|>": 9}},
+    "tekken": {
+        "pat_str": PATTERN,
+        "special_tokens": {"<unk>": 0, "<s>": 1, "</s>": 2, "[INST]": 3, "[/INST]": 4, "<tool>": 5},
+    },
     "qwen": {
         "pat_str": LLAMA3.replace("{1,3}", ""),
         "special_tokens": {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2},
@@ -66,14 +70,17 @@ def of_tiktoken(name: str) -> dict[str, Any]:
     ranks = {base64.b64decode(a): int(b) for a, b in (line.split() for line in lines)}
     with patch.object(openai_public, "load_tiktoken_bpe", lambda *_, **__: ranks):
         told = OWN[name] if name in OWN else getattr(openai_public, TIKTOKEN[name])()
-    shift = len(ranks) if name in OWN else 0
+    shift = len(ranks) if name in ("llama3", "qwen") else 0
+    if name == "tekken":
+        ranks = {token: id + 20 for token, id in ranks.items() if id < 750}
     special = {token: id + shift for token, id in told["special_tokens"].items()}
     made = tiktoken.Encoding(
         name, pat_str=told["pat_str"], mergeable_ranks=ranks, special_tokens=special
     )
     ids = [made.encode(text, allowed_special="all") for text in TEXTS]
     texts = [made.decode([id for id in one if id not in special.values()]) for one in ids]
-    first = [special["<|begin_of_text|>"]] if name == "llama3" else []
+    begins = {"llama3": "<|begin_of_text|>", "tekken": "<s>"}
+    first = [special[begins[name]]] if name in begins else []
     return {"tiktoken": golden([first + one for one in ids], texts)}
 
 

@@ -17,7 +17,7 @@ from raylax.kernels.checkpoints.text.charsmap import check_charsmap
 from raylax.kernels.checkpoints.text.directory import text_files
 from raylax.kernels.checkpoints.text.sentencepiece import read_piece_model
 from raylax.kernels.errors import CheckpointError
-from tests.support.token_files import DIRECTORIES, HERE
+from tests.support.token_files import DIRECTORIES, HERE, tekken
 
 PIECES, RANKS = "tokenizer.model", "qwen.tiktoken"
 SOON_S = 20.0
@@ -163,6 +163,31 @@ def test_what_is_wrong_with_a_vocabulary_is_said(
     spoil(DIRECTORIES["gpt2"].write(tmp_path))
 
     refused(tmp_path, said, "gpt2")
+
+
+WORD = {"rank": 0, "token_bytes": "AA=="}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"config": 3}, "config must be an object with a pattern"),
+        ({"config": {"pattern": 3}}, "config must be an object with a pattern"),
+        ({"config": {"pattern": "x"}}, "default_num_special_tokens must be a number of tokens, fo"),
+        ({"vocab": [WORD] * 3}, "vocab must be a list of at least 750 tokens"),
+        ({"vocab": [WORD] * 800}, "token 1 of vocab must have this rank, and bytes in base64"),
+        ({"vocab": [{**WORD, "token_bytes": "A"}] * 800}, "token 0 of vocab must have this rank"),
+        ({"vocab": [{**WORD, "rank": at} for at in range(800)]}, "749 tokens are there twice"),
+        ({"special_tokens": [{"rank": 20, "token_str": "x"}]}, "and ranks below 20, found"),
+        ({"special_tokens": "x"}, "special_tokens must have texts, and ranks below 20, found"),
+    ],
+)
+def test_what_is_wrong_with_a_tekken_json_is_said(
+    fields: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    changed("tekken.json", tekken() | fields)(tmp_path)
+
+    refused(tmp_path, said)
 
 
 def test_a_number_that_is_declared_is_kept(tmp_path: Path) -> None:
