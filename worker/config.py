@@ -146,8 +146,8 @@ class EngineConfig:
     opt: str | None = option(None, nothing_but(None, "O0"))
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
-    """Of the weights: q0f32, q0bf16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16, q8,
-    fp8, q4f16_1, q4f16_1_g128; auto keeps the precision."""
+    """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
+    q8, fp8, q4f16_1, q4f16_1_g128; auto keeps the precision."""
     kv_dtype: Literal["auto", "f32", "bf16", "f16", "int8", "fp8"] = option(
         "auto", one_of("auto", "f32", "bf16", "f16", "int8", "fp8")
     )

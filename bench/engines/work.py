@@ -12,7 +12,8 @@ from engines.base import Load
 from engines.machine import Limits
 
 WEIGHTS = {
-    "q0f32": "fp32", "q0bf16": "bf16", "w8a8": "int8", "q8f32_0": "int8", "q4f32_1": "int4",
+    "q0f32": "fp32", "q0bf16": "bf16", "q0f16": "fp32", "w8a8": "int8", "q8f32_0": "int8",
+    "q4f32_1": "int4",
     "q4f32_0": "int4",
 }  # fmt: skip
 """The arithmetic of each quantization's products in the layers."""

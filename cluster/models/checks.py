@@ -59,11 +59,11 @@ def precision_lost(model: ResolvedModel) -> str | None:
     """What is said of a checkpoint whose weights are not kept as they are, although nobody has
     asked for less."""
     asked, has = model.config.quantization, open_checkpoint(model.checkpoint).dtype
-    if asked != "auto" or has != "float16" or detect_device(model.config.device) != "cpu":
+    if asked != "auto" or has != "float32" or detect_device(model.config.device) == "cpu":
         return None
     return (
-        f"{model.name}: its float16 weights become bfloat16, which has three binary digits fewer; "
-        "--quantization q0f32 keeps all of them, in twice the memory"
+        f"{model.name}: its float32 weights become bfloat16 on a GPU, which has 16 binary digits "
+        "fewer; --device cpu keeps all of them"
     )
 
 

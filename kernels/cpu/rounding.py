@@ -79,6 +79,18 @@ def check_finite(weights: npt.NDArray[np.float32]) -> None:
         raise CompileError(f"weights must be finite and below 2^127, found {largest:g}")
 
 
+def to_f16(weights: npt.NDArray[Any]) -> npt.NDArray[np.float16]:
+    """To nearest, ties to even. Raises CompileError where they become infinite."""
+    try:
+        with np.errstate(over="raise"):
+            return weights.astype(np.float16)
+    except FloatingPointError:
+        largest = np.abs(weights).max()
+        raise CompileError(
+            f"numbers of f16 must be at most 65504, found {largest:g} in the weights; take bf16"
+        ) from None
+
+
 @cache
 def _compiled(size: int, codes: Codes, half: bool) -> Any:
     """run(groups, weights, codes, scales), in memory; Python's lock is free meanwhile. It is made

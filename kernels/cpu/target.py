@@ -70,6 +70,11 @@ class CPU:
         return self.has("avx512bf16")
 
     @property
+    def native_f16(self) -> bool:
+        """Whether it widens f16 to f32 itself."""
+        return self.has("f16c") or self.architecture == "aarch64"
+
+    @property
     def registers(self) -> int:
         """How many vectors of 16 floats fit into the register file."""
         if self.architecture == "aarch64":

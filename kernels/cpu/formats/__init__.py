@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.formats.bf16 import BF16
 from raylax.kernels.cpu.formats.channel import ChannelScaled
+from raylax.kernels.cpu.formats.f16 import F16
 from raylax.kernels.cpu.formats.f32 import F32
 from raylax.kernels.cpu.formats.grouped import Grouped, own
 from raylax.kernels.cpu.target import CPU
@@ -38,23 +39,28 @@ def two_formats(name: str, layers: Format, head: Format, kv_dtype: str) -> Quant
     return Quantization(name, formats, kv_dtype)
 
 
-NAMES = ("q0f32", "q0bf16", "w8a8", "q8f32_0", "q4f32_1", "q4f32_0")
+NAMES = ("q0f32", "q0bf16", "q0f16", "w8a8", "q8f32_0", "q4f32_1", "q4f32_0")
 SAME = {"q8f16_0": "q8f32_0", "q4f16_0": "q4f32_0", "q4f16_1": "q4f32_1"}
 """Names of the same weights with f16 sums, which a CPU takes in f32."""
+OWN = {"float32": "q0f32", "float16": "q0f16", "bfloat16": "q0bf16"}
+"""What keeps the precision of a checkpoint."""
 
 
 def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantization:
-    """`auto` keeps the checkpoint's own precision: f32 stays f32, 16 bits become bf16. Raises
-    CompileError for a name that is not known."""
+    """`auto` keeps the checkpoint's own precision. Raises CompileError for a name that is not
+    known."""
     if name == "auto":
-        name = "q0f32" if checkpoint_dtype == "float32" else "q0bf16"
+        name = OWN.get(checkpoint_dtype, "q0bf16")
     match SAME.get(name, name):
         case "q0f32":
-            floats = F32(cpu)
-            return two_formats("q0f32", floats, floats, "f32")
+            f32 = F32(cpu)
+            return two_formats("q0f32", f32, f32, "f32")
         case "q0bf16":
-            halves = BF16(cpu)
-            return two_formats("q0bf16", halves, halves, "bf16")
+            bf16 = BF16(cpu)
+            return two_formats("q0bf16", bf16, bf16, "bf16")
+        case "q0f16":
+            f16 = F16(cpu)
+            return two_formats("q0f16", f16, f16, "bf16")
         case "w8a8":
             channels = ChannelScaled(cpu)
             return two_formats("w8a8", channels, channels, "bf16")

@@ -1,4 +1,4 @@
-"""Weights kept as floats, one by one: what f32 and bf16 share."""
+"""Weights kept as floats, one by one: what f32, bf16 and f16 share."""
 
 from typing import Any
 
@@ -15,17 +15,22 @@ from raylax.kernels.cpu.tir.dot import (
 from raylax.kernels.cpu.tir.emit import lanes, prefetch
 from raylax.kernels.shards import GROUP, PANEL
 
+LINE = 16
+"""Elements of a cache line: all are of 4 bytes."""
+
 
 class Dense:
-    """Panels [rows / 32][k / depth][32]: each row of a panel is two columns of the dot."""
+    """Panels [rows / 32][k / depth][words]: each row of a panel is two columns of the dot."""
 
     tile_rows = 8
+    words = PANEL
+    """Elements of a row of a panel."""
 
     def __init__(self, dot: Dot, registers: int) -> None:
         self.dot, self.registers = dot, registers
 
     def weight_shape(self, rows: int, k: int) -> Shape:
-        return rows // PANEL, k // self.dot.depth, PANEL
+        return rows // PANEL, k // self.dot.depth, self.words
 
     def activation(self, tokens: int, k: int) -> tuple[Shape, str]:
         return (tokens * k // self.dot.per,), self.dot.dtype
@@ -38,7 +43,7 @@ class Dense:
             tile.buffer.store(dot.pack(value.get()), at)
 
     def product(self, tile: RowTile, weight: Any, panel: Any, ahead: int, store: Store) -> None:
-        dot = self.dot
+        dot, width = self.dot, self.words // 2
         start = tile.first // dot.depth
 
         def scalar(row: int, index: Any) -> Any:
@@ -46,11 +51,11 @@ class Dense:
             return tile.buffer[(first + index) * tile.rows + row]
 
         def column(half: int, step: Any) -> Any:
-            return weight[panel, start + step, lanes(half * 16)]
+            return weight[panel, start + step, lanes(half * width, width)]
 
         def fetch(half: int, step: Any) -> None:
-            if ahead:
-                prefetch(weight[panel, start + step + ahead, half * 16])
+            if ahead and half * width % LINE == 0:
+                prefetch(weight[panel, start + step + ahead, half * width])
 
         parts = list(blocks(tile.rows, 2, self.registers))
         sums = Sums(Block(range(tile.rows), range(2)), dot)

@@ -26,7 +26,7 @@ class Scales:
     """Of one kind of groups, for panels of 32 rows."""
 
     def __init__(self, kind: Kind, cpu: CPU) -> None:
-        self.kind, self._native = kind, cpu.has("f16c") or cpu.architecture == "aarch64"
+        self.kind, self._native = kind, cpu.native_f16
         self._wide = 2 if kind.scale == "f32" else 1  # lines of scales
         levels = kind.scale == "levels"
         self.span = (BLOCK if levels else kind.group) // GROUP

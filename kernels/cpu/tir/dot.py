@@ -20,6 +20,7 @@ from raylax.kernels.cpu.tir.emit import (
     fma,
     splat,
 )
+from raylax.kernels.cpu.tir.halves import f16s
 
 # TVM cannot express <32 x bfloat>: this LLVM IR wrapper is imported into the module and inlined.
 BF16_DOT_IR = """
@@ -91,6 +92,16 @@ class F32Dot(Floats):
 
     def multiply_add(self, total: Register, scalar: Expr, operand: Expr) -> None:
         total.set(fma(splat(scalar), operand, total.get()))
+
+
+class F16Dot(F32Dot):
+    """One neighbour in a lane, of f16: columns are 8 words of two lanes each."""
+
+    def __init__(self, native: bool) -> None:
+        self._native = native
+
+    def operands(self, column: Expr) -> list[Expr]:
+        return [Register(f16s(column, self._native)).get()]
 
 
 class NativeBF16Dot(Floats):

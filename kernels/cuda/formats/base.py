@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.bf16 import from_bf16, to_bf16
+from raylax.kernels.cpu.rounding import to_f16
 from raylax.kernels.errors import CompileError
 
 Array = npt.NDArray[Any]
@@ -82,16 +83,7 @@ def check_start(form: Format, first: int) -> None:
 
 def narrowed(values: Floats, precision: Precision) -> Array:
     """To nearest, ties to even. Raises CompileError where they become infinite."""
-    if precision == "bf16":
-        return to_bf16(values)
-    try:
-        with np.errstate(over="raise"):
-            return values.astype(np.float16)
-    except FloatingPointError:
-        largest = np.abs(values).max()
-        raise CompileError(
-            f"numbers of f16 must be at most 65504, found {largest:g} in the weights; take bf16"
-        ) from None
+    return to_bf16(values) if precision == "bf16" else to_f16(values)
 
 
 def widened(values: Array, precision: Precision) -> Floats:

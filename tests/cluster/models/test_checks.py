@@ -324,25 +324,34 @@ def test_a_store_that_cannot_be_written(
 
 
 @pytest.mark.parametrize(
-    ("dtype", "quantization", "said"),
+    ("dtype", "quantization", "device", "said"),
     [
-        ("float16", "auto", True),
-        ("float16", "q0bf16", False),
-        ("bfloat16", "auto", False),
-        ("float32", "auto", False),
+        ("float32", "auto", "cuda", True),
+        ("float32", "q0bf16", "cuda", False),
+        ("float16", "auto", "cuda", False),
+        ("bfloat16", "auto", "cuda", False),
+        ("float32", "auto", "cpu", False),
+        ("float16", "auto", "cpu", False),
     ],
 )
 def test_precision_that_nobody_gave_up_is_not_lost_in_silence(
-    dtype: str, quantization: str, said: bool, checkpoint: Path, tmp_path: Path
+    dtype: str,
+    quantization: str,
+    device: str,
+    said: bool,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    copy = shutil.copytree(checkpoint, tmp_path / "model")
-    config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps({**config, "dtype": dtype, "torch_dtype": dtype}))
+    """A GPU has no float32. A CPU has all three."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    changed(copy, "config.json", dtype=dtype, torch_dtype=dtype)
     (model,) = find_models(ClusterConfig(model=str(copy), quantization=quantization))
+    monkeypatch.setattr("raylax.cluster.models.checks.detect_device", lambda _: device)
 
     told = precision_lost(model)
 
-    assert (told is not None and "q0f32 keeps all of them" in told) is said
+    assert (told is not None and "--device cpu keeps all of them" in told) is said
 
 
 def test_a_gpu_that_auto_does_not_take_is_spoken_of(
@@ -358,16 +367,6 @@ def test_a_gpu_that_auto_does_not_take_is_spoken_of(
 
     monkeypatch.setattr("raylax.cluster.models.checks.choose", lambda: Choice("cpu", "why"))
     assert (unused_gpu(auto), unused_gpu(cpu)) == ("why", None)
-
-
-def test_a_gpu_keeps_float16(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = Path(shutil.copytree(checkpoint, tmp_path / "model"))
-    changed(copy, "config.json", dtype="float16", torch_dtype="float16")
-    monkeypatch.setattr("raylax.cluster.models.checks.detect_device", lambda device: "cuda")
-
-    assert precision_lost(find_models(ClusterConfig(model=str(copy)))[0]) is None
 
 
 def build_it(config: ClusterConfig) -> None:

@@ -72,19 +72,20 @@ def test_what_a_user_should_know_is_said_before_the_start(
 ) -> None:
     """Everybody may ask; weights lose digits."""
     copy = shutil.copytree(checkpoint, tmp_path / "model")
-    settings = json.loads((copy / "config.json").read_text()) | {"dtype": "float16"}
+    settings = json.loads((copy / "config.json").read_text()) | {"dtype": "float32"}
     (copy / "config.json").write_text(json.dumps(settings))
     monkeypatch.setattr(Runs, "keep_serving", lambda runs: None)
     monkeypatch.setattr(launch, "stop_on_signals", lambda: None)
     monkeypatch.setattr(launch, "ignore_signals", lambda: None)
     monkeypatch.setattr(launch, "check_machine", lambda config: None)
+    monkeypatch.setattr("raylax.cluster.models.checks.detect_device", lambda device: "cuda")
     config = ClusterConfig(model=str(copy), host="0.0.0.0")
     console = Console(file=StringIO())
     launch.serve(lambda: config, None, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
 
     assert "warning: everybody who reaches 0.0.0.0 may ask: there are no API keys" in said
-    assert "note: model: its float16 weights become bfloat16" in said
+    assert "note: model: its float32 weights become bfloat16" in said
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_shared_prefix_pages_match_transformers(variant: str, model: CpuModel) -
 
 @pytest.mark.parametrize(
     ("quantization", "kv", "bound"),
-    [("q0bf16", "bf16", 0.03), ("q0f32", "int8", 0.08)],
+    [("q0bf16", "bf16", 0.03), ("q0f16", "f32", 0.004), ("q0f32", "int8", 0.08)],
 )
 def test_smaller_formats_stay_near_f32(
     store: Path, checkpoint: Path, quantization: str, kv: str, bound: float

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.bf16 import to_bf16
 from raylax.kernels.checkpoints.readers import open_checkpoint
@@ -90,3 +90,20 @@ def test_bf16_is_moved_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     down = map_weights(tmp_path / "packed", table)["w_down"][1]
     rows = down.view(np.uint16).reshape(2, 48, 32, 2).transpose(0, 2, 1, 3).reshape(64, 96)
     assert np.array_equal(rows, bits["model.layers.1.mlp.down_proj.weight"])
+
+
+def test_float16_stays_float16(tmp_path: Path) -> None:
+    """With `auto`, whatever a bf16 would have lost."""
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", torch_dtype="float16")
+    file = checkpoint / "model.safetensors"
+    halves = {name: values.astype(np.float16) for name, values in load_file(file).items()}
+    save_file(halves, file)
+
+    packed(checkpoint, tmp_path / "packed", "auto")
+
+    options = ModelOptions("auto", max_step_tokens=8, max_sequence_length=64)
+    plan = Blueprint(open_checkpoint(checkpoint), options)
+    down = map_weights(tmp_path / "packed", plan.program.table)["w_down"][1]
+    rows = down.view(np.float16).reshape(2, 96, 32).transpose(0, 2, 1).reshape(64, 96)
+    assert plan.program.quantization == "q0f16"
+    assert np.array_equal(rows, halves["model.layers.1.mlp.down_proj.weight"])

@@ -54,6 +54,7 @@ def test_every_degree_has_the_logits_of_one_rank(uneven: Path, store: Path, degr
     ("quantization", "threads", "tolerance"),
     [
         ("q0bf16", [1, 2], 2e-2),
+        ("q0f16", [1], 2e-2),
         ("w8a8", [1], 5e-2),
         ("q4f32_1", [1], 2e-2),
     ],

@@ -24,7 +24,7 @@ from tests.support.kernels_emulator import COMPILER
 
 X86, ELF_AARCH64 = "x86_64-unknown-linux-gnu", b"\xb7\x00"
 PROMPT = np.random.default_rng(5).integers(0, 99, 40).tolist()
-FORMATS = [("q0f32", "f32"), ("q0bf16", "bf16"), ("q4f32_1", "int8")]
+FORMATS = [("q0f32", "f32"), ("q0bf16", "bf16"), ("q0f16", "bf16"), ("q4f32_1", "int8")]
 
 
 def options(target: str | None, quantization: str = "q0f32", kv: str = "f32") -> ModelOptions:

@@ -11,7 +11,9 @@ import pytest
 
 from raylax.kernels.cpu.formats import NAMES, quantization_named
 from raylax.kernels.cpu.formats.base import Format
+from raylax.kernels.cpu.formats.f16 import F16
 from raylax.kernels.cpu.target import CPU, cpu
+from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import GROUP
 from tests.kernels.conftest import TARGETS, Load, Runner
 from tests.support.kept import kept
@@ -31,8 +33,8 @@ from tests.support.products import (
 # What rounding weights to so many bits may cost, of the largest weight of its group or row; of 4
 # bits the largest itself may lie beyond the last code.
 STEP = {
-    "q0f32": 0.0, "q0bf16": 2.0**-8, "w8a8": 0.51 / 127, "q8f32_0": 0.51 / 127, "q4f32_1": 0.2,
-    "q4f32_0": 0.2,
+    "q0f32": 0.0, "q0bf16": 2.0**-8, "q0f16": 2.0**-11, "w8a8": 0.51 / 127, "q8f32_0": 0.51 / 127,
+    "q4f32_1": 0.2, "q4f32_0": 0.2,
 }  # fmt: skip
 ALONG_ROWS = ("w8a8",)
 """Formats that round a row as a whole; the others, groups of 32."""
@@ -103,7 +105,7 @@ def test_products_are_those_of_the_kept_weights(
 
 
 def rounded_like(name: str, x: Floats) -> Floats:
-    if name == "q0f32":
+    if name in ("q0f32", "q0f16"):
         return x
     if name == "q0bf16":
         bits = x.view(np.uint32)
@@ -127,3 +129,30 @@ def test_integers_meet_the_instruction_of_the_cpu(target: str, store: Path) -> N
     """8 bits, then 4 bits: what the table in the README of this room says."""
     for name, instruction in zip(("q8f32_0", "q4f32_1"), INSTRUCTIONS[target], strict=True):
         assert re.search(instruction, assembly_of(name, cpu(target), store))
+
+
+@pytest.mark.parametrize("target", [None, *TARGETS])
+def test_f16_is_widened_exactly(target: str | None, runner: Runner, store: Path) -> None:
+    """All that f16 has, also by a CPU that has no instruction for that, in products and as an
+    embedding has it. No f32 is made of what a file has."""
+    wanted = cpu(target)
+    products = products_of("q0f16", wanted, store, runner(wanted))
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    every = np.random.default_rng(1).permutation(every[np.isfinite(every)])
+    columns, x = np.arange(ROWS) * 20, np.zeros((ROWS, K), np.float32)
+    x[np.arange(ROWS), columns] = 1
+    for first in range(0, len(every), OUT * K):
+        weights = np.resize(every[first:], (OUT, K))
+        packed = products.format.pack(weights)
+
+        y, rows = products.run(x, packed, 8)
+
+        exact = weights.astype(np.float32)
+        assert np.array_equal(rows, exact)
+        assert np.array_equal(y, exact[:, columns].T)
+        assert np.array_equal(packed, products.format.pack(exact))
+
+
+def test_what_f16_has_not_is_refused() -> None:
+    with pytest.raises(CompileError, match="at most 65504, found 70000 in the weights; take bf16"):
+        F16(cpu()).pack(np.full((32, 32), 7e4, np.float32))
