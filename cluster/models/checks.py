@@ -30,6 +30,8 @@ ROUNDED = 1e-4
 """Of a GPU: Ray counts in ten thousandths."""
 SOON_S = 2.0
 """Of CPU; a template has milliseconds to do for it."""
+LEAST_NAMED = 0.5
+"""Of a model's tokens: many have some that stand for nothing, up to a round number."""
 A_CHAT = ChatWork(
     messages=[{"role": "user", "content": "x"}],
     tools=[],
@@ -203,6 +205,11 @@ def mistakes(frontend: Frontend, files: TextFiles, ids: Sequence[int]) -> Iterat
         yield (
             f"{tokenizer}: its vocabulary has ids up to {highest}, and vocab_size in {config} is "
             f"{frontend.vocab}: are they of one model?"
+        )
+    if (count := frontend.tokenizer.size) < frontend.vocab * LEAST_NAMED:
+        yield (
+            f"{tokenizer}: it has {count} tokens, and vocab_size in {config} is {frontend.vocab}: "
+            "are they of one model?"
         )
     for token in (id for id in ids if id >= frontend.vocab):
         yield (

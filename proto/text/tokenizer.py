@@ -163,6 +163,12 @@ class Tokenizer:
         own = self._tokenizer.get_vocab(with_added_tokens=False)
         return max(own.values(), default=0)
 
+    @property
+    def size(self) -> int:
+        """How many tokens it has, with those that were added."""
+        size: int = self._tokenizer.get_vocab_size()
+        return size
+
     def name_of(self, token_id: int) -> str:
         """The token as the vocabulary spells it; empty for an id that stands for nothing."""
         name: str | None = self._tokenizer.id_to_token(token_id)

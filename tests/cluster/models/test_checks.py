@@ -125,6 +125,14 @@ def test_a_tokenizer_of_a_larger_model_is_said_in_terms_of_its_own_files(tmp_pat
     assert "raylax/text" not in why
 
 
+def test_a_tokenizer_of_a_smaller_model_is_refused(tmp_path: Path) -> None:
+    """Some tokens may stand for nothing, but not most of them."""
+    why = refused(without_tokenizer_json(tmp_path, "gpt2", 1604))
+
+    assert why.startswith(f"{tmp_path}/tokenizer.json: it has 801 tokens, and vocab_size in ")
+    assert why.endswith("/config.json is 1604: are they of one model?")
+
+
 def pipe(file: Path) -> None:
     os.mkfifo(file)
 
