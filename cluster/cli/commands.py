@@ -18,6 +18,10 @@ app = typer.Typer(
 Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
 Json = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 HERE = "http://127.0.0.1:8000"
+MODEL = (
+    "A checkpoint directory, a GGUF file, org/name or org/name:Q4_K_M of Hugging Face, a short "
+    "name as smollm2, or demo."
+)
 DECIDE_THE_BUILD = (
     "quantization", "mode", "max_replicas", "tensor_parallel_shards", "pipeline_parallel_stages",
 )  # fmt: skip
@@ -85,7 +89,7 @@ def status(
 def compile_model(
     model: Annotated[
         str | None,
-        typer.Argument(help="A checkpoint directory, a GGUF file, HF://org/name, or demo."),
+        typer.Argument(help=MODEL),
     ] = None,
     target: Annotated[
         str | None,
@@ -106,7 +110,7 @@ def compile_model(
     """
     from raylax.cluster.models.build import build
     from raylax.cluster.models.cross_compile import compile_for, compile_kernels
-    from raylax.cluster.models.lookup import find_models
+    from raylax.cluster.models.lookup import fetch_models, find_models
     from raylax.cluster.models.memory import plan_engines
     from raylax.cluster.startup.progress import Steps
 
@@ -118,6 +122,7 @@ def compile_model(
             said = f"the kernels of all models are compiled for {target}: {directory}"
         else:
             config = read_config(None, {"model": model, **flags})
+            config = fetch_models(config, steps.audience("model"))
             found = find_models(config)[0]
             _, checkpoint, name = found
             if target is None and output is None:
@@ -127,6 +132,39 @@ def compile_model(
                 directory = compile_for(target, config, checkpoint, output, show)
                 said = f"{name} is compiled for {target}: {directory}"
     console.print(said, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def pull(
+    model: Annotated[str, typer.Argument(help=MODEL)],
+    device: Annotated[
+        str, typer.Option(help="Whose files: cpu, cuda, or auto, where there is a choice.")
+    ] = "auto",
+) -> None:
+    """Download a model, or what is new of it, and print where it lies: serving it then needs no
+    network.
+
+    Example: [bold]raylax pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0[/]
+    """
+    from raylax.cluster.models.lookup import fetched
+    from raylax.cluster.startup.progress import Steps
+
+    config = read_config(None, {"model": model, "device": device})
+    with Steps(Console(stderr=True)) as steps:
+        found = fetched(config, steps.audience("model"))
+    print(found.path)
+
+
+@app.command()
+def models() -> None:
+    """List the short names of models that `serve`, `compile` and `pull` know, with the files for
+    this machine.
+
+    Example: [bold]raylax serve qwen2.5:0.5b[/]
+    """
+    from raylax.cluster.cli.short_names import show
+
+    show(Console())
 
 
 @app.command()

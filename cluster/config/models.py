@@ -21,7 +21,8 @@ class ModelSettings(Section):
     engine by that name; `engine` holds all others."""
 
     model: str = DEMO_MODEL
-    """A checkpoint directory, a GGUF file, HF://org/name, or demo."""
+    """A checkpoint directory, a GGUF file, org/name or org/name:Q4_K_M of Hugging Face, a
+    short name as smollm2, or demo."""
     served_model_name: str | None = None
     """The name that clients ask for; else the directory's."""
     replicas: int = Field(1, ge=1)

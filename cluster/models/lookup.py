@@ -8,10 +8,15 @@ from typing import NamedTuple
 from raylax.cluster.config.models import DEMO_MODEL
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
+from raylax.cluster.models.mistakes import told_to_the_user
 from raylax.cluster.models.names import check_name
-from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.checkpoints.source import GGUF, resolve_model
+from raylax.kernels.checkpoints.readers import GGUF, open_checkpoint
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.sources.events import Audience
+from raylax.kernels.sources.fetch import Found, fetch
+from raylax.kernels.sources.local import place_of
+from raylax.worker.hardware.devices import detect_device
+from raylax.worker.hardware.machine import machine_for
 
 DEMO_NAME = "raylax-demo"
 
@@ -29,8 +34,43 @@ class ResolvedModel(NamedTuple):
     name: str
 
 
+def fetch_models(config: ClusterConfig, audience: Audience) -> ClusterConfig:
+    """The same, with each model that was named in the place of its name: where it lies now, and
+    what it is served as. Everybody then has the same files, whatever hubs say later. Raises
+    UserError."""
+
+    def where(one: ClusterConfig) -> dict[str, str]:
+        found = fetched(one, audience)
+        if found.was_here:
+            return {}
+        return {
+            "model": str(found.path),
+            "served_model_name": given_or(one.served_model_name, found.name),
+        }
+
+    if not config.models:
+        return config.model_copy(update=where(config))
+    entries = [
+        entry.model_copy(update=where(one))
+        for entry, one in zip(config.models, config.each, strict=True)
+    ]
+    return config.model_copy(update={"models": tuple(entries)})
+
+
+def fetched(config: ClusterConfig, audience: Audience) -> Found:
+    """One model. Raises UserError."""
+    if is_demo(config):
+        return Found(demo_model(), DEMO_NAME, was_here=True)
+    with told_to_the_user():
+        return fetch(config.model, lambda: machine_for(detect_device(config.device)), audience)
+
+
+def is_demo(config: ClusterConfig) -> bool:
+    return config.model == DEMO_MODEL and not Path(DEMO_MODEL).exists()
+
+
 def find_models(config: ClusterConfig) -> list[ResolvedModel]:
-    """Each model of a cluster. Raises UserError."""
+    """Each model of a cluster, all of which are here. Raises UserError."""
     found = [ResolvedModel(one, *find_model(one)) for one in config.each]
     for model in found:
         check_name(model.name, str(model.checkpoint))
@@ -42,10 +82,11 @@ def find_models(config: ClusterConfig) -> list[ResolvedModel]:
 
 def find_model(config: ClusterConfig) -> tuple[Path, str]:
     """Where the checkpoint lies, and the name to serve it under. Raises UserError."""
-    if config.model == DEMO_MODEL and not Path(DEMO_MODEL).exists():
+    if is_demo(config):
         return demo_model(), given_or(config.served_model_name, DEMO_NAME)
     try:
-        path = resolve_model(config.model).resolve()
+        path = place_of(config.model)
+        path = path.resolve() if path.is_dir() else path.absolute()  # a link's name says its kind
         os.listdir(path) if path.is_dir() else path.open("rb").close()  # it can be read
         str(path).encode()  # and processes be told of it
         open_checkpoint(path)

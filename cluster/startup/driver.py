@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
@@ -30,12 +31,13 @@ from raylax.cluster.environment import (
 )
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
-from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.lookup import fetch_models, find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
 from raylax.cluster.startup.open_doors import check_open_doors
 from raylax.cluster.startup.privacy import found_open
 from raylax.cluster.supervision.front_door import ask
 from raylax.cluster.supervision.processes import end_all, pids_of_run
+from raylax.kernels.sources.events import Audience
 from raylax.proto.addresses import url_host
 
 END_S = 4.0
@@ -55,6 +57,11 @@ class Events:
     def step(self, lane: str, step: str, fraction: float | None = None) -> None:
         """A lane, the model or the cluster, is at this step; `fraction` of it is done, if known."""
         self._write({"step": [lane, step, fraction]})
+
+    @property
+    def audience(self) -> Audience:
+        """Who downloads tells us."""
+        return Audience(partial(self.step, "model"), partial(self.step, "model"))
 
     def ready(self) -> None:
         """A request can be served."""
@@ -96,10 +103,16 @@ def main() -> None:
     memory_at_the_start()  # before Ray and workers have their part of it
     changed: SimpleQueue[ClusterConfig] = SimpleQueue()
     threading.Thread(target=listen, args=(changed,), daemon=True).start()
+    guarded(events, run, config, changed, events)
+
+
+def run(config: ClusterConfig, changed: "SimpleQueue[ClusterConfig]", events: Events) -> None:
+    """For ever. Raises UserError, ClusterLost."""
+    config = fetch_models(config, events.audience)  # what a change has named, before a loss
     building = threading.Thread(target=guarded, args=(events, build, config, events))
     building.start()
-    guarded(events, serve, config, events, building)
-    guarded(events, keep_applying, config, changed, events)
+    serve(config, events, building)
+    keep_applying(config, changed, events)
 
 
 def listen(changed: SimpleQueue[ClusterConfig]) -> None:
@@ -149,6 +162,7 @@ def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> Cluste
     reason."""
     try:
         check_change(before, after)
+        after = fetch_models(after, events.audience)
         check_models(find_models(after))
         build(after, events)
         deploy(after)

@@ -13,10 +13,11 @@ from rich.markup import escape
 from raylax.cluster import environment
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.checks import check_models, precision_lost, unused_gpu
-from raylax.cluster.models.lookup import find_models
+from raylax.cluster.models.lookup import fetch_models, find_models
 from raylax.cluster.ports import held
 from raylax.cluster.startup.machine import check_machine
 from raylax.cluster.startup.privacy import opened_by_files
+from raylax.cluster.startup.progress import Steps
 from raylax.cluster.startup.runs import Runs
 from raylax.cluster.startup.signals import Stopping, ignore_signals, stop_on_signals
 
@@ -26,7 +27,8 @@ OPEN = "warning: everybody who reaches {} may ask: there are no API keys; see `r
 def serve(read: Callable[[], ClusterConfig], file: Path | None, console: Console) -> None:
     """Blocks until a signal. Raises UserError for what the user can mend. Reads again when it is
     told that its file has changed."""
-    config = read()
+    with Steps(console) as steps:
+        config = fetch_models(read(), steps.audience("model"))
     check_models(models := find_models(config))
     names = [model.name for model in models]
     if config.open_to_all:

@@ -6,7 +6,9 @@ from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
 from raylax.kernels.checkpoints.mlc.checkpoint import CONFIG as PACKAGE
 from raylax.kernels.checkpoints.mlc.checkpoint import MlcCheckpoint
-from raylax.kernels.checkpoints.source import GGUF
+
+GGUF = ".gguf"
+"""How the name of such a file ends."""
 
 
 def open_checkpoint(path: Path) -> Checkpoint:

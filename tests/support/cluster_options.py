@@ -7,7 +7,8 @@ import typer.main
 from raylax.cluster.cli.commands import app
 
 COMMANDS = [
-    "serve", "chat", "status", "compile", "key", "node", "replay", "drain", "explain", "version",
+    "serve", "chat", "status", "compile", "pull", "models", "key", "node", "replay", "drain",
+    "explain", "version",
 ]  # fmt: skip
 
 

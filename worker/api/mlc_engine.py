@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.checkpoints.source import resolve_model
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.options import silent
+from raylax.kernels.sources.fetch import fetch
 from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
 from raylax.proto.wire import messages as wire
@@ -26,18 +26,20 @@ from raylax.worker.api.completions import (
     Embeddings,
 )
 from raylax.worker.api.engine_state import EngineState
+from raylax.worker.api.fetching import on_stderr
 from raylax.worker.config import EngineConfig, Mode, check_agreement, path_text
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import ConfigError, EngineStartError
 from raylax.worker.hardware.devices import detect_device
+from raylax.worker.hardware.machine import machine_for
 from raylax.worker.ranks.loading import check_room
 
 Kind = Literal["async", "sync"]
 Model = str | os.PathLike[str] | None
-"""A checkpoint's directory, or HF://org/name; None: what `engine_config` names. A device is
-anything whose text names one, as `tvm.Device`; None: auto."""
+"""A checkpoint's directory, a GGUF file, org/name of a hub or a short name; None: what
+`engine_config` names. A device is anything whose text names one, as `tvm.Device`; None: auto."""
 ANSWERED_BY: dict[Kind, tuple[Any, Any, Any]] = {
     "sync": (Chat, Completions, Embeddings),
     "async": (AsyncChat, AsyncCompletions, AsyncEmbeddings),
@@ -94,10 +96,10 @@ class MLCEngineBase:
             check_agreement(config, model=named, model_lib=library, mode=mode)
             if (model := named or config.model) is None:
                 raise ConfigError("model must be given, or engine_config.model; found neither")
-        with starting("model resolution", CheckpointError):
-            checkpoint = resolve_model(model)
         with starting("device detection"):
             self.device = detect_device(device)
+        with starting("model resolution", CheckpointError):
+            checkpoint = fetch(model, lambda: machine_for(self.device), on_stderr()).path
         with starting("model config"):
             opened = open_checkpoint(checkpoint)
             self.model_config_dicts: list[dict[str, Any]] = [opened.config]

