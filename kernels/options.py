@@ -23,7 +23,8 @@ class ModelOptions:
     """How a model is built, and the most that one step of it can hold."""
 
     quantization: str = "auto"
-    """As the formats of the device are called; auto keeps the checkpoint's precision."""
+    """As the formats of the device are called; auto keeps the checkpoint's precision,
+    or on a CPU its groups."""
     kv_dtype: str = "auto"
     """On a CPU f32, bf16, int8; on a GPU bf16, f16, int8, fp8; auto is what suits the weights."""
     device: str = "cpu"

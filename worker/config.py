@@ -147,7 +147,8 @@ class EngineConfig:
     """Vendor libraries to use; O0: none."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
-    q8, fp8, q4f16_1, q4f16_1_g128; auto keeps the precision."""
+    q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has
+    them."""
     kv_dtype: Literal["auto", "f32", "bf16", "f16", "int8", "fp8"] = option(
         "auto", one_of("auto", "f32", "bf16", "f16", "int8", "fp8")
     )

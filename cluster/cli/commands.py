@@ -109,6 +109,7 @@ def compile_model(
     Example: [bold]raylax compile ./Llama-3.2-1B-Instruct --target cuda/sm_90 -o lib[/]
     """
     from raylax.cluster.models.build import build
+    from raylax.cluster.models.checks import precision_lost
     from raylax.cluster.models.cross_compile import compile_for, compile_kernels
     from raylax.cluster.models.lookup import fetch_models, find_models
     from raylax.cluster.models.memory import plan_engines
@@ -127,7 +128,8 @@ def compile_model(
             _, checkpoint, name = found
             if target is None and output is None:
                 build(found, plan_engines([found])[0], show)
-                said = f"{name} is compiled"
+                note = precision_lost(found)
+                said = f"{name} is compiled" + (f"\nnote: {note}" if note else "")
             else:
                 directory = compile_for(target, config, checkpoint, output, show)
                 said = f"{name} is compiled for {target}: {directory}"

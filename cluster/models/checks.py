@@ -12,6 +12,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
 from raylax.cluster.placement import device_of_a_worker
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.kept import kept, told
 from raylax.kernels.cuda import driver
 from raylax.kernels.errors import KernelsError
 from raylax.proto.calls.prompt_work import ChatWork
@@ -58,10 +59,15 @@ def check_models(models: Sequence[ResolvedModel]) -> None:
 
 
 def precision_lost(model: ResolvedModel) -> str | None:
-    """What is said of a checkpoint whose weights are not kept as they are, although nobody has
-    asked for less."""
-    asked, has = model.config.quantization, open_checkpoint(model.checkpoint).dtype
-    if asked != "auto" or has != "float32" or detect_device(model.config.device) == "cpu":
+    """What is said of a checkpoint's weights, where nobody has said how they are to be kept: on a
+    CPU in what form those that others quantised are, on a GPU what is lost."""
+    if model.config.quantization != "auto":
+        return None
+    checkpoint = open_checkpoint(model.checkpoint)
+    if detect_device(model.config.device) == "cpu":
+        plan = kept(checkpoint)
+        return f"{model.name}: {told(plan, checkpoint.spec.tied_embeddings)}" if plan else None
+    if checkpoint.dtype != "float32":
         return None
     return (
         f"{model.name}: its float32 weights become bfloat16 on a GPU, which has 16 binary digits "

@@ -3,7 +3,7 @@ were quantised, taken apart and not rounded again."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,9 @@ from raylax.kernels.bf16 import from_bf16
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-LINE = 32
+LINE: Final = 32
 """Weights of a row whose codes lie together."""
-BLOCK = 256
+BLOCK: Final = 256
 """Weights that share the outer scale of two levels."""
 
 
@@ -43,10 +43,25 @@ class Kind:
         """The code of the number 0, where the kind says it."""
         return 0 if self.offset else 1 << self.bits - 1
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The arrays that `Groups` of this kind have."""
+        inner = ("inner", "inner_offset") if self.scale == "levels" else ()
+        return "codes", "scale", *(("offset",) if self.offset else ()), *inner
+
+    def holds(self, other: "Kind") -> bool:
+        """Whether groups of another kind are this one's as well, nothing rounded."""
+        return self.bits >= other.bits and replace(other, bits=self.bits) == self
+
     def __str__(self) -> str:
         extra = {"": "", "zero": ", zeros", "minimum": ", minimum"}[self.offset]
         scale = "two levels of scales" if self.scale == "levels" else f"{self.scale} scales"
         return f"{self.bits} bits, groups of {self.group}, {scale}{extra}"
+
+
+def own(bits: Literal[4, 8]) -> Kind:
+    """The kind of what we make of floats."""
+    return Kind(bits, LINE, "bf16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +82,29 @@ class Groups:
     inner_offset: Array | None = None
     """The same for minima."""
 
+    @property
+    def are_finite(self) -> bool:
+        """Whether all numbers are: scales and minima may be none."""
+        if self.kind.scale == "bf16":
+            whole = bool(((self.scale & 0x7F80) != 0x7F80).all())
+        else:
+            whole = bool(np.isfinite(self.scale).all())
+        return whole and (self.offset is None or bool(np.isfinite(self.offset).all()))
+
     def each(self, change: Callable[[Array], Array]) -> "Groups":
         """With its rows changed: what is done to all of its arrays, whose first axis they are."""
         parts = (self.scale, self.offset, self.inner, self.inner_offset)
         scale, *others = (None if one is None else change(one) for one in parts)
         assert scale is not None
         return Groups(self.kind, change(self.codes), scale, *others)
+
+    def as_kind(self, kind: Kind) -> "Groups":
+        """The same numbers in a kind that holds this one."""
+        assert kind.holds(self.kind)
+        if kind == self.kind:
+            return self
+        codes = unpacked(self.codes, self.kind.bits) + np.uint8(kind.zero - self.kind.zero)
+        return replace(self, kind=kind, codes=packed(codes, kind.bits))
 
     def values(self) -> Floats:
         """f32[rows, columns], as whoever wrote them meant them."""
@@ -111,12 +143,9 @@ def joined(parts: Sequence[Groups]) -> Groups:
         return first
 
     def of(name: str) -> Any:
-        if getattr(first, name) is None:
-            return None
         return np.concatenate([getattr(one, name) for one in parts])
 
-    names = ("codes", "scale", "offset", "inner", "inner_offset")
-    return replace(first, **{name: of(name) for name in names})
+    return replace(first, **{name: of(name) for name in first.kind.fields})
 
 
 def packed(codes: Bytes, bits: int) -> Bytes:

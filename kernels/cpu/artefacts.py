@@ -38,7 +38,7 @@ class Blueprint:
     """What building one model comes to: what emits it, and the program that runs it."""
 
     def __init__(self, checkpoint: Checkpoint, options: ModelOptions) -> None:
-        from raylax.kernels.cpu.formats import quantization_named
+        from raylax.kernels.cpu.formats import quantization_of
         from raylax.kernels.cpu.step.buffers import Capacity
         from raylax.kernels.cpu.step.pages import KV_DTYPES, pages_named
         from raylax.kernels.cpu.step.step import StepEmitter
@@ -47,7 +47,7 @@ class Blueprint:
         options.degree.check(checkpoint.spec)
         check_attention(checkpoint.spec)
         self.checkpoint, target = checkpoint, cpu(options.target)
-        self.quantization = quantization_named(options.quantization, checkpoint.dtype, target)
+        self.quantization = quantization_of(options.quantization, checkpoint, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
         if kv not in KV_DTYPES:
             raise CompileError(f"kv_dtype must be auto, {', '.join(KV_DTYPES)}; found {kv!r}")
@@ -89,7 +89,7 @@ class Blueprint:
             {
                 "spec": asdict(essence.spec),
                 "degree": asdict(essence.degree),
-                "quantization": essence.quantization.name,
+                "formats": essence.quantization.named,
                 "kv": essence.pages.name,
                 "capacity": asdict(essence.capacity),
                 "target": asdict(essence.cpu),
@@ -105,6 +105,7 @@ class Blueprint:
             {
                 "checkpoint": self.checkpoint.identity,
                 "quantization": self.quantization.name,
+                "formats": self.quantization.named,
                 "kernels": source_hash(),
             }
         )

@@ -4,13 +4,15 @@ that none has to be in memory as a whole."""
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.cpu.kept import all_in, forms_of
 from raylax.kernels.families.weight_table import Tensor, Weight
 from raylax.kernels.shards import PANEL
 
@@ -75,13 +77,30 @@ def stored(ck: Checkpoint, dtype: str, name: str, rows: slice) -> Array:
     return bits[rows]
 
 
-def values(piece: Piece, ck: Checkpoint, fmt: "Format | None") -> Array:
-    """The rows of a piece in f32; bits of 16, where that is what the format keeps and the files
-    have."""
-    if fmt is not None and fmt.keeps is not None:
+def values(piece: Piece, ck: Checkpoint, fmt: "Format") -> Array | Groups:
+    """The rows of a piece in f32; bits of 16, or groups, where that is what the format keeps and
+    the files have."""
+    keeps = fmt.keeps
+    if isinstance(keeps, Kind) and all_in(forms_of(ck, piece.weight, piece.layer), keeps):
+        return grouped(piece, ck, keeps)
+    if isinstance(keeps, str):
         with suppress(NotStored):
-            return laid_out(piece, partial(stored, ck, fmt.keeps))
+            return laid_out(piece, partial(stored, ck, keeps))
     return laid_out(piece, ck.tensor)
+
+
+def grouped(piece: Piece, ck: Checkpoint, kind: Kind) -> Groups:
+    """The rows of a piece in groups, each of whose arrays is laid out as the rows are."""
+
+    @cache
+    def read(name: str, first: int, end: int) -> Groups:
+        return ck.groups(name, slice(first, end)).as_kind(kind)
+
+    def part(field: str, name: str, rows: slice) -> Array:
+        array: Array = getattr(read(name, rows.start, rows.stop), field)
+        return array
+
+    return Groups(kind, **{name: laid_out(piece, partial(part, name)) for name in kind.fields})
 
 
 def laid_out(piece: Piece, tensor: Tensor) -> Array:

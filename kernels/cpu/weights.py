@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.cpu.packing import Piece, pieces, values
+from raylax.kernels.cpu.packing import Piece, laid_out, pieces, values
 from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CompileError
@@ -114,7 +114,7 @@ def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
     """What the step reads: vectors as they are, matrices in their format. Raises CompileError for
     numbers that it has not."""
     if not piece.weight.is_matrix:
-        return values(piece, ck, None)
+        return laid_out(piece, ck.tensor)
     fmt = q.formats[piece.weight.name]
     try:
         return fmt.pack(values(piece, ck, fmt))

@@ -83,10 +83,11 @@ class Weight:
         if not (count := int(here.sum())):
             return np.zeros(self._shape(end - first), np.float32)
         values = own.read(tensor, layer, slice(before, before + count))
-        out = np.zeros(self._shape(end - first), values.dtype)
-        if self.columns is None or own.columns is None:
+        out = np.zeros((end - first, *values.shape[1:]), values.dtype)
+        if self.columns is None or own.columns is None or own.columns == self.columns:
             out[here] = values
         else:
+            out = np.zeros(self._shape(end - first), values.dtype)
             wide = filled(self.columns, own.columns, self.column_block, own.column_block)
             out[np.ix_(here, wide)] = values
         return out

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.groups import Kind, own
 from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.formats.bf16 import BF16
 from raylax.kernels.cpu.formats.channel import ChannelScaled
 from raylax.kernels.cpu.formats.f16 import F16
 from raylax.kernels.cpu.formats.f32 import F32
-from raylax.kernels.cpu.formats.grouped import Grouped, own
+from raylax.kernels.cpu.formats.grouped import Grouped
+from raylax.kernels.cpu.kept import Kept, kept
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 
@@ -25,6 +28,11 @@ class Quantization:
     or not it is one with `w_embed`, and then has the same."""
     kv_dtype: str
     """The precision of keys and values, if none is asked for."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The formats by name."""
+        return {weight: fmt.name for weight, fmt in self.formats.items()}
 
     def of(self, function: str) -> list[Format]:
         """The formats of what one of the step's functions multiplies: `layers` or `head`."""
@@ -44,6 +52,32 @@ SAME = {"q8f16_0": "q8f32_0", "q4f16_0": "q4f32_0", "q4f16_1": "q4f32_1"}
 """Names of the same weights with f16 sums, which a CPU takes in f32."""
 OWN = {"float32": "q0f32", "float16": "q0f16", "bfloat16": "q0bf16"}
 """What keeps the precision of a checkpoint."""
+
+
+def quantization_of(name: str, checkpoint: Checkpoint, cpu: CPU) -> Quantization:
+    """As `quantization_named`; and `auto` keeps the groups of a quantised checkpoint. Raises
+    CompileError."""
+    if name == "auto" and (plan := kept(checkpoint)):
+        return stored(plan, cpu)
+    return quantization_named(name, checkpoint.dtype, cpu)
+
+
+def stored(plan: Mapping[str, Kept], cpu: CPU) -> Quantization:
+    """What lies in a file, as it lies there."""
+    formats = {one.form: format_of(one.form, cpu) for one in plan.values()}
+    return Quantization("stored", {name: formats[one.form] for name, one in plan.items()}, "bf16")
+
+
+def format_of(form: Kind | str, cpu: CPU) -> Format:
+    """Of groups of a kind, or of plain numbers."""
+    match form:
+        case Kind():
+            return Grouped(form, cpu)
+        case "float32":
+            return F32(cpu)
+        case "float16":
+            return F16(cpu)
+    return BF16(cpu)
 
 
 def quantization_named(name: str, checkpoint_dtype: str, cpu: CPU) -> Quantization:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
+from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.cpu.tir.dot import Dot
 
 Array = npt.NDArray[Any]
@@ -41,9 +42,14 @@ class Weights(Protocol):
     """The rows of the largest tile: 4 or 8, whichever is faster."""
 
     @property
-    def keeps(self) -> str | None:
-        """A precision of 16 bits that it keeps as it is, by its name in files: it packs those bits
-        as well as f32."""
+    def name(self) -> str:
+        """Two formats of one name have the same weights and the same code."""
+        ...
+
+    @property
+    def keeps(self) -> Kind | str | None:
+        """A kind of groups that it keeps as it is, or a precision of 16 bits, by its name in files:
+        it packs those groups, or bits, as well as f32."""
         ...
 
     @property
@@ -55,9 +61,9 @@ class Weights(Protocol):
         """The shape of a packed [rows, k] matrix."""
         ...
 
-    def pack(self, weight: Array) -> Array:
-        """f32[rows, k] -> the packed matrix; rows and k are multiples of 32. Panels are packed
-        alike whatever is packed with them."""
+    def pack(self, weight: Any) -> Array:
+        """f32[rows, k], or what it keeps -> the packed matrix; rows and k are multiples of 32.
+        Panels are packed alike whatever is packed with them."""
         ...
 
     def activation(self, tokens: int, k: int) -> tuple[Shape, str]:

@@ -16,6 +16,7 @@ from raylax.kernels.shards import PANEL
 class BF16(Dense):
     """A lane is an int32 that holds a pair of neighbours along k."""
 
+    name = "bf16"
     dtype, keeps, ahead = "int32", "bfloat16", 64
 
     def __init__(self, cpu: CPU) -> None:

@@ -45,6 +45,7 @@ class ChannelScaled:
     unsigned weights' zero comes to).
     """
 
+    name = "w8a8"
     dtype, keeps, ahead, tile_rows = "int32", None, 32, 8
 
     def __init__(self, cpu: CPU) -> None:

@@ -17,6 +17,7 @@ from raylax.kernels.shards import PANEL
 class F16(Dense):
     """A row of a panel is 16 int32, each with the weights of two outputs."""
 
+    name = "f16"
     dtype, keeps, ahead = "int32", "float16", 96
     words = PANEL // 2
 

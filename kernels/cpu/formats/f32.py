@@ -15,6 +15,7 @@ from raylax.kernels.shards import PANEL
 class F32(Dense):
     """A lane is one weight."""
 
+    name = "f32"
     dtype, keeps, ahead = "float32", None, 32
 
     def __init__(self, cpu: CPU) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.groups import Groups, Kind, own
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.formats.scales import Scales
 from raylax.kernels.cpu.rounding import EIGHT, FOUR, round_groups
@@ -21,15 +21,11 @@ from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.dot import Sums, blocks
 from raylax.kernels.cpu.tir.emit import Register, f32, fma, intrinsic, lanes, prefetch, splat
 from raylax.kernels.cpu.tir.integers import Bits, codes_of, integer_dot
+from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import GROUP, PANEL
 
 LINE = 16  # int32 in a cache line
 MOST_REGISTERS = 16  # a group's sums are integers beside the f32 ones: tiles of 4 rows are fastest
-
-
-def own(bits: Bits) -> Kind:
-    """The kind of what we make of floats."""
-    return Kind(bits, 32, "bf16")
 
 
 class Grouped:
@@ -44,9 +40,10 @@ class Grouped:
     of the activations.
     """
 
-    dtype, keeps, tile_rows = "int32", None, 4
+    dtype, tile_rows = "int32", 4
 
     def __init__(self, kind: Kind, cpu: CPU) -> None:
+        self.name, self.keeps = str(kind), kind
         self.kind, self.registers = kind, cpu.registers
         self.dot, self.scales = integer_dot(kind.bits, cpu), Scales(kind, cpu)
         self.columns = GROUP * kind.bits // 32  # lines of a half
@@ -61,12 +58,15 @@ class Grouped:
     def weight_shape(self, rows: int, k: int) -> Shape:
         return rows // PANEL, -(-k // (GROUP * self.scales.span)), self.lines * LINE
 
-    def pack(self, weight: Array) -> Array:
-        return self.place(rounded(weight, self.kind.bits))
-
-    def place(self, groups: Groups) -> Array:
-        """The packed matrix of what is of this kind."""
+    def pack(self, weight: Array | Groups) -> Array:
+        """Of f32, for which the kind must be our own, or of groups of this kind. Raises
+        CompileError for what is not finite."""
+        groups = weight if isinstance(weight, Groups) else rounded(weight, self.kind.bits)
         assert groups.kind == self.kind
+        if not groups.are_finite:
+            raise CompileError(
+                "scales and minima of groups must be finite, found some that are not"
+            )
         rows, span = len(groups.codes), self.scales.span
         words = np.ascontiguousarray(groups.codes).view(np.int32)
         words = words.reshape(rows // PANEL, 2, 16, -1, self.columns).transpose(0, 3, 1, 4, 2)

@@ -19,6 +19,7 @@ from raylax.cluster.models.memory import plan_engines
 from raylax.worker.hardware.devices import Choice
 from tests.support.checkpoints import write_checkpoint
 from tests.support.prompt_models import PATTERN, write_trapped
+from tests.support.quantised import write_quantised
 from tests.support.token_files import DIRECTORIES, HERE
 
 NESTED_LOOPS = "{% for a in n %}{% for b in n %}{% endfor %}{% endfor %}"
@@ -412,3 +413,18 @@ def test_a_decoder_that_looks_for_patterns_is_refused(edited: Path) -> None:
     replace = {"type": "Replace", "pattern": {"Regex": "(a+)+!"}, "content": ""}
     changed(edited, TOKENIZER, decoder=replace)
     assert "its decoder looks for a regular expression" in refused(edited)
+
+
+def test_what_is_kept_of_a_quantised_model_is_told(tmp_path: Path) -> None:
+    """Unless it is to be rounded to something else, which was asked for."""
+    path = write_quantised(tmp_path / "model")
+    auto, named = (
+        find_models(ClusterConfig(model=str(path), device="cpu", quantization=name))[0]
+        for name in ("auto", "q4f32_1")
+    )
+
+    assert precision_lost(auto) == (
+        "model: weights stay as they lie in the file: embedding float32; qkv, o, "
+        "gate_up and down 8 bits, groups of 128, f32 scales"
+    )
+    assert precision_lost(named) is None

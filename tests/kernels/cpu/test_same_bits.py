@@ -19,6 +19,8 @@ from tests.support.batches import (
     batch_of,
     run,
 )
+from tests.support.gguf_files import write_gguf
+from tests.support.quantised import write_quantised
 
 LENGTH = 300
 PROMPT = np.random.default_rng(5).integers(0, 99, LENGTH).tolist()
@@ -41,6 +43,8 @@ class Case(NamedTuple):
     kv: str = "auto"
     target: str | None = None
     threads: int = 2
+    file: str = ""
+    """What is quantised already, which auto keeps; empty: the checkpoint in f32."""
 
 
 CASES = [
@@ -48,6 +52,8 @@ CASES = [
     Case("q0f32", "int8"),
     *(Case(name, "auto", TARGETS[0], threads=1) for name in NAMES if name not in SAME_PRODUCTS),
     Case("q4f32_1", "int8", TARGETS[-1], threads=1),
+    Case("auto", target=TARGETS[0], threads=1, file="Q4_1"),
+    Case("auto", target=TARGETS[-1], file="zeros"),
 ]
 
 
@@ -67,14 +73,22 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture(scope="module")
-def model(case: Case, checkpoint: Path, store: Path) -> CpuModel:
-    return load(checkpoint, store, case)
+def files(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Checkpoints by what is quantised in them."""
+    write_gguf(path := tmp_path_factory.mktemp("blocks"), kind="Q4_1")
+    zeros = write_quantised(tmp_path_factory.mktemp("zeros"), zeros=True)
+    return {"": checkpoint, "Q4_1": path / "model.gguf", "zeros": zeros}
 
 
 @pytest.fixture(scope="module")
-def alone(case: Case, checkpoint: Path, store: Path) -> Floats:
+def model(case: Case, files: dict[str, Path], store: Path) -> CpuModel:
+    return load(files[case.file], store, case)
+
+
+@pytest.fixture(scope="module")
+def alone(case: Case, files: dict[str, Path], store: Path) -> Floats:
     """The logits after each token, computed here in one step with nothing beside the prompt."""
-    here = load(checkpoint, store, Case(case.quantization, case.kv))
+    here = load(files[case.file], store, Case(case.quantization, case.kv, file=case.file))
     return run(here, Piece(PROMPT, 0, PAGES), rows=np.arange(LENGTH, dtype=np.int32))
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.checkpoints.groups import BLOCK, Array, Groups, Kind, joined, packed
+from raylax.kernels.checkpoints.groups import BLOCK, Array, Groups, Kind, joined, own, packed
 from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import cpu
+from raylax.kernels.errors import CompileError
 from tests.kernels.conftest import TARGETS, Runner
 from tests.support.products import (
     OUT,
@@ -69,7 +70,7 @@ def test_nothing_is_rounded(kind: Kind, here: Callable[[Kind], Products[Grouped]
     """What is gathered are the numbers that the codes stand for, bit for bit."""
     groups = groups_of(kind)
 
-    _, kept = here(kind).run(numbers(ROWS, K), here(kind).format.place(groups), 8)
+    _, kept = here(kind).run(numbers(ROWS, K), here(kind).format.pack(groups), 8)
 
     assert np.array_equal(kept, groups.values())
 
@@ -89,7 +90,7 @@ def test_products_are_those_of_the_numbers(
     """With activations of 8 bits; with the same bits in any tile and on any CPU (law 1)."""
     wanted, groups = cpu(target), groups_of(kind)
     products = Products(str(kind), Grouped(kind, wanted), wanted, store, runner(wanted))
-    x, placed = numbers(ROWS, K), here(kind).format.place(groups)
+    x, placed = numbers(ROWS, K), here(kind).format.pack(groups)
     x[3, 32:64] = 0
 
     y, _ = here(kind).run(x, placed, 8)
@@ -98,7 +99,7 @@ def test_products_are_those_of_the_numbers(
     want = rounded_activations(x).astype(np.float64) @ groups.values().astype(np.float64).T
     assert np.abs(results[0] - want).max() <= 2e-6 * np.abs(want).max()
     assert all(np.array_equal(one, y) for one in results)
-    assert np.array_equal(products.format.place(groups), placed)
+    assert np.array_equal(products.format.pack(groups), placed)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -110,3 +111,14 @@ def test_rows_of_several_tensors_are_joined(kind: Kind) -> None:
     again = joined([first, second])
 
     assert np.array_equal(again.values(), whole.values())
+
+
+@pytest.mark.parametrize("kind", [Kind(4), own(8), Kind(8, 128, "f32"), KINDS[2]], ids=str)
+def test_groups_that_are_not_finite_are_refused(kind: Kind) -> None:
+    """Of a scale, or of a minimum: each by what it is."""
+    groups = groups_of(kind)
+    spoilt = groups.scale if groups.offset is None else groups.offset
+    spoilt[5, 1] = 0x7F80 if kind.scale == "bf16" else np.inf
+
+    with pytest.raises(CompileError, match="scales and minima of groups must be finite"):
+        Grouped(kind, cpu()).pack(groups)
