@@ -22,6 +22,14 @@ Metadata = Mapping[str, Any]
 Json = dict[str, Any]
 NAMES = {"bos": "bos", "eos": "eos", "unknown": "unk", "padding": "pad", "seperator": "sep"}
 ENDS = ("eos", "eot", "eom")
+ENDING = (
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<end_of_turn>", "<EOT>",
+    "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "_<EOT>", "[EOT]", "<end_of_utterance>",
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>",
+    "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+)  # fmt: skip
+"""Control tokens that end an answer, whatever else the file says: llama.cpp knows them by these
+names, and files leave them to it."""
 
 
 def text_files(metadata: Metadata, config: Json, where: object) -> dict[str, Json]:
@@ -36,13 +44,19 @@ def text_files(metadata: Metadata, config: Json, where: object) -> dict[str, Jso
     }
     if isinstance(template := metadata.get("tokenizer.chat_template"), str):
         special["chat_template"] = template
-    ends = sorted({id for name in ENDS if (id := ids[name]) is not None})
+    kinds = listed(metadata, "token_type", where)
+    ends = {id for name in ENDS if (id := ids[name]) is not None}
+    ends |= {
+        id
+        for id, (token, kind) in enumerate(zip(tokens, kinds, strict=False))
+        if token in ENDING and kind in (CONTROL, OURS)
+    }
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     return {
         "config.json": config,
         "tokenizer.json": tokenizer(metadata, tokens, ids, where),
         "tokenizer_config.json": settings | special,
-        "generation_config.json": {"eos_token_id": ends} if ends else {},
+        "generation_config.json": {"eos_token_id": sorted(ends)} if ends else {},
     }
 
 

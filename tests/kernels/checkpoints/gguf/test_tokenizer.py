@@ -64,3 +64,16 @@ def test_tokens_without_a_text_are_told_apart(tmp_path: Path) -> None:
 
     files = text_files(metadata, {}, tmp_path)
     assert list(files["tokenizer.json"]["model"]["vocab"])[-2:] == ["[EMPTY_804]", "[EMPTY_805]"]
+
+
+def test_an_answer_ends_at_the_tokens_at_which_llama_cpp_ends_it(tmp_path: Path) -> None:
+    """By their names, where they are no text; not only at those that the file numbers."""
+    metadata = gguf_metadata("gpt-2")
+    metadata["tokenizer.ggml.eot_token_id"] = 5
+    ends = [metadata[TOKENS].index(token) for token in ("<|endoftext|>", "<|im_end|>")]
+
+    found = text_files(metadata, {}, tmp_path)["generation_config.json"]["eos_token_id"]
+    assert found == [5, *ends]
+    metadata["tokenizer.ggml.token_type"] = [1] * len(metadata[TOKENS])
+    found = text_files(metadata, {}, tmp_path)["generation_config.json"]["eos_token_id"]
+    assert found == [5, ends[0]]
