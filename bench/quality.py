@@ -2,10 +2,11 @@
 
     python bench/quality.py [CHECKPOINT --text FILE] [--samples 300]
 
-Without a checkpoint, the demo model and answers on content that it has not seen: only the
-assistants' tokens count, for the rest was not trained. Of a text, samples are windows of 512 tokens
-spread over it, and their second halves count. KL is the mean divergence of a format's distribution
-from that of f32, in nats; top-1 is how often both find the same token likeliest.
+Without a checkpoint (a directory or a GGUF file), the demo model and answers on content that it has
+not seen: only the assistants' tokens count, for the rest was not trained. Of a text, samples are
+windows of 512 tokens spread over it, and their second halves count. KL is the mean divergence of a
+format's distribution from that of f32, in nats; top-1 is how often both find the same token
+likeliest; the last column how far the log-probability of the text's own token moves, on average.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from rich.progress import track
 from rich.table import Table
 from tokenizers import Tokenizer
 
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
@@ -60,7 +62,8 @@ def conversations(count: int) -> list[Text]:
 
 
 def windows(checkpoint: Path, file: Path, count: int) -> list[Text]:
-    ids = Tokenizer.from_file(str(checkpoint / "tokenizer.json")).encode(file.read_text()).ids
+    tokenizer = Tokenizer.from_file(str(open_checkpoint(checkpoint).text / "tokenizer.json"))
+    ids = tokenizer.encode(file.read_text(), add_special_tokens=False).ids
     if len(ids) < LONGEST:
         sys.exit(f"{file}: a window is {LONGEST} tokens, the whole text has {len(ids)}")
     starts = np.linspace(0, len(ids) - LONGEST, count).astype(int)
@@ -87,18 +90,22 @@ def log_probabilities(model: Model, text: Text) -> Logs:
 
 
 class Score(NamedTuple):
-    """Of each judged token: its log-probability, KL from the reference, whether top-1 is the same."""
+    """Of each judged token: its log-probability, KL from the reference, whether top-1 is the same,
+    and by how much the log-probability differs."""
 
     said: Logs
     kl: Logs
     same: npt.NDArray[np.bool_]
+    moved: Logs
 
 
 def score(logs: Logs, reference: Logs, text: Text) -> Score:
+    own = np.arange(len(logs)), np.array(text.ids)[text.judged]
     return Score(
-        logs[np.arange(len(logs)), np.array(text.ids)[text.judged]],
+        logs[own],
         (np.exp(reference) * (reference - logs)).sum(1),
         logs.argmax(1) == reference.argmax(1),
+        np.abs(logs[own] - reference[own]),
     )
 
 
@@ -134,8 +141,8 @@ def main() -> None:
     if args.samples < 1:
         parser.error(f"--samples must be at least 1, found {args.samples}")
     checkpoint = args.checkpoint or DEMO
-    for file in (checkpoint / "tokenizer.json", args.text or checkpoint / "config.json"):
-        if not file.is_file():
+    for file in (checkpoint, args.text or checkpoint):
+        if not file.exists():
             parser.error(f"{file}: no such file")
     try:
         if args.text:
@@ -145,10 +152,11 @@ def main() -> None:
         scores = measure(checkpoint, texts)
     except CheckpointError as error:
         sys.exit(str(error))
-    table = Table("format", "perplexity", "KL from f32", "top-1 as f32")
-    for label, (said, kl, same) in scores.items():
+    table = Table("format", "perplexity", "KL from f32", "top-1 as f32", "log-probability moves")
+    for label, (said, kl, same, moved) in scores.items():
         perplexity = f"{np.exp(-said.mean()):#.5g}"
-        table.add_row(label, perplexity, f"{kl.mean():.5f}", f"{same.mean():.2%}")
+        means = f"{kl.mean():.5f}", f"{same.mean():.2%}", f"{moved.mean():.4f}"
+        table.add_row(label, perplexity, *means)
     Console().print(table)
 
 

@@ -27,9 +27,9 @@ class F16(Dense):
     def pack(self, weight: Array) -> Array:
         """Of f32, or of f16. Raises CompileError for what is too large."""
         rows, k = weight.shape
-        bits = to_f16(weight).view(np.uint16).reshape(rows // PANEL, self.words, 2, k)
-        pairs = bits[:, :, 0] | bits[:, :, 1].astype(np.uint32) << np.uint32(16)
-        return np.ascontiguousarray(pairs.view(np.int32).transpose(0, 2, 1))
+        halves = weight if weight.dtype == np.float16 else to_f16(weight)
+        panels = halves.view(np.uint16).reshape(rows // PANEL, PANEL, k).transpose(0, 2, 1)
+        return np.ascontiguousarray(panels).view(np.int32)
 
     def gather(self, weight: Any, row: Any, k: int, store: Any) -> None:
         panel, lane = T.floordiv(row, PANEL), T.floormod(row, PANEL)
