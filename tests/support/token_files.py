@@ -101,6 +101,9 @@ DIRECTORIES: dict[str, Directory] = {
         {"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "bos_token": "<|endoftext|>"},
         model_type="gpt2",
     ),
+    "gpt2_space": Directory(
+        MERGED, {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True}, model_type="gpt2"
+    ),
     "qwen2": Directory(
         MERGED,
         {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": CHATML},

@@ -15,7 +15,7 @@ from raylax.kernels.checkpoints.text.added import added, around, put_in
 from raylax.kernels.checkpoints.text.byte_level import byte_level
 from raylax.kernels.checkpoints.text.merges import check_count
 from raylax.kernels.checkpoints.text.pieces import Cutting, merged_pieces, pieces_tokenizer
-from raylax.kernels.checkpoints.text.sentencepiece import BYTE, CONTROL, OURS, UNKNOWN
+from raylax.kernels.checkpoints.text.sentencepiece import BYTE, CONTROL, NORMAL, OURS, UNKNOWN
 from raylax.kernels.errors import CheckpointError
 
 Metadata = Mapping[str, Any]
@@ -44,11 +44,11 @@ def text_files(metadata: Metadata, config: Json, where: object) -> dict[str, Jso
     }
     if isinstance(template := metadata.get("tokenizer.chat_template"), str):
         special["chat_template"] = template
-    kinds = listed(metadata, "token_type", where)
+    kinds = kinds_of(metadata, tokens, where)
     ends = {id for name in ENDS if (id := ids[name]) is not None}
     ends |= {
         id
-        for id, (token, kind) in enumerate(zip(tokens, kinds, strict=False))
+        for id, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
         if token in ENDING and kind in (CONTROL, OURS)
     }
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
@@ -70,6 +70,16 @@ def listed(metadata: Metadata, name: str, where: object) -> list[Any]:
     return values
 
 
+def kinds_of(metadata: Metadata, tokens: list[str], where: object) -> list[int]:
+    """What each token is; ordinary ones where the file does not say. Raises CheckpointError."""
+    if metadata.get("tokenizer.ggml.token_type") is None:
+        return [NORMAL] * len(tokens)
+    kinds = listed(metadata, "token_type", where)
+    if len(kinds) != len(tokens):
+        raise CheckpointError(f"{where}: {len(tokens)} tokens have {len(kinds)} types")
+    return kinds
+
+
 def id_in(metadata: Metadata, name: str, tokens: list[str], where: object) -> int | None:
     """The number of a token with a part of its own. Raises CheckpointError for none."""
     id = metadata.get(f"tokenizer.ggml.{name}_token_id")
@@ -86,10 +96,8 @@ def tokenizer(
     metadata: Metadata, tokens: list[str], ids: Mapping[str, int | None], where: object
 ) -> Json:
     """The contents of tokenizer.json. Raises CheckpointError."""
-    model, kinds = metadata.get("tokenizer.ggml.model"), listed(metadata, "token_type", where)
+    model, kinds = metadata.get("tokenizer.ggml.model"), kinds_of(metadata, tokens, where)
     check_count(len(tokens), where)
-    if len(kinds) != len(tokens):
-        raise CheckpointError(f"{where}: {len(tokens)} tokens have {len(kinds)} types")
     if len(set(tokens)) < len(tokens):
         raise CheckpointError(f"{where}: {len(tokens) - len(set(tokens))} tokens are there twice")
     if not isinstance(model, str) or model not in BUILDERS:

@@ -1,6 +1,7 @@
 """Which files of a directory its tokenizer is made of, and what becomes of them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from raylax.kernels.checkpoints.json_files import read_json
@@ -153,7 +154,9 @@ def of_vocabulary(
 ) -> tuple[Json, Json]:
     """Of GPT-2 and those like it."""
     config, where = beside.get(CONFIG, {}), directory / VOCABULARY
-    words, defaults = CLASSES[class_of(config, model_type, where)]
+    words, defaults = CLASSES[name := class_of(config, model_type, where)]
+    if name == "GPT2Tokenizer":
+        words = replace(words, prefix=bool(config.get("add_prefix_space")))
     vocab, merges = read_json(where), read_bytes(directory / MERGES)
     made = vocabulary_tokenizer(vocab, merges, words, directory)
     tokens = {token["content"]: token for token in declared(beside, directory)}

@@ -77,3 +77,12 @@ def test_an_answer_ends_at_the_tokens_at_which_llama_cpp_ends_it(tmp_path: Path)
     metadata["tokenizer.ggml.token_type"] = [1] * len(metadata[TOKENS])
     found = text_files(metadata, {}, tmp_path)["generation_config.json"]["eos_token_id"]
     assert found == [5, ends[0]]
+
+
+def test_tokens_whose_kinds_nobody_says_are_ordinary(tmp_path: Path) -> None:
+    metadata = gguf_metadata("gpt-2")
+    del metadata["tokenizer.ggml.token_type"]
+
+    files = text_files(metadata, {}, tmp_path)
+    assert files["tokenizer.json"]["added_tokens"] == []
+    assert files["generation_config.json"]["eos_token_id"] == [800]

@@ -15,10 +15,12 @@ from raylax.proto.text.tokenizer import Tokenizer
 from tests.support.token_files import DIRECTORIES, HERE, TEXTS
 
 GOLDENS: dict[str, dict[str, Any]] = json.loads((HERE / "goldens.json").read_text())
-ALIKE = ("llama", "llama_alone", "llama_ends", "gpt2", "gpt2_begun", "qwen2", "qwen2_older",
-         "llama_no_space")  # fmt: skip
+ALIKE = (
+    "llama", "llama_alone", "llama_ends", "llama_no_space",
+    "gpt2", "gpt2_begun", "qwen2", "qwen2_older",
+)  # fmt: skip
 """Both of transformers' tokenizers are the same, and ours is, too."""
-FAST = ("llama_new", "llama_added", "gemma")
+FAST = ("llama_new", "llama_added", "gemma", "gpt2_space")
 """They are not where spaces come first, or control pieces: ours is what most people have."""
 SLOW = {
     "unigram": ("!!!???...---___***", "\u1e9b\u0323"),
