@@ -30,6 +30,9 @@ INCOMPLETE = "\ufffd"  # how a tokenizer writes bytes that are no character (yet
 HIGHEST_ID = (1 << 24) - 1
 """Far above any vocabulary: what is made for each id up to the highest takes memory."""
 
+MOST_HOLES = 1 << 18
+"""Ids of nothing below the highest one: something is put into each of them, for some seconds."""
+
 
 class Tokenizer:
     """A checkpoint's tokenizer.json, with what stands beside it. Any number of threads may use
@@ -40,6 +43,11 @@ class Tokenizer:
         (settings or TokenizerSettings()).apply(self._tokenizer)
         if (highest := self.highest_id) > HIGHEST_ID:
             raise ValueError(f"{path}: ids of tokens may be at most {HIGHEST_ID}, found {highest}")
+        own = self._tokenizer.get_vocab_size(with_added_tokens=False)
+        if (holes := highest + 1 - own) > MOST_HOLES:
+            raise ValueError(
+                f"{path}: ids up to {highest} may be of no token {MOST_HOLES} times, found {holes}"
+            )
         self.longest_token = max(map(len, self._tokenizer.get_vocab()), default=1)
         """Its characters: a text has at least so many tokens as its length divided by this."""
         decoder = self._tokenizer.decoder

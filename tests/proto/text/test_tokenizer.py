@@ -80,3 +80,16 @@ def test_a_panic_of_the_library_names_the_file(
 
     with pytest.raises(ValueError, match=r"tokenizer\.json: no tokenizer can be made of it: index"):
         Tokenizer(path)
+
+
+@pytest.mark.parametrize("highest", [300_000, 5_000_000, 1 << 24])
+def test_ids_of_no_token_are_few(tmp_path: Path, highest: int) -> None:
+    """Something is put into each of them, which takes time and memory."""
+    path = tmp_path / "tokenizer.json"
+    byte_level(["<|end|>"]).save(str(path))
+    content = json.loads(path.read_text())
+    content["model"]["vocab"]["zz"] = highest
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match="ids .* may be .*, found"):
+        Tokenizer(path)
