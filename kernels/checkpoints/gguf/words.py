@@ -24,7 +24,7 @@ ALIKE: dict[Words, str] = {
     Words((DIGIT, GPT2)): "smollm starcoder refact command-r codeshell exaone minerva-7b",
     Words((SIGNS, GPT2, NUMBERS, THREE)): "default",
     Words((SMALL_SIGNS, GPT2, THREE)): "falcon",
-    Words((r"[\r\n]", ROMAN, WIDE, r"\s+\z", HAN, NUMBERS)): "deepseek-llm",
+    Words((r"[\r\n]", ROMAN, WIDE, r"(?<!\s)\s+\z", HAN, NUMBERS)): "deepseek-llm",
     Words((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN, DIGIT)): "deepseek-coder",
     Words((r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", CODE)): "deepseek-v3 hunyuan-dense",
     Words((SENTENCES,)): "poro-chat bloom gpt3-finnish",

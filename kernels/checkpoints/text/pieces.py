@@ -39,7 +39,8 @@ def pieces_tokenizer(model: Json, cutting: Cutting) -> Json:
     """The contents of tokenizer.json, without what is added."""
     steps = letters_replaced(cutting.charsmap, cutting.rule) if cutting.charsmap else []
     if cutting.fewer_spaces:
-        outer = rf"\A +|[ {SPACE}]+\z" if cutting.anew else rf"[ {SPACE}]+\z"
+        end = rf"(?<![ {SPACE}])[ {SPACE}]+\z"  # looked for once in a run of spaces
+        outer = rf"\A +|{end}" if cutting.anew else end
         steps += [replaced(outer, "", regex=True), replaced(" {2,}", " ", regex=True)]
     before: Json | None = None
     if cutting.anew:
