@@ -10,9 +10,12 @@ from raylax.kernels.checkpoints.quantised.base import (
     Parts,
     Scheme,
     Settings,
+    check_groups,
     digits,
+    fit,
     grouped,
     kind_for,
+    matrix,
     numbers,
 )
 
@@ -29,9 +32,13 @@ def unpacked(words: Array) -> Array:
 
 
 def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
-    inputs, words = parts["qweight"].shape
-    if settings.get("bits", settings.get("w_bit", 4)) != 4:
-        raise ValueError(f"AWQ has 4 bits, found {settings.get('bits')}")
+    inputs, words = matrix("qweight", parts["qweight"])
+    if (bits := settings.get("bits", settings.get("w_bit", 4))) != 4:
+        raise ValueError(f"AWQ has 4 bits, found {bits!r}")
+    groups, _ = matrix("scales", parts["scales"])
+    check_groups(inputs, groups)
+    fit("scales", parts["scales"], (groups, words * 8))
+    fit("qzeros", parts["qzeros"], (groups, words))
     return words * 8, inputs
 
 

@@ -135,12 +135,47 @@ def composed(
             del out[f"{module}.{end}"]
         try:
             shape = scheme.shape(there, settings)
-        except (ValueError, IndexError, KeyError) as error:
+        except ValueError as error:
             raise CheckpointError(
                 f"{where}: {module}: parts do not fit together: {error}"
             ) from None
         out[f"{module}.weight"] = Composed(scheme, there, settings, shape)
     return out
+
+
+def weights_of(settings: Settings) -> Settings:
+    """What compressed-tensors' config says of weights, in its only group of layers. Raises
+    ValueError for several."""
+    groups = settings.get("config_groups")
+    if not isinstance(groups, dict) or len(groups) != 1:
+        raise ValueError(f"config_groups must be one, found {ascii(groups)[:80]}")
+    (group,) = groups.values()
+    weights = group.get("weights") if isinstance(group, dict) else None
+    if not isinstance(weights, dict):
+        raise ValueError(
+            f"a group of layers must say what its weights are, found {ascii(group)[:80]}"
+        )
+    return weights
+
+
+def fit(name: str, part: Part | None, *shapes: tuple[int, ...]) -> None:
+    """Raises ValueError for a part that has none of these shapes. None: it is not there."""
+    if part is not None and tuple(part.shape) not in shapes:
+        must = " or ".join(map(str, dict.fromkeys(shapes)))
+        raise ValueError(f"{name} must have the shape {must}, found {tuple(part.shape)}")
+
+
+def matrix(name: str, part: Part) -> tuple[int, int]:
+    """Its shape. Raises ValueError for what is no matrix, or has nothing in it."""
+    if len(part.shape) != 2 or 0 in part.shape:
+        raise ValueError(f"{name} must be a matrix, found the shape {tuple(part.shape)}")
+    return part.shape[0], part.shape[1]
+
+
+def check_groups(depth: int, groups: int) -> None:
+    """Raises ValueError for groups that inputs do not fill evenly."""
+    if groups == 0 or depth % groups:
+        raise ValueError(f"{depth} inputs are not {groups} groups of one size")
 
 
 def numbers(part: Part, where: Any = WHOLE) -> Floats:

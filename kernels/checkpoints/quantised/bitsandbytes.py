@@ -14,8 +14,10 @@ from raylax.kernels.checkpoints.quantised.base import (
     Parts,
     Scheme,
     Settings,
+    fit,
     grouped,
     kind_for,
+    matrix,
     numbers,
 )
 
@@ -25,18 +27,40 @@ STATES = tuple(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "f
 def state(parts: Parts) -> dict[str, Any]:
     """What is told of a weight, as JSON. Raises ValueError."""
     (name,) = (name for name in STATES if name in parts)
-    told = json.loads(parts[name].mapped().tobytes())
+    try:
+        told = json.loads(parts[name].mapped().tobytes())
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
     if not isinstance(told, dict):
         raise ValueError("the state of a weight is no table")
     return told
 
 
+def size_in(told: dict[str, Any], name: str) -> int:
+    """Raises ValueError for none."""
+    size = told.get(name)
+    if type(size) is not int or not 0 < size < 1 << 31:
+        raise ValueError(f"{name} must be a size, found {size!r}")
+    return size
+
+
 def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
-    said = state(parts).get("shape")
+    told = state(parts)
+    said = told.get("shape")
     if not isinstance(said, list) or not all(type(n) is int and 0 < n < 1 << 31 for n in said):
         raise ValueError(f"shape must be sizes, found {said!r}")
-    if 2 * int(np.prod(parts["weight"].shape)) < int(np.prod(said)):
-        raise ValueError(f"{parts['weight'].shape} bytes are too few for {said}")
+    count, bytes_of = prod(said), prod(parts["weight"].shape)
+    if bytes_of != -(-count // 2):
+        raise ValueError(f"{said} numbers of 4 bits are not {bytes_of} bytes")
+    blocks = -(-count // size_in(told, "blocksize"))
+    fit("absmax", parts["weight.absmax"], (blocks,))
+    fit("quant_map", parts["weight.quant_map"], (16,))
+    if "weight.nested_absmax" in parts:
+        outer = -(-blocks // size_in(told, "nested_blocksize"))
+        fit("nested_absmax", parts["weight.nested_absmax"], (outer,))
+        fit("nested_quant_map", parts.get("weight.nested_quant_map"), (256,))
+        if not isinstance(told.get("nested_offset"), int | float):
+            raise ValueError("nested_offset must be a number")
     return tuple(said)
 
 
@@ -78,6 +102,12 @@ def of_rows(parts: Parts, _: Settings, rows: slice) -> Floats:
     return numbers(parts["weight"], rows) * scales[:, None]
 
 
+def row_shape(parts: Parts, _: Settings) -> tuple[int, ...]:
+    rows, depth = matrix("weight", parts["weight"])
+    fit("SCB", parts["SCB"], (rows,))
+    return rows, depth
+
+
 def row_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
     codes = parts["weight"].mapped()[rows].view(np.uint8) ^ np.uint8(128)
     return grouped(kind, codes, (numbers(parts["SCB"], rows) / np.float32(127))[:, None])
@@ -91,7 +121,7 @@ def row_kind(parts: Parts, _: Settings) -> Kind | None:
 EIGHT_BITS = Scheme(
     ("SCB", "weight"),
     ("weight_format",),
-    lambda parts, _: parts["weight"].shape,
+    row_shape,
     of_rows,
     "int8",
     row_kind,

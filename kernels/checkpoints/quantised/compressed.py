@@ -12,29 +12,48 @@ from raylax.kernels.checkpoints.quantised.base import (
     Parts,
     Scheme,
     Settings,
+    check_groups,
     digits,
+    fit,
     grouped,
     in_order,
     kind_for,
+    matrix,
     numbers,
+    weights_of,
 )
 
 
 def bits_of(settings: Settings) -> int:
-    """Of the only group of layers. Raises ValueError where that is not said."""
-    groups = settings.get("config_groups")
-    (group,) = groups.values() if isinstance(groups, dict) and len(groups) == 1 else ({},)
-    bits = (group.get("weights") or {}).get("num_bits") if isinstance(group, dict) else None
+    """Raises ValueError where that is not said."""
+    bits = weights_of(settings).get("num_bits")
     if bits not in (4, 8):
         raise ValueError(f"compressed-tensors has weights of 4 or 8 bits here, found {bits!r}")
     return int(bits)
 
 
-def shape(parts: Parts, _: Settings) -> tuple[int, ...]:
-    said = parts["weight_shape"].mapped().tolist()
-    if len(said) != 2 or not all(0 < one < 1 << 31 for one in said):
-        raise ValueError(f"weight_shape must be two sizes, found {said}")
-    return tuple(int(one) for one in said)
+def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
+    fit("weight_shape", parts["weight_shape"], (2,))
+    rows, depth = (int(one) for one in parts["weight_shape"].mapped())
+    if not (0 < rows < 1 << 31 and 0 < depth < 1 << 31):
+        raise ValueError(f"weight_shape must be two sizes, found {rows} and {depth}")
+    bits = bits_of(settings)
+    fit("weight_packed", parts["weight_packed"], (rows, -(-depth * bits // 32)))
+    check_scales(parts, rows, depth, bits)
+    return rows, depth
+
+
+def check_scales(parts: Parts, rows: int, depth: int, bits: int) -> None:
+    """Raises ValueError for those that are not of such a matrix."""
+    scales = parts["weight_scale"]
+    groups = scales.shape[-1] if len(scales.shape) == 2 else 1
+    check_groups(depth, groups)
+    fit("weight_scale", scales, (rows, groups), (1, groups), (1,))
+    fit("weight_g_idx", parts.get("weight_g_idx"), (depth,))
+    if (zero := parts.get("weight_zero_point")) is not None and zero.precision == "I32":
+        fit("weight_zero_point", zero, (-(-rows * bits // 32), groups))
+    else:
+        fit("weight_zero_point", zero, (rows, groups), (1, groups), (1,))
 
 
 def scaled(signed: Array, parts: Parts, bits: int, own: slice) -> Floats:
@@ -109,7 +128,9 @@ def unpacked(parts: Parts, settings: Settings, own: slice) -> Floats:
 def whole(parts: Parts, _: Settings) -> tuple[int, ...]:
     if (kind := parts["weight"].precision) != "I8":
         raise ValueError(f"weights must be I8, found {kind}")
-    return parts["weight"].shape
+    rows, depth = matrix("weight", parts["weight"])
+    check_scales(parts, rows, depth, 8)
+    return rows, depth
 
 
 PACKED = Scheme(

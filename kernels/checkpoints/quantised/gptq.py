@@ -11,10 +11,13 @@ from raylax.kernels.checkpoints.quantised.base import (
     Parts,
     Scheme,
     Settings,
+    check_groups,
     digits,
+    fit,
     grouped,
     in_order,
     kind_for,
+    matrix,
     numbers,
 )
 
@@ -30,8 +33,14 @@ def bits_of(settings: Settings) -> int:
 
 
 def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
-    words, outputs = parts["qweight"].shape
-    return outputs, words * 32 // bits_of(settings)
+    (words, outputs), bits = matrix("qweight", parts["qweight"]), bits_of(settings)
+    inputs, (groups, _) = words * 32 // bits, matrix("scales", parts["scales"])
+    if "g_idx" not in parts:
+        check_groups(inputs, groups)
+    fit("scales", parts["scales"], (groups, outputs))
+    fit("qzeros", parts["qzeros"], (groups, -(-outputs * bits // 32)))
+    fit("g_idx", parts.get("g_idx"), (inputs,))
+    return outputs, inputs
 
 
 def codes_of(parts: Parts, settings: Settings, rows: slice) -> tuple[Array, Array]:
@@ -65,6 +74,8 @@ def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
     scales = numbers(parts["scales"], (slice(None), rows))
     if "g_idx" in parts:
         group = parts["g_idx"].mapped().astype(np.int64)
+        if group.min() < 0:
+            raise ValueError(f"an input is of group {group.min()}")
     else:
         group = np.arange(len(weights)) // (len(weights) // len(scales))
     out: Floats = (weights.astype(np.float32) - zeros[group]) * scales[group]

@@ -208,14 +208,62 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path) -> None:
         open_checkpoint(checkpoint)
 
 
-def test_parts_that_do_not_fit_are_said_to(tmp_path: Path) -> None:
-    """When they are read: in a line."""
+Change = Callable[[Parts], Parts]
+
+
+def shorter(name: str, axis: int = 0, by: int = 1) -> Change:
+    """With a part that is cut along an axis."""
+
+    def cut(parts: Parts) -> Parts:
+        own = tuple(slice(0, n - by if i == axis else n) for i, n in enumerate(parts[name].shape))
+        return parts | {name: parts[name][own]}
+
+    return cut
+
+
+def without(name: str, then: Change) -> Change:
+    return lambda parts: then({end: one for end, one in parts.items() if end != name})
+
+
+@pytest.mark.parametrize(
+    ("case", "change", "said"),
+    [
+        (0, shorter("scales", 1), r"scales must have the shape \(3, 64\), found \(3, 63\)"),
+        (0, shorter("qzeros", 1), r"qzeros must have the shape \(3, 8\), found \(3, 7\)"),
+        (0, shorter("qweight"), r"95 inputs are not 3 groups of one size"),
+        (1, shorter("g_idx"), r"g_idx must have the shape \(96,\), found \(95,\)"),
+        (1, shorter("qzeros"), r"qzeros must have the shape \(3, 8\), found \(2, 8\)"),
+        (1, without("g_idx", shorter("qweight")), r"88 inputs are not 3 groups of one size"),
+        (4, shorter("weight_scale_inv"), r"weight_scale_inv must have the shape \(2, 2\), found"),
+        (5, shorter("weight_scale"), r"weight_scale must have the shape \(64, 1\) or"),
+        (6, shorter("SCB"), r"SCB must have the shape \(64,\), found \(63,\)"),
+    ],
+)
+def test_parts_that_do_not_fit_are_said_to(
+    case: int, change: Change, said: str, tmp_path: Path
+) -> None:
+    """When the checkpoint is opened, before anything is read."""
+    make, settings, _ = CASES[case]
 
     def uneven(*given: Any) -> tuple[Parts, np.ndarray]:
-        parts, means = awq(*given)
-        return parts | {"scales": parts["scales"][:, :-1]}, means
+        parts, means = make(*given)
+        return change(parts), means
 
-    checkpoint, _ = quantised(tmp_path, uneven, {"quant_method": "awq"})
+    checkpoint, _ = quantised(tmp_path, uneven, settings)
 
-    with pytest.raises(CheckpointError, match="parts do not fit together: operands could not"):
+    with pytest.raises(CheckpointError, match=f"{DOWN}: parts do not fit together: {said}"):
+        open_checkpoint(checkpoint)
+
+
+def test_an_input_of_a_group_that_there_is_not_is_said_to(tmp_path: Path) -> None:
+    """Counted from the end, as Python would, is not what is meant."""
+
+    def odd(*given: Any) -> tuple[Parts, np.ndarray]:
+        parts, means = gptq(*given)
+        parts["g_idx"][5] = -1
+        return parts, means
+
+    checkpoint, _ = quantised(tmp_path, odd, {"quant_method": "gptq", "bits": 4})
+
+    with pytest.raises(CheckpointError, match="an input is of group -1"):
         open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
