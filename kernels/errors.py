@@ -2,9 +2,24 @@
 
 from pathlib import Path
 
+MOST_SAID = 2000
+"""Characters of a message: what a file calls itself may be longer."""
+
 
 class KernelsError(Exception):
-    """A model that cannot be served as asked."""
+    """A model that cannot be served as asked. What it says is one line, whatever it quotes."""
+
+    def __init__(self, message: str) -> None:
+        half = MOST_SAID // 2
+        short = message if len(message) <= MOST_SAID else f"{message[:half]} … {message[-half:]}"
+        super().__init__(printable(short))
+
+
+def printable(text: str) -> str:
+    """With escapes in the place of what moves a terminal's cursor, or the direction of writing."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 class CheckpointError(KernelsError):

@@ -5,6 +5,7 @@ Untrusted: a file is checked against its header before any tensor of it is read.
 
 import json
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,11 @@ class Entry:
         return self.precision
 
     def mapped(self) -> npt.NDArray[Any]:
-        """The whole tensor as it lies in the file."""
-        count = int(np.prod(self.shape))
-        raw: npt.NDArray[Any] = np.memmap(self.file, DTYPES[self.dtype], "r", self.start, (count,))
+        """The whole tensor as it lies in the file. Raises CheckpointError for a type that is not
+        known."""
+        if (dtype := DTYPES.get(self.dtype)) is None:
+            raise CheckpointError(f"{self.file}: dtype {self.dtype} is none of {', '.join(DTYPES)}")
+        raw: npt.NDArray[Any] = np.memmap(self.file, dtype, "r", self.start, (prod(self.shape),))
         return raw.reshape(self.shape)
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
@@ -104,6 +107,6 @@ def entry_of(path: Path, name: str, value: Any, base: int, size: int) -> Entry:
         raise CheckpointError(
             f"{path}: truncated: tensor {name} ends at byte {base + end}, the file has {size}"
         )
-    if dtype in DTYPES and end - start != DTYPES[dtype].itemsize * int(np.prod(shape)):
+    if dtype in DTYPES and end - start != DTYPES[dtype].itemsize * prod(shape):
         raise CheckpointError(f"{path}: tensor {name}: {end - start} bytes do not make {shape}")
     return Entry(path, dtype, shape, base + start, base + end)

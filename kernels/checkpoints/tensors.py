@@ -65,14 +65,15 @@ T = TypeVar("T", bound=StoredTensor)
 def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[str, T]:
     """Those that a model has, of those that were found. Raises CheckpointError for one that is
     missing, of another shape, or of another model."""
-    expected = dict(tensors_of(spec))
-    for name, shape in expected.items():
+    expected = {}
+    for name, shape in tensors_of(spec):  # a config may have any number of layers
         if (one := found.get(name)) is None:
             raise CheckpointError(f"{where}: tensor {name} of shape {shape} is missing")
         if one.shape != shape:
             raise CheckpointError(
                 f"{one.file}: tensor {name}: expected shape {shape}, found {one.shape}"
             )
+        expected[name] = one
     tied = ("lm_head.weight",) if spec.tied_embeddings else ()
     unasked = (name for name in found if name not in expected and name not in tied)
     if others := sorted(name for name in unasked if not name.endswith(HARMLESS)):
@@ -81,7 +82,7 @@ def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[
             f"{where}: tensor {others[0]}{more} is not of the model that its config describes: is "
             "it the config of these weights?"
         )
-    return {name: found[name] for name in expected}
+    return expected
 
 
 def identity_of(where: Path, files: Iterable[Path]) -> str:

@@ -81,7 +81,7 @@ class Tensor:
     @property
     def form(self) -> Kind | str:
         """In groups, or as plain numbers, or as ggml calls it."""
-        if self.kind in TYPES:
+        if self.kind in TYPES and len(self.shape) == 2:
             return TYPES[self.kind][0]
         return PRECISIONS.get(self.kind, self.kind)
 

@@ -81,6 +81,8 @@ def read_parameters(directory: Path) -> dict[str, Parameter]:
                 found[str(one["name"])] = parameter_of(index, file, size, one)
     except FileNotFoundError as error:
         raise CheckpointError(f"{directory}: {Path(error.filename).name} is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}") from None
     except (KeyError, TypeError, ValueError, AttributeError):
         raise CheckpointError(f"{index}: not a list of parameters") from None
     return found

@@ -1,0 +1,1 @@
+"""Checkpoints that lie: small valid ones, changed in their structure, and read."""
