@@ -154,12 +154,14 @@ class Delta(NamedTuple):
     """It has left the queue: the next step computes some of it. Set once, without tokens."""
     embedding: tuple[float, ...] = ()
     """The vector of a request that asked for one, with its `finish`."""
+    accepted: int = 0
+    """How many of the tokens had been proposed, and were verified in one step with others."""
 
     @property
-    def is_one_token(self) -> bool:
-        """Whether it says nothing but one token."""
+    def only_continues(self) -> bool:
+        """Whether it says nothing but tokens."""
         return (
-            len(self.token_ids) == 1
+            bool(self.token_ids)
             and self.finish is None
             and not (self.logprobs or self.cached_tokens)
         )
@@ -203,6 +205,12 @@ class Load:
     cached_tokens: int = 0
     """Counter of prompt tokens found in the prefix cache."""
     generated_tokens: int = 0
+    drafts: int = 0
+    """Counter of steps of a sequence that verified a draft."""
+    drafted_tokens: int = 0
+    """Counter of tokens that were verified."""
+    accepted_tokens: int = 0
+    """Counter of those that were drawn."""
     decoding: int = 0
     """Running sequences that have one token to compute."""
     context_tokens: int = 0

@@ -20,6 +20,9 @@ COUNTERS = {
     "vllm:num_preemptions": ("preemptions", "Sequences that gave their pages back"),
     "vllm:prefix_cache_queries": ("prompt_tokens", "Prompt tokens looked up in the prefix cache"),
     "vllm:prefix_cache_hits": ("cached_tokens", "Prompt tokens found in the prefix cache"),
+    "vllm:spec_decode_num_drafts": ("drafts", "Steps of a sequence that verified a draft"),
+    "vllm:spec_decode_num_draft_tokens": ("drafted_tokens", "Drafted tokens that were verified"),
+    "vllm:spec_decode_num_accepted_tokens": ("accepted_tokens", "Drafted tokens that were right"),
     "raylax_steps": ("step", "Engine steps"),
 }
 LABELS = ["model_name", "worker"]

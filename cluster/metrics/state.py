@@ -5,7 +5,17 @@ from typing import Any
 
 EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
-COUNTED = ("prompt_tokens", "generated_tokens", "preemptions", "cached_tokens", "step", "energy_j")
+COUNTED = (
+    "prompt_tokens",
+    "generated_tokens",
+    "preemptions",
+    "cached_tokens",
+    "step",
+    "energy_j",
+    "drafts",
+    "drafted_tokens",
+    "accepted_tokens",
+)
 """What of a report only grows: sums since the worker's start."""
 REMEMBERED = 1000
 """Workers that are gone and yet known by name: a report of theirs may still be under way."""

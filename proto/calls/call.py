@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError, error_of
-from raylax.proto.openai.shared import PromptTokensDetails, Usage
+from raylax.proto.openai.shared import CompletionTokensDetails, PromptTokensDetails, Usage
 from raylax.proto.vocabulary import Delta, Finish, Request
 
 Operation = Literal["chat", "text_completion", "embeddings"]
@@ -20,6 +20,8 @@ class CallPart(Protocol):
     tokens: int
     """How many were generated."""
     cached_tokens: int
+    accepted_tokens: int
+    """How many of the generated ones had been proposed, and were right."""
     finish_reason: str | None
 
     @property
@@ -134,11 +136,13 @@ class Call:
     def usage(self) -> Usage:
         prompt, said = self.prompt_tokens, self.completion_tokens
         cached = max((choice.cached_tokens for choice in self._choices.values()), default=0)
+        accepted = sum([choice.accepted_tokens for choice in self._choices.values()])
         return Usage(
             prompt_tokens=prompt,
             completion_tokens=said,
             total_tokens=prompt + said,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
+            completion_tokens_details=CompletionTokensDetails(accepted_prediction_tokens=accepted),
         )
 
 

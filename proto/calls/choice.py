@@ -40,6 +40,7 @@ class Choice:
     """Whether the answer is written once it has ended: only then its log-probabilities are kept."""
     tokens: int = 0
     cached_tokens: int = 0
+    accepted_tokens: int = 0
     finish_reason: str | None = None
     events: list[TextEvent] = field(default_factory=list)
 
@@ -83,6 +84,7 @@ class Choice:
             return None
         if delta.cached_tokens:
             self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
+        self.accepted_tokens += delta.accepted
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
             self.tokens += len(delta.token_ids)
             said = self._detokenizer.add(delta.token_ids)

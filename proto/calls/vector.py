@@ -32,6 +32,7 @@ class Vector:
     tokens: int = 0
     """Generated ones, as every part of a call counts them: none."""
     cached_tokens: int = 0
+    accepted_tokens: int = 0
     finish_reason: str | None = None
 
     @property

@@ -264,6 +264,7 @@ class CompletionTokensDetails(ResponseModel):
     reasoning_tokens: int = 0
     audio_tokens: int = 0
     accepted_prediction_tokens: int = 0
+    """That an engine had proposed itself, and verified several in a step."""
     rejected_prediction_tokens: int = 0
 
 

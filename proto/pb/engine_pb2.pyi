@@ -490,6 +490,7 @@ class Delta(_message.Message):
     FAULT_FIELD_NUMBER: _builtins.int
     BEGAN_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     finish: _builtins.str
     """"" while the request goes on, else stop, length, abort or error"""
@@ -499,6 +500,8 @@ class Delta(_message.Message):
     """whose the error is: a `Fault` of proto/vocabulary.py"""
     began: _builtins.bool
     """the request has left the queue"""
+    accepted: _builtins.int
+    """how many of the tokens had been proposed"""
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -517,10 +520,11 @@ class Delta(_message.Message):
         fault: _builtins.str = ...,
         began: _builtins.bool = ...,
         embedding: _abc.Iterable[_builtins.float] | None = ...,
+        accepted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["began", b"began", "cached_tokens", b"cached_tokens", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -576,6 +580,9 @@ class Load(_message.Message):
     TAKEN_FIELD_NUMBER: _builtins.int
     PACE_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
+    DRAFTS_FIELD_NUMBER: _builtins.int
+    DRAFTED_TOKENS_FIELD_NUMBER: _builtins.int
+    ACCEPTED_TOKENS_FIELD_NUMBER: _builtins.int
     running: _builtins.int
     waiting: _builtins.int
     queued_tokens: _builtins.int
@@ -592,6 +599,9 @@ class Load(_message.Message):
     step_tokens: _builtins.int
     taken: _builtins.int
     draining: _builtins.bool
+    drafts: _builtins.int
+    drafted_tokens: _builtins.int
+    accepted_tokens: _builtins.int
     @_builtins.property
     def pace(self) -> Global___Pace: ...
     def __init__(
@@ -614,10 +624,13 @@ class Load(_message.Message):
         taken: _builtins.int = ...,
         pace: Global___Pace | None = ...,
         draining: _builtins.bool = ...,
+        drafts: _builtins.int = ...,
+        drafted_tokens: _builtins.int = ...,
+        accepted_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pace", b"pace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "context_tokens", b"context_tokens", "decoding", b"decoding", "draining", b"draining", "generated_tokens", b"generated_tokens", "pace", b"pace", "pages_cached", b"pages_cached", "pages_free", b"pages_free", "pages_total", b"pages_total", "preemptions", b"preemptions", "prompt_tokens", b"prompt_tokens", "queued_tokens", b"queued_tokens", "running", b"running", "step", b"step", "step_tokens", b"step_tokens", "taken", b"taken", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_tokens", b"accepted_tokens", "cached_tokens", b"cached_tokens", "context_tokens", b"context_tokens", "decoding", b"decoding", "drafted_tokens", b"drafted_tokens", "drafts", b"drafts", "draining", b"draining", "generated_tokens", b"generated_tokens", "pace", b"pace", "pages_cached", b"pages_cached", "pages_free", b"pages_free", "pages_total", b"pages_total", "preemptions", b"preemptions", "prompt_tokens", b"prompt_tokens", "queued_tokens", b"queued_tokens", "running", b"running", "step", b"step", "step_tokens", b"step_tokens", "taken", b"taken", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,6 +129,7 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
         fault=delta.fault,
         began=delta.began,
         embedding=delta.embedding,
+        accepted=delta.accepted,
     )
 
 
@@ -150,6 +151,8 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         message.cached_tokens,
         Fault.ENGINE,
         message.began,
+        (),
+        message.accepted,
     )
     if finish is None:
         return going_on
@@ -181,6 +184,7 @@ def load_from_proto(message: pb.Load) -> Load:
     m, p = message, message.pace
     return Load(
         m.running, m.waiting, m.queued_tokens, m.pages_total, m.pages_free, m.pages_cached, m.step,
-        m.preemptions, m.prompt_tokens, m.cached_tokens, m.generated_tokens, m.decoding,
-        m.context_tokens, m.step_tokens, m.taken, StepTime(p.a, p.b, p.c, p.d), m.draining,
+        m.preemptions, m.prompt_tokens, m.cached_tokens, m.generated_tokens, m.drafts,
+        m.drafted_tokens, m.accepted_tokens, m.decoding, m.context_tokens, m.step_tokens, m.taken,
+        StepTime(p.a, p.b, p.c, p.d), m.draining,
     )  # fmt: skip

@@ -22,7 +22,10 @@ from tests.support.engines import (
 )
 
 TOKEN = "the cluster's secret"
-CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
+CONFIG = EngineConfig(
+    max_num_sequence=4, max_single_sequence_length=256, threads=1, speculative_mode="disable"
+)
+"""Every step says a token."""
 
 
 @dataclass

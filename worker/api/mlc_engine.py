@@ -156,6 +156,7 @@ class MLCEngineBase:
         - running, waiting: requests; queued_tokens: prompt tokens that wait for their prefill
         - pages_total, pages_free, pages_cached, pages_used: KV pages; kv_usage: share of them used
         - step, preemptions, prompt_tokens, cached_tokens, generated_tokens: sums
+        - drafts, drafted_tokens, accepted_tokens: sums of what was proposed and verified
         - ttft_s_sum / ttft_count: mean seconds to a request's first token
         - itl_s_sum / itl_count: mean seconds between its later tokens
         """

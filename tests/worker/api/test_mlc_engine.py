@@ -266,6 +266,7 @@ def test_metrics(engine: MLCEngine) -> None:
         "taken", "draining",
         "pages_total", "pages_free", "pages_cached", "pages_used", "kv_usage",
         "step", "preemptions", "prompt_tokens", "cached_tokens", "generated_tokens",
+        "drafts", "drafted_tokens", "accepted_tokens",
         "ttft_s_sum", "ttft_count", "itl_s_sum", "itl_count",
     }  # fmt: skip
     assert (moved["prompt_tokens"], moved["generated_tokens"], moved["step"]) == (3, 12, 12)
