@@ -52,6 +52,10 @@ WHOLE_OR_SHARE = Rule(
     lambda value: type(value) in (float, int) and 0 < value <= 1,
     "{name} must be above 0 and at most 1, found {value!r}",
 )
+DRAFT = Rule(
+    lambda value: type(value) is int and 0 <= value <= 16,
+    "{name} must be a whole number from 0 to 16, found {value!r}",
+)
 PAGE = Rule(
     lambda value: value == PAGE_SIZE,
     f"{{name}} must be {PAGE_SIZE}, found {{value!r}}",
@@ -127,12 +131,11 @@ class EngineConfig:
         None, nothing_but(None, "kv_cache")
     )
     """What is kept between steps."""
-    speculative_mode: Literal["disable", "small_draft", "eagle", "medusa"] = option(
-        "disable", nothing_but("disable")
-    )
-    """Who proposes tokens for the model to verify."""
-    spec_draft_length: int = option(0, nothing_but(0))
-    """Tokens proposed at once."""
+    speculative_mode: Literal["disable", "ngram"] = option("ngram", one_of("disable", "ngram"))
+    """Who proposes tokens for the model to verify several in a step, which changes none of them.
+    ngram: the text so far, by where its last tokens stood before; on CPUs alone."""
+    spec_draft_length: int = option(0, DRAFT)
+    """Tokens proposed at once; 0: as many as pay."""
     spec_tree_width: int = option(1, nothing_but(1))
     """Proposals for one position."""
     prefix_cache_mode: Literal["disable", "radix"] = option("radix", one_of("disable", "radix"))
@@ -236,3 +239,10 @@ class Sizes:
     max_total_sequence_length: int
     prefill_chunk_size: int
     pages: int
+    drafted: int = 0
+    """Tokens of drafts in a step."""
+
+    @property
+    def step_rows(self) -> int:
+        """From which a step may draw."""
+        return self.max_num_sequence + self.drafted

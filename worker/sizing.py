@@ -22,9 +22,11 @@ class Usual:
     fills: bool
     """Whether a server's pages take all of that share: nothing else lives there, and what was
     computed once is found again."""
+    drafted: int = 0
+    """Tokens of drafts in a step, where there is speculation."""
 
 
-ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False)
+ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False, 16)
 """Other processes, and other replicas, live in its memory too."""
 ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, 0.85, True)
 
@@ -67,13 +69,20 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
         raise ConfigError(too_small("max_total_sequence_length", total, memory, fit))
     single = min(single, total)
     chunk = max(config.prefill_chunk_size or min(memory.usual.chunk, total), sequences)
-    return Sizes(sequences, single, total, chunk, pages_for(total))
+    drafted = drafts_of_a_step(config, memory.usual)
+    return Sizes(sequences, single, total, chunk, pages_for(total), drafted)
 
 
 def most_of_a_step(config: EngineConfig, mode: Mode, usual: Usual) -> tuple[int, int]:
-    """The most tokens and sequences that a step may have to hold."""
+    """The most tokens that a step may have to hold, and rows from which it draws."""
     sequences = config.max_num_sequence or usual.sequences[mode]
-    return max(config.prefill_chunk_size or usual.chunk, sequences), sequences
+    tokens = max(config.prefill_chunk_size or usual.chunk, sequences)
+    return tokens, sequences + drafts_of_a_step(config, usual)
+
+
+def drafts_of_a_step(config: EngineConfig, usual: Usual) -> int:
+    """Tokens of drafts that a step may verify."""
+    return 0 if config.speculative_mode == "disable" else usual.drafted
 
 
 def check_lengths(config: EngineConfig, max_positions: int) -> None:

@@ -1,5 +1,6 @@
 """Law 1. A request's tokens depend on its prompt, its parameters and its seed, on nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import pytest
 from raylax.kernels.cpu.formats import NAMES
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
+from raylax.worker.speculation.proposals import Proposal, Speculation
 from tests.support.engines import running_engine
 
 PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
@@ -71,7 +73,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 @pytest.fixture(scope="module")
 def alone(case: Case, checkpoint: Path) -> list[int]:
     """The answer with nothing beside it, from a cold cache, its prompt in one piece."""
-    with running_engine(checkpoint, case.config(chunk=256)) as (engine, answers):
+    config = case.config(chunk=256, speculative_mode="disable")
+    with running_engine(checkpoint, config) as (engine, answers):
         engine.add_request(case.request)
         answers.wait_for("asked")
         return answers.tokens("asked")
@@ -134,3 +137,43 @@ def test_resumed_elsewhere(case: Case, alone: list[int], checkpoint: Path, emitt
         answers.wait_for("asked")
 
         assert answers.tokens("asked") == alone[emitted:]
+
+
+def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint: Path) -> None:
+    """Of a fixed length, so that they are mostly wrong."""
+    config = case.config(chunk=64, spec_draft_length=5)
+    with running_engine(checkpoint, config) as (engine, answers):
+        neighbours = others(12)
+        for one in (*neighbours, case.request):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in neighbours))
+
+        assert answers.tokens("asked") == alone
+        assert engine.load().drafted_tokens > 10
+
+
+class Oracle(Speculation):
+    """Knows the answer, and lies with every fifth token."""
+
+    def __init__(self, answer: list[int]) -> None:
+        super().__init__()
+        self.answer = [token ^ (at % 5 == 4) for at, token in enumerate(answer)]
+
+    def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
+        quoted, said = tuple(tokens[: len(PROMPT)]), len(tokens) - len(PROMPT)
+        one.draft = self.answer[said : said + most] if quoted == PROMPT else []
+        one.likely = 1.0
+
+
+def test_with_drafts_that_are_right(case: Case, alone: list[int], checkpoint: Path) -> None:
+    """As far as they are: five tokens come of each step then, one of them not as it was drafted."""
+    with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
+        assert engine._loop.batch is not None
+        engine._loop.batch.speculation = Oracle(alone)
+        engine.add_request(case.request)
+        answers.wait_for("asked")
+
+        assert answers.tokens("asked") == alone
+        came = [len(delta.token_ids) for delta in answers.deltas["asked"] if delta.token_ids]
+        assert came == [1, 4, 5, 5, 5, 4]
+        assert engine.load().accepted_tokens == LENGTH - len(came)

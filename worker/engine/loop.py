@@ -34,6 +34,7 @@ from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.speculation.proposals import Speculation
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +105,14 @@ class Loop:
             executor.close()
             raise
         pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
-        limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence)
+        limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence, sizes.drafted)
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
-        self.batch = Batch(pool, limits, executor.run, self._clock, self._began, draws, submit)
+        drafts = Speculation(config.spec_draft_length) if sizes.drafted else None
+        self.batch = Batch(
+            pool, limits, executor.run, self._clock, self._began, draws, submit, drafts
+        )
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()

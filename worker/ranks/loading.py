@@ -70,7 +70,7 @@ def plan_rank(
     capacities = replace(
         options,
         max_step_tokens=sizes.prefill_chunk_size,
-        max_step_rows=sizes.max_num_sequence,
+        max_step_rows=sizes.step_rows,
         max_sequence_length=sizes.max_single_sequence_length,
     )
     return capacities, sizes

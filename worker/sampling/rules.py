@@ -7,7 +7,7 @@ import numpy as np
 
 from raylax.kernels.draws.definition import MASK, DrawRule
 from raylax.kernels.draws.rules import MOST_CHANGES, NO_RULE, RULE, StepDraws
-from raylax.proto.vocabulary import Request, Sampling
+from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment, is_adjusted, joined
 from raylax.worker.sampling.sampler import is_plain_greedy
 
@@ -68,7 +68,3 @@ def draws_of(rows: Sequence[Row]) -> StepDraws | None:
     rules = np.frombuffer(bytearray(b"".join(told)), RULE)
     rules["position"], rules["changes"] = positions, changes
     return StepDraws(rules, *joined(changed))
-
-
-NOBODYS = Row(None, 0, Adjustment(Sampling(), 0))
-"""A row from which nothing is drawn."""

@@ -25,17 +25,19 @@ from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
+from raylax.worker.scheduling.decision.drafts import least_likely
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
+from raylax.worker.speculation.proposals import Proposal, Speculation
 
 log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
@@ -60,6 +62,8 @@ class Batch:
     """Whether `run` draws by the rules of its plan."""
     submit: Submit | None = None
     """In the place of `run` where a device does a step while the next one is decided."""
+    speculation: Speculation | None = None
+    """Who proposes what may follow; not for who draws by itself, or is given steps ahead."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
@@ -216,11 +220,24 @@ class Batch:
     def _decide(self) -> Decision:
         """The decision for the next step, after preempting until the pages suffice. Each time is a
         look at how many really came back: a page that others share does not."""
+        self._propose()
         division = self._division()
         while (decision := self._schedule(division, running_candidates(self.running))).preempt:
             for request_id in decision.preempt:
                 self._preempt(request_id, decision.for_others)
         return decision
+
+    def _propose(self) -> None:
+        """Let those who decode say what may follow."""
+        if self.speculation is None:
+            return
+        decodes = [one for one in self.running if one.phase is DECODE and not one.request.embed]
+        context = sum([one.computed for one in decodes])
+        least = least_likely(self.step_time.value, len(decodes), context)
+        for one in decodes:
+            one.proposal = one.proposal or Proposal()
+            most = one.max_tokens - one.generated - 1
+            self.speculation.propose(one.proposal, one.tokens, most, least)
 
     def _division(self) -> Division:
         running, waiting = self._tenants.shares, self.waiting.tenants.shares
@@ -231,7 +248,8 @@ class Batch:
         if self.waiting:
             self.waiting.age()
         waiting, allowed = self._in_order(running, division), self._allowance.now
-        return schedule(running, waiting, self.pool.available, self.limits, division, allowed)
+        pages, time = self.pool.available, self.step_time.value
+        return schedule(running, waiting, pages, self.limits, division, allowed, time)
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service."""
@@ -301,36 +319,50 @@ class Batch:
         self.step_time.learn(*work, seconds)
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
-    def _commit(self, batch: list[Work], drawn: dict[str, DrawResult]) -> list[Delta]:
+    def _commit(self, batch: list[Work], drawn: dict[str, list[DrawResult]]) -> list[Delta]:
         deltas = []
-        for one, count, _ in batch:
+        for one, count, wanted in batch:
             if self._running.get(one.request.id) is not one:
                 continue  # it has left while the step was under way
+            results = drawn.get(one.request.id, [])
+            if wanted > 1:
+                self._verified(one, wanted - 1, len(results) - 1)
+                count -= wanted - len(results)
+            stops = one.request.stop_token_ids
+            ids = [one.token for one in results if one.token is not None and one.token not in stops]
+            one.tokens.extend(ids)
             one.computed, one.suspect = one.computed + count, False
             self._holdings.index(one, count)
-            if one.request.id in drawn:
-                deltas.append(self._extend(one, drawn[one.request.id]))
+            if results:
+                deltas.append(self._extend(one, tuple(ids), results))
         return deltas
 
-    def _extend(self, one: Sequence, drawn: DrawResult) -> Delta:
-        """Append the token, or end at it, or with the vector."""
-        request = one.request
+    def _verified(self, one: Sequence, drafted: int, right: int) -> None:
+        assert self.speculation is not None and one.proposal is not None
+        self.speculation.learn(one.proposal, drafted, right)
+        self.counters.drafts += 1
+        self.counters.drafted_tokens += drafted
+        self.counters.accepted_tokens += right
+
+    def _extend(self, one: Sequence, ids: tuple[int, ...], results: list[DrawResult]) -> Delta:
+        """What is said of its tokens, the last ones; or it ends, or has its vector."""
+        request, last = one.request, results[-1]
         cached = 0 if one.announced else one.cached_tokens or 0
         one.announced = True
-        token = drawn.token
-        if drawn.error is not None:
+        if last.error is not None:
             self.counters.unanswered += 1
             self.pool.forget(one.pages)  # who shares them must not inherit what is in them
             self.remove(request.id)
-            return failed(request.id, drawn.error)
-        if token is None or token in request.stop_token_ids:
-            self.remove(request.id)
-            vector = drawn.embedding
-            return Delta(request.id, finish=Finish.STOP, cached_tokens=cached, embedding=vector)
-        one.tokens.append(token)
-        self.counters.generated_tokens += 1
-        self.waiting.charge(request.tenant, GENERATED / request.share)
+            return failed(request.id, last.error)
+        self.counters.generated_tokens += len(ids)
+        self.waiting.charge(request.tenant, len(ids) * GENERATED / request.share)
         finish = Finish.LENGTH if one.generated >= one.max_tokens else None
+        if len(ids) < len(results):
+            finish = Finish.STOP
         if finish:
             self.remove(request.id)
-        return Delta(request.id, (token,), drawn.logprobs, finish, None, cached)
+        accepted = min(len(results) - 1, len(ids))
+        said = tuple([entry for drawn in results[: len(ids)] for entry in drawn.logprobs])
+        return Delta(
+            request.id, ids, said, finish, None, cached, embedding=last.embedding, accepted=accepted
+        )

@@ -27,7 +27,8 @@ class Flight:
 
 
 def work_of(batch: list[Work]) -> tuple[int, int, int]:
-    """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, sequences that
-    decode, and tokens in the pages of those."""
-    contexts = [one.computed for one, _, _ in batch if one.phase is DECODE]
-    return sum(count for _, count, _ in batch) - len(contexts), len(contexts), sum(contexts)
+    """What a step computes, as `StepTimeModel` wants to know it: tokens of prefills, rows of those
+    that decode, and tokens in the pages of those."""
+    decodes = [(one.computed, count) for one, count, _ in batch if one.phase is DECODE]
+    rows, context = sum([count for _, count in decodes]), sum([length for length, _ in decodes])
+    return sum([count for _, count, _ in batch]) - rows, rows, context

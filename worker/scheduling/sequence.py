@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.rules import rule_of
 from raylax.worker.scheduling.readiness import READY, Needs
+from raylax.worker.speculation.proposals import Proposal
 
 
 class Phase(Enum):
@@ -65,6 +66,8 @@ class Sequence:
     again."""
     suspect: bool = False
     """It was part of a step that failed, and of none that succeeded since."""
+    proposal: Proposal | None = None
+    """What may follow its tokens; None while nobody proposes any."""
 
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
@@ -93,10 +96,20 @@ class Sequence:
         """A prefill of which one token is left is as cheap as a decode, and counts as one."""
         return DECODE if len(self.tokens) - self.computed == 1 else PREFILL
 
+    @property
+    def draft(self) -> list[int]:
+        """Tokens that may follow."""
+        return [] if self.proposal is None else self.proposal.draft
+
+    @property
+    def likely(self) -> float:
+        """How likely each of those is right, if those before it are."""
+        return 0.0 if self.proposal is None else self.proposal.likely
+
     def rows_wanted(self, count: int) -> int:
         """How many of its next `count` tokens, the last ones, want a row of the step's output: one
-        if a token is drawn, or a vector taken, after them."""
-        return 1 if count == len(self.tokens) - self.computed else 0
+        if a token is drawn, or a vector taken, after them, and one for each token of its draft."""
+        return max(0, count - (len(self.tokens) - self.computed) + 1)
 
     @property
     def generated(self) -> int:

@@ -22,6 +22,8 @@ def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
             one.suspect,
             True,
             one.request.tenant,
+            len(one.draft),
+            one.likely,
         )  # by position: by name takes half as long again
         for one in running
     ]

@@ -15,8 +15,8 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.sequence import Sequence, ints
 
 Work = tuple[Sequence, int, int]
-"""What a step does for a sequence: it computes so many of its pending tokens, and has a row of its
-output for so many of these, the last ones."""
+"""What a step does for a sequence: it computes so many of its pending tokens, and behind those of
+its draft, and has a row of its output for so many of these, the last ones."""
 HEAD = struct.Struct("<q6i")
 """number, tokens, sequences, pages of the longest sequence, rows, rules, changes. All arrays
 follow, in order."""
@@ -101,6 +101,8 @@ def make_plan(number: int, batch: abc.Sequence[Work], draws: StepDraws | None = 
     for one, count, wanted in batch:
         pages, computed = one.pages, range(one.computed, one.computed + count)
         tokens += one.tokens[computed.start : computed.stop]
+        if computed.stop > len(one.tokens):
+            tokens.extend(one.draft[: computed.stop - len(one.tokens)])
         positions.extend(computed)
         slots.extend([pages[at // PAGE_SIZE] * PAGE_SIZE + at % PAGE_SIZE for at in computed])
         starts.append(len(tokens))

@@ -13,6 +13,7 @@ from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
+from raylax.worker.speculation.proposals import Proposal
 from tests.support.outputs import saying, spoiled
 
 VOCAB = 1000
@@ -378,15 +379,17 @@ def test_pages_of_what_is_not_finite_are_not_found_again() -> None:
 
 
 def test_each_draws_from_its_own_rows() -> None:
-    """Though others want several, or none."""
+    """Though others have several, for their drafts, or none."""
     made = batch()
     for id, prompt in (("a", (10, 20)), ("b", (30, 40, 50)), ("chunk", (60, 70)), ("c", (80,))):
         made.add(ask(id, prompt))
     a, b, chunk, c = made.waiting
-    works = [(a, 2, 2), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
+    a.proposal = Proposal([21, 22, 99])
+    works = [(a, 5, 4), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
     drawn = draw_rows(works, count(make_plan(1, paged(works))), None)
 
-    assert {id: one.token for id, one in drawn.items()} == {"a": 21, "b": 51, "c": 81}
+    tokens = {id: [one.token for one in several] for id, several in drawn.items()}
+    assert tokens == {"a": [21, 22, 23], "b": [51], "c": [81]}
 
 
 def paged(works: list[Work]) -> list[Work]:

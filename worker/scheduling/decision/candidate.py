@@ -25,6 +25,10 @@ class Candidate(NamedTuple):
     ready: bool = True
     """Waiting only: it lacks nothing but room."""
     tenant: str = ""
+    drafted: int = 0
+    """Running only: tokens that may follow, which a step can verify."""
+    likely: float = 0.0
+    """How likely each of them is right, if those before it are."""
 
     def pages_to_reach(self, tokens: int) -> int:
         """Pages that it lacks to hold its first `tokens` tokens."""

@@ -7,7 +7,8 @@ pages back and is computed again later (its tokens stay the same: law 1).
 
 Several tenants share seats, pages and the tokens of a step (`division.py`): so it is within each of
 them. Who waits, and whose tenant holds less than its due, does not wait for another's to end
-(`giving_way.py`), nor for all the rows of a long step (`short_steps.py`).
+(`giving_way.py`), nor for all the rows of a long step (`short_steps.py`). What is left of a step
+may verify drafts (`drafts.py`).
 
 After a step that failed, each of its sequences is stepped alone, until it is known who is to blame.
 """
@@ -15,15 +16,17 @@ After a step that failed, each of its sequences is stepped alone, until it is kn
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.admission import Admission
 from raylax.worker.scheduling.decision.allowance import Allowed
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import ALONE, Division, divided
+from raylax.worker.scheduling.decision.drafts import with_drafts
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
 from raylax.worker.scheduling.decision.short_steps import Piece, short_step
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
 
-NOTHING_SHORT = Allowed()
+NOTHING_SHORT, UNKNOWN = Allowed(), StepTime()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class StepLimits:
     tokens: int
     """Of one step: at least one for each sequence, so that every decode has its token."""
     sequences: int
+    drafted: int = 0
+    """Tokens of drafts."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -64,9 +69,10 @@ def schedule(
     limits: StepLimits,
     division: Division = ALONE,
     allowed: Allowed = NOTHING_SHORT,
+    time: StepTime = UNKNOWN,
 ) -> Decision:
     """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
-    far as it is served; `available`: pages that can be had."""
+    far as it is served; `available`: pages that can be had; `time`: what steps take."""
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])
@@ -85,7 +91,11 @@ def schedule(
     short = list[Piece]()
     if division and allowed.short_step:
         short = short_step(step, prefills, division.shares, limits.tokens)
-    return decision_of(short or step, admission.admitted, bool(short))
+    step = short or step
+    if any(one.drafted for one in decodes):
+        left = min(limits.drafted, limits.tokens - sum([count for _, count in step]))
+        step = with_drafts(step, time, left, admission.pages)
+    return decision_of(step, admission.admitted, bool(short))
 
 
 def for_decodes(running: Sequence[Candidate], division: Division) -> Candidate:

@@ -1,0 +1,61 @@
+"""What each sequence proposes for the next step, and what came of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from raylax.worker.speculation.acceptance import Experience, Record
+from raylax.worker.speculation.ngrams import NGrams
+
+MOST = 16
+"""Tokens of a draft."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """Of one sequence, and all that is remembered for the next one."""
+
+    draft: list[int] = field(default_factory=list)
+    """Tokens that may follow."""
+    likely: float = 0.0
+    """How likely each of them is right, if those before it are."""
+    text: NGrams = field(default_factory=NGrams)
+    record: Record = field(default_factory=Record)
+
+
+@dataclass(slots=True)
+class Speculation:
+    """What an engine proposes for its sequences."""
+
+    length: int = 0
+    """Of each draft; 0: as long as it pays."""
+    experience: Experience = field(default_factory=Experience)
+
+    def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
+        """Draft at most so many tokens that may follow these; none that is less than `least`
+        likely to be drawn, unless drafts have a fixed length."""
+        one.draft.clear()
+        if self.length:
+            least = 0.0
+        if most <= 0 or least >= 1 or one.record.share(1.0) < least:
+            one.record.forget()
+            return
+        one.text.tell(tokens)
+        one.likely = 1.0 if self.length else self.experience.likely(one.text.matched, one.record)
+        if one.text.matched and one.likely > least:
+            one.draft += one.text.draft(tokens, min(most, self.length or worth(one.likely, least)))
+        if not one.draft:
+            one.record.forget()
+
+    def learn(self, one: Proposal, drafted: int, right: int) -> None:
+        """Of its draft so many tokens were verified, and the first of them were right."""
+        tried = min(right + 1, drafted)
+        one.record.add(tried, right)
+        self.experience.add(one.text.matched, tried, right)
+
+
+def worth(likely: float, least: float) -> int:
+    """The tokens of a draft up to the last that is likely enough if all before it are right."""
+    if likely >= 1 or least <= 0:
+        return MOST
+    return min(MOST, int(math.log(least) / math.log(likely)))
