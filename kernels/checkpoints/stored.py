@@ -64,7 +64,7 @@ class StoredCheckpoint:
                 if isinstance(content, bytes):
                     (directory / name).write_bytes(content)
                 else:
-                    (directory / name).write_text(json.dumps(content, ensure_ascii=False))
+                    (directory / name).write_text(json.dumps(content))
 
         made_of = identity_of(self.path, files)
         facts = {"checkpoint": self.identity, "texts": made_of, "kernels": source_hash()}

@@ -126,6 +126,16 @@ def test_a_tokenizer_of_a_larger_model_is_said_in_terms_of_its_own_files(tmp_pat
     assert "raylax/text" not in why
 
 
+def test_half_a_character_in_a_token_is_said(tmp_path: Path) -> None:
+    """JSON may have it, and no file of text."""
+    path = without_tokenizer_json(tmp_path, "gpt2", 1100)
+    (path / "added_tokens.json").write_text('{"\\ud800": 801}')
+
+    why = refused(path)
+    assert why.startswith(f"{path}: ") and "declare tokens in a way that is not known" in why
+    assert "\n" not in why
+
+
 def test_a_tokenizer_of_a_smaller_model_is_refused(tmp_path: Path) -> None:
     """Some tokens may stand for nothing, but not most of them."""
     why = refused(without_tokenizer_json(tmp_path, "gpt2", 1604))
