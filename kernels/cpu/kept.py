@@ -55,7 +55,7 @@ def forms_of(checkpoint: Checkpoint, weight: Weight, layer: int) -> set[Kind | s
     any more."""
     forms = {checkpoint.form(name) for name, _ in weight.sources(layer)}
     if weight.own is not None and weight.own.columns != weight.columns:
-        return {f"{one}, cut" if isinstance(one, Kind) else one for one in forms}
+        return {f"{one.bits} bits" if isinstance(one, Kind) else one for one in forms}
     return forms
 
 
@@ -75,7 +75,8 @@ def kept_as(forms: set[Kind | str]) -> Kept:
         return Kept(form)
     eight = own(8)
     rounded = (f for f in forms if isinstance(f, str) or not eight.holds(f))
-    return Kept(eight, tuple(sorted(map(str, rounded))))
+    names = {one if isinstance(one, str) else f"{one.bits} bits" for one in rounded}
+    return Kept(eight, tuple(sorted(names)))
 
 
 def told(plan: Mapping[str, Kept], tied: bool) -> str:
@@ -86,7 +87,7 @@ def told(plan: Mapping[str, Kept], tied: bool) -> str:
     parts = [f"weights stay as they lie in the file: {as_they_are}"] if as_they_are else []
     for names in sorted({one.converted for one in rounded.values()}):
         own_names = [CALLED[name] for name, one in rounded.items() if one.converted == names]
-        parts.append(f"{listed(own_names)} become 8 bits, from {listed(names)}")
+        parts.append(f"rounded once to 8 bits: {listed(own_names)}, of {listed(names)}")
     return "; ".join(parts)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from gguf.quants import IQ4_NL, MXFP4
 
-from raylax.kernels.checkpoints.groups import Array, Bytes, Groups, Kind, packed
+from raylax.kernels.checkpoints.groups import Array, Bytes, Groups, Kind
 
 HALF = np.uint8(4)
 LOW = np.uint8(15)
@@ -27,7 +27,14 @@ Reader = Callable[[Kind, Bytes], Groups]
 
 def halves_of(blocks: Bytes, at: int) -> Array:
     """The f16 that is `at` this byte of each: [rows, blocks]."""
-    return np.ascontiguousarray(blocks[:, :, at : at + 2]).view(np.float16)[:, :, 0]
+    return np.ascontiguousarray(blocks[:, :, at : at + 2].view(np.float16))[:, :, 0]
+
+
+def taken(blocks: Bytes, first: int, end: int) -> Bytes:
+    """These bytes of each, side by side: copied as one number each, which is nine times as fast."""
+    size = end - first
+    whole = np.ascontiguousarray(blocks[:, :, first:end].view(f"V{size}"))
+    return whole.view(np.uint8).reshape(*blocks.shape[:2], size)
 
 
 def flat(blocks: Bytes) -> Bytes:
@@ -45,7 +52,8 @@ def two(nibbles: Bytes, width: int) -> Bytes:
 def fours(kind: Kind, blocks: Bytes) -> Groups:
     """Q4_0, Q4_1: their bytes are ours."""
     offset = halves_of(blocks, 2) if kind.offset else None
-    return Groups(kind, flat(blocks[:, :, -16:]), halves_of(blocks, 0), offset)
+    size = blocks.shape[2]
+    return Groups(kind, flat(taken(blocks, size - 16, size)), halves_of(blocks, 0), offset)
 
 
 def fives(kind: Kind, blocks: Bytes) -> Groups:
@@ -59,7 +67,9 @@ def fives(kind: Kind, blocks: Bytes) -> Groups:
 
 def eights(kind: Kind, blocks: Bytes) -> Groups:
     """Q8_0."""
-    return Groups(kind, flat(blocks[:, :, 2:] ^ np.uint8(MIDDLE)), halves_of(blocks, 0))
+    codes = taken(blocks, 2, 34)
+    codes ^= np.uint8(MIDDLE)
+    return Groups(kind, flat(codes), halves_of(blocks, 0))
 
 
 def of_table(kind: Kind, blocks: Bytes) -> Groups:
@@ -92,12 +102,24 @@ def levels(kind: Kind, blocks: Bytes) -> Groups:
         flat(np.concatenate([one & np.uint8(63), nibble | one >> np.uint8(2) & high], 2))
         for one, nibble in ((first, third & LOW), (second, third >> HALF))
     ]
-    codes = two(blocks[:, :, -128:], 32)
     if kind.bits == 8:
+        codes = two(blocks[:, :, -128:], 32)
         bits = blocks[:, :, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
         codes |= bits.reshape(codes.shape) << HALF
-    whole = packed(flat(codes), kind.bits)
-    return Groups(kind, whole, halves_of(blocks, 0), halves_of(blocks, 2), *inner)
+    else:
+        codes = pairs_of_groups(taken(blocks, 16, 144))
+    return Groups(kind, flat(codes), halves_of(blocks, 0), halves_of(blocks, 2), *inner)
+
+
+def pairs_of_groups(codes: Bytes) -> Bytes:
+    """32 bytes with a group in their low halves, and one in their high halves -> 16 of each."""
+    whole = codes.view("V16").reshape(-1, 2)
+    first, second = (np.ascontiguousarray(whole[:, i]).view(np.uint64) for i in range(2))
+    bits, low = np.uint64(4), np.uint64(0x0F0F0F0F0F0F0F0F)
+    out = np.empty(whole.shape, whole.dtype)
+    out[:, 0] = (first & low | (second & low) << bits).view(whole.dtype)
+    out[:, 1] = (first >> bits & low | second & ~low).view(whole.dtype)
+    return out.view(np.uint8).reshape(codes.shape)
 
 
 def sixteens(kind: Kind, blocks: Bytes) -> Groups:
