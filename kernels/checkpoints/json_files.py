@@ -11,10 +11,10 @@ LARGEST_JSON = 128 << 20
 """Bytes; an index of a hundred thousand tensors takes a tenth of it."""
 
 
-def read_json(path: Path) -> Any:
-    """A file of the directory. Raises CheckpointError."""
+def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+    """A file of the directory, of so many bytes at most. Raises CheckpointError."""
     try:
-        regular_size(path, LARGEST_JSON)
+        regular_size(path, most)
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path.parent}: not a checkpoint, {path.name} is missing") from None

@@ -133,6 +133,14 @@ SETTINGS = "tokenizer_config.json"
 TOKEN = {"content": "<x>", "special": True}
 
 
+@pytest.mark.parametrize("name", ["tokenizer.model", "tekken.json", "x.tiktoken"])
+def test_a_file_of_tokens_is_of_a_bounded_size(name: str, tmp_path: Path) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(40 << 20)
+
+    refused(tmp_path, f"{name}: may have 33554432 bytes, found 41943040")
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
