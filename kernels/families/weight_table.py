@@ -80,9 +80,9 @@ class Weight:
         parts = zip(self.rows, own.rows, strict=True)
         there = np.concatenate([filled(*sizes, *blocks) for sizes in parts])
         before, here = int(there[:first].sum()), there[first:end]
-        if not (count := int(here.sum())):
-            return np.zeros(self._shape(end - first), np.float32)
-        values = own.read(tensor, layer, slice(before, before + count))
+        count = int(here.sum())
+        before = min(before, len(there[there]) - 1)  # a row is read in any case, for its type
+        values = own.read(tensor, layer, slice(before, before + max(1, count)))[:count]
         out = np.zeros((end - first, *values.shape[1:]), values.dtype)
         if self.columns is None or own.columns is None or own.columns == self.columns:
             out[here] = values

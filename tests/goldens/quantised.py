@@ -5,12 +5,16 @@ is: quantised.safetensors, quantised.npz.
 """
 
 from pathlib import Path
+from typing import Any
 
 import bitsandbytes.functional as bnb
 import numpy as np
 import torch
+from compressed_tensors.compressors.base import BaseCompressor
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
+from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
 from safetensors.torch import save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 HERE = Path(__file__).parent
 ROWS, DEPTH, GROUP = 24, 128, 32
@@ -49,6 +53,92 @@ def four_bits(weight: torch.Tensor, kind: str, nested: bool) -> Made:
     return parts, bnb.dequantize_4bit(codes, state)
 
 
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "w4_channel": ("pack-quantized", {"num_bits": 4, "strategy": "channel"}),
+    "w4_group": ("pack-quantized", {"num_bits": 4, "strategy": "group", "group_size": 32}),
+    "w4_group_zero": (
+        "pack-quantized",
+        {"num_bits": 4, "strategy": "group", "group_size": 32, "symmetric": False},
+    ),
+    "w8_channel_zero": (
+        "pack-quantized", {"num_bits": 8, "strategy": "channel", "symmetric": False}
+    ),
+    "w3_group": ("pack-quantized", {"num_bits": 3, "strategy": "group", "group_size": 32}),
+    "w8a8_channel": ("int-quantized", {"num_bits": 8, "strategy": "channel"}),
+    "w8a8_tensor_zero": (
+        "int-quantized", {"num_bits": 8, "strategy": "tensor", "symmetric": False}
+    ),
+    "fp8_tensor": ("float-quantized", {"num_bits": 8, "type": "float", "strategy": "tensor"}),
+    "fp8_channel": ("float-quantized", {"num_bits": 8, "type": "float", "strategy": "channel"}),
+    "fp8_block": (
+        "float-quantized",
+        {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [16, 48]},
+    ),
+    "naive_int": ("naive-quantized", {"num_bits": 8, "strategy": "channel"}),
+    "mxfp4": (
+        "mxfp4-pack-quantized",
+        {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32},
+    ),
+    "mxfp8": (
+        "mxfp8-quantized",
+        {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 32},
+    ),
+    "nvfp4": (
+        "nvfp4-pack-quantized",
+        {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16},
+    ),
+}  # fmt: skip
+"""Of compressed-tensors: format, and what is said of the weights."""
+
+
+def of_llm_compressor(weight: torch.Tensor, form: str, said: dict[str, Any]) -> Made:
+    """As its own compressor writes a matrix, and reads it."""
+    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**said))
+    args = scheme.weights
+    low, high = extent(weight, args, torch.amin), extent(weight, args, torch.amax)
+    most = {"int": 2 ** (args.num_bits - 1) - 1, "float": 6 if args.num_bits == 4 else 448}[
+        args.type
+    ]
+    state = {"weight": weight}
+    if args.symmetric:
+        scale = torch.maximum(low.abs(), high) / most
+    else:
+        scale = (high.clamp(min=0) - low.clamp(max=0)) / (2**args.num_bits - 1)
+        zero = (-(most + 1) - (low.clamp(max=0) / scale).round()).clamp(-most - 1, most)
+        state["weight_zero_point"] = zero.to(torch.int8)
+    if form.startswith("mx"):
+        scale = 2.0 ** torch.ceil(torch.log2(scale))
+    if form.startswith("nv"):
+        state["weight_global_scale"] = (448 / scale.max()).reshape(1)
+        scale = (scale * state["weight_global_scale"]).to(torch.float8_e4m3fn).float()
+    compressor = BaseCompressor.get_value_from_registry(form)
+    parts = compressor.compress(state | {"weight_scale": scale}, scheme)
+    return parts, compressor.decompress(parts, scheme)["weight"]
+
+
+def extent(weight: torch.Tensor, args: QuantizationArgs, of: Any) -> torch.Tensor:
+    """The least or largest of what shares a scale."""
+    if args.strategy == "tensor":
+        return of(weight).reshape(1)
+    if args.strategy == "channel":
+        return of(weight, -1, keepdim=True)
+    if args.strategy == "block":
+        high, wide = args.block_structure
+        more = -ROWS % high, -DEPTH % wide
+        whole = torch.nn.functional.pad(weight, (0, more[1], 0, more[0]))
+        return of(whole.unflatten(0, (-1, high)).unflatten(-1, (-1, wide)), (1, 3))
+    return of(weight.unflatten(-1, (-1, args.group_size)), -1)
+
+
+def blocks_and_scales(weight: torch.Tensor) -> Made:
+    """As gpt-oss has MXFP4, and transformers reads it: experts, inputs last."""
+    rng = torch.Generator().manual_seed(5)
+    blocks = torch.randint(0, 256, (1, ROWS, DEPTH // 32, 16), generator=rng, dtype=torch.uint8)
+    scales = torch.randint(116, 130, (1, ROWS, DEPTH // 32), generator=rng, dtype=torch.uint8)
+    means = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    return {"weight_blocks": blocks[0], "weight_scales": scales[0]}, means[0].T
+
+
 def main() -> None:
     torch.manual_seed(3)
     weight = torch.randn(ROWS, DEPTH) * 0.05
@@ -59,6 +149,8 @@ def main() -> None:
         "nf4": four_bits(weight, "nf4", False),
         "nf4_nested": four_bits(weight, "nf4", True),
         "fp4": four_bits(weight, "fp4", False),
+        "gpt_oss": blocks_and_scales(weight),
+        **{name: of_llm_compressor(weight, *how) for name, how in FORMATS.items()},
     }
     tensors = {
         f"{name}.{end}": one.contiguous()

@@ -36,7 +36,7 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     if (bits := settings.get("bits", settings.get("w_bit", 4))) != 4:
         raise ValueError(f"AWQ has 4 bits, found {bits!r}")
     groups, _ = matrix("scales", parts["scales"])
-    check_groups(inputs, groups)
+    check_groups(inputs, groups, settings.get("group_size", settings.get("q_group_size")))
     fit("scales", parts["scales"], (groups, words * 8))
     fit("qzeros", parts["qzeros"], (groups, words))
     return words * 8, inputs

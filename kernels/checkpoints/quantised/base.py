@@ -172,10 +172,13 @@ def matrix(name: str, part: Part) -> tuple[int, int]:
     return part.shape[0], part.shape[1]
 
 
-def check_groups(depth: int, groups: int) -> None:
-    """Raises ValueError for groups that inputs do not fill evenly."""
+def check_groups(depth: int, groups: int, said: Any = None) -> None:
+    """Raises ValueError for groups that inputs do not fill evenly. `said`: how many inputs a group
+    has by the config, of which the last one may have fewer."""
     if groups == 0 or depth % groups:
         raise ValueError(f"{depth} inputs are not {groups} groups of one size")
+    if isinstance(said, int) and said > 0 and depth % said and groups == -(-depth // said):
+        raise ValueError(f"{depth} inputs are no whole groups of {said}")
 
 
 def numbers(part: Part, where: Any = WHOLE) -> Floats:

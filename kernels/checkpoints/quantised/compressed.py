@@ -2,6 +2,8 @@
 8 bits packed into words, or as they are; a scale for each group, row, or matrix, and perhaps a
 zero."""
 
+from typing import Any
+
 import numpy as np
 
 from raylax.kernels.checkpoints.groups import Groups, Kind
@@ -39,15 +41,15 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
         raise ValueError(f"weight_shape must be two sizes, found {rows} and {depth}")
     bits = bits_of(settings)
     fit("weight_packed", parts["weight_packed"], (rows, -(-depth * bits // 32)))
-    check_scales(parts, rows, depth, bits)
+    check_scales(parts, rows, depth, bits, weights_of(settings).get("group_size"))
     return rows, depth
 
 
-def check_scales(parts: Parts, rows: int, depth: int, bits: int) -> None:
-    """Raises ValueError for those that are not of such a matrix."""
+def check_scales(parts: Parts, rows: int, depth: int, bits: int, said: Any = None) -> None:
+    """Raises ValueError for those that are not of such a matrix. `said`: inputs of a group."""
     scales = parts["weight_scale"]
     groups = scales.shape[-1] if len(scales.shape) == 2 else 1
-    check_groups(depth, groups)
+    check_groups(depth, groups, said)
     fit("weight_scale", scales, (rows, groups), (1, groups), (1,))
     fit("weight_g_idx", parts.get("weight_g_idx"), (depth,))
     if (zero := parts.get("weight_zero_point")) is not None and zero.precision == "I32":

@@ -36,7 +36,7 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     (words, outputs), bits = matrix("qweight", parts["qweight"]), bits_of(settings)
     inputs, (groups, _) = words * 32 // bits, matrix("scales", parts["scales"])
     if "g_idx" not in parts:
-        check_groups(inputs, groups)
+        check_groups(inputs, groups, settings.get("group_size"))
     fit("scales", parts["scales"], (groups, outputs))
     fit("qzeros", parts["qzeros"], (groups, -(-outputs * bits // 32)))
     fit("g_idx", parts.get("g_idx"), (inputs,))

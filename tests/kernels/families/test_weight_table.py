@@ -72,7 +72,7 @@ def test_padding_is_behind_each_half_of_a_head() -> None:
 
 
 def test_padding_is_behind_gate_and_behind_up() -> None:
-    """In the type that the file has; what is padding alone is not read."""
+    """In the type that the file has, also where all of it is padding."""
     own = replace(spec(), intermediate=3, hidden=4, mlp_bias=True)
     table = weights_of(laid_out(own, Multiples(4, 2, 8)))
     bits = np.arange(12, dtype=np.uint16).reshape(3, 4) + 1
@@ -84,7 +84,9 @@ def test_padding_is_behind_gate_and_behind_up() -> None:
     assert np.array_equal(both[:3], bits) and np.array_equal(both[8:11], bits)
     assert both.sum() == 2 * bits.sum()
     assert bias.tolist() == [9, 0, 0, 0, 0, 0, 1, 5, 9]
-    assert not table["w_gate_up"].read(lambda *_: bits[9], 0, slice(3, 8)).any()
+    for rows in (slice(3, 8), slice(12, 16)):
+        nothing = table["w_gate_up"].read(lambda _, rows: bits[rows], 0, rows)
+        assert nothing.dtype == np.uint16 and not nothing.any() and len(nothing) > 3
 
 
 def test_a_spec_that_fits_is_its_own() -> None:

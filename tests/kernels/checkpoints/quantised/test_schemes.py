@@ -255,6 +255,29 @@ def test_parts_that_do_not_fit_are_said_to(
         open_checkpoint(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (awq, {"quant_method": "awq", "bits": 4, "group_size": 36}),
+        (partial(gptq, mixed=False), {"quant_method": "gptq", "bits": 4, "group_size": 36}),
+    ],
+)
+def test_a_last_group_that_is_not_full_is_not_taken_for_smaller_groups(
+    make: Maker, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of 96 inputs there are three groups of 32 as well as of 36: which inputs a scale is of, only
+    the config tells."""
+
+    def plain(*given: Any) -> tuple[Parts, np.ndarray]:
+        parts, means = make(*given)
+        return {name: one for name, one in parts.items() if name != "g_idx"}, means
+
+    checkpoint, _ = quantised(tmp_path, plain, settings)
+
+    with pytest.raises(CheckpointError, match="96 inputs are no whole groups of 36"):
+        open_checkpoint(checkpoint)
+
+
 def test_an_input_of_a_group_that_there_is_not_is_said_to(tmp_path: Path) -> None:
     """Counted from the end, as Python would, is not what is meant."""
 
