@@ -22,6 +22,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "F16": np.dtype(np.float16),
     "BF16": np.dtype(np.uint16),
     "F8_E4M3": np.dtype(np.uint8),
+    "F8_E8M0": np.dtype(np.uint8),
     "I8": np.dtype(np.int8),
     "U8": np.dtype(np.uint8),
     "I16": np.dtype(np.int16),

@@ -1,7 +1,7 @@
 """Writes what llm-compressor's and bitsandbytes' own code makes of a matrix, and what they say it
 is: quantised.safetensors, quantised.npz.
 
-    python tests/goldens/quantised.py   # with torch, compressed-tensors and bitsandbytes
+    python -m tests.goldens.quantised   # with torch, compressed-tensors, bitsandbytes, transformers
 """
 
 from pathlib import Path
@@ -11,10 +11,14 @@ import bitsandbytes.functional as bnb
 import numpy as np
 import torch
 from compressed_tensors.compressors.base import BaseCompressor
+from compressed_tensors.compressors.nvfp4.helpers import unpack_fp4_from_uint8
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+from compressed_tensors.quantization.lifecycle.forward import dequantize
 from safetensors.torch import save_file
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+from tests.goldens.compressed_formats import FORMATS
 
 HERE = Path(__file__).parent
 ROWS, DEPTH, GROUP = 24, 128, 32
@@ -53,44 +57,6 @@ def four_bits(weight: torch.Tensor, kind: str, nested: bool) -> Made:
     return parts, bnb.dequantize_4bit(codes, state)
 
 
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "w4_channel": ("pack-quantized", {"num_bits": 4, "strategy": "channel"}),
-    "w4_group": ("pack-quantized", {"num_bits": 4, "strategy": "group", "group_size": 32}),
-    "w4_group_zero": (
-        "pack-quantized",
-        {"num_bits": 4, "strategy": "group", "group_size": 32, "symmetric": False},
-    ),
-    "w8_channel_zero": (
-        "pack-quantized", {"num_bits": 8, "strategy": "channel", "symmetric": False}
-    ),
-    "w3_group": ("pack-quantized", {"num_bits": 3, "strategy": "group", "group_size": 32}),
-    "w8a8_channel": ("int-quantized", {"num_bits": 8, "strategy": "channel"}),
-    "w8a8_tensor_zero": (
-        "int-quantized", {"num_bits": 8, "strategy": "tensor", "symmetric": False}
-    ),
-    "fp8_tensor": ("float-quantized", {"num_bits": 8, "type": "float", "strategy": "tensor"}),
-    "fp8_channel": ("float-quantized", {"num_bits": 8, "type": "float", "strategy": "channel"}),
-    "fp8_block": (
-        "float-quantized",
-        {"num_bits": 8, "type": "float", "strategy": "block", "block_structure": [16, 48]},
-    ),
-    "naive_int": ("naive-quantized", {"num_bits": 8, "strategy": "channel"}),
-    "mxfp4": (
-        "mxfp4-pack-quantized",
-        {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32},
-    ),
-    "mxfp8": (
-        "mxfp8-quantized",
-        {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 32},
-    ),
-    "nvfp4": (
-        "nvfp4-pack-quantized",
-        {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16},
-    ),
-}  # fmt: skip
-"""Of compressed-tensors: format, and what is said of the weights."""
-
-
 def of_llm_compressor(weight: torch.Tensor, form: str, said: dict[str, Any]) -> Made:
     """As its own compressor writes a matrix, and reads it."""
     scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**said))
@@ -113,6 +79,13 @@ def of_llm_compressor(weight: torch.Tensor, form: str, said: dict[str, Any]) -> 
         scale = (scale * state["weight_global_scale"]).to(torch.float8_e4m3fn).float()
     compressor = BaseCompressor.get_value_from_registry(form)
     parts = compressor.compress(state | {"weight_scale": scale}, scheme)
+    if form.startswith("nv"):  # which it would read as bf16
+        codes = unpack_fp4_from_uint8(parts["weight_packed"], ROWS, DEPTH, torch.float32)
+        whole = {
+            "scale": parts["weight_scale"].float(),
+            "global_scale": parts["weight_global_scale"],
+        }
+        return parts, dequantize(codes, **whole, args=args, dtype=torch.float32)
     return parts, compressor.decompress(parts, scheme)["weight"]
 
 

@@ -29,9 +29,9 @@ from raylax.kernels.checkpoints.quantised.base import (
 def bits_of(settings: Settings) -> int:
     """Raises ValueError where that is not said."""
     bits = weights_of(settings).get("num_bits")
-    if bits not in (4, 8):
-        raise ValueError(f"compressed-tensors has weights of 4 or 8 bits here, found {bits!r}")
-    return int(bits)
+    if type(bits) is not int or not 2 <= bits <= 8:
+        raise ValueError(f"num_bits must be 2 to 8, found {bits!r}")
+    return bits
 
 
 def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
@@ -82,7 +82,10 @@ def of_rows(part: Part, own: slice) -> Floats:
 
 
 def kind_of(bits: int, columns: int, parts: Parts) -> Kind | None:
-    """None where inputs were ordered: those of a group lie apart."""
+    """None where inputs were ordered: those of a group lie apart; and for a number of bits of which
+    0 is not the middle of 4 or 8."""
+    if bits not in (4, 8):
+        return None
     scales = parts["weight_scale"]
     count = scales.shape[-1] if len(scales.shape) > 1 else 1
     found = kind_for(bits, columns, count, scales, "weight_zero_point" in parts)

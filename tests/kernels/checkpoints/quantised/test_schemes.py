@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.quantised.bitsandbytes import FOUR_BITS
 from raylax.kernels.checkpoints.quantised.compressed import PACKED
+from raylax.kernels.checkpoints.quantised.microscaled import MXFP4_BLOCKS
+from raylax.kernels.checkpoints.quantised.schemes import FORMATS
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.safetensors import read_header
 from raylax.kernels.e4m3 import from_e4m3, to_e4m3
 from raylax.kernels.errors import CheckpointError
+from tests.goldens.compressed_formats import FORMATS as COMPRESSED
 from tests.support.checkpoints import write_checkpoint
 from tests.support.paths import GOLDENS
 from tests.support.rows import same_by_rows, same_in_groups
@@ -29,6 +32,19 @@ BITS_8 = {"config_groups": {"group_0": {"weights": {"num_bits": 8}}}}
 DOWN = "model.layers.1.mlp.down_proj"
 
 
+def of_llm_compressor(form: str, said: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The scheme that a format has, and what a config says."""
+    (scheme,) = FORMATS[form]
+    return scheme, {"config_groups": {"group_0": {"weights": said}}}
+
+
+IN_GROUPS = (
+    "packed4", "packed4_zero", "packed8", "w4_channel", "w4_group", "w4_group_zero",
+    "w8_channel_zero", "w8a8_channel", "w8a8_tensor_zero", "naive_int",
+)  # fmt: skip
+"""Those that are kept as they are."""
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "settings"),
     [
@@ -38,6 +54,8 @@ DOWN = "model.layers.1.mlp.down_proj"
         ("nf4", FOUR_BITS[0], {}),
         ("nf4_nested", FOUR_BITS[0], {}),
         ("fp4", FOUR_BITS[1], {}),
+        ("gpt_oss", MXFP4_BLOCKS, {}),
+        *((name, *of_llm_compressor(*how)) for name, how in COMPRESSED.items()),
     ],
 )
 def test_they_are_what_their_makers_code_says(
@@ -52,11 +70,12 @@ def test_they_are_what_their_makers_code_says(
     whole = slice(0, len(want))
 
     assert scheme.shape(parts, settings) == want.shape
-    assert np.abs(scheme.values(parts, settings, whole) - want).max() <= 1e-7
+    values = scheme.values(parts, settings, whole)
+    assert np.abs(values - want).max() <= 1e-7 * np.abs(want).max() + 1e-8
     if (kind := scheme.kind(parts, settings)) is not None:
         groups = scheme.groups(kind, parts, settings, whole)
         assert np.array_equal(groups.values(), scheme.values(parts, settings, whole))
-    assert (kind is not None) == name.startswith("packed")
+    assert (kind is not None) == (name in IN_GROUPS)
     same_by_rows(lambda rows: scheme.values(parts, settings, slice(*rows.indices(len(want))[:2])))
 
 
@@ -118,6 +137,15 @@ def llm_int8(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts
     return {"weight": codes, "SCB": scales}, codes * (scales / np.float32(127))[:, None]
 
 
+def e2m1(rng: np.random.Generator, outputs: int, inputs: int) -> tuple[Parts, np.ndarray]:
+    codes = rng.integers(0, 16, (outputs, inputs)).astype(np.uint8)
+    scales = rng.integers(110, 130, (outputs, inputs // 32)).astype(np.uint8)
+    table = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    means = np.where(codes < 8, 1, -1) * table[codes & 7] * 2.0 ** (scales - 127.0).repeat(32, 1)
+    pairs = (codes[:, ::2] | codes[:, 1::2] << 4).reshape(outputs, inputs // 32, 16)
+    return {"weight_blocks": pairs, "weight_scales": scales}, means
+
+
 Maker = Callable[[np.random.Generator, int, int], tuple[Parts, np.ndarray]]
 CASES: list[tuple[Maker, dict[str, Any], Kind | str]] = [
     (awq, {"quant_method": "awq", "bits": 4, "group_size": 32}, Kind(4, offset="zero")),
@@ -129,6 +157,7 @@ CASES: list[tuple[Maker, dict[str, Any], Kind | str]] = [
     (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}, "fp8"),
     (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}, Kind(8, 128, "f32")),
     (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}, Kind(8, 128, "f32")),
+    (e2m1, {"quant_method": "mxfp4"}, "MXFP4"),
 ]  # fmt: skip
 """Who makes them, what the config says, and the form that they are kept in."""
 
@@ -236,6 +265,16 @@ def without(name: str, then: Change) -> Change:
         (1, without("g_idx", shorter("qweight")), r"88 inputs are not 3 groups of one size"),
         (4, shorter("weight_scale_inv"), r"weight_scale_inv must have the shape \(2, 2\), found"),
         (5, shorter("weight_scale"), r"weight_scale must have the shape \(64, 1\) or"),
+        (
+            7,
+            shorter("weight_scales"),
+            r"weight_scales must have the shape \(64, 3\), found \(63, 3",
+        ),
+        (
+            7,
+            shorter("weight_blocks", 2),
+            r"blocks must be .rows, groups, 16., found \(64, 3, 15",
+        ),
         (6, shorter("SCB"), r"SCB must have the shape \(64,\), found \(63,\)"),
     ],
 )
@@ -290,3 +329,14 @@ def test_an_input_of_a_group_that_there_is_not_is_said_to(tmp_path: Path) -> Non
 
     with pytest.raises(CheckpointError, match="an input is of group -1"):
         open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
+
+
+def test_blocks_are_found_by_the_names_that_gpt_oss_has(tmp_path: Path) -> None:
+    """Which are of no module."""
+    checkpoint, want = quantised(tmp_path, e2m1, {"quant_method": "mxfp4"})
+    file = checkpoint / "model.safetensors"
+    save_file({n.replace(".weight_", "_"): one for n, one in load_file(file).items()}, file)
+
+    found = open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
+
+    assert np.array_equal(found, want.astype(np.float32))
