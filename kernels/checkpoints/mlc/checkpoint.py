@@ -50,7 +50,7 @@ class MlcCheckpoint(StoredCheckpoint):
     def _named(self, parameters: dict[str, Parameter]) -> dict[str, Stored]:
         """All by Hugging Face's names; what MLC has put together is taken apart."""
         name = self.package.get("quantization")
-        if name not in GROUPINGS and name not in PLAIN:
+        if not isinstance(name, str) or name not in (*GROUPINGS, *PLAIN):
             known = ", ".join((*PLAIN, *GROUPINGS))
             raise CheckpointError(
                 f"{self.path / CONFIG}: quantization {name!r} is not read; read are {known}"

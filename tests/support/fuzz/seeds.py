@@ -91,6 +91,13 @@ def nf4(rows: int, depth: int, rng: np.random.Generator) -> Parts:
     }
 
 
+def mxfp4(rows: int, depth: int, rng: np.random.Generator) -> Parts:
+    return {
+        "weight_packed": rng.integers(0, 256, (rows, depth // 2)).astype(np.uint8),
+        "weight_scale": np.full((rows, depth // 32), 120, np.uint8),
+    }
+
+
 GROUP_0 = {"config_groups": {"group_0": {"weights": {"num_bits": 4, "group_size": 32}}}}
 QUANTISED = {
     "awq": (awq, {"quant_method": "awq", "bits": 4, "group_size": 32}),
@@ -100,6 +107,10 @@ QUANTISED = {
         {"quant_method": "compressed-tensors", "format": "pack-quantized", **GROUP_0},
     ),
     "fp8": (fp8, {"quant_method": "fp8", "weight_block_size": [32, 32]}),
+    "mxfp4": (
+        mxfp4,
+        {"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized", **GROUP_0},
+    ),
     "nf4": (nf4, {"quant_method": "bitsandbytes", "load_in_4bit": True}),
 }
 
