@@ -3,8 +3,10 @@
     python bench/engine.py [CHECKPOINT] [--quantization q0bf16 q8f32_0 q4f32_1]
                            [--llama PATH/llama-batched-bench --gguf BF16 Q8_0 Q4_0]
                            [--openvino-python VENV/bin/python --openvino FP16 INT8 INT4]
+    python bench/engine.py --gguf FILE … [--llama PATH/llama-batched-bench] [--quantization auto]
 
-Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept.
+Without a checkpoint, one of the Qwen2.5-0.5B shape with random weights is made once and kept; with
+GGUF files alone, each of them is measured, in both engines.
 A table for each quantization; README.md says what its rows and columns mean. Rounds interleave the
 engines; figures are medians, and only figures of one run compare.
 """
@@ -47,14 +49,19 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?")
-    add("--quantization", nargs="+", default=["q0bf16"])
+    add("--quantization", nargs="+", help="of raylax (q0bf16; auto, of a GGUF alone)")
     add("--kv-dtype", default="auto", choices=KV_DTYPES, help="of raylax")
     add("--context", type=int, default=32, help="tokens before decoding (32)")
     add("--threads", type=int, default=2, help="of every engine (2)")
     add("--rounds", type=int, default=3)
     add("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16])
     add("--llama", type=Path, help="llama-batched-bench")
-    add("--gguf", type=Path, nargs="+", help="the model for each quantization, in order")
+    add(
+        "--gguf",
+        type=Path,
+        nargs="+",
+        help="the checkpoint's for each quantization, in order; without a checkpoint: what is measured",
+    )
     add("--openvino-python", type=Path, help="the Python that has openvino-genai")
     add("--openvino", type=Path, nargs="+", help="a directory for each quantization, in order")
     add(
@@ -64,11 +71,15 @@ def arguments() -> argparse.Namespace:
     )
     add("--json", type=Path, metavar="FILE", help="write every figure there, too")
     args = parser.parse_args()
-    if args.gguf and not args.llama:
+    alone = args.gguf and not args.checkpoint
+    args.quantization = args.quantization or ["auto" if alone else "q0bf16"]
+    if args.gguf and not alone and not args.llama:
         parser.error("--gguf needs --llama, the path of llama-batched-bench")
+    if alone and args.openvino:
+        parser.error("--openvino needs a checkpoint beside --gguf")
     if bool(args.openvino) != bool(args.openvino_python):
         parser.error("--openvino and --openvino-python need each other")
-    for name in ("gguf", "openvino"):
+    for name in ("openvino",) if alone else ("gguf", "openvino"):
         given = getattr(args, name) or []
         if len(given) > len(args.quantization):
             count = len(args.quantization)
@@ -80,10 +91,12 @@ def line_ups(
     args: argparse.Namespace, directory: Path
 ) -> Iterator[tuple[EngineChild, list[Engine]]]:
     """For each quantization raylax and its peers, not yet loaded."""
+    if args.gguf and not args.checkpoint:
+        yield from same_files(args)
+        return
     checkpoint = (args.checkpoint or default_checkpoint()).resolve()
     files = args.gguf or ([bf16_gguf(checkpoint, directory)] if args.llama else [])
-    length = max(PROMPT, args.context) + ANSWER
-    limits = (args.kv_dtype, args.threads, max(args.concurrency), length)
+    limits = limits_of(args)
     for name, gguf, converted in zip_longest(args.quantization, files, args.openvino or []):
         peers: list[Engine] = []
         if gguf:
@@ -92,6 +105,21 @@ def line_ups(
             options = Options(str(converted.resolve()), name, *limits)
             peers.append(openvino(args.openvino_python, options))
         yield raylax(Options(str(checkpoint), name, *limits)), peers
+
+
+def same_files(args: argparse.Namespace) -> Iterator[tuple[EngineChild, list[Engine]]]:
+    """Both engines on each GGUF."""
+    for file in args.gguf:
+        for name in args.quantization:
+            peers: list[Engine] = []
+            if args.llama:
+                peers.append(LlamaCpp(args.llama, file, args.threads))
+            yield raylax(Options(str(file.absolute()), name, *limits_of(args))), peers
+
+
+def limits_of(args: argparse.Namespace) -> tuple[Any, int, int, int]:
+    """What raylax and OpenVINO are told of keys and values, threads, sequences and their length."""
+    return args.kv_dtype, args.threads, max(args.concurrency), max(PROMPT, args.context) + ANSWER
 
 
 def compare(

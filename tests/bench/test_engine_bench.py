@@ -80,6 +80,21 @@ def test_the_machines_limits_are_measured(run: tuple[dict[str, Any], str]) -> No
     assert "% read" in out
 
 
+def test_a_gguf_alone_is_measured_in_both(tiny: Path, tmp_path: Path) -> None:
+    """As it is, and by its own name."""
+    assert finished("gguf_file.py", tiny, tmp_path / "model.gguf")[0] == 0
+    model, written = tmp_path / "model.gguf", tmp_path / "figures.json"
+    told = f'case "$*" in *"-m {model} "*) {FIGURES};; esac'
+    beside = ("--gguf", model, "--llama", peer(tmp_path / "llama", told), "--json", written)
+    options = ("--rounds", 1, "--concurrency", 1, "--threads", 1, "--context", 16)
+    code, _, errors = finished("engine.py", *options, *beside)
+
+    assert (code, errors) == (0, "")
+    (result,) = json.loads(written.read_text())["results"]
+    assert result["engines"] == ["raylax auto", "llama.cpp model"]
+    assert [row["tokens_per_s"][1] for row in result["rows"]] == [1000, 100]
+
+
 def test_a_rival_takes_some_of_the_speed(run: tuple[dict[str, Any], str]) -> None:
     """The peer, which only speaks, keeps all of its own."""
     result, out = run
