@@ -24,8 +24,9 @@ def nobody() -> Audience:
 class Events:
     """Several threads write."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out, self._lock = out, threading.Lock()
+    def __init__(self, out: TextIO, told: Callable[[], None] = lambda: None) -> None:
+        """`told`: called whenever something was said."""
+        self._out, self._told, self._lock = out, told, threading.Lock()
 
     def note(self, text: str) -> None:
         self._write({"note": text})
@@ -45,3 +46,4 @@ class Events:
     def _write(self, event: dict[str, Any]) -> None:
         with self._lock:
             print(json.dumps(event), file=self._out, flush=True)
+            self._told()

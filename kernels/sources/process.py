@@ -4,6 +4,7 @@ It reads a request, a line of JSON, from its input, which stays open as long as 
 lives; and writes Events to its output.
 """
 
+import faulthandler
 import json
 import os
 import sys
@@ -19,11 +20,15 @@ from raylax.kernels.sources.policy import Policy
 from raylax.kernels.sources.source import Repository
 from raylax.kernels.sources.wheel import Wheel
 
+SILENCE_S = 600.0
+"""After which a process that tells of nothing says where it stands, and ends."""
+
 
 def main() -> None:
     """Fetches what it is asked for, and ends."""
-    events = Events(os.fdopen(os.dup(1), "w"))
+    events = Events(os.fdopen(os.dup(1), "w"), still_alive)
     os.dup2(2, 1)  # whatever a library prints is no event
+    still_alive()
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=end_with_the_parent, daemon=True).start()
     try:
@@ -37,6 +42,10 @@ def main() -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)  # threads that still download are not waited for
+
+
+def still_alive() -> None:
+    faulthandler.dump_traceback_later(SILENCE_S, exit=True)
 
 
 def end_with_the_parent() -> None:
