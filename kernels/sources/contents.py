@@ -4,7 +4,6 @@ The layout is huggingface_hub's, whose cache is one of these.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +51,19 @@ class Contents:
 
 def link(name: Path, blob: Path) -> None:
     """A snapshot's file, which is a link to its content."""
-    name.parent.mkdir(parents=True, exist_ok=True)
     target = os.path.relpath(blob, name.parent)
     if name.is_symlink() and os.readlink(name) == target:
         return
+    name.parent.mkdir(parents=True, exist_ok=True)
     name.unlink(missing_ok=True)
     name.symlink_to(target)
 
 
 def write(file: Path, text: str) -> None:
-    """Whole or not at all."""
+    """Whole or not at all; and not where it says so already, in a cache that may not be ours."""
+    if file.is_file() and file.read_text() == text:
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as out:
-        out.write(text)
-    os.replace(out.name, file)
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    part.write_text(text)
+    os.replace(part, file)

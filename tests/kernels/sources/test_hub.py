@@ -95,6 +95,22 @@ def test_what_is_here_is_not_downloaded_again(
     assert (second / LARGE).resolve() == (first / LARGE).resolve()
 
 
+def test_a_cache_that_may_only_be_read(
+    hub: FakeHub, llama: dict[str, bytes], had: Had, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is good enough where all is in it."""
+    hub.repos["org/tiny"] = Repo(llama)
+    place = had("org/tiny")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    for name in ("mkdir", "write_text", "unlink", "symlink_to"):
+        monkeypatch.setattr(Path, name, refused)
+
+    assert had("org/tiny") == place
+
+
 def test_what_another_program_has_downloaded_is_taken(
     hub: FakeHub, llama: dict[str, bytes], had: Had, tmp_path: Path
 ) -> None:
