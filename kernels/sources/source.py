@@ -70,6 +70,8 @@ Source = Local | Repository | ShortName
 def source_of(model: str, is_there: Callable[[str], bool], endpoint: str = "") -> Source:
     """`is_there`: whether a path is; what is goes before all names. `endpoint`: of a mirror, whose
     addresses are the hub's, too. Raises CheckpointError for a name that no repository can have."""
+    if not model.isprintable():
+        return Local(model)
     if remote := address(model, endpoint):
         return remote
     if is_there(model) or is_path(model):
@@ -77,7 +79,7 @@ def source_of(model: str, is_there: Callable[[str], bool], endpoint: str = "") -
     if named := short_name(model):
         return named
     first, _, rest = model.partition("/")
-    if first and rest and all(c.isprintable() for c in model):
+    if first and rest:
         return repository("huggingface", model, model)
     return Local(model)
 

@@ -60,6 +60,7 @@ def test_a_directory_goes_first(
         ("x" * 5000, "cannot be read: File name too long"),
         ("a\0b", "cannot be read: embedded null byte"),
         ("", "no such directory"),
+        ("~nobody-of-this-name/x", "~nobody-of-this-name/x: there is no such user"),
         ("smolm2", "no such directory; .*; did you mean smollm2?"),
         ("qwen2.5:0.6b", "did you mean qwen2.5:0.5b?"),
         (__file__, "is a file; give a GGUF file, or a checkpoint's directory"),

@@ -1,6 +1,8 @@
 """What people type for a model, and what they mean."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.sources.short_names import ShortName
@@ -144,3 +146,49 @@ def test_what_can_be_no_repository(model: str, said: str) -> None:
         meant(model)
 
     assert str(caught.value).isprintable()
+
+
+PIECES = st.sampled_from(
+    [
+        "org",
+        "name",
+        "/",
+        "//",
+        ":",
+        "@",
+        "..",
+        ".",
+        "-",
+        "~",
+        "%2F",
+        "%2e%2e",
+        "?",
+        "#",
+        "refs",
+        "hf://",
+        "https://",
+        "huggingface.co/",
+        "tree",
+        "blob",
+        "main",
+        ".gguf",
+        "é",
+    ]
+    + ["\\", "\0", "\n", " "]
+)
+
+
+@given(st.lists(PIECES, max_size=9).map("".join))
+def test_whatever_is_typed_stays_inside_of_a_cache(model: str) -> None:
+    """Or is refused in a line."""
+    try:
+        found = meant(model)
+    except CheckpointError as error:
+        assert str(error).isprintable()
+        return
+
+    if isinstance(found, Repository):
+        for part in (*found.name.split("/"), *(found.revision or "main").split("/")):
+            assert part.isascii() and part.strip(".") and not part.startswith(".")
+        assert found.name.count("/") == 1
+        assert found.inside == "" or {"", ".", ".."}.isdisjoint(found.inside.split("/"))
