@@ -27,7 +27,7 @@ LOOK_EVERY_S = 0.25
 
 
 class RouterReplica:
-    """Body of the Router deployment; `raylax.cluster.application.app` decorates it."""
+    """What the Router deployment does; its body is `raylax.cluster.application.router`'s."""
 
     async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,

@@ -7,6 +7,7 @@ from typing import Any
 from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouterConfig
 
+from raylax.cluster.application.router import Router
 from raylax.cluster.application.token import cluster_token
 from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.policy import KVPolicy
@@ -24,7 +25,6 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.access.keys import as_json
 from raylax.router.config import RouterConfig
 from raylax.router.discovery import Membership
-from raylax.router.replica import RouterReplica
 from raylax.worker.config import EngineConfig
 from raylax.worker.serving.replica import WorkerReplica
 
@@ -49,8 +49,8 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
     keys = routers[0].keys
     return replicas(
         "Router",
-        serve.ingress()(RouterReplica),
-        [routers],
+        serve.ingress()(Router),
+        [routers, [str(model.checkpoint) for model in models]],
         [workers, metrics],
         same_if=[[replace(one, keys=()) for one in routers]],
         user_config={"keys": as_json(keys)},  # which is told to routers that run, too

@@ -156,7 +156,7 @@ def built(**values: Any) -> list[Any]:
     from raylax.cluster.application.app import build_application
 
     router = build_application(read_config(None, values), "secret")._bound_deployment
-    _, workers, metrics = router.init_args
+    _, _, workers, metrics = router.init_args
     return [router, *(part._bound_deployment for part in (metrics, *workers))]
 
 
@@ -164,10 +164,10 @@ def built(**values: Any) -> list[Any]:
 def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None:
     """Also from values that are text, as `serve run` gives them."""
     deployment, *_ = built(model=str(checkpoint), port="8123", replicas="2")
-    (routing,), (worker,), metrics = deployment.init_args
+    (routing,), (place,), (worker,), metrics = deployment.init_args
 
     assert deployment.name == "Router"
-    assert routing.model_name == checkpoint.name
+    assert (routing.model_name, place) == (checkpoint.name, str(checkpoint))
     assert metrics._bound_deployment.name == "Metrics"
     assert [worker._bound_deployment.name] == deployment_names([checkpoint.name])
     assert worker._bound_deployment._deployment_config.autoscaling_config.min_replicas == 2
