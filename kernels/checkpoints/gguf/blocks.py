@@ -16,7 +16,8 @@ AT_ONCE = 1 << 16
 """Numbers that are computed together."""
 KNOWN = (
     "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K",
-    "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+    "Q6_K", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS",
+    "MXFP4", "TQ1_0", "TQ2_0",
 )  # fmt: skip
 NIBBLES, ABOVE = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x3030303030303030)
 """Four bits of each of eight bytes, and the two above."""
