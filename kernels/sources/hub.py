@@ -33,7 +33,7 @@ from raylax.kernels.sources.download import (
     reason_of,
 )
 from raylax.kernels.sources.events import Events
-from raylax.kernels.sources.files import Listed, Wanted, wanted
+from raylax.kernels.sources.files import Listed, Wanted, listed, wanted
 from raylax.kernels.sources.policy import Policy
 from raylax.kernels.sources.source import Repository
 
@@ -150,12 +150,18 @@ class HuggingFace:
         if not there:
             raise Unreachable(
                 f"{why}, and {self._hub.cache} has no {self._asked.name} of revision "
-                f"{self._revision}"
+                f"{self._revision}{self._others()}"
             )
         try:
             return self._contents.snapshot(commit) / wanted(there, self._asked).model
         except CheckpointError as error:
             raise Unreachable(f"{why}, and of what is in {self._hub.cache}: {error}") from None
+
+    def _others(self) -> str:
+        """Which revisions the cache does have of it."""
+        references = self._contents.folder / "refs"
+        names = [str(p.relative_to(references)) for p in references.rglob("*") if p.is_file()]
+        return f", only {listed(sorted(names))}" if names else ""
 
     def _mistake(self, error: Exception) -> Exception:
         """What the library raises, as what is wrong: the order is that of its classes."""

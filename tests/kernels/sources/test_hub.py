@@ -263,6 +263,9 @@ def test_without_a_network(
     assert said.startswith(why)
     assert said.endswith(f", and {tmp_path}/cache has no org/other of revision main")
     assert "has no GGUF of Q8_0, but F16" in mistake(had, "org/tiny-GGUF:Q8_0", **how)
+    assert mistake(had, "org/tiny@v2", **how).endswith(
+        f"{tmp_path}/cache has no org/tiny of revision v2, only main"
+    )
     assert hub.asked == []
 
 
