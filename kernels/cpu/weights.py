@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.finite import not_finite
 from raylax.kernels.cpu.packing import Piece, laid_out, pieces, values
 from raylax.kernels.cpu.program import Buffer, layout
 from raylax.kernels.cpu.sizes import cpu_sizes
-from raylax.kernels.errors import CompileError
+from raylax.kernels.errors import CheckpointError, CompileError
 from raylax.kernels.families import weights_of
 from raylax.kernels.parallel import in_threads
 from raylax.kernels.store import check_room
@@ -111,14 +112,17 @@ class Syncing:
 
 
 def packed(piece: Piece, ck: Checkpoint, q: "Quantization") -> Array:
-    """What the step reads: vectors as they are, matrices in their format. Raises CompileError for
-    numbers that it has not."""
+    """What the step reads: vectors as they are, matrices in their format. Raises CheckpointError
+    for what is no number, CompileError for numbers that the format has not."""
     if not piece.weight.is_matrix:
         return laid_out(piece, ck.tensor)
     fmt = q.formats[piece.weight.name]
     try:
         return fmt.pack(values(piece, ck, fmt))
     except CompileError as error:
+        names = [name for name, _ in piece.weight.sources(piece.layer)]
+        if (wrong := next(not_finite(ck, names), None)) is not None:
+            raise CheckpointError(wrong) from None
         where = f" of layer {piece.layer}" if piece.weight.layered else ""
         raise CompileError(f"{piece.weight.name}{where}: {error}") from error
 

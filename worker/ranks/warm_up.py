@@ -1,11 +1,11 @@
 """The first step of a model, before anybody asks for one: it maps what all later ones need, and
 shows whether the weights are numbers. Run again, it shows whether they still are."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from raylax.kernels.checkpoints.finite import not_finite
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.families import tensors_of
 from raylax.kernels.model import StepBatch
@@ -36,7 +36,9 @@ def warm_up(executor: Executor, checkpoint: Path) -> StepPlan:
     first, *others = map(one_token, tokens.tolist())
     if has_finite_logits(executor, first):
         return first
-    if (wrong := next(not_finite(checkpoint), None)) is not None:
+    opened = open_checkpoint(checkpoint)
+    names = (name for name, _ in tensors_of(opened.spec))
+    if (wrong := next(not_finite(opened, names), None)) is not None:
         raise ConfigError(f"{checkpoint}: {wrong}")
     if (found := next((one for one in others if has_finite_logits(executor, one)), None)) is None:
         raise ConfigError(
@@ -57,12 +59,3 @@ def still_finite(executor: Executor, plan: StepPlan) -> bool:
 
 def has_finite_logits(executor: Executor, plan: StepPlan) -> bool:
     return bool(np.isfinite(executor.run(plan).logits).all())
-
-
-def not_finite(checkpoint: Path) -> Iterator[str]:
-    """What is wrong with each tensor that has values which are not finite."""
-    opened = open_checkpoint(checkpoint)
-    for name, _ in tensors_of(opened.spec):
-        tensor = opened.tensor(name)
-        if count := int(tensor.size - np.isfinite(tensor).sum()):
-            yield f"tensor {name} has {count} of {tensor.size} values that are NaN or infinite"
