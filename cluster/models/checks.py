@@ -152,6 +152,8 @@ def check_text(model: ResolvedModel) -> None:
         files = TextFiles(checkpoint.text)
     except KernelsError as error:
         raise UserError(str(error)) from None
+    except OSError as error:  # the store's
+        raise UserError(f"{error.filename}: cannot be written: {error.strerror}") from None
     if why := why_no_text(model.name, files, checkpoint.spec.max_positions):
         made, given = str(files.directory), str(model.checkpoint)
         raise UserError(why.replace(made, given))  # where it lies in the store helps nobody

@@ -126,6 +126,16 @@ def test_a_tokenizer_of_a_larger_model_is_said_in_terms_of_its_own_files(tmp_pat
     assert "raylax/text" not in why
 
 
+def test_a_store_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the tokenizer would be put."""
+    path = without_tokenizer_json(tmp_path, "gpt2", 1100)
+    monkeypatch.setenv("RAYLAX_STORE", str(path / "merges.txt"))
+
+    assert f"{path}/merges.txt" in refused(path)
+
+
 def test_half_a_character_in_a_token_is_said(tmp_path: Path) -> None:
     """JSON may have it, and no file of text."""
     path = without_tokenizer_json(tmp_path, "gpt2", 1100)

@@ -14,7 +14,7 @@ from raylax.proto.text.detokenizer import Detokenizer
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.quoting import Prompt
 from raylax.proto.text.tokenizer import Tokenizer
-from tests.support.token_files import DIRECTORIES, HERE, TEXTS
+from tests.support.token_files import DIRECTORIES, HERE, TEXTS, pieces
 
 GOLDENS: dict[str, dict[str, Any]] = json.loads((HERE / "goldens.json").read_text())
 ALIKE = (
@@ -121,6 +121,28 @@ def test_what_clients_write_like_special_tokens_is_text(name: str, tmp: Path) ->
         assert tokenizer.decode(ids).replace(" ", "") == text.replace(" ", "")
     plain = tokenizer.encode_prompt(Prompt("Hello, world!", ((0, 5),)))
     assert plain == tokenizer.encode("Hello, world!", add_special_tokens=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "first", "last"),
+    [
+        ({"tokenizer_class": "T5Tokenizer"}, 11, 2),
+        ({"tokenizer_class": "T5TokenizerFast", "add_eos_token": False}, 11, 11),
+        ({"bos_token": "</s>"}, 2, 11),
+        ({"add_bos_token": False}, 11, 11),
+        ({"add_bos_token": None, "add_eos_token": True}, 1, 2),
+        ({"bos_token": "<none>"}, 11, 11),
+    ],
+)
+def test_settings_say_what_is_put_around_a_text(
+    config: dict[str, Any], first: int, last: int, tmp_path: Path
+) -> None:
+    """And the class, where they do not. 11 stands for the text's own."""
+    path = pieces("unknown", config).write(tmp_path)
+    made = text_files(path, "llama")["tokenizer.json"]
+    ids = tokenizers.Tokenizer.from_str(json.dumps(made)).encode("a").ids
+
+    assert [id if id < 3 else 11 for id in (ids[0], ids[-1])] == [first, last]
 
 
 RUNS = [" ", "\n", "\t ", "\u2581", "\u0301", "aB", "\u4e16", "!", "1", "\U0001f600", "\r\n"]
