@@ -4,7 +4,7 @@
 
 `logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt, and `hidden.npz` what those
 are made of, f32[tokens, hidden] after the final norm; the tests compare with both. `sizes.npz`
-and `sizes_hidden.npz` are the same of the models of odd sizes.
+and `sizes_hidden.npz` are the same of the models of odd sizes, of the end of a longer prompt.
 """
 
 import sys
@@ -22,30 +22,33 @@ sys.path.insert(0, str(HERE.parents[1]))
 from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, write_checkpoint  # noqa: E402
 
 LENGTH = 70  # beyond the original positions of the scaled rope, and several pages
+LONG, END = 300, 40  # more keys than a block of attention has
 
 
-def computed(variants: Iterable[str]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Ids and logits, and hidden states."""
+def computed(
+    variants: Iterable[str], length: int, end: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Ids; and logits and hidden states of the last tokens."""
     goldens, hidden = {}, {}
     for variant in variants:
-        ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], LENGTH)
+        ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], length)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = write_checkpoint(Path(folder), variant)
             model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
             with torch.inference_mode():
                 output = model(torch.tensor(ids)[None], output_hidden_states=True)
         goldens[f"{variant}/ids"] = ids.astype(np.int32)
-        goldens[f"{variant}/logits"] = output.logits[0].numpy()
-        hidden[variant] = output.hidden_states[-1][0].numpy()
+        goldens[f"{variant}/logits"] = output.logits[0, -end:].numpy()
+        hidden[variant] = output.hidden_states[-1][0, -end:].numpy()
     return goldens, hidden
 
 
 def main() -> None:
-    for variants, logits, states in (
-        (VARIANTS, "logits.npz", "hidden.npz"),
-        (ODD_SIZES, "sizes.npz", "sizes_hidden.npz"),
+    for variants, logits, states, length, end in (
+        (VARIANTS, "logits.npz", "hidden.npz", LENGTH, LENGTH),
+        (ODD_SIZES, "sizes.npz", "sizes_hidden.npz", LONG, END),
     ):
-        goldens, hidden = computed(variants)
+        goldens, hidden = computed(variants, length, end)
         np.savez_compressed(HERE / logits, **goldens)
         np.savez_compressed(HERE / states, **hidden)
 

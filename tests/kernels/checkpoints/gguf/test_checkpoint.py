@@ -24,7 +24,7 @@ from tests.support.gguf_files import write_gguf
 from tests.support.paths import GOLDENS
 from tests.support.rows import same_by_rows
 
-PAGES = [7, 3, 11, 5, 2]
+PAGES = [7, 3, 11, 5, 2, *range(20, 34)]
 BIASED = "hidden-100-dim-80-mlp-biased"
 MADE = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0")
 """Types that the package can write."""
@@ -53,7 +53,7 @@ def test_its_logits_are_transformers(variant: str, store: Path, tmp_path: Path) 
     write_gguf(tmp_path, variant)
     with np.load(GOLDENS / ("sizes.npz" if variant in ODD_SIZES else "logits.npz")) as file:
         ids, want = file[f"{variant}/ids"].tolist(), file[f"{variant}/logits"][-32:]
-    options = ModelOptions("q0f32", "auto", "cpu", None, 2, 256, 32, 256)
+    options = ModelOptions("q0f32", "auto", "cpu", None, 2, 512, 32, 512)
 
     model = load_model(tmp_path / "model.gguf", options, 64, store)
     got = run(model, Piece(ids, 0, PAGES), rows=np.arange(len(ids), dtype=np.int32)[-32:])
@@ -80,7 +80,7 @@ def test_sizes_need_not_be_whole_vectors(kind: str, store: Path, tmp_path: Path)
     write_gguf(tmp_path, variant, kind)
     with np.load(GOLDENS / "sizes.npz") as file:
         ids, want = file[f"{variant}/ids"].tolist(), file[f"{variant}/logits"][-1]
-    options = ModelOptions("q0bf16", "auto", "cpu", None, 2, 256, 32, 256)
+    options = ModelOptions("q0f32", "auto", "cpu", None, 2, 512, 32, 512)
 
     got = run(load_model(tmp_path / "model.gguf", options, 64, store), Piece(ids, 0, PAGES))
 
