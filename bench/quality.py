@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.formats import NAMES
+from raylax.kernels.cpu.kept import kept
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.model import Model, StepBatch
@@ -40,6 +41,8 @@ FORMATS = {
     "q0f32, KV int8": ("q0f32", "int8"),
     "q4f32_1, KV int8": ("q4f32_1", "int8"),
 }
+STORED = {"auto": ("auto", "auto")}
+"""Of a quantised checkpoint: in the groups that it has, so that only activations are rounded."""
 Logs = npt.NDArray[np.float64]
 
 
@@ -113,9 +116,10 @@ def measure(checkpoint: Path, texts: list[Text]) -> dict[str, Score]:
     options = ModelOptions(
         max_step_tokens=LONGEST, max_step_rows=LONGEST, max_sequence_length=LONGEST
     )
+    formats = FORMATS | (STORED if kept(open_checkpoint(checkpoint)) else {})
     models = {
         label: load_model(checkpoint, replace(options, quantization=name, kv_dtype=kv), PAGES)
-        for label, (name, kv) in track(FORMATS.items(), "load", transient=True)
+        for label, (name, kv) in track(formats.items(), "load", transient=True)
     }
     scores: dict[str, list[Score]] = defaultdict(list)
     for text in track(texts, "measure", transient=True):
