@@ -76,28 +76,28 @@ class Weight:
 
     def _padded(self, own: "Weight", tensor: Tensor, layer: int, first: int, end: int) -> Array:
         """The same of one that is padded: rows of a checkpoint stay in their order."""
-        blocks = self.row_block, own.row_block
-        parts = zip(self.rows, own.rows, strict=True)
-        there = np.concatenate([filled(*sizes, *blocks) for sizes in parts])
-        before, here = int(there[:first].sum()), there[first:end]
-        count = int(here.sum())
-        before = min(before, len(there[there]) - 1)  # a row is read in any case, for its type
+        sizes = zip(self.rows, own.rows, strict=True)
+        every = np.concatenate([filled(*one, self.row_block, own.row_block) for one in sizes])
+        before, here = int(every[:first].sum()), every[first:end]
+        count, before = int(here.sum()), min(before, sum(own.rows) - 1)
+        # A row is read in any case: it has the type, and what else columns may be.
         values = own.read(tensor, layer, slice(before, before + max(1, count)))[:count]
-        out = np.zeros((end - first, *values.shape[1:]), values.dtype)
         if self.columns is None or own.columns is None or own.columns == self.columns:
+            out = np.zeros((end - first, *values.shape[1:]), values.dtype)
             out[here] = values
-        else:
-            out = np.zeros(self._shape(end - first), values.dtype)
-            wide = filled(self.columns, own.columns, self.column_block, own.column_block)
-            out[np.ix_(here, wide)] = values
-        return out
+            return out
+        block, own_block = self.column_block or self.columns, own.column_block or own.columns
+        blocks = self.columns // block
+        out = np.zeros((end - first, blocks, block), values.dtype)
+        out[here, :, :own_block] = values.reshape(count, blocks, own_block)
+        return out.reshape(end - first, self.columns)
 
     def _shape(self, rows: int) -> tuple[int, ...]:
         return (rows,) if self.columns is None else (rows, self.columns)
 
 
 def filled(size: int, own: int, block: int | None, own_block: int | None) -> npt.NDArray[np.bool_]:
-    """Which rows or columns of a padded tensor are not padding: the first of each block."""
+    """Which rows of a padded tensor are not padding: the first of each block."""
     there = np.zeros((size // (block or size), block or size), np.bool_)
     there[:, : own_block or own] = True
     return there.reshape(-1)
