@@ -9,8 +9,9 @@ a directory that is removed at the end; 35 GB of disk are needed.
 The first load reads the checkpoint and writes the packed weights; the next one maps these, and has
 computed a token when it ends. Each is timed twice, with the files on the disk alone and in the page
 cache. Just before, the same bytes are read, and as many written as the first load writes: the
-ratio is what this took, one after the other, to what the load did. `peak` is memory of the
-process's own beyond what it began with: pages of mapped files are not in it.
+ratio is what this took, one after the other, to what the load did. `CPU` are seconds of all threads,
+and `MiB` the most memory of the process's own beyond what it began with: pages of mapped files are
+not in it.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def write(path: Path, size: int) -> float:
 
 
 def measure(checkpoint: Path, store: Path, args: argparse.Namespace) -> Table:
-    columns = ("MB in", "MB out", "read", "write", "load", "MB/s", "ratio", "peak MiB")
+    columns = ("MB in", "out", "read", "write", "load", "CPU", "MB/s", "ratio", "MiB")
     table = Table(Column("seconds", no_wrap=True), *columns, box=SIMPLE_HEAD, title_justify="left")
 
     def row(name: str, files: list[Path], cold: bool, child: Child, what: str) -> None:
@@ -96,7 +97,7 @@ def measure(checkpoint: Path, store: Path, args: argparse.Namespace) -> Table:
         reading, writing = plain(files, cold, written)
         told = child.ask(what=what)
         seconds = told["seconds"]
-        figures = reading, writing, seconds
+        figures = reading, writing, seconds, told["cpu_s"]
         table.add_row(
             f"{name}, {'disk' if cold else 'cache'}", f"{size / MB:.0f}", f"{written / MB:.0f}",
             *(f"{one:.1f}" for one in figures), f"{size / MB / seconds:.0f}",

@@ -48,10 +48,11 @@ class Peak:
 
 
 def timed(what: Callable[[], object]) -> dict[str, float]:
-    begun = time.perf_counter()
+    spent, begun = time.process_time(), time.perf_counter()
     with Peak() as peak:
         what()
-    return {"seconds": time.perf_counter() - begun, "peak_mib": peak.mib}
+    seconds, cpu = time.perf_counter() - begun, time.process_time() - spent
+    return {"seconds": seconds, "cpu_s": cpu, "peak_mib": peak.mib}
 
 
 def loaded(checkpoint: Path, options: ModelOptions, store: Path) -> None:

@@ -8,6 +8,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from math import prod
@@ -100,6 +101,9 @@ def read_torch_file(path: Path) -> dict[str, TorchTensor]:
         raise CheckpointError(
             f"{path}: not a zip, as torch.save has written since 1.6: save it again, as safetensors"
         ) from None
+    except (zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # cut short, compressed in a way of its own, or with a password
+        raise CheckpointError(f"{path}: an entry of the zip is damaged: {error}") from None
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
 

@@ -124,5 +124,6 @@ def named_tokens(tokenizer: Mapping[str, Any]) -> dict[int, str]:
         pairs = [(id, token) for token, id in vocab.items()]
     elif isinstance(vocab, list):
         pairs = [(id, one[0]) for id, one in enumerate(vocab) if isinstance(one, list) and one]
-    own = [(one.get("id"), one.get("content")) for one in added or () if isinstance(one, dict)]
+    listed = added if isinstance(added, list) else []
+    own = [(one.get("id"), one.get("content")) for one in listed if isinstance(one, dict)]
     return {id: token for id, token in (*pairs, *own) if type(id) is int and isinstance(token, str)}

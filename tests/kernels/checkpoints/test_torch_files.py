@@ -108,6 +108,27 @@ def test_a_compressed_entry_is_refused(tmp_path: Path) -> None:
         read_torch_file(path)
 
 
+@pytest.mark.parametrize("how", ["content", "method", "password"])
+def test_an_entry_that_cannot_be_read_is_said_to_be(how: str, tmp_path: Path) -> None:
+    """Of any way that a zip may be made."""
+    path = tmp_path / "odd.bin"
+    with zipfile.ZipFile(SAVED) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr(ENTRY, old.read(ENTRY))
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    if how == "content":
+        content[30 + len(ENTRY) : 40 + len(ENTRY)] = b"\xff" * 10
+    elif how == "method":
+        content[central + 10 : central + 12] = (99).to_bytes(2, "little")
+    else:
+        content[central + 8] |= 1
+        content[6] |= 1
+    path.write_bytes(content)
+
+    with pytest.raises(CheckpointError, match="an entry of the zip is damaged: "):
+        read_torch_file(path)
+
+
 @settings(max_examples=200)
 @given(at=st.integers(0, 700), put=st.binary(min_size=1, max_size=6))
 def test_a_pickle_may_say_anything(

@@ -73,7 +73,7 @@ def changed_zip(content: bytes, rng: random.Random) -> bytes:
             if info is chosen:
                 kind = rng.randrange(6)
                 if kind == 0:
-                    name = rng.choice(TEXTS)[:200].replace("\ud800", "?") or "x"
+                    name = rng.choice(TEXTS)[:200].replace("\ud800", "?").strip("\0") or "x"
                 elif kind == 1:
                     data, how = bytes(64 << 20), zipfile.ZIP_DEFLATED  # a bomb
                 else:
