@@ -73,6 +73,17 @@ def work_of(config: Any) -> dict[str, Any]:
         "kv_bytes": program.bytes_of("state") // PAGE_SIZE,
         "operations": 2 * spec.layers * products,
         "attention_operations": 4 * spec.layers * attended,
-        "weights": WEIGHTS[program.quantization],
+        "weights": arithmetic_of(program.quantization, artefacts.checkpoint),
         "attention": ATTENTION[program.kv_dtype],
     }
+
+
+def arithmetic_of(quantization: str, checkpoint: Any) -> str:
+    """Of the layers' products; of what is kept as it lies in a file, that of its largest matrix."""
+    if quantization != "stored":
+        return WEIGHTS[quantization]
+    from raylax.kernels.cpu.kept import kept
+
+    form = kept(checkpoint)["w_gate_up"].form
+    plain = {"float32": "fp32", "float16": "fp32", "bfloat16": "bf16"}
+    return plain[form] if isinstance(form, str) else f"int{form.bits}"
