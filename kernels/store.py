@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -21,11 +22,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from raylax.kernels.ownership import check_all_ours, check_ours
 
 MIB = 1 << 20
+UNFINISHED = re.compile(r"([0-9a-f]{32})\.\w+")
+"""The name of a directory that an artefact is made in: its key, and letters."""
 KEPT_S = 30 * 24 * 3600
 """An artefact's time of modification is when it was last asked for."""
 
@@ -73,7 +76,17 @@ class Store:
 
     def check_room(self, needed: int) -> None:
         """Raises OSError if its disk has no room for so many bytes more."""
+        self.remove_unfinished()
         check_room(self.root, needed)
+
+    def remove_unfinished(self) -> None:
+        """What makers had begun that were killed, whatever it was to be: gigabytes, perhaps. Who is
+        at work has a lock."""
+        for left in self.root.glob("*/*.*/"):
+            if found := UNFINISHED.fullmatch(left.name):
+                lock = FileLock(left.with_name(f"{found[1]}.lock"))
+                with contextlib.suppress(Timeout, OSError), lock.acquire(timeout=0):
+                    shutil.rmtree(left, ignore_errors=True)
 
     def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """The artefact's directory, and whether it had to be made.

@@ -28,6 +28,7 @@ from raylax.cluster.supervision.front_door import FrontDoor
 from raylax.cluster.supervision.processes import adopt_orphans, end_all, pids_of_run
 from raylax.cluster.supervision.restarts import Restarts
 from raylax.cluster.supervision.supervisor import LOOK_EVERY_S, ClusterDied, Supervisor
+from raylax.kernels.store import Store
 
 FIRST_STARTS = 2
 """A machine that was too busy for the first one may not be so for the next."""
@@ -189,7 +190,7 @@ def given_up(lost: ClusterLost) -> UserError:
 @contextmanager
 def run_directory() -> Iterator[Path]:
     """Where all that runs write lies, one after another. In the end their processes are ended, and
-    it is removed."""
+    it is removed, and so is what they had begun to put into the store."""
     made: list[Path] = []
     try:
         with undisturbed():  # between making and noting it nobody would know of it
@@ -200,6 +201,8 @@ def run_directory() -> Iterator[Path]:
             for directory in made:
                 end_all(os.getpid(), directory, END_S)
                 environment.remove(directory)
+            with suppress(OSError):
+                Store().remove_unfinished()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from raylax.kernels.errors import UntrustedPath
 from raylax.kernels.store import KEPT_S, Store, is_unused, key_of
@@ -75,6 +76,20 @@ def test_what_a_killed_maker_left_is_removed(tmp_path: Path) -> None:
     Store(tmp_path).get("kind", "key", lambda directory: None)
 
     assert not left.exists()
+
+
+def test_what_others_that_were_killed_had_begun_is_removed(tmp_path: Path) -> None:
+    """Of any kind and key: a model that was changed since will not be asked for again. What
+    somebody is at, or is called otherwise, stays."""
+    names = ("a" * 32 + ".abc123", "b" * 32 + ".abc123", "qwen2.5-0.5b", "c" * 32)
+    for name in names:
+        (tmp_path / "weights" / name / "inside").mkdir(parents=True)
+
+    with FileLock(tmp_path / "weights" / ("b" * 32 + ".lock")):
+        Store(tmp_path).check_room(1)
+
+    left = {path.name for path in (tmp_path / "weights").iterdir() if path.is_dir()}
+    assert left == set(names[1:])
 
 
 def test_the_room_that_counts_is_on_the_disk_where_the_store_will_be(
