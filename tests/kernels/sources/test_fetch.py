@@ -1,8 +1,10 @@
 """Models by whatever they are called: by the process that fetches them, and without it."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,35 @@ def test_a_short_name(hub: FakeHub, ggufs: dict[str, bytes], heard: Heard) -> No
     assert (found.path.name, found.name) == ("smollm2-360m-Q8_0.gguf", "smollm2:360m")
     assert heard.notes[0] == "smollm2:360m: 0.362 billion parameters, apache-2.0"
     assert "smollm2-360m-Q8_0.gguf, 0.1 MB, apache-2.0" in heard.notes[1]
+
+
+def output_of(pid: int) -> Path:
+    """Of its files the pipe, its input left aside."""
+    files = (file for file in Path(f"/proc/{pid}/fd").iterdir() if file.name != "0")
+    return next(file for file in files if os.readlink(file).startswith("pipe:"))
+
+
+def test_a_process_that_dies_is_said_to_have(
+    hub: FakeHub, llama: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody else still holds its output; and one that cannot even begin."""
+    hub.repos["org/tiny"] = Repo(llama)
+    hub.stalls[LARGE] = 64 << 10
+    held: list[int] = []
+
+    def kill_it() -> None:
+        assert hub.stalled.wait(60)
+        (fetching,) = children(os.getpid())
+        held.append(os.open(output_of(fetching), os.O_WRONLY))
+        os.kill(fetching, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_it)
+    killer.start()
+    said = mistake("org/tiny")
+    killer.join()
+    for file in held:
+        os.close(file)
+
+    assert said == "org/tiny: the process that downloads has ended: it said nothing"
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert mistake("org/tiny").endswith("the process that downloads has ended: it said nothing")
