@@ -1,6 +1,6 @@
 """What a weight or KV format costs: perplexity, and divergence from f32, on text kept from training.
 
-    python bench/quality.py [CHECKPOINT --text FILE] [--samples 300]
+    python bench/quality.py [CHECKPOINT --text FILE] [--samples 300] [--formats q4f32_1 ...]
 
 Without a checkpoint (a directory or a GGUF file), the demo model and answers on content that it has
 not seen: only the assistants' tokens count, for the rest was not trained. Of a text, samples are
@@ -13,6 +13,7 @@ import argparse
 import random
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -112,7 +113,7 @@ def score(logs: Logs, reference: Logs, text: Text) -> Score:
     )
 
 
-def measure(checkpoint: Path, texts: list[Text]) -> dict[str, Score]:
+def measure(checkpoint: Path, texts: list[Text], wanted: Sequence[str]) -> dict[str, Score]:
     options = ModelOptions(
         max_step_tokens=LONGEST, max_step_rows=LONGEST, max_sequence_length=LONGEST
     )
@@ -120,6 +121,7 @@ def measure(checkpoint: Path, texts: list[Text]) -> dict[str, Score]:
     models = {
         label: load_model(checkpoint, replace(options, quantization=name, kv_dtype=kv), PAGES)
         for label, (name, kv) in track(formats.items(), "load", transient=True)
+        if not wanted or label in (REFERENCE, *wanted)
     }
     scores: dict[str, list[Score]] = defaultdict(list)
     for text in track(texts, "measure", transient=True):
@@ -139,6 +141,8 @@ def main() -> None:
     parser.add_argument("checkpoint", nargs="?", type=Path, help="the demo model")
     parser.add_argument("--text", type=Path, help="that the checkpoint has not seen")
     parser.add_argument("--samples", type=int, default=300, help="conversations or windows")
+    known = [*FORMATS, *STORED]
+    parser.add_argument("--formats", nargs="+", default=[], choices=known, metavar="FORMAT")
     args = parser.parse_args()
     if bool(args.checkpoint) != bool(args.text):
         parser.error("CHECKPOINT and --text go together: each checkpoint needs text of its kind")
@@ -153,7 +157,7 @@ def main() -> None:
             texts = windows(checkpoint, args.text, args.samples)
         else:
             texts = conversations(args.samples)
-        scores = measure(checkpoint, texts)
+        scores = measure(checkpoint, texts, args.formats)
     except CheckpointError as error:
         sys.exit(str(error))
     table = Table("format", "perplexity", "KL from f32", "top-1 as f32", "log-probability moves")

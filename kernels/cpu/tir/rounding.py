@@ -1,7 +1,8 @@
 """What `kernels/cpu/rounding.py` defines, emitted.
 
 Lanes are 16 groups, so nothing goes across lanes. A group is scaled by a power of two, and rounded
-to whole numbers for the sums, which then are exact in f32: all CPUs have the same bits (law 1).
+to whole numbers for the sums. Those with codes are then exact in f32, and that of squares goes
+upwards, each by an fma: all CPUs have the same bits (law 1).
 """
 
 from collections.abc import Callable, Sequence
@@ -112,7 +113,20 @@ class Groups:
             better = error.get() < least.get()
             scale.set(T.Select(better, tried.get(), scale.get()))
             least.set(T.Select(better, error.get(), least.get()))
-        return scale
+        return self._undiminished(scale)
+
+    def _undiminished(self, scale: Register) -> Register:
+        """The scale with which what is kept of the weights, times the weights, is their square."""
+        there = scale.get() != f32(0)
+        inverse = Register(T.Select(there, f32(1) / scale.get(), f32(0)))
+        met, squares = Register(f32(0)), Register(f32(0))
+        with T.serial(0, self.size) as k:
+            value = Register(nearest(self._at(k)))
+            code = self._code(value.get() * inverse.get(), 2 * self.highest)
+            met.set(fma(code, value.get(), met.get()))
+            squares.set(fma(value.get(), value.get(), squares.get()))
+        exact = T.Select(there, squares.get() / met.get(), f32(0))
+        return Register(self._stored(exact))
 
     def _stored(self, scale: Expr) -> Expr:
         """The nearest that bf16 has. Where `half` one that f16 has, too: below 2^-14 there are

@@ -74,9 +74,19 @@ def by_numpy(w: Floats, codes: Codes) -> Kept:
         error = tried * inner.astype(np.float32)
         best, least = np.where(error < least, tried, best), np.minimum(error, least)
     best = np.where(there, best, zero)
-    inverse = np.divide(one, best, out=np.zeros_like(best), where=best != 0)
-    found = np.clip(np.rint(scaled * inverse[:, None]), codes.lowest, codes.highest)
-    return Kept(found, best / down)
+    if len(codes.ends) > 1:
+        whole, squares = np.rint(scaled), np.zeros_like(best)
+        for column in whole.T.astype(np.float64):  # exact, then rounded once, as an fma
+            squares = (squares + column * column).astype(np.float32)
+        met = (nearest_codes(whole, best, codes) * whole).sum(1)
+        best = from_bf16(to_bf16(np.divide(squares, met, out=best, where=best != 0)))
+    return Kept(nearest_codes(scaled, best, codes), best / down)
+
+
+def nearest_codes(w: Floats, scales: Floats, codes: Codes) -> Floats:
+    inverse = np.divide(one, scales, out=np.zeros_like(scales), where=scales != 0)
+    found: Floats = np.clip(np.rint(w * inverse[:, None]), codes.lowest, codes.highest)
+    return found
 
 
 CASES = [(32, FOUR), (32, FOUR_FROM_7), (128, FOUR), (32, EIGHT)]
