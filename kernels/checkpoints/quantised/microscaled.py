@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -25,6 +26,12 @@ PAIRS = np.stack([E2M1[np.arange(256) & 15], E2M1[np.arange(256) >> 4]], -1)
 POWERS = np.ldexp(np.float32(1), np.arange(-127, 128)).astype(np.float32)
 POWERS = np.append(POWERS, np.float32("nan"))
 """What a scale of 8 bits stands for, e8m0."""
+HALVES = np.concatenate([[0x20, 0x40], np.arange(1, 254) << 7, [0x7FC0]]).astype(np.uint16)
+"""The bits of half of that in bf16."""
+DOUBLED = (2 * PAIRS + 128).astype(np.uint8)
+"""Twice the numbers are whole: a byte's two as codes of 8 bits."""
+KEPT = Kind(8, scale="bf16")
+"""The groups that MXFP4 is without loss."""
 MX, NV = 32, 16
 """Numbers of a group."""
 BYTES = ("U8", "uint8", "F8_E8M0")
@@ -61,6 +68,11 @@ def mx_shape(parts: Parts, _: Settings) -> tuple[int, ...]:
 def mx_values(parts: Parts, _: Settings, rows: slice) -> Floats:
     scales = POWERS[parts["weight_scale"].mapped()[rows]]
     return scaled(PAIRS[parts["weight_packed"].mapped()[rows]], scales)
+
+
+def mx_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
+    codes, scales = (parts[name].mapped()[rows] for name in ("weight_packed", "weight_scale"))
+    return Groups(kind, DOUBLED[codes].reshape(len(codes), -1), HALVES[scales])
 
 
 def nv_shape(parts: Parts, _: Settings) -> tuple[int, ...]:
@@ -108,6 +120,15 @@ def block_values(parts: Parts, _: Settings, rows: slice) -> Floats:
     return scaled(PAIRS[parts["weight_blocks"].mapped()[rows]], scales)
 
 
+def block_groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
+    codes, scales = (parts[name].mapped()[rows] for name in ("weight_blocks", "weight_scales"))
+    return Groups(kind, DOUBLED[codes].reshape(len(codes), -1), HALVES[scales])
+
+
+def kept(_: Parts, __: Settings) -> Kind | None:
+    return KEPT
+
+
 def of_weights(found: Mapping[str, Part]) -> dict[str, Part]:
     """With `X.weight_blocks` in the place of `X_blocks`, as gpt-oss names what is of no module."""
     ends = ("_blocks", "_scales")
@@ -121,9 +142,13 @@ def of_weights(found: Mapping[str, Part]) -> dict[str, Part]:
 
 
 INPUTS = ("input_scale", "input_global_scale")
-MXFP4 = Scheme(("weight_packed", "weight_scale"), INPUTS, mx_shape, mx_values, "MXFP4")
+MXFP4 = Scheme(
+    ("weight_packed", "weight_scale"), INPUTS, mx_shape, mx_values, "MXFP4", kept, mx_groups
+)
 NVFP4 = Scheme(
     ("weight_packed", "weight_scale", "weight_global_scale"), INPUTS, nv_shape, nv_values, "NVFP4"
 )
 MXFP8 = Scheme(("weight_scale", "weight"), INPUTS, mx8_shape, mx8_values, "MXFP8")
-MXFP4_BLOCKS = Scheme(("weight_blocks", "weight_scales"), (), block_shape, block_values, "MXFP4")
+MXFP4_BLOCKS = Scheme(
+    ("weight_blocks", "weight_scales"), (), block_shape, block_values, "MXFP4", kept, block_groups
+)

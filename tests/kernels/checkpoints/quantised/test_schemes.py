@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from raylax.kernels.bf16 import from_bf16
 from raylax.kernels.checkpoints.groups import Kind
 from raylax.kernels.checkpoints.quantised.bitsandbytes import FOUR_BITS
 from raylax.kernels.checkpoints.quantised.compressed import PACKED
-from raylax.kernels.checkpoints.quantised.microscaled import MXFP4_BLOCKS
+from raylax.kernels.checkpoints.quantised.microscaled import HALVES, MXFP4_BLOCKS, POWERS
 from raylax.kernels.checkpoints.quantised.schemes import FORMATS
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.safetensors import read_header
@@ -41,6 +42,7 @@ def of_llm_compressor(form: str, said: dict[str, Any]) -> tuple[Any, dict[str, A
 IN_GROUPS = (
     "packed4", "packed4_zero", "packed8", "w4_channel", "w4_group", "w4_group_zero",
     "w8_channel_zero", "w8a8_channel", "w8a8_tensor_zero", "naive_int",
+    "mxfp4", "gpt_oss",
 )  # fmt: skip
 """Those that are kept as they are."""
 
@@ -157,7 +159,7 @@ CASES: list[tuple[Maker, dict[str, Any], Kind | str]] = [
     (blocks, {"quant_method": "fp8", "weight_block_size": [48, 48]}, "fp8"),
     (rows, {"quant_method": "compressed-tensors", "format": "int-quantized"}, Kind(8, 128, "f32")),
     (llm_int8, {"quant_method": "bitsandbytes", "load_in_8bit": True}, Kind(8, 128, "f32")),
-    (e2m1, {"quant_method": "mxfp4"}, "MXFP4"),
+    (e2m1, {"quant_method": "mxfp4"}, Kind(8, scale="bf16")),
 ]  # fmt: skip
 """Who makes them, what the config says, and the form that they are kept in."""
 
@@ -340,3 +342,13 @@ def test_blocks_are_found_by_the_names_that_gpt_oss_has(tmp_path: Path) -> None:
     found = open_checkpoint(checkpoint).tensor(f"{DOWN}.weight")
 
     assert np.array_equal(found, want.astype(np.float32))
+
+
+def test_every_scale_of_8_bits_is_half_of_itself_twice() -> None:
+    """Those that are no normal number of bf16, and the one that is none at all, included."""
+    want = POWERS / np.float32(2)
+
+    found = from_bf16(HALVES)
+
+    assert np.array_equal(found, want, equal_nan=True) and np.isnan(want[255])
+    assert POWERS[127] == 1 and POWERS[0] > 0
