@@ -109,15 +109,18 @@ def test_a_policy_that_is_off(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> 
     assert hub.asked == []
 
 
+@pytest.mark.parametrize("command", ["pull", "serve", "compile"])
 def test_an_interrupted_download_stops_at_once_and_is_resumed(
-    hub: FakeHub, llama: dict[str, bytes], tmp_path: Path
+    hub: FakeHub, llama: dict[str, bytes], tmp_path: Path, command: str
 ) -> None:
     """Ctrl-C while a server sends nothing; the next start asks for the rest alone."""
     hub.repos["org/tiny"] = Repo(llama)
     hub.stalls[LARGE] = 64 << 10
     code = "import sys; from raylax.cluster.cli.entry import main; sys.argv[1:] = {}; main()"
-    command = [sys.executable, "-c", code.format(["pull", "org/tiny"])]
-    pulling = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    run = [sys.executable, "-c", code.format([command, "org/tiny"])]
+    pulling = subprocess.Popen(
+        run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert hub.stalled.wait(60)
     part = blobs(tmp_path) / f"{sha256(llama[LARGE])}.incomplete"
     until(lambda: part.exists() and part.stat().st_size > 0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from huggingface_hub import hf_hub_download, snapshot_download
 
@@ -157,6 +158,18 @@ def test_a_connection_that_breaks(hub: FakeHub, llama: dict[str, bytes], had: Ha
     said = mistake(had, "org/tiny", policy=Policy.REDO)
     assert said.startswith("org/tiny: model.safetensors: ")
     assert said.endswith("; the next start goes on where this one stopped")
+
+
+def test_a_connection_that_stands_still(
+    hub: FakeHub, llama: dict[str, bytes], had: Had, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is given up, and another one goes on."""
+    monkeypatch.setattr(download, "TIMEOUT", httpx.Timeout(0.2))
+    hub.repos["org/tiny"] = Repo(llama)
+    hub.stalls[LARGE] = 128 << 10
+
+    assert open_checkpoint(had("org/tiny")).spec.hidden == 64
+    assert ranges(hub) == ["", "bytes=131072-", "bytes=262144-"]
 
 
 def test_content_that_is_another(
