@@ -70,12 +70,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three layers, five groups in the MLP, seven panels of the vocabulary, biases: nothing that
+    """Three layers, seven groups in the MLP, seven panels of the vocabulary, biases: nothing that
     four shards or two stages divide but the heads, and no size that vectors do. Whoever tries ranks
     shares what is compiled."""
-    path = tmp_path_factory.mktemp("uneven")
-    sizes = {
-        "num_hidden_layers": 3, "hidden_size": 60, "head_dim": 24, "intermediate_size": 150,
-        "vocab_size": 199, "mlp_bias": True,
-    }  # fmt: skip
-    return write_checkpoint(path, "llama3-untied-biased", **sizes)
+    return write_checkpoint(tmp_path_factory.mktemp("uneven"), "hidden-100-dim-80-mlp-biased")

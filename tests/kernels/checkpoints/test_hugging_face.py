@@ -132,6 +132,15 @@ def test_an_absent_window_of_mistral_is_the_one_of_transformers() -> None:
     assert spec_of(config).max_positions == 4096
 
 
+@pytest.mark.parametrize(
+    ("variant", "has"),
+    [("llama", True), ("mistral-one-kv-head", False), ("qwen2-linear-rope", False)],
+)
+def test_only_llamas_mlp_may_have_biases(variant: str, has: bool) -> None:
+    """transformers makes none for the others, whatever the config says."""
+    assert spec_of({**config_of(variant), "mlp_bias": True}).mlp_bias == has
+
+
 def test_swish_is_silu() -> None:
     """Two names of one function."""
     assert spec_of({**BASE, "hidden_act": "swish"}) == spec_of(BASE)

@@ -84,12 +84,11 @@ def test_a_mixed_batch_matches_transformers(variant: str, model: CpuModel) -> No
     assert error(got, want[[-1, -11]]) < 1e-4
 
 
-def test_ranks_match_transformers(store: Path, tmp_path: Path) -> None:
+def test_ranks_match_transformers(uneven: Path, store: Path) -> None:
     """Two stages of two shards; of seven groups of MLP units the last is padding in most, and
     a bias is added once."""
     ids, want, hidden = golden(BIASED)
-    path = write_checkpoint(tmp_path, BIASED)
-    with ranks_of(path, options("q0f32", degree=Degree(2, 2)), 96, store) as ranks:
+    with ranks_of(uneven, options("q0f32", degree=Degree(2, 2)), 96, store) as ranks:
         ranks.output(Piece(ids[:280], 0, PAGES))
         got = ranks.output(Piece(ids[280:], 280, PAGES), Piece(ids[:270], 0, ELSEWHERE))
 
