@@ -14,6 +14,8 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.build import load_on_device
 from raylax.kernels.cuda.cubins.build import cubins_for
 from raylax.kernels.cuda.cubins.chips import CHIPS
+from raylax.kernels.cuda.formats import quantization_named
+from raylax.kernels.cuda.sizes import device_sizes
 from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.cuda.variants.table import all_for
 from raylax.kernels.errors import CompileError
@@ -35,8 +37,8 @@ MEET_S = 60.0
 def rank_cubins(store: Path, *specs: Checkpoint) -> Path:
     """In bf16, for the demo model among 2 and 4 ranks; others among 2. Raises CompileError without
     Triton."""
-    demo = open_checkpoint(DEMO).spec
-    wanted = [(demo, 2), (demo, 4), *((one.spec, 2) for one in specs)]
+    demo, formats = open_checkpoint(DEMO).spec, quantization_named("q0bf16", "bfloat16")
+    wanted = [(demo, 2), (demo, 4), *((device_sizes(one.spec, formats), 2) for one in specs)]
     variants = [v for spec, n in wanted for v in all_for(spec, CHIP, "bf16", shards=n)]
     unique = list({one.name: one for one in variants}.values())
     return cubins_for(unique, CHIPS[CHIP], Store(store), silent)

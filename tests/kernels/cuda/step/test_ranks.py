@@ -25,8 +25,9 @@ PROMPT = [int(one) for one in np.random.default_rng(5).integers(3, 90, 12)]
 WHOLE = Piece(PROMPT, 0, [3])
 SHORT = Piece(PROMPT[:6], 0, [5])
 OTHER = Piece(PROMPT[4:7], 0, [9])
-BIASED = {"hidden_size": 256, "head_dim": 64, "num_hidden_layers": 1}
-"""Of the demo model's heads; 96 MLP units are 3 groups, and 99 tokens 4 panels."""
+BIASED = {"hidden_size": 250, "head_dim": 60, "intermediate_size": 90, "num_hidden_layers": 1}
+"""Computed with the demo model's heads and rows; 90 MLP units are 3 groups, and 99 tokens 4
+panels."""
 
 
 @pytest.fixture(scope="module")
