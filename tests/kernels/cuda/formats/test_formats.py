@@ -114,6 +114,18 @@ def test_sizes_are_those_of_what_is_packed(form: Format) -> None:
         assert size(form, ROWS, depth) == sum(array.nbytes for array in packed.values())
 
 
+@named
+def test_threads_pack_as_one_does(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever each of them takes."""
+    w = weights()
+    alone = form.pack(w)
+    for at_once in (DEPTH, 7 * DEPTH):
+        monkeypatch.setattr("raylax.kernels.cuda.formats.grouped.AT_ONCE", at_once)
+        monkeypatch.setattr("raylax.kernels.cuda.formats.dense.AT_ONCE", at_once)
+        together = form.pack(w, 3)
+        assert all(np.array_equal(alone[name], together[name]) for name in alone)
+
+
 SPEC = DecoderSpec("x", 256, 1, 8, 4, 64, 640, 100, Rope(1e4), 1e-5, 64, False)
 SHAPES = {
     "w_qkv": (1024, 256), "w_o": (256, 512), "w_gate_up": (1280, 256), "w_down": (256, 640),
