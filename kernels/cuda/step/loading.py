@@ -1,6 +1,5 @@
 """A checkpoint's weights on a device, packed as their formats say: of each a rank's part."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import sqrt
@@ -16,7 +15,8 @@ from raylax.kernels.cuda.form import DeviceForm
 from raylax.kernels.cuda.formats.base import Format, Precision, narrowed
 from raylax.kernels.cuda.formats.dense import Dense
 from raylax.kernels.cuda.formats.grouped import Grouped
-from raylax.kernels.cuda.formats.shards import Part, packed_part, part_of
+from raylax.kernels.cuda.formats.pieces import Source, packed
+from raylax.kernels.cuda.formats.shards import Part, part_of
 from raylax.kernels.cuda.sizes import filled_share
 from raylax.kernels.cuda.step.matrix import DeviceMatrix
 from raylax.kernels.cuda.step.program import Layer, Weights
@@ -36,10 +36,6 @@ HALF = 2
 
 FILED: dict[Precision, str] = {"f16": "float16", "bf16": "bfloat16"}
 """What precisions are called in files."""
-
-
-class NotStored(LookupError):
-    """A tensor does not lie in its file as it is wanted."""
 
 
 @dataclass(slots=True)
@@ -67,7 +63,7 @@ class Loader:
         spec, q = self.form.spec, self.form.quantization
         cos, sin = rotary_tables(spec, positions)
         plain = Dense(q.precision)
-        embed = self._matrix(self._rows("w_embed", plain), Part(), plain).arrays[0]
+        embed = self._matrix(self._tokens("w_embed", plain), Part(), plain).arrays[0]
         part = self._part("w_head")
         layers = [self._layer(number, *place) for number, place in enumerate(pages)]
         if spec.tied_embeddings and isinstance(q.head, Dense):
@@ -76,7 +72,7 @@ class Loader:
             own = DeviceMatrix(q.head.name, Matrix(rows, spec.hidden), (at,))
         else:
             name = "w_embed" if spec.tied_embeddings else "w_head"
-            own = self._matrix(self._rows(name, q.head), part, q.head)
+            own = self._matrix(self._tokens(name, q.head), part, q.head)
         norm = self._norm("norm_f")
         return Weights(embed, layers, norm, own, self._put(cos), self._put(sin))
 
@@ -85,40 +81,62 @@ class Loader:
 
         def summed(name: str) -> DeviceMatrix:
             """Of which the reader adds segments, or the parts of ranks."""
-            weight, part = self._read(f"w_{name}", number, q), self._part(f"w_{name}")
-            return self._matrix(weight, part, q, self._bias(f"b_{name}", part, number), cut=True)
+            source, part = self._source(f"w_{name}", number, q), self._part(f"w_{name}")
+            return self._matrix(source, part, q, self._bias(f"b_{name}", part, number), cut=True)
 
         return Layer(
             self._norm("norm_1", number),
             summed("qkv"),
             summed("o"),
             self._norm("norm_2", number),
-            self._matrix(self._read("w_gate_up", number, q), self._part("w_gate_up"), q),
+            self._matrix(self._source("w_gate_up", number, q), self._part("w_gate_up"), q),
             summed("down"),
             pages,
             scales,
         )
 
-    def _rows(self, name: str, form: Format) -> Floats:
-        """A matrix with a row for each token, in whole tiles of rows."""
-        return padded(self._read(name, 0, form), self.form.spec.padded_vocab)
+    def _tokens(self, name: str, form: Format) -> Source:
+        """A matrix with a row for each token, and rows of zeros, of tokens that there are not: a
+        product has whole tiles of rows."""
+        source, rows = self._source(name, 0, form), self.form.spec.padded_vocab
+        there, columns = source.shape
 
-    def _read(self, name: str, layer: int = 0, form: Format | None = None) -> Floats:
-        """In f32; what a format keeps as it lies in the file, so."""
+        def read(own: slice) -> Array:
+            end = min(own.stop, there)
+            if end <= own.start:
+                return np.zeros((own.stop - own.start, columns), np.float32)
+            given = source.read(slice(own.start, end))
+            return np.pad(given, ((0, own.stop - end), (0, 0))) if own.stop > end else given
+
+        return Source((rows, columns), read, source.mapped)
+
+    def _source(self, name: str, layer: int, form: Format) -> Source:
+        """A matrix in f32; what a format keeps as it lies in the file, so."""
+        self._begun(name, layer)
+        weight, tensor, mapped = self._table[name], self.checkpoint.tensor, False
+        assert weight.columns is not None
+        if isinstance(form, Dense):
+            dtype = FILED[form.precision]
+            bits = (self.checkpoint.bits(one, dtype) for one, _ in weight.sources(layer))
+            if mapped := all(one is not None for one in bits):
+                tensor = partial(self._stored, dtype)
+        read = partial(weight.read, tensor, layer)
+        return Source((weight.shape[0], weight.columns), read, mapped)
+
+    def _stored(self, dtype: str, name: str, rows: slice) -> Array:
+        bits = self.checkpoint.bits(name, dtype)
+        assert bits is not None
+        return bits[rows]
+
+    def _read(self, name: str, layer: int = 0) -> Floats:
+        """A vector."""
+        self._begun(name, layer)
+        return self._table[name].read(self.checkpoint.tensor, layer, WHOLE)
+
+    def _begun(self, name: str, layer: int) -> None:
         self._done.add((name, layer))
         times = (self.checkpoint.spec.layers if one.layered else 1 for one in self._table.values())
         self.progress("load", len(self._done) / sum(times))
-        weight = self._table[name]
-        if isinstance(form, Dense):
-            with suppress(NotStored):
-                return weight.read(partial(self._stored, FILED[form.precision]), layer, WHOLE)
-        return weight.read(self.checkpoint.tensor, layer, WHOLE)
-
-    def _stored(self, dtype: str, name: str, rows: slice) -> Array:
-        """Raises NotStored for a tensor of another precision."""
-        if (bits := self.checkpoint.bits(name, dtype)) is None:
-            raise NotStored
-        return bits[rows]
 
     def _part(self, name: str) -> Part:
         return part_of(name, self.form.spec, self.form.degree, self.place)
@@ -133,13 +151,13 @@ class Loader:
         return self._narrow(values)
 
     def _matrix(
-        self, weight: Floats, part: Part, form: Format, bias: int = 0, cut: bool = False
+        self, source: Source, part: Part, form: Format, bias: int = 0, cut: bool = False
     ) -> DeviceMatrix:
         """`cut`: into segments, which its reader adds."""
-        packed = packed_part(form, weight, part, self.threads)
-        arrays = tuple(self._put(array) for array in packed.values())
+        made = packed(form, source, part, self.threads)
+        arrays = tuple(self._put(array) for array in made.values())
         zero = (form.zero,) if isinstance(form, Grouped) else ()
-        rows, depth = part.shape(*weight.shape)
+        rows, depth = part.shape(*source.shape)
         segments = segments_in(self.form, part, rows, depth) if cut else 1
         return DeviceMatrix(form.name, Matrix(rows, depth, segments), arrays, bias, zero)
 
@@ -155,12 +173,6 @@ class Loader:
         memory = self.upload.put(array)
         self.held.append(memory)
         return memory.address
-
-
-def padded(matrix: Floats, rows: int) -> Floats:
-    """With rows of zeros below, of tokens that there are not: a product has whole tiles of rows."""
-    more = rows - len(matrix)
-    return np.pad(matrix, ((0, more), (0, 0))) if more else matrix
 
 
 def segments_in(form: DeviceForm, part: Part, rows: int, depth: int) -> int:
