@@ -1,7 +1,7 @@
 """Weights as small integers in groups along a row, each group with a scale: what files have that
 were quantised, taken apart and not rounded again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -134,18 +134,6 @@ def as_f32(array: Array) -> Floats:
 def outer(scales: Floats, inner: Array) -> Floats:
     """The outer scale of each inner one."""
     return scales.repeat(BLOCK // LINE, 1)[:, : inner.shape[1]]
-
-
-def joined(parts: Sequence[Groups]) -> Groups:
-    """Rows of several, one after the other; all are of one kind."""
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-
-    def of(name: str) -> Any:
-        return np.concatenate([getattr(one, name) for one in parts])
-
-    return replace(first, **{name: of(name) for name in first.kind.fields})
 
 
 def packed(codes: Bytes, bits: int) -> Bytes:

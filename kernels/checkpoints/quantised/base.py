@@ -100,8 +100,10 @@ class Composed:
 
     @property
     def form(self) -> Kind | str:
-        """In groups, if its scheme has such as are kept; else the scheme's name."""
-        return self.scheme.kind(self.parts, self.settings) or self.scheme.name
+        """In groups, if its scheme has such as are kept; else the scheme's name. Raises
+        CheckpointError for parts that do not belong together."""
+        with self._fitting():
+            return self.scheme.kind(self.parts, self.settings) or self.scheme.name
 
     def groups(self, rows: slice = WHOLE) -> Groups:
         """These rows in groups. Raises CheckpointError for parts that do not belong together."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.bf16 import to_bf16
-from raylax.kernels.checkpoints.groups import BLOCK, Array, Groups, Kind, joined, own, packed
+from raylax.kernels.checkpoints.groups import BLOCK, Array, Groups, Kind, own, packed
 from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import cpu
 from raylax.kernels.errors import CompileError
@@ -100,17 +100,6 @@ def test_products_are_those_of_the_numbers(
     assert np.abs(results[0] - want).max() <= 2e-6 * np.abs(want).max()
     assert all(np.array_equal(one, y) for one in results)
     assert np.array_equal(products.format.pack(groups), placed)
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_rows_of_several_tensors_are_joined(kind: Kind) -> None:
-    """As queries, keys and values are."""
-    whole = groups_of(kind)
-    first, second = whole.each(lambda one: one[:32]), whole.each(lambda one: one[32:])
-
-    again = joined([first, second])
-
-    assert np.array_equal(again.values(), whole.values())
 
 
 @pytest.mark.parametrize("kind", [Kind(4), own(8), Kind(8, 128, "f32"), KINDS[2]], ids=str)
