@@ -305,7 +305,7 @@ def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch)
         ("/no/such", "/no/such: no such directory"),
         ("a" * 300, "cannot be read: File name too long"),
         ("a\0b", "'a\\x00b': cannot be read: embedded null byte"),
-        ("~nobody-of-this-name/x", "cannot be read: Could not determine home directory"),
+        ("~nobody-of-this-name/x", "there is no such user"),
         ("m\udce8", "no such directory"),
         (__file__, "is a file; give a GGUF file, or a checkpoint"),
     ],
