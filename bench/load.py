@@ -88,8 +88,10 @@ def write(path: Path, size: int) -> float:
 
 
 def measure(checkpoint: Path, store: Path, args: argparse.Namespace) -> Table:
-    columns = ("MB in", "out", "read", "write", "load", "CPU", "MB/s", "ratio", "MiB")
-    table = Table(Column("seconds", no_wrap=True), *columns, box=SIMPLE_HEAD, title_justify="left")
+    columns = ("MB in", "out", "read", "write", "load", "CPU", "MB/s", "ratio", " MiB")
+    table = Table(
+        Column("seconds", no_wrap=True), *columns, box=SIMPLE_HEAD, title_justify="left", padding=0
+    )
 
     def row(name: str, files: list[Path], cold: bool, child: Child, what: str) -> None:
         size = sum(path.stat().st_size for path in files)
