@@ -25,19 +25,19 @@ from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
-from raylax.worker.scheduling.decision.drafts import least_likely
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.drafting import learn, propose
 from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.sequence import DECODE, Sequence
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
-from raylax.worker.speculation.proposals import Proposal, Speculation
+from raylax.worker.speculation.proposals import Speculation
 
 log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
@@ -220,24 +220,13 @@ class Batch:
     def _decide(self) -> Decision:
         """The decision for the next step, after preempting until the pages suffice. Each time is a
         look at how many really came back: a page that others share does not."""
-        self._propose()
+        if self.speculation is not None:
+            propose(self.speculation, self.running, self.step_time.value)
         division = self._division()
         while (decision := self._schedule(division, running_candidates(self.running))).preempt:
             for request_id in decision.preempt:
                 self._preempt(request_id, decision.for_others)
         return decision
-
-    def _propose(self) -> None:
-        """Let those who decode say what may follow."""
-        if self.speculation is None:
-            return
-        decodes = [one for one in self.running if one.phase is DECODE and not one.request.embed]
-        context = sum([one.computed for one in decodes])
-        least = least_likely(self.step_time.value, len(decodes), context)
-        for one in decodes:
-            one.proposal = one.proposal or Proposal()
-            most = one.max_tokens - one.generated - 1
-            self.speculation.propose(one.proposal, one.tokens, most, least)
 
     def _division(self) -> Division:
         running, waiting = self._tenants.shares, self.waiting.tenants.shares
@@ -326,7 +315,8 @@ class Batch:
                 continue  # it has left while the step was under way
             results = drawn.get(one.request.id, [])
             if wanted > 1:
-                self._verified(one, wanted - 1, len(results) - 1)
+                assert self.speculation is not None
+                learn(self.speculation, self.counters, one, wanted - 1, len(results) - 1)
                 count -= wanted - len(results)
             stops = one.request.stop_token_ids
             ids = [one.token for one in results if one.token is not None and one.token not in stops]
@@ -336,13 +326,6 @@ class Batch:
             if results:
                 deltas.append(self._extend(one, tuple(ids), results))
         return deltas
-
-    def _verified(self, one: Sequence, drafted: int, right: int) -> None:
-        assert self.speculation is not None and one.proposal is not None
-        self.speculation.learn(one.proposal, drafted, right)
-        self.counters.drafts += 1
-        self.counters.drafted_tokens += drafted
-        self.counters.accepted_tokens += right
 
     def _extend(self, one: Sequence, ids: tuple[int, ...], results: list[DrawResult]) -> Delta:
         """What is said of its tokens, the last ones; or it ends, or has its vector."""
