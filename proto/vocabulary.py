@@ -155,13 +155,13 @@ class Delta(NamedTuple):
     embedding: tuple[float, ...] = ()
     """The vector of a request that asked for one, with its `finish`."""
     accepted: int = 0
-    """How many of the tokens had been proposed, and were verified in one step with others."""
+    """How many of the request's tokens had been proposed, and were right; with its `finish`."""
 
     @property
-    def only_continues(self) -> bool:
-        """Whether it says nothing but tokens."""
+    def is_one_token(self) -> bool:
+        """Whether it says nothing but one token."""
         return (
-            bool(self.token_ids)
+            len(self.token_ids) == 1
             and self.finish is None
             and not (self.logprobs or self.cached_tokens)
         )

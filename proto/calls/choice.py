@@ -84,7 +84,7 @@ class Choice:
             return None
         if delta.cached_tokens:
             self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
-        self.accepted_tokens += delta.accepted
+        self.accepted_tokens = delta.accepted
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
             self.tokens += len(delta.token_ids)
             said = self._detokenizer.add(delta.token_ids)

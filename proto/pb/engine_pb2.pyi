@@ -501,7 +501,7 @@ class Delta(_message.Message):
     began: _builtins.bool
     """the request has left the queue"""
     accepted: _builtins.int
-    """how many of the tokens had been proposed"""
+    """how many of its tokens had been proposed, with its finish"""
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property

@@ -151,8 +151,6 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         message.cached_tokens,
         Fault.ENGINE,
         message.began,
-        (),
-        message.accepted,
     )
     if finish is None:
         return going_on
@@ -160,6 +158,7 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         error=message.error or None,
         fault=FAULTS[message.fault],
         embedding=tuple(message.embedding),
+        accepted=message.accepted,
     )
 
 

@@ -149,7 +149,7 @@ def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint
         answers.wait_for("asked", *(one.id for one in neighbours))
 
         assert answers.tokens("asked") == alone
-        assert engine.load().drafted_tokens > 10
+        assert engine.load().drafts > 3
 
 
 class Oracle(Speculation):
@@ -166,7 +166,8 @@ class Oracle(Speculation):
 
 
 def test_with_drafts_that_are_right(case: Case, alone: list[int], checkpoint: Path) -> None:
-    """As far as they are: five tokens come of each step then, one of them not as it was drafted."""
+    """As far as they are: five tokens come of most steps then, one of them not as it was
+    drafted."""
     with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
         assert engine._loop.batch is not None
         engine._loop.batch.speculation = Oracle(alone)
@@ -174,6 +175,5 @@ def test_with_drafts_that_are_right(case: Case, alone: list[int], checkpoint: Pa
         answers.wait_for("asked")
 
         assert answers.tokens("asked") == alone
-        came = [len(delta.token_ids) for delta in answers.deltas["asked"] if delta.token_ids]
-        assert came == [1, 4, 5, 5, 5, 4]
-        assert engine.load().accepted_tokens == LENGTH - len(came)
+        assert engine.load().drafts == 5
+        assert engine.load().accepted_tokens == LENGTH - 1 - 5

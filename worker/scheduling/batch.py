@@ -324,11 +324,12 @@ class Batch:
             one.computed, one.suspect = one.computed + count, False
             self._holdings.index(one, count)
             if results:
-                deltas.append(self._extend(one, tuple(ids), results))
+                deltas += self._said(one, ids, results)
         return deltas
 
-    def _extend(self, one: Sequence, ids: tuple[int, ...], results: list[DrawResult]) -> Delta:
-        """What is said of its tokens, the last ones; or it ends, or has its vector."""
+    def _said(self, one: Sequence, ids: list[int], results: list[DrawResult]) -> list[Delta]:
+        """What is said of its tokens, the last ones: one by one, so that a stream is the same
+        however many came of each step. Or it ends, or has its vector."""
         request, last = one.request, results[-1]
         cached = 0 if one.announced else one.cached_tokens or 0
         one.announced = True
@@ -336,16 +337,19 @@ class Batch:
             self.counters.unanswered += 1
             self.pool.forget(one.pages)  # who shares them must not inherit what is in them
             self.remove(request.id)
-            return failed(request.id, last.error)
+            return [failed(request.id, last.error)]
         self.counters.generated_tokens += len(ids)
         self.waiting.charge(request.tenant, len(ids) * GENERATED / request.share)
-        finish = Finish.LENGTH if one.generated >= one.max_tokens else None
+        pairs = zip(ids, results, strict=False)  # one that ends it is not said
+        said = [Delta(request.id, (token,), drawn.logprobs) for token, drawn in pairs]
         if len(ids) < len(results):
-            finish = Finish.STOP
-        if finish:
+            said.append(Delta(request.id, finish=Finish.STOP, embedding=last.embedding))
+        elif one.generated >= one.max_tokens:
+            said[-1] = said[-1]._replace(finish=Finish.LENGTH)
+        if said[-1].finish is not None:
             self.remove(request.id)
-        accepted = min(len(results) - 1, len(ids))
-        said = tuple([entry for drawn in results[: len(ids)] for entry in drawn.logprobs])
-        return Delta(
-            request.id, ids, said, finish, None, cached, embedding=last.embedding, accepted=accepted
-        )
+            if one.proposal is not None:
+                said[-1] = said[-1]._replace(accepted=one.proposal.accepted)
+        if cached:
+            said[0] = said[0]._replace(cached_tokens=cached)
+        return said

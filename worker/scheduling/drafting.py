@@ -29,3 +29,4 @@ def learn(
     counters.drafts += 1
     counters.drafted_tokens += drafted
     counters.accepted_tokens += right
+    one.proposal.accepted += right

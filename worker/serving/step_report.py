@@ -20,8 +20,6 @@ class SessionRequest:
     """So many tokens may travel together, after the first."""
     held: list[int] | None = None
     """Tokens that wait for more of them; None before the first, which waits for nothing."""
-    accepted: int = 0
-    """How many of those had been proposed."""
 
 
 class NextReport:
@@ -61,24 +59,21 @@ class NextReport:
             if request is None:
                 self._deltas.append(delta)
             else:
-                self._add(request, delta, delta.only_continues and delta.request_id not in ended)
+                self._add(request, delta, delta.is_one_token and delta.request_id not in ended)
         return bool(self._deltas or self._continued)
 
     def _add(self, request: SessionRequest, delta: Delta, only_continues: bool) -> None:
         if (held := request.held) is not None:
             if only_continues:
-                held.extend(delta.token_ids)
-                request.accepted += delta.accepted
+                held.append(delta.token_ids[0])
                 if len(held) >= request.coalesce:
-                    self._add_held(delta.request_id, request)
+                    self._add_held(delta.request_id, held)
                 return
-            tokens, accepted = (*held, *delta.token_ids), request.accepted + delta.accepted
-            delta = delta._replace(token_ids=tokens, accepted=accepted)
+            delta = delta._replace(token_ids=(*held, *delta.token_ids))
             held.clear()
-            request.accepted = 0
         elif delta.token_ids and request.coalesce > 1:
             request.held = []
-        if only_continues and len(delta.token_ids) == 1 and request.dispatch:
+        if only_continues and request.dispatch:
             self._continued.append(request.dispatch)
             self._tokens.append(delta.token_ids[0])
         else:
@@ -88,14 +83,11 @@ class NextReport:
         """Let no token of these requests wait: what is told need not be computed elsewhere."""
         for request_id, request in requests.items():
             if request.held:
-                self._add_held(request_id, request)
+                self._add_held(request_id, request.held)
 
-    def _add_held(self, request_id: str, request: SessionRequest) -> None:
-        assert request.held is not None
-        tokens, accepted = tuple(request.held), request.accepted
-        self._deltas.append(Delta(request_id, tokens, accepted=accepted))
-        request.held.clear()
-        request.accepted = 0
+    def _add_held(self, request_id: str, held: list[int]) -> None:
+        self._deltas.append(Delta(request_id, tuple(held)))
+        held.clear()
 
     def take(self, load: Load, age_s: float, routers: int) -> pb.StepReport:
         """Everything that was collected, with the engine's load of now, which may be later than

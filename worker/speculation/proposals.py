@@ -19,6 +19,8 @@ class Proposal:
     """Tokens that may follow."""
     likely: float = 0.0
     """How likely each of them is right, if those before it are."""
+    accepted: int = 0
+    """Tokens that were proposed so far, and right."""
     text: NGrams = field(default_factory=NGrams)
     record: Record = field(default_factory=Record)
 

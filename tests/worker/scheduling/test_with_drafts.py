@@ -42,61 +42,68 @@ def batch(*drafted: int, pages: int = 8, tokens: int = 32) -> Batch:
     return made
 
 
-def second(made: Batch, max_tokens: int = 20, sampling: Sampling = GREEDY, *stops: int) -> Delta:
+def second(
+    made: Batch, max_tokens: int = 20, sampling: Sampling = GREEDY, *stops: int
+) -> list[Delta]:
     """What the step behind the prompt's says, the first that verifies a draft."""
     made.add(Sequence(Request("a", PROMPT, max_tokens, sampling, stop_token_ids=frozenset(stops))))
     assert [delta.token_ids for delta in made.step()] == [(4,)]
-    (delta,) = made.step()
-    return delta
+    return made.step()
+
+
+def tokens(deltas: list[Delta]) -> list[int]:
+    return [token for delta in deltas for token in delta.token_ids]
 
 
 @pytest.mark.parametrize(
     ("drafted", "want"),
     [
-        ((), (5,)),
-        ((7,), (5,)),
-        ((5,), (5, 6)),
-        ((5, 6, 7), (5, 6, 7, 8)),
-        ((5, 6, 1, 8), (5, 6, 7)),
-        ((1, 6, 7), (5,)),
+        ((), [5]),
+        ((7,), [5]),
+        ((5,), [5, 6]),
+        ((5, 6, 7), [5, 6, 7, 8]),
+        ((5, 6, 1, 8), [5, 6, 7]),
+        ((1, 6, 7), [5]),
     ],
 )
 def test_a_draft_is_accepted_as_far_as_it_is_right(
-    drafted: tuple[int, ...], want: tuple[int, ...]
+    drafted: tuple[int, ...], want: list[int]
 ) -> None:
-    """And one token comes behind it, as of every step."""
+    """And one token comes behind it, as of every step. They are said one by one."""
     made = batch(*drafted)
-    delta = second(made)
+    said = second(made)
 
-    assert (delta.token_ids, delta.accepted) == (want, len(want) - 1)
+    assert tokens(said) == want
+    assert all(len(delta.token_ids) == 1 and delta.finish is None for delta in said)
     counted = made.counters.drafted_tokens, made.counters.accepted_tokens
     assert counted == (len(drafted), len(want) - 1)
     (one,) = made.running
     assert one.pending == 1
-    (delta,) = made.step()
-    assert delta.token_ids == ((want[-1] + 1) % 10,)
+    assert tokens(made.step()) == [(want[-1] + 1) % 10]
 
 
 def test_an_answer_ends_at_the_stop_token_in_a_draft() -> None:
-    delta = second(batch(5, 6, 7, 8), 20, GREEDY, 7)
+    *said, end = second(batch(5, 6, 7, 8), 20, GREEDY, 7)
 
-    assert (delta.token_ids, delta.finish, delta.accepted) == ((5, 6), Finish.STOP, 2)
+    assert (tokens(said), end.token_ids) == ([5, 6], ())
+    assert (end.finish, end.accepted) == (Finish.STOP, 2)
 
 
 def test_an_answer_ends_at_its_length() -> None:
     """The draft, and the token that comes behind it, are no longer."""
     made = batch(5, 6, 7, 8, 9)
-    delta = second(made, 4)
+    *said, end = second(made, 4)
 
-    assert (delta.token_ids, delta.finish) == ((5, 6, 7), Finish.LENGTH)
+    assert (tokens(said), end.token_ids) == ([5, 6], (7,))
+    assert (end.finish, end.accepted) == (Finish.LENGTH, 2)
     assert made.idle
     assert made.pool.used == 0
 
 
 def test_every_token_has_its_log_probabilities() -> None:
-    delta = second(batch(5, 6, 1), 20, Sampling(temperature=0.0, top_logprobs=2))
+    said = second(batch(5, 6, 1), 20, Sampling(temperature=0.0, top_logprobs=2))
 
-    assert [entry.top[0][0] for entry in delta.logprobs] == [*delta.token_ids] == [5, 6, 7]
+    assert [delta.logprobs[0].top[0][0] for delta in said] == tokens(said) == [5, 6, 7]
 
 
 def test_penalties_know_the_tokens_of_the_draft() -> None:
@@ -105,10 +112,9 @@ def test_penalties_know_the_tokens_of_the_draft() -> None:
     made, plain = batch(5, 6, 6), batch()
     for one in (made, plain):
         one.run = lambda plan: saying(np.minimum(plan.batch.tokens[plan.batch.rows] + 1, 6), 12)
-    said = list(second(made, 20, harsh).token_ids)
-    want = list(second(plain, 20, harsh).token_ids)
+    said, want = tokens(second(made, 20, harsh)), tokens(second(plain, 20, harsh))
     while len(want) < len(said):
-        want += plain.step()[0].token_ids
+        want += tokens(plain.step())
 
     assert said == want
     assert said[:2] == [5, 6]
@@ -119,8 +125,7 @@ def test_what_is_not_finite_behind_a_draft_ends_the_answer_in_its_turn() -> None
     """After the tokens that were drawn before it."""
     made = batch(5, 6, 7)
     made.run = lambda plan: spoiled(count(plan), plan.batch.tokens[plan.batch.rows] == 6)
-    delta = second(made)
-    assert (delta.token_ids, delta.finish) == ((5, 6), None)
+    assert tokens(second(made)) == [5, 6]
     (end,) = made.step()
     assert (end.finish, end.fault) == (Finish.ERROR, Fault.REQUEST)
     assert "after 3 tokens of the answer" in (end.error or "")
@@ -145,9 +150,10 @@ def test_a_draft_takes_no_page_from_others() -> None:
     for id in ("a", "b"):
         made.add(Sequence(Request(id, PROMPT, 20, GREEDY)))
     made.step()
-    said = {delta.request_id: delta.token_ids for delta in made.step()}
+    said = made.step()
 
-    assert said == {"a": (5, 6, 7, 8, 9, *range(8)), "b": (5,)}
+    assert tokens([one for one in said if one.request_id == "a"]) == [*range(5, 10), *range(8)]
+    assert tokens([one for one in said if one.request_id == "b"]) == [5]
 
 
 def test_a_draft_takes_no_token_of_a_step_from_others() -> None:
@@ -202,7 +208,7 @@ def test_a_text_that_repeats_itself_needs_fewer_steps() -> None:
     made.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
     said = list[int]()
     while not made.idle:
-        said += made.step()[0].token_ids
+        said += tokens(made.step())
 
     assert said == [(4 + i) % 10 for i in range(200)]
     assert made.counters.steps < 50
