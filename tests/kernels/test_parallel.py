@@ -47,7 +47,7 @@ def test_few_items_are_taken_ahead() -> None:
 @pytest.mark.parametrize("where", ["work", "done"])
 def test_a_mistake_ends_it(where: str) -> None:
     """Nothing begins any more, and no thread stays."""
-    begun = list[int]()
+    begun, before = list[int](), set(threading.enumerate())
 
     def work(item: int) -> int:
         begun.append(item)
@@ -63,4 +63,4 @@ def test_a_mistake_ends_it(where: str) -> None:
         in_threads(work, range(1000), 2, done)
 
     assert len(begun) < 20
-    assert not [one for one in threading.enumerate() if "ThreadPoolExecutor" in one.name]
+    assert not set(threading.enumerate()) - before

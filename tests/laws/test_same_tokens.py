@@ -149,7 +149,7 @@ def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint
         answers.wait_for("asked", *(one.id for one in neighbours))
 
         assert answers.tokens("asked") == alone
-        assert engine.load().drafts > 3
+        assert engine.load().drafts > 0
 
 
 class Oracle(Speculation):

@@ -67,9 +67,9 @@ class Products:
     def linear(self, form: Format) -> str:
         """Every tile against float64, and the last row's bits against those of the others."""
         machine, sizes = self.machine, self.sizes
-        x, weight = self.drawn(form, sizes.batches[-1]), self.weight(form, sizes.features)
+        x = self.drawn(form, sizes.batches[-1])
         bias = self.drawn(form, sizes.features)[:, 0].copy()
-        packed = form.pack(weight)
+        packed = self.packed(form, sizes.features)
         exact = wide(form, x) @ form.unpack(packed, sizes.depth).T.astype(float) + wide(form, bias)
         places = (*map(machine.put, packed.values()), machine.put(bias))
         ways, worst = 0, 0.0
@@ -112,8 +112,7 @@ class Products:
     def gated(self, form: Format) -> str:
         """silu(gate) * up by every tile."""
         machine, sizes = self.machine, self.sizes
-        x, weight = self.drawn(form, sizes.batches[-1]), self.weight(form, 2 * sizes.features)
-        packed = form.pack(weight)
+        x, packed = self.drawn(form, sizes.batches[-1]), self.packed(form, 2 * sizes.features)
         gate, up = np.split(
             wide(form, x) @ form.unpack(packed, sizes.depth).T.astype(float), 2, axis=1
         )
@@ -141,7 +140,7 @@ class Products:
     def dequantise(self, form: Grouped) -> str:
         """Every weight's bits."""
         machine, sizes = self.machine, self.sizes
-        packed = form.pack(self.weight(form, sizes.features))
+        packed = self.packed(form, sizes.features)
         (variant,) = machine.kit.made_by(f"dequantise_{form.name}")
         out, matrix = (
             machine.room(sizes.features * sizes.depth * 2),
@@ -166,10 +165,16 @@ class Products:
         values = self.machine.rng.standard_normal((rows, self.sizes.depth), np.float32)
         return narrowed(values, form.precision)
 
-    def weight(self, form: Format, rows: int) -> Array:
-        return self.machine.rng.standard_normal((rows, self.sizes.depth), np.float32) * np.float32(
-            0.05
-        )
+    def packed(self, form: Format, rows: int) -> dict[str, Array]:
+        """Weights of about 0.05. Digits that are integers are drawn as such: to round floats to
+        them needs a compiler, and is tried where there is one."""
+        rng, depth = self.machine.rng, self.sizes.depth
+        if not isinstance(form, Grouped) or form.floats:
+            return form.pack(rng.standard_normal((rows, depth), np.float32) * np.float32(0.05))
+        shapes = {name: shape for name, (shape, _) in form.shapes(rows, depth).items()}
+        scales = (0.5 + rng.random(shapes["scales"], np.float32)) * np.float32(0.2 / 2**form.bits)
+        words = rng.integers(-(2**31), 2**31, shapes["words"], np.int32)
+        return {"words": words, "scales": narrowed(scales, form.precision)}
 
 
 def product(
