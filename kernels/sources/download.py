@@ -87,8 +87,11 @@ def download_all(http: httpx.Client, jobs: Iterable[Job], count: Count) -> None:
     """Some at once. Raises what the first that fails raises, and leaves the others to the end of
     the process."""
     pool = ThreadPoolExecutor(AT_ONCE)
-    for done in as_completed([pool.submit(download, http, job, count) for job in jobs]):
-        done.result()
+    try:
+        for done in as_completed([pool.submit(download, http, job, count) for job in jobs]):
+            done.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def download(http: httpx.Client, job: Job, count: Count) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import close_session
 
 from raylax.kernels.sources.events import Events
 from tests.support.checkpoints import write_checkpoint
@@ -29,6 +30,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setenv("RAYLAX_STORE", str(tmp_path / "store"))
         yield hub
+        close_session()  # huggingface_hub keeps its connections for who asks again
 
 
 @pytest.fixture(scope="session")

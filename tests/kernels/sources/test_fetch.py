@@ -144,8 +144,13 @@ def blobs(temporary: Path) -> Path:
     return temporary / "hf" / "hub" / "models--org--tiny" / "blobs"
 
 
-def children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def fetching_for(pid: int) -> int:
+    """The process that downloads for another one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (one,) = (
+        id for id in children if b"sources.process" in Path(f"/proc/{id}/cmdline").read_bytes()
+    )
+    return int(one)
 
 
 def test_a_process_whose_parent_is_gone_ends(hub: FakeHub, llama: dict[str, bytes]) -> None:
@@ -154,7 +159,7 @@ def test_a_process_whose_parent_is_gone_ends(hub: FakeHub, llama: dict[str, byte
     code = "from raylax.kernels.sources.fetch import fetch; fetch('org/tiny', lambda: None)"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as parent:
         assert hub.stalled.wait(60)
-        (fetching,) = children(parent.pid)
+        fetching = fetching_for(parent.pid)
         parent.kill()
 
     until(lambda: not Path(f"/proc/{fetching}/fd").exists())
@@ -225,7 +230,7 @@ def test_a_process_that_dies_is_said_to_have(
 
     def kill_it() -> None:
         assert hub.stalled.wait(60)
-        (fetching,) = children(os.getpid())
+        fetching = fetching_for(os.getpid())
         held.append(os.open(output_of(fetching), os.O_WRONLY))
         os.kill(fetching, signal.SIGKILL)
 
