@@ -124,7 +124,7 @@ def test_an_interrupted_download_stops_at_once_and_is_resumed(
     assert hub.stalled.wait(60)
     part = blobs(tmp_path) / f"{sha256(llama[LARGE])}.incomplete"
     until(lambda: part.exists() and part.stat().st_size > 0)
-    (fetching,) = children(pulling.pid)
+    fetching = fetching_for(pulling.pid)
     pulling.send_signal(signal.SIGINT)
     _, said = pulling.communicate(timeout=20)
     had_come = part.stat().st_size
@@ -147,9 +147,8 @@ def blobs(temporary: Path) -> Path:
 def fetching_for(pid: int) -> int:
     """The process that downloads for another one."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    (one,) = (
-        id for id in children if b"sources.process" in Path(f"/proc/{id}/cmdline").read_bytes()
-    )
+    commands = {id: Path(f"/proc/{id}/cmdline").read_bytes() for id in children}
+    (one,) = (id for id, command in commands.items() if b"sources.process" in command)
     return int(one)
 
 
