@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub.utils import close_session
+from huggingface_hub import close_session
 
 from raylax.kernels.sources.events import Events
 from tests.support.checkpoints import write_checkpoint
