@@ -32,6 +32,7 @@ class Raylax:
             model=options.model, mode="server", quantization=options.quantization,
             kv_dtype=options.kv_dtype, threads=options.threads, prefix_cache_mode="disable",
             max_num_sequence=options.sequences, max_single_sequence_length=options.length,
+            speculative_mode="disable",  # what it brings depends on the text: bench/speculation.py
             pin_threads=True, tensor_parallel_shards=options.shards, pipeline_parallel_stages=options.stages,
         )  # fmt: skip
         fill_store(config)
