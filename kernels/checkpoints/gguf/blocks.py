@@ -64,6 +64,8 @@ def decoded(content: npt.NDArray[np.uint8], number: int, columns: int) -> npt.ND
         part = whole[first : first + step]
         if kind == GGMLQuantizationType.Q6_K:
             out[first : first + step] = sixes(part)
+        elif kind == GGMLQuantizationType.Q4_K:
+            out[first : first + step] = fours(part)
         else:  # the package goes row by row
             out[first : first + step] = dequantize(part.reshape(1, -1), kind).reshape(-1, block)
     return out.reshape(-1, columns)
@@ -86,6 +88,25 @@ def sixes(blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     )
     out = numbers.view(np.int8).astype(np.float32).reshape(count, 16, 16)
     out *= scales[:, :, None]
+    return out.reshape(count, 256)
+
+
+def fours(blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Q4_K in the same way: what a Q4_K_M has beside Q6_K in a matrix is not kept as it is,
+    either."""
+    count, low = len(blocks), np.uint8(63)
+    outer = blocks[:, :4].view(np.float16).astype(np.float32)
+    first, second, third = (blocks[:, at : at + 4] for at in (4, 8, 12))
+    scales, minima = np.empty((2, count, 8), np.uint8)
+    scales[:, :4], minima[:, :4] = first & low, second & low
+    scales[:, 4:] = third & np.uint8(15) | first >> np.uint8(6) << np.uint8(4)
+    minima[:, 4:] = third >> np.uint8(4) | second >> np.uint8(6) << np.uint8(4)
+    nibbles = words(blocks, 16, 144).reshape(count, 4, 4)
+    codes = np.empty((count, 4, 2, 4), np.uint64)
+    codes[:, :, 0], codes[:, :, 1] = nibbles & NIBBLES, nibbles >> np.uint64(4) & NIBBLES
+    out = codes.view(np.uint8).astype(np.float32).reshape(count, 8, 32)
+    out *= (outer[:, :1] * scales)[:, :, None]
+    out -= (outer[:, 1:] * minima)[:, :, None]
     return out.reshape(count, 256)
 
 
