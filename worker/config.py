@@ -52,9 +52,11 @@ WHOLE_OR_SHARE = Rule(
     lambda value: type(value) in (float, int) and 0 < value <= 1,
     "{name} must be above 0 and at most 1, found {value!r}",
 )
+MOST_DRAFTED = 16
+"""Tokens of drafts in a step, of one sequence or of all."""
 DRAFT = Rule(
-    lambda value: type(value) is int and 0 <= value <= 16,
-    "{name} must be a whole number from 0 to 16, found {value!r}",
+    lambda value: type(value) is int and 0 <= value <= MOST_DRAFTED,
+    f"{{name}} must be a whole number from 0 to {MOST_DRAFTED}, found {{value!r}}",
 )
 PAGE = Rule(
     lambda value: value == PAGE_SIZE,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.config import MOST_DRAFTED, EngineConfig, Mode, Sizes
 from raylax.worker.errors import ConfigError
 
 LOCAL_TOKENS = 8192
@@ -26,7 +26,7 @@ class Usual:
     """Tokens of drafts in a step, where there is speculation."""
 
 
-ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False, 16)
+ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False, MOST_DRAFTED)
 """Other processes, and other replicas, live in its memory too."""
 ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, 0.85, True)
 

@@ -4,11 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.speculation.acceptance import Experience, Record
 from raylax.worker.speculation.ngrams import NGrams
-
-MOST = 16
-"""Tokens of a draft."""
 
 
 @dataclass(slots=True)
@@ -59,5 +57,5 @@ class Speculation:
 def worth(likely: float, least: float) -> int:
     """The tokens of a draft up to the last that is likely enough if all before it are right."""
     if likely >= 1 or least <= 0:
-        return MOST
-    return min(MOST, int(math.log(least) / math.log(likely)))
+        return MOST_DRAFTED
+    return min(MOST_DRAFTED, int(math.log(least) / math.log(likely)))

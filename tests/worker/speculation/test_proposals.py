@@ -2,7 +2,8 @@
 
 import pytest
 
-from raylax.worker.speculation.proposals import MOST, Proposal, Speculation, worth
+from raylax.worker.config import MOST_DRAFTED
+from raylax.worker.speculation.proposals import Proposal, Speculation, worth
 
 REPEATED = [1, 2, 3, 4] * 8
 
@@ -57,7 +58,13 @@ def test_drafts_get_longer_while_they_are_right_and_end_while_they_are_wrong() -
 
 @pytest.mark.parametrize(
     ("likely", "least", "want"),
-    [(1.0, 0.9, MOST), (0.5, 0.0, MOST), (0.5, 0.25, 2), (0.5, 0.26, 1), (0.99, 0.01, MOST)],
+    [
+        (1.0, 0.9, MOST_DRAFTED),
+        (0.5, 0.0, MOST_DRAFTED),
+        (0.5, 0.25, 2),
+        (0.5, 0.26, 1),
+        (0.99, 0.01, MOST_DRAFTED),
+    ],
 )
 def test_what_is_worth_its_row(likely: float, least: float, want: int) -> None:
     assert worth(likely, least) == want
