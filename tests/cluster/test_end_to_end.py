@@ -235,7 +235,7 @@ def test_the_only_worker_goes_and_its_answer_is_complete(
     cluster: Serving, client: openai.OpenAI, blow: str
 ) -> None:
     """It waits for the worker that comes in its place, and goes on there."""
-    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 450, "temperature": 0}
+    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 1500, "temperature": 0}
     only = {"extra_body": {"ignore_eos": True}}
     want = client.chat.completions.create(**asked, **only).choices[0]
     stream = client.chat.completions.create(**asked, **only, stream=True)
@@ -265,7 +265,7 @@ def test_a_change_of_the_file_is_applied_while_there_are_answers(
     cluster: Serving, client: openai.OpenAI, settings: Path
 ) -> None:
     """Each of them is whole, and the same; then the worker is another one."""
-    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 450, "temperature": 0}
+    asked: Any = {"model": "tiny", "messages": HI, "max_tokens": 1500, "temperature": 0}
     replies: list[str | None] = []
     settings.write_text("{served_model_name: tiny, max_num_sequence: 3}")
 

@@ -5,8 +5,9 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -32,7 +33,8 @@ COUNT: Any = {
     "temperature": 0,
     "max_tokens": 40,
 }
-LONG: Any = {**COUNT, "max_tokens": 400, "ignore_eos": True}
+LONG: Any = {**COUNT, "max_tokens": 1500, "ignore_eos": True}
+"""More than a second of it, on any machine: its first event comes long before its last."""
 
 
 @pytest.fixture(scope="module")
@@ -111,16 +113,16 @@ def test_status_has_a_line_for_each_rank(
     assert second.split() == ["rank", "1", str(shard["pid"]), "127.0.0.1"]
 
 
-def stream(client: httpx.Client, first: Future[None]) -> list[dict[str, Any]]:
-    """The events of an answer. `first`: done when one has come."""
-    events = []
+def stream(client: httpx.Client, first: Callable[[], object]) -> list[dict[str, Any]]:
+    """The events of an answer. `first` is called when one has come, before the next is read."""
+    events: list[dict[str, Any]] = []
     with client.stream("POST", "/v1/chat/completions", json={**LONG, "stream": True}) as answer:
         assert answer.status_code == 200
         for line in answer.iter_lines():
             if line.startswith("data: {"):
                 events.append(json.loads(line.removeprefix("data: ")))
-                if not first.done():
-                    first.set_result(None)
+                if len(events) == 1:
+                    first()
     return events
 
 
@@ -144,17 +146,21 @@ def test_a_worker_that_has_lost_a_rank_is_replaced(
     worker = worker_of(client)
     (shard,) = worker["shards"]
     want = client.post("/v1/chat/completions", json=LONG).json()["choices"]
-    began: list[Future[None]] = [Future() for _ in range(2)]
-    with ThreadPoolExecutor(len(began)) as pool:
-        streams = [pool.submit(stream, client, first) for first in began]
-        whole = pool.submit(client.post, "/v1/chat/completions", json=LONG)
-        for first in began:
-            first.result(PATIENCE_S)
+    hit: list[float] = []
+
+    def strike() -> None:
         os.kill(shard["pid"], blow)
-        hit = time.monotonic()
+        hit.append(time.monotonic())
+
+    both_began = Barrier(2, strike)
+    with ThreadPoolExecutor(3) as pool:
+        whole = pool.submit(client.post, "/v1/chat/completions", json=LONG)
+        streams = [
+            pool.submit(stream, client, lambda: both_began.wait(PATIENCE_S)) for _ in range(2)
+        ]
         events = [one.result() for one in streams]
         answered = whole.result().json()
-    again_s = time.monotonic() - hit
+    again_s = time.monotonic() - hit[0]
     timeline = client.get(f"/explain/{events[0][0]['id']}").json()
     loss = next(moment["detail"] for moment in timeline["moments"] if moment["name"] == "lost")
 
