@@ -9,7 +9,7 @@ import asyncio
 import queue
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +60,13 @@ class CompletionsBase:
         call = self.frontend.embedding(body)
         return EmbeddingWriter(call, self.frontend.name, body.encoding_format)
 
-    def begin(self, call: Call, deliver: Deliver) -> None:
-        """Submit the call's requests; their deltas go to `deliver`. Raises RaylaxError, and
-        EngineNotReady in a forked child."""
+    def begin(
+        self, call: Call, deliver: Deliver, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        """Submit the call's requests; their deltas go to `deliver`, on this loop. Raises
+        RaylaxError, and EngineNotReady in a forked child."""
         self.engine.process.check()
-        self.state.listen(call, deliver)
+        self.state.listen(call, deliver, loop)
         try:
             for request in call.requests:
                 self.engine.add_request(request)
@@ -116,7 +118,7 @@ class CompletionsBase:
     async def stream_async(self, writer: ChunkWriter) -> AsyncGenerator[Chunk, None]:
         """As `stream`, on the event loop that asks."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[Delta]()
-        self.begin(writer.call, lambda delta: deliver_to(loop, inbox, delta))
+        self.begin(writer.call, inbox.put_nowait, loop)
         chunks = self._chunks_async(writer, inbox)
         await anext(chunks)
         return chunks
@@ -141,15 +143,6 @@ class CompletionsBase:
             async for _ in chunks:
                 pass
         return await asyncio.to_thread(writer.response)
-
-
-def deliver_to(
-    loop: asyncio.AbstractEventLoop, inbox: "asyncio.Queue[Delta]", delta: Delta
-) -> None:
-    """Pass a delta from the stream-back thread to a loop. If that was closed meanwhile, nobody is
-    left to hear."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(inbox.put_nowait, delta)
 
 
 def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:

@@ -1,18 +1,24 @@
-"""Who waits for which tokens: the stream-back thread delivers here."""
+"""Who waits for which tokens: the stream-back thread delivers here, by one of two callbacks."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from raylax.proto.calls.call import Call
 from raylax.proto.vocabulary import Delta, Load
+from raylax.worker.engine.outputs import StepCallback
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.trace import TraceRecorder
 
 log = logging.getLogger(__name__)
 Deliver = Callable[[Delta], None]
+Kind = Literal["async", "sync"]
+"""Of engines: whether calls are awaited."""
 
 
 @dataclass
@@ -27,10 +33,12 @@ class Timing:
 
 @dataclass
 class RequestListener:
-    """Who waits for the deltas of one request. `deliver` is called on the stream-back thread."""
+    """Who waits for the deltas of one request. `deliver` is called on the stream-back thread, or on
+    its loop if it has one."""
 
     deliver: Deliver
     begun: float
+    loop: asyncio.AbstractEventLoop | None = None
     last: float | None = None
 
 
@@ -51,14 +59,20 @@ class EngineState:
         """Requests that are listened for."""
         return len(self._listeners)
 
-    def listen(self, call: Call, deliver: Deliver) -> None:
-        """Deliver the deltas of a call's requests from now on: to be called before they are
-        submitted."""
+    def request_stream_callback(self, kind: Kind) -> StepCallback:
+        """What an engine of this kind calls after each step."""
+        return self.async_callback if kind == "async" else self.sync_callback
+
+    def listen(
+        self, call: Call, deliver: Deliver, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        """Deliver the deltas of a call's requests from now on, on this loop: to be called before
+        they are submitted."""
         now = self.clock()
         with self._lock:
             self._calls[call.id] = [request.id for request in call.requests]
             for request in call.requests:
-                self._listeners[request.id] = RequestListener(deliver, now)
+                self._listeners[request.id] = RequestListener(deliver, now, loop)
 
     def leave(self, call: Call) -> None:
         """Deliver nothing for this call any more."""
@@ -75,18 +89,33 @@ class EngineState:
         for request_id in request_ids:
             engine.abort_request(request_id)
 
-    def deliver(self, deltas: list[Delta], load: Load) -> None:
+    def sync_callback(self, deltas: list[Delta], load: Load) -> None:
         """Hand the deltas of a step to who listens. A listener that fails harms no other."""
+        for listener, delta in self._heard(deltas):
+            tell(listener.deliver, delta)
+
+    def async_callback(self, deltas: list[Delta], load: Load) -> None:
+        """As `sync_callback`, on the listeners' loops: each is woken once for a step, however many
+        listen there. If one was closed meanwhile, nobody is left to hear."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Deliver, Delta]]] = {}
+        for listener, delta in self._heard(deltas):
+            if listener.loop is None:
+                tell(listener.deliver, delta)
+            else:
+                by_loop.setdefault(listener.loop, []).append((listener.deliver, delta))
+        for loop, pairs in by_loop.items():
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell_all, pairs)
+
+    def _heard(self, deltas: list[Delta]) -> list[tuple[RequestListener, Delta]]:
+        """Which of them somebody listens to."""
         now = self.clock()
         with self._lock:
-            heard = [(self._listeners.get(delta.request_id), delta) for delta in deltas]
+            listeners = [self._listeners.get(delta.request_id) for delta in deltas]
+        heard = [(one, d) for one, d in zip(listeners, deltas, strict=True) if one is not None]
         for listener, delta in heard:
-            if listener is not None:
-                self._time(listener, delta, now)
-                try:
-                    listener.deliver(delta)
-                except Exception:
-                    log.exception("%s cannot be told of its tokens", delta.request_id)
+            self._time(listener, delta, now)
+        return heard
 
     def _time(self, listener: RequestListener, delta: Delta, now: float) -> None:
         if not delta.token_ids:
@@ -108,3 +137,17 @@ class EngineState:
             "itl_s_sum": t.itl_s,
             "itl_count": t.later_tokens,
         }
+
+
+def tell_all(pairs: list[tuple[Deliver, Delta]]) -> None:
+    """Hand the deltas of a step to the listeners of one loop, on it."""
+    for deliver, delta in pairs:
+        tell(deliver, delta)
+
+
+def tell(deliver: Deliver, delta: Delta) -> None:
+    """Hand a delta to its listener, whose failure is its own."""
+    try:
+        deliver(delta)
+    except Exception:
+        log.exception("%s cannot be told of its tokens", delta.request_id)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
@@ -25,7 +25,7 @@ from raylax.worker.api.completions import (
     Completions,
     Embeddings,
 )
-from raylax.worker.api.engine_state import EngineState
+from raylax.worker.api.engine_state import EngineState, Kind
 from raylax.worker.api.fetching import on_stderr
 from raylax.worker.config import EngineConfig, Mode, check_agreement, path_text
 from raylax.worker.engine.threaded_engine import ThreadedEngine
@@ -36,7 +36,6 @@ from raylax.worker.hardware.devices import detect_device
 from raylax.worker.hardware.machine import machine_for
 from raylax.worker.ranks.loading import check_room
 
-Kind = Literal["async", "sync"]
 Model = str | os.PathLike[str] | None
 """A checkpoint's directory, a GGUF file, org/name of a hub or a short name; None: what
 `engine_config` names. A device is anything whose text names one, as `tvm.Device`; None: auto."""
@@ -108,7 +107,8 @@ class MLCEngineBase:
             frontend = Frontend.load(files, model, max_sequence_length=0)
         self.state = EngineState(TraceRecorder() if enable_tracing else None)
         self._engine = ThreadedEngine()
-        self._engine.init_threaded_engine(self.device, self.state.deliver, self.state.trace)
+        callback = self.state.request_stream_callback(kind)
+        self._engine.init_threaded_engine(self.device, callback, self.state.trace)
         self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
         library = library or config.model_lib
         whole = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
