@@ -9,12 +9,15 @@ from raylax.kernels.cuda import driver
 from raylax.kernels.cuda.cubins.chips import Chip, chip_of
 from raylax.kernels.cuda.device.verdict import read
 from raylax.kernels.errors import CompileError, KernelsError
+from raylax.kernels.runtime import has_device, library
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
 
 log = logging.getLogger(__name__)
 INSIST = "--device cuda takes the GPU"
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
+OTHERS = "rocm", "vulkan", "metal", "opencl"
+"""Kinds of devices that TVM has names for, and we no kernels."""
 
 
 class Choice(NamedTuple):
@@ -26,8 +29,8 @@ class Choice(NamedTuple):
 
 
 def detect_device(given: object) -> str:
-    """The device that a string names: cpu, or cuda:i; of `auto` what `choose` says. None is auto,
-    and anything else named by its text, as `tvm.Device` is.
+    """The device that a string names: cpu, or cuda:i; of auto what `choose` says, the log says why.
+    None is auto, and anything else named by its text, as `tvm.runtime.Device` is.
 
     Raises ConfigError for one that is not known, not here, or cannot run our kernels.
     """
@@ -35,15 +38,18 @@ def detect_device(given: object) -> str:
     kind, colon, index = device.partition(":")
     if device == "auto":
         choice = choose()
-        if choice.why_no_gpu:
-            log.info("%s", choice.why_no_gpu)
+        log.info("%s", reason(choice))
         return choice.device
     if kind == "cpu" and index in ("", "0"):
         return "cpu"
-    if kind != "cuda" or (colon and not (index.isascii() and index.isdigit())):
+    numbered = not colon or (index.isascii() and index.isdigit())
+    if kind in OTHERS and numbered:
+        raise ConfigError(f"device {device!r} cannot be used: {lacking(kind)}; say {KNOWN}")
+    if kind != "cuda" or not numbered:
         raise ConfigError(f"device must be {KNOWN}; found {device!r}")
-    if (number := int(index or 0)) >= driver.count():
-        raise ConfigError(f"device {device!r} is not here: {driver.missing(number)}")
+    if (number := int(index or 0)) >= (count := driver.count()):
+        instead = "" if count else "; device cpu, or auto, runs on the CPU"
+        raise ConfigError(f"device {device!r} is not here: {driver.missing(number)}{instead}")
     try:
         chip_at(number)
     except CompileError as error:
@@ -62,6 +68,33 @@ def choose(store: Path | None = None) -> Choice:
     if not reasons:
         return Choice("cpu")
     return Choice("cpu", f"device auto is the CPU: {reasons[0]}")
+
+
+def reason(choice: Choice) -> str:
+    """Which device `auto` is, and why: the GPUs were looked at first, then what else TVM can speak
+    to, then there is the CPU."""
+    if choice.device != "cpu":
+        return f"device auto is {name_of(choice.device)}: our kernels were checked there, and held"
+    why = choice.why_no_gpu or f"device auto is the CPU: cuda is not here ({driver.missing(0)})"
+    try:
+        spoken = [kind for kind in OTHERS if has_device(kind)]
+    except CompileError as error:
+        return f"{why}; {error}"
+    kinds = ", ".join(OTHERS)
+    if not spoken:
+        return f"{why}; TVM speaks to no other device here ({kinds})"
+    return f"{why}; TVM speaks to {', '.join(spoken)} here, for which raylax has no kernels"
+
+
+def lacking(kind: str) -> str:
+    """What it takes to run on another kind of device, and is not there."""
+    kernels = f"raylax has no kernels for {kind}"
+    try:
+        if has_device(kind):
+            return kernels
+        return f"{kernels}, and TVM does not speak to it here ({library(kind).name} is missing)"
+    except CompileError as error:
+        return f"{kernels}, and {error}"
 
 
 def objection(index: int, store: Path | None = None) -> str | None:

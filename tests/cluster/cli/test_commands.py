@@ -211,7 +211,7 @@ def test_a_weight_format_that_is_not_known(
     [
         ({"device": "cuda"}, "device 'cuda' is not here: it needs a GPU and NVIDIA's driver"),
         ({"device": "cuda:1"}, "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs the"),
-        ({"device": "metal"}, "device must be auto, cpu, cuda, and cuda:0, cuda:1 and so on; fou"),
+        ({"device": "metal"}, "device 'metal' cannot be used: raylax has no kernels for metal"),
         ({"engine": {"max_total_sequence_length": 10**9}}, "of 1000000000 tokens needs"),
         (
             {"engine": {"gpu_memory_utilization": 1e-9}},

@@ -258,7 +258,7 @@ def test_a_template_that_wants_another_conversation(edited: Path) -> None:
     [
         ({"device": "cuda"}, "device 'cuda' is not here: it needs a GPU and NVIDIA's driver"),
         ({"device": "cuda:1"}, "device must be cuda, and CUDA_VISIBLE_DEVICES say which GPUs"),
-        ({"device": "metal"}, "device must be auto, cpu, cuda, and cuda:0, cuda:1 and so on; fou"),
+        ({"device": "metal"}, "device 'metal' cannot be used: raylax has no kernels for metal"),
         ({"tensor_parallel_shards": 3}, "tensor_parallel_shards must divide the attention heads"),
         ({"pipeline_parallel_stages": 99}, "pipeline_parallel_stages must be at most the 2 layers"),
         ({"engine": {"max_single_sequence_length": 10**6}}, "must be at most the model's "),
