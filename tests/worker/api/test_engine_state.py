@@ -22,6 +22,7 @@ class CountingLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
+        self.close()  # it never runs
         self.woken, self.shut, self._given = 0, False, list[Callable[[], Any]]()
 
     def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:  # type: ignore[override]
