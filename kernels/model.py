@@ -157,6 +157,15 @@ class SubmittingModel(Model, Protocol):
         ...
 
 
+class TappedModel(Model, Protocol):
+    """A model that keeps the residual streams which `options.taps` names."""
+
+    def tapped(self, count: int) -> Floats:
+        """f32[count, taps * hidden]: those of the last step's first tokens, without padding. Valid
+        until the next step."""
+        ...
+
+
 class StagedModel(Model, Protocol):
     """A model that runs a stage of its layers: what comes before and after is another rank's."""
 

@@ -38,6 +38,10 @@ class ModelOptions:
     degree: Degree = Degree()
     overlap_launches: bool = False
     """On CUDA, whether a kernel may be started before the one ahead of it has ended."""
+    taps: tuple[int, ...] = ()
+    """Residual streams that a step keeps of all of its tokens, each by the number of the layer
+    whose input it is; the number of layers is what the last one comes to. On CPUs, without
+    stages."""
     library: str | None = None
     """On CUDA, a directory of machine code that was compiled elsewhere; None: the store's."""
 

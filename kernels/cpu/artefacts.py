@@ -34,6 +34,21 @@ def check_attention(spec: DecoderSpec) -> None:
             )
 
 
+def check_taps(spec: DecoderSpec, options: ModelOptions) -> None:
+    """Raises CompileError for residual streams that there are not."""
+    if options.taps and options.degree.pipeline > 1:
+        raise CompileError(
+            "residual streams (taps) are kept by models without stages alone, found "
+            f"pipeline_parallel_stages {options.degree.pipeline}"
+        )
+    for at, layer in enumerate(options.taps):
+        if not 0 <= layer <= spec.layers or layer in options.taps[:at]:
+            raise CompileError(
+                f"taps must be different numbers from 0 to the {spec.layers} layers of the model, "
+                f"found {', '.join(map(str, options.taps))}"
+            )
+
+
 class Blueprint:
     """What building one model comes to: what emits it, and the program that runs it."""
 
@@ -46,6 +61,7 @@ class Blueprint:
 
         options.degree.check(checkpoint.spec)
         check_attention(checkpoint.spec)
+        check_taps(checkpoint.spec, options)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_of(options.quantization, checkpoint, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
@@ -56,6 +72,7 @@ class Blueprint:
             options.max_step_rows,
             options.max_sequence_length,
             options.threads,
+            len(options.taps),
         )
         pages = pages_named(kv, target)
         sizes = cpu_sizes(checkpoint.spec)

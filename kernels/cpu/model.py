@@ -77,6 +77,9 @@ class CpuModel:
         check_arrays(self._arrays, program.table)
         self.page_bytes = self._arrays["pages"][:, 0].nbytes
         self._arrays["place"][:] = astuple(self.place)
+        if options.taps:
+            self._arrays["tap_at"][:] = -1
+            self._arrays["tap_at"][list(options.taps)] = range(len(options.taps))
         if self.seat.call:
             self._arrays["call"][0] = self.seat.call
         tensors = {
@@ -123,6 +126,13 @@ class CpuModel:
         """f32[count, hidden]: the residual stream of a step's tokens, padding included."""
         hidden: npt.NDArray[np.float32] = self._arrays["x"][:count]
         return hidden
+
+    def tapped(self, count: int) -> npt.NDArray[np.float32]:
+        """f32[count, taps * hidden]: the residual streams that `options.taps` names, of the last
+        step's first tokens, without padding. Valid until the next step."""
+        own, whole = self.spec.hidden, self._arrays["x"].shape[1]
+        taps: npt.NDArray[np.float32] = self._arrays["taps"][:count]
+        return taps.reshape(-1, whole)[:, :own].reshape(count, len(self.options.taps) * own)
 
     def _run(self, function: str, rows: int) -> None:
         self._variants[self._functions[function].variant_for(rows)]()

@@ -46,6 +46,10 @@ class DeviceForm:
                     f"share a model, found {stages}"
                 )
             )
+        if options.taps:
+            raise CompileError(
+                only_on_cpu(f"residual streams (taps) are not kept on CUDA, found {options.taps}")
+            )
         if spec.mlp_bias:
             raise CompileError(only_on_cpu("an MLP with biases (mlp_bias) is not there on CUDA"))
         quantization = quantization_named(options.quantization, dtype)

@@ -5,6 +5,7 @@
 `logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt, and `hidden.npz` what those
 are made of, f32[tokens, hidden] after the final norm; the tests compare with both. `sizes.npz`
 and `sizes_hidden.npz` are the same of the models of odd sizes, of the end of a longer prompt.
+`taps.npz` has of some the residual stream before each layer, and behind the last one.
 """
 
 import sys
@@ -23,6 +24,7 @@ from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, write_chec
 
 LENGTH = 70  # beyond the original positions of the scaled rope, and several pages
 LONG, END = 300, 40  # more keys than a block of attention has
+TAPPED, LAST = ("llama", "hidden-100-dim-80-mlp-biased"), 8
 
 
 def computed(
@@ -43,7 +45,23 @@ def computed(
     return goldens, hidden
 
 
+def residual_streams(variant: str) -> np.ndarray:
+    """f32[layers + 1, LAST, hidden]: what comes to each layer, and out of the last one."""
+    ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], LENGTH)
+    streams = []
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder), variant)
+        model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+    for module in (*model.model.layers, model.model.norm):
+        module.register_forward_pre_hook(lambda _, inputs: streams.append(inputs[0][0, -LAST:]))
+    with torch.inference_mode():
+        model(torch.tensor(ids)[None])
+    return torch.stack(streams).numpy()
+
+
 def main() -> None:
+    taps = {variant: residual_streams(variant) for variant in TAPPED}
+    np.savez_compressed(HERE / "taps.npz", **taps)
     for variants, logits, states, length, end in (
         (VARIANTS, "logits.npz", "hidden.npz", LENGTH, LENGTH),
         (ODD_SIZES, "sizes.npz", "sizes_hidden.npz", LONG, END),

@@ -18,6 +18,8 @@ LAYERS = (
     "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "add_o", "norm_2", "gate_up",
     "round_h", "down", "add_down",
 )  # fmt: skip
+TAPPED = ("embed", "tap", *LAYERS[1:], "last_tap")
+"""The same where residual streams are kept."""
 HEAD = ("norm_f", "head", "argmax")
 """Operators in the order in which they run; not every step has them all."""
 
@@ -37,6 +39,8 @@ class Capacity:
     """The most sequences in a step, and rows of logits."""
     sequence_length: int
     workers: int
+    taps: int = 0
+    """Residual streams that are kept; the compiled code asks whether there are any."""
 
 
 def padded(count: int) -> int:
@@ -112,10 +116,24 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
     return made
 
 
-def clocks(layers: int, workers: int) -> dict[str, Buffer]:
+def taps(spec: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
+    """Residual streams that are kept, one behind the other in a token's row; and for each layer
+    which of them its input is, for the last one's output too; -1: none."""
+    return {
+        "tap_at": growing("input", spec.layers + 1),
+        "taps": Buffer((c.tokens, c.taps * spec.hidden), F32, "work", free=(0, 1)),
+    }
+
+
+def layer_operators(c: Capacity) -> tuple[str, ...]:
+    """Of the function `layers`, in the order in which they run."""
+    return TAPPED if c.taps else LAYERS
+
+
+def clocks(layers: int, operators: int, workers: int) -> dict[str, Buffer]:
     """What the work queue counts tasks in, and when its regions ended. `layers`: those of the whole
     model, for all stages run the same code."""
-    regions = layers * len(LAYERS)
+    regions = layers * operators
     return {
         "counters": Buffer((regions, LINE * (workers + 1)), I32, "work", free=(0, 1)),
         "ends": growing("work", regions + 1, dtype=I64),
@@ -151,6 +169,7 @@ def buffers(
         "logits": growing(
             "work" if shards == 1 else "shared", c.rows, spec.padded_vocab, dtype=F32
         ),
-        **clocks(spec.layers, c.workers),
+        **(taps(spec, c) if c.taps else {}),
+        **clocks(spec.layers, len(layer_operators(c)), c.workers),
         **(meetings(shards, c.tokens, spec.hidden) if shards > 1 else {}),
     }

@@ -33,6 +33,14 @@ class Operators(Emitter):
             fmt = self.format_of("w_embed")
             fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
 
+    def tap(self, name: str, layer: Expr) -> None:
+        """Keeps `x` as it comes to a layer, if that is wanted."""
+        hidden, at = self.spec.hidden, T.Bind(self.b["tap_at"][layer])
+        rows = T.Select(at < 0, 0, self.tokens)
+        with self.queue.region(name, rows) as row, T.serial(0, hidden // 16) as j:
+            value = self.b["x"][row, lanes(j * 16)]
+            self.b["taps"].store(value, row, lanes(at * hidden + j * 16))
+
     def normalise(
         self, weight: str, out: str, select: str | None = None, keep: str | None = None
     ) -> None:

@@ -20,7 +20,7 @@ from raylax.kernels.cpu.program import (
     is_large,
 )
 from raylax.kernels.cpu.step.attend import Attention
-from raylax.kernels.cpu.step.buffers import HEAD, LAYERS, PLACE, Capacity, buffers
+from raylax.kernels.cpu.step.buffers import HEAD, PLACE, Capacity, buffers, layer_operators
 from raylax.kernels.cpu.step.emitter import View
 from raylax.kernels.cpu.step.head import Head
 from raylax.kernels.cpu.step.mlp import MLP
@@ -104,16 +104,21 @@ class StepEmitter:
         return StepFunction(
             tuple(arguments(self.table, name)),
             tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
-            HEAD if name == "head" else LAYERS,
+            self.operators(name),
             "head_ends" if name == "head" else "ends",
         )
+
+    def operators(self, name: str) -> tuple[str, ...]:
+        """Those of the function `layers` or `head`, in the order in which they run."""
+        return HEAD if name == "head" else layer_operators(self.capacity)
 
     @property
     def essence(self) -> "StepEmitter":
         """What emits the same code and knows nothing else: a library is named by it, and emitted by
         it, so that models, stages, capacities and numbers of threads share one."""
         spec = replace(self.spec, architecture="", layers=1, rope=Rope(0), max_positions=0)
-        degree, capacity = Degree(self.degree.tensor), Capacity(1, 1, 1, 1)
+        degree = Degree(self.degree.tensor)
+        capacity = Capacity(1, 1, 1, 1, min(1, self.capacity.taps))
         return replace(self, spec=spec, degree=degree, capacity=capacity)
 
     def emit(self, name: str, variant: Variant) -> Any:
@@ -124,8 +129,8 @@ class StepEmitter:
         table = self.table
         with function(f"{name}_{variant.suffix}") as builder:
             args = {one: T.arg(one, declare(table[one])) for one in arguments(table, name)}
-            names, ends = (HEAD, "head_ends") if name == "head" else (LAYERS, "ends")
-            queue = Queue(args["counters"], args[ends], names, self.cpu)
+            ends = "head_ends" if name == "head" else "ends"
+            queue = Queue(args["counters"], args[ends], self.operators(name), self.cpu)
             dots = *(fmt.dot for fmt in self.quantization.formats.values()), self.pages.dot
             meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
             with imported(meet, *(dot.code for dot in dots)), queue.launch():
@@ -168,12 +173,17 @@ class StepEmitter:
             layered = {n: own[table[n].kind] for n in args if table[n].kind in own}
             e.b = {**e.b, **{n: View(args[n], at, large=True) for n, at in layered.items()}}
             e.queue.at(layer)
+            if self.capacity.taps:
+                e.tap("tap", own["layer"])
             e.normalise("norm_1", "a")
             e.qkv()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
             e.normalise("norm_2", "m")
             MLP(e).emit(layer * MEETINGS + 2)
+            if self.capacity.taps:
+                with T.If(own["layer"] == args["tap_at"].shape[0] - 2), T.Then():
+                    e.tap("last_tap", own["layer"] + 1)
 
     def _head(self, e: Operators) -> None:
         e.normalise("norm_f", "f", select="select", keep="normed")
