@@ -54,6 +54,9 @@ WHOLE_OR_SHARE = Rule(
 )
 MOST_DRAFTED = 16
 """Tokens of drafts in a step, of one sequence or of all."""
+GPU_UTILIZATION, CPU_UTILIZATION = 0.9, 0.4
+"""What `gpu_memory_utilization` is where nothing is said: of other processes, and what a driver
+keeps for itself, a tenth of a GPU is left; on a CPU others live in the same memory."""
 DRAFT = Rule(
     lambda value: type(value) is int and 0 <= value <= MOST_DRAFTED,
     f"{{name}} must be a whole number from 0 to {MOST_DRAFTED}, found {{value!r}}",
@@ -100,19 +103,23 @@ class EngineConfig:
     additional_models: tuple[str, ...] = option((), nothing_but((), [], None))
     """Draft models."""
     mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
-    """How much to hold at once: local 4 sequences, interactive 1, server 64, on a GPU 256."""
+    """How much to hold at once: local 4 sequences, interactive 1, server up to 64, on a GPU 256, as
+    many as the KV cache has 128 tokens for."""
     tensor_parallel_shards: int | None = option(None, POSITIVE)
     """Devices that share each layer."""
     pipeline_parallel_stages: int | None = option(None, POSITIVE)
     """Devices that share the layers among them."""
     gpu_memory_utilization: float | None = option(None, PROPER_SHARE)
-    """Share of the memory left after weights and workspace that the KV cache may take. Inferred: on
-    a CPU 0.4, on a GPU 0.85."""
+    """On a GPU the share of all its memory that weights, workspace and KV cache may take together,
+    which must be free; inferred: 0.9, or less where others use it. On a CPU the share that KV
+    caches, those of all replicas, may take of what the host has free beside weights and workspace;
+    inferred: 0.4."""
     kv_cache_bytes: int | None = option(None, POSITIVE)
     """Most bytes that the KV cache of each rank may take, whatever else is free: for who shares a
     machine out among several engines. Inferred: by gpu_memory_utilization."""
     gpus_per_rank: float = option(1.0, WHOLE_OR_SHARE)
-    """One, or a share of one: then a rank counts on no more of its memory."""
+    """One, or a share of one: then a rank counts on no more of its memory, and
+    gpu_memory_utilization is of that share."""
     kv_cache_page_size: int = option(PAGE_SIZE, PAGE)
     """Tokens in a page; 16."""
     max_num_sequence: int | None = option(None, POSITIVE)

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
-from raylax.worker.config import MOST_DRAFTED, EngineConfig, Mode, Sizes
+from raylax.worker.config import (
+    CPU_UTILIZATION,
+    GPU_UTILIZATION,
+    MOST_DRAFTED,
+    EngineConfig,
+    Mode,
+    Sizes,
+)
 from raylax.worker.errors import ConfigError
 
 LOCAL_TOKENS = 8192
@@ -17,8 +24,11 @@ class Usual:
 
     sequences: dict[Mode, int]
     chunk: int
-    share: float
-    """Of what is free beside weights and workspace, for pages."""
+    utilization: float
+    """What `gpu_memory_utilization` is."""
+    whole: bool
+    """Whether that is of all of the device's memory, for everything, and the available bytes are
+    what it comes to. Else it is of what is available beside weights and workspace, for pages."""
     fills: bool
     """Whether a server's pages take all of that share: nothing else lives there, and what was
     computed once is found again."""
@@ -26,9 +36,14 @@ class Usual:
     """Tokens of drafts in a step, where there is speculation."""
 
 
-ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, 0.4, False, MOST_DRAFTED)
+ON_CPU = Usual(
+    {"local": 4, "interactive": 1, "server": 64}, 512, CPU_UTILIZATION, False, False, MOST_DRAFTED
+)
 """Other processes, and other replicas, live in its memory too."""
-ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, 0.85, True)
+ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, GPU_UTILIZATION, True, True)
+SEQUENCE_TOKENS = 128
+"""A short question and its answer: with fewer for each, sequences of a server would give way to
+each other all the time, and be computed again."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +56,6 @@ class Memory:
     page: int
     most_pages: int
     max_positions: int
-    share: float = ON_CPU.share
-    """Of what is left, where the configuration says nothing of it."""
     usual: Usual = ON_CPU
 
     @property
@@ -57,12 +70,14 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     check_lengths(config, memory.max_positions)
     check_weights(memory)
     check_bytes(config, memory)
-    sequences = config.max_num_sequence or memory.usual.sequences[mode]
     single = config.max_single_sequence_length or memory.max_positions
     least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
-    fit = fitting_pages(config, memory) * PAGE_SIZE
+    pages = fitting_pages(config, memory)
+    check_sequences(config, memory, pages)
+    fit = pages * PAGE_SIZE
     if least > fit:
         raise ConfigError(too_small("one sequence", least, memory, fit))
+    sequences = sequences_of(config, mode, config.max_total_sequence_length or fit, memory.usual)
     wish = wished(mode, sequences, single, memory.usual)
     total = config.max_total_sequence_length or (fit if wish is None else min(wish, fit))
     if total > fit:
@@ -71,6 +86,24 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     chunk = max(config.prefill_chunk_size or min(memory.usual.chunk, total), sequences)
     drafted = drafts_of_a_step(config, memory.usual)
     return Sizes(sequences, single, total, chunk, pages_for(total), drafted)
+
+
+def sequences_of(config: EngineConfig, mode: Mode, tokens: int, usual: Usual) -> int:
+    """How many sequences run at once, where the KV cache may hold so many tokens.
+
+    Of a server as many as there is memory for, up to where a larger batch brings no more tokens a
+    second. A step's time is that of reading the weights, whoever shares it, and that of computing,
+    which grows with the batch. They are equal where 2 operations for each weight and sequence take
+    as long as to read the weight: with the 1 to 2 bytes that weights have, at some 10 to 30
+    sequences on CPUs (10 to 30 operations for a byte of memory), and at 150 to 300 on GPUs. Beyond
+    that everybody waits longer and nobody has more; twice as many on CPUs, where attention, drafts
+    and prefills share the step. It is no measurement: what a step takes is known when the sizes are
+    long fixed, and they must be the same for all replicas and after each restart.
+    """
+    most = usual.sequences[mode]
+    if config.max_num_sequence is not None:
+        return config.max_num_sequence
+    return max(1, min(most, tokens // (SEQUENCE_TOKENS if mode == "server" else PAGE_SIZE)))
 
 
 def most_of_a_step(config: EngineConfig, mode: Mode, usual: Usual) -> tuple[int, int]:
@@ -119,6 +152,16 @@ def check_bytes(config: EngineConfig, memory: Memory) -> None:
         )
 
 
+def check_sequences(config: EngineConfig, memory: Memory, pages: int) -> None:
+    """Raises ConfigError if more sequences were asked for than could ever run at once."""
+    if pages and (asked := config.max_num_sequence or 0) > pages:
+        raise ConfigError(
+            f"max_num_sequence of {asked} needs a page of {PAGE_SIZE} tokens for each, "
+            f"{asked * memory.page / MIB:.1f} MiB, and there is room for {pages} "
+            f"({parts(memory)}); ask for fewer, raise gpu_memory_utilization or free memory"
+        )
+
+
 def wished(mode: Mode, sequences: int, single: int, usual: Usual) -> int | None:
     """Tokens worth having, were memory no limit; None: as many as fit."""
     if mode == "server" and usual.fills:
@@ -130,7 +173,10 @@ def wished(mode: Mode, sequences: int, single: int, usual: Usual) -> int | None:
 
 def fitting_pages(config: EngineConfig, memory: Memory) -> int:
     """KV pages that there is room for."""
-    share = config.gpu_memory_utilization or memory.share
+    share = config.gpu_memory_utilization or memory.usual.utilization
+    asked = config.max_total_sequence_length and not config.gpu_memory_utilization
+    if memory.usual.whole or asked:
+        share = 1.0
     room = config.kv_cache_bytes or int(memory.left * share)
     return max(0, min(room // memory.page, memory.most_pages))
 
@@ -147,7 +193,8 @@ def too_small(what: str, tokens: int, memory: Memory, fit: int) -> str:
 
 def parts(memory: Memory) -> str:
     """The terms of the sum."""
+    word = "by gpu_memory_utilization" if memory.usual.whole else "free"
     return (
-        f"{memory.available / MIB:.0f} MiB free, weights {memory.weights / MIB:.0f} MiB, "
+        f"{memory.available / MIB:.0f} MiB {word}, weights {memory.weights / MIB:.0f} MiB, "
         f"workspace {memory.workspace / MIB:.0f} MiB"
     )

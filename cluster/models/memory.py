@@ -104,12 +104,10 @@ def parts_of(models: Sequence[ResolvedModel], told: dict[str, EngineConfig]) -> 
 
 def rank_needs(model: ResolvedModel, engine: EngineConfig, left: int) -> RankNeeds:
     """What a rank of a model takes of `left`, the bytes beside all weights. What was asked for is
-    measured by all of it, for the sum is checked; what was not is an even share. Raises
-    ConfigError, KernelsError."""
+    measured by all of it, for the sum is checked; what was not, or as a share, is an even share.
+    Raises ConfigError, KernelsError."""
     options = options_of(engine, "cpu")
-    asked = (
-        engine.kv_cache_bytes or engine.max_total_sequence_length or engine.gpu_memory_utilization
-    )
+    asked = engine.kv_cache_bytes or engine.max_total_sequence_length
     ranks = model.config.ranks if asked else model.config.all_ranks
     room = footprint(model.checkpoint, options).weights + left // ranks
     try:

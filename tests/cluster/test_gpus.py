@@ -44,7 +44,7 @@ def test_each_worker_sees_one_gpu_and_no_other(run: Any) -> None:
     assert [one["visible"] for one in workers] == ["0", "1"]
     assert [one["gpus"] for one in workers] == [[GPUS[0]], [GPUS[1]]]
     assert [one["watched"] for one in workers] == [[GPUS[0]], [GPUS[1]]]
-    assert [one["memory"] for one in workers] == [GIB, GIB]
+    assert [one["memory"] for one in workers] == [int(0.9 * GIB)] * 2
 
 
 def test_workers_with_a_half_share_one(run: Any) -> None:
@@ -53,7 +53,7 @@ def test_workers_with_a_half_share_one(run: Any) -> None:
 
     assert all(len(one["gpus"]) == 1 for one in run["halves"])
     assert sorted(seen.count(gpu) for gpu in GPUS) == [1, 2]
-    assert [one["memory"] for one in run["halves"]] == [GIB // 2] * 3
+    assert [one["memory"] for one in run["halves"]] == [int(0.45 * GIB)] * 3
 
 
 def test_what_only_the_cpu_has_is_named(run: Any) -> None:

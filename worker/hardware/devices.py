@@ -10,6 +10,7 @@ from raylax.kernels.cuda.cubins.chips import Chip, chip_of
 from raylax.kernels.cuda.device.verdict import read
 from raylax.kernels.errors import CompileError, KernelsError
 from raylax.kernels.runtime import has_device, library
+from raylax.worker.config import GPU_UTILIZATION
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.memory import available_memory
 
@@ -18,6 +19,7 @@ INSIST = "--device cuda takes the GPU"
 KNOWN = "auto, cpu, cuda, and cuda:0, cuda:1 and so on"
 OTHERS = "rocm", "vulkan", "metal", "opencl"
 """Kinds of devices that TVM has names for, and we no kernels."""
+MIB = 1 << 20
 
 
 class Choice(NamedTuple):
@@ -139,8 +141,8 @@ def uuid_of(device: str) -> str:
     return ""
 
 
-def memory_of(device: str, share: float) -> int:
-    """Bytes that a model may count on there; of a GPU no more than this share of all its memory.
+def memory_of(device: str, gpus: float, utilization: float | None = None) -> int:
+    """Bytes that a rank may count on there: of a CPU what is free, of a GPU `budget`.
 
     Raises ConfigError.
     """
@@ -148,6 +150,24 @@ def memory_of(device: str, share: float) -> int:
         return available_memory()
     try:
         free, total = driver.memory(driver.index_of(device))
+        return budget(device, free, total, gpus, utilization)
     except CompileError as error:
         raise ConfigError(str(error)) from None
-    return min(free, int(total * share))
+
+
+def budget(device: str, free: int, total: int, gpus: float, utilization: float | None) -> int:
+    """Bytes of a GPU that a rank with `gpus` of it may take for everything: a share of all of its
+    memory, not of what is free, so that it is the same whoever comes first. What others use is
+    told apart from it by what is free: where a share was asked for, it must be; where none was, the
+    usual one is taken of what is free, if that is less. Raises ConfigError."""
+    asked = int(total * gpus * (utilization or GPU_UTILIZATION))
+    if utilization is None:
+        return min(asked, int(free * GPU_UTILIZATION))
+    if asked > free:
+        part = f" x {gpus:g} (gpus_per_rank)" if gpus != 1 else ""
+        raise ConfigError(
+            f"gpu_memory_utilization {utilization:g}{part} of the {total / MIB:.0f} MiB of "
+            f"{name_of(device)} is {asked / MIB:.0f} MiB, and {free / MIB:.0f} MiB are free: "
+            f"others use {(total - free) / MIB:.0f} MiB; ask for less, or free memory"
+        )
+    return asked

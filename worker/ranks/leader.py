@@ -13,12 +13,11 @@ from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.errors import RankLost
-from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import Kind
 from raylax.worker.ranks.interconnect.base import Interconnect
-from raylax.worker.ranks.loading import checkpoint_of, degree_of, plan_rank
+from raylax.worker.ranks.loading import checkpoint_of, free_of, plan_rank
 from raylax.worker.ranks.member import Member, disband
 from raylax.worker.ranks.page_layout import PageParts, encoded
 from raylax.worker.ranks.rank import Rank
@@ -90,12 +89,11 @@ class RankGroup:
         Raises ConfigError, KernelsError, EngineStartError.
         """
         plan_rank(config, device)  # the user's mistakes, before anything starts
-        gpus = config.gpus_per_rank
-        members = gather_members(degree_of(config).ranks, spawner, device, gpus)
+        members = gather_members(spawner, device, config)
         try:
             available = None
             if device.startswith("cuda"):
-                available = share_of_memory(members, spawner.host, memory_of(device, gpus))
+                available = share_of_memory(members, spawner.host, free_of(config, device))
             elif config.kv_cache_bytes is None:
                 available = share_of_memory(members, spawner.host)
             options, sizes = plan_rank(config, device, available)

@@ -105,14 +105,19 @@ def check_gpu_ranks(config: EngineConfig, degree: Degree) -> None:
         raise ConfigError(f"ranks on GPUs need NCCL: {error}") from None
 
 
+def free_of(config: EngineConfig, device: str) -> int:
+    """Bytes that are free there now, and that an engine may take. Raises ConfigError."""
+    return memory_of(device, config.gpus_per_rank, config.gpu_memory_utilization)
+
+
 def room_of_a_rank(config: EngineConfig, device: str) -> int:
     """Bytes that there are for it: of a GPU, of which each rank has one, or of the machine's memory
     its share. Who was told how many its cache may take does not ask what is free while others load:
     it must come to the same sizes whenever it starts. Raises ConfigError."""
     if device.startswith("cuda"):
-        return memory_of(device, config.gpus_per_rank)
+        return free_of(config, device)
     told = config.kv_cache_bytes is not None
-    room = total_memory() if told else memory_of(device, config.gpus_per_rank)
+    room = total_memory() if told else free_of(config, device)
     return room // degree_of(config).ranks
 
 
@@ -121,20 +126,19 @@ def check_room(config: EngineConfig, device: str) -> None:
     own, and has not shared the machine out before. Raises ConfigError, KernelsError."""
     if config.kv_cache_bytes is not None:
         on_gpu = device.startswith("cuda")
-        available = memory_of(device, config.gpus_per_rank)
+        available = free_of(config, device)
         plan_rank(config, device, available // (1 if on_gpu else degree_of(config).ranks))
 
 
 def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeeds:
     """The sizes of an engine, with the workspace of its own chunk, batch and longest sequence.
 
-    What was asked for may take all that is left, and else the KV cache has a share of it. Where a
+    What was asked for may take all that is left, and else the KV cache has its share of it. Where a
     length was not asked for, and the workspace of the model's own does not fit, half of it is
     tried, and so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
     usual = usual_of(options)
-    share = 1.0 if config.kv_cache_bytes or config.max_total_sequence_length else usual.share
     checkpoint = checkpoint_of(config)
     asked = config.max_single_sequence_length
     longest = asked or open_checkpoint(checkpoint).spec.max_positions
@@ -151,7 +155,6 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
             needs.page,
             needs.most_pages,
             needs.spec.max_positions if asked else longest,
-            share,
             usual,
         )
         try:
@@ -201,7 +204,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
-        gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).share,
+        gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).utilization,
         kv_cache_bytes=sizes.pages * model.page_bytes,
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,

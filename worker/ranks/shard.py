@@ -57,6 +57,8 @@ class Invitation:
     """The leader's: a shard on a GPU sees its own, and no other."""
     gpus: float = 1.0
     """How much of a GPU it has."""
+    utilization: float | None = None
+    """How much of that it may use, as `gpu_memory_utilization` says."""
 
 
 def device_of_a_shard(leaders: str) -> str:
@@ -117,7 +119,7 @@ class Shard:
         device = device_of_a_shard(invitation.device)
         facts = {"host": self._host, "pid": os.getpid(), "gpu": uuid_of(device)}
         try:
-            facts["memory"] = memory_of(device, invitation.gpus)
+            facts["memory"] = memory_of(device, invitation.gpus, invitation.utilization)
         except ConfigError as error:
             facts["error"] = str(error)
         self._channel.send_json(Kind.HELLO, rank=invitation.rank, **facts)

@@ -20,7 +20,7 @@ from raylax.worker.ranks.control_channel import POLL_S, Kind, Reception
 from raylax.worker.ranks.diagnosis import TIMEOUT_S
 from raylax.worker.ranks.interconnect.base import Interconnect, lead
 from raylax.worker.ranks.interconnect.seating import seating_of
-from raylax.worker.ranks.loading import checkpoint_of
+from raylax.worker.ranks.loading import checkpoint_of, degree_of
 from raylax.worker.ranks.member import Member, Process
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.shard import Assignment, Invitation, device_of_a_shard
@@ -61,10 +61,10 @@ def share_of_memory(members: Sequence[Member], here: str, own: int | None = None
     return min(left[host] // count for host, count in ranks.items())
 
 
-def gather_members(world: int, spawner: Spawner, device: str, gpus: float = 1.0) -> list[Member]:
+def gather_members(spawner: Spawner, device: str, config: EngineConfig) -> list[Member]:
     """Start the processes of all ranks but the leader's; the members, in order of rank, once all of
-    them have come. `device`: the leader's; `gpus`: how much of a GPU each rank has. Raises
-    EngineStartError."""
+    them have come. `device`: the leader's. Raises EngineStartError."""
+    world, gpus = degree_of(config).ranks, (config.gpus_per_rank, config.gpu_memory_utilization)
     spawner.check_gpus(device, world)
     secret, until = secrets.token_bytes(32), time.monotonic() + JOIN_S
     server = socket.create_server((spawner.host, 0))
@@ -75,7 +75,7 @@ def gather_members(world: int, spawner: Spawner, device: str, gpus: float = 1.0)
         try:
             for rank in range(1, world):
                 place = spawner.host, port, secret.hex()
-                invited[rank] = spawner.spawn(Invitation(*place, rank, device, gpus))
+                invited[rank] = spawner.spawn(Invitation(*place, rank, device, *gpus))
             while missing := invited.keys() - joined:
                 if time.monotonic() > until:
                     raise EngineStartError(f"rank {min(missing)} did not start within {JOIN_S:g} s")

@@ -115,7 +115,6 @@ def test_what_maps_the_same_file_counts_its_weights_once(
     "asked",
     [
         {"max_total_sequence_length": 25_000},
-        {"gpu_memory_utilization": 0.6},
         {"kv_cache_bytes": 24 * MIB},
     ],
 )
@@ -131,6 +130,15 @@ def test_what_was_asked_for_must_fit_as_often_as_there_are_workers(
     assert str(caught.value).startswith("memory: 2 workers x (2")
     assert "MiB of pages + " in str(caught.value)
     assert "of 40.0 MiB available; less max_total_sequence_length" in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_share_of_the_memory_is_that_of_all_workers(checkpoint: Path, share: float) -> None:
+    """Three of them have it together, and no sum is refused."""
+    config = {"engine": {"gpu_memory_utilization": share, "prefill_chunk_size": 16}}
+    three = promised(checkpoint, **{**config, "max_num_sequence": 64, "replicas": 3})
+
+    assert share * ROOM / 2 < three <= share * ROOM
 
 
 def test_too_many_workers_for_even_one_sequence_each(checkpoint: Path) -> None:

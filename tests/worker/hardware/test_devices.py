@@ -7,7 +7,7 @@ import pytest
 import tvm
 
 from raylax.worker.errors import ConfigError
-from raylax.worker.hardware.devices import detect_device, memory_of
+from raylax.worker.hardware.devices import MIB, budget, detect_device, memory_of
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0", None, tvm.cpu(), tvm.cpu(0)])
@@ -100,3 +100,40 @@ def test_the_memory_of_a_cpu_is_the_machines() -> None:
     assert memory_of("cpu", 1.0) > 0
     with pytest.raises(ConfigError, match="it needs a GPU and NVIDIA's driver"):
         memory_of("cuda:0", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("free", "gpus", "asked", "found"),
+    [
+        (80_000, 1.0, None, 72_000),  # a GPU that nobody uses
+        (70_000, 1.0, None, 63_000),  # nine tenths of what others leave
+        (80_000, 1.0, 0.5, 40_000),
+        (41_000, 1.0, 0.5, 40_000),  # what others use is none of it
+        (80_000, 0.5, None, 36_000),  # the first of two that share it, and
+        (44_000, 0.5, None, 36_000),  # the second one
+        (44_000, 0.5, 0.9, 36_000),
+        (80_000, 0.25, 0.5, 10_000),
+    ],
+)
+def test_what_a_rank_may_take_of_a_gpu(
+    free: int, gpus: float, asked: float | None, found: int
+) -> None:
+    """Of one of 80,000 MiB: a share of all its memory, and so the same whoever came first."""
+    assert budget("cuda:0", free * MIB, 80_000 * MIB, gpus, asked) // MIB == found
+
+
+def test_a_share_of_a_gpu_that_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has what there is, what is free and what was asked for."""
+    monkeypatch.setattr("raylax.worker.hardware.devices.name_of", lambda device: "H100 GPU-1")
+    said = []
+    for free, gpus in ((70_000, 1.0), (30_000, 0.5)):
+        with pytest.raises(ConfigError) as caught:
+            budget("cuda:0", free * MIB, 80_000 * MIB, gpus, 0.9)
+        said.append(str(caught.value))
+
+    assert said == [
+        "gpu_memory_utilization 0.9 of the 80000 MiB of H100 GPU-1 is 72000 MiB, and 70000 MiB are "
+        "free: others use 10000 MiB; ask for less, or free memory",
+        "gpu_memory_utilization 0.9 x 0.5 (gpus_per_rank) of the 80000 MiB of H100 GPU-1 is 36000 "
+        "MiB, and 30000 MiB are free: others use 50000 MiB; ask for less, or free memory",
+    ]
