@@ -13,13 +13,16 @@ Number = TypeVar("Number", int, float)
 
 @dataclass(frozen=True)
 class SamplingDefaults:
-    """What a checkpoint's generation_config.json says of sampling; without one, nothing is cut."""
+    """What a checkpoint's generation_config.json says of sampling; without one, nothing is cut. The
+    two penalties are in those of MLC's packages."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     repetition_penalty: float = 1.0
     min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     stop: tuple[str, ...] = ()
     """Strings that end an answer, beside those that a client gives."""
 
@@ -35,6 +38,8 @@ class SamplingDefaults:
             top_k=max(0, int(given(config, "top_k", 0))),
             repetition_penalty=given(config, "repetition_penalty", 1.0) or 1.0,
             min_p=given(config, "min_p", 0.0),
+            presence_penalty=given(config, "presence_penalty", 0.0),
+            frequency_penalty=given(config, "frequency_penalty", 0.0),
             stop=stops_in(config.get("stop_strings")),
         )
 
@@ -48,8 +53,8 @@ class SamplingDefaults:
             top_p=given_or(self.top_p, body.top_p),
             top_k=min(max(0, given_or(self.top_k, body.top_k)), vocab),
             min_p=given_or(self.min_p, body.min_p),
-            presence_penalty=body.presence_penalty,
-            frequency_penalty=body.frequency_penalty,
+            presence_penalty=given_or(self.presence_penalty, body.presence_penalty),
+            frequency_penalty=given_or(self.frequency_penalty, body.frequency_penalty),
             repetition_penalty=given_or(self.repetition_penalty, body.repetition_penalty),
             logit_bias=tuple(sorted(bias.items())),
             seed=seed % (1 << 64),

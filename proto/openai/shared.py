@@ -204,8 +204,8 @@ class SamplingFields(CommonFields):
     n: int = Field(1, ge=1, le=MOST_CHOICES)
     stop: StopString | Annotated[list[StopString], BoundedList(MOST_STOPS)] | None = None
     max_tokens: Count | None = None
-    presence_penalty: Penalty = 0.0
-    frequency_penalty: Penalty = 0.0
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     logit_bias: Biases | None = None
     stream_options: StreamOptions | None = None
     response_format: TextFormat | None = None

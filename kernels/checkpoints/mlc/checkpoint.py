@@ -7,6 +7,7 @@ from typing import Any
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.mlc.config import config_of, generation_of
 from raylax.kernels.checkpoints.mlc.conversation import Conversation, named_tokens
+from raylax.kernels.checkpoints.mlc.jinja import chat_template
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -114,7 +115,7 @@ class MlcCheckpoint(StoredCheckpoint):
         conversation = None
         if (told := self.package.get("conv_template")) is not None:
             conversation = Conversation(told, self.path / CONFIG)
-            template = conversation.chat_template(named_tokens(files[TOKENIZER]))
+            template = chat_template(conversation, named_tokens(files[TOKENIZER]))
             files.setdefault("tokenizer_config.json", {})["chat_template"] = template
         generation = generation_of(self.package, conversation)
         return files | {"config.json": self.config, "generation_config.json": generation}

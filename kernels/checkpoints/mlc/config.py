@@ -20,6 +20,9 @@ SIZES = (
 )  # fmt: skip
 """Of `model_config`, by Hugging Face's names."""
 
+DRAWN = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "repetition_penalty")
+"""How answers are drawn where a request does not say."""
+
 
 def config_of(package: Mapping[str, Any], where: object) -> Json:
     """The config.json. Raises CheckpointError."""
@@ -32,16 +35,28 @@ def config_of(package: Mapping[str, Any], where: object) -> Json:
     config: Json = {name: sizes[name] for name in SIZES if sizes.get(name) is not None}
     config["architectures"] = [ARCHITECTURES[kind]]
     config["rope_theta"] = sizes.get("position_embedding_base") or sizes.get("rope_theta", 10000.0)
-    config["max_position_embeddings"] = package.get("context_window_size") or sizes.get(
-        "context_window_size"
+    window = size_of("sliding_window_size", package, sizes)
+    config["max_position_embeddings"] = (
+        size_of("context_window_size", package, sizes)
+        or sizes.get("max_position_embeddings")
+        or window
     )
-    window = package.get("sliding_window_size", sizes.get("sliding_window_size"))
     if kind == "mistral":
-        config["sliding_window"] = window if isinstance(window, int) and window > 0 else None
+        config["sliding_window"] = window
+    if (chunk := size_of("prefill_chunk_size", package, sizes)) is not None:
+        config["prefill_chunk_size"] = chunk
     for token in ("bos", "eos", "pad"):
         if (id := package.get(f"{token}_token_id")) is not None:
             config[f"{token}_token_id"] = id
     return config
+
+
+def size_of(name: str, package: Mapping[str, Any], sizes: Mapping[str, Any]) -> int | None:
+    """What the package says of a number of tokens, or else its model; -1 there is none."""
+    for told in (package.get(name), sizes.get(name)):
+        if type(told) is int and told > 0:
+            return told
+    return None
 
 
 def generation_of(package: Mapping[str, Any], conversation: Conversation | None) -> Json:
@@ -51,7 +66,7 @@ def generation_of(package: Mapping[str, Any], conversation: Conversation | None)
         out["eos_token_id"] = conversation.stop_ids
     if conversation is not None and conversation.stop_texts:
         out["stop_strings"] = conversation.stop_texts
-    for name in ("temperature", "top_p", "repetition_penalty"):
+    for name in DRAWN:
         if isinstance(value := package.get(name), int | float):
             out[name] = value
     return out

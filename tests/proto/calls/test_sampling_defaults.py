@@ -21,6 +21,7 @@ def test_a_checkpoints_own_temperature_may_be_zero() -> None:
         ("temperature", -1), ("temperature", 2.5), ("temperature", "hot"), ("top_p", 1.5),
         ("top_p", -0.1), ("top_k", 2.5), ("top_k", -7), ("min_p", 1.01), ("min_p", [0.1]),
         ("repetition_penalty", -1), ("repetition_penalty", float("inf")),
+        ("presence_penalty", 2.5), ("frequency_penalty", "x"),
         ("temperature", float("nan")), ("repetition_penalty", True),
     ],
 )  # fmt: skip
@@ -30,12 +31,22 @@ def test_what_no_client_could_ask_for(field: str, value: object) -> None:
         SamplingDefaults.of({field: value})
 
 
-def test_min_p_is_a_default_as_the_others_are() -> None:
-    """Where the client says nothing; zero of a client is one."""
-    defaults = SamplingDefaults.of({"min_p": 0.25, "top_p": 0, "top_k": 0})
-    bodies = SamplingFields(), SamplingFields(min_p=0)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("min_p", 0.25), ("presence_penalty", 0.5), ("frequency_penalty", -0.5), ("temperature", 0.7)],
+)
+def test_a_default_holds_where_the_client_says_nothing(field: str, value: float) -> None:
+    """Zero of a client is something."""
+    defaults = SamplingDefaults.of({field: value})
+    bodies = SamplingFields(), SamplingFields.model_validate({field: 0.0})
 
-    assert [defaults.fill_in(body, 99, 1, None).min_p for body in bodies] == [0.25, 0.0]
+    drawn = [getattr(defaults.fill_in(body, 99, 1, None), field) for body in bodies]
+    assert drawn == [value, 0.0]
+
+
+def test_zero_cuts_nothing() -> None:
+    defaults = SamplingDefaults.of({"top_p": 0, "top_k": 0})
+
     assert (defaults.top_p, defaults.top_k) == (1.0, 0)
 
 

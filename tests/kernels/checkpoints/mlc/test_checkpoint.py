@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from jinja2 import Environment
 
 from raylax.kernels.checkpoints.groups import Kind
+from raylax.kernels.checkpoints.mlc.config import config_of, generation_of
 from raylax.kernels.checkpoints.mlc.conversation import Conversation
+from raylax.kernels.checkpoints.mlc.jinja import chat_template
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import tensors_of
@@ -77,73 +78,48 @@ def test_its_text_is_what_others_have(tmp_path: Path) -> None:
     text = open_checkpoint(write_package(tmp_path, "q0f16", None)).text
 
     settings = json.loads((text / "tokenizer_config.json").read_text())
-    assert settings["chat_template"] == Conversation(TEMPLATE, text).chat_template({})
+    assert settings["chat_template"] == chat_template(Conversation(TEMPLATE, text), {})
     assert (text / "tokenizer.json").exists()
     ends = json.loads((text / "generation_config.json").read_text())
     assert ends == {"eos_token_id": [98], "stop_strings": ["<|im_end|>"], "temperature": 0.7}
 
 
-SYSTEM = {"role": "system", "content": "Be kind."}
-ASKED = [{"role": "user", "content": "1?"}, {"role": "assistant", "content": "2"}]
-LLAMA2 = {
-    "system_template": "[INST] <<SYS>>\n{system_message}\n<</SYS>>\n\n",
-    "system_message": "Help.",
-    "roles": {"user": "<s>[INST]", "assistant": "[/INST]"},
-    "seps": [" ", " </s>"],
-    "role_content_sep": " ",
-    "role_empty_sep": " ",
-}
-ONCE = {"add_role_after_system_message": False, "system_prefix_token_ids": [7]}
-
-
 @pytest.mark.parametrize(
-    ("template", "messages", "prompt"),
+    ("told", "positions", "window", "chunk"),
     [
+        ({"prefill_chunk_size": 2048}, 512, None, 2048),
+        ({"context_window_size": -1, "sliding_window_size": 256}, 256, 256, None),
+        ({"context_window_size": 300, "sliding_window_size": 256}, 300, 256, None),
+        ({"sliding_window_size": -1, "prefill_chunk_size": -1}, 512, None, None),
         (
-            TEMPLATE,
-            [*ASKED, {"role": "user", "content": "3?"}],
-            "<|im_start|>system\nA conversation.<|im_end|>\n<|im_start|>user\n1?<|im_end|>\n"
-            "<|im_start|>assistant\n2<|im_end|>\n<|im_start|>user\n3?<|im_end|>\n"
-            "<|im_start|>assistant\n",
+            {"context_window_size": None, "model_config": {"context_window_size": 128}},
+            128,
+            None,
+            None,
         ),
-        (
-            TEMPLATE,
-            [SYSTEM, *ASKED[:1]],
-            "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n1?<|im_end|>\n"
-            "<|im_start|>assistant\n",
-        ),
-        (
-            LLAMA2,
-            ASKED,
-            "[INST] <<SYS>>\nHelp.\n<</SYS>>\n\n<s>[INST] 1? [/INST] 2 </s>[/INST] ",
-        ),
-        ({"roles": {"user": "it's\\", "assistant": ""}}, ASKED[:1], "it's\\1?"),
-        (LLAMA2 | ONCE, ASKED, "<s>[INST] <<SYS>>\nHelp.\n<</SYS>>\n\n1? [/INST] 2 </s>[/INST] "),
-        (
-            {**ONCE, "system_template": "", "roles": {"user": "U"}, "role_content_sep": ":"},
-            [*ASKED[:1], *ASKED[:1]],
-            "<s>U:1?U:1?",
-        ),
-        ({"roles": {"user": "", "assistant": "A"}, "role_content_sep": ": "}, ASKED, ": 1?A: 2A"),
-        (
-            {
-                "roles": {"user": "U"},
-                "role_templates": {"user": "({user_message}|{user_message})"},
-                "system_template": "{system_message}+{function_string}+{system_message}",
-            },
-            [SYSTEM, *ASKED[:1]],
-            "Be kind.++Be kind.U(1?|1?)",
-        ),
-        ({"system_message": "S"}, ASKED, "S"),
     ],
 )
-def test_a_conversation_is_written_as_its_template_says(
-    template: dict[str, Any], messages: list[dict[str, str]], prompt: str
+def test_sizes_that_a_package_says(
+    told: dict[str, Any], positions: int, window: int | None, chunk: int | None
 ) -> None:
-    written = Conversation(template, "here").chat_template({7: "<s>"})
-    jinja = Environment().from_string(written)  # no page
+    """-1 is none; what a package leaves out its model says."""
+    package = {"model_type": "mistral", "context_window_size": 512, "model_config": {}} | told
+    config = config_of(package, "here")
 
-    assert jinja.render(messages=messages, add_generation_prompt=True) == prompt
+    assert config["max_position_embeddings"] == positions
+    assert (config.get("sliding_window"), config.get("prefill_chunk_size")) == (window, chunk)
+
+
+def test_how_a_package_draws(tmp_path: Path) -> None:
+    """All that it says of it, null left out."""
+    told = {"temperature": 0.5, "top_p": 0.9, "presence_penalty": 0.25, "frequency_penalty": None,
+            "repetition_penalty": 1.1, "conv_template": "llama-2"}  # fmt: skip
+    made = generation_of(told, Conversation("llama-2", "here"))
+
+    assert made == {
+        "temperature": 0.5, "top_p": 0.9, "presence_penalty": 0.25, "repetition_penalty": 1.1,
+        "eos_token_id": [2], "stop_strings": ["[INST]"],
+    }  # fmt: skip
 
 
 def changed(path: Path, file: str, **values: Any) -> Path:
@@ -165,9 +141,15 @@ def changed(path: Path, file: str, **values: Any) -> Path:
         ("mlc-chat-config.json", {"quantization": "q4f16_0"}, "are not those of"),
         ("mlc-chat-config.json", {"model_config": 3}, "model_config must be an object"),
         *(
-            ("mlc-chat-config.json", {"conv_template": template}, said)
-            for template, said in [
-                ("chatml", "conv_template must be an object"),
+            ("mlc-chat-config.json", {"conv_template": told}, said)
+            for told, said in [
+                (5, "conv_template must be an object or a name"),
+                ("chat-ml", "conv_template 'chat-ml' is not known; did you mean chatml?"),
+                ("?", "conv_template '\\?' is not known; known are LM, aya-23"),
+                ({"seps": []}, "seps of conv_template must be one text or two, found \\[]"),
+                ({"seps": ["", "", ""]}, "seps of conv_template must be one text or two"),
+                ({"messages": [["system", "x"]]}, "messages of conv_template must be pairs of a"),
+                ({"messages": "hi"}, "messages of conv_template must be a list of"),
                 ({"roles": ["user"]}, r"roles of conv_template must be texts by role, found \['us"),
                 ({"role_templates": {"user": 1}}, "role_templates of conv_template must be texts"),
                 ({"seps": 1}, "seps of conv_template must be a list of texts, found 1"),
@@ -189,6 +171,8 @@ def changed(path: Path, file: str, **values: Any) -> Path:
 def test_what_is_wrong_with_a_package_is_said(
     file: str, values: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
+    if isinstance(told := values.get("conv_template"), dict):
+        values = {"conv_template": TEMPLATE | told}
     with pytest.raises(CheckpointError, match=said):
         assert open_checkpoint(changed(tmp_path, file, **values)).text
 
