@@ -40,6 +40,10 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
+COUNT_OR_ALL = Rule(
+    lambda value: value is None or (type(value) is int and value >= -1),
+    "{name} must be a whole number, or -1 for no limit, found {value!r}",
+)
 SWITCH = Rule(
     lambda value: type(value) is bool,
     "{name} must be true or false, found {value!r}",
@@ -149,10 +153,12 @@ class EngineConfig:
     """Proposals for one position."""
     prefix_cache_mode: Literal["disable", "radix"] = option("radix", one_of("disable", "radix"))
     """Whether pages of ended requests are kept, to be shared by prompts with the same beginning."""
-    prefix_cache_max_num_recycling_seqs: int | None = option(None, nothing_but(None, 0))
-    """Ended sequences kept whole; 0, since pages are kept one by one."""
-    prefill_mode: Literal["chunked", "hybrid"] = option("hybrid", nothing_but("hybrid"))
-    """hybrid: prefill chunks and decodes share a step."""
+    prefix_cache_max_num_recycling_seqs: int | None = option(None, COUNT_OR_ALL)
+    """Sequences whose pages are kept after their end, the last ones; 0: none, so that only requests
+    that run at the same time share pages; -1, and inferred: all, until others need the room."""
+    prefill_mode: Literal["chunked", "hybrid"] = option("hybrid", one_of("chunked", "hybrid"))
+    """hybrid: prefill chunks and decodes share a step. chunked: they take turns. The tokens are the
+    same."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, nothing_but(None, "O0"))

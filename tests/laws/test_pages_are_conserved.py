@@ -1,7 +1,7 @@
 """Law 3. free + cached + used = total after every step, whatever is submitted, aborted or fails."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from hypothesis import settings
@@ -74,10 +74,13 @@ class Engine(RuleBasedStateMachine):
     are of several tenants and classes, some become ready late or never, and some break every step
     that they are part of."""
 
+    KEPT: ClassVar[int | None] = None
+    """Sequences whose pages are kept after their end."""
+
     def __init__(self) -> None:
         super().__init__()
         self.model = Reader()
-        self.pool = PagePool(PAGES)
+        self.pool = PagePool(PAGES, keep=self.KEPT)
         self.now = 0.0
         self.known: set[int] = set()
         self.begun: list[str] = []
@@ -272,3 +275,19 @@ class EngineSpeculating(Engine):
 
 TestPagesAreConservedWithDrafts = EngineSpeculating.TestCase
 TestPagesAreConservedWithDrafts.settings = TestPagesAreConserved.settings
+
+
+class EngineChunked(Engine):
+    """The same where prefills and decodes take turns, on a device that is given steps ahead, and
+    pages of few sequences are kept."""
+
+    KEPT = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.limits = replace(self.batch.limits, chunked=True)
+        self.batch.submit = LazyDevice(self.model.run).submit
+
+
+TestPagesAreConservedInTurns = EngineChunked.TestCase
+TestPagesAreConservedInTurns.settings = settings(TestPagesAreConserved.settings, max_examples=30)

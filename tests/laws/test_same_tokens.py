@@ -98,6 +98,21 @@ def test_in_a_full_batch(case: Case, alone: list[int], checkpoint: Path, chunk: 
         assert answers.tokens("asked") == alone
 
 
+def test_where_prefills_and_decodes_take_turns(
+    case: Case, alone: list[int], checkpoint: Path
+) -> None:
+    """And no pages are kept after their end."""
+    config = case.config(16, prefill_mode="chunked", prefix_cache_max_num_recycling_seqs=0)
+    with running_engine(checkpoint, config) as (engine, answers):
+        neighbours = others(12)
+        for one in (*neighbours[:6], case.request, *neighbours[6:]):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in neighbours))
+
+        assert answers.tokens("asked") == alone
+        assert engine.load().pages_cached == 0
+
+
 def test_with_a_warm_prefix(case: Case, alone: list[int], checkpoint: Path) -> None:
     """Part of the prompt, then all of it, is found in the cache."""
     with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):

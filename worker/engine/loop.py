@@ -104,8 +104,14 @@ class Loop:
         except BaseException:
             executor.close()
             raise
-        pool = PagePool(sizes.pages, prefix_cache=config.prefix_cache_mode == "radix")
-        limits = StepLimits(sizes.prefill_chunk_size, sizes.max_num_sequence, sizes.drafted)
+        kept = ready.prefix_cache_max_num_recycling_seqs
+        pool = PagePool(sizes.pages, config.prefix_cache_mode == "radix", kept)
+        limits = StepLimits(
+            sizes.prefill_chunk_size,
+            sizes.max_num_sequence,
+            sizes.drafted,
+            config.prefill_mode == "chunked",
+        )
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from raylax.proto.pages import router_key
 from raylax.worker.kv.cached_pages import CachedPages
+from raylax.worker.kv.ended_sequences import EndedSequences
 
 NOBODY = ""
 """Whose pages are that no request has asked for, and those of requests without an API key."""
@@ -30,8 +31,10 @@ class PageChanges:
 class PagePool:
     """The pages of one engine, numbered from 0. Only the engine thread uses it."""
 
-    def __init__(self, total: int, prefix_cache: bool = True) -> None:
+    def __init__(self, total: int, prefix_cache: bool = True, keep: int | None = None) -> None:
+        """`keep`: of how many ended sequences pages are cached; None, or less than 0: of all."""
         self.total, self.prefix_cache = total, prefix_cache
+        self._ended = None if keep is None or keep < 0 else EndedSequences(keep)
         self._free = list(range(total - 1, -1, -1))
         self._references = [0] * total  # to each page
         self._page_of: dict[bytes, int] = {}
@@ -112,6 +115,16 @@ class PagePool:
                 if page in self._name_of:
                     self._cached.keep(page)
                 else:
+                    self._set_free(page)
+
+    def end(self, sequence: str, pages: Sequence[int]) -> None:
+        """A sequence has no pages any more: refer to each once less, and free the cached ones of
+        sequences that are no longer kept. What others refer to stays, and can be found."""
+        self.release(pages)
+        if self._ended is not None:
+            for page in self._ended.end(sequence, pages):
+                if self.is_cached(page):
+                    self._unindex(page)
                     self._set_free(page)
 
     def forget(self, pages: Sequence[int]) -> None:

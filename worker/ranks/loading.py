@@ -165,6 +165,14 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
                 raise
 
 
+def kept_sequences(config: EngineConfig) -> int:
+    """Of how many ended sequences pages are kept; -1: of all."""
+    if config.prefix_cache_mode == "disable":
+        return 0
+    asked = config.prefix_cache_max_num_recycling_seqs
+    return -1 if asked is None else asked
+
+
 def usual_of(options: ModelOptions) -> Usual:
     """What is done on a device where nothing else is asked for."""
     return ON_GPU if options.on_gpu else ON_CPU
@@ -214,7 +222,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         attention_sink_size=0,
         max_history_size=0,
         kv_state_kind="kv_cache",
-        prefix_cache_max_num_recycling_seqs=0,
+        prefix_cache_max_num_recycling_seqs=kept_sequences(config),
         opt="O0",
         quantization=model.quantization,
         kv_dtype=model.kv_dtype,

@@ -32,7 +32,7 @@ from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
-from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.sequence import PREFILL, Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
@@ -79,6 +79,8 @@ class Batch:
     """The device has it already: it was decided before what the last one draws was read."""
     _ended: float = -math.inf
     """When the last step was."""
+    _decodes_turn: bool = False
+    """The last step that was decided had prefills."""
 
     def __post_init__(self) -> None:
         self.waiting, self._holdings = WaitingQueue(self.clock), Holdings(self.pool)
@@ -175,6 +177,7 @@ class Batch:
         if not batch:
             return None
         self.counters.steps += 1
+        self._decodes_turn = any(one.phase is PREFILL for one, _, _ in batch)
         draws = draws_for(batch) if self.model_draws else None
         plan, work = make_plan(self.counters.steps, batch, draws), work_of(batch)
         return Flight(plan, batch, work, self.clock(), decision.short)
@@ -201,6 +204,7 @@ class Batch:
         for one, _, position in batch:
             self._holdings.reserve(one, position + 1)
         self.counters.steps += 1
+        self._decodes_turn = False
         behind = flight_behind(self.counters.steps, batch, self.clock())
         try:
             behind.pending = self.submit(behind.plan)
@@ -238,7 +242,8 @@ class Batch:
             self.waiting.age()
         waiting, allowed = self._in_order(running, division), self._allowance.now
         pages, time = self.pool.available, self.step_time.value
-        return schedule(running, waiting, pages, self.limits, division, allowed, time)
+        turn = self._decodes_turn
+        return schedule(running, waiting, pages, self.limits, division, allowed, time, turn)
 
     def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
         """Who waits, in order of service."""

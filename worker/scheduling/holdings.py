@@ -45,5 +45,5 @@ class Holdings:
 
     def give_back(self, one: Sequence) -> None:
         """It holds nothing any more, and must be computed anew."""
-        self.pool.release(one.pages)
+        self.pool.end(one.request.id, one.pages)
         one.pages, one.computed = ints(), 0

@@ -109,6 +109,37 @@ def test_a_long_prompt_is_cut_and_does_not_stop_the_others() -> None:
     ]
 
 
+def test_in_turns_a_long_prompt_takes_every_other_step() -> None:
+    """Chunked: a decode waits for one chunk at most, and the first token comes as soon."""
+    made = Batch(PagePool(64), StepLimits(32, 4, chunked=True), count)
+    made.add(ask("talks", (1,)))
+    made.step()
+    made.add(ask("long", tuple(range(100, 200)), 2))
+
+    assert [[d.request_id for d in made.step()] for _ in range(8)] == [
+        *[[], ["talks"]] * 3,
+        ["long"],
+        ["talks", "long"],
+    ]
+
+
+def test_pages_of_some_sequences_are_kept_after_their_end() -> None:
+    """Those that ended last; with none, who runs beside it finds them nevertheless."""
+    cached = {}
+    for kept in (0, 2, None):
+        made = Batch(PagePool(64, keep=kept), StepLimits(64, 4), count)
+        for id in range(5):
+            made.add(ask(f"{id}", tuple(range(100 * id, 100 * id + 40)), 2))
+            run(made)
+        cached[kept] = made.pool.cached
+        made.add(ask("first", (*COMMON, 1), 3))
+        made.step()
+        made.add(ask("beside", (*COMMON, 2), 1))
+        assert max(delta.cached_tokens for delta in run(made)["beside"]) == len(COMMON)
+
+    assert cached == {0: 0, 2: 4, None: 10}
+
+
 def test_pages_shared_by_many_do_not_come_back_twice() -> None:
     """Four sequences on the same two pages need a third at once, and there is none: who gives way
     frees its own page, not the shared ones."""

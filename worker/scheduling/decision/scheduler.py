@@ -5,6 +5,9 @@ new ones in order of service, whole or in chunks, while tokens, seats and pages 
 decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
 pages back and is computed again later (its tokens stay the same: law 1).
 
+Where steps are chunked, decodes and prefills take turns: a prefill that comes waits for one step
+of the decodes, and those for one chunk.
+
 Several tenants share seats, pages and the tokens of a step (`division.py`): so it is within each of
 them. Who waits, and whose tenant holds less than its due, does not wait for another's to end
 (`giving_way.py`), nor for all the rows of a long step (`short_steps.py`). What is left of a step
@@ -38,6 +41,8 @@ class StepLimits:
     sequences: int
     drafted: int = 0
     """Tokens of drafts."""
+    chunked: bool = False
+    """Whether a step has decodes or prefills, and never both."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -70,9 +75,11 @@ def schedule(
     division: Division = ALONE,
     allowed: Allowed = NOTHING_SHORT,
     time: StepTime = UNKNOWN,
+    decodes_turn: bool = False,
 ) -> Decision:
     """Decide. `running` are in order of admission, `waiting` in order of service, looked at only as
-    far as it is served; `available`: pages that can be had; `time`: what steps take."""
+    far as it is served; `available`: pages that can be had; `time`: what steps take;
+    `decodes_turn`: whose the step is, where decodes and prefills share none and both want it."""
     for one in running:
         if one.suspect:  # and so it has its pages
             return Decision([(one.id, min(one.pending, limits.tokens))])
@@ -87,9 +94,11 @@ def schedule(
     if admission.give_way:
         return Decision(preempt=admission.give_way, for_others=True)
     prefills = [*(one for one in running if one.phase is PREFILL), *admission.admitted]
+    if limits.chunked and decodes and prefills:
+        decodes, prefills = (decodes, []) if decodes_turn else ([], prefills)
     step = list(shared_out([*decodes, *prefills], limits.tokens, division))
     short = list[Piece]()
-    if division and allowed.short_step:
+    if division and allowed.short_step and not limits.chunked:
         short = short_step(step, prefills, division.shares, limits.tokens)
     step = short or step
     if any(one.drafted for one in decodes):

@@ -63,6 +63,32 @@ def test_prefills_share_what_the_decodes_leave(
     assert decision.admit == [id for id, _ in steps]
 
 
+@pytest.mark.parametrize(
+    ("running", "waiting", "turn", "steps"),
+    [
+        (["a"], 5, False, [("new", 5)]),
+        (["a"], 5, True, [("a", 1)]),
+        (["a", "b"], 0, False, [("a", 1), ("b", 1)]),  # a turn that nobody wants is the others'
+        ([], 40, True, [("new", 32)]),
+        (["half", "a"], 5, False, [("half", 10), ("new", 5)]),
+        (["half", "a"], 5, True, [("a", 1)]),
+        (["half"], 40, True, [("half", 10), ("new", 22)]),
+    ],
+)
+def test_decodes_and_prefills_take_turns(
+    running: list[str], waiting: int, turn: bool, steps: list[tuple[str, int]]
+) -> None:
+    """Where steps are chunked no step has both, and a prefill has the whole of one."""
+    limits = StepLimits(tokens=32, sequences=4, chunked=True)
+    run = [prefill(id, 10, computed=40) if id == "half" else decode(id) for id in running]
+    wait = [new("new", waiting)] if waiting else []
+    decision = schedule(run, wait, 99, limits, decodes_turn=turn)
+
+    assert decision.steps == steps
+    assert decision.admit == [id for id, _ in steps if id == "new"]
+    assert not decision.short
+
+
 def test_a_decode_may_have_several_tokens() -> None:
     """They come before the prefills, and need their pages, as one does."""
     running = [prefill("half", 50, computed=16), Candidate("a", Phase.DECODE, 5, 14, 1)]
