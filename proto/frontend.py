@@ -154,7 +154,10 @@ class Frontend:
         most = body.max_completion_tokens or body.max_tokens
         requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin)
         names = frozenset(tool.function.name for tool in body.offered)
-        call = self._call(call_id, requests, body, "chat", names, not body.parallel_tool_calls)
+        choices = self._choices(
+            call_id, requests, body, "chat", names, not body.parallel_tool_calls
+        )
+        call = Call(call_id, requests, choices, "chat")
         call.open_ended = most is None
         return call
 
@@ -172,7 +175,17 @@ class Frontend:
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
-        return self._call(call_id, requests, body, "text_completion")
+        choices = self._choices(call_id, requests, body, "text_completion")
+        for index, choice in enumerate(choices):
+            choice.frame(self._echo(body, index // body.n), body.suffix)
+        return Call(call_id, requests, choices, "text_completion")
+
+    def _echo(self, body: CompletionRequest, prompt: int) -> str:
+        """The text of a prompt, if answers are to begin with theirs."""
+        if not body.echo:
+            return ""
+        given = body.prompts[prompt]
+        return given if isinstance(given, str) else self.tokenizer.decode(given)
 
     def tokens_call(
         self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
@@ -230,7 +243,7 @@ class Frontend:
             return self.prompts.text_ids(work)
         return ids_in(given)
 
-    def _call(
+    def _choices(
         self,
         call_id: str,
         requests: list[Request],
@@ -238,8 +251,9 @@ class Frontend:
         operation: Operation,
         names: frozenset[str] = frozenset(),
         one_call: bool = False,
-    ) -> Call:
-        """`names`: of the functions that may be called. `one_call`: one at most."""
+    ) -> list[Choice]:
+        """What becomes of each request. `names`: of the functions that may be called. `one_call`:
+        one at most."""
         kind, stop_tokens = TOOL_PARSERS[TOOL_FORMAT], self._stop_tokens(body.stops)
         marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if names else ()
         shown = frozenset(mark for mark in marks if mark is not None)
@@ -259,7 +273,7 @@ class Frontend:
                     one_call,
                 )
             )
-        return Call(call_id, requests, choices, operation)
+        return choices
 
     def _stop_strings(self, body: SamplingFields) -> StopStrings:
         """Those of the client, and the model's own."""

@@ -53,6 +53,7 @@ class Choice:
         self._only_text = not self.parsers and not self.may_stop
         self._parser = ParserChain(self.parsers)
         self._called = False  # a tool
+        self._before = self._after = ""
 
     @property
     def text(self) -> str:
@@ -78,6 +79,10 @@ class Choice:
     def may_stop(self) -> bool:
         return self.stops.wanted or bool(self.stop_tokens)
 
+    def frame(self, before: str, after: str) -> None:
+        """Have its text stand between these, of which the second is not there if it ends early."""
+        self._before, self._after = before, after
+
     def feed(self, delta: Delta) -> TextEvent | None:
         """What the delta adds to the answer; None if nothing can be said yet."""
         if self.finish_reason is not None:
@@ -92,9 +97,17 @@ class Choice:
         else:
             event = self._feed_all(delta)
         if event is not None:
+            if self._before or self._after:
+                event = self._framed(event)
             kept = event if self.whole or event.only_text else event._replace(logprobs=())
             self.events.append(kept)
         return event
+
+    def _framed(self, event: TextEvent) -> TextEvent:
+        """The event with what stands around the answer, in the first and in the last one."""
+        text = event.text if self.events else self._before + event.text
+        ended = event.finish_reason in (Finish.STOP, Finish.LENGTH)
+        return event._replace(text=text + self._after if ended else text)
 
     def _feed_all(self, delta: Delta) -> TextEvent | None:
         """The slower way, for all that may come beside text."""

@@ -1,8 +1,8 @@
 """POST /v1/completions. https://platform.openai.com/docs/api-reference/completions"""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field, model_validator
 
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
@@ -18,6 +18,7 @@ from raylax.proto.openai.shared import (
 )
 
 MOST_PROMPTS = 64
+LONGEST_SUFFIX = 1 << 16
 
 
 def false_is_none(given: Any) -> Any:
@@ -38,10 +39,22 @@ class CompletionRequest(SamplingFields):
     logprobs: Annotated[TopLogprobs | None, BeforeValidator(false_is_none)] = None
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
+    echo: bool = False
+    """Whether an answer begins with its prompt."""
+    suffix: Annotated[str, Field(max_length=LONGEST_SUFFIX)] = ""
+    """With what an answer ends. The model does not see it."""
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:
         return one_or_more(self.prompt)
+
+    @model_validator(mode="after")
+    def _check_echo(self) -> Self:
+        if self.echo and self.logprobs is not None:
+            raise ValueError(
+                "logprobs: only allowed without echo; those of a prompt are not computed"
+            )
+        return self
 
 
 class Logprobs(ResponseModel):

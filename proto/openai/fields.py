@@ -37,7 +37,7 @@ OF_TEXT: FieldTable = {
     "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
     "allowed_token_ids": Refused(GRAMMAR),
     "bad_words": Refused("use logit_bias with -100 for their tokens", ([],)),
-    "echo": Refused("the prompt is not repeated; put it before the answer", (False,)),
+    "echo": Refused("messages are not repeated; use /v1/completions", (False,)),
     "guided_json": Refused(GRAMMAR), "guided_regex": Refused(GRAMMAR),
     "guided_choice": Refused(GRAMMAR), "guided_grammar": Refused(GRAMMAR),
     "guided_decoding_backend": Refused(GRAMMAR),
@@ -78,9 +78,7 @@ OF_TEXT: FieldTable = {
     "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),
     "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
-COMPLETIONS = {
-    **OF_TEXT, "suffix": Refused("text is only written after the prompt; leave it out", ("",)),
-}  # fmt: skip
+COMPLETIONS = {name: rule for name, rule in OF_TEXT.items() if name != "echo"}
 CHAT = {
     **OF_TEXT,
     "audio": Refused(TEXT_ONLY),
