@@ -9,7 +9,7 @@ weights (`raylax.kernels.families.weight_table`) reads those of a checkpoint whe
 
 from dataclasses import dataclass, replace
 
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import DecoderSpec, Fusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ def laid_out(spec: DecoderSpec, to: Multiples) -> DecoderSpec:
         hidden_padding=hidden - own.hidden,
         head_padding=head_dim - own.head_dim,
         mlp_padding=intermediate - own.intermediate,
+        fusion=own.fusion and fused(own.fusion, up(own.fusion.tapped, to.hidden)),
     )
 
 
@@ -47,7 +48,14 @@ def unpadded(spec: DecoderSpec) -> DecoderSpec:
         hidden_padding=0,
         head_padding=0,
         mlp_padding=0,
+        fusion=spec.fusion and fused(spec.fusion, spec.fusion.tapped - spec.fusion.tapped_padding),
     )
+
+
+def fused(fusion: Fusion, tapped: int) -> Fusion:
+    """The same for so many numbers of the base, of which the last may be padding."""
+    own = fusion.tapped - fusion.tapped_padding
+    return replace(fusion, tapped=tapped, tapped_padding=tapped - own)
 
 
 def up(size: int, multiple: int) -> int:

@@ -19,6 +19,33 @@ class Rope:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """How a draft head differs from a decoder: its only layer goes on from a token's embedding and,
+    beside it, a feature of the token before."""
+
+    into: Literal["residual", "attention"]
+    """What they become. A matrix makes the residual stream of both; or the feature is that stream,
+    and queries, keys and values are made of both."""
+    vocab: int
+    """Tokens that have an embedding; those that the head can name may be fewer."""
+    tapped: int
+    """Numbers of the base, for each token, that a feature is made of."""
+    norms: tuple[str, ...] = ()
+    """Those that it has: norm_e of the embedding, norm_h of the feature, norm_1 of what attention
+    reads, norm_f before the logits."""
+    bias: bool = False
+    """Of the matrix."""
+    feature_first: bool = False
+    """Whether the feature lies before the embedding."""
+    normed_residual: bool = False
+    """Whether the residual stream begins behind the feature's norm."""
+    base_eps: float = 1e-6
+    """Of the base's last norm, which makes features where a matrix makes the residual stream."""
+    tapped_padding: int = 0
+    """How many of `tapped` are zeros that the base does not have."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecoderSpec:
     """Sizes of a pre-norm decoder with rotary attention and a gated SiLU MLP."""
 
@@ -49,6 +76,8 @@ class DecoderSpec:
     """The same of `head_dim`, half of them behind each half of a head."""
     mlp_padding: int = 0
     """The same of `intermediate`."""
+    fusion: Fusion | None = None
+    """Of a draft head; None: a model that stands by itself."""
 
     @property
     def own_hidden(self) -> int:
@@ -69,6 +98,12 @@ class DecoderSpec:
     def queries_per_kv_head(self) -> int:
         """How many query heads share a head of keys and values."""
         return self.heads // self.kv_heads
+
+    @property
+    def qkv_columns(self) -> int:
+        """Numbers that queries, keys and values are made of."""
+        both = self.fusion is not None and self.fusion.into == "attention"
+        return 2 * self.hidden if both else self.hidden
 
     @property
     def qkv_rows(self) -> int:

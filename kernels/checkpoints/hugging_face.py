@@ -4,7 +4,7 @@ Everything is untrusted: each file is checked against its header, and each tenso
 shape that the config asks for, before any weight is read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,43 @@ NAMED = ("model.safetensors", "pytorch_model.bin")
 READERS: dict[str, Callable[[Path], Mapping[str, Part]]] = {
     ".safetensors": read_header,
     ".bin": read_torch_file,
+    ".pt": read_torch_file,
 }
+
+
+def weight_files(directory: Path, named: Sequence[str] = NAMED) -> list[Path]:
+    """The files of weights, by the first of these names that is there, whole or as an index of
+    several. Raises CheckpointError where one is missing."""
+    kinds = [(directory / name, directory / f"{name}.index.json") for name in named]
+    there = (files for files in kinds if any(file.exists() for file in files))
+    files = one_or_all(*next(there, kinds[0]))
+    if missing := [file.name for file in files if not file.exists()]:
+        raise CheckpointError(f"{directory}: not a checkpoint, {missing[0]} is missing")
+    return files
+
+
+def one_or_all(whole: Path, index: Path) -> list[Path]:
+    """One file, or those of an index. One that is whole goes before an index of files that are
+    not there."""
+    if not index.exists():
+        return [whole]
+    table = read_json(index)
+    names = table.get("weight_map") if isinstance(table, dict) else None
+    files = sorted({str(name) for name in names.values()} if isinstance(names, dict) else ())
+    if whole.exists() and not all((index.parent / name).exists() for name in files):
+        return [whole]
+    outside = [n for n in files if Path(n).name != n or Path(n).suffix not in READERS]
+    if outside or not files:
+        raise CheckpointError(f"{index}: weight_map must name files beside it, found {outside}")
+    return [index.parent / name for name in files]
+
+
+def tensors_in(files: Iterable[Path]) -> dict[str, Part]:
+    """All tensors of some files. Raises CheckpointError."""
+    found: dict[str, Part] = {}
+    for file in files:
+        found |= READERS[file.suffix](file)
+    return found
 
 
 class HuggingFaceCheckpoint(StoredCheckpoint):
@@ -56,35 +92,9 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
         self.dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
         self.tensors: dict[str, Part | Composed] = self._find()
 
-    def _files(self) -> list[Path]:
-        """The files of weights: safetensors if there are any, else what torch has saved."""
-        kinds = [(self.path / name, self.path / f"{name}.index.json") for name in NAMED]
-        there = (files for files in kinds if any(file.exists() for file in files))
-        return self._one_or_all(*next(there, kinds[0]))
-
-    def _one_or_all(self, whole: Path, index: Path) -> list[Path]:
-        """One file, or those of an index. One that is whole goes before an index of files that are
-        not there."""
-        if not index.exists():
-            return [whole]
-        table = read_json(index)
-        names = table.get("weight_map") if isinstance(table, dict) else None
-        files = sorted({str(name) for name in names.values()} if isinstance(names, dict) else ())
-        if whole.exists() and not all((self.path / name).exists() for name in files):
-            return [whole]
-        outside = [n for n in files if Path(n).name != n or Path(n).suffix not in READERS]
-        if outside or not files:
-            raise CheckpointError(f"{index}: weight_map must name files beside it, found {outside}")
-        return [self.path / name for name in files]
-
     def _find(self) -> dict[str, Part | Composed]:
-        self._paths = files = self._files()
-        missing = [file.name for file in files if not file.exists()]
-        if missing:
-            raise CheckpointError(f"{self.path}: not a checkpoint, {missing[0]} is missing")
-        found: dict[str, Part] = {}
-        for file in files:
-            found |= READERS[file.suffix](file)
+        self._paths = weight_files(self.path)
+        found = tensors_in(self._paths)
         whole = whole_weights(self.config, found, self.path)
         chosen = tensors_for(self.spec, whole, self.path)
         for name, entry in chosen.items():

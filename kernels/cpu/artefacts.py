@@ -83,7 +83,6 @@ class Blueprint:
     @cached_property
     def program(self) -> Program:
         """What there is to know of the compiled step to run it; `pages` has one page."""
-        from raylax.kernels.cpu.compile import FUNCTIONS
         from raylax.kernels.cpu.target import lacking_here
 
         e = self.emitter
@@ -92,7 +91,7 @@ class Blueprint:
             e.pages.name,
             e.capacity.sequence_length,
             e.table,
-            {name: e.function(name) for name in FUNCTIONS},
+            {name: e.function(name) for name in e.functions},
             self.library_key,
             self.weights_key,
             lacking_here(e.cpu),
@@ -164,13 +163,14 @@ class Artefacts:
 
     def __init__(
         self,
-        checkpoint: Path,
+        checkpoint: Path | Checkpoint,
         options: ModelOptions,
         store: Path | None,
         progress: ProgressCallback,
     ) -> None:
         use_threads(options.threads)
-        self.checkpoint, self.options = open_checkpoint(checkpoint), options
+        read = open_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
+        self.checkpoint, self.options = read, options
         self._store, self._progress = Store(store), progress
 
     @cached_property

@@ -18,8 +18,6 @@ from raylax.kernels.cpu.target import CPU, this_cpu
 from raylax.kernels.errors import CompileError
 from raylax.kernels.store import check_room
 
-FUNCTIONS = ("layers", "head")
-
 
 def linker(cpu: CPU) -> str | None:
     """The C compiler that links libraries for a CPU: keeping one needs it, running one does not."""
@@ -51,7 +49,7 @@ def compile_step(emitter: StepEmitter) -> CompiledStep:
     """Every function of the step in every variant; none needs another one."""
     jobs = {
         f"{name}_{variant.suffix}": partial(emitter.emit, name, variant)
-        for name in reversed(FUNCTIONS)
+        for name in reversed(emitter.functions)
         for variant in reversed(emitter.variants(name))
     }
     compiled = on_all_cores(partial(compile_function, emitter.cpu), jobs, jobs.values())

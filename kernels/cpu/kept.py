@@ -17,7 +17,7 @@ from raylax.kernels.families.weight_table import Weight
 PLAIN = ("float32", "bfloat16", "float16")
 CALLED = {
     "w_embed": "embedding", "w_qkv": "qkv", "w_o": "o", "w_gate_up": "gate_up",
-    "w_down": "down", "w_head": "head",
+    "w_down": "down", "w_head": "head", "w_fc": "fc",
 }  # fmt: skip
 """Matrices of the step, as users are told of them."""
 

@@ -76,7 +76,7 @@ class Program:
     table: dict[str, Buffer]
     """Every argument by name; `pages` has one page."""
     functions: dict[str, StepFunction]
-    """`layers` and `head`."""
+    """`layers` and `head`, and of a draft head `features`."""
     library_key: str
     weights_key: str
     lacking: str

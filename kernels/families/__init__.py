@@ -34,4 +34,5 @@ def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:
     """Every weight of a step of such a model by name, and where it lies in a checkpoint."""
-    return weight_table(spec, FAMILIES[spec.architecture].elsewhere)
+    elsewhere = {} if spec.fusion else FAMILIES[spec.architecture].elsewhere
+    return weight_table(spec, elsewhere)

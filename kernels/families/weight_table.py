@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.padding import unpadded
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import DecoderSpec, Fusion
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -110,7 +110,8 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
     yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.vocab,), hidden)
     yield Weight("norm_1", of_layer("input_layernorm.weight"), (hidden,))
     qkv = [f"self_attn.{name}_proj" for name in "qkv"]
-    yield Weight("w_qkv", of_layer(*(f"{name}.weight" for name in qkv)), (q, kv, kv), hidden, half)
+    rows = of_layer(*(f"{name}.weight" for name in qkv))
+    yield Weight("w_qkv", rows, (q, kv, kv), hidden, half)
     if spec.qkv_bias:
         yield Weight("b_qkv", of_layer(*(f"{name}.bias" for name in qkv)), (q, kv, kv), None, half)
     yield Weight("w_o", of_layer("self_attn.o_proj.weight"), (hidden,), q, column_block=half)
@@ -129,6 +130,37 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
         yield Weight("w_head", ("lm_head.weight",), (spec.vocab,), hidden)
 
 
+def draft_weights(spec: DecoderSpec, fusion: Fusion) -> Iterator[Weight]:
+    """The same of a draft head, where EAGLE's checkpoints have them. `base.norm.weight` is the last
+    norm of the base."""
+    hidden, absent = spec.hidden, {"norm_1", "norm_f"} - set(fusion.norms)
+    for name, tensor in (("norm_e", "embedding_norm"), ("norm_h", "feature_norm")):
+        if name in fusion.norms:
+            yield Weight(name, (f"{tensor}.weight",), (hidden,))
+    if fusion.into == "attention":
+        yield Weight("w_fc", ("fc.weight",), (hidden,), fusion.tapped)
+    else:
+        yield Weight("norm_base", ("base.norm.weight",), (hidden,))
+        yield Weight("w_fc", ("fc.weight",), (hidden,), 2 * hidden, column_block=hidden)
+    if fusion.bias:
+        yield Weight("b_fc", ("fc.bias",), (hidden,))
+    for weight in llamas_weights(replace(spec, tied_embeddings=False)):
+        if weight.name in absent:
+            continue
+        names = (name.removeprefix("model.").format(layer=0) for name in weight.tensors)
+        weight = replace(weight, tensors=tuple(names))
+        if weight.name == "w_embed":
+            weight = replace(weight, rows=(fusion.vocab,))
+        if weight.name == "w_qkv":
+            weight = replace(weight, columns=spec.qkv_columns, column_block=hidden)
+        yield weight
+
+
+def weights_in(spec: DecoderSpec) -> Iterator[Weight]:
+    """The weights of a step of these sizes."""
+    return draft_weights(spec, spec.fusion) if spec.fusion else llamas_weights(spec)
+
+
 def of_layer(*names: str) -> Names:
     """Names of tensors that every layer has."""
     return tuple(f"model.layers.{{layer}}.{name}" for name in names)
@@ -141,7 +173,7 @@ def weight_table(spec: DecoderSpec, elsewhere: Mapping[str, Names]) -> dict[str,
     checkpoint has nothing.
     """
     table = {}
-    for weight, own in zip(llamas_weights(spec), llamas_weights(unpadded(spec)), strict=True):
+    for weight, own in zip(weights_in(spec), weights_in(unpadded(spec)), strict=True):
         tensors = elsewhere.get(weight.name, weight.tensors)
         given = None if own.shape == weight.shape else replace(own, tensors=tensors)
         table[weight.name] = replace(weight, tensors=tensors, own=given)

@@ -15,7 +15,7 @@ from raylax.kernels.cpu.kept import Kept, kept
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.errors import CompileError
 
-LAYERS = ("w_qkv", "w_o", "w_gate_up", "w_down")
+LAYERS = ("w_qkv", "w_o", "w_gate_up", "w_down", "w_fc")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Quantization:
         return {weight: fmt.name for weight, fmt in self.formats.items()}
 
     def of(self, function: str) -> list[Format]:
-        """The formats of what one of the step's functions multiplies: `layers` or `head`."""
-        names = ("w_head",) if function == "head" else LAYERS
-        return [self.formats[name] for name in names]
+        """The formats of what one of the step's functions multiplies: `layers`, `head`, or
+        `features` of a draft head."""
+        names = {"head": ("w_head",), "features": ("w_fc",)}.get(function, LAYERS)
+        return [self.formats[name] for name in names if name in self.formats]
 
 
 def two_formats(name: str, layers: Format, head: Format, kv_dtype: str) -> Quantization:

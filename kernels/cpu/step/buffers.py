@@ -9,10 +9,10 @@ from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
 from raylax.kernels.cpu.tir.exchange import FLAGS
 from raylax.kernels.cpu.tir.queue import LINE
-from raylax.kernels.families.weight_table import Weight, llamas_weights
+from raylax.kernels.families.weight_table import Weight, weights_in
 from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.shards import PANEL, Degree, Place
-from raylax.kernels.spec import DecoderSpec
+from raylax.kernels.spec import DecoderSpec, Fusion
 
 LAYERS = (
     "embed", "norm_1", "qkv", "attention", "merge", "round_o", "o", "add_o", "norm_2", "gate_up",
@@ -20,10 +20,15 @@ LAYERS = (
 )  # fmt: skip
 TAPPED = ("embed", "tap", *LAYERS[1:], "last_tap")
 """The same where residual streams are kept."""
+FUSED = ("embed", "join", "fc", *LAYERS[1:])
+"""The same of a draft head."""
+FEATURES = ("take", "fc")
 HEAD = ("norm_f", "head", "argmax")
 """Operators in the order in which they run; not every step has them all."""
 
-MEETS = {"a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head"}
+MEETS = {
+    "a": "w_qkv", "o": "w_o", "m": "w_gate_up", "h": "w_down", "f": "w_head", "p": "w_fc",
+}  # fmt: skip
 """Activations as a product reads them, and the weights that it meets them with."""
 PLACE = tuple(field.name for field in fields(Place))
 TILE = 8  # rows of the largest tile: activation buffers are padded to it
@@ -102,7 +107,7 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         "x": growing("work", padded(c.tokens), hidden, dtype=F32),
         "q": growing("work", c.tokens, attended, dtype=F32),
         "partials": growing("work", slots * ROWS, local.head_dim + 32, dtype=F32),
-        "a": packed("a", c.tokens, hidden),
+        "a": packed("a", c.tokens, local.qkv_columns),
         "o": packed("o", c.tokens, attended),
         "m": packed("m", c.tokens, hidden),
         "h": packed("h", c.tokens, local.intermediate),
@@ -110,10 +115,21 @@ def activations(local: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, B
         "normed": growing("work", c.rows, hidden, dtype=F32),
         "chosen": growing("work", c.rows),
     }
+    wide = [hidden, attended, local.intermediate, local.qkv_columns]
+    if fusion := local.fusion:
+        wide.append(joined_columns(local, fusion))
+        made["p"] = packed("p", c.tokens, wide[-1])
+        made["e"] = growing("work", c.tokens, hidden, dtype=F32)
+        made["tapped"] = growing("input", c.tokens, fusion.tapped, dtype=F32)
     if any(isinstance(fmt, RowFormat) for fmt in q.formats.values()):
-        widest = max(hidden, attended, local.intermediate)
+        widest = max(wide)
         made["wide"] = growing("work", max(c.tokens, c.rows), widest, dtype=F32)
     return made
+
+
+def joined_columns(spec: DecoderSpec, fusion: Fusion) -> int:
+    """Numbers of a token that the matrix of a draft head takes."""
+    return fusion.tapped if fusion.into == "attention" else 2 * spec.hidden
 
 
 def taps(spec: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
@@ -125,9 +141,14 @@ def taps(spec: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
     }
 
 
-def layer_operators(c: Capacity) -> tuple[str, ...]:
-    """Of the function `layers`, in the order in which they run."""
-    return TAPPED if c.taps else LAYERS
+def operators(function: str, spec: DecoderSpec, c: Capacity) -> tuple[str, ...]:
+    """Of one of the functions, in the order in which they run."""
+    match function:
+        case "head":
+            return HEAD
+        case "features":
+            return FEATURES
+    return FUSED if spec.fusion else TAPPED if c.taps else LAYERS
 
 
 def clocks(layers: int, operators: int, workers: int) -> dict[str, Buffer]:
@@ -160,7 +181,7 @@ def buffers(
     local, shards, angles = degree.local(spec), degree.tensor, spec.head_dim // 2
     page = (local.layers, 1, 2, local.kv_heads, pages.words(spec.head_dim))
     return {
-        **{one.name: weight_buffer(one, spec, q) for one in llamas_weights(spec)},
+        **{one.name: weight_buffer(one, spec, q) for one in weights_in(spec)},
         "cos": growing("table", c.sequence_length, angles, dtype=F32),
         "sin": growing("table", c.sequence_length, angles, dtype=F32),
         "pages": Buffer(page, pages.dtype, "state", free=(0, 1)),
@@ -170,6 +191,7 @@ def buffers(
             "work" if shards == 1 else "shared", c.rows, spec.padded_vocab, dtype=F32
         ),
         **(taps(spec, c) if c.taps else {}),
-        **clocks(spec.layers, len(layer_operators(c)), c.workers),
+        **clocks(spec.layers, len(operators("layers", spec, c)), c.workers),
+        **({"feature_ends": Buffer((len(FEATURES) + 1,), I64, "work")} if spec.fusion else {}),
         **(meetings(shards, c.tokens, spec.hidden) if shards > 1 else {}),
     }

@@ -3,6 +3,9 @@
 Each is one region of the work queue.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.program import SLICES
@@ -24,12 +27,12 @@ class Operators(Emitter):
     """All operators but the blocks: attention (`attend.py`), MLP (`mlp.py`) and head
     (`head.py`)."""
 
-    def embed(self) -> None:
-        """Rows of the embedding become `x`, in the first stage; the others are given theirs."""
+    def embed(self, out: str = "x") -> None:
+        """Rows of the embedding, in the first stage; the others are given theirs."""
         rows = T.Select(self.place["first_layer"] == 0, self.tokens, 0)
         with self.queue.region("embed", rows) as row:
             token = T.Bind(self.b["ids"][row])
-            store = lambda d, value: self.b["x"].store(value, row, d)  # noqa: E731
+            store = lambda d, value: self.b[out].store(value, row, d)  # noqa: E731
             fmt = self.format_of("w_embed")
             fmt.gather(self.b["w_embed"], token, self.spec.hidden, store)
 
@@ -42,36 +45,61 @@ class Operators(Emitter):
             self.b["taps"].store(value, row, lanes(at * hidden + j * 16))
 
     def normalise(
-        self, weight: str, out: str, select: str | None = None, keep: str | None = None
+        self,
+        weight: str | None,
+        out: str,
+        select: str | None = None,
+        keep: str | None = None,
+        name: str | None = None,
     ) -> None:
         """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it, and in
-        f32 in `keep`."""
+        f32 in `keep`. Without a weight nothing is done to what is stored. `name`: the operator's,
+        where it is not the weight's."""
         hidden = self.spec.hidden
-        with self.queue.region(weight, self.tokens) as i:
+        with self.queue.region(name or weight or out, self.tokens) as i:
             row = T.Bind(self.b[select][i]) if select else i
-            total = Register(constant(0))
-            with T.serial(0, hidden // 16) as j:
-                x = self.b["x"][row, lanes(j * 16)]
-                total.set(fma(x, x, total.get()))
-            square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
-            mean = fma(
-                square,
-                T.float32(1 / self.spec.own_hidden),
-                T.float32(self.spec.norm_eps),
-                "float32",
-            )
-            inverse = Register(
-                T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32"
-            )
-            with T.serial(0, hidden // GROUP) as group:
-                at = [lanes(group * GROUP + half * 16) for half in range(2)]
-                scaled = [self.b["x"][row, a] * splat(inverse.get()) for a in at]
-                pair = [Register(s * self.b[weight][a]) for s, a in zip(scaled, at, strict=True)]
+            with self.normed("x", row, weight) as (group, at, pair):
                 self.store_group(out, hidden, i, group, pair)
                 if keep:
                     for a, value in zip(at, pair, strict=True):
                         self.b[keep].store(value.get(), i, a)
             self.close_row(out, hidden, i)
+
+    @contextlib.contextmanager
+    def normed(
+        self,
+        source: str,
+        row: Expr,
+        weight: str | None,
+        columns: int | None = None,
+        eps: float | None = None,
+    ) -> Iterator[tuple[Expr, list[Expr], list[Register]]]:
+        """(number, where its halves lie, these) of every 32 numbers of a row behind its norm, in a
+        `with` like a loop. Without a weight they are as they were. `columns`: of the row, else
+        `hidden`; `eps`: the norm's, where it is not the model's."""
+        inverse = self._inverse(source, row, eps or self.spec.norm_eps) if weight else None
+        with T.serial(0, (columns or self.spec.hidden) // GROUP) as group:
+            at = [lanes(group * GROUP + half * 16) for half in range(2)]
+            values = [self.b[source][row, a] for a in at]
+            if weight and inverse:
+                values = [value * splat(inverse.get()) for value in values]
+                values = [v * self.b[weight][a] for v, a in zip(values, at, strict=True)]
+            yield group, at, [Register(value) for value in values]
+
+    def _inverse(self, source: str, row: Expr, eps: float) -> Register:
+        """What a row is multiplied by: one by the root of its mean square."""
+        total = Register(constant(0))
+        with T.serial(0, self.spec.hidden // 16) as j:
+            x = self.b[source][row, lanes(j * 16)]
+            total.set(fma(x, x, total.get()))
+        square = intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get())
+        mean = fma(
+            square,
+            T.float32(1 / self.spec.own_hidden),
+            T.float32(eps),
+            "float32",
+        )
+        return Register(T.float32(1) / intrinsic("float32", "llvm.sqrt", mean), dtype="float32")
 
     def qkv(self) -> None:
         """Projection of one head, bias, rotary, and its place: queries, or the sequence's pages."""
@@ -81,7 +109,7 @@ class Operators(Emitter):
         with self.queue.region("qkv", heads) as head, T.serial(0, self.tiles) as tile:
             whole_head = T.Bind(self._head_of_all(head))
             columns = [whole_head * panels + p for p in range(panels)]
-            out = self.product("a", s.hidden, tile, "w_qkv", columns)
+            out = self.product("a", s.qkv_columns, tile, "w_qkv", columns)
             with self.rows_of(tile) as (m, row):
                 values = [Register(out[lanes(m * s.head_dim + j * 16)]) for j in range(vectors)]
                 if s.qkv_bias:

@@ -20,8 +20,9 @@ from raylax.kernels.cpu.program import (
     is_large,
 )
 from raylax.kernels.cpu.step.attend import Attention
-from raylax.kernels.cpu.step.buffers import HEAD, PLACE, Capacity, buffers, layer_operators
+from raylax.kernels.cpu.step.buffers import PLACE, Capacity, buffers, operators
 from raylax.kernels.cpu.step.emitter import View
+from raylax.kernels.cpu.step.fusing import Fusing
 from raylax.kernels.cpu.step.head import Head
 from raylax.kernels.cpu.step.mlp import MLP
 from raylax.kernels.cpu.step.operators import Operators
@@ -71,12 +72,20 @@ OF_HEAD = {
 }  # fmt: skip
 
 
+ONLY_FEATURES = {"tapped", "norm_base", "feature_ends"}
+OF_FEATURES = {*ONLY_FEATURES, "w_fc", "p", "x", "wide", "sizes", "place", "counters"}
+ENDS = {"layers": "ends", "head": "head_ends", "features": "feature_ends"}
+
+
 def arguments(table: dict[str, Buffer], function: str) -> list[str]:
-    """Names of the arguments of `layers` or `head`, in order."""
-    if function == "head":
-        shared = set() if "w_head" in table else {"w_embed"}
-        return [name for name in table if name in OF_HEAD | shared]
-    return [name for name in table if name not in ONLY_HEAD]
+    """Names of the arguments of a function, in order."""
+    match function:
+        case "head":
+            shared = set() if "w_head" in table else {"w_embed"}
+            return [name for name in table if name in OF_HEAD | shared]
+        case "features":
+            return [name for name in table if name in OF_FEATURES]
+    return [name for name in table if name not in ONLY_HEAD | ONLY_FEATURES]
 
 
 @dataclass(frozen=True)
@@ -95,8 +104,13 @@ class StepEmitter:
         """Every argument of both functions by name."""
         return buffers(self.spec, self.degree, self.quantization, self.pages, self.capacity)
 
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Of a model `layers` and `head`; of a draft head `features`, too."""
+        return ("features", "layers", "head") if self.spec.fusion else ("layers", "head")
+
     def variants(self, name: str) -> tuple[Variant, ...]:
-        """The variants of the function `layers` or `head`."""
+        """The variants of a function."""
         return variants(self.quantization.of(name))
 
     def function(self, name: str) -> StepFunction:
@@ -105,12 +119,12 @@ class StepEmitter:
             tuple(arguments(self.table, name)),
             tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
             self.operators(name),
-            "head_ends" if name == "head" else "ends",
+            ENDS[name],
         )
 
     def operators(self, name: str) -> tuple[str, ...]:
-        """Those of the function `layers` or `head`, in the order in which they run."""
-        return HEAD if name == "head" else layer_operators(self.capacity)
+        """Those of a function, in the order in which they run."""
+        return operators(name, self.spec, self.capacity)
 
     @property
     def essence(self) -> "StepEmitter":
@@ -122,29 +136,32 @@ class StepEmitter:
         return replace(self, spec=spec, degree=degree, capacity=capacity)
 
     def emit(self, name: str, variant: Variant) -> Any:
-        """The PrimFunc of the function `layers` or `head`, for one row tile."""
+        """The PrimFunc of a function, for one row tile."""
         return self.essence._emit(name, variant)
 
     def _emit(self, name: str, variant: Variant) -> Any:
         table = self.table
         with function(f"{name}_{variant.suffix}") as builder:
             args = {one: T.arg(one, declare(table[one])) for one in arguments(table, name)}
-            ends = "head_ends" if name == "head" else "ends"
-            queue = Queue(args["counters"], args[ends], self.operators(name), self.cpu)
+            queue = Queue(args["counters"], args[ENDS[name]], self.operators(name), self.cpu)
             dots = *(fmt.dot for fmt in self.quantization.formats.values()), self.pages.dot
             meet = EXCHANGE_IR.replace("PAUSE", self.cpu.pause) if "flags" in args else ""
             with imported(meet, *(dot.code for dot in dots)), queue.launch():
                 emitter = self._emitter(variant, queue, args)
-                if name == "head":
-                    self._head(emitter)
-                else:
-                    self._layers(emitter, args, table)
+                match name:
+                    case "head":
+                        self._head(emitter)
+                    case "features":
+                        Fusing(emitter).features()
+                    case _:
+                        self._layers(emitter, args, table)
         return builder.get()
 
     def _emitter(self, variant: Variant, queue: Queue, args: dict[str, Expr]) -> Operators:
         table = self.table
         views = {name: View(one, large=is_large(name, table[name])) for name, one in args.items()}
-        if "w_head" not in views:  # one with the embedding, or nothing that the layers read
+        if "w_head" not in views and "w_embed" in views:
+            # one with the embedding, or nothing that the layers read
             views["w_head"] = views["w_embed"]
         tokens = T.Bind(args["sizes"][0])
         place = {name: T.Bind(args["place"][at]) for at, name in enumerate(PLACE)}
@@ -167,7 +184,10 @@ class StepEmitter:
         )
 
     def _layers(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
-        e.embed()
+        if self.spec.fusion:
+            Fusing(e).begin()
+        else:
+            e.embed()
         with T.serial(0, e.place["layers"]) as layer, e.unless_over():
             own = {"layer": T.Bind(e.place["first_layer"] + layer), "state": layer}
             layered = {n: own[table[n].kind] for n in args if table[n].kind in own}
@@ -175,7 +195,8 @@ class StepEmitter:
             e.queue.at(layer)
             if self.capacity.taps:
                 e.tap("tap", own["layer"])
-            e.normalise("norm_1", "a")
+            if not self.spec.fusion:
+                e.normalise("norm_1", "a")
             e.qkv()
             Attention(e).emit()
             e.project_o(layer * MEETINGS + 1)
@@ -186,5 +207,8 @@ class StepEmitter:
                     e.tap("last_tap", own["layer"] + 1)
 
     def _head(self, e: Operators) -> None:
-        e.normalise("norm_f", "f", select="select", keep="normed")
+        fusion = self.spec.fusion
+        normed = fusion is None or "norm_f" in fusion.norms
+        weight = "norm_f" if normed else None
+        e.normalise(weight, "f", select="select", keep="normed", name="norm_f")
         Head(e).emit()

@@ -8,7 +8,6 @@ import pytest
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Blueprint
-from raylax.kernels.cpu.compile import FUNCTIONS
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
@@ -78,7 +77,7 @@ def test_models_share_a_library_whose_code_is_the_same(
 def emitted(blueprint: Blueprint) -> list[str]:
     """The text of both functions, each in its first variant."""
     e = blueprint.emitter
-    return [e.emit(name, e.variants(name)[0]).script() for name in FUNCTIONS]
+    return [e.emit(name, e.variants(name)[0]).script() for name in e.functions]
 
 
 def test_what_the_kernels_cannot_index_is_refused(checkpoint: Path) -> None:

@@ -1,0 +1,220 @@
+"""A head of EAGLE's in its files, checked against its base: embedding and logits may be the
+base's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.base import WHOLE, Checkpoint
+from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
+from raylax.kernels.checkpoints.json_files import read_json
+from raylax.kernels.checkpoints.quantised.schemes import whole_weights
+from raylax.kernels.checkpoints.safetensors import Entry
+from raylax.kernels.checkpoints.stored import StoredCheckpoint
+from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
+from raylax.kernels.checkpoints.torch_files import TorchTensor
+from raylax.kernels.errors import CheckpointError
+from raylax.kernels.families import weights_of
+from raylax.kernels.families.base import count, switch
+from raylax.kernels.heads.config import decoder_of, named_type, tapped_layers
+from raylax.kernels.model import Ints
+from raylax.kernels.spec import DecoderSpec, Fusion
+from raylax.kernels.store import key_of
+
+PREFIXES = {"model.": "", "midlayer.": "layers.0.", "transformer.": "layers.0.",
+            "fusion_fc.": "fc."}  # fmt: skip
+"""How names begin in some files, and how we call that."""
+OF_ATTENTION = {
+    "layers.0.input_layernorm.weight": "embedding_norm.weight",
+    "layers.0.hidden_norm.weight": "feature_norm.weight",
+}
+"""What EAGLE-3 calls its layer's norms, and what they are."""
+MAPS = ("d2t", "t2d")
+"""Of a vocabulary that is smaller than the base's: by how much the base's id of each token is more
+than the head's, and which of the base's tokens are there."""
+
+
+@dataclass(frozen=True)
+class OfBase:
+    """A tensor of the base's."""
+
+    base: Checkpoint
+    name: str
+    shape: tuple[int, ...]
+    file: Path
+
+    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
+        """These rows in f32."""
+        return self.base.tensor(self.name, rows)
+
+    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
+        """As it lies in its file, if it is of this precision."""
+        return self.base.bits(self.name, dtype)
+
+    @property
+    def form(self) -> Kind | str:
+        """How it lies there."""
+        return self.base.form(self.name)
+
+    def groups(self, rows: slice = WHOLE) -> Groups:
+        """These rows in groups."""
+        return self.base.groups(self.name, rows)
+
+
+class HeadCheckpoint(StoredCheckpoint):
+    """A directory with a head of EAGLE-1, 2 or 3 for a base."""
+
+    def __init__(self, path: Path, base: Checkpoint) -> None:
+        """Raises CheckpointError for what is missing, damaged, not known here, or another base's
+        head."""
+        if not path.is_dir():
+            raise CheckpointError(f"{path}: no such directory")
+        self.path, self.base = path, base
+        self.config = read_json(path / "config.json")
+        if not isinstance(self.config, dict):
+            raise CheckpointError(f"{path}/config.json: must be a JSON object")
+        self._paths = weight_files(path)
+        found = whole_weights(self.config, tensors_in(self._paths), path)
+        tensors: dict[str, Any] = {canonical(name): one for name, one in found.items()}
+        if (named_type(self.config) or kind_of(tensors)) == "eagle3":
+            tensors = {OF_ATTENTION.get(name, name): one for name, one in tensors.items()}
+            self.spec, self.taps = self._eagle_3(tensors)
+        else:
+            self.spec, self.taps = self._eagle_1(tensors), (base.spec.layers,)
+        self.tokens = self._tokens(tensors)
+        kept = {name: one for name, one in tensors.items() if name not in MAPS}
+        self.tensors: Mapping[str, StoredTensor] = tensors_for(
+            self.spec, self._of_base(kept) | kept, path
+        )
+        self.dtype = str(tensors["layers.0.self_attn.q_proj.weight"].precision)
+
+    @property
+    def files(self) -> list[Path]:
+        """Of weights, the base's left out."""
+        return self._paths
+
+    @property
+    def identity(self) -> str:
+        """A digest of the files of weights, and the base's."""
+        return key_of({"head": super().identity, "base": self.base.identity})
+
+    @property
+    def text(self) -> Path:
+        """The base's: a head has no words of its own."""
+        return self.base.text
+
+    def _eagle_1(self, tensors: Mapping[str, StoredTensor]) -> DecoderSpec:
+        if switch(self.config, "layernorms"):
+            raise CheckpointError("config.json: layernorms must be false, found True")
+        spec, base = decoder_of(self.config, tensors), self.base.spec
+        self._check_vocab(spec.vocab)
+        self._check_hidden(spec.hidden)
+        fusion = Fusion(
+            "residual", base.vocab, base.hidden, bias="fc.bias" in tensors, base_eps=base.norm_eps
+        )
+        return replace(spec, fusion=fusion)
+
+    def _eagle_3(self, tensors: Mapping[str, StoredTensor]) -> tuple[DecoderSpec, tuple[int, ...]]:
+        spec, base = decoder_of(self.config, tensors), self.base.spec
+        self._check_vocab(spec.vocab)
+        if "embed_tokens.weight" not in tensors:
+            self._check_hidden(spec.hidden)
+        taps = tapped_layers(self.config, base.layers)
+        wide = spec.hidden, len(taps) * base.hidden
+        if (fc := tensors.get("fc.weight")) is not None and fc.shape != wide:
+            raise CheckpointError(
+                f"{self.path}: fc.weight must be {wide}, for {len(taps)} residual streams of "
+                f"{base.hidden} numbers of the base, found {fc.shape}"
+            )
+        # speculators' own default; EAGLE's authors have it so
+        before = named_type(self.config) is not None
+        fusion = Fusion(
+            "attention",
+            base.vocab,
+            len(taps) * base.hidden,
+            ("norm_e", "norm_h", "norm_f"),
+            normed_residual=switch(self.config, "norm_before_residual", before),
+        )
+        named = count(self.config, "draft_vocab_size", spec.vocab)
+        return replace(spec, vocab=named, fusion=fusion), taps
+
+    def _check_vocab(self, found: int) -> None:
+        if found != (own := self.base.spec.vocab):
+            raise CheckpointError(
+                f"{self.path}: is a head of another base: its vocabulary is {found}, "
+                f"the base's {own}"
+            )
+
+    def _check_hidden(self, found: int) -> None:
+        if found != (own := self.base.spec.hidden):
+            raise CheckpointError(
+                f"{self.path}: is a head of another base: its hidden size is {found}, "
+                f"the base's {own}"
+            )
+
+    def _of_base(self, own: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
+        """What a head takes of its base: the last norm; embedding and logits unless it has its
+        own."""
+        spec, table = self.base.spec, weights_of(self.base.spec)
+        taken = {"base.norm.weight": "norm_f"} if "norm_f" not in self._norms else {}
+        if "embed_tokens.weight" not in own:
+            taken["embed_tokens.weight"] = "w_embed"
+        if "lm_head.weight" not in own and self.spec.vocab == spec.vocab:
+            taken["lm_head.weight"] = "w_head" if "w_head" in table else "w_embed"
+        return {
+            name: OfBase(self.base, *next(table[weight].sources()), self.path)
+            for name, weight in taken.items()
+        }
+
+    @property
+    def _norms(self) -> tuple[str, ...]:
+        return self.spec.fusion.norms if self.spec.fusion else ()
+
+    def _tokens(self, tensors: Mapping[str, StoredTensor]) -> Ints | None:
+        """The base's id of each token of the head; None: they are the same."""
+        named, base = self.spec.vocab, self.base.spec.vocab
+        if (more := tensors.get("d2t")) is None:
+            if named != base:
+                raise CheckpointError(
+                    f"{self.path}: names {named} tokens of the base's {base}, and tensor d2t, "
+                    "which ones, is missing"
+                )
+            return None
+        if more.shape != (named,):
+            raise CheckpointError(
+                f"{self.path}: tensor d2t: expected shape {(named,)}, found {more.shape}"
+            )
+        tokens = np.arange(named) + whole_numbers(self.path, "d2t", more)
+        outside = tokens[(tokens < 0) | (tokens >= base)]
+        if outside.size:
+            raise CheckpointError(
+                f"{self.path}: tensor d2t names token {outside[0]}, the base has {base}"
+            )
+        ids: Ints = tokens.astype(np.int32)
+        return ids
+
+
+def whole_numbers(path: Path, name: str, tensor: StoredTensor) -> npt.NDArray[np.int64]:
+    """A tensor of them. Raises CheckpointError for any other one."""
+    if not isinstance(tensor, Entry | TorchTensor) or (raw := tensor.mapped()).dtype.kind != "i":
+        raise CheckpointError(f"{path}: tensor {name} must be whole numbers, found {tensor.form}")
+    numbers: npt.NDArray[np.int64] = raw.astype(np.int64)
+    return numbers
+
+
+def canonical(name: str) -> str:
+    """What we call a tensor."""
+    for prefix, ours in PREFIXES.items():
+        if name.startswith(prefix):
+            name = ours + name.removeprefix(prefix)
+    return name
+
+
+def kind_of(names: Mapping[str, Any]) -> str:
+    """Which kind of head has tensors of these names: the norm of its feature is EAGLE-3's."""
+    return "eagle3" if "layers.0.hidden_norm.weight" in names or "d2t" in names else "eagle"
