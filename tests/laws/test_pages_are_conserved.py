@@ -14,6 +14,7 @@ from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.drafting import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
@@ -270,7 +271,7 @@ class EngineSpeculating(Engine):
     def __init__(self) -> None:
         super().__init__()
         self.batch.limits = replace(self.batch.limits, drafted=10)
-        self.batch.speculation = Speculation(5)
+        self.batch.proposer = Lookup(Speculation(5))
 
 
 TestPagesAreConservedWithDrafts = EngineSpeculating.TestCase

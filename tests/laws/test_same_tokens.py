@@ -11,6 +11,7 @@ import pytest
 from raylax.kernels.cpu.formats import NAMES
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
+from raylax.worker.scheduling.drafting import Lookup
 from raylax.worker.speculation.proposals import Proposal, Speculation
 from tests.support.engines import running_engine
 
@@ -185,7 +186,7 @@ def test_with_drafts_that_are_right(case: Case, alone: list[int], checkpoint: Pa
     drafted."""
     with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
         assert engine._loop.batch is not None
-        engine._loop.batch.speculation = Oracle(alone)
+        engine._loop.batch.proposer = Lookup(Oracle(alone))
         engine.add_request(case.request)
         answers.wait_for("asked")
 

@@ -30,6 +30,7 @@ from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.drafting import Lookup
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
@@ -115,7 +116,7 @@ class Loop:
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
-        drafts = Speculation(config.spec_draft_length) if sizes.drafted else None
+        drafts = Lookup(Speculation(config.spec_draft_length)) if sizes.drafted else None
         self.batch = Batch(
             pool, limits, executor.run, self._clock, self._began, draws, submit, drafts
         )

@@ -27,7 +27,7 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.drafting import learn, propose
+from raylax.worker.scheduling.drafting import Proposer, learn
 from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
@@ -37,7 +37,6 @@ from raylax.worker.scheduling.snapshot import running_candidates, waiting_candid
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
-from raylax.worker.speculation.proposals import Speculation
 
 log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
@@ -62,7 +61,7 @@ class Batch:
     """Whether `run` draws by the rules of its plan."""
     submit: Submit | None = None
     """In the place of `run` where a device does a step while the next one is decided."""
-    speculation: Speculation | None = None
+    proposer: Proposer | None = None
     """Who proposes what may follow; not for who draws by itself, or is given steps ahead."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
@@ -165,7 +164,10 @@ class Batch:
             self._flight = None
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
-        deltas = self._commit(flight.batch, draw_rows(flight.batch, output, plan.batch.draws))
+        drawn = draw_rows(flight.batch, output, plan.batch.draws)
+        if self.proposer is not None:
+            self.proposer.follow(flight.batch, drawn, output)
+        deltas = self._commit(flight.batch, drawn)
         began, self._ended = max(flight.begun, self._ended), self.clock()
         self._learn(flight.work, self._ended - began, flight.short)
         return deltas
@@ -224,8 +226,9 @@ class Batch:
     def _decide(self) -> Decision:
         """The decision for the next step, after preempting until the pages suffice. Each time is a
         look at how many really came back: a page that others share does not."""
-        if self.speculation is not None:
-            propose(self.speculation, self.running, self.step_time.value)
+        if self.proposer is not None:
+            decodes = [one for one in self.running if one.drafts_may_follow]
+            self.proposer.propose(decodes, self.step_time.value)
         division = self._division()
         while (decision := self._schedule(division, running_candidates(self.running))).preempt:
             for request_id in decision.preempt:
@@ -320,8 +323,8 @@ class Batch:
                 continue  # it has left while the step was under way
             results = drawn.get(one.request.id, [])
             if wanted > 1:
-                assert self.speculation is not None
-                learn(self.speculation, self.counters, one, wanted - 1, len(results) - 1)
+                assert self.proposer is not None
+                learn(self.proposer, self.counters, one, wanted - 1, len(results) - 1)
                 count -= wanted - len(results)
             stops = one.request.stop_token_ids
             ids = [one.token for one in results if one.token is not None and one.token not in stops]

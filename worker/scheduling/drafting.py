@@ -1,32 +1,76 @@
-"""Drafts between two steps: what those who decode propose, and what came of it."""
+"""Drafts between two steps: who proposes what may follow, and what came of it."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
+from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.drafts import least_likely
-from raylax.worker.scheduling.sequence import DECODE, Sequence
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.proposals import Proposal, Speculation
 
-
-def propose(speculation: Speculation, running: Iterable[Sequence], time: StepTime) -> None:
-    """Let those who decode say what may follow. `time`: what steps take."""
-    decodes = [one for one in running if one.phase is DECODE and not one.request.embed]
-    context = sum([one.computed for one in decodes])
-    least = least_likely(time, len(decodes), context)
-    for one in decodes:
-        one.proposal = one.proposal or Proposal()
-        most = one.max_tokens - one.generated - 1
-        speculation.propose(one.proposal, one.tokens, most, least)
+Drawn = Mapping[str, Several[DrawResult]]
+"""What came of a step's rows, by request."""
 
 
-def learn(
-    speculation: Speculation, counters: Counters, one: Sequence, drafted: int, right: int
-) -> None:
+class Proposer(Protocol):
+    """Who proposes tokens for the model to verify several in a step. Whatever it proposes changes
+    no token (law 1). Used by the engine thread alone."""
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        """Put into the proposal of each of these, which decode next, what may follow it: nothing,
+        where that does not pay. `time`: what steps take. Must not raise."""
+        ...
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        """A step was run, and is committed next. Must not raise."""
+        ...
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        """Of its draft so many tokens were verified, and the first of them were right."""
+        ...
+
+
+@dataclass
+class Lookup:
+    """Proposes what once followed the same tokens in the same text."""
+
+    speculation: Speculation = field(default_factory=Speculation)
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        context = sum([one.computed for one in decodes])
+        least = least_likely(time, len(decodes), context)
+        for one in decodes:
+            self.speculation.propose(proposal_of(one), one.tokens, room_for_drafts(one), least)
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        """The text says all."""
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        self.speculation.learn(proposal_of(one), drafted, right)
+
+
+def proposal_of(one: Sequence) -> Proposal:
+    """What is proposed for a sequence, from now on."""
+    if one.proposal is None:
+        one.proposal = Proposal()
+    return one.proposal
+
+
+def room_for_drafts(one: Sequence) -> int:
+    """Tokens of a draft that its answer has room for, and one behind them."""
+    return one.max_tokens - one.generated - 1
+
+
+def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, right: int) -> None:
     """Of its draft so many tokens were verified, and the first of them were right."""
-    assert one.proposal is not None
-    speculation.learn(one.proposal, drafted, right)
+    proposer.learn(one, drafted, right)
     counters.drafts += 1
     counters.drafted_tokens += drafted
     counters.accepted_tokens += right
-    one.proposal.accepted += right
+    proposal_of(one).accepted += right

@@ -97,6 +97,11 @@ class Sequence:
         return DECODE if len(self.tokens) - self.computed == 1 else PREFILL
 
     @property
+    def drafts_may_follow(self) -> bool:
+        """It decodes next, and wants tokens."""
+        return self.phase is DECODE and not self.request.embed
+
+    @property
     def draft(self) -> list[int]:
         """Tokens that may follow."""
         return [] if self.proposal is None else self.proposal.draft

@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.drafting import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -38,7 +39,7 @@ def count(plan: StepPlan) -> StepOutput:
 
 def batch(*drafted: int, pages: int = 8, tokens: int = 32) -> Batch:
     made = Batch(PagePool(pages), StepLimits(tokens, 4, 16), count)
-    made.speculation = Drafts(*drafted)
+    made.proposer = Lookup(Drafts(*drafted))
     return made
 
 
@@ -204,7 +205,7 @@ def test_a_text_that_repeats_itself_needs_fewer_steps() -> None:
     clock says."""
     clock = iter(np.arange(0, 1e6, 0.01)).__next__
     made = Batch(PagePool(64), StepLimits(64, 4, 16), count, clock)
-    made.speculation = Speculation()
+    made.proposer = Lookup()
     made.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
     said = list[int]()
     while not made.idle:
