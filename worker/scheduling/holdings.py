@@ -47,3 +47,5 @@ class Holdings:
         """It holds nothing any more, and must be computed anew."""
         self.pool.end(one.request.id, one.pages)
         one.pages, one.computed = ints(), 0
+        if one.proposal is not None:
+            one.proposal.standing = None

@@ -20,6 +20,8 @@ class Proposal:
     accepted: int = 0
     """Tokens that were proposed so far, and right."""
     text: NGrams = field(default_factory=NGrams)
+    standing: object = None
+    """What a model that drafts keeps of it while it has its pages."""
     record: Record = field(default_factory=Record)
 
 

@@ -1,0 +1,125 @@
+"""When a model drafts, for whom, and how much; and what happens when it cannot."""
+
+import logging
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.vocabulary import StepTime
+from raylax.worker.config import MOST_DRAFTED
+from raylax.worker.scheduling.drafting import Drawn, proposal_of, room_for_drafts
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+from raylax.worker.speculation.acceptance import AT_FIRST, FADE_OF_ALL, Record
+from raylax.worker.speculation.lengths import Offer, draft_lengths
+
+log = logging.getLogger(__name__)
+
+PAYS_BACK = 32
+"""Drafts among which the work is shared that has to be done before the first."""
+TRIED_AGAIN = 128
+"""Steps without a draft, after which one token is drafted for whoever is cheapest: text changes."""
+
+
+class Drafter(Protocol):
+    """A model that drafts."""
+
+    time: StepTime
+    """What its steps take."""
+
+    def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
+        """Put so many tokens into the proposal of each, or fewer where it has no more to say."""
+        ...
+
+    def behind(self, one: Sequence) -> int | None:
+        """Tokens that it has to compute before it can draft for this one; None: it cannot."""
+        ...
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        """A step was run, and is committed next."""
+        ...
+
+
+@dataclass
+class ModelProposer:
+    """Lets a model draft as much as pays."""
+
+    drafter: Drafter | None
+    """None: it has failed, and nothing is drafted any more."""
+    length: int = 0
+    """Of each draft; 0: as long as it pays."""
+    experience: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
+    """Of all sequences."""
+    _without: int = 0
+    """Steps since the last draft."""
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        for one in decodes:
+            proposal_of(one).draft.clear()
+        if self.drafter is None or not decodes:
+            return
+        try:
+            wanted = self._wanted(self.drafter, decodes, time)
+            if wanted:
+                self.drafter.draft(wanted)
+        except Exception:
+            self._give_up()
+            for one in decodes:
+                proposal_of(one).draft.clear()
+            return
+        self._without = 0 if wanted else self._without + 1
+        for one in decodes:
+            if not proposal_of(one).draft:
+                proposal_of(one).record.forget()
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        if self.drafter is None:
+            return
+        try:
+            self.drafter.follow(batch, drawn, output)
+        except Exception:
+            self._give_up()
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        tried = min(right + 1, drafted)
+        proposal_of(one).record.add(tried, right)
+        self.experience.add(tried, right)
+
+    def _wanted(
+        self, drafter: Drafter, decodes: Several[Sequence], time: StepTime
+    ) -> list[tuple[Sequence, int]]:
+        """For whom to draft, and how many tokens. Each is told how likely they are right."""
+        offers, able = list[Offer](), list[Sequence]()
+        usual = self.experience.share(AT_FIRST)
+        for one in decodes:
+            room, behind = room_for_drafts(one), drafter.behind(one)
+            if room <= 0 or behind is None:
+                continue
+            likely = proposal_of(one).record.share(usual)
+            proposal_of(one).likely = 1.0 if self.length else likely
+            before_s = drafter.time.b * behind / PAYS_BACK
+            offers.append(Offer(likely, room, one.computed, before_s))
+            able.append(one)
+        if self.length:
+            counts = fixed_lengths([min(offer.most, self.length) for offer in offers])
+        else:
+            counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED)
+            if self._without >= TRIED_AGAIN and able and time.seconds(0, 1, 0) > 0:
+                cheapest = min(range(len(able)), key=lambda at: offers[at].before_s)
+                counts[cheapest] = max(1, counts[cheapest])
+                proposal_of(able[cheapest]).likely = 1.0
+        return [(one, count) for one, count in zip(able, counts, strict=True) if count]
+
+    def _give_up(self) -> None:
+        log.exception("drafting has failed, and the engine goes on without drafts")
+        self.drafter = None
+
+
+def fixed_lengths(most: list[int]) -> list[int]:
+    """As many as each may have, as far as a step verifies them: the first ones first."""
+    left, counts = MOST_DRAFTED, []
+    for count in most:
+        counts.append(min(count, left))
+        left -= counts[-1]
+    return counts

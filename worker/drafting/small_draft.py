@@ -1,0 +1,53 @@
+"""A small model of the same tokenizer, which reads the same text (https://arxiv.org/abs/2302.01318,
+https://arxiv.org/abs/2211.17192; a draft is accepted as far as it is what is drawn)."""
+
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+
+import numpy as np
+
+from raylax.kernels.model import Floats, Model, StepBatch, StepOutput
+from raylax.worker.scheduling.drafting import Drawn
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+
+
+@dataclass
+class SmallModel:
+    """Its inputs are the tokens."""
+
+    model: Model
+    vocab: int
+    """Of the model that it drafts for, whose embedding may have more rows, or fewer."""
+    shift: int = 0
+
+    def __post_init__(self) -> None:
+        options, spec = self.model.options, self.model.spec
+        self.step_tokens = options.max_step_tokens
+        self.longest = min(options.max_sequence_length, spec.max_positions)
+
+    def first(self, one: Sequence) -> int:
+        return 0
+
+    def features(self, one: Sequence, first: int) -> Floats | None:
+        return None
+
+    def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
+        return of_vocabulary(self.model.step(batch), self.vocab)
+
+    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
+        """The text says all."""
+
+
+def of_vocabulary(output: StepOutput, vocab: int) -> StepOutput:
+    """The output as if the model had so many tokens: it never draws those that it lacks."""
+    rows, own = output.logits.shape
+    if own == vocab:
+        return output
+    if own < vocab:
+        logits = np.full((rows, vocab), -np.inf, np.float32)
+        logits[:, :own] = output.logits
+        return output._replace(logits=logits)
+    logits = output.logits[:, :vocab]
+    drawn = logits.argmax(1).astype(np.int32)
+    return output._replace(logits=logits, drawn=drawn, largest=logits[np.arange(rows), drawn])
