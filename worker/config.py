@@ -11,6 +11,9 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
 
 Mode = Literal["local", "interactive", "server"]
+SpeculativeMode = Literal["disable", "ngram", "small_draft"]
+DRAFT_MODES = ("small_draft",)
+"""In which a model drafts."""
 
 
 class Rule(NamedTuple):
@@ -61,6 +64,16 @@ MOST_DRAFTED = 16
 GPU_UTILIZATION, CPU_UTILIZATION = 0.9, 0.4
 """What `gpu_memory_utilization` is where nothing is said: of other processes, and what a driver
 keeps for itself, a tenth of a GPU is left; on a CPU others live in the same memory."""
+PATHS = Rule(
+    lambda value: (
+        value is None
+        or (
+            isinstance(value, list | tuple)
+            and all(isinstance(one, str | os.PathLike) for one in value)
+        )
+    ),
+    "{name} must be a list of models, found {value!r}",
+)
 DRAFT = Rule(
     lambda value: type(value) is int and 0 <= value <= MOST_DRAFTED,
     f"{{name}} must be a whole number from 0 to {MOST_DRAFTED}, found {{value!r}}",
@@ -104,8 +117,9 @@ class EngineConfig:
     model_lib: str | None = None
     """On a GPU the directory of machine code that `raylax compile --target` wrote. On a CPU, where
     it is given, the library in the store that this model compiles to."""
-    additional_models: tuple[str, ...] = option((), nothing_but((), [], None))
-    """Draft models."""
+    additional_models: tuple[str, ...] = option((), PATHS)
+    """The model that drafts, where `speculative_mode` asks for one; left out if the model brings it
+    in a directory of that name."""
     mode: Mode | None = option(None, one_of(None, *get_args(Mode)))
     """How much to hold at once: local 4 sequences, interactive 1, server up to 64, on a GPU 256, as
     many as the KV cache has 128 tokens for."""
@@ -144,9 +158,10 @@ class EngineConfig:
         None, nothing_but(None, "kv_cache")
     )
     """What is kept between steps."""
-    speculative_mode: Literal["disable", "ngram"] = option("ngram", one_of("disable", "ngram"))
-    """Who proposes tokens for the model to verify several in a step, which changes none of them.
-    ngram: the text so far, by where its last tokens stood before; on CPUs alone."""
+    speculative_mode: SpeculativeMode = option("ngram", one_of(*get_args(SpeculativeMode)))
+    """Who proposes tokens for the model to verify several in a step, which changes none of them; on
+    CPUs alone. ngram: the text so far, by where its last tokens stood before. small_draft: a small
+    model of the same tokenizer."""
     spec_draft_length: int = option(0, DRAFT)
     """Tokens proposed at once; 0: as many as pay."""
     spec_tree_width: int = option(1, nothing_but(1))
@@ -191,7 +206,8 @@ class EngineConfig:
                 raise ConfigError(rule.error.format(name=each.name, value=value))
         for name in ("model", "model_lib"):
             object.__setattr__(self, name, path_text(name, getattr(self, name)))
-        object.__setattr__(self, "additional_models", tuple(self.additional_models or ()))
+        paths = [path_text("additional_models", one) for one in self.additional_models or ()]
+        object.__setattr__(self, "additional_models", tuple(paths))
 
     def asjson(self) -> str:
         """Every field, as JSON."""

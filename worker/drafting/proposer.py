@@ -25,8 +25,10 @@ TRIED_AGAIN = 128
 class Drafter(Protocol):
     """A model that drafts."""
 
-    time: StepTime
-    """What its steps take."""
+    @property
+    def time(self) -> StepTime:
+        """What its steps take."""
+        ...
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
         """Put so many tokens into the proposal of each, or fewer where it has no more to say."""

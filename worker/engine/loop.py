@@ -14,6 +14,7 @@ from typing import Any
 from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import EngineConfig
+from raylax.worker.drafting.loading import load_proposer
 from raylax.worker.engine.commands import CommandQueue
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
@@ -30,12 +31,10 @@ from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.drafting import Lookup
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.speculation.proposals import Speculation
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +101,7 @@ class Loop:
         try:
             ready = complete(config, sizes, model)
             known = warm_up(executor, checkpoint_of(config))
+            drafts = load_proposer(config, model.options, sizes, progress)
         except BaseException:
             executor.close()
             raise
@@ -116,7 +116,6 @@ class Loop:
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
-        drafts = Lookup(Speculation(config.spec_draft_length)) if sizes.drafted else None
         self.batch = Batch(
             pool, limits, executor.run, self._clock, self._began, draws, submit, drafts
         )

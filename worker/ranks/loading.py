@@ -18,6 +18,12 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
+from raylax.worker.ranks.draft_model import (
+    SPARE,
+    draft_model_of,
+    draft_needs,
+    draft_options,
+)
 from raylax.worker.sizing import (
     LEAST_TOKENS,
     ON_CPU,
@@ -148,6 +154,8 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
             options, max_step_tokens=tokens, max_step_rows=rows, max_sequence_length=longest
         )
         needs = footprint(checkpoint, capacities)
+        if (draft := draft_needs(config, capacities, longest, rows)) is not None:
+            needs = beside(needs, draft)
         room = Memory(
             available,
             needs.weights,
@@ -173,6 +181,23 @@ def kept_sequences(config: EngineConfig) -> int:
     return -1 if asked is None else asked
 
 
+def draft_sizes(options: ModelOptions, sizes: Sizes) -> tuple[ModelOptions, int]:
+    """How the model that drafts is built beside a rank, and its pages."""
+    longest, sequences = sizes.max_single_sequence_length, sizes.max_num_sequence
+    return draft_options(options, longest, sequences), sizes.pages + sequences * SPARE
+
+
+def beside(model: Footprint, draft: Footprint) -> Footprint:
+    """What two models need whose pages have the same numbers."""
+    return replace(
+        model,
+        weights=model.weights + draft.weights,
+        workspace=model.workspace + draft.workspace,
+        page=model.page + draft.page,
+        most_pages=min(model.most_pages, draft.most_pages),
+    )
+
+
 def usual_of(options: ModelOptions) -> Usual:
     """What is done on a device where nothing else is asked for."""
     return ON_GPU if options.on_gpu else ON_CPU
@@ -191,6 +216,8 @@ def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) ->
     library = build(checkpoint_of(config), options, sizes.pages, progress=progress)
     if not options.on_gpu:  # there it is the one that is given
         check_made(config, library)
+    if (draft := draft_model_of(config)) is not None:
+        build(draft, *draft_sizes(options, sizes), progress=progress)
 
 
 def check_made(config: EngineConfig, library: str) -> None:

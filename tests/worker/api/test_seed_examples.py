@@ -135,7 +135,7 @@ def test_the_complete_configuration_says_what_the_engine_does(
         assert said["prefill_chunk_size"] == batch.limits.tokens
         assert said["max_total_sequence_length"] <= batch.pool.total * said["kv_cache_page_size"]
         assert (said["prefix_cache_mode"] == "radix") == batch.pool.prefix_cache
-        assert (said["speculative_mode"] == "ngram") == (batch.speculation is not None)
+        assert (said["speculative_mode"] == "ngram") == (batch.proposer is not None)
         assert said["kv_cache_bytes"] == sizes.pages * executor.rank.model.page_bytes
         assert (said["threads"], said["tensor_parallel_shards"]) == (options.threads, 1)
         assert Path(said["model_lib"]).exists()

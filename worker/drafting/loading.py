@@ -1,0 +1,34 @@
+"""From an engine's configuration to who proposes drafts."""
+
+from raylax.kernels.build import load_whole
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.options import ModelOptions, ProgressCallback
+from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.drafting.chain import Chain
+from raylax.worker.drafting.proposer import ModelProposer
+from raylax.worker.drafting.small_draft import SmallModel
+from raylax.worker.ranks.draft_model import check_tokenizers, draft_model_of
+from raylax.worker.ranks.loading import checkpoint_of, draft_sizes
+from raylax.worker.scheduling.drafting import Lookup, Proposer
+from raylax.worker.speculation.proposals import Speculation
+
+
+def load_proposer(
+    config: EngineConfig, options: ModelOptions, sizes: Sizes, progress: ProgressCallback
+) -> Proposer | None:
+    """Who proposes drafts to a rank that was built so; None: nobody. Raises ConfigError,
+    KernelsError."""
+    if not sizes.drafted:
+        return None
+    if (draft := draft_model_of(config)) is None:
+        return Lookup(Speculation(config.spec_draft_length))
+    check_tokenizers(checkpoint_of(config), draft)
+    built, pages = draft_sizes(options, sizes)
+    model = load_whole(draft, built, pages, progress)
+    chain = Chain(SmallModel(model, vocab_of(config)), sizes.pages)
+    return ModelProposer(chain, config.spec_draft_length)
+
+
+def vocab_of(config: EngineConfig) -> int:
+    """Tokens that the engine's model has."""
+    return open_checkpoint(checkpoint_of(config)).spec.vocab

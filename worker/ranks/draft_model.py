@@ -1,0 +1,99 @@
+"""The model that drafts for an engine's own: where it lies, what it needs, whether the two fit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from raylax.kernels.build import Footprint, footprint
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.options import ModelOptions
+from raylax.kernels.shards import Degree
+from raylax.proto.pages import pages_for
+from raylax.worker.config import DRAFT_MODES, MOST_DRAFTED, EngineConfig
+from raylax.worker.errors import ConfigError
+
+SPARE = pages_for(MOST_DRAFTED + 1)
+"""Pages for the drafts of a sequence behind its own: for its last token and all drafted ones but
+the last, if a page begins with the first of them."""
+
+
+def draft_model_of(config: EngineConfig) -> Path | None:
+    """Where the model lies that drafts; None if none does. A model may bring one, in a directory of
+    its own that is called as the mode. Raises ConfigError."""
+    named, mode = config.additional_models, config.speculative_mode
+    if mode not in DRAFT_MODES:
+        if named:
+            raise ConfigError(
+                f"additional_models are what drafts in speculative_mode {', '.join(DRAFT_MODES)}, "
+                f"found {named[0]!r} and speculative_mode={mode!r}"
+            )
+        return None
+    if len(named) > 1:
+        raise ConfigError(f"one of additional_models can draft, found {len(named)}")
+    assert config.model is not None
+    path = Path(named[0]) if named else Path(config.model) / mode
+    if not path.exists():
+        where = "additional_models" if named else "additional_models names none, and the model"
+        raise ConfigError(
+            f"speculative_mode={mode!r} needs a model that drafts: {where} has nothing at {path}"
+        )
+    return path
+
+
+def draft_options(options: ModelOptions, longest: int, sequences: int) -> ModelOptions:
+    """How the model that drafts is built, beside an engine's with these: it is whole on rank 0, and
+    keeps the precision that it has. `longest`: tokens of a sequence."""
+    return replace(
+        options,
+        quantization="auto",
+        kv_dtype="auto",
+        degree=Degree(),
+        library=None,
+        max_step_rows=sequences,
+        max_sequence_length=longest,
+    )
+
+
+def draft_needs(
+    config: EngineConfig, options: ModelOptions, longest: int, sequences: int
+) -> Footprint | None:
+    """What it needs, the spare pages being part of its workspace; None if there is none. Raises
+    ConfigError, KernelsError."""
+    path = draft_model_of(config)
+    if path is None:
+        return None
+    if options.on_gpu:
+        raise ConfigError(
+            f"speculative_mode={config.speculative_mode!r} is for CPUs in this version, found "
+            f"device {options.device}"
+        )
+    needs = footprint(path, draft_options(options, longest, sequences))
+    return replace(needs, workspace=needs.workspace + sequences * SPARE * needs.page)
+
+
+def check_tokenizers(model: Path, draft: Path) -> None:
+    """Raises ConfigError unless the same numbers are the same tokens in both, as far as both have
+    them."""
+    ours, theirs = (by_number(path) for path in (model, draft))
+    for number in sorted(ours.keys() & theirs.keys()):
+        if ours[number] != theirs[number]:
+            raise ConfigError(
+                f"{draft} cannot draft for {model}, whose tokenizer is another one: token {number} "
+                f"is {theirs[number]!r} there and {ours[number]!r} here"
+            )
+    if 2 * len(ours.keys() & theirs.keys()) < len(ours):
+        raise ConfigError(
+            f"{draft} cannot draft for {model}: it has {len(theirs)} tokens of {len(ours)}"
+        )
+
+
+def by_number(path: Path) -> dict[int, str]:
+    """The tokens of a model."""
+    file = open_checkpoint(path).text / "tokenizer.json"
+    try:
+        return {
+            number: token for token, number in Tokenizer.from_file(str(file)).get_vocab().items()
+        }
+    except Exception as error:
+        raise ConfigError(f"{path} cannot draft, or be drafted for: {file}: {error}") from None
