@@ -14,12 +14,14 @@ from raylax.proto.vocabulary import Delta, Priority, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.drafting import Lookup
+from raylax.worker.scheduling.drafting.chain import SPARE
+from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.speculation.proposals import Speculation
+from tests.support.drafting import AlwaysRight, SummingModel
 from tests.support.lazy_device import LazyDevice
 from tests.support.outputs import saying
 
@@ -292,3 +294,18 @@ class EngineChunked(Engine):
 
 TestPagesAreConservedInTurns = EngineChunked.TestCase
 TestPagesAreConservedInTurns.settings = settings(TestPagesAreConserved.settings, max_examples=30)
+
+
+class EngineDrafting(Engine):
+    """The same with drafts of a model that finds what it has computed by the engine's pages. It
+    says what the engine's says, so each of its tokens is right as long as it reads what is there:
+    whoever shares pages, gives them back or gets those of others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.limits = replace(self.batch.limits, drafted=10)
+        self.batch.proposer = AlwaysRight(SummingModel(PAGES + 4 * SPARE, VOCAB), PAGES, 5)
+
+
+TestPagesAreConservedWithAModelThatDrafts = EngineDrafting.TestCase
+TestPagesAreConservedWithAModelThatDrafts.settings = TestPagesAreConserved.settings

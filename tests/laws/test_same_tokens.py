@@ -11,8 +11,9 @@ import pytest
 from raylax.kernels.cpu.formats import NAMES
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.scheduling.drafting import Lookup
+from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.speculation.proposals import Proposal, Speculation
+from tests.support.checkpoints import write_checkpoint
 from tests.support.engines import running_engine
 
 PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
@@ -79,6 +80,12 @@ def alone(case: Case, checkpoint: Path) -> list[int]:
         engine.add_request(case.request)
         answers.wait_for("asked")
         return answers.tokens("asked")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model of the same tokenizer."""
+    return write_checkpoint(tmp_path_factory.mktemp("stranger"), "mistral-one-kv-head", seed=9)
 
 
 def test_the_answer_has_its_length(alone: list[int]) -> None:
@@ -166,6 +173,31 @@ def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint
 
         assert answers.tokens("asked") == alone
         assert engine.load().drafts > 0
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_with_a_model_that_drafts(
+    case: Case, alone: list[int], checkpoint: Path, stranger: Path, right: bool
+) -> None:
+    """The same model in its own precision, whose drafts are often right, or another one. It has too
+    few pages for all, so sequences give theirs back."""
+    config = case.config(
+        chunk=64,
+        max_total_sequence_length=512,
+        speculative_mode="small_draft",
+        spec_draft_length=4,
+        additional_models=(str(checkpoint if right else stranger),),
+    )
+    with running_engine(checkpoint, config) as (engine, answers):
+        neighbours = others(8)
+        for one in (*neighbours, case.request):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in neighbours))
+        load = engine.load()
+
+        assert answers.tokens("asked") == alone
+        assert load.drafted_tokens > 100
+        assert load.accepted_tokens > 0 or not right
 
 
 class Oracle(Speculation):

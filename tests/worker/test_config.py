@@ -90,8 +90,8 @@ def test_no_further_models_however_they_are_written(none: Any) -> None:
 
     assert config == EngineConfig()
     assert hash(config) == hash(EngineConfig())
-    with pytest.raises(ConfigError, match="is not available in this version"):
-        EngineConfig(additional_models=["draft"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="additional_models must be a list of models, found 3"):
+        EngineConfig(additional_models=3)  # type: ignore[arg-type]
 
 
 def test_a_path_is_text() -> None:

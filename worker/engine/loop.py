@@ -14,7 +14,6 @@ from typing import Any
 from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import EngineConfig
-from raylax.worker.drafting.loading import load_proposer
 from raylax.worker.engine.commands import CommandQueue
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
@@ -24,6 +23,7 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.ranks.drafts.loading import load_proposer
 from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of

@@ -18,12 +18,12 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
-from raylax.worker.ranks.draft_model import (
-    SPARE,
+from raylax.worker.ranks.drafts.needs import (
     draft_model_of,
     draft_needs,
     draft_options,
 )
+from raylax.worker.scheduling.drafting.chain import SPARE
 from raylax.worker.sizing import (
     LEAST_TOKENS,
     ON_CPU,

@@ -27,7 +27,7 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.drafting import Proposer, learn
+from raylax.worker.scheduling.drafting.base import Proposer, learn
 from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed

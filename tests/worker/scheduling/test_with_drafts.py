@@ -11,7 +11,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
-from raylax.worker.scheduling.drafting import Lookup
+from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan

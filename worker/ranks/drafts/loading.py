@@ -4,12 +4,13 @@ from raylax.kernels.build import load_whole
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
-from raylax.worker.drafting.chain import Chain
-from raylax.worker.drafting.proposer import ModelProposer
-from raylax.worker.drafting.small_draft import SmallModel
-from raylax.worker.ranks.draft_model import check_tokenizers, draft_model_of
+from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of
 from raylax.worker.ranks.loading import checkpoint_of, draft_sizes
-from raylax.worker.scheduling.drafting import Lookup, Proposer
+from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.chain import Chain
+from raylax.worker.scheduling.drafting.lookup import Lookup
+from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
+from raylax.worker.scheduling.drafting.small_draft import SmallModel
 from raylax.worker.speculation.proposals import Speculation
 
 

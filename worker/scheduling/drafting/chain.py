@@ -18,13 +18,16 @@ from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.ranks.draft_model import SPARE
 from raylax.worker.sampling.draws import draw
 from raylax.worker.sampling.sampler import NotFinite
-from raylax.worker.scheduling.drafting import Drawn, proposal_of
+from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
 from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.scheduling.step_time import StepTimeModel
+
+SPARE = pages_for(MOST_DRAFTED + 1)
+"""Pages of a seat, for drafts behind a sequence's own pages: for its last token and all drafted
+ones but the last, if a page begins with the first of them."""
 
 
 class ChainModel(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raylax.kernels.model import Floats, Model, StepBatch, StepOutput
-from raylax.worker.scheduling.drafting import Drawn
+from raylax.worker.scheduling.drafting.base import Drawn
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
 

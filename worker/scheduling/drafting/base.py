@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Several
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.counters import Counters
-from raylax.worker.scheduling.decision.drafts import least_likely
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
-from raylax.worker.speculation.proposals import Proposal, Speculation
+from raylax.worker.speculation.proposals import Proposal
 
 Drawn = Mapping[str, Several[DrawResult]]
 """What came of a step's rows, by request."""
@@ -34,25 +32,6 @@ class Proposer(Protocol):
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
         """Of its draft so many tokens were verified, and the first of them were right."""
         ...
-
-
-@dataclass
-class Lookup:
-    """Proposes what once followed the same tokens in the same text."""
-
-    speculation: Speculation = field(default_factory=Speculation)
-
-    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
-        context = sum([one.computed for one in decodes])
-        least = least_likely(time, len(decodes), context)
-        for one in decodes:
-            self.speculation.propose(proposal_of(one), one.tokens, room_for_drafts(one), least)
-
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
-        """The text says all."""
-
-    def learn(self, one: Sequence, drafted: int, right: int) -> None:
-        self.speculation.learn(proposal_of(one), drafted, right)
 
 
 def proposal_of(one: Sequence) -> Proposal:

@@ -9,13 +9,9 @@ from raylax.kernels.build import Footprint, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from raylax.proto.pages import pages_for
-from raylax.worker.config import DRAFT_MODES, MOST_DRAFTED, EngineConfig
+from raylax.worker.config import DRAFT_MODES, EngineConfig
 from raylax.worker.errors import ConfigError
-
-SPARE = pages_for(MOST_DRAFTED + 1)
-"""Pages for the drafts of a sequence behind its own: for its last token and all drafted ones but
-the last, if a page begins with the first of them."""
+from raylax.worker.scheduling.drafting.chain import SPARE
 
 
 def draft_model_of(config: EngineConfig) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.scheduling.drafting import Drawn, proposal_of, room_for_drafts
+from raylax.worker.scheduling.drafting.base import Drawn, proposal_of, room_for_drafts
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.acceptance import AT_FIRST, FADE_OF_ALL, Record

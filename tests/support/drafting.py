@@ -1,0 +1,68 @@
+"""Models that draft, for tests whose models are functions of what they read in their pages."""
+
+from collections.abc import Sequence as Several
+from typing import Any
+
+import numpy as np
+
+from raylax.kernels.model import Floats, StepBatch, StepOutput
+from raylax.proto.pages import PAGE_SIZE
+from raylax.worker.scheduling.drafting.base import Drawn
+from raylax.worker.scheduling.drafting.chain import Chain
+from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+from tests.support.outputs import saying
+
+
+class SummingModel:
+    """Says the sum of all tokens that it reads through a sequence's table, and so is always right
+    for a model that does the same, if it reads what is there."""
+
+    shift, longest, step_tokens = 0, 10_000, 24
+
+    def __init__(self, pages: int, vocab: int) -> None:
+        self.slots, self.vocab = np.full(pages * PAGE_SIZE, -1), vocab
+        self.steps = 0
+
+    def first(self, one: Sequence) -> int:
+        return 0
+
+    def features(self, one: Sequence, first: int) -> Floats | None:
+        return None
+
+    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
+        pass
+
+    def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
+        self.steps += 1
+        slots, starts = batch.slots, batch.query_starts
+        assert len(set(slots.tolist())) == len(slots), "two tokens in one slot"
+        assert len(batch.tokens) <= self.step_tokens
+        self.slots[slots] = batch.tokens
+        said = []
+        for row in batch.rows:
+            one = int(np.searchsorted(starts, row, "right")) - 1
+            at = np.arange(batch.kv_lengths[one] - (starts[one + 1] - 1 - row))
+            pages = batch.page_table[one, at // PAGE_SIZE]
+            read = self.slots[pages * PAGE_SIZE + at % PAGE_SIZE]
+            assert len(read) == batch.positions[row] + 1 and (read >= 0).all()
+            said.append(int(read.sum()) % self.vocab)
+        return saying(said, self.vocab)
+
+
+class AlwaysRight(ModelProposer):
+    """Holds its model to drafts that are what is drawn."""
+
+    def __init__(self, model: Any, pages: int, length: int) -> None:
+        super().__init__(Chain(model, pages), length)
+        self.right = 0
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        super().follow(batch, drawn, output)
+        assert self.drafter is not None
+        for one, _, wanted in batch:
+            said = [result.token for result in drawn.get(one.request.id, [])]
+            for token, drafted in zip(said[: wanted - 1], one.draft, strict=False):
+                assert token == drafted
+                self.right += 1

@@ -1,0 +1,106 @@
+"""When a model drafts, and what happens when it cannot."""
+
+import logging
+from collections.abc import Sequence as Several
+
+import pytest
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.vocabulary import Request, Sampling, StepTime
+from raylax.worker.config import MOST_DRAFTED
+from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
+from raylax.worker.scheduling.drafting.model_proposer import TRIED_AGAIN, ModelProposer
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+from tests.support.outputs import saying
+
+CHEAP = StepTime(a=1e-4, c=1e-5)
+STEP = StepTime(a=1e-2, c=1e-4)
+
+
+class Ones:
+    """Drafts as many ones as are wanted, or breaks."""
+
+    def __init__(self, time: StepTime = CHEAP, breaks: bool = False) -> None:
+        self.time, self.breaks = time, breaks
+        self.wanted: list[int] = []
+
+    def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
+        self.wanted = [count for _, count in wanted]
+        for one, count in wanted:
+            proposal_of(one).draft += [1] * count
+        if self.breaks:
+            raise RuntimeError("broken on purpose")
+
+    def behind(self, one: Sequence) -> int | None:
+        return 0
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        if self.breaks:
+            raise RuntimeError("broken on purpose")
+
+
+def decoding(count: int, room: int = 100) -> list[Sequence]:
+    return [Sequence(Request(str(i), (1,), room, Sampling(temperature=0.0))) for i in range(count)]
+
+
+def drafts(some: list[Sequence]) -> list[int]:
+    return [len(proposal_of(one).draft) for one in some]
+
+
+def test_a_fixed_length_is_kept_as_far_as_there_is_room() -> None:
+    """In the step, and in each answer."""
+    some = decoding(4) + decoding(1, room=2)
+    ModelProposer(Ones(), length=5).propose(some, StepTime())
+
+    assert drafts(some) == [5, 5, 5, 1, 0]
+    assert sum(drafts(some)) == MOST_DRAFTED
+
+
+def test_nothing_is_drafted_before_it_is_known_what_a_step_takes() -> None:
+    some = decoding(2)
+    ModelProposer(Ones()).propose(some, StepTime())
+
+    assert drafts(some) == [0, 0]
+
+
+def test_who_is_often_right_is_drafted_for_the_most() -> None:
+    proposer, (good, bad) = ModelProposer(Ones()), decoding(2)
+    for _ in range(50):
+        proposer.learn(good, 4, 4)
+        proposer.learn(bad, 4, 0)
+    proposer.propose([good, bad], STEP)
+
+    assert drafts([good, bad])[0] > 3 > drafts([good, bad])[1]
+
+
+def test_a_model_that_is_never_right_is_tried_now_and_then() -> None:
+    """One token of one sequence, so that it costs next to nothing."""
+    proposer, some = ModelProposer(Ones()), decoding(3)
+    for _ in range(200):
+        for one in some:
+            proposer.learn(one, 1, 0)
+    counts = []
+    for _ in range(2 * TRIED_AGAIN + 2):
+        proposer.propose(some, StepTime(a=1e-3, c=1e-4))
+        counts.append(sum(drafts(some)))
+
+    assert sum(counts) == 2
+    assert counts[TRIED_AGAIN] == 1
+
+
+@pytest.mark.parametrize("where", ["draft", "follow"])
+def test_a_model_that_fails_ends_speculation_and_nothing_else(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    proposer, some = ModelProposer(Ones(breaks=True), length=3), decoding(2)
+    with caplog.at_level(logging.ERROR):
+        if where == "draft":
+            proposer.propose(some, STEP)
+        else:
+            proposer.follow([], {}, saying([], 3))
+    proposer.propose(some, STEP)
+
+    assert drafts(some) == [0, 0]
+    assert "goes on without drafts" in caplog.text
+    assert proposer.drafter is None

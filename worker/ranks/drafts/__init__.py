@@ -1,0 +1,1 @@
+"""The model that drafts for an engine's own: found, sized, loaded. It runs on rank 0 alone."""

@@ -1,0 +1,31 @@
+"""Drafts by looking the last tokens up in the text so far."""
+
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+
+from raylax.kernels.model import StepOutput
+from raylax.proto.vocabulary import StepTime
+from raylax.worker.scheduling.decision.drafts import least_likely
+from raylax.worker.scheduling.drafting.base import Drawn, proposal_of, room_for_drafts
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+from raylax.worker.speculation.proposals import Speculation
+
+
+@dataclass
+class Lookup:
+    """Proposes what once followed the same tokens in the same text."""
+
+    speculation: Speculation = field(default_factory=Speculation)
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        context = sum([one.computed for one in decodes])
+        least = least_likely(time, len(decodes), context)
+        for one in decodes:
+            self.speculation.propose(proposal_of(one), one.tokens, room_for_drafts(one), least)
+
+    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+        """The text says all."""
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        self.speculation.learn(proposal_of(one), drafted, right)
