@@ -18,12 +18,7 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
-from raylax.worker.ranks.drafts.needs import (
-    draft_model_of,
-    draft_needs,
-    draft_options,
-)
-from raylax.worker.scheduling.drafting.chain import SPARE
+from raylax.worker.ranks.drafts.needs import draft_model_of, draft_needs, draft_sizes
 from raylax.worker.sizing import (
     LEAST_TOKENS,
     ON_CPU,
@@ -180,11 +175,6 @@ def kept_sequences(config: EngineConfig) -> int:
     asked = config.prefix_cache_max_num_recycling_seqs
     return -1 if asked is None else asked
 
-
-def draft_sizes(options: ModelOptions, sizes: Sizes) -> tuple[ModelOptions, int]:
-    """How the model that drafts is built beside a rank, and its pages."""
-    longest, sequences = sizes.max_single_sequence_length, sizes.max_num_sequence
-    return draft_options(options, longest, sequences), sizes.pages + sequences * SPARE
 
 
 def beside(model: Footprint, draft: Footprint) -> Footprint:

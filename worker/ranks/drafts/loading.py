@@ -1,11 +1,12 @@
 """From an engine's configuration to who proposes drafts."""
 
+from pathlib import Path
+
 from raylax.kernels.build import load_whole
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
-from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of
-from raylax.worker.ranks.loading import checkpoint_of, draft_sizes
+from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of, draft_sizes
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.lookup import Lookup
@@ -23,13 +24,10 @@ def load_proposer(
         return None
     if (draft := draft_model_of(config)) is None:
         return Lookup(Speculation(config.spec_draft_length))
-    check_tokenizers(checkpoint_of(config), draft)
+    assert config.model is not None
+    target = Path(config.model)
+    check_tokenizers(target, draft)
     built, pages = draft_sizes(options, sizes)
     model = load_whole(draft, built, pages, progress)
-    chain = Chain(SmallModel(model, vocab_of(config)), sizes.pages)
+    chain = Chain(SmallModel(model, open_checkpoint(target).spec.vocab), sizes.pages)
     return ModelProposer(chain, config.spec_draft_length)
-
-
-def vocab_of(config: EngineConfig) -> int:
-    """Tokens that the engine's model has."""
-    return open_checkpoint(checkpoint_of(config)).spec.vocab

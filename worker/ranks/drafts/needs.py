@@ -9,7 +9,7 @@ from raylax.kernels.build import Footprint, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from raylax.worker.config import DRAFT_MODES, EngineConfig
+from raylax.worker.config import DRAFT_MODES, EngineConfig, Sizes
 from raylax.worker.errors import ConfigError
 from raylax.worker.scheduling.drafting.chain import SPARE
 
@@ -49,6 +49,12 @@ def draft_options(options: ModelOptions, longest: int, sequences: int) -> ModelO
         max_step_rows=sequences,
         max_sequence_length=longest,
     )
+
+
+def draft_sizes(options: ModelOptions, sizes: Sizes) -> tuple[ModelOptions, int]:
+    """How the model that drafts is built beside a rank, and its pages."""
+    longest, sequences = sizes.max_single_sequence_length, sizes.max_num_sequence
+    return draft_options(options, longest, sequences), sizes.pages + sequences * SPARE
 
 
 def draft_needs(
