@@ -176,7 +176,6 @@ def kept_sequences(config: EngineConfig) -> int:
     return -1 if asked is None else asked
 
 
-
 def beside(model: Footprint, draft: Footprint) -> Footprint:
     """What two models need whose pages have the same numbers."""
     return replace(
@@ -219,6 +218,14 @@ def check_made(config: EngineConfig, library: str) -> None:
         )
 
 
+def page_bytes(config: EngineConfig, model: Model) -> int:
+    """Of a page on rank 0, where what drafts has its own part of it."""
+    options = model.options
+    sequence, rows = options.max_sequence_length, options.max_step_rows
+    draft = draft_needs(config, options, sequence, rows)
+    return model.page_bytes + (draft.page if draft else 0)
+
+
 def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
     """The configuration with every value that was inferred while `model` was loaded.
 
@@ -230,7 +237,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         tensor_parallel_shards=model.options.degree.tensor,
         pipeline_parallel_stages=model.options.degree.pipeline,
         gpu_memory_utilization=config.gpu_memory_utilization or usual_of(model.options).utilization,
-        kv_cache_bytes=sizes.pages * model.page_bytes,
+        kv_cache_bytes=sizes.pages * page_bytes(config, model),
         max_num_sequence=sizes.max_num_sequence,
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,
