@@ -20,8 +20,16 @@ def aligned_zeros(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
+def aligned_empty(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    """An array of anything."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
 def aligned_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The same numbers on a cache line."""
-    copy = aligned_zeros(array.shape, str(array.dtype))
+    copy = aligned_empty(array.shape, str(array.dtype))
     copy[...] = array
     return copy

@@ -1,7 +1,7 @@
 """What a checkpoint is, whatever its files: the contract of the readers in this room."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,17 @@ from raylax.kernels.spec import DecoderSpec
 
 WHOLE = slice(None)
 """All rows of a tensor."""
+
+
+class Blocks(NamedTuple):
+    """Some rows of a matrix, in blocks of numbers that have scales in common."""
+
+    kind: str
+    """As ggml calls it."""
+    size: int
+    """Bytes of one."""
+    content: npt.NDArray[np.uint8]
+    """[rows, bytes]."""
 
 
 class Checkpoint(Protocol):
@@ -53,4 +64,9 @@ class Checkpoint(Protocol):
 
     def groups(self, name: str, rows: slice = WHOLE) -> Groups:
         """A tensor, or some of its rows, in the groups that are its form."""
+        ...
+
+    def blocks(self, name: str, rows: slice = WHOLE) -> Blocks | None:
+        """The same as it lies in its file, if that is a matrix in blocks of ggml's. None for any
+        other one."""
         ...

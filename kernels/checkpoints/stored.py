@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.base import WHOLE, Blocks
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.tensors import InGroups, StoredTensor, identity_of
 from raylax.kernels.store import Store, key_of, source_hash
@@ -42,6 +42,10 @@ class StoredCheckpoint:
         tensor = self.tensors[name]
         assert isinstance(tensor, InGroups)
         return tensor.groups(rows)
+
+    def blocks(self, name: str, rows: slice = WHOLE) -> Blocks | None:
+        """Its rows in blocks of ggml's, which GGUF files alone have."""
+        return None
 
     @cached_property
     def identity(self) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.base import Blocks, Checkpoint
 from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.cpu.blocks import IN_PANELS, in_f32
 from raylax.kernels.cpu.kept import all_in, forms_of
 from raylax.kernels.families.weight_table import Tensor, Weight
 from raylax.kernels.shards import PANEL
@@ -77,16 +78,38 @@ def stored(ck: Checkpoint, dtype: str, name: str, rows: slice) -> Array:
     return bits[rows]
 
 
-def values(piece: Piece, ck: Checkpoint, fmt: "Format") -> Array | Groups:
-    """The rows of a piece in f32; bits of 16, or groups, where that is what the format keeps and
-    the files have."""
-    keeps = fmt.keeps
-    if isinstance(keeps, Kind) and all_in(forms_of(ck, piece.weight, piece.layer), keeps):
-        return grouped(piece, ck, keeps)
+def values(piece: Piece, ck: Checkpoint, fmt: "Format") -> Array | Groups | Blocks:
+    """The rows of a piece in f32; bits of 16, groups or their blocks, where that is what the format
+    keeps and the files have."""
+    if isinstance(keeps := fmt.keeps, Kind):
+        forms = forms_of(ck, piece.weight, piece.layer)
+        if forms == {keeps} and (blocks := in_blocks(piece, ck, keeps)):
+            return blocks
+        if all_in(forms, keeps):
+            return grouped(piece, ck, keeps)
     if isinstance(keeps, str):
         with suppress(NotStored):
             return laid_out(piece, partial(stored, ck, keeps))
-    return laid_out(piece, ck.tensor)
+    return laid_out(piece, partial(in_f32, ck))
+
+
+def in_blocks(piece: Piece, ck: Checkpoint, kind: Kind) -> Blocks | None:
+    """The rows of a piece as they lie in the file, if that is in blocks which are put into panels
+    as a whole."""
+    if (named := IN_PANELS.get(kind)) is None:
+        return None
+    sizes = set[int]()
+
+    def content(name: str, rows: slice) -> Array:
+        if (found := ck.blocks(name, rows)) is None or found.kind != named:
+            raise NotStored
+        sizes.add(found.size)
+        return found.content
+
+    with suppress(NotStored):
+        rows = laid_out(piece, content)
+        return Blocks(named, sizes.pop(), rows)
+    return None
 
 
 def grouped(piece: Piece, ck: Checkpoint, kind: Kind) -> Groups:

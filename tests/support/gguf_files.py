@@ -1,12 +1,13 @@
 """GGUF files of tiny models, written by the `gguf` package, llama.cpp's own."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFValueType, GGUFWriter, RopeScalingType
+from gguf.constants import GGML_QUANT_SIZES
 from gguf.quants import quantize
 from safetensors.numpy import load_file
 
@@ -15,6 +16,8 @@ from tests.support.checkpoints import config_of, write_checkpoint
 
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 NORMAL, CONTROL = 1, 3
+OUTER = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
+"""Bytes of a block of K-quants, the package writes none, at which its f16 begin."""
 
 
 def pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
@@ -35,12 +38,18 @@ def gguf_name(name: str) -> str:
 
 
 def write_gguf(
-    path: Path, variant: str = "llama", kind: str = "F32", changed: Mapping[str, Any] | None = None
+    path: Path,
+    variant: str = "llama",
+    kind: str | Callable[[str], str] = "F32",
+    changed: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Path:
     """A file of one of `checkpoints.VARIANTS`, in the directory of the checkpoint that it is made
-    of, which is returned. `kind`: of its matrices. `changed`: values of the metadata."""
-    checkpoint = write_checkpoint(path / "checkpoint", variant)
-    config, weights = config_of(variant), load_file(checkpoint / "model.safetensors")
+    of, which is returned. `kind`: of its matrices, or of each by Hugging Face's name; K-quants are
+    random blocks. `changed`: values of the metadata; `sizes`: of the config."""
+    checkpoint = write_checkpoint(path / "checkpoint", variant, **(sizes or {}))
+    config = {**config_of(variant), **(sizes or {})}
+    weights = load_file(checkpoint / "model.safetensors")
     architecture = ARCHITECTURES[config["model_type"]]
     writer = GGUFWriter(path / "model.gguf", architecture)
     writer.add_block_count(config["num_hidden_layers"])
@@ -72,14 +81,29 @@ def write_gguf(
         own = values.astype(np.float32)
         if architecture == "llama" and (".q_proj." in name or ".k_proj." in name):
             own = pairs(own, config["head_dim"])
-        fits = own.shape[-1] % 32 == 0 or kind in ("F16", "BF16")
-        of = GGMLQuantizationType[kind if own.ndim == 2 and fits else "F32"]
-        writer.add_tensor(gguf_name(name), quantize(own, of), raw_dtype=of)
+        called = kind if isinstance(kind, str) else kind(name)
+        fits = own.shape[-1] % 32 == 0 or called in ("F16", "BF16")
+        of = GGMLQuantizationType[called if own.ndim == 2 and fits else "F32"]
+        made = random_blocks(called, own.shape) if of.name in OUTER else quantize(own, of)
+        writer.add_tensor(gguf_name(name), made, raw_dtype=of)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
     return checkpoint
+
+
+def random_blocks(kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """u8[rows, bytes] of a K-quant: any integers, and scales of both signs, some of them 0."""
+    block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+    rows, count = shape[0], shape[1] // block
+    rng = np.random.default_rng(rows + count)
+    content = rng.integers(0, 256, (rows, count, size), np.uint8)
+    for at in OUTER[kind]:
+        scales = rng.normal(0, 0.003, (rows, count)).astype(np.float16)
+        scales[::7] = 0
+        content[:, :, at : at + 2] = scales[..., None].view(np.uint8)
+    return content.reshape(rows, -1)
 
 
 def factors_of(config: dict[str, Any]) -> np.ndarray:

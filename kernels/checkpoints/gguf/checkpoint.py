@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.base import WHOLE
+from raylax.kernels.checkpoints.base import WHOLE, Blocks
 from raylax.kernels.checkpoints.gguf.blocks import (
     PLAIN,
     block_bytes,
@@ -19,7 +19,7 @@ from raylax.kernels.checkpoints.gguf.blocks import (
 )
 from raylax.kernels.checkpoints.gguf.config import architecture_of, config_of
 from raylax.kernels.checkpoints.gguf.groups import TYPES
-from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_header
+from raylax.kernels.checkpoints.gguf.header import Place, mapped, read_bytes, read_header
 from raylax.kernels.checkpoints.gguf.names import FACTORS, ROTATED, halves, hugging_face_name
 from raylax.kernels.checkpoints.gguf.tokenizer import text_files
 from raylax.kernels.checkpoints.groups import Groups, Kind
@@ -70,9 +70,11 @@ class Tensor:
         """Bytes of the heads that have these rows, or of the rows alone; and which of its rows."""
         first, end, _ = rows.indices(self.shape[0])
         heads = self.head_dim or 1
-        begin, stop = first // heads * heads, -(-end // heads) * heads
-        content = self._bytes().reshape(self.shape[0], -1)[begin:stop]
-        return content, slice(first - begin, end - begin)
+        begin = first // heads * heads
+        stop = max(begin, -(-end // heads) * heads)
+        size = bytes_of(self.place.kind, self.shape[1:])
+        content = read_bytes(self.file, self.place.start + begin * size, (stop - begin) * size)
+        return content.reshape(-1, size), slice(first - begin, end - begin)
 
     def _moved(self, heads: Array, own: slice) -> Array:
         """Rows of whole heads where they belong, and then these of them."""
@@ -91,6 +93,13 @@ class Tensor:
         content, own = self._heads(rows)
         blocks = content.reshape(len(content), -1, block_bytes(self.place.kind))
         return read(kind, blocks).each(lambda one: self._moved(one, own))
+
+    def blocks(self, rows: slice = WHOLE) -> Blocks | None:
+        """These rows of a matrix."""
+        if len(self.shape) == 1 or self.kind in PLAIN:
+            return None
+        content = self._moved(*self._heads(rows))
+        return Blocks(self.kind, block_bytes(self.place.kind), content)
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """As it lies there, if it is of this precision and its rows are where they belong."""
@@ -135,6 +144,10 @@ class GgufCheckpoint(StoredCheckpoint):
         if any(part in name for part in ROTATED):
             return Tensor(tensor.file, tensor.place, self.spec.head_dim)
         return tensor
+
+    def blocks(self, name: str, rows: slice = WHOLE) -> Blocks | None:
+        """Rows of a matrix in blocks, if it lies in such."""
+        return self.tensors[name].blocks(rows)
 
     @cached_property
     def text(self) -> Path:

@@ -1,6 +1,7 @@
 """What a GGUF file says of itself: its metadata, and where each tensor lies."""
 
 import mmap
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from raylax.kernels.checkpoints.regular import regular_size
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.memory import aligned_empty
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 ALIGNMENT = 32
@@ -202,3 +204,16 @@ def mapped(path: Path, place: Place, size: int) -> npt.NDArray[np.uint8]:
     """The bytes of a tensor, which stay in the file until they are read."""
     content: npt.NDArray[np.uint8] = np.memmap(path, np.uint8, "r", place.start, (size,))
     return content
+
+
+def read_bytes(path: Path, start: int, size: int) -> npt.NDArray[np.uint8]:
+    """Bytes of a file, in memory of their own: a large file that is read once need not be mapped.
+    Raises CheckpointError for a file that has become shorter, OSError."""
+    out = aligned_empty((size,), "uint8")
+    with path.open("rb", buffering=0) as file:
+        at = 0
+        while at < size:
+            if not (done := os.preadv(file.fileno(), [out[at:].data], start + at)):
+                raise CheckpointError(f"{path}: ends at byte {start + at}, and was longer before")
+            at += done
+    return out

@@ -13,7 +13,9 @@ import numpy as np
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.bf16 import to_bf16
+from raylax.kernels.checkpoints.base import Blocks
 from raylax.kernels.checkpoints.groups import Groups, Kind, own
+from raylax.kernels.cpu.blocks import are_finite, in_panels
 from raylax.kernels.cpu.formats.base import Array, RowTile, Shape, Store
 from raylax.kernels.cpu.formats.scales import Scales
 from raylax.kernels.cpu.rounding import EIGHT, FOUR, round_groups
@@ -58,15 +60,15 @@ class Grouped:
     def weight_shape(self, rows: int, k: int) -> Shape:
         return rows // PANEL, -(-k // (GROUP * self.scales.span)), self.lines * LINE
 
-    def pack(self, weight: Array | Groups) -> Array:
-        """Of f32, for which the kind must be our own, or of groups of this kind. Raises
-        CompileError for what is not finite."""
+    def pack(self, weight: Array | Groups | Blocks) -> Array:
+        """Of f32, for which the kind must be our own, or of groups of this kind, or blocks that are
+        such. Raises CompileError for what is not finite."""
+        if isinstance(weight, Blocks):
+            check_finite(are_finite(weight))
+            return in_panels(weight, self.lines * LINE)
         groups = weight if isinstance(weight, Groups) else rounded(weight, self.kind.bits)
         assert groups.kind == self.kind
-        if not groups.are_finite:
-            raise CompileError(
-                "scales and minima of groups must be finite, found some that are not"
-            )
+        check_finite(groups.are_finite)
         rows, span = len(groups.codes), self.scales.span
         words = np.ascontiguousarray(groups.codes).view(np.int32)
         words = words.reshape(rows // PANEL, 2, 16, -1, self.columns).transpose(0, 3, 1, 4, 2)
@@ -187,6 +189,12 @@ class Grouped:
             for line in range(self.columns):
                 at = self._codes_at(inner) + (half * self.columns + line) * LINE
                 prefetch(read(there + at))
+
+
+def check_finite(are_finite: bool) -> None:
+    """Raises CompileError if scales are not."""
+    if not are_finite:
+        raise CompileError("scales and minima of groups must be finite, found some that are not")
 
 
 def rounded(weight: Array, bits: Bits) -> Groups:

@@ -1,5 +1,6 @@
 """A checkpoint's weights on a device, packed as their formats say: of each a rank's part."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from math import sqrt
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE, Checkpoint
+from raylax.kernels.cpu.blocks import in_f32
 from raylax.kernels.cuda.device.memory import DeviceMemory
 from raylax.kernels.cuda.device.upload import Upload
 from raylax.kernels.cuda.form import DeviceForm
@@ -113,7 +115,8 @@ class Loader:
     def _source(self, name: str, layer: int, form: Format) -> Source:
         """A matrix in f32; what a format keeps as it lies in the file, so."""
         self._begun(name, layer)
-        weight, tensor, mapped = self._table[name], self.checkpoint.tensor, False
+        weight, mapped = self._table[name], False
+        tensor: Callable[[str, slice], Array] = partial(in_f32, self.checkpoint)
         assert weight.columns is not None
         if isinstance(form, Dense):
             dtype = FILED[form.precision]

@@ -7,7 +7,7 @@ import pytest
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize
 
-from raylax.kernels.checkpoints.gguf.blocks import KNOWN, PLAIN, decoded
+from raylax.kernels.checkpoints.gguf.blocks import KNOWN, PLAIN
 from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from tests.support.gguf_files import write_gguf
@@ -56,17 +56,6 @@ def test_the_largest_products_of_q3_k_fit() -> None:
 
     assert (values == 64).all()
     assert np.array_equal(values, dequantize(blocks[0], GGMLQuantizationType.Q3_K))
-
-
-def test_q6_k_is_decoded_as_by_the_package() -> None:
-    """We do it in fewer passes: bit for bit."""
-    kind = GGMLQuantizationType.Q6_K
-    blocks = np.random.default_rng(8).integers(0, 256, (9, 210), np.uint8)
-    blocks[:, 208:] = np.linspace(-0.1, 0.1, 9).astype(np.float16)[:, None].view(np.uint8)
-
-    found = decoded(blocks.reshape(-1), int(kind), 3 * 256)
-
-    assert np.array_equal(found.reshape(9, 256), dequantize(blocks, kind))
 
 
 def test_what_is_kept_and_what_is_converted() -> None:

@@ -1,0 +1,90 @@
+"""Blocks of GGUF files by compiled code: in f32, or put into panels as they are.
+
+It goes once over a file's bytes, without Python's lock; by numpy the same bits take ten times as
+long.
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.kernels.checkpoints.base import Blocks, Checkpoint
+from raylax.kernels.checkpoints.groups import Kind
+from raylax.kernels.memory import aligned_copy, aligned_empty, is_aligned
+from raylax.kernels.shards import PANEL
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+IN_F32 = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+"""Types that are decoded here: files mix them, and what they have in common is not kept."""
+IN_PANELS = {
+    Kind(4, scale="levels", offset="minimum"): "Q4_K",
+    Kind(8, scale="levels", offset="minimum"): "Q5_K",
+}
+"""Kinds of groups whose blocks are put into panels here, and their types."""
+NUMBERS = 256
+"""Of a block of each of them."""
+AT_ONCE = 1 << 14
+"""Blocks of a call at most: places among their numbers are int32."""
+
+
+def in_f32(checkpoint: Checkpoint, name: str, rows: slice) -> Floats:
+    """Rows of a tensor, as `Checkpoint.tensor` has them."""
+    blocks = checkpoint.blocks(name, rows)
+    if blocks is None or blocks.kind not in IN_F32:
+        return checkpoint.tensor(name, rows)
+    return decoded(blocks)
+
+
+def decoded(blocks: Blocks) -> Floats:
+    """f32[rows, columns]."""
+    content, run = blocks.content.reshape(-1, blocks.size), _compiled("blocks", blocks.kind)
+    out: Floats = aligned_empty((len(content), NUMBERS), "float32")
+    for first in range(0, len(content), AT_ONCE):
+        part = content[first : first + AT_ONCE]
+        run(len(part), as_argument(part), out[first : first + AT_ONCE])
+    rows, size = blocks.content.shape
+    return out.reshape(rows, size // blocks.size * NUMBERS)
+
+
+def in_panels(blocks: Blocks, lines: int) -> npt.NDArray[np.int32]:
+    """int32[panels, blocks of a row, lines * 16]: as `Grouped` has them."""
+    rows, size = blocks.content.shape
+    count = size // blocks.size
+    run, step = _compiled("panels", blocks.kind), max(1, AT_ONCE // (count * PANEL))
+    panels = blocks.content.reshape(rows // PANEL, PANEL * size)
+    out = aligned_empty((rows // PANEL, count, lines), "int32")
+    for first in range(0, len(out), step):
+        part = panels[first : first + step]
+        run(len(part), count, as_argument(part).view(np.int32), out[first : first + step])
+    return out
+
+
+def are_finite(blocks: Blocks) -> bool:
+    """Whether their numbers are, of those that are put into panels: two f16 come first."""
+    scales = blocks.content.reshape(-1, blocks.size)[:, :4].view(np.uint16)
+    return bool(((scales & 0x7C00) != 0x7C00).all())
+
+
+def as_argument(array: Array) -> Array:
+    """The same, where compiled code wants it."""
+    return array if is_aligned(array) else aligned_copy(array)
+
+
+@cache
+def _compiled(into: str, kind: str) -> Any:
+    """run(sizes, bytes, numbers), in memory. It is made for the CPU that runs this."""
+    from raylax.kernels.cpu.codegen import compile_function
+    from raylax.kernels.cpu.target import this_cpu
+    from raylax.kernels.cpu.tir import blocks, panels
+    from raylax.kernels.runtime import as_tensor
+
+    emitted = {"blocks": blocks.emitted, "panels": panels.emitted}[into]
+    run = compile_function(this_cpu(), into, lambda: emitted(kind))[into]
+
+    def call(*given: int | Array) -> None:
+        run(*(one if isinstance(one, int) else as_tensor(one.reshape(-1)) for one in given))
+
+    return call
