@@ -38,11 +38,11 @@ def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None
     """What a rank of the model will need, without building it. Raises KernelsError."""
     if options.on_gpu:
         read = open_checkpoint(checkpoint)
-        return Footprint(read.spec, *sizes(read, options))
+        return Footprint(options.seen(read.spec), *sizes(read, options))
     artefacts = Artefacts(checkpoint, options, store, silent)
     program = artefacts.program
     return Footprint(
-        artefacts.checkpoint.spec,
+        artefacts.spec,
         program.bytes_of("weight", "layer") // options.degree.ranks,
         program.bytes_of("work", "input", "table", "shared"),
         program.bytes_of("state"),

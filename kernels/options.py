@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from raylax.kernels.shards import Degree
+from raylax.kernels.spec import DecoderSpec
 
 PAGE_SIZE = 16
 """Tokens in a page of keys and values."""
@@ -42,6 +43,11 @@ class ModelOptions:
     """Residual streams that a step keeps of all of its tokens, each by the number of the layer
     whose input it is; the number of layers is what the last one comes to. On CPUs, without
     stages."""
+    window: int = 0
+    """Keys that a token sees, its own and the first `sinks` among them; 0: as the model says."""
+    sinks: int = 0
+    """Of keys that turn out of sight with a window: those of the first tokens never do. They keep
+    the positions that they were computed at. On CPUs alone."""
     library: str | None = None
     """On CUDA, a directory of machine code that was compiled elsewhere; None: the store's."""
 
@@ -49,6 +55,14 @@ class ModelOptions:
     def on_gpu(self) -> bool:
         """Whether the device is one of CUDA's."""
         return self.device.startswith("cuda")
+
+    def seen(self, spec: DecoderSpec) -> DecoderSpec:
+        """A checkpoint's model as it is computed: with the window of these options in the place of
+        its own, which limits its sequences, for attention here sees all of them else."""
+        if not self.window:
+            return spec
+        positions = spec.unlimited_positions or spec.max_positions
+        return replace(spec, window=self.window, sinks=self.sinks, max_positions=positions)
 
 
 def use_threads(threads: int) -> None:

@@ -68,6 +68,10 @@ class DecoderSpec:
     mlp_bias: bool = False
     window: int = 0
     """Keys that a token sees, its own among them; 0: all."""
+    sinks: int = 0
+    """How many of those are the sequence's first ones, whatever lies between."""
+    unlimited_positions: int = 0
+    """`max_positions` but for the model's own window; 0: it has none."""
     softcap: float = 0.0
     """Of attention: a score s counts as softcap * tanh(s / softcap); 0: as it is."""
     hidden_padding: int = 0

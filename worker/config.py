@@ -43,6 +43,10 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
+COUNT = Rule(
+    lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
+    "{name} must be a whole number, found {value!r}",
+)
 COUNT_OR_ALL = Rule(
     lambda value: value is None or (type(value) is int and value >= -1),
     "{name} must be a whole number, or -1 for no limit, found {value!r}",
@@ -148,10 +152,13 @@ class EngineConfig:
     """Tokens of one sequence, prompt and answer; at most the model's own limit."""
     prefill_chunk_size: int | None = option(None, POSITIVE)
     """Most tokens in one step; raised to `max_num_sequence`, so that every decode has its token."""
-    sliding_window_size: int | None = option(None, nothing_but(None, 0))
-    """Tokens that attention looks back; 0: all of them."""
-    attention_sink_size: int | None = option(None, nothing_but(None, 0))
-    """First tokens that a sliding window keeps in sight."""
+    sliding_window_size: int | None = option(None, COUNT)
+    """Tokens that attention sees, in all layers: a token's own, the ones before it, and the sinks.
+    0, and inferred: all of them, or for a model with a window of its own, which is then the longest
+    sequence. What is behind a window keeps its pages."""
+    attention_sink_size: int | None = option(None, COUNT)
+    """How many of those are the first tokens of the sequence, which stay in sight at the positions
+    that they have, and are not rotated again. On CPUs alone."""
     max_history_size: int | None = option(None, nothing_but(None, 0))
     """Steps that a recurrent model can be rolled back."""
     kv_state_kind: Literal["kv_cache", "rnn_state"] | None = option(
@@ -208,6 +215,12 @@ class EngineConfig:
             object.__setattr__(self, name, path_text(name, getattr(self, name)))
         paths = [path_text("additional_models", one) for one in self.additional_models or ()]
         object.__setattr__(self, "additional_models", tuple(paths))
+        sinks, window = self.attention_sink_size or 0, self.sliding_window_size or 0
+        if sinks and sinks >= window:
+            raise ConfigError(
+                "attention_sink_size must be less than sliding_window_size, found "
+                f"{sinks} and {window}"
+            )
 
     def asjson(self) -> str:
         """Every field, as JSON."""

@@ -27,6 +27,7 @@ def model_id(checkpoint: Path, config: ClusterConfig) -> str:
             "checkpoint": open_checkpoint(checkpoint).identity,
             "quantization": engine.quantization,
             "kv_dtype": engine.kv_dtype,
+            "window": (engine.sliding_window_size or 0, engine.attention_sink_size or 0),
             "shards": config.tensor_parallel_shards,  # their sums round otherwise
             "device": device_of_a_worker(config),
             "kernels": source_hash(),

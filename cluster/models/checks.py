@@ -24,7 +24,7 @@ from raylax.router.prompts.limits import PromptLimits
 from raylax.router.prompts.pool import Asker, PromptPool
 from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.devices import choose, detect_device
-from raylax.worker.ranks.loading import degree_of
+from raylax.worker.ranks.loading import degree_of, options_of
 from raylax.worker.sizing import check_lengths
 
 ROUNDED = 1e-4
@@ -84,7 +84,7 @@ def check_engine(model: ResolvedModel) -> None:
             detect_device(model.config.device)
         engine = model.config.engine_config(1)
         degree_of(engine).check(spec)
-        check_lengths(engine, spec.max_positions)
+        check_lengths(engine, options_of(engine, "cpu").seen(spec).max_positions)
     except (ConfigError, KernelsError) as error:
         raise UserError(f"{model.name}: {error}") from None
 

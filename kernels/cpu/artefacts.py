@@ -26,12 +26,11 @@ LIBRARY_BYTES = 8 << 20
 
 def check_attention(spec: DecoderSpec) -> None:
     """Raises CompileError for what only GPUs have kernels for."""
-    for name, value in (("window", spec.window), ("softcap", spec.softcap)):
-        if value:
-            raise CompileError(
-                f"attention with a {name} ({value:g}) is not there on a CPU yet; a GPU has it: "
-                "--device cuda"
-            )
+    if spec.softcap:
+        raise CompileError(
+            f"attention with a softcap ({spec.softcap:g}) is not there on a CPU yet; a GPU has it: "
+            "--device cuda"
+        )
 
 
 def check_taps(spec: DecoderSpec, options: ModelOptions) -> None:
@@ -59,9 +58,10 @@ class Blueprint:
         from raylax.kernels.cpu.step.step import StepEmitter
         from raylax.kernels.cpu.target import cpu
 
-        options.degree.check(checkpoint.spec)
-        check_attention(checkpoint.spec)
-        check_taps(checkpoint.spec, options)
+        spec = options.seen(checkpoint.spec)
+        options.degree.check(spec)
+        check_attention(spec)
+        check_taps(spec, options)
         self.checkpoint, target = checkpoint, cpu(options.target)
         self.quantization = quantization_of(options.quantization, checkpoint, target)
         kv = self.quantization.kv_dtype if options.kv_dtype == "auto" else options.kv_dtype
@@ -75,7 +75,7 @@ class Blueprint:
             len(options.taps),
         )
         pages = pages_named(kv, target)
-        sizes = cpu_sizes(checkpoint.spec)
+        sizes = cpu_sizes(spec)
         self.emitter = StepEmitter(
             sizes, options.degree, self.quantization, pages, capacity, target
         )
@@ -171,6 +171,8 @@ class Artefacts:
         use_threads(options.threads)
         read = open_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
         self.checkpoint, self.options = read, options
+        self.spec = options.seen(read.spec)
+        """What is computed."""
         self._store, self._progress = Store(store), progress
 
     @cached_property
@@ -182,7 +184,7 @@ class Artefacts:
     def program(self) -> Program:
         """Of one page; it is kept, so that no compiler is needed to know what was compiled."""
         facts = {
-            "spec": asdict(self.checkpoint.spec),
+            "spec": asdict(self.spec),
             "dtype": self.checkpoint.dtype,
             "checkpoint": self.checkpoint.identity,
             "options": asdict(self.options),

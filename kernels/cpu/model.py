@@ -42,7 +42,7 @@ def load_model(
     functions, place = artefacts.functions()
     packed = artefacts.weights()
     progress("load", 1.0)
-    return CpuModel(artefacts.checkpoint.spec, options, program, functions, place, packed, seat)
+    return CpuModel(artefacts.spec, options, program, functions, place, packed, seat)
 
 
 class CpuModel:
@@ -77,6 +77,7 @@ class CpuModel:
         check_arrays(self._arrays, program.table)
         self.page_bytes = self._arrays["pages"][:, 0].nbytes
         self._arrays["place"][:] = astuple(self.place)
+        self._arrays["sizes"][3:] = spec.window, spec.sinks
         if options.taps:
             self._arrays["tap_at"][:] = -1
             self._arrays["tap_at"][list(options.taps)] = range(len(options.taps))
@@ -109,7 +110,7 @@ class CpuModel:
         a["query_starts"][: sequences + 1] = batch.query_starts
         a["kv_lengths"][:sequences] = batch.kv_lengths
         a["page_table"][:sequences, :pages] = batch.page_table
-        a["sizes"][:] = count, *self._lay_out_attention(batch.query_starts, batch.kv_lengths)
+        a["sizes"][:3] = count, *self._lay_out_attention(batch.query_starts, batch.kv_lengths)
         self._run("layers", count)
 
     def run_head(self, rows: Ints) -> StepOutput:

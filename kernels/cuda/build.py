@@ -31,7 +31,8 @@ def target_of(options: ModelOptions) -> Chip:
 def form_of(checkpoint: Checkpoint, options: ModelOptions) -> DeviceForm:
     """What a checkpoint's model is on the chip of the options. Raises CompileError for what is not
     there on GPUs, by name."""
-    return DeviceForm.of(checkpoint.spec, checkpoint.dtype, options, target_of(options))
+    spec = options.seen(checkpoint.spec)
+    return DeviceForm.of(spec, checkpoint.dtype, options, target_of(options))
 
 
 def machine_code(

@@ -116,17 +116,18 @@ def factors_of(table: Config) -> tuple[float, ...]:
     return tuple(values)
 
 
-def longest_sequence(family: Family, config: Config, rope: Rope) -> int:
-    """Tokens of the longest sequence that the model is meant for. Linear scaling stretches what
-    `max_position_embeddings` says; with llama3 that is the stretched length already."""
+def longest_sequence(family: Family, config: Config, rope: Rope) -> tuple[int, int]:
+    """Tokens of the longest sequence that the model is meant for, with its window and without.
+    Linear scaling stretches what `max_position_embeddings` says; with llama3 that is the stretched
+    length already."""
     positions = count(config, "max_position_embeddings", 4096)
     if rope.scaling == "linear":
         positions = min(MOST, max(1, int(positions * rope.factor)))
     absent = family.default_window if "sliding_window" not in config else None
     window = config.get("sliding_window", absent)
     if window and switch(config, "use_sliding_window", family.sliding_window):
-        positions = min(positions, count(config, "sliding_window", absent))
-    return positions
+        return min(positions, count(config, "sliding_window", absent)), positions
+    return positions, positions
 
 
 def read_config(family: Family, config: Config) -> DecoderSpec:
@@ -135,6 +136,7 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
     hidden = count(config, "hidden_size")
     bias, mlp_bias = switch(config, "attention_bias"), switch(config, "mlp_bias")
     rope = read_rope(config)
+    limited, unlimited = longest_sequence(family, config, rope)
     spec = DecoderSpec(
         architecture=family.architecture,
         hidden=hidden,
@@ -146,7 +148,8 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
         vocab=count(config, "vocab_size"),
         rope=rope,
         norm_eps=number(config, "rms_norm_eps", 1e-6),
-        max_positions=longest_sequence(family, config, rope),
+        max_positions=limited,
+        unlimited_positions=unlimited if unlimited > limited else 0,
         tied_embeddings=switch(config, "tie_word_embeddings"),
         qkv_bias=bias if family.qkv_bias is None else family.qkv_bias,
         output_bias=bias if family.output_bias is None else family.output_bias,

@@ -5,7 +5,8 @@
 `logits.npz` holds, for each variant, f32[tokens, vocab] of one prompt, and `hidden.npz` what those
 are made of, f32[tokens, hidden] after the final norm; the tests compare with both. `sizes.npz`
 and `sizes_hidden.npz` are the same of the models of odd sizes, of the end of a longer prompt.
-`taps.npz` has of some the residual stream before each layer, and behind the last one.
+`windows.npz` has its logits under the masks of sliding windows with sinks. `taps.npz` has of some
+the residual stream before each layer, and behind the last one.
 """
 
 import sys
@@ -24,6 +25,8 @@ from tests.support.checkpoints import ODD_SIZES, VARIANTS, config_of, write_chec
 
 LENGTH = 70  # beyond the original positions of the scaled rope, and several pages
 LONG, END = 300, 40  # more keys than a block of attention has
+WINDOWS = ((24, 0), (24, 4), (270, 0), (280, 16))
+"""Tokens that are seen, and how many of those are the first ones."""
 TAPPED, LAST = ("llama", "hidden-100-dim-80-mlp-biased"), 8
 
 
@@ -59,7 +62,28 @@ def residual_streams(variant: str) -> np.ndarray:
     return torch.stack(streams).numpy()
 
 
+def windowed() -> dict[str, np.ndarray]:
+    """Ids, and f32[END, vocab] under the mask of each window."""
+    variant = "llama"
+    ids = np.random.default_rng(1).integers(0, config_of(variant)["vocab_size"], LONG)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = write_checkpoint(Path(folder), variant)
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint, dtype=torch.float32, attn_implementation="eager"
+        )
+    found, at = {"ids": ids.astype(np.int32)}, torch.arange(LONG)
+    for window, sinks in WINDOWS:
+        recent = at[None, :] > at[:, None] - (window - sinks)
+        seen = (at[None, :] <= at[:, None]) & (recent | (at[None, :] < sinks))
+        mask = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[None, None]
+        with torch.inference_mode():
+            logits = model(torch.tensor(ids)[None], attention_mask=mask).logits
+        found[f"{window}-{sinks}"] = logits[0, -END:].numpy()
+    return found
+
+
 def main() -> None:
+    np.savez_compressed(HERE / "windows.npz", **windowed())
     taps = {variant: residual_streams(variant) for variant in TAPPED}
     np.savez_compressed(HERE / "taps.npz", **taps)
     for variants, logits, states, length, end in (

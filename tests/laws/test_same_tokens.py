@@ -121,6 +121,32 @@ def test_where_prefills_and_decodes_take_turns(
         assert engine.load().pages_cached == 0
 
 
+@pytest.mark.parametrize("sinks", [0, 4])
+def test_with_a_window_that_the_prompt_is_longer_than(checkpoint: Path, sinks: int) -> None:
+    """The window is computed, and the tokens are the same among others, by pages that are found,
+    and after preemption."""
+    case = Case("seeded", "q0f32")
+    config = case.config(64, sliding_window_size=24, attention_sink_size=sinks)
+    said = []
+    for few in (config, config.complete(max_total_sequence_length=256, prefill_chunk_size=16)):
+        with running_engine(checkpoint, few) as (engine, answers):
+            neighbours = others(12)
+            for one in (*neighbours[:6], case.request, *neighbours[6:]):
+                engine.add_request(one)
+            answers.wait_for("asked", *(one.id for one in neighbours))
+            said.append(answers.tokens("asked"))
+            engine.add_request(replace(case.request, id="again"))
+            answers.wait_for("again")
+            said.append(answers.tokens("again"))
+            assert engine.config.sliding_window_size == 24
+    with running_engine(checkpoint, case.config(64)) as (engine, answers):
+        engine.add_request(case.request)
+        answers.wait_for("asked")
+
+        assert answers.tokens("asked") != said[0]
+    assert said == [said[0]] * 4 and len(said[0]) == LENGTH
+
+
 def test_with_a_warm_prefix(case: Case, alone: list[int], checkpoint: Path) -> None:
     """Part of the prompt, then all of it, is found in the cache."""
     with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):

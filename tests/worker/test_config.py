@@ -32,6 +32,18 @@ from raylax.worker.errors import ConfigError, EngineStartError
         ({"gpus_per_rank": 0}, "gpus_per_rank must be above 0 and at most 1, found 0"),
         ({"gpus_per_rank": 1.5}, "gpus_per_rank must be above 0 and at most 1, found 1.5"),
         ({"pin_threads": 1}, "pin_threads must be true or false, found 1"),
+        ({"sliding_window_size": -1}, "sliding_window_size must be a whole number, found -1"),
+        ({"attention_sink_size": "4"}, "attention_sink_size must be a whole number, found '4'"),
+        (
+            {"sliding_window_size": 8, "attention_sink_size": 8},
+            "less than sliding_window_size, found 8 and 8",
+        ),
+        ({"attention_sink_size": 4}, "must be less than sliding_window_size, found 4 and 0"),
+        (
+            {"prefix_cache_max_num_recycling_seqs": -2},
+            "or -1 for no limit, found -2",
+        ),
+        ({"prefill_mode": "whole"}, "prefill_mode must be one of chunked, hybrid, found 'whole'"),
         ({"gpu_memory_utilization": 0}, "must lie between 0 and 1, found 0"),
         ({"gpu_memory_utilization": 1.0}, "must lie between 0 and 1, found 1.0"),
         ({"gpu_memory_utilization": "half"}, "must lie between 0 and 1, found 'half'"),

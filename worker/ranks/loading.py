@@ -82,7 +82,13 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
     degree = degree_of(config)
     threads = config.threads or max(1, usable_cores() // degree.ranks)
     options = ModelOptions(
-        config.quantization, config.kv_dtype, device, threads=threads, degree=degree
+        config.quantization,
+        config.kv_dtype,
+        device,
+        threads=threads,
+        degree=degree,
+        window=config.sliding_window_size or 0,
+        sinks=config.attention_sink_size or 0,
     )
     if options.on_gpu:
         check_gpu_ranks(config, degree)
@@ -142,7 +148,7 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     usual = usual_of(options)
     checkpoint = checkpoint_of(config)
     asked = config.max_single_sequence_length
-    longest = asked or open_checkpoint(checkpoint).spec.max_positions
+    longest = asked or options.seen(open_checkpoint(checkpoint).spec).max_positions
     while True:
         tokens, rows = most_of_a_step(config, config.mode, usual)
         capacities = replace(
@@ -242,8 +248,8 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         max_total_sequence_length=sizes.max_total_sequence_length,
         max_single_sequence_length=sizes.max_single_sequence_length,
         prefill_chunk_size=sizes.prefill_chunk_size,
-        sliding_window_size=0,
-        attention_sink_size=0,
+        sliding_window_size=model.options.window,
+        attention_sink_size=model.options.sinks,
         max_history_size=0,
         kv_state_kind="kv_cache",
         prefix_cache_max_num_recycling_seqs=kept_sequences(config),

@@ -78,7 +78,11 @@ class Attention:
             return self.b["page_table"][sequence, index]
 
         pages, registers = self.b["pages"], self.e.registers
-        return Tile(self.e.pages, registers, pages, head, dim, own, query, rows, page_id)
+        sizes = self.b["sizes"]
+        window = T.Bind(sizes[3]) if self.spec.window else None
+        sinks = T.Bind(sizes[4]) if self.spec.sinks else None
+        where = self.e.pages, registers, pages, head, dim, own
+        return Tile(*where, window, sinks, query, rows, page_id)
 
     def _kept_at(self, slot: Expr, head: Expr) -> Expr:
         return (slot * self.spec.kv_heads + head) * ROWS

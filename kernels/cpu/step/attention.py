@@ -85,6 +85,10 @@ class Tile:
     dim: int
     own_dim: int
     """Of the model's heads, which may have fewer."""
+    window: Expr | None
+    """Keys that a row sees, as in the spec; None: all."""
+    sinks: Expr | None
+    """How many of those are the first ones; None: none."""
     query: Callable[[int, int], Expr]
     """(row, j) -> 16 floats of its query."""
     rows: Rows
@@ -161,14 +165,25 @@ class Tile:
 
                     sums.add(d, keys, query)
                 for row, r, total in sums:
-                    seen = lanes(at[r] * PAGE_SIZE) < splat(self.rows.limit(row))
                     found = Register(total)
                     if self.scales:
                         found.set(found.get() * self.scales(self.pages, page[r], 0, self.head))
-                    score = T.Select(seen, found.get(), f32(MASKED))
+                    score = self._masked(found.get(), lanes(at[r] * PAGE_SIZE), row)
                     T.buffer_store(
                         self.scores, score, [lanes((row * BLOCK + pair * 2 + r) * PAGE_SIZE)]
                     )
+
+    def _masked(self, score: Expr, keys: Expr, row: int) -> Expr:
+        """The scores of the keys that a row sees. A block is masked as a whole where it sees none
+        of it, and weighs nothing: so what lies behind the window costs time, and changes no bit."""
+        limit = self.rows.limit(row)
+        if self.window is not None:
+            latest = self.window if self.sinks is None else self.window - self.sinks
+            recent = T.Select(keys >= splat(limit - latest), score, f32(MASKED))
+            if self.sinks is not None:
+                recent = T.Select(keys < splat(self.sinks), score, recent)
+            score = recent
+        return T.Select(keys < splat(limit), score, f32(MASKED))
 
     def _weights(self, first: Expr, pairs: Expr, out: Partial) -> None:
         with T.serial(0, self.rows.used) as row:

@@ -75,7 +75,7 @@ def inputs(local: DecoderSpec, c: Capacity) -> dict[str, Buffer]:
     work = work_list_bounds(local, c)
     table_width = -(-c.sequence_length // PAGE_SIZE)
     return {
-        "sizes": Buffer((3,), I32, "input"),
+        "sizes": Buffer((5,), I32, "input"),
         "place": Buffer((len(PLACE),), I32, "input"),
         "ids": growing("input", c.tokens),
         "positions": growing("input", c.tokens),

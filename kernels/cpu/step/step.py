@@ -129,8 +129,17 @@ class StepEmitter:
     @property
     def essence(self) -> "StepEmitter":
         """What emits the same code and knows nothing else: a library is named by it, and emitted by
-        it, so that models, stages, capacities and numbers of threads share one."""
-        spec = replace(self.spec, architecture="", layers=1, rope=Rope(0), max_positions=0)
+        it, so that models, stages, capacities, numbers of threads and windows share one."""
+        spec = replace(
+            self.spec,
+            architecture="",
+            layers=1,
+            rope=Rope(0),
+            max_positions=0,
+            unlimited_positions=0,
+            window=min(1, self.spec.window),
+            sinks=min(1, self.spec.sinks),
+        )
         degree = Degree(self.degree.tensor)
         capacity = Capacity(1, 1, 1, 1, min(1, self.capacity.taps))
         return replace(self, spec=spec, degree=degree, capacity=capacity)

@@ -97,11 +97,17 @@ def test_scores_are_capped_as_far_as_the_cap_goes() -> None:
     assert far(run(model("cap"), Piece(PROMPT, 0, [1, 2]))[0], want) > 0.02
 
 
-@pytest.mark.parametrize("limits", [{"window": 8}, {"softcap": 30.0}])
-def test_a_cpu_refuses_what_it_has_no_kernels_for(limits: dict[str, Any]) -> None:
+def test_a_cpu_refuses_what_it_has_no_kernels_for() -> None:
     """By name, with where it is."""
     from raylax.kernels.cpu.artefacts import check_attention
 
-    (name,) = limits
-    with pytest.raises(CompileError, match=rf"a {name} \(.*\) is not there on a CPU yet; a GPU ha"):
-        check_attention(replace(open_checkpoint(DEMO).spec, **limits))
+    with pytest.raises(CompileError, match=r"a softcap \(30\) is not there on a CPU yet; a GPU ha"):
+        check_attention(replace(open_checkpoint(DEMO).spec, softcap=30.0))
+
+
+def test_windows_are_those_of_the_options_and_sinks_are_refused() -> None:
+    """A GPU has no kernel that sees the first tokens too."""
+    asked = replace(OPTIONS, window=7)
+    assert form_of(open_checkpoint(DEMO), asked).spec.window == 7
+    with pytest.raises(CompileError, match="attention_sink_size is not there on CUDA, found 3"):
+        form_of(open_checkpoint(DEMO), replace(asked, sinks=3))
