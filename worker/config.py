@@ -11,8 +11,8 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
 
 Mode = Literal["local", "interactive", "server"]
-SpeculativeMode = Literal["disable", "ngram", "small_draft"]
-DRAFT_MODES = ("small_draft",)
+SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle"]
+DRAFT_MODES = ("small_draft", "eagle")
 """In which a model drafts."""
 
 
@@ -168,7 +168,7 @@ class EngineConfig:
     speculative_mode: SpeculativeMode = option("ngram", one_of(*get_args(SpeculativeMode)))
     """Who proposes tokens for the model to verify several in a step, which changes none of them; on
     CPUs alone. ngram: the text so far, by where its last tokens stood before. small_draft: a small
-    model of the same tokenizer."""
+    model of the same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model."""
     spec_draft_length: int = option(0, DRAFT)
     """Tokens proposed at once; 0: as many as pay."""
     spec_tree_width: int = option(1, nothing_but(1))

@@ -34,6 +34,11 @@ def head_artefacts(
     return read, Artefacts(read, alone, None, progress)
 
 
+def head_taps(path: Path, base: Path) -> tuple[int, ...]:
+    """`DraftHead.taps` of a head that is not loaded yet. Raises KernelsError."""
+    return tuple(sorted(set(HeadCheckpoint(path, open_checkpoint(base)).taps)))
+
+
 def load_head(
     path: Path, base: Path, options: ModelOptions, pages: int, progress: ProgressCallback = silent
 ) -> DraftHead:

@@ -15,13 +15,14 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.drafting.chain import SPARE
+from raylax.worker.scheduling.drafting.heads import HeadModel
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.speculation.proposals import Speculation
-from tests.support.drafting import AlwaysRight, SummingModel
+from tests.support.drafting import AlwaysRight, SummingHead, SummingModel
 from tests.support.lazy_device import LazyDevice
 from tests.support.outputs import saying
 
@@ -309,3 +310,30 @@ class EngineDrafting(Engine):
 
 TestPagesAreConservedWithAModelThatDrafts = EngineDrafting.TestCase
 TestPagesAreConservedWithAModelThatDrafts.settings = TestPagesAreConserved.settings
+
+
+class EngineWithAHead(Engine):
+    """The same with a head, which reads sums that the engine's model has kept, as far as it still
+    has them: what others have computed it has not seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.limits = replace(self.batch.limits, drafted=10)
+        self.sums = np.zeros((0, 1), np.float32)
+        run = self.model.run
+
+        def and_keep(plan: StepPlan) -> StepOutput:
+            output = run(plan)
+            rows = range(len(plan.batch.tokens))
+            sums = [sum(self.model.read(plan, row)) for row in rows]
+            self.sums = np.array(sums, np.float32)[:, None]
+            return output
+
+        self.batch.run = and_keep
+        head = SummingHead(PAGES + 4 * SPARE, VOCAB)
+        reads = HeadModel(head, lambda count: self.sums[:count], 24, 10_000)
+        self.batch.proposer = AlwaysRight(reads, PAGES, 5)
+
+
+TestPagesAreConservedWithAHead = EngineWithAHead.TestCase
+TestPagesAreConservedWithAHead.settings = TestPagesAreConserved.settings

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from raylax.kernels.heads.base import HeadOutput
 from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.scheduling.drafting.base import Drawn
@@ -49,6 +50,37 @@ class SummingModel:
             assert len(read) == batch.positions[row] + 1 and (read >= 0).all()
             said.append(int(read.sum()) % self.vocab)
         return saying(said, self.vocab)
+
+
+class SummingHead:
+    """The same as a head: the feature of a token is the sum up to it."""
+
+    taps: tuple[int, ...] = (1,)
+    page_bytes = 0
+
+    def __init__(self, pages: int, vocab: int) -> None:
+        self.pages, self.vocab = pages, vocab
+        self.slots = np.full(pages * PAGE_SIZE, -1)
+
+    def features(self, tapped: Floats) -> Floats:
+        assert len(tapped) <= SummingModel.step_tokens
+        return tapped.copy()
+
+    def step(self, batch: StepBatch, features: Floats) -> HeadOutput:
+        self.slots[batch.slots] = batch.tokens
+        for one, length in enumerate(batch.kv_lengths):
+            at = np.arange(length)
+            pages = batch.page_table[one, at // PAGE_SIZE]
+            assert (self.slots[pages * PAGE_SIZE + at % PAGE_SIZE] >= 0).all()
+        sums = features[batch.rows, 0] + batch.tokens[batch.rows]
+        said = saying(sums.astype(np.int64) % self.vocab, self.vocab)
+        return HeadOutput(said.logits, None, said.drawn, sums[:, None].astype(np.float32))
+
+    def read_page(self, page: int) -> bytes:
+        return b""
+
+    def write_page(self, page: int, content: bytes) -> None:
+        """There is nothing to keep."""
 
 
 class AlwaysRight(ModelProposer):

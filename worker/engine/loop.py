@@ -101,7 +101,7 @@ class Loop:
         try:
             ready = complete(config, sizes, model)
             known = warm_up(executor, checkpoint_of(config))
-            drafts = load_proposer(config, model.options, sizes, progress)
+            drafts = load_proposer(config, model, sizes, progress)
         except BaseException:
             executor.close()
             raise

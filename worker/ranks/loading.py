@@ -18,7 +18,8 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
-from raylax.worker.ranks.drafts.needs import draft_model_of, draft_needs, draft_sizes
+from raylax.worker.ranks.drafts.loading import build_draft
+from raylax.worker.ranks.drafts.needs import draft_needs, taps_of
 from raylax.worker.sizing import (
     LEAST_TOKENS,
     ON_CPU,
@@ -94,7 +95,7 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
         check_gpu_ranks(config, degree)
         return replace(options, library=config.model_lib, overlap_launches=config.overlap_launches)
     check_library(config.model_lib)
-    return options
+    return replace(options, taps=taps_of(config))
 
 
 def check_gpu_ranks(config: EngineConfig, degree: Degree) -> None:
@@ -211,8 +212,7 @@ def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) ->
     library = build(checkpoint_of(config), options, sizes.pages, progress=progress)
     if not options.on_gpu:  # there it is the one that is given
         check_made(config, library)
-    if (draft := draft_model_of(config)) is not None:
-        build(draft, *draft_sizes(options, sizes), progress=progress)
+    build_draft(config, options, sizes, progress)
 
 
 def check_made(config: EngineConfig, library: str) -> None:

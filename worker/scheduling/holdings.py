@@ -48,4 +48,4 @@ class Holdings:
         self.pool.end(one.request.id, one.pages)
         one.pages, one.computed = ints(), 0
         if one.proposal is not None:
-            one.proposal.standing = None
+            one.proposal.give_back()

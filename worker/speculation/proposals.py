@@ -21,8 +21,14 @@ class Proposal:
     """Tokens that were proposed so far, and right."""
     text: NGrams = field(default_factory=NGrams)
     standing: object = None
-    """What a model that drafts keeps of it while it has its pages."""
+    """What a model that drafts knows of it while it has its pages."""
+    streams: object = None
+    """What a head keeps of it until it reads it, as long."""
     record: Record = field(default_factory=Record)
+
+    def give_back(self) -> None:
+        """Its sequence has no pages any more, and is computed anew."""
+        self.standing = self.streams = None
 
 
 @dataclass(slots=True)

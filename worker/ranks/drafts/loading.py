@@ -1,14 +1,17 @@
 """From an engine's configuration to who proposes drafts."""
 
 from pathlib import Path
+from typing import cast
 
-from raylax.kernels.build import load_whole
-from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.build import build, load_whole
+from raylax.kernels.heads.eagle import head_artefacts, load_head
+from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of, draft_sizes
 from raylax.worker.scheduling.drafting.base import Proposer
-from raylax.worker.scheduling.drafting.chain import Chain
+from raylax.worker.scheduling.drafting.chain import Chain, ChainModel
+from raylax.worker.scheduling.drafting.heads import HeadModel
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
@@ -16,18 +19,40 @@ from raylax.worker.speculation.proposals import Speculation
 
 
 def load_proposer(
-    config: EngineConfig, options: ModelOptions, sizes: Sizes, progress: ProgressCallback
+    config: EngineConfig, model: Model, sizes: Sizes, progress: ProgressCallback
 ) -> Proposer | None:
-    """Who proposes drafts to a rank that was built so; None: nobody. Raises ConfigError,
-    KernelsError."""
+    """Who proposes drafts to rank 0's model; None: nobody. Raises ConfigError, KernelsError."""
     if not sizes.drafted:
         return None
     if (draft := draft_model_of(config)) is None:
         return Lookup(Speculation(config.spec_draft_length))
     assert config.model is not None
-    target = Path(config.model)
-    check_tokenizers(target, draft)
-    built, pages = draft_sizes(options, sizes)
-    model = load_whole(draft, built, pages, progress)
-    chain = Chain(SmallModel(model, open_checkpoint(target).spec.vocab), sizes.pages)
-    return ModelProposer(chain, config.spec_draft_length)
+    target, (options, pages) = Path(config.model), draft_sizes(model.options, sizes)
+    drafts: ChainModel
+    if config.speculative_mode == "small_draft":
+        check_tokenizers(target, draft)
+        drafts = SmallModel(load_whole(draft, options, pages, progress), model.spec.vocab)
+    else:
+        head, tapped = load_head(draft, target, options, pages, progress), cast(TappedModel, model)
+        drafts = HeadModel(
+            head, tapped.tapped, options.max_step_tokens, options.max_sequence_length
+        )
+    return ModelProposer(Chain(drafts, sizes.pages), config.spec_draft_length)
+
+
+def build_draft(
+    config: EngineConfig, options: ModelOptions, sizes: Sizes, progress: ProgressCallback
+) -> None:
+    """Make in the store what `load_proposer` will need. `options`: of a rank. Raises ConfigError,
+    KernelsError."""
+    if (draft := draft_model_of(config)) is None:
+        return
+    assert config.model is not None
+    drafting, pages = draft_sizes(options, sizes)
+    if config.speculative_mode == "small_draft":
+        check_tokenizers(Path(config.model), draft)
+        build(draft, drafting, pages, progress=progress)
+    else:
+        _, artefacts = head_artefacts(draft, Path(config.model), drafting, progress)
+        artefacts.library()
+        artefacts.weights()

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from raylax.kernels.build import Footprint, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.heads.eagle import head_footprint, head_taps
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.config import DRAFT_MODES, EngineConfig, Sizes
@@ -37,11 +38,26 @@ def draft_model_of(config: EngineConfig) -> Path | None:
     return path
 
 
+def taps_of(config: EngineConfig) -> tuple[int, ...]:
+    """Residual streams that the model must keep for its head. Raises ConfigError, KernelsError."""
+    path = draft_model_of(config)
+    if path is None or config.speculative_mode != "eagle":
+        return ()
+    if (config.pipeline_parallel_stages or 1) > 1:
+        raise ConfigError(
+            "speculative_mode='eagle' needs all layers on rank 0, found pipeline_parallel_stages="
+            f"{config.pipeline_parallel_stages}"
+        )
+    assert config.model is not None
+    return head_taps(path, Path(config.model))
+
+
 def draft_options(options: ModelOptions, longest: int, sequences: int) -> ModelOptions:
     """How the model that drafts is built, beside an engine's with these: it is whole on rank 0, and
     keeps the precision that it has. `longest`: tokens of a sequence."""
     return replace(
         options,
+        taps=(),
         quantization="auto",
         kv_dtype="auto",
         degree=Degree(),
@@ -70,7 +86,12 @@ def draft_needs(
             f"speculative_mode={config.speculative_mode!r} is for CPUs in this version, found "
             f"device {options.device}"
         )
-    needs = footprint(path, draft_options(options, longest, sequences))
+    built = draft_options(options, longest, sequences)
+    if config.speculative_mode == "small_draft":
+        needs = footprint(path, built)
+    else:
+        assert config.model is not None
+        needs = head_footprint(path, Path(config.model), built)
     return replace(needs, workspace=needs.workspace + sequences * SPARE * needs.page)
 
 

@@ -1,0 +1,101 @@
+"""A head that goes on from what the model itself has computed (https://arxiv.org/abs/2401.15077,
+https://arxiv.org/abs/2503.01840): beside each token it reads the feature of the token before."""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Several
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raylax.kernels.heads.base import DraftHead, HeadOutput
+from raylax.kernels.model import Floats, StepBatch, StepOutput
+from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
+from raylax.worker.scheduling.sequence import Sequence
+from raylax.worker.scheduling.step_plan import Work
+
+MOST_KEPT = 256
+"""Tokens of a sequence whose residual streams are kept until the head reads them: the last ones. It
+reads a text that is longer from there on."""
+
+
+@dataclass(slots=True)
+class KeptStreams:
+    """Residual streams of the last tokens that the model has computed of a sequence."""
+
+    at: int = 0
+    """The first of those tokens."""
+    pieces: list[Floats] = field(default_factory=list)
+    """[tokens, taps * hidden] each."""
+
+    @property
+    def end(self) -> int:
+        return self.at + sum(map(len, self.pieces))
+
+    def add(self, at: int, streams: Floats) -> None:
+        """Those of the tokens from `at` on. What does not follow the others takes their place."""
+        if at != self.end:
+            self.at, self.pieces = at, []
+        self.pieces.append(streams[-MOST_KEPT:].copy())
+        self.at += max(0, len(streams) - MOST_KEPT)
+        while self.end - self.at - len(self.pieces[0]) >= MOST_KEPT:
+            self.at += len(self.pieces.pop(0))
+
+    def since(self, first: int) -> Floats:
+        """Those of the tokens from `first` on; older ones are forgotten."""
+        streams = np.concatenate(self.pieces)[first - self.at :]
+        self.at, self.pieces = first, [streams]
+        return streams
+
+
+@dataclass
+class HeadModel:
+    """Its inputs are tokens beside features of the tokens before them."""
+
+    head: DraftHead
+    tapped: Callable[[int], Floats]
+    """[tokens, taps * hidden]: what the engine's last step has kept of its first tokens."""
+    step_tokens: int
+    longest: int
+    shift: int = 1
+
+    def first(self, one: Sequence) -> int:
+        kept = proposal_of(one).streams
+        return kept.at if isinstance(kept, KeptStreams) else len(one.tokens)
+
+    def features(self, one: Sequence, first: int) -> Floats:
+        kept = proposal_of(one).streams
+        assert isinstance(kept, KeptStreams)
+        streams, most = kept.since(first), self.step_tokens
+        parts = [streams[at : at + most] for at in range(0, len(streams), most)]
+        return np.concatenate([self.head.features(part) for part in parts])
+
+    def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
+        assert features is not None
+        return of_base(self.head.step(batch, features), self.head.vocab)
+
+    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
+        at, streams = 0, self.tapped(sum([count for _, count, _ in batch]))
+        for one, count, wanted in batch:
+            results = len(drawn.get(one.request.id, ()))
+            right = count - (wanted - results if wanted > 1 else 0)
+            if not one.request.embed:
+                keep(one, streams[at : at + right])
+            at += count
+
+
+def keep(one: Sequence, streams: Floats) -> None:
+    """Those of the next tokens of a sequence."""
+    proposal = proposal_of(one)
+    if not isinstance(proposal.streams, KeptStreams):
+        proposal.streams = KeptStreams(one.computed)
+    proposal.streams.add(one.computed, streams)
+
+
+def of_base(output: HeadOutput, vocab: int) -> StepOutput:
+    """The output as if the head could name all tokens of its base: those that it lacks it never
+    draws."""
+    logits = output.logits
+    if output.tokens is not None:
+        logits = np.full((len(output.logits), vocab), -np.inf, np.float32)
+        logits[:, output.tokens] = output.logits
+    return StepOutput(logits, output.drawn, output.hidden, output.logits.max(1, initial=-np.inf))
