@@ -14,6 +14,7 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.speculation.proposals import Proposal, Speculation
 from tests.support.checkpoints import write_checkpoint
+from tests.support.draft_heads import write_head
 from tests.support.engines import running_engine
 
 PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
@@ -80,6 +81,12 @@ def alone(case: Case, checkpoint: Path) -> list[int]:
         engine.add_request(case.request)
         answers.wait_for("asked")
         return answers.tokens("asked")
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of EAGLE's first kind for the model, with random weights."""
+    return write_head(tmp_path_factory.mktemp("head"), "eagle-1")
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +231,28 @@ def test_with_a_model_that_drafts(
         assert answers.tokens("asked") == alone
         assert load.drafted_tokens > 100
         assert load.accepted_tokens > 0 or not right
+
+
+@pytest.mark.parametrize("case", CASES[: len(SAMPLINGS)], indirect=True, ids="-".join)
+def test_with_a_head_that_drafts(
+    case: Case, alone: list[int], checkpoint: Path, head: Path
+) -> None:
+    """One that is mostly wrong; beside others, with too few pages for all."""
+    config = case.config(
+        chunk=64,
+        max_total_sequence_length=512,
+        speculative_mode="eagle",
+        spec_draft_length=3,
+        additional_models=(str(head),),
+    )
+    with running_engine(checkpoint, config) as (engine, answers):
+        neighbours = others(8)
+        for one in (*neighbours, case.request):
+            engine.add_request(one)
+        answers.wait_for("asked", *(one.id for one in neighbours))
+
+        assert answers.tokens("asked") == alone
+        assert engine.load().drafted_tokens > 100
 
 
 class Oracle(Speculation):
