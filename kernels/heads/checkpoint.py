@@ -1,7 +1,8 @@
 """A head of EAGLE's in its files, checked against its base: embedding and logits may be the
 base's."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,12 @@ class HeadCheckpoint(StoredCheckpoint):
         self._paths = weight_files(path)
         found = whole_weights(self.config, tensors_in(self._paths), path)
         tensors: dict[str, Any] = {canonical(name): one for name, one in found.items()}
-        if (named_type(self.config) or kind_of(tensors)) == "eagle3":
-            tensors = {OF_ATTENTION.get(name, name): one for name, one in tensors.items()}
-            self.spec, self.taps = self._eagle_3(tensors)
-        else:
-            self.spec, self.taps = self._eagle_1(tensors), (base.spec.layers,)
+        with named_after(path):
+            if (named_type(self.config) or kind_of(tensors)) == "eagle3":
+                tensors = {OF_ATTENTION.get(name, name): one for name, one in tensors.items()}
+                self.spec, self.taps = self._eagle_3(tensors)
+            else:
+                self.spec, self.taps = self._eagle_1(tensors), (base.spec.layers,)
         self.tokens = self._tokens(tensors)
         kept = {name: one for name, one in tensors.items() if name not in MAPS}
         self.tensors: Mapping[str, StoredTensor] = tensors_for(
@@ -197,6 +199,16 @@ class HeadCheckpoint(StoredCheckpoint):
             )
         ids: Ints = tokens.astype(np.int32)
         return ids
+
+
+@contextlib.contextmanager
+def named_after(path: Path) -> Iterator[None]:
+    """Mistakes in a config name its directory: the base has one, too."""
+    try:
+        yield
+    except CheckpointError as error:
+        where = f"{path}/" if str(error).startswith("config.json") else ""
+        raise CheckpointError(f"{where}{error}") from None
 
 
 def whole_numbers(path: Path, name: str, tensor: StoredTensor) -> npt.NDArray[np.int64]:
