@@ -82,7 +82,7 @@ def check_engine(model: ResolvedModel) -> None:
         check_device(model.config.device)
         if not gpus_of_ray():  # else the machine of each worker looks at its own
             detect_device(model.config.device)
-        engine = model.config.engine_config(1)
+        engine = model.config.engine_config(1).complete(model=str(model.checkpoint))
         degree_of(engine).check(spec)
         check_lengths(engine, options_of(engine, "cpu").seen(spec).max_positions)
     except (ConfigError, KernelsError) as error:

@@ -39,14 +39,16 @@ def fetch_models(config: ClusterConfig, audience: Audience) -> ClusterConfig:
     what it is served as. Everybody then has the same files, whatever hubs say later. Raises
     UserError."""
 
-    def where(one: ClusterConfig) -> dict[str, str]:
-        found = fetched(one, audience)
-        if found.was_here:
-            return {}
-        return {
-            "model": str(found.path),
-            "served_model_name": given_or(one.served_model_name, found.name),
-        }
+    def where(one: ClusterConfig) -> dict[str, object]:
+        found, engine = fetched(one, audience), one.engine
+        told: dict[str, object] = {}
+        if drafts := engine.get("additional_models"):
+            paths = [str(fetch_for(one, draft, audience).path.absolute()) for draft in drafts]
+            told["engine"] = {**engine, "additional_models": paths}
+        if not found.was_here:
+            told["model"] = str(found.path)
+            told["served_model_name"] = given_or(one.served_model_name, found.name)
+        return told
 
     if not config.models:
         return config.model_copy(update=where(config))
@@ -61,8 +63,13 @@ def fetched(config: ClusterConfig, audience: Audience) -> Found:
     """One model. Raises UserError."""
     if is_demo(config):
         return Found(demo_model(), DEMO_NAME, was_here=True)
+    return fetch_for(config, config.model, audience)
+
+
+def fetch_for(config: ClusterConfig, model: str, audience: Audience) -> Found:
+    """A model by its name, for the machine of another one's workers. Raises UserError."""
     with told_to_the_user():
-        return fetch(config.model, lambda: machine_for(detect_device(config.device)), audience)
+        return fetch(model, lambda: machine_for(detect_device(config.device)), audience)
 
 
 def is_demo(config: ClusterConfig) -> bool:

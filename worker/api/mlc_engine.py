@@ -98,7 +98,11 @@ class MLCEngineBase:
         with starting("device detection"):
             self.device = detect_device(device)
         with starting("model resolution", CheckpointError):
-            checkpoint = fetch(model, lambda: machine_for(self.device), on_stderr()).path
+            checkpoint, *drafts = (
+                fetch(one, lambda: machine_for(self.device), on_stderr()).path
+                for one in (model, *config.additional_models)
+            )
+            config = config.complete(additional_models=tuple(map(str, drafts)))
         with starting("model config"):
             opened = open_checkpoint(checkpoint)
             self.model_config_dicts: list[dict[str, Any]] = [opened.config]
