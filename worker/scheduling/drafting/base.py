@@ -6,7 +6,8 @@ from typing import Protocol
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.sampling.draws import DrawResult, draw
+from raylax.worker.sampling.sampler import NotFinite
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
@@ -53,3 +54,13 @@ def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, r
     counters.drafted_tokens += drafted
     counters.accepted_tokens += right
     proposal_of(one).accepted += right
+
+
+def likely_token(one: Sequence, output: StepOutput, row: int, ahead: int) -> int | None:
+    """What a sequence would draw from these logits behind so many tokens of its draft, but that its
+    penalties know nothing of those; None if they are no numbers."""
+    one.adjustment.tell(one.tokens)
+    try:
+        return draw(one.request, one.generated + ahead, one.adjustment, output, row).token
+    except NotFinite:
+        return None

@@ -18,9 +18,7 @@ from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.sampling.draws import draw
-from raylax.worker.sampling.sampler import NotFinite
-from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
+from raylax.worker.scheduling.drafting.base import Drawn, likely_token, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
 from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.scheduling.step_time import StepTimeModel
@@ -110,6 +108,8 @@ class Chain:
     _times: StepTimeModel = field(default_factory=StepTimeModel)
     _contents: dict[int, bytes] = field(default_factory=dict)
     """What pages that are full hold, as far as it was computed here."""
+
+    most = MOST_DRAFTED
 
     @property
     def time(self) -> StepTime:
@@ -213,16 +213,6 @@ class Chain:
         if end + self.model.shift > len(one.tokens):
             return None
         return one.name_pages(end)[index] + one.tokens[end : end + self.model.shift].tobytes()
-
-
-def likely_token(one: Sequence, output: StepOutput, row: int, ahead: int) -> int | None:
-    """What a sequence would draw from these logits behind so many tokens of its draft, but that its
-    penalties know nothing of those; None if they are no numbers."""
-    one.adjustment.tell(one.tokens)
-    try:
-        return draw(one.request, one.generated + ahead, one.adjustment, output, row).token
-    except NotFinite:
-        return None
 
 
 def laid_out(runs: list[Run], counts: list[int]) -> tuple[StepBatch, Floats | None]:

@@ -27,7 +27,12 @@ class Drafter(Protocol):
 
     @property
     def time(self) -> StepTime:
-        """What its steps take."""
+        """What its steps take, of which each token of a draft needs one."""
+        ...
+
+    @property
+    def most(self) -> int:
+        """Tokens of a draft."""
         ...
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
@@ -95,7 +100,7 @@ class ModelProposer:
         offers, able = list[Offer](), list[Sequence]()
         usual = self.experience.share(AT_FIRST)
         for one in decodes:
-            room, behind = room_for_drafts(one), drafter.behind(one)
+            room, behind = min(room_for_drafts(one), drafter.most), drafter.behind(one)
             if room <= 0 or behind is None:
                 continue
             likely = proposal_of(one).record.share(usual)

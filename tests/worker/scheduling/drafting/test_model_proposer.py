@@ -21,6 +21,8 @@ STEP = StepTime(a=1e-2, c=1e-4)
 class Ones:
     """Drafts as many ones as are wanted, or breaks."""
 
+    most = MOST_DRAFTED
+
     def __init__(self, time: StepTime = CHEAP, breaks: bool = False) -> None:
         self.time, self.breaks = time, breaks
         self.wanted: list[int] = []
