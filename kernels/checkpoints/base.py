@@ -23,6 +23,12 @@ class Blocks(NamedTuple):
     content: npt.NDArray[np.uint8]
     """[rows, bytes]."""
 
+    @property
+    def one_by_one(self) -> npt.NDArray[np.uint8]:
+        """[rows, blocks, bytes of one]."""
+        rows, size = self.content.shape
+        return self.content.reshape(rows, size // self.size, self.size)
+
 
 class Checkpoint(Protocol):
     """A model's weights and what is known of it. Whoever has one need not look for mistakes any

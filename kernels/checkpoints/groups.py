@@ -1,7 +1,6 @@
 """Weights as small integers in groups along a row, each group with a scale: what files have that
 were quantised, taken apart and not rounded again."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -90,13 +89,6 @@ class Groups:
         else:
             whole = bool(np.isfinite(self.scale).all())
         return whole and (self.offset is None or bool(np.isfinite(self.offset).all()))
-
-    def each(self, change: Callable[[Array], Array]) -> "Groups":
-        """With its rows changed: what is done to all of its arrays, whose first axis they are."""
-        parts = (self.scale, self.offset, self.inner, self.inner_offset)
-        scale, *others = (None if one is None else change(one) for one in parts)
-        assert scale is not None
-        return Groups(self.kind, change(self.codes), scale, *others)
 
     def as_kind(self, kind: Kind) -> "Groups":
         """The same numbers in a kind that holds this one."""

@@ -1,4 +1,4 @@
-"""Blocks of GGUF files by compiled code: in f32, or put into panels as they are.
+"""Blocks of GGUF files by compiled code: in f32, taken apart into groups, or put into panels.
 
 It goes once over a file's bytes, without Python's lock; by numpy the same bits take ten times as
 long.
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Blocks, Checkpoint
-from raylax.kernels.checkpoints.groups import Kind
+from raylax.kernels.checkpoints.gguf.groups import TYPES
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.memory import aligned_copy, aligned_empty, is_aligned
 from raylax.kernels.shards import PANEL
 
@@ -19,13 +20,15 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 IN_F32 = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
 """Types that are decoded here: files mix them, and what they have in common is not kept."""
-IN_PANELS = {
-    Kind(4, scale="levels", offset="minimum"): "Q4_K",
-    Kind(8, scale="levels", offset="minimum"): "Q5_K",
-}
-"""Kinds of groups whose blocks are put into panels here, and their types."""
 NUMBERS = 256
 """Of a block of each of them."""
+IN_GROUPS = {"Q5_0": 32, "Q5_1": 32, "IQ4_NL": 32, "MXFP4": 32, "IQ4_XS": 256, "Q3_K": 256}
+"""Types of which numpy makes codes slowly, and the numbers of a block."""
+IN_PANELS = {
+    Kind(4, scale="levels", offset="minimum"): ("Q4_K",),
+    Kind(8, scale="levels", offset="minimum"): ("Q4_K", "Q5_K"),
+}
+"""Kinds of groups, and the types whose blocks are put into panels of such here."""
 AT_ONCE = 1 << 14
 """Blocks of a call at most: places among their numbers are int32."""
 
@@ -49,11 +52,32 @@ def decoded(blocks: Blocks) -> Floats:
     return out.reshape(rows, size // blocks.size * NUMBERS)
 
 
-def in_panels(blocks: Blocks, lines: int) -> npt.NDArray[np.int32]:
-    """int32[panels, blocks of a row, lines * 16]: as `Grouped` has them."""
+def in_groups(checkpoint: Checkpoint, name: str, rows: slice) -> Groups:
+    """Rows of a tensor, as `Checkpoint.groups` has them."""
+    blocks = checkpoint.blocks(name, rows)
+    if blocks is None or blocks.kind not in IN_GROUPS:
+        return checkpoint.groups(name, rows)
+    return taken_apart(blocks)
+
+
+def taken_apart(blocks: Blocks) -> Groups:
+    """As `gguf.groups.TYPES` says."""
+    content, run = blocks.content.reshape(-1, blocks.size), _compiled("codes", blocks.kind)
+    out = aligned_empty((len(content), IN_GROUPS[blocks.kind]), "uint8")
+    for first in range(0, len(content), AT_ONCE):
+        part = content[first : first + AT_ONCE]
+        run(len(part), as_argument(part), out[first : first + AT_ONCE])
+    made, (rows, size) = TYPES[blocks.kind], blocks.content.shape
+    codes = out.reshape(rows, size // blocks.size * out.shape[1])
+    return Groups(made.kind, codes, *made.scales(blocks.one_by_one))
+
+
+def in_panels(blocks: Blocks, kind: Kind, lines: int) -> npt.NDArray[np.int32]:
+    """int32[panels, blocks of a row, lines * 16]: as `Grouped` of a kind has them."""
     rows, size = blocks.content.shape
     count = size // blocks.size
-    run, step = _compiled("panels", blocks.kind), max(1, AT_ONCE // (count * PANEL))
+    run = _compiled("panels", blocks.kind, kind.bits)
+    step = max(1, AT_ONCE // (count * PANEL))
     panels = blocks.content.reshape(rows // PANEL, PANEL * size)
     out = aligned_empty((rows // PANEL, count, lines), "int32")
     for first in range(0, len(out), step):
@@ -74,15 +98,15 @@ def as_argument(array: Array) -> Array:
 
 
 @cache
-def _compiled(into: str, kind: str) -> Any:
+def _compiled(into: str, *what: str | int) -> Any:
     """run(sizes, bytes, numbers), in memory. It is made for the CPU that runs this."""
     from raylax.kernels.cpu.codegen import compile_function
     from raylax.kernels.cpu.target import this_cpu
-    from raylax.kernels.cpu.tir import blocks, panels
+    from raylax.kernels.cpu.tir import blocks, codes, panels
     from raylax.kernels.runtime import as_tensor
 
-    emitted = {"blocks": blocks.emitted, "panels": panels.emitted}[into]
-    run = compile_function(this_cpu(), into, lambda: emitted(kind))[into]
+    room: Any = {"blocks": blocks, "codes": codes, "panels": panels}[into]
+    run = compile_function(this_cpu(), into, lambda: room.emitted(*what))[into]
 
     def call(*given: int | Array) -> None:
         run(*(one if isinstance(one, int) else as_tensor(one.reshape(-1)) for one in given))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Blocks, Checkpoint
 from raylax.kernels.checkpoints.groups import Groups, Kind
-from raylax.kernels.cpu.blocks import IN_PANELS, in_f32
+from raylax.kernels.cpu.blocks import IN_PANELS, in_f32, in_groups
 from raylax.kernels.cpu.kept import all_in, forms_of
 from raylax.kernels.families.weight_table import Tensor, Weight
 from raylax.kernels.shards import PANEL
@@ -81,12 +81,9 @@ def stored(ck: Checkpoint, dtype: str, name: str, rows: slice) -> Array:
 def values(piece: Piece, ck: Checkpoint, fmt: "Format") -> Array | Groups | Blocks:
     """The rows of a piece in f32; bits of 16, groups or their blocks, where that is what the format
     keeps and the files have."""
-    if isinstance(keeps := fmt.keeps, Kind):
-        forms = forms_of(ck, piece.weight, piece.layer)
-        if forms == {keeps} and (blocks := in_blocks(piece, ck, keeps)):
-            return blocks
-        if all_in(forms, keeps):
-            return grouped(piece, ck, keeps)
+    keeps = fmt.keeps
+    if isinstance(keeps, Kind) and all_in(forms_of(ck, piece.weight, piece.layer), keeps):
+        return in_blocks(piece, ck, keeps) or grouped(piece, ck, keeps)
     if isinstance(keeps, str):
         with suppress(NotStored):
             return laid_out(piece, partial(stored, ck, keeps))
@@ -94,21 +91,25 @@ def values(piece: Piece, ck: Checkpoint, fmt: "Format") -> Array | Groups | Bloc
 
 
 def in_blocks(piece: Piece, ck: Checkpoint, kind: Kind) -> Blocks | None:
-    """The rows of a piece as they lie in the file, if that is in blocks which are put into panels
-    as a whole."""
-    if (named := IN_PANELS.get(kind)) is None:
+    """The rows of a piece as they lie in the file, if that is in blocks of one type which are put
+    into panels as a whole."""
+    if (types := IN_PANELS.get(kind)) is None:
         return None
-    sizes = set[int]()
+    found = dict[str, Blocks]()
 
     def content(name: str, rows: slice) -> Array:
-        if (found := ck.blocks(name, rows)) is None or found.kind != named:
+        blocks = ck.blocks(name, rows)
+        if blocks is None or blocks.kind not in types:
             raise NotStored
-        sizes.add(found.size)
-        return found.content
+        found[blocks.kind] = blocks
+        if len(found) > 1:
+            raise NotStored
+        return blocks.content
 
     with suppress(NotStored):
         rows = laid_out(piece, content)
-        return Blocks(named, sizes.pop(), rows)
+        (one,) = found.values()
+        return one._replace(content=rows)
     return None
 
 
@@ -117,7 +118,7 @@ def grouped(piece: Piece, ck: Checkpoint, kind: Kind) -> Groups:
 
     @cache
     def read(name: str, first: int, end: int) -> Groups:
-        return ck.groups(name, slice(first, end)).as_kind(kind)
+        return in_groups(ck, name, slice(first, end)).as_kind(kind)
 
     def part(field: str, name: str, rows: slice) -> Array:
         array: Array = getattr(read(name, rows.start, rows.stop), field)

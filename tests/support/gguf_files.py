@@ -16,8 +16,13 @@ from tests.support.checkpoints import config_of, write_checkpoint
 
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 NORMAL, CONTROL = 1, 3
-OUTER = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
-"""Bytes of a block of K-quants, the package writes none, at which its f16 begin."""
+OUTER = {
+    "Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,),
+    "Q5_0": (0,), "Q5_1": (0, 2), "IQ4_NL": (0,), "IQ4_XS": (0,),
+}  # fmt: skip
+"""Bytes of a block at which its f16 begin."""
+UNWRITTEN = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K")
+"""Types that the package reads alone."""
 
 
 def pairs(rows: np.ndarray, head_dim: int) -> np.ndarray:
@@ -84,7 +89,7 @@ def write_gguf(
         called = kind if isinstance(kind, str) else kind(name)
         fits = own.shape[-1] % 32 == 0 or called in ("F16", "BF16")
         of = GGMLQuantizationType[called if own.ndim == 2 and fits else "F32"]
-        made = random_blocks(called, own.shape) if of.name in OUTER else quantize(own, of)
+        made = random_blocks(called, own.shape) if of.name in UNWRITTEN else quantize(own, of)
         writer.add_tensor(gguf_name(name), made, raw_dtype=of)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -94,12 +99,12 @@ def write_gguf(
 
 
 def random_blocks(kind: str, shape: tuple[int, ...]) -> np.ndarray:
-    """u8[rows, bytes] of a K-quant: any integers, and scales of both signs, some of them 0."""
+    """u8[rows, bytes] of a type: any integers, and scales of both signs, some of them 0."""
     block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
     rows, count = shape[0], shape[1] // block
     rng = np.random.default_rng(rows + count)
     content = rng.integers(0, 256, (rows, count, size), np.uint8)
-    for at in OUTER[kind]:
+    for at in OUTER.get(kind, ()):
         scales = rng.normal(0, 0.003, (rows, count)).astype(np.float16)
         scales[::7] = 0
         content[:, :, at : at + 2] = scales[..., None].view(np.uint8)

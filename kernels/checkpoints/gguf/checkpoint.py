@@ -84,15 +84,14 @@ class Tensor:
     def form(self) -> Kind | str:
         """In groups, or as plain numbers, or as ggml calls it."""
         if self.kind in TYPES and len(self.shape) == 2:
-            return TYPES[self.kind][0]
+            return TYPES[self.kind].kind
         return PRECISIONS.get(self.kind, self.kind)
 
     def groups(self, rows: slice = WHOLE) -> Groups:
         """These rows of a matrix in groups."""
-        kind, read = TYPES[self.kind]
-        content, own = self._heads(rows)
-        blocks = content.reshape(len(content), -1, block_bytes(self.place.kind))
-        return read(kind, blocks).each(lambda one: self._moved(one, own))
+        blocks = self.blocks(rows)
+        assert blocks is not None
+        return TYPES[self.kind].groups(blocks.one_by_one)
 
     def blocks(self, rows: slice = WHOLE) -> Blocks | None:
         """These rows of a matrix."""

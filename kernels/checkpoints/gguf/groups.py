@@ -7,6 +7,8 @@ group of ours.
 """
 
 from collections.abc import Callable
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from gguf.quants import IQ4_NL, MXFP4
@@ -21,8 +23,22 @@ TABLE = (np.array(IQ4_NL.kvalues, np.int16) + MIDDLE).astype(np.uint8)
 FLOATS = (np.array(MXFP4.kvalues, np.int16) + MIDDLE).astype(np.uint8)
 """Codes of e2m1, doubled."""
 
-Reader = Callable[[Kind, Bytes], Groups]
-"""Of blocks [rows, blocks, bytes]."""
+Reader = Callable[[Bytes], Bytes]
+"""Of blocks [rows, blocks, bytes], their codes, a block's one after the other."""
+Scales = Callable[[Bytes], tuple[Array, ...]]
+"""What `Groups` has behind the codes."""
+
+
+class Type(NamedTuple):
+    """Which groups the blocks of a type are."""
+
+    kind: Kind
+    codes: Reader
+    scales: Scales
+
+    def groups(self, blocks: Bytes) -> Groups:
+        """Of blocks [rows, blocks, bytes]."""
+        return Groups(self.kind, flat(self.codes(blocks)), *self.scales(blocks))
 
 
 def halves_of(blocks: Bytes, at: int) -> Array:
@@ -39,7 +55,8 @@ def taken(blocks: Bytes, first: int, end: int) -> Bytes:
 
 def flat(blocks: Bytes) -> Bytes:
     """[rows, bytes] of [rows, blocks, ...]."""
-    return np.ascontiguousarray(blocks).reshape(len(blocks), -1)
+    rows, *inner = blocks.shape
+    return np.ascontiguousarray(blocks).reshape(rows, prod(inner))
 
 
 def two(nibbles: Bytes, width: int) -> Bytes:
@@ -49,70 +66,94 @@ def two(nibbles: Bytes, width: int) -> Bytes:
     return both.reshape(*nibbles.shape[:-1], -1)
 
 
-def fours(kind: Kind, blocks: Bytes) -> Groups:
+def one_half(blocks: Bytes) -> tuple[Array, ...]:
+    """A scale is the first f16."""
+    return (halves_of(blocks, 0),)
+
+
+def two_halves(blocks: Bytes) -> tuple[Array, ...]:
+    """A minimum follows."""
+    return halves_of(blocks, 0), halves_of(blocks, 2)
+
+
+def fours(blocks: Bytes) -> Bytes:
     """Q4_0, Q4_1: their bytes are ours."""
-    offset = halves_of(blocks, 2) if kind.offset else None
     size = blocks.shape[2]
-    return Groups(kind, flat(taken(blocks, size - 16, size)), halves_of(blocks, 0), offset)
+    return taken(blocks, size - 16, size)
 
 
-def fives(kind: Kind, blocks: Bytes) -> Groups:
-    """Q5_0, Q5_1."""
+def fives(blocks: Bytes) -> Bytes:
+    """Q5_1."""
     high = np.unpackbits(blocks[:, :, -20:-16], axis=2, bitorder="little")
-    codes = two(blocks[:, :, -16:], 16) | high << HALF
-    if kind.offset:
-        return Groups(kind, flat(codes), halves_of(blocks, 0), halves_of(blocks, 2))
-    return Groups(kind, flat(codes + np.uint8(MIDDLE - 16)), halves_of(blocks, 0))
+    return two(blocks[:, :, -16:], 16) | high << HALF
 
 
-def eights(kind: Kind, blocks: Bytes) -> Groups:
+def fives_below_0(blocks: Bytes) -> Bytes:
+    """Q5_0."""
+    return fives(blocks) + np.uint8(MIDDLE - 16)
+
+
+def eights(blocks: Bytes) -> Bytes:
     """Q8_0."""
     codes = taken(blocks, 2, 34)
     codes ^= np.uint8(MIDDLE)
-    return Groups(kind, flat(codes), halves_of(blocks, 0))
+    return codes
 
 
-def of_table(kind: Kind, blocks: Bytes) -> Groups:
+def of_table(blocks: Bytes) -> Bytes:
     """IQ4_NL."""
-    return Groups(kind, flat(TABLE[two(blocks[:, :, 2:], 16)]), halves_of(blocks, 0))
+    return TABLE[two(blocks[:, :, 2:], 16)]
 
 
-def of_table_in_eights(kind: Kind, blocks: Bytes) -> Groups:
+def of_table_in_eights(blocks: Bytes) -> Bytes:
     """IQ4_XS."""
+    return TABLE[two(blocks[:, :, 8:], 16)]
+
+
+def scales_of_eights(blocks: Bytes) -> tuple[Array, ...]:
+    """IQ4_XS: 6 bits of each of eight groups, times an f16."""
     high = np.ascontiguousarray(blocks[:, :, 2:4]).view(np.uint16)
     high = high >> np.arange(0, 16, 2, dtype=np.uint16) & np.uint16(3)
     low = two(blocks[:, :, 4:8], 1)
     inner = (low | high.astype(np.uint8) << HALF).astype(np.float32) - 32
     scale = halves_of(blocks, 0).astype(np.float32)[:, :, None] * inner
-    return Groups(kind, flat(TABLE[two(blocks[:, :, 8:], 16)]), scale.reshape(len(blocks), -1))
+    return (scale.reshape(len(blocks), inner.shape[1] * 8),)
 
 
-def floats(kind: Kind, blocks: Bytes) -> Groups:
+def floats(blocks: Bytes) -> Bytes:
+    """MXFP4."""
+    return FLOATS[two(blocks[:, :, 1:], 16)]
+
+
+def powers(blocks: Bytes) -> tuple[Array, ...]:
     """MXFP4: half of a power of two, in bf16."""
     power = blocks[:, :, 0].astype(np.uint16)
-    scale = np.where(power < 2, np.uint16(0x20) << power, (power - np.uint16(1)) << np.uint16(7))
-    return Groups(kind, flat(FLOATS[two(blocks[:, :, 1:], 16)]), scale)
+    return (np.where(power < 2, np.uint16(0x20) << power, (power - np.uint16(1)) << np.uint16(7)),)
 
 
-def levels(kind: Kind, blocks: Bytes) -> Groups:
+def levels(blocks: Bytes) -> tuple[Array, ...]:
     """Q4_K, Q5_K: inner scales and minima of 6 bits, the high ones of the last four elsewhere."""
     first, second, third = (blocks[:, :, at : at + 4] for at in (4, 8, 12))
     high = np.uint8(0x30)
-    inner = [
+    inner = (
         flat(np.concatenate([one & np.uint8(63), nibble | one >> np.uint8(2) & high], 2))
         for one, nibble in ((first, third & LOW), (second, third >> HALF))
-    ]
-    if kind.bits == 8:
-        codes = two(blocks[:, :, -128:], 32)
-        bits = blocks[:, :, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
-        codes |= bits.reshape(codes.shape) << HALF
-    else:
-        codes = pairs_of_groups(taken(blocks, 16, 144))
-    return Groups(kind, flat(codes), halves_of(blocks, 0), halves_of(blocks, 2), *inner)
+    )
+    return *two_halves(blocks), *inner
 
 
-def pairs_of_groups(codes: Bytes) -> Bytes:
-    """32 bytes with a group in their low halves, and one in their high halves -> 16 of each."""
+def fives_in_levels(blocks: Bytes) -> Bytes:
+    """Q5_K."""
+    codes = two(blocks[:, :, -128:], 32)
+    bits = blocks[:, :, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
+    codes |= bits.reshape(codes.shape) << HALF
+    return codes
+
+
+def fours_in_levels(blocks: Bytes) -> Bytes:
+    """Q4_K: 32 bytes with a group in their low halves, and one in their high halves -> 16 of
+    each."""
+    codes = taken(blocks, 16, 144)
     whole = codes.view("V16").reshape(-1, 2)
     first, second = (np.ascontiguousarray(whole[:, i]).view(np.uint64) for i in range(2))
     bits, low = np.uint64(4), np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -122,7 +163,7 @@ def pairs_of_groups(codes: Bytes) -> Bytes:
     return out.view(np.uint8).reshape(codes.shape)
 
 
-def sixteens(kind: Kind, blocks: Bytes) -> Groups:
+def sixteens(blocks: Bytes) -> Bytes:
     """Q3_K: a scale of a sixteenth times its numbers is -124..128; of the other sign it fits."""
     rows, count = blocks.shape[:2]
     nibbles = blocks[:, :, 96:104]
@@ -135,21 +176,26 @@ def sixteens(kind: Kind, blocks: Bytes) -> Groups:
     bits = blocks[:, :, None, :32] >> np.arange(8, dtype=np.uint8)[:, None] & np.uint8(1)
     numbers = (two_bits | bits.reshape(two_bits.shape) << np.uint8(2)).view(np.int8) - np.int8(4)
     products = numbers.reshape(rows, count, 16, 16).astype(np.int16) * inner[..., None]
-    codes = (MIDDLE - products).astype(np.uint8)
-    return Groups(kind, flat(codes), -halves_of(blocks, 108).repeat(2, 1))
+    codes: Bytes = (MIDDLE - products).astype(np.uint8)
+    return codes
 
 
-TYPES: dict[str, tuple[Kind, Reader]] = {
-    "Q4_0": (Kind(4), fours),
-    "Q4_1": (Kind(4, offset="minimum"), fours),
-    "Q5_0": (Kind(8), fives),
-    "Q5_1": (Kind(8, offset="minimum"), fives),
-    "Q8_0": (Kind(8), eights),
-    "IQ4_NL": (Kind(8), of_table),
-    "IQ4_XS": (Kind(8, scale="f32"), of_table_in_eights),
-    "MXFP4": (Kind(8, scale="bf16"), floats),
-    "Q3_K": (Kind(8, 128), sixteens),
-    "Q4_K": (Kind(4, scale="levels", offset="minimum"), levels),
-    "Q5_K": (Kind(8, scale="levels", offset="minimum"), levels),
+def of_sixteens(blocks: Bytes) -> tuple[Array, ...]:
+    """Q3_K."""
+    return (-halves_of(blocks, 108).repeat(2, 1),)
+
+
+TYPES: dict[str, Type] = {
+    "Q4_0": Type(Kind(4), fours, one_half),
+    "Q4_1": Type(Kind(4, offset="minimum"), fours, two_halves),
+    "Q5_0": Type(Kind(8), fives_below_0, one_half),
+    "Q5_1": Type(Kind(8, offset="minimum"), fives, two_halves),
+    "Q8_0": Type(Kind(8), eights, one_half),
+    "IQ4_NL": Type(Kind(8), of_table, one_half),
+    "IQ4_XS": Type(Kind(8, scale="f32"), of_table_in_eights, scales_of_eights),
+    "MXFP4": Type(Kind(8, scale="bf16"), floats, powers),
+    "Q3_K": Type(Kind(8, 128), sixteens, of_sixteens),
+    "Q4_K": Type(Kind(4, scale="levels", offset="minimum"), fours_in_levels, levels),
+    "Q5_K": Type(Kind(8, scale="levels", offset="minimum"), fives_in_levels, levels),
 }
-"""Which kind of groups the blocks of a type are, and what makes them of blocks."""
+"""Those that are groups, by ggml's names."""

@@ -65,7 +65,7 @@ class Grouped:
         such. Raises CompileError for what is not finite."""
         if isinstance(weight, Blocks):
             check_finite(are_finite(weight))
-            return in_panels(weight, self.lines * LINE)
+            return in_panels(weight, self.kind, self.lines * LINE)
         groups = weight if isinstance(weight, Groups) else rounded(weight, self.kind.bits)
         assert groups.kind == self.kind
         check_finite(groups.are_finite)

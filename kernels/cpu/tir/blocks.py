@@ -20,8 +20,8 @@ NUMBERS = 256
 class Block:
     """The bytes of one, which begin at a byte of many."""
 
-    def __init__(self, content: Expr, first: Expr) -> None:
-        self._content, self._first = content, first
+    def __init__(self, content: Expr, first: Expr, size: int) -> None:
+        self._content, self._first, self.size = content, first, size
 
     def byte(self, at: int) -> Expr:
         """int32."""
@@ -47,21 +47,18 @@ class Sixteen(NamedTuple):
 
     codes: Expr
     """uint8x16."""
-    scale: Expr
-    """f32."""
-    minimum: Expr | None = None
-    """f32: what is subtracted."""
+    outer: Register
+    """f32, an f16 of the block."""
+    inner: Expr
+    """int32, that it is multiplied with."""
+    minimum: tuple[Register, Expr] | None = None
+    """The same two of what is subtracted."""
     zero: int = 0
     """The code of 0."""
 
 
 Sixteens = Callable[[Block], Callable[[int], Sixteen]]
 """What a block has in common, and then each of its sixteens."""
-
-
-def times(scale: Register, inner: Expr) -> Expr:
-    """An f16 and a small integer, exactly."""
-    return scale.get() * T.cast(inner, "float32")
 
 
 def q2_k(block: Block) -> Callable[[int], Sixteen]:
@@ -71,7 +68,7 @@ def q2_k(block: Block) -> Callable[[int], Sixteen]:
         both = block.byte(n)
         inner = T.bitwise_and(both, T.int32(15)), T.shift_right(both, T.int32(4))
         codes = block.bits(16 + pair(n), n % 8 // 2 * 2, 3)
-        return Sixteen(codes, times(scale, inner[0]), times(minimum, inner[1]))
+        return Sixteen(codes, scale, inner[0], (minimum, inner[1]))
 
     return of
 
@@ -85,7 +82,7 @@ def q3_k(block: Block) -> Callable[[int], Sixteen]:
         inner = low + T.shift_left(T.bitwise_and(high, T.int32(3)), T.int32(4)) - T.int32(32)
         codes = block.bits(32 + pair(n), n % 8 // 2 * 2, 3)
         codes = T.bitwise_or(codes, block.bits(n % 2 * 16, n // 2, 1, up=2))
-        return Sixteen(codes, times(scale, inner), zero=4)
+        return Sixteen(codes, scale, inner, zero=4)
 
     return of
 
@@ -115,7 +112,7 @@ def q6_k(block: Block) -> Callable[[int], Sixteen]:
         low = block.bits(half * 64 + i % 2 * 32 + n % 2 * 16, i // 2 * 4, 15)
         high = block.bits(128 + pair(n), i * 2, 3, up=4)
         inner = T.shift_right(T.shift_left(block.byte(192 + n), T.int32(24)), T.int32(24))
-        return Sixteen(T.bitwise_or(low, high), times(scale, inner), zero=32)
+        return Sixteen(T.bitwise_or(low, high), scale, inner, zero=32)
 
     return of
 
@@ -130,12 +127,12 @@ def nibbles(block: Block, at: int, n: int) -> Expr:
     return block.bits(at + n // 4 * 32 + n % 2 * 16, n // 2 % 2 * 4, 15)
 
 
-def two_levels(block: Block) -> Callable[[int], tuple[Expr, Expr]]:
+def two_levels(block: Block) -> Callable[[int], tuple[Register, Expr, tuple[Register, Expr]]]:
     """Scale and minimum of Q4_K and Q5_K, for two sixteens at a time: 6 bits each, of which the
     last four have their high ones elsewhere."""
     scale, minimum = block.half(0), block.half(2)
 
-    def of(n: int) -> tuple[Expr, Expr]:
+    def of(n: int) -> tuple[Register, Expr, tuple[Register, Expr]]:
         group = n // 2
         inner = []
         for first, shift in ((4, 0), (8, 4)):
@@ -145,7 +142,7 @@ def two_levels(block: Block) -> Callable[[int], tuple[Expr, Expr]]:
             low = T.bitwise_and(T.shift_right(block.byte(8 + group), T.int32(shift)), T.int32(15))
             high = T.shift_right(block.byte(first + group - 4), T.int32(6))
             inner.append(T.bitwise_or(low, T.shift_left(high, T.int32(4))))
-        return times(scale, inner[0]), times(minimum, inner[1])
+        return scale, inner[0], (minimum, inner[1])
 
     return of
 
@@ -168,7 +165,7 @@ def emitted(name: str) -> Any:
         content = T.arg("content", T.buffer((count * size,), "uint8"))
         out = T.arg("out", T.buffer((count * NUMBERS,), "float32"))
         with T.serial(0, count) as i:
-            of = sixteens(Block(content, i * size))
+            of = sixteens(Block(content, i * size, size))
             for n in range(NUMBERS // LANES):
                 T.buffer_store(out, values(of(n)), [lanes(i * NUMBERS + n * LANES)])
     return builder.get()
@@ -179,7 +176,12 @@ def values(one: Sixteen) -> Expr:
     whole = T.cast(one.codes, "int32x16")
     if one.zero:
         whole = whole - splat(T.int32(one.zero))
-    numbers, scale = T.cast(whole, "float32x16"), splat(one.scale)
+    numbers, scale = T.cast(whole, "float32x16"), splat(times(one.outer, one.inner))
     if one.minimum is None:
         return numbers * scale
-    return fma(numbers, scale, splat(T.float32(-1) * one.minimum))
+    return fma(numbers, scale, splat(T.float32(-1) * times(*one.minimum)))
+
+
+def times(outer: Register, inner: Expr) -> Expr:
+    """Exact."""
+    return outer.get() * T.cast(inner, "float32")

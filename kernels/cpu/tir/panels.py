@@ -64,9 +64,10 @@ class Panel:
         T.buffer_store(self._out, words.value, [place])
 
 
-def emitted(name: str) -> Any:
-    """The PrimFunc run(panels, blocks of a row, words, lines): of rows one after the other."""
-    words, lines, put = TYPES[name]
+def emitted(name: str, bits: int) -> Any:
+    """The PrimFunc run(panels, blocks of a row, words, lines): of rows one after the other, their
+    codes in so many bits."""
+    words, put, lines = WORDS[name], PUT[name, bits], HEAD + GROUPS * 2 * bits
     with function("put") as builder:
         panels, count = (T.arg(one, T.int32()) for one in ("panels", "count"))
         blocks = panels * count
@@ -112,8 +113,16 @@ def fours(panel: Panel, pair: Expr, half: Expr) -> None:
             panel.store(HEAD + (pair * 4 + i * 2 + half) * 4 + column, words)
 
 
+def fours_in_bytes(panel: Panel, pair: Expr, half: Expr) -> None:
+    """As Q5_K, so that both can lie in one matrix."""
+    with T.serial(0, 8) as column:
+        nibbles = panel.words(4 + pair * 8 + column, half * LANES)
+        for i in range(2):
+            panel.store(HEAD + (pair * 4 + i * 2 + half) * 8 + column, nibbles >> 4 * i & LOW)
+
+
 def fives(panel: Panel, pair: Expr, half: Expr) -> None:
-    """The same in bytes, each with its fifth bit."""
+    """In bytes, each with its fifth bit."""
     with T.serial(0, 8) as column:
         nibbles = panel.words(12 + pair * 8 + column, half * LANES)
         fifths = panel.words(4 + column, half * LANES)
@@ -122,13 +131,14 @@ def fives(panel: Panel, pair: Expr, half: Expr) -> None:
             panel.store(HEAD + (pair * 4 + i * 2 + half) * 8 + column, words)
 
 
-TYPES: dict[str, tuple[int, int, Callable[[Panel, Expr, Expr], None]]] = {
-    "Q4_K": (36, HEAD + GROUPS * 8, fours),
-    "Q5_K": (44, HEAD + GROUPS * 16, fives),
+WORDS = {"Q4_K": 36, "Q5_K": 44}
+"""Of a block: outer scale and minimum, three of inner ones, of Q5_K eight of fifth bits, codes."""
+PUT: dict[tuple[str, int], Callable[[Panel, Expr, Expr], None]] = {
+    ("Q4_K", 4): fours,
+    ("Q4_K", 8): fours_in_bytes,
+    ("Q5_K", 8): fives,
 }
-"""Words of a block; lines that it has in a panel; and what puts its codes there: of two groups, in
-half of the rows. The words are outer scale and minimum, three of inner ones, of Q5_K eight of fifth
-bits, and codes."""
+"""What puts codes into a panel, by their bits there: of two groups, in half of the rows."""
 
 
 def bytes_of(rows: list[Words]) -> Words:

@@ -1,5 +1,6 @@
 """Blocks of GGUF files that compiled code reads have the bits that numpy makes of them."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from gguf.quants import dequantize
 from raylax.kernels.checkpoints.base import Blocks
 from raylax.kernels.checkpoints.gguf.blocks import block_bytes
 from raylax.kernels.checkpoints.gguf.groups import TYPES
+from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu import blocks as compiled
 from raylax.kernels.cpu.artefacts import Blueprint
-from raylax.kernels.cpu.blocks import IN_F32, IN_PANELS, decoded
+from raylax.kernels.cpu.blocks import IN_F32, IN_GROUPS, IN_PANELS, decoded, taken_apart
 from raylax.kernels.cpu.codegen import compile_function
 from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import cpu, this_cpu
-from raylax.kernels.cpu.tir import blocks, panels
+from raylax.kernels.cpu.tir import blocks, codes, panels
 from raylax.kernels.errors import CheckpointError, CompileError
 from raylax.kernels.memory import aligned_copy, aligned_zeros
 from raylax.kernels.options import ModelOptions
@@ -27,11 +29,14 @@ from raylax.kernels.runtime import as_tensor
 from tests.kernels.conftest import TARGETS, Runner
 from tests.support.gguf_files import OUTER, random_blocks, write_gguf
 
-ROWS, COUNT = 96, 3
+ROWS, COLUMNS = 96, 768
+PANELS = [(kind, name) for kind, names in IN_PANELS.items() for name in names]
 DOWN = "model.layers.1.mlp.down_proj.weight"
 MIXES = {
     "as Q4_K_M": {"v_proj": "Q6_K", "down_proj": "Q6_K", "lm_head": "Q6_K"},
     "all alike": {},
+    "as Q4_K_S": {"layers.0.self_attn.v_proj": "Q5_K", "layers.0.mlp.down_proj": "Q5_K"},
+    "as Q3_K_S": {"proj": "Q3_K", "lm_head": "Q6_K"},
     "of all kinds": {
         "embed": "Q5_K", "q_proj": "Q2_K", "k_proj": "Q3_K", "v_proj": "Q5_K", "o_proj": "Q3_K",
         "gate": "Q5_K", "up": "Q5_K", "down_proj": "Q5_K", "layers.0.mlp.down_proj": "Q2_K",
@@ -42,32 +47,35 @@ MIXES = {
 
 def blocks_of(kind: str) -> Blocks:
     """Some rows, with scales of all sizes that f16 has."""
-    content = random_blocks(kind, (ROWS, COUNT * 256)).reshape(ROWS, COUNT, -1)
-    tiny = np.arange(ROWS * COUNT, dtype=np.uint16).reshape(ROWS, COUNT, 1)
-    content[40:80, :, OUTER[kind][0] :][:, :, :2] = (tiny[40:80] * 97).view(np.uint8)
-    return Blocks(kind, content.shape[2], content.reshape(ROWS, -1))
+    size = block_bytes(int(GGMLQuantizationType[kind]))
+    content = random_blocks(kind, (ROWS, COLUMNS)).reshape(ROWS, -1, size)
+    if kind in OUTER:
+        count = content.shape[1]
+        tiny = np.arange(ROWS * count, dtype=np.uint16).reshape(ROWS, count, 1)
+        content[40:80, :, OUTER[kind][0] :][:, :, :2] = (tiny[40:80] % 300 * 97).view(np.uint8)
+    return Blocks(kind, size, content.reshape(ROWS, -1))
 
 
 def by_the_package(found: Blocks) -> np.ndarray:
     return dequantize(found.content, GGMLQuantizationType[found.kind])
 
 
-def groups_of(found: Blocks) -> Any:
-    kind, read = TYPES[found.kind]
-    return read(kind, found.content.reshape(ROWS, -1, found.size))
+def groups_of(found: Blocks) -> Groups:
+    return TYPES[found.kind].groups(found.one_by_one)
 
 
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and np.array_equal(a.view(np.uint32), b.view(np.uint32))
+def same_bytes(a: np.ndarray, b: np.ndarray) -> bool:
+    """Signs of zeros included."""
+    return (a.shape, a.dtype, a.tobytes()) == (b.shape, b.dtype, b.tobytes())
 
 
 @pytest.mark.parametrize("kind", IN_F32)
 def test_numbers_are_those_of_the_package(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit, signs of zeros included; in calls that end within a row; and of no rows."""
+    """In calls that end within a row; and of no rows."""
     found = blocks_of(kind)
     monkeypatch.setattr(compiled, "AT_ONCE", 7)
 
-    assert same_bits(decoded(found), by_the_package(found))
+    assert same_bytes(decoded(found), by_the_package(found))
     assert decoded(found._replace(content=found.content[:0])).size == 0
 
 
@@ -83,11 +91,11 @@ def test_what_is_no_number_stays_none(kind: str, bits: int) -> None:
     assert np.array_equal(decoded(found), by_the_package(found), equal_nan=True)
 
 
-@pytest.mark.parametrize("kind", IN_PANELS.values())
-def test_panels_are_those_of_groups(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "name"), PANELS)
+def test_panels_are_those_of_groups(kind: Kind, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In calls of one panel each, and of bytes that begin anywhere."""
-    found, form = blocks_of(kind), Grouped(TYPES[kind][0], this_cpu())
-    groups, shifted = groups_of(found), np.zeros(found.content.size + 1, np.uint8)
+    found, form = blocks_of(name), Grouped(kind, this_cpu())
+    groups, shifted = groups_of(found).as_kind(kind), np.zeros(found.content.size + 1, np.uint8)
     shifted[1:] = found.content.reshape(-1)
     monkeypatch.setattr(compiled, "AT_ONCE", 1)
 
@@ -96,23 +104,47 @@ def test_panels_are_those_of_groups(kind: str, monkeypatch: pytest.MonkeyPatch) 
     assert np.array_equal(form.pack(odd), form.pack(groups))
 
 
+@pytest.mark.parametrize("name", IN_GROUPS)
+def test_codes_are_those_of_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every code that there is, and scales as they are."""
+    found = blocks_of(name)
+    monkeypatch.setattr(compiled, "AT_ONCE", 7)
+
+    made, want = taken_apart(found), groups_of(found)
+
+    assert made.kind == want.kind
+    for field in want.kind.fields:
+        assert same_bytes(getattr(made, field), getattr(want, field)), field
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_all_cpus_have_the_same_bits(target: str, runner: Runner) -> None:
+def test_all_cpus_have_the_same_bytes(target: str, runner: Runner) -> None:
     """Law 1."""
     wanted = cpu(target)
     load = runner(wanted)
-    for kind in IN_F32:
-        found, out = blocks_of(kind), aligned_zeros((ROWS * COUNT * 256,), "float32")
-        content = aligned_copy(found.content.reshape(-1))
-        run = load(compile_function(wanted, "run", partial(blocks.emitted, kind)))["run"]
-        run(ROWS * COUNT, as_tensor(content), as_tensor(out))
-        assert same_bits(out.reshape(ROWS, -1), by_the_package(found)), kind
-        if kind in IN_PANELS.values():
-            want = Grouped(TYPES[kind][0], this_cpu()).pack(groups_of(found))
-            words = aligned_zeros((want.size,), "int32")
-            run = load(compile_function(wanted, "run", partial(panels.emitted, kind)))["run"]
-            run(ROWS // 32, COUNT, as_tensor(content.view(np.int32)), as_tensor(words))
-            assert np.array_equal(words, want.reshape(-1)), kind
+
+    def run(emit: Callable[[], Any], *given: Any) -> None:
+        arrays = (one if isinstance(one, int) else as_tensor(one.reshape(-1)) for one in given)
+        load(compile_function(wanted, "run", emit))["run"](*arrays)
+
+    for name in (*IN_F32, *IN_GROUPS):
+        found = blocks_of(name)
+        content, count = aligned_copy(found.content), found.content.size // found.size
+        if name in IN_F32:
+            numbers = aligned_zeros((ROWS, COLUMNS), "float32")
+            run(partial(blocks.emitted, name), count, content, numbers)
+            assert same_bytes(numbers, by_the_package(found)), name
+        if name in IN_GROUPS:
+            bytes_ = aligned_zeros((ROWS, COLUMNS), "uint8")
+            run(partial(codes.emitted, name), count, content, bytes_)
+            assert same_bytes(bytes_, groups_of(found).codes), name
+    for kind, name in PANELS:
+        found = blocks_of(name)
+        want = Grouped(kind, this_cpu()).pack(groups_of(found).as_kind(kind))
+        words = aligned_zeros(want.shape, "int32")
+        content = aligned_copy(found.content).view(np.int32)
+        run(partial(panels.emitted, name, kind.bits), ROWS // 32, COLUMNS // 256, content, words)
+        assert np.array_equal(words, want), name
 
 
 @pytest.mark.parametrize("mix", MIXES.values(), ids=list(MIXES))
@@ -129,7 +161,7 @@ def test_a_file_is_packed_as_by_numpy(
 
     here = packed(tmp_path / "model.gguf", tmp_path / "here")
     monkeypatch.setattr(compiled, "IN_F32", ())
-    monkeypatch.setattr(compiled, "IN_PANELS", {})
+    monkeypatch.setattr(compiled, "IN_GROUPS", {})
     monkeypatch.setattr("raylax.kernels.cpu.packing.IN_PANELS", {})
     by_numpy = packed(tmp_path / "model.gguf", tmp_path / "there")
 
@@ -177,7 +209,7 @@ def test_a_file_that_has_become_shorter_is_refused(tmp_path: Path) -> None:
 
 def test_scales_of_panels_must_be_numbers() -> None:
     """Told before anything is made of them."""
-    found, form = blocks_of("Q4_K"), Grouped(TYPES["Q4_K"][0], this_cpu())
+    found, form = blocks_of("Q4_K"), Grouped(TYPES["Q4_K"].kind, this_cpu())
     found.content[3, 0:2] = np.array([0x7C00], np.uint16).view(np.uint8)
 
     with pytest.raises(CompileError, match="scales and minima of groups must be finite"):

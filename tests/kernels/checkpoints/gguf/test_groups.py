@@ -36,23 +36,21 @@ def blocks_of(name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", TYPES)
 def test_nothing_is_rounded(name: str) -> None:
     """Bit for bit what the gguf package makes of the same bytes."""
-    kind, read = TYPES[name]
     blocks = blocks_of(name)
 
-    groups = read(kind, blocks)
+    groups = TYPES[name].groups(blocks)
 
-    assert groups.kind == kind and groups.codes.flags.c_contiguous
+    assert groups.kind == TYPES[name].kind and groups.codes.flags.c_contiguous
     want = dequantize(blocks.reshape(ROWS, -1), GGMLQuantizationType[name])
     assert np.array_equal(groups.values(), want)
 
 
 def test_the_largest_products_of_q3_k_fit() -> None:
     """-32 times -4 is 128, which no signed byte is."""
-    kind, read = TYPES["Q3_K"]
     blocks = np.zeros((1, 1, 110), np.uint8)
     blocks[:, :, 108:] = np.array([0.5], np.float16).view(np.uint8)
 
-    values = read(kind, blocks).values()
+    values = TYPES["Q3_K"].groups(blocks).values()
 
     assert (values == 64).all()
     assert np.array_equal(values, dequantize(blocks[0], GGMLQuantizationType.Q3_K))
@@ -73,4 +71,4 @@ def test_a_files_groups_are_its_numbers(kind: str, tmp_path: Path) -> None:
 
     forms = {same_in_groups(found, name) for name in found.tensors}  # type: ignore[attr-defined]
 
-    assert forms == {TYPES[kind][0], "float32"}
+    assert forms == {TYPES[kind].kind, "float32"}

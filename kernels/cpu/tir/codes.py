@@ -1,0 +1,96 @@
+"""Codes of a byte each, of types of GGUF files whose groups are kept in 8 bits.
+
+What they are says `kernels/checkpoints/gguf/groups.py`, where numpy does the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm.script.ir_builder import tirx as T
+
+from raylax.kernels.checkpoints.gguf.groups import FLOATS, MIDDLE, TABLE
+from raylax.kernels.checkpoints.groups import Bytes
+from raylax.kernels.cpu.tir.blocks import Block, q3_k
+from raylax.kernels.cpu.tir.emit import LANES, Expr, Register, function, lanes, splat
+
+Codes = Callable[[Block], Callable[[int], Expr]]
+"""What a block has in common, and then uint8x16 of each of its sixteens."""
+
+
+def fives(zero: int) -> Codes:
+    """Fifth bits, four bytes of them, lie before 16 bytes with the others."""
+
+    def of(block: Block) -> Callable[[int], Expr]:
+        start = block.size - 20
+
+        def codes(n: int) -> Expr:
+            fifths = block.byte(start + 2 * n)
+            fifths = T.bitwise_or(fifths, T.shift_left(block.byte(start + 2 * n + 1), T.int32(8)))
+            each = T.shift_right(splat(fifths), T.ramp(T.int32(0), 1, LANES))
+            fifth = T.shift_left(T.bitwise_and(each, splat(T.int32(1))), splat(T.int32(4)))
+            low = T.cast(block.bits(start + 4, 4 * n, 15), "int32x16")
+            return T.cast(T.bitwise_or(low, fifth) + splat(T.int32(zero)), "uint8x16")
+
+        return codes
+
+    return of
+
+
+def of_table(table: Bytes, at: int) -> Codes:
+    """Four bits each, 16 bytes with two sixteens, from a byte on."""
+
+    def of(block: Block) -> Callable[[int], Expr]:
+        return lambda n: picked(block.bits(at + n // 2 * 16, n % 2 * 4, 15), table)
+
+    return of
+
+
+def picked(index: Expr, table: Bytes) -> Expr:
+    """uint8x16 of a table's 16 numbers: by halves of it."""
+    index = Register(index, "uint8x16").get()
+
+    def half(first: int, size: int) -> Expr:
+        if size == 1:
+            return splat(T.uint8(int(table[first])))
+        size //= 2
+        low, high = half(first, size), half(first + size, size)
+        return T.Select(T.bitwise_and(index, splat(T.uint8(size))) > splat(T.uint8(0)), high, low)
+
+    return half(0, len(table))
+
+
+def products(block: Block) -> Callable[[int], Expr]:
+    """Q3_K: numbers times the small integers of their sixteens, of the other sign."""
+    sixteens = q3_k(block)
+
+    def codes(n: int) -> Expr:
+        one = sixteens(n)
+        numbers = T.cast(one.codes, "int32x16") - splat(T.int32(one.zero))
+        return T.cast(splat(T.int32(MIDDLE)) - numbers * splat(one.inner), "uint8x16")
+
+    return codes
+
+
+TYPES: dict[str, tuple[int, int, Codes]] = {
+    "Q5_0": (22, 32, fives(MIDDLE - 16)),
+    "Q5_1": (24, 32, fives(0)),
+    "IQ4_NL": (18, 32, of_table(TABLE, 2)),
+    "IQ4_XS": (136, 256, of_table(TABLE, 8)),
+    "MXFP4": (17, 32, of_table(FLOATS, 1)),
+    "Q3_K": (110, 256, products),
+}
+"""Bytes of a block, its numbers, and what they are."""
+
+
+def emitted(name: str) -> Any:
+    """The PrimFunc run(count, bytes[count * size], codes[count * numbers])."""
+    size, numbers, codes = TYPES[name]
+    with function("codes") as builder:
+        count = T.arg("count", T.int32())
+        content = T.arg("content", T.buffer((count * size,), "uint8"))
+        out = T.arg("out", T.buffer((count * numbers,), "uint8"))
+        with T.serial(0, count) as i:
+            of = codes(Block(content, i * size, size))
+            for n in range(numbers // LANES):
+                T.buffer_store(out, of(n), [lanes(i * numbers + n * LANES)])
+    return builder.get()
