@@ -43,6 +43,16 @@ class Fault(StrEnum):
         return self in (Fault.DEADLINE, Fault.INVALID, Fault.REQUEST)
 
 
+class Inspected(StrEnum):
+    """What can be asked of an engine, or done to it, by who looks into it."""
+
+    METRICS = "metrics"
+    TRACE = "trace"
+    RESET = "reset"
+    PROFILER_START = "cuda_profiler_start"
+    PROFILER_STOP = "cuda_profiler_stop"
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is drawn. The defaults draw from the model's own distribution."""
@@ -126,6 +136,8 @@ class Request:
     """It wants one vector of the prompt, and no tokens."""
     page_root: bytes = b""
     """What precedes its first page in the names of pages: it finds those of the same root."""
+    pin: bool = False
+    """Its prompt's full pages are kept when it has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,12 @@ def worker(
 ) -> serve.Application:
     """The deployment of a model's workers, as many as its configuration says."""
     config = model.config
-    its_id, device = model_id(model.checkpoint, config), device_of_a_worker(config)
+    named = model.name, model_id(model.checkpoint, config), str(model.checkpoint)
+    device = device_of_a_worker(config)
     return replicas(
         deployment,
         WorkerReplica,
-        [model.name, its_id, str(model.checkpoint), engine.asjson(), device, token],
+        [*named, engine.asjson(), device, token, config.enable_tracing],
         [metrics],
         **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),

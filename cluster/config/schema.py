@@ -38,7 +38,9 @@ class ClusterConfig(ModelSettings):
     """Replicas of the router, each with a core's worth of work; null: two on four cores and more,
     where no key has limits, else one."""
     enable_debug: bool = False
-    """Serve the /debug endpoints."""
+    """Serve the /debug endpoints, take `debug_config` of requests, and say what answers took."""
+    enable_tracing: bool = False
+    """Have engines keep their last 100,000 events, which /debug/dump_event_trace gives."""
     strict_fields: bool = False
     """Refuse requests with fields that nobody knows, instead of ignoring them with a warning."""
     share_prefixes: bool = False

@@ -1,9 +1,16 @@
 """Reports in Prometheus' text format: vLLM's names where they mean the same, else raylax_."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from raylax.cluster.metrics.state import Report, Reports
@@ -41,6 +48,9 @@ GPU_GAUGES = {
     "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL": ("ecc_errors", 1, "Its uncorrectable ECC errors"),
 }
 """What a worker says of its GPUs, by the names and in the units of NVIDIA's dcgm-exporter."""
+OF_ENGINES = "As MLC-LLM's engines tell it"
+LABELLED = re.compile(r"(\w+)\{(\w+)=(\w+)\}")
+"""How MLC writes a name with a label."""
 ENERGY = "Energy of the GPUs while workers had them, by their share"
 JOULES = "Energy for each token generated within a minute"
 
@@ -59,6 +69,7 @@ class Exposition(Collector):
     def collect(self) -> Iterator[Metric]:
         alive = self._reports.alive(self._now)
         yield from self._of_workers(alive)
+        yield from of_engines(alive)
         if any(report["gpus"] for report in alive):
             yield from self._of_gpus(alive)
 
@@ -111,6 +122,30 @@ class Exposition(Collector):
             if report["joules_per_token"] is not None:
                 joules.add_metric(labels_of(report), report["joules_per_token"])
         yield joules
+
+
+def of_engines(alive: list[Report]) -> Iterator[Metric]:
+    """What engines tell by MLC-LLM's names, of which each is written as there, the levels above it
+    in front. They begin anew when an engine is reset."""
+    families: dict[str, UnknownMetricFamily] = {}
+    for report in alive:
+        for name, label, value in flat(report["engine_metrics"]):
+            labels = [*LABELS, *label]
+            family = families.setdefault(name, UnknownMetricFamily(name, OF_ENGINES, labels=labels))
+            family.add_metric([*labels_of(report), *label.values()], value)
+    yield from families.values()
+
+
+def flat(numbers: dict[str, Any], above: str = "") -> Iterator[tuple[str, dict[str, str], float]]:
+    """Name, label and value of each number; lists, of which each level tells otherwise, are left
+    out."""
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{above}{name}_")
+        elif isinstance(value, int | float):
+            labelled = LABELLED.fullmatch(name)
+            label = {labelled[2]: labelled[3]} if labelled else {}
+            yield f"{above}{labelled[1] if labelled else name}", label, float(value)
 
 
 def exposition(reports: Reports, now: float) -> bytes:

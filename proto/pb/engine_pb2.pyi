@@ -30,6 +30,7 @@ class Hello(_message.Message):
     ATTACH_FIELD_NUMBER: _builtins.int
     DESCRIBE_FIELD_NUMBER: _builtins.int
     FIND_PAGES_FIELD_NUMBER: _builtins.int
+    INSPECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attach(self) -> Global___Attach:
         """Commands go to the worker and StepReports come back. One such connection for each router and
@@ -44,18 +45,23 @@ class Hello(_message.Message):
     def find_pages(self) -> Global___FindPages:
         """PageContents come back, for a worker that takes over a sequence."""
 
+    @_builtins.property
+    def inspect(self) -> Global___Inspect:
+        """Inspections come back, for who looks into an engine."""
+
     def __init__(
         self,
         *,
         attach: Global___Attach | None = ...,
         describe: Global___Describe | None = ...,
         find_pages: Global___FindPages | None = ...,
+        inspect: Global___Inspect | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "wish", b"wish"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "inspect", b"inspect", "wish", b"wish"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "wish", b"wish"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attach", b"attach", "describe", b"describe", "find_pages", b"find_pages", "inspect", b"inspect", "wish", b"wish"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_wish: _TypeAlias = _typing.Literal["attach", "describe", "find_pages"]  # noqa: Y015
+    _WhichOneofReturnType_wish: _TypeAlias = _typing.Literal["attach", "describe", "find_pages", "inspect"]  # noqa: Y015
     _WhichOneofArgType_wish: _TypeAlias = _typing.Literal["wish", b"wish"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_wish) -> _WhichOneofReturnType_wish | None: ...
 
@@ -117,6 +123,51 @@ class FindPages(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindPages: _TypeAlias = FindPages  # noqa: Y015
+
+@_typing.final
+class Inspect(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """one of `Inspected` in proto/vocabulary.py"""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inspect: _TypeAlias = Inspect  # noqa: Y015
+
+@_typing.final
+class Inspection(_message.Message):
+    """A part of what was asked for. Of several the values of `json` are one text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    json: _builtins.bytes
+    error: _builtins.str
+    """why there is none; what is wrong is the question"""
+    def __init__(
+        self,
+        *,
+        json: _builtins.bytes = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Inspection: _TypeAlias = Inspection  # noqa: Y015
 
 @_typing.final
 class Command(_message.Message):
@@ -210,6 +261,7 @@ class Submit(_message.Message):
     TRACESTATE_FIELD_NUMBER: _builtins.int
     COALESCE_FIELD_NUMBER: _builtins.int
     PAGE_ROOT_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     max_tokens: _builtins.int
     choice: _builtins.int
@@ -230,6 +282,8 @@ class Submit(_message.Message):
     """how many tokens may travel together, after the first"""
     page_root: _builtins.bytes
     """requests of different ones share no page"""
+    pin: _builtins.bool
+    """the full pages of its prompt are kept when it has ended"""
     @_builtins.property
     def prompt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -259,10 +313,11 @@ class Submit(_message.Message):
         tracestate: _builtins.str = ...,
         coalesce: _builtins.int = ...,
         page_root: _builtins.bytes = ...,
+        pin: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "deadline_s", b"deadline_s", "sampling", b"sampling", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "pin", b"pin", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_s: _TypeAlias = _typing.Literal["deadline_s"]  # noqa: Y015
     _WhichOneofArgType__deadline_s: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s"]  # noqa: Y015

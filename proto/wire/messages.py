@@ -74,6 +74,7 @@ def submit_to_proto(
         dispatch=dispatch,
         coalesce=coalesce,
         page_root=request.page_root,
+        pin=request.pin,
     )
 
 
@@ -108,6 +109,7 @@ def submit_from_proto(message: pb.Submit) -> Request:
         tracestate=message.tracestate,
         embed=message.embed,
         page_root=message.page_root,
+        pin=message.pin,
     )
 
 

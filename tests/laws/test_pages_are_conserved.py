@@ -107,6 +107,7 @@ class Engine(RuleBasedStateMachine):
         poisoned=st.sampled_from([False, False, False, True]),
         late=st.sampled_from([False, False, True]),
         stops=st.sampled_from([(), (), (2, 5)]),
+        pin=st.sampled_from([False, False, True]),
     )
     def submit(
         self,
@@ -118,6 +119,7 @@ class Engine(RuleBasedStateMachine):
         poisoned: bool,
         late: bool,
         stops: tuple[int, ...],
+        pin: bool,
     ) -> None:
         tokens = [(i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length)]
         prompt = (*tokens, POISON) if poisoned else tuple(tokens)
@@ -132,6 +134,7 @@ class Engine(RuleBasedStateMachine):
             tenant=tenant,
             share=SHARES[tenant],
             priority=priority,
+            pin=pin,
         )
         self.asked[id], self.said[id] = request, []
         self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
@@ -200,7 +203,8 @@ class Engine(RuleBasedStateMachine):
     def pages_are_conserved(self) -> None:
         assert self.pool.free + self.pool.cached + self.pool.used == PAGES
         held = {page for one in self.batch.running for page in one.pages}
-        assert self.pool.used == len(held)
+        assert self.pool.used == len(held | self.pool._pinned.keys())
+        assert self.pool.pinned <= PAGES // 4
         assert sum(map(self.pool.held, SHARES)) == self.pool.used + self.pool.cached
 
     @invariant()
@@ -228,7 +232,7 @@ class Engine(RuleBasedStateMachine):
         are ready, then of the others, some of which never are."""
         self.run_all()
         assert self.ended == self.asked.keys() - self.late
-        assert self.pool.used == 0
+        assert self.pool.used == self.pool.pinned
         for number, id in enumerate(sorted(self.late)):
             if number % 2:
                 self.batch.meet_need(id, Need.PAGES)
@@ -238,7 +242,9 @@ class Engine(RuleBasedStateMachine):
         self.run_all()
         assert self.batch.idle
         assert self.ended == set(self.asked)
-        assert self.pool.used == 0
+        assert self.pool.used == self.pool.pinned
+        self.pool.drop_cached()
+        assert self.pool.used == self.pool.cached == 0
         assert len(self.begun) == len(set(self.begun))
 
     def run_all(self) -> None:

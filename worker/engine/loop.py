@@ -15,6 +15,7 @@ from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import CommandQueue
+from raylax.worker.engine.engine_metrics import EngineMetrics
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
 from raylax.worker.engine.self_check import SelfCheck
@@ -41,8 +42,8 @@ log = logging.getLogger(__name__)
 
 class Loop:
     """Body of the engine thread, which calls `run`. The other public methods are commands: they are
-    carried out there, between two steps. Any thread may look at `status`, `executor`, `limits` and
-    `cores`."""
+    carried out there, between two steps. Any thread may look at `status`, `metrics`, `executor`,
+    `limits` and `cores`."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Loop:
         """The model; None while there is none."""
         self.cores: Cores | None = None
         """None before the first model."""
+        self.metrics = EngineMetrics(clock)
         self._commands, self._outputs = commands, outputs
         self._clock, self._spawner = clock, spawner
         self._self_check: SelfCheck  # of the model that is loaded
@@ -119,6 +121,7 @@ class Loop:
         self.batch = Batch(
             pool, limits, executor.run, self._clock, self._began, draws, submit, drafts
         )
+        self.metrics.follow(self.batch.counters)
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()
@@ -134,9 +137,10 @@ class Loop:
             raise why
 
     def start_over(self) -> None:
-        """Abort every request and drop every cached page."""
+        """Abort every request, drop every cached page, and begin to count anew."""
         self._end_everything()
         self.flush()
+        self.metrics.reset()
 
     def flush(self) -> None:
         """Drop every cached page; what sequences use stays."""
@@ -150,6 +154,7 @@ class Loop:
         request = one.request
         if self.trace is not None:
             self.trace.add(request.id, "add", request.traceparent)
+        self.metrics.added(request)
         self._taken += 1
         if self.batch is None or limits is not self.limits:
             self._send([Delta(request.id, finish=Finish.ABORT)])
@@ -252,6 +257,7 @@ class Loop:
         """Tell the stream-back thread, which hears of a step even if nobody has anything of it. A
         request that ends is no longer live."""
         self.look()
+        self.metrics.heard(deltas)
         if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
             self._commands.ended(ended)
         if self.trace is not None:

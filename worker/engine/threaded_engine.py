@@ -79,7 +79,7 @@ class ThreadedEngine:
         self._commands.call(lambda: self._loop.load(config, progress), timeout=None)
 
     def reset(self) -> None:
-        """Abort every request and drop every cached page."""
+        """Abort every request, drop every cached page, and begin to count anew."""
         self._commands.call(self._loop.start_over, ANSWER_S)
 
     def flush(self) -> None:
@@ -186,6 +186,16 @@ class ThreadedEngine:
         if lost is None and self._lost is not None:
             return str(self._lost)
         return lost or self._status.fault
+
+    @property
+    def trace(self) -> TraceRecorder | None:
+        """What records its events, if anything does."""
+        return self._loop.trace
+
+    def metrics(self) -> dict[str, Any]:
+        """What it has done since its model was loaded, or since the last `reset`: see
+        `EngineMetrics`."""
+        return self._loop.metrics.numbers()
 
     def load(self) -> Load:
         """How the engine stood after its last step or command."""

@@ -23,9 +23,13 @@ class TraceRecorder:
         args = {"args": {"trace_id": trace_id(traceparent)}} if traceparent else {}
         self._events.append({**instant, "pid": os.getpid(), **args})
 
+    def events(self) -> list[dict[str, Any]]:
+        """All of them in the Trace Event Format, which Chrome and Perfetto read."""
+        return list(self._events)
+
     def dump_json(self) -> str:
-        """All events in the Trace Event Format, which Chrome and Perfetto read."""
-        return json.dumps({"traceEvents": list(self._events)})
+        """The same as a file has them."""
+        return json.dumps({"traceEvents": self.events()})
 
 
 def trace_id(traceparent: str) -> str:

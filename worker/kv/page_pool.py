@@ -2,9 +2,10 @@
 
 A page is free, used (some sequence refers to it) or cached (none does, but its content is known).
 free + cached + used = total, always (law 3). Which cached page is given up for new content, and so
-whose, says `cached_pages.py`.
+whose, says `cached_pages.py`. A pinned page is used by the pool itself.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from raylax.proto.pages import router_key
 from raylax.worker.kv.cached_pages import CachedPages
 from raylax.worker.kv.ended_sequences import EndedSequences
 
+MOST_PINNED = 4
+"""One in so many pages may be pinned."""
 NOBODY = ""
 """Whose pages are that no request has asked for, and those of requests without an API key."""
 
@@ -42,6 +45,7 @@ class PagePool:
         self._cached = CachedPages(total)
         self._added: dict[bytes, None] = {}
         self._removed: dict[bytes, None] = {}
+        self._pinned: OrderedDict[int, None] = OrderedDict()  # the oldest first
 
     def __repr__(self) -> str:
         return f"PagePool(free={self.free}, cached={self.cached}, used={self.used})"
@@ -127,6 +131,27 @@ class PagePool:
                     self._unindex(page)
                     self._set_free(page)
 
+    @property
+    def pinned(self) -> int:
+        """Pages that are kept whatever else needs some."""
+        return len(self._pinned)
+
+    def pin(self, names: Sequence[bytes], tenant: str = NOBODY, share: float = 1.0) -> None:
+        """Keep the pages of these contents, as far as they are known. Where more than a quarter of
+        all pages are pinned, those go that were pinned first."""
+        for page in self.find(names):
+            if page not in self._pinned:
+                self.acquire([page], tenant, share)
+            self._pinned[page] = None
+            self._pinned.move_to_end(page)
+        self.unpin_down_to(self.total // MOST_PINNED)
+
+    def unpin_down_to(self, most: int) -> None:
+        """Leave so many pages pinned at most."""
+        while len(self._pinned) > max(0, most):
+            page, _ = self._pinned.popitem(last=False)
+            self.release([page])
+
     def forget(self, pages: Sequence[int]) -> None:
         """Nobody finds these pages any more, which a sequence refers to: their content is bad."""
         for page in pages:
@@ -146,7 +171,9 @@ class PagePool:
             self.release(pages)
 
     def drop_cached(self) -> None:
-        """Free every cached page; nobody finds them any more."""
+        """Free every cached page, and every pinned one that no sequence uses; nobody finds them any
+        more."""
+        self.unpin_down_to(0)
         for page in list(self._cached):
             self._unindex(page)
             self._set_free(page)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from raylax.kernels.cuda.device import cudart
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.objects import allgather_object, broadcast_object
 from raylax.worker.ranks.rank import Rank
@@ -118,6 +119,25 @@ def last_plan(rank: Rank) -> dict[str, int]:
     """Number and CRC-32 of the last step plan: ranks whose page tables disagree differ here."""
     plan = rank.plan
     return {} if plan is None else {"step": plan.number, "plan": zlib.crc32(plan.encode())}
+
+
+@register("raylax.debug.cuda_profiler_start")
+def cuda_profiler_start(rank: Rank) -> None:
+    """Begin the range that a profiler around the rank's process records."""
+    call_profiler(rank, "cudaProfilerStart")
+
+
+@register("raylax.debug.cuda_profiler_stop")
+def cuda_profiler_stop(rank: Rank) -> None:
+    """End that range."""
+    call_profiler(rank, "cudaProfilerStop")
+
+
+def call_profiler(rank: Rank, function: str) -> None:
+    """A function of CUDA's run time. Raises ValueError where there is no GPU."""
+    if not rank.model.options.on_gpu:
+        raise ValueError(f"{function} needs a GPU, rank {rank.index} is on a CPU")
+    cudart.call(function)
 
 
 def checksum(array: Any) -> int:

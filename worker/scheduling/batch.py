@@ -113,6 +113,7 @@ class Batch:
                 f"a sequence of {longest} tokens needs {pages_for(longest)} pages, "
                 f"there are {self.pool.total}"
             )
+        self.pool.unpin_down_to(self.pool.total - pages_for(longest))
         self.waiting.put_last(one, known=self._holdings.known(one))
         self.counters.prompt_tokens += len(one.request.prompt)
         self._earliest = min(self._earliest, math.inf if deadline is None else deadline)
@@ -125,10 +126,19 @@ class Batch:
 
     def remove(self, request_id: str) -> bool:
         """Take a sequence out, wherever it is; False if it is not here."""
-        if request_id in self._running:
+        if (one := self._running.get(request_id)) is not None:
+            if one.request.pin:
+                self._pin(one)
             self._stop(request_id)
             return True
         return self.waiting.pop(request_id) is not None
+
+    def _pin(self, ending: Sequence) -> None:
+        """Keep the pages of its prompt, as far as each of the others could still run alone."""
+        self._holdings.pin(ending)
+        others = (one for one in self.everyone() if one is not ending)
+        longest = max((len(one.request.prompt) + one.max_tokens for one in others), default=0)
+        self.pool.unpin_down_to(self.pool.total - pages_for(longest))
 
     def everyone(self) -> Iterator[Sequence]:
         """Who runs and who waits, as it is now: they may be removed meanwhile."""
@@ -314,6 +324,7 @@ class Batch:
     def _learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
         """How long the step took, and what it is worth."""
         self.step_time.learn(*work, seconds)
+        self.counters.sums.add(work, seconds, self.step_time.value)
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
     def _commit(self, batch: list[Work], drawn: dict[str, list[DrawResult]]) -> list[Delta]:

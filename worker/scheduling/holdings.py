@@ -49,3 +49,9 @@ class Holdings:
         one.pages, one.computed = ints(), 0
         if one.proposal is not None:
             one.proposal.give_back()
+
+    def pin(self, one: Sequence) -> None:
+        """Keep its prompt's full pages, as far as they were computed."""
+        request = one.request
+        names = one.name_pages(min(one.computed, len(request.prompt)))
+        self.pool.pin(names, request.tenant, request.share)

@@ -35,6 +35,7 @@ class WorkerReplica:
         engine_config_json: str,
         device: str,
         token: str,
+        tracing: bool,
         metrics: DeploymentHandle,
     ) -> None:
         context = ray.get_runtime_context()
@@ -42,7 +43,7 @@ class WorkerReplica:
         worker_id = serve.get_replica_context().replica_id.unique_id
         config = EngineConfig.from_json(engine_config_json)
         spawner = ShardActors(worker_id) if degree_of(config).ranks > 1 else None
-        self._worker = Worker(worker_id, name, checkpoint, device, spawner)
+        self._worker = Worker(worker_id, name, checkpoint, device, spawner, tracing)
         self._model_id, self._metrics = model_id, metrics
         self._reporter = asyncio.create_task(self._report())
         address = ray.util.get_node_ip_address()

@@ -8,13 +8,16 @@ them.
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Load
 from raylax.proto.wire.frames import Connection
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.kv.page_pool import PageChanges
+from raylax.worker.serving.inspection import send_inspection
 from raylax.worker.serving.listener import HelloListener
 from raylax.worker.serving.page_transfer import send_pages
 from raylax.worker.serving.router_session import RouterSession
@@ -45,7 +48,7 @@ class StepServer:
         """By request id: a session enters its requests, and their last deltas take them out."""
         self._sessions: set[RouterSession] = set()
         self._names: dict[int, None] = {}  # of pages that can be found, the oldest first
-        self._sending: set[asyncio.Task[None]] = set()  # pages, to other workers
+        self._sending: set[asyncio.Task[None]] = set()  # pages, and what was asked for
         self._heartbeat: asyncio.TimerHandle | None = None
         self.draining = asyncio.Event()
         """Set once a router, or whoever runs the worker, has asked for the worker's end."""
@@ -127,7 +130,10 @@ class StepServer:
                 connection.send(self._description().SerializeToString())
                 connection.end()
             case "find_pages":
-                self._send_pages(connection, list(hello.find_pages.names))
+                names = list(hello.find_pages.names)
+                self._send(send_pages(self.engine, names, connection))
+            case "inspect":
+                self._send(send_inspection(self.engine, hello.inspect.what, connection))
             case _:
                 connection.end("the hello has no wish that is known here")
 
@@ -158,8 +164,8 @@ class StepServer:
             max_sequence_length=self.engine.config.max_single_sequence_length or 0,
         )
 
-    def _send_pages(self, connection: Connection, names: list[bytes]) -> None:
-        task = self._loop.create_task(send_pages(self.engine, names, connection))
+    def _send(self, sending: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(sending)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -167,7 +173,7 @@ class StepServer:
 
     @property
     def idle(self) -> bool:
-        """No request is here, and nobody reads pages."""
+        """No request is here, and nobody reads pages, or what was asked for."""
         return not (self.session_of or self._sending or self.engine.live)
 
     def drain(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
+from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineLost, EngineStartError
 from raylax.worker.hardware.devices import detect_device, uuid_of
 from raylax.worker.hardware.gpu_watch import NOTHING, GpuWatch
@@ -40,11 +41,14 @@ class Worker:
         checkpoint: str,
         device: str,
         spawner: Spawner | None = None,
+        tracing: bool = False,
     ) -> None:
+        """`tracing`: whether the engine keeps its last events."""
         self.worker_id, self.name, self.device = worker_id, name, device
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine(spawner=spawner)
+        self._trace = TraceRecorder() if tracing else None
         self._server: StepServer | None = None
         self._watch: GpuWatch | None = None
         self._threads: list[threading.Thread] = []
@@ -69,7 +73,7 @@ class Worker:
         server = self._server = StepServer(self.engine, self.worker_id, token)
         device = detect_device(self.device)
         await asyncio.to_thread(check_answers, device)
-        self.engine.init_threaded_engine(device, server.on_step, on_pages=server.on_pages)
+        self.engine.init_threaded_engine(device, server.on_step, self._trace, server.on_pages)
         own = [uuid for uuid in [uuid_of(device)] if uuid]
         await self._look_at(own, config)
         self._threads = start_threads(self.engine)
@@ -116,6 +120,7 @@ class Worker:
             "versions": versions(),
             "load": {**asdict(load), "kv_usage": load.kv_usage},
             "engine_config": config,
+            "engine_metrics": self.engine.metrics(),
             **(NOTHING if self._watch is None else self._watch.report()),
             "time": time.time(),
         }

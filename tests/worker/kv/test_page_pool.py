@@ -212,3 +212,43 @@ def test_changes_lead_from_names_to_names() -> None:
             assert len(changes.added) + len(changes.removed) <= 2 * pool.total
             known = known.union(changes.added).difference(changes.removed)
             assert known == set(pool.router_keys())
+
+
+def test_pinned_pages_stay_and_can_be_found() -> None:
+    """However many others are asked for; as far as they are known."""
+    pool = PagePool(8)
+    pages = filled(pool, A, B)
+    pool.pin([A, B, C])
+    pool.release(pages)
+    assert (pool.pinned, pool.available) == (2, 6)
+    pool.release([pool.allocate() for _ in range(6)])
+
+    assert pool.find([A, B]) == pages
+    assert repr(pool) == "PagePool(free=6, cached=0, used=2)"
+
+
+def test_of_too_many_pins_the_oldest_go() -> None:
+    """A quarter of all pages may be pinned; what is pinned again is young again."""
+    pool = PagePool(8)
+    for name in (A, B, A, C):
+        if not pool.find([name]):
+            pool.release(filled(pool, name))
+        pool.pin([name])
+
+    assert pool.pinned == 2
+    pool.unpin_down_to(1)
+    assert [pool.is_cached(pool.find([name])[0]) for name in (A, B, C)] == [True, True, False]
+
+
+def test_dropping_all_pages_ends_pins() -> None:
+    """What a sequence uses stays."""
+    pool = PagePool(8)
+    used, idle = filled(pool, A), filled(pool, B)
+    pool.pin([A])
+    pool.pin([B])
+    pool.release(idle)
+    pool.drop_cached()
+    assert (pool.pinned, pool.used, pool.find([B])) == (0, 1, [])
+    pool.release(used)
+
+    assert (pool.free, pool.cached) == (7, 1)

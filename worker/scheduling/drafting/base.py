@@ -50,9 +50,7 @@ def room_for_drafts(one: Sequence) -> int:
 def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, right: int) -> None:
     """Of its draft so many tokens were verified, and the first of them were right."""
     proposer.learn(one, drafted, right)
-    counters.drafts += 1
-    counters.drafted_tokens += drafted
-    counters.accepted_tokens += right
+    counters.verified(drafted, right)
     proposal_of(one).accepted += right
 
 

@@ -1,0 +1,72 @@
+"""What is asked of one engine, or done to it, by who looks into it: over the worker's own port, so
+that a router reaches each of its workers."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.pb import engine_pb2 as pb
+from raylax.proto.vocabulary import Inspected
+from raylax.proto.wire.frames import Connection
+from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.errors import EngineNotReady
+
+log = logging.getLogger(__name__)
+PART_BYTES = 1 << 20
+"""Of an answer in a message."""
+
+
+async def send_inspection(engine: ThreadedEngine, what: str, connection: Connection) -> None:
+    """Answer who asks for this, and end the connection."""
+    try:
+        answer = ANSWERS[Inspected(what)]
+        written = (await asyncio.to_thread(lambda: json.dumps(answer(engine)))).encode()
+    except InvalidRequest as error:
+        connection.send(pb.Inspection(error=error.message).SerializeToString())
+        connection.end()
+        return
+    except (EngineNotReady, ValueError) as error:
+        connection.end(str(error))
+        return
+    for first in range(0, len(written), PART_BYTES):
+        await connection.writable.wait()
+        part = pb.Inspection(json=written[first : first + PART_BYTES])
+        connection.send(part.SerializeToString())
+    connection.end()
+
+
+def events(engine: ThreadedEngine) -> Any:
+    """The events that are recorded. Raises InvalidRequest where there are none."""
+    if (trace := engine.trace) is None:
+        raise InvalidRequest("nothing is traced: serve with --enable-tracing")
+    return trace.events()
+
+
+def reset(engine: ThreadedEngine) -> None:
+    """Abort every request, drop every page and count anew."""
+    engine.reset()
+
+
+def on_each_rank(name: str) -> Callable[[ThreadedEngine], Any]:
+    """Runs a debug function on every rank; None for each. Raises InvalidRequest where one
+    cannot."""
+
+    def run(engine: ThreadedEngine) -> Any:
+        results = engine.debug_call_func_on_all_worker(name)
+        if wrong := next((one for one in results if isinstance(one, Exception)), None):
+            raise InvalidRequest(str(wrong))
+        return results
+
+    return run
+
+
+ANSWERS: dict[Inspected, Callable[[ThreadedEngine], Any]] = {
+    Inspected.METRICS: lambda engine: engine.metrics(),
+    Inspected.TRACE: events,
+    Inspected.RESET: reset,
+    Inspected.PROFILER_START: on_each_rank("raylax.debug.cuda_profiler_start"),
+    Inspected.PROFILER_STOP: on_each_rank("raylax.debug.cuda_profiler_stop"),
+}
