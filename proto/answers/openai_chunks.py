@@ -4,8 +4,10 @@ Programs in the same process get the chunks as objects.
 """
 
 import json
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -14,6 +16,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.openai import chat, completions, embeddings
+from raylax.proto.openai.shared import PromptTokensDetails, SamplingFields, Usage
 
 Chunk = chat.ChatCompletionChunk | completions.Completion | embeddings.EmbeddingList
 Response = chat.ChatCompletion | completions.Completion | embeddings.EmbeddingList
@@ -71,6 +74,27 @@ class ChunkWriter(ABC):
         return self.response().model_dump_json().encode()
 
 
+def engine_chunk(
+    body: SamplingFields, model: str, created: int, numbers: dict[str, Any]
+) -> chat.ChatCompletionChunk | completions.Completion:
+    """The answer to who asks what an engine has done: `numbers`, in the usage at the end of a
+    stream without text."""
+    usage = Usage(
+        prompt_tokens=0,
+        completion_tokens=0,
+        total_tokens=0,
+        prompt_tokens_details=PromptTokensDetails(),
+        extra=numbers,
+    )
+    if isinstance(body, completions.CompletionRequest):
+        return completions.CountedCompletion(
+            id=f"cmpl-{uuid.uuid4().hex}", created=created, model=model, choices=[], usage=usage
+        )
+    return chat.CountedChunk(
+        id=f"chatcmpl-{uuid.uuid4().hex}", created=created, model=model, choices=[], usage=usage
+    )
+
+
 def filled(written: bytes, name: bytes, values: Iterable[bytes]) -> bytes:
     """The JSON with these values, each written by itself, in its first list of this name, which is
     empty there. A writer in C lets no other thread run until it is done, so it is given one value
@@ -78,6 +102,11 @@ def filled(written: bytes, name: bytes, values: Iterable[bytes]) -> bytes:
     before, empty, after = written.partition(b'"%b":[]' % name)
     assert empty, f"no empty list {name!r}"
     return b'%b"%b":[%b]%b' % (before, name, b",".join(values), after)
+
+
+def ended(chunk: Chunk) -> list[AnswerEvent]:
+    """The events of a stream that has only this."""
+    return [*written_out([chunk]), DONE]
 
 
 def written_out(chunks: Sequence[Chunk]) -> list[AnswerEvent]:

@@ -1,10 +1,11 @@
 """One API call: the requests that it comes to, and the answer that their tokens make."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
+from raylax.proto.calls.timing import Timing
 from raylax.proto.errors import RaylaxError, error_of
 from raylax.proto.openai.shared import CompletionTokensDetails, PromptTokensDetails, Usage
 from raylax.proto.vocabulary import Delta, Finish, Request
@@ -66,6 +67,8 @@ class Call:
         self._left = len(self._choices)
         self._prompts = {id_of_prompt(r): len(r.prompt) for r in requests}
         self.error: RaylaxError | None = None
+        self.timing: Timing | None = None
+        """Set by who wants to know how long it took."""
         self.may_stop = any(part.may_stop for part in choices)
         """Whether a part of it may end by its text."""
 
@@ -104,6 +107,8 @@ class Call:
     def feed(self, delta: Delta) -> FeedResult:
         """What a delta has brought. Raises the error of one that ends its request with an error."""
         choice = self._choices[delta.request_id]
+        if self.timing is not None and (delta.token_ids or delta.finish):
+            self.timing.heard()
         if delta.finish is Finish.ERROR and choice.finish_reason is None:
             self.error = error_of(delta.fault, delta.error or "the engine failed")
             raise self.error
@@ -143,7 +148,19 @@ class Call:
             total_tokens=prompt + said,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
             completion_tokens_details=CompletionTokensDetails(accepted_prediction_tokens=accepted),
+            extra=self._extra(),
         )
+
+    def _extra(self) -> dict[str, Any] | None:
+        """What it took; of several choices each has its own prefill."""
+        if self.timing is None:
+            return None
+        parts = self._choices.values()
+        prefilled = sum([len(r.prompt) for r in self.requests]) - sum(
+            [part.cached_tokens for part in parts]
+        )
+        answers = sum([part.tokens > 0 for part in parts])
+        return self.timing.metrics(self.prompt_tokens, prefilled, self.completion_tokens, answers)
 
 
 def id_of_prompt(request: Request) -> str:

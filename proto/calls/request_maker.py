@@ -49,6 +49,7 @@ class RequestMaker:
                 sampling=samplings[p],
                 choice=choice,
                 stop_token_ids=stops,
+                pin=body.pins_prompt,
                 **of_caller,
             )
             for p, (prompt, most) in enumerate(fitting)

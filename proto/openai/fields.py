@@ -70,7 +70,7 @@ OF_TEXT: FieldTable = {
     "data_parallel_rank": Refused("the router chooses the worker; use X-Session-Id"),
     "extra_key": Refused("its name here is cache_salt"),
     # MLC
-    "debug_config": Refused("ignore_eos is a field of its own; there is nothing else of it", ({},)),
+    "debug_config": Refused("use /v1/chat/completions or /v1/completions", ({},)),
     # llama.cpp, TGI and clouds
     "grammar": Refused(GRAMMAR), "typical_p": Refused("use top_p or min_p", (1,)),
     "n_predict": Refused("use max_tokens"), "max_new_tokens": Refused("use max_tokens"),
@@ -78,9 +78,10 @@ OF_TEXT: FieldTable = {
     "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),
     "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
-COMPLETIONS = {name: rule for name, rule in OF_TEXT.items() if name != "echo"}
+OWN = ("echo", "debug_config")
+COMPLETIONS = {name: rule for name, rule in OF_TEXT.items() if name not in OWN}
 CHAT = {
-    **OF_TEXT,
+    **{name: rule for name, rule in OF_TEXT.items() if name != "debug_config"},
     "audio": Refused(TEXT_ONLY),
     "modalities": Refused(TEXT_ONLY, (["text"],)),
     "prediction": Ignored("it would make an answer faster, not another one"),
@@ -132,6 +133,9 @@ TOKENIZE: FieldTable = {"mm_processor_kwargs": Refused(TEXT_ONLY, ({},)), "user"
 STREAM_OPTIONS: FieldTable = {
     "include_obfuscation": Ignored("nothing is added to events"),
     "continuous_usage_stats": Refused("the usage comes last", (False,)),
+}
+DEBUG_CONFIG: FieldTable = {
+    "disagg_config": Refused("workers move pages by themselves; leave it out", ({},)),
 }
 FUNCTION: FieldTable = {
     "strict": Refused("true " + GRAMMAR + ", and check the arguments", (False,)),

@@ -20,7 +20,7 @@ from raylax.proto import ranges
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.openai import field_rules
 from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields, only
-from raylax.proto.openai.fields import FORCED, GRAMMAR, STREAM_OPTIONS
+from raylax.proto.openai.fields import DEBUG_CONFIG, FORCED, GRAMMAR, STREAM_OPTIONS
 from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
@@ -168,6 +168,21 @@ class StreamOptions(StrictModel):
     include_usage: bool = False
 
 
+class DebugConfig(StrictModel):
+    """MLC-LLM's, for who looks into an engine: where a cluster is served with `enable_debug`, and
+    always in the Python classes."""
+
+    not_here: ClassVar[FieldTable] = DEBUG_CONFIG
+    ignore_eos: bool = False
+    """As the field of the request."""
+    pinned_system_prompt: bool = False
+    """Whether the pages of the prompt are kept when the request has ended."""
+    special_request: Literal["query_engine_metrics"] | None = None
+    """The answer is what the engine has done, in place of text."""
+    grammar_execution_mode: Literal["jump_forward", "constraint"] = "jump_forward"
+    """How a grammar is followed: without one there is no difference."""
+
+
 class TextFormat(StrictModel):
     type: Annotated[Literal["text"], only(GRAMMAR, "text")]
 
@@ -209,6 +224,7 @@ class SamplingFields(CommonFields):
     logit_bias: Biases | None = None
     stream_options: StreamOptions | None = None
     response_format: TextFormat | None = None
+    debug_config: DebugConfig | None = None
 
     @property
     def stops(self) -> list[str]:
@@ -218,10 +234,27 @@ class SamplingFields(CommonFields):
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
+    @property
+    def asks_for_metrics(self) -> bool:
+        """Whether what the engine has done is wanted, and no text."""
+        return self.debug_config is not None and self.debug_config.special_request is not None
+
+    @property
+    def pins_prompt(self) -> bool:
+        """Whether the pages of the prompt are to be kept."""
+        return self.debug_config is not None and self.debug_config.pinned_system_prompt
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only allowed when stream is true")
+        if self.asks_for_metrics and not self.include_usage:
+            raise ValueError(
+                "debug_config: special_request needs stream and stream_options.include_usage, for "
+                "its answer is the usage at the end of a stream"
+            )
+        if self.debug_config is not None and self.debug_config.ignore_eos:
+            self.ignore_eos = True
         return self
 
 
@@ -274,3 +307,5 @@ class Usage(ResponseModel):
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
     completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
+    extra: dict[str, Any] | None = None
+    """How long it took, as MLC-LLM says it; only where somebody looks into the engine."""

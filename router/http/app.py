@@ -15,6 +15,7 @@ from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import AuthenticationMiddleware, with_cors
 from raylax.router.http.endpoints.cluster import Cluster, add_cluster
 from raylax.router.http.endpoints.completions import add_completions
+from raylax.router.http.endpoints.debugging import add_debugging
 from raylax.router.http.endpoints.embeddings import add_embeddings
 from raylax.router.http.endpoints.health import add_health
 from raylax.router.http.endpoints.messages import add_messages
@@ -43,6 +44,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_health(routes, models)
     add_usage(routes, models)
     add_cluster(routes, models, cluster)
+    add_debugging(routes, models)
     guard = guard_of(models.config, models.authenticator)
     sender = AnswerSender(models.state.answers, models.config.limits.read_timeout_s)
     app = AuthenticationMiddleware(

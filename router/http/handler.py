@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
+from raylax.proto.calls.timing import Timing
 from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.access.held_bytes import held_bytes
@@ -45,6 +46,10 @@ Parts = AsyncGenerator[bytes]
 Body = TypeVar("Body", bound=CommonFields)
 Parsed = TypeVar("Parsed", bound=StrictModel)
 Made = TypeVar("Made")
+
+
+async def nothing(body: object, service: Service) -> None:
+    """The answer is that of the call."""
 
 
 async def events_again(service: Service, writer: AnswerWriter, call: StartedCall) -> Parts:
@@ -120,12 +125,17 @@ class RequestHandler:
         request: Request,
         kind: type[Body],
         write: Callable[[CallMaker, Body], Awaitable[AnswerWriter]],
+        instead: Callable[[Body, Service], Awaitable[ASGIApp | None]] = nothing,
     ) -> ASGIApp:
         """The answer to a request whose body is of this kind, streamed or whole as that says.
-        `write` makes the call, and its writer."""
+        `write` makes the call, and its writer; `instead`: another answer than a call's, or None."""
         async with self.read(request, kind) as (body, size):
             service = self.models.named(body.model)
+            if (other := await instead(body, service)) is not None:
+                return other
             writer = await self.made(request, size, write(service.maker(size), body))
+        if self._config.enable_debug:
+            writer.call.timing = Timing()
         session = request.headers.get(SESSION, "")
         prepared = PreparedCall(service, writer, body.timeout, session)
         streamed = body.stream

@@ -3,11 +3,11 @@
 import logging
 import random
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from raylax.proto.pages import PAGE_SIZE, names_of, router_key
 from raylax.proto.pb import engine_pb2 as pb
-from raylax.proto.vocabulary import Load, Request
+from raylax.proto.vocabulary import Inspected, Load, Request
 from raylax.proto.wire import messages as wire
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import MOST_BYTES, PrefixIndex
@@ -16,6 +16,7 @@ from raylax.router.resume.peers import Peers
 from raylax.router.workers.circuit_breaker import CircuitBreaker
 from raylax.router.workers.connection import SILENCE_S, Blame, WorkerConnection
 from raylax.router.workers.inbox import Inbox
+from raylax.router.workers.inspection import inspect_all
 
 log = logging.getLogger(__name__)
 STUCK_S = 3.0
@@ -195,6 +196,12 @@ class Workers:
         """Ask all workers to drop the pages that no sequence uses."""
         for connection in self._connections.values():
             connection.flush()
+
+    async def inspect(self, what: Inspected) -> dict[str, Any]:
+        """What the engine of each worker says, by its name. Raises WorkerUnavailable where not all
+        of them do, or InvalidRequest for what they cannot be asked."""
+        addresses = {name: one.address for name, one in self._connections.items()}
+        return await inspect_all(addresses, self._token, what)
 
     def address_of(self, worker: str) -> str:
         """The address of a worker; empty for one that is gone."""

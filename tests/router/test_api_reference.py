@@ -20,7 +20,7 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import StreamOptions, StrictModel, TextFormat
+from raylax.proto.openai.shared import DebugConfig, StreamOptions, StrictModel, TextFormat
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
 from raylax.router.access.authentication import PRIORITY, TIMEOUT
@@ -44,6 +44,7 @@ REQUESTS: list[type[StrictModel]] = [
 TEXT_BODIES = REQUESTS[:5]
 WHERE: dict[type[StrictModel], str] = {
     StreamOptions: "`stream_options`",
+    DebugConfig: "`debug_config`",
     TextFormat: "`response_format`, `text.format`",
     chat.Message: "messages of chat",
     chat.TextPart: "text parts of chat",

@@ -15,9 +15,10 @@ from typing import Any
 
 from raylax.proto.answers.embedding import EmbeddingWriter
 from raylax.proto.answers.openai_chat import ChatWriter
-from raylax.proto.answers.openai_chunks import Chunk, ChunkWriter, Response
+from raylax.proto.answers.openai_chunks import Chunk, ChunkWriter, Response, engine_chunk
 from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.calls.call import Call
+from raylax.proto.calls.timing import Timing
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
@@ -42,17 +43,29 @@ class CompletionsBase:
     state: EngineState
     frontend: Frontend
 
-    def chat_writer(self, fields: dict[str, Any]) -> ChatWriter:
+    def chat_writer(self, body: ChatCompletionRequest) -> ChatWriter:
         """A chat's call, and what writes its answer. Raises InvalidRequest."""
-        body = parse_arguments(ChatCompletionRequest, fields)
         call = self.frontend.chat(body)
+        call.timing = Timing()
         return ChatWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
-    def completion_writer(self, fields: dict[str, Any]) -> CompletionWriter:
+    def completion_writer(self, body: CompletionRequest) -> CompletionWriter:
         """A completion's call, and what writes its answer. Raises InvalidRequest."""
-        body = parse_arguments(CompletionRequest, fields)
         call = self.frontend.completion(body)
+        call.timing = Timing()
         return CompletionWriter(call, self.frontend.name, int(time.time()), body.include_usage)
+
+    def writer(self, body: ChatCompletionRequest | CompletionRequest) -> ChunkWriter:
+        """The call of a body, and what writes its answer. Raises InvalidRequest."""
+        if isinstance(body, ChatCompletionRequest):
+            return self.chat_writer(body)
+        return self.completion_writer(body)
+
+    def engine_chunk(self, body: ChatCompletionRequest | CompletionRequest) -> Chunk:
+        """What the engine has done, for who has asked for it."""
+        self.engine.process.check()
+        numbers = self.engine.metrics()
+        return engine_chunk(body, self.frontend.name, int(time.time()), numbers)
 
     def embedding_writer(self, fields: dict[str, Any]) -> EmbeddingWriter:
         """The call of embeddings, and what writes its answer. Raises InvalidRequest."""
@@ -88,6 +101,20 @@ class CompletionsBase:
         self.state.leave(call)
         for request_id in call.open:
             self.engine.abort_request(request_id)
+
+    def answer(self, body: ChatCompletionRequest | CompletionRequest) -> Any:
+        """A whole answer, or a stream of chunks, as the body says."""
+        if body.asks_for_metrics:
+            return iter([self.engine_chunk(body)])
+        writer = self.writer(body)
+        return self.stream(writer) if body.stream else self.whole(writer)
+
+    async def answer_async(self, body: ChatCompletionRequest | CompletionRequest) -> Any:
+        """As `answer`, for an event loop."""
+        if body.asks_for_metrics:
+            return alone(self.engine_chunk(body))
+        writer = self.writer(body)
+        return await (self.stream_async(writer) if body.stream else self.whole_async(writer))
 
     def stream(self, writer: ChunkWriter) -> Iterator[Chunk]:
         """The chunks of a call, which is submitted at once, not when the first one is asked for."""
@@ -145,6 +172,11 @@ class CompletionsBase:
         return await asyncio.to_thread(writer.response)
 
 
+async def alone(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
+    """A stream of one chunk."""
+    yield chunk
+
+
 def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     """Keyword arguments as a request. InvalidRequest names the field at fault."""
     for name in fields:
@@ -160,8 +192,7 @@ class Completions(CompletionsBase):
 
     def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an iterator of its chunks."""
-        writer = self.completion_writer({"prompt": prompt, **fields})
-        return self.stream(writer) if fields.get("stream") else self.whole(writer)
+        return self.answer(parse_arguments(CompletionRequest, {"prompt": prompt, **fields}))
 
 
 class ChatCompletions(CompletionsBase):
@@ -169,8 +200,7 @@ class ChatCompletions(CompletionsBase):
 
     def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
-        writer = self.chat_writer({"messages": messages, **fields})
-        return self.stream(writer) if fields.get("stream") else self.whole(writer)
+        return self.answer(parse_arguments(ChatCompletionRequest, {"messages": messages, **fields}))
 
 
 class Embeddings(CompletionsBase):
@@ -194,10 +224,8 @@ class AsyncCompletions(CompletionsBase):
 
     async def create(self, *, prompt: Any, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
-        writer = self.completion_writer({"prompt": prompt, **fields})
-        if fields.get("stream"):
-            return await self.stream_async(writer)
-        return await self.whole_async(writer)
+        body = parse_arguments(CompletionRequest, {"prompt": prompt, **fields})
+        return await self.answer_async(body)
 
 
 class AsyncChatCompletions(CompletionsBase):
@@ -205,10 +233,8 @@ class AsyncChatCompletions(CompletionsBase):
 
     async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
         """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
-        writer = self.chat_writer({"messages": messages, **fields})
-        if fields.get("stream"):
-            return await self.stream_async(writer)
-        return await self.whole_async(writer)
+        body = parse_arguments(ChatCompletionRequest, {"messages": messages, **fields})
+        return await self.answer_async(body)
 
 
 class Chat:

@@ -154,7 +154,7 @@ class MLCEngineBase:
         """
         return self._engine.debug_call_func_on_all_worker(name, args or [])
 
-    def _metrics(self) -> dict[str, float]:
+    def _metrics(self) -> dict[str, Any]:
         """Numbers of this moment, and sums since the start whose rates of change say more.
 
         - running, waiting: requests; queued_tokens: prompt tokens that wait for their prefill
@@ -163,12 +163,14 @@ class MLCEngineBase:
         - drafts, drafted_tokens, accepted_tokens: sums of what was proposed and verified
         - ttft_s_sum / ttft_count: mean seconds to a request's first token
         - itl_s_sum / itl_count: mean seconds between its later tokens
+
+        And what MLC-LLM's engine tells, by its names: see `EngineMetrics.numbers`.
         """
         self._engine.process.check()
         load = self._engine.load()
         values = {name: float(getattr(load, name)) for name in wire.FIELDS}
         derived = {"pages_used": float(load.pages_used), "kv_usage": load.kv_usage}
-        return {**values, **derived, **self.state.timings()}
+        return {**values, **derived, **self.state.timings(), **self._engine.metrics()}
 
 
 def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
@@ -208,10 +210,10 @@ class MLCEngine(MLCEngineBase):
         self.state.abort(self._engine, request_id)
 
     def reset(self) -> None:
-        """Abort every call and forget every cached prefix."""
+        """Abort every call, forget every cached prefix, and count MLC-LLM's numbers anew."""
         self._engine.reset()
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, Any]:
         """See `_metrics` for the keys."""
         return self._metrics()
 
@@ -239,7 +241,7 @@ class AsyncMLCEngine(MLCEngineBase):
         self.state.abort(self._engine, request_id)
 
     async def reset(self) -> None:
-        """Abort every call and forget every cached prefix."""
+        """Abort every call, forget every cached prefix, and count MLC-LLM's numbers anew."""
         await asyncio.to_thread(self._engine.reset)
 
     async def metrics(self) -> dict[str, float]:

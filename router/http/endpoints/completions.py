@@ -9,6 +9,7 @@ from raylax.proto.answers.openai_chat import ChatWriter
 from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
+from raylax.router.http.endpoints.debug_config import DebugConfigs
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.call_maker import CallMaker
@@ -25,11 +26,13 @@ async def completion_writer(make: CallMaker, body: CompletionRequest) -> Complet
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:
+    instead = DebugConfigs(handler.models.config.enable_debug).instead
+
     async def chat_completions(request: Request) -> ASGIApp:
-        return await handler.answer(request, ChatCompletionRequest, chat_writer)
+        return await handler.answer(request, ChatCompletionRequest, chat_writer, instead)
 
     async def completions(request: Request) -> ASGIApp:
-        return await handler.answer(request, CompletionRequest, completion_writer)
+        return await handler.answer(request, CompletionRequest, completion_writer, instead)
 
     routes.post("/v1/chat/completions", chat_completions)
     routes.post("/v1/completions", completions)

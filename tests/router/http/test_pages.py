@@ -45,6 +45,11 @@ ROUTES = {
     "POST /detokenize": ASKS,
     "POST /cluster/drain/{worker}": CHANGES,
     "POST /debug/call_func_on_all_worker": CHANGES,
+    "POST /debug/dump_event_trace": CHANGES,
+    "POST /debug/dump_engine_metrics": CHANGES,
+    "POST /debug/reset_engine": CHANGES,
+    "POST /debug/cuda_profiler_start": CHANGES,
+    "POST /debug/cuda_profiler_stop": CHANGES,
 }
 """What there is, and what it does: whoever adds a route thinks of pages here."""
 CHANGING = [route for route, does in ROUTES.items() if does == CHANGES]

@@ -107,6 +107,20 @@ async def test_abort_reset_and_metrics(engine: AsyncMLCEngine) -> None:
     assert (await engine.metrics())["pages_free"] == (await engine.metrics())["pages_total"]
 
 
+async def test_what_the_engine_has_done_can_be_asked_for(engine: AsyncMLCEngine) -> None:
+    await engine.completions.create(**ASK)
+    stream = await engine.chat.completions.create(
+        messages=MESSAGES,
+        stream=True,
+        stream_options={"include_usage": True},
+        debug_config={"special_request": "query_engine_metrics"},
+    )
+    (chunk,) = [chunk async for chunk in stream]
+
+    assert chunk.usage.extra["completion_tokens_sum"] == 12
+    assert chunk.usage.extra == {name: (await engine.metrics())[name] for name in chunk.usage.extra}
+
+
 async def test_a_mistake_is_explained(engine: AsyncMLCEngine) -> None:
     with pytest.raises(InvalidRequest, match="promp: unknown field"):
         await engine.completions.create(prompt="abc", promp=5)

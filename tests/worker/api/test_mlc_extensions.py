@@ -80,3 +80,126 @@ def test_an_answer_that_is_aborted_has_no_suffix(engine: MLCEngine) -> None:
 def test_log_probabilities_of_a_prompt_are_refused(engine: MLCEngine) -> None:
     with pytest.raises(InvalidRequest, match="logprobs: only allowed without echo; those of a pro"):
         engine.completions.create(prompt="abc", echo=True, logprobs=1)
+
+
+def test_usage_says_what_an_answer_took(engine: MLCEngine) -> None:
+    """In one piece and in a stream; its numbers agree with each other and with the usage."""
+    ask = {"prompt": list(range(2, 50)), **ASK}
+    usages = [engine.completions.create(**ask).usage for _ in range(2)]
+    stream = engine.completions.create(**ask, stream=True, stream_options={"include_usage": True})
+    usages.append([chunk.usage for chunk in stream][-1])
+
+    for usage, cached in zip(usages, (0, 32, 32), strict=True):
+        took = usage.extra
+        assert (took["prompt_tokens"], took["completion_tokens"]) == (48, 6)
+        assert (took["prefill_tokens"], took["decode_tokens"]) == (48 - cached, 5)
+        assert 0 < took["ttft_s"] <= took["end_to_end_latency_s"]
+        assert took["prefill_tokens_per_s"] == took["prefill_tokens"] / took["ttft_s"]
+        assert took["inter_token_latency_s"] == took["end_to_end_latency_s"] / 6
+        assert took["jump_forward_tokens"] == 0
+
+
+def test_choices_of_a_prompt_are_counted_together(engine: MLCEngine) -> None:
+    """The prompt once, each answer's first token as its prefill's."""
+    took = engine.completions.create(prompt="xyz", n=3, **ASK).usage.extra
+
+    assert (took["prompt_tokens"], took["completion_tokens"], took["decode_tokens"]) == (3, 18, 15)
+
+
+METRICS = {"debug_config": {"special_request": "query_engine_metrics"}}
+ASK_METRICS: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}, **METRICS}
+
+
+def test_what_the_engine_has_done_can_be_asked_for(engine: MLCEngine) -> None:
+    """By a chat or a completion, whose stream is nothing but a usage."""
+    engine.reset()
+    engine.completions.create(prompt="abc", **ASK)
+    (chat,) = engine.chat.completions.create(
+        messages=[{"role": "user", "content": ""}], **ASK_METRICS
+    )
+    (plain,) = engine.completions.create(prompt="", **ASK_METRICS)
+    numbers = chat.usage.extra
+
+    assert chat.choices == plain.choices == []
+    assert (chat.object, plain.object) == ("chat.completion.chunk", "text_completion")
+    assert chat.usage.total_tokens == 0
+    assert plain.usage.extra == numbers == {name: engine.metrics()[name] for name in numbers}
+    assert (numbers["prompt_tokens_sum"], numbers["completion_tokens_sum"]) == (3, 6)
+    assert (numbers["prefill_tokens_sum"], numbers["decode_tokens_sum"]) == (3, 5)
+    assert numbers["engine_prefill_time_sum"] > 0 and numbers["engine_decode_time_sum"] > 0
+    assert numbers["last_finished_request"]["completion_tokens"] == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (METRICS, "debug_config: special_request needs stream and stream_options.include_usage"),
+        ({**METRICS, "stream": True}, "special_request needs stream"),
+        (
+            {"debug_config": {"special_request": "x"}},
+            "debug_config.special_request: Input",
+        ),
+        (
+            {"debug_config": {"ignore_eos": 1}},
+            "debug_config.ignore_eos: Input should be a v",
+        ),
+        ({"debug_config": {"grammar_execution_mode": "x"}}, "grammar_execution_mode: Input should"),
+        (
+            {"debug_config": {"disagg_config": {"kind": "x"}}},
+            "disagg_config: workers move pages",
+        ),
+        ({"debug_config": True}, "debug_config: Input should be"),
+    ],
+)
+def test_what_is_wrong_with_a_debug_config_is_said(
+    engine: MLCEngine, fields: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        engine.completions.create(prompt="abc", **fields)
+
+
+def test_ends_can_be_ignored_by_either_name(engine: MLCEngine) -> None:
+    """And a mode of grammars changes nothing where there is none."""
+    ended = {"logit_bias": {1: 100}, "max_tokens": 4, "prompt": "abc"}
+    ask = {"debug_config": {"ignore_eos": True, "grammar_execution_mode": "constraint"}, **ended}
+
+    assert engine.completions.create(**ask).choices[0].finish_reason == "length"
+    assert engine.completions.create(**ended).choices[0].finish_reason == "stop"
+
+
+def test_a_pinned_prompt_is_found_after_many_others(checkpoint: Path) -> None:
+    """It is not one without a pin; a reset ends pins. The engine has 16 pages."""
+    config = CONFIG.complete(max_total_sequence_length=256, max_single_sequence_length=128)
+    prompt = list(range(2, 50))
+
+    def cached(engine: MLCEngine, **fields: Any) -> int:
+        """Found of the prompt's 48 tokens; then others ask for all pages."""
+        answer = engine.completions.create(prompt=prompt, max_tokens=1, **fields)
+        for first in range(2, 12):
+            engine.completions.create(prompt=[first] * 120, max_tokens=8, ignore_eos=True)
+        found: int = answer.usage.prompt_tokens_details.cached_tokens
+        return found
+
+    with MLCEngine(str(checkpoint), "cpu", mode="server", engine_config=config) as engine:
+        asked = [cached(engine), cached(engine), cached(engine, debug_config=PIN), cached(engine)]
+        pinned = engine.metrics()["pages_used"]
+        engine.reset()
+
+        assert asked == [0, 0, 0, 32]
+        assert (pinned, engine.metrics()["pages_used"]) == (3, 0)
+        assert cached(engine) == 0
+
+
+PIN = {"pinned_system_prompt": True}
+
+
+def test_pins_give_way_to_a_request_that_would_never_fit(checkpoint: Path) -> None:
+    """An engine that holds one sequence is asked for one."""
+    config = CONFIG.complete(max_total_sequence_length=128, max_single_sequence_length=128)
+    with MLCEngine(str(checkpoint), "cpu", engine_config=config) as engine:
+        engine.completions.create(prompt=[5] * 40, max_tokens=1, debug_config=PIN)
+        assert engine.metrics()["pages_used"] == 2
+        answer = engine.completions.create(prompt=[7] * 100, max_tokens=28, ignore_eos=True)
+
+        assert answer.usage.total_tokens == 128
+        assert engine.metrics()["pages_used"] == 0

@@ -1,0 +1,62 @@
+"""Endpoints for who looks into engines, as MLC-LLM has them: only with `enable_debug`."""
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from raylax.proto.openai.shared import StrictModel, parse_body
+from raylax.proto.vocabulary import Inspected
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.http.body import body_of
+from raylax.router.http.handler import json_response
+from raylax.router.http.routes import Handler, Routes
+from raylax.router.observe.engine_numbers import together
+
+ByWorker = dict[str, Any]
+
+
+class OfModel(StrictModel):
+    model: str
+
+
+class OfAnyModel(StrictModel):
+    model: str | None = None
+
+
+def all_events(by_worker: ByWorker) -> list[dict[str, Any]]:
+    """The events of all workers in order of time, which is one on a machine."""
+    return sorted((one for events in by_worker.values() for one in events), key=lambda e: e["ts"])
+
+
+def names_of(by_worker: ByWorker) -> dict[str, list[str]]:
+    return {"workers": list(by_worker)}
+
+
+ENDPOINTS: list[tuple[str, type[OfModel | OfAnyModel], Inspected, Callable[[ByWorker], Any]]] = [
+    ("dump_event_trace", OfModel, Inspected.TRACE, all_events),
+    ("dump_engine_metrics", OfModel, Inspected.METRICS, together),
+    ("reset_engine", OfModel, Inspected.RESET, names_of),
+    ("cuda_profiler_start", OfAnyModel, Inspected.PROFILER_START, names_of),
+    ("cuda_profiler_stop", OfAnyModel, Inspected.PROFILER_STOP, names_of),
+]
+"""The path behind /debug, the body, what workers are asked for, and how their answers are told."""
+
+
+def add_debugging(routes: Routes, models: Models) -> None:
+    def handler(
+        kind: type[OfModel | OfAnyModel], what: Inspected, told: Callable[[ByWorker], Any]
+    ) -> Handler:
+        async def handle(request: Request) -> ASGIApp:
+            async with body_of(request, models) as raw:
+                given = raw or not caller().tenant  # without keys there must be one
+                body = parse_body(kind, raw if given else b"{}")
+            return json_response(told(await models.named(body.model).workers.inspect(what)))
+
+        return handle
+
+    if models.config.enable_debug:
+        for name, kind, what, told in ENDPOINTS:
+            routes.post(f"/debug/{name}", handler(kind, what, told))
