@@ -82,6 +82,9 @@ class DecoderSpec:
     """The same of `intermediate`."""
     fusion: Fusion | None = None
     """Of a draft head; None: a model that stands by itself."""
+    blocks: int | None = None
+    """Of Medusa's heads, which stand beside each other where a model has layers and of which the
+    other sizes but `hidden` and `vocab` say nothing: residual blocks of each."""
 
     @property
     def own_hidden(self) -> int:

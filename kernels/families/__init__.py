@@ -34,5 +34,6 @@ def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:
     """Every weight of a step of such a model by name, and where it lies in a checkpoint."""
-    elsewhere = {} if spec.fusion else FAMILIES[spec.architecture].elsewhere
-    return weight_table(spec, elsewhere)
+    if spec.fusion or spec.blocks is not None:
+        return weight_table(spec, {})
+    return weight_table(spec, FAMILIES[spec.architecture].elsewhere)

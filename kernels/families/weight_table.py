@@ -156,8 +156,20 @@ def draft_weights(spec: DecoderSpec, fusion: Fusion) -> Iterator[Weight]:
         yield weight
 
 
+def medusas_weights(spec: DecoderSpec, blocks: int) -> Iterator[Weight]:
+    """The same of Medusa's heads, where their checkpoints have them."""
+    rows, hidden = (spec.hidden,) * blocks, spec.hidden
+    if blocks:
+        linear = [f"{{layer}}.{block}.linear" for block in range(blocks)]
+        yield Weight("w_fc", tuple(f"{n}.weight" for n in linear), rows, hidden)
+        yield Weight("b_fc", tuple(f"{n}.bias" for n in linear), rows)
+    yield Weight("w_head", (f"{{layer}}.{blocks}.weight",), (spec.vocab,), hidden)
+
+
 def weights_in(spec: DecoderSpec) -> Iterator[Weight]:
     """The weights of a step of these sizes."""
+    if spec.blocks is not None:
+        return medusas_weights(spec, spec.blocks)
     return draft_weights(spec, spec.fusion) if spec.fusion else llamas_weights(spec)
 
 

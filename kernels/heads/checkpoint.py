@@ -1,8 +1,7 @@
 """A head of EAGLE's in its files, checked against its base: embedding and logits may be the
 base's."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy.typing as npt
 from raylax.kernels.checkpoints.base import WHOLE, Checkpoint
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
-from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.safetensors import Entry
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -22,7 +20,14 @@ from raylax.kernels.checkpoints.torch_files import TorchTensor
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families import weights_of
 from raylax.kernels.families.base import count, switch
-from raylax.kernels.heads.config import decoder_of, named_type, tapped_layers
+from raylax.kernels.heads.config import (
+    check_same,
+    config_in,
+    decoder_of,
+    named_after,
+    named_type,
+    tapped_layers,
+)
 from raylax.kernels.model import Ints
 from raylax.kernels.spec import DecoderSpec, Fusion
 from raylax.kernels.store import key_of
@@ -73,12 +78,7 @@ class HeadCheckpoint(StoredCheckpoint):
     def __init__(self, path: Path, base: Checkpoint) -> None:
         """Raises CheckpointError for what is missing, damaged, not known here, or another base's
         head."""
-        if not path.is_dir():
-            raise CheckpointError(f"{path}: no such directory")
-        self.path, self.base = path, base
-        self.config = read_json(path / "config.json")
-        if not isinstance(self.config, dict):
-            raise CheckpointError(f"{path}/config.json: must be a JSON object")
+        self.path, self.base, self.config = path, base, config_in(path)
         self._paths = weight_files(path)
         found = whole_weights(self.config, tensors_in(self._paths), path)
         tensors: dict[str, Any] = {canonical(name): one for name, one in found.items()}
@@ -114,8 +114,8 @@ class HeadCheckpoint(StoredCheckpoint):
         if switch(self.config, "layernorms"):
             raise CheckpointError("config.json: layernorms must be false, found True")
         spec, base = decoder_of(self.config, tensors), self.base.spec
-        self._check_vocab(spec.vocab)
-        self._check_hidden(spec.hidden)
+        check_same(self.path, "vocabulary", spec.vocab, base.vocab)
+        check_same(self.path, "hidden size", spec.hidden, base.hidden)
         fusion = Fusion(
             "residual", base.vocab, base.hidden, bias="fc.bias" in tensors, base_eps=base.norm_eps
         )
@@ -123,9 +123,9 @@ class HeadCheckpoint(StoredCheckpoint):
 
     def _eagle_3(self, tensors: Mapping[str, StoredTensor]) -> tuple[DecoderSpec, tuple[int, ...]]:
         spec, base = decoder_of(self.config, tensors), self.base.spec
-        self._check_vocab(spec.vocab)
+        check_same(self.path, "vocabulary", spec.vocab, base.vocab)
         if "embed_tokens.weight" not in tensors:
-            self._check_hidden(spec.hidden)
+            check_same(self.path, "hidden size", spec.hidden, base.hidden)
         taps = tapped_layers(self.config, base.layers)
         wide = spec.hidden, len(taps) * base.hidden
         if (fc := tensors.get("fc.weight")) is not None and fc.shape != wide:
@@ -144,20 +144,6 @@ class HeadCheckpoint(StoredCheckpoint):
         )
         named = count(self.config, "draft_vocab_size", spec.vocab)
         return replace(spec, vocab=named, fusion=fusion), taps
-
-    def _check_vocab(self, found: int) -> None:
-        if found != (own := self.base.spec.vocab):
-            raise CheckpointError(
-                f"{self.path}: is a head of another base: its vocabulary is {found}, "
-                f"the base's {own}"
-            )
-
-    def _check_hidden(self, found: int) -> None:
-        if found != (own := self.base.spec.hidden):
-            raise CheckpointError(
-                f"{self.path}: is a head of another base: its hidden size is {found}, "
-                f"the base's {own}"
-            )
 
     def _of_base(self, own: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
         """What a head takes of its base: the last norm; embedding and logits unless it has its
@@ -199,16 +185,6 @@ class HeadCheckpoint(StoredCheckpoint):
             )
         ids: Ints = tokens.astype(np.int32)
         return ids
-
-
-@contextlib.contextmanager
-def named_after(path: Path) -> Iterator[None]:
-    """Mistakes in a config name its directory: the base has one, too."""
-    try:
-        yield
-    except CheckpointError as error:
-        where = f"{path}/" if str(error).startswith("config.json") else ""
-        raise CheckpointError(f"{where}{error}") from None
 
 
 def whole_numbers(path: Path, name: str, tensor: StoredTensor) -> npt.NDArray[np.int64]:

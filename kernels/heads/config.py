@@ -1,9 +1,12 @@
 """What a head's config.json says, in the two ways that it is written: as EAGLE's authors do, and as
 https://github.com/vllm-project/speculators does."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import Config, Family, count, read_config, switch
 from raylax.kernels.spec import DecoderSpec
@@ -11,6 +14,33 @@ from raylax.kernels.spec import DecoderSpec
 SPECULATORS = "speculators_model_type"
 TYPES = ("eagle", "eagle3")
 LAYERS = "eagle_aux_hidden_state_layer_ids"
+
+
+@contextlib.contextmanager
+def named_after(path: Path) -> Iterator[None]:
+    """Mistakes in a config name its directory: the base has one, too."""
+    try:
+        yield
+    except CheckpointError as error:
+        where = f"{path}/" if str(error).startswith("config.json") else ""
+        raise CheckpointError(f"{where}{error}") from None
+
+
+def config_in(path: Path) -> dict[str, Any]:
+    """The config of a directory. Raises CheckpointError."""
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such directory")
+    if not isinstance(config := read_json(path / "config.json"), dict):
+        raise CheckpointError(f"{path}/config.json: must be a JSON object")
+    return config
+
+
+def check_same(path: Path, what: str, found: int, own: int) -> None:
+    """Raises CheckpointError for a head of another base."""
+    if found != own:
+        raise CheckpointError(
+            f"{path}: is a head of another base: its {what} is {found}, the base's {own}"
+        )
 
 
 def named_type(config: Config) -> str | None:

@@ -4,7 +4,7 @@
 
 `heads.npz` holds for each head: the features of a prompt's tokens, of its last token's step the
 logits, and what the steps after it come to, each of which goes on from the one before as a draft
-does: tokens, logits and hidden states.
+does: tokens, logits and hidden states. Of Medusa's heads it has the logits of some rows.
 """
 
 import sys
@@ -19,9 +19,17 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from tests.support.checkpoints import weights_of as base_weights_of  # noqa: E402
-from tests.support.draft_heads import HEADS, Head, inputs_of, weights_of  # noqa: E402
+from tests.support.draft_heads import (  # noqa: E402
+    HEADS,
+    MEDUSAS,
+    Head,
+    hidden_of,
+    inputs_of,
+    medusas_weights,
+    weights_of,
+)
 
-PROMPT, DRAFTED = 37, 4
+PROMPT, DRAFTED, MEDUSAS_ROWS = 37, 4, 11
 
 
 class Reference:
@@ -110,14 +118,29 @@ def drafted(head: Head) -> dict[str, np.ndarray]:
     return {"features": first, **{name: np.stack(values) for name, values in out.items()}}
 
 
+def medusas_logits(variant: str) -> np.ndarray:
+    """f32[heads, MEDUSAS_ROWS, vocab]."""
+    one = MEDUSAS[variant]
+    w = {name: torch.from_numpy(value) for name, value in medusas_weights(variant).items()}
+    logits = []
+    for head in range(one.heads):
+        x = torch.from_numpy(hidden_of(one, MEDUSAS_ROWS))
+        for block in range(one.blocks):
+            at = f"{head}.{block}.linear"
+            x = x + F.silu(F.linear(x, w[f"{at}.weight"], w[f"{at}.bias"]))
+        logits.append(x @ w[f"{head}.{one.blocks}.weight"].T)
+    return torch.stack(logits).numpy()
+
+
 def main() -> None:
     with torch.inference_mode():
+        medusas = {variant: medusas_logits(variant) for variant in MEDUSAS}
         goldens = {
             f"{name}/{part}": values
             for name, head in HEADS.items()
             for part, values in drafted(head).items()
         }
-    np.savez_compressed(HERE / "heads.npz", **goldens)
+    np.savez_compressed(HERE / "heads.npz", **goldens, **medusas)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,48 @@ def write_head(path: Path, variant: str, **changes: Any) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class Medusa:
+    """Medusa's heads for one of the models of `checkpoints.py`."""
+
+    base: str
+    heads: int
+    blocks: int
+
+
+MEDUSAS = {"medusa": Medusa("llama", 3, 1), "medusa-odd": Medusa(ODD, 2, 2)}
+
+
+def medusas_weights(variant: str) -> Arrays:
+    """Random weights by the published names."""
+    one, rng = MEDUSAS[variant], np.random.default_rng(12)
+    base = config_of(one.base)
+    hidden, vocab = base["hidden_size"], base["vocab_size"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for head in range(one.heads):
+        for block in range(one.blocks):
+            shapes[f"{head}.{block}.linear.weight"] = (hidden, hidden)
+            shapes[f"{head}.{block}.linear.bias"] = (hidden,)
+        shapes[f"{head}.{one.blocks}.weight"] = (vocab, hidden)
+    return {name: 0.2 * rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+
+def write_medusa(path: Path, variant: str, **changes: Any) -> Path:
+    """A directory of heads, of which the config names two, as published ones do."""
+    one = MEDUSAS[variant]
+    config = {"medusa_num_heads": 2, "medusa_num_layers": one.blocks, **changes}
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "config.json").write_text(json.dumps(config))
+    save_file(medusas_weights(variant), path / "medusa_lm_head.safetensors")
+    return path
+
+
+def hidden_of(one: Medusa, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What a base may give Medusa's heads: drawn at random."""
+    shape = count, config_of(one.base)["hidden_size"]
+    return np.random.default_rng(6).standard_normal(shape, dtype=np.float32)
+
+
 def inputs_of(head: Head, count: int) -> tuple[list[int], np.ndarray[Any, np.dtype[np.float32]]]:
     """Tokens, and what its base may keep of each: drawn at random."""
     rng, hidden = np.random.default_rng(5), head.base_config["hidden_size"]

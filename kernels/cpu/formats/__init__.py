@@ -36,9 +36,9 @@ class Quantization:
 
     def of(self, function: str) -> list[Format]:
         """The formats of what one of the step's functions multiplies: `layers`, `head`, or
-        `features` of a draft head."""
-        names = {"head": ("w_head",), "features": ("w_fc",)}.get(function, LAYERS)
-        return [self.formats[name] for name in names if name in self.formats]
+        `features` and `heads` of draft heads."""
+        names = {"head": ("w_head",), "features": ("w_fc",), "heads": ("w_fc", "w_head")}
+        return [self.formats[n] for n in names.get(function, LAYERS) if n in self.formats]
 
 
 def two_formats(name: str, layers: Format, head: Format, kv_dtype: str) -> Quantization:

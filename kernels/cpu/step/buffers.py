@@ -148,6 +148,8 @@ def operators(function: str, spec: DecoderSpec, c: Capacity) -> tuple[str, ...]:
             return HEAD
         case "features":
             return FEATURES
+        case "heads":
+            return medusas_operators(spec.blocks or 0)
     return FUSED if spec.fusion else TAPPED if c.taps else LAYERS
 
 
@@ -172,12 +174,46 @@ def meetings(shards: int, tokens: int, hidden: int) -> dict[str, Buffer]:
     }
 
 
+def medusas_operators(blocks: int) -> tuple[str, ...]:
+    """Of each of Medusa's heads, in the order in which they run."""
+    names = [f"{name}_{block}" for block in range(blocks) for name in ("take", "fc")]
+    return *names, "norm_f", "head", "argmax"
+
+
+def medusas_buffers(spec: DecoderSpec, q: Quantization, c: Capacity) -> dict[str, Buffer]:
+    """Every argument of Medusa's heads by name; `tapped` is what all of them go on from."""
+    heads, hidden, rows = spec.layers, spec.hidden, padded(c.rows)
+    regions = heads * len(medusas_operators(spec.blocks or 0))
+
+    def packed(by: str) -> Buffer:
+        return Buffer(*q.formats[by].activation(rows, hidden), "work", free=(0,))
+
+    table = {
+        **{one.name: weight_buffer(one, spec, q) for one in weights_in(spec)},
+        "sizes": Buffer((2,), I32, "input"),
+        "place": Buffer((len(PLACE),), I32, "input"),
+        "tapped": growing("input", rows, hidden, dtype=F32),
+        "x": growing("work", rows, hidden, dtype=F32),
+        "p": packed("w_fc"),
+        "f": packed("w_head"),
+        "logits": Buffer((heads, c.rows, spec.padded_vocab), F32, "work", free=(0, 1)),
+        "chosen": Buffer((heads, c.rows), I32, "work", free=(0, 1)),
+        "counters": Buffer((regions, LINE * (c.workers + 1)), I32, "work", free=(0, 1)),
+        "ends": growing("work", regions + 1, dtype=I64),
+    }
+    if any(isinstance(fmt, RowFormat) for fmt in q.formats.values()):
+        table["wide"] = growing("work", rows, hidden, dtype=F32)
+    return table
+
+
 def buffers(
     spec: DecoderSpec, degree: Degree, q: Quantization, pages: Pages, c: Capacity
 ) -> dict[str, Buffer]:
     """Every argument of a rank by name. Weights are whole, see `raylax.kernels.shards`. `pages` has
     the only leading layer besides the layered weights; it has one page here, and as many as there
     are when it is made."""
+    if spec.blocks is not None:
+        return medusas_buffers(spec, q, c)
     local, shards, angles = degree.local(spec), degree.tensor, spec.head_dim // 2
     page = (local.layers, 1, 2, local.kv_heads, pages.words(spec.head_dim))
     return {

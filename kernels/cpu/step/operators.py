@@ -51,6 +51,7 @@ class Operators(Emitter):
         select: str | None = None,
         keep: str | None = None,
         name: str | None = None,
+        source: str = "x",
     ) -> None:
         """RMS norm (https://arxiv.org/abs/1910.07467), stored as the next product reads it, and in
         f32 in `keep`. Without a weight nothing is done to what is stored. `name`: the operator's,
@@ -58,7 +59,7 @@ class Operators(Emitter):
         hidden = self.spec.hidden
         with self.queue.region(name or weight or out, self.tokens) as i:
             row = T.Bind(self.b[select][i]) if select else i
-            with self.normed("x", row, weight) as (group, at, pair):
+            with self.normed(source, row, weight) as (group, at, pair):
                 self.store_group(out, hidden, i, group, pair)
                 if keep:
                     for a, value in zip(at, pair, strict=True):

@@ -24,6 +24,7 @@ from raylax.kernels.cpu.step.buffers import PLACE, Capacity, buffers, operators
 from raylax.kernels.cpu.step.emitter import View
 from raylax.kernels.cpu.step.fusing import Fusing
 from raylax.kernels.cpu.step.head import Head
+from raylax.kernels.cpu.step.medusa import residual_blocks
 from raylax.kernels.cpu.step.mlp import MLP
 from raylax.kernels.cpu.step.operators import Operators
 from raylax.kernels.cpu.step.pages import Pages
@@ -74,7 +75,7 @@ OF_HEAD = {
 
 ONLY_FEATURES = {"tapped", "norm_base", "feature_ends"}
 OF_FEATURES = {*ONLY_FEATURES, "w_fc", "p", "x", "wide", "sizes", "place", "counters"}
-ENDS = {"layers": "ends", "head": "head_ends", "features": "feature_ends"}
+ENDS = {"layers": "ends", "head": "head_ends", "features": "feature_ends", "heads": "ends"}
 
 
 def arguments(table: dict[str, Buffer], function: str) -> list[str]:
@@ -85,6 +86,8 @@ def arguments(table: dict[str, Buffer], function: str) -> list[str]:
             return [name for name in table if name in OF_HEAD | shared]
         case "features":
             return [name for name in table if name in OF_FEATURES]
+        case "heads":
+            return list(table)
     return [name for name in table if name not in ONLY_HEAD | ONLY_FEATURES]
 
 
@@ -106,7 +109,9 @@ class StepEmitter:
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """Of a model `layers` and `head`; of a draft head `features`, too."""
+        """Of a model `layers` and `head`; of a draft head `features`, too; of Medusa's `heads`."""
+        if self.spec.blocks is not None:
+            return ("heads",)
         return ("features", "layers", "head") if self.spec.fusion else ("layers", "head")
 
     def variants(self, name: str) -> tuple[Variant, ...]:
@@ -162,6 +167,8 @@ class StepEmitter:
                         self._head(emitter)
                     case "features":
                         Fusing(emitter).features()
+                    case "heads":
+                        self._heads(emitter, args, table)
                     case _:
                         self._layers(emitter, args, table)
         return builder.get()
@@ -214,6 +221,15 @@ class StepEmitter:
             if self.capacity.taps:
                 with T.If(own["layer"] == args["tap_at"].shape[0] - 2), T.Then():
                     e.tap("last_tap", own["layer"] + 1)
+
+    def _heads(self, e: Operators, args: dict[str, Expr], table: dict[str, Buffer]) -> None:
+        own = [n for n in args if table[n].kind == "layer" or n in ("logits", "chosen")]
+        with T.serial(0, T.Bind(args["sizes"][1])) as head:
+            e.b = {**e.b, **{n: View(args[n], head, large=True) for n in own}}
+            e.queue.at(head)
+            source = residual_blocks(e, self.spec.blocks or 0)
+            e.normalise(None, "f", name="norm_f", source=source)
+            Head(e).emit()
 
     def _head(self, e: Operators) -> None:
         fusion = self.spec.fusion
