@@ -11,6 +11,8 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_PAGES
+from raylax.kernels.cpu.sampler.artefact import load_sampler, sampler_library
+from raylax.kernels.cpu.sampler.sampler import Sampler
 from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
 from raylax.kernels.model import Model, Seat
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
@@ -71,6 +73,7 @@ def build(
     artefacts.check_room()
     if (library := artefacts.library()) is None:
         progress("no C compiler is here: the model compiles in memory at every start", 1.0)
+    sampler_library(options.target, Store(store))
     artefacts.weights()
     return str(library or "in memory")
 
@@ -87,3 +90,9 @@ def load_part(checkpoint: Path, options: ModelOptions, pages: int, seat: Seat) -
     """What one of several ranks runs of a model. Raises KernelsError."""
     load = load_on_device if options.on_gpu else load_model
     return load(checkpoint, options, pages, seat=seat)
+
+
+def sampler_for(options: ModelOptions, store: Path | None = None) -> Sampler:
+    """What draws from the logits of a model that does not draw by itself, on the threads of its
+    steps. Raises CompileError."""
+    return load_sampler(options.threads, options.target, store)

@@ -2,9 +2,16 @@
 
 from collections.abc import Sequence
 
-from raylax.proto.vocabulary import Sampling
+from raylax.kernels.draws.rules import NO_RULE
+from raylax.proto.vocabulary import Request, Sampling, TokenLogprobs
 from raylax.worker.sampling.adjustment import Adjustment, Logits
-from raylax.worker.sampling.sampler import sample
+from raylax.worker.sampling.rules import rule_of
+from raylax.worker.sampling.sampler import (
+    Outcome,
+    Wish,
+    check_finite,
+    single_threaded,
+)
 
 
 def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: int) -> Logits:
@@ -15,10 +22,39 @@ def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: 
     return adjustment.apply(logits)
 
 
+def wish_after(
+    row: int, sampling: Sampling, choice: int, tokens: Sequence[int], prompt: int
+) -> Wish:
+    """For the token that follows `tokens`."""
+    request = Request("r", tuple(tokens[:prompt]), 99, sampling, choice=choice)
+    adjustment = Adjustment(sampling, prompt)
+    adjustment.tell(tokens)
+    position = len(tokens) - prompt
+    return Wish(row, request, rule_of(request), position, adjustment.entries)
+
+
+def outcome_after(
+    logits: Logits, sampling: Sampling, choice: int, tokens: Sequence[int], prompt: int
+) -> Outcome:
+    """What comes of a row. Raises NotFinite."""
+    wish = wish_after(0, sampling, choice, tokens, prompt)
+    outcome = single_threaded().draw(logits[None], [wish])[0]
+    check_finite(outcome.largest)
+    return outcome
+
+
 def drawn_after(
     logits: Logits, sampling: Sampling, choice: int, tokens: Sequence[int], prompt: int
 ) -> int:
-    """The token that follows `tokens`."""
-    adjustment = Adjustment(sampling, prompt)
-    adjustment.tell(tokens)
-    return sample(logits, sampling, choice, len(tokens) - prompt, adjustment)
+    """The token that follows `tokens`. Raises NotFinite."""
+    return outcome_after(logits, sampling, choice, tokens, prompt).token
+
+
+def log_probabilities_of(logits: Logits, token: int, top: int) -> TokenLogprobs:
+    """The token's own, and those of the likeliest ones."""
+    sampling = Sampling(temperature=0.0, top_logprobs=top)
+    request = Request("r", (1,), 9, sampling)
+    wish = Wish(0, request, rule_of(request), NO_RULE, top_logprobs=top, token=token)
+    found = single_threaded().draw(logits[None], [wish])[0].logprobs
+    assert found is not None
+    return found

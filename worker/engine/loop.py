@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from raylax.kernels.build import sampler_for
 from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import EngineConfig
@@ -30,6 +31,7 @@ from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
+from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
@@ -103,7 +105,8 @@ class Loop:
         try:
             ready = complete(config, sizes, model)
             known = warm_up(executor, checkpoint_of(config))
-            drafts = load_proposer(config, model, sizes, progress)
+            sampler = Sampler(sampler_for(model.options))
+            drafts = load_proposer(config, model, sizes, sampler, progress)
         except BaseException:
             executor.close()
             raise
@@ -119,7 +122,7 @@ class Loop:
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
         self.batch = Batch(
-            pool, limits, executor.run, self._clock, self._began, draws, submit, drafts
+            pool, limits, executor.run, self._clock, self._began, draws, submit, drafts, sampler
         )
         self.metrics.follow(self.batch.counters)
         self.limits = ModelLimits(ready, model.spec.vocab)

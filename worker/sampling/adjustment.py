@@ -97,6 +97,18 @@ class Adjustment:
         """All that is kept, as it is now."""
         return joined([self])
 
+    def entries_after(self, draft: Sequence[int]) -> Entries:
+        """All that would be kept if these tokens followed."""
+        if not (self._history and draft):
+            return self.entries
+        then = Adjustment.__new__(Adjustment)
+        then._sampling, then._prompt, then._told = self._sampling, 0, 0
+        then._active = then._history = True
+        then._place = dict(self._place)
+        then._ids, then._biases, then._counts = self._ids[:], self._biases[:], self._counts[:]
+        then.tell(draft)
+        return then.entries
+
     def apply(self, logits: Logits) -> Logits:
         """The adjusted logits of the token that comes next; the same array if nothing is adjusted.
         What would exceed float32 by a repetition stays at its end."""

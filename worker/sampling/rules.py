@@ -1,4 +1,5 @@
-"""What a model that draws by itself is told of the rows of a step."""
+"""How the rows of a step are drawn, in the numbers that samplers compute with: those of models that
+draw by themselves, and our own."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,11 +8,15 @@ import numpy as np
 
 from raylax.kernels.draws.definition import MASK, DrawRule
 from raylax.kernels.draws.rules import MOST_CHANGES, NO_RULE, RULE, StepDraws
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.sampling.adjustment import Adjustment, is_adjusted, joined
-from raylax.worker.sampling.sampler import is_plain_greedy
 
 MOST = 2**31 - 1
+
+
+def is_plain_greedy(sampling: Sampling) -> bool:
+    """Whether the largest raw logit is the answer: the compiled argmax has it already."""
+    return sampling.greedy and not is_adjusted(sampling)
 
 
 def rule(drawn: DrawRule, *rest: float) -> bytes:
@@ -24,21 +29,27 @@ PLAIN = rule(DrawRule(0.0, 0, 1.0, 0), 0, 0, NO_RULE, 1.0, 0.0, 0.0, 0)
 """Of rows whose largest logit is taken."""
 
 
-def rule_of(request: Request) -> bytes | None:
-    """How a request's tokens are drawn, but for their position and what is changed before. None:
-    its logits are looked at, and drawn from, where the request is: a vector is wanted, or
-    log-probabilities beside logits that are changed, or numbers that no kernel holds."""
+def rule_of(request: Request) -> bytes:
+    """How a request's tokens are drawn, but for their position and what is changed before."""
+    sampling = request.sampling
+    if is_plain_greedy(sampling):
+        return PLAIN
+    drawn = DrawRule.of(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    key = sampling.seed & MASK, min(request.choice, MOST), 0
+    penalties = sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty
+    return rule(drawn, *key, *penalties, 0)
+
+
+def models_rule_of(request: Request, own: bytes) -> bytes | None:
+    """The same for a model that draws by itself. None: its logits are looked at, and drawn from,
+    where the request is: a vector is wanted, or log-probabilities beside logits that are changed,
+    or numbers that no kernel holds."""
     sampling = request.sampling
     if request.embed or request.choice > MOST:
         return None
     if sampling.top_logprobs is not None and is_adjusted(sampling):
         return None
-    if is_plain_greedy(sampling):
-        return PLAIN
-    drawn = DrawRule.of(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
-    key = sampling.seed & MASK, request.choice, 0
-    penalties = sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty
-    return rule(drawn, *key, *penalties, 0)
+    return own
 
 
 class Row(NamedTuple):

@@ -1,78 +1,32 @@
-"""Draws the next token from one row of logits, as `kernels/draws/definition.py` says.
+"""Draws the next tokens from rows of logits, as `kernels/draws/definition.py` says.
 
-Rows are independent, and the draw is keyed by (seed, choice, position) rather than taken from a
+Rows are independent, and each draw is keyed by (seed, choice, position) rather than taken from a
 stream of random numbers: what else is in the batch, or was drawn before, changes nothing (law 1).
+What is drawn compiled is `raylax.kernels.cpu.sampler`; here it is said what of.
 """
 
 import math
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.draws.definition import UNIT_BITS, DrawRule, distance, key_of, wanted, weight
-from raylax.proto.vocabulary import Sampling, TokenLogprobs
-from raylax.worker.sampling.adjustment import Adjustment, Logits, is_adjusted
-from raylax.worker.sampling.race import CHUNK, vocabulary, winner
+from raylax.kernels.build import sampler_for
+from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws
+from raylax.kernels.draws.definition import MASK, key_of
+from raylax.kernels.draws.rules import NO_RULE, RULE
+from raylax.kernels.options import ModelOptions
+from raylax.proto.vocabulary import Request, TokenLogprobs
+from raylax.worker.sampling.adjustment import Entries, Logits
 
-Ids = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
-LANES = 2048
-"""Parts of a vocabulary of which each has a largest token, found side by side."""
-FEW = 1024
-"""So many tokens are weighed exactly at once."""
-ABOUT = 1e-5
-"""By how much a sum of float32 may be wrong, with much to spare."""
 LEAST_FINITE = float(np.finfo(np.float32).min)
 """In place of a log-probability of -inf: a number in any API, also where it has 32 bits."""
-
-
-def is_plain_greedy(sampling: Sampling) -> bool:
-    """Whether the largest raw logit is the answer: the compiled argmax has it already."""
-    return sampling.greedy and not is_adjusted(sampling)
-
-
-def largest(logits: Logits, count: int) -> Ids:
-    """Ids of the `count` largest, in ascending order; of equal ones those with the lower ids.
-
-    Each lane has a largest, so what is less than the lanes' count-th largest is left out first.
-    """
-    if not 0 < count <= LANES // 4 or len(logits) < 8 * LANES:
-        return largest_of(logits, count)
-    lanes = logits[: len(logits) // LANES * LANES].reshape(-1, LANES).max(axis=0)
-    ids = np.flatnonzero(logits >= np.partition(lanes, LANES - count)[LANES - count])
-    return ids[largest_of(logits[ids], count)]
-
-
-def largest_of(logits: Logits, count: int) -> Ids:
-    """The same, in one go."""
-    if count >= len(logits):
-        return np.arange(len(logits))
-    if count == 0:
-        return np.empty(0, np.int64)
-    least = np.partition(logits, len(logits) - count)[len(logits) - count]
-    ids = np.flatnonzero(logits >= least)
-    return ids if len(ids) == count else above(logits, least, count - int((logits > least).sum()))
-
-
-def above(logits: Logits, least: np.float32, equals: int) -> Ids:
-    """Ids of what is larger than `least`, and of the first few that equal it."""
-    ids = np.flatnonzero(logits >= least)
-    same = np.flatnonzero(logits[ids] == least)
-    return np.delete(ids, same[equals:])
-
-
-def likeliest(logits: Logits, count: int) -> Ids:
-    """Ids of the `count` largest, largest first; among equals the lower id."""
-    ids = largest(logits, count)
-    return ids[np.argsort(-logits[ids], kind="stable")]
-
-
-def exponentials(logits: Logits) -> Doubles:
-    """Weights of the tokens in proportion to the likeliest, which has 1. In one piece of memory: a
-    vocabulary's worth of new memory takes longer to get than to fill."""
-    out = logits.astype(np.float64)
-    out -= logits.max()
-    return np.exp(out, out=out)
+NOTHING = Entries(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32))
+Mask = npt.NDArray[np.int32]
+"""Of a vocabulary: bit i of word w says whether the token 32 * w + i may be drawn."""
+NO_MASKS = np.zeros((1, 1), np.int32)
 
 
 class NotFinite(ArithmeticError):
@@ -86,100 +40,112 @@ def check_finite(largest: float) -> None:
         raise NotFinite(f"the largest logit is {largest:g}, which is not finite")
 
 
-def candidates(logits: Logits, top: np.float32, rule: DrawRule) -> Ids | None:
-    """What top-k, top-p and min-p leave, ids in ascending order; None: every token."""
-    ids = largest(logits, rule.top_k) if 0 < rule.top_k < len(logits) else None
-    if rule.top_p == 1.0 and not rule.least:
-        return ids
-    some = logits if ids is None else logits[ids]
-    left = nucleus(some, top, rule) if rule.top_p < 1.0 else near(some, top, rule)
-    if rule.least:
-        left = left[weights_of(some[left], top, rule.scale) >= rule.least]
-    return left if ids is None else ids[left]
+class Wish(NamedTuple):
+    """What a request wants of a row of logits."""
+
+    row: int
+    request: Request
+    rule: bytes
+    position: int
+    """Of the answer; NO_RULE: `token` is there, and its log-probabilities are wanted."""
+    changes: Entries = NOTHING
+    """Of its logits, by the tokens so far."""
+    mask: Mask | None = None
+    """Which tokens may be drawn; None: all."""
+    top_logprobs: int | None = None
+    """None: no log-probabilities; k: those of the token and of the k likeliest ones."""
+    token: int = 0
 
 
-def near(logits: Logits, top: np.float32, rule: DrawRule) -> Ids:
-    """All that min-p may leave, and few others: those of about its weight and more."""
-    below = (math.log2(rule.least) - UNIT_BITS - 1e-3) / rule.scale
-    return np.flatnonzero(logits >= float(top) + below - abs(1e-6 * below))
+class Outcome(NamedTuple):
+    """What came of it."""
+
+    token: int
+    largest: float
+    """The largest logit that could be drawn; 0 if nothing was to be."""
+    logprobs: TokenLogprobs | None = None
+    """Of the token and the likeliest ones, if they are wanted and there are any."""
 
 
-def weights_of(logits: Logits, top: np.float32, scale: float) -> Ids:
-    """Integers that say how likely each token is, in proportion to the row's likeliest."""
-    out = np.empty(len(logits), np.int64)
-    for at in range(0, len(logits), CHUNK):
-        part = slice(at, at + CHUNK)
-        out[part] = weight(distance(logits[part], top, np.float32(scale)))
-    return out
+class CompiledSampler(Protocol):
+    """`raylax.kernels.cpu.sampler.sampler.Sampler`."""
+
+    def draw(self, logits: Logits, draws: RowDraws) -> Drawn:
+        """Of rows of a step."""
+        ...
 
 
-def nucleus(logits: Logits, top: np.float32, rule: DrawRule) -> Ids:
-    """The fewest, largest first, that weigh at least top-p of all; ids in ascending order.
+class Sampler:
+    """Draws for the rows of a step. Used by the thread that runs the steps."""
 
-    What all weigh is added up about, which takes a fifth of the time. Only if that leaves open
-    where the nucleus ends it is added up exactly.
-    """
-    if len(logits) <= FEW:
-        heavy, about = np.arange(len(logits)), None
-    else:
-        heavy, about = those_of_weight(logits, top, rule)
-    some = logits[heavy]
-    falling = np.sort(some)[::-1]
-    sums = np.cumsum(weights_of(falling, top, rule.scale))
-    if about is None:
-        last = int(np.searchsorted(sums, wanted(int(sums[-1]), rule.top_p)))
-    else:
-        ends = [wanted(int(about * error), rule.top_p) for error in (1 - ABOUT, 1 + ABOUT)]
-        last, other = map(int, np.searchsorted(sums, ends))
-        if last != other:
-            total = int(weights_of(logits, top, rule.scale).sum())
-            last = int(np.searchsorted(sums, wanted(total, rule.top_p)))
-    least = falling[last]
-    return heavy[above(some, least, last + 1 - int((some > least).sum()))]
+    def __init__(self, compiled: CompiledSampler) -> None:
+        self._compiled = compiled
 
-
-def those_of_weight(logits: Logits, top: np.float32, rule: DrawRule) -> tuple[Ids, float]:
-    """All that may be of the nucleus, and about what all tokens weigh.
-
-    Those left out weigh less than 1 - top_p even together (a half of it, which leaves room for
-    rounding), so none of them belongs to it.
-    """
-    weights = np.empty(len(logits), np.float32)
-    total = 0.0
-    for at in range(0, len(logits), CHUNK):
-        out = weights[at : at + CHUNK]
-        np.exp2(distance(logits[at : at + CHUNK], top, np.float32(rule.scale)), out=out)
-        total += float(out.sum())
-    heavy = np.flatnonzero(weights >= 0.5 * (1.0 - rule.top_p) * total / len(logits))
-    return heavy, total * 2.0**UNIT_BITS
+    def draw(self, logits: Logits, wishes: Sequence[Wish]) -> list[Outcome]:
+        """What comes of each. `logits`: [rows, vocabulary]; a device's are copied, those rows that
+        are wanted. Raises IndexError for a row or a token that is not there."""
+        if not isinstance(logits, np.ndarray):
+            logits = np.stack([logits[wish.row] for wish in wishes])
+            wishes = [wish._replace(row=row) for row, wish in enumerate(wishes)]
+        drawn = self._compiled.draw(logits, together(wishes))
+        outcomes = []
+        pairs = zip(wishes, drawn.tokens.tolist(), drawn.largest.tolist(), strict=True)
+        for i, (wish, token, largest) in enumerate(pairs):
+            if wish.position == NO_RULE:
+                token, largest = wish.token, 0.0
+            logprobs = None
+            if wish.top_logprobs is not None and math.isfinite(drawn.peaks[i]):
+                wanted = wish.top_logprobs
+                logprobs = log_probabilities(logits[wish.row], token, drawn, i, wanted)
+            outcomes.append(Outcome(token, largest, logprobs))
+        return outcomes
 
 
-def sample(
-    logits: Logits, sampling: Sampling, choice: int, position: int, adjustment: Adjustment
-) -> int:
-    """The token that comes at this position of the answer; `adjustment` has been told of those
-    before. Raises NotFinite."""
-    row = adjustment.apply(logits)
-    top = row.max()
-    check_finite(float(top))
-    if sampling.greedy:
-        return int(row.argmax())
-    rule = DrawRule.of(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
-    key = key_of(sampling.seed, choice, position)
-    tokens = vocabulary(len(row))
-    with np.errstate(over="ignore"):  # a tiny temperature: all but the largest are at -inf
-        ids = candidates(row, top, rule)
-        if ids is None:
-            return winner(row, top, rule.scale, tokens, key)
-        return int(ids[winner(row[ids], top, rule.scale, tokens[ids], key)])
+def together(wishes: Sequence[Wish]) -> RowDraws:
+    """The same as arrays."""
+    samplings = [wish.request.sampling for wish in wishes]
+    rules = np.frombuffer(bytearray(b"".join([wish.rule for wish in wishes])), RULE)
+    positions = np.array([wish.position for wish in wishes], np.int64)
+    rules["position"] = positions
+    keys = key_of(
+        np.array([sampling.seed & MASK for sampling in samplings], np.uint64),
+        np.array([wish.request.choice for wish in wishes], np.uint64),
+        positions.astype(np.uint64),
+    )
+    ends = np.cumsum([0, *(len(wish.changes.ids) for wish in wishes)], dtype=np.int32)
+    changes = [wish.changes for wish in wishes if len(wish.changes.ids)] or [NOTHING]
+    ids, biases, counts = map(np.concatenate, zip(*changes, strict=True))
+    tops = [-1 if wish.top_logprobs is None else wish.top_logprobs for wish in wishes]
+    masks = [wish.mask for wish in wishes if wish.mask is not None]
+    masked = np.array([wish.mask is not None for wish in wishes])
+    return RowDraws(
+        np.array([wish.row for wish in wishes], np.int32),
+        rules,
+        keys,
+        ends,
+        ids,
+        biases,
+        counts,
+        np.where(masked, np.cumsum(masked) - 1, -1).astype(np.int32),
+        np.stack(masks) if masks else NO_MASKS,
+        np.array(tops, np.int32),
+    )
 
 
-def log_probabilities(logits: Logits, token: int, top: int) -> TokenLogprobs:
-    """The token's own and those of the `top` likeliest, of the raw logits: what the model thinks,
-    whatever the sampling made of it."""
-    total = float(logits.max()) + math.log(float(exponentials(logits).sum()))
+def log_probabilities(row: Logits, token: int, drawn: Drawn, at: int, wanted: int) -> TokenLogprobs:
+    """The token's own and those of the likeliest, of the raw logits: what the model thinks,
+    whatever the sampling made of it. `at`: where the row is among those that were drawn."""
+    total = float(drawn.peaks[at]) + math.log(float(drawn.sums[at]))
+    ids = drawn.likeliest[at, : min(wanted, len(row))]
+    ordered = ids[np.argsort(-row[ids], kind="stable")]  # they are in ascending order
 
     def of(one: int) -> float:
-        return max(float(logits[one]) - total, LEAST_FINITE)
+        return max(float(row[one]) - total, LEAST_FINITE)
 
-    return TokenLogprobs(of(token), tuple((int(one), of(one)) for one in likeliest(logits, top)))
+    return TokenLogprobs(of(token), tuple((one, of(one)) for one in ordered.tolist()))
+
+
+@cache
+def single_threaded() -> Sampler:
+    """One for whoever runs no compiled model."""
+    return Sampler(sampler_for(ModelOptions(threads=1)))

@@ -20,6 +20,7 @@ from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.errors import EngineLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.ahead import flight_behind, followers
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
@@ -63,6 +64,8 @@ class Batch:
     """In the place of `run` where a device does a step while the next one is decided."""
     proposer: Proposer | None = None
     """Who proposes what may follow; not for who draws by itself, or is given steps ahead."""
+    sampler: Sampler = field(default_factory=single_threaded)
+    """Draws from the logits of `run`, where that does not."""
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
@@ -174,7 +177,7 @@ class Batch:
             self._flight = None
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
-        drawn = draw_rows(flight.batch, output, plan.batch.draws)
+        drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler)
         if self.proposer is not None:
             self.proposer.follow(flight.batch, drawn, output)
         deltas = self._commit(flight.batch, drawn)

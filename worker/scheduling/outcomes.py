@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Iterator
 from collections.abc import Sequence as Several
+from typing import NamedTuple
 
 from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Fault, Finish
-from raylax.worker.sampling.draws import DrawResult, draw
-from raylax.worker.sampling.rules import Row, draws_of
-from raylax.worker.sampling.sampler import NotFinite
-from raylax.worker.scheduling.sequence import Sequence, ints
+from raylax.worker.sampling.draws import DrawResult, result, vector
+from raylax.worker.sampling.rules import PLAIN, Row, draws_of
+from raylax.worker.sampling.sampler import NOTHING, NotFinite, Outcome, Sampler, Wish
+from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
 
 log = logging.getLogger(__name__)
@@ -27,45 +28,111 @@ def draws_for(batch: Several[Work]) -> StepDraws | None:
     return draws_of(rows)
 
 
+class Wanted(NamedTuple):
+    """A row of the output that a sequence has."""
+
+    one: Sequence
+    row: int
+    ahead: int
+    """How many tokens of its draft are before it."""
+    is_drawn: bool
+    """The step has its token."""
+
+
 def draw_rows(
-    batch: Several[Work], output: StepOutput, draws: StepDraws | None
+    batch: Several[Work], output: StepOutput, draws: StepDraws | None, sampler: Sampler
 ) -> dict[str, list[DrawResult]]:
     """Draw for every sequence that has rows in the output, which lie there in plan order; by the
     id of its request. `draws`: the rules by which the model has drawn."""
-    drawn, first = dict[str, list[DrawResult]](), 0
-    is_drawn = [] if draws is None else (draws.rules["position"] != NO_RULE).tolist()
+    rows = rows_wanted(batch, draws)
+    outcomes = outcomes_of(rows, output, sampler)
+    drawn = dict[str, list[DrawResult]]()
     for one, _, wanted in batch:
-        if wanted == 1:
-            had = draws is not None and is_drawn[first]
-            drawn[one.request.id] = [draw_for(one, output, first, 0, had)]
-        elif wanted:
-            drawn[one.request.id] = list(verified(one, output, first, wanted - 1))
-        first += wanted
+        if wanted:
+            first, rows = rows[:wanted], rows[wanted:]
+            drawn[one.request.id] = list(verified(first, output, outcomes))
     return drawn
 
 
-def verified(one: Sequence, output: StepOutput, row: int, drafted: int) -> Iterator[DrawResult]:
+def rows_wanted(batch: Several[Work], draws: StepDraws | None) -> list[Wanted]:
+    """All rows, in plan order."""
+    by_model = [] if draws is None else (draws.rules["position"] != NO_RULE).tolist()
+    rows = list[Wanted]()
+    for one, _, wanted in batch:
+        for ahead in range(wanted):
+            had = one.own_rule is PLAIN or (draws is not None and by_model[len(rows)])
+            rows.append(Wanted(one, len(rows), ahead, had))
+    return rows
+
+
+def outcomes_of(
+    rows: Several[Wanted], output: StepOutput, sampler: Sampler, logprobs: bool = True
+) -> dict[int, Outcome | Exception]:
+    """By row what was drawn, or what went wrong with that: each row is tried alone if all of them
+    together raise. `logprobs`: with log-probabilities, for those who want them."""
+    outcomes, wishes = dict[int, Outcome | Exception](), list[Wish]()
+    for wanted in rows:
+        try:
+            if (wish := wish_of(wanted, output, logprobs)) is not None:
+                wishes.append(wish)
+        except Exception as error:
+            outcomes[wanted.row] = error
+    try:
+        drawn = sampler.draw(output.logits, wishes) if wishes else []
+        return outcomes | {wish.row: one for wish, one in zip(wishes, drawn, strict=True)}
+    except Exception:
+        return outcomes | {wish.row: drawn_alone(wish, output, sampler) for wish in wishes}
+
+
+def drawn_alone(wish: Wish, output: StepOutput, sampler: Sampler) -> Outcome | Exception:
+    try:
+        return sampler.draw(output.logits, [wish])[0]
+    except Exception as error:
+        return error
+
+
+def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
+    """What a sequence wants drawn of a row; None if it has all."""
+    one, row, ahead, is_drawn = wanted
+    request, top = one.request, one.request.sampling.top_logprobs if logprobs else None
+    if request.embed or (is_drawn and top is None):
+        return None
+    if is_drawn:
+        token = int(output.drawn[row])
+        return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=token)
+    one.adjustment.tell(one.tokens)
+    changes = one.adjustment.entries_after(one.draft[:ahead]) if one.adjustment.active else NOTHING
+    return Wish(row, request, one.own_rule, one.generated + ahead, changes, top_logprobs=top)
+
+
+def verified(
+    rows: Several[Wanted], output: StepOutput, outcomes: dict[int, Outcome | Exception]
+) -> Iterator[DrawResult]:
     """What a sequence draws from its rows of a step, one for each token of its draft and one more:
     as far as it draws what was drafted, and does not end by that."""
-    for ahead in range(drafted + 1):
-        drawn = draw_for(one, output, row + ahead, ahead, False)
+    for wanted in rows:
+        drawn = result_of(wanted, output, outcomes.get(wanted.row))
+        one, ahead = wanted.one, wanted.ahead
         if drawn.error is not None and ahead:
             return  # it ends by that in its turn, behind the tokens that it has by now
         yield drawn
-        if ahead == drafted or drawn.token != one.draft[ahead]:
+        if ahead == len(rows) - 1 or drawn.token != one.draft[ahead]:
             return
         if drawn.token in one.request.stop_token_ids:
             return
 
 
-def draw_for(one: Sequence, output: StepOutput, row: int, ahead: int, is_drawn: bool) -> DrawResult:
-    """What a sequence gets of a row, if so many tokens of its draft were drawn before. Whatever
-    goes wrong with that is its own end."""
+def result_of(
+    wanted: Wanted, output: StepOutput, outcome: Outcome | Exception | None
+) -> DrawResult:
+    """What a sequence gets of a row. Whatever goes wrong with that is its own end."""
+    one, row, ahead, is_drawn = wanted
     try:
-        remembers = ahead and one.adjustment.remembers
-        one.adjustment.tell(one.tokens + ints(one.draft[:ahead]) if remembers else one.tokens)
-        position = one.generated + ahead
-        return draw(one.request, position, one.adjustment, output, row, is_drawn)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if one.request.embed:
+            return vector(output, row)
+        return result(output, row, outcome, is_drawn)
     except NotFinite as error:
         answer = f"after {one.generated + ahead} tokens of the answer"
         return DrawResult(error=f"the model has no next token for this request {answer}: {error}")

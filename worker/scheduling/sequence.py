@@ -9,7 +9,7 @@ from enum import Enum
 from raylax.proto.pages import PAGE_SIZE, chain
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment
-from raylax.worker.sampling.rules import rule_of
+from raylax.worker.sampling.rules import models_rule_of, rule_of
 from raylax.worker.scheduling.readiness import READY, Needs
 from raylax.worker.speculation.proposals import Proposal
 
@@ -50,8 +50,10 @@ class Sequence:
     """Prompt, history and what was generated."""
     adjustment: Adjustment = field(init=False)
     """What its draws keep of its tokens."""
+    own_rule: bytes = field(init=False)
+    """How its tokens are drawn: see `raylax.worker.sampling.rules`."""
     rule: bytes | None = field(init=False)
-    """How a model draws for it, if it can: see `raylax.worker.sampling.rules`."""
+    """The same, if a model that draws by itself can."""
     pages: "array[int]" = field(default_factory=ints)
     computed: int = 0
     """Tokens whose keys and values lie in the pages."""
@@ -72,7 +74,8 @@ class Sequence:
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.adjustment = Adjustment(self.request.sampling, len(self.request.prompt))
-        self.rule = rule_of(self.request)
+        self.own_rule = rule_of(self.request)
+        self.rule = models_rule_of(self.request, self.own_rule)
         self.tokens.extend(self.request.prompt)
         self.tokens.extend(self.request.history)
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass, fields
 
 from raylax.kernels.cpu.formats import Quantization
 from raylax.kernels.cpu.formats.base import RowFormat
-from raylax.kernels.cpu.program import Buffer
+from raylax.kernels.cpu.program import LINE, Buffer
 from raylax.kernels.cpu.step.pages import Pages
 from raylax.kernels.cpu.step.worklist import ROWS, Bounds, bounds
 from raylax.kernels.cpu.tir.exchange import FLAGS
-from raylax.kernels.cpu.tir.queue import LINE
 from raylax.kernels.families.weight_table import Weight, weights_in
 from raylax.kernels.options import PAGE_SIZE
 from raylax.kernels.shards import PANEL, Degree, Place

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from tvm.script.ir_builder import tirx as T
 
+from raylax.kernels.cpu.program import LINE
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.emit import Expr, Register, imported
-
-LINE = 16  # int32 in a cache line: counters of different workers share none
 
 SPINS, YIELDS = 200, 1000
 """How often a thread that waits looks again at once, and then after yielding its core."""

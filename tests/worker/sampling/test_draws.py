@@ -3,18 +3,26 @@
 import numpy as np
 import pytest
 
+from raylax.kernels.draws.rules import NO_RULE
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.adjustment import Adjustment
-from raylax.worker.sampling.draws import DrawResult, draw
-from raylax.worker.sampling.sampler import NotFinite
+from raylax.worker.sampling.draws import DrawResult, result, vector
+from raylax.worker.sampling.rules import PLAIN, rule_of
+from raylax.worker.sampling.sampler import NotFinite, Wish, single_threaded
 
 LOGITS = np.eye(4, 9, dtype=np.float32) * 5  # row r says token r
 OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3], LOGITS.max(1))
 
 
 def drawn(request: Request, row: int, output: StepOutput = OUTPUT) -> DrawResult:
-    return draw(request, 0, Adjustment(request.sampling, 2), output, row)
+    if request.embed:
+        return vector(output, row)
+    rule = rule_of(request)
+    is_drawn = rule is PLAIN
+    position, token = (NO_RULE, int(output.drawn[row])) if is_drawn else (0, 0)
+    top = request.sampling.top_logprobs
+    wish = Wish(row, request, rule, position, top_logprobs=top, token=token)
+    return result(output, row, single_threaded().draw(output.logits, [wish])[0], is_drawn)
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.0), Sampling(top_k=1)])

@@ -12,8 +12,8 @@ from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.limits import ModelLimits, check
 from raylax.worker.sampling.adjustment import Logits
-from raylax.worker.sampling.sampler import NotFinite, log_probabilities
-from tests.support.draws import drawn_after
+from raylax.worker.sampling.sampler import NotFinite
+from tests.support.draws import drawn_after, log_probabilities_of
 
 VOCAB = 70
 LIMITS = ModelLimits(EngineConfig(max_single_sequence_length=100), VOCAB)
@@ -72,7 +72,7 @@ def test_whatever_is_accepted_draws_a_token() -> None:
             assert 0 <= token < VOCAB
             assert row[token] > -np.inf
             if sampling.top_logprobs is not None:
-                entry = log_probabilities(row, token, sampling.top_logprobs)
+                entry = log_probabilities_of(row, token, sampling.top_logprobs)
                 assert np.isfinite([entry.logprob, *(value for _, value in entry.top)]).all()
 
     assert 500 < accepted < 2500

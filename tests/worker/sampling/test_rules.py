@@ -9,7 +9,7 @@ from raylax.kernels.draws import rules
 from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.sampling.adjustment import Adjustment
-from raylax.worker.sampling.rules import PLAIN, Row, draws_of, rule_of
+from raylax.worker.sampling.rules import PLAIN, Row, draws_of, models_rule_of, rule_of
 
 GREEDY, DRAWN = Sampling(temperature=0.0), Sampling(temperature=0.5, top_k=3, seed=-1)
 BIASED = Sampling(temperature=0.0, logit_bias=((7, 2.5), (9, -1.0)))
@@ -20,7 +20,7 @@ def row(sampling: Sampling, position: int = 4, **more: object) -> Row:
     request = replace(Request("r", (1, 2), 9, sampling), **more)  # type: ignore[arg-type]
     adjustment = Adjustment(sampling, 2)
     adjustment.tell([1, 2, 5, 5])
-    return Row(rule_of(request), position, adjustment)
+    return Row(models_rule_of(request, rule_of(request)), position, adjustment)
 
 
 def told(*rows: Row) -> StepDraws:

@@ -417,7 +417,7 @@ def test_each_draws_from_its_own_rows() -> None:
     a, b, chunk, c = made.waiting
     a.proposal = Proposal([21, 22, 99])
     works = [(a, 5, 4), (b, 3, 1), (chunk, 1, 0), (c, 1, 1)]
-    drawn = draw_rows(works, count(make_plan(1, paged(works))), None)
+    drawn = draw_rows(works, count(make_plan(1, paged(works))), None, made.sampler)
 
     tokens = {id: [one.token for one in several] for id, several in drawn.items()}
     assert tokens == {"a": [21, 22, 23], "b": [51], "c": [81]}

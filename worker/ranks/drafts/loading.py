@@ -9,6 +9,7 @@ from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of, draft_sizes
+from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.chain import Chain, ChainModel
 from raylax.worker.scheduling.drafting.heads import HeadModel
@@ -19,9 +20,14 @@ from raylax.worker.speculation.proposals import Speculation
 
 
 def load_proposer(
-    config: EngineConfig, model: Model, sizes: Sizes, progress: ProgressCallback
+    config: EngineConfig,
+    model: Model,
+    sizes: Sizes,
+    sampler: Sampler,
+    progress: ProgressCallback,
 ) -> Proposer | None:
-    """Who proposes drafts to rank 0's model; None: nobody. Raises ConfigError, KernelsError."""
+    """Who proposes drafts to rank 0's model, by draws of its sampler; None: nobody. Raises
+    ConfigError, KernelsError."""
     if not sizes.drafted:
         return None
     if (draft := draft_model_of(config)) is None:
@@ -37,7 +43,7 @@ def load_proposer(
         drafts = HeadModel(
             head, tapped.tapped, options.max_step_tokens, options.max_sequence_length
         )
-    return ModelProposer(Chain(drafts, sizes.pages), config.spec_draft_length)
+    return ModelProposer(Chain(drafts, sizes.pages, sampler), config.spec_draft_length)
 
 
 def build_draft(

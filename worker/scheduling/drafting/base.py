@@ -6,9 +6,11 @@ from typing import Protocol
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.sampling.draws import DrawResult, draw
-from raylax.worker.sampling.sampler import NotFinite
+from raylax.worker.sampling.draws import DrawResult
+from raylax.worker.sampling.rules import PLAIN
+from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.counters import Counters
+from raylax.worker.scheduling.outcomes import Wanted, outcomes_of, result_of
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.proposals import Proposal
@@ -54,11 +56,13 @@ def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, r
     proposal_of(one).accepted += right
 
 
-def likely_token(one: Sequence, output: StepOutput, row: int, ahead: int) -> int | None:
-    """What a sequence would draw from these logits behind so many tokens of its draft, but that its
-    penalties know nothing of those; None if they are no numbers."""
-    one.adjustment.tell(one.tokens)
-    try:
-        return draw(one.request, one.generated + ahead, one.adjustment, output, row).token
-    except NotFinite:
-        return None
+def likely_tokens(
+    behind: Several[tuple[Sequence, int]], output: StepOutput, sampler: Sampler
+) -> list[int | None]:
+    """What sequences would draw, each from its row of these logits, behind so many tokens of its
+    draft; None if they are no numbers."""
+    rows = [
+        Wanted(one, row, ahead, one.own_rule is PLAIN) for row, (one, ahead) in enumerate(behind)
+    ]
+    outcomes = outcomes_of(rows, output, sampler, logprobs=False)
+    return [result_of(wanted, output, outcomes.get(wanted.row)).token for wanted in rows]

@@ -18,7 +18,8 @@ from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.scheduling.drafting.base import Drawn, likely_token, proposal_of
+from raylax.worker.sampling.sampler import Sampler, single_threaded
+from raylax.worker.scheduling.drafting.base import Drawn, likely_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
 from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.scheduling.step_time import StepTimeModel
@@ -104,6 +105,7 @@ class Chain:
     model: ChainModel
     pages: int
     """Of the engine; the model has SPARE more for each seat."""
+    sampler: Sampler = field(default_factory=single_threaded)
     clock: Callable[[], float] = time.perf_counter
     _times: StepTimeModel = field(default_factory=StepTimeModel)
     _contents: dict[int, bytes] = field(default_factory=dict)
@@ -148,19 +150,20 @@ class Chain:
         batch, features = laid_out(runs, counts)
         begun = self.clock()
         output = self.model.step(batch, features)
-        for row, run in enumerate(done):
-            self._draw(run, output, row)
+        behind = [(run.one, len(proposal_of(run.one).draft)) for run in done]
+        tokens = likely_tokens(behind, output, self.sampler)
+        for row, (run, token) in enumerate(zip(done, tokens, strict=True)):
+            self._go_on(run, token, output, row)
         self._times.learn(*work, self.clock() - begun)
 
-    def _draw(self, run: Run, output: StepOutput, row: int) -> None:
-        """A token of a draft, as it would be drawn from these logits: with the same noise, so that
-        it is the same wherever the two models agree."""
+    def _go_on(self, run: Run, token: int | None, output: StepOutput, row: int) -> None:
+        """With a token of a draft that is drawn as the engine would draw it: with the same noise,
+        so that it is the same wherever the two models agree."""
         one, draft = run.one, proposal_of(run.one).draft
         if not draft:
             self._note(run)
         elif run.features is None and run.at <= len(one.pages) * PAGE_SIZE:
             self._standing(one).tail = list(draft)
-        token = likely_token(one, output, row, len(draft))
         if token is None:
             run.left = 0
             return

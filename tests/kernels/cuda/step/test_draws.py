@@ -15,8 +15,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.executor import SingleRank
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.sampling.adjustment import Adjustment
-from raylax.worker.sampling.rules import Row, draws_of, rule_of
-from raylax.worker.sampling.sampler import sample
+from raylax.worker.sampling.rules import Row, draws_of, models_rule_of, rule_of
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.sequence import Sequence
@@ -25,6 +24,7 @@ from tests.support.batches import Piece, batch_of
 from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_first_layers import PAGES, on_gpu
+from tests.support.draws import drawn_after
 
 PROMPT = (3, 5, 8, 5)
 ANSWER = (9, 3, 9)
@@ -53,7 +53,7 @@ def row_of(sampling: Sampling, choice: int = 1) -> Row:
     request = Request("r", PROMPT, 99, sampling, choice=choice)
     adjustment = Adjustment(sampling, len(PROMPT))
     adjustment.tell([*PROMPT, *ANSWER])
-    return Row(rule_of(request), len(ANSWER), adjustment)
+    return Row(models_rule_of(request, rule_of(request)), len(ANSWER), adjustment)
 
 
 def batch(first: int, end: int, draws: StepDraws | None = None) -> StepBatch:
@@ -72,10 +72,10 @@ def test_every_way_to_draw_in_one_batch_and_in_another() -> None:
     """With bias and penalties, which change the logits where they lie. The second time the step is
     one replayed."""
     logits = np.array(on_gpu().step(batch(0, len(WAYS))).logits)
-    rows = [row_of(way) for way in WAYS]
+    said = [*PROMPT, *ANSWER]
     expected = [
-        sample(values, way, 1, row.position, row.adjustment)
-        for values, way, row in zip(logits, WAYS, rows, strict=True)
+        drawn_after(values, way, 1, said, len(PROMPT))
+        for values, way in zip(logits, WAYS, strict=True)
     ]
 
     assert len(set(expected)) > 3

@@ -1,0 +1,60 @@
+"""The compiled sampler: found in the store, or made there. There is one for a kind of CPU, whatever
+the model and the number of threads. TVM's compiler is imported when something has to be made."""
+
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raylax.kernels.cpu.artefacts import LIBRARY_BYTES, machine
+from raylax.kernels.cpu.sampler.arguments import NAME
+from raylax.kernels.cpu.sampler.sampler import Sampler
+from raylax.kernels.options import LIBRARY
+from raylax.kernels.runtime import load_library
+from raylax.kernels.store import Store, check_room, key_of, source_hash
+
+KIND = "sampler"
+
+
+def load_sampler(threads: int, target: str | None = None, store: Path | None = None) -> Sampler:
+    """One that draws with so many threads. Raises CompileError."""
+    library = sampler_library(target, Store(store))
+    return Sampler(load_library(library) if library else compiled(target), threads)
+
+
+def sampler_library(target: str | None, store: Store) -> Path | None:
+    """The file of the compiled function; None: no C compiler is here to keep it. Raises
+    CompileError."""
+    key = key_of(
+        {
+            "target": target,
+            "machine": machine(),
+            "tvm": version("apache-tvm"),
+            "kernels": source_hash(),
+        }
+    )
+    if found := store.find(KIND, key):
+        return found / LIBRARY
+    from raylax.kernels.cpu.compile import export, linker
+    from raylax.kernels.cpu.target import cpu
+
+    if (cc := linker(cpu(target))) is None:
+        return None
+
+    def make(directory: Path) -> None:
+        made = compiled(target)
+        check_room(directory, LIBRARY_BYTES)  # LLVM would end the process
+        export(made, directory / LIBRARY, cc)
+
+    return store.get(KIND, key, make)[0] / LIBRARY
+
+
+def compiled(target: str | None) -> Any:
+    """The function by its name, in memory."""
+    from raylax.kernels.cpu.codegen import compile_function
+    from raylax.kernels.cpu.compile import CompiledStep
+    from raylax.kernels.cpu.sampler.emit import emit
+    from raylax.kernels.cpu.target import cpu
+
+    made = cpu(target)
+    return CompiledStep({NAME: compile_function(made, NAME, partial(emit, made))})
