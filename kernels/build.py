@@ -15,7 +15,7 @@ from raylax.kernels.cpu.sampler.artefact import load_sampler, sampler_library
 from raylax.kernels.cpu.sampler.sampler import Sampler
 from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
 from raylax.kernels.model import Model, Seat
-from raylax.kernels.options import ModelOptions, ProgressCallback, silent
+from raylax.kernels.options import IN_MEMORY, ModelOptions, ProgressCallback, silent
 from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
@@ -75,7 +75,7 @@ def build(
         progress("no C compiler is here: the model compiles in memory at every start", 1.0)
     sampler_library(options.target, Store(store))
     artefacts.weights()
-    return str(library or "in memory")
+    return str(library or IN_MEMORY)
 
 
 def load_whole(

@@ -11,6 +11,8 @@ PAGE_SIZE = 16
 """Tokens in a page of keys and values."""
 LIBRARY = "step.so"
 """The file of compiled functions, in the store."""
+IN_MEMORY = "in memory"
+"""In the place of its path, where there is no such file."""
 ProgressCallback = Callable[[str, float], None]
 """Is told the stage of building or loading, and the fraction of it that is done."""
 
@@ -39,6 +41,8 @@ class ModelOptions:
     degree: Degree = Degree()
     overlap_launches: bool = False
     """On CUDA, whether a kernel may be started before the one ahead of it has ended."""
+    graphs: bool = True
+    """On CUDA, whether short steps are captured as graphs, and replayed."""
     taps: tuple[int, ...] = ()
     """Residual streams that a step keeps of all of its tokens, each by the number of the layer
     whose input it is; the number of layers is what the last one comes to. On CPUs, without
@@ -49,7 +53,8 @@ class ModelOptions:
     """Of keys that turn out of sight with a window: those of the first tokens never do. They keep
     the positions that they were computed at. On CPUs alone."""
     library: str | None = None
-    """On CUDA, a directory of machine code that was compiled elsewhere; None: the store's."""
+    """On CUDA, a directory of machine code that was compiled elsewhere, on a CPU a compiled step or
+    the directory that it lies in; None: the store's."""
 
     @property
     def on_gpu(self) -> bool:

@@ -17,13 +17,15 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from raylax.kernels.errors import CompileError
 from raylax.kernels.ownership import check_all_ours, check_ours
 
 MIB = 1 << 20
@@ -31,6 +33,44 @@ UNFINISHED = re.compile(r"([0-9a-f]{32})\.\w+")
 """The name of a directory that an artefact is made in: its key, and letters."""
 KEPT_S = 30 * 24 * 3600
 """An artefact's time of modification is when it was last asked for."""
+
+JIT_VARIABLE = "MLC_JIT_POLICY"
+
+
+class JitPolicy(StrEnum):
+    """ON: what the store has, and else it is compiled. READONLY: what the store has. REDO: it is
+    compiled again, by each process that loads it. OFF: only what `model_lib` names."""
+
+    ON = "ON"
+    OFF = "OFF"
+    REDO = "REDO"
+    READONLY = "READONLY"
+
+    def check_found(self, what: str) -> None:
+        """Before something is compiled that the store does not have. Raises CompileError."""
+        if self is JitPolicy.READONLY:
+            raise CompileError(
+                f"{what} is not in the store, and with {JIT_VARIABLE}={self} nothing is compiled: "
+                f"`raylax compile` the model before, or set {JIT_VARIABLE}={JitPolicy.ON}"
+            )
+
+    def check_given(self, what: str) -> None:
+        """Before the store is asked for what nobody has named. Raises CompileError."""
+        if self is JitPolicy.OFF:
+            raise CompileError(
+                f"with {JIT_VARIABLE}={self} {what} must be named by model_lib, found none: name "
+                f"it, or set {JIT_VARIABLE}={JitPolicy.ON}"
+            )
+
+
+def jit_policy(environment: Mapping[str, str] = os.environ) -> JitPolicy:
+    """Raises CompileError for a word that is none of them."""
+    said = environment.get(JIT_VARIABLE) or JitPolicy.ON
+    try:
+        return JitPolicy(said)
+    except ValueError:
+        known = ", ".join(JitPolicy)
+        raise CompileError(f"{JIT_VARIABLE} must be {known}; found {ascii(said)}") from None
 
 
 def default_root() -> Path:
@@ -88,19 +128,22 @@ class Store:
                 with contextlib.suppress(Timeout, OSError), lock.acquire(timeout=0):
                     shutil.rmtree(left, ignore_errors=True)
 
-    def get(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
-        """The artefact's directory, and whether it had to be made.
+    def get(
+        self, kind: str, key: str, make: Callable[[Path], None], again: bool = False
+    ) -> tuple[Path, bool]:
+        """The artefact's directory, and whether it was made.
 
-        `make(directory)` fills a new directory, which then takes its place in one rename. Raises
-        UntrustedPath where another user could put something.
+        `make(directory)` fills a new directory, which then takes its place in one rename; one that
+        is there and is made `again` gets the new files one by one, so that there always are some.
+        Raises UntrustedPath where another user could put something.
         """
-        if found := self.find(kind, key):
+        if (found := self.find(kind, key)) and not again:
             return found, False
         final = self.root / kind / key
         make_private(final.parent)
         check_ours(final.parent)  # somebody may have been faster
         with FileLock(f"{final}.lock"):
-            if there := self.find(kind, key):
+            if (there := self.find(kind, key)) and not again:
                 return there, False
             for left in final.parent.glob(f"{key}.*/"):  # by a maker that was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -108,7 +151,12 @@ class Store:
             try:
                 make(unfinished)
                 keep_others_from_writing(unfinished)
-                unfinished.rename(final)
+                if there:
+                    for file in unfinished.iterdir():
+                        file.replace(final / file.name)
+                    unfinished.rmdir()
+                else:
+                    unfinished.rename(final)
             except BaseException:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 raise

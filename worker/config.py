@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
+from raylax.worker.opt_flags import RULE as OPT_FLAGS
+from raylax.worker.opt_flags import flags_of
 
 Mode = Literal["local", "interactive", "server"]
 SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle"]
@@ -42,6 +44,10 @@ def nothing_but(*possible: Any) -> Rule:
 POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
+)
+OPT = Rule(
+    lambda value: value is None or flags_of(value) is not None,
+    f"{{name}} must be {OPT_FLAGS}; found {{value!r}}",
 )
 COUNT = Rule(
     lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
@@ -119,8 +125,9 @@ class EngineConfig:
     model: str | None = None
     """The checkpoint's directory; left out where a constructor names the model."""
     model_lib: str | None = None
-    """On a GPU the directory of machine code that `raylax compile --target` wrote. On a CPU, where
-    it is given, the library in the store that this model compiles to."""
+    """What the model is run by, if it was compiled before: on a GPU the directory of machine code
+    that `raylax compile --target` wrote, on a CPU a directory of the store's `library`, or a copy
+    of one anywhere. One that was made for another model is refused. Else by MLC_JIT_POLICY."""
     additional_models: tuple[str, ...] = option((), PATHS)
     """The model that drafts, where `speculative_mode` asks for one; left out if the model brings it
     in a directory of that name."""
@@ -183,8 +190,10 @@ class EngineConfig:
     same."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
-    opt: str | None = option(None, nothing_but(None, "O0"))
-    """Vendor libraries to use; O0: none."""
+    opt: str | None = option(None, OPT)
+    """O0 to O3, or flags as cublas_gemm=1;cudagraph=0. On GPUs cudagraph, which O2 and O3 have, and
+    which is inferred, lets short steps be graphs. Vendors' libraries are not used, whatever is
+    asked for: the complete configuration says what is in effect."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
     q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has

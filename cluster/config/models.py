@@ -43,7 +43,8 @@ class ModelSettings(Section):
     """On GPUs: less than one lets several workers share a GPU and its memory. Ranks that share a
     model have a whole one each."""
     model_lib: Anywhere | None = None
-    """On GPUs: the directory of machine code that `raylax compile --target` wrote."""
+    """What the model is run by, if it was compiled before: on GPUs the directory of machine code
+    that `raylax compile --target` wrote, on CPUs one of the store's `library`, or a copy."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
     q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has them."""

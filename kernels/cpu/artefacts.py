@@ -4,7 +4,7 @@ TVM is imported when a blueprint is drawn, not with this module.
 """
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.library import MadeFor, given_library
 from raylax.kernels.cpu.program import Program
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CompileError
-from raylax.kernels.options import LIBRARY, ModelOptions, ProgressCallback, use_threads
+from raylax.kernels.options import IN_MEMORY, LIBRARY, ModelOptions, ProgressCallback, use_threads
 from raylax.kernels.spec import DecoderSpec
-from raylax.kernels.store import Store, check_room, key_of, source_hash
+from raylax.kernels.store import JitPolicy, Store, check_room, jit_policy, key_of, source_hash
 
 PROGRAM = "program.json"
 LIBRARY_BYTES = 8 << 20
@@ -93,6 +94,7 @@ class Blueprint:
             e.table,
             {name: e.function(name) for name in e.functions},
             self.library_key,
+            self.made_for,
             self.weights_key,
             lacking_here(e.cpu),
         )
@@ -126,8 +128,20 @@ class Blueprint:
             }
         )
 
-    def library(self, store: Store, progress: ProgressCallback) -> Path | None:
-        """The compiled functions, linked by a C compiler; None where there is none."""
+    @property
+    def made_for(self) -> str:
+        """What the compiled functions are for, for people."""
+        e, s = self.emitter, self.emitter.spec
+        shards = f", {e.degree.tensor} shards" if e.degree.tensor > 1 else ""
+        return (
+            f"layers of {s.hidden} with {s.heads} heads ({s.kv_heads} of keys), {s.intermediate} "
+            f"units and {s.vocab} tokens, {e.quantization.name}, kv {e.pages.name}{shards}, on "
+            f"{e.cpu.name}, by TVM {version('apache-tvm')} and kernels {source_hash()[:8]}"
+        )
+
+    def library(self, store: Store, progress: ProgressCallback, again: bool = False) -> Path | None:
+        """The compiled functions, linked by a C compiler; None where there is none. `again`: also
+        where the store has them."""
         from raylax.kernels.cpu import compile
 
         if (cc := compile.linker(self.emitter.cpu)) is None:
@@ -138,8 +152,9 @@ class Blueprint:
             compiled = compile.compile_step(self.emitter)
             check_room(directory, LIBRARY_BYTES)  # LLVM would end the process
             compile.export(compiled, directory / LIBRARY, cc)
+            MadeFor(self.library_key, self.made_for).write(directory)
 
-        directory, _ = store.get("library", self.library_key, make)
+        directory, _ = store.get("library", self.library_key, make, again)
         progress("compile", 1.0)
         return directory / LIBRARY
 
@@ -187,7 +202,7 @@ class Artefacts:
             "spec": asdict(self.spec),
             "dtype": self.checkpoint.dtype,
             "checkpoint": self.checkpoint.identity,
-            "options": asdict(self.options),
+            "options": asdict(replace(self.options, library=None)),
             "machine": machine(),
             "tvm": version("apache-tvm"),
             "kernels": source_hash(),
@@ -205,9 +220,16 @@ class Artefacts:
 
     def library(self) -> Path | None:
         """The file of the compiled functions; None: no C compiler is here to keep it."""
-        if found := self._store.find("library", self.program.library_key):
+        if (given := self.options.library) is not None:
+            wanted = MadeFor(self.program.library_key, self.program.made_for)
+            return given_library(Path(given), wanted)
+        policy, what = jit_policy(), "the compiled step of this model"
+        policy.check_given(what)
+        again = policy is JitPolicy.REDO
+        if not again and (found := self._store.find("library", self.program.library_key)):
             return found / LIBRARY
-        return self.blueprint.library(self._store, self._progress)
+        policy.check_found(what)
+        return self.blueprint.library(self._store, self._progress, again)
 
     def functions(self) -> tuple[Any, str]:
         """The compiled functions, ready to run, and where they came from."""
@@ -218,7 +240,7 @@ class Artefacts:
         if path := self.library():
             return load_library(path), str(path)
         self._progress("compile in memory", 0.0)
-        return self.blueprint.compile(), "in memory"
+        return self.blueprint.compile(), IN_MEMORY
 
     def weights(self) -> Path:
         """The directory of the packed weights."""

@@ -79,6 +79,8 @@ class Program:
     functions: dict[str, StepFunction]
     """`layers` and `head`, and of a draft head `features`."""
     library_key: str
+    made_for: str
+    """What the library is for, for people."""
     weights_key: str
     lacking: str
     """Why it cannot run on the machine that drew it; empty if it can."""

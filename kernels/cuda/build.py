@@ -14,7 +14,7 @@ from raylax.kernels.cuda.step.capacity import StepCapacity, weight_bytes
 from raylax.kernels.cuda.step.model import DeviceModel
 from raylax.kernels.model import Seat
 from raylax.kernels.options import PAGE_SIZE, ModelOptions, ProgressCallback, silent
-from raylax.kernels.store import Store
+from raylax.kernels.store import Store, jit_policy
 
 MOST_PAGES = (2**31 - 1) // PAGE_SIZE
 """Slots are int32."""
@@ -41,6 +41,7 @@ def machine_code(
     """The directory of a model's machine code: the one that is given, if it is this model's, else
     the store's, where it is compiled if it is not there. Raises CompileError."""
     if given is None:
+        jit_policy().check_given("machine code")
         return cubins_for(form.variants(), form.chip, store, progress)
     load(Path(given), form.variants(), form.chip)
     return Path(given)

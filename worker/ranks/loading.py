@@ -9,7 +9,7 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cuda.cubins.facts import LISTED
 from raylax.kernels.errors import KernelsError
 from raylax.kernels.model import Model
-from raylax.kernels.options import ModelOptions, ProgressCallback
+from raylax.kernels.options import IN_MEMORY, ModelOptions, ProgressCallback
 from raylax.kernels.shards import Degree
 from raylax.worker.comm.errors import CommError
 from raylax.worker.comm.nccl import library as nccl
@@ -18,6 +18,7 @@ from raylax.worker.errors import ConfigError
 from raylax.worker.hardware.cores import usable_cores
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.hardware.memory import total_memory
+from raylax.worker.opt_flags import graphs_of, in_effect
 from raylax.worker.ranks.drafts.loading import build_draft
 from raylax.worker.ranks.drafts.needs import draft_needs, taps_of
 from raylax.worker.sizing import (
@@ -93,9 +94,14 @@ def options_of(config: EngineConfig, device: str) -> ModelOptions:
     )
     if options.on_gpu:
         check_gpu_ranks(config, degree)
-        return replace(options, library=config.model_lib, overlap_launches=config.overlap_launches)
+        return replace(
+            options,
+            library=config.model_lib,
+            overlap_launches=config.overlap_launches,
+            graphs=graphs_of(config.opt),
+        )
     check_library(config.model_lib)
-    return replace(options, taps=taps_of(config))
+    return replace(options, library=given_library_of(config.model_lib), taps=taps_of(config))
 
 
 def check_gpu_ranks(config: EngineConfig, degree: Degree) -> None:
@@ -205,23 +211,18 @@ def check_library(model_lib: str | None) -> None:
         raise ConfigError(f"model_lib {model_lib} is for GPUs, and this engine runs on a CPU")
 
 
+def given_library_of(model_lib: str | None) -> str | None:
+    """What a model is run by that somebody has named; None where it was compiled in memory, which
+    a complete configuration says in the place of a path."""
+    return None if model_lib == IN_MEMORY else model_lib
+
+
 def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) -> None:
     """Make everything that a rank will need in the store, and load nothing. `config` names its
     model and its mode. Raises ConfigError, KernelsError."""
     options, sizes = plan_rank(config, device)
-    library = build(checkpoint_of(config), options, sizes.pages, progress=progress)
-    if not options.on_gpu:  # there it is the one that is given
-        check_made(config, library)
+    build(checkpoint_of(config), options, sizes.pages, progress=progress)
     build_draft(config, options, sizes, progress)
-
-
-def check_made(config: EngineConfig, library: str) -> None:
-    """Raises ConfigError if the configuration names a library that is not this model's."""
-    if config.model_lib is not None and Path(config.model_lib) != Path(library):
-        raise ConfigError(
-            f"model_lib must be what this model compiles to, {library}, found {config.model_lib}; "
-            "leave it out"
-        )
 
 
 def page_bytes(config: EngineConfig, model: Model) -> int:
@@ -233,11 +234,7 @@ def page_bytes(config: EngineConfig, model: Model) -> int:
 
 
 def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
-    """The configuration with every value that was inferred while `model` was loaded.
-
-    Raises ConfigError for a library that is not this model's.
-    """
-    check_made(config, model.library)
+    """The configuration with every value that was inferred while `model` was loaded."""
     return config.complete(
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,
@@ -253,7 +250,7 @@ def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
         max_history_size=0,
         kv_state_kind="kv_cache",
         prefix_cache_max_num_recycling_seqs=kept_sequences(config),
-        opt="O0",
+        opt=in_effect(model.options.on_gpu and model.options.graphs),
         quantization=model.quantization,
         kv_dtype=model.kv_dtype,
         threads=model.options.threads,

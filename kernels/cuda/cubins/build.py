@@ -19,7 +19,7 @@ from raylax.kernels.cuda.cubins.workers import compile_all
 from raylax.kernels.cuda.variants.base import Variant
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ProgressCallback
-from raylax.kernels.store import Store, key_of
+from raylax.kernels.store import JitPolicy, Store, jit_policy, key_of
 
 ONE, ALL = "cubin", "cubins"
 """Kinds of artefacts: one variant's machine code, and all of a model's."""
@@ -46,9 +46,11 @@ def cubins_for(
     by = versions(chip) if len(shipped) < len(variants) else {}
     judged = {"judges": [code_of(Path(__file__).with_name(f"{name}.py")) for name in JUDGES], **by}
     keys = {name: key_of({"of": digest, **judged}) for name, digest in digests.items()}
-    build = Build(chip, store, by, keys, progress)
+    policy = jit_policy()
+    build = Build(chip, store, by, keys, progress, policy)
     key = key_of({"keys": keys, "shipped": sorted(shipped)})
-    return store.get(ALL, key, lambda directory: build.fill(directory, variants, shipped))[0]
+    fill = lambda directory: build.fill(directory, variants, shipped)  # noqa: E731
+    return store.get(ALL, key, fill, policy is JitPolicy.REDO)[0]
 
 
 def shipped_for(chip: Chip, digests: Mapping[str, str]) -> dict[str, Facts]:
@@ -69,6 +71,7 @@ class Build:
     keys: dict[str, str]
     """Each variant's name in the store. What has judged it counts: its facts are there, too."""
     progress: ProgressCallback
+    policy: JitPolicy = JitPolicy.ON
     found: dict[str, Facts] = field(default_factory=dict)
 
     def fill(
@@ -78,6 +81,8 @@ class Build:
         for name, facts in shipped.items():
             self.take(SHIPPED / self.chip.name, directory, name, facts)
         missing = [variant for variant in variants if not self.stored(variant.name, directory)]
+        if missing:
+            self.policy.check_found(f"machine code for {self.chip.name} ({missing[0].name})")
         self.progress(self.stage, len(self.found) / len(variants))
 
         def each(variant: Variant, facts: Facts) -> None:
@@ -103,7 +108,9 @@ class Build:
 
     def stored(self, name: str, directory: Path) -> bool:
         """Whether a variant is there already, or was in the store and now is."""
-        if name not in self.found and (place := self.store.find(ONE, self.keys[name])):
+        again = self.policy is JitPolicy.REDO
+        place = None if again else self.store.find(ONE, self.keys[name])
+        if name not in self.found and place:
             self.take(place, directory, name, listed(place, self.chip)[name])
         return name in self.found
 
@@ -114,4 +121,4 @@ class Build:
             shutil.copyfile(file_of(directory, name), file_of(place, name))
             write(place, self.chip, self.versions, {name: facts})
 
-        self.store.get(ONE, self.keys[name], fill)
+        self.store.get(ONE, self.keys[name], fill, self.policy is JitPolicy.REDO)

@@ -78,7 +78,8 @@ class DeviceModel:
         program = StepProgram(form, kernels, weights, {**self._values, **inputs}, exchange)
         results = StepResults(self._values, most.sizes.rows)
         division = most.division(self.places)
-        self._runner = StepRunner(program, inputs, results, division, tiles, self._stream)
+        parts = program, inputs, results, division, tiles, self._stream
+        self._runner = StepRunner(*parts, options.graphs)
         self._stream.wait()
 
     def step(self, batch: StepBatch) -> StepOutput:

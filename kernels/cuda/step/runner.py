@@ -32,7 +32,10 @@ class StepRunner:
         division: Division,
         tiles: Sequence[Variant],
         stream: Stream,
+        graphs: bool = True,
     ) -> None:
+        """`graphs`: whether short steps are captured."""
+        self._captures = graphs
         self._program, self._inputs, self.results = program, inputs, results
         self._division, self._tiles, self._stream = division, tiles, stream
         self._graphs = OrderedDict[StepShape, Graph]()
@@ -43,7 +46,7 @@ class StepRunner:
         shape, is_graph, used = write(batch, self._inputs.views(), self._division, self._tiles)
         self._inputs.send(used, self._stream)
         self._take_drawn(batch.tokens)
-        if is_graph:
+        if is_graph and self._captures:
             self._graph(shape).replay(self._stream)
         else:
             with self._stream.current():

@@ -330,7 +330,7 @@ def test_a_path_of_which_no_process_could_be_told(edited: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"model_lib": "/no/lib.so"}, "model_lib must be what this model compiles to, "),
+        ({"model_lib": "/no/lib.so"}, "model_lib /no/lib.so: there is no library"),
         ({"quantization": "q9"}, "quantization 'q9' is not known; known are auto, q0f32"),
     ],
 )

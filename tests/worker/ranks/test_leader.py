@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from raylax import MLCEngine
+from raylax.kernels.errors import CompileError
 from raylax.proto.vocabulary import Fault, Finish, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.errors import ConfigError, EngineStartError
+from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.child_processes import ChildProcess, ChildProcesses
 from raylax.worker.ranks.control_channel import Kind
@@ -278,7 +279,7 @@ def test_a_failed_start_names_the_rank(uneven: Path, monkeypatch: Any) -> None:
 def test_a_model_that_is_refused_once_it_is_loaded_leaves_no_rank(
     uneven: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here its library is another one: that is known when all ranks have loaded."""
+    """Here its library is not there: that is known when all ranks have come."""
     children: list[ChildProcess] = []
     spawn = ChildProcesses.spawn
 
@@ -288,7 +289,7 @@ def test_a_model_that_is_refused_once_it_is_loaded_leaves_no_rank(
 
     monkeypatch.setattr(ChildProcesses, "spawn", noted)
     with (
-        pytest.raises(ConfigError, match="model_lib must be what this model compiles to"),
+        pytest.raises(CompileError, match="there is no library, /lib/step.so is"),
         running_engine(uneven, replace(TWO, model_lib="/lib/step.so")),
     ):
         pass

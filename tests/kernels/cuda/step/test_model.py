@@ -1,6 +1,7 @@
 """The demo model on a driver without a GPU: its launches are checked, and interpreted as a chip
 computes them."""
 
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -128,6 +129,16 @@ def test_steps_of_one_shape_are_replayed_over_other_inputs() -> None:
     assert device.names[before + len(launches) :] == launches
     assert np.array_equal(three, four[:3])
     assert np.array_equal(again, four)
+
+
+@on_fake_device
+def test_without_graphs_the_bits_are_the_same() -> None:
+    """Nothing is captured then, and everything launched anew."""
+    plain = load_on_device(model(), replace(options("cuda:0"), graphs=False), PAGES)
+    lasts = batch_of([Piece([PROMPT[i]], 0, [6 + i]) for i in range(4)])
+
+    assert np.array_equal(np.array(plain.step(lasts).logits), on_gpu().step(lasts).logits)
+    assert not plain._runner._graphs and on_gpu()._runner._graphs
 
 
 @on_fake_device
