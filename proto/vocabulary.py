@@ -167,7 +167,12 @@ class Delta(NamedTuple):
     embedding: tuple[float, ...] = ()
     """The vector of a request that asked for one, with its `finish`."""
     accepted: int = 0
-    """How many of the request's tokens had been proposed, and were right; with its `finish`."""
+    """How many of the request's tokens had been proposed, and were right; with its `finish`, as
+    what follows."""
+    drafts: int = 0
+    """Of its steps those that verified a draft."""
+    drafted: int = 0
+    """Tokens of those drafts."""
 
     @property
     def is_one_token(self) -> bool:

@@ -546,6 +546,8 @@ class Delta(_message.Message):
     BEGAN_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
     ACCEPTED_FIELD_NUMBER: _builtins.int
+    DRAFTS_FIELD_NUMBER: _builtins.int
+    DRAFTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     finish: _builtins.str
     """"" while the request goes on, else stop, length, abort or error"""
@@ -556,7 +558,11 @@ class Delta(_message.Message):
     began: _builtins.bool
     """the request has left the queue"""
     accepted: _builtins.int
-    """how many of its tokens had been proposed, with its finish"""
+    """With its finish: how many of its tokens had been proposed; the steps that verified some, and
+    how many they were.
+    """
+    drafts: _builtins.int
+    drafted: _builtins.int
     @_builtins.property
     def token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -576,10 +582,12 @@ class Delta(_message.Message):
         began: _builtins.bool = ...,
         embedding: _abc.Iterable[_builtins.float] | None = ...,
         accepted: _builtins.int = ...,
+        drafts: _builtins.int = ...,
+        drafted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "drafted", b"drafted", "drafts", b"drafts", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

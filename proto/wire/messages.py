@@ -132,6 +132,8 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
         began=delta.began,
         embedding=delta.embedding,
         accepted=delta.accepted,
+        drafts=delta.drafts,
+        drafted=delta.drafted,
     )
 
 
@@ -161,6 +163,8 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         fault=FAULTS[message.fault],
         embedding=tuple(message.embedding),
         accepted=message.accepted,
+        drafts=message.drafts,
+        drafted=message.drafted,
     )
 
 

@@ -151,7 +151,7 @@ class Dispatcher:
 
     def _withdraw(self, entry: JournalEntry, worker: str, outcome: Outcome) -> None:
         self.workers.cancel(worker, entry.request.id)
-        entry.timeline.left(entry.request.id, worker, outcome)
+        entry.timeline.left(entry.request.id, worker, outcome, known_tokens=entry.known_tokens)
 
     def _gone(self, entry: JournalEntry, worker: str, why: str) -> bool:
         """Count a worker's failure of a request; False if the request was not there any more."""
@@ -162,7 +162,8 @@ class Dispatcher:
         entry.failed_on.add(worker)
         entry.moves += 1
         entry.timeline.note("lost", why)
-        entry.timeline.left(entry.request.id, worker, Outcome.LOST, why)
+        known = entry.known_tokens
+        entry.timeline.left(entry.request.id, worker, Outcome.LOST, why, known)
         return True
 
     def _move(self, entry: JournalEntry) -> None:
@@ -189,7 +190,8 @@ class Dispatcher:
     def _send(self, entry: JournalEntry, route: Route) -> None:
         fleet = self.workers.ledger.fleet
         entry.timeline.decided(Decision(entry.request.id, self.policy_name, route.choice, fleet))
-        entry.timeline.sent(entry.request.id, route.worker)
+        entry.timeline.sent(entry.request.id, route.worker, entry.known_tokens)
+        entry.unheard = True
         self.workers.submit(route, entry.inbox, entry.coalesce)
 
     def _look_again(self, entry: JournalEntry) -> None:

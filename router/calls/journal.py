@@ -41,12 +41,19 @@ class JournalEntry:
     failed_on: set[str] = field(default_factory=set)
     """Workers that failed it: others come first."""
     emitted: list[int] = field(default_factory=list)
+    unheard: bool = True
+    """No token has come since it was sent last."""
     moves: int = 0
     strikes: int = 0
     tries: int = 0
     """Attempts in vain to find a worker, since it last had one."""
     waits_since: float = 0.0
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    @property
+    def known_tokens(self) -> int:
+        """Of its prompt and of its answer so far."""
+        return len(self.request.prompt) + len(self.emitted)
 
     def resumption(self, now: float, pages_at: str = "") -> Resumption:
         """How another worker goes on after the last emitted token."""

@@ -220,10 +220,13 @@ class CallRunner:
             delta = told_outside(delta, worker)
         entry.tries = 0
         if delta.began:
-            self._timeline.note("began", worker)
+            self._timeline.began(delta.request_id, worker)
             return None
         if len(entry.workers) > 1:
             self._dispatcher.settle(entry, worker)
+        if entry.unheard and delta.token_ids:
+            entry.unheard = False
+            self._timeline.first_token(delta.request_id, worker, delta.cached_tokens)
         if entry.moves:  # what was cached for the second start says nothing about the first
             delta = delta._replace(cached_tokens=0)
         if delta.token_ids and not entry.emitted:
@@ -234,7 +237,9 @@ class CallRunner:
             self._log.add(delta)
         event, cancel = self._call.feed(delta)
         if cancel or delta.finish is not None:
-            self._timeline.left(delta.request_id, worker, Outcome.ENDED)
+            self._timeline.computed(worker, delta)
+            known = entry.known_tokens
+            self._timeline.left(delta.request_id, worker, Outcome.ENDED, known_tokens=known)
             self._dispatcher.workers.succeeded(worker)
             self._dispatcher.forget(delta.request_id)
         return event

@@ -3,6 +3,9 @@
     chat MODEL          the call, below its client's span; an event for each event of the timeline
     ├── queue           until it was let through to the workers
     └── attempt         a request with one worker, and what became of it; there may be several
+        ├── engine.queue      until the engine began with it
+        ├── engine.prefill    until its first token
+        └── engine.decode     until its last one
 
 They are made when the call has ended, so that they cost its tokens nothing. One that was refused
 before it began is a single span, named by its protocol. Only
@@ -11,7 +14,8 @@ before it began is a single span, named by its protocol. Only
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -138,7 +142,45 @@ class SpanRecorder:
         if attempt.outcome is Outcome.LOST:
             span.set_attribute("error.type", attempt.outcome)
             span.set_status(Status(StatusCode.ERROR, attempt.why))
+        for phase in phases_of(attempt):
+            inner = self._tracer.start_span(
+                phase.name,
+                set_span_in_context(span),
+                attributes=phase.attributes,
+                start_time=at(phase.from_s),
+            )
+            inner.end(at(phase.to_s))
         span.end(at(attempt.to_s))
+
+
+class Phase(NamedTuple):
+    """What an engine does of an attempt at a time, as its router has heard of it: an engine needs
+    no exporter, and of one that is lost that is all that is left."""
+
+    name: str
+    from_s: float
+    to_s: float
+    attributes: dict[str, AttributeValue]
+
+
+def phases_of(attempt: Attempt) -> Iterator[Phase]:
+    """As far as it has come."""
+    assert attempt.to_s is not None
+    began = attempt.to_s if attempt.began_s is None else attempt.began_s
+    yield Phase("engine.queue", attempt.from_s, began, {})
+    if attempt.began_s is None:
+        return
+    first = attempt.to_s if attempt.first_token_s is None else attempt.first_token_s
+    prefill = {"raylax.tokens": attempt.known_tokens, "raylax.cached_tokens": attempt.cached_tokens}
+    yield Phase("engine.prefill", began, first, {**prefill})
+    if attempt.first_token_s is not None:
+        decode = {
+            "raylax.tokens": attempt.generated_tokens,
+            "raylax.drafts": attempt.drafts,
+            "raylax.drafted_tokens": attempt.drafted_tokens,
+            "raylax.accepted_tokens": attempt.accepted_tokens,
+        }
+        yield Phase("engine.decode", first, attempt.to_s, {**decode})
 
 
 def span_recorder() -> SpanRecorder:

@@ -11,6 +11,7 @@ import numpy as np
 from raylax.proto.errors import NotFound, shown
 from raylax.proto.shares import ShareOf, Shares, equal
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
+from raylax.proto.vocabulary import Delta
 from raylax.router.fleet.table import Fleet
 from raylax.router.policies.base import RoutingChoice
 
@@ -85,6 +86,18 @@ class Attempt:
     """None: it is still there."""
     outcome: Outcome | None = None
     why: str = ""
+    known_tokens: int = 0
+    """Of its prompt, and of its answer as far as that was known when it was sent."""
+    cached_tokens: int = 0
+    """Of those, which the worker had in its pages."""
+    generated_tokens: int = 0
+    began_s: float | None = None
+    """When the worker has said that it computes it; None: it waits in the engine's queue."""
+    first_token_s: float | None = None
+    """When its first token came from there."""
+    drafts: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(eq=False)
@@ -127,17 +140,41 @@ class Timeline:
         """What has happened so far, in order."""
         return tuple(TimelineEvent(*one) for one in self._events)
 
-    def sent(self, request_id: str, worker: str) -> None:
-        """A request goes to a worker: an attempt begins."""
+    def sent(self, request_id: str, worker: str, known_tokens: int = 0) -> None:
+        """A request goes to a worker, with so many tokens: an attempt begins."""
         self.note("sent", worker)
         if len(self.attempts) < MOST_EVENTS:
-            attempt = self._there[request_id, worker] = Attempt(request_id, worker, self.now_s)
+            attempt = Attempt(request_id, worker, self.now_s, known_tokens=known_tokens)
+            self._there[request_id, worker] = attempt
             self.attempts.append(attempt)
 
-    def left(self, request_id: str, worker: str, outcome: Outcome, why: str = "") -> None:
-        """A worker has no more to do with a request."""
+    def began(self, request_id: str, worker: str) -> None:
+        """A worker computes it from now on."""
+        self.note("began", worker)
+        if (attempt := self._there.get((request_id, worker))) is not None:
+            attempt.began_s = self.now_s
+
+    def first_token(self, request_id: str, worker: str, cached_tokens: int) -> None:
+        """A worker's first token has come; `cached_tokens`: which that had in its pages."""
+        if (attempt := self._there.get((request_id, worker))) is not None:
+            attempt.first_token_s, attempt.cached_tokens = self.now_s, cached_tokens
+
+    def computed(self, worker: str, delta: Delta) -> None:
+        """What a worker says of a request's drafts, with its end."""
+        if delta.drafts:
+            right = f"{delta.accepted} of {delta.drafted} tokens accepted"
+            self.note("drafted", f"{worker}, {delta.drafts} drafts, {right}")
+        if (attempt := self._there.get((delta.request_id, worker))) is not None:
+            attempt.drafts, attempt.drafted_tokens = delta.drafts, delta.drafted
+            attempt.accepted_tokens = delta.accepted
+
+    def left(
+        self, request_id: str, worker: str, outcome: Outcome, why: str = "", known_tokens: int = 0
+    ) -> None:
+        """A worker has no more to do with a request, of which so many tokens are known now."""
         if (attempt := self._there.pop((request_id, worker), None)) is not None:
             attempt.to_s, attempt.outcome, attempt.why = self.now_s, outcome, why
+            attempt.generated_tokens = max(0, known_tokens - attempt.known_tokens)
 
     @property
     def snapshot(self) -> TimelineSnapshot:

@@ -370,8 +370,10 @@ class Batch:
             said[-1] = said[-1]._replace(finish=Finish.LENGTH)
         if said[-1].finish is not None:
             self.remove(request.id)
-            if one.proposal is not None:
-                said[-1] = said[-1]._replace(accepted=one.proposal.accepted)
+            if (had := one.proposal) is not None:
+                said[-1] = said[-1]._replace(
+                    accepted=had.accepted, drafts=had.drafts, drafted=had.drafted
+                )
         if cached:
             said[0] = said[0]._replace(cached_tokens=cached)
         return said

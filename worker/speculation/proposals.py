@@ -19,6 +19,10 @@ class Proposal:
     """How likely each of them is right, if those before it are."""
     accepted: int = 0
     """Tokens that were proposed so far, and right."""
+    drafts: int = 0
+    """Steps so far that verified some."""
+    drafted: int = 0
+    """Tokens that those verified."""
     text: NGrams = field(default_factory=NGrams)
     standing: object = None
     """What a model that drafts knows of it while it has its pages."""

@@ -23,6 +23,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.router.access.keys import Key, hash_of
+from raylax.router.calls.journal import JournalEntry
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.observe.exporter import ENDPOINTS, telemetry
@@ -31,6 +32,7 @@ from raylax.router.observe.telemetry import NoTelemetry
 from raylax.router.observe.timeline import Outcome, Timeline
 from tests.support.paths import ROOT
 from tests.support.router_rig import (
+    ENGINE,
     PATIENCE_S,
     Rig,
     channel,
@@ -79,8 +81,10 @@ class Recorded:
 
 @pytest.fixture
 async def recorded(checkpoint: Path) -> AsyncIterator[Recorded]:
+    """Drafts have a fixed length, so that it does not depend on the machine whether there are
+    any."""
     async with (
-        running_router(checkpoint, 2) as rig,
+        running_router(checkpoint, 2, replace(ENGINE, spec_draft_length=3)) as rig,
         httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
     ):
         yield Recorded(rig, client)
@@ -136,6 +140,55 @@ async def test_it_says_what_was_asked_and_what_it_came_to(recorded: Recorded) ->
     assert [one["raylax.request"] for one in map(attributes, attempts)] == [
         f"{answer['id']}/0/{choice}" for choice in range(2)
     ]
+
+
+async def test_what_the_engine_did_lies_below_the_attempt(recorded: Recorded) -> None:
+    """In turn, and all of the attempt: its queue, its prefill, its decode, with their tokens. A
+    second time the prompt's first page is found."""
+    long = {"prompt": "a long beginning ", "max_tokens": 40, "logit_bias": {"97": 100}}
+    unrecorded = {"traceparent": f"00-{TRACE}-{SPAN}-00"}
+    await recorded.client.post("/v1/completions", json=long, headers=unrecorded)
+    reply = await recorded.client.post("/v1/completions", json=long, headers=SAMPLED)
+    usage, told = reply.json()["usage"], await recorded.told()
+    (attempt,) = told["attempt"]
+    below = [told[f"engine.{name}"][0] for name in ("queue", "prefill", "decode")]
+    moments = [attempt.start_time, *(one.end_time for one in below)]
+
+    assert attempt.context is not None
+    assert {one.parent and one.parent.span_id for one in below} == {attempt.context.span_id}
+    assert [one.start_time for one in below] == moments[:-1]
+    assert moments[-1] == attempt.end_time and moments == sorted(moments)  # type: ignore[type-var]
+    assert attributes(below[1]) == {
+        "raylax.tokens": usage["prompt_tokens"],
+        "raylax.cached_tokens": usage["prompt_tokens_details"]["cached_tokens"],
+    }
+    decoded = attributes(below[2])
+    right = usage["completion_tokens_details"]["accepted_prediction_tokens"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 16
+    assert (decoded["raylax.tokens"], decoded["raylax.accepted_tokens"]) == (40, right)
+    assert decoded["raylax.drafted_tokens"] >= right > 0 < decoded["raylax.drafts"]
+
+
+async def test_a_lost_engine_is_told_as_far_as_it_came(recorded: Recorded) -> None:
+    """Tokens that another one goes on from are known there, not generated."""
+    for worker in recorded.rig.workers:
+        worker.hold(steps=1)
+    asking = asyncio.create_task(recorded.client.post(CHAT, json=ASK, headers=SAMPLED))
+    (lost,) = [worker async for worker in busy(recorded.rig)]
+    await until(lambda: any(one.emitted for one in entries(recorded.rig)))
+    await lost.die()
+    for worker in recorded.rig.workers:
+        worker.let_go()
+    usage, told = (await asking).json()["usage"], await recorded.told()
+    prefills, decodes = told["engine.prefill"], told["engine.decode"]
+    known = [attributes(one)["raylax.tokens"] for one in prefills]
+
+    assert known == [usage["prompt_tokens"], usage["prompt_tokens"] + 1]
+    assert [attributes(one)["raylax.tokens"] for one in decodes] == [1, 3]
+
+
+def entries(rig: Rig) -> list[JournalEntry]:
+    return list(rig.service.journal._entries.values())
 
 
 async def test_everything_that_is_told_is_documented(recorded: Recorded) -> None:
@@ -364,7 +417,7 @@ async def test_what_its_client_does_not_record_is_not_recorded_here(recorded: Re
     await recorded.client.post(CHAT, json=ASK, headers=SAMPLED)
     told = await recorded.told()
 
-    assert [len(spans) for spans in told.values()] == [1, 1, 1]
+    assert [len(spans) for spans in told.values()] == [1, 1, 1, 1, 1, 1]
     assert {f"{span.context.trace_id:032x}" for (span,) in told.values() if span.context} == {TRACE}
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from raylax.proto.errors import NotFound
 from raylax.proto.timeline import Candidate, Explanation, TimelineEvent, TimelineSnapshot
 from raylax.router.observe.timeline import Timeline, Timelines, as_json, from_json
 from tests.support.router_rig import (
+    ENGINE,
     PATIENCE_S,
     Rig,
     running_router,
@@ -31,7 +33,7 @@ ASK: dict[str, Any] = {
 
 @pytest.fixture
 async def rig(checkpoint: Path) -> AsyncIterator[Rig]:
-    async with running_router(checkpoint, 2) as made:
+    async with running_router(checkpoint, 2, replace(ENGINE, spec_draft_length=3)) as made:
         yield made
 
 
@@ -71,6 +73,25 @@ async def test_a_second_request_goes_where_its_prefix_is(client: httpx.AsyncClie
     assert after["chosen"] == before["chosen"]
     assert after["candidates"][0]["terms"]["uncached"] <= 16
     assert before["candidates"][0]["terms"]["uncached"] > 100
+
+
+async def test_drafts_are_told_with_what_came_of_them(rig: Rig, client: httpx.AsyncClient) -> None:
+    """Steps that verified some, their tokens, and how many were right; of an answer without any
+    nothing is said."""
+    asked = {**ASK, "max_tokens": 40, "logit_bias": {"97": 100}}
+    reply = (await client.post(CHAT, json=asked)).json()
+    moments = (await client.get(f"/explain/{reply['id']}")).json()["moments"]
+    (said,) = [one["detail"] for one in moments if one["name"] == "drafted"]
+    right = reply["usage"]["completion_tokens_details"]["accepted_prediction_tokens"]
+    load = max((one.engine.load() for one in rig.workers), key=lambda load: load.drafts)
+    short = (await client.post(CHAT, json={**ASK, "max_tokens": 1})).json()["id"]
+    others = (await client.get(f"/explain/{short}")).json()["moments"]
+
+    assert right > 0
+    assert said.endswith(
+        f", {load.drafts} drafts, {right} of {load.drafted_tokens} tokens accepted"
+    )
+    assert "drafted" not in [one["name"] for one in others]
 
 
 async def test_the_timeline_is_told_afterwards(rig: Rig, client: httpx.AsyncClient) -> None:

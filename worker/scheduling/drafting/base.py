@@ -53,7 +53,10 @@ def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, r
     """Of its draft so many tokens were verified, and the first of them were right."""
     proposer.learn(one, drafted, right)
     counters.verified(drafted, right)
-    proposal_of(one).accepted += right
+    proposal = proposal_of(one)
+    proposal.drafts += 1
+    proposal.drafted += drafted
+    proposal.accepted += right
 
 
 def likely_tokens(
