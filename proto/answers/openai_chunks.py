@@ -87,7 +87,7 @@ def engine_chunk(
         extra=numbers,
     )
     if isinstance(body, completions.CompletionRequest):
-        return completions.CountedCompletion(
+        return completions.Completion(
             id=f"cmpl-{uuid.uuid4().hex}", created=created, model=model, choices=[], usage=usage
         )
     return chat.CountedChunk(

@@ -21,7 +21,6 @@ class CompletionWriter(ChunkWriter):
         """`created`: the time that all chunks say, in seconds of the epoch."""
         super().__init__(call)
         self._model, self._created, self._include_usage = model, created, include_usage
-        self._kind = completions.CountedCompletion if include_usage else completions.Completion
         self._offsets: dict[int, Offsets] = defaultdict(Offsets)
 
     def chunks(self, event: TextEvent) -> list[completions.Completion]:
@@ -49,7 +48,7 @@ class CompletionWriter(ChunkWriter):
     def _completion(
         self, choices: list[completions.Choice], usage: Usage | None = None
     ) -> completions.Completion:
-        return self._kind(
+        return completions.Completion(
             id=self.call.id,
             created=self._created,
             model=self._model,

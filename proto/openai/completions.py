@@ -73,8 +73,10 @@ class Choice(ResponseModel):
 
 
 class Completion(ResponseModel):
-    """A whole answer, or a chunk of a streamed one."""
+    """A whole answer, or a chunk of a streamed one, which has a usage at its end alone: clients of
+    MLC-LLM look for it in each."""
 
+    shown_as_null: ClassVar[frozenset[str]] = frozenset({"usage"})
     id: str
     object: Literal["text_completion"] = "text_completion"
     created: int
@@ -82,9 +84,3 @@ class Completion(ResponseModel):
     choices: list[Choice]
     usage: Usage | None = None
     system_fingerprint: str = FINGERPRINT
-
-
-class CountedCompletion(Completion):
-    """A chunk of a stream that ends with its usage: until then it is null, as with OpenAI."""
-
-    shown_as_null: ClassVar[frozenset[str]] = frozenset({"usage"})

@@ -9,7 +9,8 @@ class ModelCard(ResponseModel):
     id: str
     object: Literal["model"] = "model"
     created: int
-    owned_by: str = "raylax"
+    owned_by: str = "MLC-LLM"
+    """What clients of MLC-LLM look for; to others it says nothing."""
     max_model_len: int
 
 
