@@ -12,7 +12,7 @@ from raylax.kernels.bf16 import from_bf16
 from raylax.kernels.checkpoints.base import WHOLE
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import tensors_of
+from raylax.kernels.families import stands_beside, tensors_of
 from raylax.kernels.spec import DecoderSpec
 
 HARMLESS = (".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached",
@@ -76,7 +76,8 @@ def tensors_for(spec: DecoderSpec, found: Mapping[str, T], where: Path) -> dict[
         expected[name] = one
     tied = ("lm_head.weight",) if spec.tied_embeddings else ()
     unasked = (name for name in found if name not in expected and name not in tied)
-    if others := sorted(name for name in unasked if not name.endswith(HARMLESS)):
+    wrong = (n for n in unasked if not (n.endswith(HARMLESS) or stands_beside(spec, n)))
+    if others := sorted(wrong):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise CheckpointError(
             f"{where}: tensor {others[0]}{more} is not of the model that its config describes: is "

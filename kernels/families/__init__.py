@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import Config, read_config
 from raylax.kernels.families.llama import LLAMA
+from raylax.kernels.families.mimo import MIMO
 from raylax.kernels.families.mistral import MISTRAL
 from raylax.kernels.families.qwen2 import QWEN2
 from raylax.kernels.families.weight_table import Weight, weight_table
 from raylax.kernels.spec import DecoderSpec
 
-FAMILIES = {family.architecture: family for family in (LLAMA, MISTRAL, QWEN2)}
+FAMILIES = {family.architecture: family for family in (LLAMA, MIMO, MISTRAL, QWEN2)}
 
 
 def spec_of(config: Config) -> DecoderSpec:
@@ -30,6 +31,12 @@ def tensors_of(spec: DecoderSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     for weight in weights_of(spec).values():
         for layer in range(spec.layers if weight.layered else 1):
             yield from weight.sources(layer)
+
+
+def stands_beside(spec: DecoderSpec, name: str) -> bool:
+    """Whether such a checkpoint may hold a tensor of this name that the model does without."""
+    family = FAMILIES.get(spec.architecture)
+    return family is not None and bool(family.beside) and name.startswith(family.beside)
 
 
 def weights_of(spec: DecoderSpec) -> dict[str, Weight]:

@@ -30,6 +30,8 @@ class Family:
     """What is meant when the config has no sliding_window at all; null is none."""
     elsewhere: Mapping[str, Names] = field(default_factory=dict)
     """Tensors of weights that do not lie where Llama has them, see `weight_table`."""
+    beside: str = ""
+    """How the names of tensors begin that the model does without; empty: there are none."""
 
 
 LARGEST = 1e30

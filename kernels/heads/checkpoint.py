@@ -2,15 +2,14 @@
 base's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from raylax.kernels.checkpoints.base import WHOLE, Checkpoint
-from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.safetensors import Entry
@@ -18,7 +17,6 @@ from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
 from raylax.kernels.checkpoints.torch_files import TorchTensor
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.families import weights_of
 from raylax.kernels.families.base import count, switch
 from raylax.kernels.heads.config import (
     check_same,
@@ -28,6 +26,7 @@ from raylax.kernels.heads.config import (
     named_type,
     tapped_layers,
 )
+from raylax.kernels.heads.of_base import of_base
 from raylax.kernels.model import Ints
 from raylax.kernels.spec import DecoderSpec, Fusion
 from raylax.kernels.store import key_of
@@ -43,33 +42,6 @@ OF_ATTENTION = {
 MAPS = ("d2t", "t2d")
 """Of a vocabulary that is smaller than the base's: by how much the base's id of each token is more
 than the head's, and which of the base's tokens are there."""
-
-
-@dataclass(frozen=True)
-class OfBase:
-    """A tensor of the base's."""
-
-    base: Checkpoint
-    name: str
-    shape: tuple[int, ...]
-    file: Path
-
-    def read(self, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
-        """These rows in f32."""
-        return self.base.tensor(self.name, rows)
-
-    def bits(self, dtype: str) -> npt.NDArray[Any] | None:
-        """As it lies in its file, if it is of this precision."""
-        return self.base.bits(self.name, dtype)
-
-    @property
-    def form(self) -> Kind | str:
-        """How it lies there."""
-        return self.base.form(self.name)
-
-    def groups(self, rows: slice = WHOLE) -> Groups:
-        """These rows in groups."""
-        return self.base.groups(self.name, rows)
 
 
 class HeadCheckpoint(StoredCheckpoint):
@@ -91,7 +63,7 @@ class HeadCheckpoint(StoredCheckpoint):
         self.tokens = self._tokens(tensors)
         kept = {name: one for name, one in tensors.items() if name not in MAPS}
         self.tensors: Mapping[str, StoredTensor] = tensors_for(
-            self.spec, self._of_base(kept) | kept, path
+            self.spec, of_base(self.spec, base, path, kept) | kept, path
         )
         self.dtype = str(tensors["layers.0.self_attn.q_proj.weight"].precision)
 
@@ -144,24 +116,6 @@ class HeadCheckpoint(StoredCheckpoint):
         )
         named = count(self.config, "draft_vocab_size", spec.vocab)
         return replace(spec, vocab=named, fusion=fusion), taps
-
-    def _of_base(self, own: Mapping[str, StoredTensor]) -> dict[str, StoredTensor]:
-        """What a head takes of its base: the last norm; embedding and logits unless it has its
-        own."""
-        spec, table = self.base.spec, weights_of(self.base.spec)
-        taken = {"base.norm.weight": "norm_f"} if "norm_f" not in self._norms else {}
-        if "embed_tokens.weight" not in own:
-            taken["embed_tokens.weight"] = "w_embed"
-        if "lm_head.weight" not in own and self.spec.vocab == spec.vocab:
-            taken["lm_head.weight"] = "w_head" if "w_head" in table else "w_embed"
-        return {
-            name: OfBase(self.base, *next(table[weight].sources()), self.path)
-            for name, weight in taken.items()
-        }
-
-    @property
-    def _norms(self) -> tuple[str, ...]:
-        return self.spec.fusion.norms if self.spec.fusion else ()
 
     def _tokens(self, tensors: Mapping[str, StoredTensor]) -> Ints | None:
         """The base's id of each token of the head; None: they are the same."""

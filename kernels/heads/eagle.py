@@ -1,4 +1,5 @@
-"""Heads of EAGLE-1, 2 and 3 on a CPU: https://github.com/SafeAILab/EAGLE.
+"""Heads of EAGLE-1, 2 and 3 on a CPU, https://github.com/SafeAILab/EAGLE, and what is computed
+alike.
 
 A head runs as its base does, compiled by the same step, in one process: of several ranks one has
 it.
@@ -18,6 +19,7 @@ from raylax.kernels.cpu.program import MOST_PAGES
 from raylax.kernels.errors import CompileError, only_on_cpu
 from raylax.kernels.heads.base import DraftHead, HeadOutput
 from raylax.kernels.heads.checkpoint import HeadCheckpoint
+from raylax.kernels.heads.mtp import OwnHead
 from raylax.kernels.model import Floats, Ints, StepBatch, StepOutput
 from raylax.kernels.options import ModelOptions, ProgressCallback, silent
 from raylax.kernels.shards import Degree
@@ -25,11 +27,12 @@ from raylax.kernels.shards import Degree
 
 def head_artefacts(
     path: Path, base: Path, options: ModelOptions, progress: ProgressCallback
-) -> tuple[HeadCheckpoint, Artefacts]:
+) -> tuple[HeadCheckpoint | OwnHead, Artefacts]:
     """A head as it lies there, and what it is run from. Raises KernelsError."""
     if options.on_gpu:
         raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
-    read = HeadCheckpoint(path, open_checkpoint(base))
+    own = path.resolve() == base.resolve()
+    read = (OwnHead if own else HeadCheckpoint)(path, open_checkpoint(base))
     alone = replace(options, degree=Degree(), taps=())
     return read, Artefacts(read, alone, None, progress)
 
@@ -43,13 +46,14 @@ def load_head(
     path: Path, base: Path, options: ModelOptions, pages: int, progress: ProgressCallback = silent
 ) -> DraftHead:
     """A head that is ready to run: found or compiled, mapped or packed. `base`: the checkpoint that
-    it was made for; `options`: as its base's. Raises KernelsError."""
+    it was made for; where that brings it itself, both paths are the same. `options`: as its
+    base's. Raises KernelsError."""
     read, artefacts = head_artefacts(path, base, options, progress)
     program = artefacts.program.with_pages(pages)
     functions, place = artefacts.functions()
     packed = artefacts.weights()
     progress("load", 1.0)
-    return EagleHead(read, artefacts.options, program, functions, place, packed)
+    return FusedHead(read, artefacts.options, program, functions, place, packed)
 
 
 def head_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
@@ -66,13 +70,14 @@ def head_footprint(path: Path, base: Path, options: ModelOptions) -> Footprint:
     )
 
 
-class Fused(CpuModel):
+class FusedStep(CpuModel):
     """The compiled step of a head."""
 
     @property
-    def norms(self) -> tuple[str, ...]:
-        """Those that it has, see `raylax.kernels.spec.Fusion`."""
-        return self.spec.fusion.norms if self.spec.fusion else ()
+    def goes_on_normed(self) -> bool:
+        """Whether the next step takes what the logits are made of, as the first one does of the
+        base."""
+        return self.spec.fusion is not None and self.spec.fusion.into == "residual"
 
     def features(self, tapped: Floats) -> Floats:
         """What the base keeps of some tokens, as features."""
@@ -93,18 +98,17 @@ class Fused(CpuModel):
         return stream
 
 
-class EagleHead:
+class FusedHead:
     """A head that runs, see `DraftHead`."""
 
-    def __init__(self, read: HeadCheckpoint, *loaded: Any) -> None:
+    def __init__(self, read: HeadCheckpoint | OwnHead, *loaded: Any) -> None:
         """`loaded`: the rest of what `CpuModel` is made of."""
-        self._model = Fused(read.spec, *loaded)
+        self._model = FusedStep(read.spec, *loaded)
         self._tokens, self._wanted = read.tokens, read.taps
         self.taps = tuple(sorted(set(read.taps)))
         self.vocab, self._base_hidden = read.base.spec.vocab, read.base.spec.hidden
         self.pages, self.page_bytes = self._model.pages, self._model.page_bytes
         self.quantization = self._model.quantization
-        self._normed = "norm_f" not in self._model.norms
         self.read_page, self.write_page = self._model.read_page, self._model.write_page
 
     def features(self, tapped: Floats) -> Floats:
@@ -118,7 +122,7 @@ class EagleHead:
     def step(self, batch: StepBatch, features: Floats) -> HeadOutput:
         """Run one ragged batch."""
         found = self._model.step_from(batch, features)
-        hidden = found.hidden if self._normed else self._model.residual(batch.rows)
+        hidden = found.hidden if self._model.goes_on_normed else self._model.residual(batch.rows)
         tokens = self._tokens
         drawn = found.drawn if tokens is None else tokens[found.drawn]
         return HeadOutput(found.logits, tokens, drawn, hidden)

@@ -22,10 +22,13 @@ from tests.support.checkpoints import weights_of as base_weights_of  # noqa: E40
 from tests.support.draft_heads import (  # noqa: E402
     HEADS,
     MEDUSAS,
+    MIMO,
+    MTP,
     Head,
     hidden_of,
     inputs_of,
     medusas_weights,
+    mtps_weights,
     weights_of,
 )
 
@@ -76,8 +79,9 @@ class Reference:
         count, dim = len(x), self.c["head_dim"]
         heads = self.c["num_attention_heads"], *2 * (self.c["num_key_value_heads"],)
         q, k, v = (
-            (x @ self.w[f"{self.at}self_attn.{name}_proj.weight"].T).view(count, n, dim)
+            F.linear(x, self.w[f"{at}.weight"], self.w.get(f"{at}.bias")).view(count, n, dim)
             for name, n in zip("qkv", heads, strict=True)
+            for at in [f"{self.at}self_attn.{name}_proj"]
         )
         q, k = self.rotated(q), self.rotated(k)
         k, v = (one.repeat_interleave(heads[0] // heads[1], 1) for one in (k, v))
@@ -101,9 +105,31 @@ class Reference:
         return (F.silu(x @ gate.T) * (x @ up.T)) @ down.T
 
 
-def drafted(head: Head) -> dict[str, np.ndarray]:
+class Own(Reference):
+    """The layer that MiMo brings."""
+
+    def __init__(self) -> None:
+        self.c, self.head = MIMO, Head("llama", 1, (2,))
+        self.w = {name: torch.from_numpy(one) for name, one in mtps_weights().items()}
+        base = {name: torch.from_numpy(one) for name, one in base_weights_of(MIMO).items()}
+        self.base_norm = base["model.norm.weight"]
+        self.embed, self.unembed = base["model.embed_tokens.weight"], base["lm_head.weight"]
+        self.at = MTP
+
+    def forward(self, ids: list[int], features: Tensor) -> tuple[Tensor, Tensor]:
+        w, at = self.w, self.at
+        embedded = self.norm(self.embed[torch.tensor(ids)], w[at + "token_layernorm.weight"])
+        features = self.norm(features, w[at + "hidden_layernorm.weight"])
+        x = torch.cat((features, embedded), -1) @ w[at + "input_proj.weight"].T
+        x = x + self.attention(self.norm(x, w[at + "input_layernorm.weight"]))
+        x = x + self.mlp(self.norm(x, w[at + "post_attention_layernorm.weight"]))
+        out = self.norm(x, w[at + "final_layernorm.weight"])
+        return out @ self.unembed.T, out
+
+
+def drafted(one: Reference) -> dict[str, np.ndarray]:
     """A prompt, and tokens that follow it."""
-    one = Reference(head)
+    head = one.head
     ids, tapped = inputs_of(head, PROMPT)
     features = one.features(torch.from_numpy(tapped))
     out: dict[str, list[np.ndarray]] = {"logits": [], "hidden": [], "drawn": []}
@@ -137,8 +163,11 @@ def main() -> None:
         medusas = {variant: medusas_logits(variant) for variant in MEDUSAS}
         goldens = {
             f"{name}/{part}": values
-            for name, head in HEADS.items()
-            for part, values in drafted(head).items()
+            for name, one in {
+                **{name: Reference(head) for name, head in HEADS.items()},
+                "mimo": Own(),
+            }.items()
+            for part, values in drafted(one).items()
         }
     np.savez_compressed(HERE / "heads.npz", **goldens, **medusas)
 

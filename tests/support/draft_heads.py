@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from tests.support.checkpoints import config_of
+from tests.support.checkpoints import BASE, config_of, write_checkpoint
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 LAYER: dict[str, Any] = {
@@ -196,6 +196,46 @@ def hidden_of(one: Medusa, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """What a base may give Medusa's heads: drawn at random."""
     shape = count, config_of(one.base)["hidden_size"]
     return np.random.default_rng(6).standard_normal(shape, dtype=np.float32)
+
+
+MIMO: dict[str, Any] = {
+    **BASE, "architectures": ["MiMoForCausalLM"], "model_type": "qwen2", "head_dim": 20,
+    "rope_theta": 700.0, "tie_word_embeddings": False, "num_nextn_predict_layers": 1,
+}  # fmt: skip
+"""A model that brings a layer that drafts."""
+MTP = "model.mtp_layers.0."
+
+
+def mtps_weights() -> Arrays:
+    """Random weights of that layer, by MiMo's names."""
+    c, rng, weights = MIMO, np.random.default_rng(13), Arrays()
+    hidden, mlp = c["hidden_size"], c["intermediate_size"]
+    q, kv = (c[f"num_{name}_heads"] * c["head_dim"] for name in ("attention", "key_value"))
+    shapes: dict[str, tuple[int, ...]] = {
+        "input_proj.weight": (hidden, 2 * hidden),
+        "self_attn.o_proj.weight": (hidden, q),
+        "mlp.gate_proj.weight": (mlp, hidden),
+        "mlp.up_proj.weight": (mlp, hidden),
+        "mlp.down_proj.weight": (hidden, mlp),
+    }
+    for name, rows in (("q", q), ("k", kv), ("v", kv)):
+        shapes[f"self_attn.{name}_proj.weight"] = (rows, hidden)
+        shapes[f"self_attn.{name}_proj.bias"] = (rows,)
+    for name in ("token", "hidden", "input", "post_attention", "final"):
+        shapes[f"{name}_layernorm.weight"] = (hidden,)
+    for name, shape in shapes.items():
+        drawn = rng.standard_normal(shape, dtype=np.float32)
+        weights[MTP + name] = 1 + 0.1 * drawn if "layernorm" in name else 0.2 * drawn
+    return weights
+
+
+def write_mimo(path: Path, layer: bool = True) -> Path:
+    """Such a model, with the layer or without."""
+    write_checkpoint(path, **MIMO)
+    if layer:
+        file = path / "model.safetensors"
+        save_file(load_file(file) | mtps_weights(), file)
+    return path
 
 
 def inputs_of(head: Head, count: int) -> tuple[list[int], np.ndarray[Any, np.dtype[np.float32]]]:

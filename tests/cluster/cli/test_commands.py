@@ -115,7 +115,7 @@ def test_an_architecture_that_is_not_supported(
     said = mistake(monkeypatch, capsys, "serve", str(edited))
 
     assert "architecture GPT2LMHeadModel is not supported" in said
-    assert "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM" in said
+    assert "LlamaForCausalLM, MiMoForCausalLM, MistralForCausalLM, Qwen2ForCausalLM" in said
 
 
 def test_a_truncated_checkpoint(

@@ -37,7 +37,9 @@ def test_a_directory_that_is_no_checkpoint(tmp_path: Path) -> None:
 def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
     change_config(write_checkpoint(tmp_path), architectures=["GPT2LMHeadModel"])
 
-    with pytest.raises(CheckpointError, match="GPT2LMHeadModel.*LlamaForCausalLM, Mistral"):
+    with pytest.raises(
+        CheckpointError, match="GPT2LMHeadModel.*LlamaForCausalLM, MiMoForCausalLM, Mistral"
+    ):
         open_checkpoint(tmp_path)
 
 
