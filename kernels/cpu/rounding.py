@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.errors import CompileError
-from raylax.kernels.memory import aligned_zeros
+from raylax.kernels.memory import aligned_empty
 
 LANES = 16
 LARGEST = 2.0**127
@@ -60,7 +60,7 @@ def round_groups(weights: npt.NDArray[np.float32], codes: Codes, half: bool = Fa
     count, size = weights.shape
     padded = -(-count // LANES) * LANES
     shape = padded, size * codes.bits // 8
-    out = aligned_zeros(shape, "uint8"), aligned_zeros((padded,), "float32")
+    out = aligned_empty(shape, "uint8"), aligned_empty((padded,), "float32")
     run = _compiled(size, codes, half)
     step = AT_ONCE // size // LANES * LANES
     for first in range(0, count, step):
