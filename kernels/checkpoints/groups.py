@@ -137,6 +137,24 @@ def packed(codes: Bytes, bits: int) -> Bytes:
     return both.reshape(len(codes), -1)
 
 
+def packed_words(words: Array) -> Bytes:
+    """The same of codes of 4 bits that lie eight in a word of 32, from the lowest on: words [rows,
+    columns / 8]."""
+    lines = np.ascontiguousarray(words).view(np.uint32).reshape(len(words), words.shape[1] // 4, 4)
+    both = joined(*(np.ascontiguousarray(one) for one in (lines[:, :, :2], lines[:, :, 2:])))
+    out = np.empty((both[0].size * 4, 2), np.uint8)
+    for i, part in enumerate(both):
+        out[:, i] = part.reshape(-1).view(np.uint8)
+    return out.reshape(len(words), words.shape[1] * 4)
+
+
+def joined(low: Array, high: Array) -> tuple[Array, Array]:
+    """Words of codes that belong into low and high halves -> words of bytes with both: of the codes
+    that lie in low halves, and of those in high ones."""
+    first, second, four = np.uint32(0x0F0F0F0F), np.uint32(0xF0F0F0F0), np.uint32(4)
+    return low & first | (high & first) << four, low >> four & first | high & second
+
+
 def unpacked(codes: Bytes, bits: int) -> Bytes:
     """What `packed` was given."""
     if bits == 8:

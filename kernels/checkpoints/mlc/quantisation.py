@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
-from raylax.kernels.checkpoints.groups import SCALES, Groups, Kind, packed
+from raylax.kernels.checkpoints.groups import SCALES, Groups, Kind, packed_words
 from raylax.kernels.checkpoints.mlc.parameters import Parameter
 from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
@@ -90,15 +90,19 @@ class Grouped:
 
     def _parts(self, rows: slice) -> tuple[Array, Array]:
         """Digits of these rows, perhaps more than it has inputs, and scales as they lie there."""
+        (words, scales), bits = self._rows(rows), self.how.bits
+        shifts = np.arange(self.how.per_word, dtype=np.uint32) * np.uint32(bits)
+        codes = words[..., None] >> shifts & np.uint32((1 << bits) - 1)
+        return codes.reshape(len(words), -1), scales
+
+    def _rows(self, rows: slice) -> tuple[Array, Array]:
+        """Words and scales of these."""
         words, scales = self.words.mapped(), self.scales.mapped()
         if self.how.inputs_first:
             words, scales = words.T, scales.T
         first, end, _ = rows.indices(self.shape[0])
         own = slice(self.first + first, self.first + end)
-        words, scales, bits = words[own], scales[own], self.how.bits
-        shifts = np.arange(self.how.per_word, dtype=np.uint32) * np.uint32(bits)
-        codes = words[..., None] >> shifts & np.uint32((1 << bits) - 1)
-        return codes.reshape(len(words), -1), scales
+        return words[own], scales[own]
 
     @property
     def form(self) -> Kind | str:
@@ -111,11 +115,10 @@ class Grouped:
         """These rows. Our codes of 0 is 8, MLC's is 7: so all signs are the other way around."""
         kind = self.form
         assert isinstance(kind, Kind)
-        digits, scales = self._parts(rows)
+        words, scales = self._rows(rows)
         sign = np.array(1 << 8 * scales.itemsize - 1, f"u{scales.itemsize}")
         minus = (np.ascontiguousarray(scales).view(sign.dtype) ^ sign).view(scales.dtype)
-        codes = np.uint8(15) - digits.astype(np.uint8)
-        return Groups(kind, packed(np.ascontiguousarray(codes[:, : self.depth]), 4), minus)
+        return Groups(kind, packed_words(~words[:, : self.depth // 8]), minus)  # 15 - each code
 
     def bits(self, dtype: str) -> npt.NDArray[Any] | None:
         """None: it lies in no file as a whole."""

@@ -3,7 +3,7 @@ each with a scale and a zero; inputs first, and outputs in an order of their own
 
 import numpy as np
 
-from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.groups import Bytes, Groups, Kind, joined
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -42,13 +42,16 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return words * 8, inputs
 
 
+def words_of(rows: slice) -> tuple[slice, slice]:
+    """Which words have these outputs, and which of theirs they are."""
+    first = rows.start // 8
+    own = slice(rows.start - first * 8, rows.stop - first * 8)
+    return slice(first, -(-rows.stop // 8)), own
+
+
 def codes_of(parts: Parts, rows: slice) -> tuple[Array, Array]:
     """Weights [inputs, rows] and zeros [groups, rows]."""
-    first = rows.start // 8
-    words, own = (
-        slice(first, -(-rows.stop // 8)),
-        slice(rows.start - first * 8, rows.stop - first * 8),
-    )
+    words, own = words_of(rows)
     weights, zeros = (
         unpacked(parts[name].mapped()[:, words])[:, own] for name in ("qweight", "qzeros")
     )
@@ -61,8 +64,23 @@ def kind(parts: Parts, _: Settings) -> Kind | None:
 
 
 def groups(kind: Kind, parts: Parts, _: Settings, rows: slice) -> Groups:
-    weights, zeros = codes_of(parts, rows)
-    return grouped(kind, weights.T, parts["scales"].mapped()[:, rows].T, zeros.T)
+    words, own = words_of(rows)
+    codes = packed_outputs(parts["qweight"].mapped()[:, words])[own]
+    zeros = unpacked(parts["qzeros"].mapped()[:, words])[:, own]
+    return grouped(kind, codes, parts["scales"].mapped()[:, rows].T, zeros.T)
+
+
+def packed_outputs(words: Array) -> Bytes:
+    """Of words [inputs, outputs / 8] the outputs' codes [outputs, inputs / 2], as groups have
+    them."""
+    inputs, count = words.shape
+    lines = np.ascontiguousarray(words).view(np.uint32).reshape(inputs // 32, 2, 16, count)
+    out = np.empty((count, 8, inputs // 2), np.uint8)
+    for i, part in enumerate(joined(lines[:, 0], lines[:, 1])):
+        four = part.reshape(inputs // 2, count).view(np.uint8).reshape(inputs // 2, count, 4)
+        for byte in range(4):
+            out[:, ORDER[2 * byte + i]] = four[:, :, byte].T
+    return out.reshape(count * 8, inputs // 2)
 
 
 def values(parts: Parts, settings: Settings, rows: slice) -> Floats:

@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import WHOLE
-from raylax.kernels.checkpoints.groups import SCALES, Groups, Kind, group_of, packed, spread
+from raylax.kernels.checkpoints.groups import (
+    SCALES,
+    Bytes,
+    Groups,
+    Kind,
+    group_of,
+    packed,
+    packed_words,
+    spread,
+)
 from raylax.kernels.checkpoints.tensors import widened
 from raylax.kernels.errors import CheckpointError
 
@@ -200,19 +209,18 @@ def kind_for(
     return Kind(4 if bits <= 4 else 8, group, SCALES[scales.precision], "zero" if zeros else "")
 
 
-def grouped(kind: Kind, codes: Array, scales: Array, zeros: Array | None = None) -> Groups:
-    """Rows of codes, and scales and zeros of groups of any size, as groups of a kind. Raises
-    ValueError for parts that do not fit together."""
-    rows, columns = codes.shape
+def grouped(kind: Kind, codes: Bytes, scales: Array, zeros: Array | None = None) -> Groups:
+    """Rows of codes as groups of a kind have them, and scales and zeros of groups of any size.
+    Raises ValueError for parts that do not fit together."""
+    rows, columns = len(codes), codes.shape[1] * 8 // kind.bits
 
     def wide(parts: Array) -> Array:
         if len(parts) not in (1, rows) or columns % parts.shape[1]:
-            raise ValueError(f"{parts.shape} for the groups of {codes.shape}")
+            raise ValueError(f"{parts.shape} for the groups of {(rows, columns)}")
         every = np.broadcast_to(parts, (rows, parts.shape[1]))
         return spread(every, columns // parts.shape[1], columns, kind.group)
 
-    whole = packed(np.ascontiguousarray(codes), kind.bits)
-    return Groups(kind, whole, wide(scales), None if zeros is None else wide(zeros))
+    return Groups(kind, codes, wide(scales), None if zeros is None else wide(zeros))
 
 
 def in_order(index: Part | None, width: int) -> bool:
@@ -238,3 +246,17 @@ def digits(words: Array, bits: int, axis: int) -> npt.NDArray[np.uint8]:
         grouped = single[..., : count * bits].reshape(*raw.shape[:-1], count, bits)
         out = np.packbits(grouped, axis=-1, bitorder="little")[..., 0]
     return np.moveaxis(out, -1, axis)
+
+
+def some_digits(words: Array, bits: int, axis: int, own: slice) -> npt.NDArray[np.uint8]:
+    """Those of them that the slice names from first to end: 32 are whole words."""
+    lines, first = np.moveaxis(words, axis, -1), own.start // 32
+    part = digits(lines[..., first * bits : -(-own.stop // 32) * bits], bits, -1)
+    return np.moveaxis(part[..., own.start - first * 32 : own.stop - first * 32], -1, axis)
+
+
+def rows_of_words(words: Array, bits: int, kind: Kind, depth: int) -> Bytes:
+    """Codes of a kind, of digits that are packed along rows, `depth` in each."""
+    if bits == 4 and kind.bits == 4 and depth % 32 == 0:
+        return packed_words(words[:, : depth // 8])
+    return packed(np.ascontiguousarray(digits(words, bits, 1)[:, :depth]), kind.bits)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raylax.kernels.checkpoints.groups import Groups, Kind
+from raylax.kernels.checkpoints.groups import Bytes, Groups, Kind
 from raylax.kernels.checkpoints.quantised.base import (
     Array,
     Floats,
@@ -22,6 +22,8 @@ from raylax.kernels.checkpoints.quantised.base import (
     kind_for,
     matrix,
     numbers,
+    rows_of_words,
+    some_digits,
     weights_of,
 )
 
@@ -67,7 +69,7 @@ def scaled(signed: Array, parts: Parts, bits: int, own: slice) -> Floats:
     out: Floats = signed.astype(np.float32).reshape(rows, groups, depth // groups)
     if (zero := parts.get("weight_zero_point")) is not None:
         if zero.precision == "I32":  # packed along the rows
-            points = digits(zero.mapped(), bits, 0)[own].astype(np.float32) - (1 << bits - 1)
+            points = some_digits(zero.mapped(), bits, 0, own).astype(np.float32) - (1 << bits - 1)
         else:
             points = of_rows(zero, own)
         out = out - points[..., None]
@@ -93,12 +95,12 @@ def kind_of(bits: int, columns: int, parts: Parts) -> Kind | None:
     return found if ordered else None
 
 
-def as_groups(kind: Kind, codes: Array, parts: Parts, bits: int, own: slice) -> Groups:
-    """Of unsigned codes, which are these rows of the matrix."""
+def as_groups(kind: Kind, codes: Bytes, parts: Parts, bits: int, own: slice) -> Groups:
+    """Of codes as groups have them, which are these rows of the matrix."""
     zeros = None
     if (zero := parts.get("weight_zero_point")) is not None:
         if zero.precision == "I32":
-            zeros = digits(zero.mapped(), bits, 0)[own]
+            zeros = some_digits(zero.mapped(), bits, 0, own)
         else:
             zeros = (of_rows(zero, own) + (1 << bits - 1)).astype(np.uint8)
     scales = parts["weight_scale"]
@@ -109,7 +111,7 @@ def as_groups(kind: Kind, codes: Array, parts: Parts, bits: int, own: slice) -> 
 
 def packed_groups(kind: Kind, parts: Parts, settings: Settings, own: slice) -> Groups:
     bits, (_, depth) = bits_of(settings), shape(parts, settings)
-    codes = digits(parts["weight_packed"].mapped()[own], bits, 1)[:, :depth]
+    codes = rows_of_words(parts["weight_packed"].mapped()[own], bits, kind, depth)
     return as_groups(kind, codes, parts, bits, own)
 
 

@@ -19,6 +19,8 @@ from raylax.kernels.checkpoints.quantised.base import (
     kind_for,
     matrix,
     numbers,
+    rows_of_words,
+    some_digits,
 )
 
 BITS = (2, 3, 4, 8)
@@ -43,15 +45,13 @@ def shape(parts: Parts, settings: Settings) -> tuple[int, ...]:
     return outputs, inputs
 
 
-def codes_of(parts: Parts, settings: Settings, rows: slice) -> tuple[Array, Array]:
-    """Weights [inputs, rows] and zeros [groups, rows]. A zero is kept less one, but for the
-    format's second version."""
+def zeros_of(parts: Parts, settings: Settings, rows: slice) -> Array:
+    """[groups, rows]. A zero is kept less one, but for the format's second version."""
     bits = bits_of(settings)
-    weights = digits(parts["qweight"].mapped()[:, rows], bits, 0)
-    zeros = digits(parts["qzeros"].mapped(), bits, 1)[:, rows]
+    zeros = some_digits(parts["qzeros"].mapped(), bits, 1, rows)
     if settings.get("checkpoint_format", "gptq") != "gptq_v2":
         zeros = (zeros + np.uint8(1)) & np.uint8((1 << bits) - 1)
-    return weights, zeros
+    return zeros
 
 
 def kind(parts: Parts, settings: Settings) -> Kind | None:
@@ -64,13 +64,15 @@ def kind(parts: Parts, settings: Settings) -> Kind | None:
 
 
 def groups(kind: Kind, parts: Parts, settings: Settings, rows: slice) -> Groups:
-    weights, zeros = codes_of(parts, settings, rows)
-    return grouped(kind, weights.T, parts["scales"].mapped()[:, rows].T, zeros.T)
+    words, (_, depth) = parts["qweight"].mapped()[:, rows].T, shape(parts, settings)
+    codes = rows_of_words(words, bits_of(settings), kind, depth)
+    scales = parts["scales"].mapped()[:, rows].T
+    return grouped(kind, codes, scales, zeros_of(parts, settings, rows).T)
 
 
 def values(parts: Parts, settings: Settings, rows: slice) -> Floats:
-    weights, codes = codes_of(parts, settings, rows)
-    zeros = codes.astype(np.int32)
+    weights = digits(parts["qweight"].mapped()[:, rows], bits_of(settings), 0)
+    zeros = zeros_of(parts, settings, rows).astype(np.int32)
     scales = numbers(parts["scales"], (slice(None), rows))
     if "g_idx" in parts:
         group = parts["g_idx"].mapped().astype(np.int64)
