@@ -149,7 +149,7 @@ class Frontend:
         origin: CallOrigin = NOBODY,
     ) -> Call:
         """The call of a chat request with this prompt. Raises InvalidRequest."""
-        call_id = f"{prefix}{uuid.uuid4().hex}"
+        call_id = origin.name or f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin)
@@ -171,7 +171,7 @@ class Frontend:
         self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
     ) -> Call:
         """The call of a completion with these prompts. Raises InvalidRequest."""
-        call_id = f"cmpl-{uuid.uuid4().hex}"
+        call_id = origin.name or f"cmpl-{uuid.uuid4().hex}"
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )

@@ -94,6 +94,9 @@ class CallOrigin:
     """The tenant with whose other requests pages are shared; empty: with everybody's."""
     traceparent: str = ""
     tracestate: str = ""
+    name: str = ""
+    """What its caller calls the call; empty: it has a name of its own. Only who has an engine to
+    itself may choose one."""
 
     def priority_of(self, asked: Priority) -> Priority:
         """The class of a call whose body asks for this one."""

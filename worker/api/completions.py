@@ -19,17 +19,20 @@ from raylax.proto.answers.openai_chunks import Chunk, ChunkWriter, Response, eng
 from raylax.proto.answers.openai_completion import CompletionWriter
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.timing import Timing
-from raylax.proto.errors import InvalidRequest
+from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import unknown
 from raylax.proto.openai.shared import Body, validated
-from raylax.proto.vocabulary import Delta
+from raylax.proto.vocabulary import CallOrigin, Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 
+LONGEST_ID = 128
+Messages = list[dict[str, Any]]
+TextRequest = ChatCompletionRequest | CompletionRequest
 BEGUN = None
 """What a stream's generator says first, to itself: from then on it can be closed, and so whoever
 drops a stream, even one never read, ends its call."""
@@ -43,25 +46,26 @@ class CompletionsBase:
     state: EngineState
     frontend: Frontend
 
-    def chat_writer(self, body: ChatCompletionRequest) -> ChatWriter:
+    def chat_writer(self, body: ChatCompletionRequest, origin: CallOrigin) -> ChatWriter:
         """A chat's call, and what writes its answer. Raises InvalidRequest."""
-        call = self.frontend.chat(body)
+        call = self.frontend.chat(body, origin=origin)
         call.timing = Timing()
         return ChatWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
-    def completion_writer(self, body: CompletionRequest) -> CompletionWriter:
+    def completion_writer(self, body: CompletionRequest, origin: CallOrigin) -> CompletionWriter:
         """A completion's call, and what writes its answer. Raises InvalidRequest."""
-        call = self.frontend.completion(body)
+        call = self.frontend.completion(body, origin)
         call.timing = Timing()
         return CompletionWriter(call, self.frontend.name, int(time.time()), body.include_usage)
 
-    def writer(self, body: ChatCompletionRequest | CompletionRequest) -> ChunkWriter:
+    def writer(self, body: TextRequest, request_id: str | None) -> ChunkWriter:
         """The call of a body, and what writes its answer. Raises InvalidRequest."""
+        origin = origin_of(request_id)
         if isinstance(body, ChatCompletionRequest):
-            return self.chat_writer(body)
-        return self.completion_writer(body)
+            return self.chat_writer(body, origin)
+        return self.completion_writer(body, origin)
 
-    def engine_chunk(self, body: ChatCompletionRequest | CompletionRequest) -> Chunk:
+    def engine_chunk(self, body: TextRequest) -> Chunk:
         """What the engine has done, for who has asked for it."""
         self.engine.process.check()
         numbers = self.engine.metrics()
@@ -102,18 +106,18 @@ class CompletionsBase:
         for request_id in call.open:
             self.engine.abort_request(request_id)
 
-    def answer(self, body: ChatCompletionRequest | CompletionRequest) -> Any:
+    def answer(self, body: TextRequest, request_id: str | None) -> Any:
         """A whole answer, or a stream of chunks, as the body says."""
         if body.asks_for_metrics:
             return iter([self.engine_chunk(body)])
-        writer = self.writer(body)
+        writer = self.writer(body, request_id)
         return self.stream(writer) if body.stream else self.whole(writer)
 
-    async def answer_async(self, body: ChatCompletionRequest | CompletionRequest) -> Any:
+    async def answer_async(self, body: TextRequest, request_id: str | None) -> Any:
         """As `answer`, for an event loop."""
         if body.asks_for_metrics:
             return alone(self.engine_chunk(body))
-        writer = self.writer(body)
+        writer = self.writer(body, request_id)
         return await (self.stream_async(writer) if body.stream else self.whole_async(writer))
 
     def stream(self, writer: ChunkWriter) -> Iterator[Chunk]:
@@ -178,7 +182,12 @@ async def alone(chunk: Chunk) -> AsyncGenerator[Chunk, None]:
 
 
 def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
-    """Keyword arguments as a request. InvalidRequest names the field at fault."""
+    """Keyword arguments as a request; `extra_body` has more of them, as with OpenAI's client.
+    InvalidRequest names the field at fault."""
+    more = fields.pop("extra_body", None) or {}
+    if twice := next((name for name in more if fields.get(name) is not None), None):
+        raise InvalidRequest(f"{twice}: given twice, also in extra_body", param=twice)
+    fields |= more
     for name in fields:
         if name not in (known := kind.known_fields()):
             raise InvalidRequest(unknown(name, known), param=name)
@@ -187,20 +196,37 @@ def parse_arguments(kind: type[Body], fields: dict[str, Any]) -> Body:
     return validated(kind, fields)
 
 
+def origin_of(request_id: str | None) -> CallOrigin:
+    """Of a call with this id; None: it has one of its own. Raises InvalidRequest."""
+    if request_id is None:
+        return CallOrigin()
+    if not isinstance(request_id, str) or not 1 <= len(request_id) <= LONGEST_ID:
+        raise InvalidRequest(
+            f"request_id: must be a text of 1 to {LONGEST_ID} characters, found "
+            f"{shown(request_id)}",
+            param="request_id",
+        )
+    return CallOrigin(name=request_id)
+
+
 class Completions(CompletionsBase):
     """`engine.completions` of an MLCEngine."""
 
-    def create(self, *, prompt: Any, **fields: Any) -> Any:
+    def create(self, *, prompt: Any, request_id: str | None = None, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an iterator of its chunks."""
-        return self.answer(parse_arguments(CompletionRequest, {"prompt": prompt, **fields}))
+        body = parse_arguments(CompletionRequest, {"prompt": prompt, **fields})
+        return self.answer(body, request_id)
 
 
 class ChatCompletions(CompletionsBase):
     """`engine.chat.completions` of an MLCEngine."""
 
-    def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+    def create(
+        self, *, messages: list[dict[str, Any]], request_id: str | None = None, **fields: Any
+    ) -> Any:
         """A `ChatCompletion`, or with stream=True an iterator of its chunks."""
-        return self.answer(parse_arguments(ChatCompletionRequest, {"messages": messages, **fields}))
+        body = parse_arguments(ChatCompletionRequest, {"messages": messages, **fields})
+        return self.answer(body, request_id)
 
 
 class Embeddings(CompletionsBase):
@@ -222,19 +248,21 @@ class AsyncEmbeddings(CompletionsBase):
 class AsyncCompletions(CompletionsBase):
     """`engine.completions` of an AsyncMLCEngine."""
 
-    async def create(self, *, prompt: Any, **fields: Any) -> Any:
+    async def create(self, *, prompt: Any, request_id: str | None = None, **fields: Any) -> Any:
         """A `Completion`, or with stream=True an asynchronous iterator of its chunks."""
         body = parse_arguments(CompletionRequest, {"prompt": prompt, **fields})
-        return await self.answer_async(body)
+        return await self.answer_async(body, request_id)
 
 
 class AsyncChatCompletions(CompletionsBase):
     """`engine.chat.completions` of an AsyncMLCEngine."""
 
-    async def create(self, *, messages: list[dict[str, Any]], **fields: Any) -> Any:
+    async def create(
+        self, *, messages: list[dict[str, Any]], request_id: str | None = None, **fields: Any
+    ) -> Any:
         """A `ChatCompletion`, or with stream=True an asynchronous iterator of its chunks."""
         body = parse_arguments(ChatCompletionRequest, {"messages": messages, **fields})
-        return await self.answer_async(body)
+        return await self.answer_async(body, request_id)
 
 
 class Chat:

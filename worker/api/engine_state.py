@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from raylax.proto.calls.call import Call
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.vocabulary import Delta, Load
 from raylax.worker.engine.outputs import StepCallback
 from raylax.worker.engine.threaded_engine import ThreadedEngine
@@ -67,9 +68,13 @@ class EngineState:
         self, call: Call, deliver: Deliver, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         """Deliver the deltas of a call's requests from now on, on this loop: to be called before
-        they are submitted."""
+        they are submitted. Raises InvalidRequest for a name that another call has."""
         now = self.clock()
         with self._lock:
+            if call.id in self._calls:
+                raise InvalidRequest(
+                    f"request_id: {call.id!r} is the id of a call that runs", param="request_id"
+                )
             self._calls[call.id] = [request.id for request in call.requests]
             for request in call.requests:
                 self._listeners[request.id] = RequestListener(deliver, now, loop)

@@ -8,6 +8,7 @@ import pytest
 
 from raylax import EngineConfig, MLCEngine
 from raylax.proto.errors import InvalidRequest
+from tests.support.engines import Gate
 
 CONFIG = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
 ASK: dict[str, Any] = {"temperature": 0, "max_tokens": 6, "ignore_eos": True}
@@ -160,8 +161,11 @@ def test_what_is_wrong_with_a_debug_config_is_said(
 
 def test_ends_can_be_ignored_by_either_name(engine: MLCEngine) -> None:
     """And a mode of grammars changes nothing where there is none."""
-    ended = {"logit_bias": {1: 100}, "max_tokens": 4, "prompt": "abc"}
-    ask = {"debug_config": {"ignore_eos": True, "grammar_execution_mode": "constraint"}, **ended}
+    ended: dict[str, Any] = {"logit_bias": {1: 100}, "max_tokens": 4, "prompt": "abc"}
+    ask: dict[str, Any] = {
+        "debug_config": {"ignore_eos": True, "grammar_execution_mode": "constraint"},
+        **ended,
+    }
 
     assert engine.completions.create(**ask).choices[0].finish_reason == "length"
     assert engine.completions.create(**ended).choices[0].finish_reason == "stop"
@@ -203,3 +207,41 @@ def test_pins_give_way_to_a_request_that_would_never_fit(checkpoint: Path) -> No
 
         assert answer.usage.total_tokens == 128
         assert engine.metrics()["pages_used"] == 0
+
+
+def test_a_call_may_be_named_by_who_asks(engine: MLCEngine) -> None:
+    """So that it can be aborted before it has said anything. Two that run have two names; one that
+    has ended leaves its own to others."""
+    ask = {"prompt": "abc", "request_id": "mine", **ASK}
+    with Gate(engine._engine):
+        stream = engine.completions.create(**{**ask, "max_tokens": 200}, stream=True)
+        with pytest.raises(InvalidRequest, match="'mine' is the id of a call that runs"):
+            engine.completions.create(**ask)
+        engine.abort("mine")
+    chunks = list(stream)
+
+    assert {chunk.id for chunk in chunks} == {"mine"}
+    assert chunks[-1].choices[0].finish_reason == "abort"
+    assert engine.completions.create(**ask).id == "mine"
+    assert engine.chat.completions.create(messages=[USER], request_id="c/1", **ASK).id == "c/1"
+
+
+USER = {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 129, 5])
+def test_a_name_is_a_short_text(engine: MLCEngine, request_id: Any) -> None:
+    with pytest.raises(InvalidRequest, match="request_id: must be a text of 1 to 128 characters"):
+        engine.completions.create(prompt="abc", request_id=request_id)
+
+
+def test_more_fields_may_be_in_an_extra_body(engine: MLCEngine) -> None:
+    """As with OpenAI's client; by the same rules."""
+    ended: dict[str, Any] = {"prompt": "abc", "logit_bias": {1: 100}, "max_tokens": 4}
+    more = {"debug_config": {"ignore_eos": True}}
+
+    assert engine.completions.create(**ended, extra_body=more).choices[0].finish_reason == "length"
+    with pytest.raises(InvalidRequest, match="top: unknown field; did you mean"):
+        engine.completions.create(prompt="abc", extra_body={"top": 1})
+    with pytest.raises(InvalidRequest, match="max_tokens: given twice, also in extra_body"):
+        engine.completions.create(**ended, extra_body={"max_tokens": 5})
