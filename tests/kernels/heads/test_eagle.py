@@ -12,6 +12,7 @@ from raylax.kernels.heads.base import DraftHead, HeadOutput
 from raylax.kernels.heads.eagle import head_footprint, load_head
 from raylax.kernels.model import Floats, Ints
 from raylax.kernels.options import ModelOptions
+from raylax.kernels.shards import Degree
 from tests.support.batches import Piece, batch_of
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import HEADS, Head, inputs_of, write_head
@@ -149,6 +150,14 @@ def test_pages_go_from_one_head_to_another(files: Files, variant: str, head: Dra
     want = kept(head.step(piece, first.hidden))
 
     assert np.array_equal(bits(other.step(piece, first.hidden).logits), bits(want.logits))
+
+
+def test_of_several_ranks_one_has_the_head(files: Files, head: DraftHead) -> None:
+    """Whatever is said of its base: shards, stages, streams."""
+    options = replace(OPTIONS, degree=Degree(2, 2), taps=head.taps)
+
+    assert head_footprint(*files, options) == head_footprint(*files, OPTIONS)
+    assert load_head(*files, options, 32).page_bytes == head.page_bytes
 
 
 def test_a_head_says_what_it_takes(files: Files, head: DraftHead) -> None:
