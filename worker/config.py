@@ -13,6 +13,8 @@ from raylax.worker.opt_flags import RULE as OPT_FLAGS
 from raylax.worker.opt_flags import flags_of
 
 Mode = Literal["local", "interactive", "server"]
+ECHO = "mock://echo"
+"""In the place of a library: an engine that says each prompt again, and needs no weights."""
 SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle"]
 DRAFT_MODES = ("small_draft", "eagle")
 """In which a model drafts."""
@@ -127,7 +129,9 @@ class EngineConfig:
     model_lib: str | None = None
     """What the model is run by, if it was compiled before: on a GPU the directory of machine code
     that `raylax compile --target` wrote, on a CPU a directory of the store's `library`, or a copy
-    of one anywhere. One that was made for another model is refused. Else by MLC_JIT_POLICY."""
+    of one anywhere. One that was made for another model is refused. Else by MLC_JIT_POLICY.
+    mock://echo: no model, but an engine that says each prompt again, for tests of what is around
+    it; then the weights need not be there."""
     additional_models: tuple[str, ...] = option((), PATHS)
     """The model that drafts, where `speculative_mode` asks for one; left out if the model brings it
     in a directory of that name."""
@@ -222,6 +226,8 @@ class EngineConfig:
                 raise ConfigError(rule.error.format(name=each.name, value=value))
         for name in ("model", "model_lib"):
             object.__setattr__(self, name, path_text(name, getattr(self, name)))
+        if (library := self.model_lib or "").startswith("mock:") and library != ECHO:
+            raise ConfigError(f"model_lib must be {ECHO}, or a path, found {library!r}")
         paths = [path_text("additional_models", one) for one in self.additional_models or ()]
         object.__setattr__(self, "additional_models", tuple(paths))
         sinks, window = self.attention_sink_size or 0, self.sliding_window_size or 0

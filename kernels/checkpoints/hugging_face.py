@@ -79,7 +79,7 @@ def tensors_in(files: Iterable[Path]) -> dict[str, Part]:
 class HuggingFaceCheckpoint(StoredCheckpoint):
     """A directory whose tensors were all found, whole and of the right shape."""
 
-    def __init__(self, path: Path, store: Path | None = None) -> None:
+    def __init__(self, path: Path, store: Path | None = None, weights: bool = True) -> None:
         """`store`: where texts are put that must be made. Raises CheckpointError for what is
         missing, damaged, or not known here."""
         self.path, self._store = path, Store(store)
@@ -90,7 +90,8 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
             raise CheckpointError(f"{path}/config.json: must be a JSON object")
         self.spec: DecoderSpec = spec_of(self.config)
         self.dtype = str(self.config.get("dtype") or self.config.get("torch_dtype") or "float32")
-        self.tensors: dict[str, Part | Composed] = self._find()
+        self._paths: list[Path] = []
+        self.tensors: dict[str, Part | Composed] = self._find() if weights else {}
 
     def _find(self) -> dict[str, Part | Composed]:
         self._paths = weight_files(self.path)

@@ -11,13 +11,13 @@ GGUF = ".gguf"
 """How the name of such a file ends."""
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def open_checkpoint(path: Path, weights: bool = True) -> Checkpoint:
     """The checkpoint that lies there, a directory or a file. Raises CheckpointError for what cannot
-    be served."""
+    be served. Without `weights`, those of a directory are not looked at, and need not be there."""
     if path.suffix == GGUF:
         from raylax.kernels.checkpoints.gguf.checkpoint import GgufCheckpoint  # a third of a second
 
         return GgufCheckpoint(path)
     if (path / PACKAGE).exists():
-        return MlcCheckpoint(path)
-    return HuggingFaceCheckpoint(path)
+        return MlcCheckpoint(path, weights=weights)
+    return HuggingFaceCheckpoint(path, weights=weights)

@@ -27,7 +27,7 @@ from raylax.worker.api.completions import (
 )
 from raylax.worker.api.engine_state import EngineState, Kind
 from raylax.worker.api.fetching import on_stderr
-from raylax.worker.config import EngineConfig, Mode, check_agreement, path_text
+from raylax.worker.config import ECHO, EngineConfig, Mode, check_agreement, path_text
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
@@ -104,7 +104,8 @@ class MLCEngineBase:
             )
             config = config.complete(additional_models=tuple(map(str, drafts)))
         with starting("model config"):
-            opened = open_checkpoint(checkpoint)
+            echoes = ECHO in (library, config.model_lib)
+            opened = open_checkpoint(checkpoint, weights=not echoes)
             self.model_config_dicts: list[dict[str, Any]] = [opened.config]
             files = TextFiles(opened.text)
         with starting("tokenizer and conversation template"):
@@ -133,7 +134,8 @@ class MLCEngineBase:
         """Load the model; the complete configuration. Nothing is left of an engine that cannot."""
         try:
             with starting("reload"):
-                check_room(config, self.device)
+                if config.model_lib != ECHO:
+                    check_room(config, self.device)
                 self._engine.reload(config, log_progress if config.verbose else silent)
                 return EngineConfig.from_json(self._engine.get_complete_engine_config())
         except BaseException:

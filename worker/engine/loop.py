@@ -14,8 +14,9 @@ from typing import Any
 from raylax.kernels.build import sampler_for
 from raylax.kernels.options import ProgressCallback
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
-from raylax.worker.config import EngineConfig
+from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.commands import CommandQueue
+from raylax.worker.engine.echo import EchoBatch, EchoExecutor
 from raylax.worker.engine.engine_metrics import EngineMetrics
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
@@ -31,7 +32,7 @@ from raylax.worker.ranks.leader import RankGroup
 from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
-from raylax.worker.sampling.sampler import Sampler
+from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
@@ -100,12 +101,15 @@ class Loop:
         self._unload()  # before others take its memory
         self.cores = self.cores or place(config)
         config = config.complete(pin_threads=bool(self.cores.ids))
+        echoes = config.model_lib == ECHO
+        if echoes:
+            config = config.complete(speculative_mode="disable", additional_models=())
         executor = self._load_executor(config, progress)
         sizes, model = executor.sizes, executor.rank.model
         try:
             ready = complete(config, sizes, model)
             known = warm_up(executor, checkpoint_of(config))
-            sampler = Sampler(sampler_for(model.options))
+            sampler = single_threaded() if echoes else Sampler(sampler_for(model.options))
             drafts = load_proposer(config, model, sizes, sampler, progress)
         except BaseException:
             executor.close()
@@ -121,15 +125,16 @@ class Loop:
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
-        self.batch = Batch(
-            pool, limits, executor.run, self._clock, self._began, draws, submit, drafts, sampler
-        )
+        parts = pool, limits, executor.run, self._clock, self._began, draws, submit, drafts, sampler
+        self.batch = EchoBatch(*parts, spec=model.spec) if echoes else Batch(*parts)
         self.metrics.follow(self.batch.counters)
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()
 
     def _load_executor(self, config: EngineConfig, progress: ProgressCallback) -> Executor:
+        if config.model_lib == ECHO:
+            return EchoExecutor.load(config)
         if degree_of(config).ranks == 1:
             return SingleRank.load(config, self.device, progress)
         return RankGroup.load(config, self.device, progress, self._spawner)

@@ -31,7 +31,7 @@ Stored = Parameter | Grouped
 class MlcCheckpoint(StoredCheckpoint):
     """A package whose parameters were all found, whole and of the right shape."""
 
-    def __init__(self, path: Path, store: Path | None = None) -> None:
+    def __init__(self, path: Path, store: Path | None = None, weights: bool = True) -> None:
         """`store`: where its texts are put. Raises CheckpointError for what is missing, damaged, or
         not known here."""
         self.path, self._store, where = path, Store(store), path / CONFIG
@@ -39,12 +39,13 @@ class MlcCheckpoint(StoredCheckpoint):
         if not isinstance(self.package, dict):
             raise CheckpointError(f"{where}: must be a JSON object")
         self.config: dict[str, Any] = config_of(self.package, where)
-        parameters = read_parameters(path)
+        parameters = read_parameters(path) if weights else {}
         self.config["attention_bias"] = "model.layers.0.self_attn.qkv_proj.bias" in parameters
         self.config["mlp_bias"] = "model.layers.0.mlp.gate_up_proj.bias" in parameters
         self.config.setdefault("tie_word_embeddings", not any("lm_head" in n for n in parameters))
         self.spec: DecoderSpec = spec_of(self.config)
-        self.tensors: dict[str, Stored] = tensors_for(self.spec, self._named(parameters), path)
+        named = self._named(parameters) if weights else {}
+        self.tensors: dict[str, Stored] = tensors_for(self.spec, named, path) if weights else {}
         self.dtype = "float16" if "f16" in str(self.package.get("quantization")) else "bfloat16"
         self.config["torch_dtype"] = self.dtype
 
