@@ -134,7 +134,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
     config = model.config
     return RouterConfig(
         model_name=model.name,
-        text_files=str(open_checkpoint(model.checkpoint).text),
+        text_files=str(open_checkpoint(model.checkpoint, config.has_weights).text),
         token=token,
         model_id=model_id(model.checkpoint, config),
         policy=config.policy,

@@ -20,6 +20,6 @@ def with_texts_here(
     return [
         config
         if Path(config.text_files).exists()
-        else replace(config, text_files=str(open_checkpoint(Path(checkpoint)).text))
+        else replace(config, text_files=str(open_checkpoint(Path(checkpoint), weights=False).text))
         for config, checkpoint in zip(configs, checkpoints, strict=True)
     ]

@@ -24,7 +24,7 @@ def model_id(checkpoint: Path, config: ClusterConfig) -> str:
     engine = config.engine_config(1)
     return key_of(
         {
-            "checkpoint": open_checkpoint(checkpoint).identity,
+            "checkpoint": open_checkpoint(checkpoint, config.has_weights).identity,
             "quantization": engine.quantization,
             "kv_dtype": engine.kv_dtype,
             "window": (engine.sliding_window_size or 0, engine.attention_sink_size or 0),

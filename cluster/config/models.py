@@ -9,9 +9,9 @@ from pydantic import (
     model_validator,
 )
 
-from raylax.cluster.config.sections import Anywhere, Section
+from raylax.cluster.config.sections import Library, Section
 from raylax.router.policies import DEFAULT, POLICIES
-from raylax.worker.config import EngineConfig, Mode
+from raylax.worker.config import ECHO, EngineConfig, Mode
 
 DEMO_MODEL = "demo"
 
@@ -42,9 +42,10 @@ class ModelSettings(Section):
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
     """On GPUs: less than one lets several workers share a GPU and its memory. Ranks that share a
     model have a whole one each."""
-    model_lib: Anywhere | None = None
+    model_lib: Library | None = None
     """What the model is run by, if it was compiled before: on GPUs the directory of machine code
-    that `raylax compile --target` wrote, on CPUs one of the store's `library`, or a copy."""
+    that `raylax compile --target` wrote, on CPUs one of the store's `library`, or a copy.
+    mock://echo: each prompt is said again, for tests, and weights need not be there."""
     quantization: str = "auto"
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
     q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has them."""
@@ -59,6 +60,11 @@ class ModelSettings(Section):
     def most_replicas(self) -> int:
         """Workers that there may be."""
         return self.max_replicas or self.replicas
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is a model, and not one that echoes."""
+        return self.model_lib != ECHO
 
     @property
     def ranks(self) -> int:

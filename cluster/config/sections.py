@@ -15,6 +15,14 @@ Anywhere = Annotated[Path, AfterValidator(Path.absolute)]
 """A file: Ray's processes have working directories of their own."""
 
 
+def a_library(value: str) -> str:
+    """What a model is run by, wherever it is looked for."""
+    return value if value.startswith("mock:") else str(Path(value).absolute())
+
+
+Library = Annotated[str, AfterValidator(a_library)]
+
+
 def a_host(name: str) -> str:
     """Raises ValueError for what no URL has as its host."""
     if name == "*" or HOST_NAME.fullmatch(name):

@@ -24,5 +24,7 @@ def build(model: ResolvedModel, engine: EngineConfig, show: Show) -> None:
 
     with told_to_the_user():
         check_device(model.config.device)
-        build_rank(engine, detect_device(device_of_a_worker(model.config)), progress)
+        device = detect_device(device_of_a_worker(model.config))
+        if model.config.has_weights:
+            build_rank(engine, device, progress)
     show("the model is ready", 1.0)

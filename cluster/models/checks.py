@@ -61,7 +61,7 @@ def check_models(models: Sequence[ResolvedModel]) -> None:
 def precision_lost(model: ResolvedModel) -> str | None:
     """What is said of a checkpoint's weights, where nobody has said how they are to be kept: on a
     CPU in what form those that others quantised are, on a GPU what is lost."""
-    if model.config.quantization != "auto":
+    if model.config.quantization != "auto" or not model.config.has_weights:
         return None
     checkpoint = open_checkpoint(model.checkpoint)
     if detect_device(model.config.device) == "cpu":
@@ -77,7 +77,7 @@ def precision_lost(model: ResolvedModel) -> str | None:
 
 def check_engine(model: ResolvedModel) -> None:
     """Whether the engine that is asked for can run such a model, here. Raises UserError."""
-    spec = open_checkpoint(model.checkpoint).spec
+    spec = open_checkpoint(model.checkpoint, model.config.has_weights).spec
     try:
         check_device(model.config.device)
         if not gpus_of_ray():  # else the machine of each worker looks at its own
@@ -147,7 +147,7 @@ def unused_gpu(models: Sequence[ResolvedModel]) -> str | None:
 def check_text(model: ResolvedModel) -> None:
     """Whether a router can make prompts of the model's files, and text of its tokens. Raises
     UserError with the file and the reason."""
-    checkpoint = open_checkpoint(model.checkpoint)
+    checkpoint = open_checkpoint(model.checkpoint, model.config.has_weights)
     try:
         files = TextFiles(checkpoint.text)
     except KernelsError as error:

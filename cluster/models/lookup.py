@@ -96,7 +96,7 @@ def find_model(config: ClusterConfig) -> tuple[Path, str]:
         path = path.resolve() if path.is_dir() else path.absolute()  # a link's name says its kind
         os.listdir(path) if path.is_dir() else path.open("rb").close()  # it can be read
         str(path).encode()  # and processes be told of it
-        open_checkpoint(path)
+        open_checkpoint(path, config.has_weights)
     except KernelsError as error:
         raise UserError(str(error)) from None
     except (OSError, RuntimeError, ValueError) as error:  # of the path itself

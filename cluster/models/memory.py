@@ -64,7 +64,11 @@ class Part:
 def plan_engines(models: Sequence[ResolvedModel]) -> list[EngineConfig]:
     """What the engines of each model are told. Raises UserError for what does not fit together."""
     told = {model.name: named(model) for model in models}
-    here = [model for model in models if device_of_a_worker(model.config) != "cuda"]
+    here = [
+        model
+        for model in models
+        if model.config.has_weights and device_of_a_worker(model.config) != "cuda"
+    ]
     parts = parts_of(here, told)
     check_sum(parts)
     for part in parts:

@@ -404,6 +404,22 @@ def build_it(config: ClusterConfig) -> None:
     build(model, plan_engines([model])[0], lambda step, fraction: None)
 
 
+def test_an_engine_that_echoes_wants_no_weights(checkpoint: Path, tmp_path: Path) -> None:
+    """Its texts are looked at as ever; a path is that of a file wherever a process is."""
+    for file in checkpoint.glob("*.json"):
+        shutil.copy(file, tmp_path)
+    values = {"model": str(tmp_path), "model_lib": "mock://echo"}
+    config = ClusterConfig.model_validate(values)
+    check_models(find_models(config))
+    build_it(config)
+
+    assert config.engine_config(1).model_lib == "mock://echo"
+    assert "is missing" in refused(tmp_path, model_lib="lib")
+    assert Path(str(ClusterConfig(model_lib="lib").model_lib)).is_absolute()
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert "tokenizer.json" in refused(tmp_path, model_lib="mock://echo")
+
+
 def test_a_directory_that_may_not_be_read(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

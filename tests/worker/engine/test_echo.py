@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,12 +74,13 @@ def test_what_is_said_is_certain(engine: MLCEngine) -> None:
 
 def test_wishes_are_checked_as_ever(engine: MLCEngine) -> None:
     """What is around an engine is what is tested by it."""
-    for wrong, said in (
+    wishes: list[tuple[dict[str, Any], str]] = [
         ({"temperature": -1}, "temperature"),
         ({"top_p": 2}, "top_p"),
         ({"frequency_penalty": 3}, "frequency_penalty"),
         ({"prompt": [1] * 5000}, "the prompt has 5000 tokens, the limit is"),
-    ):
+    ]
+    for wrong, said in wishes:
         with pytest.raises(Exception, match=said):
             engine.completions.create(**{"prompt": TEXT, **wrong})
 
