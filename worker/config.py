@@ -76,6 +76,12 @@ MOST_DRAFTED = 16
 GPU_UTILIZATION, CPU_UTILIZATION = 0.9, 0.4
 """What `gpu_memory_utilization` is where nothing is said: of other processes, and what a driver
 keeps for itself, a tenth of a GPU is left; on a CPU others live in the same memory."""
+MOST_BESIDE = 4
+"""Tokens that are proposed for one position."""
+WIDTH = Rule(
+    lambda value: type(value) is int and 1 <= value <= MOST_BESIDE,
+    f"{{name}} must be a whole number from 1 to {MOST_BESIDE}, found {{value!r}}",
+)
 PATHS = Rule(
     lambda value: (
         value is None
@@ -182,8 +188,9 @@ class EngineConfig:
     model of the same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model."""
     spec_draft_length: int = option(0, DRAFT)
     """Tokens proposed at once; 0: as many as pay."""
-    spec_tree_width: int = option(1, nothing_but(1))
-    """Proposals for one position."""
+    spec_tree_width: int = option(1, WIDTH)
+    """Tokens proposed for the position behind the last one, where a model drafts: the others are
+    verified beside the draft, each as a branch."""
     prefix_cache_mode: Literal["disable", "radix"] = option("radix", one_of("disable", "radix"))
     """Whether pages of ended requests are kept, to be shared by prompts with the same beginning."""
     prefix_cache_max_num_recycling_seqs: int | None = option(None, COUNT_OR_ALL)

@@ -22,7 +22,7 @@ from raylax.worker.scheduling.readiness import READY, Need
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.speculation.proposals import Speculation
-from tests.support.drafting import AlwaysRight, SummingHead, SummingModel
+from tests.support.drafting import AlwaysRight, RightBeside, SummingHead, SummingModel
 from tests.support.lazy_device import LazyDevice
 from tests.support.outputs import saying
 
@@ -343,3 +343,19 @@ class EngineWithAHead(Engine):
 
 TestPagesAreConservedWithAHead = EngineWithAHead.TestCase
 TestPagesAreConservedWithAHead.settings = TestPagesAreConserved.settings
+
+
+class EngineWithBranches(Engine):
+    """The same with drafts whose first token is wrong: what was proposed beside it is right, and
+    its pages become the sequence's. The pages that a branch has in its step are the pool's again
+    when it has ended, be it by a failure."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.limits = replace(self.batch.limits, drafted=10)
+        model = SummingModel(PAGES + 4 * SPARE, VOCAB)
+        self.batch.proposer = RightBeside(model, PAGES, 2)
+
+
+TestPagesAreConservedWithBranches = EngineWithBranches.TestCase
+TestPagesAreConservedWithBranches.settings = TestPagesAreConserved.settings

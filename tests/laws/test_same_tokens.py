@@ -212,13 +212,14 @@ def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint
 def test_with_a_model_that_drafts(
     case: Case, alone: list[int], checkpoint: Path, stranger: Path, right: bool
 ) -> None:
-    """The same model in its own precision, whose drafts are often right, or another one. It has too
-    few pages for all, so sequences give theirs back."""
+    """The same model in its own precision, whose drafts are often right, or another one that grows
+    trees. It has too few pages for all, so sequences give theirs back."""
     config = case.config(
         chunk=64,
         max_total_sequence_length=512,
         speculative_mode="small_draft",
         spec_draft_length=4,
+        spec_tree_width=1 if right else 3,
         additional_models=(str(checkpoint if right else stranger),),
     )
     with running_engine(checkpoint, config) as (engine, answers):

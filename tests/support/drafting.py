@@ -8,11 +8,11 @@ import numpy as np
 from raylax.kernels.heads.base import HeadOutput
 from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE
-from raylax.worker.scheduling.drafting.base import Drawn
+from raylax.proto.vocabulary import StepTime
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 from tests.support.outputs import saying
 
 
@@ -32,13 +32,14 @@ class SummingModel:
     def features(self, one: Sequence, first: int) -> Floats | None:
         return None
 
-    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
-        pass
+    def follow(self, seen: Several[Seen]) -> None:
+        """It reads its pages."""
 
     def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
         self.steps += 1
         slots, starts = batch.slots, batch.query_starts
-        assert len(set(slots.tolist())) == len(slots), "two tokens in one slot"
+        pairs = zip(slots.tolist(), batch.tokens.tolist(), strict=True)
+        assert len(set(pairs)) == len(set(slots.tolist())), "two tokens in one slot"
         assert len(batch.tokens) <= self.step_tokens
         self.slots[slots] = batch.tokens
         said = []
@@ -88,13 +89,29 @@ class AlwaysRight(ModelProposer):
 
     def __init__(self, model: Any, pages: int, length: int) -> None:
         super().__init__(Chain(model, pages), length)
-        self.right = 0
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
-        super().follow(batch, drawn, output)
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        super().learn(one, drafted, right)
         assert self.drafter is not None
-        for one, _, wanted in batch:
-            said = [result.token for result in drawn.get(one.request.id, [])]
-            for token, drafted in zip(said[: wanted - 1], one.draft, strict=False):
-                assert token == drafted
-                self.right += 1
+        assert right == drafted or one.draft[right] in one.request.stop_token_ids
+
+
+class RightBeside(ModelProposer):
+    """Drafts what is wrong, and says what is right beside it."""
+
+    def __init__(self, model: SummingModel, pages: int, length: int) -> None:
+        super().__init__(Chain(model, pages), length, width=3)
+        self.vocab = model.vocab
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        super().propose(decodes, time)
+        for one in decodes:
+            if draft := proposal_of(one).draft:
+                wrong, too = [(draft[0] + i) % self.vocab for i in (1, 2)]
+                proposal_of(one).others, draft[0] = [draft[0], too], wrong
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        assert self.drafter is not None and right == 0
+
+    def learn_branch(self, one: Sequence, right: bool) -> None:
+        assert right or set(proposal_of(one).others) & one.request.stop_token_ids

@@ -22,13 +22,15 @@ from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.ahead import flight_behind, followers
+from raylax.worker.scheduling.branches import Branch, branched, drop
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
-from raylax.worker.scheduling.drafting.base import Proposer, learn
+from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.verification import verify
 from raylax.worker.scheduling.flight import Flight, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
@@ -168,6 +170,13 @@ class Batch:
             flight = self._next()
         if flight is None:
             return []
+        try:
+            return self._fly(flight)
+        finally:
+            drop(self._holdings, flight.branches)
+
+    def _fly(self, flight: Flight) -> list[Delta]:
+        """Run a step and commit it."""
         plan = flight.plan
         try:
             output = self._run(flight)
@@ -177,9 +186,10 @@ class Batch:
             self._flight = None
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
-        drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler)
+        drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
         if self.proposer is not None:
-            self.proposer.follow(flight.batch, drawn, output)
+            parts = flight.batch, flight.branches, drawn, output
+            verify(self.proposer, self.counters, self._holdings, *parts)
         deltas = self._commit(flight.batch, drawn)
         began, self._ended = max(flight.begun, self._ended), self.clock()
         self._learn(flight.work, self._ended - began, flight.short)
@@ -194,8 +204,19 @@ class Batch:
         self.counters.steps += 1
         self._decodes_turn = any(one.phase is PREFILL for one, _, _ in batch)
         draws = draws_for(batch) if self.model_draws else None
-        plan, work = make_plan(self.counters.steps, batch, draws), work_of(batch)
-        return Flight(plan, batch, work, self.clock(), decision.short)
+        branches = self._branch(batch)
+        along = [(branch, branch.count, branch.wanted) for branch in branches]
+        plan = make_plan(self.counters.steps, [*batch, *along], draws)
+        work = work_of(batch, sum([branch.count for branch in branches]))
+        return Flight(plan, batch, work, self.clock(), decision.short, branches=branches)
+
+    def _branch(self, batch: list[Work]) -> list[Branch]:
+        """What else of a step verifies drafts, in what it has room for."""
+        if self.proposer is None:
+            return []
+        tokens = self.limits.tokens - sum([count for _, count, _ in batch])
+        rows = self.limits.sequences + self.limits.drafted - sum([rows for _, _, rows in batch])
+        return list(branched(batch, self._holdings, tokens, rows))
 
     def _run(self, flight: Flight) -> StepOutput:
         """What a step comes to. A device is given the one behind it before it is done."""
@@ -336,10 +357,8 @@ class Batch:
             if self._running.get(one.request.id) is not one:
                 continue  # it has left while the step was under way
             results = drawn.get(one.request.id, [])
-            if wanted > 1:
-                assert self.proposer is not None
-                learn(self.proposer, self.counters, one, wanted - 1, len(results) - 1)
-                count -= wanted - len(results)
+            if results:
+                count += len(results) - wanted  # less where drafts were wrong
             stops = one.request.stop_token_ids
             ids = [one.token for one in results if one.token is not None and one.token not in stops]
             one.tokens.extend(ids)

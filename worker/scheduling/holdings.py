@@ -35,6 +35,12 @@ class Holdings:
         for _ in range(pages_for(tokens) - len(one.pages)):
             one.pages.append(self.pool.allocate(one.request.tenant, one.request.share))
 
+    def lend(self, pages: list[int], count: int, one: Sequence) -> None:
+        """So many pages more, for a step that a sequence is part of: its tenant's, until they are
+        released."""
+        for _ in range(count):
+            pages.append(self.pool.allocate(one.request.tenant, one.request.share))
+
     def index(self, one: Sequence, count: int) -> None:
         """Let others find the pages that the last `count` tokens filled."""
         first, end = (one.computed - count) // PAGE_SIZE, one.computed // PAGE_SIZE

@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.draws import DrawResult, result, vector
 from raylax.worker.sampling.rules import PLAIN, Row, draws_of
 from raylax.worker.sampling.sampler import NOTHING, NotFinite, Outcome, Sampler, Wish
+from raylax.worker.scheduling.branches import Branch
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import Work
 
@@ -33,24 +34,35 @@ class Wanted(NamedTuple):
 
     one: Sequence
     row: int
-    ahead: int
-    """How many tokens of its draft are before it."""
+    said: list[int]
+    """Tokens of a draft that are before it."""
     is_drawn: bool
     """The step has its token."""
 
 
 def draw_rows(
-    batch: Several[Work], output: StepOutput, draws: StepDraws | None, sampler: Sampler
+    batch: Several[Work],
+    output: StepOutput,
+    draws: StepDraws | None,
+    sampler: Sampler,
+    branches: Several[Branch] = (),
 ) -> dict[str, list[DrawResult]]:
     """Draw for every sequence that has rows in the output, which lie there in plan order; by the
-    id of its request. `draws`: the rules by which the model has drawn."""
+    id of its request. `draws`: the rules by which the model has drawn. What is drawn of branches,
+    whose rows come behind, they are told."""
     rows = rows_wanted(batch, draws)
+    for branch in branches:
+        for said in (branch.draft[:ahead] for ahead in range(branch.wanted)):
+            rows.append(Wanted(branch.one, len(rows), said, branch.one.own_rule is PLAIN))
     outcomes = outcomes_of(rows, output, sampler)
     drawn = dict[str, list[DrawResult]]()
     for one, _, wanted in batch:
         if wanted:
             first, rows = rows[:wanted], rows[wanted:]
-            drawn[one.request.id] = list(verified(first, output, outcomes))
+            drawn[one.request.id] = list(verified(first, one.draft, output, outcomes))
+    for branch in branches:
+        first, rows = rows[: branch.wanted], rows[branch.wanted :]
+        branch.drawn = list(verified(first, branch.draft, output, outcomes))
     return drawn
 
 
@@ -61,7 +73,7 @@ def rows_wanted(batch: Several[Work], draws: StepDraws | None) -> list[Wanted]:
     for one, _, wanted in batch:
         for ahead in range(wanted):
             had = one.own_rule is PLAIN or (draws is not None and by_model[len(rows)])
-            rows.append(Wanted(one, len(rows), ahead, had))
+            rows.append(Wanted(one, len(rows), one.draft[:ahead], had))
     return rows
 
 
@@ -93,7 +105,7 @@ def drawn_alone(wish: Wish, output: StepOutput, sampler: Sampler) -> Outcome | E
 
 def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
     """What a sequence wants drawn of a row; None if it has all."""
-    one, row, ahead, is_drawn = wanted
+    one, row, said, is_drawn = wanted
     request, top = one.request, one.request.sampling.top_logprobs if logprobs else None
     if request.embed or (is_drawn and top is None):
         return None
@@ -101,24 +113,27 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
         token = int(output.drawn[row])
         return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=token)
     one.adjustment.tell(one.tokens)
-    changes = one.adjustment.entries_after(one.draft[:ahead]) if one.adjustment.active else NOTHING
-    return Wish(row, request, one.own_rule, one.generated + ahead, changes, top_logprobs=top)
+    position, adjustment = one.generated + len(said), one.adjustment
+    changes = adjustment.entries_after(said) if adjustment.active else NOTHING
+    return Wish(row, request, one.own_rule, position, changes, top_logprobs=top)
 
 
 def verified(
-    rows: Several[Wanted], output: StepOutput, outcomes: dict[int, Outcome | Exception]
+    rows: Several[Wanted],
+    draft: list[int],
+    output: StepOutput,
+    outcomes: dict[int, Outcome | Exception],
 ) -> Iterator[DrawResult]:
-    """What a sequence draws from its rows of a step, one for each token of its draft and one more:
+    """What a sequence draws from these rows of a step, one for each token of a draft and one more:
     as far as it draws what was drafted, and does not end by that."""
-    for wanted in rows:
+    for ahead, wanted in enumerate(rows):
         drawn = result_of(wanted, output, outcomes.get(wanted.row))
-        one, ahead = wanted.one, wanted.ahead
         if drawn.error is not None and ahead:
             return  # it ends by that in its turn, behind the tokens that it has by now
         yield drawn
-        if ahead == len(rows) - 1 or drawn.token != one.draft[ahead]:
+        if ahead == len(rows) - 1 or drawn.token != draft[ahead]:
             return
-        if drawn.token in one.request.stop_token_ids:
+        if drawn.token in wanted.one.request.stop_token_ids:
             return
 
 
@@ -126,7 +141,7 @@ def result_of(
     wanted: Wanted, output: StepOutput, outcome: Outcome | Exception | None
 ) -> DrawResult:
     """What a sequence gets of a row. Whatever goes wrong with that is its own end."""
-    one, row, ahead, is_drawn = wanted
+    one, row, said, is_drawn = wanted
     try:
         if isinstance(outcome, Exception):
             raise outcome
@@ -134,7 +149,7 @@ def result_of(
             return vector(output, row)
         return result(output, row, outcome, is_drawn)
     except NotFinite as error:
-        answer = f"after {one.generated + ahead} tokens of the answer"
+        answer = f"after {one.generated + len(said)} tokens of the answer"
         return DrawResult(error=f"the model has no next token for this request {answer}: {error}")
     except Exception as error:
         log.exception("a draw for %s failed", one.request.id)

@@ -5,7 +5,7 @@ from collections import abc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -88,7 +88,22 @@ class StepPlan:
         return type(self)(self.number, piece)
 
 
-def make_plan(number: int, batch: abc.Sequence[Work], draws: StepDraws | None = None) -> StepPlan:
+class Computed(Protocol):
+    """What a plan is laid out from: a sequence, or a branch of one."""
+
+    @property
+    def tokens(self) -> abc.Sequence[int]: ...
+    @property
+    def draft(self) -> list[int]: ...
+    @property
+    def pages(self) -> abc.Sequence[int]: ...
+    @property
+    def computed(self) -> int: ...
+
+
+def make_plan(
+    number: int, batch: abc.Sequence[tuple[Computed, int, int]], draws: StepDraws | None = None
+) -> StepPlan:
     """Lay out a step for these sequences, whose pages suffice. Their rows lie in the order of the
     batch, those of one in the order of its tokens; `draws` is of these rows.
 
@@ -100,14 +115,14 @@ def make_plan(number: int, batch: abc.Sequence[Work], draws: StepDraws | None = 
     padding = ints([0]) * max(len(one.pages) for one, _, _ in batch)
     for one, count, wanted in batch:
         pages, computed = one.pages, range(one.computed, one.computed + count)
-        tokens += one.tokens[computed.start : computed.stop]
+        tokens.extend(one.tokens[computed.start : computed.stop])
         if computed.stop > len(one.tokens):
             tokens.extend(one.draft[: computed.stop - len(one.tokens)])
         positions.extend(computed)
         slots.extend([pages[at // PAGE_SIZE] * PAGE_SIZE + at % PAGE_SIZE for at in computed])
         starts.append(len(tokens))
         lengths.append(computed.stop)
-        table += pages
+        table.extend(pages)
         table += padding[len(pages) :]
         if wanted == 1:
             rows.append(len(tokens) - 1)

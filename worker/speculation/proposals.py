@@ -24,11 +24,22 @@ class Proposal:
     drafted: int = 0
     """Tokens that those verified."""
     text: NGrams = field(default_factory=NGrams)
+    others: list[int] = field(default_factory=list)
+    """Tokens that may follow in the place of the draft's first one."""
     standing: object = None
     """What a model that drafts knows of it while it has its pages."""
     streams: object = None
     """What a head keeps of it until it reads it, as long."""
     record: Record = field(default_factory=Record)
+
+    def clear(self) -> None:
+        """Nothing is proposed."""
+        self.draft.clear()
+        self.others.clear()
+
+    def take_branch(self) -> None:
+        """One of the others was drawn: its sequence has other pages behind the full ones."""
+        self.standing = None
 
     def give_back(self) -> None:
         """Its sequence has no pages any more, and is computed anew."""

@@ -43,7 +43,8 @@ def load_proposer(
         drafts = HeadModel(
             head, tapped.tapped, options.max_step_tokens, options.max_sequence_length
         )
-    return ModelProposer(Chain(drafts, sizes.pages, sampler), config.spec_draft_length)
+    chain = Chain(drafts, sizes.pages, sampler)
+    return ModelProposer(chain, config.spec_draft_length, config.spec_tree_width)
 
 
 def build_draft(

@@ -25,6 +25,12 @@ def draft_model_of(config: EngineConfig) -> Path | None:
                 f"additional_models are what drafts in speculative_mode {', '.join(DRAFT_MODES)}, "
                 f"found {named[0]!r} and speculative_mode={mode!r}"
             )
+        if config.spec_tree_width > 1:
+            raise ConfigError(
+                "spec_tree_width is of models that draft, speculative_mode "
+                f"{', '.join(DRAFT_MODES)}; found {config.spec_tree_width} and "
+                f"speculative_mode={mode!r}"
+            )
         return None
     if len(named) > 1:
         raise ConfigError(f"one of additional_models can draft, found {len(named)}")

@@ -1,22 +1,27 @@
 """Drafts between two steps: who proposes what may follow, and what came of it."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence as Several
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.sampling.rules import PLAIN
 from raylax.worker.sampling.sampler import Sampler
-from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.outcomes import Wanted, outcomes_of, result_of
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.proposals import Proposal
 
-Drawn = Mapping[str, Several[DrawResult]]
-"""What came of a step's rows, by request."""
+
+class Seen(NamedTuple):
+    """What a step has computed of a sequence, as far as it counts."""
+
+    one: Sequence
+    at: int
+    """Of the step's tokens, the first that is this one's."""
+    kept: int
+    """Tokens that count, from that one on."""
+    row: int | None
+    """Of the output, from which the last token was drawn; None if none was."""
 
 
 class Proposer(Protocol):
@@ -28,12 +33,16 @@ class Proposer(Protocol):
         where that does not pay. `time`: what steps take. Must not raise."""
         ...
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
-        """A step was run, and is committed next. Must not raise."""
-        ...
-
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
         """Of its draft so many tokens were verified, and the first of them were right."""
+        ...
+
+    def learn_branch(self, one: Sequence, right: bool) -> None:
+        """The first token of its draft was wrong; one of the others was right, or none of them."""
+        ...
+
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        """A step was run, and is committed next. Must not raise."""
         ...
 
 
@@ -49,23 +58,13 @@ def room_for_drafts(one: Sequence) -> int:
     return one.max_tokens - one.generated - 1
 
 
-def learn(proposer: Proposer, counters: Counters, one: Sequence, drafted: int, right: int) -> None:
-    """Of its draft so many tokens were verified, and the first of them were right."""
-    proposer.learn(one, drafted, right)
-    counters.verified(drafted, right)
-    proposal = proposal_of(one)
-    proposal.drafts += 1
-    proposal.drafted += drafted
-    proposal.accepted += right
-
-
 def likely_tokens(
-    behind: Several[tuple[Sequence, int]], output: StepOutput, sampler: Sampler
+    some: Several[Sequence], output: StepOutput, sampler: Sampler
 ) -> list[int | None]:
-    """What sequences would draw, each from its row of these logits, behind so many tokens of its
-    draft; None if they are no numbers."""
+    """What sequences would draw, each from its row of these logits, behind its draft so far; None
+    if they are no numbers."""
     rows = [
-        Wanted(one, row, ahead, one.own_rule is PLAIN) for row, (one, ahead) in enumerate(behind)
+        Wanted(one, row, list(one.draft), one.own_rule is PLAIN) for row, one in enumerate(some)
     ]
     outcomes = outcomes_of(rows, output, sampler, logprobs=False)
     return [result_of(wanted, output, outcomes.get(wanted.row)).token for wanted in rows]

@@ -19,9 +19,8 @@ from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.sampler import Sampler, single_threaded
-from raylax.worker.scheduling.drafting.base import Drawn, likely_tokens, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
-from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.scheduling.step_time import StepTimeModel
 
 SPARE = pages_for(MOST_DRAFTED + 1)
@@ -51,7 +50,7 @@ class ChainModel(Protocol):
         """What follows, in the engine's token ids; `hidden`: the features of what is drawn."""
         ...
 
-    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
+    def follow(self, seen: Several[Seen]) -> None:
         """A step of the engine was run, and is committed next."""
         ...
 
@@ -111,6 +110,8 @@ class Chain:
     _contents: dict[int, bytes] = field(default_factory=dict)
     """What pages that are full hold, as far as it was computed here."""
 
+    width: int = 1
+    """Tokens that are proposed for the first position of a draft."""
     most = MOST_DRAFTED
 
     @property
@@ -129,8 +130,8 @@ class Chain:
         while active := [run for run in runs if run.left]:
             self._step(active)
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
-        self.model.follow(batch, drawn)
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        self.model.follow(seen)
 
     def _begin(self, seat: int, one: Sequence, count: int) -> Run:
         standing, shift, first = self._standing(one), self.model.shift, self.pages + seat * SPARE
@@ -150,8 +151,7 @@ class Chain:
         batch, features = laid_out(runs, counts)
         begun = self.clock()
         output = self.model.step(batch, features)
-        behind = [(run.one, len(proposal_of(run.one).draft)) for run in done]
-        tokens = likely_tokens(behind, output, self.sampler)
+        tokens = likely_tokens([run.one for run in done], output, self.sampler)
         for row, (run, token) in enumerate(zip(done, tokens, strict=True)):
             self._go_on(run, token, output, row)
         self._times.learn(*work, self.clock() - begun)
@@ -167,6 +167,8 @@ class Chain:
         if token is None:
             run.left = 0
             return
+        if not draft and self.width > 1:
+            proposal_of(one).others += others(output.logits[row], token, self.width - 1)
         draft.append(token)
         run.left -= 1
         run.tokens = [token]
@@ -216,6 +218,14 @@ class Chain:
         if end + self.model.shift > len(one.tokens):
             return None
         return one.name_pages(end)[index] + one.tokens[end : end + self.model.shift].tobytes()
+
+
+def others(logits: Floats, token: int, count: int) -> list[int]:
+    """The likeliest tokens but one, the likeliest first."""
+    first = max(0, len(logits) - count - 1)
+    likely = np.argpartition(logits, first)[first:]
+    ordered = likely[np.argsort(-logits[likely], kind="stable")]
+    return [one for one in ordered.tolist() if one != token and np.isfinite(logits[one])][:count]
 
 
 def laid_out(runs: list[Run], counts: list[int]) -> tuple[StepBatch, Floats | None]:

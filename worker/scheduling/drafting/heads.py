@@ -9,9 +9,8 @@ import numpy as np
 
 from raylax.kernels.heads.base import DraftHead, HeadOutput
 from raylax.kernels.model import Floats, StepBatch, StepOutput
-from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 
 MOST_KEPT = 256
 """Tokens of a sequence whose residual streams are kept until the head reads them: the last ones. It
@@ -73,14 +72,11 @@ class HeadModel:
         assert features is not None
         return of_base(self.head.step(batch, features), self.head.vocab)
 
-    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
-        at, streams = 0, self.tapped(sum([count for _, count, _ in batch]))
-        for one, count, wanted in batch:
-            results = len(drawn.get(one.request.id, ()))
-            right = count - (wanted - results if wanted > 1 else 0)
+    def follow(self, seen: Several[Seen]) -> None:
+        streams = self.tapped(max([each.at + each.kept for each in seen], default=0))
+        for one, at, kept, _ in seen:
             if not one.request.embed:
-                keep(one, streams[at : at + right])
-            at += count
+                keep(one, streams[at : at + kept])
 
 
 def keep(one: Sequence, streams: Floats) -> None:

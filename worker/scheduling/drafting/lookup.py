@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.drafts import least_likely
-from raylax.worker.scheduling.drafting.base import Drawn, proposal_of, room_for_drafts
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of, room_for_drafts
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.proposals import Speculation
 
 
@@ -24,8 +23,11 @@ class Lookup:
         for one in decodes:
             self.speculation.propose(proposal_of(one), one.tokens, room_for_drafts(one), least)
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
-        """The text says all."""
-
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
         self.speculation.learn(proposal_of(one), drafted, right)
+
+    def learn_branch(self, one: Sequence, right: bool) -> None:
+        """It drafts none."""
+
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        """The text says all."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from raylax.kernels.model import StepOutput
+from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.scheduling.drafting.base import Drawn, proposal_of, room_for_drafts
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of, room_for_drafts
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 from raylax.worker.speculation.acceptance import AT_FIRST, FADE_OF_ALL, Record
 from raylax.worker.speculation.lengths import Offer, draft_lengths
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 PAYS_BACK = 32
 """Drafts among which the work is shared that has to be done before the first."""
+BRANCH_ROWS = PAGE_SIZE // 2 + 2
+"""Rows of a step that a branch of one token takes, on average."""
 TRIED_AGAIN = 128
 """Steps without a draft, after which one token is drafted for whoever is cheapest: text changes."""
 
@@ -39,11 +41,14 @@ class Drafter(Protocol):
         """Put so many tokens into the proposal of each, or fewer where it has no more to say."""
         ...
 
+    width: int
+    """Tokens that it proposes for the first position of a draft."""
+
     def behind(self, one: Sequence) -> int | None:
         """Tokens that it has to compute before it can draft for this one; None: it cannot."""
         ...
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         """A step was run, and is committed next."""
         ...
 
@@ -56,14 +61,18 @@ class ModelProposer:
     """None: it has failed, and nothing is drafted any more."""
     length: int = 0
     """Of each draft; 0: as long as it pays."""
+    width: int = 1
+    """Tokens that are proposed for the first position of a draft, at most."""
     experience: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of all sequences."""
+    beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
+    """Of the tokens beside first ones that were wrong."""
     _without: int = 0
     """Steps since the last draft."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         for one in decodes:
-            proposal_of(one).draft.clear()
+            proposal_of(one).clear()
         if self.drafter is None or not decodes:
             return
         try:
@@ -73,18 +82,18 @@ class ModelProposer:
         except Exception:
             self._give_up()
             for one in decodes:
-                proposal_of(one).draft.clear()
+                proposal_of(one).clear()
             return
         self._without = 0 if wanted else self._without + 1
         for one in decodes:
             if not proposal_of(one).draft:
                 proposal_of(one).record.forget()
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         if self.drafter is None:
             return
         try:
-            self.drafter.follow(batch, drawn, output)
+            self.drafter.follow(seen, output)
         except Exception:
             self._give_up()
 
@@ -92,6 +101,18 @@ class ModelProposer:
         tried = min(right + 1, drafted)
         proposal_of(one).record.add(tried, right)
         self.experience.add(tried, right)
+
+    def learn_branch(self, one: Sequence, right: bool) -> None:
+        self.beside.add(1, int(right))
+
+    def _branches_pay(self, decodes: Several[Sequence], time: StepTime) -> bool:
+        """Whether a token beside the first one of a draft brings more than it takes: one token,
+        where that one is wrong and this one is not, for the rows of half a page and two more."""
+        context = sum([one.computed for one in decodes])
+        seconds = time.seconds(0, len(decodes), context)
+        likely = min([proposal_of(one).record.share(AT_FIRST) for one in decodes])
+        brings = (1 - likely) * self.beside.share(AT_FIRST)
+        return brings * seconds > len(decodes) * BRANCH_ROWS * time.c
 
     def _wanted(
         self, drafter: Drafter, decodes: Several[Sequence], time: StepTime
@@ -116,7 +137,10 @@ class ModelProposer:
                 cheapest = min(range(len(able)), key=lambda at: offers[at].before_s)
                 counts[cheapest] = max(1, counts[cheapest])
                 proposal_of(able[cheapest]).likely = 1.0
-        return [(one, count) for one, count in zip(able, counts, strict=True) if count]
+        wanted = [(one, count) for one, count in zip(able, counts, strict=True) if count]
+        branches = self.length or (wanted and self._branches_pay(able, time))
+        drafter.width = self.width if branches else 1
+        return wanted
 
     def _give_up(self) -> None:
         log.exception("drafting has failed, and the engine goes on without drafts")

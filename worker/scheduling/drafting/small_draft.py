@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raylax.kernels.model import Floats, Model, StepBatch, StepOutput
-from raylax.worker.scheduling.drafting.base import Drawn
+from raylax.worker.scheduling.drafting.base import Seen
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 
 
 @dataclass
@@ -35,7 +34,7 @@ class SmallModel:
     def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
         return of_vocabulary(self.model.step(batch), self.vocab)
 
-    def follow(self, batch: Several[Work], drawn: Drawn) -> None:
+    def follow(self, seen: Several[Seen]) -> None:
         """The text says all."""
 
 

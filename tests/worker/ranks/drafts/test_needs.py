@@ -45,6 +45,10 @@ def test_a_model_may_bring_its_own(tmp_path: Path) -> None:
             {"speculative_mode": "ngram", "additional_models": ("/a",)},
             r"drafts in speculative_mode small_draft.*, found '/a' and speculative_mode='ngram'",
         ),
+        (
+            {"speculative_mode": "ngram", "spec_tree_width": 2},
+            "spec_tree_width is of models that draft.*; found 2 and speculative_mode='ngram'",
+        ),
     ],
 )
 def test_what_is_missing_or_too_much_is_said(

@@ -6,8 +6,7 @@ import pytest
 from raylax.kernels.heads.base import HeadOutput
 from raylax.kernels.model import Floats
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.draws import DrawResult
-from raylax.worker.scheduling.drafting.base import proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.drafting.heads import MOST_KEPT, HeadModel, KeptStreams, of_base
 from raylax.worker.scheduling.sequence import Sequence
 from tests.support.drafting import SummingHead
@@ -28,7 +27,7 @@ def test_what_was_drafted_and_not_drawn_does_not_count() -> None:
     """Of three tokens and two drafted ones the first of these was right; a chunk counts whole."""
     model = HeadModel(SummingHead(4, 7), lambda count: streams(0, count), 24, 100)
     drafted, chunk = sequence("a", 11, 10), sequence("b", 30, 0)
-    model.follow([(drafted, 3, 3), (chunk, 5, 0)], {"a": [DrawResult(1), DrawResult(2)]})
+    model.follow([Seen(drafted, 0, 2, 1), Seen(chunk, 3, 5, None)])
     kept = [proposal_of(one).streams for one in (drafted, chunk)]
     assert all(isinstance(one, KeptStreams) for one in kept)
 
@@ -42,7 +41,7 @@ def test_who_has_no_streams_has_no_inputs() -> None:
     model = HeadModel(SummingHead(4, 7), lambda count: streams(0, count), 24, 100)
     one = sequence("a", 11, 10)
     assert model.first(one) == 11
-    model.follow([(one, 1, 1)], {"a": [DrawResult(1)]})
+    model.follow([Seen(one, 0, 1, 0)])
     assert model.first(one) == 10
     proposal_of(one).give_back()
 

@@ -8,10 +8,9 @@ import pytest
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling, StepTime
 from raylax.worker.config import MOST_DRAFTED
-from raylax.worker.scheduling.drafting.base import Drawn, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.drafting.model_proposer import TRIED_AGAIN, ModelProposer
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_plan import Work
 from tests.support.outputs import saying
 
 CHEAP = StepTime(a=1e-4, c=1e-5)
@@ -24,7 +23,7 @@ class Ones:
     most = MOST_DRAFTED
 
     def __init__(self, time: StepTime = CHEAP, breaks: bool = False) -> None:
-        self.time, self.breaks = time, breaks
+        self.time, self.breaks, self.width = time, breaks, 1
         self.wanted: list[int] = []
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> None:
@@ -37,7 +36,7 @@ class Ones:
     def behind(self, one: Sequence) -> int | None:
         return 0
 
-    def follow(self, batch: Several[Work], drawn: Drawn, output: StepOutput) -> None:
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         if self.breaks:
             raise RuntimeError("broken on purpose")
 
@@ -100,7 +99,7 @@ def test_a_model_that_fails_ends_speculation_and_nothing_else(
         if where == "draft":
             proposer.propose(some, STEP)
         else:
-            proposer.follow([], {}, saying([], 3))
+            proposer.follow([], saying([], 3))
     proposer.propose(some, STEP)
 
     assert drafts(some) == [0, 0]
