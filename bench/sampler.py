@@ -28,8 +28,9 @@ from raylax.kernels.model import StepBatch
 from raylax.kernels.options import ModelOptions
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.sampling.adjustment import Adjustment, Logits
+from raylax.worker.sampling.constraints import Mask
 from raylax.worker.sampling.rules import rule_of
-from raylax.worker.sampling.sampler import Mask, Sampler, Wish
+from raylax.worker.sampling.sampler import Sampler, Wish
 
 CONTEXT, ANSWER, PAGES = 64, 256, 8
 WAYS = {

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
@@ -95,7 +96,8 @@ class Frontend:
     @property
     def requests(self) -> RequestMaker:
         """Makes the requests of calls, for this model."""
-        return RequestMaker(self.prompt_ids, self.defaults, self.end_token_ids, self.rng)
+        encode = partial(self.tokenizer.encode, add_special_tokens=False)
+        return RequestMaker(self.prompt_ids, self.defaults, self.end_token_ids, self.rng, encode)
 
     def chat(
         self,

@@ -11,13 +11,13 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingRequest
-from raylax.proto.openai.shared import MOST_VALUES, Usage, validated
+from raylax.proto.openai.shared import MOST_ALLOWED, MOST_VALUES, Usage, validated
 from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")
 OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
-    "repetition_penalty", "seed", "max_tokens", "n",
+    "repetition_penalty", "seed", "max_tokens", "n", "typical_p", "min_tokens",
 )  # fmt: skip
 
 PROMPTING = (
@@ -38,6 +38,10 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
         fields["stop"] = bounded(message.stop)
     if message.stop_token_ids:
         fields["stop_token_ids"] = bounded(message.stop_token_ids)
+    if message.allowed_token_ids:
+        fields["allowed_token_ids"] = list(message.allowed_token_ids[: MOST_ALLOWED + 1])
+    if message.bad_words:
+        fields["bad_words"] = bounded(message.bad_words)
     return {**fields, "ignore_eos": message.ignore_eos}
 
 

@@ -26,7 +26,7 @@ class Range(NamedTuple):
 
 TEMPERATURE = Range(0, 2)
 PROBABILITY = Range(0, 1)
-"""Of top_p, where 0 leaves the likeliest token alone, and of min_p."""
+"""Of top_p, where 0 leaves the likeliest token alone, of min_p, and of typical_p."""
 PENALTY = Range(-2, 2)
 """Of presence_penalty and frequency_penalty."""
 REPETITION_PENALTY = Range(0.01, 10)
@@ -43,6 +43,7 @@ SAMPLING = {
     "temperature": TEMPERATURE,
     "top_p": PROBABILITY,
     "min_p": PROBABILITY,
+    "typical_p": PROBABILITY,
     "presence_penalty": PENALTY,
     "frequency_penalty": PENALTY,
     "repetition_penalty": REPETITION_PENALTY,

@@ -63,6 +63,7 @@ class Sampling:
     top_k: int = 0
     """0 keeps every token."""
     min_p: float = 0.0
+    typical_p: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
@@ -71,6 +72,13 @@ class Sampling:
     """Chosen by whoever accepts the request if the client does not: it can then be repeated."""
     top_logprobs: int | None = None
     """None: no log-probabilities; k: those of the token and of the k most likely ones."""
+    min_tokens: int = 0
+    """As long as the answer has fewer, no token is drawn that would end it."""
+    allowed_token_ids: tuple[int, ...] = ()
+    """The only tokens that are drawn; empty: all."""
+    bad_words: tuple[tuple[int, ...], ...] = ()
+    """Phrases, of a token or more, that are never said: their last token is not drawn behind the
+    others."""
 
     @property
     def greedy(self) -> bool:

@@ -7,6 +7,9 @@
 4. Tokens are ordered by their logits, largest first, among equals the lower id first. Top-k keeps
    the first k; top-p the fewest of these, from the first on, that weigh at least top_p of all of
    them; min-p, of what is left, those whose weight is at least min_p of the largest one's.
+   Typical-p, of what is left then, the fewest that weigh at least typical_p of it, from those on
+   whose t is nearest to its mean; among equals those that come first (Meister and others 2022: the
+   t are surprises, but for what all have in common).
 5. Each token that is left has noise, from (seed, choice, position, token) alone, and t + noise is
    its score. The largest score is drawn; among equals the lower id. The noise is Gumbel's, so the
    chances are as the 2^t.
@@ -45,6 +48,10 @@ GOLDEN = 0x9E3779B97F4A7C15
 LONGEST = 0x7FFFFFFFFFFFFFFF
 SMALL = 0x2000000000000000
 """A quarter of 2^63."""
+TICK = 4096
+"""Of a power of two, in the mean of typical-p. A sum of 2^22 of them, times a half of the bits of a
+weight, is below 2^63."""
+HALF = 20
 ROOT_HALF = 0x3F3504F3
 """The bits of a float32 just below sqrt(1/2)."""
 
@@ -159,9 +166,13 @@ class DrawRule:
     """1 keeps all."""
     least: int
     """The least weight that min-p leaves; 0 leaves all."""
+    typical: float = 1.0
+    """1 keeps all."""
 
     @classmethod
-    def of(cls, temperature: float, top_k: int, top_p: float, min_p: float) -> "DrawRule":
+    def of(
+        cls, temperature: float, top_k: int, top_p: float, min_p: float, typical_p: float = 1.0
+    ) -> "DrawRule":
         """From what a client says. A temperature so far from 1 that float32 cannot hold the scale
         has the last one that it can."""
         finest = np.finfo(np.float32)
@@ -169,7 +180,7 @@ class DrawRule:
         if temperature:
             wanted = math.log2(math.e) / max(temperature, 1e-300)
             scale = float(np.float32(min(max(wanted, float(finest.tiny)), float(finest.max))))
-        return cls(scale, top_k, top_p, math.ceil(min_p * 2.0**UNIT_BITS))
+        return cls(scale, top_k, top_p, math.ceil(min_p * 2.0**UNIT_BITS), typical_p)
 
 
 def halves(key: int) -> tuple[np.uint32, np.uint32]:
@@ -184,17 +195,33 @@ def wanted(total: int, top_p: float) -> int:
 
 
 def kept(row: Row, rule: DrawRule) -> npt.NDArray[np.int64]:
-    """The ids that top-k, top-p and min-p leave, in their order."""
+    """The ids that top-k, top-p, min-p and typical-p leave, in the order of the last of them."""
     order = np.argsort(-row, kind="stable")
     with np.errstate(over="ignore"):
-        weights = weight(distance(row, row.max(), np.float32(rule.scale)))[order]
+        t = distance(row, row.max(), np.float32(rule.scale))
+    weights = weight(t)[order]
     if rule.top_k:
         order, weights = order[: rule.top_k], weights[: rule.top_k]
     if rule.top_p < 1.0:
         enough = np.searchsorted(np.cumsum(weights), wanted(int(weights.sum()), rule.top_p)) + 1
         order, weights = order[:enough], weights[:enough]
     left: npt.NDArray[np.int64] = order[weights >= rule.least]
+    if rule.typical < 1.0:
+        left = left[typical(t[left], weights[weights >= rule.least], rule.typical)]
     return left
+
+
+def typical(t: Row, weights: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
+    """Places of the fewest, nearest to the mean first, that weigh at least this share. The mean is
+    one of whole numbers, 2^-12 each, so it is the same in every order."""
+    ticks = (np.maximum(t, np.float32(LEAST_T)) * np.float32(TICK)).astype(np.int64)
+    high, low = weights >> HALF, weights & ((1 << HALF) - 1)
+    moment = (int((high * ticks).sum()) << HALF) + int((low * ticks).sum())
+    total = int(weights.sum())
+    order = np.argsort(np.abs(ticks - moment / total), kind="stable")
+    enough = np.searchsorted(np.cumsum(weights[order]), wanted(total, share)) + 1
+    nearest: npt.NDArray[np.int64] = order[:enough]
+    return nearest
 
 
 def choose(row: Row, rule: DrawRule, key: int) -> int | None:

@@ -1,12 +1,13 @@
 """Makes the requests of a call: one for each answer, or for each vector, that it asks for."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raylax.proto.calls.prompt_ids import PromptIds
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
+from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.pages import root_of
@@ -22,6 +23,8 @@ class RequestMaker:
     end_token_ids: frozenset[int]
     rng: random.Random
     """Draws the seeds of requests that bring none."""
+    encode: Callable[[str], list[int]]
+    """The ids of a piece of a text."""
 
     def drawn(
         self,
@@ -35,6 +38,13 @@ class RequestMaker:
     ) -> list[Request]:
         """For `n` answers to each prompt, which came in this field. Raises InvalidRequest."""
         self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
+        self.prompt_ids.check_ids(body.allowed_token_ids or (), "allowed_token_ids")
+        if max_tokens is not None and body.min_tokens > max_tokens:
+            raise InvalidRequest(
+                f"min_tokens: must be at most the answer's {max_tokens} tokens, "
+                f"found {body.min_tokens}",
+                param="min_tokens",
+            )
         samplings = self._samplings(body, len(prompts), top_logprobs)
         ends = frozenset() if body.ignore_eos else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
@@ -83,8 +93,21 @@ class RequestMaker:
         them, so that equal prompts have answers of their own. Its choices are told apart by their
         index."""
         given, vocab = body.seed, self.prompt_ids.vocab
+        bad_words = phrases_of(body.bad_words or (), self.encode)
         seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
-        return [self.defaults.fill_in(body, vocab, seed, top_logprobs) for seed in seeds]
+        return [
+            replace(self.defaults.fill_in(body, vocab, seed, top_logprobs), bad_words=bad_words)
+            for seed in seeds
+        ]
+
+
+def phrases_of(
+    words: Sequence[str], encode: Callable[[str], list[int]]
+) -> tuple[tuple[int, ...], ...]:
+    """Their tokens, as they begin a text and as they follow a space, which may be others."""
+    spelled = [before + word.lstrip() for word in words for before in ("", " ")]
+    phrases = (tuple(encode(text)) for text in spelled)
+    return tuple(dict.fromkeys(phrase for phrase in phrases if phrase))
 
 
 def of_origin(

@@ -46,7 +46,8 @@ class SamplingDefaults:
     def fill_in(
         self, body: SamplingFields, vocab: int, seed: int, top_logprobs: int | None
     ) -> Sampling:
-        """How the answer to `body` is drawn from a vocabulary of so many tokens."""
+        """How the answer to `body` is drawn from a vocabulary of so many tokens; its `bad_words`
+        are for a tokenizer."""
         bias = {int(token): value for token, value in (body.logit_bias or {}).items()}
         return Sampling(
             temperature=given_or(self.temperature, body.temperature),
@@ -59,6 +60,9 @@ class SamplingDefaults:
             logit_bias=tuple(sorted(bias.items())),
             seed=seed % (1 << 64),
             top_logprobs=top_logprobs,
+            typical_p=given_or(1.0, body.typical_p),
+            min_tokens=body.min_tokens,
+            allowed_token_ids=tuple(body.allowed_token_ids or ()),
         )
 
 

@@ -16,6 +16,7 @@ class Options(TypedDict, total=False):
     top_p: float
     top_k: int
     min_p: float
+    typical_p: float
     presence_penalty: float
     frequency_penalty: float
     repetition_penalty: float
@@ -25,6 +26,9 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str]
     stop_token_ids: Sequence[int]
     ignore_eos: bool
+    min_tokens: int
+    allowed_token_ids: Sequence[int]
+    bad_words: Sequence[str]
     n: int
     top_logprobs: int
     session: str

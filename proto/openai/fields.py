@@ -29,14 +29,11 @@ OF_TEXT: FieldTable = {
     "include_stop_str_in_output": Refused(
         "a stop string is not part of the text; append it", (False,)
     ),
-    "min_tokens": Refused("may only be 0; use ignore_eos with max_tokens for a fixed length", (0,)),
     "skip_special_tokens": Refused(SPECIAL, (True,)),
     "spaces_between_special_tokens": Ignored("there are no special tokens in the text"),
     "truncate_prompt_tokens": Refused("no prompt is cut; shorten it"),
     "truncation_side": Ignored("no prompt is cut"),
     "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
-    "allowed_token_ids": Refused(GRAMMAR),
-    "bad_words": Refused("use logit_bias with -100 for their tokens", ([],)),
     "echo": Refused("messages are not repeated; use /v1/completions", (False,)),
     "guided_json": Refused(GRAMMAR), "guided_regex": Refused(GRAMMAR),
     "guided_choice": Refused(GRAMMAR), "guided_grammar": Refused(GRAMMAR),
@@ -72,7 +69,14 @@ OF_TEXT: FieldTable = {
     # MLC
     "debug_config": Refused("use /v1/chat/completions or /v1/completions", ({},)),
     # llama.cpp, TGI and clouds
-    "grammar": Refused(GRAMMAR), "typical_p": Refused("use top_p or min_p", (1,)),
+    "grammar": Refused(GRAMMAR),
+    "xtc_probability": Refused("the likeliest tokens are never left out; use temperature", (0,)),
+    "xtc_threshold": Ignored("it says nothing without xtc_probability"),
+    "dry_multiplier": Refused("use repetition_penalty or frequency_penalty", (0,)),
+    "dry_base": Ignored("it says nothing without dry_multiplier"),
+    "dry_allowed_length": Ignored("it says nothing without dry_multiplier"),
+    "dry_penalty_last_n": Ignored("it says nothing without dry_multiplier"),
+    "dry_sequence_breakers": Ignored("it says nothing without dry_multiplier"),
     "n_predict": Refused("use max_tokens"), "max_new_tokens": Refused("use max_tokens"),
     "mirostat": Refused("use top_p or min_p", (0,)),
     "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),

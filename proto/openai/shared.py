@@ -45,7 +45,9 @@ TopLogprobs = Annotated[int, Field(ge=ranges.TOP_LOGPROBS.least, le=ranges.TOP_L
 MOST_CHOICES = 16
 MOST_STOPS = 16
 LONGEST_STOP = 1024
-MOST_BIASES = 16384
+MOST_BIASES = MOST_ALLOWED = 16384
+MOST_BAD_WORDS = 128
+LONGEST_BAD_WORD = 128
 MOST_VALUES = 1 << 18
 """Values in one body, a list or an object counting as `OF_A_CONTAINER`, for so much longer does one
 take. They are counted by their marks before anything is built: a parser takes seconds for millions
@@ -77,6 +79,7 @@ def priority_of(given: Any) -> Priority:
 
 
 PriorityField = Annotated[Priority, BeforeValidator(priority_of)]
+BadWord = Annotated[str, Field(min_length=1, max_length=LONGEST_BAD_WORD)]
 StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
@@ -202,8 +205,12 @@ class CommonFields(StrictModel):
     top_k: Annotated[int, Field(ge=-1, le=ranges.MOST_COUNTED)] | None = None
     min_p: Probability | None = None
     repetition_penalty: Annotated[float, WithinRange(ranges.REPETITION_PENALTY)] | None = None
+    typical_p: Probability | None = None
     ignore_eos: bool = False
     stop_token_ids: Annotated[list[TokenId], BoundedList(128)] | None = None
+    min_tokens: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] = 0
+    allowed_token_ids: Annotated[list[TokenId], BoundedList(MOST_ALLOWED, 1)] | None = None
+    bad_words: Annotated[list[BadWord], BoundedList(MOST_BAD_WORDS)] | None = None
     timeout: Seconds | None = None
     priority: PriorityField = Priority.NORMAL
     cache_salt: CacheSalt | None = None

@@ -69,6 +69,7 @@ SAID: dict[str, Any] = {
     "model": "tiny", "temperature": 0.5, "top_p": 0.5, "top_k": 3, "min_p": 0.5,
     "presence_penalty": 0.5, "frequency_penalty": 0.5, "repetition_penalty": 0.5,
     "logit_bias": {3: 0.5}, "seed": 3, "max_tokens": 3, "stop": ["a"], "stop_token_ids": [3],
+    "typical_p": 0.5, "min_tokens": 2, "allowed_token_ids": [3], "bad_words": ["b"],
     "ignore_eos": True, "n": 3, "top_logprobs": 3, "text": "b", "tokens": pb.TokenIds(ids=[3]),
     "role": "assistant", "content": "b", "tool_calls": [pb.ToolCall(id="a", name="f")],
     "tool_call_id": "a", "name": "b", "reasoning_content": "b",

@@ -4,6 +4,7 @@ its fields and the limits of the loaded model. Behind this nothing in it can mak
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from raylax.proto import ranges
 from raylax.proto.errors import InvalidRequest, PromptTooLong, shown
@@ -48,6 +49,8 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_service(request)
     check_sampling(request.sampling)
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
+    check_ids(limits.vocab, request.sampling.allowed_token_ids, "allowed_token_ids")
+    check_ids(limits.vocab, [*chain(*request.sampling.bad_words)], "bad_words")
     if request.max_tokens <= len(request.history):
         raise InvalidRequest(
             f"max_tokens must exceed the history of {len(request.history)} tokens, "
@@ -69,6 +72,9 @@ def check_sampling(sampling: Sampling) -> None:
         raise InvalidRequest("logit_bias: a token may have one entry", param="logit_bias")
     check_whole(sampling.top_k, "top_k", least=0)
     check_whole(sampling.seed, "seed")
+    check_whole(sampling.min_tokens, "min_tokens", least=0)
+    if not all(sampling.bad_words):
+        raise InvalidRequest("bad_words: a phrase must have a token or more", param="bad_words")
     if sampling.top_logprobs is not None:
         check_whole(sampling.top_logprobs, "top_logprobs", least=0)
         ranges.TOP_LOGPROBS.check(sampling.top_logprobs, "top_logprobs")

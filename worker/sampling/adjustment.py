@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from raylax.kernels.cpu.sampler.arguments import FORBIDDEN
 from raylax.proto.vocabulary import Sampling
 
 Logits = npt.NDArray[np.float32]
@@ -27,9 +28,14 @@ def is_penalised(sampling: Sampling) -> bool:
     )
 
 
+def is_constrained(sampling: Sampling) -> bool:
+    """Whether some tokens are not to be drawn, whatever their logits."""
+    return bool(sampling.min_tokens or sampling.allowed_token_ids or sampling.bad_words)
+
+
 def is_adjusted(sampling: Sampling) -> bool:
     """Whether a draw is from other logits than the model's own."""
-    return bool(sampling.logit_bias) or is_penalised(sampling)
+    return bool(sampling.logit_bias) or is_penalised(sampling) or is_constrained(sampling)
 
 
 class Entries(NamedTuple):
@@ -39,7 +45,8 @@ class Entries(NamedTuple):
     ids: npt.NDArray[np.int32]
     biases: npt.NDArray[np.float32]
     counts: npt.NDArray[np.int32]
-    """How often the answer has the token; -1 if neither the prompt nor the answer has it."""
+    """How often the answer has the token; -1 if neither the prompt nor the answer has it; or
+    FORBIDDEN, in a second entry of a token that is not to be drawn."""
 
 
 class Adjustment:
@@ -51,7 +58,8 @@ class Adjustment:
     def __init__(self, sampling: Sampling, prompt: int) -> None:
         """`prompt`: how many of the tokens are the prompt."""
         self._sampling, self._prompt = sampling, prompt
-        self._active, self._history = is_adjusted(sampling), is_penalised(sampling)
+        self._history = is_penalised(sampling)
+        self._active = self._history or bool(sampling.logit_bias)
         self._told = 0
         self._place = dict[int, int]()
         self._ids, self._biases, self._counts = array("i"), array("f"), array("i")
@@ -110,27 +118,37 @@ class Adjustment:
         return then.entries
 
     def apply(self, logits: Logits) -> Logits:
-        """The adjusted logits of the token that comes next; the same array if nothing is adjusted.
-        What would exceed float32 by a repetition stays at its end."""
-        if not self._active:
-            return logits
-        sampling, out = self._sampling, logits.copy()
-        ids, counts = np.array(self._ids, np.int64), np.array(self._counts, np.int32)
-        values = out[ids]
-        if sampling.logit_bias:
-            values += np.array(self._biases, np.float32)
-        if sampling.repetition_penalty != 1.0:
-            penalty, seen = np.float32(sampling.repetition_penalty), counts >= 0
-            with np.errstate(over="ignore"):
-                changed = np.where(values > 0, values / penalty, values * penalty)
-            np.clip(changed, -LARGEST, LARGEST, out=changed)
-            values = changed if seen.all() else np.where(seen, changed, values)
-        if sampling.presence_penalty or sampling.frequency_penalty:
-            often = np.maximum(counts, 0).astype(np.float32)
-            values -= np.float32(sampling.presence_penalty) * (often > 0)
-            values -= np.float32(sampling.frequency_penalty) * often
-        out[ids] = values
-        return out
+        """The adjusted logits of the token that comes next; the same array if nothing is
+        adjusted."""
+        return changed(logits, self._sampling, self.entries) if self._active else logits
+
+
+def changed(logits: Logits, sampling: Sampling, entries: Entries) -> Logits:
+    """The logits with bias and penalties, a copy. What would exceed float32 by a repetition stays
+    at its end. It is what samplers do, said plainly."""
+    out, (ids, biases, counts) = logits.copy(), entries
+    values = out[ids] + biases
+    if sampling.repetition_penalty != 1.0:
+        penalty = np.float32(sampling.repetition_penalty)
+        with np.errstate(over="ignore"):
+            less = np.where(values > 0, values / penalty, values * penalty)
+        values = np.where(counts >= 0, np.clip(less, -LARGEST, LARGEST), values)
+    often = np.maximum(counts, 0).astype(np.float32)
+    values -= np.float32(sampling.presence_penalty) * (often > 0)
+    values -= np.float32(sampling.frequency_penalty) * often
+    values[counts == FORBIDDEN] = -np.inf
+    out[ids] = values
+    return out
+
+
+def forbidding(entries: Entries, tokens: Sequence[int]) -> Entries:
+    """The entries, and behind them some for tokens that are not to be drawn."""
+    count = len(tokens)
+    return Entries(
+        np.append(entries.ids, np.array(tokens, np.int32)),
+        np.append(entries.biases, np.zeros(count, np.float32)),
+        np.append(entries.counts, np.full(count, FORBIDDEN, np.int32)),
+    )
 
 
 def joined(several: Sequence[Adjustment]) -> Entries:

@@ -9,7 +9,7 @@ import numpy as np
 from raylax.kernels.draws.definition import MASK, DrawRule
 from raylax.kernels.draws.rules import MOST_CHANGES, NO_RULE, RULE, StepDraws
 from raylax.proto.vocabulary import Request, Sampling
-from raylax.worker.sampling.adjustment import Adjustment, is_adjusted, joined
+from raylax.worker.sampling.adjustment import Adjustment, is_adjusted, is_constrained, joined
 
 MOST = 2**31 - 1
 
@@ -48,6 +48,8 @@ def models_rule_of(request: Request, own: bytes) -> bytes | None:
     if request.embed or request.choice > MOST:
         return None
     if sampling.top_logprobs is not None and is_adjusted(sampling):
+        return None
+    if is_constrained(sampling) or sampling.typical_p < 1.0:
         return None
     return own
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Fault, Finish
+from raylax.worker.sampling.adjustment import forbidding
 from raylax.worker.sampling.draws import DrawResult, result, vector
 from raylax.worker.sampling.rules import PLAIN, Row, draws_of
 from raylax.worker.sampling.sampler import NOTHING, NotFinite, Outcome, Sampler, Wish
@@ -113,9 +114,13 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
         token = int(output.drawn[row])
         return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=token)
     one.adjustment.tell(one.tokens)
-    position, adjustment = one.generated + len(said), one.adjustment
+    position, mask, adjustment = one.generated + len(said), None, one.adjustment
     changes = adjustment.entries_after(said) if adjustment.active else NOTHING
-    return Wish(row, request, one.own_rule, position, changes, top_logprobs=top)
+    if one.constraints.active:
+        mask = one.constraints.mask(output.logits.shape[1])
+        if forbidden := one.constraints.forbidden(one.tokens, said):
+            changes = forbidding(changes, forbidden)
+    return Wish(row, request, one.own_rule, position, changes, mask, top)
 
 
 def verified(

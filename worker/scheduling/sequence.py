@@ -9,6 +9,7 @@ from enum import Enum
 from raylax.proto.pages import PAGE_SIZE, chain
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import Adjustment
+from raylax.worker.sampling.constraints import Constraints
 from raylax.worker.sampling.rules import models_rule_of, rule_of
 from raylax.worker.scheduling.readiness import READY, Needs
 from raylax.worker.speculation.proposals import Proposal
@@ -50,6 +51,8 @@ class Sequence:
     """Prompt, history and what was generated."""
     adjustment: Adjustment = field(init=False)
     """What its draws keep of its tokens."""
+    constraints: Constraints = field(init=False)
+    """Which tokens are never drawn for it."""
     own_rule: bytes = field(init=False)
     """How its tokens are drawn: see `raylax.worker.sampling.rules`."""
     rule: bytes | None = field(init=False)
@@ -74,6 +77,7 @@ class Sequence:
     def __post_init__(self) -> None:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.adjustment = Adjustment(self.request.sampling, len(self.request.prompt))
+        self.constraints = Constraints(self.request)
         self.own_rule = rule_of(self.request)
         self.rule = models_rule_of(self.request, self.own_rule)
         self.tokens.extend(self.request.prompt)

@@ -13,7 +13,7 @@ from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.grpc.vllm_engine.fields import check
 
 ZERO_IS_UNSET = ("top_p", "top_k", "repetition_penalty", "n")
-AS_GIVEN = ("min_p", "presence_penalty", "frequency_penalty", "ignore_eos")
+AS_GIVEN = ("min_p", "presence_penalty", "frequency_penalty", "ignore_eos", "min_tokens")
 OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed")
 
 NEVER_INCLUDED = (

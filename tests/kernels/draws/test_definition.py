@@ -160,6 +160,28 @@ def test_top_p_keeps_the_fewest_that_are_enough() -> None:
     assert wanted(2**40, 1e-300) == 1
 
 
+def test_typical_p_keeps_those_nearest_to_the_average_surprise() -> None:
+    """As transformers has it: by the distance of each surprise from the entropy, after the others
+    have left what they leave."""
+    rng = np.random.default_rng(4)
+    for share in (0.0, 0.1, 0.5, 0.9, 0.99):
+        row = rng.normal(0, 3, 50).astype(np.float32)
+        logs = row.astype(np.float64) - np.log(np.exp(row.astype(np.float64)).sum())
+        shares = np.exp(logs)
+        order = np.argsort(np.abs(-logs + (shares * logs).sum()), kind="stable")
+        count = int(np.searchsorted(np.cumsum(shares[order]), share)) + 1
+
+        assert kept(row, DrawRule.of(1, 0, 1, 0, share)).tolist() == order[:count].tolist()
+
+
+def test_typical_p_may_leave_out_the_likeliest_token_and_always_leaves_one() -> None:
+    row = np.array([3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], np.float32)
+
+    assert kept(row, DrawRule.of(1, 0, 1, 0, 0.3)).tolist() == [0]
+    assert kept(row, DrawRule.of(1, 0, 0.0, 0, 0.5)).tolist() == [0]
+    assert 0 not in kept(row, DrawRule.of(2, 0, 1, 0, 0.3)).tolist()
+
+
 def test_a_rule_holds_what_float32_cannot() -> None:
     scales = [DrawRule.of(t, 0, 1, 0).scale for t in (0.0, 5e-324, 1.0, 1e308)]
 

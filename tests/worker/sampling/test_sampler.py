@@ -2,15 +2,17 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from raylax.kernels.draws.definition import DrawRule, choose, key_of
 from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling.adjustment import Logits
 from raylax.worker.sampling.sampler import single_threaded
-from tests.support.draws import drawn_after, log_probabilities_of, wish_after
+from tests.support.draws import adjusted, drawn_after, log_probabilities_of, wish_after
 
 Doubles = npt.NDArray[np.float64]
 RNG = np.random.default_rng(5)
@@ -153,3 +155,44 @@ def test_log_probability_of_the_impossible() -> None:
     entry = log_probabilities_of(np.array([0, -np.inf], np.float32), 1, 2)
 
     assert np.isfinite(np.array([entry.logprob, entry.top[1][1]], np.float32)).all()
+
+
+@pytest.mark.parametrize("top_logprobs", [None, 3])
+def test_what_is_not_compiled_is_drawn_by_the_definition(top_logprobs: int | None) -> None:
+    """Typical-p, in a batch with others, with all that changes logits before."""
+    plain = Sampling(
+        top_k=30, repetition_penalty=1.2, logit_bias=((7, 3.0),), top_logprobs=top_logprobs
+    )
+    wishes = [
+        wish_after(0, replace(plain, seed=seed, typical_p=share), 1, [1, 2, 3], 1)
+        for seed in range(40)
+        for share in (1.0, 0.3)
+    ]
+    mask = np.full(2, 0x5555FFFF, np.int32)
+    wishes = [wish._replace(mask=mask, top_logprobs=top_logprobs) for wish in wishes]
+    outcomes = single_threaded().draw(LOGITS[None], wishes)
+    row = adjusted(LOGITS, plain, [1, 2, 3], 1)
+    row[np.unpackbits(mask.view(np.uint8), count=60, bitorder="little") == 0] = -np.inf
+
+    for wish, outcome in zip(wishes, outcomes, strict=True):
+        s = wish.request.sampling
+        rule = DrawRule.of(s.temperature, s.top_k, s.top_p, s.min_p, s.typical_p)
+        assert outcome.token == choose(row, rule, key_of(s.seed, 1, 2))
+        assert outcome.largest == row.max()
+        assert (outcome.logprobs is not None) == (top_logprobs is not None)
+
+
+def test_of_a_device_those_rows_are_read_that_are_wanted() -> None:
+    class Rows:
+        shape = 9, 60
+        read: ClassVar[list[int]] = []
+
+        def __getitem__(self, row: int) -> Logits:
+            self.read.append(row)
+            return np.roll(LOGITS, row)
+
+    wishes = [wish_after(row, Sampling(temperature=0.0), 0, [1], 1) for row in (7, 2)]
+    outcomes = single_threaded().draw(cast(Logits, Rows()), wishes)
+
+    assert [one.token for one in outcomes] == [(LOGITS.argmax() + row) % 60 for row in (7, 2)]
+    assert Rows.read == [7, 2]

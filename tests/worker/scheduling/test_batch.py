@@ -7,6 +7,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.pages import names_of, router_key
 from raylax.proto.vocabulary import Delta, Fault, Finish, Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PageChanges, PagePool
+from raylax.worker.sampling.sampler import single_threaded
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
@@ -395,6 +396,40 @@ def test_a_draw_that_raises_ends_its_own_request() -> None:
     assert (ends["bad"].finish, ends["bad"].fault) == (Finish.ERROR, Fault.REQUEST)
     assert "the draw failed: IndexError" in (ends["bad"].error or "")
     assert ends["good"].token_ids == (6,)
+
+
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(temperature=0.0), [6, 7, 8]),
+        (Sampling(temperature=0.0, bad_words=((7,),)), [6, 0, 1, 2]),
+        (Sampling(temperature=0.0, bad_words=((6, 7), (0, 1))), [6, 0, 0, 0]),
+        (Sampling(temperature=0.0, min_tokens=4), [6, 7, 8, 0]),
+        (Sampling(temperature=0.0, allowed_token_ids=(6, 50)), [6, 6, 6, 6]),
+        (Sampling(temperature=0.7, allowed_token_ids=(50,), seed=3), [50, 50, 50, 50]),
+    ],
+)
+@pytest.mark.parametrize("drafts", [[], [6, 7, 8], [6, 0, 0]])
+def test_what_is_ruled_out_is_not_said(
+    sampling: Sampling, expected: list[int], drafts: list[int]
+) -> None:
+    """In place of it comes the next likeliest, here the token 0; with drafts and without."""
+    request = Request("a", (5,), 4, sampling, stop_token_ids=frozenset({9}))
+    one = Sequence(request)
+    one.proposal = Proposal(drafts)
+    drawn = list[int]()
+    while len(drawn) < 4 and not (drawn and drawn[-1] == 9):
+        wanted = len(one.draft) + 1
+        work = (one, wanted, wanted)
+        plan = make_plan(1, paged([work]))
+        results = draw_rows([work], count(plan), None, single_threaded())[one.request.id]
+        said = [result.token for result in results if result.token is not None]
+        drawn += said
+        one.tokens.extend(said)
+        one.computed += len(said)
+        one.proposal = Proposal(drafts[len(drawn) :] if drafts[: len(drawn)] == drawn else [])
+
+    assert [token for token in drawn[:4] if token != 9] == expected
 
 
 def test_pages_of_what_is_not_finite_are_not_found_again() -> None:

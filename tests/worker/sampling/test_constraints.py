@@ -1,0 +1,63 @@
+"""What a request rules out: for the whole answer, and at each point of it."""
+
+import numpy as np
+import pytest
+
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.sampling.constraints import Constraints
+
+PROMPT = (5, 6, 7)
+VOCAB = 70
+
+
+def of(sampling: Sampling, ends: tuple[int, ...] = ()) -> Constraints:
+    return Constraints(Request("r", PROMPT, 9, sampling, stop_token_ids=frozenset(ends)))
+
+
+def allowed(sampling: Sampling) -> list[int]:
+    mask = of(sampling).mask(VOCAB)
+    assert mask is not None
+    bits = np.unpackbits(mask.view(np.uint8), count=VOCAB, bitorder="little")
+    return np.flatnonzero(bits).tolist()
+
+
+def test_only_what_is_allowed_is_in_the_mask() -> None:
+    assert allowed(Sampling(allowed_token_ids=(0, 31, 32, 69))) == [0, 31, 32, 69]
+    assert of(Sampling()).mask(VOCAB) is None
+
+
+def test_a_word_of_one_token_is_in_no_mask() -> None:
+    assert allowed(Sampling(bad_words=((3,), (64,)))) == [*range(3), *range(4, 64), *range(65, 70)]
+    assert allowed(Sampling(allowed_token_ids=(3, 4), bad_words=((3,),))) == [4]
+
+
+@pytest.mark.parametrize(
+    ("answer", "draft", "forbidden"),
+    [
+        ([], [], []),
+        ([1], [], [2]),
+        ([1, 2], [], []),
+        ([1, 2, 3], [], [4]),
+        ([9, 1, 2, 3], [], [4]),
+        ([1, 2], [3], [4]),
+        ([], [1, 2, 3], [4]),
+        ([9], [9, 1, 2, 3], [4]),
+        ([2, 3], [], []),
+        ([3, 2, 3], [], []),
+    ],
+)
+def test_the_last_token_of_a_phrase_is_forbidden_behind_the_others(
+    answer: list[int], draft: list[int], forbidden: list[int]
+) -> None:
+    """Whether they were said or only drafted; what the prompt says does not count."""
+    sampling = Sampling(bad_words=((1, 2), (1, 2, 3, 4), (7, 1), (7, 8)))
+
+    assert of(sampling).forbidden([*PROMPT, *answer], draft) == forbidden
+
+
+def test_nothing_ends_an_answer_that_is_too_short() -> None:
+    made = of(Sampling(min_tokens=2), ends=(4, 3))
+    found = [made.forbidden([*PROMPT, *answer], draft) for answer, draft in
+             (([], []), ([1], []), ([], [1]), ([1], [1]), ([1, 1], []))]  # fmt: skip
+
+    assert found == [[3, 4], [3, 4], [3, 4], [], []]

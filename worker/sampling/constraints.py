@@ -1,0 +1,63 @@
+"""Which tokens a request rules out: for the whole answer, or at this point of it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from raylax.proto.vocabulary import Request
+from raylax.worker.sampling.adjustment import is_constrained
+
+Mask = npt.NDArray[np.int32]
+"""Of a vocabulary: bit i of word w says whether the token 32 * w + i may be drawn."""
+
+
+class Constraints:
+    """What one request rules out. It follows from its fields and from the tokens of the answer
+    alone, so a sequence that goes on elsewhere draws the same (law 1). A token costs as much as
+    there are phrases of which it may be the last but one, whatever the length of the answer."""
+
+    def __init__(self, request: Request) -> None:
+        sampling = request.sampling
+        self.active = is_constrained(sampling)
+        self._prompt = len(request.prompt)
+        self._min_tokens, self._ends = sampling.min_tokens, sorted(request.stop_token_ids)
+        self._allowed = sampling.allowed_token_ids
+        self._never = [phrase[0] for phrase in sampling.bad_words if len(phrase) == 1]
+        self._phrases = defaultdict[int, list[tuple[int, ...]]](list)
+        for phrase in sampling.bad_words:
+            if len(phrase) > 1:
+                self._phrases[phrase[-2]].append(phrase)
+        self._mask: Mask | None = None
+
+    def mask(self, vocab: int) -> Mask | None:
+        """The tokens that may be drawn anywhere; None: all."""
+        if not (self._allowed or self._never):
+            return None
+        if self._mask is None:
+            bits = np.full(-(-vocab // 32) * 32, not self._allowed)
+            bits[list(self._allowed)] = True
+            bits[self._never] = False
+            self._mask = np.packbits(bits, bitorder="little").view(np.int32)
+        return self._mask
+
+    def forbidden(self, tokens: Sequence[int], draft: Sequence[int] = ()) -> list[int]:
+        """The tokens that must not follow these and a draft behind them: those that end an answer
+        which is too short, and the last one of each phrase whose others were just said."""
+        found, said = list[int](), len(tokens) + len(draft) - self._prompt
+        if said < self._min_tokens:
+            found += self._ends
+        if said and self._phrases:
+            last = draft[-1] if draft else tokens[-1]
+            for phrase in self._phrases.get(last, ()):
+                count = len(phrase) - 1
+                if count <= said and latest(tokens, draft, count) == phrase[:-1]:
+                    found.append(phrase[-1])
+        return found
+
+
+def latest(tokens: Sequence[int], draft: Sequence[int], count: int) -> tuple[int, ...]:
+    """The last so many of both, of which there are as many."""
+    rest = max(0, count - len(draft))
+    return (*tokens[len(tokens) - rest :], *draft[max(0, len(draft) - count) :])
