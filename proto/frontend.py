@@ -23,8 +23,9 @@ from raylax.proto.openai.shared import SamplingFields
 from raylax.proto.parsers import TOOL_PARSERS
 from raylax.proto.parsers.calls import CallIds, JsonCalls
 from raylax.proto.text.chat_template import ChatTemplates
-from raylax.proto.text.files import GENERATION, TextFiles
+from raylax.proto.text.files import FORMAT, GENERATION, TextFiles
 from raylax.proto.text.stop_strings import StopStrings
+from raylax.proto.text.template_files import TOKENIZER_CONFIG
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin, Request
 
@@ -32,7 +33,7 @@ CHAT_PREFIX = "chatcmpl-"
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
 TOOL_FORMAT = "hermes"
-"""How the models that are served here write their tool calls: one of `TOOL_PARSERS`."""
+"""How models write their tool calls, one of `TOOL_PARSERS`, where their files do not say."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Frontend:
     max_sequence_length: int
     rng: random.Random
     """Draws the seeds of requests that bring none."""
+    tool_format: str = TOOL_FORMAT
+    """One of `TOOL_PARSERS`."""
     tools_must_show: bool = False
     """Whether tools are refused that the chat template does not show. Whoever has the model at hand
     may have told it of them otherwise, and is only warned."""
@@ -81,6 +84,7 @@ class Frontend:
             files.why_no_embeddings(),
             max_sequence_length,
             rng or random.Random(),
+            format_of(files),
         )
 
     @property
@@ -256,7 +260,7 @@ class Frontend:
     ) -> list[Choice]:
         """What becomes of each request. `names`: of the functions that may be called. `one_call`:
         one at most."""
-        kind, stop_tokens = TOOL_PARSERS[TOOL_FORMAT], self._stop_tokens(body.stops)
+        kind, stop_tokens = TOOL_PARSERS[self.tool_format], self._stop_tokens(body.stops)
         marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if names else ()
         shown = frozenset(mark for mark in marks if mark is not None)
         nine = self.templates.want_nine_letters
@@ -307,6 +311,17 @@ def defaults_of(files: TextFiles) -> SamplingDefaults:
         return SamplingDefaults.of(files.generation_config)
     except ValueError as error:
         raise ValueError(f"{files.directory / GENERATION}: {error}") from None
+
+
+def format_of(files: TextFiles) -> str:
+    """How the model writes its tool calls. Raises ValueError with the file."""
+    told = files.tool_format or TOOL_FORMAT
+    if not isinstance(told, str) or told not in TOOL_PARSERS:
+        known = ", ".join(TOOL_PARSERS)
+        raise ValueError(
+            f"{files.directory / TOKENIZER_CONFIG}: {FORMAT} must be one of {known}, found {told!r}"
+        )
+    return told
 
 
 def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:

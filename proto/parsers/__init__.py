@@ -5,6 +5,7 @@ Imports nothing else of ours. Start at `base.py`.
 
 from raylax.proto.parsers.base import ToolParserKind
 from raylax.proto.parsers.hermes import HermesToolParser
+from raylax.proto.parsers.python_calls import PythonToolParser
 
-TOOL_PARSERS: dict[str, ToolParserKind] = {"hermes": HermesToolParser}
+TOOL_PARSERS: dict[str, ToolParserKind] = {"hermes": HermesToolParser, "python": PythonToolParser}
 """Parsers of tool calls, by name."""

@@ -29,6 +29,8 @@ ARCHIVED = (
     TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, "vocab.json",
     "merges.txt", TEMPLATE, OF_PROCESSOR, CONFIG, GENERATION,
 )  # fmt: skip
+FORMAT = "tool_format"
+"""What a tokenizer_config.json may say, for readers of files that have a format of their own."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can have."""
 
@@ -65,6 +67,11 @@ class TextFiles:
     def end_token(self) -> str | None:
         """The text of the token that ends an answer by the tokenizer's configuration."""
         return self._tokenizer_settings.special_tokens.get("eos_token")
+
+    @property
+    def tool_format(self) -> Any:
+        """How the model writes its tool calls; None: nobody says."""
+        return self._object(TOKENIZER_CONFIG).get(FORMAT)
 
     def tokenizer(self) -> Tokenizer:
         """By tokenizer.json and what stands beside it. A ValueError names the file at fault."""

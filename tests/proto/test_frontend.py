@@ -198,3 +198,16 @@ def test_a_special_token_among_the_models_stop_strings_ends_an_answer_by_itself(
     assert loaded.tokenizer.special_id("<|im_start|>") in request.stop_token_ids
     (request,) = loaded.chat(chat_of(ignore_eos=True)).requests
     assert not request.stop_token_ids
+
+
+@pytest.mark.parametrize("told", ["xml", 5, ["hermes"]])
+def test_a_format_of_tool_calls_that_nobody_knows(
+    checkpoint: Path, tmp_path: Path, told: object
+) -> None:
+    """Is named with its file, and with those that are known."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tool_format": told}))
+
+    with pytest.raises(ValueError, match="tokenizer_config.json: tool_format must be one of her"):
+        Frontend.load(TextFiles(copy), "tiny", 64)

@@ -7,7 +7,7 @@ from typing import Any
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.mlc.config import config_of, generation_of
 from raylax.kernels.checkpoints.mlc.conversation import Conversation, named_tokens
-from raylax.kernels.checkpoints.mlc.jinja import chat_template
+from raylax.kernels.checkpoints.mlc.jinja import chat_template, shows_tools
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
 from raylax.kernels.checkpoints.mlc.quantisation import GROUPINGS, PLAIN, Grouped, check_fit
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -117,6 +117,9 @@ class MlcCheckpoint(StoredCheckpoint):
         if (told := self.package.get("conv_template")) is not None:
             conversation = Conversation(told, self.path / CONFIG)
             template = chat_template(conversation, named_tokens(files[TOKENIZER]))
-            files.setdefault("tokenizer_config.json", {})["chat_template"] = template
+            settings = files.setdefault("tokenizer_config.json", {})
+            settings["chat_template"] = template
+            if shows_tools(conversation):
+                settings["tool_format"] = "python"
         generation = generation_of(self.package, conversation)
         return files | {"config.json": self.config, "generation_config.json": generation}

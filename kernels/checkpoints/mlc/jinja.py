@@ -26,10 +26,9 @@ TOOLS = (
 def chat_template(of: Conversation, names: Mapping[int, str]) -> str:
     """`names`: of tokens, by number. Raises CheckpointError for a token that has none."""
     begin = literal(of.names_of_prefix(names))
-    with_tools = [role for role in ROLES if FUNCTIONS in of.templates[role] and role in of.roles]
+    with_tools = [role for role in known(of) if FUNCTIONS in of.templates[role]]
     system = filled(of.system, SYSTEM, "ns.system", "(ns.shown if ns.last < 0 else '')")
     begun = "true" if FUNCTIONS in of.system else f"({system}) != ''"
-    uses_tools = bool(with_tools) or FUNCTIONS in of.system
     return "".join(
         [
             f"{{%- set ns = namespace(system={literal(of.message)}, last=-1, user=-1, tools=[], "
@@ -40,7 +39,7 @@ def chat_template(of: Conversation, names: Mapping[int, str]) -> str:
             last_of("last", with_tools) if with_tools else "",
             last_of("user", ["user"]) if of.forgets_reasoning else "",
             TOOLS + "{%- if tools -%}{%- set ns.shown = ns.tools | tojson -%}{%- endif -%}"
-            if uses_tools
+            if shows_tools(of)
             else "",
             f"{{%- set begun = {begun} -%}}",
             "{{- " + begin + " + " + system + " -}}",
@@ -64,6 +63,11 @@ SYSTEM_MESSAGE = (
     "{%- endif -%}{%- set ns.system = m.content if m.content is string else "
     "(m.content or []) | map(attribute='text') | join -%}{%- endfor -%}"
 )
+
+
+def shows_tools(of: Conversation) -> bool:
+    """Whether there is a place for tools: answers then call them as Python would."""
+    return any(FUNCTIONS in text for text in (of.system, *map(of.templates.get, known(of))) if text)
 
 
 def known(of: Conversation) -> list[str]:

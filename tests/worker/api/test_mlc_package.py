@@ -53,3 +53,28 @@ def test_who_ignores_ends_ignores_all_of_the_models(engine: MLCEngine) -> None:
 
     assert text.startswith("".join(SAID)) and reason == "length"
     assert said(engine, ignore_eos=True, stop=": go") == ("Well. a### Human", "stop")
+
+
+CALL = ("look", "(city='", "Rome", "')")
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
+}
+SHOWN = {"role_templates": {"user": "{user_message} {function_string}"}}
+
+
+def test_a_template_that_shows_tools_has_them_called(tmp_path: Path) -> None:
+    """By answers in Python, whole and in a stream; without tools those are text."""
+    package = write_scripted_package(tmp_path, CALL, stop_token_ids=[1], **SHOWN)
+    ask: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], **ASK}
+    with MLCEngine(str(package), device="cpu", engine_config=CONFIG) as engine:
+        (whole,) = engine.chat.completions.create(**ask, tools=[TOOL]).choices
+        chunks = list(engine.chat.completions.create(**ask, tools=[TOOL], stream=True))
+        (plain,) = engine.chat.completions.create(**ask).choices
+
+    (call,) = whole.message.tool_calls
+    (streamed,) = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    assert (call.function.name, call.function.arguments) == ("look", '{"city": "Rome"}')
+    assert streamed.function == call.function
+    assert whole.finish_reason == chunks[-1].choices[0].finish_reason == "tool_calls"
+    assert (plain.message.content, plain.finish_reason) == ("look(city='Rome')", "stop")
