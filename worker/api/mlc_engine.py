@@ -1,21 +1,11 @@
 """The engine as a Python class, without Ray: MLCEngine, AsyncMLCEngine and what they share."""
 
 import asyncio
-import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Self, TypedDict, Unpack
 
-from raylax.kernels.checkpoints.readers import open_checkpoint
-from raylax.kernels.errors import CheckpointError
-from raylax.kernels.options import silent
-from raylax.kernels.sources.fetch import fetch
-from raylax.proto.frontend import Frontend
-from raylax.proto.text.files import TextFiles
 from raylax.proto.wire import messages as wire
 from raylax.worker.api.completions import (
     AsyncChat,
@@ -26,39 +16,18 @@ from raylax.worker.api.completions import (
     Embeddings,
 )
 from raylax.worker.api.engine_state import EngineState, Kind
-from raylax.worker.api.fetching import on_stderr
-from raylax.worker.config import ECHO, EngineConfig, Mode, check_agreement, path_text
+from raylax.worker.api.opening import Model, OpenedModel, load_model, open_model
+from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
 from raylax.worker.engine.trace import TraceRecorder
-from raylax.worker.errors import ConfigError, EngineStartError
-from raylax.worker.hardware.devices import detect_device
-from raylax.worker.hardware.machine import machine_for
-from raylax.worker.ranks.loading import check_room
 
-Model = str | os.PathLike[str] | None
-"""A checkpoint's directory, a GGUF file, org/name of a hub or a short name; None: what
-`engine_config` names. A device is anything whose text names one, as `tvm.Device`; None: auto."""
 ANSWERED_BY: dict[Kind, tuple[Any, Any, Any]] = {
     "sync": (Chat, Completions, Embeddings),
     "async": (AsyncChat, AsyncCompletions, AsyncEmbeddings),
 }
 """What an engine's `chat`, `completions` and `embeddings` are."""
 CLOSE_S = 10.0
-log = logging.getLogger(__name__)
-
-
-@contextmanager
-def starting(step: str, mistake: type[Exception] = ConfigError) -> Iterator[None]:
-    """A failure inside reaches the caller with the name of the step; one of the
-    caller's as ConfigError. `mistake`: what else is the caller's, in this step."""
-    try:
-        yield
-    except (ConfigError, mistake) as error:
-        raise ConfigError(f"{step}: {error}") from error
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise EngineStartError(f"{step}: {reason}") from error
 
 
 class EngineOptions(TypedDict, total=False):
@@ -88,56 +57,28 @@ class MLCEngineBase:
         engine_config: EngineConfig | None = None,
         enable_tracing: bool = False,
     ) -> None:
-        with starting("config check"):
-            config = engine_config or EngineConfig()
-            library = path_text("model_lib", model_lib)
-            named = path_text("model", model)
-            check_agreement(config, model=named, model_lib=library, mode=mode)
-            if (model := named or config.model) is None:
-                raise ConfigError("model must be given, or engine_config.model; found neither")
-        with starting("device detection"):
-            self.device = detect_device(device)
-        with starting("model resolution", CheckpointError):
-            checkpoint, *drafts = (
-                fetch(one, lambda: machine_for(self.device), on_stderr()).path
-                for one in (model, *config.additional_models)
-            )
-            config = config.complete(additional_models=tuple(map(str, drafts)))
-        with starting("model config"):
-            echoes = ECHO in (library, config.model_lib)
-            opened = open_checkpoint(checkpoint, weights=not echoes)
-            self.model_config_dicts: list[dict[str, Any]] = [opened.config]
-            files = TextFiles(opened.text)
-        with starting("tokenizer and conversation template"):
-            frontend = Frontend.load(files, model, max_sequence_length=0)
+        opened = open_model(model, device, model_lib, mode, engine_config)
+        self.device, self.model_config_dicts = opened.device, opened.config_dicts
         self.state = EngineState(TraceRecorder() if enable_tracing else None)
         self._engine = ThreadedEngine()
         callback = self.state.request_stream_callback(kind)
         self._engine.init_threaded_engine(self.device, callback, self.state.trace)
         self._close = weakref.finalize(self, close, self._engine, start_threads(self._engine))
-        library = library or config.model_lib
-        whole = config.complete(model=str(checkpoint), model_lib=library, mode=mode)
-        self.engine_config = self._load(whole)
-        self.max_input_sequence_length = min(
-            self.engine_config.max_single_sequence_length or 0,
-            self.engine_config.max_total_sequence_length or 0,
-        )
-        self.frontend = replace(frontend, max_sequence_length=self.max_input_sequence_length)
-        self.tokenizer, self.conv_template = frontend.tokenizer, frontend.templates
+        self.engine_config = self._load(opened)
+        self.frontend = opened.frontend_for(self.engine_config)
+        self.max_input_sequence_length = self.frontend.max_sequence_length
+        self.tokenizer = self.frontend.tokenizer
+        self.conv_template = self.frontend.templates
         parts = self._engine, self.state, self.frontend
         chat, completions, embeddings = ANSWERED_BY[kind]
         self.chat: Chat | AsyncChat = chat(*parts)
         self.completions: Completions | AsyncCompletions = completions(*parts)
         self.embeddings: Embeddings | AsyncEmbeddings = embeddings(*parts)
 
-    def _load(self, config: EngineConfig) -> EngineConfig:
+    def _load(self, opened: OpenedModel) -> EngineConfig:
         """Load the model; the complete configuration. Nothing is left of an engine that cannot."""
         try:
-            with starting("reload"):
-                if config.model_lib != ECHO:
-                    check_room(config, self.device)
-                self._engine.reload(config, log_progress if config.verbose else silent)
-                return EngineConfig.from_json(self._engine.get_complete_engine_config())
+            return load_model(self._engine, opened)
         except BaseException:
             self.terminate()
             raise
@@ -184,11 +125,6 @@ def close(engine: ThreadedEngine, threads: list[threading.Thread]) -> None:
     for thread in threads:
         if thread is not threading.current_thread():
             thread.join(timeout=CLOSE_S)
-
-
-def log_progress(stage: str, fraction: float) -> None:
-    """A `ProgressCallback` for engines that are verbose."""
-    log.info("%s %.0f%%", stage, 100 * fraction)
 
 
 class MLCEngine(MLCEngineBase):

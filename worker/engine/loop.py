@@ -77,11 +77,18 @@ class Loop:
         turns out to be damaged, or anything else raises, which is a bug of ours, every request ends
         with an error: nobody would ever answer it.
         """
+        while self.turn(self._spare_s()):
+            pass
+
+    def turn(self, wait_s: float | None) -> bool:
+        """Carry out commands, after waiting so long for one, and run a step, if anybody has one to
+        run. False: it was the last one."""
         try:
-            while not self._commands.closed:
-                self._commands.carry_out(self._spare_s())
-                if self.batch is not None and not self.batch.idle and not self._commands.closed:
+            self._commands.carry_out(wait_s)
+            if not self._commands.closed:
+                if self.batch is not None and not self.batch.idle:
                     self._step(self.batch)
+                return True
             self._end_everything()
         except EngineLost as error:
             log.error("the engine is over: %s", error)
@@ -91,6 +98,7 @@ class Loop:
             why = f"the engine thread has failed: {type(error).__name__}: {error}"
             self.status.broken = why
         self._close()
+        return False
 
     # Commands
 

@@ -3,6 +3,7 @@
 import logging
 import queue
 from collections.abc import Callable
+from contextlib import suppress
 
 from raylax.proto.vocabulary import Delta, Load
 from raylax.worker.kv.page_pool import PageChanges
@@ -34,6 +35,12 @@ class OutputQueue:
     def close(self) -> None:
         """Put the end: nothing comes after it."""
         self._queue.put(None)
+
+    def drain(self) -> None:
+        """Call the listeners for what is there, on this thread. Raises what they raise."""
+        with suppress(queue.Empty):
+            while (tell := self._queue.get_nowait()) is not None:
+                tell()
 
     def run(self) -> None:
         """Call the listeners until the queue is closed and empty."""

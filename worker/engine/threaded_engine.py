@@ -36,12 +36,15 @@ class ThreadedEngine:
     follows, and what a cluster needs."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, spawner: Spawner | None = None
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        spawner: Spawner | None = None,
+        commands: type[CommandQueue] = CommandQueue,
     ) -> None:
         """`spawner` makes the processes of ranks beyond the first; they are children by default."""
         self._clock = clock
         self.process = ProcessGuard()
-        self._commands, self._outputs = CommandQueue(self.process), OutputQueue()
+        self._commands, self._outputs = commands(self.process), OutputQueue()
         self._loop = Loop(self._commands, self._outputs, clock, spawner or ChildProcesses())
         self._status = self._loop.status
         self._lost: DeviceLost | None = None

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from raylax.kernels.errors import CompileError
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
@@ -77,11 +78,11 @@ def test_the_complete_configuration_has_every_value(checkpoint: Path) -> None:
     assert again == text
 
 
-def test_a_library_of_another_model_is_refused(checkpoint: Path) -> None:
+def test_a_library_that_is_not_there_is_refused(checkpoint: Path) -> None:
     config = CONFIG.complete(model=str(checkpoint), mode="server", model_lib="/lib/step.so")
     with (
         running_engine(checkpoint, CONFIG) as (engine, _),
-        pytest.raises(ConfigError, match="compiles to, .*, found /lib/step.so; leave it out"),
+        pytest.raises(CompileError, match="model_lib /lib/step.so: there is no library"),
     ):
         engine.reload(config)
 
