@@ -15,8 +15,8 @@ from raylax.worker.opt_flags import flags_of
 Mode = Literal["local", "interactive", "server"]
 ECHO = "mock://echo"
 """In the place of a library: an engine that says each prompt again, and needs no weights."""
-SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle"]
-DRAFT_MODES = ("small_draft", "eagle")
+SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle", "medusa", "self"]
+DRAFT_MODES = ("small_draft", "eagle", "medusa", "self")
 """In which a model drafts."""
 
 
@@ -185,7 +185,8 @@ class EngineConfig:
     speculative_mode: SpeculativeMode = option("ngram", one_of(*get_args(SpeculativeMode)))
     """Who proposes tokens for the model to verify several in a step, which changes none of them; on
     CPUs alone. ngram: the text so far, by where its last tokens stood before. small_draft: a small
-    model of the same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model."""
+    model of the same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model.
+    medusa: heads of Medusa's. self: the layer that the model itself brings for this (MTP)."""
     spec_draft_length: int = option(0, DRAFT)
     """Tokens proposed at once; 0: as many as pay."""
     spec_tree_width: int = option(1, WIDTH)

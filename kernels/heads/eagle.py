@@ -31,15 +31,20 @@ def head_artefacts(
     """A head as it lies there, and what it is run from. Raises KernelsError."""
     if options.on_gpu:
         raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
-    own = path.resolve() == base.resolve()
-    read = (OwnHead if own else HeadCheckpoint)(path, open_checkpoint(base))
+    read = read_head(path, base)
     alone = replace(options, degree=Degree(), taps=())
     return read, Artefacts(read, alone, None, progress)
 
 
 def head_taps(path: Path, base: Path) -> tuple[int, ...]:
     """`DraftHead.taps` of a head that is not loaded yet. Raises KernelsError."""
-    return tuple(sorted(set(HeadCheckpoint(path, open_checkpoint(base)).taps)))
+    return tuple(sorted(set(read_head(path, base).taps)))
+
+
+def read_head(path: Path, base: Path) -> HeadCheckpoint | OwnHead:
+    """A head as it lies there. Raises KernelsError."""
+    own = path.resolve() == base.resolve()
+    return (OwnHead if own else HeadCheckpoint)(path, open_checkpoint(base))
 
 
 def load_head(

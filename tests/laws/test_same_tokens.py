@@ -14,7 +14,7 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.speculation.proposals import Proposal, Speculation
 from tests.support.checkpoints import write_checkpoint
-from tests.support.draft_heads import write_head
+from tests.support.draft_heads import write_head, write_medusa
 from tests.support.engines import running_engine
 
 PROMPT = tuple(np.random.default_rng(3).integers(2, 99, 100).tolist())
@@ -84,9 +84,10 @@ def alone(case: Case, checkpoint: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One of EAGLE's first kind for the model, with random weights."""
-    return write_head(tmp_path_factory.mktemp("head"), "eagle-1")
+def heads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """For the model, with random weights: one of EAGLE's first kind, and three of Medusa's."""
+    eagle, medusa = tmp_path_factory.mktemp("eagle"), tmp_path_factory.mktemp("medusa")
+    return {"eagle": write_head(eagle, "eagle-1"), "medusa": write_medusa(medusa, "medusa")}
 
 
 @pytest.fixture(scope="module")
@@ -235,16 +236,17 @@ def test_with_a_model_that_drafts(
 
 
 @pytest.mark.parametrize("case", CASES[: len(SAMPLINGS)], indirect=True, ids="-".join)
-def test_with_a_head_that_drafts(
-    case: Case, alone: list[int], checkpoint: Path, head: Path
+@pytest.mark.parametrize("mode", ["eagle", "medusa"])
+def test_with_heads_that_draft(
+    case: Case, alone: list[int], checkpoint: Path, heads: dict[str, Path], mode: str
 ) -> None:
-    """One that is mostly wrong; beside others, with too few pages for all."""
+    """And are mostly wrong; beside others, with too few pages for all."""
     config = case.config(
         chunk=64,
         max_total_sequence_length=512,
-        speculative_mode="eagle",
+        speculative_mode=mode,
         spec_draft_length=3,
-        additional_models=(str(head),),
+        additional_models=(str(heads[mode]),),
     )
     with running_engine(checkpoint, config) as (engine, answers):
         neighbours = others(8)

@@ -5,16 +5,18 @@ from typing import cast
 
 from raylax.kernels.build import build, load_whole
 from raylax.kernels.heads.eagle import head_artefacts, load_head
+from raylax.kernels.heads.medusa import load_medusa, medusas_artefacts
 from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of, draft_sizes
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.base import Proposer
-from raylax.worker.scheduling.drafting.chain import Chain, ChainModel
+from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.heads import HeadModel
 from raylax.worker.scheduling.drafting.lookup import Lookup
-from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
+from raylax.worker.scheduling.drafting.medusa import MedusaDrafter
+from raylax.worker.scheduling.drafting.model_proposer import Drafter, ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
 from raylax.worker.speculation.proposals import Speculation
 
@@ -34,17 +36,20 @@ def load_proposer(
         return Lookup(Speculation(config.spec_draft_length))
     assert config.model is not None
     target, (options, pages) = Path(config.model), draft_sizes(model.options, sizes)
-    drafts: ChainModel
-    if config.speculative_mode == "small_draft":
-        check_tokenizers(target, draft)
-        drafts = SmallModel(load_whole(draft, options, pages, progress), model.spec.vocab)
-    else:
-        head, tapped = load_head(draft, target, options, pages, progress), cast(TappedModel, model)
-        drafts = HeadModel(
-            head, tapped.tapped, options.max_step_tokens, options.max_sequence_length
-        )
-    chain = Chain(drafts, sizes.pages, sampler)
-    return ModelProposer(chain, config.spec_draft_length, config.spec_tree_width)
+    drafter: Drafter
+    match config.speculative_mode:
+        case "small_draft":
+            check_tokenizers(target, draft)
+            small = SmallModel(load_whole(draft, options, pages, progress), model.spec.vocab)
+            drafter = Chain(small, sizes.pages, sampler)
+        case "medusa":
+            drafter = MedusaDrafter(load_medusa(draft, target, options, progress), sampler)
+        case _:
+            head = load_head(draft, target, options, pages, progress)
+            tapped = cast(TappedModel, model).tapped
+            most = options.max_step_tokens, options.max_sequence_length
+            drafter = Chain(HeadModel(head, tapped, *most), sizes.pages, sampler)
+    return ModelProposer(drafter, config.spec_draft_length, config.spec_tree_width)
 
 
 def build_draft(
@@ -55,11 +60,14 @@ def build_draft(
     if (draft := draft_model_of(config)) is None:
         return
     assert config.model is not None
-    drafting, pages = draft_sizes(options, sizes)
+    target, (drafting, pages) = Path(config.model), draft_sizes(options, sizes)
     if config.speculative_mode == "small_draft":
-        check_tokenizers(Path(config.model), draft)
+        check_tokenizers(target, draft)
         build(draft, drafting, pages, progress=progress)
+        return
+    if config.speculative_mode == "medusa":
+        artefacts = medusas_artefacts(draft, target, drafting, progress)
     else:
-        _, artefacts = head_artefacts(draft, Path(config.model), drafting, progress)
-        artefacts.library()
-        artefacts.weights()
+        _, artefacts = head_artefacts(draft, target, drafting, progress)
+    artefacts.library()
+    artefacts.weights()

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from raylax.kernels.build import Footprint, footprint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.heads.eagle import head_footprint, head_taps
+from raylax.kernels.heads.medusa import medusa_footprint
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
 from raylax.worker.config import DRAFT_MODES, EngineConfig, Sizes
@@ -35,6 +36,13 @@ def draft_model_of(config: EngineConfig) -> Path | None:
     if len(named) > 1:
         raise ConfigError(f"one of additional_models can draft, found {len(named)}")
     assert config.model is not None
+    if mode == "self":
+        if named:
+            raise ConfigError(
+                f"speculative_mode='self' drafts with the model's own layer, found {named[0]!r} in "
+                "additional_models"
+            )
+        return Path(config.model)
     path = Path(named[0]) if named else Path(config.model) / mode
     if not path.exists():
         where = "additional_models" if named else "additional_models names none, and the model"
@@ -47,12 +55,12 @@ def draft_model_of(config: EngineConfig) -> Path | None:
 def taps_of(config: EngineConfig) -> tuple[int, ...]:
     """Residual streams that the model must keep for its head. Raises ConfigError, KernelsError."""
     path = draft_model_of(config)
-    if path is None or config.speculative_mode != "eagle":
+    if path is None or config.speculative_mode not in ("eagle", "self"):
         return ()
     if (config.pipeline_parallel_stages or 1) > 1:
         raise ConfigError(
-            "speculative_mode='eagle' needs all layers on rank 0, found pipeline_parallel_stages="
-            f"{config.pipeline_parallel_stages}"
+            f"speculative_mode={config.speculative_mode!r} needs all layers on rank 0, found "
+            f"pipeline_parallel_stages={config.pipeline_parallel_stages}"
         )
     assert config.model is not None
     return head_taps(path, Path(config.model))
@@ -93,11 +101,15 @@ def draft_needs(
             f"device {options.device}"
         )
     built = draft_options(options, longest, sequences)
-    if config.speculative_mode == "small_draft":
-        needs = footprint(path, built)
-    else:
-        assert config.model is not None
-        needs = head_footprint(path, Path(config.model), built)
+    assert config.model is not None
+    target = Path(config.model)
+    match config.speculative_mode:
+        case "small_draft":
+            needs = footprint(path, built)
+        case "medusa":
+            needs = medusa_footprint(path, target, built)
+        case _:
+            needs = head_footprint(path, target, built)
     return replace(needs, workspace=needs.workspace + sequences * SPARE * needs.page)
 
 

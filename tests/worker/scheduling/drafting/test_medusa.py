@@ -1,0 +1,67 @@
+"""Heads that each say one token more."""
+
+import numpy as np
+
+from raylax.kernels.heads.medusa import MedusaOutput
+from raylax.kernels.model import Floats
+from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.sampling.sampler import single_threaded
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of
+from raylax.worker.scheduling.drafting.medusa import MedusaDrafter
+from raylax.worker.scheduling.sequence import Sequence
+from tests.support.outputs import saying
+
+VOCAB = 11
+
+
+class Counting:
+    """Head k says what the row counts, and k + 1 more; `silent`: the first to say no number."""
+
+    heads, silent = 3, 99
+
+    def step(self, hidden: Floats) -> MedusaOutput:
+        counts = hidden[:, 0].astype(int)
+        said = [saying((counts + k + 1) % VOCAB, VOCAB) for k in range(self.heads)]
+        logits = np.stack([one.logits for one in said])
+        logits[self.silent :] = np.nan
+        return MedusaOutput(logits, np.stack([one.drawn for one in said]))
+
+
+def sequence(at: float) -> Sequence:
+    one = Sequence(Request("a", (1, 2), 50, Sampling(temperature=0.0)))
+    proposal_of(one).streams = np.array([at, 0], np.float32)
+    return one
+
+
+def drafter() -> MedusaDrafter:
+    return MedusaDrafter(Counting(), single_threaded())
+
+
+def test_each_head_says_a_token_of_each_draft() -> None:
+    """As many of them as are wanted of each."""
+    some = [sequence(3), sequence(5), sequence(0)]
+    drafter().draft(list(zip(some, (3, 1, 2), strict=True)))
+
+    assert [proposal_of(one).draft for one in some] == [[4, 5, 6], [6], [1, 2]]
+
+
+def test_a_draft_ends_where_a_head_says_no_number() -> None:
+    made, one = drafter(), sequence(3)
+    assert isinstance(made.heads, Counting)
+    made.heads.silent = 1
+    made.draft([(one, 3)])
+
+    assert proposal_of(one).draft == [4]
+
+
+def test_it_goes_on_from_the_row_of_the_last_token() -> None:
+    """That counts. Who has none yet is not drafted for."""
+    made, one = drafter(), Sequence(Request("a", (1,), 9, Sampling(temperature=0.0)))
+    output = saying([1, 2, 3], VOCAB)
+    output.hidden[:, 0] = [7, 8, 9]
+    assert made.behind(one) is None
+    made.follow([Seen(one, 0, 2, 1)], output)
+    assert made.behind(one) == 0
+    made.draft([(one, 1)])
+
+    assert proposal_of(one).draft == [9]
