@@ -1,6 +1,6 @@
 """How large an engine may be: a plain function of the model, the memory and the wishes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.config import (
@@ -34,6 +34,12 @@ class Usual:
     computed once is found again."""
     drafted: int = 0
     """Tokens of drafts in a step, where there is speculation."""
+
+    def within(self, chunk: object) -> "Usual":
+        """The same, with no more tokens in a step than a model's files say, if they do."""
+        if not isinstance(chunk, int) or chunk <= 0:
+            return self
+        return replace(self, chunk=min(self.chunk, chunk))
 
 
 ON_CPU = Usual(

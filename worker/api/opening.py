@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.checkpoints.readers import config_written, open_checkpoint
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.options import silent
 from raylax.kernels.sources.fetch import fetch
@@ -49,7 +49,7 @@ class OpenedModel:
     device: str
     """As `detect_device` says it."""
     config_dicts: list[dict[str, Any]]
-    """What the model's own configuration says."""
+    """What the files of the model say, and those of what drafts: an MLC package's of its own."""
     frontend: Frontend
     """Of a model of which nobody knows yet how long its sequences may be."""
 
@@ -86,11 +86,13 @@ def open_model(
     with starting("model config"):
         echoes = ECHO in (library, config.model_lib)
         opened = open_checkpoint(checkpoint, weights=not echoes)
+        written = [config_written(one) for one in (checkpoint, *drafts)]
+        dicts = [opened.config if one is None else one for one in written]
         files = TextFiles(opened.text)
     with starting("tokenizer and conversation template"):
         frontend = Frontend.load(files, model, max_sequence_length=0)
     whole = config.complete(model=str(checkpoint), model_lib=library or config.model_lib, mode=mode)
-    return OpenedModel(whole, where, [opened.config], frontend)
+    return OpenedModel(whole, where, dicts, frontend)
 
 
 def load_model(engine: ThreadedEngine, opened: OpenedModel) -> EngineConfig:

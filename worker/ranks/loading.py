@@ -152,10 +152,10 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     tried, and so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
-    usual = usual_of(options)
     checkpoint = checkpoint_of(config)
-    asked = config.max_single_sequence_length
-    longest = asked or options.seen(open_checkpoint(checkpoint).spec).max_positions
+    opened, asked = open_checkpoint(checkpoint), config.max_single_sequence_length
+    usual = usual_of(options).within(opened.config.get("prefill_chunk_size"))
+    longest = asked or options.seen(opened.spec).max_positions
     while True:
         tokens, rows = most_of_a_step(config, config.mode, usual)
         capacities = replace(

@@ -1,5 +1,6 @@
 """MLCEngine on a package of MLC: its conversation's template says how answers end."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,18 @@ def test_a_template_that_shows_tools_has_them_called(tmp_path: Path) -> None:
     assert streamed.function == call.function
     assert whole.finish_reason == chunks[-1].choices[0].finish_reason == "tool_calls"
     assert (plain.message.content, plain.finish_reason) == ("look(city='Rome')", "stop")
+
+
+def test_sizes_and_draws_are_those_of_the_package(tmp_path: Path) -> None:
+    """Where nobody says otherwise: its lengths, its chunk, how it draws."""
+    package = write_scripted_package(tmp_path, ["a", "a"], stop_token_ids=[1])
+    file = package / "mlc-chat-config.json"
+    told = {"context_window_size": 96, "prefill_chunk_size": 48, "presence_penalty": 2.0}
+    file.write_text(json.dumps(json.loads(file.read_text()) | told))
+    with MLCEngine(str(package), device="cpu", engine_config=EngineConfig(threads=1)) as engine:
+        config, (written,) = engine.engine_config, engine.model_config_dicts
+        defaults = engine.frontend.defaults
+
+    assert (config.max_single_sequence_length, config.prefill_chunk_size) == (96, 48)
+    assert (defaults.presence_penalty, defaults.temperature) == (2.0, 0.7)
+    assert written == json.loads(file.read_text())
