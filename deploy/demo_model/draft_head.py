@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from model import MLP, Config, Llama, RMSNorm, rotary, rotate
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 TAPS = (2, 4, 5)
@@ -152,3 +152,12 @@ def save_head(head: DraftHead, base: Llama, out: Path) -> None:
     save_file(weights, temporary, metadata={"format": "pt"})
     temporary.rename(out / "model.safetensors")
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def load_head(checkpoint: Path, base: Llama) -> DraftHead:
+    """The stored, bf16-rounded weights, in f32."""
+    weights = load_file(checkpoint / "model.safetensors")
+    more, _ = weights.pop("d2t"), weights.pop("t2d")
+    head = DraftHead(base, more + torch.arange(len(more)))
+    head.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    return head

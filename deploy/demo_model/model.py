@@ -142,9 +142,9 @@ def save(model: Llama, out: Path, ids: dict[str, int]) -> None:
     (out / "generation_config.json").write_text(json.dumps(generation, indent=1) + "\n")
 
 
-def load(checkpoint: Path) -> Llama:
+def load(checkpoint: Path, config: Config = Config()) -> Llama:
     """The stored, bf16-rounded weights, in f32."""
-    model = Llama(Config())
+    model = Llama(config)
     weights = load_file(checkpoint / "model.safetensors")
     model.load_state_dict({name.removeprefix("model."): w.float() for name, w in weights.items()})
     return model.eval()

@@ -1,7 +1,7 @@
 """Trains what drafts for the demo model, on the demo model's own answers: a head as EAGLE-3's are, and a smaller model.
 
-    python train_drafts.py head --minutes 15       # eagle/
-    python train_drafts.py model --minutes 12      # small/
+    python train_drafts.py head --minutes 20       # eagle/
+    python train_drafts.py model --minutes 20      # small/
 
 Needs the packages of requirements.txt. At the end it says how often drafts are right, behind every token of answers to
 questions that were kept from training. Ctrl-C leaves the files as they were.
@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from draft_head import DraftHead, Rows, save_head, tapped
+from draft_head import DraftHead, Rows, load_head, save_head, tapped
 from evaluate import AT_ONCE, answer_to
 from model import Config, Llama, load, save
 from skills import SKILLS, Conversation, draw
@@ -128,7 +128,11 @@ def loss_of_model(student: Llama, base: Llama, batch: Batch) -> Tensor:
 
 
 def train(
-    model: nn.Module, loss_of: Callable[[Batch], Tensor], batches: list[Batch], minutes: float
+    model: nn.Module,
+    loss_of: Callable[[Batch], Tensor],
+    batches: list[Batch],
+    minutes: float,
+    peak: float,
 ) -> None:
     """The learning rate follows the clock."""
     optimiser, begin, average = optimiser_of(model), time.monotonic(), 0.0
@@ -137,7 +141,7 @@ def train(
         if progress >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = rate_at(progress, PEAK_RATE)
+            group["lr"] = rate_at(progress, peak)
         loss = loss_of(batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -198,45 +202,63 @@ def kept_from_training() -> list[Conversation]:
     ]
 
 
-def main() -> None:
+def head_trained(args: argparse.Namespace, base: Llama, learned: list[Batch]) -> DraftHead:
+    """Trained, and written."""
+    head = load_head(args.resume, base) if args.resume else DraftHead(base, often_said(learned))
+    print(f"{weights_of(head) / 1e3:.0f}k weights, {len(head.tokens)} tokens")
+    train(head, lambda batch: loss_of_head(head, base, batch), learned, args.minutes, args.peak)
+    save_head(head, base, args.out or HERE / "eagle")
+    return head
+
+
+def model_trained(args: argparse.Namespace, base: Llama, learned: list[Batch]) -> Llama:
+    """Trained, and written with what the demo model's text is made by."""
+    student = load(args.resume, SMALL).train() if args.resume else Llama(SMALL)
+    print(f"{weights_of(student) / 1e3:.0f}k weights")
+    loss_of = partial(loss_of_model, student, base)
+    train(student, loss_of, learned, args.minutes, args.peak)
+    out = args.out or HERE / "small"
+    out.mkdir(parents=True, exist_ok=True)
+    pad, _, end = (args.tokenizer.token_to_id(text) for text in SPECIAL)
+    save(student, out, {"bos_token_id": pad, "eos_token_id": end, "pad_token_id": pad})
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(HERE / name, out / name)
+    return student
+
+
+def weights_of(model: nn.Module) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("what", choices=["head", "model"])
     parser.add_argument("--out", type=Path, help="checkpoint directory (default: eagle, or small)")
-    parser.add_argument("--minutes", type=float, default=15, help="of training (default: 15)")
+    parser.add_argument("--minutes", type=float, default=20, help="of training (default: 20)")
+    parser.add_argument("--resume", type=Path, help="go on from this checkpoint, at half the rate")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     parser.add_argument("--conversations", type=int, default=CONVERSATIONS)
     args = parser.parse_args()
+    args.peak = PEAK_RATE / 2 if args.resume else PEAK_RATE
+    args.tokenizer = Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    return args
+
+
+def main() -> None:
+    args, base = arguments(), load(HERE)
     torch.manual_seed(0)
-    rng, tokenizer, base = (
-        random.Random(7),
-        Tokenizer.from_file(str(HERE / "tokenizer.json")),
-        load(HERE),
-    )
-    held_out = kept_from_training()
+    rng = random.Random(8 if args.resume else 7)
     drawn = [draw(rng) for _ in range(args.conversations)]
-    both = [encode(tokenizer, one) for one in answered([*drawn, *held_out])]
+    said = answered([*drawn, *kept_from_training()])
+    both = [encode(args.tokenizer, one) for one in said]
     learned, asked = batches_of(both[: len(drawn)]), batches_of(both[len(drawn) :])
     torch.set_num_threads(args.threads)
     if args.what == "head":
-        head = DraftHead(base, often_said(learned))
-        print(
-            f"{sum(w.numel() for w in head.parameters()) / 1e3:.0f}k weights, {len(head.tokens)} tokens"
-        )
-        train(head, lambda batch: loss_of_head(head, base, batch), learned, args.minutes)
-        save_head(head, base, args.out or HERE / "eagle")
-        shares = right_of_head(head, base, asked)
+        shares = right_of_head(head_trained(args, base, learned), base, asked)
     else:
-        student, out = Llama(SMALL), args.out or HERE / "small"
-        print(f"{sum(w.numel() for w in student.parameters()) / 1e3:.0f}k weights")
-        train(student, lambda batch: loss_of_model(student, base, batch), learned, args.minutes)
-        out.mkdir(parents=True, exist_ok=True)
-        pad, _, end = (tokenizer.token_to_id(text) for text in SPECIAL)
-        save(student, out, {"bos_token_id": pad, "eos_token_id": end, "pad_token_id": pad})
-        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-            shutil.copy(HERE / name, out / name)
-        shares = right_of_model(student, base, asked)
+        shares = right_of_model(model_trained(args, base, learned), base, asked)
     print("right at depth 1, 2, …: " + ", ".join(f"{share:.1%}" for share in shares))
 
 
