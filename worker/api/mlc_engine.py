@@ -182,7 +182,7 @@ class AsyncMLCEngine(MLCEngineBase):
         """Abort every call, forget every cached prefix, and count MLC-LLM's numbers anew."""
         await asyncio.to_thread(self._engine.reset)
 
-    async def metrics(self) -> dict[str, float]:
+    async def metrics(self) -> dict[str, Any]:
         """See `_metrics` for the keys."""
         return self._metrics()
 

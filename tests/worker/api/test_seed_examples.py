@@ -3,6 +3,7 @@ and what an engine has after them."""
 
 import inspect
 import json
+import shutil
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from raylax.kernels.options import ProgressCallback
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.worker.api.engine_state import EngineState
 from raylax.worker.engine.loop import Loop
+from tests.support.draft_heads import write_head
 from tests.support.engines import PATIENCE_S
 
 FUNCTIONS = (
@@ -43,8 +45,17 @@ def model() -> str:
     return str(demo_model())
 
 
-async def test_the_program_of_an_event_loop(model: str, device: str) -> None:
+@pytest.fixture
+def with_head(checkpoint: Path, tmp_path: Path) -> str:
+    """A model that brings a head of EAGLE's."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "model"))
+    write_head(copy / "eagle", "eagle-1")
+    return str(copy)
+
+
+async def test_the_program_of_an_event_loop(with_head: str, device: str) -> None:
     """With every option that it gives."""
+    model = with_head
     engine = AsyncMLCEngine(
         model=model,
         device=device,
@@ -53,6 +64,8 @@ async def test_the_program_of_an_event_loop(model: str, device: str) -> None:
         engine_config=EngineConfig(
             gpu_memory_utilization=0.90,
             max_num_sequence=32,
+            speculative_mode="eagle",
+            spec_draft_length=4,
             prefix_cache_mode="radix",
             prefill_mode="hybrid",
         ),
@@ -60,14 +73,17 @@ async def test_the_program_of_an_event_loop(model: str, device: str) -> None:
     response = await engine.chat.completions.create(
         messages=[{"role": "user", "content": "Hello!"}], model=model
     )
+    extra = response.usage.extra
     config, metrics = engine.engine_config, await engine.metrics()
     await engine.abort(response.id)
     await engine.reset()
     trace = engine.state.trace
     engine.terminate()
 
-    assert response.choices[0].message.content
-    assert response.model == model
+    assert response.choices[0].message.content and response.model == model
+    assert extra["completion_tokens"] == response.usage.completion_tokens
+    assert (config.speculative_mode, config.spec_draft_length) == ("eagle", 4)
+    assert metrics["drafts"] > 0 and len(metrics["spec_decode"]["draft_count"]) == 5
     assert (config.gpu_memory_utilization, config.max_num_sequence) == (0.90, 32)
     assert (config.prefix_cache_mode, config.prefill_mode) == ("radix", "hybrid")
     assert metrics["generated_tokens"] >= response.usage.completion_tokens
