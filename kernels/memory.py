@@ -1,6 +1,10 @@
 """Memory as the kernels and dlpack want it: on a cache line."""
 
 import math
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +30,17 @@ def aligned_empty(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def forget_files(files: Iterable[Path]) -> None:
+    """Have the system keep nothing of these files in memory, but for what others have mapped."""
+    for file in files:
+        with suppress(OSError):
+            opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(opened)
 
 
 def aligned_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -103,6 +104,8 @@ class Model(Protocol):
     from the logits."""
     seat: Seat
     place: Place
+    mapped: Path | None
+    """The directory of the weights that it has mapped; None where it has mapped none."""
 
     def step(self, batch: StepBatch) -> StepOutput:
         """Run one ragged batch."""

@@ -62,6 +62,7 @@ class CpuModel:
         seat: Seat | None = None,
     ) -> None:
         self.spec, self.options, self.library = spec, options, library
+        self.mapped: Path | None = packed
         self.quantization, self.kv_dtype = program.quantization, program.kv_dtype
         self.pages = program.table["pages"].shape[1]
         self.seat = seat or Seat()

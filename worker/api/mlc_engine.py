@@ -90,6 +90,11 @@ class MLCEngineBase:
         """
         self._close()
 
+    @property
+    def is_sleeping(self) -> bool:
+        """Whether `sleep` has been called, and `wake_up` has not."""
+        return self._engine.sleep_level > 0
+
     def debug_call_func_on_all_worker(self, name: str, args: list[Any] | None = None) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
 
@@ -151,6 +156,15 @@ class MLCEngine(MLCEngineBase):
         """Abort every call, forget every cached prefix, and count MLC-LLM's numbers anew."""
         self._engine.reset()
 
+    def sleep(self, level: int = 1) -> None:
+        """Give the model's memory back until `wake_up`: 1, that of weights, pages and workspace; 2,
+        what the host keeps of its files, too. Calls that run are aborted, new ones refused."""
+        self._engine.sleep(level)
+
+    def wake_up(self) -> None:
+        """Load the model again, of the same sizes; nothing if it is there."""
+        self._engine.wake_up()
+
     def metrics(self) -> dict[str, Any]:
         """See `_metrics` for the keys."""
         return self._metrics()
@@ -181,6 +195,14 @@ class AsyncMLCEngine(MLCEngineBase):
     async def reset(self) -> None:
         """Abort every call, forget every cached prefix, and count MLC-LLM's numbers anew."""
         await asyncio.to_thread(self._engine.reset)
+
+    async def sleep(self, level: int = 1) -> None:
+        """As `MLCEngine.sleep`."""
+        await asyncio.to_thread(self._engine.sleep, level)
+
+    async def wake_up(self) -> None:
+        """As `MLCEngine.wake_up`."""
+        await asyncio.to_thread(self._engine.wake_up)
 
     async def metrics(self) -> dict[str, Any]:
         """See `_metrics` for the keys."""

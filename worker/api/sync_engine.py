@@ -181,6 +181,15 @@ class SyncMLCEngine:
         self._engine.reset()
         self._engine.step()
 
+    def sleep(self, level: int = 1) -> None:
+        """As `MLCEngine.sleep`."""
+        self._engine.sleep(level)
+        self._engine.step()
+
+    def wake_up(self) -> None:
+        """As `MLCEngine.wake_up`."""
+        self._engine.wake_up()
+
     def metrics(self) -> dict[str, Any]:
         """As `MLCEngine.metrics`, but for times that somebody waits for tokens."""
         load = self._engine.load()

@@ -7,6 +7,7 @@ may be. Who ends by no token at all (`ignore_eos`) hears it again and again.
 
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class EchoModel:
     """In the place of a model: it keeps each token in its page, and has logits of nothing."""
 
     draws = False
+    mapped: Path | None = None
     library, quantization, kv_dtype = ECHO, "q0f32", "f32"
 
     def __init__(self, spec: DecoderSpec, pages: int) -> None:

@@ -9,10 +9,11 @@ import logging
 from collections import abc
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from raylax.kernels.build import sampler_for
-from raylax.kernels.options import ProgressCallback
+from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.commands import CommandQueue
@@ -21,6 +22,7 @@ from raylax.worker.engine.engine_metrics import EngineMetrics
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
 from raylax.worker.engine.self_check import SelfCheck
+from raylax.worker.engine.sleeping import Sleep, check_level, let_go
 from raylax.worker.engine.status import EngineStatus
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
@@ -62,12 +64,16 @@ class Loop:
         self.executor: Executor | None = None
         self.limits: ModelLimits | None = None
         """The model; None while there is none."""
+        self.asleep: Sleep | None = None
+        """Its model is to come back; there is none meanwhile."""
         self.cores: Cores | None = None
         """None before the first model."""
         self.metrics = EngineMetrics(clock)
         self._commands, self._outputs = commands, outputs
         self._clock, self._spawner = clock, spawner
         self._self_check: SelfCheck  # of the model that is loaded
+        self._asked_utilization: float | None = None  # of the model that is loaded, or asleep
+        self._mapped: Path | None = None  # by the model that is asleep
         self._taken = 0  # requests that this thread has taken up
 
     def run(self) -> None:
@@ -107,6 +113,7 @@ class Loop:
         model then."""
         self._end_everything()
         self._unload()  # before others take its memory
+        self.asleep, self._asked_utilization = None, config.gpu_memory_utilization
         self.cores = self.cores or place(config)
         config = config.complete(pin_threads=bool(self.cores.ids))
         echoes = config.model_lib == ECHO
@@ -146,6 +153,37 @@ class Loop:
         if degree_of(config).ranks == 1:
             return SingleRank.load(config, self.device, progress)
         return RankGroup.load(config, self.device, progress, self._spawner)
+
+    def sleep(self, level: int) -> None:
+        """Give back the memory of the model, and keep in mind what it was. Requests that run are
+        aborted. Raises ConfigError for what is no level, EngineNotReady without a model."""
+        check_level(level)
+        if self.asleep is None:
+            _, executor = self._loaded()
+            assert self.limits is not None
+            self._end_everything()
+            mapped, config = executor.rank.model.mapped, self.limits.config
+            asked = config.complete(gpu_memory_utilization=self._asked_utilization)
+            del executor
+            self._unload()
+            self.status.note(emptied(self.status.load))
+            self.asleep, self._mapped = Sleep(level, asked), mapped
+        else:
+            self.asleep = Sleep(max(level, self.asleep.level), self.asleep.config)
+        if level > 1:
+            let_go(checkpoint_of(self.asleep.config), self._mapped)
+
+    def wake_up(self) -> None:
+        """Load the model again, of the same sizes; nothing if it is there. Raises as `load`, and is
+        asleep then as before."""
+        if (asleep := self.asleep) is None:
+            self._loaded()
+            return
+        try:
+            self.load(asleep.config, silent)
+        except BaseException:
+            self.asleep = asleep
+            raise
 
     def lose(self, why: DeviceLost) -> None:
         """The engine's device is gone, as somebody else has noticed. Raises what is said of it."""
@@ -219,7 +257,7 @@ class Loop:
 
     def _loaded(self) -> tuple[Batch, Executor]:
         if self.batch is None or self.executor is None:
-            raise EngineNotReady("no model is loaded")
+            raise EngineNotReady(str(self.asleep or "no model is loaded"))
         return self.batch, self.executor
 
     def _unload(self) -> None:

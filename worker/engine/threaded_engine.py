@@ -85,6 +85,22 @@ class ThreadedEngine:
         """Abort every request, drop every cached page, and begin to count anew."""
         self._commands.call(self._loop.start_over, ANSWER_S)
 
+    def sleep(self, level: int = 1) -> None:
+        """Give the model's memory back until `wake_up`: 1, weights, pages and workspace; 2, what
+        the host keeps of its files, too. Requests that run are aborted, others refused meanwhile.
+        Raises ConfigError, EngineNotReady."""
+        self._commands.call(lambda: self._loop.sleep(level), timeout=None)
+
+    def wake_up(self) -> None:
+        """Load the model again, of the same sizes; nothing if it is there. Raises what keeps it
+        from loading, and EngineNotReady where there was none."""
+        self._commands.call(self._loop.wake_up, timeout=None)
+
+    @property
+    def sleep_level(self) -> int:
+        """How deep it sleeps; 0: it is awake."""
+        return 0 if (asleep := self._loop.asleep) is None else asleep.level
+
     def flush(self) -> None:
         """Drop every cached page, soon; what sequences use stays."""
         self._commands.put(self._loop.flush)
@@ -215,7 +231,7 @@ class ThreadedEngine:
 
     def _limits(self) -> ModelLimits:
         if (limits := self._loop.limits) is None:
-            raise EngineNotReady("no model is loaded")
+            raise EngineNotReady(str(self._loop.asleep or "no model is loaded"))
         return limits
 
     def _refusal(self) -> WorkerUnavailable:
@@ -225,4 +241,5 @@ class ThreadedEngine:
         if self._commands.draining:
             return WorkerUnavailable("the engine is being drained")
         ended = "the engine has been terminated"
-        return WorkerUnavailable(ended if self._commands.closed else "no model is loaded")
+        nothing = str(self._loop.asleep or "no model is loaded")
+        return WorkerUnavailable(ended if self._commands.closed else nothing)

@@ -36,6 +36,7 @@ class DeviceModel:
     """A model on one device: whole, or the part of one of several ranks."""
 
     draws = True
+    mapped: Path | None = None
     loader: Callable[..., Loader] = Loader
     """What brings its weights."""
 
