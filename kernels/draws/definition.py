@@ -8,8 +8,8 @@
    the first k; top-p the fewest of these, from the first on, that weigh at least top_p of all of
    them; min-p, of what is left, those whose weight is at least min_p of the largest one's.
    Typical-p, of what is left then, the fewest that weigh at least typical_p of it, from those on
-   whose t is nearest to its mean; among equals those that come first (Meister and others 2022: the
-   t are surprises, but for what all have in common).
+   whose t is nearest to its mean, both in whole numbers; among equals those that come first
+   (Meister and others 2022: the t are surprises, but for what all have in common).
 5. Each token that is left has noise, from (seed, choice, position, token) alone, and t + noise is
    its score. The largest score is drawn; among equals the lower id. The noise is Gumbel's, so the
    chances are as the 2^t.
@@ -49,9 +49,10 @@ LONGEST = 0x7FFFFFFFFFFFFFFF
 SMALL = 0x2000000000000000
 """A quarter of 2^63."""
 TICK = 4096
-"""Of a power of two, in the mean of typical-p. A sum of 2^22 of them, times a half of the bits of a
-weight, is below 2^63."""
-HALF = 20
+"""Of a power of two, in which typical-p counts surprises."""
+LIGHT = 12
+"""Bits of a weight that count for nothing in their mean. So a weight times its ticks is below 2^40,
+since 2^t * -t is below 1, and 2^22 of them have a sum below 2^62."""
 ROOT_HALF = 0x3F3504F3
 """The bits of a float32 just below sqrt(1/2)."""
 
@@ -212,15 +213,13 @@ def kept(row: Row, rule: DrawRule) -> npt.NDArray[np.int64]:
 
 
 def typical(t: Row, weights: npt.NDArray[np.int64], share: float) -> npt.NDArray[np.int64]:
-    """Places of the fewest, nearest to the mean first, that weigh at least this share. The mean is
-    one of whole numbers, 2^-12 each, so it is the same in every order."""
-    ticks = (np.maximum(t, np.float32(LEAST_T)) * np.float32(TICK)).astype(np.int64)
-    high, low = weights >> HALF, weights & ((1 << HALF) - 1)
-    moment = (int((high * ticks).sum()) << HALF) + int((low * ticks).sum())
-    total = int(weights.sum())
-    order = np.argsort(np.abs(ticks - moment / total), kind="stable")
-    enough = np.searchsorted(np.cumsum(weights[order]), wanted(total, share)) + 1
-    nearest: npt.NDArray[np.int64] = order[:enough]
+    """Places of the fewest, nearest to the mean first, that weigh at least this share."""
+    ticks = -(np.maximum(t, np.float32(LEAST_T)) * np.float32(TICK)).astype(np.int64)
+    light = weights >> LIGHT
+    mean = int((light * ticks).sum()) // int(light.sum())
+    order = np.argsort(np.abs(ticks - mean), kind="stable")
+    sums = np.cumsum(weights[order])
+    nearest: npt.NDArray[np.int64] = order[: np.searchsorted(sums, wanted(sums[-1], share)) + 1]
     return nearest
 
 

@@ -23,10 +23,11 @@ class DrawCase(NamedTuple):
     seed: int
     choice: int
     position: int
+    typical_p: float = 1.0
 
     @property
     def rule(self) -> DrawRule:
-        return DrawRule.of(self.temperature, self.top_k, self.top_p, self.min_p)
+        return DrawRule.of(self.temperature, self.top_k, self.top_p, self.min_p, self.typical_p)
 
     @property
     def chosen(self) -> int | None:

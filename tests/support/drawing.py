@@ -7,8 +7,8 @@ import numpy.typing as npt
 from raylax.kernels.draws.definition import DrawRule, Row, choose, key_of
 from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.kernels.model import StepOutput
-from raylax.worker.sampling.adjustment import LARGEST
 from raylax.worker.scheduling.step_plan import StepPlan
+from tests.support.draws import LARGEST
 
 VOCAB = 40
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from raylax.kernels.draws.rules import NO_RULE
 from raylax.proto.vocabulary import Request, Sampling, TokenLogprobs
-from raylax.worker.sampling.adjustment import Adjustment, Logits
+from raylax.worker.sampling.adjustment import Adjustment, Entries, Logits
 from raylax.worker.sampling.rules import rule_of
 from raylax.worker.sampling.sampler import (
     Outcome,
@@ -13,13 +15,32 @@ from raylax.worker.sampling.sampler import (
     single_threaded,
 )
 
+LARGEST = np.finfo(np.float32).max
+
 
 def adjusted(logits: Logits, sampling: Sampling, tokens: Sequence[int], prompt: int) -> Logits:
     """The logits with bias and penalties for `tokens`, of which the first `prompt` are the
     prompt."""
     adjustment = Adjustment(sampling, prompt)
     adjustment.tell(tokens)
-    return adjustment.apply(logits)
+    return changed(logits, sampling, adjustment.entries)
+
+
+def changed(logits: Logits, sampling: Sampling, entries: Entries) -> Logits:
+    """What samplers make of logits, said plainly. What would exceed float32 by a repetition stays
+    at its end."""
+    out, (ids, biases, counts) = logits.copy(), entries
+    values = out[ids] + biases
+    if sampling.repetition_penalty != 1.0:
+        penalty = np.float32(sampling.repetition_penalty)
+        with np.errstate(over="ignore"):
+            less = np.where(values > 0, values / penalty, values * penalty)
+        values = np.where(counts >= 0, np.clip(less, -LARGEST, LARGEST), values)
+    often = np.maximum(counts, 0).astype(np.float32)
+    values -= np.float32(sampling.presence_penalty) * (often > 0)
+    values -= np.float32(sampling.frequency_penalty) * often
+    out[ids] = values
+    return out
 
 
 def wish_after(

@@ -16,7 +16,6 @@ from raylax.kernels.cpu.sampler.arguments import FORBIDDEN
 from raylax.proto.vocabulary import Sampling
 
 Logits = npt.NDArray[np.float32]
-LARGEST = np.finfo(np.float32).max
 
 
 def is_penalised(sampling: Sampling) -> bool:
@@ -116,29 +115,6 @@ class Adjustment:
         then._ids, then._biases, then._counts = self._ids[:], self._biases[:], self._counts[:]
         then.tell(draft)
         return then.entries
-
-    def apply(self, logits: Logits) -> Logits:
-        """The adjusted logits of the token that comes next; the same array if nothing is
-        adjusted."""
-        return changed(logits, self._sampling, self.entries) if self._active else logits
-
-
-def changed(logits: Logits, sampling: Sampling, entries: Entries) -> Logits:
-    """The logits with bias and penalties, a copy. What would exceed float32 by a repetition stays
-    at its end. It is what samplers do, said plainly."""
-    out, (ids, biases, counts) = logits.copy(), entries
-    values = out[ids] + biases
-    if sampling.repetition_penalty != 1.0:
-        penalty = np.float32(sampling.repetition_penalty)
-        with np.errstate(over="ignore"):
-            less = np.where(values > 0, values / penalty, values * penalty)
-        values = np.where(counts >= 0, np.clip(less, -LARGEST, LARGEST), values)
-    often = np.maximum(counts, 0).astype(np.float32)
-    values -= np.float32(sampling.presence_penalty) * (often > 0)
-    values -= np.float32(sampling.frequency_penalty) * often
-    values[counts == FORBIDDEN] = -np.inf
-    out[ids] = values
-    return out
 
 
 def forbidding(entries: Entries, tokens: Sequence[int]) -> Entries:

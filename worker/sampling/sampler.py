@@ -14,11 +14,11 @@ import numpy as np
 
 from raylax.kernels.build import sampler_for
 from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws
-from raylax.kernels.draws.definition import MASK, DrawRule, choose, key_of
+from raylax.kernels.draws.definition import MASK, key_of
 from raylax.kernels.draws.rules import NO_RULE, RULE
 from raylax.kernels.options import ModelOptions
 from raylax.proto.vocabulary import Request, TokenLogprobs
-from raylax.worker.sampling.adjustment import Entries, Logits, changed
+from raylax.worker.sampling.adjustment import Entries, Logits
 from raylax.worker.sampling.constraints import Mask
 
 LEAST_FINITE = float(np.finfo(np.float32).min)
@@ -85,40 +85,18 @@ class Sampler:
         if not isinstance(logits, np.ndarray):
             logits = np.stack([logits[wish.row] for wish in wishes])
             wishes = [wish._replace(row=row) for row, wish in enumerate(wishes)]
-        compiled = [wish._replace(position=NO_RULE) if is_plain(wish) else wish for wish in wishes]
-        drawn = self._compiled.draw(logits, together(compiled))
+        drawn = self._compiled.draw(logits, together(wishes))
         outcomes = []
         pairs = zip(wishes, drawn.tokens.tolist(), drawn.largest.tolist(), strict=True)
         for i, (wish, token, largest) in enumerate(pairs):
             if wish.position == NO_RULE:
                 token, largest = wish.token, 0.0
-            elif is_plain(wish):
-                token, largest = drawn_plainly(logits[wish.row], wish)
             logprobs = None
             if wish.top_logprobs is not None and math.isfinite(drawn.peaks[i]):
                 wanted = wish.top_logprobs
                 logprobs = log_probabilities(logits[wish.row], token, drawn, i, wanted)
             outcomes.append(Outcome(token, largest, logprobs))
         return outcomes
-
-
-def is_plain(wish: Wish) -> bool:
-    """Whether it is drawn by the definition in numpy: typical-p alone is not compiled."""
-    sampling = wish.request.sampling
-    return sampling.typical_p < 1.0 and not sampling.greedy and wish.position != NO_RULE
-
-
-def drawn_plainly(row: Logits, wish: Wish) -> tuple[int, float]:
-    """The token, and the largest logit that could be drawn: as the compiled function has them, a
-    hundred times as slowly."""
-    s, key = wish.request.sampling, (wish.request.sampling.seed, wish.request.choice, wish.position)
-    row = changed(row, s, wish.changes)
-    if wish.mask is not None and not np.isnan(row).any():
-        allowed = np.unpackbits(wish.mask.view(np.uint8), count=len(row), bitorder="little")
-        row[allowed == 0] = -np.inf
-    rule = DrawRule.of(s.temperature, s.top_k, s.top_p, s.min_p, s.typical_p)
-    token = choose(row, rule, key_of(*key))
-    return (-1 if token is None else token), float(row.max())
 
 
 def together(wishes: Sequence[Wish]) -> RowDraws:
@@ -142,6 +120,7 @@ def together(wishes: Sequence[Wish]) -> RowDraws:
         np.array([wish.row for wish in wishes], np.int32),
         rules,
         keys,
+        np.array([sampling.typical_p for sampling in samplings]),
         ends,
         ids,
         biases,

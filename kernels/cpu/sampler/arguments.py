@@ -13,6 +13,7 @@ ARGUMENTS = {
     "longs": "int64",
     "keys": "uint32",
     "nearest": "float64",
+    "typicals": "float64",
     "starts": "int32",
     "ids": "int32",
     "biases": "float32",

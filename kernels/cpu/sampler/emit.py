@@ -12,6 +12,7 @@ from raylax.kernels.cpu.sampler.numbers import WRAPPING_IR, Number, definition, 
 from raylax.kernels.cpu.sampler.race import LARGEST, Race, Rule, lowered
 from raylax.kernels.cpu.sampler.rows import INFINITY, LANES, Values
 from raylax.kernels.cpu.sampler.selection import List, largest_of
+from raylax.kernels.cpu.sampler.typical import TypicalRace
 from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.emit import (
     Expr,
@@ -164,30 +165,35 @@ class RowTask:
         return x.get()
 
     def _draw(self) -> None:
-        b, task, top, first = self.b, self.task, self.top, self.first
+        b, task, top = self.b, self.task, self.top
         T.buffer_store(b["largest"], top.get(), [task])
-        T.buffer_store(b["drawn"], first.get(), [task])
+        T.buffer_store(b["drawn"], self.first.get(), [task])
         finite = T.bitwise_and(top.get() <= T.float32(LARGEST), top.get() >= T.float32(-LARGEST))
         with T.If(T.bitwise_and(finite, self.rule("floats", "scale") > 0)), T.Then():
-            base, tokens = Register(self.row.base, "int32"), Register(T.int32(0), "int32")
-            count = Register(self.vocab, "int32")
-            top_k = self.rule("words", "top_k")
-            is_few = T.Bind(T.cast(T.bitwise_and(top_k > 0, top_k < self.vocab), "int32"))
-            with T.If(is_few > 0), T.Then():
-                few = largest_of(self.row, top_k, self.list)
-                self._scatter(few)
-                base.set(self.list.base)
-                tokens.set(self.own_tokens)
-                count.set(few.get())
-                first.set(self.list.of(few.get()).largest()[1].get())
-            values = Values(b["values"], base.get(), count.get())
-            place = self._race(values, tokens.get()).run(
-                top, first, lowered(top, b["nearest"][task])
-            )
-            token = T.Select(
-                is_few > 0, b["places"][self.few + T.min(place.get(), self.vocab)], place.get()
-            )
-            T.buffer_store(b["drawn"], token, [task])
+            self._draw_by_noise()
+
+    def _draw_by_noise(self) -> None:
+        """Of the row, or of the list of what top-k leaves of it."""
+        b, task, first = self.b, self.task, self.first
+        base, tokens = Register(self.row.base, "int32"), Register(T.int32(0), "int32")
+        count, top_k = Register(self.vocab, "int32"), self.rule("words", "top_k")
+        is_few = T.Bind(T.cast(T.bitwise_and(top_k > 0, top_k < self.vocab), "int32"))
+        with T.If(is_few > 0), T.Then():
+            few = largest_of(self.row, top_k, self.list)
+            self._scatter(few)
+            base.set(self.list.base)
+            tokens.set(self.own_tokens)
+            count.set(few.get())
+            first.set(self.list.of(few.get()).largest()[1].get())
+        values = Values(b["values"], base.get(), count.get())
+        place = Register(T.int32(0), "int32")
+        with T.If(b["typicals"][task] < T.float64(1)):
+            with T.Then():
+                self._race(TypicalRace, values, tokens.get(), place)
+            with T.Else():
+                self._race(Race, values, tokens.get(), place)
+        listed = b["places"][self.few + place.get()]
+        T.buffer_store(b["drawn"], T.Select(is_few > 0, listed, place.get()), [task])
 
     def _scatter(self, few: Register) -> None:
         """The tokens of the list, as noise takes them."""
@@ -196,14 +202,16 @@ class RowTask:
             token = b["tokens"][b["places"][self.few + i]]
             T.buffer_store(b["tokens"], token, [self.own_tokens + i])
 
-    def _race(self, values: Values, tokens: Expr) -> Race:
+    def _race(self, kind: type[Race], values: Values, tokens: Expr, place: Register) -> None:
+        """Leaves the place of the token that is drawn."""
         b, task = self.b, self.task
-        first, second = (Number(splat(b["keys"][task * 2 + half]), "uint32") for half in range(2))
         rule = Rule(
             T.Bind(self.rule("floats", "scale")),
             T.Bind(self.rule("doubles", "top_p")),
             T.Bind(self.rule("longs", "least")),
-            first,
-            second,
+            T.Bind(b["typicals"][task]),
+            *(Number(splat(b["keys"][task * 2 + half]), "uint32") for half in range(2)),
         )
-        return Race(self.defined, values, b["tokens"], tokens, rule)
+        nearest = lowered(self.top, b["nearest"][task])
+        race = kind(self.defined, values, b["tokens"], tokens, rule)
+        place.set(race.run(self.top, self.first, nearest).get())

@@ -8,7 +8,7 @@ again among those before it.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tvm.script.ir_builder import tirx as T
 
@@ -34,6 +34,7 @@ class Rule:
     scale: Expr
     top_p: Expr
     least: Expr
+    typical: Expr
     first: Number
     second: Number
 
@@ -55,23 +56,29 @@ class Race:
         self.limit = Register(T.float32(-INFINITY), "float32")
         self.limit_place = Register(T.int32(NOBODY), "int32")
         self.place = Register(T.int32(0), "int32")
-        self.total = Register(T.float32(0), "float32")
-        is_cut = T.Bind(self.rule.top_p < T.float64(1))
-        with T.If(is_cut), T.Then():
-            self.total.set(self._about(None))
-            self.least.set(T.max(self.least.get(), self._lightest()))
+        self._prepare()
         again = Register(T.int32(1), "int32")
         with T.While(again.get() > 0):
             self._find()
+            value = Register(self.values.buffer[self.values.base + self.place.get()], "float32")
             again.set(T.int32(0))
-            with T.If(is_cut), T.Then():
-                value = Register(self.values.buffer[self.values.base + self.place.get()], "float32")
-                with T.If(self._is_left_out(value)), T.Then():
-                    self.limit.set(value.get())
-                    self.limit_place.set(self.place.get())
-                    self.least.set(T.max(self.least.get(), value.get()))
-                    again.set(T.int32(1))
+            with T.If(self._is_left_out(value)), T.Then():
+                self.limit.set(value.get())
+                self.limit_place.set(self.place.get())
+                self._narrow(value)
+                again.set(T.int32(1))
         return self.place
+
+    def _prepare(self) -> None:
+        """What has to be known of all values."""
+        self.total = Register(T.float32(0), "float32")
+        with T.If(self.rule.top_p < T.float64(1)), T.Then():
+            self.total.set(self._about(None))
+            self.least.set(T.max(self.least.get(), self._lightest()))
+
+    def _narrow(self, value: Register) -> None:
+        """The limit is here now."""
+        self.least.set(T.max(self.least.get(), value.get()))
 
     def _lightest(self) -> Expr:
         """No value that is less is left by top-p: all that come behind would weigh less than
@@ -87,18 +94,17 @@ class Race:
         """Whether top-p leaves out the token that was found: what comes before it weighs enough.
         Sums of floats say so, where they are not too near to each other."""
         out = Register(T.int32(0), "int32")
-        before = self._about(value)
-        error = T.float32(2.0**-22) * T.cast(self.values.vectors, "float32") + T.float32(3e-5)
-        margin = Register(error * self.total.get(), "float32")
-        enough = T.cast(self.rule.top_p, "float32") * self.total.get()
-        missing = Register(enough - before, "float32")
-        out.set(T.cast(missing.get() < T.float32(0), "int32"))
-        size = T.max(missing.get(), T.float32(0) - missing.get())
-        with T.If(size <= margin.get()), T.Then():
-            before, total = self._weighed(value)
-            exact = fenced(T.cast(total, "float64") * self.rule.top_p, "float64", 1)
-            wanted = T.max(T.cast(exact, "int64"), T.int64(1))
-            out.set(T.cast(before >= wanted, "int32"))
+        with T.If(self.rule.top_p < T.float64(1)), T.Then():
+            before = self._about(value)
+            error = T.float32(2.0**-22) * T.cast(self.values.vectors, "float32") + T.float32(3e-5)
+            margin = Register(error * self.total.get(), "float32")
+            enough = T.cast(self.rule.top_p, "float32") * self.total.get()
+            missing = Register(enough - before, "float32")
+            out.set(T.cast(missing.get() < T.float32(0), "int32"))
+            size = T.max(missing.get(), T.float32(0) - missing.get())
+            with T.If(size <= margin.get()), T.Then():
+                before, total = self._weighed(value)
+                out.set(T.cast(before >= wanted(total, self.rule.top_p), "int32"))
         return out.get() > 0
 
     def _about(self, value: Register | None) -> Expr:
@@ -111,7 +117,8 @@ class Race:
                 total.set(total.get() + self._power(x))
             else:
                 with T.If(any_of(x.get() >= splat(value.get()))), T.Then():
-                    ahead = self._ahead(x, value, j)
+                    place = Register(places(j * LANES), "int32x16")
+                    ahead = earlier_of(x, place, value, self.place)
                     total.set(total.get() + T.Select(ahead, self._power(x), f32(0)))
         return Register(
             intrinsic("float32", "llvm.vector.reduce.fadd", T.float32(0), total.get()), "float32"
@@ -128,13 +135,6 @@ class Race:
         power = T.shift_left(T.cast(whole.get(), "int32x16"), splat(T.int32(23)))
         return T.reinterpret("float32x16", T.reinterpret("int32x16", value) + power)
 
-    def _ahead(self, x: Register, value: Register, j: Expr) -> Expr:
-        """Which tokens come before the one that was found, in the order of the definition."""
-        found = splat(value.get())
-        place = Register(places(j * LANES), "int32x16")
-        earlier = T.bitwise_and(x.get() == found, place.get() < splat(self.place.get()))
-        return T.bitwise_or(x.get() > found, earlier)
-
     def _distance(self, x: Expr) -> Number:
         largest = Number(splat(self.top.get()), "float32")
         scale = Number(splat(self.rule.scale), "float32")
@@ -145,7 +145,7 @@ class Race:
         """The largest score of those before the limit. The vector with the largest value comes
         first: what it scores leaves few others."""
         best = Register(T.float32(-INFINITY), "float32")
-        self.place.set(T.int32(NOBODY))
+        self.place.set(self.first.get())
         threshold = Register(T.float32(-INFINITY), "float32")
         steep = Register(
             fenced(T.min(self.rule.scale, T.float32(LARGEST / ONE)) * T.float32(ONE), lanes=1),
@@ -171,42 +171,73 @@ class Race:
     def _score(
         self, j: Expr, x: Register, token: Number, best: Register, threshold: Register
     ) -> None:
-        t = self._distance(x.get())
-        score = self.defined["score"](t, token, self.rule.first, self.rule.second)
-        place = Register(places(j * LANES), "int32x16")
-        stays = T.bitwise_and(self._before(x.get(), place), x.get() > f32(-INFINITY))
-        heavy = self.defined["weight"](t).value >= splat(self.rule.least)
-        points = Register(T.Select(T.bitwise_and(stays, heavy), score.value, f32(-INFINITY)))
+        one = self._seen(x, j)
+        score = self.defined["score"](one.t, token, self.rule.first, self.rule.second)
+        place, stays = one.place, T.bitwise_and(self._may(one), x.get() > f32(-INFINITY))
+        points = Register(T.Select(stays, score.value, f32(-INFINITY)))
         most = Register(intrinsic("float32", "llvm.vector.reduce.fmax", points.get()), "float32")
         ties = T.Select(points.get() >= splat(most.get()), place.get(), splat(T.int32(NOBODY)))
         found = Register(intrinsic("int32", "llvm.vector.reduce.smin", ties), "int32")
-        same = T.bitwise_and(most.get() == best.get(), found.get() < self.place.get())
+        sooner = T.bitwise_and(found.get() < self.place.get(), most.get() > T.float32(-INFINITY))
+        same = T.bitwise_and(most.get() == best.get(), sooner)
         with T.If(T.bitwise_or(most.get() > best.get(), same)), T.Then():
             best.set(most.get())
             self.place.set(found.get())
             least = most.get() - T.float32(SHIFT + SLACK)
             threshold.set(fenced(least * T.float32(ONE), lanes=1))
 
-    def _before(self, x: Expr, place: Register) -> Expr:
-        """Which tokens come before the limit, in the order of the definition."""
-        limit = splat(self.limit.get())
-        earlier = place.get() < splat(self.limit_place.get())
-        return T.bitwise_or(x > limit, T.bitwise_and(x == limit, earlier))
+    def _seen(self, x: Register, j: Expr) -> "Seen":
+        """All that is known of a vector of values."""
+        t = self._distance(x.get())
+        place = Register(places(j * LANES), "int32x16")
+        return Seen(x, place, t, self.defined["weight"](t))
+
+    def _may(self, one: "Seen") -> Expr:
+        """Which tokens min-p leaves of those before the limit."""
+        heavy = one.weight.value >= splat(self.rule.least)
+        return T.bitwise_and(heavy, earlier(one, self.limit, self.limit_place))
 
     def _weighed(self, value: Register) -> tuple[Expr, Expr]:
         """What all weigh that come before the token that was found, and all together."""
         zero = splat(T.int64(0))
         before, total = Register(zero, "int64x16"), Register(zero, "int64x16")
         with T.serial(0, self.values.vectors) as j:
-            x = Register(self.values.at(j))
-            weight = self.defined["weight"](self._distance(x.get())).value
-            total.set(total.get() + weight)
-            before.set(before.get() + T.Select(self._ahead(x, value, j), weight, zero))
-
-        def added(one: Register) -> Expr:
-            return Register(intrinsic("int64", "llvm.vector.reduce.add", one.get()), "int64").get()
-
+            one = self._seen(Register(self.values.at(j)), j)
+            total.set(total.get() + one.weight.value)
+            ahead = earlier(one, value, self.place)
+            before.set(before.get() + T.Select(ahead, one.weight.value, zero))
         return added(before), added(total)
+
+
+class Seen(NamedTuple):
+    """A vector of values, and what follows from them."""
+
+    x: Register
+    place: Register
+    t: Number
+    weight: Number
+
+
+def earlier(one: Seen, value: Register, place: Register) -> Expr:
+    """Which tokens come before the one with this value at this place, in the order of the
+    definition."""
+    return earlier_of(one.x, one.place, value, place)
+
+
+def earlier_of(x: Register, at: Register, value: Register, place: Register) -> Expr:
+    same = T.bitwise_and(x.get() == splat(value.get()), at.get() < splat(place.get()))
+    return T.bitwise_or(x.get() > splat(value.get()), same)
+
+
+def added(one: Register) -> Expr:
+    """The sum of 16 integers of 64 bits."""
+    return Register(intrinsic("int64", "llvm.vector.reduce.add", one.get()), "int64").get()
+
+
+def wanted(total: Expr, share: Expr) -> Expr:
+    """Of so much weight, how much is kept at least."""
+    exact = fenced(T.cast(total, "float64") * share, "float64", 1)
+    return T.max(T.cast(exact, "int64"), T.int64(1))
 
 
 def lowered(top: Register, below: Expr) -> Expr:

@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int32]
 LANES = 16
 
 
-TAKEN = "rows", "starts", "ids", "biases", "counts", "mask_rows", "masks", "tops"
+TAKEN = "rows", "typicals", "starts", "ids", "biases", "counts", "mask_rows", "masks", "tops"
 MADE = "drawn", "largest", "peaks", "sums"
 
 
@@ -29,6 +29,8 @@ class RowDraws(NamedTuple):
     """RULE[R], whose keys do not count; a position below 0: nothing is drawn."""
     keys: npt.NDArray[np.uint64]
     """Of each draw."""
+    typicals: npt.NDArray[np.float64]
+    """The typical-p of each: GPUs have none, so no RULE has it."""
     starts: Ints
     """[R + 1]: where its changes begin and end."""
     ids: Ints

@@ -8,7 +8,7 @@ import pytest
 
 from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling.adjustment import Adjustment, Logits
-from tests.support.draws import adjusted
+from tests.support.draws import adjusted, changed
 
 RNG = np.random.default_rng(5)
 LOGITS: Logits = RNG.normal(0, 2, 60).astype(np.float32)
@@ -48,7 +48,7 @@ def test_token_by_token_is_bit_for_bit_the_definition(sampling: Sampling) -> Non
         kept.tell(tokens[:length])
         want = by_definition(LOGITS, sampling, tokens[:length], prompt)
 
-        assert kept.apply(LOGITS).tolist() == want
+        assert changed(LOGITS, sampling, kept.entries).tolist() == want
         if length % 40 == 0:
             assert adjusted(LOGITS, sampling, tokens[:length], prompt).tolist() == want
 
@@ -88,8 +88,15 @@ def test_penalties_before_anything_was_said() -> None:
     assert adjusted(LOGITS, early, [1, 2, 3], 3).tolist() == LOGITS.tolist()
 
 
-def test_nothing_to_adjust_costs_no_copy() -> None:
-    assert adjusted(LOGITS, Sampling(), [1, 2], 1) is LOGITS
+def test_what_would_follow_a_draft_is_not_kept() -> None:
+    kept = Adjustment(ALL, 2)
+    kept.tell([5, 3, 9])
+    before, after = kept.entries, kept.entries_after([9, 8])
+    kept.tell([5, 3, 9, 9, 8])
+
+    assert [part.tolist() for part in after] == [part.tolist() for part in kept.entries]
+    assert before.counts.tolist() != after.counts.tolist()
+    assert len(before.ids) == len(after.ids) - 1
 
 
 def test_a_token_costs_the_same_however_many_came_before() -> None:

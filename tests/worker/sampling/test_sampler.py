@@ -158,8 +158,10 @@ def test_log_probability_of_the_impossible() -> None:
 
 
 @pytest.mark.parametrize("top_logprobs", [None, 3])
-def test_what_is_not_compiled_is_drawn_by_the_definition(top_logprobs: int | None) -> None:
-    """Typical-p, in a batch with others, with all that changes logits before."""
+def test_all_that_may_be_asked_is_drawn_as_defined(
+    top_logprobs: int | None,
+) -> None:
+    """With typical-p and without, behind all that changes logits before."""
     plain = Sampling(
         top_k=30, repetition_penalty=1.2, logit_bias=((7, 3.0),), top_logprobs=top_logprobs
     )

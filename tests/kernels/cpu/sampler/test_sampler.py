@@ -58,6 +58,7 @@ def wanted(
         np.arange(count, dtype=np.int32),
         rules,
         np.array([key_of(c.seed, c.choice, c.position) for c in cases], np.uint64),
+        np.array([case.typical_p for case in cases]),
         np.cumsum([0, *map(len, changes)], dtype=np.int32),
         np.array([change.token for change in flat], np.int32),
         np.array([change.bias for change in flat], np.float32),
@@ -136,10 +137,24 @@ def test_of_a_large_vocabulary_the_same_is_drawn_as_by_sorting_it(
     """Of few likely tokens, and of many; with ties by the thousand, too."""
     row = large(spread, peak)
     rows = np.stack([row, np.round(row)])
-    for way in WAYS:
+    for i, way in enumerate(WAYS):
         cases = [DrawCase(one, *way, 7, 1, 3) for one in rows]
+        cases[0] = cases[0]._replace(typical_p=0.8 if i % 3 == 0 else 1.0)
 
         assert drawn(sampler(), cases, rows) == expected(cases), way
+
+
+TYPICAL = 0.0, 0.2, 0.9, 1 - 2**-53
+
+
+@pytest.mark.parametrize("target", [NATIVE, AVX2])
+def test_typical_p_leaves_what_is_defined(target: str | None) -> None:
+    """Behind all that leave out tokens before it, where nothing is finite, and with ties."""
+    for cases in batches(150, (1, 2, 7, 17, 60, 300, 3000), seed=5):
+        cases = [case._replace(typical_p=TYPICAL[i % 4]) for i, case in enumerate(cases)]
+        rows = np.stack([case.row for case in cases])
+
+        assert drawn(sampler(target), cases, rows) == expected(cases)
 
 
 def test_where_a_nucleus_ends_is_exact() -> None:

@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling.adjustment import Adjustment
 from tests.support.cuda_interpreter import launch
 from tests.support.draw_cases import GOLDEN, DrawCase, draw_cases, golden_row
+from tests.support.draws import changed
 
 import triton  # isort: skip
 import triton.language as tl  # isort: skip
@@ -153,7 +154,7 @@ def test_bias_and_penalties_are_the_engines() -> None:
     for row, sampling in zip(logits, ADJUSTMENTS, strict=True):
         kept = Adjustment(sampling, prompt)
         kept.tell(tokens)
-        want.append(kept.apply(row))
+        want.append(changed(row, sampling, kept.entries))
         listed.append(kept.entries)
     ends = np.cumsum([len(one.ids) for one in listed], dtype=np.int32)
     with np.errstate(all="ignore"):
