@@ -2,12 +2,14 @@
 without, in turns.
 
     python bench/speculation.py [CHECKPOINT] [--text FILE] [--concurrency 1 4 16] [--rounds 3]
-                                [--quantization auto]
+                                [--quantization auto] [--mode ngram] [--draft PATH] [--length 0]
+                                [--width 1] [--right 0 0.3 0.6 0.9]
 
 `quoted`: a part of the text, and its beginning once more, which a model that was trained goes on
-quoting; greedy. `own words`: the model's own, drawn at temperature 1. Answers are compared token by
-token. Without a checkpoint it is one of random weights of the shape of Qwen2.5-0.5B, whose greedy
-answers repeat themselves.
+quoting; greedy. `asked`: a question of a chat, greedy, for models that have a template. `own
+words`: the model's own, drawn at temperature 1. With `--right` drafts come from whoever knows the
+answer, and are right as often as that. Answers are compared token by token. Without a checkpoint it
+is one of random weights of the shape of Qwen2.5-0.5B, whose greedy answers repeat themselves.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,15 @@ from rich.console import Console
 from rich.table import Table
 
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
+from raylax.worker.scheduling.drafting.lookup import Lookup
+from raylax.worker.speculation.proposals import Proposal, Speculation, worth
 
 PROMPT, QUOTED, ANSWER = 384, 12, 128
 TEXT = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
@@ -53,6 +60,8 @@ class Engine:
             EngineConfig(
                 model=str(checkpoint), mode="server", quantization=args.quantization,
                 speculative_mode=mode, prefix_cache_mode="disable", threads=args.threads,
+                additional_models=(args.draft,) if args.draft and mode != "disable" else (),
+                spec_draft_length=args.length, spec_tree_width=args.width if args.draft else 1,
                 max_num_sequence=max(args.concurrency), max_single_sequence_length=PROMPT + ANSWER,
             )
         )  # fmt: skip
@@ -61,6 +70,11 @@ class Engine:
         self._engine.exit_background_loop()
         for thread in self._threads:
             thread.join(PATIENCE_S)
+
+    def ask(self, oracle: "Oracle") -> None:
+        """Drafts come from it from now on."""
+        assert self._engine._loop.batch is not None
+        self._engine._loop.batch.proposer = Lookup(oracle)
 
     def _hear(self, deltas: list[Delta], load: Load) -> None:
         with self._changed:
@@ -88,11 +102,36 @@ class Engine:
         return len(ids) * (ANSWER - 1) / took, right, list(self._said.values())
 
 
+class Oracle(Speculation):
+    """Knows the answers, and says a token of them as often as it is to be right."""
+
+    def __init__(self, prompts: list[list[int]], answers: list[list[int]], right: float) -> None:
+        super().__init__()
+        self.answers = {
+            tuple(one[:PROMPT]): said for one, said in zip(prompts, answers, strict=False)
+        }
+        self.right, self.random = right, random.Random(0)
+
+    def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
+        one.draft.clear()
+        if most <= 0 or least >= 1 or one.record.share(1.0) < least:
+            one.record.forget()
+            return
+        one.likely = self.experience.likely(0, one.record)
+        answer = self.answers[tuple(tokens[:PROMPT])][len(tokens) - PROMPT :]
+        if one.likely > least:
+            for token in answer[: min(most, worth(one.likely, least))]:
+                is_right = self.random.random() < self.right
+                one.draft.append(token if is_right else token ^ 1)
+        else:
+            one.record.forget()
+
+
 @contextmanager
 def engines(checkpoint: Path, args: argparse.Namespace) -> Iterator[list[Engine]]:
     with ExitStack() as stack:
         both = []
-        for mode in ("disable", "ngram"):
+        for mode in ("disable", args.mode):
             both.append(Engine(checkpoint, mode, args))
             stack.callback(both[-1].close)
         yield both
@@ -106,6 +145,22 @@ def text_of(checkpoint: Path, file: Path) -> list[int]:
     if not (path := found.text / "tokenizer.json").exists():
         return random.Random(0).choices(range(1, min(1000, found.spec.vocab)), k=4 * PROMPT)
     return list(Tokenizer.from_file(str(path)).encode(file.read_text()).ids)
+
+
+def questions(checkpoint: Path, count: int) -> list[list[int]]:
+    """Chats with a question each, of what a small model knows; none without a template."""
+    files = TextFiles(open_checkpoint(checkpoint).text)
+    try:
+        frontend = Frontend.load(files, str(checkpoint), max_sequence_length=PROMPT + ANSWER)
+    except Exception:
+        return []
+    asked = [
+        "Count from {0} to {1}.", "What is {0} + {1}?", "Write the numbers from {0} to {1}, a comma "
+        "between them.", "List {0} animals.", "Tell me about the number {1}.",
+    ]  # fmt: skip
+    chats = [asked[i % len(asked)].format(i + 2, i + 20) for i in range(count)]
+    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats]
+    return [frontend.tokens_of(ChatCompletionRequest.model_validate(one)) for one in bodies]
 
 
 def quoting(text: list[int], count: int) -> list[list[int]]:
@@ -123,12 +178,19 @@ def run(args: argparse.Namespace) -> None:
         "load", "c", "without, tok/s", "with", "ratio", "right", "same tokens", box=SIMPLE_HEAD
     )
     console = Console()
-    loads = {"quoted": Sampling(temperature=0.0), "own words": Sampling(temperature=1.0, seed=1)}
+    greedy, drawn = Sampling(temperature=0.0), Sampling(temperature=1.0, seed=1)
+    asked = questions(args.checkpoint, max(args.concurrency))
+    loads = [("quoted", greedy, 0.0), ("asked", greedy, 0.0), ("own words", drawn, 0.0)]
+    if args.right:
+        loads = [(f"{right:.0%} right", drawn, right) for right in args.right]
     with console.status("loading") as status, engines(args.checkpoint, args) as both:
-        for name, sampling in loads.items():
+        for name, sampling, right_share in loads if asked else loads[:1] + loads[2:]:
             for count in args.concurrency:
                 status.update(f"{name}, {count} at once")
-                prompts = quoting(text, count)
+                prompts = asked[:count] if name == "asked" else quoting(text, count)
+                if args.right:
+                    *_, answers = both[0].run(prompts, sampling)
+                    both[1].ask(Oracle(prompts, answers, right_share))
                 rounds = [[one.run(prompts, sampling) for one in both] for _ in range(args.rounds)]
                 without, with_drafts = (
                     statistics.median(row[at][0] for row in rounds) for at in (0, 1)
@@ -151,6 +213,11 @@ def main() -> None:
     add("--rounds", type=int, default=3)
     add("--quantization", default="auto")
     add("--threads", type=int)
+    add("--mode", default="ngram", help="ngram, small_draft, eagle, medusa or self")
+    add("--draft", help="what drafts, where the checkpoint does not bring it")
+    add("--length", type=int, default=0, help="tokens of a draft; 0: as many as pay")
+    add("--width", type=int, default=1, help="tokens proposed for one position")
+    add("--right", type=float, nargs="+", help="shares of drafts that an oracle gets right")
     args = parser.parse_args()
     args.checkpoint = args.checkpoint or default_checkpoint()
     run(args)

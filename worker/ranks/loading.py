@@ -235,6 +235,8 @@ def page_bytes(config: EngineConfig, model: Model) -> int:
 
 def complete(config: EngineConfig, sizes: Sizes, model: Model) -> EngineConfig:
     """The configuration with every value that was inferred while `model` was loaded."""
+    if not sizes.drafted:
+        config = config.complete(speculative_mode="disable", additional_models=())
     return config.complete(
         model_lib=model.library,
         tensor_parallel_shards=model.options.degree.tensor,

@@ -1,5 +1,6 @@
 """From an engine's configuration to who proposes drafts."""
 
+import logging
 from pathlib import Path
 from typing import cast
 
@@ -8,7 +9,7 @@ from raylax.kernels.heads.eagle import head_artefacts, load_head
 from raylax.kernels.heads.medusa import load_medusa, medusas_artefacts
 from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
-from raylax.worker.config import EngineConfig, Sizes
+from raylax.worker.config import DRAFT_MODES, EngineConfig, Sizes
 from raylax.worker.ranks.drafts.needs import check_tokenizers, draft_model_of, draft_sizes
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.base import Proposer
@@ -19,6 +20,8 @@ from raylax.worker.scheduling.drafting.medusa import MedusaDrafter
 from raylax.worker.scheduling.drafting.model_proposer import Drafter, ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
 from raylax.worker.speculation.proposals import Speculation
+
+log = logging.getLogger(__name__)
 
 
 def load_proposer(
@@ -31,6 +34,9 @@ def load_proposer(
     """Who proposes drafts to rank 0's model, by draws of its sampler; None: nobody. Raises
     ConfigError, KernelsError."""
     if not sizes.drafted:
+        if config.speculative_mode in DRAFT_MODES:  # asked for, and missed by nobody's tokens
+            device = model.options.device
+            log.warning("nothing drafts on %s yet, not %s either", device, config.speculative_mode)
         return None
     if (draft := draft_model_of(config)) is None:
         return Lookup(Speculation(config.spec_draft_length))
@@ -57,7 +63,7 @@ def build_draft(
 ) -> None:
     """Make in the store what `load_proposer` will need. `options`: of a rank. Raises ConfigError,
     KernelsError."""
-    if (draft := draft_model_of(config)) is None:
+    if (draft := draft_model_of(config)) is None or options.on_gpu:
         return
     assert config.model is not None
     target, (drafting, pages) = Path(config.model), draft_sizes(options, sizes)

@@ -90,16 +90,11 @@ def draft_sizes(options: ModelOptions, sizes: Sizes) -> tuple[ModelOptions, int]
 def draft_needs(
     config: EngineConfig, options: ModelOptions, longest: int, sequences: int
 ) -> Footprint | None:
-    """What it needs, the spare pages being part of its workspace; None if there is none. Raises
-    ConfigError, KernelsError."""
+    """What it needs, the spare pages being part of its workspace; None if there is none, as on
+    GPUs. Raises ConfigError, KernelsError."""
     path = draft_model_of(config)
-    if path is None:
+    if path is None or options.on_gpu:
         return None
-    if options.on_gpu:
-        raise ConfigError(
-            f"speculative_mode={config.speculative_mode!r} is for CPUs in this version, found "
-            f"device {options.device}"
-        )
     built = draft_options(options, longest, sequences)
     assert config.model is not None
     target = Path(config.model)

@@ -148,8 +148,8 @@ class Chain:
             left -= counts[-1] - 1
         done = [run for run, count in zip(runs, counts, strict=True) if count == len(run.tokens)]
         work = sum(counts) - len(runs), len(runs), sum([run.at for run in runs])
-        batch, features = laid_out(runs, counts)
         begun = self.clock()
+        batch, features = laid_out(runs, counts)
         output = self.model.step(batch, features)
         tokens = likely_tokens([run.one for run in done], output, self.sampler)
         for row, (run, token) in enumerate(zip(done, tokens, strict=True)):

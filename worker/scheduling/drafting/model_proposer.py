@@ -1,6 +1,9 @@
 """When a model drafts, for whom, and how much; and what happens when it cannot."""
 
 import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +15,7 @@ from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of, room_for_drafts
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.speculation.acceptance import AT_FIRST, FADE_OF_ALL, Record
+from raylax.worker.speculation.comparison import Comparison
 from raylax.worker.speculation.lengths import Offer, draft_lengths
 
 log = logging.getLogger(__name__)
@@ -67,10 +71,22 @@ class ModelProposer:
     """Of all sequences."""
     beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of the tokens beside first ones that were wrong."""
+    clock: Callable[[], float] = time.perf_counter
+    _rounds: dict[int, Comparison] = field(default_factory=lambda: defaultdict(Comparison))
+    """By the number of binary digits of how many decode."""
+    _begun: float = 0.0
+    _decoded: int = 0
+    """Sequences that decode in the step that is under way."""
+    _tokens: int = 0
+    """That came of it; 0 as long as it is, or if there was more in it."""
+    _drafted: bool = False
+    """Whether it has drafts."""
     _without: int = 0
     """Steps since the last draft."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        self._compare()
+        self._begun, self._decoded, self._drafted = self.clock(), len(decodes), False
         for one in decodes:
             proposal_of(one).clear()
         if self.drafter is None or not decodes:
@@ -85,11 +101,14 @@ class ModelProposer:
                 proposal_of(one).clear()
             return
         self._without = 0 if wanted else self._without + 1
+        self._drafted = bool(wanted)
         for one in decodes:
             if not proposal_of(one).draft:
                 proposal_of(one).record.forget()
 
     def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        if len(seen) == self._decoded and all(each.row is not None for each in seen):
+            self._tokens = sum([each.kept for each in seen])
         if self.drafter is None:
             return
         try:
@@ -114,6 +133,13 @@ class ModelProposer:
         brings = (1 - likely) * self.beside.share(AT_FIRST)
         return brings * seconds > len(decodes) * BRANCH_ROWS * time.c
 
+    def _compare(self) -> None:
+        """Note how fast the last step was, if it did nothing but decode."""
+        if self._tokens:
+            seconds = self.clock() - self._begun
+            self._rounds[self._decoded.bit_length()].add(self._drafted, self._tokens, seconds)
+        self._tokens = 0
+
     def _wanted(
         self, drafter: Drafter, decodes: Several[Sequence], time: StepTime
     ) -> list[tuple[Sequence, int]]:
@@ -131,6 +157,8 @@ class ModelProposer:
             able.append(one)
         if self.length:
             counts = fixed_lengths([min(offer.most, self.length) for offer in offers])
+        elif not self._rounds[len(decodes).bit_length()].allows:
+            counts = [0] * len(offers)
         else:
             counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED)
             if self._without >= TRIED_AGAIN and able and time.seconds(0, 1, 0) > 0:

@@ -58,10 +58,13 @@ def test_what_is_missing_or_too_much_is_said(
         draft_model_of(small(tmp_path, **changed))
 
 
-def test_a_gpu_is_refused(checkpoint: Path) -> None:
-    config = small(checkpoint, additional_models=[checkpoint])
-    with pytest.raises(ConfigError, match="is for CPUs in this version, found device cuda:0"):
-        draft_needs(config, ModelOptions(device="cuda:0"), 64, 4)
+def test_nothing_drafts_on_a_gpu(checkpoint: Path) -> None:
+    """Which changes no token; what is asked for is looked for all the same."""
+    config, gpu = small(checkpoint, additional_models=[checkpoint]), ModelOptions(device="cuda:0")
+    assert draft_needs(config, ModelOptions(), 64, 4) is not None
+    assert draft_needs(config, gpu, 64, 4) is None
+    with pytest.raises(ConfigError, match="nothing at /no/where"):
+        draft_needs(small(checkpoint, additional_models=["/no/where"]), gpu, 64, 4)
 
 
 def test_its_memory_counts(checkpoint: Path) -> None:
