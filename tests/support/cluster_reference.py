@@ -21,6 +21,7 @@ from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.config.sections import Autoscaling, KeyEntry, Limits
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, command_named
+from tests.support.engine_fields import SHOWN_BY
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
@@ -112,6 +113,17 @@ def engine() -> str:
     return table(COLUMNS, rows)
 
 
+def engine_fields() -> str:
+    """Every field of EngineConfig, with the test that shows what it does."""
+    said, kinds = docstrings_of(EngineConfig), get_type_hints(EngineConfig)
+    rows = (
+        [code(name), kind(kinds[name]), default(value), said[name], f"[{test}](../tests/{file})"]
+        for name, value in asdict(EngineConfig()).items()
+        for file, test in [SHOWN_BY[name]]
+    )
+    return table("field,value,default,what it is,shown by", rows)
+
+
 def docstrings_of(described: type) -> dict[str, str]:
     """The docstring below each field of a class."""
     (body,) = ast.parse(inspect.getsource(described)).body
@@ -163,6 +175,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "limits": lambda: keys_of(Limits, Limits.model_fields),
     "autoscaling": lambda: keys_of(Autoscaling, Autoscaling.model_fields),
     "engine": engine,
+    "fields": engine_fields,
 }
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from raylax.worker.config import ABSENT, EngineConfig, check_agreement
 from raylax.worker.errors import ConfigError, EngineStartError
+from tests.support.engine_fields import SHOWN_BY
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ from raylax.worker.errors import ConfigError, EngineStartError
             "or -1 for no limit, found -2",
         ),
         ({"prefill_mode": "whole"}, "prefill_mode must be one of chunked, hybrid, found 'whole'"),
+        ({"kv_cache_page_size": 32}, "kv_cache_page_size must be 16, found 32"),
         ({"gpu_memory_utilization": 0}, "must lie between 0 and 1, found 0"),
         ({"gpu_memory_utilization": 1.0}, "must lie between 0 and 1, found 1.0"),
         ({"gpu_memory_utilization": "half"}, "must lie between 0 and 1, found 'half'"),
@@ -131,6 +134,13 @@ def test_constructor_and_config_must_agree(name: str) -> None:
     check_agreement(EngineConfig(), **{name: "local"})
     with pytest.raises(ConfigError, match=f"{name} is 'server' in the constructor and 'local'"):
         check_agreement(config, **{name: "server"})
+
+
+def test_every_field_has_a_test_that_shows_what_it_does() -> None:
+    """The page of all fields names it."""
+    assert list(SHOWN_BY) == [field.name for field in fields(EngineConfig)]
+    for file, name in SHOWN_BY.values():
+        assert f"\ndef {name}(" in (ROOT / "tests" / file).read_text(), (file, name)
 
 
 def test_every_field_says_what_it_is() -> None:

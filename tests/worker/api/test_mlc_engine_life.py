@@ -137,6 +137,19 @@ def test_defaults_of_the_modes(checkpoint: Path) -> None:
     assert sizes == {"local": 4, "interactive": 1, "server": 64}
 
 
+@pytest.mark.parametrize("verbose", [True, False])
+def test_progress_is_logged_for_who_wants_it(
+    checkpoint: Path, caplog: pytest.LogCaptureFixture, verbose: bool
+) -> None:
+    with (
+        caplog.at_level("INFO", logger="raylax.worker.api"),
+        MLCEngine(checkpoint, "cpu", engine_config=CONFIG.complete(verbose=verbose)),
+    ):
+        pass
+
+    assert any("load 100%" in line for line in caplog.messages) is verbose
+
+
 def test_terminate_ends_who_waits_and_can_be_repeated(checkpoint: Path) -> None:
     """Afterwards everything is refused, and nothing hangs."""
     engine = MLCEngine(str(checkpoint), engine_config=CONFIG)
