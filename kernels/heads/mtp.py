@@ -19,6 +19,7 @@ from raylax.kernels.families import FAMILIES
 from raylax.kernels.heads.of_base import of_base
 from raylax.kernels.model import Ints
 from raylax.kernels.spec import DecoderSpec, Fusion
+from raylax.kernels.store import key_of
 
 NAMES = {
     "token_layernorm": "embedding_norm",
@@ -63,6 +64,11 @@ class OwnHead(StoredCheckpoint):
     def files(self) -> list[Path]:
         """Of weights."""
         return self._paths
+
+    @property
+    def identity(self) -> str:
+        """Other weights than the base's, of the same files."""
+        return key_of({"layer that drafts": super().identity})
 
     @property
     def text(self) -> Path:

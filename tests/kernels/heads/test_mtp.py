@@ -31,6 +31,7 @@ def test_a_draft_is_torchs(tmp_path: Path) -> None:
     with np.load(GOLDENS / "heads.npz") as file:
         want = {name: file[f"mimo/{name}"] for name in ("features", "logits", "hidden", "drawn")}
     path = write_mimo(tmp_path)
+    load_model(path, OPTIONS, 8)  # whose packed weights are others, of the same files
     head = load_head(path, path, OPTIONS, 32)
     ids, tapped = inputs_of(Head("llama", 1, (2,)), len(want["features"]))
 
