@@ -13,7 +13,7 @@ from typing import Any
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.library import MadeFor, given_library
-from raylax.kernels.cpu.program import Program
+from raylax.kernels.cpu.program import STORED, Program
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import IN_MEMORY, LIBRARY, ModelOptions, ProgressCallback, use_threads
@@ -118,10 +118,13 @@ class Blueprint:
 
     @property
     def weights_key(self) -> str:
-        """The name, in the store, of the packed weights."""
+        """The name, in the store, of the packed weights: of files, formats, and how they lie, which
+        a config can say anew of the same files."""
+        table = self.emitter.table
         return key_of(
             {
                 "checkpoint": self.checkpoint.identity,
+                "shapes": {n: one.shape for n, one in table.items() if one.kind in STORED},
                 "quantization": self.quantization.name,
                 "formats": self.quantization.named,
                 "kernels": source_hash(),

@@ -133,6 +133,8 @@ class Program:
         return cls(**facts, table=table, functions=functions)
 
 
+STORED = ("weight", "layer")
+"""Kinds of buffers that are packed once."""
 ALIGNMENT = 4096  # of each buffer in a file or in shared memory: a page
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.finite import not_finite
 from raylax.kernels.cpu.packing import Piece, laid_out, pieces, values
-from raylax.kernels.cpu.program import Buffer, layout
+from raylax.kernels.cpu.program import STORED, Buffer, layout
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.errors import CheckpointError, CompileError
 from raylax.kernels.families import weights_of
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from raylax.kernels.cpu.formats import Quantization
 
 Array = npt.NDArray[Any]
-STORED = ("weight", "layer")
 UNSYNCED = 128 << 20
 """Bytes that are written before the disk is waited for."""
 

@@ -1,5 +1,6 @@
 """What artefacts are named by: all that is in them, and nothing else."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,20 @@ def test_other_weights_are_packed_anew(checkpoint: Path, tmp_path: Path) -> None
 
     assert one.library_key == other.library_key
     assert one.weights_key != other.weights_key
+
+
+def test_weights_of_another_config_are_packed_anew(tmp_path: Path) -> None:
+    """One that was mended in its place, where the same tensors have other heads: smaller ones are
+    padded, so they lie elsewhere."""
+    path = write_checkpoint(tmp_path)
+    wide = Blueprint(open_checkpoint(path), OPTIONS)
+    config = json.loads((path / "config.json").read_text())
+    config |= {"num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 16}
+    (path / "config.json").write_text(json.dumps(config))
+    narrow = Blueprint(open_checkpoint(path), OPTIONS)
+
+    assert narrow.program.table["w_qkv"].shape != wide.program.table["w_qkv"].shape
+    assert narrow.weights_key != wide.weights_key
 
 
 SAME: list[dict[str, Any]] = [
