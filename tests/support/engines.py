@@ -13,6 +13,7 @@ from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.threads import start_threads
+from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.ranks.child_processes import ChildProcess, ChildProcesses
 from raylax.worker.ranks.shard import Invitation
 from raylax.worker.ranks.startup import Spawner
@@ -76,10 +77,11 @@ def running_engine(
     clock: Callable[[], float] = time.monotonic,
     spawner: Spawner | None = None,
     device: str = "cpu",
+    trace: TraceRecorder | None = None,
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
     """A loaded engine whose threads run, and what it says; all of it ends with the `with`."""
     engine, answers = ThreadedEngine(clock, spawner), Answers()
-    engine.init_threaded_engine(device, answers.on_step)
+    engine.init_threaded_engine(device, answers.on_step, trace)
     threads = start_threads(engine)
     try:
         engine.reload((config or EngineConfig()).complete(model=str(checkpoint), mode="server"))

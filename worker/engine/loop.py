@@ -8,6 +8,7 @@ import gc
 import logging
 from collections import abc
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,10 @@ class Loop:
     def load(self, config: EngineConfig, progress: ProgressCallback) -> None:
         """Load the model that the config names. Raises what keeps it from loading; there is no
         model then."""
+        with self._doing("load model", model=config.model):
+            self._load(config, progress)
+
+    def _load(self, config: EngineConfig, progress: ProgressCallback) -> None:
         self._end_everything()
         self._unload()  # before others take its memory
         self.asleep, self._asked_utilization = None, config.gpu_memory_utilization
@@ -143,6 +148,9 @@ class Loop:
         parts = pool, limits, executor.run, self._clock, self._began, draws, submit, drafts, sampler
         self.batch = EchoBatch(*parts, spec=model.spec) if echoes else Batch(*parts)
         self.metrics.follow(self.batch.counters)
+        if self.trace is not None:
+            executor.call("raylax.debug.trace", [self.trace.most])
+            self.batch.trace, self.trace.rank = self.trace, executor.rank.trace
         self.limits = ModelLimits(ready, model.spec.vocab)
         self.status.failures = 0
         self.look()
@@ -202,12 +210,12 @@ class Loop:
             self.batch.pool.drop_cached()
             self._send([])
 
-    def add(self, one: Sequence, limits: ModelLimits) -> None:
-        """Let a sequence wait for its turn. One that was checked against a model that is gone ends
-        as those that ran on it did."""
+    def add(self, one: Sequence, limits: ModelLimits, asked: float) -> None:
+        """Let a sequence wait for its turn, which was asked for at that time. One that was checked
+        against a model that is gone ends as those that ran on it did."""
         request = one.request
         if self.trace is not None:
-            self.trace.add(request.id, "add", request.traceparent)
+            self.trace.added(one, asked)
         self.metrics.added(request)
         self._taken += 1
         if self.batch is None or limits is not self.limits:
@@ -222,6 +230,8 @@ class Loop:
     def meet_need(self, request_id: str, need: Need) -> None:
         """A request needs this no more; one that has ended, or never was, is no error."""
         if self.batch is not None:
+            if self.trace is not None:
+                self.trace.ready(request_id)
             self.batch.meet_need(request_id, need)
             self.look()
 
@@ -238,7 +248,10 @@ class Loop:
     def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
         """Contents of the longest beginning of these pages that is here."""
         batch, executor = self._loaded()
-        return executor.read_pages(batch.pool.find(names))
+        with self._doing("hand pages out", asked=len(names)) as told:
+            pages = executor.read_pages(batch.pool.find(names))
+            told["pages"] = len(pages)
+        return pages
 
     def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
         """Keep those of these pages that are not here, while there are free ones; how many are
@@ -246,7 +259,8 @@ class Loop:
         batch, executor = self._loaded()
         pool, given = batch.pool, zip(names, contents, strict=False)
         new = [(name, content) for name, content in given if not pool.find([name])][: pool.free]
-        with pool.cache([name for name, _ in new]) as pages:
+        said = self._doing("take pages in", pages=len(new))
+        with said, pool.cache([name for name, _ in new]) as pages:
             executor.write_pages(pages, [content for _, content in new])
         self._send([])
         return len(new)
@@ -254,6 +268,10 @@ class Loop:
     def call(self, name: str, args: abc.Sequence[Any]) -> list[Any]:
         """Run a debug function on every rank; the result of each."""
         return self._loaded()[1].call(name, args)
+
+    def _doing(self, name: str, **args: Any) -> AbstractContextManager[dict[str, Any]]:
+        """What is inside is an event of the engine thread, with what is put into the dict."""
+        return nullcontext({}) if self.trace is None else self.trace.doing(name, **args)
 
     def _loaded(self) -> tuple[Batch, Executor]:
         if self.batch is None or self.executor is None:
@@ -315,9 +333,7 @@ class Loop:
         if ended := [delta.request_id for delta in deltas if delta.finish is not None]:
             self._commands.ended(ended)
         if self.trace is not None:
-            for delta in deltas:
-                event = delta.finish or ("began" if delta.began else "token")
-                self.trace.add(delta.request_id, event)
+            self.trace.heard(deltas)
         if deltas or step:
             self._outputs.step(deltas, self.status.load)
         if self.batch is not None and (changes := self.batch.changes()):

@@ -11,6 +11,7 @@ from typing import Any
 
 from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import Closed, CommandQueue
@@ -18,9 +19,10 @@ from raylax.worker.engine.limits import ModelLimits, check
 from raylax.worker.engine.loop import Loop
 from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
 from raylax.worker.engine.process_guard import ProcessGuard
+from raylax.worker.engine.rank_traces import traces_of_others
 from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.trace import TraceRecorder
-from raylax.worker.errors import DeviceLost, EngineNotReady
+from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
@@ -62,6 +64,8 @@ class ThreadedEngine:
         order of what happened; `on_pages` hears which pages can be found. `device` is what
         `detect_device` takes. Raises ConfigError."""
         self._loop.device, self._loop.trace = detect_device(device), trace
+        if trace is not None:
+            trace.other_ranks = lambda: self._traces_of_others(trace.name)
         self._outputs.on_step, self._outputs.on_pages = on_step, on_pages
 
     def run_background_loop(self) -> None:
@@ -124,11 +128,12 @@ class ThreadedEngine:
         if limits is None or self._commands.closed:
             raise self._refusal()
         check(request, limits)
-        deadline = None if request.deadline_s is None else self._clock() + request.deadline_s
+        now = self._clock()
+        deadline = None if request.deadline_s is None else now + request.deadline_s
         sequence = Sequence(request, deadline, limits.longest, needs)
         try:
             return self._commands.accept(
-                request, limits.capacity, lambda: self._loop.add(sequence, limits)
+                request, limits.capacity, lambda: self._loop.add(sequence, limits, now)
             )
         except Closed:
             raise self._refusal() from None
@@ -210,6 +215,13 @@ class ThreadedEngine:
     def trace(self) -> TraceRecorder | None:
         """What records its events, if anything does."""
         return self._loop.trace
+
+    def _traces_of_others(self, name: str) -> list[ProcessTrace]:
+        """None of an engine that has no other ranks any more."""
+        try:
+            return traces_of_others(self.debug_call_func_on_all_worker, name) if self.shards else []
+        except (EngineNotReady, EngineLost):
+            return []
 
     def metrics(self) -> dict[str, Any]:
         """What it has done since its model was loaded, or since the last `reset`: see

@@ -37,6 +37,8 @@ class PagePool:
     def __init__(self, total: int, prefix_cache: bool = True, keep: int | None = None) -> None:
         """`keep`: of how many ended sequences pages are cached; None, or less than 0: of all."""
         self.total, self.prefix_cache = total, prefix_cache
+        self.evicted = 0
+        """Cached pages that were given up for new content, since the start."""
         self._ended = None if keep is None or keep < 0 else EndedSequences(keep)
         self._free = list(range(total - 1, -1, -1))
         self._references = [0] * total  # to each page
@@ -82,6 +84,7 @@ class PagePool:
         else:
             page = self._cached.give_up(tenant, share)
             self._unindex(page)
+            self.evicted += 1
         self._references[page] = 1
         return page
 

@@ -1,6 +1,7 @@
 """Functions that `debug_call_func_on_all_worker` can run on every rank, by name."""
 
 import pickle
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -11,7 +12,9 @@ import numpy as np
 from raylax.kernels.cuda.device import cudart
 from raylax.worker.comm.base import Gatherer
 from raylax.worker.comm.objects import allgather_object, broadcast_object
+from raylax.worker.event_ring import MOST_EVENTS
 from raylax.worker.ranks.rank import Rank
+from raylax.worker.ranks.rank_trace import RankTrace
 
 DebugFunction = Callable[..., Any]
 _functions: dict[str, DebugFunction] = {}
@@ -138,6 +141,24 @@ def call_profiler(rank: Rank, function: str) -> None:
     if not rank.model.options.on_gpu:
         raise ValueError(f"{function} needs a GPU, rank {rank.index} is on a CPU")
     cudart.call(function)
+
+
+@register("raylax.debug.trace")
+def begin_trace(rank: Rank, most: int = MOST_EVENTS) -> None:
+    """Keep the last steps of the rank from now on, so many of them."""
+    rank.trace = RankTrace(most)
+
+
+@register("raylax.debug.traced")
+def traced(rank: Rank) -> dict[str, Any] | None:
+    """What was kept, as `raylax.proto.event_trace.ProcessTrace` has it; None: nothing is."""
+    return None if rank.trace is None else rank.trace.process(rank.index).as_json()
+
+
+@register("raylax.debug.clock")
+def clock(rank: Rank) -> float:
+    """Seconds of the monotonic clock of the rank's process."""
+    return time.monotonic()
 
 
 def checksum(array: Any) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from raylax.kernels.model import Model, PendingStep, StagedModel, StepOutput, SubmittingModel
 from raylax.worker.comm.base import Communicator
+from raylax.worker.ranks.rank_trace import RankTrace
 from raylax.worker.scheduling.step_plan import StepPlan
 
 LEADER = 0
@@ -35,6 +36,8 @@ class Rank:
         self.index, self.world_size = model.place.rank, model.options.degree.ranks
         self.plan: StepPlan | None = None
         """The last one that was run."""
+        self.trace: RankTrace | None = None
+        """What it has run; None: nobody wants to know."""
         self._running, self._meetings_before = False, 0
 
     @classmethod
@@ -49,8 +52,11 @@ class Rank:
         Raises CommError, or returns what must not be used, when the ranks cannot go on.
         """
         self.plan, self._running, self._meetings_before = plan, True, self._meetings()
+        begun = 0.0 if self.trace is None else self.trace.clock()
         output = self._run(plan)
         self._running = False
+        if self.trace is not None:
+            self.trace.ran(plan, begun, self._meetings() - self._meetings_before)
         return output
 
     @property
@@ -62,7 +68,8 @@ class Rank:
         """Give a step to the device, which has it until `rest`. Raises DeviceError, CommError."""
         assert isinstance(self.model, SubmittingModel)
         self.plan, self._running = plan, True
-        return self.model.submit(plan.batch)
+        pending = self.model.submit(plan.batch)
+        return pending if self.trace is None else self.trace.submitted(plan, pending)
 
     def rest(self) -> None:
         """No step is under way any more."""

@@ -31,7 +31,7 @@ from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.verification import verify
-from raylax.worker.scheduling.flight import Flight, work_of
+from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, work_of
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
 from raylax.worker.scheduling.readiness import Need
@@ -68,6 +68,7 @@ class Batch:
     """Who proposes what may follow; not for who draws by itself, or is given steps ahead."""
     sampler: Sampler = field(default_factory=single_threaded)
     """Draws from the logits of `run`, where that does not."""
+    trace: StepTrace = field(default_factory=Untraced)
     waiting: WaitingQueue = field(init=False)
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
@@ -165,9 +166,11 @@ class Batch:
 
     def step(self) -> list[Delta]:
         """One step of the model; every sequence that ended or grew has a delta."""
+        self.trace.begin()
         flight, self._flight = self._flight, None
         if flight is None or not flight.left(self._running):
             flight = self._next()
+            self.trace.mark("decide")
         if flight is None:
             return []
         try:
@@ -180,17 +183,21 @@ class Batch:
         plan = flight.plan
         try:
             output = self._run(flight)
+            self.trace.mark("run")
         except EngineLost:
             raise  # there will be no further step
         except Exception as error:
             self._flight = None
+            self.trace.mark("failed run")
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
         drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
         if self.proposer is not None:
             parts = flight.batch, flight.branches, drawn, output
             verify(self.proposer, self.counters, self._holdings, *parts)
+        self.trace.drew(flight, drawn)
         deltas = self._commit(flight.batch, drawn)
+        self.trace.committed(flight, self.pool.evicted)
         began, self._ended = max(flight.begun, self._ended), self.clock()
         self._learn(flight.work, self._ended - began, flight.short)
         return deltas
@@ -224,7 +231,9 @@ class Batch:
             return self.run(flight.plan)
         if (pending := flight.pending) is None:
             flight.pending = pending = self.submit(flight.plan)
+            self.trace.mark("submit")
         self._flight = self._ahead(flight) if pending.is_last else None
+        self.trace.mark("decide ahead")
         return pending.output()
 
     def _ahead(self, flight: Flight) -> Flight | None:
@@ -263,6 +272,7 @@ class Batch:
         if self.proposer is not None:
             decodes = [one for one in self.running if one.drafts_may_follow]
             self.proposer.propose(decodes, self.step_time.value)
+            self.trace.mark("draft")
         division = self._division()
         while (decision := self._schedule(division, running_candidates(self.running))).preempt:
             for request_id in decision.preempt:
@@ -307,6 +317,7 @@ class Batch:
         """Move a sequence from the queue into the batch; whether it is the first time."""
         one = self.waiting.serve(request_id)
         self._holdings.take_known(one)
+        self.trace.admitted(one)
         self._allowance.lost(one.gave_way - one.computed)
         one.gave_way = 0
         if first := not one.begun:
@@ -319,6 +330,7 @@ class Batch:
 
     def _preempt(self, request_id: str, for_others: bool) -> None:
         one = self._running[request_id]
+        self.trace.preempted(one)
         one.gave_way = one.computed if for_others else 0
         self._stop(request_id)
         self.waiting.put_first(one, known=self._holdings.known(one))

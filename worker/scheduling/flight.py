@@ -1,9 +1,13 @@
-"""A step between its decision and its commit."""
+"""A step between its decision and its commit, and who hears of it, for traces."""
 
 from collections import abc
+from collections.abc import Mapping
+from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from raylax.kernels.model import PendingStep
+from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.scheduling.branches import Branch
 from raylax.worker.scheduling.sequence import DECODE, Sequence
 from raylax.worker.scheduling.step_plan import StepPlan, Work
@@ -35,3 +39,53 @@ def work_of(batch: list[Work], branched: int = 0) -> tuple[int, int, int]:
     decodes = [(one.computed, count) for one, count, _ in batch if one.phase is DECODE]
     rows, context = sum([count for _, count in decodes]), sum([length for length, _ in decodes])
     return sum([count for _, count, _ in batch]) - rows, rows + branched, context
+
+
+class StepTrace(Protocol):
+    """Is told what happens, on the engine thread. Must not raise, and changes nothing."""
+
+    def begin(self) -> None:
+        """A step begins."""
+        ...
+
+    def mark(self, part: str) -> None:
+        """This part of it ends: the next one begins."""
+        ...
+
+    def admitted(self, one: Sequence) -> None:
+        """It has left the queue, with what was found of its beginning."""
+        ...
+
+    def preempted(self, one: Sequence) -> None:
+        """It gives its pages back, and waits again."""
+        ...
+
+    def drew(self, flight: Flight, drawn: Mapping[str, Several[DrawResult]]) -> None:
+        """A step was run and drawn, and is committed next: a part of it ends."""
+        ...
+
+    def committed(self, flight: Flight, evicted: int) -> None:
+        """A step ends; `evicted`: cached pages that made room since the start."""
+        ...
+
+
+class Untraced:
+    """Nobody wants to know."""
+
+    def begin(self) -> None:
+        pass
+
+    def mark(self, part: str) -> None:
+        pass
+
+    def admitted(self, one: Sequence) -> None:
+        pass
+
+    def preempted(self, one: Sequence) -> None:
+        pass
+
+    def drew(self, flight: Flight, drawn: Mapping[str, Several[DrawResult]]) -> None:
+        pass
+
+    def committed(self, flight: Flight, evicted: int) -> None:
+        pass

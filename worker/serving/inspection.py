@@ -39,10 +39,11 @@ async def send_inspection(engine: ThreadedEngine, what: str, connection: Connect
 
 
 def events(engine: ThreadedEngine) -> Any:
-    """The events that are recorded. Raises InvalidRequest where there are none."""
+    """What each of its processes has recorded, as `raylax.proto.event_trace.ProcessTrace` has it.
+    Raises InvalidRequest where nothing is."""
     if (trace := engine.trace) is None:
         raise InvalidRequest("nothing is traced: serve with --enable-tracing")
-    return trace.events()
+    return [one.as_json() for one in trace.processes()]
 
 
 def reset(engine: ThreadedEngine) -> None:

@@ -48,7 +48,7 @@ class Worker:
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
         self.engine = ThreadedEngine(spawner=spawner)
-        self._trace = TraceRecorder() if tracing else None
+        self._trace = TraceRecorder(f"worker {worker_id}") if tracing else None
         self._server: StepServer | None = None
         self._watch: GpuWatch | None = None
         self._threads: list[threading.Thread] = []

@@ -1,0 +1,80 @@
+"""What one rank has run, and when: kept in its process, and told when somebody asks."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+from raylax.kernels.model import PendingStep, StepOutput
+from raylax.proto.event_trace import Event, ProcessTrace, complete, own_clock
+from raylax.worker.event_ring import MOST_EVENTS, EventRing
+from raylax.worker.scheduling.step_plan import StepPlan
+
+LANE = 1
+
+
+class TracedStep:
+    """A step that a device was given, which is told when its output is there."""
+
+    def __init__(self, pending: PendingStep, tell: Callable[[], None]) -> None:
+        self._pending, self._tell = pending, tell
+        self._told = False
+
+    @property
+    def is_last(self) -> bool:
+        return self._pending.is_last
+
+    @property
+    def is_done(self) -> bool:
+        return self._pending.is_done
+
+    def output(self) -> StepOutput:
+        output = self._pending.output()
+        if not self._told:
+            self._told = True
+            self._tell()
+        return output
+
+
+class RankTrace:
+    """The last steps of a rank. The thread that runs them adds."""
+
+    def __init__(
+        self, most: int = MOST_EVENTS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.clock, self._ring = clock, EventRing(most)
+
+    def ran(self, plan: StepPlan, begun: float, meetings: int) -> None:
+        """A step has ended, in which the rank met the others so often."""
+        tokens = len(plan.batch.tokens)
+        self._ring.add((plan.number, tokens, len(plan.batch.rows), begun, self.clock(), meetings))
+
+    def submitted(self, plan: StepPlan, pending: PendingStep) -> PendingStep:
+        """A device was given a step."""
+        begun = self.clock()
+        return TracedStep(pending, lambda: self.ran(plan, begun, 0))
+
+    @property
+    def dropped(self) -> int:
+        """Steps that are not known any more."""
+        return self._ring.dropped
+
+    def events(self, lane: int = LANE) -> Iterator[Event]:
+        """A step each, on this lane."""
+        for number, tokens, rows, begun, ended, meetings in self._ring.events:
+            args = {"step": number, "tokens": tokens, "rows": rows, "meetings": meetings}
+            yield complete("run", lane, begun, ended, args)
+
+    def process(self, rank: int) -> ProcessTrace:
+        """All that this process has to say."""
+        return ProcessTrace(
+            f"rank {rank}",
+            os.getpid(),
+            socket.gethostname(),
+            own_clock(),
+            self.clock(),
+            list(self.events()),
+            {str(LANE): f"rank {rank}"},
+            self.dropped,
+            self._ring.most,
+        )
