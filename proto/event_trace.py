@@ -10,10 +10,10 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 Event = dict[str, Any]
 """As the format has it, but that nobody has given it its `pid` yet."""
@@ -22,6 +22,15 @@ LEAST_US = 0.001
 """What has a beginning and an end lasts so long at least: they are told apart by their times."""
 CLOCK = Path("/proc/sys/kernel/random/boot_id")
 NAMESPACE = Path("/proc/self/ns/time")
+
+
+class ClockOffset(NamedTuple):
+    """How far another process's clock is from ours."""
+
+    offset_s: float
+    """To be added to what it says."""
+    error_s: float
+    """How wrong that may be, either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +63,14 @@ class ProcessTrace:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
-    def seen_from(self, clock: str, offset_s: float, error_s: float) -> "ProcessTrace":
-        """As whoever has this clock knows it, from which the process that has handed it on is so
-        far: nothing and no doubt where the two clocks are one."""
+    def seen_from(self, clock: str, far: ClockOffset) -> "ProcessTrace":
+        """As whoever has this clock knows it; `far`: from it to the clock of the process that has
+        handed this on. Nothing and no doubt where the two clocks are one."""
         if self.clock == clock:
             return replace(self, offset_s=0.0, error_s=0.0)
-        offset, error = self.offset_s + offset_s, self.error_s + error_s
+        offset, error = self.offset_s + far.offset_s, self.error_s + far.error_s
         return replace(self, offset_s=offset, error_s=error)
 
 

@@ -46,6 +46,7 @@ class RouterReplica:
                 state.timelines,
                 state.kept_answers,
                 self._models.own_exposition,
+                self._models.own_trace,
             ),
             ray.util.get_node_ip_address(),
         )

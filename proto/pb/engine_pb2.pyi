@@ -177,6 +177,7 @@ class Command(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     FLUSH_FIELD_NUMBER: _builtins.int
+    READ_CLOCK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def submit(self) -> Global___Submit: ...
     @_builtins.property
@@ -185,6 +186,8 @@ class Command(_message.Message):
     def drain(self) -> Global___Drain: ...
     @_builtins.property
     def flush(self) -> Global___Flush: ...
+    @_builtins.property
+    def read_clock(self) -> Global___ReadClock: ...
     def __init__(
         self,
         *,
@@ -192,16 +195,62 @@ class Command(_message.Message):
         cancel: Global___Cancel | None = ...,
         drain: Global___Drain | None = ...,
         flush: Global___Flush | None = ...,
+        read_clock: Global___ReadClock | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "drain", b"drain", "flush", b"flush", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "drain", b"drain", "flush", b"flush", "read_clock", b"read_clock", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "drain", b"drain", "flush", b"flush", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "drain", b"drain", "flush", b"flush", "read_clock", b"read_clock", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["submit", "cancel", "drain", "flush"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["submit", "cancel", "drain", "flush", "read_clock"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
 Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class ReadClock(_message.Message):
+    """The worker's next report, which it sends at once, has what its clock says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadClock: _TypeAlias = ReadClock  # noqa: Y015
+
+@_typing.final
+class ClockReading(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NOW_S_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """of the command"""
+    now_s: _builtins.float
+    """the worker's monotonic clock"""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        now_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["now_s", b"now_s", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClockReading: _TypeAlias = ClockReading  # noqa: Y015
 
 @_typing.final
 class Flush(_message.Message):
@@ -475,6 +524,7 @@ class StepReport(_message.Message):
     PEERS_FIELD_NUMBER: _builtins.int
     CONTINUED_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    CLOCK_FIELD_NUMBER: _builtins.int
     age_s: _builtins.float
     """age of the load: seconds since its step began, if one runs"""
     received: _builtins.int
@@ -499,6 +549,8 @@ class StepReport(_message.Message):
 
     @_builtins.property
     def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def clock(self) -> Global___ClockReading: ...
     def __init__(
         self,
         *,
@@ -511,10 +563,11 @@ class StepReport(_message.Message):
         peers: Global___Peers | None = ...,
         continued: _abc.Iterable[_builtins.int] | None = ...,
         tokens: _abc.Iterable[_builtins.int] | None = ...,
+        clock: Global___ClockReading | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["load", b"load", "pages", b"pages", "peers", b"peers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock", b"clock", "load", b"load", "pages", b"pages", "peers", b"peers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_s", b"age_s", "continued", b"continued", "deltas", b"deltas", "load", b"load", "pages", b"pages", "peers", b"peers", "received", b"received", "routers", b"routers", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_s", b"age_s", "clock", b"clock", "continued", b"continued", "deltas", b"deltas", "load", b"load", "pages", b"pages", "peers", b"peers", "received", b"received", "routers", b"routers", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -824,6 +877,56 @@ class PageContents(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PageContents: _TypeAlias = PageContents  # noqa: Y015
+
+@_typing.final
+class TraceRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NONCE_FIELD_NUMBER: _builtins.int
+    CLOCK_ONLY_FIELD_NUMBER: _builtins.int
+    nonce: _builtins.bytes
+    """so that no answer is another one's"""
+    clock_only: _builtins.bool
+    """nothing but the first message"""
+    def __init__(
+        self,
+        *,
+        nonce: _builtins.bytes = ...,
+        clock_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_only", b"clock_only", "nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TraceRequest: _TypeAlias = TraceRequest  # noqa: Y015
+
+@_typing.final
+class Traced(_message.Message):
+    """The first one has the router's monotonic clock. Of those behind it the values of `json` are one
+    text: a `ProcessTrace` of proto/event_trace.py.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOW_S_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
+    now_s: _builtins.float
+    json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        now_s: _builtins.float = ...,
+        json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json", "now_s", b"now_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Traced: _TypeAlias = Traced  # noqa: Y015
 
 @_typing.final
 class MeasureRequest(_message.Message):

@@ -51,6 +51,11 @@ class PeerStub:
                 request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.FromString,
                 _registered_method=True)
+        self.Trace = channel.unary_stream(
+                '/raylax.engine.v1.Peer/Trace',
+                request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
@@ -76,6 +81,12 @@ class PeerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Trace(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +104,11 @@ def add_PeerServicer_to_server(servicer, server):
                     servicer.Measure,
                     request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.SerializeToString,
+            ),
+            'Trace': grpc.unary_stream_rpc_method_handler(
+                    servicer.Trace,
+                    request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +194,33 @@ class Peer:
             '/raylax.engine.v1.Peer/Measure',
             raylax_dot_proto_dot_pb_dot_engine__pb2.MeasureRequest.SerializeToString,
             raylax_dot_proto_dot_pb_dot_engine__pb2.Measures.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Trace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Trace',
+            raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.SerializeToString,
+            raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,7 @@ class PeerStub:
     Tell: _grpc.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]
     Read: _grpc.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]
     Measure: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]
+    Trace: _grpc.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
@@ -49,6 +50,7 @@ class PeerAsyncStub(PeerStub):
     Tell: _aio.UnaryUnaryMultiCallable[_engine_pb2.TellRequest, _engine_pb2.Story]  # type: ignore[assignment]
     Read: _aio.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]  # type: ignore[assignment]
     Measure: _aio.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]  # type: ignore[assignment]
+    Trace: _aio.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
@@ -75,5 +77,12 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.MeasureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engine_pb2.Measures, _abc.Awaitable[_engine_pb2.Measures]]: ...
+
+    @_abc_1.abstractmethod
+    def Trace(
+        self,
+        request: _engine_pb2.TraceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_engine_pb2.Traced], _abc.AsyncIterator[_engine_pb2.Traced]]: ...
 
 def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
+from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
@@ -19,6 +20,7 @@ from raylax.router.calls.lasting import Form, revive
 from raylax.router.calls.service import Service
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
+from raylax.router.observe.call_trace import router_trace
 from raylax.router.observe.exporter import telemetry
 from raylax.router.observe.metrics import added_up, exposition
 from raylax.router.observe.timeline import Timelines
@@ -112,6 +114,12 @@ class Models:
     def own_exposition(self) -> bytes:
         """What this router measures, in Prometheus' format."""
         return exposition(service.metrics for service in self.services)
+
+    def own_trace(self) -> ProcessTrace:
+        """What this router remembers of calls."""
+        timelines, name = self.state.timelines, f"router {self.peers.address}".rstrip()
+        now = self.state.clock()
+        return replace(router_trace(timelines.all, now, timelines.most), name=name)
 
     async def exposition(self) -> bytes:
         """What all routers measure, added up."""

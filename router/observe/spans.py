@@ -14,8 +14,7 @@ before it began is a single span, named by its protocol. Only
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -38,6 +37,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from raylax.proto.errors import RaylaxError
+from raylax.router.observe.phases import phases_of
 from raylax.router.observe.telemetry import EndedCall, RefusedCall
 from raylax.router.observe.timeline import Attempt, Outcome
 from raylax.router.observe.trace_context import TraceContext
@@ -151,36 +151,6 @@ class SpanRecorder:
             )
             inner.end(at(phase.to_s))
         span.end(at(attempt.to_s))
-
-
-class Phase(NamedTuple):
-    """What an engine does of an attempt at a time, as its router has heard of it: an engine needs
-    no exporter, and of one that is lost that is all that is left."""
-
-    name: str
-    from_s: float
-    to_s: float
-    attributes: dict[str, AttributeValue]
-
-
-def phases_of(attempt: Attempt) -> Iterator[Phase]:
-    """As far as it has come."""
-    assert attempt.to_s is not None
-    began = attempt.to_s if attempt.began_s is None else attempt.began_s
-    yield Phase("engine.queue", attempt.from_s, began, {})
-    if attempt.began_s is None:
-        return
-    first = attempt.to_s if attempt.first_token_s is None else attempt.first_token_s
-    prefill = {"raylax.tokens": attempt.known_tokens, "raylax.cached_tokens": attempt.cached_tokens}
-    yield Phase("engine.prefill", began, first, {**prefill})
-    if attempt.first_token_s is not None:
-        decode = {
-            "raylax.tokens": attempt.generated_tokens,
-            "raylax.drafts": attempt.drafts,
-            "raylax.drafted_tokens": attempt.drafted_tokens,
-            "raylax.accepted_tokens": attempt.accepted_tokens,
-        }
-        yield Phase("engine.decode", first, attempt.to_s, {**decode})
 
 
 def span_recorder() -> SpanRecorder:

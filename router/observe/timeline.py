@@ -204,6 +204,16 @@ class Timelines:
     def __len__(self) -> int:
         return len(self._timelines)
 
+    @property
+    def all(self) -> list[Timeline]:
+        """Those that are kept."""
+        return list(self._timelines.values())
+
+    @property
+    def most(self) -> int:
+        """How many calls of one request are kept at most."""
+        return round(self._shares.total)
+
     def begin(self, timeline: Timeline) -> None:
         """Keep a timeline; another one may have to go."""
         self._timelines[timeline.call_id] = timeline

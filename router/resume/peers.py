@@ -6,6 +6,7 @@ They know each other through the workers, to which all of them are attached; not
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ import grpc.aio
 
 from raylax.proto.addresses import address_of, parts_of
 from raylax.proto.errors import NotFound
+from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
@@ -34,7 +36,11 @@ CONNECTIONS, CALLS = 1024, 1024
 """Of other routers: each question has a connection of its own."""
 KEPT = ("kept", "1")
 """Initial metadata that say, before the first part, that the answer is kept here."""
-Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest
+TRACE_S = 30.0
+"""For another router to say what it remembers, which may be megabytes."""
+CLOCK_ROUNDS = 4
+PART_BYTES = 1 << 20
+Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest | pb.TraceRequest
 NONCE_BYTES = 16
 NumberedParts = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -51,10 +57,12 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         timelines: Timelines,
         kept_answers: KeptAnswers,
         exposition: Callable[[], bytes],
+        trace: Callable[[], ProcessTrace],
     ) -> None:
-        """`exposition`: what this router measures, in Prometheus' format."""
+        """`exposition`: what this router measures, in Prometheus' format; `trace`: what it
+        remembers of calls."""
         self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
-        self._exposition = exposition
+        self._exposition, self._trace = exposition, trace
         self.address = ""
         """Where others ask this one: a question is for one address."""
 
@@ -86,6 +94,15 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         await self._authorise(context, request)
         await context.send_initial_metadata(self._shown(request))
         return pb.Measures(exposition=self._exposition())
+
+    async def Trace(self, request: pb.TraceRequest, context: Context) -> None:  # type: ignore[override]
+        await self._authorise(context, request)
+        await context.send_initial_metadata(self._shown(request))
+        await context.write(pb.Traced(now_s=time.monotonic()))
+        if not request.clock_only:
+            trace = await asyncio.to_thread(lambda: json.dumps(self._trace().as_json()).encode())
+            for first in range(0, len(trace), PART_BYTES):
+                await context.write(pb.Traced(json=trace[first : first + PART_BYTES]))
 
     def _shown(self, question: Question) -> Metadata:
         return answer_metadata(self.token, self.address, question)
@@ -162,6 +179,40 @@ class Peers:
             except grpc.aio.AioRpcError:
                 return None
         return told.exposition
+
+    async def traces(self) -> tuple[list[ProcessTrace], dict[str, str]]:
+        """What the other routers remember of calls, on this one's clock, and who of them does not
+        answer."""
+        others = sorted(self._others)
+        told = await asyncio.gather(*map(self._trace, others))
+        silent = [one for one, trace in zip(others, told, strict=True) if trace is None]
+        return [one for one in told if one is not None], {
+            f"router {one}": "it does not answer in time" for one in silent
+        }
+
+    async def _trace(self, address: str) -> ProcessTrace | None:
+        """Asked for the clock alone at first: then the connection is there, and an answer is
+        quick."""
+        far: list[ClockOffset] = []
+        async with channel_to(address, self._token) as channel:
+            stub = engine_pb2_grpc.PeerStub(channel)
+            for clock_only in (*[True] * CLOCK_ROUNDS, False):
+                nonce = secrets.token_bytes(NONCE_BYTES)
+                asked, at = pb.TraceRequest(nonce=nonce, clock_only=clock_only), time.monotonic()
+                shown = question_metadata(self._token, address, asked)
+                call = stub.Trace(asked, metadata=shown, timeout=TRACE_S)
+                try:
+                    if not self._is_answer(await call.initial_metadata(), address, asked):
+                        return None
+                    parts = aiter(call)
+                    says = (await anext(parts)).now_s
+                    error = (time.monotonic() - at) / 2
+                    far.append(ClockOffset(at + error - says, error))
+                    content = b"".join([part.json async for part in parts])
+                except (grpc.aio.AioRpcError, StopAsyncIteration):
+                    return None
+        trace = ProcessTrace.from_json(await asyncio.to_thread(json.loads, content))
+        return trace.seen_from(own_clock(), min(far, key=lambda one: one.error_s))
 
     async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:
         """An answer that another router keeps, from the part after `after` on; None: nobody does.

@@ -4,12 +4,15 @@ A connection that breaks tells every request on it, at once: nobody waits for a 
 gone.
 """
 
+import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import count
 from typing import Protocol
 
+from raylax.proto.event_trace import ClockOffset
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire import messages as wire
@@ -31,6 +34,12 @@ ATTEMPTS = count()
 name."""
 
 
+READINGS = count()
+ROUNDS = 5
+"""In which a clock is read."""
+READING_S = 2.0
+
+
 @dataclass(slots=True)
 class InFlight:
     """A request that was sent up a connection and has not ended."""
@@ -42,6 +51,20 @@ class InFlight:
     inbox: Inbox
     unproven: bool = False
     """Whether it has begun there and had no token yet."""
+
+
+@dataclass(slots=True)
+class ClockQuestion:
+    """A worker was asked what its clock says."""
+
+    asked: float
+    answer: asyncio.Future[ClockOffset]
+
+    def answered(self, says: float) -> None:
+        """It was read some time between the question and now, when it is heard."""
+        error = (time.monotonic() - self.asked) / 2
+        if not self.answer.done():
+            self.answer.set_result(ClockOffset(self.asked + error - says, error))
 
 
 class Blame(Enum):
@@ -91,6 +114,7 @@ class WorkerConnection:
         self._by_request: dict[str, InFlight] = {}
         self._by_name: dict[str, InFlight] = {}
         self._by_dispatch: dict[int, InFlight] = {}
+        self._readings: dict[int, ClockQuestion] = {}
         self.lost: str | None = None
         self._frames = Connection(self._hear, self._ended, silence_s)
         hello = pb.Hello(attach=pb.Attach(router_address=router_address))
@@ -132,6 +156,22 @@ class WorkerConnection:
         """Ask the worker to drop the pages that no sequence uses."""
         self._command(pb.Command(flush=pb.Flush()))
 
+    async def clock_offset(self) -> ClockOffset:
+        """How far the worker's monotonic clock is from ours, by the quickest of some round trips.
+        Raises TimeoutError."""
+        return min([await self._read_clock() for _ in range(ROUNDS)], key=lambda one: one.error_s)
+
+    async def _read_clock(self) -> ClockOffset:
+        answer: asyncio.Future[ClockOffset] = asyncio.get_running_loop().create_future()
+        number = next(READINGS)
+        self._readings[number] = ClockQuestion(time.monotonic(), answer)
+        try:
+            self._command(pb.Command(read_clock=pb.ReadClock(number=number)))
+            async with asyncio.timeout(READING_S):
+                return await answer
+        finally:
+            del self._readings[number]
+
     def announce_draining(self) -> None:
         """Tell every request here that its worker drains."""
         for in_flight in list(self._by_request.values()):
@@ -157,6 +197,8 @@ class WorkerConnection:
         self.lose(why or "it ended the stream", BLAME[how])
 
     def _hand_out(self, report: pb.StepReport) -> None:
+        if report.HasField("clock") and (asked := self._readings.get(report.clock.number)):
+            asked.answered(report.clock.now_s)
         self._listener.reported(self, report)
         worker = self.worker
         for message in report.deltas:

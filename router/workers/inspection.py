@@ -29,7 +29,7 @@ async def inspect(address: str, token: str, what: Inspected, timeout_s: float = 
             if part.error:
                 raise InvalidRequest(part.error)
             parts.append(part.json)
-    return json.loads(b"".join(parts))
+    return await asyncio.to_thread(json.loads, b"".join(parts))
 
 
 async def inspect_all(addresses: Mapping[str, str], token: str, what: Inspected) -> dict[str, Any]:

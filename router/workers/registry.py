@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.pages import PAGE_SIZE, names_of, router_key
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Inspected, Load, Request
@@ -17,6 +18,7 @@ from raylax.router.workers.circuit_breaker import CircuitBreaker
 from raylax.router.workers.connection import SILENCE_S, Blame, WorkerConnection
 from raylax.router.workers.inbox import Inbox
 from raylax.router.workers.inspection import inspect_all
+from raylax.router.workers.traces import Missing, traces_of
 
 log = logging.getLogger(__name__)
 STUCK_S = 3.0
@@ -202,6 +204,11 @@ class Workers:
         of them do, or InvalidRequest for what they cannot be asked."""
         addresses = {name: one.address for name, one in self._connections.items()}
         return await inspect_all(addresses, self._token, what)
+
+    async def traces(self) -> tuple[list[ProcessTrace], Missing]:
+        """What the engines of all workers have recorded, and who does not answer. Raises
+        InvalidRequest where nothing is traced."""
+        return await traces_of(self._connections.values(), self._token)
 
     def address_of(self, worker: str) -> str:
         """The address of a worker; empty for one that is gone."""

@@ -7,6 +7,7 @@ import pytest
 from jsonschema import ValidationError
 
 from raylax.proto.event_trace import (
+    ClockOffset,
     Event,
     ProcessTrace,
     chrome_file,
@@ -66,7 +67,7 @@ def test_all_processes_are_on_one_clock() -> None:
     """Each is moved by what its own clock is off, and the file says by how much, and how good that
     is."""
     late = process(instant("x", 1, 5.0), host="there", clock="another", pid=8)
-    moved = late.seen_from(own_clock(), -3.5, 0.001)
+    moved = late.seen_from(own_clock(), ClockOffset(-3.5, 0.001))
     file = checked(chrome_file([process(instant("y", 1, 2.0), dropped=3, most=9), moved]))
 
     assert phases(file) == [("i", "x", 1.5e6), ("i", "y", 2e6)]
@@ -79,7 +80,7 @@ def test_all_processes_are_on_one_clock() -> None:
 def test_what_was_moved_twice_may_be_wrong_twice() -> None:
     """As a rank, whose leader has a router. Where the clock is the same one, nothing is."""
     rank = replace(process(clock="rank"), offset_s=1.0, error_s=0.002)
-    seen, same = (rank.seen_from(clock, 2.0, 0.001) for clock in ("router", "rank"))
+    seen, same = (rank.seen_from(clock, ClockOffset(2.0, 0.001)) for clock in ("router", "rank"))
 
     assert (seen.offset_s, round(seen.error_s, 9)) == (3.0, 0.003)
     assert (same.offset_s, same.error_s) == (0.0, 0.0)

@@ -87,10 +87,10 @@ class SteppedWorker(Worker):
 
 @asynccontextmanager
 async def running_worker(
-    checkpoint: Path, name: str, config: EngineConfig
+    checkpoint: Path, name: str, config: EngineConfig, tracing: bool = False
 ) -> AsyncIterator[SteppedWorker]:
     """A worker on a port of its own, as a cluster would have it."""
-    worker = SteppedWorker(name, "tiny", str(checkpoint), "cpu")
+    worker = SteppedWorker(name, "tiny", str(checkpoint), "cpu", tracing=tracing)
     tiny = replace(config, max_single_sequence_length=256, threads=1)
     await worker.start(tiny, "server", "127.0.0.1", TOKEN)
     worker.install()
@@ -115,12 +115,16 @@ class Rig:
 
 @asynccontextmanager
 async def running_router(
-    checkpoint: Path, count: int = 1, engine: EngineConfig = ENGINE, **config: Any
+    checkpoint: Path,
+    count: int = 1,
+    engine: EngineConfig = ENGINE,
+    tracing: bool = False,
+    **config: Any,
 ) -> AsyncIterator[Rig]:
     """`count` workers behind one router."""
     async with AsyncExitStack() as stack:
         workers = [
-            await stack.enter_async_context(running_worker(checkpoint, f"w{i}", engine))
+            await stack.enter_async_context(running_worker(checkpoint, f"w{i}", engine, tracing))
             for i in range(count)
         ]
         limits = {name: config.pop(name) for name in RouterLimits.model_fields if name in config}
@@ -143,7 +147,11 @@ async def a_router(
         models = models or Models([settings])
         peers, models.peers.address = await serve_peers(
             PeerServicer(
-                TOKEN, models.state.timelines, models.state.kept_answers, models.own_exposition
+                TOKEN,
+                models.state.timelines,
+                models.state.kept_answers,
+                models.own_exposition,
+                models.own_trace,
             ),
             "127.0.0.1",
         )

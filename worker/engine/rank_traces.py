@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raylax.proto.event_trace import ProcessTrace, own_clock
+from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock
 
 ROUNDS = 5
 """In which clocks are read; the quickest one tells most."""
@@ -19,11 +19,11 @@ def traces_of_others(call: CallRanks, name: str) -> list[ProcessTrace]:
     said = call("raylax.debug.traced")[1:]
     traces = [ProcessTrace.from_json(one) if isinstance(one, dict) else None for one in said]
     if all(one is None or one.clock == own_clock() for one in traces):
-        offsets = [(0.0, 0.0)] * len(traces)
+        offsets = [ClockOffset(0.0, 0.0)] * len(traces)
     else:
         offsets = clock_offsets(call)
     return [
-        replace(one.seen_from(own_clock(), *offset), name=f"{name}, {one.name}")
+        replace(one.seen_from(own_clock(), offset), name=f"{name}, {one.name}")
         for one, offset in zip(traces, offsets, strict=True)
         if one is not None
     ]
@@ -31,14 +31,13 @@ def traces_of_others(call: CallRanks, name: str) -> list[ProcessTrace]:
 
 def clock_offsets(
     call: CallRanks, clock: Callable[[], float] = time.monotonic
-) -> list[tuple[float, float]]:
-    """Seconds from the clock of each rank but the leader to the leader's, and how wrong that may
-    be: a clock was read some time while it was asked for."""
-    best: list[tuple[float, float]] = []
+) -> list[ClockOffset]:
+    """Of each rank but the leader: a clock was read some time while it was asked for."""
+    best: list[ClockOffset] = []
     for _ in range(ROUNDS):
         asked = clock()
         said = call("raylax.debug.clock")[1:]
         error = (clock() - asked) / 2
-        if not best or error < best[0][1]:
-            best = [(asked + error - float(one), error) for one in said]
+        if not best or error < best[0].error_s:
+            best = [ClockOffset(asked + error - float(one), error) for one in said]
     return best

@@ -258,7 +258,6 @@ def trace_id(traceparent: str) -> str:
     return traceparent[3:35]
 
 
-MAKES: dict[str, Callable[..., Iterator[Event]]] = {
-    make.__name__: make for make in (of_thread, step, evict, computed, verified, waited, happened, lived)
-}
+KINDS = (of_thread, step, evict, computed, verified, waited, happened, lived)
+MAKES: dict[str, Callable[..., Iterator[Event]]] = {make.__name__: make for make in KINDS}
 """By what a tuple begins with."""

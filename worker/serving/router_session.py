@@ -6,6 +6,7 @@ while it waits for its turn, and what cannot be had is computed.
 
 import asyncio
 import logging
+import time
 from typing import Protocol
 
 from raylax.proto.errors import EngineFailure, InvalidRequest, RaylaxError
@@ -81,6 +82,10 @@ class RouterSession:
                 self._server.drain()
             case "flush":
                 self._server.engine.flush()
+            case "read_clock":
+                now, number = time.monotonic(), command.read_clock.number
+                self.next_report.clock = pb.ClockReading(number=number, now_s=now)
+                self._server.report_to(self)
 
     def _submit(self, message: pb.Submit) -> None:
         """Hand a request to the engine. One that cannot be taken in is refused, whatever the

@@ -33,6 +33,8 @@ class NextReport:
         """`pages`: names of all that can be found now, for the first report."""
         self.peers: pb.Peers | None = None
         """All routers that are here, when they are others than the last report said."""
+        self.clock: pb.ClockReading | None = None
+        """What the router has asked for."""
         self._deltas: list[Delta] = []
         self._continued: list[int] = []
         self._tokens: list[int] = []
@@ -98,6 +100,7 @@ class NextReport:
         continued, self._continued = self._continued, []
         tokens, self._tokens = self._tokens, []
         peers, self.peers = self.peers, None
+        clock, self.clock = self.clock, None
         return pb.StepReport(
             deltas=[wire.delta_to_proto(delta) for delta in deltas],
             load=wire.load_to_proto(load),
@@ -108,6 +111,7 @@ class NextReport:
             peers=peers,
             continued=continued,
             tokens=tokens,
+            clock=clock,
         )
 
     def _take_pages(self) -> pb.PageEvents | None:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.openai.shared import StrictModel, parse_body
 from raylax.proto.vocabulary import Inspected
 from raylax.router.access.caller import caller
+from raylax.router.calls.event_trace import event_trace
 from raylax.router.calls.models import Models
 from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
@@ -26,17 +28,11 @@ class OfAnyModel(StrictModel):
     model: str | None = None
 
 
-def all_events(by_worker: ByWorker) -> list[dict[str, Any]]:
-    """The events of all workers in order of time, which is one on a machine."""
-    return sorted((one for events in by_worker.values() for one in events), key=lambda e: e["ts"])
-
-
 def names_of(by_worker: ByWorker) -> dict[str, list[str]]:
     return {"workers": list(by_worker)}
 
 
 ENDPOINTS: list[tuple[str, type[OfModel | OfAnyModel], Inspected, Callable[[ByWorker], Any]]] = [
-    ("dump_event_trace", OfModel, Inspected.TRACE, all_events),
     ("dump_engine_metrics", OfModel, Inspected.METRICS, together),
     ("reset_engine", OfModel, Inspected.RESET, names_of),
     ("cuda_profiler_start", OfAnyModel, Inspected.PROFILER_START, names_of),
@@ -57,6 +53,13 @@ def add_debugging(routes: Routes, models: Models) -> None:
 
         return handle
 
+    async def dump_event_trace(request: Request) -> ASGIApp:
+        """Of the whole cluster, whichever of its models is named."""
+        async with body_of(request, models) as raw:
+            models.named(parse_body(OfModel, raw).model)
+        return Response(await event_trace(models), media_type="application/json")
+
     if models.config.enable_debug:
+        routes.post("/debug/dump_event_trace", dump_event_trace)
         for name, kind, what, told in ENDPOINTS:
             routes.post(f"/debug/{name}", handler(kind, what, told))

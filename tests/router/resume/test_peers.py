@@ -162,6 +162,10 @@ class Squatter(engine_pb2_grpc.PeerServicer):
         self.heard.append(tuple(context.invocation_metadata()))
         return pb.Measures(exposition=b"forged 1")
 
+    async def Trace(self, request: pb.TraceRequest, context: Any) -> None:  # type: ignore[override]
+        self.heard.append(tuple(context.invocation_metadata()))
+        await context.write(pb.Traced(now_s=1.0, json=b"{}"))
+
     async def Read(self, request: pb.ReadRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))
         await context.send_initial_metadata((KEPT,))
@@ -179,7 +183,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
     peers = Peers(TOKEN)
     peers.heard([address])
     told, read = await peers.tell("x", None), await peers.read("x", "alice", 0)
-    measured = await peers.measures()
+    measured, traced = await peers.measures(), await peers.traces()
     await server.stop(None)
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
         proof = [one for one in squatter.heard[0] if one[0] == QUESTION]
@@ -188,5 +192,6 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
             await again
 
     assert told is None and read is None and measured == []
-    assert len(squatter.heard) == 3 and TOKEN not in str(squatter.heard)
+    assert traced == ([], {f"router {address}": "it does not answer in time"})
+    assert len(squatter.heard) == 4 and TOKEN not in str(squatter.heard)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED

@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from raylax.router.access.keys import Key, hash_of
-from raylax.worker.engine.trace import TraceRecorder
 from tests.support.router_rig import PATIENCE_S, Rig, running_router, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -91,21 +90,6 @@ async def test_a_call_goes_on_when_its_engine_is_reset(rig: Rig, client: httpx.A
     await resetting
 
     assert (await asking).json()["choices"][0]["text"] == whole
-
-
-async def test_events_are_dumped_in_chromes_format(rig: Rig, client: httpx.AsyncClient) -> None:
-    """An array in order of time, of all workers that record some."""
-    for worker in rig.workers:
-        worker.engine._loop.trace = TraceRecorder()
-    await asyncio.gather(*(client.post(PLAIN, json=ASK) for _ in range(4)))
-    dumped = await debug(client, "dump_event_trace", model="tiny")
-    for worker in rig.workers:
-        worker.engine._loop.trace = None
-
-    assert len(dumped) == 4 * (2 + 6)
-    assert all({"name", "ph", "ts", "pid", "tid"} <= one.keys() for one in dumped)
-    assert [one["ts"] for one in dumped] == sorted(one["ts"] for one in dumped)
-    assert len({one["tid"] for one in dumped}) == 4
 
 
 @pytest.mark.parametrize(
