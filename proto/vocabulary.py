@@ -51,6 +51,12 @@ class Inspected(StrEnum):
     RESET = "reset"
     PROFILER_START = "cuda_profiler_start"
     PROFILER_STOP = "cuda_profiler_stop"
+    SLEEP = "sleep"
+    SLEEP_DEEPLY = "sleep deeply"
+    """Level 2."""
+    WAKE_UP = "wake up"
+    SLEEP_LEVEL = "sleep level"
+    """0: awake."""
 
 
 @dataclass(frozen=True, slots=True)

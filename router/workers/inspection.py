@@ -13,6 +13,8 @@ from raylax.proto.wire.frames import ask
 
 ANSWER_S = 30.0
 """For one worker: it answers between two steps, and may have megabytes to say."""
+LOADED_S = 600.0
+"""For one that has to load its model."""
 
 
 async def inspect(address: str, token: str, what: Inspected, timeout_s: float = ANSWER_S) -> Any:
@@ -38,7 +40,10 @@ async def inspect_all(addresses: Mapping[str, str], token: str, what: Inspected)
     if not addresses:
         raise WorkerUnavailable("no worker is ready", retry_after_s=2.0)
     try:
-        said = await asyncio.gather(*(inspect(one, token, what) for one in addresses.values()))
+        within = LOADED_S if what is Inspected.WAKE_UP else ANSWER_S
+        said = await asyncio.gather(
+            *(inspect(one, token, what, within) for one in addresses.values())
+        )
     except OSError as error:
         raise WorkerUnavailable("a worker does not answer", retry_after_s=2.0) from error
     return dict(zip(addresses, said, strict=True))

@@ -172,9 +172,11 @@ class Loop:
             self._end_everything()
             mapped, config = executor.rank.model.mapped, self.limits.config
             asked = config.complete(gpu_memory_utilization=self._asked_utilization)
+            limits = self.limits
             del executor
             self._unload()
             self.status.note(emptied(self.status.load))
+            self.limits = limits  # it is known what it will be
             self.asleep, self._mapped = Sleep(level, asked), mapped
         else:
             self.asleep = Sleep(max(level, self.asleep.level), self.asleep.config)
@@ -187,11 +189,19 @@ class Loop:
         if (asleep := self.asleep) is None:
             self._loaded()
             return
+        limits = self.limits
         try:
             self.load(asleep.config, silent)
         except BaseException:
-            self.asleep = asleep
+            self.asleep, self.limits = asleep, limits
             raise
+
+    def unload(self) -> None:
+        """End every request, and have no model any more until one is loaded."""
+        self._end_everything()
+        self._unload()
+        self.asleep = None
+        self.status.note(emptied(self.status.load))
 
     def lose(self, why: DeviceLost) -> None:
         """The engine's device is gone, as somebody else has noticed. Raises what is said of it."""

@@ -89,6 +89,10 @@ class ThreadedEngine:
         """Abort every request, drop every cached page, and begin to count anew."""
         self._commands.call(self._loop.start_over, ANSWER_S)
 
+    def unload(self) -> None:
+        """End every request, and give back all that the model has; `reload` loads one again."""
+        self._commands.call(self._loop.unload, timeout=None)
+
     def sleep(self, level: int = 1) -> None:
         """Give the model's memory back until `wake_up`: 1, weights, pages and workspace; 2, what
         the host keeps of its files, too. Requests that run are aborted, others refused meanwhile.
@@ -125,7 +129,7 @@ class ThreadedEngine:
         """
         self.process.check()
         limits = self._loop.limits
-        if limits is None or self._commands.closed:
+        if limits is None or self._commands.closed or self._loop.asleep is not None:
             raise self._refusal()
         check(request, limits)
         now = self._clock()
@@ -243,7 +247,7 @@ class ThreadedEngine:
 
     def _limits(self) -> ModelLimits:
         if (limits := self._loop.limits) is None:
-            raise EngineNotReady(str(self._loop.asleep or "no model is loaded"))
+            raise EngineNotReady("no model is loaded")
         return limits
 
     def _refusal(self) -> WorkerUnavailable:

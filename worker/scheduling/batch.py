@@ -209,7 +209,8 @@ class Batch:
         if not batch:
             return None
         self.counters.steps += 1
-        self._decodes_turn = any(one.phase is PREFILL for one, _, _ in batch)
+        chunked = self.limits.chunked
+        self._decodes_turn = chunked and any(one.phase is PREFILL for one, _, _ in batch)
         draws = draws_for(batch) if self.model_draws else None
         branches = self._branch(batch)
         along = [(branch, branch.count, branch.wanted) for branch in branches]

@@ -12,7 +12,8 @@ from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.vocabulary import Inspected
 from raylax.proto.wire.frames import Connection
 from raylax.worker.engine.threaded_engine import ThreadedEngine
-from raylax.worker.errors import EngineNotReady
+from raylax.worker.errors import EngineNotReady, EngineStartError
+from raylax.worker.ranks.loading import START_ERRORS
 
 log = logging.getLogger(__name__)
 PART_BYTES = 1 << 20
@@ -51,6 +52,14 @@ def reset(engine: ThreadedEngine) -> None:
     engine.reset()
 
 
+def wake_up(engine: ThreadedEngine) -> None:
+    """Load the model again that is asleep. Raises InvalidRequest for what keeps it from that."""
+    try:
+        engine.wake_up()
+    except (*START_ERRORS, EngineStartError) as error:
+        raise InvalidRequest(str(error)) from None
+
+
 def on_each_rank(name: str) -> Callable[[ThreadedEngine], Any]:
     """Runs a debug function on every rank; None for each. Raises InvalidRequest where one
     cannot."""
@@ -70,4 +79,8 @@ ANSWERS: dict[Inspected, Callable[[ThreadedEngine], Any]] = {
     Inspected.RESET: reset,
     Inspected.PROFILER_START: on_each_rank("raylax.debug.cuda_profiler_start"),
     Inspected.PROFILER_STOP: on_each_rank("raylax.debug.cuda_profiler_stop"),
+    Inspected.SLEEP: lambda engine: engine.sleep(1),
+    Inspected.SLEEP_DEEPLY: lambda engine: engine.sleep(2),
+    Inspected.WAKE_UP: wake_up,
+    Inspected.SLEEP_LEVEL: lambda engine: engine.sleep_level,
 }

@@ -1,7 +1,7 @@
 """Endpoints for who looks into engines, as MLC-LLM has them: only with `enable_debug`."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +28,15 @@ class OfAnyModel(StrictModel):
     model: str | None = None
 
 
+class OfSleep(OfAnyModel):
+    level: Literal[1, 2] = 1
+
+
+def are_asleep(by_worker: ByWorker) -> dict[str, Any]:
+    """As vLLM tells it, and how deep each worker sleeps."""
+    return {"is_sleeping": any(by_worker.values()), "levels": by_worker}
+
+
 def names_of(by_worker: ByWorker) -> dict[str, list[str]]:
     return {"workers": list(by_worker)}
 
@@ -37,6 +46,9 @@ ENDPOINTS: list[tuple[str, type[OfModel | OfAnyModel], Inspected, Callable[[ByWo
     ("reset_engine", OfModel, Inspected.RESET, names_of),
     ("cuda_profiler_start", OfAnyModel, Inspected.PROFILER_START, names_of),
     ("cuda_profiler_stop", OfAnyModel, Inspected.PROFILER_STOP, names_of),
+    ("sleep", OfSleep, Inspected.SLEEP, names_of),
+    ("wake_up", OfAnyModel, Inspected.WAKE_UP, names_of),
+    ("is_sleeping", OfAnyModel, Inspected.SLEEP_LEVEL, are_asleep),
 ]
 """The path behind /debug, the body, what workers are asked for, and how their answers are told."""
 
@@ -49,7 +61,9 @@ def add_debugging(routes: Routes, models: Models) -> None:
             async with body_of(request, models) as raw:
                 given = raw or not caller().tenant  # without keys there must be one
                 body = parse_body(kind, raw if given else b"{}")
-            return json_response(told(await models.named(body.model).workers.inspect(what)))
+            deep = isinstance(body, OfSleep) and body.level > 1
+            asked = Inspected.SLEEP_DEEPLY if deep else what
+            return json_response(told(await models.named(body.model).workers.inspect(asked)))
 
         return handle
 

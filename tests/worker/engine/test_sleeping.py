@@ -66,11 +66,29 @@ def test_meanwhile_nobody_is_served(running: Running) -> None:
     said = r"^the engine is asleep \(level 1\): wake_up\(\) first$"
     with pytest.raises(WorkerUnavailable, match=said):
         engine.add_request(request("now", PROMPT))
-    with pytest.raises(EngineNotReady, match=said):
-        engine.get_complete_engine_config()
+    assert engine.config.max_num_sequence == 4  # as it will be
     with pytest.raises(EngineNotReady, match=said):
         engine.read_pages([])
     engine.wake_up()
+    assert len(asked(running, "then")) == 12
+
+
+def test_a_model_is_unloaded_and_another_one_loaded(running: Running, checkpoint: Path) -> None:
+    """In between there is none."""
+    engine, answers = running
+    engine.add_request(request("long", PROMPT, 80))
+    answers.wait_for_tokens("long", 1)
+    awake = mapped()
+    for _ in range(2):
+        engine.unload()
+    assert answers.ends("long") == [Finish.ABORT] and mapped() < awake
+    for ask in (lambda: engine.config, engine.sleep, engine.wake_up):
+        with pytest.raises(EngineNotReady, match="no model is loaded"):
+            ask()
+    with pytest.raises(WorkerUnavailable, match="no model is loaded"):
+        engine.add_request(request("now", PROMPT))
+    engine.reload(ONE.complete(model=str(checkpoint), mode="server"))
+
     assert len(asked(running, "then")) == 12
 
 

@@ -125,6 +125,30 @@ async def test_usage_says_what_an_answer_took(client: httpx.AsyncClient, stream:
     assert 0 < usage["extra"]["ttft_s"] <= usage["extra"]["end_to_end_latency_s"] < PATIENCE_S
 
 
+@pytest.mark.parametrize("level", [1, 2])
+async def test_workers_sleep_and_wake_up(client: httpx.AsyncClient, level: int) -> None:
+    """As vLLM has it. Who comes meanwhile has his answer when they are awake."""
+    before = (await client.post(PLAIN, json=ASK)).json()["choices"]
+    assert sorted((await debug(client, "sleep", level=level))["workers"]) == ["w0", "w1"]
+    assert await debug(client, "is_sleeping") == {
+        "is_sleeping": True,
+        "levels": {"w0": level, "w1": level},
+    }
+    waiting = asyncio.create_task(client.post(PLAIN, json=ASK))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await debug(client, "wake_up", model="tiny")
+
+    assert (await waiting).json()["choices"] == before
+    assert (await debug(client, "is_sleeping", model="tiny"))["is_sleeping"] is False
+
+
+async def test_a_level_that_is_none(client: httpx.AsyncClient) -> None:
+    reply = await client.post("/debug/sleep", json={"level": 3})
+
+    assert (reply.status_code, "level" in reply.text) == (400, True)
+
+
 async def test_ends_are_ignored_by_a_debug_config(client: httpx.AsyncClient) -> None:
     ended = {"prompt": "abc", "max_tokens": 4, "logit_bias": {"1": 100}}
     reasons = [
