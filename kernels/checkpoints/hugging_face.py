@@ -76,6 +76,16 @@ def tensors_in(files: Iterable[Path]) -> dict[str, Part]:
     return found
 
 
+def check_precisions(tensors: Mapping[str, Part | Composed]) -> None:
+    """Raises CheckpointError for one that is no weight's."""
+    for name, one in tensors.items():
+        if one.precision not in NAMES:
+            raise CheckpointError(
+                f"{one.file}: tensor {name}: dtype {one.precision} is not supported, "
+                "only " + ", ".join(NAMES)
+            )
+
+
 class HuggingFaceCheckpoint(StoredCheckpoint):
     """A directory whose tensors were all found, whole and of the right shape."""
 
@@ -98,12 +108,7 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
         found = tensors_in(self._paths)
         whole = whole_weights(self.config, found, self.path)
         chosen = tensors_for(self.spec, whole, self.path)
-        for name, entry in chosen.items():
-            if entry.precision not in NAMES:
-                raise CheckpointError(
-                    f"{entry.file}: tensor {name}: dtype {entry.precision} is not supported, "
-                    "only " + ", ".join(NAMES)
-                )
+        check_precisions(chosen)
         return chosen
 
     @cached_property

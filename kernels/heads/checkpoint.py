@@ -10,7 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
+from raylax.kernels.checkpoints.hugging_face import (
+    check_precisions,
+    tensors_in,
+    weight_files,
+)
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.safetensors import Entry
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
@@ -65,6 +69,7 @@ class HeadCheckpoint(StoredCheckpoint):
         self.tensors: Mapping[str, StoredTensor] = tensors_for(
             self.spec, of_base(self.spec, base, path, kept) | kept, path
         )
+        check_precisions({n: one for n, one in kept.items() if n in self.tensors})
         self.dtype = str(tensors["layers.0.self_attn.q_proj.weight"].precision)
 
     @property

@@ -13,7 +13,11 @@ from typing import Any, NamedTuple
 
 from raylax.kernels.build import Footprint
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
+from raylax.kernels.checkpoints.hugging_face import (
+    check_precisions,
+    tensors_in,
+    weight_files,
+)
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
@@ -49,6 +53,7 @@ class MedusaCheckpoint(StoredCheckpoint):
         with named_after(path):
             self.spec = self._spec(tensors)
         self.tensors: Mapping[str, StoredTensor] = tensors_for(self.spec, tensors, path)
+        check_precisions({n: one for n, one in tensors.items() if n in self.tensors})
         self.dtype = str(tensors[f"0.{self.spec.blocks}.weight"].precision)
 
     @property

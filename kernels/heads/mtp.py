@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from raylax.kernels.checkpoints.base import Checkpoint
-from raylax.kernels.checkpoints.hugging_face import tensors_in, weight_files
+from raylax.kernels.checkpoints.hugging_face import (
+    check_precisions,
+    tensors_in,
+    weight_files,
+)
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
@@ -58,6 +62,7 @@ class OwnHead(StoredCheckpoint):
         self.tensors: Mapping[str, StoredTensor] = tensors_for(
             self.spec, of_base(self.spec, base, path, own) | own, path
         )
+        check_precisions({n: one for n, one in own.items() if n in self.tensors})
         self.dtype = base.dtype
 
     @property

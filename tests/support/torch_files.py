@@ -13,7 +13,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "uint16": "BFloat16Storage"}
+STORAGES = {
+    "float32": "FloatStorage", "float16": "HalfStorage", "uint16": "BFloat16Storage",
+    "int64": "LongStorage", "bool": "BoolStorage",
+}  # fmt: skip
 
 
 def write_torch_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:

@@ -49,9 +49,10 @@ def named(at: int, token: int) -> Change:
     return change
 
 
-def test_what_torch_has_saved_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["eagle-1", "eagle-3"])
+def test_what_torch_has_saved_is_read(variant: str, tmp_path: Path) -> None:
     """As EAGLE's authors publish them."""
-    saved = opened(tmp_path, "eagle-1")
+    saved = opened(tmp_path, variant)
     (torchs := tmp_path / "torch").mkdir()
     (torchs / "config.json").write_text((saved.path / "config.json").read_text())
     write_torch_file(torchs / "pytorch_model.bin", load_file(saved.path / "model.safetensors"))
@@ -61,6 +62,8 @@ def test_what_torch_has_saved_is_read(tmp_path: Path) -> None:
     for name in saved.tensors:
         assert np.array_equal(read.tensor(name), saved.tensor(name))
     assert read.identity != saved.identity
+    assert (read.tokens is None) is (variant == "eagle-1")
+    assert np.array_equal(np.array(read.tokens), np.array(saved.tokens))
 
 
 def test_what_a_head_has_not_is_its_bases(tmp_path: Path) -> None:
@@ -146,6 +149,11 @@ def test_a_lying_config_is_named(
         ("eagle-3", named(3, -1), "tensor d2t names token -1, the base has 99"),
         ("eagle-3", named(1, 2**40), "tensor d2t names token 1099511627776, the base has 99"),
         ("eagle-3", with_tensor("d2t", np.zeros(40, np.float32)), "d2t must be whole numbers"),
+        (
+            "eagle-1",
+            with_tensor("fc.weight", np.zeros((64, 128), np.int8)),
+            "tensor fc.weight: dtype I8 is not supported, only float32",
+        ),
         ("eagle-1", with_tensor("head.bias", np.zeros(4)), "tensor head.bias is not of the model"),
         (
             "eagle-1",

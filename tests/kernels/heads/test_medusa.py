@@ -128,6 +128,10 @@ def test_a_lying_config_is_named(config: dict[str, Any], message: str, tmp_path:
             lambda w: w.update({"0.1.weight": np.zeros((99, 32), np.float32)}),
             "another base: its hidden size is 32, the base's 64",
         ),
+        (
+            lambda w: w.update({"0.1.weight": np.zeros((99, 64), np.int32)}),
+            "tensor 0.1.weight: dtype I32 is not supported, only float32",
+        ),
         (lambda w: w.pop("2.0.linear.bias"), r"tensor 2.0.linear.bias of shape \(64,\) is missing"),
         (lambda w: w.update({"b": np.zeros(3, np.float32)}), "tensor b is not of the model"),
         (lambda w: [w.pop(n) for n in [*w] if n[0] == "0"], r"0.0.linear.weight .* is missing"),
