@@ -89,12 +89,13 @@ def read(reply: httpx.Response, url: str) -> Any:
 
 
 @contextmanager
-def understood(url: str) -> Iterator[None]:
-    """What goes wrong inside, with a server or with reading what it says, is a UserError."""
+def understood(url: str, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
+    """What goes wrong inside, with a server or with reading what it says, is a UserError.
+    `timeout_s`: what it was given to answer."""
     try:
         yield
     except httpx.TimeoutException:
-        raise UserError(f"no raylax answers at {url} within {TIMEOUT_S:g} s") from None
+        raise UserError(f"no raylax answers at {url} within {timeout_s:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise lost(url, error) from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):

@@ -271,6 +271,24 @@ def explain(
     explain(url, request_id, json, Console())
 
 
+@app.command("trace")
+def write_trace(
+    url: Url = HERE,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write; -: the standard output.")
+    ] = Path("trace.json"),
+) -> None:
+    """Write where the time went: a file of all routers, workers and their ranks on one clock, with
+    what each request waited for and each step did. https://ui.perfetto.dev and chrome://tracing
+    show it. For admins, of what is served with --enable-debug and --enable-tracing.
+
+    Example: [bold]raylax trace -o trace.json[/]
+    """
+    from raylax.cluster.cli.trace import trace
+
+    trace(url, output, Console())
+
+
 @app.command()
 def version() -> None:
     """Print the versions that matter, as --version does."""

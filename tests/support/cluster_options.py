@@ -8,7 +8,7 @@ from raylax.cluster.cli.commands import app
 
 COMMANDS = [
     "serve", "chat", "status", "compile", "pull", "models", "key", "node", "replay", "drain",
-    "explain", "version",
+    "explain", "trace", "version",
 ]  # fmt: skip
 
 

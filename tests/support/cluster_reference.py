@@ -77,7 +77,7 @@ def default(value: object) -> str:
             return code(str(value).lower())
         case float():
             return code(f"{value:g}")
-        case str() | int():
+        case str() | int() | Path():
             return code(value)
     return ""
 
