@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.sampler.numbers import Number, fenced
 from raylax.kernels.cpu.sampler.rows import INFINITY, LANES, Values, any_of, places
-from raylax.kernels.cpu.tir.emit import EXP2, Expr, Register, f32, fma, intrinsic, lanes, splat
+from raylax.kernels.cpu.tir.emit import Expr, Register, f32, fma, intrinsic, lanes, splat
 
 ONE = 2.0**23
 """What the bits of a float grow by when it doubles: bounds are in these units of a power of two."""
@@ -24,6 +24,9 @@ SHIFT = 127 + 31 + math.log2(math.log(2))
 that of its float's bits, which are straight between powers of two."""
 SLACK = 1e-3
 """More than all roundings, in powers of two."""
+ABOUT_EXP2 = 0.05508868, 0.24260405, 0.69327624, 0.99992894
+"""2^x on [-0.5, 0.5], highest power first, to 8e-5: for sums that need no more."""
+ABOUT = 1e-4
 NOBODY = 2**31 - 1
 
 
@@ -96,7 +99,8 @@ class Race:
         out = Register(T.int32(0), "int32")
         with T.If(self.rule.top_p < T.float64(1)), T.Then():
             before = self._about(value)
-            error = T.float32(2.0**-22) * T.cast(self.values.vectors, "float32") + T.float32(3e-5)
+            rounded = T.float32(2.0**-22) * T.cast(self.values.vectors, "float32")
+            error = rounded + T.float32(3 * ABOUT)  # of both sums, and some more
             margin = Register(error * self.total.get(), "float32")
             enough = T.cast(self.rule.top_p, "float32") * self.total.get()
             missing = Register(enough - before, "float32")
@@ -109,7 +113,7 @@ class Race:
 
     def _about(self, value: Register | None) -> Expr:
         """About what all weigh together, or all that come before the token that was found, in
-        proportion to the largest: to 2^-23 of it for each vector, and 1e-5."""
+        proportion to the largest: to 2^-23 of it for each vector, and ABOUT."""
         total = Register(f32(0))
         with T.serial(0, self.values.vectors) as j:
             x = Register(self.values.at(j))
@@ -129,8 +133,8 @@ class Race:
         t = (x.get() - splat(self.top.get())) * splat(self.rule.scale)
         t = Register(T.max(t, f32(-100)))
         whole = Register(intrinsic("float32x16", "llvm.nearbyint", t.get()))
-        part, value = Register(t.get() - whole.get()), f32(EXP2[0])
-        for coefficient in EXP2[1:]:
+        part, value = Register(t.get() - whole.get()), f32(ABOUT_EXP2[0])
+        for coefficient in ABOUT_EXP2[1:]:
             value = fma(value, part.get(), f32(coefficient))
         power = T.shift_left(T.cast(whole.get(), "int32x16"), splat(T.int32(23)))
         return T.reinterpret("float32x16", T.reinterpret("int32x16", value) + power)
