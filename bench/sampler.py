@@ -1,7 +1,6 @@
 """What drawing costs, beside the decode step whose rows are drawn from.
 
-    python bench/sampler.py [CHECKPOINT] [--quantization q0bf16 q4f32_1] [--rows 1 16]
-                            [--vocab 151936] [--threads 2]
+    python bench/sampler.py [CHECKPOINT] [--quantization q0bf16 q4f32_1] [--rows 1 16] [--threads 2]
 
 Without a checkpoint, the one of `bench/engine.py` without one. Tables for each quantization:
 microseconds of all rows together, their share of the step, and how much longer the definition in
@@ -54,9 +53,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--quantization", nargs="+", default=["q0bf16", "q4f32_1"])
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 16])
-    parser.add_argument(
-        "--vocab", type=int, default=151_936, help="of the rows that are drawn from"
-    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20)
     return parser.parse_args()
@@ -148,8 +144,8 @@ def run(args: argparse.Namespace) -> None:
         sampler = Sampler(sampler_for(options))
         for rows in args.rows:
             step = least_us(partial(model.step, decode(rows)), args.rounds)
-            title = f"{name}, {rows} rows of {args.vocab}"
-            console.print(table_of(title, step, sampler, rows, args.vocab, args.rounds))
+            title = f"{name}, {rows} rows of {model.spec.vocab}"
+            console.print(table_of(title, step, sampler, rows, model.spec.vocab, args.rounds))
 
 
 if __name__ == "__main__":
