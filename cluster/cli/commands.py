@@ -34,15 +34,23 @@ def serve(
     config: Annotated[
         Path | None, typer.Option(help="A raylax.yaml; flags override what it says.")
     ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any key of the file, a section's as section.key."
+        ),
+    ] = None,
     **flags: Any,
 ) -> None:
     """Start a local cluster and serve a model until Ctrl-C.
 
     Example: [bold]raylax serve ./Llama-3.2-1B-Instruct --port 8080 --quantization q4f32_1[/]
+
+    Example: [bold]raylax serve demo --set engine.speculative_mode=eagle[/]
     """
     from raylax.cluster.startup import launch
 
-    launch.serve(partial(read_config, config, flags), config, Console())
+    launch.serve(partial(read_config, config, flags, given or ()), config, Console())
 
 
 @app.command()

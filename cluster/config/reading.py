@@ -1,5 +1,6 @@
 """From a file and flags to a checked configuration, and from its mistakes to words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,14 @@ from raylax.worker.config import unknown_key
 Checked = TypeVar("Checked", bound=Section)
 
 
-def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
-    """The file's values, overridden by the flags that were given. Raises UserError."""
+def read_config(
+    file: Path | None, flags: dict[str, Any], assignments: Sequence[str] = ()
+) -> ClusterConfig:
+    """The file's values, overridden by assignments of the form key=value, and those by the flags
+    that were given. Raises UserError."""
     values = read_yaml(file) if file else {}
+    for assignment in assignments:
+        assign(values, assignment)
     given = {name: value for name, value in flags.items() if value is not None}
     config = checked(ClusterConfig, {**values, **given}, file)
     if config.tls_cert is not None and config.tls_key is not None:
@@ -26,6 +32,24 @@ def read_config(file: Path | None, flags: dict[str, Any]) -> ClusterConfig:
     if config.tls_client_ca is not None:
         check_authorities(config.tls_client_ca)
     return config if config.api_keys_file is None else with_keys_of(config.api_keys_file, config)
+
+
+def assign(values: dict[str, Any], assignment: str) -> None:
+    """Set a key, or a section's as section.key, to a value as the file would have it. Raises
+    UserError."""
+    key, equals, text = assignment.partition("=")
+    *sections, last = key.split(".")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"--set must be KEY=VALUE or SECTION.KEY=VALUE, found {assignment!r}")
+    for section in sections:
+        before = values.get(section) or {}
+        if not isinstance(before, dict):
+            raise UserError(f"--set {key}: {section} is no section, found {before!r}")
+        values[section] = values = {**before}
+    try:
+        values[last] = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UserError(f"--set {key}: not a value of YAML, found {text!r}") from None
 
 
 def with_keys_of(file: Path, config: ClusterConfig) -> ClusterConfig:

@@ -59,7 +59,7 @@ def test_every_setting_on_top_is_a_flag() -> None:
     flags = {option.removeprefix("--").replace("-", "_") for option in options("serve")}
     settings = ClusterConfig.model_fields.keys() - PARTS.keys() - NO_FLAGS
 
-    assert (flags - {"config"}) | {"model"} == settings
+    assert (flags - {"config", "set"}) | {"model"} == settings
 
 
 def test_the_example_shows_every_setting() -> None:

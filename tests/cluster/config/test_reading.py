@@ -68,9 +68,9 @@ def test_flags_win_over_the_file(file: Path) -> None:
         ("autoscaling: {high_kv_usage: 2}", "autoscaling.high_kv_usage: Input should be less"),
         ("engine: {quantization: q0f32}", "engine.quantization: write it as quantization, at the"),
         ("engine: {threads: -1}", "threads must be a positive integer, found -1"),
-        ("engine: {spec_tree_width: 4}", "spec_tree_width=4 is not available"),
+        ("engine: {spec_tree_width: 5}", "spec_tree_width must be a whole number from 1"),
         ("engine: {spec_draft_length: 17}", "spec_draft_length must be a whole number from 0 to"),
-        ("engine: {speculative_mode: eagle}", "speculative_mode must be one of disable, ngram"),
+        ("engine: {speculative_mode: eagles}", "speculative_mode must be one of disable, ngram"),
         ("engine: {gpu_memory_utilization: lots}", "gpu_memory_utilization must lie"),
         ("keys: [{nmae: a}]", "unknown key 'keys.0.nmae'; did you mean name?"),
         ("keys: [{name: a b}]", "keys.0.name: String should match pattern"),
@@ -236,3 +236,35 @@ def test_other_mistakes_in_an_entry_are_shown(file: Path) -> None:
     file.write_text(f"keys: [{{name: alice, sha256: {HASH}, share: lots}}]")
     with pytest.raises(UserError, match="keys.0.share: .*, found 'lots'"):
         read_config(file, NO_FLAGS)
+
+
+def test_any_key_of_the_file_can_be_set(tmp_path: Path) -> None:
+    """What is set overrides the file, and a flag what is set."""
+    file = tmp_path / "raylax.yaml"
+    file.write_text("{port: 1, replicas: 2, engine: {max_waiting: 7, threads: 3}}")
+    assignments = ["port=2", "replicas=3", "engine.threads=5", "engine.additional_models=[a, b=c]"]
+    config = read_config(file, {"replicas": 4}, assignments)
+
+    assert (config.port, config.replicas) == (2, 4)
+    engine = {"max_waiting": 7, "threads": 5, "additional_models": ["a", "b=c"]}
+    assert config.engine == engine
+
+
+@pytest.mark.parametrize(
+    ("assignment", "why"),
+    [
+        ("port", "--set must be KEY=VALUE or SECTION.KEY=VALUE, found 'port'"),
+        ("=3", "--set must be KEY=VALUE or SECTION.KEY=VALUE, found '=3'"),
+        ("engine.=3", "--set must be KEY=VALUE or SECTION.KEY=VALUE, found 'engine.=3'"),
+        ("port=[1", "--set port: not a value of YAML, found '[1'"),
+        ("model.name=x", "--set model.name: model is no section, found 'demo'"),
+        ("prot=1", "unknown key 'prot'; did you mean port?"),
+    ],
+)
+def test_what_cannot_be_set_is_said(tmp_path: Path, assignment: str, why: str) -> None:
+    file = tmp_path / "raylax.yaml"
+    file.write_text("model: demo")
+    with pytest.raises(UserError) as refused:
+        read_config(file, NO_FLAGS, [assignment])
+
+    assert why in str(refused.value)
