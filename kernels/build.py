@@ -12,7 +12,7 @@ from raylax.kernels.cpu.artefacts import Artefacts
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.cpu.program import MOST_PAGES
 from raylax.kernels.cpu.sampler.artefact import load_sampler, sampler_library
-from raylax.kernels.cpu.sampler.sampler import Sampler
+from raylax.kernels.cpu.sampler.sampler import Sampler, memory_bytes
 from raylax.kernels.cuda.build import form_of, load_on_device, machine_code, sizes
 from raylax.kernels.model import Model, Seat
 from raylax.kernels.options import IN_MEMORY, ModelOptions, ProgressCallback, silent
@@ -46,7 +46,8 @@ def footprint(checkpoint: Path, options: ModelOptions, store: Path | None = None
     return Footprint(
         artefacts.spec,
         program.bytes_of("weight", "layer") // options.degree.ranks,
-        program.bytes_of("work", "input", "table", "shared"),
+        program.bytes_of("work", "input", "table", "shared")
+        + memory_bytes(options.threads, artefacts.checkpoint.spec.vocab),
         program.bytes_of("state"),
         MOST_PAGES,
         program.weights_key,

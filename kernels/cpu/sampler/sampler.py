@@ -73,6 +73,11 @@ class Sampler:
         self._room("ends", (2,))
         self._room("sizes", (4,))
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that it has now."""
+        return sum(array.nbytes for array in self._memory.values())
+
     def draw(self, logits: Floats, draws: RowDraws) -> Drawn:
         """`logits`: [rows, vocabulary], whose rows have no gaps. Raises IndexError for a row or a
         token that is not there: the compiled function would read wild memory."""
@@ -113,7 +118,7 @@ class Sampler:
 
     def _learn(self, vocab: int) -> None:
         """Makes room for rows of this size."""
-        self._vocab, self._padded = vocab, -(-vocab // LANES) * LANES + LANES
+        self._vocab, self._padded = vocab, padded(vocab)
         tokens = self._room("tokens", ((self._threads + 1) * self._padded,))
         tokens[: self._padded] = scattered(np.arange(self._padded, dtype=np.uint32))
         self._room("values", (2 * self._threads * self._padded,))
@@ -134,6 +139,17 @@ class Sampler:
             found = aligned_zeros(tuple(map(max, had, shape)), ARGUMENTS[name])
             self._memory[name], self._tensors[name] = found, as_tensor(found)
         return found
+
+
+def padded(vocab: int) -> int:
+    """Values of a row in whole vectors, and one more."""
+    return -(-vocab // LANES) * LANES + LANES
+
+
+def memory_bytes(threads: int, vocab: int) -> int:
+    """What a sampler needs for rows of this size, but for what grows with their number: each thread
+    has a row, a list, their places and tokens."""
+    return 4 * padded(vocab) * (4 * threads + 1)
 
 
 def check_places(places: Ints, count: int, what: str) -> None:

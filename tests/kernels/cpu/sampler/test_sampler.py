@@ -13,7 +13,7 @@ from raylax.kernels.cpu.compile import CompiledStep
 from raylax.kernels.cpu.sampler.arguments import FORBIDDEN, NAME
 from raylax.kernels.cpu.sampler.artefact import load_sampler
 from raylax.kernels.cpu.sampler.emit import emit
-from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws, Sampler
+from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws, Sampler, memory_bytes
 from raylax.kernels.cpu.target import cpu, missing_here
 from raylax.kernels.draws.definition import Row, key_of
 from raylax.kernels.draws.rules import RULE
@@ -232,3 +232,13 @@ def test_nothing_is_read_or_changed_outside() -> None:
         sampler().draw(case.row[None], wanted([case], [[Change(50)]]))
     with pytest.raises(IndexError, match="row 1 is not one of 1"):
         sampler().draw(case.row[None], wanted([case])._replace(rows=np.array([1], np.int32)))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_its_memory_is_counted(threads: int) -> None:
+    """All but a few bytes for each row."""
+    made, row = load_sampler(threads), np.zeros((1, 50_000), np.float32)
+    made.draw(row, wanted([DrawCase(row[0], 1.0, 0, 1.0, 0.0, 1, 0, 0)]))
+
+    counted = memory_bytes(threads, 50_000)
+    assert 0 <= made.nbytes - counted < 5000
