@@ -42,12 +42,14 @@ class RankTrace:
     def __init__(
         self, most: int = MOST_EVENTS, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.clock, self._ring = clock, EventRing(most)
+        self.clock, self._ring, self._ended = clock, EventRing(most), 0.0
 
     def ran(self, plan: StepPlan, begun: float, meetings: int) -> None:
-        """A step has ended, in which the rank met the others so often."""
-        tokens = len(plan.batch.tokens)
-        self._ring.add((plan.number, tokens, len(plan.batch.rows), begun, self.clock(), meetings))
+        """A step has ended, in which the rank met the others so often. It did not begin before the
+        one before it had ended, though a device was given it."""
+        begun, self._ended = max(begun, self._ended), self.clock()
+        tokens, rows = len(plan.batch.tokens), len(plan.batch.rows)
+        self._ring.add((plan.number, tokens, rows, begun, self._ended, meetings))
 
     def submitted(self, plan: StepPlan, pending: PendingStep) -> PendingStep:
         """A device was given a step."""

@@ -19,6 +19,7 @@ from raylax.proto.pages import names_of
 from raylax.proto.vocabulary import Fault
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
+from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.leader import RankGroup
@@ -27,6 +28,7 @@ from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.machine import cubins_here
 from tests.support.cuda_ranks import rank_cubins
 from tests.support.engines import Answers, Elsewhere, request, running_engine, until
+from tests.support.traces import checked, named
 
 PROMPT = tuple(range(40, 57))
 OTHERS = list(names_of(tuple(range(70, 87))))
@@ -64,12 +66,14 @@ def model() -> Path:
 
 
 @contextmanager
-def engine_on(device: str) -> Iterator[tuple[ThreadedEngine, Answers]]:
+def engine_on(
+    device: str, trace: TraceRecorder | None = None
+) -> Iterator[tuple[ThreadedEngine, Answers]]:
     """Of two ranks on GPUs, of one on a CPU."""
     config = CPU
     if device != "cpu":
         config = replace(CPU, tensor_parallel_shards=2, model_lib=str(*cubins_here()))
-    with running_engine(model(), config, device=device) as running:
+    with running_engine(model(), config, device=device, trace=trace) as running:
         yield running
 
 
@@ -106,9 +110,10 @@ def has_back(free: int) -> bool:
 
 @on_fake_device
 def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
-    """Debug calls and pages reach both; the one that is lost is named."""
-    expected, names = of_the_cpu(), list(names_of(PROMPT))
-    with engine_on("cuda") as (engine, answers):
+    """Debug calls and pages reach both, and each says what it has run; the one that is lost is
+    named."""
+    expected, names, trace = of_the_cpu(), list(names_of(PROMPT)), TraceRecorder()
+    with engine_on("cuda", trace) as (engine, answers):
         config = engine.config
         engine.add_request(request("r", PROMPT, TOKENS))
         answers.wait_for("r")
@@ -120,6 +125,7 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
         assert engine.read_pages(names) == pages
         engine.add_request(request("again", PROMPT, TOKENS))
         answers.wait_for("again")
+        file = checked(trace.dump_json())
         engine.add_request(request("long", PROMPT, 40))
         answers.wait_for_tokens("long", 1)
         assert engine.write_pages(OTHERS, pages) == len(OTHERS)  # while devices are steps ahead
@@ -136,6 +142,13 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
     assert cached[0] == PAGE_SIZE
     assert [(one["rank"], one["device"]) for one in ranks] == [(0, "cuda:0"), (1, "cuda:0")]
     assert plans[0] == plans[1]
+    ahead = [event["name"] for event in file["traceEvents"] if "ahead" in event["name"]]
+    first, second = (one["pid"] for one in file["metadata"]["processes"])
+    ran = [
+        [e["args"]["step"] for e in named(file, "run") if (e["pid"], e["tid"]) == at]
+        for at in ((first, 2), (second, 1))
+    ]
+    assert ahead and ran[0] == ran[1] == list(range(1, 1 + len(ran[0])))
     assert [len(page) for page in pages] == [2 * 2 * PAGE_SIZE * 64 * 2]
     assert "rank 1" in fault
     assert "Fake 1 GPU-00000000-0000-0000-0000-000000000001 is lost" in fault

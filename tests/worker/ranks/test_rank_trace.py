@@ -49,17 +49,21 @@ def test_the_last_steps_are_kept(clock: Clock) -> None:
     """Those before are counted; a step has its time, tokens and meetings."""
     trace = RankTrace(2, clock)
     for number in range(4):
+        clock.now = 10.0 + number
         trace.ran(plan(number), clock.now - 0.5, 7)
 
-    assert told(trace) == [(9.5e6, 0.5e6, 2), (9.5e6, 0.5e6, 3)]
+    assert told(trace) == [(11.5e6, 0.5e6, 2), (12.5e6, 0.5e6, 3)]
     assert next(trace.events())["args"] == {"step": 2, "tokens": 5, "rows": 2, "meetings": 7}
     assert trace.process(1).dropped == 2
 
 
 def test_a_devices_step_lasts_until_its_output_is_there(clock: Clock) -> None:
-    """However often somebody asks for that; one that failed is no step."""
+    """However often somebody asks for that; one that failed is no step. What was given to it
+    meanwhile begins then."""
     trace = RankTrace(9, clock)
     done, broken = (trace.submitted(plan(n), one()) for n, one in enumerate([Done, Pending]))
+    clock.now = 11.0
+    behind = trace.submitted(plan(2), Done())
     clock.now = 12.0
     done.output()
     clock.now = 13.0
@@ -67,5 +71,7 @@ def test_a_devices_step_lasts_until_its_output_is_there(clock: Clock) -> None:
     with pytest.raises(NotImplementedError):
         broken.output()
 
-    assert told(trace) == [(10e6, 2e6, 0)]
+    behind.output()
+
+    assert told(trace) == [(10e6, 2e6, 0), (12e6, 1e6, 2)]
     assert done.is_last and done.is_done
