@@ -59,6 +59,13 @@ COUNT_OR_ALL = Rule(
     lambda value: value is None or (type(value) is int and value >= -1),
     "{name} must be a whole number, or -1 for no limit, found {value!r}",
 )
+MOST_THREADS = 1024
+"""Of a rank; no machine has so many cores that share a step."""
+THREADS = Rule(
+    lambda value: value is None or (type(value) is int and 1 <= value <= MOST_THREADS),
+    f"{{name}} must be a positive integer, at most {MOST_THREADS}, found {{value!r}}",
+)
+TEXT = Rule(lambda value: isinstance(value, str), "{name} must be text, found {value!r}")
 SWITCH = Rule(
     lambda value: type(value) is bool,
     "{name} must be true or false, found {value!r}",
@@ -110,7 +117,7 @@ def option(default: Any, rule: Rule) -> Any:
 def path_text(name: str, value: str | os.PathLike[str] | None) -> str | None:
     """A path as text. Raises ConfigError for what is none."""
     text = value if isinstance(value, str | None) else getattr(value, "__fspath__", lambda: 0)()
-    if not isinstance(text, str | None):
+    if text == "" or not isinstance(text, str | None):
         raise ConfigError(f"{name} must be text or a path, found {value!r}")
     return text
 
@@ -206,7 +213,7 @@ class EngineConfig:
     """O0 to O3, or flags as cublas_gemm=1;cudagraph=0. On GPUs cudagraph, which O2 and O3 have, and
     which is inferred, lets short steps be graphs. Vendors' libraries are not used, whatever is
     asked for: the complete configuration says what is in effect."""
-    quantization: str = "auto"
+    quantization: str = option("auto", TEXT)
     """Of the weights: q0f32, q0bf16, q0f16, w8a8, q8f32_0, q4f32_0, q4f32_1, on GPUs q0bf16, q0f16,
     q8, fp8, q4f16_1, q4f16_1_g128; auto: as the checkpoint has
     them."""
@@ -217,7 +224,7 @@ class EngineConfig:
     overlap_launches: bool = option(False, SWITCH)
     """On GPUs from sm_90 on: whether a kernel may be started before the one ahead of it has ended
     (programmatic dependent launch). Not tried on a GPU yet."""
-    threads: int | None = option(None, POSITIVE)
+    threads: int | None = option(None, THREADS)
     """Of each rank's compiled step; inferred: the cores that this process may use, shared out."""
     pin_threads: bool = option(False, SWITCH)
     """Whether the step's threads get cores of their own, if so many are free. In the complete

@@ -75,6 +75,7 @@ def infer(config: EngineConfig, mode: Mode, memory: Memory) -> Sizes:
     fits."""
     check_lengths(config, memory.max_positions)
     check_weights(memory)
+    check_workspace(config, mode, memory)
     check_bytes(config, memory)
     single = config.max_single_sequence_length or memory.max_positions
     least = config.max_single_sequence_length or min(LEAST_TOKENS, single)
@@ -146,6 +147,18 @@ def check_weights(memory: Memory) -> None:
             f"the model is too large: its weights take {memory.weights / MIB:.0f} MiB, and there "
             f"are {memory.available / MIB:.0f} MiB; ask for a smaller quantization, share it among "
             "ranks (tensor_parallel_shards, pipeline_parallel_stages) or free memory"
+        )
+
+
+def check_workspace(config: EngineConfig, mode: Mode, memory: Memory) -> None:
+    """Raises ConfigError if a step of the sizes that were asked for leaves no room for pages."""
+    if memory.left <= 0 and memory.workspace > memory.weights:
+        tokens, rows = most_of_a_step(config, mode, memory.usual)
+        raise ConfigError(
+            f"the steps are too large: the workspace of {tokens} tokens and {rows} sequences takes "
+            f"{memory.workspace / MIB:.0f} MiB, beside {memory.weights / MIB:.0f} MiB of weights, "
+            f"and there are {memory.available / MIB:.0f} MiB; ask for a smaller prefill_chunk_size "
+            "or max_num_sequence, or for fewer threads"
         )
 
 

@@ -107,6 +107,9 @@ def test_too_little_for_one_sequence_says_how_much_is_needed() -> None:
          "max_total_sequence_length of 24000 tokens needs 375.0 MiB, there is room for 20000"),
         ({"kv_cache_bytes": 26 * PAGE}, memory(10), "kv_cache_bytes must be at most 6553600, what "
          "126 MiB free, weights 100 MiB, workspace 20 MiB leave; found 6815744"),
+        ({"prefill_chunk_size": 10**6}, Memory(300 * MIB, 100 * MIB, 900 * MIB, PAGE, 99, 512),
+         "the steps are too large: the workspace of 1000000 tokens and 20 sequences takes 900 MiB, "
+         "beside 100 MiB of weights, and there are 300 MiB; ask for a smaller prefill_chunk_size"),
         ({"max_num_sequence": 700}, memory(600),
          "max_num_sequence of 700 needs a page of 16 tokens for each, 175.0 MiB, and there is room "
          "for 600 (495 MiB free, weights 100 MiB, workspace 20 MiB); ask for fewer, raise gpu_mem"),

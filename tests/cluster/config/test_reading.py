@@ -67,7 +67,7 @@ def test_flags_win_over_the_file(file: Path) -> None:
         ("mode: turbo", "mode: Input should be 'local', 'interactive' or 'server', found 'turbo'"),
         ("autoscaling: {high_kv_usage: 2}", "autoscaling.high_kv_usage: Input should be less"),
         ("engine: {quantization: q0f32}", "engine.quantization: write it as quantization, at the"),
-        ("engine: {threads: -1}", "threads must be a positive integer, found -1"),
+        ("engine: {threads: -1}", "a positive integer, at most 1024, found -1"),
         ("engine: {spec_tree_width: 5}", "spec_tree_width must be a whole number from 1"),
         ("engine: {spec_draft_length: 17}", "spec_draft_length must be a whole number from 0 to"),
         ("engine: {speculative_mode: eagles}", "speculative_mode must be one of disable, ngram"),
