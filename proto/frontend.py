@@ -3,12 +3,12 @@
 import random
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.prompt_ids import PromptIds
+from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork
 from raylax.proto.calls.request_maker import RequestMaker
@@ -181,9 +181,14 @@ class Frontend:
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
         )
+        if body.echo and body.logprobs is not None:
+            for ids in prompts:
+                check_scored_size(len(ids), body.logprobs)
+            requests = [replace(request, score=True) for request in requests]
         choices = self._choices(call_id, requests, body, "text_completion")
         for index, choice in enumerate(choices):
-            choice.frame(self._echo(body, index // body.n), body.suffix)
+            scored = requests[index].prompt if requests[index].score else ()
+            choice.frame(self._echo(body, index // body.n), body.suffix, scored)
         return Call(call_id, requests, choices, "text_completion")
 
     def _echo(self, body: CompletionRequest, prompt: int) -> str:

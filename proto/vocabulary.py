@@ -155,6 +155,8 @@ class Request:
     """What precedes its first page in the names of pages: it finds those of the same root."""
     pin: bool = False
     """Its prompt's full pages are kept when it has ended."""
+    score: bool = False
+    """The log-probabilities of its prompt's tokens are wanted, too, as those of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,9 @@ class Delta(NamedTuple):
     """Of its steps those that verified a draft."""
     drafted: int = 0
     """Tokens of those drafts."""
+    prompt_logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of the prompt's tokens but the first, if they were asked for; on a request's first delta with
+    tokens, or with its finish."""
 
     @property
     def is_one_token(self) -> bool:
@@ -197,7 +202,7 @@ class Delta(NamedTuple):
         return (
             len(self.token_ids) == 1
             and self.finish is None
-            and not (self.logprobs or self.cached_tokens)
+            and not (self.logprobs or self.cached_tokens or self.prompt_logprobs)
         )
 
 

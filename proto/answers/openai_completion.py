@@ -83,8 +83,8 @@ def choice_written(choice: Choice) -> bytes:
     written, offsets = choice_of(choice, empty).model_dump_json().encode(), Offsets()
     lists: dict[bytes, Iterable[object]] = {
         b"tokens": (named(e.token) for e in entries),
-        b"token_logprobs": (e.logprob for e in entries),
-        b"top_logprobs": (by_name(e.top) for e in entries),
+        b"token_logprobs": (value_of(e) for e in entries),
+        b"top_logprobs": (top_of(e) for e in entries),
         b"text_offset": (offsets.add(e.token) for e in entries),
     }
     for name, values in lists.items():
@@ -108,10 +108,18 @@ def completion_logprobs(
         return None
     return completions.Logprobs(
         tokens=[named(e.token) for e in entries],
-        token_logprobs=[e.logprob for e in entries],
-        top_logprobs=[by_name(e.top) for e in entries],
+        token_logprobs=[value_of(e) for e in entries],
+        top_logprobs=[top_of(e) for e in entries],
         text_offset=[offsets.add(e.token) for e in entries],
     )
+
+
+def value_of(entry: TextLogprob) -> float | None:
+    return None if entry.follows_nothing else entry.logprob
+
+
+def top_of(entry: TextLogprob) -> dict[str, float] | None:
+    return None if entry.follows_nothing else by_name(entry.top)
 
 
 def named(token: bytes) -> str:

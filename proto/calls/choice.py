@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
@@ -54,6 +54,8 @@ class Choice:
         self._parser = ParserChain(self.parsers)
         self._called = False  # a tool
         self._before = self._after = ""
+        self._scored: Sequence[int] = ()
+        self._of_prompt: tuple[TextLogprob, ...] = ()  # until it is said
 
     @property
     def text(self) -> str:
@@ -79,9 +81,10 @@ class Choice:
     def may_stop(self) -> bool:
         return self.stops.wanted or bool(self.stop_tokens)
 
-    def frame(self, before: str, after: str) -> None:
-        """Have its text stand between these, of which the second is not there if it ends early."""
-        self._before, self._after = before, after
+    def frame(self, before: str, after: str, scored: Sequence[int] = ()) -> None:
+        """Have its text stand between these, of which the second is not there if it ends early.
+        `scored`: ids of the first one, whose log-probabilities come with the first delta."""
+        self._before, self._after, self._scored = before, after, scored
 
     def feed(self, delta: Delta) -> TextEvent | None:
         """What the delta adds to the answer; None if nothing can be said yet."""
@@ -90,6 +93,8 @@ class Choice:
         if delta.cached_tokens:
             self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
         self.accepted_tokens = delta.accepted
+        if delta.prompt_logprobs and self._scored:
+            self._of_prompt = tuple(self._prompt_entries(delta.prompt_logprobs))
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
             self.tokens += len(delta.token_ids)
             said = self._detokenizer.add(delta.token_ids)
@@ -107,7 +112,18 @@ class Choice:
         """The event with what stands around the answer, in the first and in the last one."""
         text = event.text if self.events else self._before + event.text
         ended = event.finish_reason in (Finish.STOP, Finish.LENGTH)
-        return event._replace(text=text + self._after if ended else text)
+        logprobs, self._of_prompt = (*self._of_prompt, *event.logprobs), ()
+        return event._replace(text=text + self._after if ended else text, logprobs=logprobs)
+
+    def _prompt_entries(self, told: Sequence[TokenLogprobs]) -> Iterator[TextLogprob]:
+        """Of the prompt's tokens: the first follows nothing; special ones are no text."""
+        first, *others = self._scored
+        yield TextLogprob(self._text_of(first), 0.0, follows_nothing=True)
+        for token, entry in zip(others, told, strict=False):
+            yield replace(self._logprob(token, entry), token=self._text_of(token))
+
+    def _text_of(self, token: int) -> bytes:
+        return self.tokenizer.bytes_of(token) if self.tokenizer.adds_text(token) else b""
 
     def _feed_all(self, delta: Delta) -> TextEvent | None:
         """The slower way, for all that may come beside text."""

@@ -19,6 +19,8 @@ class TextLogprob:
     token: bytes
     logprob: float
     top: tuple[tuple[bytes, float], ...] = ()
+    follows_nothing: bool = False
+    """It is the first token of a prompt, and has no log-probability."""
 
     @property
     def text(self) -> str:

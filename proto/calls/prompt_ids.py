@@ -6,6 +6,20 @@ from dataclasses import dataclass
 from raylax.proto.calls.prompt_maker import too_long
 from raylax.proto.errors import InvalidRequest
 
+MOST_SCORED = 1 << 16
+"""Log-probabilities of a prompt's tokens and of those beside them, which are kept until all are
+there."""
+
+
+def check_scored_size(tokens: int, top: int) -> None:
+    """Raises InvalidRequest for a prompt with more log-probabilities than are kept."""
+    if tokens * (1 + top) > MOST_SCORED:
+        raise InvalidRequest(
+            f"logprobs: with echo a prompt may have {MOST_SCORED // (1 + top)} tokens where "
+            f"{top} more are told for each, it has {tokens}",
+            param="logprobs",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PromptIds:

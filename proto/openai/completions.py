@@ -1,8 +1,8 @@
 """POST /v1/completions. https://platform.openai.com/docs/api-reference/completions"""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
@@ -48,19 +48,12 @@ class CompletionRequest(SamplingFields):
     def prompts(self) -> list[str] | list[list[int]]:
         return one_or_more(self.prompt)
 
-    @model_validator(mode="after")
-    def _check_echo(self) -> Self:
-        if self.echo and self.logprobs is not None:
-            raise ValueError(
-                "logprobs: only allowed without echo; those of a prompt are not computed"
-            )
-        return self
-
 
 class Logprobs(ResponseModel):
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    """None for the first token of a prompt, which follows nothing."""
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 

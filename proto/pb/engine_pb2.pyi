@@ -311,6 +311,7 @@ class Submit(_message.Message):
     COALESCE_FIELD_NUMBER: _builtins.int
     PAGE_ROOT_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     max_tokens: _builtins.int
     choice: _builtins.int
@@ -333,6 +334,8 @@ class Submit(_message.Message):
     """requests of different ones share no page"""
     pin: _builtins.bool
     """the full pages of its prompt are kept when it has ended"""
+    score: _builtins.bool
+    """log-probabilities of its prompt are wanted, too"""
     @_builtins.property
     def prompt(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
@@ -363,10 +366,11 @@ class Submit(_message.Message):
         coalesce: _builtins.int = ...,
         page_root: _builtins.bytes = ...,
         pin: _builtins.bool = ...,
+        score: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "deadline_s", b"deadline_s", "sampling", b"sampling", "share", b"share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "pin", b"pin", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s", "_share", b"_share", "choice", b"choice", "coalesce", b"coalesce", "deadline_s", b"deadline_s", "dispatch", b"dispatch", "embed", b"embed", "history", b"history", "max_tokens", b"max_tokens", "page_root", b"page_root", "pages_at", b"pages_at", "pin", b"pin", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "score", b"score", "share", b"share", "stop_token_ids", b"stop_token_ids", "tenant", b"tenant", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_s: _TypeAlias = _typing.Literal["deadline_s"]  # noqa: Y015
     _WhichOneofArgType__deadline_s: _TypeAlias = _typing.Literal["_deadline_s", b"_deadline_s"]  # noqa: Y015
@@ -643,6 +647,7 @@ class Delta(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     DRAFTS_FIELD_NUMBER: _builtins.int
     DRAFTED_FIELD_NUMBER: _builtins.int
+    PROMPT_LOGPROBS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     finish: _builtins.str
     """"" while the request goes on, else stop, length, abort or error"""
@@ -664,6 +669,10 @@ class Delta(_message.Message):
     def logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprobs]: ...
     @_builtins.property
     def embedding(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    @_builtins.property
+    def prompt_logprobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogprobs]:
+        """but of its first token"""
+
     def __init__(
         self,
         *,
@@ -679,10 +688,11 @@ class Delta(_message.Message):
         accepted: _builtins.int = ...,
         drafts: _builtins.int = ...,
         drafted: _builtins.int = ...,
+        prompt_logprobs: _abc.Iterable[Global___TokenLogprobs] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "drafted", b"drafted", "drafts", b"drafts", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "began", b"began", "cached_tokens", b"cached_tokens", "drafted", b"drafted", "drafts", b"drafts", "embedding", b"embedding", "error", b"error", "fault", b"fault", "finish", b"finish", "logprobs", b"logprobs", "prompt_logprobs", b"prompt_logprobs", "request_id", b"request_id", "token_ids", b"token_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -79,6 +79,7 @@ def submit_to_proto(
         coalesce=coalesce,
         page_root=request.page_root,
         pin=request.pin,
+        score=request.score,
     )
 
 
@@ -118,6 +119,7 @@ def submit_from_proto(message: pb.Submit) -> Request:
         embed=message.embed,
         page_root=message.page_root,
         pin=message.pin,
+        score=message.score,
     )
 
 
@@ -125,14 +127,8 @@ def delta_to_proto(delta: Delta) -> pb.Delta:
     return pb.Delta(
         request_id=delta.request_id,
         token_ids=delta.token_ids,
-        logprobs=[
-            pb.TokenLogprobs(
-                logprob=entry.logprob,
-                top_ids=[token for token, _ in entry.top],
-                top_logprobs=[logprob for _, logprob in entry.top],
-            )
-            for entry in delta.logprobs
-        ],
+        logprobs=logprobs_to_proto(delta.logprobs),
+        prompt_logprobs=logprobs_to_proto(delta.prompt_logprobs),
         finish=delta.finish or "",
         error=delta.error or "",
         cached_tokens=delta.cached_tokens,
@@ -164,6 +160,8 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         Fault.ENGINE,
         message.began,
     )
+    if scored := message.prompt_logprobs:
+        going_on = going_on._replace(prompt_logprobs=logprobs_from_proto(scored))
     if finish is None:
         return going_on
     return going_on._replace(
@@ -174,6 +172,17 @@ def delta_from_proto(message: pb.Delta, request_id: str | None = None) -> Delta:
         drafts=message.drafts,
         drafted=message.drafted,
     )
+
+
+def logprobs_to_proto(entries: Iterable[TokenLogprobs]) -> list[pb.TokenLogprobs]:
+    return [
+        pb.TokenLogprobs(
+            logprob=entry.logprob,
+            top_ids=[token for token, _ in entry.top],
+            top_logprobs=[logprob for _, logprob in entry.top],
+        )
+        for entry in entries
+    ]
 
 
 def logprobs_from_proto(entries: Iterable[pb.TokenLogprobs]) -> tuple[TokenLogprobs, ...]:

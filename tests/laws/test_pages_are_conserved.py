@@ -108,6 +108,7 @@ class Engine(RuleBasedStateMachine):
         late=st.sampled_from([False, False, True]),
         stops=st.sampled_from([(), (), (2, 5)]),
         pin=st.sampled_from([False, False, True]),
+        score=st.sampled_from([False, False, True]),
     )
     def submit(
         self,
@@ -120,6 +121,7 @@ class Engine(RuleBasedStateMachine):
         late: bool,
         stops: tuple[int, ...],
         pin: bool,
+        score: bool,
     ) -> None:
         tokens = [(i * (1 + kind * (i > 40)) + 3) % VOCAB for i in range(length)]
         prompt = (*tokens, POISON) if poisoned else tuple(tokens)
@@ -135,6 +137,7 @@ class Engine(RuleBasedStateMachine):
             share=SHARES[tenant],
             priority=priority,
             pin=pin,
+            score=score,
         )
         self.asked[id], self.said[id] = request, []
         self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))

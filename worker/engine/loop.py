@@ -151,7 +151,7 @@ class Loop:
         if self.trace is not None:
             executor.call("raylax.debug.trace", [self.trace.most])
             self.batch.trace, self.trace.rank = self.trace, executor.rank.trace
-        self.limits = ModelLimits(ready, model.spec.vocab)
+        self.limits = ModelLimits(ready, model.spec.vocab, not model.draws)
         self.status.failures = 0
         self.look()
 

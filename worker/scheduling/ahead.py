@@ -68,7 +68,7 @@ def followers(flight: Flight, running: abc.Mapping[str, Sequence]) -> list[Follo
 def is_drawn(one: Sequence, draws: StepDraws | None, row: int) -> bool:
     """Whether the model draws its token, nobody looks at its logits, and the next draw's rule knows
     nothing of it."""
-    if one.request.sampling.top_logprobs is not None or one.adjustment.remembers:
+    if one.unread > 0 or one.request.sampling.top_logprobs is not None or one.adjustment.remembers:
         return False
     if draws is None or draws.rules["position"][row] == NO_RULE:
         return one.rule is PLAIN

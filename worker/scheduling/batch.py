@@ -372,6 +372,7 @@ class Batch:
             results = drawn.get(one.request.id, [])
             if results:
                 count += len(results) - wanted  # less where drafts were wrong
+            results = self._read(one, results)
             stops = one.request.stop_token_ids
             ids = [one.token for one in results if one.token is not None and one.token not in stops]
             one.tokens.extend(ids)
@@ -380,6 +381,20 @@ class Batch:
             if results:
                 deltas += self._said(one, ids, results)
         return deltas
+
+    def _read(self, one: Sequence, results: list[DrawResult]) -> list[DrawResult]:
+        """Take what is of a prompt that is scored; what is drawn is left."""
+        if one.unread <= 0 or not results:
+            return results
+        read = results[: one.unread]
+        for drawn in read:
+            if drawn.error is not None:
+                return [drawn]
+            assert drawn.token is not None
+            one.tokens.append(drawn.token)
+            one.scored += drawn.logprobs
+        self.waiting.charge(one.request.tenant, len(read) / one.request.share)
+        return results[len(read) :]
 
     def _said(self, one: Sequence, ids: list[int], results: list[DrawResult]) -> list[Delta]:
         """What is said of its tokens, the last ones: one by one, so that a stream is the same
@@ -408,4 +423,7 @@ class Batch:
                 )
         if cached:
             said[0] = said[0]._replace(cached_tokens=cached)
+        if one.scored:
+            said[0] = said[0]._replace(prompt_logprobs=tuple(one.scored))
+            one.scored.clear()
         return said

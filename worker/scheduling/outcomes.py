@@ -40,6 +40,12 @@ class Wanted(NamedTuple):
     is_drawn: bool
     """The step has its token."""
 
+    @property
+    def given(self) -> int | None:
+        """The token of a prompt that stands there, whatever would be drawn; None: one is drawn."""
+        prompt, at = self.one.request.prompt, len(self.one.tokens) + len(self.said)
+        return prompt[at] if at < len(prompt) else None
+
 
 def draw_rows(
     batch: Several[Work],
@@ -74,7 +80,7 @@ def rows_wanted(batch: Several[Work], draws: StepDraws | None) -> list[Wanted]:
     for one, _, wanted in batch:
         for ahead in range(wanted):
             had = one.own_rule is PLAIN or (draws is not None and by_model[len(rows)])
-            rows.append(Wanted(one, len(rows), one.draft[:ahead], had))
+            rows.append(Wanted(one, len(rows), one.draft[:ahead], had and one.unread <= ahead))
     return rows
 
 
@@ -110,6 +116,8 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
     request, top = one.request, one.request.sampling.top_logprobs if logprobs else None
     if request.embed or (is_drawn and top is None):
         return None
+    if (given := wanted.given) is not None:
+        return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=given)
     if is_drawn:
         token = int(output.drawn[row])
         return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=token)
@@ -138,7 +146,7 @@ def verified(
         yield drawn
         if ahead == len(rows) - 1 or drawn.token != draft[ahead]:
             return
-        if drawn.token in wanted.one.request.stop_token_ids:
+        if wanted.given is None and drawn.token in wanted.one.request.stop_token_ids:
             return
 
 

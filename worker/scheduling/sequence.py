@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from raylax.proto.pages import PAGE_SIZE, chain
-from raylax.proto.vocabulary import Request
+from raylax.proto.vocabulary import Request, TokenLogprobs
+from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.constraints import Constraints
 from raylax.worker.sampling.rules import models_rule_of, rule_of
@@ -71,6 +72,8 @@ class Sequence:
     again."""
     suspect: bool = False
     """It was part of a step that failed, and of none that succeeded since."""
+    scored: list[TokenLogprobs] = field(default_factory=list)
+    """Log-probabilities of its prompt, as far as they are known and were not told."""
     proposal: Proposal | None = None
     """What may follow its tokens; None while nobody proposes any."""
 
@@ -80,7 +83,8 @@ class Sequence:
         self.constraints = Constraints(self.request)
         self.own_rule = rule_of(self.request)
         self.rule = models_rule_of(self.request, self.own_rule)
-        self.tokens.extend(self.request.prompt)
+        scored = self.request.score and not self.request.history
+        self.tokens.extend(self.request.prompt[:1] if scored else self.request.prompt)
         self.tokens.extend(self.request.history)
 
     @property
@@ -106,16 +110,26 @@ class Sequence:
     @property
     def drafts_may_follow(self) -> bool:
         """It decodes next, and wants tokens."""
-        return self.phase is DECODE and not self.request.embed
+        return self.phase is DECODE and not self.request.embed and self.unread <= 0
+
+    @property
+    def unread(self) -> int:
+        """How many tokens of a prompt that is scored are not among its tokens yet: they follow
+        like drafts that are right, whatever would be drawn, so that each has a row."""
+        return len(self.request.prompt) - len(self.tokens)
 
     @property
     def draft(self) -> list[int]:
         """Tokens that may follow."""
+        if self.unread > 0:
+            return list(self.request.prompt[len(self.tokens) :][:MOST_DRAFTED])
         return [] if self.proposal is None else self.proposal.draft
 
     @property
     def likely(self) -> float:
         """How likely each of those is right, if those before it are."""
+        if self.unread > 0:
+            return 1.0
         return 0.0 if self.proposal is None else self.proposal.likely
 
     def rows_wanted(self, count: int) -> int:

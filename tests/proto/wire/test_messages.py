@@ -36,6 +36,7 @@ requests = st.builds(
     deadline_s=st.none() | st.floats(0, 1e6), tenant=st.text(), pages_at=st.text(),
     priority=st.sampled_from(Priority), traceparent=st.text(), tracestate=st.text(),
     embed=st.booleans(), share=st.floats(0.01, 100), page_root=st.binary(max_size=16),
+    pin=st.booleans(), score=st.booleans(),
 )  # fmt: skip
 logprobs = st.builds(
     TokenLogprobs, reals, st.lists(st.tuples(st.integers(0, 99), reals), max_size=3).map(tuple)
@@ -43,6 +44,7 @@ logprobs = st.builds(
 said = {
     "request_id": st.text(), "token_ids": tokens, "cached_tokens": st.integers(0, 2**31),
     "logprobs": st.lists(logprobs, max_size=3).map(tuple), "began": st.booleans(),
+    "prompt_logprobs": st.lists(logprobs, max_size=3).map(tuple),
 }  # fmt: skip
 ends = {
     "finish": st.sampled_from(Finish), "error": st.none() | st.text(min_size=1),

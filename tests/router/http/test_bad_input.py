@@ -121,7 +121,6 @@ REFUSED = [
     (PLAIN, plain("x" * (4 * MIB)), "prompt", "at least 349525 tokens, the limit is 255"),
     (PLAIN, plain("a", logprobs=21), "logprobs", "less than or equal to 20"),
     (CHAT, chat(echo=True), "echo", "messages are not repeated; use /v1/completions, found True"),
-    (PLAIN, plain("a", echo=True, logprobs=0), "logprobs", "only allowed without echo"),
     (PLAIN, plain("a", suffix="b" * 65537), "suffix", "at most 65536 characters"),
     (PLAIN, plain("a", best_of=2), "best_of", "found 2"),
     (PLAIN, plain("a", min_tokens=5), "min_tokens", "at most the answer's 4 tokens, found 5"),

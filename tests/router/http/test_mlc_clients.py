@@ -1,7 +1,9 @@
 """What clients of MLC-LLM's server look for, as far as OpenAI's clients have no other opinion."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -172,3 +174,41 @@ async def test_metrics_have_mlcs_names(rig: Rig, client: httpx.AsyncClient) -> N
         "last_finished_request_ttft_s", "decode_time_by_batch_size_mean",
     } <= named  # fmt: skip
     assert any('batch_size="1"' in line for line in lines)
+
+
+async def choices_of(client: httpx.AsyncClient, body: dict[str, Any], stream: bool) -> list[Any]:
+    """The one of each chunk, or of the whole answer."""
+    if stream:
+        return [one["choices"][0] for one in await chunks(client, PLAIN, body)]
+    return list((await client.post(PLAIN, json=body)).json()["choices"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_log_probabilities_of_a_prompt(checkpoint: Path, stream: bool) -> None:
+    """With its echo, as OpenAI's older models gave them; and whichever worker is lost meanwhile."""
+    body: dict[str, Any] = {
+        "prompt": "What is the meaning of life?", "max_tokens": 4, "temperature": 0,
+        "logprobs": 2, "echo": True, "ignore_eos": True,
+    }  # fmt: skip
+    async with (
+        running_router(checkpoint, count=2) as two,
+        httpx.AsyncClient(base_url=two.url, timeout=PATIENCE_S) as asking,
+    ):
+        whole = (await asking.post(PLAIN, json=body)).json()["choices"][0]
+        for worker in two.workers:
+            worker.hold(1)
+        telling = asyncio.create_task(choices_of(asking, body, stream))
+        await until(lambda: any(worker.running for worker in two.workers))
+        (busy,) = [worker for worker in two.workers if worker.running]
+        await busy.die()
+        for worker in two.workers:
+            worker.let_go()
+        parts = await telling
+
+    logprobs = whole["logprobs"]
+    assert "".join(one["text"] for one in parts) == whole["text"] == "".join(logprobs["tokens"])
+    assert whole["text"].startswith(body["prompt"])
+    assert logprobs["token_logprobs"][0] is None and logprobs["top_logprobs"][0] is None
+    assert all(value < 0 for value in logprobs["token_logprobs"][1:])
+    for name, values in logprobs.items():
+        assert [v for one in parts if one["logprobs"] for v in one["logprobs"][name]] == values

@@ -78,9 +78,81 @@ def test_an_answer_that_is_aborted_has_no_suffix(engine: MLCEngine) -> None:
     assert "~" not in "".join(chunk.choices[0].text for chunk in rest)
 
 
-def test_log_probabilities_of_a_prompt_are_refused(engine: MLCEngine) -> None:
-    with pytest.raises(InvalidRequest, match="logprobs: only allowed without echo; those of a pro"):
-        engine.completions.create(prompt="abc", echo=True, logprobs=1)
+PROMPT = "a prompt of some words, which are more than a step verifies"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_log_probabilities_of_a_prompt(engine: MLCEngine, stream: bool) -> None:
+    """Of each token but the first, as it would have them as an answer; those of the answer behind
+    them. The answer, its draws and its usage are those without."""
+    ask = {
+        **ASK,
+        "prompt": PROMPT,
+        "temperature": 1,
+        "seed": 5,
+        "presence_penalty": 1,
+        "logprobs": 2,
+    }
+    alone = engine.completions.create(**ask)
+    told = engine.completions.create(**ask, echo=True, stream=stream)
+    choices = [chunk.choices[0] for chunk in told] if stream else told.choices
+    text = "".join(choice.text for choice in choices)
+    entries = [choice.logprobs for choice in choices if choice.logprobs]
+    values = [value for one in entries for value in one.token_logprobs]
+    tokens = [token for one in entries for token in one.tokens]
+    offsets = [offset for one in entries for offset in one.text_offset]
+    tops = [top for one in entries for top in one.top_logprobs]
+    own = alone.choices[0].logprobs
+
+    assert text == PROMPT + alone.choices[0].text == "".join(tokens)
+    assert (values[0], tops[0]) == (None, None)
+    assert values[-6:] == own.token_logprobs
+    want = [scored(engine, at) for at in range(1, len(values) - 6)]
+    assert list(zip(values[1:-6], tops[1:-6], strict=True)) == want
+    assert [text[at : at + 1] for at in offsets] == [token[:1] for token in tokens]
+    if not stream:
+        assert told.usage.model_dump(exclude={"extra"}) == alone.usage.model_dump(exclude={"extra"})
+
+
+def scored(engine: MLCEngine, at: int) -> tuple[float, dict[str, float]]:
+    """The log-probability of a token of the prompt, by who is forced to say it."""
+    ids = engine.tokenizer.encode(PROMPT)
+    answer = engine.completions.create(
+        prompt=ids[:at], max_tokens=1, logprobs=2, logit_bias={ids[at]: 100}, temperature=0
+    )
+    logprobs = answer.choices[0].logprobs
+    return logprobs.token_logprobs[0], logprobs.top_logprobs[0]
+
+
+def test_what_ends_an_answer_may_stand_in_a_prompt_that_is_scored(engine: MLCEngine) -> None:
+    ask = {**ASK, "prompt": [5, 1, 6, 7], "ignore_eos": False, "logprobs": 0, "echo": True}
+    told = engine.completions.create(**ask, stop_token_ids=[7]).choices[0]
+    alone = engine.completions.create(**{**ask, "echo": False}, stop_token_ids=[7]).choices[0]
+
+    assert len(told.logprobs.tokens) == 4 + len(alone.logprobs.tokens if alone.logprobs else ())
+    assert told.finish_reason == alone.finish_reason
+
+
+def test_many_prompts_are_scored_together(engine: MLCEngine) -> None:
+    """Beside others, more than run at once: each as alone."""
+    prompts = [f"{at}, {PROMPT}" for at in range(6)]
+    ask = {**ASK, "logprobs": 1, "echo": True}
+    alone = [engine.completions.create(**{**ask, "prompt": one}).choices[0] for one in prompts]
+    streams = [engine.completions.create(**ASK, prompt="abc", n=2, stream=True) for _ in range(2)]
+    together = engine.completions.create(**{**ask, "prompt": prompts}).choices
+    for stream in streams:
+        assert list(stream)[-1].choices[0].finish_reason == "length"
+
+    assert [one.logprobs for one in together] == [one.logprobs for one in alone]
+    assert [one.text for one in together] == [one.text for one in alone]
+
+
+def test_a_prompt_with_too_many_log_probabilities_is_refused(
+    engine: MLCEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raylax.proto.calls.prompt_ids.MOST_SCORED", 60)
+    with pytest.raises(InvalidRequest, match="may have 20 tokens where 2 more are told for"):
+        engine.completions.create(prompt="x" * 21, echo=True, logprobs=2)
 
 
 def test_usage_says_what_an_answer_took(engine: MLCEngine) -> None:
