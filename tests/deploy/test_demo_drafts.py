@@ -15,6 +15,7 @@ from raylax.kernels.heads.eagle import load_head
 from raylax.kernels.model import Floats, Model, TappedModel
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, batch_of
+from tests.support.paths import ROOT
 
 QUESTIONS = (
     "What is 37 + 45?",
@@ -43,7 +44,7 @@ class Answer(NamedTuple):
 
 @pytest.fixture(scope="module")
 def options() -> ModelOptions:
-    return ModelOptions(threads=2, max_step_tokens=256, max_step_rows=8, max_sequence_length=256)
+    return ModelOptions(threads=2, max_step_tokens=256, max_step_rows=64, max_sequence_length=256)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,36 @@ def test_the_head_drafts_what_the_model_says(head: DraftHead, answers: list[Answ
 
     shares = [np.mean([count > depth for count in counts]) for depth in range(DEPTH)]
     assert all(share > least for share, least in zip(shares, LEAST, strict=True)), shares
+
+
+def test_the_small_model_says_what_the_model_says(
+    answers: list[Answer], options: ModelOptions
+) -> None:
+    """It has the same words, and reads the same text."""
+    small, counts = load_whole(demo_model() / "small", options, len(PAGES)), []
+    for ids, asked, _ in answers:
+        rows = np.arange(asked - 1, len(ids) - 1, dtype=np.int32)
+        drawn = small.step(batch_of([Piece(ids, 0, PAGES)])._replace(rows=rows)).drawn
+        same = (drawn == ids[asked:]).astype(int)
+        windows = np.lib.stride_tricks.sliding_window_view(same, DEPTH)
+        counts += np.cumprod(windows, axis=1).sum(axis=1).tolist()
+
+    shares = [np.mean([count > depth for count in counts]) for depth in range(DEPTH)]
+    assert all(share > least for share, least in zip(shares, LEAST, strict=True)), shares
+
+
+def test_both_are_packaged() -> None:
+    """A wheel has them: what lies beside the model is found as a package's data."""
+    setuptools = pytest.importorskip("setuptools")
+    packages = setuptools.find_namespace_packages(str(ROOT / "src"))
+
+    for name in ("eagle", "small"):
+        assert f"raylax.deploy.demo_model.{name}" in packages
+        assert (demo_model() / name / "model.safetensors").stat().st_size < 2 << 20
+
+
+def test_they_are_the_models_own_words() -> None:
+    """A draft model must have the same tokenizer."""
+    own, smalls = (place / "tokenizer.json" for place in (demo_model(), demo_model() / "small"))
+
+    assert own.read_bytes() == smalls.read_bytes()
