@@ -55,6 +55,8 @@ class HeadCheckpoint(StoredCheckpoint):
         """Raises CheckpointError for what is missing, damaged, not known here, or another base's
         head."""
         self.path, self.base, self.config = path, base, config_in(path)
+        if "medusa_num_heads" in self.config:
+            raise CheckpointError(f"{path}: are Medusa's heads, not one of EAGLE's")
         self._paths = weight_files(path)
         found = whole_weights(self.config, tensors_in(self._paths), path)
         tensors: dict[str, Any] = {canonical(name): one for name, one in found.items()}

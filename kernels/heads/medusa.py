@@ -68,7 +68,7 @@ class MedusaCheckpoint(StoredCheckpoint):
 
     def _spec(self, tensors: Mapping[str, StoredTensor]) -> DecoderSpec:
         """All heads that are there: published configs name fewer."""
-        base, named = self.base.spec, count(self.config, "medusa_num_heads", 1)
+        base, named = self.base.spec, count(self.config, "medusa_num_heads")
         blocks = count(self.config, "medusa_num_layers", 1)
         heads = len({one[1] for name in tensors if (one := HEAD.match(name))})
         if named > heads:

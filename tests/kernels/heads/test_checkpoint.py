@@ -15,7 +15,7 @@ from raylax.kernels.heads.checkpoint import HeadCheckpoint
 from raylax.kernels.heads.eagle import load_head
 from raylax.kernels.options import ModelOptions
 from tests.support.checkpoints import write_checkpoint
-from tests.support.draft_heads import HEADS, Arrays, write_head
+from tests.support.draft_heads import HEADS, Arrays, write_head, write_medusa
 from tests.support.torch_files import write_torch_file
 
 Change = Callable[[Arrays], None]
@@ -185,6 +185,7 @@ def test_what_is_no_head_is_named(tmp_path: Path) -> None:
     """Nothing, no JSON, a model, or a head without weights."""
     base = write_checkpoint(tmp_path / "base")
     read = open_checkpoint(base)
+    write_medusa(tmp_path / "medusa", "medusa")
     for name, content in (("list", "[]"), ("text", "{"), ("empty", json.dumps({"a": 1}))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(content)
@@ -194,6 +195,7 @@ def test_what_is_no_head_is_named(tmp_path: Path) -> None:
         ("list", "must be a JSON object"),
         ("text", "not valid JSON"),
         ("empty", "model.safetensors is missing"),
+        ("medusa", "medusa: are Medusa's heads, not one of EAGLE's"),
         ("base", "num_hidden_layers of a head must be 1, found 2"),
     ):
         with pytest.raises(CheckpointError, match=message):
