@@ -160,6 +160,16 @@ class SubmittingModel(Model, Protocol):
         ...
 
 
+@runtime_checkable
+class MeetingModel(Model, Protocol):
+    """A model whose shards meet in its step, and which takes the time of that."""
+
+    def meeting_s(self) -> float:
+        """Of the last step the time at the meetings of its shards, until what they brought there is
+        added up."""
+        ...
+
+
 class TappedModel(Model, Protocol):
     """A model that keeps the residual streams which `options.taps` names."""
 

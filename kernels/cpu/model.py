@@ -12,7 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.cpu.artefacts import Artefacts
-from raylax.kernels.cpu.program import MEETINGS, Buffer, Program, seconds_by_operator
+from raylax.kernels.cpu.program import (
+    BEHIND_MEETINGS,
+    MEETINGS,
+    Buffer,
+    Program,
+    seconds_by_operator,
+    seconds_of,
+)
 from raylax.kernels.cpu.sizes import cpu_sizes
 from raylax.kernels.cpu.step.worklist import work_list
 from raylax.kernels.cpu.weights import map_weights
@@ -120,6 +127,8 @@ class CpuModel:
         if count:
             a["select"][:count], a["sizes"][0] = rows, count
             self._run("head", count)
+        else:
+            a[self._functions["head"].ends][:] = 0  # it took no time
         logits, chosen = a["logits"][:count, : self.spec.vocab], a["chosen"][:count]
         largest = logits[np.arange(count), chosen]
         return StepOutput(logits, chosen, a["normed"][:count, : self.spec.hidden], largest)
@@ -154,6 +163,17 @@ class CpuModel:
                 function.operators, self._arrays[function.ends]
             ).items()
         }
+
+    def meeting_s(self) -> float:
+        """Of the last step the time at the meetings of its shards, until what they brought there is
+        added up."""
+        functions = (self._functions[name] for name in ("layers", "head"))
+        return sum(
+            [
+                seconds_of(BEHIND_MEETINGS, function.operators, self._arrays[function.ends])
+                for function in functions
+            ]
+        )
 
     def weights_and_copies(self) -> dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Each packed weight as it is in this model's memory, and mapped from the store again."""

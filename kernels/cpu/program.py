@@ -6,7 +6,7 @@ cost it 150 MB of memory and a second to import.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,8 @@ MOST_ELEMENTS = 2**31 - 1  # of what the kernels index by int32
 MOST_PAGES = MOST_ELEMENTS // PAGE_SIZE  # a slot is an int32
 LINE = 16  # int32 in a cache line: counters of different workers share none
 MEETINGS = 2  # of the shards of a stage, in a layer
+BEHIND_MEETINGS = ("add_o", "add_down", "argmax")
+"""Operators that shards come to by a meeting, and which begin by that."""
 SLICES, LOGITS = 0, 1  # what the call of `raylax.kernels.cpu.tir.exchange` is to carry
 
 
@@ -166,3 +168,12 @@ def seconds_by_operator(names: Sequence[str], ends: npt.NDArray[np.int64]) -> di
             times[name] += (end - before) * 1e-9
             before = end
     return {name: time for name, time in times.items() if time}
+
+
+def seconds_of(wanted: Iterable[str], names: Sequence[str], ends: npt.NDArray[np.int64]) -> float:
+    """What these operators of a launch took together: `seconds_by_operator` takes some microseconds
+    for each layer."""
+    came = np.maximum.accumulate(np.concatenate((ends[-1:], ends[:-1])))
+    took = np.diff(came).reshape(-1, len(names))
+    at = [names.index(name) for name in wanted if name in names]
+    return float(took[:, at].sum()) * 1e-9

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 
-from raylax.kernels.model import Model, PendingStep, StagedModel, StepOutput, SubmittingModel
+from raylax.kernels.model import (
+    MeetingModel,
+    Model,
+    PendingStep,
+    StagedModel,
+    StepOutput,
+    SubmittingModel,
+)
 from raylax.worker.comm.base import Communicator
 from raylax.worker.ranks.rank_trace import RankTrace
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -39,6 +46,8 @@ class Rank:
         self.trace: RankTrace | None = None
         """What it has run; None: nobody wants to know."""
         self._running, self._meetings_before = False, 0
+        shares = model.options.degree.tensor > 1
+        self._meets = model if shares and isinstance(model, MeetingModel) else None
 
     @classmethod
     def of_several(cls, model: Model, group: Communicator) -> Self:
@@ -56,7 +65,8 @@ class Rank:
         output = self._run(plan)
         self._running = False
         if self.trace is not None:
-            self.trace.ran(plan, begun, self._meetings() - self._meetings_before)
+            met = self._meetings() - self._meetings_before
+            self.trace.ran(plan, begun, met, self._meets.meeting_s() if self._meets else 0.0)
         return output
 
     @property

@@ -4,9 +4,10 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from raylax.kernels.model import PendingStep, StepOutput
-from raylax.proto.event_trace import Event, ProcessTrace, complete, own_clock
+from raylax.proto.event_trace import Event, ProcessTrace, complete, micros, own_clock
 from raylax.worker.event_ring import MOST_EVENTS, EventRing
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -44,17 +45,18 @@ class RankTrace:
     ) -> None:
         self.clock, self._ring, self._ended = clock, EventRing(most), 0.0
 
-    def ran(self, plan: StepPlan, begun: float, meetings: int) -> None:
-        """A step has ended, in which the rank met the others so often. It did not begin before the
-        one before it had ended, though a device was given it."""
+    def ran(self, plan: StepPlan, begun: float, meetings: int = 0, meeting_s: float = 0.0) -> None:
+        """A step has ended, in which the rank met the others so often, and spent so long with that.
+        It did not begin before the one before it had ended, though a device was given it."""
         begun, self._ended = max(begun, self._ended), self.clock()
         tokens, rows = len(plan.batch.tokens), len(plan.batch.rows)
-        self._ring.add((plan.number, tokens, rows, begun, self._ended, meetings))
+        met = (meetings, meeting_s)
+        self._ring.add((plan.number, tokens, rows, begun, self._ended, *met))
 
     def submitted(self, plan: StepPlan, pending: PendingStep) -> PendingStep:
         """A device was given a step."""
         begun = self.clock()
-        return TracedStep(pending, lambda: self.ran(plan, begun, 0))
+        return TracedStep(pending, lambda: self.ran(plan, begun))
 
     @property
     def dropped(self) -> int:
@@ -63,9 +65,10 @@ class RankTrace:
 
     def events(self, lane: int = LANE) -> Iterator[Event]:
         """A step each, on this lane."""
-        for number, tokens, rows, begun, ended, meetings in self._ring.events:
-            args = {"step": number, "tokens": tokens, "rows": rows, "meetings": meetings}
-            yield complete("run", lane, begun, ended, args)
+        for number, tokens, rows, begun, ended, meetings, meeting_s in self._ring.events:
+            args: dict[str, Any] = {"step": number, "tokens": tokens, "rows": rows}
+            met = {"meetings": meetings, "meeting_us": micros(meeting_s)} if meetings else {}
+            yield complete("run", lane, begun, ended, args | met)
 
     def process(self, rank: int) -> ProcessTrace:
         """All that this process has to say."""

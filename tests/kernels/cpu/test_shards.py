@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.model import load_model
+from raylax.kernels.cpu.program import BEHIND_MEETINGS
 from raylax.kernels.errors import CompileError
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
@@ -80,6 +81,26 @@ def test_shards_have_the_same_bits_in_every_run_and_batch(
     for other in found[1:]:
         assert np.array_equal(bits(found[0]), bits(other))
     assert np.abs(found[0] - want).max() <= tolerance * np.abs(want).max()
+
+
+def test_the_time_at_meetings_is_that_of_what_begins_by_one(uneven: Path, store: Path) -> None:
+    """And no more than the step took; a step without rows has none at the head."""
+    with ranks_of(uneven, options("q0f32", Degree(2)), 16, store) as ranks:
+        for rows in (1, 0):
+            batch = batch_of([Piece(PROMPT, 0, [0, 1, 2])])
+            batch = batch._replace(rows=batch.rows[:rows])
+            for done in [
+                thread.submit(model.step, batch)
+                for thread, model in zip(ranks.threads, ranks.models, strict=True)
+            ]:
+                done.result(60)
+            for model in ranks.models:
+                took = model.seconds_by_operator()
+                behind = sum(took.get(name, 0.0) for name in BEHIND_MEETINGS)
+
+                assert 0 < model.meeting_s() < sum(took.values())
+                assert model.meeting_s() == pytest.approx(behind)
+                assert ("argmax" in took) == bool(rows)
 
 
 def test_a_group_that_is_over_holds_nobody(uneven: Path, store: Path) -> None:

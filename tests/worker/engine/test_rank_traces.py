@@ -40,9 +40,11 @@ def test_each_rank_is_a_process_of_the_trace(checkpoint: Path, spawner: Spawner 
     assert [e["args"]["name"].split(" on ")[0] for e in named(file, "process_name")] == [
         "worker w", "worker w, rank 1",
     ]  # fmt: skip
-    assert [one["args"] for one in rank_0] == [one["args"] for one in rank_1]
     assert {one["args"]["meetings"] for one in rank_0} == {2 * layers + 1}
     for ours, theirs in zip(rank_0, rank_1, strict=True):
+        for one in (ours, theirs):
+            assert 0 < one["args"].pop("meeting_us") < one["dur"]
+        assert ours["args"] == theirs["args"]
         assert theirs["ts"] < ours["ts"] + ours["dur"] and ours["ts"] < theirs["ts"] + theirs["dur"]
     assert {one["clock_error_us"] for one in file["metadata"]["processes"]} == {0}
     assert [one["name"] for one in lone["metadata"]["processes"]] == ["worker w"]

@@ -76,7 +76,7 @@ def test_a_step_is_divided_into_what_its_thread_does(checkpoint: Path) -> None:
     assert [event["name"] for event in inside] == ["draft", "decide", "run", "draw", "commit"]
     assert sum(event["dur"] for event in inside) == pytest.approx(step["dur"], abs=0.02)
     assert run["ts"] <= rank["ts"] and rank["dur"] <= run["dur"]
-    assert rank["args"] == {"step": 1, "tokens": 8, "rows": 1, "meetings": 0}
+    assert rank["args"] == {"step": 1, "tokens": 8, "rows": 1}
     lanes = {e["tid"]: e["args"]["name"] for e in threads if e["name"] == "thread_name"}
     assert lanes == {1: "engine thread", 2: "rank 0"}
     assert len(named(file, "load model")) == 1

@@ -50,10 +50,12 @@ def test_the_last_steps_are_kept(clock: Clock) -> None:
     trace = RankTrace(2, clock)
     for number in range(4):
         clock.now = 10.0 + number
-        trace.ran(plan(number), clock.now - 0.5, 7)
+        trace.ran(plan(number), clock.now - 0.5, 7, 0.25)
 
     assert told(trace) == [(11.5e6, 0.5e6, 2), (12.5e6, 0.5e6, 3)]
-    assert next(trace.events())["args"] == {"step": 2, "tokens": 5, "rows": 2, "meetings": 7}
+    assert next(trace.events())["args"] == {
+        "step": 2, "tokens": 5, "rows": 2, "meetings": 7, "meeting_us": 250_000.0,
+    }  # fmt: skip
     assert trace.process(1).dropped == 2
 
 
