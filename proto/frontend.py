@@ -178,8 +178,9 @@ class Frontend:
     ) -> Call:
         """The call of a completion with these prompts. Raises InvalidRequest."""
         call_id = origin.name or f"cmpl-{uuid.uuid4().hex}"
+        most = 16 if body.max_tokens is None else max(1, body.max_tokens)  # one is not told
         requests = self.requests.drawn(
-            call_id, prompts, body, body.logprobs, body.max_tokens or 16, "prompt", origin
+            call_id, prompts, body, body.logprobs, most, "prompt", origin
         )
         if body.echo and body.logprobs is not None:
             for ids in prompts:
@@ -189,6 +190,7 @@ class Frontend:
         for index, choice in enumerate(choices):
             scored = requests[index].prompt if requests[index].score else ()
             choice.frame(self._echo(body, index // body.n), body.suffix, scored)
+            choice.silent = body.max_tokens == 0
         return Call(call_id, requests, choices, "text_completion")
 
     def _echo(self, body: CompletionRequest, prompt: int) -> str:

@@ -36,6 +36,8 @@ class Choice:
     """Whether the answer goes on with the text of its prompt."""
     one_call: bool = False
     """Whether no tool but the first is called."""
+    silent: bool = False
+    """Whether nothing is told but what stands around the answer."""
     whole: bool = True
     """Whether the answer is written once it has ended: only then its log-probabilities are kept."""
     tokens: int = 0
@@ -93,6 +95,8 @@ class Choice:
         if delta.cached_tokens:
             self.cached_tokens = max(self.cached_tokens, delta.cached_tokens)
         self.accepted_tokens = delta.accepted
+        if self.silent and (delta.token_ids or delta.finish is not None):
+            delta = delta._replace(token_ids=(), logprobs=(), finish=Finish.LENGTH)
         if delta.prompt_logprobs and self._scored:
             self._of_prompt = tuple(self._prompt_entries(delta.prompt_logprobs))
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are

@@ -1,9 +1,10 @@
 """POST /v1/completions. https://platform.openai.com/docs/api-reference/completions"""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from raylax.proto import ranges
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
 from raylax.proto.openai.shared import (
@@ -39,10 +40,18 @@ class CompletionRequest(SamplingFields):
     logprobs: Annotated[TopLogprobs | None, BeforeValidator(false_is_none)] = None
     add_special_tokens: bool = True
     """Whether the tokenizer adds its own to a text."""
+    max_tokens: Annotated[int, Field(ge=0, le=ranges.MOST_COUNTED)] | None = None
+    """0 with `echo`: nothing is wanted but the prompt, and its log-probabilities."""
     echo: bool = False
     """Whether an answer begins with its prompt."""
     suffix: Annotated[str, Field(max_length=LONGEST_SUFFIX)] = ""
     """With what an answer ends. The model does not see it."""
+
+    @model_validator(mode="after")
+    def _wants_something(self) -> Self:
+        if self.max_tokens == 0 and not self.echo:
+            raise ValueError("max_tokens: may only be 0 with echo, found 0")
+        return self
 
     @property
     def prompts(self) -> list[str] | list[list[int]]:

@@ -124,6 +124,23 @@ def scored(engine: MLCEngine, at: int) -> tuple[float, dict[str, float]]:
     return logprobs.token_logprobs[0], logprobs.top_logprobs[0]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_nothing_but_the_prompt_may_be_wanted(engine: MLCEngine, stream: bool) -> None:
+    """With its log-probabilities: no token is told, counted or shown."""
+    ask: dict[str, Any] = {"prompt": PROMPT, "max_tokens": 0, "echo": True, "logprobs": 2}
+    more: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+    more = more if stream else {}
+    told = engine.completions.create(**ask, **more)
+    *chunks, last = list(told) if stream else [told, told]
+    (choice,) = [choice for chunk in chunks for choice in chunk.choices]
+
+    assert (choice.text, choice.finish_reason) == (PROMPT, "length")
+    assert "".join(choice.logprobs.tokens) == PROMPT
+    assert last.usage.completion_tokens == 0
+    with pytest.raises(InvalidRequest, match="max_tokens: may only be 0 with echo"):
+        engine.completions.create(prompt=PROMPT, max_tokens=0)
+
+
 def test_what_ends_an_answer_may_stand_in_a_prompt_that_is_scored(engine: MLCEngine) -> None:
     ask = {**ASK, "prompt": [5, 1, 6, 7], "ignore_eos": False, "logprobs": 0, "echo": True}
     told = engine.completions.create(**ask, stop_token_ids=[7]).choices[0]
