@@ -197,7 +197,8 @@ class CpuModel:
     def _lay_out_attention(self, query_starts: Ints, kv_lengths: Ints) -> tuple[int, int]:
         """Writes the work list; returns how many parts and splits it has."""
         group, kv_heads = self._local.queries_per_kv_head, self._local.kv_heads
-        work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads)
+        window = 0 if self.spec.sinks else self.spec.window
+        work = work_list(query_starts, kv_lengths, group, kv_heads, self.options.threads, window)
         self._arrays["parts"][: len(work.parts)] = work.parts
         self._arrays["splits"][: len(work.splits)] = work.splits
         return len(work.parts), len(work.splits)

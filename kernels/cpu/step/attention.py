@@ -175,7 +175,7 @@ class Tile:
 
     def _masked(self, score: Expr, keys: Expr, row: int) -> Expr:
         """The scores of the keys that a row sees. A block is masked as a whole where it sees none
-        of it, and weighs nothing: so what lies behind the window costs time, and changes no bit."""
+        of it, and weighs nothing: so it changes no bit whether it is looked at."""
         limit = self.rows.limit(row)
         if self.window is not None:
             latest = self.window if self.sinks is None else self.window - self.sinks

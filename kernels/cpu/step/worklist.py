@@ -18,7 +18,7 @@ import numpy.typing as npt
 ROWS = 8  # of a tile
 KEYS = 256  # of a block
 PARTS = 4  # of a thread's share: the most that threads wait for the last one is one of them
-WHOLE = -1  # a tile that is not split keeps nothing in slots
+WHOLE = -(1 << 30)  # a tile that is not split keeps nothing in slots
 
 Ints = npt.NDArray[np.int32]
 
@@ -27,30 +27,36 @@ class WorkList(NamedTuple):
     """The tasks of attention in a step, and what is to be merged after them."""
 
     parts: Ints
-    """[n, 5]: sequence, first row, first block, block of the end, first slot or WHOLE of its tile.
-    Longest first; each is a task for every KV head."""
+    """[n, 5]: sequence, first row, first block, block of the end, and the slot that block 0 would
+    have, or WHOLE of its tile. Longest first; each is a task for every KV head."""
     splits: Ints
     """[m, 4]: sequence, first row, blocks and first slot of each tile that was split."""
 
 
 def work_list(
-    query_starts: Ints, kv_lengths: Ints, group: int, kv_heads: int, workers: int
+    query_starts: Ints,
+    kv_lengths: Ints,
+    group: int,
+    kv_heads: int,
+    workers: int,
+    window: int = 0,
 ) -> WorkList:
-    """The work list of a step. `group`: query heads of a KV head.
+    """The work list of a step. `group`: query heads of a KV head; `window`: keys that a token sees,
+    0 for all. Blocks that no row of a tile sees anything of are left out: they would weigh nothing.
 
     It is made of plain lists: nothing runs meanwhile, and numpy is slow to begin with where a
     step's weights have just gone through the caches.
     """
-    tiles = tiles_of(query_starts.tolist(), kv_lengths.tolist(), group)
-    longest = -(-sum(blocks for _, _, blocks in tiles) * kv_heads // (workers * PARTS))
+    tiles = tiles_of(query_starts.tolist(), kv_lengths.tolist(), group, window)
+    longest = -(-sum(blocks for _, _, _, blocks in tiles) * kv_heads // (workers * PARTS))
     parts, splits, slot = [], array("i"), 0
-    for sequence, first, blocks in tiles:
+    for sequence, first, since, blocks in tiles:
         if workers == 1 or blocks <= longest:
-            parts.append((blocks, sequence, first, 0, blocks, WHOLE))
+            parts.append((blocks, sequence, first, since, since + blocks, WHOLE))
             continue
-        count = -(-blocks // longest)
-        bounds = [blocks * n // count for n in range(count + 1)]
-        parts += [(end - at, sequence, first, at, end, slot) for at, end in pairwise(bounds)]
+        count, base = -(-blocks // longest), slot - since
+        bounds = [since + blocks * n // count for n in range(count + 1)]
+        parts += [(end - at, sequence, first, at, end, base) for at, end in pairwise(bounds)]
         splits.extend((sequence, first, blocks, slot))
         slot += blocks
     parts.sort(key=itemgetter(0), reverse=True)
@@ -59,15 +65,16 @@ def work_list(
 
 
 def tiles_of(
-    query_starts: list[int], kv_lengths: list[int], group: int
-) -> list[tuple[int, int, int]]:
-    """(sequence, first row, blocks of keys that it meets) of each tile."""
+    query_starts: list[int], kv_lengths: list[int], group: int, window: int = 0
+) -> list[tuple[int, int, int, int]]:
+    """(sequence, first row, first block of keys that it meets, and how many) of each tile."""
     tiles = []
     for sequence, (begin, end) in enumerate(pairwise(query_starts)):
         rows, before = (end - begin) * group, kv_lengths[sequence] - (end - begin)
         for first in range(0, rows, ROWS):
             keys = before + (min(first + ROWS, rows) - 1) // group + 1
-            tiles.append((sequence, first, -(-keys // KEYS)))
+            since = max(0, before + first // group + 1 - window) // KEYS if window else 0
+            tiles.append((sequence, first, since, -(-keys // KEYS) - since))
     return tiles
 
 

@@ -4,12 +4,14 @@ masks (tests/goldens/make.py), and with the same bits however a prompt is cut.""
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from raylax.kernels.build import footprint
 from raylax.kernels.cpu.model import CpuModel, load_model
+from raylax.kernels.cpu.step.worklist import WorkList, work_list
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import PAGE, Floats, Piece, run
 from tests.support.checkpoints import write_checkpoint
@@ -87,6 +89,34 @@ def test_pages_out_of_sight_may_hold_any_numbers(load: Load) -> None:
     model.write_page(PAGES[0], model.read_page(ELSEWHERE[0]))
 
     assert not np.array_equal(run(model, last), whole)
+
+
+def test_what_is_left_out_behind_a_window_would_have_changed_no_bit(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole blocks of keys, by few threads or by many, which share a sequence's keys."""
+    path = write_checkpoint(tmp_path, num_hidden_layers=1, max_position_embeddings=2048)
+    ids = np.random.default_rng(4).integers(0, 99, 1500).tolist()
+    pages, found = list(range(len(ids) // PAGE + 1)), []
+    for threads in (1, 4):
+        for skips in (True, False):
+            with monkeypatch.context() as patch:
+                if not skips:
+                    patch.setattr("raylax.kernels.cpu.model.work_list", all_blocks)
+                options = ModelOptions("q0f32", "f32", "cpu", None, threads, 512, 4, 2048)
+                model = load_model(path, replace(options, window=600), pages=128, store=store)
+                for start in range(0, 1400, 500):
+                    run(model, Piece(ids[start : start + 500], start, pages))
+                decoded = run(model, Piece(ids[-1:], len(ids) - 1, pages))
+                cut = run(model, Piece(ids[1400:], 1400, pages))
+                found += [decoded, cut]
+
+    assert all(np.array_equal(one, found[0]) for one in found)
+
+
+def all_blocks(*step: Any) -> WorkList:
+    """A work list without a window."""
+    return work_list(*step[:5])
 
 
 @pytest.mark.parametrize(("window", "positions"), [(0, 100), (24, 512), (200, 512)])

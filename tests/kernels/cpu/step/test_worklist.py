@@ -24,52 +24,59 @@ STEPS = st.lists(
 GROUPS, KV_HEADS, WORKERS = st.integers(1, 9), st.integers(1, 4), st.integers(1, 6)
 
 
-def listed(step: Step, group: int = 4, kv_heads: int = 1, workers: int = 2) -> WorkList:
+WINDOWS = st.sampled_from([0, 0, 1, 255, 256, 257, 1000, 5000])
+
+
+def listed(
+    step: Step, group: int = 4, kv_heads: int = 1, workers: int = 2, window: int = 0
+) -> WorkList:
     counts = np.array([new for new, _ in step], np.int32)
     starts = np.concatenate(([0], counts.cumsum())).astype(np.int32)
     lengths = np.array([new + before for new, before in step], np.int32)
-    return work_list(starts, lengths, group, kv_heads, workers)
+    return work_list(starts, lengths, group, kv_heads, workers, window)
 
 
-@given(STEPS, GROUPS, KV_HEADS, WORKERS)
+@given(STEPS, GROUPS, KV_HEADS, WORKERS, WINDOWS)
 def test_every_tile_meets_each_of_its_blocks_once(
-    step: Step, group: int, kv_heads: int, workers: int
+    step: Step, group: int, kv_heads: int, workers: int, window: int
 ) -> None:
-    """Parts of a tile follow each other from block 0 to the last that its last row sees."""
+    """Parts of a tile follow each other from block 0, or the first that its first row sees of a
+    window, to the last that its last row sees."""
     want = []
     for sequence, (new, before) in enumerate(step):
         for first in range(0, new * group, ROWS):
             last = min(first + ROWS, new * group) - 1
             blocks = -(-(before + last // group + 1) // KEYS)
-            want += [(sequence, first, block) for block in range(blocks)]
+            seen = range(before + first // group + 1)[-window:]
+            want += [(sequence, first, block) for block in range(seen[0] // KEYS, blocks)]
 
-    parts = listed(step, group, kv_heads, workers).parts.tolist()
+    parts = listed(step, group, kv_heads, workers, window).parts.tolist()
     met = [(s, first, block) for s, first, begin, end, _ in parts for block in range(begin, end)]
 
     assert sorted(met) == want
 
 
-@given(STEPS, GROUPS, KV_HEADS, WORKERS)
+@given(STEPS, GROUPS, KV_HEADS, WORKERS, WINDOWS)
 def test_what_is_split_is_merged_from_slots_of_its_own(
-    step: Step, group: int, kv_heads: int, workers: int
+    step: Step, group: int, kv_heads: int, workers: int, window: int
 ) -> None:
     """Each block of a split tile has one slot, which the merge of that tile reads, in order."""
-    parts, splits = listed(step, group, kv_heads, workers)
+    parts, splits = listed(step, group, kv_heads, workers, window)
 
-    kept = {
-        (sequence, first, block): slot + block
+    kept = sorted(
+        (sequence, first, block, slot + block)
         for sequence, first, begin, end, slot in parts.tolist()
         if slot != WHOLE
         for block in range(begin, end)
-    }
-    read = {
-        (sequence, first, block): slot + block
+    )
+    read = [
+        (sequence, first, slot + number)
         for sequence, first, blocks, slot in splits.tolist()
-        for block in range(blocks)
-    }
+        for number in range(blocks)
+    ]
 
-    assert kept == read
-    assert sorted(kept.values()) == list(range(len(kept)))
+    assert [(sequence, first, slot) for sequence, first, _, slot in kept] == sorted(read)
+    assert sorted(slot for _, _, slot in read) == list(range(len(read)))
 
 
 @given(STEPS, GROUPS, KV_HEADS, WORKERS)
