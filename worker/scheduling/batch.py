@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, ValuesView
 from dataclasses import dataclass, field
 
 from raylax.kernels.model import PendingStep, StepOutput
-from raylax.proto.fair_share import GENERATED
 from raylax.proto.pages import pages_for
-from raylax.proto.vocabulary import Delta, Finish
+from raylax.proto.vocabulary import Delta
 from raylax.worker.errors import EngineLost
 from raylax.worker.kv.page_pool import PageChanges, PagePool
 from raylax.worker.sampling.draws import DrawResult
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.ahead import flight_behind, followers
+from raylax.worker.scheduling.answers import Answers
 from raylax.worker.scheduling.branches import Branch, branched, drop
 from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decision.allowance import Allowance
@@ -29,16 +29,16 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import Division, PresentTenants
 from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.drafting.base import Proposer
 from raylax.worker.scheduling.drafting.verification import verify
 from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, work_of
 from raylax.worker.scheduling.holdings import Holdings
-from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for, failed
+from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for
 from raylax.worker.scheduling.readiness import Need
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
 from raylax.worker.scheduling.snapshot import running_candidates, waiting_candidate
 from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
-from raylax.worker.scheduling.step_time import StepTimeModel
 from raylax.worker.scheduling.waiting_queue import WaitingQueue
 
 log = logging.getLogger(__name__)
@@ -73,6 +73,7 @@ class Batch:
     counters: Counters = field(default_factory=Counters)
     step_time: StepTimeModel = field(default_factory=StepTimeModel)
     _holdings: Holdings = field(init=False)
+    _answers: Answers = field(init=False)
     _running: dict[str, Sequence] = field(default_factory=dict)
     """By id, in order of admission."""
     _tenants: PresentTenants = field(default_factory=PresentTenants)
@@ -89,6 +90,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         self.waiting, self._holdings = WaitingQueue(self.clock), Holdings(self.pool)
+        self._answers = Answers(self.counters, self.waiting, self._holdings)
         self._allowance = Allowance(self.limits.tokens)
 
     @property
@@ -365,65 +367,16 @@ class Batch:
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
     def _commit(self, batch: list[Work], drawn: dict[str, list[DrawResult]]) -> list[Delta]:
-        deltas = []
+        deltas = list[Delta]()
         for one, count, wanted in batch:
-            if self._running.get(one.request.id) is not one:
+            request_id = one.request.id
+            if self._running.get(request_id) is not one:
                 continue  # it has left while the step was under way
-            results = drawn.get(one.request.id, [])
+            results = drawn.get(request_id, [])
             if results:
                 count += len(results) - wanted  # less where drafts were wrong
-            results = self._read(one, results)
-            stops = one.request.stop_token_ids
-            ids = [one.token for one in results if one.token is not None and one.token not in stops]
-            one.tokens.extend(ids)
-            one.computed, one.suspect = one.computed + count, False
-            self._holdings.index(one, count)
-            if results:
-                deltas += self._said(one, ids, results)
+            said = self._answers.take(one, count, results)
+            if said and said[-1].finish is not None:
+                self.remove(request_id)
+            deltas += said
         return deltas
-
-    def _read(self, one: Sequence, results: list[DrawResult]) -> list[DrawResult]:
-        """Take what is of a prompt that is scored; what is drawn is left."""
-        if one.unread <= 0 or not results:
-            return results
-        read = results[: one.unread]
-        for drawn in read:
-            if drawn.error is not None:
-                return [drawn]
-            assert drawn.token is not None
-            one.tokens.append(drawn.token)
-            one.scored += drawn.logprobs
-        self.waiting.charge(one.request.tenant, len(read) / one.request.share)
-        return results[len(read) :]
-
-    def _said(self, one: Sequence, ids: list[int], results: list[DrawResult]) -> list[Delta]:
-        """What is said of its tokens, the last ones: one by one, so that a stream is the same
-        however many came of each step. Or it ends, or has its vector."""
-        request, last = one.request, results[-1]
-        cached = 0 if one.announced else one.cached_tokens or 0
-        one.announced = True
-        if last.error is not None:
-            self.counters.unanswered += 1
-            self.pool.forget(one.pages)  # who shares them must not inherit what is in them
-            self.remove(request.id)
-            return [failed(request.id, last.error)]
-        self.counters.generated_tokens += len(ids)
-        self.waiting.charge(request.tenant, len(ids) * GENERATED / request.share)
-        pairs = zip(ids, results, strict=False)  # one that ends it is not said
-        said = [Delta(request.id, (token,), drawn.logprobs) for token, drawn in pairs]
-        if len(ids) < len(results):
-            said.append(Delta(request.id, finish=Finish.STOP, embedding=last.embedding))
-        elif one.generated >= one.max_tokens:
-            said[-1] = said[-1]._replace(finish=Finish.LENGTH)
-        if said[-1].finish is not None:
-            self.remove(request.id)
-            if (had := one.proposal) is not None:
-                said[-1] = said[-1]._replace(
-                    accepted=had.accepted, drafts=had.drafts, drafted=had.drafted
-                )
-        if cached:
-            said[0] = said[0]._replace(cached_tokens=cached)
-        if one.scored:
-            said[0] = said[0]._replace(prompt_logprobs=tuple(one.scored))
-            one.scored.clear()
-        return said

@@ -19,9 +19,9 @@ from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.sampler import Sampler, single_threaded
+from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
-from raylax.worker.scheduling.step_time import StepTimeModel
 
 SPARE = pages_for(MOST_DRAFTED + 1)
 """Pages of a seat, for drafts behind a sequence's own pages: for its last token and all drafted

@@ -13,9 +13,9 @@ from raylax.kernels.heads.medusa import MedusaOutput
 from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.sampler import Sampler
+from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
-from raylax.worker.scheduling.step_time import StepTimeModel
 
 
 class Heads(Protocol):
