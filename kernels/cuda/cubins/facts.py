@@ -136,7 +136,7 @@ def one(directory: Path, variant: Variant, chip: Chip, found: dict[str, Facts]) 
     """One variant's. Raises as `load`."""
     where, remedy = f"{directory}: {variant.name}", f"compile for cuda/{chip.name} again"
     if (facts := found.get(variant.name)) is None:
-        raise CompileError(f"{where} is not there; {remedy}")
+        raise CompileError(f"{where} is not there{instead_of(variant.name, found)}; {remedy}")
     if facts.made_of != made_of(variant, chip):
         why = "was compiled from another version of its source, or with other options"
         raise CompileError(f"{where} {why}; {remedy}")
@@ -149,6 +149,13 @@ def one(directory: Path, variant: Variant, chip: Chip, found: dict[str, Facts]) 
     if (number := chip_of(code)) != chip.number:
         raise CompileError(f"{where} is machine code for sm_{number}; {remedy}")
     return Cubin(code, facts)
+
+
+def instead_of(name: str, found: Iterable[str]) -> str:
+    """What there is of the same kernel: the code of another model, whose sizes its name has."""
+    kernel = name.partition("_")[0]
+    others = sorted(other for other in found if other.partition("_")[0] == kernel)
+    return f", and {others[0]} of another model is" if others else ""
 
 
 def file_of(directory: Path, name: str) -> Path:

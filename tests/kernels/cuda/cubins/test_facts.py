@@ -127,6 +127,16 @@ def test_what_is_not_there_is_refused(made: Path) -> None:
         load(made, [SCALED, replace(SCALED, name="other")], HOPPER)
 
 
+def test_what_another_model_has_instead_is_named(made: Path) -> None:
+    """Both, by their sizes."""
+    listed = json.loads((made / LISTED).read_text())
+    listed["kernels"] = {"attend_bf16_h4_2_64": listed["kernels"]["scaled"]}
+    (made / LISTED).write_text(json.dumps(listed))
+    said = r"attend_bf16_h8_2_64 is not there, and attend_bf16_h4_2_64 of another model is; compile"
+    with pytest.raises(CompileError, match=said):
+        load(made, [replace(SCALED, name="attend_bf16_h8_2_64")], HOPPER)
+
+
 def change_listed(**changes: Any) -> Callable[[Path], None]:
     def change(directory: Path) -> None:
         path = directory / LISTED
