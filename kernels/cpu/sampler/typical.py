@@ -26,13 +26,15 @@ class TypicalRace(Race):
             self.least.set(T.max(self.least.get(), self.cut.get()))
         self.mean = Register(T.int32(0), "int32")
         self.limit_distance = Register(T.int32(NOBODY), "int32")
-        self.total = Register(self._sum(self._left), "int64")
 
-        def light(one: Seen) -> Expr:
-            return T.shift_right(self._left(one), splat(T.int64(LIGHT)))
+        def parts(one: Seen) -> tuple[Expr, Expr, Expr]:
+            weight = Register(self._left(one), "int64x16")
+            light = Register(T.shift_right(weight.get(), splat(T.int64(LIGHT))), "int64x16")
+            return weight.get(), light.get(), light.get() * T.cast(self._ticks(one), "int64x16")
 
-        moment = self._sum(lambda one: light(one) * T.cast(self._ticks(one), "int64x16"))
-        self.mean.set(T.cast(T.truncdiv(moment, self._sum(light)), "int32"))
+        total, mass, moment = self._sums(parts, 3)
+        self.total = Register(total, "int64")
+        self.mean.set(T.cast(T.truncdiv(moment, mass), "int32"))
 
     def _narrow(self, value: Register) -> None:
         self.limit_distance.set(self._distance_at(value))
@@ -41,11 +43,11 @@ class TypicalRace(Race):
         found = Register(self._distance_at(value), "int32")
         zero = splat(T.int64(0))
 
-        def before(one: Seen) -> Expr:
+        def before(one: Seen) -> tuple[Expr]:
             sooner = self._nearer(one, found, value, self.place)
-            return T.Select(sooner, self._left(one), zero)
+            return (T.Select(sooner, self._left(one), zero),)
 
-        return self._sum(before) >= wanted(self.total.get(), self.rule.typical)
+        return self._sums(before, 1)[0] >= wanted(self.total.get(), self.rule.typical)
 
     def _may(self, one: Seen) -> Expr:
         within = self._nearer(one, self.limit_distance, self.limit, self.limit_place)
@@ -81,21 +83,24 @@ class TypicalRace(Race):
         same = T.bitwise_and(away.get() == other, earlier(one, value, place))
         return T.bitwise_or(away.get() < other, same)
 
-    def _sum(self, of: Callable[[Seen], Expr]) -> Expr:
-        """Of all tokens the sum of integers of 64 bits."""
-        total = Register(splat(T.int64(0)), "int64x16")
+    def _sums(self, of: Callable[[Seen], tuple[Expr, ...]], count: int) -> list[Expr]:
+        """Of all tokens the sums of so many integers of 64 bits."""
+        totals = [Register(splat(T.int64(0)), "int64x16") for _ in range(count)]
         with T.serial(0, self.values.vectors) as j:
-            total.set(total.get() + of(self._seen(Register(self.values.at(j)), j)))
-        return added(total)
+            parts = of(self._seen(Register(self.values.at(j)), j))
+            for total, part in zip(totals, parts, strict=True):
+                total.set(total.get() + part)
+        return [added(total) for total in totals]
 
     def _cut(self) -> None:
         """Where top-p ends: the last value that it leaves, and the last place that has it."""
         zero = splat(T.int64(0))
 
         def above(least: Register) -> Expr:
-            return self._sum(
-                lambda one: T.Select(one.x.get() >= splat(least.get()), one.weight.value, zero)
-            )
+            def heavy(one: Seen) -> tuple[Expr]:
+                return (T.Select(one.x.get() >= splat(least.get()), one.weight.value, zero),)
+
+            return self._sums(heavy, 1)[0]
 
         lowest = Register(T.float32(-INFINITY), "float32")
         enough = Register(wanted(above(lowest), self.rule.top_p), "int64")
