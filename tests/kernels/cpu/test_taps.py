@@ -36,19 +36,16 @@ def error(got: Floats, want: Floats) -> float:
     return float(np.abs(got - want).max() / np.abs(want).max())
 
 
-@pytest.mark.parametrize(
-    ("variant", "taps"),
-    [("llama", (0, 1, 2)), ("llama", (2,)), (BIASED, (3, 0, 2)), (BIASED, (1,))],
-)
+@pytest.mark.parametrize("taps", [(3, 0, 2), (1,)])
 def test_streams_are_those_of_transformers(
-    variant: str, taps: tuple[int, ...], store: Path, tmp_path: Path
+    taps: tuple[int, ...], store: Path, tmp_path: Path
 ) -> None:
     """Of every token that was computed, in the order that was asked for, without padding; and
     whatever shares the step, the same bits."""
-    ids, want = streams_of(variant)
-    checkpoint = write_checkpoint(tmp_path, variant)
+    ids, want = streams_of(BIASED)
+    checkpoint = write_checkpoint(tmp_path, BIASED)
     model = load_model(checkpoint, replace(OPTIONS, taps=taps), 64, store)
-    hidden = config_of(variant)["hidden_size"]
+    hidden = config_of(BIASED)["hidden_size"]
 
     model.step(batch_of([Piece(ids, 0, PAGES)]))
     whole = model.tapped(LENGTH).copy()
