@@ -1,6 +1,7 @@
 """Draws for tests: a sequence's next token, as an engine gets it that has just heard of it."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from raylax.worker.sampling.sampler import (
     single_threaded,
 )
 
+sampler = cache(single_threaded)
+"""Of this process: tests have one thread that draws."""
 LARGEST = np.finfo(np.float32).max
 
 
@@ -59,7 +62,7 @@ def outcome_after(
 ) -> Outcome:
     """What comes of a row. Raises NotFinite."""
     wish = wish_after(0, sampling, choice, tokens, prompt)
-    outcome = single_threaded().draw(logits[None], [wish])[0]
+    outcome = sampler().draw(logits[None], [wish])[0]
     check_finite(outcome.largest)
     return outcome
 
@@ -76,6 +79,6 @@ def log_probabilities_of(logits: Logits, token: int, top: int) -> TokenLogprobs:
     sampling = Sampling(temperature=0.0, top_logprobs=top)
     request = Request("r", (1,), 9, sampling)
     wish = Wish(0, request, rule_of(request), NO_RULE, top_logprobs=top, token=token)
-    found = single_threaded().draw(logits[None], [wish])[0].logprobs
+    found = sampler().draw(logits[None], [wish])[0].logprobs
     assert found is not None
     return found

@@ -7,7 +7,6 @@ What is drawn compiled is `raylax.kernels.cpu.sampler`; here it is said what of.
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -144,7 +143,6 @@ def log_probabilities(row: Logits, token: int, drawn: Drawn, at: int, wanted: in
     return TokenLogprobs(of(token), tuple((one, of(one)) for one in ordered.tolist()))
 
 
-@cache
 def single_threaded() -> Sampler:
     """One for whoever runs no compiled model."""
     return Sampler(sampler_for(ModelOptions(threads=1)))

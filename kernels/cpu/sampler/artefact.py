@@ -1,7 +1,7 @@
 """The compiled sampler: found in the store, or made there. There is one for a kind of CPU, whatever
 the model and the number of threads. TVM's compiler is imported when something has to be made."""
 
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,15 @@ KIND = "sampler"
 
 
 def load_sampler(threads: int, target: str | None = None, store: Path | None = None) -> Sampler:
-    """One that draws with so many threads. Raises CompileError."""
+    """One that draws with so many threads, and has memory of its own. Raises CompileError."""
+    return Sampler(functions(target, store), threads)
+
+
+@cache
+def functions(target: str | None, store: Path | None) -> Any:
+    """The function by its name. It keeps nothing, so there is one in a process."""
     library = sampler_library(target, Store(store))
-    return Sampler(load_library(library) if library else compiled(target), threads)
+    return load_library(library) if library else compiled(target)
 
 
 def sampler_library(target: str | None, store: Store) -> Path | None:

@@ -8,7 +8,8 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.sampling.draws import DrawResult, result, vector
 from raylax.worker.sampling.rules import PLAIN, rule_of
-from raylax.worker.sampling.sampler import NotFinite, Wish, single_threaded
+from raylax.worker.sampling.sampler import NotFinite, Wish
+from tests.support.draws import sampler
 
 LOGITS = np.eye(4, 9, dtype=np.float32) * 5  # row r says token r
 OUTPUT = StepOutput(LOGITS, LOGITS.argmax(1).astype(np.int32), LOGITS[:, :3], LOGITS.max(1))
@@ -22,7 +23,7 @@ def drawn(request: Request, row: int, output: StepOutput = OUTPUT) -> DrawResult
     position, token = (NO_RULE, int(output.drawn[row])) if is_drawn else (0, 0)
     top = request.sampling.top_logprobs
     wish = Wish(row, request, rule, position, top_logprobs=top, token=token)
-    return result(output, row, single_threaded().draw(output.logits, [wish])[0], is_drawn)
+    return result(output, row, sampler().draw(output.logits, [wish])[0], is_drawn)
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.0), Sampling(top_k=1)])

@@ -1,6 +1,7 @@
 """Draws: the right distribution, keyed by seed, choice and position, and by nothing else."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import ClassVar, cast
 
@@ -11,8 +12,8 @@ import pytest
 from raylax.kernels.draws.definition import DrawRule, choose, key_of
 from raylax.proto.vocabulary import Sampling
 from raylax.worker.sampling.adjustment import Logits
-from raylax.worker.sampling.sampler import single_threaded
-from tests.support.draws import adjusted, drawn_after, log_probabilities_of, wish_after
+from raylax.worker.sampling.sampler import Sampler, single_threaded
+from tests.support.draws import adjusted, drawn_after, log_probabilities_of, sampler, wish_after
 
 Doubles = npt.NDArray[np.float64]
 RNG = np.random.default_rng(5)
@@ -84,7 +85,7 @@ def test_draws_follow_it(sampling: Sampling) -> None:
 def drawn_with(logits: Logits, sampling: Sampling, count: int) -> Doubles:
     """How often each token is drawn, with so many seeds, in one batch."""
     rows = [wish_after(0, replace(sampling, seed=seed), 0, [1, 2], 1) for seed in range(count)]
-    outcomes = single_threaded().draw(logits[None], rows)
+    outcomes = sampler().draw(logits[None], rows)
     return np.bincount([one.token for one in outcomes], minlength=len(logits)).astype(np.float64)
 
 
@@ -172,7 +173,7 @@ def test_all_that_may_be_asked_is_drawn_as_defined(
     ]
     mask = np.full(2, 0x5555FFFF, np.int32)
     wishes = [wish._replace(mask=mask, top_logprobs=top_logprobs) for wish in wishes]
-    outcomes = single_threaded().draw(LOGITS[None], wishes)
+    outcomes = sampler().draw(LOGITS[None], wishes)
     row = adjusted(LOGITS, plain, [1, 2, 3], 1)
     row[np.unpackbits(mask.view(np.uint8), count=60, bitorder="little") == 0] = -np.inf
 
@@ -194,7 +195,23 @@ def test_of_a_device_those_rows_are_read_that_are_wanted() -> None:
             return np.roll(LOGITS, row)
 
     wishes = [wish_after(row, Sampling(temperature=0.0), 0, [1], 1) for row in (7, 2)]
-    outcomes = single_threaded().draw(cast(Logits, Rows()), wishes)
+    outcomes = sampler().draw(cast(Logits, Rows()), wishes)
 
     assert [one.token for one in outcomes] == [(LOGITS.argmax() + row) % 60 for row in (7, 2)]
     assert Rows.read == [7, 2]
+
+
+def test_engines_in_threads_of_one_process_draw_apart() -> None:
+    """Each has a sampler of its own, though both run the same code."""
+    rows = {seed: np.random.default_rng(seed).normal(0, 2, (8, 30_000)) for seed in (1, 2)}
+
+    def tokens(seed: int, made: Sampler, times: int) -> set[tuple[int, ...]]:
+        logits = rows[seed].astype(np.float32)
+        wishes = [wish_after(row, Sampling(top_p=0.9, seed=seed), 0, [1], 1) for row in range(8)]
+        return {tuple(one.token for one in made.draw(logits, wishes)) for _ in range(times)}
+
+    want = [tokens(seed, sampler(), 1) for seed in rows]
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda seed: tokens(seed, single_threaded(), 20), rows)
+
+        assert list(found) == want
