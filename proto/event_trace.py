@@ -6,18 +6,23 @@ Who records says when by its own monotonic clock, in seconds. Whoever writes the
 that clock is from its own.
 """
 
+import json
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 Event = dict[str, Any]
 """As the format has it, but that nobody has given it its `pid` yet."""
 Args = Mapping[str, Any]
+CHUNK = 500
+"""Events that are written at once."""
 LEAST_US = 0.001
 """What has a beginning and an end lasts so long at least: they are told apart by their times."""
 CLOCK = Path("/proc/sys/kernel/random/boot_id")
@@ -35,18 +40,18 @@ class ClockOffset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProcessTrace:
-    """What one process has recorded."""
+    """What one process has recorded. Its events are written already, since there are many: whoever
+    puts traces together need not read them, which would keep an event loop from all else."""
 
     name: str
     """As people are shown it: `worker w0, rank 1`."""
     pid: int
-    """That its host knows it by."""
+    """That its host knows it by, and its events have."""
     host: str
     clock: str
     """Processes of one clock have the same times."""
-    now_s: float
-    """What that said when this was written down."""
-    events: list[Event]
+    chunks: tuple[bytes, ...] = ()
+    """JSON of its events in order of time, some hundred in each, with commas between."""
     lanes: dict[str, str] = field(default_factory=dict)
     """What the `tid`s of its events are called."""
     dropped: int = 0
@@ -59,11 +64,24 @@ class ProcessTrace:
     """How wrong that may be, either way."""
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "ProcessTrace":
-        return cls(**values)
+    def of_this_process(
+        cls,
+        name: str,
+        events: Iterable[Event],
+        lanes: Mapping[str, str] | None = None,
+        dropped: int = 0,
+        most: int = 0,
+    ) -> "ProcessTrace":
+        """These events, on its own clock."""
+        pid = os.getpid()
+        chunks = tuple(chunks_of(sorted(events, key=in_order), pid, 0.0))
+        host, clock = socket.gethostname(), own_clock()
+        return cls(name, pid, host, clock, chunks, dict(lanes or {}), dropped, most)
 
-    def as_json(self) -> dict[str, Any]:
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+    def as_bytes(self) -> bytes:
+        """A line of all else, and one for each chunk."""
+        said = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "chunks"}
+        return b"\n".join([json.dumps({**said, "chunks": len(self.chunks)}).encode(), *self.chunks])
 
     def seen_from(self, clock: str, far: ClockOffset) -> "ProcessTrace":
         """As whoever has this clock knows it; `far`: from it to the clock of the process that has
@@ -72,6 +90,27 @@ class ProcessTrace:
             return replace(self, offset_s=0.0, error_s=0.0)
         offset, error = self.offset_s + far.offset_s, self.error_s + far.error_s
         return replace(self, offset_s=offset, error_s=error)
+
+
+def traces_in(written: bytes) -> list[ProcessTrace]:
+    """Those that were written by `as_bytes`, with line ends between."""
+    lines, traces = iter(written.split(b"\n")), list[ProcessTrace]()
+    for line in lines:
+        said = json.loads(line)
+        chunks = tuple(islice(lines, said.pop("chunks")))
+        traces.append(ProcessTrace(**said, chunks=chunks))
+    return traces
+
+
+def chunks_of(events: Sequence[Event], pid: int, offset_s: float) -> Iterator[bytes]:
+    """The events as this process's, so much later, in pieces that take some milliseconds each: no
+    other thread runs while one is written."""
+    for first in range(0, len(events), CHUNK):
+        several = [
+            {**event, "pid": pid, "ts": round(event["ts"] + offset_s * 1e6, 3)}
+            for event in events[first : first + CHUNK]
+        ]
+        yield json.dumps(several)[1:-1].encode()
 
 
 @cache
@@ -122,23 +161,10 @@ def micros(seconds: float) -> float:
     return round(seconds * 1e6, 3)
 
 
-def chrome_file(
-    processes: Sequence[ProcessTrace], told: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The file's content: all processes on one clock, in order of time. `told`: what else is said
-    of it."""
+def chrome_file(processes: Sequence[ProcessTrace], told: Mapping[str, Any] | None = None) -> bytes:
+    """The file: all processes on one clock, one behind another. `told`: what else is said of it."""
     numbers = numbered(processes)
-    named = [
-        event
-        for order, (number, process) in enumerate(zip(numbers, processes, strict=True))
-        for event in names_of(process, number, order)
-    ]
-    events = [
-        {**event, "pid": number, "ts": round(event["ts"] + process.offset_s * 1e6, 3)}
-        for number, process in zip(numbers, processes, strict=True)
-        for event in process.events
-    ]
-    events.sort(key=in_order)
+    pairs = list(zip(numbers, processes, strict=True))
     facts = [
         {
             "pid": number,
@@ -150,7 +176,7 @@ def chrome_file(
             "events_kept": one.most,
             "events_dropped": one.dropped,
         }
-        for number, one in zip(numbers, processes, strict=True)
+        for number, one in pairs
     ]
     metadata = {
         "clock": "monotonic, of the first process",
@@ -158,7 +184,23 @@ def chrome_file(
         "processes": facts,
         **(told or {}),
     }
-    return {"traceEvents": named + events, "displayTimeUnit": "ms", "metadata": metadata}
+    named = [
+        json.dumps(event).encode()
+        for order, (number, one) in enumerate(pairs)
+        for event in names_of(one, number, order)
+    ]
+    chunks = [chunk for number, one in pairs for chunk in numbered_chunks(one, number)]
+    head = json.dumps({"displayTimeUnit": "ms", "metadata": metadata})[:-1].encode()
+    return b"".join((head, b', "traceEvents": [\n', b",\n".join(named + chunks), b"]}\n"))
+
+
+def numbered_chunks(process: ProcessTrace, number: int) -> Iterator[bytes]:
+    """Its events by this `pid`, on the file's clock: as they are, if that is so already."""
+    if process.pid == number and not process.offset_s:
+        yield from process.chunks
+        return
+    for chunk in process.chunks:
+        yield from chunks_of(json.loads(b"[" + chunk + b"]"), number, process.offset_s)
 
 
 def in_order(event: Event) -> tuple[float, int, float]:

@@ -146,7 +146,9 @@ Global___Inspect: _TypeAlias = Inspect  # noqa: Y015
 
 @_typing.final
 class Inspection(_message.Message):
-    """A part of what was asked for. Of several the values of `json` are one text."""
+    """A part of what was asked for. Of several the values of `json` are one text; that of a trace is
+    what `ProcessTrace` of proto/event_trace.py writes.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -914,25 +916,25 @@ Global___TraceRequest: _TypeAlias = TraceRequest  # noqa: Y015
 
 @_typing.final
 class Traced(_message.Message):
-    """The first one has the router's monotonic clock. Of those behind it the values of `json` are one
-    text: a `ProcessTrace` of proto/event_trace.py.
+    """The first one has the router's monotonic clock. Of those behind it the contents are one text,
+    what `ProcessTrace` of proto/event_trace.py writes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NOW_S_FIELD_NUMBER: _builtins.int
-    JSON_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
     now_s: _builtins.float
-    json: _builtins.bytes
+    content: _builtins.bytes
     def __init__(
         self,
         *,
         now_s: _builtins.float = ...,
-        json: _builtins.bytes = ...,
+        content: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json", "now_s", b"now_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "now_s", b"now_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,11 +2,9 @@
 clock of the router that writes it."""
 
 import asyncio
-import json
 
-from raylax.proto.event_trace import ProcessTrace, chrome_file
+from raylax.proto.event_trace import chrome_file
 from raylax.router.calls.models import Models
-from raylax.router.workers.traces import Missing
 
 
 async def event_trace(models: Models) -> bytes:
@@ -19,9 +17,5 @@ async def event_trace(models: Models) -> bytes:
     for traces, silent in workers:
         processes += traces
         missing |= silent
-    return await asyncio.to_thread(written, processes, missing)
-
-
-def written(processes: list[ProcessTrace], missing: Missing) -> bytes:
-    """Megabytes, which take a while: not on an event loop."""
-    return json.dumps(chrome_file(processes, {"missing": missing} if missing else None)).encode()
+    told = {"missing": missing} if missing else None
+    return await asyncio.to_thread(chrome_file, processes, told)

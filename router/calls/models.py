@@ -119,7 +119,7 @@ class Models:
         """What this router remembers of calls."""
         timelines, name = self.state.timelines, f"router {self.peers.address}".rstrip()
         now = self.state.clock()
-        return replace(router_trace(timelines.all, now, timelines.most), name=name)
+        return router_trace(name, timelines.all, now, timelines.most)
 
     async def exposition(self) -> bytes:
         """What all routers measure, added up."""

@@ -1,11 +1,9 @@
 """The calls of a router as a process of a trace: what their timelines know, which are kept
 anyway."""
 
-import os
-import socket
 from collections.abc import Iterable, Iterator
 
-from raylax.proto.event_trace import LEAST_US, Event, ProcessTrace, mark, own_clock, span
+from raylax.proto.event_trace import LEAST_US, Event, ProcessTrace, mark, span
 from raylax.router.observe.phases import phases_of
 from raylax.router.observe.timeline import Timeline
 
@@ -13,13 +11,11 @@ CALL, ATTEMPT = "call", "attempt"
 ENDS = ("ended", "ended early")
 
 
-def router_trace(timelines: Iterable[Timeline], now: float, most: int) -> ProcessTrace:
+def router_trace(name: str, timelines: Iterable[Timeline], now: float, most: int) -> ProcessTrace:
     """Of these calls. `now`: what the router's monotonic clock says; `most`: how many calls it
     remembers."""
     events = [event for one in timelines for event in call_events(one, now)]
-    return ProcessTrace(
-        "router", os.getpid(), socket.gethostname(), own_clock(), now, events, most=most
-    )
+    return ProcessTrace.of_this_process(name, events, most=most)
 
 
 def call_events(timeline: Timeline, now: float) -> Iterator[Event]:

@@ -15,7 +15,7 @@ import grpc.aio
 
 from raylax.proto.addresses import address_of, parts_of
 from raylax.proto.errors import NotFound
-from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock
+from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock, traces_in
 from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import engine_pb2_grpc, raylax_pb2
 from raylax.proto.timeline import TimelineSnapshot
@@ -100,9 +100,9 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         await context.send_initial_metadata(self._shown(request))
         await context.write(pb.Traced(now_s=time.monotonic()))
         if not request.clock_only:
-            trace = await asyncio.to_thread(lambda: json.dumps(self._trace().as_json()).encode())
+            trace = await asyncio.to_thread(lambda: self._trace().as_bytes())
             for first in range(0, len(trace), PART_BYTES):
-                await context.write(pb.Traced(json=trace[first : first + PART_BYTES]))
+                await context.write(pb.Traced(content=trace[first : first + PART_BYTES]))
 
     def _shown(self, question: Question) -> Metadata:
         return answer_metadata(self.token, self.address, question)
@@ -208,10 +208,10 @@ class Peers:
                     says = (await anext(parts)).now_s
                     error = (time.monotonic() - at) / 2
                     far.append(ClockOffset(at + error - says, error))
-                    content = b"".join([part.json async for part in parts])
+                    content = b"".join([part.content async for part in parts])
                 except (grpc.aio.AioRpcError, StopAsyncIteration):
                     return None
-        trace = ProcessTrace.from_json(await asyncio.to_thread(json.loads, content))
+        (trace,) = traces_in(content)
         return trace.seen_from(own_clock(), min(far, key=lambda one: one.error_s))
 
     async def read(self, name: str, tenant: str, after: int) -> NumberedParts | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock
+from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock, traces_in
 from raylax.proto.vocabulary import Inspected
 from raylax.router.workers.connection import WorkerConnection
 from raylax.router.workers.inspection import inspect
@@ -28,8 +28,7 @@ async def traces_of(
 async def answer_of(connection: WorkerConnection, token: str) -> list[ProcessTrace] | str:
     """What each process of a worker has recorded, or why it does not say so."""
     try:
-        said = await inspect(connection.address, token, Inspected.TRACE)
-        traces = [ProcessTrace.from_json(one) for one in said]
+        traces = traces_in(await inspect(connection.address, token, Inspected.TRACE))
         same = traces[0].clock == own_clock()
         far = HERE if same else await connection.clock_offset()
     except OSError as error:

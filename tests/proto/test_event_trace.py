@@ -1,5 +1,7 @@
 """Traces of processes as one file."""
 
+import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from jsonschema import ValidationError
 
 from raylax.proto.event_trace import (
+    CHUNK,
     ClockOffset,
     Event,
     ProcessTrace,
@@ -16,13 +19,14 @@ from raylax.proto.event_trace import (
     mark,
     own_clock,
     span,
+    traces_in,
 )
 from tests.support.traces import checked, named, spans_of
 
 
 def process(*events: Event, **facts: Any) -> ProcessTrace:
-    shown = {"name": "engine", "pid": 7, "host": "here", "clock": own_clock(), "now_s": 1.0}
-    return ProcessTrace(**{**shown, "lanes": {"1": "thread"}, **facts}, events=list(events))
+    made = ProcessTrace.of_this_process("engine", events, {"1": "thread"})
+    return replace(made, **{"pid": os.getpid(), "host": "here", **facts})
 
 
 def phases(file: dict[str, Any]) -> list[tuple[str, str, float]]:
@@ -66,7 +70,7 @@ def test_what_goes_on_has_no_end() -> None:
 def test_all_processes_are_on_one_clock() -> None:
     """Each is moved by what its own clock is off, and the file says by how much, and how good that
     is."""
-    late = process(instant("x", 1, 5.0), host="there", clock="another", pid=8)
+    late = process(instant("x", 1, 5.0), host="there", clock="another")
     moved = late.seen_from(own_clock(), ClockOffset(-3.5, 0.001))
     file = checked(chrome_file([process(instant("y", 1, 2.0), dropped=3, most=9), moved]))
 
@@ -92,13 +96,17 @@ def test_processes_of_several_hosts_may_have_one_number() -> None:
     names = {event["pid"]: event["args"]["name"] for event in named(file, "process_name")}
 
     assert list(names.values()) == ["engine on here", "engine, rank 1 on there"]
-    assert [one["process_id"] for one in file["metadata"]["processes"]] == [7, 7]
+    assert [one["process_id"] for one in file["metadata"]["processes"]] == [os.getpid()] * 2
 
 
-def test_a_process_comes_back_from_json() -> None:
-    one = process(complete("x", 1, 1.0, 2.0, {"tokens": 3}))
+def test_processes_come_back_from_what_was_written() -> None:
+    """Several, in their order, with what their events hold; one may have none."""
+    many = [complete("x\n", 1, float(at), at + 0.5, {"tokens": 3}) for at in range(2 * CHUNK + 1)]
+    traces = [process(*many), process(), process(instant("y", 1, 1.0), name="engine, rank 1")]
+    written = b"\n".join([one.as_bytes() for one in traces])
 
-    assert ProcessTrace.from_json(one.as_json()) == one
+    assert traces_in(written) == traces
+    assert [len(one.chunks) for one in traces] == [3, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +118,8 @@ def test_a_process_comes_back_from_json() -> None:
 )  # fmt: skip
 def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
     """What the format does not have, or has otherwise."""
-    file = chrome_file([process(complete("x", 1, 1.0, 2.0))])
+    file = json.loads(chrome_file([process(complete("x", 1, 1.0, 2.0))]))
     file["traceEvents"][-1] |= wrong
 
     with pytest.raises(ValidationError):
-        checked(file)
+        checked(json.dumps(file))

@@ -18,13 +18,18 @@ def validator() -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def checked(written: str | dict[str, Any]) -> dict[str, Any]:
+def checked(written: str | bytes) -> dict[str, Any]:
     """The file, which keeps the format's rules: each event has what it must, what a thread does
-    lies one in another or one behind another, as what is known by one id, and all is in order."""
-    file: dict[str, Any] = json.loads(written if isinstance(written, str) else json.dumps(written))
+    lies one in another or one behind another, as what is known by one id, and those of a process
+    are in order. Here all of them are."""
+    file: dict[str, Any] = json.loads(written)
     validator().validate(file)
     events = [event for event in file["traceEvents"] if event["ph"] != "M"]
-    assert [event["ts"] for event in events] == sorted(event["ts"] for event in events)
+    for pid in {event["pid"] for event in events}:
+        times = [event["ts"] for event in events if event["pid"] == pid]
+        assert times == sorted(times)
+    events.sort(key=lambda event: event["ts"])
+    file["traceEvents"] = [e for e in file["traceEvents"] if e["ph"] == "M"] + events
     named = {e["pid"] for e in file["traceEvents"] if e["name"] == "process_name"}
     told = {one["pid"] for one in file["metadata"]["processes"]}
     assert {event["pid"] for event in events} <= named == told

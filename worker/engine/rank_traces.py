@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock
+from raylax.proto.event_trace import ClockOffset, ProcessTrace, own_clock, traces_in
 
 ROUNDS = 5
 """In which clocks are read; the quickest one tells most."""
@@ -17,7 +17,7 @@ def traces_of_others(call: CallRanks, name: str) -> list[ProcessTrace]:
     """Of all ranks but the leader, whose name this is; those that have nothing to say are left
     out. Raises what `call` does."""
     said = call("raylax.debug.traced")[1:]
-    traces = [ProcessTrace.from_json(one) if isinstance(one, dict) else None for one in said]
+    traces = [traces_in(one)[0] if one and isinstance(one, bytes) else None for one in said]
     if all(one is None or one.clock == own_clock() for one in traces):
         offsets = [ClockOffset(0.0, 0.0)] * len(traces)
     else:

@@ -3,9 +3,6 @@
 They are kept as plain tuples, the last of them, and become what a file has when somebody asks.
 """
 
-import json
-import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +18,6 @@ from raylax.proto.event_trace import (
     complete,
     instant,
     mark,
-    own_clock,
     span,
 )
 from raylax.proto.vocabulary import Delta, Request
@@ -171,22 +167,13 @@ class TraceRecorder:
         if (rank := self.rank) is not None:
             events += rank.events(RANK)
             lanes[str(RANK)] = "rank 0"
-        ours = ProcessTrace(
-            self.name,
-            os.getpid(),
-            socket.gethostname(),
-            own_clock(),
-            self._clock(),
-            events,
-            lanes,
-            self._ring.dropped + (0 if rank is None else rank.dropped),
-            self.most,
-        )
+        dropped = self._ring.dropped + (0 if rank is None else rank.dropped)
+        ours = ProcessTrace.of_this_process(self.name, events, lanes, dropped, self.most)
         return [ours, *self.other_ranks()]
 
     def dump_json(self) -> str:
         """All of it as a file in the Trace Event Format, which Chrome and Perfetto read."""
-        return json.dumps(chrome_file(self.processes()))
+        return chrome_file(self.processes()).decode()
 
 
 # From what is kept to events: a tuple of plain values, which the collector does not visit again

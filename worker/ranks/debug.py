@@ -150,9 +150,10 @@ def begin_trace(rank: Rank, most: int = MOST_EVENTS) -> None:
 
 
 @register("raylax.debug.traced")
-def traced(rank: Rank) -> dict[str, Any] | None:
-    """What was kept, as `raylax.proto.event_trace.ProcessTrace` has it; None: nothing is."""
-    return None if rank.trace is None else rank.trace.process(rank.index).as_json()
+def traced(rank: Rank) -> bytes:
+    """What was kept, as `raylax.proto.event_trace.ProcessTrace` writes it; nothing if nothing
+    is."""
+    return b"" if rank.trace is None else rank.trace.process(rank.index).as_bytes()
 
 
 @register("raylax.debug.clock")

@@ -1,13 +1,11 @@
 """What one rank has run, and when: kept in its process, and told when somebody asks."""
 
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from raylax.kernels.model import PendingStep, StepOutput
-from raylax.proto.event_trace import Event, ProcessTrace, complete, micros, own_clock
+from raylax.proto.event_trace import Event, ProcessTrace, complete, micros
 from raylax.worker.event_ring import MOST_EVENTS, EventRing
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -72,14 +70,8 @@ class RankTrace:
 
     def process(self, rank: int) -> ProcessTrace:
         """All that this process has to say."""
-        return ProcessTrace(
-            f"rank {rank}",
-            os.getpid(),
-            socket.gethostname(),
-            own_clock(),
-            self.clock(),
-            list(self.events()),
-            {str(LANE): f"rank {rank}"},
-            self.dropped,
-            self._ring.most,
+        name = f"rank {rank}"
+        lanes = {str(LANE): name}
+        return ProcessTrace.of_this_process(
+            name, self.events(), lanes, self.dropped, self._ring.most
         )

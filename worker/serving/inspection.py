@@ -24,7 +24,8 @@ async def send_inspection(engine: ThreadedEngine, what: str, connection: Connect
     """Answer who asks for this, and end the connection."""
     try:
         answer = ANSWERS[Inspected(what)]
-        written = (await asyncio.to_thread(lambda: json.dumps(answer(engine)))).encode()
+        said = await asyncio.to_thread(answer, engine)
+        written = said if isinstance(said, bytes) else json.dumps(said).encode()
     except InvalidRequest as error:
         connection.send(pb.Inspection(error=error.message).SerializeToString())
         connection.end()
@@ -39,12 +40,12 @@ async def send_inspection(engine: ThreadedEngine, what: str, connection: Connect
     connection.end()
 
 
-def events(engine: ThreadedEngine) -> Any:
-    """What each of its processes has recorded, as `raylax.proto.event_trace.ProcessTrace` has it.
-    Raises InvalidRequest where nothing is."""
+def events(engine: ThreadedEngine) -> bytes:
+    """What each of its processes has recorded, for `raylax.proto.event_trace.traces_in`. Raises
+    InvalidRequest where nothing is."""
     if (trace := engine.trace) is None:
         raise InvalidRequest("nothing is traced: serve with --enable-tracing")
-    return [one.as_json() for one in trace.processes()]
+    return b"\n".join([one.as_bytes() for one in trace.processes()])
 
 
 def reset(engine: ThreadedEngine) -> None:

@@ -1,10 +1,10 @@
 """Endpoints for who looks into engines, as MLC-LLM has them: only with `enable_debug`."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 
 from raylax.proto.openai.shared import StrictModel, parse_body
@@ -15,6 +15,7 @@ from raylax.router.calls.models import Models
 from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Handler, Routes
+from raylax.router.http.sending import PIECE_BYTES
 from raylax.router.observe.engine_numbers import together
 
 ByWorker = dict[str, Any]
@@ -53,6 +54,12 @@ ENDPOINTS: list[tuple[str, type[OfModel | OfAnyModel], Inspected, Callable[[ByWo
 """The path behind /debug, the body, what workers are asked for, and how their answers are told."""
 
 
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    """Of what may be a hundred megabytes: as few of them wait for their reader as of any answer."""
+    for at in range(0, len(content), PIECE_BYTES):
+        yield content[at : at + PIECE_BYTES]
+
+
 def add_debugging(routes: Routes, models: Models) -> None:
     def handler(
         kind: type[OfModel | OfAnyModel], what: Inspected, told: Callable[[ByWorker], Any]
@@ -71,7 +78,7 @@ def add_debugging(routes: Routes, models: Models) -> None:
         """Of the whole cluster, whichever of its models is named."""
         async with body_of(request, models) as raw:
             models.named(parse_body(OfModel, raw).model)
-        return Response(await event_trace(models), media_type="application/json")
+        return StreamingResponse(pieces(await event_trace(models)), media_type="application/json")
 
     if models.config.enable_debug:
         routes.post("/debug/dump_event_trace", dump_event_trace)

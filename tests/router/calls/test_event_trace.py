@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from raylax.proto.event_trace import chrome_file
+from raylax.router.http.sending import PIECE_BYTES
 from tests.support.router_rig import PATIENCE_S, Rig, a_router, running_router, until
-from tests.support.traces import checked, spans_of
+from tests.support.traces import checked, named, spans_of
 
 PLAIN = "/v1/completions"
 ASK: dict[str, Any] = {"prompt": "abc", "temperature": 0, "max_tokens": 6, "ignore_eos": True}
@@ -59,7 +61,7 @@ async def test_routers_and_workers_are_in_one_file(two: tuple[Rig, Rig]) -> None
     one, other = two
     call = await ask(one)
     reply = await dump(other, model="tiny")
-    file = checked(reply.json())
+    file = checked(reply.content)
     peers = [rig.models.peers.address for rig in (other, one)]
     (attempt,) = outermost(file, f"{call}/0/0 at ")
     (computed,) = outermost(file, f"{call}/0/0#")
@@ -85,9 +87,8 @@ async def test_clocks_of_other_machines_are_measured(
     one, other = two
     call = await ask(one)
     names = iter(f"machine {number}" for number in range(1000))
-    for module in ("raylax.worker.engine.trace", "raylax.router.observe.call_trace"):
-        monkeypatch.setattr(f"{module}.own_clock", lambda: next(names))
-    file = checked((await dump(other, model="tiny")).json())
+    monkeypatch.setattr("raylax.proto.event_trace.own_clock", lambda: next(names))
+    file = checked((await dump(other, model="tiny")).content)
     _, router, *workers = file["metadata"]["processes"]
     (attempt,), (computed,) = outermost(file, f"{call}/0/0 at "), outermost(file, f"{call}/0/0#")
 
@@ -105,7 +106,7 @@ async def test_who_does_not_answer_is_named(two: tuple[Rig, Rig]) -> None:
     connection = other.router._connections[dead.worker_id]
     connection.address = "127.0.0.1:1"
     other.models.peers.heard([one.models.peers.address, "127.0.0.1:1"])
-    file = checked((await dump(other, model="tiny")).json())
+    file = checked((await dump(other, model="tiny")).content)
 
     assert [name.split()[0] for name in process_names(file)] == ["router", "router", "worker"]
     assert set(file["metadata"]["missing"]) == {"router 127.0.0.1:1", f"worker {dead.worker_id}"}
@@ -120,11 +121,28 @@ async def test_a_call_that_goes_on_has_no_end(two: tuple[Rig, Rig]) -> None:
         client.stream("POST", PLAIN, json={**ASK, "stream": True}) as reply,
     ):
         await anext(reply.aiter_lines())
-        call, calls = reply.headers["X-Raylax-Call-Id"], one.models.own_trace()
+        call = reply.headers["X-Raylax-Call-Id"]
+        calls = checked(chrome_file([one.models.own_trace()]))
     for worker in one.workers:
         worker.let_go()
 
-    assert [event["ph"] for event in calls.events if event["name"] == call] == ["b"]
+    assert [event["ph"] for event in calls["traceEvents"] if event["name"] == call] == ["b"]
+
+
+async def test_a_large_file_needs_no_room_of_other_answers(checkpoint: Path) -> None:
+    """It leaves in pieces, of which none waits."""
+    async with running_router(
+        checkpoint, tracing=True, enable_debug=True, max_answers_bytes=1
+    ) as rig:
+        trace = rig.workers[0].engine.trace
+        assert trace is not None
+        for _ in range(2000):
+            with trace.doing("something"):
+                pass
+        reply = await dump(rig, model="tiny")
+
+    assert len(reply.content) > 2 * PIECE_BYTES
+    assert len(named(checked(reply.content), "something")) == 2000
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ class Squatter(engine_pb2_grpc.PeerServicer):
 
     async def Trace(self, request: pb.TraceRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))
-        await context.write(pb.Traced(now_s=1.0, json=b"{}"))
+        await context.write(pb.Traced(now_s=1.0, content=b"{}"))
 
     async def Read(self, request: pb.ReadRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))

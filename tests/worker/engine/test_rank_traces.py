@@ -61,12 +61,7 @@ class Ranks:
 
     def call(self, name: str) -> Sequence[Any]:
         if name == "raylax.debug.traced":
-            event = {"name": "run", "ph": "X", "ts": 0.0, "dur": 1.0, "tid": 1}
-            return [
-                None,
-                ProcessTrace("rank 1", 8, "h", "other", 0.0, [event]).as_json(),
-                OSError(),
-            ]
+            return [None, ProcessTrace("rank 1", 8, "h", "other").as_bytes(), OSError()]
         self.asked += 1
         way = 0.001 if self.asked == 3 else 0.1 * self.asked
         self.now += way

@@ -1,6 +1,5 @@
 """What an engine that is traced has recorded: of each request, of its thread, of its rank."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from raylax.proto.event_trace import chrome_file
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.api.mlc_engine import MLCEngine
 from raylax.worker.config import EngineConfig
@@ -146,7 +144,7 @@ def test_what_goes_on_is_shown_as_far_as_it_has_come(checkpoint: Path) -> None:
             gate.let(2)
             until(lambda: gate.holds and answers.deltas.get("runs"))
             engine.add_request(ask("waits"))
-            file = checked(json.dumps(chrome_file(trace.processes())))
+            file = checked(trace.dump_json())
         answers.wait_for("runs", "waits")
     open_ = [e for e in named(file, "runs") if e["ph"] == "b"]
 
