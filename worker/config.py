@@ -194,6 +194,8 @@ class EngineConfig:
     CPUs alone. ngram: the text so far, by where its last tokens stood before. small_draft: a small
     model of the same tokenizer. eagle: a head of EAGLE-1, 2 or 3 that was made for the model.
     medusa: heads of Medusa's. self: the layer that the model itself brings for this (MTP)."""
+    spec_lookup_answers: bool = option(False, SWITCH)
+    """Whether ngram looks into the last few texts of the same tenant, too."""
     spec_draft_length: int = option(0, DRAFT)
     """Tokens proposed at once; 0: as many as pay."""
     spec_tree_width: int = option(1, WIDTH)

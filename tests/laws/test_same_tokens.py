@@ -258,6 +258,18 @@ def test_with_heads_that_draft(
         assert engine.load().drafted_tokens > 100
 
 
+def test_with_drafts_of_other_answers(case: Case, alone: list[int], checkpoint: Path) -> None:
+    """What the same tenant was answered before is looked up, be it the same or not."""
+    config = case.config(chunk=64, spec_draft_length=5, spec_lookup_answers=True)
+    with running_engine(checkpoint, config) as (engine, answers):
+        for one in (replace(case.request, id="before"), *others(1), case.request):
+            engine.add_request(one)
+            answers.wait_for(one.id)
+
+        assert answers.tokens("asked") == alone
+        assert engine.load().accepted_tokens > LENGTH / 2
+
+
 class Oracle(Speculation):
     """Knows the answer, and lies with every fifth token."""
 

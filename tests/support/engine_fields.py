@@ -48,6 +48,7 @@ SHOWN_BY = {
         "worker/scheduling/drafting/test_model_proposer.py",
         "test_a_fixed_length_is_kept_as_far_as_there_is_room",
     ),
+    "spec_lookup_answers": ("laws/test_same_tokens.py", "test_with_drafts_of_other_answers"),
     "spec_tree_width": ("laws/test_same_tokens.py", "test_with_a_model_that_drafts"),
     "prefix_cache_mode": (
         "worker/scheduling/test_batch.py",

@@ -33,6 +33,11 @@ class NGrams:
         self.matched = 0
         """How many of the last tokens stood there, too."""
 
+    @property
+    def told(self) -> int:
+        """Tokens of the text that are known."""
+        return self._told
+
     def tell(self, tokens: Sequence[int]) -> None:
         """The text so far: those that are new since the last call count."""
         if not self._told:
@@ -40,6 +45,11 @@ class NGrams:
         for at in range(self._told, len(tokens)):
             self._add(tokens, at)
         self._told = len(tokens)
+
+    def behind(self, other: "NGrams") -> int | None:
+        """Where this text goes on behind the last tokens of another one; None if it has them
+        not."""
+        return self._ends.get(other._key) if other._told >= LEAST else None
 
     def draft(self, tokens: Sequence[int], most: int) -> list[int]:
         """What may follow the text, which has been told. Where it would go on beyond the text's

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.speculation.acceptance import Experience, Record
 from raylax.worker.speculation.ngrams import NGrams
+from raylax.worker.speculation.recent import Match, RecentTexts, Text
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class Proposal:
     drafted: int = 0
     """Tokens that those verified."""
     text: NGrams = field(default_factory=NGrams)
+    tenant: str | None = None
+    """Whose other texts may be looked up; None: nobody's."""
+    elsewhere: Match | None = None
+    """Where one of those goes on as this one does."""
     others: list[int] = field(default_factory=list)
     """Tokens that may follow in the place of the draft's first one."""
     standing: object = None
@@ -53,6 +58,7 @@ class Speculation:
     length: int = 0
     """Of each draft; 0: as long as it pays."""
     experience: Experience = field(default_factory=Experience)
+    recent: RecentTexts = field(default_factory=RecentTexts)
 
     def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
         """Draft at most so many tokens that may follow these; none that is less than `least`
@@ -63,18 +69,37 @@ class Speculation:
         if most <= 0 or least >= 1 or one.record.share(1.0) < least:
             one.record.forget()
             return
+        is_new = not one.text.told
         one.text.tell(tokens)
-        one.likely = 1.0 if self.length else self.experience.likely(one.text.matched, one.record)
-        if one.text.matched and one.likely > least:
-            one.draft += one.text.draft(tokens, min(most, self.length or worth(one.likely, least)))
+        if is_new and one.tenant is not None:
+            self.recent.remember(one.tenant, Text(one.text, tokens))
+        matched = self._matched(one, tokens)
+        one.likely = 1.0 if self.length else self.experience.likely(matched, one.record)
+        if matched and one.likely > least:
+            count = min(most, self.length or worth(one.likely, least))
+            if one.elsewhere is None:
+                one.draft += one.text.draft(tokens, count)
+            else:
+                one.draft += one.elsewhere.tokens[one.elsewhere.at : one.elsewhere.at + count]
         if not one.draft:
             one.record.forget()
+
+    def _matched(self, one: Proposal, tokens: Sequence[int]) -> int:
+        """How many of its last tokens stood before, in the same text or, if not there, in another
+        one of its tenant's."""
+        if one.text.matched or one.tenant is None:
+            one.elsewhere = None
+            return one.text.matched
+        if one.elsewhere is None or not one.elsewhere.follow(tokens):
+            one.elsewhere = self.recent.find(one.tenant, one.text, len(tokens))
+        return 0 if one.elsewhere is None else one.elsewhere.length
 
     def learn(self, one: Proposal, drafted: int, right: int) -> None:
         """Of its draft so many tokens were verified, and the first of them were right."""
         tried = min(right + 1, drafted)
         one.record.add(tried, right)
-        self.experience.add(one.text.matched, tried, right)
+        matched = one.text.matched or (one.elsewhere.length if one.elsewhere else 0)
+        self.experience.add(matched, tried, right)
 
 
 def worth(likely: float, least: float) -> int:

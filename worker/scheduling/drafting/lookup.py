@@ -13,15 +13,20 @@ from raylax.worker.speculation.proposals import Speculation
 
 @dataclass
 class Lookup:
-    """Proposes what once followed the same tokens in the same text."""
+    """Proposes what once followed the same tokens in the same text, or in another one of its
+    tenant's."""
 
     speculation: Speculation = field(default_factory=Speculation)
+    in_others: bool = False
+    """Whether other texts of the tenant's are looked up."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         context = sum([one.computed for one in decodes])
         least = least_likely(time, len(decodes), context)
         for one in decodes:
-            self.speculation.propose(proposal_of(one), one.tokens, room_for_drafts(one), least)
+            proposal = proposal_of(one)
+            proposal.tenant = one.request.tenant if self.in_others else None
+            self.speculation.propose(proposal, one.tokens, room_for_drafts(one), least)
 
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
         self.speculation.learn(proposal_of(one), drafted, right)
