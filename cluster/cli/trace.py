@@ -26,22 +26,21 @@ def trace(url: str, output: Path, console: Console) -> None:
     model = ask(url, "GET", "/v1/models")
     with understood(url):
         name = str(model["data"][0]["id"])
-    file = dump(url, name)
+    content = dump(url, name)
     with understood(url):
-        said = summary(output, file)
-    text = json.dumps(file)
+        said = summary(output, json.loads(content))
     if output == STDOUT:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(content.decode())
         return
     try:
-        output.write_text(text)
+        output.write_bytes(content)
     except OSError as error:
         raise UserError(f"{output}: cannot be written: {error.strerror}") from None
     console.print(cell(said), soft_wrap=True)
 
 
-def dump(url: str, model: str) -> Any:
-    """The file's content."""
+def dump(url: str, model: str) -> bytes:
+    """The file's content, if it is JSON."""
     with client_of(url, httpx.Timeout(TRACE_S)) as client, understood(url, TRACE_S):
         reply = client.post(DUMP, json={"model": model})
         if reply.status_code == httpx.codes.NOT_FOUND and NO_PATH.encode() in reply.content:
@@ -49,7 +48,8 @@ def dump(url: str, model: str) -> Any:
                 f"{url} does not say where its time goes; serve with --enable-debug and "
                 "--enable-tracing"
             )
-        return read(reply, url)
+        read(reply, url)
+        return reply.content
 
 
 def summary(output: Path, file: Any) -> str:
