@@ -77,15 +77,12 @@ class ModelProposer:
     _begun: float = 0.0
     _decoded: int = 0
     """Sequences that decode in the step that is under way."""
-    _tokens: int = 0
-    """That came of it; 0 as long as it is, or if there was more in it."""
     _drafted: bool = False
     """Whether it has drafts."""
     _without: int = 0
     """Steps since the last draft."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
-        self._compare()
         self._begun, self._decoded, self._drafted = self.clock(), len(decodes), False
         for one in decodes:
             proposal_of(one).clear()
@@ -107,10 +104,12 @@ class ModelProposer:
                 proposal_of(one).record.forget()
 
     def follow(self, seen: Several[Seen], output: StepOutput) -> None:
-        if len(seen) == self._decoded and all(each.row is not None for each in seen):
-            self._tokens = sum([each.kept for each in seen])
         if self.drafter is None:
             return
+        if len(seen) == self._decoded and all(each.row is not None for each in seen):
+            # it did nothing but decode
+            tokens, seconds = sum([each.kept for each in seen]), self.clock() - self._begun
+            self._rounds[self._decoded.bit_length()].add(self._drafted, tokens, seconds)
         try:
             self.drafter.follow(seen, output)
         except Exception:
@@ -132,13 +131,6 @@ class ModelProposer:
         likely = min([proposal_of(one).record.share(AT_FIRST) for one in decodes])
         brings = (1 - likely) * self.beside.share(AT_FIRST)
         return brings * seconds > len(decodes) * BRANCH_ROWS * time.c
-
-    def _compare(self) -> None:
-        """Note how fast the last step was, if it did nothing but decode."""
-        if self._tokens:
-            seconds = self.clock() - self._begun
-            self._rounds[self._decoded.bit_length()].add(self._drafted, self._tokens, seconds)
-        self._tokens = 0
 
     def _wanted(
         self, drafter: Drafter, decodes: Several[Sequence], time: StepTime
