@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from raylax.kernels.checkpoints.json_files import read_json
-from raylax.kernels.checkpoints.mlc.config import config_of, generation_of
+from raylax.kernels.checkpoints.mlc.config import config_of, generation_of, size_of
 from raylax.kernels.checkpoints.mlc.conversation import Conversation, named_tokens
 from raylax.kernels.checkpoints.mlc.jinja import chat_template, shows_tools
 from raylax.kernels.checkpoints.mlc.parameters import Parameter, read_parameters
@@ -25,6 +25,8 @@ from raylax.kernels.spec import DecoderSpec
 from raylax.kernels.store import Store
 
 CONFIG = "mlc-chat-config.json"
+BY_TOKEN = "model.embed_tokens.weight", "lm_head.weight"
+"""Parameters with a row for each token."""
 Stored = Parameter | Grouped
 
 
@@ -86,7 +88,7 @@ class MlcCheckpoint(StoredCheckpoint):
         elif ".gate_up_proj." in name:
             sizes, fused = {"gate_proj": s.intermediate, "up_proj": s.intermediate}, "gate_up_proj"
         else:
-            return {name: whole}
+            return {name: self._active(name, whole)}
         if whole.shape[0] != sum(sizes.values()):
             raise CheckpointError(
                 f"{whole.file}: {name}: {sum(sizes.values())} rows expected, found {whole.shape[0]}"
@@ -97,6 +99,13 @@ class MlcCheckpoint(StoredCheckpoint):
             out[name.replace(fused, own)] = whole.part(first, count)
             first += count
         return out
+
+    def _active(self, name: str, whole: Stored) -> Stored:
+        """Without the rows behind the tokens that there are, which are there for even sizes."""
+        told = size_of("active_vocab_size", self.package, {}) is not None
+        if told and name in BY_TOKEN and whole.shape[0] > self.spec.vocab:
+            return whole.part(0, self.spec.vocab)
+        return whole
 
     @cached_property
     def text(self) -> Path:

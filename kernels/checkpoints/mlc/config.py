@@ -33,6 +33,9 @@ def config_of(package: Mapping[str, Any], where: object) -> Json:
     if not isinstance(sizes, dict):
         raise CheckpointError(f"{where}: model_config must be an object")
     config: Json = {name: sizes[name] for name in SIZES if sizes.get(name) is not None}
+    active, whole = size_of("active_vocab_size", package, {}), config.get("vocab_size")
+    if active is not None and type(whole) is int:
+        config["vocab_size"] = min(active, whole)
     config["architectures"] = [ARCHITECTURES[kind]]
     config["rope_theta"] = sizes.get("position_embedding_base") or sizes.get("rope_theta", 10000.0)
     window = size_of("sliding_window_size", package, sizes)

@@ -73,6 +73,28 @@ def test_sizes_need_not_be_whole_groups(
         same_by_rows(partial(found.tensor, name), name)
 
 
+@pytest.mark.parametrize(
+    ("quantization", "how"),
+    [("q0f16", None), ("q4f16_1", (4, 32, False)), ("q4f16_0", (4, 32, True))],
+)
+@pytest.mark.parametrize("variant", ["llama", "llama3-untied-biased"])
+def test_tokens_that_are_none_have_no_rows(
+    quantization: str, how: Any, variant: str, tmp_path: Path
+) -> None:
+    """So that none of them is ever drawn; where a package says how many there are."""
+    whole = open_checkpoint(write_package(tmp_path / "whole", quantization, how, variant=variant))
+    path = write_package(tmp_path / "active", quantization, how, variant=variant)
+    file = path / "mlc-chat-config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"active_vocab_size": 90}))
+    found = open_checkpoint(path)
+
+    assert (whole.spec.vocab > 90, found.spec.vocab, found.config["vocab_size"]) == (True, 90, 90)
+    for name, shape in tensors_of(found.spec):
+        want, got = whole.tensor(name), found.tensor(name)
+        assert got.shape == tuple(shape)
+        assert np.array_equal(got, want[: len(got)]), name
+
+
 def test_its_text_is_what_others_have(tmp_path: Path) -> None:
     """The tokenizer as it is, and the template in Jinja."""
     text = open_checkpoint(write_package(tmp_path, "q0f16", None)).text
