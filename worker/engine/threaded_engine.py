@@ -4,6 +4,7 @@ Anybody may call; what they ask for becomes a command, and the engine thread tak
 between steps.
 """
 
+import logging
 import time
 from collections import abc
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.vocabulary import Load, Request, Sampling
+from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import Closed, CommandQueue
 from raylax.worker.engine.limits import ModelLimits, check
@@ -29,6 +31,7 @@ from raylax.worker.ranks.startup import Spawner
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
 
+log = logging.getLogger(__name__)
 ANSWER_S = 60.0
 """For calls that wait for the step that is running."""
 
@@ -221,10 +224,13 @@ class ThreadedEngine:
         return self._loop.trace
 
     def _traces_of_others(self, name: str) -> list[ProcessTrace]:
-        """None of an engine that has no other ranks any more."""
+        """None of an engine that has no other ranks, or has lost one: then they say no more."""
+        if not self.shards:
+            return []
         try:
-            return traces_of_others(self.debug_call_func_on_all_worker, name) if self.shards else []
-        except (EngineNotReady, EngineLost):
+            return traces_of_others(self.debug_call_func_on_all_worker, name)
+        except (EngineNotReady, EngineLost, CommError, OSError) as error:
+            log.warning("what other ranks have run is not known: %s", error)
             return []
 
     def metrics(self) -> dict[str, Any]:

@@ -9,8 +9,11 @@ import pytest
 
 from raylax.proto.event_trace import ProcessTrace, own_clock
 from raylax.proto.vocabulary import Request, Sampling
+from raylax.worker.comm.errors import CommAborted
 from raylax.worker.engine.rank_traces import ROUNDS, clock_offsets, traces_of_others
+from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.engine.trace import TraceRecorder
+from raylax.worker.errors import EngineNotReady, RankLost
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.startup import Spawner
@@ -88,6 +91,28 @@ def test_a_rank_of_another_machine_is_moved() -> None:
     assert moved.name == "worker w, rank 1"
     assert moved.offset_s != 0.0 < moved.error_s
     assert moved.clock != own_clock()
+
+
+class Broken(ThreadedEngine):
+    """Its other rank cannot be asked."""
+
+    error: Exception
+    shards = [{"rank": 1}]
+
+    def debug_call_func_on_all_worker(self, name: str, args: Sequence[Any] = ()) -> list[Any]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [EngineNotReady("ended"), RankLost("rank 1"), CommAborted("rank 1"), BrokenPipeError()]
+)
+def test_a_rank_that_cannot_be_asked_is_missed(error: Exception) -> None:
+    """What the leader has recorded is told all the same."""
+    engine, trace = Broken(), TraceRecorder("worker w")
+    engine.error = error
+    engine.init_threaded_engine("cpu", lambda deltas, load: None, trace)
+
+    assert [one.name for one in trace.processes()] == ["worker w"]
 
 
 @debug.register("test.otherwise")
