@@ -139,11 +139,12 @@ def instant(name: str, tid: int, at_s: float, args: Args | None = None) -> Event
 def span(
     name: str, kind: str, id: str, begin_s: float, end_s: float | None, args: Args | None = None
 ) -> Iterator[Event]:
-    """Something that others of its kind may overlap with, known by its id; without an end it goes
-    on. What has the same kind and id, and lies within it, is shown below it; whatever is around
-    all else is to be named by the id."""
+    """Something that others of its kind may overlap with, known by its id within its process (what
+    is known globally is shown below no process); without an end it goes on. What has the same kind
+    and id, and lies within it, is shown below it; whatever is around all else is to be named by the
+    id."""
     begin = micros(begin_s)
-    of = {"name": name, "cat": kind, "id": id, "tid": 0}
+    of = {"name": name, "cat": kind, "id2": {"local": id}, "tid": 0}
     first = {**of, "ph": "b", "ts": begin}
     yield {**first, "args": dict(args)} if args else first
     if end_s is not None:
@@ -152,7 +153,8 @@ def span(
 
 def mark(name: str, kind: str, id: str, at_s: float, args: Args | None = None) -> Event:
     """Something that happens to what has this kind and id."""
-    said = {"name": name, "cat": kind, "id": id, "tid": 0, "ph": "n", "ts": micros(at_s)}
+    of = {"name": name, "cat": kind, "id2": {"local": id}, "tid": 0}
+    said = {**of, "ph": "n", "ts": micros(at_s)}
     return {**said, "args": dict(args)} if args else said
 
 
@@ -206,7 +208,7 @@ def numbered_chunks(process: ProcessTrace, number: int) -> Iterator[bytes]:
 def in_order(event: Event) -> tuple[float, int, float]:
     """By time; at the same time what ends comes before what begins, and what is inside before what
     is around it; of what begins what is around comes first."""
-    around = event["name"] == event.get("id")
+    around = event["name"] == event.get("id2", {}).get("local")
     if event["ph"] == "e":
         return event["ts"], int(around), 0.0
     return event["ts"], 2 if around else 3, -event.get("dur", 0.0)

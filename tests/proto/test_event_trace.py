@@ -113,7 +113,8 @@ def test_processes_come_back_from_what_was_written() -> None:
     "wrong",
     [
         {"ph": "B"}, {"ts": -1.0}, {"ts": "1"}, {"dur": 0}, {"pid": "7"}, {"tid": "r"}, {"id": "r"},
-        {"name": ""}, {"ph": "b", "id": "r"}, {"s": "t"}, {"more": 1}, {"ph": "i"}, {"args": []},
+        {"id2": {"local": "r"}}, {"name": ""}, {"ph": "b", "id2": {"local": "r"}}, {"s": "t"},
+        {"more": 1}, {"ph": "i"}, {"args": []},
     ],
 )  # fmt: skip
 def test_the_schema_refuses(wrong: dict[str, Any]) -> None:

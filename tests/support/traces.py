@@ -21,10 +21,13 @@ def validator() -> Draft202012Validator:
 def checked(written: str | bytes) -> dict[str, Any]:
     """The file, which keeps the format's rules: each event has what it must, what a thread does
     lies one in another or one behind another, as what is known by one id, and those of a process
-    are in order. Here all of them are."""
+    are in order. Here all of them are, and have the local id as `id`."""
     file: dict[str, Any] = json.loads(written)
     validator().validate(file)
     events = [event for event in file["traceEvents"] if event["ph"] != "M"]
+    for event in events:
+        if "id2" in event:
+            event["id"] = event["id2"]["local"]
     for pid in {event["pid"] for event in events}:
         times = [event["ts"] for event in events if event["pid"] == pid]
         assert times == sorted(times)
