@@ -32,7 +32,7 @@ def head_artefacts(
     if options.on_gpu:
         raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
     read = read_head(path, base)
-    alone = replace(options, degree=Degree(), taps=())
+    alone = replace(options, degree=Degree(), taps=(), library=None)
     return read, Artefacts(read, alone, None, progress)
 
 

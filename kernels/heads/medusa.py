@@ -117,7 +117,7 @@ def medusas_artefacts(
     if options.on_gpu:
         raise CompileError(only_on_cpu(f"draft heads are not there on {options.device}"))
     read = MedusaCheckpoint(path, open_checkpoint(base))
-    return Artefacts(read, replace(options, degree=Degree(), taps=()), None, progress)
+    return Artefacts(read, replace(options, degree=Degree(), taps=(), library=None), None, progress)
 
 
 def load_medusa(

@@ -153,8 +153,8 @@ def test_pages_go_from_one_head_to_another(files: Files, variant: str, head: Dra
 
 
 def test_of_several_ranks_one_has_the_head(files: Files, head: DraftHead) -> None:
-    """Whatever is said of its base: shards, stages, streams."""
-    options = replace(OPTIONS, degree=Degree(2, 2), taps=head.taps)
+    """Whatever is said of its base: shards, stages, streams, and a library that was made for it."""
+    options = replace(OPTIONS, degree=Degree(2, 2), taps=head.taps, library="/nowhere")
 
     assert head_footprint(*files, options) == head_footprint(*files, OPTIONS)
     assert load_head(*files, options, 32).page_bytes == head.page_bytes

@@ -13,6 +13,7 @@ from raylax.kernels.errors import CheckpointError, CompileError
 from raylax.kernels.heads.medusa import MedusaHead, load_medusa, medusa_footprint
 from raylax.kernels.model import Floats
 from raylax.kernels.options import ModelOptions
+from raylax.kernels.shards import Degree
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import (
     MEDUSAS,
@@ -37,7 +38,8 @@ def golden(variant: str) -> Floats:
 
 def loaded(path: Path, variant: str, options: ModelOptions = OPTIONS) -> MedusaHead:
     base = write_checkpoint(path / "base", MEDUSAS[variant].base)
-    return load_medusa(write_medusa(path / "heads", variant), base, options)
+    others = replace(options, degree=Degree(2, 2), taps=(1,), library="/nowhere")  # the base's own
+    return load_medusa(write_medusa(path / "heads", variant), base, others)
 
 
 def error(got: Floats, want: Floats) -> float:
