@@ -28,9 +28,9 @@ def engine(checkpoint: Path) -> Iterator[MLCEngine]:
 
 def test_a_user_is_no_name_of_a_request(engine: MLCEngine) -> None:
     """Two of one user run at once: neither ends the other."""
-    with Gate(engine._engine):
+    with Gate(engine._engine) as gate:
         streams = [engine.completions.create(**ASK, user="bob", stream=True) for _ in range(2)]
-        until(lambda: engine.metrics()["running"] + engine.metrics()["waiting"] == 2)
+        until(lambda: gate.holds)
     reasons = [list(stream)[-1].choices[0].finish_reason for stream in streams]
 
     assert reasons == ["length", "length"]
