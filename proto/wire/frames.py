@@ -9,6 +9,7 @@ import asyncio
 import ssl
 import struct
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from enum import Enum, IntEnum, auto
 from typing import cast
 
@@ -113,8 +114,11 @@ class Connection(asyncio.Protocol):
         """Close it with a last word; an empty one means that all has been said."""
         if not self.closed:
             self._write(FrameKind.END, why.encode())
-            if (transport := self._transport) is not None:
-                transport.close()
+            if (transport := self._transport) is not None and self._introduction is None:
+                # Not closed before the other end has read all of it: a heartbeat that comes to a
+                # closed socket is answered by a reset, which discards what is unread there.
+                with suppress(OSError):  # it may be gone
+                    transport.write_eof()
                 self._lingering = self._loop.call_later(LINGER_S, transport.abort)
             self._finish(EndReason.CLOSED, why)
 
@@ -147,7 +151,7 @@ class Connection(asyncio.Protocol):
         self.writable.set()
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self._lingering is None:
             self._transport.abort()
         self.on_end(how, why)
 
@@ -193,6 +197,8 @@ class Connection(asyncio.Protocol):
                 self._transport.write(sealed)
 
     def data_received(self, data: bytes) -> None:
+        if self.closed:
+            return  # all has been said
         self._silent_ticks = 0
         if self._tls is not None:
             data = self._opened(self._tls, data)

@@ -202,7 +202,7 @@ async def test_an_end_waits_for_a_slow_reader_and_no_longer_than_needed(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What watches the reader's time ends with the connection."""
-    monkeypatch.setattr("raylax.proto.wire.frames.LINGER_S", 1.5)
+    monkeypatch.setattr("raylax.proto.wire.frames.LINGER_S", 30.0)
     errors: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: errors.append(context))
@@ -213,7 +213,9 @@ async def test_an_end_waits_for_a_slow_reader_and_no_longer_than_needed(
     pair.here.connection.end("enough")
     transport.resume_reading()
     await until(lambda: pair.there.ends)
-    await asyncio.sleep(1.6)
+    lingering = pair.here.connection._lingering
+    assert lingering is not None
+    await until(lingering.cancelled)
 
     assert pair.there.ends == [(EndReason.CLOSED, "enough")]
     assert errors == []

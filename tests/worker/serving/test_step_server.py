@@ -148,14 +148,14 @@ async def test_a_router_that_does_not_read_is_cut_off(impatient: ServedEngine) -
     async with worker.attach() as deaf:
         await deaf.read(lambda: deaf.reports)
         assert deaf.connection._transport is not None
-        deaf.connection._transport.pause_reading()
         (router,) = worker.server._sessions
-        router.connection.send(bytes(32 << 20))  # more than lies between the two
         with Gate(worker.engine) as gate:
             deaf.submit("deaf", max_tokens=200)
+            await worker.until(lambda: gate.holds)
+            deaf.connection._transport.pause_reading()
+            router.connection.send(bytes(32 << 20))  # more than lies between the two
             async with worker.attach() as hears:
-                await hears.read(lambda: gate.holds and hears.reports)
-                await hears.read(lambda: hears.reports[-1].routers == 1)
+                await hears.read(lambda: hears.reports and hears.reports[-1].routers == 1)
                 gate.let(1)
                 await worker.until(lambda: not worker.engine.live)
                 hears.submit("hears", max_tokens=4)
