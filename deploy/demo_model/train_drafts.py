@@ -1,7 +1,7 @@
 """Trains what drafts for the demo model, on the demo model's own answers: a head as EAGLE-3's are, and a smaller model.
 
     python train_drafts.py head --minutes 20       # eagle/
-    python train_drafts.py model --minutes 20      # small/
+    python train_drafts.py model --minutes 20      # small_draft/
 
 Needs the packages of requirements.txt. At the end it says how often drafts are right, behind every token of answers to
 questions that were kept from training. Ctrl-C leaves the files as they were.
@@ -217,7 +217,7 @@ def model_trained(args: argparse.Namespace, base: Llama, learned: list[Batch]) -
     print(f"{weights_of(student) / 1e3:.0f}k weights")
     loss_of = partial(loss_of_model, student, base)
     train(student, loss_of, learned, args.minutes, args.peak)
-    out = args.out or HERE / "small"
+    out = args.out or HERE / "small_draft"
     out.mkdir(parents=True, exist_ok=True)
     pad, _, end = (args.tokenizer.token_to_id(text) for text in SPECIAL)
     save(student, out, {"bos_token_id": pad, "eos_token_id": end, "pad_token_id": pad})

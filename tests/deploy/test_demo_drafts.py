@@ -113,7 +113,7 @@ def test_the_small_model_says_what_the_model_says(
     answers: list[Answer], options: ModelOptions
 ) -> None:
     """It has the same words, and reads the same text."""
-    small, counts = load_whole(demo_model() / "small", options, len(PAGES)), []
+    small, counts = load_whole(demo_model() / "small_draft", options, len(PAGES)), []
     for ids, asked, _ in answers:
         rows = np.arange(asked - 1, len(ids) - 1, dtype=np.int32)
         drawn = small.step(batch_of([Piece(ids, 0, PAGES)])._replace(rows=rows)).drawn
@@ -130,13 +130,15 @@ def test_both_are_packaged() -> None:
     setuptools = pytest.importorskip("setuptools")
     packages = setuptools.find_namespace_packages(str(ROOT / "src"))
 
-    for name in ("eagle", "small"):
+    for name in ("eagle", "small_draft"):
         assert f"raylax.deploy.demo_model.{name}" in packages
         assert (demo_model() / name / "model.safetensors").stat().st_size < 2 << 20
 
 
 def test_they_are_the_models_own_words() -> None:
     """A draft model must have the same tokenizer."""
-    own, smalls = (place / "tokenizer.json" for place in (demo_model(), demo_model() / "small"))
+    own, smalls = (
+        place / "tokenizer.json" for place in (demo_model(), demo_model() / "small_draft")
+    )
 
     assert own.read_bytes() == smalls.read_bytes()
