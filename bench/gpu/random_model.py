@@ -53,6 +53,9 @@ class Shape:
         """As it would lie in a file of bf16."""
         return blank(self._shapes[name], "uint16") if dtype == self.dtype else None
 
+    def blocks(self, name: str, rows: slice = WHOLE) -> None:
+        """It is of no GGUF file."""
+
 
 class RandomLoader(Loader):
     """Takes an array for its size alone: what comes to the device are random numbers."""

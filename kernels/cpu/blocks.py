@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.checkpoints.base import Blocks, Checkpoint
-from raylax.kernels.checkpoints.gguf.groups import TYPES
 from raylax.kernels.checkpoints.groups import Groups, Kind
 from raylax.kernels.memory import aligned_copy, aligned_empty, is_aligned
 from raylax.kernels.shards import PANEL
@@ -67,6 +66,8 @@ def taken_apart(blocks: Blocks) -> Groups:
     for first in range(0, len(content), AT_ONCE):
         part = content[first : first + AT_ONCE]
         run(len(part), as_argument(part), out[first : first + AT_ONCE])
+    from raylax.kernels.checkpoints.gguf.groups import TYPES  # whose package only such files need
+
     made, (rows, size) = TYPES[blocks.kind], blocks.content.shape
     codes = out.reshape(rows, size // blocks.size * out.shape[1])
     return Groups(made.kind, codes, *made.scales(blocks.one_by_one))

@@ -37,6 +37,7 @@ def built(
 
     monkeypatch.setattr(compile, "compile_step", lambda emitter: None)
     monkeypatch.setattr(compile, "export", export)
+    monkeypatch.setattr("raylax.kernels.build.sampler_library", lambda *_: None)  # is every model's
 
     def built(policy: str, **changed: Any) -> str:
         monkeypatch.setenv(JIT_VARIABLE, policy)

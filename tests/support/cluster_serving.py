@@ -18,7 +18,7 @@ from tests.support.mortal import end_with_parent
 
 RAYLAX = str(Path(sys.executable).with_name("raylax"))
 START_S = 90.0
-STOP_S = 5.0
+STOP_S = 10.0
 READY = "Ctrl-C stops it."
 
 

@@ -44,11 +44,11 @@ SHOWN_BY = {
     "max_history_size": ("worker/test_config.py", "test_what_is_not_there_yet_is_refused"),
     "kv_state_kind": ("worker/test_config.py", "test_what_is_not_there_yet_is_refused"),
     "speculative_mode": ("laws/test_same_tokens.py", "test_with_drafts_of_the_text_so_far"),
+    "spec_lookup_answers": ("laws/test_same_tokens.py", "test_with_drafts_of_other_answers"),
     "spec_draft_length": (
         "worker/scheduling/drafting/test_model_proposer.py",
         "test_a_fixed_length_is_kept_as_far_as_there_is_room",
     ),
-    "spec_lookup_answers": ("laws/test_same_tokens.py", "test_with_drafts_of_other_answers"),
     "spec_tree_width": ("laws/test_same_tokens.py", "test_with_a_model_that_drafts"),
     "prefix_cache_mode": (
         "worker/scheduling/test_batch.py",

@@ -26,7 +26,7 @@ def nothing_is_left_of(made: Serving, started: set[int]) -> bool:
     "step", ["reading the model", "starting the front door", "starting router, worker and metrics"]
 )
 def test_ctrl_c_during_the_start(checkpoint: Path, step: str) -> None:
-    """In any phase: within five seconds, without a traceback, and nothing is left."""
+    """In any phase: soon, without a traceback, and nothing is left."""
     with serving(str(checkpoint)) as made:
         made.wait_until_it_says(step)
         started = made.pids()

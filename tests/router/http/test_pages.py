@@ -48,6 +48,9 @@ ROUTES = {
     "POST /debug/dump_event_trace": CHANGES,
     "POST /debug/dump_engine_metrics": CHANGES,
     "POST /debug/reset_engine": CHANGES,
+    "POST /debug/sleep": CHANGES,
+    "POST /debug/wake_up": CHANGES,
+    "POST /debug/is_sleeping": CHANGES,
     "POST /debug/cuda_profiler_start": CHANGES,
     "POST /debug/cuda_profiler_stop": CHANGES,
 }
