@@ -12,7 +12,7 @@ SHARE = 32
 """Steps, of which one is made without drafts, while they pay."""
 TRIAL = 4
 """Steps that a trial takes."""
-FIRST_PAUSE, LONGEST_PAUSE = 64, 2048
+FIRST_PAUSE, LONGEST_PAUSE = 16, 128
 """Steps without drafts behind a trial that did not pay."""
 FADE = 0.1
 """Share of what is known that a step replaces."""

@@ -28,7 +28,7 @@ def test_drafts_that_do_not_pay_are_tried_ever_less_often(gain: float) -> None:
 
     assert had[1 : 1 + TRIAL] == [True] * TRIAL
     assert had[1 + TRIAL : 1 + TRIAL + FIRST_PAUSE] == [False] * FIRST_PAUSE
-    assert sum(had) < len(had) / 250
+    assert sum(had) < len(had) / 30
 
 
 def test_drafts_that_pay_again_are_made_again() -> None:

@@ -1,6 +1,7 @@
 """A head that goes on from what the model itself has computed (https://arxiv.org/abs/2401.15077,
 https://arxiv.org/abs/2503.01840): beside each token it reads the feature of the token before."""
 
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
 
-MOST_KEPT = 256
+MOST_KEPT = 128
 """Tokens of a sequence whose residual streams are kept until the head reads them: the last ones. It
 reads a text that is longer from there on."""
 
@@ -23,26 +24,25 @@ class KeptStreams:
 
     at: int = 0
     """The first of those tokens."""
-    pieces: list[Floats] = field(default_factory=list)
+    pieces: deque[Floats] = field(default_factory=deque)
     """[tokens, taps * hidden] each."""
-
-    @property
-    def end(self) -> int:
-        return self.at + sum(map(len, self.pieces))
+    end: int = 0
+    """The first token that comes next."""
 
     def add(self, at: int, streams: Floats) -> None:
         """Those of the tokens from `at` on. What does not follow the others takes their place."""
         if at != self.end:
-            self.at, self.pieces = at, []
+            self.at, self.pieces = at, deque()
         self.pieces.append(streams[-MOST_KEPT:].copy())
         self.at += max(0, len(streams) - MOST_KEPT)
+        self.end = at + len(streams)
         while self.end - self.at - len(self.pieces[0]) >= MOST_KEPT:
-            self.at += len(self.pieces.pop(0))
+            self.at += len(self.pieces.popleft())
 
     def since(self, first: int) -> Floats:
         """Those of the tokens from `first` on; older ones are forgotten."""
         streams = np.concatenate(self.pieces)[first - self.at :]
-        self.at, self.pieces = first, [streams]
+        self.at, self.pieces = first, deque([streams])
         return streams
 
 
@@ -83,7 +83,7 @@ def keep(one: Sequence, streams: Floats) -> None:
     """Those of the next tokens of a sequence."""
     proposal = proposal_of(one)
     if not isinstance(proposal.streams, KeptStreams):
-        proposal.streams = KeptStreams(one.computed)
+        proposal.streams = KeptStreams(one.computed, end=one.computed)
     proposal.streams.add(one.computed, streams)
 
 

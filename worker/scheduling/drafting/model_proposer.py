@@ -132,13 +132,20 @@ class ModelProposer:
         brings = (1 - likely) * self.beside.share(AT_FIRST)
         return brings * seconds > len(decodes) * BRANCH_ROWS * time.c
 
+    def _asked(self, decodes: Several[Sequence]) -> Several[Sequence]:
+        """Those for whom it is reckoned what a draft would bring: nobody while drafts do not pay by
+        the clock, for that takes time, too."""
+        if self.length or self._rounds[len(decodes).bit_length()].allows:
+            return decodes
+        return ()
+
     def _wanted(
         self, drafter: Drafter, decodes: Several[Sequence], time: StepTime
     ) -> list[tuple[Sequence, int]]:
         """For whom to draft, and how many tokens. Each is told how likely they are right."""
         offers, able = list[Offer](), list[Sequence]()
         usual = self.experience.share(AT_FIRST)
-        for one in decodes:
+        for one in self._asked(decodes):
             room, behind = min(room_for_drafts(one), drafter.most), drafter.behind(one)
             if room <= 0 or behind is None:
                 continue
@@ -149,8 +156,6 @@ class ModelProposer:
             able.append(one)
         if self.length:
             counts = fixed_lengths([min(offer.most, self.length) for offer in offers])
-        elif not self._rounds[len(decodes).bit_length()].allows:
-            counts = [0] * len(offers)
         else:
             counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED)
             if self._without >= TRIED_AGAIN and able and time.seconds(0, 1, 0) > 0:
