@@ -44,6 +44,8 @@ class Pace:
 class Comparison:
     """Of steps in which about as many sequences decode."""
 
+    always: bool = True
+    """Drafts are made in every step where they may be; else there are steps without anyway."""
     with_drafts: Pace = field(default_factory=Pace)
     without: Pace = field(default_factory=Pace)
     _pause: int = FIRST_PAUSE
@@ -57,6 +59,8 @@ class Comparison:
     def allows(self) -> bool:
         """Whether the next step may have drafts. The first ones have none: theirs is the pace to
         beat."""
+        if not self.always:
+            return not self._left
         return bool(self.without.seconds) and not self._left and self._made < SHARE
 
     def add(self, drafted: bool, tokens: int, seconds: float) -> None:
@@ -68,7 +72,7 @@ class Comparison:
             return
         self.with_drafts.add(tokens, seconds)
         self._made += 1
-        if self._made % TRIAL:
+        if self._made % TRIAL or not self.without.seconds:
             return
         if self.with_drafts.rate > self.without.rate:
             self._pause = FIRST_PAUSE

@@ -39,7 +39,8 @@ def load_proposer(
             log.warning("nothing drafts on %s yet, not %s either", device, config.speculative_mode)
         return None
     if (draft := draft_model_of(config)) is None:
-        return Lookup(Speculation(config.spec_draft_length), config.spec_lookup_answers)
+        found = Speculation(config.spec_draft_length)
+        return Lookup(found, in_others=config.spec_lookup_answers)
     assert config.model is not None
     target, (options, pages) = Path(config.model), draft_sizes(model.options, sizes)
     drafter: Drafter

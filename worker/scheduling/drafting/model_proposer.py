@@ -1,9 +1,6 @@
 """When a model drafts, for whom, and how much; and what happens when it cannot."""
 
 import logging
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,9 +10,9 @@ from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of, room_for_drafts
+from raylax.worker.scheduling.drafting.rounds import Rounds
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.speculation.acceptance import AT_FIRST, FADE_OF_ALL, Record
-from raylax.worker.speculation.comparison import Comparison
 from raylax.worker.speculation.lengths import Offer, draft_lengths
 
 log = logging.getLogger(__name__)
@@ -71,19 +68,12 @@ class ModelProposer:
     """Of all sequences."""
     beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of the tokens beside first ones that were wrong."""
-    clock: Callable[[], float] = time.perf_counter
-    _rounds: dict[int, Comparison] = field(default_factory=lambda: defaultdict(Comparison))
-    """By the number of binary digits of how many decode."""
-    _begun: float = 0.0
-    _decoded: int = 0
-    """Sequences that decode in the step that is under way."""
-    _drafted: bool = False
-    """Whether it has drafts."""
+    rounds: Rounds = field(default_factory=lambda: Rounds(always=True))
     _without: int = 0
     """Steps since the last draft."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
-        self._begun, self._decoded, self._drafted = self.clock(), len(decodes), False
+        self.rounds.begin(len(decodes))
         for one in decodes:
             proposal_of(one).clear()
         if self.drafter is None or not decodes:
@@ -98,7 +88,7 @@ class ModelProposer:
                 proposal_of(one).clear()
             return
         self._without = 0 if wanted else self._without + 1
-        self._drafted = bool(wanted)
+        self.rounds.drafted = bool(wanted)
         for one in decodes:
             if not proposal_of(one).draft:
                 proposal_of(one).record.forget()
@@ -106,10 +96,7 @@ class ModelProposer:
     def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         if self.drafter is None:
             return
-        if len(seen) == self._decoded and all(each.row is not None for each in seen):
-            # it did nothing but decode
-            tokens, seconds = sum([each.kept for each in seen]), self.clock() - self._begun
-            self._rounds[self._decoded.bit_length()].add(self._drafted, tokens, seconds)
+        self.rounds.follow(seen)
         try:
             self.drafter.follow(seen, output)
         except Exception:
@@ -135,7 +122,7 @@ class ModelProposer:
     def _asked(self, decodes: Several[Sequence]) -> Several[Sequence]:
         """Those for whom it is reckoned what a draft would bring: nobody while drafts do not pay by
         the clock, for that takes time, too."""
-        if self.length or self._rounds[len(decodes).bit_length()].allows:
+        if self.length or self.rounds.allows:
             return decodes
         return ()
 
