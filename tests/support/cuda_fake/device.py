@@ -12,7 +12,7 @@ import json
 import os
 import struct
 import traceback
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -140,9 +140,10 @@ class Device:
         return 0
 
     def allocated(self, start: int, size: int) -> None:
-        at = bisect_right(self._starts, start)
-        if start not in self._sizes:
-            self._starts.insert(at, start)
+        first, end = bisect_left(self._starts, start), bisect_left(self._starts, start + size)
+        for gone in self._starts[first:end]:  # was freed, and lay there before
+            del self._sizes[gone]
+        self._starts[first:end] = [start]
         self._sizes[start] = size
 
     def launch(self, handle: int, config: Any, parameters: Any) -> int:
