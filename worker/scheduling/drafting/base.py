@@ -3,7 +3,9 @@
 from collections.abc import Sequence as Several
 from typing import NamedTuple, Protocol
 
-from raylax.kernels.model import StepOutput
+import numpy as np
+
+from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.rules import PLAIN
 from raylax.worker.sampling.sampler import Sampler
@@ -68,3 +70,11 @@ def likely_tokens(
     ]
     outcomes = outcomes_of(rows, output, sampler, logprobs=False)
     return [result_of(wanted, output, outcomes.get(wanted.row)).token for wanted in rows]
+
+
+def others(logits: Floats, token: int, count: int) -> list[int]:
+    """The likeliest tokens but one, the likeliest first."""
+    first = max(0, len(logits) - count - 1)
+    likely = np.argpartition(logits, first)[first:]
+    ordered = likely[np.argsort(-logits[likely], kind="stable")]
+    return [one for one in ordered.tolist() if one != token and np.isfinite(logits[one])][:count]

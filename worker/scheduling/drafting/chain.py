@@ -20,7 +20,7 @@ from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
-from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, others, proposal_of
 from raylax.worker.scheduling.sequence import Sequence, ints
 
 SPARE = pages_for(MOST_DRAFTED + 1)
@@ -106,12 +106,11 @@ class Chain:
     """Of the engine; the model has SPARE more for each seat."""
     sampler: Sampler = field(default_factory=single_threaded)
     clock: Callable[[], float] = time.perf_counter
+    width: int = 1
+    """Tokens that are proposed for the first position of a draft."""
     _times: StepTimeModel = field(default_factory=StepTimeModel)
     _contents: dict[int, bytes] = field(default_factory=dict)
     """What pages that are full hold, as far as it was computed here."""
-
-    width: int = 1
-    """Tokens that are proposed for the first position of a draft."""
     most = MOST_DRAFTED
 
     @property
@@ -218,14 +217,6 @@ class Chain:
         if end + self.model.shift > len(one.tokens):
             return None
         return one.name_pages(end)[index] + one.tokens[end : end + self.model.shift].tobytes()
-
-
-def others(logits: Floats, token: int, count: int) -> list[int]:
-    """The likeliest tokens but one, the likeliest first."""
-    first = max(0, len(logits) - count - 1)
-    likely = np.argpartition(logits, first)[first:]
-    ordered = likely[np.argsort(-logits[likely], kind="stable")]
-    return [one for one in ordered.tolist() if one != token and np.isfinite(logits[one])][:count]
 
 
 def laid_out(runs: list[Run], counts: list[int]) -> tuple[StepBatch, Floats | None]:

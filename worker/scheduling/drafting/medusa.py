@@ -14,7 +14,7 @@ from raylax.kernels.model import Floats, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
-from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, others, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
 
 
@@ -36,6 +36,7 @@ class MedusaDrafter:
     sampler: Sampler
     clock: Callable[[], float] = time.perf_counter
     width: int = 1
+    """Tokens that are proposed for the first position of a draft."""
     _times: StepTimeModel = field(default_factory=StepTimeModel)
 
     @property
@@ -63,8 +64,12 @@ class MedusaDrafter:
             output = StepOutput(best, drawn[head][rows], hidden[rows], largest)
             some = [wanted[row][0] for row in rows]
             tokens = likely_tokens(some, output, self.sampler)
-            for one, token in zip(some, tokens, strict=True):
-                proposal_of(one).draft += [] if token is None else [token]
+            for row, (one, token) in enumerate(zip(some, tokens, strict=True)):
+                if token is None:
+                    continue
+                if head == 0 and self.width > 1:
+                    proposal_of(one).others += others(best[row], token, self.width - 1)
+                proposal_of(one).draft.append(token)
             rows = [row for row, token in zip(rows, tokens, strict=True) if token is not None]
         self._times.learn(0, len(wanted), 0, self.clock() - begun)
 

@@ -45,6 +45,16 @@ def test_each_head_says_a_token_of_each_draft() -> None:
     assert [proposal_of(one).draft for one in some] == [[4, 5, 6], [6], [1, 2]]
 
 
+def test_the_first_head_says_what_else_may_follow() -> None:
+    """Where trees are asked for."""
+    made, one = drafter(), sequence(3)
+    made.width = 3
+    made.draft([(one, 2)])
+
+    assert proposal_of(one).draft == [4, 5]
+    assert len(set(proposal_of(one).others) - {4}) == 2
+
+
 def test_a_draft_ends_where_a_head_says_no_number() -> None:
     made, one = drafter(), sequence(3)
     assert isinstance(made.heads, Counting)
