@@ -149,10 +149,10 @@ def text_of(checkpoint: Path, file: Path) -> list[int]:
 
 def questions(checkpoint: Path, count: int) -> list[list[int]]:
     """Chats with a question each, of what a small model knows; none without a template."""
-    files = TextFiles(open_checkpoint(checkpoint).text)
     try:
+        files = TextFiles(open_checkpoint(checkpoint).text)
         frontend = Frontend.load(files, str(checkpoint), max_sequence_length=PROMPT + ANSWER)
-    except Exception:
+    except (OSError, ValueError):
         return []
     asked = [
         "Count from {0} to {1}.", "What is {0} + {1}?", "Write the numbers from {0} to {1}, a comma "

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cpu.formats import NAMES
-from raylax.proto.vocabulary import Request, Sampling
+from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.speculation.proposals import Proposal, Speculation
@@ -196,17 +196,25 @@ def test_resumed_elsewhere(case: Case, alone: list[int], checkpoint: Path, emitt
         assert answers.tokens("asked") == alone[emitted:]
 
 
+def among_others(
+    checkpoint: Path, config: EngineConfig, request: Request, count: int
+) -> tuple[list[int], Load]:
+    """The answer beside so many neighbours who came before, and what the engine has done then."""
+    with running_engine(checkpoint, config) as (engine, answers):
+        neighbours = others(count)
+        for one in (*neighbours, request):
+            engine.add_request(one)
+        answers.wait_for(request.id, *(one.id for one in neighbours))
+        return answers.tokens(request.id), engine.load()
+
+
 def test_with_drafts_of_the_text_so_far(case: Case, alone: list[int], checkpoint: Path) -> None:
     """Of a fixed length, so that they are mostly wrong."""
     config = case.config(chunk=64, spec_draft_length=5)
-    with running_engine(checkpoint, config) as (engine, answers):
-        neighbours = others(12)
-        for one in (*neighbours, case.request):
-            engine.add_request(one)
-        answers.wait_for("asked", *(one.id for one in neighbours))
+    tokens, load = among_others(checkpoint, config, case.request, 12)
 
-        assert answers.tokens("asked") == alone
-        assert engine.load().drafts > 0
+    assert tokens == alone
+    assert load.drafts > 0
 
 
 @pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
@@ -223,16 +231,11 @@ def test_with_a_model_that_drafts(
         spec_tree_width=1 if right else 3,
         additional_models=(str(checkpoint if right else stranger),),
     )
-    with running_engine(checkpoint, config) as (engine, answers):
-        neighbours = others(8)
-        for one in (*neighbours, case.request):
-            engine.add_request(one)
-        answers.wait_for("asked", *(one.id for one in neighbours))
-        load = engine.load()
+    tokens, load = among_others(checkpoint, config, case.request, 8)
 
-        assert answers.tokens("asked") == alone
-        assert load.drafted_tokens > 100
-        assert load.accepted_tokens > 0 or not right
+    assert tokens == alone
+    assert load.drafted_tokens > 100
+    assert load.accepted_tokens > 0 or not right
 
 
 @pytest.mark.parametrize("case", CASES[: len(SAMPLINGS)], indirect=True, ids="-".join)
@@ -248,14 +251,10 @@ def test_with_heads_that_draft(
         spec_draft_length=3,
         additional_models=(str(heads[mode]),),
     )
-    with running_engine(checkpoint, config) as (engine, answers):
-        neighbours = others(8)
-        for one in (*neighbours, case.request):
-            engine.add_request(one)
-        answers.wait_for("asked", *(one.id for one in neighbours))
+    tokens, load = among_others(checkpoint, config, case.request, 8)
 
-        assert answers.tokens("asked") == alone
-        assert engine.load().drafted_tokens > 100
+    assert tokens == alone
+    assert load.drafted_tokens > 100
 
 
 def test_with_drafts_of_other_answers(case: Case, alone: list[int], checkpoint: Path) -> None:
