@@ -52,10 +52,12 @@ def test_by_a_stop_token_which_is_not_part_of_it(checkpoint: Path) -> None:
 def test_by_abort_once(checkpoint: Path) -> None:
     """Aborting again, or somebody unknown, says nothing more."""
     with running_engine(checkpoint, CONFIG) as (engine, answers):
-        fill(engine)
-        answers.wait_for_tokens("r0", 1)
-        for name in ("r0", "r0", "nobody"):
-            engine.abort_request(name)
+        with Gate(engine) as gate:
+            fill(engine)
+            gate.let(1)
+            answers.wait_for_tokens("r0", 1)
+            for name in ("r0", "r0", "nobody"):
+                engine.abort_request(name)
         answers.wait_for("r0", "r1", "r2", "r3")
 
         assert answers.ends("r0") == [Finish.ABORT]

@@ -3,10 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, Sampling
@@ -147,3 +148,37 @@ def request(
 ) -> Request:
     """A greedy request, if nothing else is said."""
     return Request(id, tuple(prompt), max_tokens, sampling or Sampling(temperature=0.0))
+
+
+def in_thread(work: Callable[[], Any]) -> "Future[Any]":
+    """What it returns or raises, later."""
+    future: Future[Any] = Future()
+
+    def body() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    threading.Thread(target=body).start()
+    return future
+
+
+def queued(engine: ThreadedEngine, commands: int) -> None:
+    """Until so many commands wait for the engine thread."""
+    until(lambda: engine._commands._queue.qsize() >= commands)
+
+
+def asked_in_a_step(
+    engine: ThreadedEngine, answers: Answers, one: Request, ask: Callable[[], Any]
+) -> Any:
+    """Ask something of an engine that is in a step of a request, whose first token is out: it is
+    carried out behind that step, however long that takes to be asked. What it returns or raises."""
+    with Gate(engine) as gate:
+        engine.add_request(one)
+        gate.let(1)
+        answers.wait_for_tokens(one.id, 1)
+        until(lambda: gate.holds)
+        asked = in_thread(ask)
+        queued(engine, 1)
+    return asked.result(PATIENCE_S)

@@ -12,7 +12,7 @@ from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Finish
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineNotReady
-from tests.support.engines import ONE, TWO, Answers, request, running_engine
+from tests.support.engines import ONE, TWO, Answers, asked_in_a_step, request, running_engine
 
 PROMPT = [5, 6, 7, 8, 9] * 8
 Running = tuple[ThreadedEngine, Answers]
@@ -58,9 +58,7 @@ def test_its_memory_is_given_back_and_had_again(running: Running, level: int) ->
 def test_meanwhile_nobody_is_served(running: Running) -> None:
     """Who runs is aborted, and who comes is told what to do."""
     engine, answers = running
-    engine.add_request(request("long", PROMPT, 80))
-    answers.wait_for_tokens("long", 1)
-    engine.sleep()
+    asked_in_a_step(engine, answers, request("long", PROMPT, 80), engine.sleep)
 
     assert answers.ends("long") == [Finish.ABORT]
     said = r"^the engine is asleep \(level 1\): wake_up\(\) first$"
@@ -76,11 +74,9 @@ def test_meanwhile_nobody_is_served(running: Running) -> None:
 def test_a_model_is_unloaded_and_another_one_loaded(running: Running, checkpoint: Path) -> None:
     """In between there is none."""
     engine, answers = running
-    engine.add_request(request("long", PROMPT, 80))
-    answers.wait_for_tokens("long", 1)
     awake = mapped()
-    for _ in range(2):
-        engine.unload()
+    asked_in_a_step(engine, answers, request("long", PROMPT, 80), engine.unload)
+    engine.unload()
     assert answers.ends("long") == [Finish.ABORT] and mapped() < awake
     for ask in (lambda: engine.config, engine.sleep, engine.wake_up):
         with pytest.raises(EngineNotReady, match="no model is loaded"):

@@ -6,10 +6,9 @@ How requests end is law 2: `tests/laws/test_every_request_ends.py`.
 import gc
 import json
 import os
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,38 +20,21 @@ from raylax.kernels.errors import CompileError
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import ConfigError, EngineNotReady
 from raylax.worker.ranks.executor import SingleRank
 from tests.support.checkpoints import write_checkpoint
 from tests.support.engines import (
     PATIENCE_S,
     Gate,
+    asked_in_a_step,
+    in_thread,
+    queued,
     request,
     running_engine,
     until,
 )
 
 CONFIG = EngineConfig(max_num_sequence=2, max_single_sequence_length=128, max_waiting=8, threads=1)
-
-
-def in_thread(work: Callable[[], Any]) -> "Future[Any]":
-    """What it returns or raises, later."""
-    future: Future[Any] = Future()
-
-    def body() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-
-    threading.Thread(target=body).start()
-    return future
-
-
-def queued(engine: ThreadedEngine, commands: int) -> None:
-    """Until so many commands wait for the engine thread."""
-    until(lambda: engine._commands._queue.qsize() >= commands)
 
 
 class Clock:
@@ -124,9 +106,11 @@ def test_a_reload_that_fails_leaves_no_model_and_can_be_mended(checkpoint: Path)
     """Until then requests are refused, and what was running has ended."""
     good = CONFIG.complete(model=str(checkpoint), mode="server")
     with running_engine(checkpoint, CONFIG) as (engine, answers):
-        engine.add_request(request("before", [5], 100))
+        bad = good.complete(max_single_sequence_length=9999)
         with pytest.raises(ConfigError, match="the model's 512 positions, found 9999"):
-            engine.reload(good.complete(max_single_sequence_length=9999))
+            asked_in_a_step(
+                engine, answers, request("before", [5], 100), lambda: engine.reload(bad)
+            )
         answers.wait_for("before")
         with pytest.raises(WorkerUnavailable, match="no model is loaded"):
             engine.add_request(request("between", [5]))
