@@ -19,6 +19,7 @@ from raylax.worker.scheduling.drafting.heads import HeadModel
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.readiness import READY, Need
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.speculation.proposals import Speculation
@@ -89,9 +90,8 @@ class Engine(RuleBasedStateMachine):
         self.known: set[int] = set()
         self.begun: list[str] = []
         limits = StepLimits(tokens=24, sequences=4)
-        self.batch = Batch(
-            self.pool, limits, self.model.run, lambda: self.now, began=self.begun.extend
-        )
+        self.roster = Roster(self.pool, lambda: self.now)
+        self.batch = Batch(self.roster, limits, self.model.run, began=self.begun.extend)
         self.asked: dict[str, Request] = {}
         self.said: dict[str, list[int]] = {}
         self.ended: set[str] = set()
@@ -140,21 +140,21 @@ class Engine(RuleBasedStateMachine):
             score=score,
         )
         self.asked[id], self.said[id] = request, []
-        self.batch.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
+        self.roster.add(Sequence(request, needs=frozenset({Need.PAGES}) if late else READY))
         self.late.update([id] if late else [])
 
     @precondition(lambda self: self.late)
     @rule(data=st.data())
     def become_ready(self, data: Any) -> None:
         id = data.draw(st.sampled_from(sorted(self.late)))
-        self.batch.meet_need(id, Need.PAGES)
+        self.roster.meet_need(id, Need.PAGES)
         self.late.remove(id)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
     def abort(self, data: Any) -> None:
         id = data.draw(st.sampled_from(sorted(self.asked)))
-        assert self.batch.remove(id) == (id not in self.ended)
+        assert self.roster.remove(id) == (id not in self.ended)
         self.ended.add(id)
         self.late.discard(id)
 
@@ -180,7 +180,7 @@ class Engine(RuleBasedStateMachine):
         self.pool.drop_cached()
 
     def one_step(self) -> None:
-        stepped = {one.request.id for one in self.batch.running}
+        stepped = {one.request.id for one in self.roster.running.values()}
         try:
             self.take(self.batch.step())
         except StepFailed as failure:
@@ -191,7 +191,7 @@ class Engine(RuleBasedStateMachine):
                 assert all(POISON in self.asked[id].prompt for id in failure.request_ids)
         assert stepped <= set(self.begun)
         self.pages_are_conserved()
-        changes = self.batch.changes()
+        changes = self.pool.changes()
         self.known = self.known.union(changes.added).difference(changes.removed)
         assert self.known == set(self.pool.router_keys())
 
@@ -205,7 +205,7 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def pages_are_conserved(self) -> None:
         assert self.pool.free + self.pool.cached + self.pool.used == PAGES
-        held = {page for one in self.batch.running for page in one.pages}
+        held = {page for one in self.roster.running.values() for page in one.pages}
         assert self.pool.used == len(held | self.pool._pinned.keys())
         assert self.pool.pinned <= PAGES // 4
         assert sum(map(self.pool.held, SHARES)) == self.pool.used + self.pool.cached
@@ -213,17 +213,17 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def what_waits_is_counted(self) -> None:
         """At least a token of each, at most all; of nobody, none."""
-        waiting = tuple(self.batch.waiting)
+        waiting = tuple(self.roster.waiting)
         most = sum(len(one.tokens) for one in waiting)
-        assert len(waiting) <= self.batch.waiting.tokens <= most
+        assert len(waiting) <= self.roster.waiting.tokens <= most
 
     @invariant()
     def who_is_not_ready_waits(self) -> None:
         """And is the only one who can keep an engine that has requests from running."""
-        waiting = {one.request.id: one.ready for one in self.batch.waiting}
+        waiting = {one.request.id: one.ready for one in self.roster.waiting}
         assert {id for id, ready in waiting.items() if not ready} == self.late
-        assert self.batch.waiting.ready == sum(waiting.values())
-        assert self.batch.runnable == (self.asked.keys() > self.ended | self.late)
+        assert self.roster.waiting.ready == sum(waiting.values())
+        assert self.roster.runnable == (self.asked.keys() > self.ended | self.late)
 
     @invariant()
     def every_word_is_right(self) -> None:
@@ -238,12 +238,12 @@ class Engine(RuleBasedStateMachine):
         assert self.pool.used == self.pool.pinned
         for number, id in enumerate(sorted(self.late)):
             if number % 2:
-                self.batch.meet_need(id, Need.PAGES)
+                self.roster.meet_need(id, Need.PAGES)
             else:
-                assert self.batch.remove(id)
+                assert self.roster.remove(id)
                 self.ended.add(id)
         self.run_all()
-        assert self.batch.idle
+        assert self.roster.idle
         assert self.ended == set(self.asked)
         assert self.pool.used == self.pool.pinned
         self.pool.drop_cached()
@@ -252,7 +252,7 @@ class Engine(RuleBasedStateMachine):
 
     def run_all(self) -> None:
         for _ in range(5000):
-            if not self.batch.runnable:
+            if not self.roster.runnable:
                 break
             self.one_step()
 

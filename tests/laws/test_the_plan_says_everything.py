@@ -12,6 +12,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -36,11 +37,11 @@ def test_two_ranks_agree_on_every_plan(checkpoint: Path) -> None:
         outputs.append(output.logits.copy())
         return output
 
-    batch = Batch(PagePool(32), StepLimits(tokens=32, sequences=4), run)
+    batch = Batch(Roster(PagePool(32)), StepLimits(tokens=32, sequences=4), run)
     for i in range(6):
         prompt = tuple(range(10 + i, 50 + i))
-        batch.add(Sequence(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i))))
-    while not batch.idle:
+        batch.roster.add(Sequence(Request(f"r{i}", prompt, 10, Sampling(temperature=1.0, seed=i))))
+    while not batch.roster.idle:
         batch.step()
 
     for plan, want in zip(plans, outputs, strict=True):

@@ -51,11 +51,11 @@ SHOWN_BY = {
     ),
     "spec_tree_width": ("laws/test_same_tokens.py", "test_with_a_model_that_drafts"),
     "prefix_cache_mode": (
-        "worker/scheduling/test_batch.py",
+        "worker/scheduling/test_roster.py",
         "test_without_a_prefix_cache_nothing_is_shared",
     ),
     "prefix_cache_max_num_recycling_seqs": (
-        "worker/scheduling/test_batch.py",
+        "worker/scheduling/test_roster.py",
         "test_pages_of_some_sequences_are_kept_after_their_end",
     ),
     "prefill_mode": (

@@ -25,6 +25,7 @@ from raylax.worker.ranks.rank import Rank
 from raylax.worker.sampling.rules import PLAIN
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.flight import Flight
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 
@@ -119,19 +120,25 @@ class EchoExecutor:
 
 
 @dataclass
-class EchoBatch(Batch):
-    """Batches as they are, but for what is drawn."""
+class EchoRoster(Roster):
+    """A roster as it is, but for what ends an answer."""
 
-    spec: DecoderSpec | None = None
+    vocab: int = 0
 
     def add(self, one: Sequence) -> None:
         """Its end is a token that no prompt has, so that those may have what ends an answer."""
-        assert self.spec is not None
-        ends = frozenset([self.spec.vocab] if one.request.stop_token_ids else ())
+        ends = frozenset([self.vocab] if one.request.stop_token_ids else ())
         request = replace(one.request, stop_token_ids=ends)
         echoed = Sequence(request, one.deadline, one.longest, one.needs)
         echoed.own_rule, echoed.rule = PLAIN, PLAIN
         super().add(echoed)
+
+
+@dataclass
+class EchoBatch(Batch):
+    """Batches as they are, but for what is drawn."""
+
+    spec: DecoderSpec | None = None
 
     def _run(self, flight: Flight) -> StepOutput:
         """What is said is known; the step is run all the same, as it may fail."""

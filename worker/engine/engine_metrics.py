@@ -10,8 +10,7 @@ from typing import Any
 
 from raylax.proto.calls.timing import Timing
 from raylax.proto.vocabulary import Delta, Request
-from raylax.worker.scheduling.counters import Counters
-from raylax.worker.scheduling.step_sums import StepSums
+from raylax.worker.scheduling.counters import Counters, StepSums
 
 Numbers = dict[str, Any]
 

@@ -18,7 +18,7 @@ from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.vocabulary import Delta, Fault, Finish, Load
 from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.commands import CommandQueue
-from raylax.worker.engine.echo import EchoBatch, EchoExecutor
+from raylax.worker.engine.echo import EchoBatch, EchoExecutor, EchoRoster
 from raylax.worker.engine.engine_metrics import EngineMetrics
 from raylax.worker.engine.limits import ModelLimits
 from raylax.worker.engine.outputs import OutputQueue
@@ -41,6 +41,7 @@ from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.load import load_of
 from raylax.worker.scheduling.outcomes import StepFailed, failed
 from raylax.worker.scheduling.readiness import Need
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Loop:
         try:
             self._commands.carry_out(wait_s)
             if not self._commands.closed:
-                if self.batch is not None and not self.batch.idle:
+                if self.batch is not None and not self.batch.roster.idle:
                     self._step(self.batch)
                 return True
             self._end_everything()
@@ -145,8 +146,12 @@ class Loop:
         self.executor = executor
         self._self_check = SelfCheck(known, self._clock)
         draws, submit = model.draws, executor.submit
-        parts = pool, limits, executor.run, self._clock, self._began, draws, submit, drafts, sampler
-        self.batch = EchoBatch(*parts, spec=model.spec) if echoes else Batch(*parts)
+        parts = limits, executor.run, self._began, draws, submit, drafts, sampler
+        if echoes:
+            roster = EchoRoster(pool, self._clock, vocab=model.spec.vocab)
+            self.batch = EchoBatch(roster, *parts, spec=model.spec)
+        else:
+            self.batch = Batch(Roster(pool, self._clock), *parts)
         self.metrics.follow(self.batch.counters)
         if self.trace is not None:
             executor.call("raylax.debug.trace", [self.trace.most])
@@ -217,7 +222,7 @@ class Loop:
     def flush(self) -> None:
         """Drop every cached page; what sequences use stays."""
         if self.batch is not None:
-            self.batch.pool.drop_cached()
+            self.batch.roster.pool.drop_cached()
             self._send([])
 
     def add(self, one: Sequence, limits: ModelLimits, asked: float) -> None:
@@ -232,7 +237,7 @@ class Loop:
             self._send([Delta(request.id, finish=Finish.ABORT)])
             return
         try:
-            self.batch.add(one)
+            self.batch.roster.add(one)
         except ValueError as error:  # it does not fit, which is nobody else's fault
             self._send([failed(request.id, str(error))])
         self.look()
@@ -242,12 +247,12 @@ class Loop:
         if self.batch is not None:
             if self.trace is not None:
                 self.trace.ready(request_id)
-            self.batch.meet_need(request_id, need)
+            self.batch.roster.meet_need(request_id, need)
             self.look()
 
     def abort(self, request_id: str) -> None:
         """End a request; one that has ended, or never was, is no error."""
-        if self.batch is not None and self.batch.remove(request_id):
+        if self.batch is not None and self.batch.roster.remove(request_id):
             self._send([Delta(request_id, finish=Finish.ABORT)])
 
     def look(self) -> None:
@@ -259,7 +264,7 @@ class Loop:
         """Contents of the longest beginning of these pages that is here."""
         batch, executor = self._loaded()
         with self._doing("hand pages out", asked=len(names)) as told:
-            pages = executor.read_pages(batch.pool.find(names))
+            pages = executor.read_pages(batch.roster.pool.find(names))
             told["pages"] = len(pages)
         return pages
 
@@ -267,7 +272,7 @@ class Loop:
         """Keep those of these pages that are not here, while there are free ones; how many are
         new."""
         batch, executor = self._loaded()
-        pool, given = batch.pool, zip(names, contents, strict=False)
+        pool, given = batch.roster.pool, zip(names, contents, strict=False)
         new = [(name, content) for name, content in given if not pool.find([name])][: pool.free]
         said = self._doing("take pages in", pages=len(new))
         with said, pool.cache([name for name, _ in new]) as pages:
@@ -297,7 +302,7 @@ class Loop:
 
     def _end_everything(self) -> None:
         if self.batch is not None:
-            for one in self.batch.everyone():
+            for one in self.batch.roster.everyone():
                 self.abort(one.request.id)
 
     # Steps
@@ -307,12 +312,13 @@ class Loop:
         no longer than until a deadline. None: for ever."""
         if self.batch is None:
             return None
-        return 0.0 if self.batch.runnable else self.batch.due_in(self._clock())
+        roster = self.batch.roster
+        return 0.0 if roster.runnable else roster.due_in(self._clock())
 
     def _step(self, batch: Batch) -> None:
         now = self._clock()
-        deltas = [late(request_id) for request_id in batch.expire(now)]
-        if not batch.runnable:
+        deltas = [late(request_id) for request_id in batch.roster.expire(now)]
+        if not batch.roster.runnable:
             self._send(deltas)
             return
         self.status.busy_since = now
@@ -346,7 +352,7 @@ class Loop:
             self.trace.heard(deltas)
         if deltas or step:
             self._outputs.step(deltas, self.status.load)
-        if self.batch is not None and (changes := self.batch.changes()):
+        if self.batch is not None and (changes := self.batch.roster.pool.changes()):
             self._outputs.pages(changes)
 
     def _close(self) -> None:

@@ -8,17 +8,18 @@ from raylax.worker.scheduling.sequence import DECODE
 def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
     """How the engine of a batch stands; `taken` and `draining` are what the batch does not know."""
     decoding = contexts = prefilling = 0
-    for one in batch.running:
+    roster = batch.roster
+    for one in roster.running.values():
         if one.phase is DECODE:
             decoding += 1
             contexts += one.computed
         else:
             prefilling += one.pending
-    pool, counters = batch.pool, batch.counters
+    pool, counters = roster.pool, roster.counters
     return Load(
-        running=len(batch.running),
-        waiting=len(batch.waiting),
-        queued_tokens=batch.waiting.tokens + prefilling,
+        running=len(roster.running),
+        waiting=len(roster.waiting),
+        queued_tokens=roster.waiting.tokens + prefilling,
         pages_total=pool.total,
         pages_free=pool.free,
         pages_cached=pool.cached,
@@ -34,6 +35,6 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         context_tokens=contexts,
         step_tokens=batch.limits.tokens,
         taken=taken,
-        pace=batch.step_time.value,
+        pace=batch.decider.step_time.value,
         draining=draining,
     )

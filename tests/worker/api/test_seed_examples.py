@@ -132,14 +132,15 @@ def test_the_complete_configuration_says_what_the_engine_does(
         batch, executor = loop.batch, loop.executor
         assert batch is not None and executor is not None
         options, sizes = executor.rank.model.options, executor.sizes
+        pool = batch.roster.pool
 
         assert set(said) == {one.name for one in fields(EngineConfig)}
         assert [name for name, value in said.items() if value is None] == []
         assert said == said | reloaded
         assert said["max_num_sequence"] == batch.limits.sequences
         assert said["prefill_chunk_size"] == batch.limits.tokens
-        assert said["max_total_sequence_length"] <= batch.pool.total * said["kv_cache_page_size"]
-        assert (said["prefix_cache_mode"] == "radix") == batch.pool.prefix_cache
+        assert said["max_total_sequence_length"] <= pool.total * said["kv_cache_page_size"]
+        assert (said["prefix_cache_mode"] == "radix") == pool.prefix_cache
         assert (said["speculative_mode"] == "ngram") == (batch.proposer is not None)
         assert said["kv_cache_bytes"] == sizes.pages * executor.rank.model.page_bytes
         assert (said["threads"], said["tensor_parallel_shards"]) == (options.threads, 1)

@@ -6,8 +6,7 @@ import pytest
 
 from raylax.proto.vocabulary import Delta, Finish, Request, StepTime
 from raylax.worker.engine.engine_metrics import EngineMetrics
-from raylax.worker.scheduling.counters import Counters
-from raylax.worker.scheduling.step_sums import StepSums
+from raylax.worker.scheduling.counters import Counters, StepSums
 
 PACE = StepTime(a=9.0, b=0.5, c=1.0, d=0.25)
 

@@ -194,7 +194,7 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
             gate.let(1)
             answers.wait_for_tokens("a", 1)
             assert engine._loop.batch is not None
-            engine._loop.batch.pool = None  # type: ignore[assignment]
+            engine._loop.batch.roster.pool = None  # type: ignore[assignment]
         answers.wait_for("a", "b", "waits")
         until(lambda: engine._commands.closed)
         with pytest.raises(WorkerUnavailable, match="the engine thread has failed: Attrib"):

@@ -121,7 +121,7 @@ def test_pages_that_come_and_go_are_told(checkpoint: Path) -> None:
         answers.wait_for("r")
         batch = engine._loop.batch
         assert batch is not None
-        names = list(batch.pool._page_of)
+        names = list(batch.roster.pool._page_of)
         contents = engine.read_pages(names)
         engine.reset()
         assert engine.write_pages(names, contents) == len(names) == 2

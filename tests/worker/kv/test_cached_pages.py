@@ -11,6 +11,7 @@ from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.outputs import saying
@@ -145,13 +146,13 @@ class Clients:
 
     def __init__(self, pages: int) -> None:
         self.pool, self.asked, self.now = PagePool(pages), 0, 0.0
-        self.batch = Batch(self.pool, StepLimits(256, 8), echo, lambda: self.now)
+        self.batch = Batch(Roster(self.pool, lambda: self.now), StepLimits(256, 8), echo)
 
     def ask(self, tenant: str, prompt: list[int], share: float = 1.0) -> int:
         """The cached tokens of a request of two tokens, which runs to its end."""
         self.asked += 1
         greedy, cached = Sampling(temperature=0.0), self.batch.counters.cached_tokens
-        self.batch.add(
+        self.batch.roster.add(
             Sequence(
                 Request(
                     f"r{self.asked}", tuple(prompt), 2, greedy,
@@ -159,7 +160,7 @@ class Clients:
                 )
             )
         )  # fmt: skip
-        while self.batch.runnable:
+        while self.batch.roster.runnable:
             self.batch.step()
             self.now += 0.01
         return self.batch.counters.cached_tokens - cached

@@ -11,6 +11,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.outcomes import StepFailed
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.drawing import drawn, undrawn
@@ -34,12 +35,12 @@ class Rig:
         self.device = LazyDevice(self.run)
         self.pool = PagePool(self.pages)
         self.batch = Batch(
-            self.pool, self.limits, self.run, model_draws=True, submit=self.device.submit
+            Roster(self.pool), self.limits, self.run, model_draws=True, submit=self.device.submit
         )
 
     def ask(self, id: str, sampling: Sampling = GREEDY, count: int = 8, **more: object) -> None:
         request = Request(id, (3, len(id), 7), count, sampling)
-        self.batch.add(Sequence(replace(request, **more)))  # type: ignore[arg-type]
+        self.batch.roster.add(Sequence(replace(request, **more)))  # type: ignore[arg-type]
 
     def step(self, times: int = 1) -> None:
         for _ in range(times):
@@ -54,7 +55,7 @@ class Rig:
             self.ends[delta.request_id] = delta.finish
 
     def run_all(self) -> dict[str, list[int]]:
-        while not self.batch.idle:
+        while not self.batch.roster.idle:
             self.step()
         assert self.pool.used == 0
         return self.said
@@ -67,10 +68,10 @@ class Rig:
 
 def alone(sampling: Sampling = GREEDY, count: int = 8, id: str = "a", **more: object) -> list[int]:
     """What a request gets of an engine that draws, a step at a time."""
-    batch, said = Batch(PagePool(64), StepLimits(16, 4), undrawn), list[int]()
+    batch, said = Batch(Roster(PagePool(64)), StepLimits(16, 4), undrawn), list[int]()
     request = Request(id, (3, len(id), 7), count, sampling)
-    batch.add(Sequence(replace(request, **more)))  # type: ignore[arg-type]
-    while not batch.idle:
+    batch.roster.add(Sequence(replace(request, **more)))  # type: ignore[arg-type]
+    while not batch.roster.idle:
         for delta in batch.step():
             said += delta.token_ids
     return said
@@ -203,7 +204,7 @@ def test_who_leaves_while_the_device_is_at_the_next_step() -> None:
     rig.ask("a", prompt=tuple(range(14)), count=30)
     rig.ask("bb", count=8)
     rig.step(4)
-    rig.batch.remove("a")
+    rig.batch.roster.remove("a")
     rig.said.pop("a")
     rig.ask("a", DRAWN, prompt=(9, 9), count=20)
     rig.run_all()
@@ -215,7 +216,7 @@ def test_when_all_have_left_the_step_is_forgotten() -> None:
     rig = Rig()
     rig.ask("a")
     rig.step()
-    rig.batch.remove("a")
+    rig.batch.roster.remove("a")
     rig.ask("bb", count=2)
     rig.run_all()
 

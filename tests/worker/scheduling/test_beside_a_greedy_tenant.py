@@ -14,6 +14,7 @@ from raylax.proto.vocabulary import Priority, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.outputs import saying
@@ -38,7 +39,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         limits = StepLimits(self.step_tokens, SEATS)
-        self.batch = Batch(PagePool(self.pages), limits, self.run, lambda: self.now)
+        self.batch = Batch(Roster(PagePool(self.pages), lambda: self.now), limits, self.run)
         self.rng = np.random.default_rng(3)
 
     def run(self, plan: StepPlan) -> StepOutput:
@@ -55,7 +56,7 @@ class Engine:
         id, prompt = f"{tenant}{next(self.ids)}", self.rng.integers(0, VOCAB, length).tolist()
         greedy = Sampling(temperature=0.0)
         request = Request(id, tuple(prompt), answer, greedy, tenant=tenant, priority=priority)
-        self.batch.add(Sequence(request))
+        self.batch.roster.add(Sequence(request))
         return id
 
     def step(self) -> None:

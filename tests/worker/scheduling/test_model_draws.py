@@ -10,6 +10,7 @@ from raylax.proto.vocabulary import Delta, Finish, Request, Sampling
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.drawing import VOCAB, drawn, undrawn
@@ -34,11 +35,11 @@ def requests() -> list[Request]:
 
 
 def answers(run: Callable[[StepPlan], StepOutput], model_draws: bool) -> dict[str, list[Delta]]:
-    batch = Batch(PagePool(64), StepLimits(16, 16), run, model_draws=model_draws)
+    batch = Batch(Roster(PagePool(64)), StepLimits(16, 16), run, model_draws=model_draws)
     said = dict[str, list[Delta]]()
     for request in requests():
-        batch.add(Sequence(request))
-    while not batch.idle:
+        batch.roster.add(Sequence(request))
+    while not batch.roster.idle:
         for delta in batch.step():
             said.setdefault(delta.request_id, []).append(delta)
     return said

@@ -13,6 +13,7 @@ from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.drafting.lookup import Lookup
 from raylax.worker.scheduling.outcomes import StepFailed
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from raylax.worker.speculation.proposals import Proposal, Speculation
@@ -38,7 +39,7 @@ def count(plan: StepPlan) -> StepOutput:
 
 
 def batch(*drafted: int, pages: int = 8, tokens: int = 32) -> Batch:
-    made = Batch(PagePool(pages), StepLimits(tokens, 4, 16), count)
+    made = Batch(Roster(PagePool(pages)), StepLimits(tokens, 4, 16), count)
     made.proposer = Lookup(Drafts(*drafted))
     return made
 
@@ -47,7 +48,8 @@ def second(
     made: Batch, max_tokens: int = 20, sampling: Sampling = GREEDY, *stops: int
 ) -> list[Delta]:
     """What the step behind the prompt's says, the first that verifies a draft."""
-    made.add(Sequence(Request("a", PROMPT, max_tokens, sampling, stop_token_ids=frozenset(stops))))
+    request = Request("a", PROMPT, max_tokens, sampling, stop_token_ids=frozenset(stops))
+    made.roster.add(Sequence(request))
     assert [delta.token_ids for delta in made.step()] == [(4,)]
     return made.step()
 
@@ -78,7 +80,7 @@ def test_a_draft_is_accepted_as_far_as_it_is_right(
     assert all(len(delta.token_ids) == 1 and delta.finish is None for delta in said)
     counted = made.counters.drafted_tokens, made.counters.accepted_tokens
     assert counted == (len(drafted), len(want) - 1)
-    (one,) = made.running
+    (one,) = made.roster.running.values()
     assert one.pending == 1
     assert tokens(made.step()) == [(want[-1] + 1) % 10]
 
@@ -97,8 +99,8 @@ def test_an_answer_ends_at_its_length() -> None:
 
     assert (tokens(said), end.token_ids) == ([5, 6], (7,))
     assert (end.finish, end.accepted) == (Finish.LENGTH, 2)
-    assert made.idle
-    assert made.pool.used == 0
+    assert made.roster.idle
+    assert made.roster.pool.used == 0
 
 
 def test_every_token_has_its_log_probabilities() -> None:
@@ -136,20 +138,20 @@ def test_only_what_was_verified_is_found_by_others() -> None:
     """Pages that a wrong draft filled are nobody's beginning."""
     made = batch(*range(5, 10), 0, 0, *range(9))
     second(made)
-    made.remove("a")
+    made.roster.remove("a")
 
-    assert made.pool.cached == 0
+    assert made.roster.pool.cached == 0
     made = batch(*range(5, 10), *range(9))
     second(made)
-    made.remove("a")
-    assert made.pool.cached == 1
+    made.roster.remove("a")
+    assert made.roster.pool.cached == 1
 
 
 def test_a_draft_takes_no_page_from_others() -> None:
     """It is as long as the page is that its sequence has: the other one is taken."""
     made = batch(*range(5, 10), *range(10), pages=2)
     for id in ("a", "b"):
-        made.add(Sequence(Request(id, PROMPT, 20, GREEDY)))
+        made.roster.add(Sequence(Request(id, PROMPT, 20, GREEDY)))
     made.step()
     said = made.step()
 
@@ -159,9 +161,9 @@ def test_a_draft_takes_no_page_from_others() -> None:
 
 def test_a_draft_takes_no_token_of_a_step_from_others() -> None:
     made = batch(*range(5, 10), tokens=8)
-    made.add(Sequence(Request("a", PROMPT, 20, GREEDY)))
+    made.roster.add(Sequence(Request("a", PROMPT, 20, GREEDY)))
     made.step()
-    made.add(Sequence(Request("long", (1, 2, 3, 4, 5, 1, 2), 20, GREEDY)))
+    made.roster.add(Sequence(Request("long", (1, 2, 3, 4, 5, 1, 2), 20, GREEDY)))
     said = {delta.request_id: delta.token_ids for delta in made.step()}
 
     assert said == {"a": (5,), "long": (3,)}
@@ -178,9 +180,9 @@ def test_who_is_suspect_is_tried_without_a_draft() -> None:
 
     made.run = run
     for id in ("a", "b"):
-        made.add(Sequence(Request(id, PROMPT, 3, GREEDY)))
+        made.roster.add(Sequence(Request(id, PROMPT, 3, GREEDY)))
     said = dict[str, list[int]](a=[], b=[])
-    while not made.idle:
+    while not made.roster.idle:
         try:
             for delta in made.step():
                 said[delta.request_id] += delta.token_ids
@@ -193,7 +195,7 @@ def test_who_is_suspect_is_tried_without_a_draft() -> None:
 
 def test_an_embedding_has_no_draft() -> None:
     made = batch(5, 6)
-    made.add(Sequence(Request("v", (*PROMPT,), 1, GREEDY, embed=True)))
+    made.roster.add(Sequence(Request("v", (*PROMPT,), 1, GREEDY, embed=True)))
     (delta,) = made.step()
 
     assert delta.embedding
@@ -204,11 +206,11 @@ def test_a_text_that_repeats_itself_needs_fewer_steps() -> None:
     """Once ten tokens have come, all that follows is known; steps get dearer meanwhile, as the
     clock says."""
     clock = iter(np.arange(0, 1e6, 0.01)).__next__
-    made = Batch(PagePool(64), StepLimits(64, 4, 16), count, clock)
+    made = Batch(Roster(PagePool(64), clock), StepLimits(64, 4, 16), count)
     made.proposer = Lookup()
-    made.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
+    made.roster.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
     said = list[int]()
-    while not made.idle:
+    while not made.roster.idle:
         said += tokens(made.step())
 
     assert said == [(4 + i) % 10 for i in range(200)]

@@ -18,6 +18,7 @@ from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.rules import Row, draws_of, models_rule_of, rule_of
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.batches import Piece, batch_of
@@ -125,9 +126,9 @@ def answers(made: Batch, stop: int | None = None) -> dict[str, list[int]]:
     said = dict[str, list[int]]()
     for id, sampling in HOT.items():
         stops = frozenset({stop} if stop is not None and id == "few" else ())
-        made.add(Sequence(Request(id, (3,), 4, sampling, stop_token_ids=stops)))
+        made.roster.add(Sequence(Request(id, (3,), 4, sampling, stop_token_ids=stops)))
         said[id] = []
-    while not made.idle:
+    while not made.roster.idle:
         for delta in made.step():
             said[delta.request_id] += delta.token_ids
     return said
@@ -144,10 +145,10 @@ def test_an_engine_says_the_same_a_step_ahead() -> None:
         ahead.append(int((plan.batch.tokens < 0).sum()))
         return executor.submit(plan)
 
-    expected = answers(Batch(PagePool(PAGES), limits, executor.run))
+    expected = answers(Batch(Roster(PagePool(PAGES)), limits, executor.run))
     first, stop, *_ = expected["few"]
     expected["few"] = [first]
-    made = Batch(PagePool(PAGES), limits, executor.run, model_draws=True, submit=submit)
+    made = Batch(Roster(PagePool(PAGES)), limits, executor.run, model_draws=True, submit=submit)
 
     assert stop != first
     assert answers(made, stop) == expected

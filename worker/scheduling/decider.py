@@ -1,0 +1,97 @@
+"""Asks for decisions: shows the scheduler who is here, and keeps what decisions go by from step to
+step. It carries none of them out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from raylax.proto.pages import PAGE_SIZE
+from raylax.worker.scheduling.decision.allowance import Allowance
+from raylax.worker.scheduling.decision.candidate import Candidate
+from raylax.worker.scheduling.decision.division import Division
+from raylax.worker.scheduling.decision.giving_way import pending, seats, sums
+from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits, schedule
+from raylax.worker.scheduling.decision.step_time import StepTimeModel
+from raylax.worker.scheduling.holdings import Holdings
+from raylax.worker.scheduling.roster import Roster
+from raylax.worker.scheduling.sequence import PREFILL, Sequence
+
+
+@dataclass
+class Decider:
+    """What the next step of an engine computes, and for whom."""
+
+    roster: Roster
+    limits: StepLimits
+    step_time: StepTimeModel = field(default_factory=StepTimeModel)
+    decodes_turn: bool = False
+    """The last step that was decided had prefills, and the next one is to have none."""
+    _allowance: Allowance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._allowance = Allowance(self.limits.tokens)
+
+    def division(self) -> Division:
+        """The engine divided among the tenants that are here."""
+        running, waiting = self.roster.tenants.shares, self.roster.waiting.tenants.shares
+        had = {tenant: self.roster.waiting.had(tenant) for tenant in {**running, **waiting}}
+        return Division.among(running, waiting, self.limits.sequences, self.roster.pool.total, had)
+
+    def decide(self, division: Division, running: list[Candidate]) -> Decision:
+        """The decision, were those who run to stand like this."""
+        if self.roster.waiting:
+            self.roster.waiting.age()
+        waiting, allowed = self._in_order(running, division), self._allowance.now
+        pages, time = self.roster.pool.available, self.step_time.value
+        turn = self.decodes_turn
+        return schedule(running, waiting, pages, self.limits, division, allowed, time, turn)
+
+    def _in_order(self, running: list[Candidate], division: Division) -> Iterator[Candidate]:
+        """Who waits, in order of service."""
+        if self.roster.waiting.ready:
+            claims = division.claims(sums(running, seats)) if division else {}
+            wanted = sums(running, pending) if claims else {}
+            for one in self.roster.waiting.in_order(claims, wanted):
+                yield waiting_candidate(one, self.roster.holdings)
+
+    def came_back(self, one: Sequence) -> None:
+        """It is admitted. If it gave way to others before, what it lost by that is paid for."""
+        self._allowance.lost(one.gave_way - one.computed)
+        one.gave_way = 0
+
+    def learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
+        """A step of this work, see `work_of`, took so long."""
+        self.step_time.learn(*work, seconds)
+        self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
+
+
+def running_candidates(running: Iterable[Sequence]) -> list[Candidate]:
+    """Those that have their pages, in the order given."""
+    return [
+        Candidate(
+            one.request.id,
+            one.phase,
+            one.pending,
+            one.computed,
+            len(one.pages),
+            0,
+            one.request.priority,
+            one.suspect,
+            True,
+            one.request.tenant,
+            len(one.draft),
+            one.likely,
+        )  # by position: by name takes half as long again
+        for one in running
+    ]
+
+
+def waiting_candidate(one: Sequence, holdings: Holdings) -> Candidate:
+    """The sequence as if it were admitted now, unless it is not ready."""
+    request = one.request
+    if not one.ready:
+        return Candidate(request.id, PREFILL, len(one.tokens), 0, 0, ready=False)
+    found = holdings.find(one)
+    computed = len(found) * PAGE_SIZE
+    revived = sum(holdings.pool.is_cached(page) for page in found)
+    pending, tenant = len(one.tokens) - computed, request.tenant
+    return Candidate(request.id, PREFILL, pending, computed, len(found), revived, tenant=tenant)
