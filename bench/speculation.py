@@ -73,8 +73,7 @@ class Engine:
 
     def ask(self, oracle: "Oracle") -> None:
         """Drafts come from it from now on."""
-        assert self._engine._loop.batch is not None
-        self._engine._loop.batch.proposer = Lookup(oracle)
+        self._engine._slot.loaded().batch.proposer = Lookup(oracle)
 
     def _hear(self, deltas: list[Delta], load: Load) -> None:
         with self._changed:

@@ -183,8 +183,7 @@ def test_by_reset_and_by_reload(checkpoint: Path) -> None:
 
 def fail_steps(engine: ThreadedEngine, count: int) -> None:
     """The next `count` steps raise, as a broken kernel would."""
-    batch = engine._loop.batch
-    assert batch is not None
+    batch = engine._slot.loaded().batch
     run, left = batch.run, count
 
     def broken(plan: StepPlan) -> object:
@@ -218,8 +217,7 @@ def test_a_step_that_fails_ends_who_is_to_blame(checkpoint: Path) -> None:
         for i in range(3):
             engine.add_request(request(f"alone{i}", [5 + i] * 20, 40))
             answers.wait_for(f"alone{i}")
-        batch = engine._loop.batch
-        assert batch is not None
+        batch = engine._slot.loaded().batch
         run, sizes = batch.run, list[int]()
 
         def poisoned(plan: StepPlan) -> StepOutput:

@@ -286,8 +286,7 @@ def test_with_drafts_that_are_right(case: Case, alone: list[int], checkpoint: Pa
     """As far as they are: five tokens come of most steps then, one of them not as it was
     drafted."""
     with running_engine(checkpoint, case.config(chunk=64)) as (engine, answers):
-        assert engine._loop.batch is not None
-        engine._loop.batch.proposer = Lookup(Oracle(alone))
+        engine._slot.loaded().batch.proposer = Lookup(Oracle(alone))
         engine.add_request(case.request)
         answers.wait_for("asked")
 

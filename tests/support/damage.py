@@ -9,6 +9,6 @@ from raylax.worker.engine.threaded_engine import ThreadedEngine
 def damage(engine: ThreadedEngine, weight: str) -> None:
     """Make a weight NaN, as it is in this engine's memory: the store's copy is another. The model
     is one of f32."""
-    executor = engine._loop.executor
-    assert executor is not None and isinstance(executor.rank.model, CpuModel)
+    executor = engine._slot.loaded().executor
+    assert isinstance(executor.rank.model, CpuModel)
     executor.rank.model._arrays[weight][...] = np.nan

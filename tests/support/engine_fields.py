@@ -29,7 +29,7 @@ SHOWN_BY = {
     "max_num_sequence": ("worker/scheduling/decision/test_scheduler.py", "test_seats_are_limited"),
     "max_total_sequence_length": ("laws/test_same_tokens.py", "test_after_preemption"),
     "max_single_sequence_length": (
-        "worker/engine/test_limits.py",
+        "worker/engine/model/test_limits.py",
         "test_an_answer_may_be_cut_to_what_a_sequence_holds",
     ),
     "prefill_chunk_size": ("laws/test_same_tokens.py", "test_in_a_full_batch"),
@@ -73,7 +73,7 @@ SHOWN_BY = {
         "test_the_threads_of_an_engine_keep_to_its_cores",
     ),
     "max_waiting": (
-        "worker/engine/test_limits.py",
+        "worker/engine/model/test_limits.py",
         "test_places_are_for_those_who_run_and_those_who_wait",
     ),
 }

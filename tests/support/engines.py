@@ -105,10 +105,10 @@ class Gate:
     """Lets an engine run its steps when a test says so. Closed until then; leaving opens it."""
 
     def __init__(self, engine: ThreadedEngine) -> None:
-        assert engine._loop.batch is not None
         self._steps, self._open = threading.Semaphore(0), False
         self._came = self._let = 0
-        self._batch, self._run = engine._loop.batch, engine._loop.batch.run
+        self._batch = engine._slot.loaded().batch
+        self._run = self._batch.run
 
     def __enter__(self) -> Self:
         self._batch.run = self._held

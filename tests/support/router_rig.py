@@ -63,8 +63,7 @@ class SteppedWorker(Worker):
             steps.release()
 
     def install(self) -> None:
-        batch = self.engine._loop.batch
-        assert batch is not None
+        batch = self.engine._slot.loaded().batch
         run = batch.run
 
         def held(plan: StepPlan) -> StepOutput:

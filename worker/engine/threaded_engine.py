@@ -17,12 +17,15 @@ from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.commands import Closed, CommandQueue
-from raylax.worker.engine.limits import ModelLimits, check
 from raylax.worker.engine.loop import Loop
+from raylax.worker.engine.model.limits import ModelLimits, check
+from raylax.worker.engine.model.slot import ModelSlot
+from raylax.worker.engine.operations import Operations
 from raylax.worker.engine.outputs import OutputQueue, PagesCallback, StepCallback
 from raylax.worker.engine.process_guard import ProcessGuard
 from raylax.worker.engine.rank_traces import traces_of_others
 from raylax.worker.engine.status import StatusSnapshot
+from raylax.worker.engine.teller import Teller
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
 from raylax.worker.hardware.devices import detect_device
@@ -50,8 +53,11 @@ class ThreadedEngine:
         self._clock = clock
         self.process = ProcessGuard()
         self._commands, self._outputs = commands(self.process), OutputQueue()
-        self._loop = Loop(self._commands, self._outputs, clock, spawner or ChildProcesses())
-        self._status = self._loop.status
+        self._slot = ModelSlot(clock, spawner or ChildProcesses())
+        self._teller = Teller(self._slot, self._commands, self._outputs, clock)
+        self._operations = Operations(self._slot, self._teller)
+        parts = self._commands, self._operations, self._slot, self._teller
+        self._loop, self._status = Loop(*parts, clock), self._teller.status
         self._lost: DeviceLost | None = None
 
     # Life cycle
@@ -66,7 +72,7 @@ class ThreadedEngine:
         """Call this before the loops start. Both callbacks run on the stream-back thread, in the
         order of what happened; `on_pages` hears which pages can be found. `device` is what
         `detect_device` takes. Raises ConfigError."""
-        self._loop.device, self._loop.trace = detect_device(device), trace
+        self._slot.device, self._teller.trace = detect_device(device), trace
         if trace is not None:
             trace.other_ranks = lambda: self._traces_of_others(trace.name)
         self._outputs.on_step, self._outputs.on_pages = on_step, on_pages
@@ -86,35 +92,35 @@ class ThreadedEngine:
 
     def reload(self, config: EngineConfig, progress: ProgressCallback = silent) -> None:
         """Load the model that the config names; blocks. Raises what kept it from loading."""
-        self._commands.call(lambda: self._loop.load(config, progress), timeout=None)
+        self._commands.call(lambda: self._operations.load(config, progress), timeout=None)
 
     def reset(self) -> None:
         """Abort every request, drop every cached page, and begin to count anew."""
-        self._commands.call(self._loop.start_over, ANSWER_S)
+        self._commands.call(self._operations.start_over, ANSWER_S)
 
     def unload(self) -> None:
         """End every request, and give back all that the model has; `reload` loads one again."""
-        self._commands.call(self._loop.unload, timeout=None)
+        self._commands.call(self._operations.unload, timeout=None)
 
     def sleep(self, level: int = 1) -> None:
         """Give the model's memory back until `wake_up`: 1, weights, pages and workspace; 2, what
         the host keeps of its files, too. Requests that run are aborted, others refused meanwhile.
         Raises ConfigError, EngineNotReady."""
-        self._commands.call(lambda: self._loop.sleep(level), timeout=None)
+        self._commands.call(lambda: self._operations.sleep(level), timeout=None)
 
     def wake_up(self) -> None:
         """Load the model again, of the same sizes; nothing if it is there. Raises what keeps it
         from loading, and EngineNotReady where there was none."""
-        self._commands.call(self._loop.wake_up, timeout=None)
+        self._commands.call(self._operations.wake_up, timeout=None)
 
     @property
     def sleep_level(self) -> int:
         """How deep it sleeps; 0: it is awake."""
-        return 0 if (asleep := self._loop.asleep) is None else asleep.level
+        return 0 if (asleep := self._slot.asleep) is None else asleep.level
 
     def flush(self) -> None:
         """Drop every cached page, soon; what sequences use stays."""
-        self._commands.put(self._loop.flush)
+        self._commands.put(self._operations.flush)
 
     # Requests
 
@@ -131,8 +137,8 @@ class ThreadedEngine:
         Raises InvalidRequest, Overloaded, WorkerUnavailable, and EngineNotReady in a forked child.
         """
         self.process.check()
-        limits = self._loop.limits
-        if limits is None or self._commands.closed or self._loop.asleep is not None:
+        limits = self._slot.limits
+        if limits is None or self._commands.closed or self._slot.asleep is not None:
             raise self._refusal()
         check(request, limits)
         now = self._clock()
@@ -140,7 +146,7 @@ class ThreadedEngine:
         sequence = Sequence(request, deadline, limits.longest, needs)
         try:
             return self._commands.accept(
-                request, limits.capacity, lambda: self._loop.add(sequence, limits, now)
+                request, limits.capacity, lambda: self._operations.add(sequence, limits, now)
             )
         except Closed:
             raise self._refusal() from None
@@ -148,39 +154,40 @@ class ThreadedEngine:
     def meet_need(self, request_id: str, need: Need) -> None:
         """A request needs this no more, whatever came of it. One that has ended, or never was, is
         no error."""
-        self._commands.put(lambda: self._loop.meet_need(request_id, need))
+        self._commands.put(lambda: self._operations.meet_need(request_id, need))
 
     def abort_request(self, request_id: str) -> None:
         """End a request with `abort`; one that has ended, or never was, is no error."""
-        self._commands.put(lambda: self._loop.abort(request_id))
+        self._commands.put(lambda: self._operations.abort(request_id))
 
     def drain(self) -> None:
         """Accept nothing from now on, and say so in the load."""
-        self._commands.drain(self._loop.look)
+        self._commands.drain(self._teller.look)
 
     def lose_device(self, why: DeviceLost) -> None:
         """Its device is gone: every request ends, as others can go on with it. The fault is there
         at once, for the engine thread may be waiting for that very device."""
         self._lost = why
-        self._commands.put(lambda: self._loop.lose(why))
+        self._commands.put(lambda: self._operations.lose(why))
 
     # Pages and debug calls
 
     def read_pages(self, names: abc.Sequence[bytes]) -> list[bytes]:
         """Contents of the longest beginning of these pages that is here."""
-        return list(self._commands.call(lambda: self._loop.read_pages(names), ANSWER_S))
+        return list(self._commands.call(lambda: self._operations.read_pages(names), ANSWER_S))
 
     def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
         """Keep pages that another engine of this model has computed, as cached ones, while there
         are free ones; how many are new. ValueError for what is no page of this model."""
-        return int(self._commands.call(lambda: self._loop.write_pages(names, contents), ANSWER_S))
+        write = self._operations.write_pages
+        return int(self._commands.call(lambda: write(names, contents), ANSWER_S))
 
     def debug_call_func_on_all_worker(self, name: str, args: abc.Sequence[Any] = ()) -> list[Any]:
         """Run a registered function on every rank; each rank's result, or the exception it raised.
 
         LookupError for a name that `raylax.worker.ranks.debug` does not know.
         """
-        return list(self._commands.call(lambda: self._loop.call(name, args), ANSWER_S))
+        return list(self._commands.call(lambda: self._operations.call(name, args), ANSWER_S))
 
     # What can be known
 
@@ -201,19 +208,19 @@ class ThreadedEngine:
     @property
     def cores(self) -> tuple[int, ...]:
         """Cores that its threads have to themselves; none when the system places them."""
-        return cores.ids if (cores := self._loop.cores) is not None else ()
+        return cores.ids if (cores := self._slot.cores) is not None else ()
 
     @property
     def shards(self) -> list[dict[str, Any]]:
         """Where the ranks beyond the first are; none for an engine of one."""
-        executor = self._loop.executor
-        return executor.describe() if executor is not None else []
+        model = self._slot.model
+        return model.executor.describe() if model is not None else []
 
     @property
     def fault(self) -> str | None:
         """Why the engine can no longer serve; None while it can."""
-        executor = self._loop.executor
-        lost = executor.fault if executor is not None else None
+        model = self._slot.model
+        lost = model.executor.fault if model is not None else None
         if lost is None and self._lost is not None:
             return str(self._lost)
         return lost or self._status.fault
@@ -221,7 +228,7 @@ class ThreadedEngine:
     @property
     def trace(self) -> TraceRecorder | None:
         """What records its events, if anything does."""
-        return self._loop.trace
+        return self._teller.trace
 
     def _traces_of_others(self, name: str) -> list[ProcessTrace]:
         """None of an engine that has no other ranks, or has lost one: then they say no more."""
@@ -236,7 +243,7 @@ class ThreadedEngine:
     def metrics(self) -> dict[str, Any]:
         """What it has done since its model was loaded, or since the last `reset`: see
         `EngineMetrics`."""
-        return self._loop.metrics.numbers()
+        return self._teller.metrics.numbers()
 
     def load(self) -> Load:
         """How the engine stood after its last step or command."""
@@ -252,7 +259,7 @@ class ThreadedEngine:
         return len(self._commands.live)
 
     def _limits(self) -> ModelLimits:
-        if (limits := self._loop.limits) is None:
+        if (limits := self._slot.limits) is None:
             raise EngineNotReady("no model is loaded")
         return limits
 
@@ -263,5 +270,5 @@ class ThreadedEngine:
         if self._commands.draining:
             return WorkerUnavailable("the engine is being drained")
         ended = "the engine has been terminated"
-        nothing = str(self._loop.asleep or "no model is loaded")
+        nothing = str(self._slot.asleep or "no model is loaded")
         return WorkerUnavailable(ended if self._commands.closed else nothing)

@@ -219,8 +219,7 @@ async def test_a_slow_client_is_parked_and_misses_nothing(
 
 def fails_on(worker: SteppedWorker, token: int) -> list[int]:
     """Make each step that computes this token raise; the list counts them."""
-    batch, failures = worker.engine._loop.batch, [0]
-    assert batch is not None
+    batch, failures = worker.engine._slot.loaded().batch, [0]
     run = batch.run
 
     def failing(plan: StepPlan) -> StepOutput:
@@ -235,8 +234,7 @@ def fails_on(worker: SteppedWorker, token: int) -> list[int]:
 
 def says_no_numbers_after(worker: SteppedWorker, token: int) -> None:
     """Make the logits behind this token NaN."""
-    batch = worker.engine._loop.batch
-    assert batch is not None
+    batch = worker.engine._slot.loaded().batch
     run = batch.run
 
     def without_numbers(plan: StepPlan) -> StepOutput:
@@ -309,8 +307,7 @@ async def test_a_worker_that_loses_its_device_is_left(rig: Rig, client: httpx.As
     def gone(_: StepBatch) -> StepOutput:
         raise DeviceError("CUDA: cudaGraphLaunch: unspecified launch failure (719)", 719)
 
-    executor = lost.engine._loop.executor
-    assert executor is not None
+    executor = lost.engine._slot.loaded().executor
     executor.rank.model.step = gone  # type: ignore[method-assign, assignment]
     for worker in rig.workers:
         worker.let_go()

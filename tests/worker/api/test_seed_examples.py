@@ -15,7 +15,7 @@ from raylax.cluster.models.lookup import demo_model
 from raylax.kernels.options import ProgressCallback
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.worker.api.engine_state import EngineState
-from raylax.worker.engine.loop import Loop
+from raylax.worker.engine.operations import Operations
 from tests.support.engines import PATIENCE_S
 
 FUNCTIONS = (
@@ -126,11 +126,11 @@ def test_the_complete_configuration_says_what_the_engine_does(
     """Every field of it, after another model has been loaded in its place, too."""
     asked = EngineConfig(max_num_sequence=4, max_single_sequence_length=256, threads=1)
     with MLCEngine(str(checkpoint), "cpu", engine_config=asked) as engine:
-        core, loop = engine._engine, engine._engine._loop
+        core = engine._engine
         core.reload(EngineConfig.from_json(core.get_complete_engine_config()).complete(**reloaded))
         said = json.loads(core.get_complete_engine_config())
-        batch, executor = loop.batch, loop.executor
-        assert batch is not None and executor is not None
+        model = core._slot.loaded()
+        batch, executor = model.batch, model.executor
         options, sizes = executor.rank.model.options, executor.sizes
         pool = batch.roster.pool
 
@@ -149,16 +149,16 @@ def test_the_complete_configuration_says_what_the_engine_does(
 
 def test_there_is_one_reload_at_a_time(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks meanwhile waits for it, and the last one stands."""
-    inside, most, loading = 0, 0, Loop.load
+    inside, most, loading = 0, 0, Operations.load
 
-    def load(self: Loop, config: EngineConfig, progress: ProgressCallback) -> None:
+    def load(self: Operations, config: EngineConfig, progress: ProgressCallback) -> None:
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
         loading(self, config, progress)
         inside -= 1
 
-    monkeypatch.setattr(Loop, "load", load)
+    monkeypatch.setattr(Operations, "load", load)
     asked = EngineConfig(max_single_sequence_length=128, threads=1)
     with MLCEngine(str(checkpoint), "cpu", engine_config=asked) as engine:
         whole = [engine.engine_config.complete(max_num_sequence=n) for n in (1, 2, 3, 4)]

@@ -23,8 +23,7 @@ class Failing:
     """A model that raises, in as many of its next uses as it is told to."""
 
     def __init__(self, engine: ThreadedEngine) -> None:
-        executor = engine._loop.executor
-        assert executor is not None
+        executor = engine._slot.loaded().executor
         self._model = executor.rank.model
         self._step, self._read = self._model.step, self._model.read_page
         self._model.step, self._model.read_page = self.step, self.read_page  # type: ignore[method-assign]
@@ -124,7 +123,7 @@ def test_what_somebody_else_has_noticed_ends_it_too(checkpoint: Path) -> None:
 def test_the_other_ranks_end_with_it(checkpoint: Path) -> None:
     """They wait for it in the very step."""
     with running_engine(checkpoint, TWO) as (engine, answers):
-        executor = engine._loop.executor
+        executor = engine._slot.loaded().executor
         assert isinstance(executor, RankGroup)
         Failing(engine).left = [ECC]
         engine.add_request(request("r", [5, 6]))

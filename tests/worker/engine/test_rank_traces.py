@@ -32,7 +32,7 @@ def test_each_rank_is_a_process_of_the_trace(checkpoint: Path, spawner: Spawner 
         engine.add_request(Request("r", tuple(range(10, 30)), 4, Sampling(temperature=0.0)))
         answers.wait_for("r")
         file = checked(trace.dump_json())
-        layers = engine._loop.executor.rank.model.spec.layers  # type: ignore[union-attr]
+        layers = engine._slot.loaded().executor.rank.model.spec.layers
     first, second = (one["pid"] for one in file["metadata"]["processes"])
     rank_0, rank_1 = (
         [e for e in named(file, "run") if (e["pid"], e["tid"]) == at]

@@ -176,7 +176,7 @@ def test_nobody_waits_for_an_engine_that_has_ended(checkpoint: Path) -> None:
 def test_the_end_frees_the_model(checkpoint: Path) -> None:
     """Somebody may still hold the engine."""
     with running_engine(checkpoint, CONFIG) as (engine, _):
-        executor = engine._loop.executor
+        executor = engine._slot.loaded().executor
         assert isinstance(executor, SingleRank)
         model = weakref.ref(executor.rank.model)
         del executor
@@ -193,8 +193,7 @@ def test_a_failure_outside_a_step_ends_everything_with_an_error(checkpoint: Path
                 engine.add_request(request(id, [5], 100))
             gate.let(1)
             answers.wait_for_tokens("a", 1)
-            assert engine._loop.batch is not None
-            engine._loop.batch.roster.pool = None  # type: ignore[assignment]
+            engine._slot.loaded().batch.roster.pool = None  # type: ignore[assignment]
         answers.wait_for("a", "b", "waits")
         until(lambda: engine._commands.closed)
         with pytest.raises(WorkerUnavailable, match="the engine thread has failed: Attrib"):
@@ -229,7 +228,7 @@ def test_a_step_that_does_not_return_is_noticed(checkpoint: Path) -> None:
     clock = Clock()
     with running_engine(checkpoint, CONFIG, clock) as (engine, _), Gate(engine):
         engine.add_request(request("r", [5]))
-        until(lambda: engine._loop.status.busy_since is not None)
+        until(lambda: engine._teller.status.busy_since is not None)
         assert engine.fault is None
         clock.now += 61.0
         assert engine.fault == "a step has been running for 61 s"

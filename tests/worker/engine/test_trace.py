@@ -119,8 +119,7 @@ def test_pages_that_come_and_go_are_told(checkpoint: Path) -> None:
     with traced(checkpoint) as (engine, answers, trace):
         engine.add_request(ask("r", prompt=40))
         answers.wait_for("r")
-        batch = engine._loop.batch
-        assert batch is not None
+        batch = engine._slot.loaded().batch
         names = list(batch.roster.pool._page_of)
         contents = engine.read_pages(names)
         engine.reset()

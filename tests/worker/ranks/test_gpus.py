@@ -191,4 +191,4 @@ def test_what_ranks_on_gpus_need_is_said_before_anything_starts() -> None:
         (replace(config, pipeline_parallel_stages=2), "stages must be 1 on CUDA.*--device cpu"),
     ):
         with pytest.raises(Exception, match=said):
-            engine._loop.load(wrong, lambda *_: None)
+            engine._operations.load(wrong, lambda *_: None)

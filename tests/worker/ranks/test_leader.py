@@ -150,8 +150,9 @@ def test_a_rank_that_never_begins_a_step_is_named(uneven: Path, shards: int, sta
     """Though it answers all the while: here it waits for a debug call that nobody makes."""
     config = replace(ONE, tensor_parallel_shards=shards, pipeline_parallel_stages=stages)
     with running_engine(uneven, config) as (engine, answers):
-        assert isinstance(engine._loop.executor, RankGroup)
-        engine._loop.executor.members[0].channel.send(Kind.CALL)
+        executor = engine._slot.loaded().executor
+        assert isinstance(executor, RankGroup)
+        executor.members[0].channel.send(Kind.CALL)
         engine.add_request(request("r", PROMPT, 4))
         answers.wait_for("r")
 

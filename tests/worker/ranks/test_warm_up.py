@@ -101,8 +101,8 @@ def test_a_model_without_any_answer_is_refused(tmp_path: Path) -> None:
 def test_a_look_between_two_steps_leaves_no_trace(checkpoint: Path, config: EngineConfig) -> None:
     """Whoever has the page that it uses finds it as it was; and it sees what has gone bad."""
     with running_engine(checkpoint, config) as (engine, _):
-        executor, known = engine._loop.executor, engine._loop._self_check._known
-        assert executor is not None
+        model = engine._slot.loaded()
+        executor, known = model.executor, model.self_check._known
 
         def do(work: Callable[[], Any]) -> Any:
             return engine._commands.call(work, PATIENCE_S)

@@ -10,7 +10,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.ranges import SAMPLING
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.limits import ModelLimits, check
+from raylax.worker.engine.model.limits import ModelLimits, check
 from raylax.worker.sampling.adjustment import Logits
 from raylax.worker.sampling.sampler import NotFinite
 from tests.support.draws import drawn_after, log_probabilities_of

@@ -105,8 +105,7 @@ def test_an_engine_goes_on_without_what_drafts(checkpoint: Path) -> None:
     )
     want, _ = answer(checkpoint, ONE.complete(speculative_mode="disable"))
     with running_engine(checkpoint, small) as (engine, answers):
-        assert engine._loop.batch is not None
-        proposer = engine._loop.batch.proposer
+        proposer = engine._slot.loaded().batch.proposer
         assert isinstance(proposer, ModelProposer) and proposer.drafter is not None
         proposer.drafter.draft = None  # type: ignore[assignment, method-assign]
         engine.add_request(request("a", PROMPT, 20))

@@ -7,7 +7,7 @@ import pytest
 from raylax.kernels.model import StepOutput
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.vocabulary import Fault, Finish
-from raylax.worker.engine.self_check import EVERY_S
+from raylax.worker.engine.model.self_check import EVERY_S
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.damage import damage
@@ -24,15 +24,15 @@ class Clock:
 
 def runs_of(engine: ThreadedEngine) -> list[int]:
     """The numbers of the steps that the ranks run from now on; a check has 0."""
-    executor, numbers = engine._loop.executor, list[int]()
-    assert executor is not None and engine._loop.batch is not None
+    model, numbers = engine._slot.loaded(), list[int]()
+    executor, batch = model.executor, model.batch
     run = executor.run
 
     def noted(plan: StepPlan) -> StepOutput:
         numbers.append(plan.number)
         return run(plan)
 
-    executor.run = engine._loop.batch.run = noted  # type: ignore[method-assign]
+    executor.run = batch.run = noted  # type: ignore[method-assign]
     return numbers
 
 
@@ -83,7 +83,7 @@ def test_damage_between_two_looks_is_found_by_the_next(checkpoint: Path) -> None
     """Whoever has no answer before the time has come is told so; then the engine breaks."""
     clock = Clock()
     with running_engine(checkpoint, ONE, clock) as (engine, answers):
-        engine._loop._self_check._next = clock.now + EVERY_S
+        engine._slot.loaded().self_check._next = clock.now + EVERY_S
         damage(engine, "norm_f")
         engine.add_request(request("early", [5, 6]))
         answers.wait_for("early")

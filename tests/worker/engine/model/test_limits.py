@@ -7,7 +7,7 @@ import pytest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.vocabulary import Request, Sampling
 from raylax.worker.config import EngineConfig
-from raylax.worker.engine.limits import ModelLimits, check
+from raylax.worker.engine.model.limits import ModelLimits, check
 
 NAN = math.nan
 CONFIG = EngineConfig(max_single_sequence_length=20, max_num_sequence=3, max_waiting=4)

@@ -175,6 +175,6 @@ def test_the_three_engines_sleep(checkpoint: Path) -> None:
 def test_without_a_model_there_is_none_to_sleep() -> None:
     nothing = ThreadedEngine()
     with pytest.raises(EngineNotReady, match="no model is loaded"):
-        nothing._loop.sleep(1)
+        nothing._operations.sleep(1)
     with pytest.raises(EngineNotReady, match="no model is loaded"):
-        nothing._loop.wake_up()
+        nothing._operations.wake_up()

@@ -1,0 +1,77 @@
+"""From a configuration to a model that runs steps, with all that the engine thread needs of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from raylax.kernels.build import sampler_for
+from raylax.kernels.options import ProgressCallback
+from raylax.worker.config import ECHO, EngineConfig
+from raylax.worker.engine.model.echo import EchoBatch, EchoExecutor, EchoRoster
+from raylax.worker.engine.model.limits import ModelLimits
+from raylax.worker.engine.model.self_check import SelfCheck
+from raylax.worker.kv.page_pool import PagePool
+from raylax.worker.ranks.drafts.loading import load_proposer
+from raylax.worker.ranks.executor import Executor, SingleRank
+from raylax.worker.ranks.leader import RankGroup
+from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
+from raylax.worker.ranks.startup import Spawner
+from raylax.worker.ranks.warm_up import warm_up
+from raylax.worker.sampling.sampler import Sampler, single_threaded
+from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.roster import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """The engine thread's, but for `limits`, and for what an executor tells anybody."""
+
+    executor: Executor
+    batch: Batch
+    limits: ModelLimits
+    self_check: SelfCheck
+
+
+def load_executor(
+    config: EngineConfig, device: str, spawner: Spawner, progress: ProgressCallback
+) -> Executor:
+    """The ranks that the configuration asks for. Raises what keeps one from loading."""
+    if config.model_lib == ECHO:
+        return EchoExecutor.load(config)
+    if degree_of(config).ranks == 1:
+        return SingleRank.load(config, device, progress)
+    return RankGroup.load(config, device, progress, spawner)
+
+
+def assemble(
+    executor: Executor,
+    config: EngineConfig,
+    clock: Callable[[], float],
+    began: Callable[[list[str]], None],
+    progress: ProgressCallback,
+) -> LoadedModel:
+    """All that runs its steps, which have been tried once. `began`: as a batch has it. Raises
+    ConfigError, KernelsError, and what a damaged model raises."""
+    sizes, model, echoes = executor.sizes, executor.rank.model, config.model_lib == ECHO
+    if echoes:
+        config = config.complete(speculative_mode="disable", additional_models=())
+    ready = complete(config, sizes, model)
+    known = warm_up(executor, checkpoint_of(config))
+    sampler = single_threaded() if echoes else Sampler(sampler_for(model.options))
+    drafts = load_proposer(config, model, sizes, sampler, progress)
+    kept = ready.prefix_cache_max_num_recycling_seqs
+    pool = PagePool(sizes.pages, config.prefix_cache_mode == "radix", kept)
+    limits = StepLimits(
+        sizes.prefill_chunk_size,
+        sizes.max_num_sequence,
+        sizes.drafted,
+        config.prefill_mode == "chunked",
+    )
+    parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
+    if echoes:
+        roster = EchoRoster(pool, clock, vocab=model.spec.vocab)
+        batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
+    else:
+        batch = Batch(Roster(pool, clock), *parts)
+    known_limits = ModelLimits(ready, model.spec.vocab, not model.draws)
+    return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))
