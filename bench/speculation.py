@@ -3,7 +3,7 @@ without, in turns.
 
     python bench/speculation.py [CHECKPOINT] [--text FILE] [--concurrency 1 4 16] [--rounds 3]
                                 [--quantization auto] [--mode ngram] [--draft PATH] [--length 0]
-                                [--width 1] [--right 0 0.3 0.6 0.9]
+                                [--draft-quantization auto] [--width 1] [--right 0 0.3 0.6 0.9]
 
 `quoted`: a part of the text, and its beginning once more, which a model that was trained goes on
 quoting; greedy. `asked`: a question of a chat, greedy, for models that have a template. `own
@@ -61,7 +61,8 @@ class Engine:
                 model=str(checkpoint), mode="server", quantization=args.quantization,
                 speculative_mode=mode, prefix_cache_mode="disable", threads=args.threads,
                 additional_models=(args.draft,) if args.draft and mode != "disable" else (),
-                spec_draft_length=args.length, spec_tree_width=args.width if args.draft else 1,
+                spec_draft_length=args.length, spec_draft_quantization=args.draft_quantization,
+                spec_tree_width=args.width if args.draft else 1,
                 max_num_sequence=max(args.concurrency), max_single_sequence_length=PROMPT + ANSWER,
             )
         )  # fmt: skip
@@ -146,19 +147,23 @@ def text_of(checkpoint: Path, file: Path) -> list[int]:
     return list(Tokenizer.from_file(str(path)).encode(file.read_text()).ids)
 
 
+def chats(count: int) -> list[str]:
+    """Questions of what a small model knows."""
+    asked = [
+        "Count from {0} to {1}.", "What is {0} + {1}?", "Write the numbers from {0} to {1}, a comma "
+        "between them.", "List {0} animals.", "Tell me about the number {1}.",
+    ]  # fmt: skip
+    return [asked[i % len(asked)].format(i + 2, i + 20) for i in range(count)]
+
+
 def questions(checkpoint: Path, count: int) -> list[list[int]]:
-    """Chats with a question each, of what a small model knows; none without a template."""
+    """Chats with a question each, in the checkpoint's tokens; none without a template."""
     try:
         files = TextFiles(open_checkpoint(checkpoint).text)
         frontend = Frontend.load(files, str(checkpoint), max_sequence_length=PROMPT + ANSWER)
     except (OSError, ValueError):
         return []
-    asked = [
-        "Count from {0} to {1}.", "What is {0} + {1}?", "Write the numbers from {0} to {1}, a comma "
-        "between them.", "List {0} animals.", "Tell me about the number {1}.",
-    ]  # fmt: skip
-    chats = [asked[i % len(asked)].format(i + 2, i + 20) for i in range(count)]
-    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats]
+    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats(count)]
     return [frontend.tokens_of(ChatCompletionRequest.model_validate(one)) for one in bodies]
 
 
@@ -214,6 +219,7 @@ def main() -> None:
     add("--threads", type=int)
     add("--mode", default="ngram", help="ngram, small_draft, eagle, medusa or self")
     add("--draft", help="what drafts, where the checkpoint does not bring it")
+    add("--draft-quantization", default="auto", help="of what drafts")
     add("--length", type=int, default=0, help="tokens of a draft; 0: as many as pay")
     add("--width", type=int, default=1, help="tokens proposed for one position")
     add("--right", type=float, nargs="+", help="shares of drafts that an oracle gets right")

@@ -201,6 +201,9 @@ class EngineConfig:
     spec_tree_width: int = option(1, WIDTH)
     """Tokens proposed for the position behind the last one, where a model drafts: the others are
     verified beside the draft, each as a branch."""
+    spec_draft_quantization: str = option("auto", TEXT)
+    """Of the weights of what drafts, as `quantization`, whatever the model's own is: it changes no
+    token, and drafts cost less."""
     prefix_cache_mode: Literal["disable", "radix"] = option("radix", one_of("disable", "radix"))
     """Whether pages of ended requests are kept, to be shared by prompts with the same beginning."""
     prefix_cache_max_num_recycling_seqs: int | None = option(None, COUNT_OR_ALL)

@@ -50,6 +50,10 @@ SHOWN_BY = {
         "test_a_fixed_length_is_kept_as_far_as_there_is_room",
     ),
     "spec_tree_width": ("laws/test_same_tokens.py", "test_with_a_model_that_drafts"),
+    "spec_draft_quantization": (
+        "worker/ranks/drafts/test_loading.py",
+        "test_what_drafts_has_a_quantization_of_its_own",
+    ),
     "prefix_cache_mode": (
         "worker/scheduling/test_roster.py",
         "test_without_a_prefix_cache_nothing_is_shared",

@@ -42,7 +42,7 @@ def load_proposer(
         found = Speculation(config.spec_draft_length)
         return Lookup(found, in_others=config.spec_lookup_answers)
     assert config.model is not None
-    target, (options, pages) = Path(config.model), draft_sizes(model.options, sizes)
+    target, (options, pages) = Path(config.model), draft_sizes(config, model.options, sizes)
     drafter: Drafter
     match config.speculative_mode:
         case "small_draft":
@@ -67,7 +67,7 @@ def build_draft(
     if (draft := draft_model_of(config)) is None or options.on_gpu:
         return
     assert config.model is not None
-    target, (drafting, pages) = Path(config.model), draft_sizes(options, sizes)
+    target, (drafting, pages) = Path(config.model), draft_sizes(config, options, sizes)
     if config.speculative_mode == "small_draft":
         check_tokenizers(target, draft)
         build(draft, drafting, pages, progress=progress)

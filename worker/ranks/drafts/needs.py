@@ -66,13 +66,15 @@ def taps_of(config: EngineConfig) -> tuple[int, ...]:
     return head_taps(path, Path(config.model))
 
 
-def draft_options(options: ModelOptions, longest: int, sequences: int) -> ModelOptions:
-    """How the model that drafts is built, beside an engine's with these: it is whole on rank 0, and
-    keeps the precision that it has. `longest`: tokens of a sequence."""
+def draft_options(
+    config: EngineConfig, options: ModelOptions, longest: int, sequences: int
+) -> ModelOptions:
+    """How the model that drafts is built, beside an engine's with these options: it is whole on
+    rank 0, in a precision of its own. `longest`: tokens of a sequence."""
     return replace(
         options,
         taps=(),
-        quantization="auto",
+        quantization=config.spec_draft_quantization,
         kv_dtype="auto",
         degree=Degree(),
         library=None,
@@ -81,10 +83,12 @@ def draft_options(options: ModelOptions, longest: int, sequences: int) -> ModelO
     )
 
 
-def draft_sizes(options: ModelOptions, sizes: Sizes) -> tuple[ModelOptions, int]:
+def draft_sizes(
+    config: EngineConfig, options: ModelOptions, sizes: Sizes
+) -> tuple[ModelOptions, int]:
     """How the model that drafts is built beside a rank, and its pages."""
     longest, sequences = sizes.max_single_sequence_length, sizes.max_num_sequence
-    return draft_options(options, longest, sequences), sizes.pages + sequences * SPARE
+    return draft_options(config, options, longest, sequences), sizes.pages + sequences * SPARE
 
 
 def draft_needs(
@@ -95,7 +99,7 @@ def draft_needs(
     path = draft_model_of(config)
     if path is None or options.on_gpu:
         return None
-    built = draft_options(options, longest, sequences)
+    built = draft_options(config, options, longest, sequences)
     assert config.model is not None
     target = Path(config.model)
     match config.speculative_mode:

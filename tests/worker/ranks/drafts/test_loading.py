@@ -7,7 +7,9 @@ import pytest
 from raylax.kernels.errors import KernelsError
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
+from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
+from raylax.worker.scheduling.drafting.small_draft import SmallModel
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import write_head, write_medusa, write_mimo
 from tests.support.engines import ONE, TWO, request, running_engine
@@ -113,6 +115,27 @@ def test_an_engine_goes_on_without_what_drafts(checkpoint: Path) -> None:
 
         assert answers.tokens("a") == want
         assert proposer.drafter is None
+
+
+def test_what_drafts_has_a_quantization_of_its_own(checkpoint: Path) -> None:
+    """Beside a model in the checkpoint's own, whose answers stay what they are."""
+    want, _ = answer(checkpoint, ONE.complete(speculative_mode="disable"))
+    small = ONE.complete(
+        speculative_mode="small_draft",
+        spec_draft_length=3,
+        spec_draft_quantization="q8f32_0",
+        additional_models=(str(checkpoint),),
+    )
+    with running_engine(checkpoint, small) as (engine, answers):
+        proposer = engine._slot.loaded().batch.proposer
+        assert isinstance(proposer, ModelProposer) and isinstance(proposer.drafter, Chain)
+        assert isinstance(proposer.drafter.model, SmallModel)
+        engine.add_request(request("a", PROMPT, 20))
+        answers.wait_for("a")
+
+        assert proposer.drafter.model.model.quantization == "q8f32_0"
+        assert answers.tokens("a") == want
+        assert engine.load().drafted_tokens > 0
 
 
 def test_a_model_of_another_vocabulary_may_draft(checkpoint: Path, tmp_path: Path) -> None:
