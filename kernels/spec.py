@@ -80,6 +80,9 @@ class DecoderSpec:
     """The same of `head_dim`, half of them behind each half of a head."""
     mlp_padding: int = 0
     """The same of `intermediate`."""
+    embeds: int = 0
+    """Tokens that it reads, where it draws from fewer (`vocab`), as models do that draft; 0: as
+    many."""
     fusion: Fusion | None = None
     """Of a draft head; None: a model that stands by itself."""
     blocks: int | None = None

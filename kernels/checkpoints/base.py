@@ -39,6 +39,8 @@ class Checkpoint(Protocol):
     spec: DecoderSpec
     dtype: str
     """The precision of the weights as they lie there: float32, float16 or bfloat16."""
+    tokens: npt.NDArray[np.int32] | None
+    """[vocab]: the id of each token that has a logit; None: they are the same."""
 
     @property
     def identity(self) -> str:

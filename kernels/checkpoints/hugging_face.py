@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from raylax.kernels.checkpoints.draft_vocabulary import MAPS, named_tokens
 from raylax.kernels.checkpoints.json_files import read_json
 from raylax.kernels.checkpoints.quantised.base import Composed, Part
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
@@ -106,6 +107,9 @@ class HuggingFaceCheckpoint(StoredCheckpoint):
     def _find(self) -> dict[str, Part | Composed]:
         self._paths = weight_files(self.path)
         found = tensors_in(self._paths)
+        if self.spec.embeds:
+            self.tokens = named_tokens(self.path, found, self.spec.vocab, self.spec.embeds)
+            found = {name: one for name, one in found.items() if name not in MAPS}
         whole = whole_weights(self.config, found, self.path)
         chosen = tensors_for(self.spec, whole, self.path)
         check_precisions(chosen)

@@ -23,6 +23,7 @@ class StoredCheckpoint:
 
     path: Path
     tensors: Mapping[str, StoredTensor]
+    tokens: npt.NDArray[np.int32] | None = None
 
     def tensor(self, name: str, rows: slice = WHOLE) -> npt.NDArray[np.float32]:
         """A tensor that the spec asks for, or some of its rows, in f32."""

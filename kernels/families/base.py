@@ -147,7 +147,8 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
         kv_heads=count(config, "num_key_value_heads", heads),
         head_dim=count(config, "head_dim", family.head_dim or max(1, hidden // heads)),
         intermediate=count(config, "intermediate_size"),
-        vocab=count(config, "vocab_size"),
+        vocab=count(config, "draft_vocab_size", count(config, "vocab_size")),
+        embeds=0 if config.get("draft_vocab_size") is None else count(config, "vocab_size"),
         rope=rope,
         norm_eps=number(config, "rms_norm_eps", 1e-6),
         max_positions=limited,
@@ -163,6 +164,11 @@ def read_config(family: Family, config: Config) -> DecoderSpec:
 
 def refuse_what_we_lack(spec: DecoderSpec, config: Config) -> None:
     """Raises CheckpointError for what the step would compute otherwise than the model means it."""
+    if spec.embeds and spec.tied_embeddings:
+        raise CheckpointError(
+            "config.json: tie_word_embeddings must be false where draft_vocab_size says that some "
+            "of the tokens have logits, found True"
+        )
     activation = config.get("hidden_act") or "silu"
     if activation not in ("silu", "swish"):
         raise CheckpointError(

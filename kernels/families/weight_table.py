@@ -107,7 +107,7 @@ def llamas_weights(spec: DecoderSpec) -> Iterator[Weight]:
     """The weights of a decoder of these sizes, in the order of the step, where Llama has them."""
     q, kv = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
     hidden, mlp, half = spec.hidden, spec.intermediate, spec.head_dim // 2
-    yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.vocab,), hidden)
+    yield Weight("w_embed", ("model.embed_tokens.weight",), (spec.embeds or spec.vocab,), hidden)
     yield Weight("norm_1", of_layer("input_layernorm.weight"), (hidden,))
     qkv = [f"self_attn.{name}_proj" for name in "qkv"]
     rows = of_layer(*(f"{name}.weight" for name in qkv))

@@ -6,20 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from raylax.kernels.checkpoints.base import Checkpoint
+from raylax.kernels.checkpoints.draft_vocabulary import MAPS, named_tokens
 from raylax.kernels.checkpoints.hugging_face import (
     check_precisions,
     tensors_in,
     weight_files,
 )
 from raylax.kernels.checkpoints.quantised.schemes import whole_weights
-from raylax.kernels.checkpoints.safetensors import Entry
 from raylax.kernels.checkpoints.stored import StoredCheckpoint
 from raylax.kernels.checkpoints.tensors import StoredTensor, tensors_for
-from raylax.kernels.checkpoints.torch_files import TorchTensor
 from raylax.kernels.errors import CheckpointError
 from raylax.kernels.families.base import count, switch
 from raylax.kernels.heads.config import (
@@ -31,7 +27,6 @@ from raylax.kernels.heads.config import (
     tapped_layers,
 )
 from raylax.kernels.heads.of_base import of_base
-from raylax.kernels.model import Ints
 from raylax.kernels.spec import DecoderSpec, Fusion
 from raylax.kernels.store import key_of
 
@@ -43,9 +38,6 @@ OF_ATTENTION = {
     "layers.0.hidden_norm.weight": "feature_norm.weight",
 }
 """What EAGLE-3 calls its layer's norms, and what they are."""
-MAPS = ("d2t", "t2d")
-"""Of a vocabulary that is smaller than the base's: by how much the base's id of each token is more
-than the head's, and which of the base's tokens are there."""
 
 
 class HeadCheckpoint(StoredCheckpoint):
@@ -66,7 +58,7 @@ class HeadCheckpoint(StoredCheckpoint):
                 self.spec, self.taps = self._eagle_3(tensors)
             else:
                 self.spec, self.taps = self._eagle_1(tensors), (base.spec.layers,)
-        self.tokens = self._tokens(tensors)
+        self.tokens = named_tokens(path, tensors, self.spec.vocab, base.spec.vocab)
         kept = {name: one for name, one in tensors.items() if name not in MAPS}
         self.tensors: Mapping[str, StoredTensor] = tensors_for(
             self.spec, of_base(self.spec, base, path, kept) | kept, path
@@ -123,37 +115,6 @@ class HeadCheckpoint(StoredCheckpoint):
         )
         named = count(self.config, "draft_vocab_size", spec.vocab)
         return replace(spec, vocab=named, fusion=fusion), taps
-
-    def _tokens(self, tensors: Mapping[str, StoredTensor]) -> Ints | None:
-        """The base's id of each token of the head; None: they are the same."""
-        named, base = self.spec.vocab, self.base.spec.vocab
-        if (more := tensors.get("d2t")) is None:
-            if named != base:
-                raise CheckpointError(
-                    f"{self.path}: names {named} tokens of the base's {base}, and tensor d2t, "
-                    "which ones, is missing"
-                )
-            return None
-        if more.shape != (named,):
-            raise CheckpointError(
-                f"{self.path}: tensor d2t: expected shape {(named,)}, found {more.shape}"
-            )
-        tokens = np.arange(named) + whole_numbers(self.path, "d2t", more)
-        outside = tokens[(tokens < 0) | (tokens >= base)]
-        if outside.size:
-            raise CheckpointError(
-                f"{self.path}: tensor d2t names token {outside[0]}, the base has {base}"
-            )
-        ids: Ints = tokens.astype(np.int32)
-        return ids
-
-
-def whole_numbers(path: Path, name: str, tensor: StoredTensor) -> npt.NDArray[np.int64]:
-    """A tensor of them. Raises CheckpointError for any other one."""
-    if not isinstance(tensor, Entry | TorchTensor) or (raw := tensor.mapped()).dtype.kind != "i":
-        raise CheckpointError(f"{path}: tensor {name} must be whole numbers, found {tensor.form}")
-    numbers: npt.NDArray[np.int64] = raw.astype(np.int64)
-    return numbers
 
 
 def canonical(name: str) -> str:

@@ -80,7 +80,8 @@ def decoder_of(config: Config, names: Mapping[str, Any]) -> DecoderSpec:
         output_bias=f"{at}self_attn.o_proj.bias" in names,
         mlp_bias=f"{at}mlp.down_proj.bias" in names,
     )
-    return read_config(family, {**layer, "num_hidden_layers": 1, "tie_word_embeddings": False})
+    own = {"num_hidden_layers": 1, "tie_word_embeddings": False, "draft_vocab_size": None}
+    return read_config(family, {**layer, **own})
 
 
 def tapped_layers(config: Config, layers: int) -> tuple[int, ...]:

@@ -94,18 +94,21 @@ def tensor_shapes(c: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes[at + "post_attention_layernorm.weight"] = (hidden,)
     shapes["model.norm.weight"] = (hidden,)
     if not c["tie_word_embeddings"]:
-        shapes["lm_head.weight"] = (c["vocab_size"], hidden)
+        shapes["lm_head.weight"] = (c.get("draft_vocab_size", c["vocab_size"]), hidden)
     return shapes
 
 
-def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def weights_of(c: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Random weights by name, the same ones for the same configuration."""
     rng = np.random.default_rng(c.get("seed", 7))
-    weights = {}
+    weights: dict[str, np.ndarray[Any, Any]] = {}
     for name, shape in tensor_shapes(c).items():
         drawn = rng.standard_normal(shape, dtype=np.float32)
         scale = 0.5 if name.startswith(("model.embed", "lm_head")) else 0.2
         weights[name] = 1 + 0.1 * drawn if name.endswith("norm.weight") else scale * drawn
+    if named := c.get("draft_vocab_size"):
+        ids = np.sort(rng.choice(c["vocab_size"], named, replace=False))
+        weights["d2t"] = ids - np.arange(named)
     return weights
 
 

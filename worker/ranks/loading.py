@@ -154,6 +154,11 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     assert config.mode is not None
     checkpoint = checkpoint_of(config)
     opened, asked = open_checkpoint(checkpoint), config.max_single_sequence_length
+    if opened.spec.embeds:
+        raise ConfigError(
+            f"{checkpoint} draws from {opened.spec.vocab} of its {opened.spec.embeds} tokens: it "
+            "can draft (additional_models), and answer nobody"
+        )
     usual = usual_of(options).within(opened.config.get("prefill_chunk_size"))
     longest = asked or options.seen(opened.spec).max_positions
     while True:

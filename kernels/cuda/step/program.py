@@ -90,7 +90,7 @@ class StepProgram:
     def _all(self, shape: StepShape) -> Iterator[Work]:
         s, at, tokens, parts = self._spec, self._at, shape.tokens, 0
         yield self._kernel(pointwise.embed(self._precision, s.hidden)).launch(
-            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.vocab
+            (tokens,), at["ids"], self._weights.embed, at["hidden"], s.hidden, s.embeds or s.vocab
         )
         for layer in self._weights.layers:
             yield self._norm(layer.norm_1, parts, tokens)

@@ -56,6 +56,7 @@ def test_an_unknown_architecture_names_the_known(tmp_path: Path) -> None:
         ("rope_parameters", {"partial_rotary_factor": 0.25}, "factor must be 1, found 0.25"),
         ("rope_scaling", {**LLAMA3_ROPE, "low_freq_factor": 4.0}, "must be below high_freq_factor"),
         ("head_dim", 25, "head_dim must be even, for halves are rotated, found 25"),
+        ("draft_vocab_size", 60, "tie_word_embeddings must be false where draft_vocab_size"),
         ("num_hidden_layers", True, "num_hidden_layers must be a positive integer, .* found True"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from raylax.kernels.build import build, load_whole
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.heads.eagle import head_artefacts, load_head
 from raylax.kernels.heads.medusa import load_medusa, medusas_artefacts
 from raylax.kernels.model import Model, TappedModel
@@ -47,7 +48,11 @@ def load_proposer(
     match config.speculative_mode:
         case "small_draft":
             check_tokenizers(target, draft)
-            small = SmallModel(load_whole(draft, options, pages, progress), model.spec.vocab)
+            small = SmallModel(
+                load_whole(draft, options, pages, progress),
+                model.spec.vocab,
+                open_checkpoint(draft).tokens,
+            )
             drafter = Chain(small, sizes.pages, sampler)
         case "medusa":
             drafter = MedusaDrafter(load_medusa(draft, target, options, progress), sampler)

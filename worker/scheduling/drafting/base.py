@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from raylax.kernels.model import Floats, StepOutput
+from raylax.kernels.model import Floats, Ints, StepOutput
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.sampling.rules import PLAIN
 from raylax.worker.sampling.sampler import Sampler
@@ -53,6 +53,15 @@ def proposal_of(one: Sequence) -> Proposal:
     if one.proposal is None:
         one.proposal = Proposal()
     return one.proposal
+
+
+def of_tokens(logits: Floats, tokens: Ints | None, vocab: int) -> Floats:
+    """[rows, vocab]: logits of so many tokens, of which these have some; None: all of them."""
+    if tokens is None:
+        return logits
+    whole = np.full((len(logits), vocab), -np.inf, np.float32)
+    whole[:, tokens] = logits
+    return whole
 
 
 def room_for_drafts(one: Sequence) -> int:

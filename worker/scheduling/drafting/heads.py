@@ -10,7 +10,7 @@ import numpy as np
 
 from raylax.kernels.heads.base import DraftHead, HeadOutput
 from raylax.kernels.model import Floats, StepBatch, StepOutput
-from raylax.worker.scheduling.drafting.base import Seen, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, of_tokens, proposal_of
 from raylax.worker.scheduling.sequence import Sequence
 
 MOST_KEPT = 128
@@ -90,8 +90,5 @@ def keep(one: Sequence, streams: Floats) -> None:
 def of_base(output: HeadOutput, vocab: int) -> StepOutput:
     """The output as if the head could name all tokens of its base: those that it lacks it never
     draws."""
-    logits = output.logits
-    if output.tokens is not None:
-        logits = np.full((len(output.logits), vocab), -np.inf, np.float32)
-        logits[:, output.tokens] = output.logits
+    logits = of_tokens(output.logits, output.tokens, vocab)
     return StepOutput(logits, output.drawn, output.hidden, output.logits.max(1, initial=-np.inf))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raylax.kernels.model import Floats, Model, StepBatch, StepOutput
-from raylax.worker.scheduling.drafting.base import Seen
+from raylax.kernels.model import Floats, Ints, Model, StepBatch, StepOutput
+from raylax.worker.scheduling.drafting.base import Seen, of_tokens
 from raylax.worker.scheduling.sequence import Sequence
 
 
@@ -18,6 +18,8 @@ class SmallModel:
     model: Model
     vocab: int
     """Of the model that it drafts for, whose embedding may have more rows, or fewer."""
+    tokens: Ints | None = None
+    """The id of each token that it draws from; None: they are the same."""
     shift: int = 0
 
     def __post_init__(self) -> None:
@@ -32,7 +34,11 @@ class SmallModel:
         return None
 
     def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
-        return of_vocabulary(self.model.step(batch), self.vocab)
+        output = self.model.step(batch)
+        if self.tokens is not None:
+            logits = of_tokens(output.logits, self.tokens, self.model.spec.embeds)
+            output = output._replace(logits=logits, drawn=self.tokens[output.drawn])
+        return of_vocabulary(output, self.vocab)
 
     def follow(self, seen: Several[Seen]) -> None:
         """The text says all."""

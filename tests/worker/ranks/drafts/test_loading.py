@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
+from raylax.kernels.build import load_whole
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.errors import KernelsError
+from raylax.kernels.options import ModelOptions
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.drafting.small_draft import SmallModel
+from tests.support.batches import Piece, batch_of
 from tests.support.checkpoints import write_checkpoint
 from tests.support.draft_heads import write_head, write_medusa, write_mimo
 from tests.support.engines import ONE, TWO, request, running_engine
@@ -136,6 +142,48 @@ def test_what_drafts_has_a_quantization_of_its_own(checkpoint: Path) -> None:
         assert proposer.drafter.model.model.quantization == "q8f32_0"
         assert answers.tokens("a") == want
         assert engine.load().drafted_tokens > 0
+
+
+def test_a_model_may_draft_that_names_some_tokens_only(checkpoint: Path, tmp_path: Path) -> None:
+    """Those that a model with logits for all would draft, too, as long as it names them."""
+    kept = write_checkpoint(tmp_path, tie_word_embeddings=False, draft_vocab_size=60)
+    whole = write_checkpoint(tmp_path / "whole", tie_word_embeddings=False)
+    weights = load_file(kept / "model.safetensors")
+    tokens = weights.pop("d2t") + np.arange(60)
+    head = np.zeros((99, 64), np.float32)
+    head[tokens] = weights["lm_head.weight"]
+    save_file(weights | {"lm_head.weight": head}, whole / "model.safetensors")
+    some, same = (load_whole(one, ModelOptions(threads=1), 4) for one in (kept, whole))
+    every = SmallModel(same, 99)
+    step = batch_of([Piece(PROMPT, 0, [0])])
+
+    named = open_checkpoint(kept).tokens
+    got = SmallModel(some, 99, named).step(step, None)
+    want = every.step(step, None).logits[:, tokens]
+
+    assert named is not None and named.tolist() == tokens.tolist()
+    assert np.array_equal(got.logits[:, tokens], want)
+    assert np.isneginf(np.delete(got.logits, tokens, axis=1)).all()
+    assert got.drawn.tolist() == tokens[want.argmax(1)].tolist()
+
+
+def test_a_model_that_names_some_tokens_drafts_and_does_not_answer(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    some = write_checkpoint(tmp_path, tie_word_embeddings=False, draft_vocab_size=60)
+    want, _ = answer(checkpoint, ONE.complete(speculative_mode="disable"))
+    small = ONE.complete(
+        speculative_mode="small_draft", spec_draft_length=3, additional_models=(str(some),)
+    )
+    got, drafted = answer(checkpoint, small)
+
+    assert got == want
+    assert drafted > 0
+    with (
+        pytest.raises(ConfigError, match="draws from 60 of its 99 tokens: it can draft"),
+        running_engine(some, ONE),
+    ):
+        pass
 
 
 def test_a_model_of_another_vocabulary_may_draft(checkpoint: Path, tmp_path: Path) -> None:
