@@ -1,6 +1,7 @@
 """Fixtures shared by the rooms: tiny models, compiled once and kept between runs."""
 
 import gc
+import time
 from collections.abc import Generator, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from raylax.kernels.store import default_root, forget_unused, make_private
 from tests.support.checkpoints import write_checkpoint
 from tests.support.order import spread
 
@@ -15,6 +17,9 @@ from tests.support.order import spread
 # by `pytest --hypothesis-profile=default`.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+KEPT_S = 7 * 24 * 3600
+"""An artefact that no test has asked for in this time goes: most are of kernels as they were."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -44,11 +49,13 @@ def waits(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def store(pytestconfig: pytest.Config) -> Iterator[Path]:
-    """Compiled artefacts outlive the session: they are named by what they were made from."""
-    cache = pytestconfig.cache
-    assert cache is not None
-    path = Path(cache.mkdir("raylax-store"))
+def store() -> Iterator[Path]:
+    """Compiled artefacts outlive the session, and serve all checkouts of a machine: they are named
+    by what they were made from. They lie beside the user's own."""
+    path = default_root().with_name("raylax-tests")
+    make_private(path)
+    for kind in path.glob("*/"):
+        forget_unused(kind, time.time() - KEPT_S)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAYLAX_STORE", str(path))
         yield path

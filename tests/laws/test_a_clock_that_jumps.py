@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.support.paths import ROOT
 
 PLUGIN = "tests.support.jumping_clock"
@@ -18,12 +16,9 @@ FILES = (
 long."""
 
 
-def test_all_goes_on_where_every_look_at_the_clock_gives_another_hour(
-    pytestconfig: pytest.Config,
-) -> None:
-    kept = f"cache_dir={pytestconfig.getini('cache_dir')}"
+def test_all_goes_on_where_every_look_at_the_clock_gives_another_hour() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:xdist", "-o", kept, *FILES],
+        [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:xdist", *FILES],
         cwd=ROOT, env={**os.environ, "PYTEST_ADDOPTS": ""}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
