@@ -3,7 +3,9 @@
 What steps take is learned, and what a draft will bring is reckoned from that (`lengths.py`). That
 can be wrong for long, since who drafts in every step learns nothing of those without. So one step
 in SHARE is made without. As long as drafts bring fewer tokens a second than that, nobody drafts but
-for short trials, ever longer after each other: so what does not pay costs next to nothing.
+for trials. What a trial loses is a debt, and until a small share of the time has repaid it there is
+no other: so what does not pay costs no more than that share, however dear a trial is, and what is
+cheap to try is tried often.
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +13,13 @@ from dataclasses import dataclass, field
 SHARE = 32
 """Steps, of which one is made without drafts, while they pay."""
 TRIAL = 4
-"""Steps that a trial takes."""
-FIRST_PAUSE, LONGEST_PAUSE = 16, 128
-"""Steps without drafts behind a trial that did not pay."""
+"""Steps by which a trial is judged. The one before them is not: in it, who drafts reads what it has
+missed."""
+BUDGET = 0.01
+"""Share of the time without drafts that trials may lose."""
+LONGEST_PAUSE = 4096
+"""Steps within which every debt is repaid: a trial that was held up is no verdict. Who owes as much
+has tried enough."""
 FADE = 0.1
 """Share of what is known that a step replaces."""
 MOST_TIMES = 2.0
@@ -48,34 +54,52 @@ class Comparison:
     """Drafts are made in every step where they may be; else there are steps without anyway."""
     with_drafts: Pace = field(default_factory=Pace)
     without: Pace = field(default_factory=Pace)
-    _pause: int = FIRST_PAUSE
-    """Steps without drafts, should the next trial fail."""
-    _left: int = 0
-    """Steps of the pause that are left."""
+    _pays: bool = False
+    """The last verdict."""
+    _tried: int = 0
+    """Steps with drafts since the last verdict."""
     _made: int = 0
-    """Steps with drafts since the last one without, or the last pause."""
+    """Steps with drafts since the last one without."""
+    _debt: float = 0.0
+    """Seconds that drafts have lost, and that are not repaid."""
 
     @property
     def allows(self) -> bool:
         """Whether the next step may have drafts. The first ones have none: theirs is the pace to
         beat."""
-        if not self.always:
-            return not self._left
-        return bool(self.without.seconds) and not self._left and self._made < SHARE
+        if self.always and (not self.without.seconds or self._made >= SHARE):
+            return False
+        return self._pays or self.may_try
+
+    @property
+    def may_try(self) -> bool:
+        """Whether it may have some of which nobody thinks that they pay."""
+        return self._debt <= 0.0 or (not self._pays and self._tried > 0)
 
     def add(self, drafted: bool, tokens: int, seconds: float) -> None:
         """A step came to so many tokens, and took so long with all that belongs to it."""
         if not drafted:
             self.without.add(tokens, seconds)
-            self._left = max(0, self._left - 1)
-            self._made %= SHARE
+            self._debt = max(0.0, self._debt - BUDGET * seconds)
+            self._made = 0
             return
-        self.with_drafts.add(tokens, seconds)
         self._made += 1
-        if self._made % TRIAL or not self.without.seconds:
-            return
-        if self.with_drafts.rate > self.without.rate:
-            self._pause = FIRST_PAUSE
-            return
-        self._left, self._made, self.with_drafts = self._pause, 0, Pace()
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._tried += 1
+        self._owe(tokens, seconds)
+        if self._pays or self._tried > 1:
+            self.with_drafts.add(tokens, seconds)
+        if self._tried > (1 if self._debt >= self._most_owed else TRIAL) and self.without.seconds:
+            self._tried = 0
+            self._pays = self.with_drafts.rate > self.without.rate
+            if not self._pays:
+                self.with_drafts = Pace()
+
+    def _owe(self, tokens: int, seconds: float) -> None:
+        """What a step with drafts took more than its tokens would have without; less repays."""
+        if self.without.seconds:
+            self._debt += seconds - tokens / self.without.rate
+            self._debt = min(max(0.0, self._debt), self._most_owed)
+
+    @property
+    def _most_owed(self) -> float:
+        return LONGEST_PAUSE * BUDGET * self.without.seconds

@@ -21,8 +21,6 @@ PAYS_BACK = 32
 """Drafts among which the work is shared that has to be done before the first."""
 BRANCH_ROWS = PAGE_SIZE // 2 + 2
 """Rows of a step that a branch of one token takes, on average."""
-TRIED_AGAIN = 128
-"""Steps without a draft, after which one token is drafted for whoever is cheapest: text changes."""
 
 
 class Drafter(Protocol):
@@ -69,8 +67,6 @@ class ModelProposer:
     beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of the tokens beside first ones that were wrong."""
     rounds: Rounds = field(default_factory=lambda: Rounds(always=True))
-    _without: int = 0
-    """Steps since the last draft."""
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         self.rounds.begin(len(decodes))
@@ -87,7 +83,6 @@ class ModelProposer:
             for one in decodes:
                 proposal_of(one).clear()
             return
-        self._without = 0 if wanted else self._without + 1
         self.rounds.drafted = bool(wanted)
         for one in decodes:
             if not proposal_of(one).draft:
@@ -145,9 +140,9 @@ class ModelProposer:
             counts = fixed_lengths([min(offer.most, self.length) for offer in offers])
         else:
             counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED)
-            if self._without >= TRIED_AGAIN and able and time.seconds(0, 1, 0) > 0:
+            if able and not any(counts) and self.rounds.may_try and time.seconds(0, 1, 0) > 0:
                 cheapest = min(range(len(able)), key=lambda at: offers[at].before_s)
-                counts[cheapest] = max(1, counts[cheapest])
+                counts[cheapest] = 1  # text changes
                 proposal_of(able[cheapest]).likely = 1.0
         wanted = [(one, count) for one, count in zip(able, counts, strict=True) if count]
         branches = self.length or (wanted and self._branches_pay(able, time))

@@ -35,8 +35,13 @@ class Rounds:
 
     @property
     def allows(self) -> bool:
-        """Whether drafts pay in it, as far as is known."""
+        """Whether drafts pay in it, as far as is known, or may be tried."""
         return self._made[self._decoded.bit_length()].allows
+
+    @property
+    def may_try(self) -> bool:
+        """Whether it may have drafts of which nobody thinks that they pay."""
+        return self._made[self._decoded.bit_length()].may_try
 
     def follow(self, seen: Several[Seen]) -> None:
         """It was run."""

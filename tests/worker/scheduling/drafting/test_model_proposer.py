@@ -9,7 +9,7 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Request, Sampling, StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.scheduling.drafting.base import Seen, proposal_of
-from raylax.worker.scheduling.drafting.model_proposer import TRIED_AGAIN, ModelProposer
+from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.sequence import Sequence
 from tests.support.outputs import saying
 
@@ -83,20 +83,45 @@ def test_who_is_often_right_is_drafted_for_the_most() -> None:
     assert drafts([good, bad])[0] > 3 > drafts([good, bad])[1]
 
 
+class Clock:
+    """Says how long steps take: `step` without drafts, so much more for each of their tokens."""
+
+    def __init__(self, proposer: ModelProposer, some: list[Sequence]) -> None:
+        self.now, self.proposer, self.some = 0.0, proposer, some
+        proposer.rounds.clock = lambda: self.now
+
+    def step(self, right: bool) -> list[int]:
+        """How many tokens were drafted for each, in a step of a millisecond."""
+        self.proposer.propose(self.some, StepTime(a=1e-3, c=1e-4))
+        made, seen = drafts(self.some), list[Seen]()
+        for one, count in zip(self.some, made, strict=True):
+            if count:
+                self.proposer.learn(one, count, count if right else 0)
+            seen.append(Seen(one, 0, 1 + count if right else 1, 0))
+        self.now += 1e-3 + 4e-4 * bool(sum(made)) + 1e-5 * sum(made)
+        self.proposer.follow(seen, saying([], 3))
+        return made
+
+
 def test_a_model_that_is_never_right_is_tried_now_and_then() -> None:
     """One token of one sequence, so that it costs next to nothing."""
-    some = decoding(3)
-    proposer = compared(ModelProposer(Ones()), some)
-    for _ in range(200):
-        for one in some:
-            proposer.learn(one, 1, 0)
-    counts = []
-    for _ in range(2 * TRIED_AGAIN + 2):
-        proposer.propose(some, StepTime(a=1e-3, c=1e-4))
-        counts.append(sum(drafts(some)))
+    clock = Clock(ModelProposer(Ones()), decoding(3))
+    for _ in range(400):
+        clock.step(right=False)
+    began, counts = clock.now, [clock.step(right=False) for _ in range(2000)]
 
-    assert sum(counts) == 2
-    assert counts[TRIED_AGAIN - 1] == 1
+    assert {sum(count) for count in counts} == {0, 1}
+    assert clock.now - began < 1.02 * 2000 * 1e-3
+
+
+def test_a_model_that_is_right_at_last_drafts_again() -> None:
+    clock = Clock(ModelProposer(Ones()), decoding(2))
+    for _ in range(1000):
+        clock.step(right=False)
+    for _ in range(400):
+        clock.step(right=True)
+
+    assert sum(sum(clock.step(right=True)) > 4 for _ in range(100)) > 90
 
 
 def test_the_first_step_has_no_drafts() -> None:
