@@ -42,13 +42,7 @@ def in_f32(checkpoint: Checkpoint, name: str, rows: slice) -> Floats:
 
 def decoded(blocks: Blocks) -> Floats:
     """f32[rows, columns]."""
-    content, run = blocks.content.reshape(-1, blocks.size), _compiled("blocks", blocks.kind)
-    out: Floats = aligned_empty((len(content), NUMBERS), "float32")
-    for first in range(0, len(content), AT_ONCE):
-        part = content[first : first + AT_ONCE]
-        run(len(part), as_argument(part), out[first : first + AT_ONCE])
-    rows, size = blocks.content.shape
-    return out.reshape(rows, size // blocks.size * NUMBERS)
+    return over_blocks("blocks", blocks, NUMBERS, "float32")
 
 
 def in_groups(checkpoint: Checkpoint, name: str, rows: slice) -> Groups:
@@ -61,16 +55,21 @@ def in_groups(checkpoint: Checkpoint, name: str, rows: slice) -> Groups:
 
 def taken_apart(blocks: Blocks) -> Groups:
     """As `gguf.groups.TYPES` says."""
-    content, run = blocks.content.reshape(-1, blocks.size), _compiled("codes", blocks.kind)
-    out = aligned_empty((len(content), IN_GROUPS[blocks.kind]), "uint8")
+    from raylax.kernels.checkpoints.gguf.groups import TYPES  # whose package only such files need
+
+    made, codes = TYPES[blocks.kind], over_blocks("codes", blocks, IN_GROUPS[blocks.kind], "uint8")
+    return Groups(made.kind, codes, *made.scales(blocks.one_by_one))
+
+
+def over_blocks(into: str, blocks: Blocks, numbers: int, dtype: str) -> Array:
+    """[rows, columns] of what compiled code makes of each block, so many numbers."""
+    content, run = blocks.content.reshape(-1, blocks.size), _compiled(into, blocks.kind)
+    out = aligned_empty((len(content), numbers), dtype)
     for first in range(0, len(content), AT_ONCE):
         part = content[first : first + AT_ONCE]
         run(len(part), as_argument(part), out[first : first + AT_ONCE])
-    from raylax.kernels.checkpoints.gguf.groups import TYPES  # whose package only such files need
-
-    made, (rows, size) = TYPES[blocks.kind], blocks.content.shape
-    codes = out.reshape(rows, size // blocks.size * out.shape[1])
-    return Groups(made.kind, codes, *made.scales(blocks.one_by_one))
+    rows, size = blocks.content.shape
+    return out.reshape(rows, size // blocks.size * numbers)
 
 
 def in_panels(blocks: Blocks, kind: Kind, lines: int) -> npt.NDArray[np.int32]:

@@ -10,36 +10,11 @@ from typing import Any, NamedTuple
 
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.tir.emit import LANES, Expr, Register, fma, function, lanes, splat
-from raylax.kernels.cpu.tir.halves import from_bits
+from raylax.kernels.cpu.tir.block_loop import Block, BlockType, Sixteens
+from raylax.kernels.cpu.tir.emit import Expr, Register, fma, splat
 
 NUMBERS = 256
 """Of a block."""
-
-
-class Block:
-    """The bytes of one, which begin at a byte of many."""
-
-    def __init__(self, content: Expr, first: Expr, size: int) -> None:
-        self._content, self._first, self.size = content, first, size
-
-    def byte(self, at: int) -> Expr:
-        """int32."""
-        return T.cast(self._content[self._first + at], "int32")
-
-    def half(self, at: int) -> Register:
-        """f32 of the f16 there."""
-        bits = T.bitwise_or(self.byte(at), T.shift_left(self.byte(at + 1), T.int32(8)))
-        return Register(from_bits(bits, lambda one: one, "float32"), "float32")
-
-    def bits(self, at: int, shift: int, mask: int, up: int = 0) -> Expr:
-        """uint8x16: some bits of 16 bytes, moved up."""
-        found = self._content[lanes(self._first + at)]
-        if shift:
-            found = T.shift_right(found, splat(T.uint8(shift)))
-        if shift + mask.bit_length() < 8:
-            found = T.bitwise_and(found, splat(T.uint8(mask)))
-        return T.shift_left(found, splat(T.uint8(up))) if up else found
 
 
 class Sixteen(NamedTuple):
@@ -55,10 +30,6 @@ class Sixteen(NamedTuple):
     """The same two of what is subtracted."""
     zero: int = 0
     """The code of 0."""
-
-
-Sixteens = Callable[[Block], Callable[[int], Sixteen]]
-"""What a block has in common, and then each of its sixteens."""
 
 
 def q2_k(block: Block) -> Callable[[int], Sixteen]:
@@ -89,9 +60,7 @@ def q3_k(block: Block) -> Callable[[int], Sixteen]:
 
 def q4_k(block: Block) -> Callable[[int], Sixteen]:
     levels = two_levels(block)
-    return lambda n: Sixteen(
-        block.bits(16 + n // 4 * 32 + n % 2 * 16, n // 2 % 2 * 4, 15), *levels(n)
-    )
+    return lambda n: Sixteen(nibbles(block, 16, n), *levels(n))
 
 
 def q5_k(block: Block) -> Callable[[int], Sixteen]:
@@ -147,30 +116,6 @@ def two_levels(block: Block) -> Callable[[int], tuple[Register, Expr, tuple[Regi
     return of
 
 
-TYPES: dict[str, tuple[int, Sixteens]] = {
-    "Q2_K": (84, q2_k),
-    "Q3_K": (110, q3_k),
-    "Q4_K": (144, q4_k),
-    "Q5_K": (176, q5_k),
-    "Q6_K": (210, q6_k),
-}
-"""Bytes of a block, and what it is."""
-
-
-def emitted(name: str) -> Any:
-    """The PrimFunc run(count, bytes[count * size], f32[count * 256])."""
-    size, sixteens = TYPES[name]
-    with function("decode") as builder:
-        count = T.arg("count", T.int32())
-        content = T.arg("content", T.buffer((count * size,), "uint8"))
-        out = T.arg("out", T.buffer((count * NUMBERS,), "float32"))
-        with T.serial(0, count) as i:
-            of = sixteens(Block(content, i * size, size))
-            for n in range(NUMBERS // LANES):
-                T.buffer_store(out, values(of(n)), [lanes(i * NUMBERS + n * LANES)])
-    return builder.get()
-
-
 def values(one: Sixteen) -> Expr:
     """float32x16."""
     whole = T.cast(one.codes, "int32x16")
@@ -185,3 +130,27 @@ def values(one: Sixteen) -> Expr:
 def times(outer: Register, inner: Expr) -> Expr:
     """Exact."""
     return outer.get() * T.cast(inner, "float32")
+
+
+def in_f32(of: Callable[[Block], Callable[[int], Sixteen]]) -> Sixteens:
+    """float32x16 of each of a block's sixteens."""
+
+    def numbers(block: Block) -> Callable[[int], Expr]:
+        sixteens = of(block)
+        return lambda n: values(sixteens(n))
+
+    return numbers
+
+
+TYPES = {
+    "Q2_K": BlockType(84, NUMBERS, in_f32(q2_k)),
+    "Q3_K": BlockType(110, NUMBERS, in_f32(q3_k)),
+    "Q4_K": BlockType(144, NUMBERS, in_f32(q4_k)),
+    "Q5_K": BlockType(176, NUMBERS, in_f32(q5_k)),
+    "Q6_K": BlockType(210, NUMBERS, in_f32(q6_k)),
+}
+
+
+def emitted(name: str) -> Any:
+    """The PrimFunc run(count, bytes[count * size], f32[count * 256])."""
+    return TYPES[name].emitted("decode", "float32")

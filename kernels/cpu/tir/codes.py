@@ -10,14 +10,12 @@ from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.checkpoints.gguf.groups import FLOATS, MIDDLE, TABLE
 from raylax.kernels.checkpoints.groups import Bytes
-from raylax.kernels.cpu.tir.blocks import Block, q3_k
-from raylax.kernels.cpu.tir.emit import LANES, Expr, Register, function, lanes, splat
-
-Codes = Callable[[Block], Callable[[int], Expr]]
-"""What a block has in common, and then uint8x16 of each of its sixteens."""
+from raylax.kernels.cpu.tir.block_loop import Block, BlockType, Sixteens
+from raylax.kernels.cpu.tir.blocks import q3_k
+from raylax.kernels.cpu.tir.emit import LANES, Expr, Register, splat
 
 
-def fives(zero: int) -> Codes:
+def fives(zero: int) -> Sixteens:
     """Fifth bits, four bytes of them, lie before 16 bytes with the others."""
 
     def of(block: Block) -> Callable[[int], Expr]:
@@ -36,7 +34,7 @@ def fives(zero: int) -> Codes:
     return of
 
 
-def of_table(table: Bytes, at: int) -> Codes:
+def of_table(table: Bytes, at: int) -> Sixteens:
     """Four bits each, 16 bytes with two sixteens, from a byte on."""
 
     def of(block: Block) -> Callable[[int], Expr]:
@@ -71,26 +69,16 @@ def products(block: Block) -> Callable[[int], Expr]:
     return codes
 
 
-TYPES: dict[str, tuple[int, int, Codes]] = {
-    "Q5_0": (22, 32, fives(MIDDLE - 16)),
-    "Q5_1": (24, 32, fives(0)),
-    "IQ4_NL": (18, 32, of_table(TABLE, 2)),
-    "IQ4_XS": (136, 256, of_table(TABLE, 8)),
-    "MXFP4": (17, 32, of_table(FLOATS, 1)),
-    "Q3_K": (110, 256, products),
+TYPES = {
+    "Q5_0": BlockType(22, 32, fives(MIDDLE - 16)),
+    "Q5_1": BlockType(24, 32, fives(0)),
+    "IQ4_NL": BlockType(18, 32, of_table(TABLE, 2)),
+    "IQ4_XS": BlockType(136, 256, of_table(TABLE, 8)),
+    "MXFP4": BlockType(17, 32, of_table(FLOATS, 1)),
+    "Q3_K": BlockType(110, 256, products),
 }
-"""Bytes of a block, its numbers, and what they are."""
 
 
 def emitted(name: str) -> Any:
     """The PrimFunc run(count, bytes[count * size], codes[count * numbers])."""
-    size, numbers, codes = TYPES[name]
-    with function("codes") as builder:
-        count = T.arg("count", T.int32())
-        content = T.arg("content", T.buffer((count * size,), "uint8"))
-        out = T.arg("out", T.buffer((count * numbers,), "uint8"))
-        with T.serial(0, count) as i:
-            of = codes(Block(content, i * size, size))
-            for n in range(numbers // LANES):
-                T.buffer_store(out, of(n), [lanes(i * numbers + n * LANES)])
-    return builder.get()
+    return TYPES[name].emitted("codes", "uint8")
