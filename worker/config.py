@@ -16,8 +16,6 @@ Mode = Literal["local", "interactive", "server"]
 ECHO = "mock://echo"
 """In the place of a library: an engine that says each prompt again, and needs no weights."""
 SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle", "medusa", "self"]
-DRAFT_MODES = ("small_draft", "eagle", "medusa", "self")
-"""In which a model drafts."""
 
 
 class Rule(NamedTuple):

@@ -1,1 +1,4 @@
-"""The model that drafts for an engine's own: found, sized, loaded. It runs on rank 0 alone."""
+"""The model that drafts for an engine's own: found, sized, loaded. It runs on rank 0 alone.
+
+Start at `base.py`, then `modes.py`.
+"""
