@@ -103,7 +103,7 @@ class Batch:
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
         drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
-        if self.proposer is not None:
+        if self.proposer is not None and not (self.proposer.rests and flight.only_decodes):
             parts = flight.batch, flight.branches, drawn, output
             verify(self.proposer, self.counters, self.roster.holdings, *parts)
         self.trace.drew(flight, drawn)

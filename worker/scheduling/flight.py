@@ -28,6 +28,11 @@ class Flight:
     branches: list[Branch] = field(default_factory=list)
     """What the plan has behind the batch."""
 
+    @property
+    def only_decodes(self) -> bool:
+        """It has no prefill."""
+        return not self.work[0]
+
     def left(self, running: abc.Mapping[str, Sequence]) -> list[Sequence]:
         """Its sequences that are still there."""
         return [one for one, _, _ in self.batch if running.get(one.request.id) is one]

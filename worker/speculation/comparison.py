@@ -20,6 +20,9 @@ BUDGET = 0.01
 LONGEST_PAUSE = 4096
 """Steps within which every debt is repaid: a trial that was held up is no verdict. Who owes as much
 has tried enough."""
+WATCHED = 32
+"""Steps before a trial that are measured, and that who drafts follows; in those before them nothing
+of all this is done, so that it takes no time."""
 FADE = 0.1
 """Share of what is known that a step replaces."""
 MOST_TIMES = 2.0
@@ -75,6 +78,14 @@ class Comparison:
     def may_try(self) -> bool:
         """Whether it may have some of which nobody thinks that they pay."""
         return self._debt <= 0.0 or (not self._pays and self._tried > 0)
+
+    def rest(self) -> bool:
+        """Whether the next step can go by without drafts and unmeasured, which repays, too."""
+        repays = BUDGET * self.without.seconds
+        if self._pays or self._tried or self._debt <= WATCHED * repays:
+            return False
+        self._debt -= repays
+        return True
 
     def add(self, drafted: bool, tokens: int, seconds: float) -> None:
         """A step came to so many tokens, and took so long with all that belongs to it."""

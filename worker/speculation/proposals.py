@@ -42,6 +42,11 @@ class Proposal:
         self.draft.clear()
         self.others.clear()
 
+    def rest(self) -> None:
+        """Nothing is proposed, and nobody follows what becomes of it."""
+        self.clear()
+        self.streams = None
+
     def take_branch(self) -> None:
         """One of the others was drawn: its sequence has other pages behind the full ones."""
         self.standing = None

@@ -30,6 +30,12 @@ class Proposer(Protocol):
     """Who proposes tokens for the model to verify several in a step. Whatever it proposes changes
     no token (law 1). Used by the engine thread alone."""
 
+    @property
+    def rests(self) -> bool:
+        """Nothing is proposed for the step that is under way, and should it only decode, nobody
+        needs to be told of it."""
+        ...
+
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         """Put into the proposal of each of these, which decode next, what may follow it: nothing,
         where that does not pay. `time`: what steps take. Must not raise."""

@@ -22,8 +22,16 @@ class Lookup:
     in_others: bool = False
     """Whether other texts of the tenant's are looked up."""
 
+    @property
+    def rests(self) -> bool:
+        return self.rounds.rests and not self.speculation.length
+
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         self.rounds.begin(len(decodes))
+        if self.rests:
+            for one in decodes:
+                proposal_of(one).rest()
+            return
         context = sum([one.computed for one in decodes])
         least = least_likely(time, len(decodes), context)
         if not (self.speculation.length or self.rounds.allows):

@@ -68,16 +68,23 @@ class ModelProposer:
     """Of the tokens beside first ones that were wrong."""
     rounds: Rounds = field(default_factory=lambda: Rounds(always=True))
 
+    @property
+    def rests(self) -> bool:
+        return self.drafter is None or (self.rounds.rests and not self.length)
+
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         self.rounds.begin(len(decodes))
+        drafter = self.drafter
+        if drafter is None or self.rests:
+            for one in decodes:
+                proposal_of(one).rest()
+            return
         for one in decodes:
             proposal_of(one).clear()
-        if self.drafter is None or not decodes:
-            return
         try:
-            wanted = self._wanted(self.drafter, decodes, time)
+            wanted = self._wanted(drafter, decodes, time)
             if wanted:
-                self.drafter.draft(wanted)
+                drafter.draft(wanted)
         except Exception:
             self._give_up()
             for one in decodes:

@@ -19,32 +19,40 @@ class Rounds:
     """Drafts are proposed in every step, but for those that are left out to compare; else steps
     without any come by themselves."""
     clock: Callable[[], float] = time.perf_counter
+    rests: bool = False
+    """The step that is under way has no drafts and is not measured."""
+    drafted: bool = False
+    """It has drafts."""
     _made: dict[int, Comparison] = field(default_factory=dict)
     _begun: float = 0.0
     _decoded: int = 0
-    """Sequences that decode in the step that is under way."""
-    drafted: bool = False
-    """Whether it has drafts."""
+    """Sequences that decode in it."""
+    _now: Comparison = field(default_factory=Comparison)
+    """Of steps like it."""
 
     def __post_init__(self) -> None:
         self._made = defaultdict(lambda: Comparison(self.always))
 
     def begin(self, decodes: int) -> None:
         """A step begins, with what belongs to it, in which so many sequences decode."""
-        self._begun, self._decoded, self.drafted = self.clock(), decodes, False
+        self._now = self._made[decodes.bit_length()]
+        self.rests, self.drafted = self._now.rest(), False
+        if not self.rests:
+            self._begun, self._decoded = self.clock(), decodes
 
     @property
     def allows(self) -> bool:
         """Whether drafts pay in it, as far as is known, or may be tried."""
-        return self._made[self._decoded.bit_length()].allows
+        return self._now.allows and not self.rests
 
     @property
     def may_try(self) -> bool:
         """Whether it may have drafts of which nobody thinks that they pay."""
-        return self._made[self._decoded.bit_length()].may_try
+        return self._now.may_try
 
     def follow(self, seen: Several[Seen]) -> None:
         """It was run."""
-        if len(seen) == self._decoded and all(each.row is not None for each in seen):
-            tokens, seconds = sum([each.kept for each in seen]), self.clock() - self._begun
-            self._made[self._decoded.bit_length()].add(self.drafted, tokens, seconds)
+        if self.rests or len(seen) != self._decoded or any(each.row is None for each in seen):
+            return
+        tokens = sum([each.kept for each in seen])
+        self._now.add(self.drafted, tokens, self.clock() - self._begun)

@@ -84,22 +84,25 @@ def test_who_is_often_right_is_drafted_for_the_most() -> None:
 
 
 class Clock:
-    """Says how long steps take: `step` without drafts, so much more for each of their tokens."""
+    """Lets steps take a millisecond, and with drafts `draft_s` and a little for each token more."""
 
-    def __init__(self, proposer: ModelProposer, some: list[Sequence]) -> None:
-        self.now, self.proposer, self.some = 0.0, proposer, some
+    def __init__(
+        self, proposer: ModelProposer, some: list[Sequence], draft_s: float = 4e-4
+    ) -> None:
+        self.now, self.proposer, self.some, self.draft_s = 0.0, proposer, some, draft_s
         proposer.rounds.clock = lambda: self.now
 
     def step(self, right: bool) -> list[int]:
-        """How many tokens were drafted for each, in a step of a millisecond."""
+        """How many tokens were drafted for each in the next one."""
         self.proposer.propose(self.some, StepTime(a=1e-3, c=1e-4))
         made, seen = drafts(self.some), list[Seen]()
         for one, count in zip(self.some, made, strict=True):
             if count:
                 self.proposer.learn(one, count, count if right else 0)
             seen.append(Seen(one, 0, 1 + count if right else 1, 0))
-        self.now += 1e-3 + 4e-4 * bool(sum(made)) + 1e-5 * sum(made)
-        self.proposer.follow(seen, saying([], 3))
+        self.now += 1e-3 + self.draft_s * bool(sum(made)) + 1e-5 * sum(made)
+        if not self.proposer.rests:
+            self.proposer.follow(seen, saying([], 3))
         return made
 
 
@@ -112,6 +115,29 @@ def test_a_model_that_is_never_right_is_tried_now_and_then() -> None:
 
     assert {sum(count) for count in counts} == {0, 1}
     assert clock.now - began < 1.02 * 2000 * 1e-3
+
+
+def test_a_model_that_is_never_right_and_dear_to_try_is_let_alone_in_most_steps() -> None:
+    proposer, some = ModelProposer(Ones()), decoding(2)
+    clock, rested = Clock(proposer, some, draft_s=5e-3), 0
+    for _ in range(2000):
+        clock.step(right=False)
+        rested += proposer.rests
+
+    assert rested > 1500
+
+
+def test_who_rests_has_nothing_proposed_and_nothing_kept() -> None:
+    """What a head has kept would not be followed by what comes next."""
+    proposer, some = ModelProposer(Ones()), decoding(2)
+    clock = Clock(proposer, some, draft_s=5e-3)
+    while not proposer.rests:
+        for one in some:
+            proposal_of(one).streams, proposal_of(one).others = "kept", [1]
+        clock.step(right=False)
+
+    assert drafts(some) == [0, 0]
+    assert {(proposal_of(one).streams, len(proposal_of(one).others)) for one in some} == {(None, 0)}
 
 
 def test_a_model_that_is_right_at_last_drafts_again() -> None:
