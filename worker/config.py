@@ -2,80 +2,39 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
-from typing import Any, Literal, NamedTuple, Self, get_args
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
 
 from raylax.proto.pages import PAGE_SIZE
 from raylax.worker.errors import ConfigError
 from raylax.worker.opt_flags import RULE as OPT_FLAGS
 from raylax.worker.opt_flags import flags_of
+from raylax.worker.option_rules import (
+    COUNT,
+    COUNT_OR_ALL,
+    PAGE,
+    PATHS,
+    POSITIVE,
+    PROPER_SHARE,
+    SWITCH,
+    TEXT,
+    THREADS,
+    WHOLE_OR_SHARE,
+    Rule,
+    nothing_but,
+    one_of,
+    option,
+    rule_of,
+    whole_number,
+)
 
 Mode = Literal["local", "interactive", "server"]
 ECHO = "mock://echo"
 """In the place of a library: an engine that says each prompt again, and needs no weights."""
 SpeculativeMode = Literal["disable", "ngram", "small_draft", "eagle", "medusa", "self"]
-
-
-class Rule(NamedTuple):
-    """What the values of an option must satisfy, and what is said of one that does not."""
-
-    holds: Callable[[Any], bool]
-    """Whether a value does, whatever its type."""
-    error: str
-    """With `name` and `value` to be filled in."""
-    absent: bool = False
-    """The option is one of the original engine that this build has no code for."""
-
-
-def one_of(*known: str | None) -> Rule:
-    """The rule of an option that has names for its values."""
-    listed = ", ".join(value for value in known if value)
-    return Rule(known.__contains__, f"{{name}} must be one of {listed}, found {{value!r}}")
-
-
-def nothing_but(*possible: Any) -> Rule:
-    """The rule of an absent option: refused, rather than ignored, if it is set to anything else."""
-    error = "{name}={value!r} is not available in this version of raylax"
-    return Rule(possible.__contains__, error, absent=True)
-
-
-POSITIVE = Rule(
-    lambda value: value is None or (type(value) is int and value >= 1),
-    "{name} must be a positive integer, found {value!r}",
-)
-OPT = Rule(
-    lambda value: value is None or flags_of(value) is not None,
-    f"{{name}} must be {OPT_FLAGS}; found {{value!r}}",
-)
-COUNT = Rule(
-    lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
-    "{name} must be a whole number, found {value!r}",
-)
-COUNT_OR_ALL = Rule(
-    lambda value: value is None or (type(value) is int and value >= -1),
-    "{name} must be a whole number, or -1 for no limit, found {value!r}",
-)
-MOST_THREADS = 1024
-"""Of a rank; no machine has so many cores that share a step."""
-THREADS = Rule(
-    lambda value: value is None or (type(value) is int and 1 <= value <= MOST_THREADS),
-    f"{{name}} must be a positive integer, at most {MOST_THREADS}, found {{value!r}}",
-)
-TEXT = Rule(lambda value: isinstance(value, str), "{name} must be text, found {value!r}")
-SWITCH = Rule(
-    lambda value: type(value) is bool,
-    "{name} must be true or false, found {value!r}",
-)
-PROPER_SHARE = Rule(
-    lambda value: value is None or (isinstance(value, float | int) and 0 < value < 1),
-    "{name} must lie between 0 and 1, found {value!r}",
-)
-WHOLE_OR_SHARE = Rule(
-    lambda value: type(value) in (float, int) and 0 < value <= 1,
-    "{name} must be above 0 and at most 1, found {value!r}",
-)
 MOST_DRAFTED = 16
 """Tokens of drafts in a step, of one sequence or of all."""
 GPU_UTILIZATION, CPU_UTILIZATION = 0.9, 0.4
@@ -83,33 +42,11 @@ GPU_UTILIZATION, CPU_UTILIZATION = 0.9, 0.4
 keeps for itself, a tenth of a GPU is left; on a CPU others live in the same memory."""
 MOST_BESIDE = 4
 """Tokens that are proposed for one position."""
-WIDTH = Rule(
-    lambda value: type(value) is int and 1 <= value <= MOST_BESIDE,
-    f"{{name}} must be a whole number from 1 to {MOST_BESIDE}, found {{value!r}}",
+OPT = Rule(
+    lambda value: value is None or flags_of(value) is not None,
+    f"{{name}} must be {OPT_FLAGS}; found {{value!r}}",
 )
-PATHS = Rule(
-    lambda value: (
-        value is None
-        or (
-            isinstance(value, list | tuple)
-            and all(isinstance(one, str | os.PathLike) for one in value)
-        )
-    ),
-    "{name} must be a list of models, found {value!r}",
-)
-DRAFT = Rule(
-    lambda value: type(value) is int and 0 <= value <= MOST_DRAFTED,
-    f"{{name}} must be a whole number from 0 to {MOST_DRAFTED}, found {{value!r}}",
-)
-PAGE = Rule(
-    lambda value: value == PAGE_SIZE,
-    f"{{name}} must be {PAGE_SIZE}, found {{value!r}}",
-)
-
-
-def option(default: Any, rule: Rule) -> Any:
-    """A field of the configuration whose values are checked when one is made."""
-    return field(default=default, metadata={"rule": rule})
+DRAFT, WIDTH = whole_number(0, MOST_DRAFTED), whole_number(1, MOST_BESIDE)
 
 
 def path_text(name: str, value: str | os.PathLike[str] | None) -> str | None:
@@ -118,12 +55,6 @@ def path_text(name: str, value: str | os.PathLike[str] | None) -> str | None:
     if text == "" or not isinstance(text, str | None):
         raise ConfigError(f"{name} must be text or a path, found {value!r}")
     return text
-
-
-def rule_of(option: Field[Any]) -> Rule | None:
-    """The rule of a field; None if it takes any value."""
-    rule: Rule | None = option.metadata.get("rule")
-    return rule
 
 
 @dataclass(frozen=True)
@@ -254,6 +185,12 @@ class EngineConfig:
                 "attention_sink_size must be less than sliding_window_size, found "
                 f"{sinks} and {window}"
             )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the model lies: it is named by the time it is loaded."""
+        assert self.model is not None
+        return Path(self.model)
 
     def asjson(self) -> str:
         """Every field, as JSON."""

@@ -11,7 +11,7 @@ from raylax.kernels.options import ProgressCallback
 from raylax.worker.config import EngineConfig, Sizes
 from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.loading import checkpoint_of, plan_rank
+from raylax.worker.ranks.loading import plan_rank
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.scheduling.batch import Submit
 from raylax.worker.scheduling.step_plan import StepPlan
@@ -115,7 +115,7 @@ class SingleRank:
         """
         options, sizes = plan_rank(config, device)
         with WatchedDevice(device):
-            model = load_whole(checkpoint_of(config), options, sizes.pages, progress=progress)
+            model = load_whole(config.checkpoint, options, sizes.pages, progress=progress)
         return cls(Rank(model), sizes)
 
     def run(self, plan: StepPlan) -> StepOutput:

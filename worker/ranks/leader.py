@@ -17,7 +17,7 @@ from raylax.worker.hardware.watched_device import WatchedDevice
 from raylax.worker.ranks import debug
 from raylax.worker.ranks.control_channel import Kind
 from raylax.worker.ranks.interconnect.base import Interconnect
-from raylax.worker.ranks.loading import checkpoint_of, free_of, plan_rank
+from raylax.worker.ranks.loading import free_of, plan_rank
 from raylax.worker.ranks.member import Member, disband
 from raylax.worker.ranks.page_layout import PageParts, encoded
 from raylax.worker.ranks.rank import Rank
@@ -97,7 +97,7 @@ class RankGroup:
             elif config.kv_cache_bytes is None:
                 available = share_of_memory(members, spawner.host)
             options, sizes = plan_rank(config, device, available)
-            build(checkpoint_of(config), options, sizes.pages, progress=progress)
+            build(config.checkpoint, options, sizes.pages, progress=progress)
             loaded = load_ranks(config, options, sizes.pages, members, spawner)
             return cls(*loaded, members, sizes)
         except BaseException:

@@ -40,12 +40,6 @@ def degree_of(config: EngineConfig) -> Degree:
     return Degree(config.tensor_parallel_shards or 1, config.pipeline_parallel_stages or 1)
 
 
-def checkpoint_of(config: EngineConfig) -> Path:
-    """Where the model lies; an engine's configuration names it by the time it is loaded."""
-    assert config.model is not None
-    return Path(config.model)
-
-
 class RankNeeds(NamedTuple):
     """What a rank will hold, before it is built."""
 
@@ -152,7 +146,7 @@ def fit(config: EngineConfig, options: ModelOptions, available: int) -> RankNeed
     tried, and so on. Raises ConfigError, KernelsError.
     """
     assert config.mode is not None
-    checkpoint = checkpoint_of(config)
+    checkpoint = config.checkpoint
     opened, asked = open_checkpoint(checkpoint), config.max_single_sequence_length
     if opened.spec.embeds:
         raise ConfigError(
@@ -226,7 +220,7 @@ def build_rank(config: EngineConfig, device: str, progress: ProgressCallback) ->
     """Make everything that a rank will need in the store, and load nothing. `config` names its
     model and its mode. Raises ConfigError, KernelsError."""
     options, sizes = plan_rank(config, device)
-    build(checkpoint_of(config), options, sizes.pages, progress=progress)
+    build(config.checkpoint, options, sizes.pages, progress=progress)
     build_draft(config, options, sizes, progress)
 
 

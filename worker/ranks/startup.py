@@ -20,7 +20,7 @@ from raylax.worker.ranks.control_channel import POLL_S, Kind, Reception
 from raylax.worker.ranks.diagnosis import TIMEOUT_S
 from raylax.worker.ranks.interconnect.base import Interconnect, lead
 from raylax.worker.ranks.interconnect.seating import seating_of
-from raylax.worker.ranks.loading import checkpoint_of, degree_of
+from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.member import Member, Process
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.ranks.shard import Assignment, Invitation, device_of_a_shard
@@ -105,7 +105,7 @@ def load_ranks(
 
     Raises EngineStartError, in the words of the rank that failed.
     """
-    checkpoint, world = checkpoint_of(config), options.degree.ranks
+    checkpoint, world = config.checkpoint, options.degree.ranks
     name = f"raylax-{secrets.token_hex(8)}"
     hosts = [spawner.host, *(member.host for member in members)]
     with lead(seating_of(checkpoint, options), hosts) as (address, connect):

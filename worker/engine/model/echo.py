@@ -20,7 +20,6 @@ from raylax.kernels.spec import DecoderSpec
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.config import ECHO, EngineConfig, Sizes
 from raylax.worker.ranks import debug
-from raylax.worker.ranks.loading import checkpoint_of
 from raylax.worker.ranks.rank import Rank
 from raylax.worker.sampling.rules import PLAIN
 from raylax.worker.scheduling.batch import Batch
@@ -93,7 +92,7 @@ class EchoExecutor:
     @classmethod
     def load(cls, config: EngineConfig) -> "EchoExecutor":
         """By what is said of the model that the configuration names. Raises CheckpointError."""
-        spec = open_checkpoint(checkpoint_of(config), weights=False).spec
+        spec = open_checkpoint(config.checkpoint, weights=False).spec
         sizes = echo_sizes(config, spec)
         return cls(Rank(EchoModel(spec, sizes.pages)), sizes)
 

@@ -13,7 +13,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.drafts.loading import load_proposer
 from raylax.worker.ranks.executor import Executor, SingleRank
 from raylax.worker.ranks.leader import RankGroup
-from raylax.worker.ranks.loading import checkpoint_of, complete, degree_of
+from raylax.worker.ranks.loading import complete, degree_of
 from raylax.worker.ranks.startup import Spawner
 from raylax.worker.ranks.warm_up import warm_up
 from raylax.worker.sampling.sampler import Sampler, single_threaded
@@ -56,7 +56,7 @@ def assemble(
     if echoes:
         config = config.complete(speculative_mode="disable", additional_models=())
     ready = complete(config, sizes, model)
-    known = warm_up(executor, checkpoint_of(config))
+    known = warm_up(executor, config.checkpoint)
     sampler = single_threaded() if echoes else Sampler(sampler_for(model.options))
     drafts = load_proposer(config, model, sizes, sampler, progress)
     kept = ready.prefix_cache_max_num_recycling_seqs

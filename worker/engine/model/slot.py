@@ -13,7 +13,7 @@ from raylax.worker.engine.model.sleeping import Sleep, let_go
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
-from raylax.worker.ranks.loading import checkpoint_of, degree_of
+from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.startup import Spawner
 
 
@@ -90,7 +90,7 @@ class ModelSlot:
         else:
             self.asleep = Sleep(max(level, self.asleep.level), self.asleep.config)
         if level > 1:
-            let_go(checkpoint_of(self.asleep.config), self._mapped)
+            let_go(self.asleep.config.checkpoint, self._mapped)
 
     @contextmanager
     def asleep_unless_loaded(self) -> Iterator[None]:

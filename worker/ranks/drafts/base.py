@@ -14,12 +14,6 @@ from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.model_proposer import Drafter
 
 
-def model_of(config: EngineConfig) -> Path:
-    """Where the model lies that is drafted for."""
-    assert config.model is not None
-    return Path(config.model)
-
-
 class Beside(NamedTuple):
     """How a model that drafts is built beside a rank."""
 
@@ -48,7 +42,7 @@ class DraftModel(ABC):
     def found(cls, config: EngineConfig) -> Self:
         """The one that is named, or that the model brings, in a directory of its own that is called
         as the mode."""
-        named, mode, target = config.additional_models, config.speculative_mode, model_of(config)
+        named, mode, target = config.additional_models, config.speculative_mode, config.checkpoint
         path = Path(named[0]) if named else target / mode
         if not path.exists():
             where = "additional_models" if named else "additional_models names none, and the model"

@@ -9,7 +9,7 @@ from raylax.kernels.model import Model, TappedModel
 from raylax.kernels.options import ModelOptions, ProgressCallback
 from raylax.worker.config import EngineConfig
 from raylax.worker.errors import ConfigError
-from raylax.worker.ranks.drafts.base import Beside, DraftModel, model_of
+from raylax.worker.ranks.drafts.base import Beside, DraftModel
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.heads import HeadModel
@@ -56,4 +56,4 @@ class OwnLayer(Eagle):
                 f"speculative_mode='self' drafts with the model's own layer, found {named[0]!r} in "
                 "additional_models"
             )
-        return cls(model_of(config), model_of(config))
+        return cls(config.checkpoint, config.checkpoint)
