@@ -39,7 +39,8 @@ JIT_VARIABLE = "MLC_JIT_POLICY"
 
 class JitPolicy(StrEnum):
     """ON: what the store has, and else it is compiled. READONLY: what the store has. REDO: it is
-    compiled again, by each process that loads it. OFF: only what `model_lib` names."""
+    compiled again, by each process that loads it. OFF: only what `model_lib` names, and of what all
+    models share what the store has."""
 
     ON = "ON"
     OFF = "OFF"
@@ -48,7 +49,7 @@ class JitPolicy(StrEnum):
 
     def check_found(self, what: str) -> None:
         """Before something is compiled that the store does not have. Raises CompileError."""
-        if self is JitPolicy.READONLY:
+        if self in (JitPolicy.READONLY, JitPolicy.OFF):
             raise CompileError(
                 f"{what} is not in the store, and with {JIT_VARIABLE}={self} nothing is compiled: "
                 f"`raylax compile` the model before, or set {JIT_VARIABLE}={JitPolicy.ON}"

@@ -11,7 +11,7 @@ from raylax.kernels.cpu.sampler.arguments import NAME
 from raylax.kernels.cpu.sampler.sampler import Sampler
 from raylax.kernels.options import LIBRARY
 from raylax.kernels.runtime import load_library
-from raylax.kernels.store import Store, check_room, key_of, source_hash
+from raylax.kernels.store import JitPolicy, Store, check_room, jit_policy, key_of, source_hash
 
 KIND = "sampler"
 
@@ -30,7 +30,7 @@ def functions(target: str | None, store: Path | None) -> Any:
 
 def sampler_library(target: str | None, store: Store) -> Path | None:
     """The file of the compiled function; None: no C compiler is here to keep it. Raises
-    CompileError."""
+    CompileError, also where MLC_JIT_POLICY has nothing compiled."""
     key = key_of(
         {
             "target": target,
@@ -39,8 +39,11 @@ def sampler_library(target: str | None, store: Store) -> Path | None:
             "kernels": source_hash(),
         }
     )
-    if found := store.find(KIND, key):
+    policy = jit_policy()
+    again = policy is JitPolicy.REDO
+    if not again and (found := store.find(KIND, key)):
         return found / LIBRARY
+    policy.check_found("the compiled sampler, which all models share,")
     from raylax.kernels.cpu.compile import export, linker
     from raylax.kernels.cpu.target import cpu
 
@@ -52,7 +55,7 @@ def sampler_library(target: str | None, store: Store) -> Path | None:
         check_room(directory, LIBRARY_BYTES)  # LLVM would end the process
         export(made, directory / LIBRARY, cc)
 
-    return store.get(KIND, key, make)[0] / LIBRARY
+    return store.get(KIND, key, make, again)[0] / LIBRARY
 
 
 def compiled(target: str | None) -> Any:
