@@ -6,92 +6,26 @@ what it came to is told before it returns.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
-from raylax.proto.calls.events import TextEvent, TextLogprob
-from raylax.proto.errors import InvalidRequest, RaylaxError
-from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.shared import validated
-from raylax.proto.vocabulary import CallOrigin, Delta, Finish, Load
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.vocabulary import CallOrigin, Delta, Load
 from raylax.proto.wire import messages as wire
+from raylax.worker.api.generation import GenerationConfig, Prompt, several
 from raylax.worker.api.opening import Model, load_model, open_model
+from raylax.worker.api.stream_outputs import (
+    NOTHING,
+    RequestStreamOutput,
+    RunningCall,
+    StreamCallback,
+    as_json,
+)
 from raylax.worker.config import EngineConfig, Mode
 from raylax.worker.engine.stepped_engine import SteppedEngine
 from raylax.worker.engine.trace import TraceRecorder
-
-Prompt = str | Sequence[int]
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How a prompt is continued, by the fields of /v1/completions; None: as the model's files say,
-    and of `max_tokens`, as long as a sequence may be."""
-
-    n: int = 1
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    repetition_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    logprobs: int | None = None
-    """How many of the likeliest tokens are told beside each; None: nothing."""
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    stop_token_ids: list[int] | None = None
-    ignore_eos: bool = False
-
-    def body(self, prompt: Prompt) -> CompletionRequest:
-        """The same as a request. Raises InvalidRequest with the field that is wrong."""
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        told = prompt if isinstance(prompt, str) else list(prompt)
-        return validated(CompletionRequest, {"prompt": told, **given})
-
-
-class SingleRequestStreamOutput(NamedTuple):
-    """What a step has brought of one choice."""
-
-    delta_token_ids: list[int]
-    delta_text: str = ""
-    """Of these tokens and earlier ones, as far as it is certain."""
-    delta_logprob_json_strs: list[str] | None = None
-    finish_reason: str | None = None
-    request_final_usage_json_str: str | None = None
-
-
-class RequestStreamOutput(NamedTuple):
-    """What a step has brought of a request: one output for each choice, or at its end the usage."""
-
-    request_id: str
-    outputs: list[SingleRequestStreamOutput]
-
-    def unpack(self) -> tuple[str, list[SingleRequestStreamOutput]]:
-        """Id and outputs."""
-        return self.request_id, self.outputs
-
-
-StreamCallback = Callable[[list[RequestStreamOutput]], None]
-NOTHING = SingleRequestStreamOutput([])
-
-
-@dataclass
-class RunningCall:
-    """A call, and what the step that is being told has brought of its choices."""
-
-    call: Call
-    brought: dict[int, SingleRequestStreamOutput] = field(default_factory=dict)
-
-    def outputs(self) -> list[SingleRequestStreamOutput]:
-        """Of all choices; then there is nothing any more."""
-        brought, self.brought = self.brought, {}
-        return [brought.get(index, NOTHING) for index in range(len(self.call.requests))]
 
 
 class SyncMLCEngine:
@@ -250,7 +184,8 @@ class SyncMLCEngine:
         for delta in deltas:
             if (id := self._call_of.get(delta.request_id)) is not None:
                 heard[id] = running = self._running[id]
-                self._feed(running, delta)
+                if running.take(delta):
+                    self._engine.abort_request(delta.request_id)
         outputs = list[RequestStreamOutput]()
         for id, running in heard.items():
             if any(brought := running.outputs()) and any(one != NOTHING for one in brought):
@@ -263,64 +198,9 @@ class SyncMLCEngine:
         if outputs and self._callback is not None:
             self._callback(outputs)
 
-    def _feed(self, running: RunningCall, delta: Delta) -> None:
-        index = [one.id for one in running.call.requests].index(delta.request_id)
-        before = running.brought.get(index, NOTHING)
-        if before.finish_reason is not None:
-            return
-        try:
-            event, cancel = running.call.feed(delta)
-        except RaylaxError:
-            event, cancel = TextEvent(index, finish_reason=Finish.ERROR), False
-        if cancel:
-            self._engine.abort_request(delta.request_id)
-        text, entries, reason = ("", (), None) if event is None else event_parts(event)
-        logprobs = [*(before.delta_logprob_json_strs or ()), *(as_json(entries) or ())]
-        running.brought[index] = SingleRequestStreamOutput(
-            [*before.delta_token_ids, *delta.token_ids],
-            before.delta_text + text,
-            logprobs or None,
-            reason,
-        )
-
     def _forget(self, request_id: str) -> None:
         call = self._running.pop(request_id).call
         for one in call.open:  # an error of one of its choices has ended it
             self._engine.abort_request(one)
         for request in call.requests:
             self._call_of.pop(request.id, None)
-
-
-def event_parts(event: TextEvent) -> tuple[str, tuple[TextLogprob, ...], str | None]:
-    """Text, log-probabilities, and why the choice has ended."""
-    return event.text, event.logprobs, event.finish_reason
-
-
-def several(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
-    """One prompt, as a text or as ids, or several of them, as a list."""
-    if isinstance(prompts, str):
-        return [prompts]
-    if all(isinstance(one, int) for one in prompts):
-        return [list(prompts)]  # type: ignore[arg-type]
-    return list(prompts)  # type: ignore[arg-type]
-
-
-def as_json(entries: Iterable[TextLogprob]) -> list[str] | None:
-    """Each token with its log-probability, as chat completions have it; None if there are none."""
-    shown = [
-        {
-            **told_of(entry.token, entry.logprob),
-            "top_logprobs": [told_of(token, logprob) for token, logprob in entry.top],
-        }
-        for entry in entries
-    ]
-    return [json.dumps(one) for one in shown] or None
-
-
-def told_of(token: bytes, logprob: float) -> dict[str, Any]:
-    """A token, its log-probability and its bytes."""
-    return {
-        "token": token.decode("utf-8", "replace"),
-        "logprob": logprob,
-        "bytes": list(token),
-    }

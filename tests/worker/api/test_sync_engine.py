@@ -9,11 +9,8 @@ import pytest
 
 from raylax import EngineConfig, MLCEngine, SyncMLCEngine
 from raylax.proto.errors import InvalidRequest, PromptTooLong
-from raylax.worker.api.sync_engine import (
-    GenerationConfig,
-    RequestStreamOutput,
-    SingleRequestStreamOutput,
-)
+from raylax.worker.api.generation import GenerationConfig
+from raylax.worker.api.stream_outputs import RequestStreamOutput, SingleRequestStreamOutput
 from raylax.worker.errors import ConfigError, EngineNotReady, EngineStartError
 
 CONFIG = EngineConfig(
