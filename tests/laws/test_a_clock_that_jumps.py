@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.paths import ROOT
 
 PLUGIN = "tests.support.jumping_clock"
@@ -16,6 +18,7 @@ FILES = (
 long."""
 
 
+@pytest.mark.timeout(600)  # a process with 30 tests; each of those has the usual time
 def test_all_goes_on_where_every_look_at_the_clock_gives_another_hour() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", PLUGIN, "-p", "no:xdist", *FILES],
