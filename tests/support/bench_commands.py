@@ -15,10 +15,13 @@ def started(script: str, *arguments: object) -> "subprocess.Popen[str]":
 
 
 def finished(script: str, *arguments: object, patience_s: float = 150) -> tuple[int, str, str]:
-    """How it ended, its output and its errors."""
-    process = started(script, *arguments)
-    out, errors = process.communicate(timeout=patience_s)
-    return process.returncode, out, errors
+    """How it ended, its output and its errors. After `patience_s` it is killed."""
+    with started(script, *arguments) as process:
+        try:
+            out, errors = process.communicate(timeout=patience_s)
+        finally:
+            process.kill()
+        return process.returncode, out, errors
 
 
 def peer(path: Path, shell: str) -> Path:
