@@ -8,8 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raylax.kernels.model import Model, StepBatch
+from raylax.kernels.options import ModelOptions
 
 PAGE = 16
+OPTIONS = ModelOptions(
+    "q0f32", threads=2, max_step_tokens=512, max_step_rows=512, max_sequence_length=512
+)
+"""What is compiled is made for the most that a step holds, too: who needs no other takes this, and
+shares it with all who do."""
 Floats = npt.NDArray[np.float32]
 
 

@@ -1,6 +1,7 @@
 """What a step hands out besides logits: the hidden state that they are made of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from raylax.kernels.cpu.formats import NAMES
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from tests.support.batches import Floats, Piece, batch_of
+from tests.support.batches import OPTIONS, Floats, Piece, batch_of
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.paths import GOLDENS
 from tests.support.shards import bits, ranks_of
@@ -25,9 +26,7 @@ OTHERS = [
 
 
 def options(quantization: str, degree: Degree | None = None, threads: int = 2) -> ModelOptions:
-    return ModelOptions(
-        quantization, "auto", "cpu", None, threads, 256, 32, 256, degree or Degree()
-    )
+    return replace(OPTIONS, quantization=quantization, threads=threads, degree=degree or Degree())
 
 
 def hidden(model: CpuModel, *pieces: Piece) -> Floats:

@@ -1,5 +1,6 @@
 """What lies in groups in a file is computed with as it lies there; the rest becomes 8 bits."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from raylax.kernels.cpu.kept import Kept, kept, kept_as, told
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.options import ModelOptions
 from raylax.kernels.shards import Degree
-from tests.support.batches import Floats, Piece
+from tests.support.batches import OPTIONS, Floats, Piece
 from tests.support.checkpoints import write_checkpoint
 from tests.support.gguf_files import write_gguf
 from tests.support.quantised import write_quantised
@@ -57,7 +58,7 @@ def test_what_is_kept_and_what_is_not_is_told() -> None:
 
 
 def options(quantization: str, degree: Degree) -> ModelOptions:
-    return ModelOptions(quantization, "auto", "cpu", None, 2, 64, 64, 128, degree)
+    return replace(OPTIONS, quantization=quantization, degree=degree)
 
 
 def logits(path: Path, quantization: str, store: Path, degree: Degree = ALONE) -> Floats:

@@ -10,7 +10,7 @@ import pytest
 
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.options import ModelOptions
-from tests.support.batches import Piece, run
+from tests.support.batches import OPTIONS, Piece, run
 from tests.support.checkpoints import VARIANTS, write_checkpoint
 from tests.support.paths import GOLDENS
 
@@ -25,9 +25,7 @@ def golden(variant: str) -> tuple[list[int], Floats]:
 
 
 def options(quantization: str) -> ModelOptions:
-    return ModelOptions(
-        quantization, threads=2, max_step_tokens=256, max_step_rows=32, max_sequence_length=256
-    )
+    return replace(OPTIONS, quantization=quantization)
 
 
 @pytest.fixture(scope="module", params=list(VARIANTS))

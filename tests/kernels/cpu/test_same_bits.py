@@ -1,5 +1,6 @@
 """Law 1 in the kernels: a row has the same bits whatever shares its step and whatever runs it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,8 @@ from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.step.attention import BLOCK
 from raylax.kernels.cpu.step.step import variants
 from raylax.kernels.cpu.target import cpu, missing_here
-from raylax.kernels.options import ModelOptions
 from tests.support.batches import (
+    OPTIONS,
     PAGE,
     Floats,
     Piece,
@@ -58,8 +59,12 @@ CASES = [
 
 
 def load(checkpoint: Path, store: Path, case: Case) -> CpuModel:
-    options = ModelOptions(
-        case.quantization, case.kv, "cpu", case.target, case.threads, 512, 512, 512
+    options = replace(
+        OPTIONS,
+        quantization=case.quantization,
+        kv_dtype=case.kv,
+        target=case.target,
+        threads=case.threads,
     )
     return load_model(checkpoint, options, pages=256, store=store)
 
