@@ -39,6 +39,12 @@ class Case(NamedTuple):
     def request(self) -> Request:
         return Request("asked", PROMPT, LENGTH, SAMPLINGS[self.sampling])
 
+    @property
+    def least_chunk(self) -> int:
+        """Of a prompt. Each size is a step to compile; the smaller ones of every format are in
+        `tests/kernels/cpu/test_same_bits.py`."""
+        return 16 if self.quantization == "q0f32" else 64
+
     def config(self, chunk: int, **changed: object) -> EngineConfig:
         return EngineConfig(
             max_num_sequence=16, prefill_chunk_size=chunk, max_single_sequence_length=256
@@ -102,7 +108,12 @@ def test_the_answer_has_its_length(alone: list[int]) -> None:
     assert len(set(alone)) > 3
 
 
-@pytest.mark.parametrize("chunk", [16, 64, 256])
+@pytest.mark.parametrize(
+    ("case", "chunk"),
+    [(case, chunk) for case in CASES for chunk in (16, 64, 256) if chunk >= case.least_chunk],
+    indirect=["case"],
+    ids=lambda one: str(one) if isinstance(one, int) else "-".join(one),
+)
 def test_in_a_full_batch(case: Case, alone: list[int], checkpoint: Path, chunk: int) -> None:
     """Neighbours before and after it, the prompt cut into chunks of this size at most."""
     with running_engine(checkpoint, case.config(chunk)) as (engine, answers):
@@ -118,7 +129,8 @@ def test_where_prefills_and_decodes_take_turns(
     case: Case, alone: list[int], checkpoint: Path
 ) -> None:
     """And no pages are kept after their end."""
-    config = case.config(16, prefill_mode="chunked", prefix_cache_max_num_recycling_seqs=0)
+    least = case.least_chunk
+    config = case.config(least, prefill_mode="chunked", prefix_cache_max_num_recycling_seqs=0)
     with running_engine(checkpoint, config) as (engine, answers):
         neighbours = others(12)
         for one in (*neighbours[:6], case.request, *neighbours[6:]):
