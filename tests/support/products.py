@@ -1,7 +1,6 @@
 """Products of a weight format, compiled for any CPU, and run where something runs them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,16 +10,13 @@ import numpy.typing as npt
 import tvm
 from tvm.script.ir_builder import tirx as T
 
-from raylax.kernels.cpu.codegen import compile_function
-from raylax.kernels.cpu.compile import CompiledStep, export, linker, on_all_cores
 from raylax.kernels.cpu.formats.base import Array, Format, RowFormat, RowTile
 from raylax.kernels.cpu.step.emitter import View
-from raylax.kernels.cpu.target import CPU, missing_here
+from raylax.kernels.cpu.target import CPU
 from raylax.kernels.cpu.tir.emit import Register, function, imported, lanes
 from raylax.kernels.memory import aligned_copy, aligned_zeros
-from raylax.kernels.runtime import load_library
 from raylax.kernels.shards import GROUP, PANEL
-from tests.support.kept import kept
+from tests.support.kept import Functions, kept_functions
 
 ROWS, K, OUT = 8, 160, 64
 TILES = (1, 4, 8)
@@ -67,22 +63,17 @@ def emitted(fmt: Format, tile_rows: int) -> Any:
     return builder.get()
 
 
-def compiled(fmt: Format, target: CPU, tiles: Sequence[int] = TILES) -> CompiledStep:
+def functions_of(fmt: Format, tiles: Sequence[int] = TILES) -> Functions:
     """A function for every height of a tile."""
-    functions = {f"run_{rows}": partial(emitted, fmt, rows) for rows in tiles}
-    made = on_all_cores(partial(compile_function, target), functions, functions.values())
-    return CompiledStep(dict(zip(functions, made, strict=True)))
+    return {f"run_{rows}": partial(emitted, fmt, rows) for rows in tiles}
 
 
 class Products(Generic[F]):
     """One format on one CPU."""
 
     def __init__(self, name: str, fmt: F, target: CPU, store: Path, load: Load) -> None:
-        self.format = fmt
-        if missing_here(target):
-            self.library = load(compiled(self.format, target))
-        else:
-            self.library = library(name, self.format, target, store)
+        self.format, facts = fmt, {"products of": name, "by": SOURCE}
+        self.library = kept_functions(store, facts, target, functions_of(fmt), load)
 
     def run(self, x: Floats, packed: Array, tile_rows: int) -> tuple[Floats, Floats]:
         """The product with weights that were packed, and what is gathered of them."""
@@ -91,18 +82,6 @@ class Products(Generic[F]):
         arrays = (aligned_copy(x), aligned_copy(packed), work, y, rows)
         self.library[f"run_{tile_rows}"](*(tvm.runtime.from_dlpack(array) for array in arrays))
         return y, rows
-
-
-def library(name: str, fmt: Format, target: CPU, store: Path) -> Any:
-    """The functions for a CPU that runs this."""
-    if (cc := linker(target)) is None:
-        return compiled(fmt, target)
-
-    def make(directory: Path) -> None:
-        export(compiled(fmt, target), directory / "products.so", cc)
-
-    facts = {"products of": name, "target": asdict(target), "by": SOURCE}
-    return load_library(kept(store, facts, make) / "products.so")
 
 
 def rounded_activations(x: Floats, group: int = GROUP) -> Floats:

@@ -18,7 +18,6 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu import blocks as compiled
 from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.blocks import IN_F32, IN_GROUPS, IN_PANELS, decoded, taken_apart
-from raylax.kernels.cpu.codegen import compile_function
 from raylax.kernels.cpu.formats.grouped import Grouped
 from raylax.kernels.cpu.target import cpu, this_cpu
 from raylax.kernels.cpu.tir import blocks, codes, panels
@@ -28,6 +27,7 @@ from raylax.kernels.options import ModelOptions
 from raylax.kernels.runtime import as_tensor
 from tests.kernels.conftest import TARGETS, Runner
 from tests.support.gguf_files import OUTER, random_blocks, write_gguf
+from tests.support.kept import kept_functions
 
 ROWS, COLUMNS = 96, 768
 PANELS = [(kind, name) for kind, names in IN_PANELS.items() for name in names]
@@ -118,32 +118,40 @@ def test_codes_are_those_of_numpy(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_all_cpus_have_the_same_bytes(target: str, runner: Runner) -> None:
+def test_all_cpus_have_the_same_bytes(target: str, runner: Runner, store: Path) -> None:
     """Law 1."""
     wanted = cpu(target)
-    load = runner(wanted)
+    functions: dict[str, Callable[[], Any]] = {
+        **{f"numbers_{name}": partial(blocks.emitted, name) for name in IN_F32},
+        **{f"codes_{name}": partial(codes.emitted, name) for name in IN_GROUPS},
+        **{
+            f"panels_{name}_{kind.bits}": partial(panels.emitted, name, kind.bits)
+            for kind, name in PANELS
+        },
+    }
+    library = kept_functions(store, {"reads": "blocks"}, wanted, functions, runner(wanted))
 
-    def run(emit: Callable[[], Any], *given: Any) -> None:
+    def run(function: str, *given: Any) -> None:
         arrays = (one if isinstance(one, int) else as_tensor(one.reshape(-1)) for one in given)
-        load(compile_function(wanted, "run", emit))["run"](*arrays)
+        library[function](*arrays)
 
     for name in (*IN_F32, *IN_GROUPS):
         found = blocks_of(name)
         content, count = aligned_copy(found.content), found.content.size // found.size
         if name in IN_F32:
             numbers = aligned_zeros((ROWS, COLUMNS), "float32")
-            run(partial(blocks.emitted, name), count, content, numbers)
+            run(f"numbers_{name}", count, content, numbers)
             assert same_bytes(numbers, by_the_package(found)), name
         if name in IN_GROUPS:
             bytes_ = aligned_zeros((ROWS, COLUMNS), "uint8")
-            run(partial(codes.emitted, name), count, content, bytes_)
+            run(f"codes_{name}", count, content, bytes_)
             assert same_bytes(bytes_, groups_of(found).codes), name
     for kind, name in PANELS:
         found = blocks_of(name)
         want = Grouped(kind, this_cpu()).pack(groups_of(found).as_kind(kind))
         words = aligned_zeros(want.shape, "int32")
         content = aligned_copy(found.content).view(np.int32)
-        run(partial(panels.emitted, name, kind.bits), ROWS // 32, COLUMNS // 256, content, words)
+        run(f"panels_{name}_{kind.bits}", ROWS // 32, COLUMNS // 256, content, words)
         assert np.array_equal(words, want), name
 
 

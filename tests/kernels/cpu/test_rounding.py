@@ -1,6 +1,7 @@
 """How groups of weights become codes and scales."""
 
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 
 from raylax.kernels.bf16 import from_bf16, to_bf16
 from raylax.kernels.checkpoints.groups import unpacked
-from raylax.kernels.cpu.codegen import compile_function
 from raylax.kernels.cpu.rounding import EIGHT, FOUR, FOUR_FROM_7, Codes, round_groups
 from raylax.kernels.cpu.target import cpu
 from raylax.kernels.cpu.tir.rounding import emitted
@@ -17,6 +17,7 @@ from raylax.kernels.errors import CompileError
 from raylax.kernels.memory import aligned_copy, aligned_zeros
 from raylax.kernels.runtime import as_tensor
 from tests.kernels.conftest import TARGETS, Runner
+from tests.support.kept import kept_functions
 
 Floats = npt.NDArray[np.float32]
 one, zero = np.float32(1), np.float32(0)
@@ -96,12 +97,13 @@ ids = ["4 bits", "4 bits from 7", "4 bits of 128", "8 bits"]
 @pytest.mark.parametrize(("size", "codes"), CASES, ids=ids)
 @pytest.mark.parametrize("target", [None, *TARGETS])
 def test_all_cpus_have_the_bits_of_the_definition(
-    target: str | None, size: int, codes: Codes, runner: Runner
+    target: str | None, size: int, codes: Codes, runner: Runner, store: Path
 ) -> None:
     """Numpy's, which adds in another order: the sums are exact (law 1)."""
     wanted, w = cpu(target), groups(size=size)
-    made = compile_function(wanted, "run", lambda: emitted(size, *codes, False))
-    run: Any = runner(wanted)(made)["run"]
+    facts = {"rounds": [size, *codes]}
+    functions = {"run": lambda: emitted(size, *codes, False)}
+    run: Any = kept_functions(store, facts, wanted, functions, runner(wanted))["run"]
     words = aligned_zeros((w.size * codes.bits // 32,), "int32")
     scales = aligned_zeros((len(w),), "float32")
 

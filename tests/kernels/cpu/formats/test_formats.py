@@ -16,7 +16,7 @@ from raylax.kernels.cpu.target import CPU, cpu
 from raylax.kernels.errors import CompileError
 from raylax.kernels.shards import GROUP
 from tests.kernels.conftest import TARGETS, Load, Runner
-from tests.support.kept import kept
+from tests.support.kept import compiled, kept
 from tests.support.products import (
     OUT,
     ROWS,
@@ -25,7 +25,7 @@ from tests.support.products import (
     Floats,
     K,
     Products,
-    compiled,
+    functions_of,
     numbers,
     rounded_activations,
 )
@@ -118,7 +118,7 @@ def assembly_of(name: str, target: CPU, store: Path) -> str:
     fmt = quantization_named(name, "float32", target).formats["w_qkv"]
 
     def make(directory: Path) -> None:
-        (directory / "products.s").write_text(compiled(fmt, target, [8]).assembly)
+        (directory / "products.s").write_text(compiled(target, functions_of(fmt, [8])).assembly)
 
     facts = {"assembly of": name, "target": asdict(target), "by": SOURCE}
     return (kept(store, facts, make) / "products.s").read_text()

@@ -8,8 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from raylax.kernels.cpu.codegen import compile_function
-from raylax.kernels.cpu.compile import CompiledStep
 from raylax.kernels.cpu.sampler.arguments import FORBIDDEN, NAME
 from raylax.kernels.cpu.sampler.artefact import load_sampler
 from raylax.kernels.cpu.sampler.emit import emit
@@ -17,7 +15,9 @@ from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws, Sampler, memory_
 from raylax.kernels.cpu.target import cpu, missing_here
 from raylax.kernels.draws.definition import Row, key_of
 from raylax.kernels.draws.rules import RULE
+from raylax.kernels.store import default_root
 from tests.support.draw_cases import DrawCase, draw_cases, golden_row
+from tests.support.kept import kept_functions
 
 NATIVE, AVX2, SSE = None, "x86-64-v3", "x86-64-v2"
 Masks = npt.NDArray[np.int32]
@@ -30,7 +30,8 @@ def sampler(target: str | None = NATIVE, threads: int = 1) -> Sampler:
     made = cpu(target)
     if missing_here(made):
         pytest.skip(f"{target} does not run here")
-    return Sampler(CompiledStep({NAME: compile_function(made, NAME, partial(emit, made))}), threads)
+    library = kept_functions(default_root(), {"sampler": 1}, made, {NAME: partial(emit, made)})
+    return Sampler(library, threads)
 
 
 class Change(NamedTuple):
