@@ -1,0 +1,48 @@
+"""llama.cpp's own speculation: a process for each answer, greedy, of the same text."""
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from engines.base import PeerFailed
+from engines.processes import end, start
+
+from drafts.loads import ANSWER, PROMPT
+
+DECODED = re.compile(r"decoded +\d+ tokens in +[\d.]+ seconds, speed: +([\d.]+) t/s")
+PATIENCE_S = 600.0
+
+
+class LlamaSpeculation:
+    """`llama-lookup`, or with a model that drafts `llama-speculative-simple`."""
+
+    def __init__(
+        self, binaries: Path, model: Path, draft: Path | None, longest: int, threads: int | None
+    ) -> None:
+        self.name = "llama-speculative-simple" if draft else "llama-lookup"
+        self._command = [
+            str(binaries / self.name), "-m", str(model), *(("-md", str(draft)) if draft else ()),
+            "-n", str(ANSWER), "-c", str(2 * (PROMPT + ANSWER)), "-t",
+            str(threads or len(os.sched_getaffinity(0))), "--temp", "0", "--ignore-eos",
+            "--spec-draft-n-max", str(longest),
+        ]  # fmt: skip
+
+    def run(self, prompt: str) -> float:
+        """Tokens a second behind the prompt."""
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(prompt)
+            file.flush()
+            process = start(
+                [*self._command, "-f", file.name],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            try:
+                _, said = process.communicate(timeout=PATIENCE_S)
+            finally:
+                end(process)
+        if process.returncode or not (found := DECODED.search(said)):
+            raise PeerFailed(self.name, f"no figures in what it said: {said[-300:]}")
+        return float(found[1])

@@ -1,0 +1,91 @@
+"""What engines are asked, and who knows the answers."""
+
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.proto.frontend import Frontend
+from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.text.files import TextFiles
+from raylax.worker.speculation.proposals import Proposal, Speculation, worth
+
+PROMPT, QUOTED, ANSWER = 384, 12, 128
+
+
+class Oracle(Speculation):
+    """Knows the answers, and says a token of them as often as it is to be right."""
+
+    def __init__(self, prompts: list[list[int]], answers: list[list[int]], right: float) -> None:
+        super().__init__()
+        self.answers = {
+            tuple(one[:PROMPT]): said for one, said in zip(prompts, answers, strict=False)
+        }
+        self.right, self.random = right, random.Random(0)
+
+    def propose(self, one: Proposal, tokens: Sequence[int], most: int, least: float) -> None:
+        one.draft.clear()
+        if most <= 0 or least >= 1 or one.record.share(1.0) < least:
+            one.record.forget()
+            return
+        one.likely = self.experience.likely(0, one.record)
+        answer = self.answers[tuple(tokens[:PROMPT])][len(tokens) - PROMPT :]
+        if one.likely > least:
+            for token in answer[: min(most, worth(one.likely, least))]:
+                is_right = self.random.random() < self.right
+                one.draft.append(token if is_right else token ^ 1)
+        else:
+            one.record.forget()
+
+
+def tokenizer_of(checkpoint: Path) -> Tokenizer | None:
+    """None: the checkpoint has none."""
+    path = open_checkpoint(checkpoint).text / "tokenizer.json"
+    return Tokenizer.from_file(str(path)) if path.exists() else None
+
+
+def text_of(checkpoint: Path, file: Path) -> list[int]:
+    """In the checkpoint's tokens; any tokens if it has no tokenizer."""
+    if (tokenizer := tokenizer_of(checkpoint)) is None:
+        vocab = open_checkpoint(checkpoint).spec.vocab
+        return random.Random(0).choices(range(1, min(1000, vocab)), k=4 * PROMPT)
+    return list(tokenizer.encode(file.read_text()).ids)
+
+
+def words_of(checkpoint: Path, prompt: list[int]) -> str:
+    """A prompt for who reads text, templates included; exits for a checkpoint without words."""
+    if (tokenizer := tokenizer_of(checkpoint)) is None:
+        sys.exit(f"llama.cpp wants text, and {checkpoint} has no tokenizer")
+    return str(tokenizer.decode(prompt, skip_special_tokens=False))
+
+
+def chats(count: int) -> list[str]:
+    """Questions of what a small model knows."""
+    asked = [
+        "Count from {0} to {1}.", "What is {0} + {1}?", "Write the numbers from {0} to {1}, a comma "
+        "between them.", "List {0} animals.", "Tell me about the number {1}.",
+    ]  # fmt: skip
+    return [asked[i % len(asked)].format(i + 2, i + 20) for i in range(count)]
+
+
+def questions(checkpoint: Path, count: int) -> list[list[int]]:
+    """Chats with a question each, in the checkpoint's tokens; none without a template."""
+    try:
+        files = TextFiles(open_checkpoint(checkpoint).text)
+        frontend = Frontend.load(files, str(checkpoint), max_sequence_length=PROMPT + ANSWER)
+    except (OSError, ValueError):
+        return []
+    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats(count)]
+    return [frontend.tokens_of(ChatCompletionRequest.model_validate(one)) for one in bodies]
+
+
+def quoting(text: list[int], count: int) -> list[list[int]]:
+    """Prompts, each of another part of the text."""
+    rest = len(text) - PROMPT
+    if rest < count:
+        sys.exit(f"the text must have {PROMPT + count} tokens, found {len(text)}")
+    parts = [text[at : at + PROMPT - QUOTED] for at in range(0, rest, rest // count)][:count]
+    return [[*part, *part[:QUOTED]] for part in parts]
