@@ -7,10 +7,12 @@ without, in turns.
                                 [--llama build/bin [--llama-model FILE] [--llama-draft FILE]]
 
 `quoted`: a part of the text, and its beginning once more, which a model that was trained goes on
-quoting; greedy. `asked`: a question of a chat, greedy, for models that have a template. `own
-words`: the model's own, drawn at temperature 1. With `--right` drafts come from whoever knows the
-answer, and are right as often as that. Answers are compared token by token. Without a checkpoint it
-is one of random weights of the shape of Qwen2.5-0.5B, whose greedy answers repeat themselves.
+quoting; greedy. `edited`: a chat about a text or JSON that is to be written again with a change, or
+summed up in its own words, and `asked`: a question of a chat, both greedy, for models that have a
+template. `own words`: the model's own, drawn at temperature 1. With `--right` drafts come from
+whoever knows the answer, and are right as often as that. Answers are compared token by token.
+Without a checkpoint it is one of random weights of the shape of Qwen2.5-0.5B, whose greedy answers
+repeat themselves.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from drafts.engine import Engine
 from drafts.llama import LlamaSpeculation
-from drafts.loads import Oracle, questions, quoting, text_of, words_of
+from drafts.loads import Oracle, asking, chats, edits, quoting, text_of, words_of
 from engines.base import PeerFailed
 from engines.models import default_checkpoint
 from rich.box import SIMPLE_HEAD
@@ -31,7 +33,9 @@ from rich.table import Table
 
 from raylax.proto.vocabulary import Sampling
 
-TEXT = Path(__file__).resolve().parents[1] / "ARCHITECTURE.md"
+TEXT = Path(__file__).resolve().parents[1] / "worker" / "README.md"
+FEWEST = 4
+"""Prompts, of which several are asked one after the other where fewer are asked at once."""
 LLAMA_DRAFTS = 8
 """Tokens of llama.cpp's drafts, where none are asked for: on copied text it is fastest with about as
 many."""
@@ -49,15 +53,17 @@ def engines(checkpoint: Path, args: argparse.Namespace) -> Iterator[list[Engine]
 
 def loads(args: argparse.Namespace) -> Iterator[tuple[str, Sampling, list[list[int]], float]]:
     """Name, how it is drawn, prompts for the most at once, and how often an oracle is right."""
-    most = max(args.concurrency)
-    quoted = quoting(text_of(args.checkpoint, args.text), most)
+    most = max(FEWEST, *args.concurrency)
+    text = text_of(args.checkpoint, args.text)
+    quoted = quoting(text, most)
     greedy, drawn = Sampling(temperature=0.0), Sampling(temperature=1.0, seed=1)
     for right in args.right or ():
         yield f"{right:.0%} right", drawn, quoted, right
     if not args.right:
         yield "quoted", greedy, quoted, 0.0
-        if asked := questions(args.checkpoint, most):
-            yield "asked", greedy, asked, 0.0
+        for name, asks in ("edited", edits(args.checkpoint, text, most)), ("asked", chats(most)):
+            if asked := asking(args.checkpoint, asks):
+                yield name, greedy, asked, 0.0
         yield "own words", drawn, quoted, 0.0
 
 
@@ -73,21 +79,23 @@ def run(args: argparse.Namespace) -> None:
         for name, sampling, prompts, right_share in loads(args):
             for count in args.concurrency:
                 status.update(f"{name}, {count} at once")
-                some = prompts[:count]
+                some = prompts[: max(count, FEWEST)]
                 if args.right:
-                    *_, answers = both[0].run(some, sampling)
+                    answers = both[0].run_all(some, sampling, count).said
                     both[1].ask(Oracle(some, answers, right_share))
-                rounds = [[one.run(some, sampling) for one in both] for _ in range(args.rounds)]
+                rounds = [
+                    [one.run_all(some, sampling, count) for one in both] for _ in range(args.rounds)
+                ]
                 without, with_drafts = (
-                    statistics.median(row[at][0] for row in rounds) for at in (0, 1)
+                    statistics.median(row[at].pace for row in rounds) for at in (0, 1)
                 )
-                right = statistics.median(row[1][1] for row in rounds)
-                same = all(row[0][2] == row[1][2] for row in rounds)
+                right = statistics.median(row[1].right / (row[1].drafted or 1) for row in rounds)
+                same = all(row[0].said == row[1].said for row in rounds)
                 figures = [f"{without:.0f}", f"{with_drafts:.0f}", f"{with_drafts / without:.2f}"]
                 figures += [f"{right:.0%}", "yes" if same else "NO"]
                 if llama is not None and count == 1 and not sampling.temperature:
-                    words = words_of(args.checkpoint, some[0])
-                    theirs = statistics.median(llama.run(words) for _ in range(args.rounds))
+                    texts = [words_of(args.checkpoint, prompt) for prompt in some]
+                    theirs = statistics.median(llama.pace(texts) for _ in range(args.rounds))
                     figures += [f"{theirs:.0f}", f"{with_drafts / theirs:.2f}"]
                 table.add_row(name, str(count), *figures)
     console.print(table)
@@ -99,7 +107,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?")
-    add("--text", type=Path, default=TEXT, help="what is quoted (ARCHITECTURE.md)")
+    add("--text", type=Path, default=TEXT, help="what is quoted and edited (worker/README.md)")
     add("--concurrency", type=int, nargs="+", default=[1, 4, 16])
     add("--rounds", type=int, default=3)
     add("--quantization", default="auto")

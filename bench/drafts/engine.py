@@ -4,7 +4,7 @@ import argparse
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from drafts.loads import ANSWER, PROMPT, Oracle
 from raylax.proto.vocabulary import Delta, Load, Request, Sampling
@@ -14,6 +14,21 @@ from raylax.worker.engine.threads import start_threads
 from raylax.worker.scheduling.drafting.lookup import Lookup
 
 PATIENCE_S = 600.0
+
+
+class Answers(NamedTuple):
+    """What was said, and what it took."""
+
+    said: list[list[int]]
+    seconds: float
+    """Behind the first tokens."""
+    drafted: int
+    right: int
+
+    @property
+    def pace(self) -> float:
+        """Tokens a second."""
+        return sum(len(one) - 1 for one in self.said) / self.seconds
 
 
 class Engine:
@@ -58,8 +73,8 @@ class Engine:
                     self._open.discard(delta.request_id)
             self._changed.notify_all()
 
-    def run(self, prompts: list[list[int]], sampling: Sampling) -> tuple[float, float, list[Any]]:
-        """Tokens a second behind the first ones, the share of drafts that was right, the tokens."""
+    def run(self, prompts: list[list[int]], sampling: Sampling) -> Answers:
+        """To all of these at once."""
         ids = [f"r{time.monotonic_ns()}.{i}" for i in range(len(prompts))]
         self._said, self._first, self._open = {id: [] for id in ids}, {}, set(ids)
         before = self._load
@@ -68,7 +83,20 @@ class Engine:
         with self._changed:
             if not self._changed.wait_for(lambda: not self._open, PATIENCE_S):
                 raise TimeoutError(f"no answer within {PATIENCE_S:.0f} s")
-        took = time.perf_counter() - max(self._first.values())
-        drafted = self._load.drafted_tokens - before.drafted_tokens
-        right = (self._load.accepted_tokens - before.accepted_tokens) / (drafted or 1)
-        return len(ids) * (ANSWER - 1) / took, right, list(self._said.values())
+        return Answers(
+            list(self._said.values()),
+            time.perf_counter() - max(self._first.values()),
+            self._load.drafted_tokens - before.drafted_tokens,
+            self._load.accepted_tokens - before.accepted_tokens,
+        )
+
+    def run_all(self, prompts: list[list[int]], sampling: Sampling, at_once: int) -> Answers:
+        """To so many at once, one group after the other."""
+        groups = [prompts[at : at + at_once] for at in range(0, len(prompts), at_once)]
+        return joined([self.run(group, sampling) for group in groups])
+
+
+def joined(groups: list[Answers]) -> Answers:
+    """Of groups that were answered one after the other."""
+    said, seconds, drafted, right = zip(*groups, strict=True)
+    return Answers([one for group in said for one in group], sum(seconds), sum(drafted), sum(right))

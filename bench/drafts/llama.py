@@ -29,8 +29,11 @@ class LlamaSpeculation:
             "--spec-draft-n-max", str(longest),
         ]  # fmt: skip
 
-    def run(self, prompt: str) -> float:
-        """Tokens a second behind the prompt."""
+    def pace(self, prompts: list[str]) -> float:
+        """Tokens a second behind the prompts, one after the other."""
+        return len(prompts) / sum(1 / self._run(prompt) for prompt in prompts)
+
+    def _run(self, prompt: str) -> float:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(prompt)
             file.flush()

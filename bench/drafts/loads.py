@@ -1,5 +1,6 @@
 """What engines are asked, and who knows the answers."""
 
+import json
 import random
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from raylax.proto.text.files import TextFiles
 from raylax.worker.speculation.proposals import Proposal, Speculation, worth
 
 PROMPT, QUOTED, ANSWER = 384, 12, 128
+COPIED = 200
+"""Tokens of a text that is to be edited."""
 
 
 class Oracle(Speculation):
@@ -71,14 +74,38 @@ def chats(count: int) -> list[str]:
     return [asked[i % len(asked)].format(i + 2, i + 20) for i in range(count)]
 
 
-def questions(checkpoint: Path, count: int) -> list[list[int]]:
-    """Chats with a question each, in the checkpoint's tokens; none without a template."""
+def edits(checkpoint: Path, text: list[int], count: int) -> list[str]:
+    """What is asked of a text, or of JSON, that the answer copies for the most part; none for a
+    checkpoint without words."""
+    if tokenizer_of(checkpoint) is None:
+        return []
+    rest = max(1, (len(text) - COPIED) // count)
+    parts = [
+        words_of(checkpoint, text[at : at + COPIED]) for at in range(rest // 2, rest * count, rest)
+    ]
+    tasks = [
+        "Correct the spelling of this text, and write the whole text:\n\n{0}",
+        "Write this JSON again, with the price of the pear doubled:\n\n{1}",
+        "Summarise this text by its most important sentences, word for word:\n\n{0}",
+        "Add a field `checked` with the value true to this JSON, and write all of it:\n\n{1}",
+    ]
+    names = ["apple", "pear", "plum", "fig", "lime", "date"]
+    items = [[{"name": name, "price": at + i} for i, name in enumerate(names)] for at in range(9)]
+    records = [json.dumps({"items": one}, indent=1) for one in items]
+    return [
+        tasks[at % len(tasks)].format(part, records[at % len(records)])
+        for at, part in enumerate(parts)
+    ]
+
+
+def asking(checkpoint: Path, chats: list[str]) -> list[list[int]]:
+    """These chats in the checkpoint's tokens; none without a template."""
     try:
         files = TextFiles(open_checkpoint(checkpoint).text)
         frontend = Frontend.load(files, str(checkpoint), max_sequence_length=PROMPT + ANSWER)
     except (OSError, ValueError):
         return []
-    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats(count)]
+    bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats]
     return [frontend.tokens_of(ChatCompletionRequest.model_validate(one)) for one in bodies]
 
 
