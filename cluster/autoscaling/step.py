@@ -1,0 +1,56 @@
+"""From a wish to an order: up at once, down late, to none when nobody comes."""
+
+from typing import NamedTuple
+
+from raylax.cluster.autoscaling.means import Most
+from raylax.cluster.autoscaling.snapshot import Snapshot
+
+DOWN_STARTS, DOWN_S = 0.5, 10.0
+"""Down to the highest wish of so many starts, and of so long at least."""
+LEARN_S = 60.0
+"""No step down so soon after the first look, nor within a start of it: too little is known."""
+IDLE_S = 300.0
+"""Without a request: down to the least, which may be none."""
+
+
+class Step(NamedTuple):
+    """What is ordered, and why."""
+
+    choice: int
+    reason: str
+
+
+class Steps:
+    """What is remembered of the wishes of one model."""
+
+    def __init__(self) -> None:
+        self._wished = Most()
+        self._began: float | None = None
+        self._last_arrival = 0.0
+
+    def of(self, t: Snapshot, wish: int) -> Step:
+        """The order. `wish`: workers that would be right now."""
+        if self._began is None:
+            self._began = self._last_arrival = t.now
+        if t.prompt or t.arrived:
+            self._last_arrival = t.now
+        highest = self._wished.of(t.now, wish, max(DOWN_S, DOWN_STARTS * t.start_s))
+        if t.now - self._last_arrival > IDLE_S and not t.busy:
+            return Step(t.least, f"nobody has come for {IDLE_S:g} s: down to the least")
+        if t.target == 0 and not (t.queued or t.arrived):
+            return Step(t.least, "nobody asks")
+        if wish < t.target and t.now - self._began < max(LEARN_S, t.start_s):
+            return bounded(t, t.target, "too early for a step down")
+        if wish > t.target:
+            return bounded(t, wish, "more is needed")
+        if highest < t.target:
+            return bounded(t, highest, "less has been enough for a while")
+        return bounded(t, t.target, "as many as are needed")
+
+
+def bounded(t: Snapshot, wish: int, reason: str) -> Step:
+    """Between the least and the most, and at least one while there is anybody to serve."""
+    least = max(1, t.least)
+    if wish > t.most:
+        return Step(t.most, f"{reason}, the most is {t.most}")
+    return Step(wish, reason) if wish >= least else Step(least, f"{reason}, the least is {least}")
