@@ -86,7 +86,7 @@ def weight_bytes(form: DeviceForm, positions: int) -> int:
     for weight in weights_of(s).values():
         rows, times = weight.shape[0], s.layers if weight.layered else 1
         if weight.name == "w_embed":
-            own = s.padded_vocab * s.hidden * HALF
+            own = max(rows, s.padded_vocab) * s.hidden * HALF
         elif weight.name == "w_head":
             own = size(q.head, head, s.hidden)
         elif weight.is_matrix:

@@ -100,8 +100,9 @@ class Loader:
     def _tokens(self, name: str, form: Format) -> Source:
         """A matrix with a row for each token, and rows of zeros, of tokens that there are not: a
         product has whole tiles of rows."""
-        source, rows = self._source(name, 0, form), self.form.spec.padded_vocab
+        source = self._source(name, 0, form)
         there, columns = source.shape
+        rows = max(there, self.form.spec.padded_vocab)
 
         def read(own: slice) -> Array:
             end = min(own.stop, there)

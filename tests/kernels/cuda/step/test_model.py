@@ -17,7 +17,7 @@ from raylax.kernels.cuda.matrix_unit import HOPPER
 from raylax.kernels.cuda.step.capacity import KEPT_BY_CUDA
 from raylax.kernels.errors import DeviceError
 from tests.support.batches import Floats, Piece, batch_of
-from tests.support.cuda_demo import CHIP
+from tests.support.cuda_demo import CHIP, naming
 from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.device import installed
 from tests.support.cuda_fake.machine import cubins_here
@@ -49,6 +49,18 @@ def test_its_answer_is_the_cpus() -> None:
         assert found.drawn.tolist() == expected.drawn.tolist()
         end = piece.start + len(piece.tokens)
         piece = Piece([int(found.drawn[0])], end, WHOLE.pages)
+
+
+@on_fake_device
+def test_a_model_that_names_some_tokens_reads_all() -> None:
+    """Also those behind the last that it names, beyond which its head is padded."""
+    tokens = list(range(3, 43, 2))
+    path = naming(model().parent / "some", model(), tokens)
+    some, piece = load_on_device(path, options("cuda:0"), PAGES), Piece([500, 4, 499], 0, [2])
+
+    assert np.array_equal(np.array(some.step(batch_of([piece])).logits), logits(piece)[:, tokens])
+    whole, own = (footprint(one, options("cuda:0")).weights for one in (model(), path))
+    assert own > whole
 
 
 @on_fake_device
