@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
+from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket, room
 from raylax.kernels.cuda.step.draws import CHANGES, change_fields, rule_fields, write_draws
 from raylax.kernels.cuda.step.inputs import Array, Field, Ints
 from raylax.kernels.cuda.step.program import StepShape
@@ -27,10 +27,10 @@ def fields_of(tokens: int, rows: int, slots: int, length: int) -> dict[str, Fiel
         "ids": one,
         "positions": one,
         "slots": one,
-        "rows": Field(bucket(rows)),
+        "rows": Field(room(rows)),
         "items": Field(bucket(tokens + slots), 8),
         "combined": Field(bucket(tokens), 4),
-        **rule_fields(bucket(rows)),
+        **rule_fields(room(rows)),
         LAST: Field(rows * -(-length // PAGE_SIZE)),
         **change_fields(),
     }

@@ -13,3 +13,9 @@ def bucket(count: int) -> int:
     if count <= MOST_TOKENS:
         return BUCKETS[bisect_left(BUCKETS, count)]
     return -(-count // MOST_TOKENS) * MOST_TOKENS
+
+
+def room(rows: int) -> int:
+    """Rows that there must be room for in steps of at most so many: a step of more rows than a
+    graph has tokens is none, and is not filled up."""
+    return bucket(rows) if rows <= MOST_TOKENS else rows

@@ -10,7 +10,7 @@ from raylax.kernels.cuda.formats.base import size
 from raylax.kernels.cuda.formats.grouped import Grouped
 from raylax.kernels.cuda.formats.shards import head_width, part_of
 from raylax.kernels.cuda.step.batch import fields_of
-from raylax.kernels.cuda.step.buckets import bucket
+from raylax.kernels.cuda.step.buckets import bucket, room
 from raylax.kernels.cuda.step.inputs import Field
 from raylax.kernels.cuda.step.values import F32, HALF, StepSizes, total, value_sizes
 from raylax.kernels.cuda.step.work_list import Division
@@ -53,7 +53,7 @@ class StepCapacity:
     def sizes(self) -> StepSizes:
         """Filled up to the sizes of graphs."""
         form, chip = self.form, self.form.chip.number
-        tokens, rows = bucket(self.options.max_step_tokens), bucket(self.options.max_step_rows)
+        tokens, rows = bucket(self.options.max_step_tokens), room(self.options.max_step_rows)
         narrow = most_apart(chip, f"linear_{form.quantization.layers.name}")
         widest = attend(form.heads, chip)[-1]
         return StepSizes(tokens, rows, self.slots, widest.most or 0, narrow)

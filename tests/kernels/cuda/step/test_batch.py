@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from raylax.kernels.cuda.step.batch import LAST, NOBODY, fields_of, write
-from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket
+from raylax.kernels.cuda.step.buckets import MOST_TOKENS, bucket, room
 from raylax.kernels.cuda.step.inputs import Array
 from raylax.kernels.cuda.step.program import StepShape
 from raylax.kernels.cuda.step.work_list import IDLE_ITEM, Division
@@ -40,7 +40,9 @@ def written(
     return fields, *write(batch, fields, DIVISION, TILES)
 
 
-@pytest.mark.parametrize("tokens, rows", [(1, 1), (5, 5), (100, 7), (129, 129), (256, 3), (700, 9)])
+@pytest.mark.parametrize(
+    "tokens, rows", [(1, 1), (5, 5), (100, 7), (129, 129), (256, 3), (272, 272), (700, 9)]
+)
 def test_the_largest_step_fits_its_fields(tokens: int, rows: int) -> None:
     """Whatever the sizes of an engine: a graph's grids never reach beyond what they read."""
     made = pieces(np.random.default_rng(tokens), tokens, rows)
@@ -77,6 +79,10 @@ def test_what_fills_up_a_graph_is_nobodys() -> None:
     assert fields["slots"][:4, 0].tolist() == [5 * 16 + 4, 9 * 16 + 3, 8 * 16 + 5, NOBODY]
     assert fields["rows"][:4, 0].tolist() == [0, 1, 2, NOBODY]
     assert fields["items"][3].tolist() == list(IDLE_ITEM)
+
+
+def test_rows_beyond_those_of_a_graph_are_not_filled_up() -> None:
+    assert [room(n) for n in (3, 65, 256, 257, 272)] == [4, 96, 256, 257, 272]
 
 
 def test_buckets() -> None:
