@@ -104,17 +104,17 @@ class Adjustment:
         """All that is kept, as it is now."""
         return joined([self])
 
-    def entries_after(self, draft: Sequence[int]) -> Entries:
-        """All that would be kept if these tokens followed."""
+    def after(self, draft: Sequence[int]) -> "Adjustment":
+        """What it would be if these tokens followed; itself, if they change nothing."""
         if not (self._history and draft):
-            return self.entries
+            return self
         then = Adjustment.__new__(Adjustment)
         then._sampling, then._prompt, then._told = self._sampling, 0, 0
         then._active = then._history = True
         then._place = dict(self._place)
         then._ids, then._biases, then._counts = self._ids[:], self._biases[:], self._counts[:]
         then.tell(draft)
-        return then.entries
+        return then
 
 
 def forbidding(entries: Entries, tokens: Sequence[int]) -> Entries:

@@ -19,15 +19,31 @@ from raylax.worker.scheduling.step_plan import Work
 log = logging.getLogger(__name__)
 
 
-def draws_for(batch: Several[Work]) -> StepDraws | None:
-    """The rules by which a model is to draw for these sequences, in plan order."""
+def draws_for(batch: Several[Work], branches: Several[Branch] = ()) -> StepDraws | None:
+    """The rules by which a model is to draw for all rows of these sequences, in plan order."""
     rows = list[Row]()
+    for one, draft, wanted in asked(batch, branches):
+        one.adjustment.tell(one.tokens)
+        rows += [row_behind(one, draft[:ahead]) for ahead in range(wanted)]
+    return draws_of(rows)
+
+
+def row_behind(one: Sequence, said: list[int]) -> Row:
+    """What is drawn of a sequence behind so much of a draft, with penalties for that. Where a token
+    of its prompt follows there is no rule, and the logits stay as they are."""
+    rule = None if one.unread > len(said) else one.rule
+    return Row(rule, one.generated + len(said), one.adjustment.after(said))
+
+
+def asked(
+    batch: Several[Work], branches: Several[Branch]
+) -> Iterator[tuple[Sequence, list[int], int]]:
+    """Who has rows in a plan, behind how much of which draft, and how many, in plan order."""
     for one, _, wanted in batch:
         if wanted:
-            one.adjustment.tell(one.tokens)
-            assert wanted == 1, "who draws by itself is given no drafts"
-            rows.append(Row(one.rule, one.generated, one.adjustment))
-    return draws_of(rows)
+            yield one, one.draft, wanted
+    for branch in branches:
+        yield branch.one, branch.draft, branch.wanted
 
 
 class Wanted(NamedTuple):
@@ -57,10 +73,7 @@ def draw_rows(
     """Draw for every sequence that has rows in the output, which lie there in plan order; by the
     id of its request. `draws`: the rules by which the model has drawn. What is drawn of branches,
     whose rows come behind, they are told."""
-    rows = rows_wanted(batch, draws)
-    for branch in branches:
-        for said in (branch.draft[:ahead] for ahead in range(branch.wanted)):
-            rows.append(Wanted(branch.one, len(rows), said, branch.one.own_rule is PLAIN))
+    rows = rows_wanted(batch, draws, branches)
     outcomes = outcomes_of(rows, output, sampler)
     drawn = dict[str, list[DrawResult]]()
     for one, _, wanted in batch:
@@ -73,14 +86,16 @@ def draw_rows(
     return drawn
 
 
-def rows_wanted(batch: Several[Work], draws: StepDraws | None) -> list[Wanted]:
+def rows_wanted(
+    batch: Several[Work], draws: StepDraws | None, branches: Several[Branch]
+) -> list[Wanted]:
     """All rows, in plan order."""
     by_model = [] if draws is None else (draws.rules["position"] != NO_RULE).tolist()
     rows = list[Wanted]()
-    for one, _, wanted in batch:
+    for one, draft, wanted in asked(batch, branches):
         for ahead in range(wanted):
             had = one.own_rule is PLAIN or (draws is not None and by_model[len(rows)])
-            rows.append(Wanted(one, len(rows), one.draft[:ahead], had and one.unread <= ahead))
+            rows.append(Wanted(one, len(rows), draft[:ahead], had and one.unread <= ahead))
     return rows
 
 
@@ -123,7 +138,7 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
         return Wish(row, request, one.own_rule, NO_RULE, top_logprobs=top, token=token)
     one.adjustment.tell(one.tokens)
     position, mask, adjustment = one.generated + len(said), None, one.adjustment
-    changes = adjustment.entries_after(said) if adjustment.active else NOTHING
+    changes = adjustment.after(said).entries if adjustment.active else NOTHING
     if one.constraints.active:
         mask = one.constraints.mask(output.logits.shape[1])
         if forbidden := one.constraints.forbidden(one.tokens, said):

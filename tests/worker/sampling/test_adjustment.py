@@ -91,7 +91,7 @@ def test_penalties_before_anything_was_said() -> None:
 def test_what_would_follow_a_draft_is_not_kept() -> None:
     kept = Adjustment(ALL, 2)
     kept.tell([5, 3, 9])
-    before, after = kept.entries, kept.entries_after([9, 8])
+    before, after = kept.entries, kept.after([9, 8]).entries
     kept.tell([5, 3, 9, 9, 8])
 
     assert [part.tolist() for part in after] == [part.tolist() for part in kept.entries]
