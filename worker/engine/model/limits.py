@@ -21,8 +21,6 @@ class ModelLimits:
     """Complete."""
     vocab: int
     """Token ids are below this."""
-    scores: bool = True
-    """Whether prompts can be scored: not where a device draws by itself."""
 
     @property
     def capacity(self) -> int:
@@ -52,7 +50,7 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_service(request)
     check_sampling(request.sampling)
     if request.score:
-        check_scored(request, limits)
+        check_scored_size(len(request.prompt), request.sampling.top_logprobs or 0)
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
     check_ids(limits.vocab, request.sampling.allowed_token_ids, "allowed_token_ids")
     check_ids(limits.vocab, [*chain(*request.sampling.bad_words)], "bad_words")
@@ -62,17 +60,6 @@ def check(request: Request, limits: ModelLimits) -> None:
             f"found {request.max_tokens}",
             param="max_tokens",
         )
-
-
-def check_scored(request: Request, limits: ModelLimits) -> None:
-    """Raises InvalidRequest for a prompt whose log-probabilities cannot be had."""
-    if not limits.scores:
-        raise InvalidRequest(
-            "logprobs: those of a prompt are not computed on GPUs; leave out echo, or ask an "
-            "engine on CPUs",
-            param="logprobs",
-        )
-    check_scored_size(len(request.prompt), request.sampling.top_logprobs or 0)
 
 
 def check_sampling(sampling: Sampling) -> None:

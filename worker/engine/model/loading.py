@@ -73,5 +73,5 @@ def assemble(
         batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
     else:
         batch = Batch(Roster(pool, clock), *parts)
-    known_limits = ModelLimits(ready, model.spec.vocab, not model.draws)
+    known_limits = ModelLimits(ready, model.spec.vocab)
     return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))
