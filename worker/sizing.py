@@ -1,6 +1,7 @@
 """How large an engine may be: a plain function of the model, the memory and the wishes."""
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from raylax.proto.pages import PAGE_SIZE, pages_for
 from raylax.worker.config import (
@@ -10,6 +11,7 @@ from raylax.worker.config import (
     EngineConfig,
     Mode,
     Sizes,
+    SpeculativeMode,
 )
 from raylax.worker.errors import ConfigError
 
@@ -32,8 +34,8 @@ class Usual:
     fills: bool
     """Whether a server's pages take all of that share: nothing else lives there, and what was
     computed once is found again."""
-    drafted: int = 0
-    """Tokens of drafts in a step, where there is speculation."""
+    drafts: tuple[SpeculativeMode, ...] = get_args(SpeculativeMode)
+    """Modes of speculation that it can do."""
 
     def within(self, chunk: object) -> "Usual":
         """The same, with no more tokens in a step than a model's files say, if they do."""
@@ -42,11 +44,17 @@ class Usual:
         return replace(self, chunk=min(self.chunk, chunk))
 
 
-ON_CPU = Usual(
-    {"local": 4, "interactive": 1, "server": 64}, 512, CPU_UTILIZATION, False, False, MOST_DRAFTED
-)
+ON_CPU = Usual({"local": 4, "interactive": 1, "server": 64}, 512, CPU_UTILIZATION, False, False)
 """Other processes, and other replicas, live in its memory too."""
-ON_GPU = Usual({"local": 4, "interactive": 1, "server": 256}, 2048, GPU_UTILIZATION, True, True)
+ON_GPU = Usual(
+    {"local": 4, "interactive": 1, "server": 256},
+    2048,
+    GPU_UTILIZATION,
+    True,
+    True,
+    ("ngram", "small_draft"),
+)
+"""Heads go on from what only models on CPUs keep."""
 SEQUENCE_TOKENS = 128
 """A short question and its answer: with fewer for each, sequences of a server would give way to
 each other all the time, and be computed again."""
@@ -122,7 +130,8 @@ def most_of_a_step(config: EngineConfig, mode: Mode, usual: Usual) -> tuple[int,
 
 def drafts_of_a_step(config: EngineConfig, usual: Usual) -> int:
     """Tokens of drafts that a step may verify."""
-    return 0 if config.speculative_mode == "disable" else usual.drafted
+    mode = config.speculative_mode
+    return MOST_DRAFTED if mode != "disable" and mode in usual.drafts else 0
 
 
 def check_lengths(config: EngineConfig, max_positions: int) -> None:

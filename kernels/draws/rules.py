@@ -40,6 +40,16 @@ class StepDraws(NamedTuple):
     counts: npt.NDArray[np.int32]
     """How often the answer has them; -1 if neither prompt nor answer has. See `Adjustment`."""
 
+    def within(self, vocab: int) -> "StepDraws":
+        """The same for a model of so many tokens: of others nothing is changed."""
+        known = self.ids < vocab
+        if known.all():
+            return self
+        rules = self.rules.copy()
+        owner = np.repeat(np.arange(len(rules)), rules["changes"])
+        rules["changes"] = np.bincount(owner[known], minlength=len(rules))
+        return StepDraws(rules, self.ids[known], self.biases[known], self.counts[known])
+
 
 NOTHING = StepDraws(
     np.empty(0, RULE), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.int32)

@@ -290,6 +290,20 @@ TestPagesAreConservedWithDrafts = EngineSpeculating.TestCase
 TestPagesAreConservedWithDrafts.settings = TestPagesAreConserved.settings
 
 
+class EngineSpeculatingAhead(EngineSpeculating):
+    """The same on a device: steps are decided ahead while texts do not repeat themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch.submit = LazyDevice(self.model.run).submit
+
+
+TestPagesAreConservedWithDraftsAhead = EngineSpeculatingAhead.TestCase
+TestPagesAreConservedWithDraftsAhead.settings = settings(
+    TestPagesAreConserved.settings, max_examples=30
+)
+
+
 class EngineChunked(Engine):
     """The same where prefills and decodes take turns, on a device that is given steps ahead, and
     pages of few sequences are kept."""

@@ -1,6 +1,8 @@
 """Models that draft, for tests whose models are functions of what they read in their pages."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Several
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ from raylax.kernels.heads.base import HeadOutput
 from raylax.kernels.model import Floats, StepBatch, StepOutput
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.scheduling.drafting.base import Seen, proposal_of
+from raylax.worker.scheduling.drafting.base import Seen, proposal_of, room_for_drafts
 from raylax.worker.scheduling.drafting.chain import Chain
 from raylax.worker.scheduling.drafting.model_proposer import ModelProposer
 from raylax.worker.scheduling.sequence import Sequence
@@ -20,7 +22,7 @@ class SummingModel:
     """Says the sum of all tokens that it reads through a sequence's table, and so is always right
     for a model that does the same, if it reads what is there."""
 
-    shift, longest, step_tokens = 0, 10_000, 24
+    shift, longest, step_tokens, draws = 0, 10_000, 24, 0
 
     def __init__(self, pages: int, vocab: int) -> None:
         self.slots, self.vocab = np.full(pages * PAGE_SIZE, -1), vocab
@@ -94,6 +96,43 @@ class AlwaysRight(ModelProposer):
         super().learn(one, drafted, right)
         assert self.drafter is not None
         assert right == drafted or one.draft[right] in one.request.stop_token_ids
+
+
+@dataclass
+class Knowing:
+    """Drafts so many tokens of answers that are known, and then a wrong one; if none of them, the
+    right one beside it."""
+
+    answers: Mapping[str, Several[int]]
+    right: int
+    vocab: int
+    rests: bool = False
+
+    def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
+        for one in decodes:
+            proposal, known = proposal_of(one), self.answers[one.request.id]
+            proposal.clear()
+            follows = list(known[one.generated : one.max_tokens])
+            wrong = [(token + 1) % self.vocab for token in follows[self.right : self.right + 1]]
+            proposal.draft = [*follows[: self.right], *wrong][: room_for_drafts(one)]
+            proposal.likely = 1.0
+            if proposal.draft and not self.right:
+                proposal.others = [follows[0]]
+
+    def awaits(self, decodes: Several[Sequence], time: StepTime) -> bool:
+        return True
+
+    def go_on(self, decodes: Several[Sequence]) -> None:
+        raise AssertionError("no step was to be decided ahead")
+
+    def learn(self, one: Sequence, drafted: int, right: int) -> None:
+        assert right == min(drafted, self.right)
+
+    def learn_branch(self, one: Sequence, right: bool) -> None:
+        assert right
+
+    def follow(self, seen: Several[Seen], output: StepOutput) -> None:
+        """It knows what will be said."""
 
 
 class RightBeside(ModelProposer):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from raylax.worker.config import EngineConfig, Mode, Sizes
+from raylax.worker.config import EngineConfig, Mode, Sizes, SpeculativeMode
 from raylax.worker.errors import ConfigError
 from raylax.worker.sizing import MIB, ON_GPU, Memory, infer
 
@@ -63,7 +63,18 @@ def test_sizes_on_a_gpu(mode: Mode, given: dict[str, Any], want: Sizes) -> None:
     has been found by `gpu_memory_utilization` before."""
     room = replace(memory(positions=4096), usual=ON_GPU)
 
-    assert infer(EngineConfig(**given), mode, room) == want
+    assert infer(EngineConfig(**given), mode, room) == replace(want, drafted=16)
+
+
+@pytest.mark.parametrize(
+    ("mode", "drafted"), [("ngram", 16), ("small_draft", 16), ("eagle", 0), ("disable", 0)]
+)
+def test_steps_on_a_gpu_have_room_for_drafts_that_there_are(
+    mode: SpeculativeMode, drafted: int
+) -> None:
+    room = replace(memory(positions=4096), usual=ON_GPU)
+
+    assert infer(EngineConfig(speculative_mode=mode), "server", room).drafted == drafted
 
 
 @pytest.mark.parametrize("pages", [2, 3, 40, 255, 256, 257, 5000])

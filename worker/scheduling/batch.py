@@ -55,7 +55,7 @@ class Batch:
     submit: Submit | None = None
     """In the place of `run` where a device does a step while the next one is decided."""
     proposer: Proposer | None = None
-    """Who proposes what may follow; not for who draws by itself, or is given steps ahead."""
+    """Who proposes what may follow; None: nobody."""
     sampler: Sampler = field(default_factory=single_threaded)
     """Draws from the logits of `run`, where that does not."""
     trace: StepTrace = field(default_factory=Untraced)
@@ -82,6 +82,8 @@ class Batch:
         if flight is None or not flight.left(self.roster.running):
             flight = self._next()
             self.trace.mark("decide")
+        elif self.proposer is not None:
+            self.proposer.go_on(flight.left(self.roster.running))
         if flight is None:
             return []
         try:
@@ -123,8 +125,8 @@ class Batch:
         self.counters.steps += 1
         chunked = self.limits.chunked
         self.decider.decodes_turn = chunked and any(one.phase is PREFILL for one, _, _ in batch)
-        draws = draws_for(batch) if self.model_draws else None
         branches = self._branch(batch)
+        draws = draws_for(batch, branches) if self.model_draws else None
         along = [(branch, branch.count, branch.wanted) for branch in branches]
         plan = make_plan(self.counters.steps, [*batch, *along], draws)
         work = work_of(batch, sum([branch.count for branch in branches]))
@@ -151,7 +153,8 @@ class Batch:
 
     def _ahead(self, flight: Flight) -> Flight | None:
         """Decide and submit the step behind one that is under way, if its decision needs nothing
-        of that; None if it does, or if somebody waits for what is given back behind it."""
+        of that; None if it does, if somebody waits for what is given back behind it, or if drafts
+        may follow what it draws."""
         assert self.submit is not None
         batch = followers(flight, self.roster.running)
         if not batch or (len(batch) < len(self.roster.running) and self.roster.waiting.ready):
@@ -159,6 +162,10 @@ class Batch:
         decision = self.decider.decide(self.decider.division(), [one.candidate for one in batch])
         if decision != Decision([(follower.one.request.id, 1) for follower in batch]):
             return None
+        if self.proposer is not None:
+            decodes = [follower.one for follower in batch]
+            if self.proposer.awaits(decodes, self.decider.step_time.value):
+                return None
         for one, _, position in batch:
             self.roster.holdings.reserve(one, position + 1)
         self.counters.steps += 1

@@ -2,6 +2,7 @@
 comes 0. So a text repeats itself, and what is drafted of it is right until it counts on."""
 
 from collections.abc import Sequence as Several
+from itertools import count as ticks
 
 import numpy as np
 import pytest
@@ -205,8 +206,8 @@ def test_an_embedding_has_no_draft() -> None:
 def test_a_text_that_repeats_itself_needs_fewer_steps() -> None:
     """Once ten tokens have come, all that follows is known; steps get dearer meanwhile, as the
     clock says."""
-    clock = iter(np.arange(0, 1e6, 0.01)).__next__
-    made = Batch(Roster(PagePool(64), clock), StepLimits(64, 4, 16), count)
+    roster = Roster(PagePool(64), ticks(0.0, 0.01).__next__)
+    made = Batch(roster, StepLimits(64, 4, 16), count)
     made.proposer = Lookup()
     made.roster.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
     said = list[int]()

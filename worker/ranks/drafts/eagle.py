@@ -19,6 +19,10 @@ from raylax.worker.scheduling.drafting.model_proposer import Drafter
 class Eagle(DraftModel):
     """A head for a base, in a directory of its own."""
 
+    lacks_on_gpus = (
+        "it reads residual streams, which no model on a GPU keeps, and runs on CPUs alone"
+    )
+
     def taps(self, config: EngineConfig) -> tuple[int, ...]:
         if (config.pipeline_parallel_stages or 1) > 1:
             raise ConfigError(

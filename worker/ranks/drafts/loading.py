@@ -26,9 +26,10 @@ def load_proposer(
     """Who proposes drafts to rank 0's model, by draws of its sampler; None: nobody. Raises
     ConfigError, KernelsError."""
     if not sizes.drafted:
-        if config.speculative_mode in MODES:  # asked for, and missed by nobody's tokens
-            device = model.options.device
-            log.warning("nothing drafts on %s yet, not %s either", device, config.speculative_mode)
+        mode, device = config.speculative_mode, model.options.device
+        if (kind := MODES.get(mode)) is not None:  # asked for, and missed by nobody's tokens
+            lacks = kind.lacks_on_gpus
+            log.warning("speculative_mode=%r drafts nothing on %s: %s", mode, device, lacks)
         return None
     if (draft := draft_of(config)) is None:
         found = Speculation(config.spec_draft_length)
@@ -42,5 +43,5 @@ def build_draft(
 ) -> None:
     """Make in the store what `load_proposer` will need. `options`: of a rank. Raises ConfigError,
     KernelsError."""
-    if (draft := draft_of(config)) is not None and not options.on_gpu:
+    if (draft := draft_of(config)) is not None and draft.can_be_on(options):
         draft.build(beside(config, options, sizes), progress)

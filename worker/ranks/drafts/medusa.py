@@ -13,6 +13,8 @@ from raylax.worker.scheduling.drafting.model_proposer import Drafter
 class Medusa(DraftModel):
     """They have no pages."""
 
+    lacks_on_gpus = "the heads are compiled for CPUs alone"
+
     def footprint(self, options: ModelOptions) -> Footprint:
         return medusa_footprint(self.path, self.target, options)
 

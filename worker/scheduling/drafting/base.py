@@ -5,9 +5,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from raylax.kernels.draws.rules import StepDraws
 from raylax.kernels.model import Floats, Ints, StepOutput
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.sampling.rules import PLAIN
+from raylax.worker.sampling.rules import PLAIN, Row, draws_of
 from raylax.worker.sampling.sampler import Sampler
 from raylax.worker.scheduling.outcomes import Wanted, outcomes_of, result_of
 from raylax.worker.scheduling.sequence import Sequence
@@ -39,6 +40,15 @@ class Proposer(Protocol):
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         """Put into the proposal of each of these, which decode next, what may follow it: nothing,
         where that does not pay. `time`: what steps take. Must not raise."""
+        ...
+
+    def awaits(self, decodes: Several[Sequence], time: StepTime) -> bool:
+        """Whether these, for whom a step under way draws, may have drafts in the next one: then it
+        is not decided before their tokens are known. Must not raise."""
+        ...
+
+    def go_on(self, decodes: Several[Sequence]) -> None:
+        """A step begins in which these decode, and which was decided ahead, without drafts."""
         ...
 
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
@@ -76,15 +86,30 @@ def room_for_drafts(one: Sequence) -> int:
 
 
 def likely_tokens(
-    some: Several[Sequence], output: StepOutput, sampler: Sampler
+    some: Several[Sequence], output: StepOutput, sampler: Sampler, drawn: bool = False
 ) -> list[int | None]:
     """What sequences would draw, each from its row of these logits, behind its draft so far; None
-    if they are no numbers."""
+    if they are no numbers. `drawn`: by the rules of `guessing`, so what the step has drawn is
+    it."""
     rows = [
-        Wanted(one, row, list(one.draft), one.own_rule is PLAIN) for row, one in enumerate(some)
+        Wanted(one, row, list(one.draft), drawn or one.own_rule is PLAIN)
+        for row, one in enumerate(some)
     ]
     outcomes = outcomes_of(rows, output, sampler, logprobs=False)
     return [result_of(wanted, output, outcomes.get(wanted.row)).token for wanted in rows]
+
+
+def guessing(some: Several[Sequence], vocab: int) -> StepDraws | None:
+    """How a model that draws, and has so many tokens, is to draw for sequences behind their drafts
+    so far: with the engine's noise and penalties. Masks it cannot hear of, which costs drafts and
+    changes no token; nor of tokens that it lacks."""
+    rows = list[Row]()
+    for one in some:
+        one.adjustment.tell(one.tokens)
+        said = list(one.draft)
+        rows.append(Row(one.own_rule, one.generated + len(said), one.adjustment.after(said)))
+    draws = draws_of(rows)
+    return None if draws is None else draws.within(vocab)
 
 
 def others(logits: Floats, token: int, count: int) -> list[int]:

@@ -20,7 +20,13 @@ from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.sampler import Sampler, single_threaded
 from raylax.worker.scheduling.decision.step_time import StepTimeModel
-from raylax.worker.scheduling.drafting.base import Seen, likely_tokens, others, proposal_of
+from raylax.worker.scheduling.drafting.base import (
+    Seen,
+    guessing,
+    likely_tokens,
+    others,
+    proposal_of,
+)
 from raylax.worker.scheduling.sequence import Sequence, ints
 
 SPARE = pages_for(MOST_DRAFTED + 1)
@@ -37,6 +43,13 @@ class ChainModel(Protocol):
     """Inputs that a sequence may have."""
     step_tokens: int
     """Inputs that a step holds."""
+    draws: int
+    """Tokens that it has if it draws by rules; 0: it draws none."""
+
+    @property
+    def vocab(self) -> int:
+        """Tokens that it may name."""
+        ...
 
     def first(self, one: Sequence) -> int:
         """The first input of a sequence that can still be had."""
@@ -149,8 +162,11 @@ class Chain:
         work = sum(counts) - len(runs), len(runs), sum([run.at for run in runs])
         begun = self.clock()
         batch, features = laid_out(runs, counts)
+        some, draws = [run.one for run in done], self.model.draws
+        if draws:
+            batch = batch._replace(draws=guessing(some, draws))
         output = self.model.step(batch, features)
-        tokens = likely_tokens([run.one for run in done], output, self.sampler)
+        tokens = likely_tokens(some, output, self.sampler, bool(draws))
         for row, (run, token) in enumerate(zip(done, tokens, strict=True)):
             self._go_on(run, token, output, row)
         self._times.learn(*work, self.clock() - begun)
@@ -167,7 +183,9 @@ class Chain:
             run.left = 0
             return
         if not draft and self.width > 1:
-            proposal_of(one).others += others(output.logits[row], token, self.width - 1)
+            proposal_of(one).others += others(
+                output.logits[row][: self.model.vocab], token, self.width - 1
+            )
         draft.append(token)
         run.left -= 1
         run.tokens = [token]

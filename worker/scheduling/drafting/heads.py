@@ -56,6 +56,11 @@ class HeadModel:
     step_tokens: int
     longest: int
     shift: int = 1
+    draws: int = 0
+
+    @property
+    def vocab(self) -> int:
+        return self.head.vocab
 
     def first(self, one: Sequence) -> int:
         kept = proposal_of(one).streams

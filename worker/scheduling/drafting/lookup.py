@@ -21,6 +21,8 @@ class Lookup:
     rounds: Rounds = field(default_factory=Rounds)
     in_others: bool = False
     """Whether other texts of the tenant's are looked up."""
+    _awaited: bool = False
+    """The next step waits for the tokens before it: what that loses is lost to drafts."""
 
     @property
     def rests(self) -> bool:
@@ -28,10 +30,30 @@ class Lookup:
 
     def propose(self, decodes: Several[Sequence], time: StepTime) -> None:
         self.rounds.begin(len(decodes))
+        awaited, self._awaited = self._awaited, False
         if self.rests:
             for one in decodes:
                 proposal_of(one).rest()
             return
+        self.rounds.drafted = awaited
+        self._look_up(decodes, time)
+
+    def awaits(self, decodes: Several[Sequence], time: StepTime) -> bool:
+        """While a text goes on as it once did: what is drawn next is likely what stood there."""
+        if self.rests:
+            return False
+        self._look_up(decodes, time, drawn=1)
+        found = [proposal_of(one) for one in decodes]
+        self._awaited = any(proposal.draft for proposal in found)
+        for proposal in found:
+            proposal.clear()
+        return self._awaited
+
+    def go_on(self, decodes: Several[Sequence]) -> None:
+        self.rounds.begin(len(decodes))
+
+    def _look_up(self, decodes: Several[Sequence], time: StepTime, drawn: int = 0) -> None:
+        """`drawn`: tokens of each that are not known yet."""
         context = sum([one.computed for one in decodes])
         least = least_likely(time, len(decodes), context)
         if not (self.speculation.length or self.rounds.allows):
@@ -39,7 +61,7 @@ class Lookup:
         for one in decodes:
             proposal = proposal_of(one)
             proposal.tenant = one.request.tenant if self.in_others else None
-            self.speculation.propose(proposal, one.tokens, room_for_drafts(one), least)
+            self.speculation.propose(proposal, one.tokens, room_for_drafts(one) - drawn, least)
 
     def learn(self, one: Sequence, drafted: int, right: int) -> None:
         self.rounds.drafted = True

@@ -95,6 +95,21 @@ class ModelProposer:
             if not proposal_of(one).draft:
                 proposal_of(one).record.forget()
 
+    def awaits(self, decodes: Several[Sequence], time: StepTime) -> bool:
+        """While drafts pay, or are tried."""
+        if self.drafter is None or self.rests:
+            return False
+        try:
+            return bool(self._wanted(self.drafter, decodes, time))
+        except Exception:
+            self._give_up()
+            return False
+
+    def go_on(self, decodes: Several[Sequence]) -> None:
+        self.rounds.begin(len(decodes))
+        for one in decodes:
+            proposal_of(one).record.forget()
+
     def follow(self, seen: Several[Seen], output: StepOutput) -> None:
         if self.drafter is None:
             return

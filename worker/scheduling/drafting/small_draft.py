@@ -26,6 +26,8 @@ class SmallModel:
         options, spec = self.model.options, self.model.spec
         self.step_tokens = options.max_step_tokens
         self.longest = min(options.max_sequence_length, spec.max_positions)
+        # A device's noise is of the numbers of its logits, which are others where it names some.
+        self.draws = spec.vocab if self.model.draws and self.tokens is None else 0
 
     def first(self, one: Sequence) -> int:
         return 0
@@ -35,6 +37,8 @@ class SmallModel:
 
     def step(self, batch: StepBatch, features: Floats | None) -> StepOutput:
         output = self.model.step(batch)
+        if self.draws:
+            return drawn_within(output, self.vocab)
         if self.tokens is not None:
             logits = of_tokens(output.logits, self.tokens, self.model.spec.embeds)
             output = output._replace(logits=logits, drawn=self.tokens[output.drawn])
@@ -42,6 +46,12 @@ class SmallModel:
 
     def follow(self, seen: Several[Seen]) -> None:
         """The text says all."""
+
+
+def drawn_within(output: StepOutput, vocab: int) -> StepOutput:
+    """The output of a model that draws, whose logits lie on its device. Where it has drawn a token
+    of its own, which is beyond so many, it has drawn none."""
+    return output._replace(largest=np.where(output.drawn < vocab, output.largest, -np.inf))
 
 
 def of_vocabulary(output: StepOutput, vocab: int) -> StepOutput:

@@ -5,11 +5,12 @@ from time import perf_counter
 import numpy as np
 import pytest
 
+from raylax.kernels.cuda.build import load_on_device
 from raylax.kernels.cuda.step.inputs import TURNS
 from raylax.kernels.cuda.step.runner import taken
 from raylax.kernels.draws.rules import StepDraws
-from raylax.kernels.model import PendingStep, StepBatch
-from raylax.proto.vocabulary import Request, Sampling
+from raylax.kernels.model import PendingStep, StepBatch, StepOutput
+from raylax.proto.vocabulary import Request, Sampling, TokenLogprobs
 from raylax.worker.config import Sizes
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.ranks.executor import SingleRank
@@ -18,14 +19,18 @@ from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.rules import Row, draws_of, models_rule_of, rule_of
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
+from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.chain import SPARE
+from raylax.worker.scheduling.drafting.small_draft import SmallModel
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.batches import Piece, batch_of
 from tests.support.cuda_fake.child import on_fake_device
 from tests.support.cuda_fake.device import installed
-from tests.support.cuda_first_layers import PAGES, on_gpu
-from tests.support.draws import drawn_after
+from tests.support.cuda_first_layers import PAGES, model, on_gpu, options
+from tests.support.drafting import AlwaysRight, Knowing
+from tests.support.draws import drawn_after, log_probabilities_of
 
 PROMPT = (3, 5, 8, 5)
 ANSWER = (9, 3, 9)
@@ -154,6 +159,66 @@ def test_an_engine_says_the_same_a_step_ahead() -> None:
     assert answers(made, stop) == expected
     assert ahead == [0, 3, 3, 2], "the third computes a token more than was wanted"
     executor.close()
+
+
+def drafting(proposer: Proposer) -> Batch:
+    """An engine that is given drafts, and steps ahead where there are none."""
+    executor = SingleRank(Rank(on_gpu()), Sizes(4, 64, 256, 16, PAGES, 16))
+    roster = Roster(PagePool(PAGES))
+    made = Batch(roster, StepLimits(64, 4, 16), executor.run, model_draws=True)
+    made.submit, made.proposer = executor.submit, proposer
+    return made
+
+
+def undrafted() -> dict[str, list[int]]:
+    """What an engine says that draws by itself, a token a step."""
+    return answers(Batch(Roster(PagePool(PAGES)), StepLimits(64, 4), on_host))
+
+
+def on_host(plan: StepPlan) -> StepOutput:
+    return on_gpu().step(plan.batch)
+
+
+@on_fake_device
+def test_an_engine_says_the_same_with_drafts() -> None:
+    """Right at first, then wrong; and wrong at once, with the right token beside."""
+    expected, vocab = undrafted(), on_gpu().spec.vocab
+    for right in (0, 2):
+        made = drafting(Knowing(expected, right, vocab))
+
+        assert answers(made) == expected
+        assert made.counters.accepted_tokens >= len(expected)
+
+
+@on_fake_device
+def test_a_model_on_the_device_drafts_what_is_drawn() -> None:
+    """The same one, by pages of its own: it draws with the engine's noise."""
+    expected = undrafted()
+    small = load_on_device(model(), options("cuda:0"), PAGES + 4 * SPARE)
+    made = drafting(AlwaysRight(SmallModel(small, small.spec.vocab), PAGES, 2))
+
+    assert answers(made) == expected
+    assert made.counters.accepted_tokens >= len(expected)
+
+
+@on_fake_device
+def test_a_prompt_is_scored_by_logits_that_nobody_changed() -> None:
+    """Several tokens in a step, beside others whose logits are changed where they lie."""
+    prompt, changed = (3, 5, 8, 5, 9), Sampling(temperature=0.0, logit_bias=((5, 90.0),))
+    roster = Roster(PagePool(PAGES))
+    made = Batch(roster, StepLimits(64, 4, 16), on_host, model_draws=True)
+    told = Sampling(temperature=0.0, top_logprobs=2)
+    roster.add(Sequence(Request("changed", (7,), 3, changed)))
+    roster.add(Sequence(Request("scored", prompt, 1, told, score=True)))
+    found = list[TokenLogprobs]()
+    while not roster.idle:
+        for delta in made.step():
+            found += delta.prompt_logprobs
+
+    batch = batch_of([Piece(list(prompt), 0, [0])])
+    rows = on_gpu().step(batch._replace(rows=np.arange(5, dtype=np.int32))).logits
+    assert made.counters.steps == 3
+    assert found == [log_probabilities_of(rows[i], prompt[i + 1], 2) for i in range(4)]
 
 
 @pytest.mark.parametrize(

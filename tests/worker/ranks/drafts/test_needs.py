@@ -1,14 +1,18 @@
 """What the model that drafts needs beside a rank."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from raylax.kernels.build import footprint
 from raylax.kernels.options import ModelOptions
-from raylax.worker.config import EngineConfig
+from raylax.worker.config import EngineConfig, SpeculativeMode
 from raylax.worker.errors import ConfigError
-from raylax.worker.ranks.drafts.needs import draft_needs
+from raylax.worker.ranks.drafts.needs import draft_needs, draft_options
 from raylax.worker.ranks.loading import plan_rank
+from raylax.worker.scheduling.drafting.chain import SPARE
+from tests.support.cuda_demo import DEMO
 
 
 def small(model: Path, **changed: object) -> EngineConfig:
@@ -16,13 +20,23 @@ def small(model: Path, **changed: object) -> EngineConfig:
     return EngineConfig(str(model), speculative_mode="small_draft").complete(**changed)
 
 
-def test_nothing_drafts_on_a_gpu(checkpoint: Path) -> None:
+def test_a_small_model_needs_memory_of_a_gpu_too() -> None:
+    """And none for graphs of rows that only its engine has."""
+    config, gpu = small(DEMO, additional_models=[DEMO]), ModelOptions(device="cuda", target="sm_90")
+    own = footprint(DEMO, draft_options(config, gpu, 64, 4))
+
+    spare = own.workspace + 4 * SPARE * own.page
+    assert draft_needs(config, gpu, 64, 4) == replace(own, workspace=spare)
+
+
+@pytest.mark.parametrize("mode", ["eagle", "medusa"])
+def test_no_head_drafts_on_a_gpu(checkpoint: Path, mode: SpeculativeMode) -> None:
     """Which changes no token; what is asked for is looked for all the same."""
-    config, gpu = small(checkpoint, additional_models=[checkpoint]), ModelOptions(device="cuda:0")
-    assert draft_needs(config, ModelOptions(), 64, 4) is not None
-    assert draft_needs(config, gpu, 64, 4) is None
+    config, gpu = EngineConfig(str(checkpoint), speculative_mode=mode), ModelOptions(device="cuda")
+    named = config.complete(additional_models=[str(checkpoint)])
+    assert draft_needs(named, gpu, 64, 4) is None
     with pytest.raises(ConfigError, match="nothing at /no/where"):
-        draft_needs(small(checkpoint, additional_models=["/no/where"]), gpu, 64, 4)
+        draft_needs(config.complete(additional_models=["/no/where"]), gpu, 64, 4)
 
 
 def test_its_memory_counts(checkpoint: Path) -> None:

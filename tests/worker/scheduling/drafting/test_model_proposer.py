@@ -56,6 +56,30 @@ def compared(proposer: ModelProposer, some: list[Sequence]) -> ModelProposer:
     return proposer
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_a_step_awaits_the_tokens_before_it_while_drafts_pay(pays: bool) -> None:
+    """On a device; else it is decided ahead, and counts as one without a draft."""
+    some = decoding(2)
+    proposer = compared(ModelProposer(Ones()), some)
+    proposer.propose(some, STEP)
+    proposer.rounds._made[2]._debt = 0.0 if pays else 1.0
+
+    assert proposer.awaits(some, STEP) is pays
+    assert proposer.rounds.drafted
+    proposer.go_on(some)
+    assert not proposer.rounds.drafted
+
+
+def test_nothing_is_awaited_of_a_model_that_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    drafter, some = Ones(), decoding(1)
+    proposer = compared(ModelProposer(drafter), some)
+    drafter.behind = None  # type: ignore[method-assign, assignment]
+
+    assert not proposer.awaits(some, STEP)
+    assert proposer.drafter is None
+    assert "drafting has failed" in caplog.text
+
+
 def test_a_fixed_length_is_kept_as_far_as_there_is_room() -> None:
     """In the step, and in each answer."""
     some = decoding(4) + decoding(1, room=2)
