@@ -1,5 +1,6 @@
 """Kernels become machine code for chips that are not here, or are refused by name."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,9 +24,19 @@ from raylax.kernels.options import silent
 from raylax.kernels.store import Store
 from tests.kernels.cuda.cubins.test_rules import GOOD, but
 from tests.support.cuda_scaled import SCALED
+from tests.support.kept import kept
 from tests.support.paths import ROOT
 
 MISTAKES = "tests.support.cuda_mistakes"
+SOURCES = [
+    path.read_text()
+    for path in (
+        Path(__file__),
+        ROOT / "tests/support/cuda_mistakes.py",
+        ROOT / "tests/support/cuda_scaled.py",
+    )
+]
+"""Of the kernels that are refused."""
 
 
 def variant(name: str, block: int, types: str = "x:f y:f", warps: int = 4) -> Variant:
@@ -98,14 +109,21 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What is said of each variant, all of them compiled at once by chip."""
-    said: dict[str, list[str]] = {variant.name: [] for _, variant, _ in REFUSED}
-    for number in {number for number, _, _ in REFUSED}:
-        of_chip = [variant for n, variant, _ in REFUSED if n == number]
-        lines = compile_all(of_chip, CHIPS[number], tmp_path_factory.mktemp("c"), never)
-        for line in lines:
-            said[line.partition(" ")[0]].append(line)
+def refusals(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What is said of each variant, all of them compiled at once by chip. It is kept: they are ten
+    kernels, and each takes the compiler a second and more."""
+    chips = sorted({number for number, _, _ in REFUSED})
+
+    def make(directory: Path) -> None:
+        said: dict[str, list[str]] = {variant.name: [] for _, variant, _ in REFUSED}
+        for number in chips:
+            of_chip, place = [v for n, v, _ in REFUSED if n == number], tmp_path_factory.mktemp("c")
+            for line in compile_all(of_chip, CHIPS[number], place, never):
+                said[line.partition(" ")[0]].append(line)
+        (directory / "said.json").write_text(json.dumps(said))
+
+    facts = {"refused": SOURCES, "by": [versions(CHIPS[number]) for number in chips]}
+    said: dict[str, list[str]] = json.loads((kept(store, facts, make) / "said.json").read_text())
     return said
 
 
