@@ -11,7 +11,8 @@ from pathlib import Path
 
 from faulty.proxy import Proxy
 
-START_S = 60.0
+START_S = 100.0
+"""Of a worker. The first compiles the model; were it killed before, the next would begin again."""
 STOPPED_S, SLOW_S, CUT_S = 4.0, 3.0, 2.0
 DELAY_S = 0.1
 """Of each piece that a slow network carries."""

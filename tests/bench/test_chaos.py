@@ -1,11 +1,18 @@
 """`bench/chaos.py`: half a minute of losses, and no answer is lost, told twice or another one."""
 
+import pytest
+
 from tests.support.bench_commands import finished
 
+PATIENCE_S = 400
 
+
+@pytest.mark.timeout(PATIENCE_S + 60)  # workers start slowly on a busy machine
 def test_every_answer_survives_half_a_minute_of_losses() -> None:
     """Workers are killed, stopped, drained, slowed and cut off, one every two seconds."""
-    code, out, errors = finished("chaos.py", "--seconds", 30, "--requests", 200, patience_s=400)
+    code, out, errors = finished(
+        "chaos.py", "--seconds", 30, "--requests", 200, patience_s=PATIENCE_S
+    )
 
     assert code == 0, out + errors
     assert "│ 0    │ 0         │" in out
