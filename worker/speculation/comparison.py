@@ -53,8 +53,6 @@ class Pace:
 class Comparison:
     """Of steps in which about as many sequences decode."""
 
-    always: bool = True
-    """Drafts are made in every step where they may be; else there are steps without anyway."""
     with_drafts: Pace = field(default_factory=Pace)
     without: Pace = field(default_factory=Pace)
     _pays: bool = False
@@ -68,9 +66,9 @@ class Comparison:
 
     @property
     def allows(self) -> bool:
-        """Whether the next step may have drafts. The first ones have none: theirs is the pace to
+        """Whether the next step may have drafts. The first one has none: its is the pace to
         beat."""
-        if self.always and (not self.without.seconds or self._made >= SHARE):
+        if not self.without.seconds or self._made >= SHARE:
             return False
         return self._pays or self.may_try
 

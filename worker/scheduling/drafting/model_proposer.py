@@ -66,7 +66,7 @@ class ModelProposer:
     """Of all sequences."""
     beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of the tokens beside first ones that were wrong."""
-    rounds: Rounds = field(default_factory=lambda: Rounds(always=True))
+    rounds: Rounds = field(default_factory=Rounds)
 
     @property
     def rests(self) -> bool:

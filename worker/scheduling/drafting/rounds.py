@@ -15,23 +15,17 @@ class Rounds:
     """The steps of an engine that do nothing but decode, by how many sequences do, to powers of
     two."""
 
-    always: bool = False
-    """Drafts are proposed in every step, but for those that are left out to compare; else steps
-    without any come by themselves."""
     clock: Callable[[], float] = time.perf_counter
     rests: bool = False
     """The step that is under way has no drafts and is not measured."""
     drafted: bool = False
     """It has drafts."""
-    _made: dict[int, Comparison] = field(default_factory=dict)
+    _made: dict[int, Comparison] = field(default_factory=lambda: defaultdict(Comparison))
     _begun: float = 0.0
     _decoded: int = 0
     """Sequences that decode in it."""
     _now: Comparison = field(default_factory=Comparison)
     """Of steps like it."""
-
-    def __post_init__(self) -> None:
-        self._made = defaultdict(lambda: Comparison(self.always))
 
     def begin(self, decodes: int) -> None:
         """A step begins, with what belongs to it, in which so many sequences decode."""
