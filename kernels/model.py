@@ -102,6 +102,8 @@ class Model(Protocol):
     draws: bool
     """Whether it draws by the rules of a batch. Else it is given none, and whoever runs it draws
     from the logits."""
+    tile_rows: int
+    """Rows of a step that are computed together: of what a row more costs, most is a tile more."""
     seat: Seat
     place: Place
     mapped: Path | None

@@ -61,7 +61,8 @@ class Engine:
 
     def ask(self, oracle: Oracle) -> None:
         """Drafts come from it from now on."""
-        self._engine._slot.loaded().batch.proposer = Lookup(oracle)
+        batch = self._engine._slot.loaded().batch
+        batch.proposer = Lookup(oracle, tile_rows=batch.limits.tile_rows)
 
     def _hear(self, deltas: list[Delta], load: Load) -> None:
         with self._changed:

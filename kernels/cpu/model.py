@@ -96,6 +96,7 @@ class CpuModel:
             for name, array in self._arrays.items()
         }
         self._functions = program.functions
+        self.tile_rows = program.functions["layers"].tile_rows
         self._library = functions  # what is taken from it needs it alive
         self._variants = {
             name: partial(functions[name], *(tensors[argument] for argument in function.arguments))

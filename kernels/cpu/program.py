@@ -59,6 +59,8 @@ class StepFunction:
     arguments: tuple[str, ...]
     variants: tuple[tuple[int, str], ...]
     """(the most rows that it is for, name) of each, by rising rows."""
+    tile_rows: int
+    """Rows that are computed together where there are many."""
     operators: tuple[str, ...]
     ends: str
     """The buffer that tells when each operator of each layer ended."""

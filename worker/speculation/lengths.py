@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raylax.proto.vocabulary import StepTime
+from raylax.worker.speculation.row_cost import rows_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +28,33 @@ class Offer:
 
 
 def draft_lengths(
-    offers: Sequence[Offer], verify: StepTime, draft: StepTime, most: int
+    offers: Sequence[Offer], verify: StepTime, draft: StepTime, most: int, tile: int = 1
 ) -> list[int]:
     """Tokens to draft for each, `most` in all. `verify`, `draft`: what steps of either model take;
-    nothing is drafted before the first is known."""
+    nothing is drafted before the first is known. `tile`: rows that the first computes together."""
     counts = [0] * len(offers)
     context = sum([offer.context for offer in offers])
     seconds, brings = verify.seconds(0, len(offers), context), float(len(offers))
+    rows = len(offers)
     if seconds <= 0:
         return counts
     level = [(offer.likely, at) for at, offer in enumerate(offers) if offer.most > 0]
     while level and most > 0:
         level.sort(key=lambda pair: -pair[0])
         best, taken = brings / seconds, 0
-        gain, cost = 0.0, draft.a
+        gain, drafting, so_far = 0.0, draft.a, (0.0, 0.0)
+        begun = rows_seconds(verify.c, rows, tile)
         for number, (worth, at) in enumerate(level[:most], 1):
             gain += worth
-            cost += verify.c + draft.c + draft.d * offers[at].context
-            cost += 0.0 if counts[at] else offers[at].before_s
+            drafting += draft.c + draft.d * offers[at].context
+            drafting += 0.0 if counts[at] else offers[at].before_s
+            cost = drafting + rows_seconds(verify.c, rows + number, tile) - begun
             if (rate := (brings + gain) / (seconds + cost)) > best:
                 best, taken, so_far = rate, number, (gain, cost)
         if not taken:
             break
         brings, seconds, most = brings + so_far[0], seconds + so_far[1], most - taken
+        rows += taken
         for _, at in level[:taken]:
             counts[at] += 1
         level = [

@@ -120,9 +120,11 @@ class StepEmitter:
 
     def function(self, name: str) -> StepFunction:
         """What there is to know of a function of the step to run it."""
+        variants = self.variants(name)
         return StepFunction(
             tuple(arguments(self.table, name)),
-            tuple((one.most, f"{name}_{one.suffix}") for one in self.variants(name)),
+            tuple((one.most, f"{name}_{one.suffix}") for one in variants),
+            variants[-1].tile_rows,
             self.operators(name),
             ENDS[name],
         )

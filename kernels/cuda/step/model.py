@@ -35,7 +35,7 @@ from raylax.kernels.padding import unpadded
 class DeviceModel:
     """A model on one device: whole, or the part of one of several ranks."""
 
-    draws = True
+    draws, tile_rows = True, 1
     mapped: Path | None = None
     loader: Callable[..., Loader] = Loader
     """What brings its weights."""

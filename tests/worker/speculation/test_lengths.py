@@ -58,3 +58,13 @@ def test_work_before_the_first_token_counts() -> None:
 
 def test_nothing_is_drafted_before_steps_are_known() -> None:
     assert draft_lengths([Offer(1.0, 9, 0)], StepTime(), DRAFT, 16) == [0]
+
+
+def test_levels_fill_a_tile_up_rather_than_begin_the_next() -> None:
+    """Where a token of a draft costs next to nothing itself."""
+    cheap = StepTime(a=1e-6)
+    one = draft_lengths([Offer(0.85, 50, 0)], StepTime(a=10.0, c=1.0), cheap, 16, tile=8)
+    two = draft_lengths([Offer(0.85, 50, 0)] * 2, StepTime(a=10.0, c=1.0), cheap, 16, tile=8)
+
+    assert one == [7]
+    assert sum(two) == 6

@@ -46,7 +46,7 @@ def echo_sizes(config: EngineConfig, spec: DecoderSpec) -> Sizes:
 class EchoModel:
     """In the place of a model: it keeps each token in its page, and has logits of nothing."""
 
-    draws = False
+    draws, tile_rows = False, 1
     mapped: Path | None = None
     library, quantization, kv_dtype = ECHO, "q0f32", "f32"
 

@@ -66,6 +66,7 @@ def assemble(
         sizes.max_num_sequence,
         sizes.drafted,
         config.prefill_mode == "chunked",
+        model.tile_rows,
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:

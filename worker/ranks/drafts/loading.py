@@ -33,9 +33,10 @@ def load_proposer(
         return None
     if (draft := draft_of(config)) is None:
         found = Speculation(config.spec_draft_length)
-        return Lookup(found, in_others=config.spec_lookup_answers)
+        return Lookup(found, in_others=config.spec_lookup_answers, tile_rows=model.tile_rows)
     drafter = draft.load(model, beside(config, model.options, sizes), sampler, progress)
-    return ModelProposer(drafter, config.spec_draft_length, config.spec_tree_width)
+    length, width = config.spec_draft_length, config.spec_tree_width
+    return ModelProposer(drafter, length, width, model.tile_rows)
 
 
 def build_draft(

@@ -1,52 +1,59 @@
 """How many drafted tokens a step verifies: as many as make the most tokens a second.
 
-A row more costs what a sequence more costs, and brings a token with the likelihood that it is
-right. So drafted tokens are taken, the likeliest first, as long as the next one brings more than
-the step brings in the same time without it; that is none where rows are dear, in large batches, or
-where drafts are seldom right.
+A row more costs what a sequence more costs, more where it begins a tile, less where it fills one up
+(`row_cost.py`), and brings a token with the likelihood that it is right. So drafted tokens are
+taken, the likeliest first, and of all numbers of them the one with which the step brings the most
+in its time; that is none where rows are dear, in large batches, or where drafts are seldom right.
 """
 
+import math
 from collections.abc import Sequence
 from heapq import heapify, heappop, heapreplace
 
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.short_steps import Piece
 from raylax.worker.scheduling.sequence import DECODE
+from raylax.worker.speculation.row_cost import IN_TILE, rows_seconds
 
 
-def least_likely(time: StepTime, decoding: int, context: int) -> float:
-    """The least likelihood that pays, in a step that only decodes; above 1 where nothing does, or
-    nothing is known yet of what a row costs."""
-    seconds = time.seconds(0, decoding, context)
-    return time.c * decoding / seconds if seconds > 0 else 2.0
+def least_likely(time: StepTime, decoding: int, context: int, tile: int = 1) -> float:
+    """The least likelihood that can pay, in a step that only decodes: of a row that fills a tile
+    up. Above 1 where nothing does, or nothing is known yet of what a row costs."""
+    seconds, each = time.seconds(0, decoding, context), time.c * (IN_TILE if tile > 1 else 1.0)
+    return each * decoding / seconds if seconds > 0 else 2.0
 
 
-def with_drafts(step: Sequence[Piece], time: StepTime, tokens: int, pages: int) -> list[Piece]:
+def with_drafts(
+    step: Sequence[Piece], time: StepTime, tokens: int, pages: int, tile: int = 1
+) -> list[Piece]:
     """The same step, in which sequences that decode verify some of their drafts, too: so many
-    tokens at most, and so many pages. What is certain (1.0) is verified whatever it costs."""
+    tokens at most, and so many pages. What is certain (1.0) is verified whatever it costs. Rows are
+    computed `tile` at a time."""
     decodes = [(at, one) for at, (one, _) in enumerate(step) if one.phase is DECODE]
     offers = [(-one.likely, at, one.likely) for at, one in decodes if one.drafted]
     if not offers:
         return list(step)
-    context = sum([one.computed for _, one in decodes])
-    prefill = sum([count for _, count in step]) - len(decodes)
-    seconds, brings = time.seconds(prefill, len(decodes), context), float(len(decodes))
-    counts = [count for _, count in step]
+    context, rows = sum([one.computed for _, one in decodes]), len(decodes)
+    prefill = sum([count for _, count in step]) - rows
+    base = time.seconds(prefill, rows, context) - rows_seconds(time.c, rows, tile)
+    brings, counts = float(rows), [count for _, count in step]
+    best, pays = brings / (base + rows_seconds(time.c, rows, tile) or 1.0), list(counts)
     heapify(offers)
     while offers and tokens > 0:
         worth, at, likely = offers[0]
         one = step[at][0]
         reach = one.computed + counts[at] + 1
         page = one.pages_to_reach(reach) - one.pages_to_reach(reach - 1)
-        if likely < 1.0 and -worth * seconds <= brings * time.c:
-            break
         if page > pages:
             heappop(offers)
             continue
-        counts[at], brings, seconds = counts[at] + 1, brings - worth, seconds + time.c
+        counts[at], brings, rows = counts[at] + 1, brings - worth, rows + 1
         tokens, pages = tokens - 1, pages - page
+        rate = brings / (base + rows_seconds(time.c, rows, tile) or math.inf)
+        if likely == 1.0 or rate > best:
+            best, pays = rate, list(counts)
         if counts[at] - one.pending < one.drafted:
             heapreplace(offers, (worth * likely, at, likely))
         else:
             heappop(offers)
-    return [(one, count) for (one, _), count in zip(step, counts, strict=True)]
+    return [(one, count) for (one, _), count in zip(step, pays, strict=True)]

@@ -43,6 +43,8 @@ class StepLimits:
     """Tokens of drafts."""
     chunked: bool = False
     """Whether a step has decodes or prefills, and never both."""
+    tile_rows: int = 1
+    """Rows that are computed together."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -103,7 +105,7 @@ def schedule(
     step = short or step
     if any(one.drafted for one in decodes):
         left = min(limits.drafted, limits.tokens - sum([count for _, count in step]))
-        step = with_drafts(step, time, left, admission.pages)
+        step = with_drafts(step, time, left, admission.pages, limits.tile_rows)
     return decision_of(step, admission.admitted, bool(short))
 
 

@@ -21,6 +21,8 @@ class Lookup:
     rounds: Rounds = field(default_factory=Rounds)
     in_others: bool = False
     """Whether other texts of the tenant's are looked up."""
+    tile_rows: int = 1
+    """Rows that a step computes together."""
     _awaited: bool = False
     """The next step waits for the tokens before it: what that loses is lost to drafts."""
 
@@ -55,7 +57,7 @@ class Lookup:
     def _look_up(self, decodes: Several[Sequence], time: StepTime, drawn: int = 0) -> None:
         """`drawn`: tokens of each that are not known yet."""
         context = sum([one.computed for one in decodes])
-        least = least_likely(time, len(decodes), context)
+        least = least_likely(time, len(decodes), context, self.tile_rows)
         if not (self.speculation.length or self.rounds.allows):
             least = 1.0  # nothing is
         for one in decodes:

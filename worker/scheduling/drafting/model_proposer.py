@@ -62,6 +62,8 @@ class ModelProposer:
     """Of each draft; 0: as long as it pays."""
     width: int = 1
     """Tokens that are proposed for the first position of a draft, at most."""
+    tile_rows: int = 1
+    """Rows that the step that verifies computes together."""
     experience: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
     """Of all sequences."""
     beside: Record = field(default_factory=lambda: Record(fade=FADE_OF_ALL))
@@ -161,7 +163,7 @@ class ModelProposer:
         if self.length:
             counts = fixed_lengths([min(offer.most, self.length) for offer in offers])
         else:
-            counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED)
+            counts = draft_lengths(offers, time, drafter.time, MOST_DRAFTED, self.tile_rows)
             if able and not any(counts) and self.rounds.may_try and time.seconds(0, 1, 0) > 0:
                 cheapest = min(range(len(able)), key=lambda at: offers[at].before_s)
                 counts[cheapest] = 1  # text changes

@@ -6,6 +6,7 @@ from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.drafts import least_likely, with_drafts
 from raylax.worker.scheduling.sequence import Phase
+from raylax.worker.speculation.row_cost import IN_TILE, rows_seconds
 
 CHEAP = StepTime(a=10.0, b=0.5, c=1.0, d=0.0)
 """A row more costs a tenth."""
@@ -19,9 +20,14 @@ def decode(id: str, drafted: int = 0, likely: float = 0.0, computed: int = 20) -
 
 
 def counts(
-    *step: Candidate, time: StepTime = CHEAP, tokens: int = 99, pages: int = 99
+    *step: Candidate,
+    time: StepTime = CHEAP,
+    tokens: int = 99,
+    pages: int = 99,
+    tile: int = 1,
 ) -> list[int]:
-    return [n for _, n in with_drafts([(one, one.pending) for one in step], time, tokens, pages)]
+    pieces = [(one, one.pending) for one in step]
+    return [n for _, n in with_drafts(pieces, time, tokens, pages, tile)]
 
 
 @pytest.mark.parametrize(
@@ -41,15 +47,27 @@ def test_drafts_are_as_long_as_they_pay(likely: float, time: StepTime, want: int
     assert counts(decode("a", 8, likely), time=time) == [want]
 
 
-@pytest.mark.parametrize("likely", [0.3, 0.6, 0.8, 0.95])
-def test_they_are_of_the_length_that_makes_the_most_tokens_a_second(likely: float) -> None:
+@pytest.mark.parametrize("tile", [1, 4, 8])
+@pytest.mark.parametrize("likely", [0.3, 0.6, 0.8, 0.95, 0.99])
+def test_they_are_of_the_length_that_makes_the_most_tokens_a_second(
+    likely: float, tile: int
+) -> None:
     """Found by trying all of them."""
 
     def rate(drafted: int) -> float:
         tokens = sum(likely**i for i in range(drafted + 1))
-        return tokens / CHEAP.seconds(0, 1 + drafted, 20)
+        rows = [rows_seconds(CHEAP.c, count, tile) for count in (1, 1 + drafted)]
+        return tokens / (CHEAP.seconds(0, 1, 20) + rows[1] - rows[0])
 
-    assert counts(decode("a", 16, likely)) == [1 + max(range(17), key=rate)]
+    assert counts(decode("a", 16, likely), tile=tile) == [1 + max(range(17), key=rate)]
+
+
+def test_they_fill_a_tile_up_rather_than_begin_the_next() -> None:
+    """A row that begins one costs as much as many that fill it up."""
+    assert counts(decode("a", 16, 0.85), tile=8) == [8]
+    assert counts(decode("a", 16, 0.99), tile=8) == [16]
+    assert counts(*[decode(f"{i}", 4, 0.3) for i in range(8)], tile=8) == [1] * 8
+    assert sum(counts(*[decode(f"{i}", 4, 0.5) for i in range(6)], tile=8)) == 8
 
 
 def test_the_likeliest_tokens_come_first() -> None:
@@ -80,4 +98,5 @@ def test_the_least_that_pays() -> None:
     """What a row costs, in what a step brings in that time."""
     assert least_likely(CHEAP, 1, 20) == pytest.approx(1 / 11)
     assert least_likely(CHEAP, 90, 20) == pytest.approx(0.9)
+    assert least_likely(CHEAP, 1, 20, tile=8) == pytest.approx(IN_TILE / 11)
     assert least_likely(StepTime(), 1, 20) > 1
