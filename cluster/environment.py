@@ -156,7 +156,8 @@ def for_ray(directory: Path, addresses: Iterable[str] = ()) -> dict[str, str]:
     token = token_of(directory)
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    answers_of(directory).mkdir(mode=0o700, exist_ok=True)
+    for kept in (answers_of(directory), metrics_of(directory).parent):
+        kept.mkdir(mode=0o700, exist_ok=True)
     files = {name: str(directory / file) for name, file in HAPROXY_FILES.items()}
     ports = map(str, free_ports(len(INNER_PORTS)))
     return {
@@ -189,14 +190,20 @@ def answers_of(directory: Path) -> Path:
     return directory / "answers"
 
 
+def metrics_of(directory: Path) -> Path:
+    """What Metrics knew (`raylax.cluster.metrics.keeping`): beside it lies what it knew before."""
+    return directory / "metrics" / "state"
+
+
 def logs_of(directory: Path) -> Path:
     """Where a run's processes log (`raylax.cluster.process_log`)."""
     return directory / "logs"
 
 
 def empty(directory: Path) -> None:
-    """Make place for another run of the same `raylax serve`: all but answers and logs goes."""
-    stays = (answers_of(directory), logs_of(directory))
+    """Make place for another run of the same `raylax serve`: all but answers, logs and what Metrics
+    knew goes."""
+    stays = (answers_of(directory), logs_of(directory), metrics_of(directory).parent)
     for entry in directory.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             if entry not in stays:

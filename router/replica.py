@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from typing import Any
+import os
+from typing import Any, Literal
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -20,10 +21,14 @@ from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
+from raylax.router.observe.measures import RouterMeasures, RouterReport
 from raylax.router.resume.peers import PeerServicer, serve_peers
 
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25
+TELL_EVERY_S = 1.0
+LAST_WORDS_S = 0.2
+"""For Metrics to learn that this router ends."""
 
 
 class RouterReplica:
@@ -45,7 +50,7 @@ class RouterReplica:
                 configs[0].token,
                 state.timelines,
                 state.kept_answers,
-                self._models.own_exposition,
+                self._models.own_measures,
                 self._models.own_trace,
             ),
             ray.util.get_node_ip_address(),
@@ -64,6 +69,8 @@ class RouterReplica:
             at = f"port {first.grpc_port} on {first.host}"
             raise OSError(f"{at} cannot be used; choose another by --grpc-port") from error
         self._patience_s = first.limits.request_timeout_s
+        self._node = ray.get_runtime_context().get_node_id()
+        self._telling = asyncio.create_task(self._keep_telling())
         self._looking = [asyncio.create_task(self._keep_looking(watch)) for watch in self._watches]
 
     async def reconfigure(self, told: dict[str, Any]) -> None:
@@ -91,23 +98,60 @@ class RouterReplica:
             self._serving = serving
             self._health.set(serving)
 
+    # What Metrics is told
+
+    async def _keep_telling(self) -> None:
+        while True:
+            await self._tell("ready", ASK_TIMEOUT_S)
+            await asyncio.sleep(TELL_EVERY_S)
+
+    async def _tell(self, state: Literal["ready", "ended"], timeout_s: float) -> None:
+        """Metrics may be away for a while; nothing depends on it."""
+        try:
+            report = RouterReport(
+                router=self._models.peers.address,
+                pid=os.getpid(),
+                node=self._node,
+                state=state,
+                workers={one.name: one.workers.ready for one in self._models.services},
+                measures=self._models.own_measures(),
+            )
+            async with asyncio.timeout(timeout_s):
+                await self._metrics.report_router.remote(report.model_dump_json())
+        except Exception as error:
+            log.warning("Metrics could not be told what this router measures: %s", error)
+
     # What the HTTP application asks of the cluster
 
-    async def exposition(self) -> bytes:
-        text: bytes = await self._of_metrics("exposition")
+    async def exposition(self, openmetrics: bool) -> bytes:
+        text: bytes = await self._of_metrics("exposition", openmetrics)
         return text
 
-    async def cluster(self) -> dict[str, Any]:
-        known: dict[str, Any] = await self._of_metrics("cluster")
-        return known
+    async def measures_besides(self, routers: list[str]) -> RouterMeasures | None:
+        found: RouterMeasures | None = await self._of_metrics("measures_besides", routers)
+        return found
 
-    async def _of_metrics(self, method: str) -> Any:
+    async def cluster(self) -> str:
+        text: str = await self._of_metrics("cluster")
+        return text
+
+    async def history(self, asked: dict[str, str]) -> str:
+        text: str = await self._of_metrics("history", asked)
+        return text
+
+    async def events(self, after: int) -> str:
+        text: str = await self._of_metrics("events", after)
+        return text
+
+    async def _of_metrics(self, method: str, *args: Any) -> Any:
         """Ask Metrics. Serve replaces a replica that died; meanwhile requests go on without it, and
-        what needs it is WorkerUnavailable."""
+        what needs it is WorkerUnavailable. Raises InvalidRequest where Metrics does."""
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
-                return await getattr(self._metrics, method).remote()
+                return await getattr(self._metrics, method).remote(*args)
         except (TimeoutError, RayError, RayServeException) as error:
+            if isinstance(error, RayTaskError) and isinstance(error.cause, InvalidRequest):
+                raise error.cause from None
             log.warning("Metrics does not answer: %s", error)
             raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0) from error
 
@@ -124,8 +168,9 @@ class RouterReplica:
         """End the replica. Calls by HTTP have ended, Serve has seen to that; those by gRPC end
         first, too."""
         await self._grpc.stop(grace=self._patience_s)
-        for task in self._looking:
+        for task in (*self._looking, self._telling):
             task.cancel()
+        await self._tell("ended", LAST_WORDS_S)
         await self._peers.stop(grace=None)
         await self._models.close()
         for watch in self._watches:

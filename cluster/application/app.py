@@ -13,7 +13,7 @@ from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.policy import KVPolicy
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.environment import answers_of, run_directory
+from raylax.cluster.environment import answers_of, metrics_of, run_directory
 from raylax.cluster.metrics.replica import MetricsReplica
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
@@ -39,7 +39,9 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
     """Router and metrics, and workers for each model, bound together. Raises UserError."""
     models = find_models(config)
     engines = plan_engines(models)
-    metrics = replicas("Metrics", MetricsReplica, ray_actor_options={"num_cpus": 0})
+    directory = run_directory()
+    kept = [str(metrics_of(directory))] if directory else []
+    metrics = replicas("Metrics", MetricsReplica, kept, ray_actor_options={"num_cpus": 0})
     names = deployment_names([model.name for model in models])
     workers = [
         worker(name, model, engine, token, metrics)

@@ -4,16 +4,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     Metric,
     UnknownMetricFamily,
 )
-from prometheus_client.registry import Collector
 
 from raylax.cluster.metrics.state import Report, Reports
+from raylax.router.observe.exposition import PLAIN, Format
 
 GAUGES = {
     "vllm:num_requests_running": ("running", "Requests in the batch"),
@@ -60,13 +59,14 @@ def labels_of(report: Report) -> list[str]:
     return [report["model"], report["worker_id"]]
 
 
-class Exposition(Collector):
+class Exposition:
     """Gauges by worker; counters by model, of all its workers, so that they never fall."""
 
     def __init__(self, reports: Reports, now: float) -> None:
         self._reports, self._now = reports, now
 
     def collect(self) -> Iterator[Metric]:
+        """Its families."""
         alive = self._reports.alive(self._now)
         yield from self._of_workers(alive)
         yield from of_engines(alive)
@@ -148,8 +148,6 @@ def flat(numbers: dict[str, Any], above: str = "") -> Iterator[tuple[str, dict[s
             yield f"{above}{labelled[1] if labelled else name}", label, float(value)
 
 
-def exposition(reports: Reports, now: float) -> bytes:
+def exposition(reports: Reports, now: float, form: Format = PLAIN) -> bytes:
     """All of it as text."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Exposition(reports, now))
-    return generate_latest(registry)
+    return form.written(Exposition(reports, now).collect())

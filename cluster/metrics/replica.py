@@ -1,26 +1,53 @@
 """The Metrics deployment: hears the workers, answers the router. Never on a request's path."""
 
 import time
-from typing import Any
+from pathlib import Path
 
-from raylax.cluster.metrics.exposition import exposition
-from raylax.cluster.metrics.state import Report, Reports
+from raylax.cluster.metrics.record import ClusterRecord, Moment
+from raylax.cluster.metrics.state import Report
+from raylax.router.observe.measures import RouterMeasures, RouterReport
 
 
 class MetricsReplica:
     """Body of the deployment; `raylax.cluster.application.app` decorates it."""
 
-    def __init__(self) -> None:
-        self._reports = Reports()
+    def __init__(self, path: str = "") -> None:
+        """`path`: of the file that outlives it; empty: there is none."""
+        self._record = ClusterRecord(Path(path) if path else None)
+
+    async def check_health(self) -> None:
+        """Serve asks several times a second: so time passes here, whoever reports."""
+        self._record.turn(now())
 
     async def report(self, report: Report) -> None:
         """A worker's report, which comes every second and at its end."""
-        self._reports.add(report, time.monotonic())
+        self._record.report(report, now())
 
-    async def exposition(self) -> bytes:
+    async def report_router(self, report: str) -> None:
+        """A router's, which comes every second and at its end: JSON of a RouterReport."""
+        self._record.report_router(RouterReport.model_validate_json(report), now())
+
+    async def measures_besides(self, routers: list[str]) -> RouterMeasures | None:
+        """What all routers but these have counted; None if there never were others."""
+        return self._record.routers.besides(routers)
+
+    async def exposition(self, openmetrics: bool) -> bytes:
         """The body of /metrics, but for what the router measures itself."""
-        return exposition(self._reports, time.monotonic())
+        return self._record.exposition(now(), openmetrics)
 
-    async def cluster(self) -> dict[str, Any]:
+    async def cluster(self) -> str:
         """The body of /cluster."""
-        return {"workers": self._reports.alive(time.monotonic())}
+        return self._record.view(now()).model_dump_json()
+
+    async def history(self, asked: dict[str, str]) -> str:
+        """The body of /cluster/history. Raises InvalidRequest."""
+        return self._record.history(asked, now()).model_dump_json()
+
+    async def events(self, after: int) -> str:
+        """The body of /cluster/events."""
+        return self._record.events_after(after).model_dump_json()
+
+
+def now() -> Moment:
+    """By the clocks of this machine."""
+    return Moment(time.time(), time.monotonic())

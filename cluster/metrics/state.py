@@ -34,20 +34,32 @@ class Reports:
 
     def __init__(self) -> None:
         self._heard: dict[str, tuple[float, Report]] = {}
-        self._last: dict[str, Report] = {}  # of those that are gone, too; who spoke last is last
-        self._before: dict[str, Counter[str]] = {}  # by model: sums of those forgotten by name
+        self.counted: dict[str, tuple[str, Counter[str]]] = {}
+        """By worker, also of those that are gone: its model, and what it has counted. Who spoke
+        last is last."""
+        self.before: dict[str, Counter[str]] = {}
+        """By model: sums of those forgotten by name."""
 
     def add(self, report: Report, now: float) -> None:
         """Takes the place of the worker's last one; a worker that has ended is gone."""
         worker = report["worker_id"]
-        self._last.pop(worker, None)
-        self._last[worker] = report
+        self.counted.pop(worker, None)
+        counts = Counter({name: count_of(report, name) for name in COUNTED})
+        self.counted[worker] = report["model"], counts
         if report["state"] == "ended":
             self._heard.pop(worker, None)
         else:
             self._heard[worker] = (now, report)
         self._expire(now)
-        self._forget(len(self._last) - len(self._heard) - REMEMBERED)
+        self._forget(len(self.counted) - len(self._heard) - REMEMBERED)
+
+    def restore(self, worker: str, model: str, counts: dict[str, Any]) -> None:
+        """What a worker had counted before this process was started."""
+        self.counted[worker] = model, Counter(counts)
+
+    def restore_before(self, before: dict[str, dict[str, Any]]) -> None:
+        """What those had that were forgotten by then."""
+        self.before = {model: Counter(counts) for model, counts in before.items()}
 
     def alive(self, now: float) -> list[Report]:
         """The last report of each worker that is not gone, and its age in seconds; by worker."""
@@ -59,9 +71,9 @@ class Reports:
 
     def totals(self, counter: str) -> dict[str, float]:
         """By model: the sum of a counter, one of COUNTED, over its workers past and present."""
-        sums = Counter[str]({model: counts[counter] for model, counts in self._before.items()})
-        for report in self._last.values():
-            sums[report["model"]] += count_of(report, counter)
+        sums = Counter[str]({model: counts[counter] for model, counts in self.before.items()})
+        for model, counts in self.counted.values():
+            sums[model] += counts[counter]
         return dict(sums)
 
     def _expire(self, now: float) -> None:
@@ -73,8 +85,7 @@ class Reports:
 
     def _forget(self, many: int) -> None:
         """Keep no more of so many that are gone than what they have counted."""
-        gone = [worker for worker in self._last if worker not in self._heard] if many > 0 else []
+        gone = [worker for worker in self.counted if worker not in self._heard] if many > 0 else []
         for worker in gone[: max(0, many)]:
-            report = self._last.pop(worker)
-            counts = self._before.setdefault(report["model"], Counter())
-            counts.update({name: count_of(report, name) for name in COUNTED})
+            model, counts = self.counted.pop(worker)
+            self.before.setdefault(model, Counter()).update(counts)

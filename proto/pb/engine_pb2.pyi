@@ -964,17 +964,17 @@ Global___MeasureRequest: _TypeAlias = MeasureRequest  # noqa: Y015
 class Measures(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    EXPOSITION_FIELD_NUMBER: _builtins.int
-    exposition: _builtins.bytes
-    """in Prometheus' text format"""
+    JSON_FIELD_NUMBER: _builtins.int
+    json: _builtins.bytes
+    """RouterMeasures of router/observe/measures.py"""
     def __init__(
         self,
         *,
-        exposition: _builtins.bytes = ...,
+        json: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposition", b"exposition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,7 +22,7 @@ from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
 from raylax.router.observe.call_trace import router_trace
 from raylax.router.observe.exporter import telemetry
-from raylax.router.observe.metrics import added_up, exposition
+from raylax.router.observe.measures import RouterMeasures
 from raylax.router.observe.timeline import Timelines
 from raylax.router.prompts.parse_pool import ParsePool
 from raylax.router.prompts.pool import PromptPool
@@ -111,9 +111,10 @@ class Models:
         """The first one; another one while that is not open. Raises WorkerUnavailable."""
         return next(iter(self.services), None) or self.named(None)
 
-    def own_exposition(self) -> bytes:
-        """What this router measures, in Prometheus' format."""
-        return exposition(service.metrics for service in self.services)
+    def own_measures(self) -> RouterMeasures:
+        """What this router measures."""
+        models = {service.name: service.measures for service in self.services}
+        return RouterMeasures(router=self.peers.address, models=models)
 
     def own_trace(self) -> ProcessTrace:
         """What this router remembers of calls."""
@@ -121,10 +122,9 @@ class Models:
         now = self.state.clock()
         return router_trace(name, timelines.all, now, timelines.most)
 
-    async def exposition(self) -> bytes:
-        """What all routers measure, added up."""
-        others = await self.peers.measures()
-        return added_up([self.own_exposition(), *others]) if others else self.own_exposition()
+    async def measures(self) -> list[RouterMeasures]:
+        """What each router measures, this one first."""
+        return [self.own_measures(), *await self.peers.measures()]
 
     async def timeline_of(self, call_id: str, tenant: str | None) -> TimelineSnapshot:
         """What happened to a call of a tenant's, or of anybody's, at this router or another one. A

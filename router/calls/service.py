@@ -5,7 +5,7 @@ HTTP and gRPC use this.
 
 import random
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 from raylax.proto.calls.call import Call
@@ -22,6 +22,7 @@ from raylax.router.calls.retry_budget import RetryBudget
 from raylax.router.calls.runner import CallRunner, CallTerms
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
+from raylax.router.observe.measures import ModelMeasures
 from raylax.router.observe.metrics import CallMetrics
 from raylax.router.observe.telemetry import EndedCall
 from raylax.router.observe.timeline import Timeline
@@ -42,7 +43,7 @@ class Service:
         self, config: RouterConfig, frontend: Frontend, workers: Workers, state: RouterState
     ) -> None:
         self.config, self.frontend, self.workers, self.state = config, frontend, workers, state
-        self.name, self.metrics = frontend.name, CallMetrics(frontend.name)
+        self.name, self.metrics = frontend.name, CallMetrics(config.policy)
         limits, self._clock = config.limits, state.clock
         self.dispatcher = Dispatcher(
             workers,
@@ -58,6 +59,11 @@ class Service:
         )
 
     @property
+    def measures(self) -> ModelMeasures:
+        """What was measured of its calls so far."""
+        return self.metrics.measures(len(self.admission))
+
+    @property
     def journal(self) -> Journal:
         """Requests on their way."""
         return self.dispatcher.journal
@@ -66,8 +72,9 @@ class Service:
         """The result of `work`, which reads a request of `size` bytes. Raises Overloaded and
         RateLimited where it would be in vain: no prompt is made of it then."""
         origin = caller().origin
-        self.state.places.check(origin.tenant, 1)
-        self.state.rate_limiter.check(origin.tenant, A_TOKEN, self._clock())
+        with self.metrics.refusals():
+            self.state.places.check(origin.tenant, 1)
+            self.state.rate_limiter.check(origin.tenant, A_TOKEN, self._clock())
         return await self.state.parse_pool.read(size, work, origin.tenant, origin.share)
 
     def maker(self, size: int) -> CallMaker:
@@ -102,11 +109,13 @@ class Service:
         with self._let_in(call, again):
             timeline = Timeline(call.id, self._clock, call.requests[0].tenant, len(call.requests))
             self.state.timelines.begin(timeline)
-            timer = self.metrics.begin()
+            traced = span is not None and span.sampled
+            timer = self.metrics.begin(f"{span.trace_id:032x}" if span and traced else "")
             run: AsyncGenerator[list[TextEvent]] | None = None
             failure: BaseException | None = None
             try:
                 left_s = await self._wait_for_turn(call, timeline, self.allowed_s(timeout_s))
+                timer.admitted()
                 terms = CallTerms(left_s, session, whole)
                 run = CallRunner(call, timeline, terms, self.dispatcher, log).events()
                 async for events in run:
@@ -120,7 +129,7 @@ class Service:
             finally:
                 if run is not None:
                     await run.aclose()
-                timer.end(call)
+                timer.end(call, timeline)
                 self.state.usage.count(call)
                 if span is not None:
                     ended = EndedCall(self.name, call, timeline, span, failure)
@@ -132,8 +141,11 @@ class Service:
         InvalidRequest, Overloaded and RateLimited."""
         first = call.requests[0]
         cost = cost_of(call)
-        with self.state.places.taken(first.tenant, cost.sequences, again):
-            ticket = self.state.rate_limiter.admit(first.tenant, cost, self._clock(), again)
+        with ExitStack() as stack:
+            with self.metrics.refusals():
+                places = self.state.places.taken(first.tenant, cost.sequences, again)
+                stack.enter_context(places)
+                ticket = self.state.rate_limiter.admit(first.tenant, cost, self._clock(), again)
             try:
                 yield
             finally:
@@ -145,7 +157,8 @@ class Service:
         """Wait until the call is let through; returns the seconds that are left of its time."""
         first = call.requests[0]
         tokens = sum(len(request.prompt) for request in call.requests)
-        await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
+        with self.metrics.refusals():
+            await self.admission.enter(first.tenant, first.priority, tokens, allowed_s, first.share)
         timeline.note("admitted")
         return allowed_s - (self._clock() - timeline.arrived)
 

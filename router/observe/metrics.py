@@ -1,153 +1,123 @@
-"""What routers measure of their calls, for /metrics: vLLM's names where they mean the same."""
+"""Measures the calls of a model in one router."""
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent
+from raylax.proto.errors import RaylaxError
+from raylax.router.observe import measures as m
+from raylax.router.observe.measures import Exemplar, HistogramMeasures, ModelMeasures
+from raylax.router.observe.timeline import Attempt, Timeline
 
-SampleKey = tuple[str, tuple[tuple[str, str], ...]]
-"""The name of a series, and its labels."""
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
-
-class FastHistogram(Collector):
+class Histogram:
     """A histogram for one event loop. The library's own takes locks and walks through its buckets;
     there is an observation for each token.
     """
 
-    def __init__(self, name: str, text: str, model: str) -> None:
-        self._name, self._text, self._model = name, text, model
-        self._counts = [0] * (len(BUCKETS_S) + 1)
-        self._sum = 0.0
+    def __init__(self, limits: Sequence[float]) -> None:
+        self._limits, self._counts, self._sum = limits, [0] * (len(limits) + 1), 0.0
+        self._exemplars: dict[int, Exemplar] = {}
 
-    def observe(self, seconds: float) -> None:
-        """Count one time."""
-        self._counts[bisect_left(BUCKETS_S, seconds)] += 1
-        self._sum += seconds
+    def observe(self, value: float, trace_id: str = "") -> None:
+        """Count one value, of a call with this trace if it has one."""
+        bucket = bisect_left(self._limits, value)
+        self._counts[bucket] += 1
+        self._sum += value
+        if trace_id:
+            self._exemplars[bucket] = Exemplar(trace_id, value, time.time())
 
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """What Prometheus' registry asks for: the buckets so far."""
-        limits = [*(str(float(limit)) for limit in BUCKETS_S), "+Inf"]
-        buckets = list(zip(limits, accumulate(self._counts), strict=True))
-        family = HistogramMetricFamily(self._name, self._text, labels=["model_name"])
-        family.add_metric([self._model], buckets, self._sum)
-        yield family
+    @property
+    def measures(self) -> HistogramMeasures:
+        """What it has counted so far."""
+        return HistogramMeasures(
+            counts=[*self._counts], sum=self._sum, exemplars={**self._exemplars}
+        )
 
 
 class CallMetrics:
     """Counters and histograms of the calls of one model, in one router process."""
 
-    def __init__(self, model: str) -> None:
-        self.registry = CollectorRegistry()
+    def __init__(self, policy: str = "") -> None:
+        """`policy`: by which workers are chosen."""
+        self._policy, self.inflight = policy, 0
+        self.of = {name: Histogram(kind.limits) for name, kind in m.HISTOGRAMS.items()}
+        self.counted: dict[str, Counter[str]] = {name: Counter() for name in m.COUNTERS}
+        self.counted[m.FAILED][""] = 0
 
-        def histogram(name: str, text: str) -> FastHistogram:
-            self.registry.register(made := FastHistogram(name, text, model))
-            return made
-
-        self.ttft = histogram("vllm:time_to_first_token_seconds", "From arrival to first token")
-        self.itl = histogram("vllm:inter_token_latency_seconds", "Between pieces of a stream")
-        self.e2e = histogram("vllm:e2e_request_latency_seconds", "From arrival to the end")
-        ended = Counter(
-            "vllm:request_success",
-            "Choices that ended, by reason",
-            ["model_name", "finished_reason"],
-            registry=self.registry,
+    def measures(self, waiting: int = 0) -> ModelMeasures:
+        """All of it so far; `waiting`: calls that wait to be let through."""
+        return ModelMeasures(
+            histograms={name: one.measures for name, one in self.of.items()},
+            counters={name: dict(counts) for name, counts in self.counted.items()},
+            gauges={m.INFLIGHT: self.inflight, m.WAITING: waiting},
         )
-        failed = Counter(
-            "raylax_calls_failed", "Calls that ended early", ["model_name"], registry=self.registry
-        )
-        inflight = Gauge(
-            "raylax_calls_inflight", "Calls running now", ["model_name"], registry=self.registry
-        )
-        self.failed, self.inflight = failed.labels(model), inflight.labels(model)
-        self._ended, self._model = ended, model
 
-    def begin(self) -> "CallTimer":
-        """Count a call that begins; returns what measures it."""
-        self.inflight.inc()
-        return CallTimer(self, time.monotonic())
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Counts a call that is not let in here."""
+        try:
+            yield
+        except RaylaxError as error:
+            self.counted[m.REFUSED][error.code or error.kind] += 1
+            raise
 
-    def ended(self, reason: str) -> None:
-        """Count a choice that has ended, by its finish reason."""
-        self._ended.labels(self._model, reason).inc()
+    def begin(self, trace_id: str = "") -> "CallTimer":
+        """Count a call that begins; returns what measures it. `trace_id`: of its trace, if somebody
+        keeps that."""
+        self.inflight += 1
+        return CallTimer(self, time.monotonic(), trace_id)
 
+    def ended(self, call: Call, timeline: Timeline, trace_id: str) -> None:
+        """Count what has become of a call's requests."""
+        of, attempts = self.of, dict[str, list[Attempt]]()
+        for attempt in timeline.attempts:
+            attempts.setdefault(attempt.request_id, []).append(attempt)
+            self.counted[m.ATTEMPTS][str(attempt.outcome)] += attempt.outcome is not None
+        self.counted[m.DECISIONS][self._policy] += len(timeline.decisions)
+        of[m.ASKED_N].observe(len(call.requests))
+        generated = [part.tokens for part in call.parts]
+        of[m.MOST_GENERATED].observe(max(generated, default=0), trace_id)
+        for request, tokens in zip(call.requests, generated, strict=True):
+            of[m.PROMPT].observe(len(request.prompt), trace_id)
+            of[m.GENERATION].observe(tokens, trace_id)
+            if not (request.embed or call.open_ended):
+                of[m.ASKED_TOKENS].observe(request.max_tokens)
+            self._phases(attempts.get(request.id, []), tokens, trace_id)
 
-class Together(Collector):
-    """Metrics of several models: families of one name are one, which is described once."""
-
-    def __init__(self, metrics: Iterable[CallMetrics]) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        """What Prometheus' registry asks for."""
-        families: dict[str, Metric] = {}
-        for metrics in self._metrics:
-            for family in metrics.registry.collect():
-                if (first := families.setdefault(family.name, family)) is not family:
-                    first.samples += family.samples
-        return families.values()
-
-
-def exposition(metrics: Iterable[CallMetrics]) -> bytes:
-    """All of it, of each model, in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Together(metrics))
-    return generate_latest(registry)
-
-
-def added_up(expositions: Sequence[bytes]) -> bytes:
-    """Those of several routers as one: all that a router measures can be added. Of the times at
-    which counters began it is the first one."""
-    families: dict[str, Metric] = {}
-    values: dict[SampleKey, float] = {}
-    for text in expositions:
-        for family in text_string_to_metric_families(text.decode()):
-            first = families.setdefault(family.name, family)
-            for sample in family.samples:
-                key = (sample.name, tuple(sorted(sample.labels.items())))
-                if key not in values:
-                    values[key] = sample.value
-                    if first is not family:
-                        first.samples.append(sample)
-                elif sample.name.endswith("_created"):
-                    values[key] = min(values[key], sample.value)
-                else:
-                    values[key] += sample.value
-    for family in families.values():
-        family.samples = [
-            sample._replace(value=values[sample.name, tuple(sorted(sample.labels.items()))])
-            for sample in family.samples
-        ]
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Summed(list(families.values())))
-    return generate_latest(registry)
-
-
-class Summed(Collector):
-    """Families as they are."""
-
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        """What Prometheus' registry asks for."""
-        return self._families
+    def _phases(self, attempts: list[Attempt], tokens: int, trace_id: str) -> None:
+        """How long a request was where. One that was moved began with its first worker."""
+        began = next((one.began_s for one in attempts if one.began_s is not None), None)
+        first = next((one.first_token_s for one in attempts if one.first_token_s is not None), None)
+        ended = attempts[-1].to_s if attempts else None
+        if began is None or ended is None:
+            return
+        of = self.of
+        of[m.QUEUE].observe(began, trace_id)
+        of[m.INFERENCE].observe(ended - began, trace_id)
+        if first is not None:
+            of[m.PREFILL].observe(max(0.0, first - began), trace_id)
+            of[m.DECODE].observe(ended - first, trace_id)
+            if tokens > 1:
+                of[m.TPOT].observe((ended - first) / (tokens - 1), trace_id)
 
 
 class CallTimer:
     """Measures one call, from its beginning to its end."""
 
-    def __init__(self, metrics: CallMetrics, begun: float) -> None:
-        self._metrics, self._begun = metrics, begun
+    def __init__(self, metrics: CallMetrics, begun: float, trace_id: str) -> None:
+        self._metrics, self._begun, self._trace_id = metrics, begun, trace_id
+        self._ttft, self._itl = metrics.of[m.TTFT], metrics.of[m.ITL]
         self._last_at: dict[int, float] = {}  # by choice: when its last event came
+
+    def admitted(self) -> None:
+        """It has been let through to the workers."""
+        waited = time.monotonic() - self._begun
+        self._metrics.of[m.ADMISSION].observe(waited, self._trace_id)
 
     def events(self, events: Sequence[TextEvent]) -> None:
         """Count events that came together: between those of one choice there was no time."""
@@ -155,16 +125,17 @@ class CallTimer:
         for event in events:
             last = last_at.get(event.choice)
             if last is None:
-                self._metrics.ttft.observe(now - self._begun)
+                self._ttft.observe(now - self._begun, self._trace_id)
             else:
-                self._metrics.itl.observe(now - last)
+                self._itl.observe(now - last, self._trace_id)
             last_at[event.choice] = now
             if event.finish_reason:
-                self._metrics.ended(event.finish_reason)
+                self._metrics.counted[m.SUCCESS][event.finish_reason] += 1
 
-    def end(self, call: Call) -> None:
+    def end(self, call: Call, timeline: Timeline) -> None:
         """Count the call as ended: early if it is not done, or has failed."""
-        self._metrics.inflight.dec()
-        self._metrics.e2e.observe(time.monotonic() - self._begun)
+        self._metrics.inflight -= 1
+        self._metrics.of[m.E2E].observe(time.monotonic() - self._begun, self._trace_id)
         if not call.done or call.error is not None:
-            self._metrics.failed.inc()
+            self._metrics.counted[m.FAILED][""] += 1
+        self._metrics.ended(call, timeline, self._trace_id)

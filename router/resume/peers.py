@@ -28,6 +28,7 @@ from raylax.proto.wire.peer_proof import (
     is_peers_question,
     question_metadata,
 )
+from raylax.router.observe.measures import RouterMeasures
 from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
@@ -56,13 +57,12 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         token: str,
         timelines: Timelines,
         kept_answers: KeptAnswers,
-        exposition: Callable[[], bytes],
+        measures: Callable[[], RouterMeasures],
         trace: Callable[[], ProcessTrace],
     ) -> None:
-        """`exposition`: what this router measures, in Prometheus' format; `trace`: what it
-        remembers of calls."""
+        """`measures`: what this router measures; `trace`: what it remembers of calls."""
         self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
-        self._exposition, self._trace = exposition, trace
+        self._measures, self._trace = measures, trace
         self.address = ""
         """Where others ask this one: a question is for one address."""
 
@@ -93,7 +93,7 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
     async def Measure(self, request: pb.MeasureRequest, context: Context) -> pb.Measures:
         await self._authorise(context, request)
         await context.send_initial_metadata(self._shown(request))
-        return pb.Measures(exposition=self._exposition())
+        return pb.Measures(json=self._measures().model_dump_json().encode())
 
     async def Trace(self, request: pb.TraceRequest, context: Context) -> None:  # type: ignore[override]
         await self._authorise(context, request)
@@ -162,12 +162,12 @@ class Peers:
         """Whether another router has begun to answer: nobody else is believed."""
         return is_peers_answer(tuple(first), self._token, address, asked)
 
-    async def measures(self) -> list[bytes]:
-        """What each of the other routers measures, in Prometheus' format, of those that answer."""
+    async def measures(self) -> list[RouterMeasures]:
+        """What each of the other routers measures, of those that answer."""
         told = await asyncio.gather(*map(self._measures, self._others))
         return [measures for measures in told if measures is not None]
 
-    async def _measures(self, address: str) -> bytes | None:
+    async def _measures(self, address: str) -> RouterMeasures | None:
         async with channel_to(address, self._token) as channel:
             asked = pb.MeasureRequest(nonce=secrets.token_bytes(NONCE_BYTES))
             shown = question_metadata(self._token, address, asked)
@@ -178,7 +178,7 @@ class Peers:
                 told = await call
             except grpc.aio.AioRpcError:
                 return None
-        return told.exposition
+        return RouterMeasures.model_validate_json(told.json)
 
     async def traces(self) -> tuple[list[ProcessTrace], dict[str, str]]:
         """What the other routers remember of calls, on this one's clock, and who of them does not

@@ -13,6 +13,8 @@ from raylax.cluster.config.schema import PARTS, SECTIONS, ClusterConfig
 from raylax.cluster.config.sections import KeyEntry
 from raylax.cluster.metrics.exposition import COUNTERS, Exposition
 from raylax.cluster.metrics.state import Reports
+from raylax.router.observe.exposition import families
+from raylax.router.observe.measures import RouterMeasures
 from raylax.router.observe.metrics import CallMetrics
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, options
@@ -106,7 +108,8 @@ def test_every_metric_is_on_the_page() -> None:
     """The workers' and the routers'."""
     reports = Reports()
     reports.add(report("a"), now=0.0)
-    metrics = [*Exposition(reports, 0.0).collect(), *CallMetrics("tiny").registry.collect()]
+    calls = RouterMeasures(router="r", models={"tiny": CallMetrics().measures()})
+    metrics = [*Exposition(reports, 0.0).collect(), *families(calls)]
     counters = {f"{name}_total" for name in COUNTERS}
 
     assert counters <= {s.name for metric in metrics for s in metric.samples}

@@ -149,7 +149,7 @@ async def a_router(
                 TOKEN,
                 models.state.timelines,
                 models.state.kept_answers,
-                models.own_exposition,
+                models.own_measures,
                 models.own_trace,
             ),
             "127.0.0.1",

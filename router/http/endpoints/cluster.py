@@ -7,14 +7,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from raylax.proto.errors import NotFound, WorkerUnavailable, shown
+from raylax.proto.errors import InvalidRequest, NotFound, WorkerUnavailable, shown
 from raylax.proto.openai.shared import StrictModel, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.body import body_of
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
+from raylax.router.observe.exposition import families, format_of
+from raylax.router.observe.measures import RouterMeasures, added_up
 from raylax.router.observe.timeline import as_json
+
+MOST_DIGITS = 18
+"""Of the id of an event."""
 
 
 class DebugCall(StrictModel):
@@ -30,12 +35,24 @@ class Cluster(Protocol):
     """What the application asks of the rest of the cluster. Raises WorkerUnavailable where that
     does not answer."""
 
-    async def exposition(self) -> bytes:
-        """The workers' metrics in Prometheus' format."""
+    async def exposition(self, openmetrics: bool) -> bytes:
+        """The workers' metrics as text of Prometheus, or of OpenMetrics without its end."""
         ...
 
-    async def cluster(self) -> dict[str, Any]:
-        """Every worker: its state, load, versions and configuration."""
+    async def measures_besides(self, routers: list[str]) -> RouterMeasures | None:
+        """What all other routers have counted that there ever were; None if there were none."""
+        ...
+
+    async def cluster(self) -> str:
+        """JSON of every worker: its state, load, versions and configuration."""
+        ...
+
+    async def history(self, asked: dict[str, str]) -> str:
+        """JSON of the past, as it was asked for. Raises InvalidRequest."""
+        ...
+
+    async def events(self, after: int) -> str:
+        """JSON of what happened after the event of this id."""
         ...
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
@@ -47,14 +64,28 @@ class Cluster(Protocol):
 class NoCluster:
     """The Cluster of a router that stands alone: nobody else has anything to say."""
 
-    async def exposition(self) -> bytes:
+    async def exposition(self, openmetrics: bool) -> bytes:
         return b""
 
-    async def cluster(self) -> dict[str, Any]:
-        return {"workers": []}
+    async def measures_besides(self, routers: list[str]) -> RouterMeasures | None:
+        return None
+
+    async def cluster(self) -> str:
+        return '{"workers":[]}'
+
+    async def history(self, asked: dict[str, str]) -> str:
+        return '{"rows":[]}'
+
+    async def events(self, after: int) -> str:
+        return '{"events":[]}'
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
         return []
+
+
+def json_text(text: str) -> Response:
+    """A response of JSON that somebody has written."""
+    return Response(text, media_type="application/json")
 
 
 def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
@@ -62,10 +93,14 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
 
     async def metrics(request: Request) -> ASGIApp:
         """The routers' are there even when Metrics cannot say how the workers stand."""
-        text = await models.exposition()
+        wanted = format_of(request.headers.get("accept", ""))
+        measures, of_workers = await models.measures(), b""
         with suppress(WorkerUnavailable):
-            text += await cluster.exposition()
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+            gone = await cluster.measures_besides([one.router for one in measures])
+            measures += [gone] if gone is not None else []
+            of_workers = await cluster.exposition(wanted.is_openmetrics)
+        text = wanted.written(families(added_up(measures))) + of_workers + wanted.end
+        return Response(text, media_type=wanted.media_type)
 
     async def explain(request: Request) -> ASGIApp:
         """What happened to a past call, and why it went where it did."""
@@ -84,7 +119,19 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
         return json_response({"worker": worker, "state": "draining"})
 
     async def whole_cluster(request: Request) -> ASGIApp:
-        return json_response(await cluster.cluster())
+        return json_text(await cluster.cluster())
+
+    async def history(request: Request) -> ASGIApp:
+        """How it was, and what has been counted, by time."""
+        return json_text(await cluster.history(dict(request.query_params)))
+
+    async def events(request: Request) -> ASGIApp:
+        """What has happened."""
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > MOST_DIGITS:
+            why = f"after must be the id of an event, not {shown(after)}"
+            raise InvalidRequest(why, param="after")
+        return json_text(await cluster.events(int(after)))
 
     async def debug_call(request: Request) -> ASGIApp:
         async with body_of(request, models) as raw:
@@ -95,5 +142,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
     routes.get("/explain/{call_id}", explain)
     routes.post("/cluster/drain/{worker}", drain)
     routes.get("/cluster", whole_cluster)
+    routes.get("/cluster/history", history)
+    routes.get("/cluster/events", events)
     if config.enable_debug:
         routes.post("/debug/call_func_on_all_worker", debug_call)

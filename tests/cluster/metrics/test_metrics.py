@@ -1,5 +1,6 @@
 """What Metrics keeps of the workers, and how Prometheus reads it."""
 
+import json
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -8,10 +9,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES, exposition
-from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.cluster.metrics.state import EXPIRES_S, Reports
+from raylax.router.observe.exposition import PLAIN, families
+from raylax.router.observe.measures import SUCCESS, RouterMeasures
 from raylax.router.observe.metrics import CallMetrics
-from raylax.router.observe.metrics import exposition as calls_exposition
 from raylax.worker.hardware.nvml import GpuSample
 from tests.support.cluster_reports import report
 from tests.support.router_rig import running_router
@@ -90,7 +92,7 @@ def test_workers_that_are_gone_are_forgotten_but_for_what_they_counted(
     reports.add(report("silent", step=5), now=20.0)
     reports.add(report("last", step=7), now=40.0)
 
-    assert len(reports._last) == 4
+    assert len(reports.counted) == 4
     assert reports.totals("step") == {"tiny": 52}
 
 
@@ -105,11 +107,13 @@ def test_any_name_of_a_model_can_be_read_back(name: str) -> None:
     reports = Reports()
     reports.add({**report("a"), "model": name}, now=0.0)
     reports.add({**report("b"), "model": "other"}, now=0.0)
-    calls = [CallMetrics(name), CallMetrics("other")]
-    for one in calls:
+    calls = {name: CallMetrics(), "other": CallMetrics()}
+    for one in calls.values():
         one.begin()
-        one.ended("stop")
-    text = (calls_exposition(calls) + exposition(reports, 0.0)).decode()
+        one.counted[SUCCESS]["stop"] += 1
+    models = {model: one.measures() for model, one in calls.items()}
+    of_calls = families(RouterMeasures(router="r", models=models))
+    text = (PLAIN.written(of_calls) + exposition(reports, 0.0)).decode()
     described = [line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")]
     read = [s for f in text_string_to_metric_families(text) for s in f.samples]
     series = [(s.name, frozenset(s.labels.items())) for s in read]
@@ -168,17 +172,17 @@ def test_every_counter_is_there_from_the_start(silence: float) -> None:
 
 async def test_what_a_real_worker_reports_is_understood(checkpoint: Path) -> None:
     """Its complete engine configuration reaches /cluster, every gauge /metrics."""
-    metrics = MetricsReplica()
+    metrics, now = ClusterRecord(), Moment(1e6, 0.0)
     async with running_router(checkpoint) as rig:
         worker = rig.workers[0]
-        await metrics.report(worker.report(1, "node"))
+        metrics.report(worker.report(1, "node"), now)
         config = worker.engine.config
-    (known,) = (await metrics.cluster())["workers"]
-    text = (await metrics.exposition()).decode()
+    (known,) = json.loads(metrics.view(now).model_dump_json())["workers"]
+    text = metrics.exposition(now).decode()
     names = {family.name for family in text_string_to_metric_families(text)}
 
     assert known["state"] == "ready"
-    assert known["engine_config"] == asdict(config)
+    assert known["engine_config"] == json.loads(json.dumps(asdict(config)))
     assert known["engine_config"]["max_num_sequence"] == 8
     assert names >= GAUGES.keys() | COUNTERS.keys()
 

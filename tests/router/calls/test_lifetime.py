@@ -41,9 +41,7 @@ async def nothing_is_left(rig: Rig) -> None:
         f"{connection!r}".split(", ")[1] == "0 requests"
         for connection in rig.router._connections.values()
     )
-    assert rig.service.metrics.registry.get_sample_value(
-        "raylax_calls_inflight", {"model_name": "tiny"}
-    ) == 0  # fmt: skip
+    assert rig.service.measures.gauges["raylax_calls_inflight"] == 0
 
 
 class Scripted:

@@ -123,6 +123,8 @@ async def test_work_without_an_engine_counts_its_tokens(
     ("method", "path", "requests"),
     [
         ("GET", "/cluster", 1),
+        ("GET", "/cluster/history", 1),
+        ("GET", "/cluster/events", 1),
         ("GET", "/metrics", 1),
         ("GET", "/v1/models", 1),
         ("GET", "/v1/streams/none", 1),

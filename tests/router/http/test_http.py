@@ -202,10 +202,10 @@ async def test_before_the_first_worker(checkpoint: Path) -> None:
 class LostMetrics(NoCluster):
     """A cluster whose Metrics replica has died."""
 
-    async def exposition(self) -> bytes:
+    async def exposition(self, openmetrics: bool) -> bytes:
         raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0)
 
-    async def cluster(self) -> dict[str, Any]:
+    async def cluster(self) -> str:
         raise WorkerUnavailable("Metrics does not answer", retry_after_s=2.0)
 
 
@@ -224,7 +224,7 @@ async def test_without_metrics_the_router_speaks_for_itself(rig: Rig) -> None:
 class OneWorker(NoCluster):
     """A cluster whose workers say so much."""
 
-    async def exposition(self) -> bytes:
+    async def exposition(self, openmetrics: bool) -> bytes:
         return b"raylax_worker_up 1.0\n"
 
 

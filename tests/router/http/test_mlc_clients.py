@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from raylax.cluster.metrics.exposition import exposition
 from raylax.cluster.metrics.state import Reports
+from raylax.router.http.endpoints.cluster import NoCluster
 from tests.support.mlc_packages import write_scripted_package
 from tests.support.router_rig import PATIENCE_S, Rig, running_http, running_router, until
 
@@ -142,23 +143,17 @@ async def test_a_system_message_comes_first(client: httpx.AsyncClient, stream: b
     assert "has one system message, which comes first" in reply.json()["error"]["message"]
 
 
-class ItsWorkers:
+class ItsWorkers(NoCluster):
     """A cluster of a rig's workers alone."""
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
 
-    async def exposition(self) -> bytes:
+    async def exposition(self, openmetrics: bool) -> bytes:
         reports = Reports()
         for worker in self._rig.workers:
             reports.add(worker.report(1, "node"), 0.0)
         return exposition(reports, 0.0)
-
-    async def cluster(self) -> dict[str, Any]:
-        return {"workers": []}
-
-    async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
-        return []
 
 
 async def test_metrics_have_mlcs_names(rig: Rig, client: httpx.AsyncClient) -> None:

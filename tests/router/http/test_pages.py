@@ -27,6 +27,8 @@ ROUTES = {
     "GET /version": READS,
     "GET /metrics": READS,
     "GET /cluster": READS,
+    "GET /cluster/history": READS,
+    "GET /cluster/events": READS,
     "GET /usage": READS,
     "GET /explain/{call_id}": READS,
     "GET /v1/models": READS,

@@ -160,7 +160,7 @@ class Squatter(engine_pb2_grpc.PeerServicer):
 
     async def Measure(self, request: pb.MeasureRequest, context: Any) -> pb.Measures:
         self.heard.append(tuple(context.invocation_metadata()))
-        return pb.Measures(exposition=b"forged 1")
+        return pb.Measures(json=b'{"router":"forged","models":{}}')
 
     async def Trace(self, request: pb.TraceRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))

@@ -1,0 +1,102 @@
+"""What happened in the cluster, as the reports of workers tell it."""
+
+from typing import Any
+
+from raylax.cluster.metrics.events import Event, EventKind, Events
+from raylax.cluster.metrics.record import ClusterRecord, Moment
+from raylax.cluster.metrics.state import EXPIRES_S
+from tests.support.cluster_reports import report
+
+JOINED, READY, DRAINING = EventKind.JOINED, EventKind.READY, EventKind.DRAINING
+LEFT, FAILED, LOST = EventKind.LEFT, EventKind.FAILED, EventKind.LOST
+
+
+def at(seconds: float) -> Moment:
+    return Moment(1e6 + seconds, seconds)
+
+
+def kinds(events: list[Event]) -> list[tuple[EventKind, str]]:
+    """Without the configurations that were told."""
+    return [(one.kind, one.who) for one in events if one.kind is not EventKind.CONFIGURED]
+
+
+def told(record: ClusterRecord, *states: str, worker: str = "a") -> list[Event]:
+    """What has happened after a worker has said these."""
+    for second, state in enumerate(states):
+        record.report(report(worker, state), at(second))
+        record.turn(at(second))
+    return record.events_after(0).events
+
+
+def test_a_workers_life_is_told_once() -> None:
+    """However often it reports."""
+    events = told(
+        ClusterRecord(), "loading", "loading", "ready", "ready", "draining", "ended", "ended"
+    )
+
+    assert kinds(events) == [(JOINED, "a"), (READY, "a"), (DRAINING, "a"), (LEFT, "a")]
+    assert [one.at for one in events if one.kind is LEFT] == [1e6 + 5]
+
+
+def test_a_worker_that_is_ready_at_once_has_joined_all_the_same() -> None:
+    assert kinds(told(ClusterRecord(), "ready")) == [(JOINED, "a"), (READY, "a")]
+
+
+def test_a_failure_says_why() -> None:
+    record = ClusterRecord()
+    told(record, "ready")
+    record.report({**report("a", "failed"), "fault": "rank 1 is gone"}, at(1))
+
+    last = record.events_after(0).events[-1]
+    assert (last.kind, last.who, last.text) == (FAILED, "a", "rank 1 is gone")
+
+
+def test_who_falls_silent_is_lost_and_who_said_goodbye_is_not() -> None:
+    record = ClusterRecord()
+    told(record, "ready", worker="b")
+    told(record, "ready", "ended")
+    for second in range(int(EXPIRES_S) + 3):
+        record.turn(at(second))
+
+    lost = [one for one in record.events_after(0).events if one.kind is LOST]
+    assert [(one.who, one.text) for one in lost] == [("b", "silent for 10 s, it was ready")]
+
+
+def test_another_configuration_of_a_model_is_told_field_by_field() -> None:
+    """With who runs it, and whether it was started or loaded again; the same one is nothing new."""
+    record = ClusterRecord()
+
+    def says(worker: str, second: int, **changes: Any) -> None:
+        said = report(worker)
+        record.report({**said, "engine_config": {**said["engine_config"], **changes}}, at(second))
+
+    says("a", 0)
+    says("b", 1)
+    says("a", 2, prefill_chunk_size=64)
+    says("a", 3, prefill_chunk_size=64)
+    says("c", 4, prefill_chunk_size=64)
+    changes = [one for one in record.events_after(0).events if one.kind is EventKind.CONFIGURED]
+
+    assert [(one.who, one.text, one.at) for one in changes] == [
+        ("a", "a was started", 1e6),
+        ("a", "a was loaded again with another prefill_chunk_size", 1e6 + 2),
+    ]
+    before = report("a")["engine_config"]["prefill_chunk_size"]
+    assert changes[1].detail == {"prefill_chunk_size": {"before": before, "after": 64}}
+
+
+def test_only_what_is_new_is_told() -> None:
+    record = ClusterRecord()
+    seen = told(record, "loading", "ready")[-1].id
+    record.report(report("a", "draining"), at(2))
+
+    assert kinds(record.events_after(seen).events) == [(DRAINING, "a")]
+
+
+def test_events_are_bounded_and_no_kind_pushes_out_another() -> None:
+    events = Events(most=3)
+    events.add(JOINED, "first", 0.0)
+    for number in range(50):
+        events.add(LOST, f"w{number}", float(number))
+
+    assert [one.who for one in events.after(0)] == ["first", "w47", "w48", "w49"]
