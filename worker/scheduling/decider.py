@@ -14,6 +14,7 @@ from raylax.worker.scheduling.decision.step_time import StepTimeModel
 from raylax.worker.scheduling.holdings import Holdings
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import PREFILL, Sequence
+from raylax.worker.speculation.row_cost import weighed_rows
 
 
 @dataclass
@@ -60,7 +61,9 @@ class Decider:
 
     def learn(self, work: tuple[int, int, int], seconds: float, short: bool) -> None:
         """A step of this work, see `work_of`, took so long."""
-        self.step_time.learn(*work, seconds)
+        prefill, rows, context = work
+        weighed = rows if prefill else weighed_rows(rows, self.limits.tile_rows)
+        self.step_time.learn(prefill, weighed, context, seconds)
         self._allowance.stepped(work[0] + work[1], seconds, short, self.step_time.value.a)
 
 

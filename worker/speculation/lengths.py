@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raylax.proto.vocabulary import StepTime
-from raylax.worker.speculation.row_cost import rows_seconds
+from raylax.worker.speculation.row_cost import weighed_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def draft_lengths(
     nothing is drafted before the first is known. `tile`: rows that the first computes together."""
     counts = [0] * len(offers)
     context = sum([offer.context for offer in offers])
-    seconds, brings = verify.seconds(0, len(offers), context), float(len(offers))
-    rows = len(offers)
+    rows, brings = len(offers), float(len(offers))
+    seconds = verify.seconds(0, weighed_rows(rows, tile), context)
     if seconds <= 0:
         return counts
     level = [(offer.likely, at) for at, offer in enumerate(offers) if offer.most > 0]
@@ -43,12 +43,12 @@ def draft_lengths(
         level.sort(key=lambda pair: -pair[0])
         best, taken = brings / seconds, 0
         gain, drafting, so_far = 0.0, draft.a, (0.0, 0.0)
-        begun = rows_seconds(verify.c, rows, tile)
+        begun = weighed_rows(rows, tile)
         for number, (worth, at) in enumerate(level[:most], 1):
             gain += worth
             drafting += draft.c + draft.d * offers[at].context
             drafting += 0.0 if counts[at] else offers[at].before_s
-            cost = drafting + rows_seconds(verify.c, rows + number, tile) - begun
+            cost = drafting + verify.c * (weighed_rows(rows + number, tile) - begun)
             if (rate := (brings + gain) / (seconds + cost)) > best:
                 best, taken, so_far = rate, number, (gain, cost)
         if not taken:

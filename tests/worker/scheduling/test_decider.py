@@ -7,10 +7,12 @@ from raylax.kernels.model import StepOutput
 from raylax.proto.vocabulary import Priority, Request
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
+from raylax.worker.scheduling.decider import Decider
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
 from raylax.worker.scheduling.step_plan import StepPlan
+from raylax.worker.speculation.row_cost import weighed_rows
 from tests.support.counting_model import GREEDY, Clock, ask_for, batch, count, run, tokens
 
 
@@ -131,3 +133,13 @@ def test_more_tenants_than_fit_take_turns(pages: int) -> None:
     assert max(begun.values()) < 700
     assert ended.keys() == set("abc")
     assert 2 <= made.counters.preemptions <= 12
+
+
+def test_it_learns_what_rows_cost_in_their_tiles() -> None:
+    """Else steps of one row and of eight would say that a row costs little, for all of them."""
+    decider = Decider(Roster(PagePool(64)), StepLimits(64, 16, tile_rows=8))
+    for _ in range(500):
+        for rows in (1, 8, 9, 16):
+            decider.learn((0, rows, 0), 1.0 + weighed_rows(rows, 8), False)
+
+    assert decider.step_time.value.c == pytest.approx(1.0, rel=0.05)

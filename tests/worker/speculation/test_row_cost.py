@@ -2,16 +2,17 @@
 
 import pytest
 
-from raylax.worker.speculation.row_cost import IN_TILE, rows_seconds
+from raylax.worker.speculation.row_cost import IN_TILE, weighed_rows
 
 
 @pytest.mark.parametrize("tile", [1, 4, 8])
-def test_a_whole_tile_costs_its_rows(tile: int) -> None:
-    assert rows_seconds(2.0, 3 * tile, tile) == pytest.approx(6.0 * tile)
+def test_the_rows_of_a_tile_weigh_as_much_as_they_are(tile: int) -> None:
+    rows = range(2 * tile + 1, 3 * tile + 1)
+    assert sum(weighed_rows(count, tile) for count in rows) == pytest.approx(sum(rows))
 
 
-def test_a_row_that_begins_a_tile_costs_the_most() -> None:
-    costs = [rows_seconds(1.0, rows, 4) for rows in range(9)]
-    more = [after - before for before, after in zip(costs, costs[1:], strict=False)]
+def test_a_row_that_begins_a_tile_weighs_the_most() -> None:
+    weights = [weighed_rows(rows, 4) for rows in range(1, 9)]
+    more = [after - before for before, after in zip(weights, weights[1:], strict=False)]
 
-    assert more == pytest.approx([IN_TILE + 4 * (1 - IN_TILE), *[IN_TILE] * 3] * 2)
+    assert more == pytest.approx([*[IN_TILE] * 3, IN_TILE + 4 * (1 - IN_TILE), *[IN_TILE] * 3])

@@ -13,13 +13,14 @@ from heapq import heapify, heappop, heapreplace
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.short_steps import Piece
 from raylax.worker.scheduling.sequence import DECODE
-from raylax.worker.speculation.row_cost import IN_TILE, rows_seconds
+from raylax.worker.speculation.row_cost import IN_TILE, weighed_rows
 
 
 def least_likely(time: StepTime, decoding: int, context: int, tile: int = 1) -> float:
     """The least likelihood that can pay, in a step that only decodes: of a row that fills a tile
     up. Above 1 where nothing does, or nothing is known yet of what a row costs."""
-    seconds, each = time.seconds(0, decoding, context), time.c * (IN_TILE if tile > 1 else 1.0)
+    seconds = time.seconds(0, weighed_rows(decoding, tile), context)
+    each = time.c * (IN_TILE if tile > 1 else 1.0)
     return each * decoding / seconds if seconds > 0 else 2.0
 
 
@@ -33,11 +34,10 @@ def with_drafts(
     offers = [(-one.likely, at, one.likely) for at, one in decodes if one.drafted]
     if not offers:
         return list(step)
-    context, rows = sum([one.computed for _, one in decodes]), len(decodes)
-    prefill = sum([count for _, count in step]) - rows
-    base = time.seconds(prefill, rows, context) - rows_seconds(time.c, rows, tile)
-    brings, counts = float(rows), [count for _, count in step]
-    best, pays = brings / (base + rows_seconds(time.c, rows, tile) or 1.0), list(counts)
+    context, counts = sum([one.computed for _, one in decodes]), [count for _, count in step]
+    rows, brings = sum(counts), float(len(decodes))
+    rest = time.seconds(rows - len(decodes), 0, context) - time.c * (rows - len(decodes))
+    best, pays = brings / (rest + time.c * weighed_rows(rows, tile) or 1.0), list(counts)
     heapify(offers)
     while offers and tokens > 0:
         worth, at, likely = offers[0]
@@ -49,7 +49,7 @@ def with_drafts(
             continue
         counts[at], brings, rows = counts[at] + 1, brings - worth, rows + 1
         tokens, pages = tokens - 1, pages - page
-        rate = brings / (base + rows_seconds(time.c, rows, tile) or math.inf)
+        rate = brings / (rest + time.c * weighed_rows(rows, tile) or math.inf)
         if likely == 1.0 or rate > best:
             best, pays = rate, list(counts)
         if counts[at] - one.pending < one.drafted:

@@ -47,7 +47,7 @@ class StepTimeModel:
         self.value = StepTime()
         """As far as it is known: nothing in the beginning."""
 
-    def learn(self, prefill_tokens: int, decoding: int, context: int, seconds: float) -> None:
+    def learn(self, prefill_tokens: int, decoding: float, context: int, seconds: float) -> None:
         """A step took so many seconds; `context` tokens lie in the pages of those that decode."""
         expected = self.value.seconds(prefill_tokens, decoding, context)
         if self._squares if prefill_tokens else self._known:
@@ -69,7 +69,7 @@ class StepTimeModel:
         self._left += FOLLOW * (left * tokens - self._left)
         self._squares += FOLLOW * (tokens * tokens - self._squares)
 
-    def _learn_decode(self, decoding: int, context: int, seconds: float) -> None:
+    def _learn_decode(self, decoding: float, context: int, seconds: float) -> None:
         """Take the estimate that is nearest to the old one and to this step.
 
         In units of what was expected, so that a tenth is as much in a short step as in a long one.

@@ -6,7 +6,7 @@ from raylax.proto.vocabulary import StepTime
 from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.drafts import least_likely, with_drafts
 from raylax.worker.scheduling.sequence import Phase
-from raylax.worker.speculation.row_cost import IN_TILE, rows_seconds
+from raylax.worker.speculation.row_cost import IN_TILE, weighed_rows
 
 CHEAP = StepTime(a=10.0, b=0.5, c=1.0, d=0.0)
 """A row more costs a tenth."""
@@ -56,8 +56,7 @@ def test_they_are_of_the_length_that_makes_the_most_tokens_a_second(
 
     def rate(drafted: int) -> float:
         tokens = sum(likely**i for i in range(drafted + 1))
-        rows = [rows_seconds(CHEAP.c, count, tile) for count in (1, 1 + drafted)]
-        return tokens / (CHEAP.seconds(0, 1, 20) + rows[1] - rows[0])
+        return tokens / CHEAP.seconds(0, weighed_rows(1 + drafted, tile), 20)
 
     assert counts(decode("a", 16, likely), tile=tile) == [1 + max(range(17), key=rate)]
 
@@ -98,5 +97,6 @@ def test_the_least_that_pays() -> None:
     """What a row costs, in what a step brings in that time."""
     assert least_likely(CHEAP, 1, 20) == pytest.approx(1 / 11)
     assert least_likely(CHEAP, 90, 20) == pytest.approx(0.9)
-    assert least_likely(CHEAP, 1, 20, tile=8) == pytest.approx(IN_TILE / 11)
+    one = CHEAP.seconds(0, weighed_rows(1, 8), 20)
+    assert least_likely(CHEAP, 1, 20, tile=8) == pytest.approx(IN_TILE / one)
     assert least_likely(StepTime(), 1, 20) > 1
