@@ -8,8 +8,8 @@ without, in turns.
 
 `quoted`: a part of the text, and its beginning once more, which a model that was trained goes on
 quoting; greedy. `edited`: a chat about a text or JSON that is to be written again with a change, or
-summed up in its own words, and `asked`: a question of a chat, both greedy, for models that have a
-template. `own words`: the model's own, drawn at temperature 1. With `--right` drafts come from
+summed up in its own words, and `asked`: a question of a chat, both greedy and to their end, for
+models that have a template. `own words`: the model's own, drawn at temperature 1. With `--right` drafts come from
 whoever knows the answer, and are right as often as that. Answers are compared token by token.
 Without a checkpoint it is one of random weights of the shape of Qwen2.5-0.5B, whose greedy answers
 repeat themselves.
@@ -24,7 +24,17 @@ from pathlib import Path
 
 from drafts.engine import Engine
 from drafts.llama import LlamaSpeculation
-from drafts.loads import Oracle, asking, chats, edits, quoting, text_of, words_of
+from drafts.loads import (
+    AskedFor,
+    Oracle,
+    asking,
+    chats,
+    edits,
+    ends_of,
+    quoting,
+    text_of,
+    words_of,
+)
 from engines.base import PeerFailed
 from engines.models import default_checkpoint
 from rich.box import SIMPLE_HEAD
@@ -34,7 +44,7 @@ from rich.table import Table
 from raylax.proto.vocabulary import Sampling
 
 TEXT = Path(__file__).resolve().parents[1] / "worker" / "README.md"
-FEWEST = 4
+FEWEST = 8
 """Prompts, of which several are asked one after the other where fewer are asked at once."""
 LLAMA_DRAFTS = 8
 """Tokens of llama.cpp's drafts, where none are asked for: on copied text it is fastest with about as
@@ -51,20 +61,20 @@ def engines(checkpoint: Path, args: argparse.Namespace) -> Iterator[list[Engine]
         yield both
 
 
-def loads(args: argparse.Namespace) -> Iterator[tuple[str, Sampling, list[list[int]], float]]:
-    """Name, how it is drawn, prompts for the most at once, and how often an oracle is right."""
+def loads(args: argparse.Namespace) -> Iterator[AskedFor]:
+    """Each with prompts for the most at once."""
     most = max(FEWEST, *args.concurrency)
     text = text_of(args.checkpoint, args.text)
     quoted = quoting(text, most)
     greedy, drawn = Sampling(temperature=0.0), Sampling(temperature=1.0, seed=1)
     for right in args.right or ():
-        yield f"{right:.0%} right", drawn, quoted, right
+        yield AskedFor(f"{right:.0%} right", drawn, quoted, right=right)
     if not args.right:
-        yield "quoted", greedy, quoted, 0.0
+        yield AskedFor("quoted", greedy, quoted)
         for name, asks in ("edited", edits(args.checkpoint, text, most)), ("asked", chats(most)):
-            if asked := asking(args.checkpoint, asks):
-                yield name, greedy, asked, 0.0
-        yield "own words", drawn, quoted, 0.0
+            if prompts := asking(args.checkpoint, asks):
+                yield AskedFor(name, greedy, prompts, ends_of(args.checkpoint))
+        yield AskedFor("own words", drawn, quoted)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,15 +86,15 @@ def run(args: argparse.Namespace) -> None:
         columns += [llama.name, "ratio"]
     table, console = Table(*columns, box=SIMPLE_HEAD), Console()
     with console.status("loading") as status, engines(args.checkpoint, args) as both:
-        for name, sampling, prompts, right_share in loads(args):
+        for load in loads(args):
             for count in args.concurrency:
-                status.update(f"{name}, {count} at once")
-                some = prompts[: max(count, FEWEST)]
+                status.update(f"{load.name}, {count} at once")
+                some = load.prompts[: max(count, FEWEST)]
                 if args.right:
-                    answers = both[0].run_all(some, sampling, count).said
-                    both[1].ask(Oracle(some, answers, right_share))
+                    answers = both[0].run_all(load, some, count).said
+                    both[1].ask(Oracle(some, answers, load.right))
                 rounds = [
-                    [one.run_all(some, sampling, count) for one in both] for _ in range(args.rounds)
+                    [one.run_all(load, some, count) for one in both] for _ in range(args.rounds)
                 ]
                 without, with_drafts = (
                     statistics.median(row[at].pace for row in rounds) for at in (0, 1)
@@ -93,11 +103,12 @@ def run(args: argparse.Namespace) -> None:
                 same = all(row[0].said == row[1].said for row in rounds)
                 figures = [f"{without:.0f}", f"{with_drafts:.0f}", f"{with_drafts / without:.2f}"]
                 figures += [f"{right:.0%}", "yes" if same else "NO"]
-                if llama is not None and count == 1 and not sampling.temperature:
+                if llama is not None and count == 1 and not load.sampling.temperature:
                     texts = [words_of(args.checkpoint, prompt) for prompt in some]
-                    theirs = statistics.median(llama.pace(texts) for _ in range(args.rounds))
+                    paces = [llama.pace(texts, bool(load.ends)) for _ in range(args.rounds)]
+                    theirs = statistics.median(paces)
                     figures += [f"{theirs:.0f}", f"{with_drafts / theirs:.2f}"]
-                table.add_row(name, str(count), *figures)
+                table.add_row(load.name, str(count), *figures)
     console.print(table)
 
 

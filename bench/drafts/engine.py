@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drafts.loads import ANSWER, PROMPT, Oracle
+from drafts.loads import ANSWER, PROMPT, AskedFor, Oracle
 from raylax.proto.vocabulary import Delta, Load, Request, Sampling
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
@@ -74,13 +74,15 @@ class Engine:
                     self._open.discard(delta.request_id)
             self._changed.notify_all()
 
-    def run(self, prompts: list[list[int]], sampling: Sampling) -> Answers:
-        """To all of these at once."""
+    def run(self, prompts: list[list[int]], sampling: Sampling, ends: frozenset[int]) -> Answers:
+        """To all of these at once, up to one of the tokens `ends`."""
         ids = [f"r{time.monotonic_ns()}.{i}" for i in range(len(prompts))]
         self._said, self._first, self._open = {id: [] for id in ids}, {}, set(ids)
         before = self._load
         for id, prompt in zip(ids, prompts, strict=True):
-            self._engine.add_request(Request(id, tuple(prompt), ANSWER, sampling))
+            self._engine.add_request(
+                Request(id, tuple(prompt), ANSWER, sampling, stop_token_ids=ends)
+            )
         with self._changed:
             if not self._changed.wait_for(lambda: not self._open, PATIENCE_S):
                 raise TimeoutError(f"no answer within {PATIENCE_S:.0f} s")
@@ -91,10 +93,10 @@ class Engine:
             self._load.accepted_tokens - before.accepted_tokens,
         )
 
-    def run_all(self, prompts: list[list[int]], sampling: Sampling, at_once: int) -> Answers:
+    def run_all(self, load: AskedFor, prompts: list[list[int]], at_once: int) -> Answers:
         """To so many at once, one group after the other."""
         groups = [prompts[at : at + at_once] for at in range(0, len(prompts), at_once)]
-        return joined([self.run(group, sampling) for group in groups])
+        return joined([self.run(group, load.sampling, load.ends) for group in groups])
 
 
 def joined(groups: list[Answers]) -> Answers:

@@ -5,6 +5,7 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -12,6 +13,7 @@ from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.text.files import TextFiles
+from raylax.proto.vocabulary import Sampling
 from raylax.worker.speculation.proposals import Proposal, Speculation, worth
 
 PROMPT, QUOTED, ANSWER = 384, 12, 128
@@ -42,6 +44,18 @@ class Oracle(Speculation):
                 one.draft.append(token if is_right else token ^ 1)
         else:
             one.record.forget()
+
+
+class AskedFor(NamedTuple):
+    """Answers of one kind."""
+
+    name: str
+    sampling: Sampling
+    prompts: list[list[int]]
+    ends: frozenset[int] = frozenset()
+    """Tokens that end an answer before its time."""
+    right: float = 0.0
+    """How often an oracle is right."""
 
 
 def tokenizer_of(checkpoint: Path) -> Tokenizer | None:
@@ -107,6 +121,11 @@ def asking(checkpoint: Path, chats: list[str]) -> list[list[int]]:
         return []
     bodies = [{"messages": [{"role": "user", "content": text}]} for text in chats]
     return [frontend.tokens_of(ChatCompletionRequest.model_validate(one)) for one in bodies]
+
+
+def ends_of(checkpoint: Path) -> frozenset[int]:
+    """The tokens that end an answer."""
+    return TextFiles(open_checkpoint(checkpoint).text).end_token_ids
 
 
 def quoting(text: list[int], count: int) -> list[list[int]]:
