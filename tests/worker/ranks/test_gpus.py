@@ -3,9 +3,10 @@ answer, and end together."""
 
 import gc
 import os
+import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -23,7 +24,7 @@ from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineStartError
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.leader import RankGroup
-from tests.support.cuda_demo import first_layers
+from tests.support.cuda_demo import DEMO, demo_cubins, first_layers
 from tests.support.cuda_fake.child import FakeMachine, on_fake_device
 from tests.support.cuda_fake.machine import cubins_here
 from tests.support.cuda_ranks import rank_cubins
@@ -42,6 +43,7 @@ CPU = EngineConfig(
     threads=1,
 )
 ECC = 214
+NOTHING: Mapping[str, object] = {}
 ENOUGH_S = 20.0
 """For requests of a lost rank to end: what it takes to notice, and the rest of an interpreted
 step."""
@@ -53,7 +55,9 @@ def fake_machine(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     directory = tmp_path_factory.mktemp("driver")
     given = {"RAYLAX_FAKE_GPUS": "2", "RAYLAX_FAKE_LOST": str(directory / "lost")}
     given["RAYLAX_STORE"] = str(store)
-    yield from FakeMachine.with_code(directory, lambda: rank_cubins(store), **given)
+    yield from FakeMachine.with_code(
+        directory, lambda: [rank_cubins(store), demo_cubins(store)], **given
+    )
 
 
 def here() -> Path:
@@ -62,17 +66,20 @@ def here() -> Path:
 
 @cache
 def model() -> Path:
-    return first_layers(here() / "model", 1)
+    made = first_layers(here() / "model", 1)
+    shutil.copy(DEMO / "tokenizer.json", made)
+    return made
 
 
 @contextmanager
 def engine_on(
-    device: str, trace: TraceRecorder | None = None
+    device: str, more: Mapping[str, object] = NOTHING, trace: TraceRecorder | None = None
 ) -> Iterator[tuple[ThreadedEngine, Answers]]:
     """Of two ranks on GPUs, of one on a CPU."""
     config = CPU
     if device != "cpu":
-        config = replace(CPU, tensor_parallel_shards=2, model_lib=str(*cubins_here()))
+        config = replace(CPU, tensor_parallel_shards=2, model_lib=str(cubins_here()[0]))
+        config = config.complete(**more)
     with running_engine(model(), config, device=device, trace=trace) as running:
         yield running
 
@@ -113,7 +120,7 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
     """Debug calls and pages reach both, and each says what it has run; the one that is lost is
     named."""
     expected, names, trace = of_the_cpu(), list(names_of(PROMPT)), TraceRecorder()
-    with engine_on("cuda", trace) as (engine, answers):
+    with engine_on("cuda", trace=trace) as (engine, answers):
         config = engine.config
         engine.add_request(request("r", PROMPT, TOKENS))
         answers.wait_for("r")
@@ -156,6 +163,24 @@ def test_two_gpus_answer_as_the_cpu_does_until_one_is_lost() -> None:
 
 
 @on_fake_device
+def test_what_drafts_is_whole_on_the_first_gpu() -> None:
+    """Both verify, and draw what they would have drawn without."""
+    small: dict[str, object] = {
+        "speculative_mode": "small_draft",
+        "additional_models": (str(model()),),
+        "spec_draft_length": 2,
+    }
+    with engine_on("cuda", small) as (engine, answers):
+        engine.add_request(request("r", PROMPT, TOKENS))
+        answers.wait_for("r")
+        plans = engine.debug_call_func_on_all_worker("raylax.debug.last_plan")
+
+        assert answers.tokens("r") == of_the_cpu()
+        assert engine.load().accepted_tokens > 0
+        assert plans[0] == plans[1]
+
+
+@on_fake_device
 def test_a_rank_that_is_killed_lets_the_other_go() -> None:
     """Which waits for it on its GPU, as long as nobody ends NCCL's group."""
     gc.collect()
@@ -175,7 +200,7 @@ def test_a_rank_that_is_killed_lets_the_other_go() -> None:
 def test_gpus_of_several_hosts_share_no_model() -> None:
     """What goes between machines is sealed, and by NCCL it is not."""
     config = replace(CPU.complete(model=str(model()), mode="server"), tensor_parallel_shards=2)
-    config = replace(config, model_lib=str(*cubins_here()))
+    config = replace(config, model_lib=str(cubins_here()[0]))
     with pytest.raises(EngineStartError, match="must be on one host, .*ask for placement: host"):
         RankGroup.load(config, "cuda:0", silent, Elsewhere())
 
