@@ -27,6 +27,8 @@ from raylax.router.resume.peers import PeerServicer, serve_peers
 log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.25
 TELL_EVERY_S = 1.0
+MOST_LONGEST = 32
+"""Requests of a model that Metrics is told of."""
 LAST_WORDS_S = 0.2
 """For Metrics to learn that this router ends."""
 
@@ -114,6 +116,7 @@ class RouterReplica:
                 node=self._node,
                 state=state,
                 workers={one.name: one.workers.ready for one in self._models.services},
+                longest=[r for one in self._models.services for r in one.longest(MOST_LONGEST)],
                 measures=self._models.own_measures(),
             )
             async with asyncio.timeout(timeout_s):

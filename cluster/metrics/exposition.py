@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     Metric,
     UnknownMetricFamily,
 )
 
-from raylax.cluster.metrics.state import Report, Reports
+from raylax.cluster.metrics.state import Report, Reports, bucket_of, part_of
 from raylax.router.observe.exposition import PLAIN, Format
+from raylax.worker.scheduling.counters import PARTS, STEP_TOKENS
 
 GAUGES = {
     "vllm:num_requests_running": ("running", "Requests in the batch"),
@@ -30,7 +33,10 @@ COUNTERS = {
     "vllm:spec_decode_num_draft_tokens": ("drafted_tokens", "Drafted tokens that were verified"),
     "vllm:spec_decode_num_accepted_tokens": ("accepted_tokens", "Drafted tokens that were right"),
     "raylax_steps": ("step", "Engine steps"),
+    "raylax_kv_pages_fetched": ("pages_fetched", "KV pages that came from other workers"),
+    "raylax_kv_pages_handed_out": ("pages_handed_out", "KV pages sent to other workers"),
 }
+STEP_SIZES = "vllm:iteration_tokens_total"
 LABELS = ["model_name", "worker"]
 MIB = 1 << 20
 GPU_GAUGES = {
@@ -97,11 +103,29 @@ class Exposition:
             for report in alive:
                 gauge.add_metric(labels_of(report), report["load"][key])
             yield gauge
+        yield from self._of_steps()
         for name, (key, text) in COUNTERS.items():
             counter = CounterMetricFamily(name, text, labels=["model_name"])
             for model, total in self._reports.totals(key).items():
                 counter.add_metric([model], total)
             yield counter
+
+    def _of_steps(self) -> Iterator[Metric]:
+        """Of models: how large steps were, where their time went, and pages between workers."""
+        sizes = HistogramMetricFamily(STEP_SIZES, "Tokens of an engine step", labels=["model_name"])
+        ends = [*(str(float(limit)) for limit in STEP_TOKENS), "+Inf"]
+        of_bucket = [self._reports.totals(bucket_of(at)) for at in range(len(ends))]
+        for model, total in self._reports.totals("step_tokens_sum").items():
+            counts = accumulate(int(totals[model]) for totals in of_bucket)
+            sizes.add_metric([model], [*zip(ends, counts, strict=True)], total)
+        yield sizes
+        parts = CounterMetricFamily(
+            "raylax_step_seconds", "Time of engine steps, by part", labels=["model_name", "part"]
+        )
+        for part in PARTS:
+            for model, total in self._reports.totals(part_of(part)).items():
+                parts.add_metric([model, part], total)
+        yield parts
 
     def _of_gpus(self, alive: list[Report]) -> Iterator[Metric]:
         """Of a cluster that has some."""

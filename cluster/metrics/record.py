@@ -11,7 +11,15 @@ from pydantic import ValidationError
 from raylax.cluster.metrics.events import EventList, Events
 from raylax.cluster.metrics.exposition import exposition
 from raylax.cluster.metrics.history.of_routers import OF_ROUTERS, ROUTER, of_router
-from raylax.cluster.metrics.history.of_workers import OF_WORKERS, RANK, WORKER, of_ranks, of_worker
+from raylax.cluster.metrics.history.of_workers import (
+    OF_WORKERS,
+    RANK,
+    TENANT,
+    WORKER,
+    of_ranks,
+    of_tenants,
+    of_worker,
+)
 from raylax.cluster.metrics.history.questions import Derived, History, Question, history
 from raylax.cluster.metrics.history.series import Series
 from raylax.cluster.metrics.keeping import Keeper
@@ -25,7 +33,8 @@ from raylax.proto.openai.shared import invalid
 from raylax.router.observe.exposition import Format
 from raylax.router.observe.measures import RouterReport
 
-WORKERS_BYTES, RANKS_BYTES, ROUTERS_BYTES = 48 << 20, 8 << 20, 16 << 20
+WORKERS_BYTES, RANKS_BYTES = 48 << 20, 8 << 20
+ROUTERS_BYTES, TENANTS_BYTES = 12 << 20, 6 << 20
 """What the history of each may take: of 64 workers for a day at full resolution, and more."""
 
 
@@ -50,12 +59,14 @@ class ClusterRecord:
         self.reports, self.routers, self.events = Reports(), RouterReports(), Events()
         self._workers = Series(WORKER, WORKERS_BYTES)
         self._ranks = Series(RANK, RANKS_BYTES)
+        self._tenants = Series(TENANT, TENANTS_BYTES)
         self._of_routers = Series(ROUTER, ROUTERS_BYTES)
         self._watch = Watch(self.events)
         self._series: dict[str, tuple[Series, Mapping[str, Derived]]] = {
             "workers": (self._workers, OF_WORKERS),
             "ranks": (self._ranks, {}),
             "routers": (self._of_routers, OF_ROUTERS),
+            "tenants": (self._tenants, {}),
         }
         self._second: int | None = None
         self._since: float | None = None
@@ -118,9 +129,12 @@ class ClusterRecord:
             return
         self._second = second
         self._since = now.steady if self._since is None else self._since
+        alive = self.reports.alive(now.steady)
+        for (model, tenant), told in of_tenants(alive).items():
+            self._tenants.heard(f"{model}/{tenant}", model, told, now.wall)
         for series, _ in self._series.values():
             series.tick(now.wall)
-        workers = [report["worker_id"] for report in self.reports.alive(now.steady)]
+        workers = [report["worker_id"] for report in alive]
         routers = [report.router for report, _ in self.routers.alive(now.steady)]
         if now.steady - self._since > EXPIRES_S:  # by then everyone has spoken who is there
             self._watch.present([*workers, *routers], now.wall)

@@ -3,8 +3,22 @@
 from collections import Counter
 from typing import Any
 
+from raylax.worker.scheduling.counters import PARTS, STEP_TOKENS
+
 EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
+
+
+def bucket_of(number: int) -> str:
+    """The counter of steps with so many tokens as fall into this bucket."""
+    return f"step_tokens/{number}"
+
+
+def part_of(part: str) -> str:
+    """The counter of seconds of this part of steps."""
+    return f"part_s/{part}"
+
+
 COUNTED = (
     "prompt_tokens",
     "generated_tokens",
@@ -15,6 +29,11 @@ COUNTED = (
     "drafts",
     "drafted_tokens",
     "accepted_tokens",
+    "pages_fetched",
+    "pages_handed_out",
+    "step_tokens_sum",
+    *(bucket_of(number) for number in range(len(STEP_TOKENS) + 1)),
+    *(part_of(part) for part in PARTS),
 )
 """What of a report only grows: sums since the worker's start."""
 REMEMBERED = 1000
@@ -23,9 +42,13 @@ REMEMBERED = 1000
 Report = dict[str, Any]
 
 
-def count_of(report: Report, counter: str) -> Any:
-    """One of COUNTED, of a worker; what it cannot know is none."""
-    return (report if counter in report else report["load"])[counter] or 0
+def counts_of(report: Report) -> Counter[str]:
+    """By COUNTED, of a worker; what it cannot know is none."""
+    done = report["done"]
+    buckets = {bucket_of(number): count for number, count in enumerate(done["step_tokens"])}
+    parts = {part_of(part): seconds for part, seconds in done["part_s"].items()}
+    told = {**report, **report["load"], **done, **buckets, **parts}
+    return Counter({name: told[name] or 0 for name in COUNTED})
 
 
 class Reports:
@@ -44,8 +67,7 @@ class Reports:
         """Takes the place of the worker's last one; a worker that has ended is gone."""
         worker = report["worker_id"]
         self.counted.pop(worker, None)
-        counts = Counter({name: count_of(report, name) for name in COUNTED})
-        self.counted[worker] = report["model"], counts
+        self.counted[worker] = report["model"], counts_of(report)
         if report["state"] == "ended":
             self._heard.pop(worker, None)
         else:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from raylax.cluster.metrics.state import Report
 from raylax.router.observe import measures as m
-from raylax.router.observe.measures import RouterReport
+from raylax.router.observe.measures import RouterReport, RunningRequest
 
 
 class Pace(BaseModel):
@@ -60,6 +60,31 @@ class Gpu(BaseModel):
     xid: int | None = Field(description="the last one that was heard, 0 if none")
 
 
+class Present(BaseModel):
+    """What some have at a worker."""
+
+    running: int
+    waiting: int
+    queued_tokens: int
+
+
+class Census(BaseModel):
+    """Who is at a worker."""
+
+    classes: dict[str, Present] = Field(description="by the name of the class")
+    tenants: dict[str, Present] = Field(description="those with most requests; *: all others")
+
+
+class Done(BaseModel):
+    """What a worker's steps have come to; counters since its model was loaded."""
+
+    part_s: dict[str, float] = Field(description="seconds, by part of a step")
+    step_tokens: list[int] = Field(description="steps by their tokens, as vLLM's buckets")
+    step_tokens_sum: int
+    pages_fetched: int = Field(description="KV pages that came from other workers")
+    pages_handed_out: int = Field(description="KV pages that were sent to other workers")
+
+
 class ClusterWorker(BaseModel):
     """A worker."""
 
@@ -77,6 +102,8 @@ class ClusterWorker(BaseModel):
     load: WorkerLoad
     engine_config: dict[str, Any] = Field(description="complete; empty while it loads")
     engine_metrics: dict[str, Any] = Field(description="by the names of MLC-LLM")
+    done: Done
+    census: Census
     gpus: list[Gpu]
     energy_j: float | None = Field(description="counter of what its GPUs took while it had them")
     joules_per_token: float | None = Field(description="within the last minute")
@@ -128,10 +155,12 @@ class ClusterView(BaseModel):
     time: float = Field(description="seconds since the epoch")
     workers: list[ClusterWorker]
     routers: list[ClusterRouter]
+    requests: list[RunningRequest] = Field(description="those that run longest, that one first")
     models: dict[str, Sums] = Field(description="by name")
     cluster: Sums
 
 
+MOST_REQUESTS = 64
 ADDED = ("running", "waiting", "queued_tokens", "pages_total", "pages_free", "pages_cached")
 
 
@@ -140,6 +169,8 @@ def view_of(
 ) -> ClusterView:
     """Of the workers that are there, and of the routers, with the ages of their reports."""
     workers = [ClusterWorker.model_validate(report) for report in reports]
+    routers = list(routers)
+    longest = [one for report, _ in routers for one in report.longest]
     by_model: dict[str, list[ClusterWorker]] = {}
     for worker in workers:
         by_model.setdefault(worker.model, []).append(worker)
@@ -147,6 +178,7 @@ def view_of(
         time=at,
         workers=workers,
         routers=[router_of(report, age_s) for report, age_s in routers],
+        requests=sorted(longest, key=lambda one: -one.age_s)[:MOST_REQUESTS],
         models={model: sums_of(those) for model, those in sorted(by_model.items())},
         cluster=sums_of(workers),
     )

@@ -7,7 +7,8 @@ parsers and grammars know follows from the emitted tokens, too, so that nothing 
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from heapq import nsmallest
+from typing import Literal, NamedTuple
 
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire.messages import Resumption
@@ -54,6 +55,15 @@ class JournalEntry:
     def known_tokens(self) -> int:
         """Of its prompt and of its answer so far."""
         return len(self.request.prompt) + len(self.emitted)
+
+    @property
+    def phase(self) -> Literal["waits", "queued", "prefill", "decode"]:
+        """How far it has come."""
+        if not self.workers:
+            return "waits"
+        if self.emitted:
+            return "decode"
+        return "prefill" if self.timeline.has_begun(self.request.id) else "queued"
 
     def resumption(self, now: float, pages_at: str = "") -> Resumption:
         """How another worker goes on after the last emitted token."""
@@ -119,6 +129,10 @@ class Journal:
                 found.tokens[request.tenant] += len(request.prompt)
                 found.shares[request.tenant] = request.share
         return found
+
+    def oldest(self, most: int) -> list[JournalEntry]:
+        """The entries of the calls that came first, in order."""
+        return nsmallest(most, self._entries.values(), key=lambda entry: entry.timeline.arrived)
 
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""

@@ -22,7 +22,7 @@ from raylax.router.calls.retry_budget import RetryBudget
 from raylax.router.calls.runner import CallRunner, CallTerms
 from raylax.router.calls.state import RouterState
 from raylax.router.config import RouterConfig
-from raylax.router.observe.measures import ModelMeasures
+from raylax.router.observe.measures import ModelMeasures, RunningRequest
 from raylax.router.observe.metrics import CallMetrics
 from raylax.router.observe.telemetry import EndedCall
 from raylax.router.observe.timeline import Timeline
@@ -62,6 +62,23 @@ class Service:
     def measures(self) -> ModelMeasures:
         """What was measured of its calls so far."""
         return self.metrics.measures(len(self.admission))
+
+    def longest(self, most: int) -> list[RunningRequest]:
+        """Its requests that have been running for the longest time, that one first."""
+        now = self._clock()
+        return [
+            RunningRequest(
+                request_id=entry.request.id,
+                model=self.name,
+                tenant=entry.request.tenant,
+                workers=[*entry.workers],
+                phase=entry.phase,
+                age_s=round(now - entry.timeline.arrived, 3),
+                prompt_tokens=len(entry.request.prompt),
+                generated_tokens=len(entry.emitted),
+            )
+            for entry in self.journal.oldest(most)
+        ]
 
     @property
     def journal(self) -> Journal:

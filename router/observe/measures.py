@@ -115,6 +115,21 @@ class RouterMeasures(BaseModel):
     models: dict[str, ModelMeasures]
 
 
+class RunningRequest(BaseModel):
+    """A request on its way."""
+
+    request_id: str
+    model: str
+    tenant: str
+    workers: list[str]
+    """Where it runs; empty: it waits for one."""
+    phase: Literal["waits", "queued", "prefill", "decode"]
+    age_s: float
+    """Since its call's arrival."""
+    prompt_tokens: int
+    generated_tokens: int
+
+
 class RouterReport(BaseModel):
     """What a router tells Metrics, every second and at its end."""
 
@@ -126,6 +141,8 @@ class RouterReport(BaseModel):
     state: Literal["ready", "ended"] = "ready"
     workers: dict[str, list[str]]
     """By model: those that it may give requests to."""
+    longest: list[RunningRequest] = []
+    """Of those that run: which do so for the longest time."""
     measures: RouterMeasures
 
 

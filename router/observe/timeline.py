@@ -154,6 +154,14 @@ class Timeline:
         if (attempt := self._there.get((request_id, worker))) is not None:
             attempt.began_s = self.now_s
 
+    def has_begun(self, request_id: str) -> bool:
+        """Whether some worker that has it now computes it."""
+        return any(
+            attempt.began_s is not None
+            for (request, _), attempt in self._there.items()
+            if request == request_id
+        )
+
     def first_token(self, request_id: str, worker: str, cached_tokens: int) -> None:
         """A worker's first token has come; `cached_tokens`: which that had in its pages."""
         if (attempt := self._there.get((request_id, worker))) is not None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from raylax.proto.vocabulary import Delta, Finish, Load, Request, StepTime
 from raylax.worker.config import EngineConfig
+from raylax.worker.engine.census import NOBODY
 from raylax.worker.engine.engine_metrics import EngineMetrics
 from raylax.worker.hardware.gpu_watch import NOTHING
 from raylax.worker.scheduling.counters import Counters
@@ -44,6 +45,11 @@ def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
         "load": {**asdict(said), "kv_usage": said.kv_usage},
         "engine_config": asdict(EngineConfig(threads=1)) if state == "ready" else {},
         "engine_metrics": engine_numbers(),
+        "done": Counters().told,
+        "census": {
+            "classes": {name: one._asdict() for name, one in NOBODY.classes.items()},
+            "tenants": {},
+        },
         **NOTHING,
         "time": 0.0,
     }

@@ -116,6 +116,7 @@ class Operations:
         with self._teller.doing("hand pages out", asked=len(names)) as told:
             pages = model.executor.read_pages(model.batch.roster.pool.find(names))
             told["pages"] = len(pages)
+            model.batch.counters.pages_handed_out += len(pages)
         return pages
 
     def write_pages(self, names: abc.Sequence[bytes], contents: abc.Sequence[bytes]) -> int:
@@ -127,6 +128,7 @@ class Operations:
         said = self._teller.doing("take pages in", pages=len(new))
         with said, pool.cache([name for name, _ in new]) as pages:
             model.executor.write_pages(pages, [content for _, content in new])
+            model.batch.counters.pages_fetched += len(new)
         self._teller.send([])
         return len(new)
 

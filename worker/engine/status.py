@@ -1,14 +1,20 @@
 """How an engine stands: its thread notes it after each step, and anybody may look."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 from raylax.proto.vocabulary import Fault, Load
+from raylax.worker.engine.census import NOBODY, Census, census_of
+from raylax.worker.scheduling.roster import Roster
 
 MOST_FAILURES = 3
 """Failed steps in a row after which the engine counts as broken."""
 STALLED_S = 60.0
 """A step that takes longer counts as no progress."""
+
+CENSUS_EVERY_S = 1.0
+"""As often as anybody asks for it."""
 
 
 class StatusSnapshot(NamedTuple):
@@ -32,15 +38,27 @@ class EngineStatus:
         """Failed steps in a row."""
         self._clock = clock
         self._noted = Load(), 0.0  # with the time when it was so
+        self._census, self._counted_at = NOBODY, -math.inf
 
     def note(self, load: Load) -> None:
         """The load as it is now."""
         self._noted = load, self._clock()
 
+    def look_around(self, roster: Roster) -> None:
+        """Count who is there, if that was not done for a second."""
+        if (now := self._clock()) - self._counted_at >= CENSUS_EVERY_S:
+            self._census, self._counted_at = census_of(roster), now
+
     @property
     def load(self) -> Load:
         """As it was noted last."""
         return self._noted[0]
+
+    @property
+    def census(self) -> Census:
+        """Who is there, as it was counted last, while anybody is."""
+        load = self.load
+        return self._census if load.running or load.waiting else NOBODY
 
     @property
     def snapshot(self) -> StatusSnapshot:

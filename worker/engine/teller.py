@@ -51,6 +51,7 @@ class Teller:
         """Note how the engine stands now."""
         if (model := self._slot.model) is not None:
             self.status.note(load_of(model.batch, self._taken, self._commands.draining))
+            self.status.look_around(model.batch.roster)
 
     def added(self, one: Sequence, asked: float) -> None:
         """A request has been taken up, which was asked for at that time."""

@@ -16,6 +16,7 @@ from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig
+from raylax.worker.engine.census import Census
 from raylax.worker.engine.commands import Closed, CommandQueue
 from raylax.worker.engine.loop import Loop
 from raylax.worker.engine.model.limits import ModelLimits, check
@@ -31,6 +32,7 @@ from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
+from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.scheduling.sequence import Sequence
 
@@ -248,6 +250,18 @@ class ThreadedEngine:
     def load(self) -> Load:
         """How the engine stood after its last step or command."""
         return self._status.load
+
+    @property
+    def census(self) -> Census:
+        """Who is there, by class and tenant, a second ago at most."""
+        return self._status.census
+
+    @property
+    def done(self) -> dict[str, Any]:
+        """What its steps have come to since its start: seconds by part, tokens of steps, pages that
+        came from other engines and went to them."""
+        model = self._slot.model
+        return model.batch.counters.told if model is not None else Counters().told
 
     def snapshot(self) -> StatusSnapshot:
         """The load with its age in seconds."""

@@ -9,6 +9,7 @@ whose rows nothing can be drawn ends alone at once: that is no failure of the st
 
 import logging
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -59,10 +60,13 @@ class Batch:
     sampler: Sampler = field(default_factory=single_threaded)
     """Draws from the logits of `run`, where that does not."""
     trace: StepTrace = field(default_factory=Untraced)
+    part_clock: Callable[[], float] = time.perf_counter
+    """By which the parts of a step are measured."""
     decider: Decider = field(init=False)
     _answers: Answers = field(init=False)
     _flight: Flight | None = None
     """The device has it already: it was decided before what the last one draws was read."""
+    _part_begun: float = 0.0
     _ended: float = -math.inf
     """When the last step was."""
 
@@ -78,10 +82,11 @@ class Batch:
     def step(self) -> list[Delta]:
         """One step of the model; every sequence that ended or grew has a delta."""
         self.trace.begin()
+        self._part_begun = self.part_clock()
         flight, self._flight = self._flight, None
         if flight is None or not flight.left(self.roster.running):
             flight = self._next()
-            self.trace.mark("decide")
+            self._mark("decide")
         elif self.proposer is not None:
             self.proposer.go_on(flight.left(self.roster.running))
         if flight is None:
@@ -96,25 +101,37 @@ class Batch:
         plan = flight.plan
         try:
             output = self._run(flight)
-            self.trace.mark("run")
+            self._mark("run")
         except EngineLost:
             raise  # there will be no further step
         except Exception as error:
             self._flight = None
-            self.trace.mark("failed run")
+            self._mark("failed run")
             message = f"step {plan.number} failed: {type(error).__name__}: {error}"
             raise StepFailed(message, self._blame(flight)) from error
         drawn = draw_rows(flight.batch, output, plan.batch.draws, self.sampler, flight.branches)
         if self.proposer is not None and not (self.proposer.rests and flight.only_decodes):
             parts = flight.batch, flight.branches, drawn, output
             verify(self.proposer, self.counters, self.roster.holdings, *parts)
+        self._count("draw")
         self.trace.drew(flight, drawn)
         deltas = self._commit(flight.batch, drawn)
+        self._count("commit")
+        self.counters.stepped(flight.work[0] + flight.work[1])
         self.trace.committed(flight, self.roster.pool.evicted)
         began, self._ended = max(flight.begun, self._ended), self.roster.clock()
         self.decider.learn(flight.work, self._ended - began, flight.short)
         self.counters.sums.add(flight.work, self._ended - began, self.decider.step_time.value)
         return deltas
+
+    def _mark(self, part: str) -> None:
+        """This part of a step ends: the next one begins."""
+        self._count(part)
+        self.trace.mark(part)
+
+    def _count(self, part: str) -> None:
+        begun, self._part_begun = self._part_begun, self.part_clock()
+        self.counters.part_s[part] += self._part_begun - begun
 
     def _next(self) -> Flight | None:
         """The next step; None if there is nothing to compute."""
@@ -146,9 +163,9 @@ class Batch:
             return self.run(flight.plan)
         if (pending := flight.pending) is None:
             flight.pending = pending = self.submit(flight.plan)
-            self.trace.mark("submit")
+            self._mark("submit")
         self._flight = self._ahead(flight) if pending.is_last else None
-        self.trace.mark("decide ahead")
+        self._mark("decide ahead")
         return pending.output()
 
     def _ahead(self, flight: Flight) -> Flight | None:
@@ -189,7 +206,7 @@ class Batch:
         if self.proposer is not None:
             decodes = [one for one in running.values() if one.drafts_may_follow]
             self.proposer.propose(decodes, decider.step_time.value)
-            self.trace.mark("draft")
+            self._mark("draft")
         division = decider.division()
         while (decision := decider.decide(division, running_candidates(running.values()))).preempt:
             for request_id in decision.preempt:

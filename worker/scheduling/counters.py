@@ -1,12 +1,20 @@
 """What an engine has done, in numbers."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from raylax.proto.vocabulary import StepTime
 from raylax.worker.config import MOST_DRAFTED
 
 MOST_SIZE = 64
 """Larger batches are not told apart."""
+
+STEP_TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+"""Where the buckets of steps end, as vLLM has them."""
+PARTS = ("draft", "decide", "submit", "decide ahead", "run", "draw", "commit", "failed run")
+"""Of a step: what may follow is proposed; who is computed is decided; a device is given it; the
+next one is decided meanwhile; the model runs; tokens are drawn, and kept."""
 
 
 def no_sizes() -> list[float]:
@@ -70,6 +78,15 @@ class Counters:
     accepted_at: list[int] = field(default_factory=lambda: [0] * MOST_DRAFTED)
     unanswered: int = 0
     """Requests that ended since nothing could be drawn for them."""
+    pages_fetched: int = 0
+    """That came from other engines."""
+    pages_handed_out: int = 0
+    """That were sent to others."""
+    part_s: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+    """Seconds of steps, by part."""
+    step_tokens: list[int] = field(default_factory=lambda: [0] * (len(STEP_TOKENS) + 1))
+    """Steps, by how many tokens they computed: up to each of STEP_TOKENS, and more."""
+    step_tokens_sum: int = 0
     sums: StepSums = field(default_factory=StepSums)
 
     def verified(self, drafted: int, right: int) -> None:
@@ -81,6 +98,22 @@ class Counters:
             self.drafted_at[at] += 1
         for at in range(right):
             self.accepted_at[at] += 1
+
+    def stepped(self, tokens: int) -> None:
+        """A step has computed so many tokens."""
+        self.step_tokens[bisect_left(STEP_TOKENS, tokens)] += 1
+        self.step_tokens_sum += tokens
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is told of them besides a load."""
+        return {
+            "part_s": {**self.part_s},
+            "step_tokens": [*self.step_tokens],
+            "step_tokens_sum": self.step_tokens_sum,
+            "pages_fetched": self.pages_fetched,
+            "pages_handed_out": self.pages_handed_out,
+        }
 
     def copy(self) -> "Counters":
         """As they are now."""

@@ -143,6 +143,10 @@ class WaitingQueue:
         for queue in self._queues:
             yield from queue.in_order(had_then, came)
 
+    def counted(self) -> Iterator[tuple[Sequence, int]]:
+        """Everyone, in no order, with the tokens that were counted for each."""
+        return ((entry.one, entry.tokens) for _, entry in self._entries.values())
+
     def put_last(self, one: Sequence, known: int = 0) -> None:
         """Queue a sequence that has come; `known` tokens of its beginning need not be computed."""
         self._last += 1

@@ -121,6 +121,11 @@ class Worker:
             "load": {**asdict(load), "kv_usage": load.kv_usage},
             "engine_config": config,
             "engine_metrics": self.engine.metrics(),
+            "done": self.engine.done,
+            "census": {
+                of: {name: one._asdict() for name, one in there.items()}
+                for of, there in self.engine.census._asdict().items()
+            },
             **(NOTHING if self._watch is None else self._watch.report()),
             "time": time.time(),
         }

@@ -1,11 +1,26 @@
 """What is kept of workers, in columns, and where it stands in their reports."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raylax.cluster.metrics.history.columns import Column, Columns, Kind
 from raylax.cluster.metrics.history.questions import Derived, ratio
 from raylax.cluster.metrics.history.series import Numbers, numbers
+from raylax.proto.vocabulary import Priority
+from raylax.worker.scheduling.counters import PARTS
+
+AMOUNTS = {
+    "running": "requests in the batch",
+    "waiting": "requests that wait for their prefill",
+    "queued_tokens": "prompt tokens that wait for their prefill",
+}
+CLASSES = [one.name.lower() for one in Priority]
+
+
+def part_column(part: str) -> str:
+    """The column of a part of steps."""
+    return f"part_{part.replace(' ', '_')}_s"
+
 
 GAUGE, MEAN, COUNTER = Kind.GAUGE, Kind.MEAN, Kind.COUNTER
 WORKER = Columns(
@@ -23,10 +38,18 @@ WORKER = Columns(
         Column("pace_prefill_s", MEAN, "learned pace: seconds for each prefill token"),
         Column("pace_decode_s", MEAN, "learned pace: seconds for each sequence that decodes"),
         Column("pace_context_s", MEAN, "learned pace: seconds for each token of its context"),
+        *(
+            Column(f"{amount}_{name}", GAUGE, f"{AMOUNTS[amount]}, of class {name}")
+            for name in CLASSES
+            for amount in AMOUNTS
+        ),
         Column("power_w", GAUGE, "power of its GPUs, W"),
         Column("steps", COUNTER, "engine steps"),
         Column("prefill_s", COUNTER, "seconds of steps that went to prefills"),
         Column("decode_s", COUNTER, "seconds of steps that went to decodes"),
+        *(Column(part_column(part), COUNTER, f"seconds of steps: {part}") for part in PARTS),
+        Column("pages_fetched", COUNTER, "KV pages that came from other workers"),
+        Column("pages_handed_out", COUNTER, "KV pages that were sent to other workers"),
         Column("preemptions", COUNTER, "sequences that gave their pages back"),
         Column("prompt_tokens", COUNTER, "prompt tokens accepted"),
         Column("cached_tokens", COUNTER, "prompt tokens found in the prefix cache"),
@@ -54,6 +77,7 @@ OF_ENGINE = {"prefill_s": "engine_prefill_time_sum", "decode_s": "engine_decode_
 def of_worker(report: Mapping[str, Any]) -> Numbers:
     """By the columns of WORKER; NaN where the worker does not know."""
     load, engine, pace = report["load"], report["engine_metrics"], report["load"]["pace"]
+    done, classes = report["done"], report["census"]["classes"]
     used = load["pages_total"] - load["pages_free"] - load["pages_cached"]
     powers = [gpu["power_w"] for gpu in report["gpus"] if gpu["power_w"] is not None]
     learned = any(pace.values())
@@ -61,6 +85,14 @@ def of_worker(report: Mapping[str, Any]) -> Numbers:
         {
             **load,
             "steps": load["step"],
+            "pages_fetched": done["pages_fetched"],
+            "pages_handed_out": done["pages_handed_out"],
+            **{part_column(part): seconds for part, seconds in done["part_s"].items()},
+            **{
+                f"{amount}_{name}": number
+                for name, present in classes.items()
+                for amount, number in present.items()
+            },
             "pages_used": used,
             **({name: pace[part] for name, part in PACE.items()} if learned else {}),
             **{name: engine.get(theirs) for name, theirs in OF_ENGINE.items()},
@@ -69,6 +101,21 @@ def of_worker(report: Mapping[str, Any]) -> Numbers:
         },
         WORKER,
     )
+
+
+TENANT = Columns([Column(name, GAUGE, text) for name, text in AMOUNTS.items()])
+"""Of tenants, for each model: those with most requests, and all others together."""
+
+
+def of_tenants(reports: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Numbers]:
+    """By model and tenant, of all its workers; by the columns of TENANT."""
+    sums: dict[tuple[str, str], Numbers] = {}
+    for report in reports:
+        for tenant, present in report["census"]["tenants"].items():
+            key = report["model"], tenant
+            told = numbers(present, TENANT)
+            sums[key] = sums[key] + told if key in sums else told
+    return sums
 
 
 RANK = Columns(

@@ -105,6 +105,7 @@ BOARDS = {
     "vllm:request_prefill_time_seconds_sum",
     "vllm:request_decode_time_seconds_sum",
     "vllm:request_max_num_generation_tokens_sum",
+    "vllm:iteration_tokens_total_bucket",
 }
 """What the panels of vLLM's example boards for Grafana are drawn from, but for one that has a
 series for each of its values and so none before the first call: vllm:request_success_total."""

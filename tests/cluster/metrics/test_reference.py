@@ -9,6 +9,7 @@ from raylax.cluster.metrics import view
 from raylax.cluster.metrics.events import Event, EventKind
 from raylax.cluster.metrics.history.questions import History, HistoryRow, Question
 from raylax.cluster.metrics.record import ClusterRecord
+from raylax.router.observe.measures import RunningRequest
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
@@ -19,15 +20,20 @@ OBJECTS: dict[str, type[BaseModel]] = {
     "a worker": view.ClusterWorker,
     "`load`": view.WorkerLoad,
     "`pace`": view.Pace,
+    "`done`": view.Done,
+    "`census`": view.Census,
+    "of a class, of a tenant": view.Present,
     "a GPU": view.Gpu,
     "a router": view.ClusterRouter,
+    "a request": RunningRequest,
     "of a model": view.RouterModel,
     "sums": view.Sums,
 }
 
 
 def coded(text: str) -> set[str]:
-    return set(re.findall(r"`([^`]+)`", text))
+    found: list[str] = re.findall(r"`([^`]+)`", text)
+    return {one for one in found if re.fullmatch(r"\w+", one)}
 
 
 @pytest.mark.parametrize("name", OBJECTS)

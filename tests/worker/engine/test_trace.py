@@ -124,6 +124,7 @@ def test_pages_that_come_and_go_are_told(checkpoint: Path) -> None:
         contents = engine.read_pages(names)
         engine.reset()
         assert engine.write_pages(names, contents) == len(names) == 2
+        assert engine.done["pages_fetched"] == 2
         engine.add_request(ask("waits", prompt=40), frozenset({Need.PAGES}))
         engine.meet_need("waits", Need.PAGES)
         answers.wait_for("waits")
