@@ -123,6 +123,34 @@ def test_an_answer_is_whole_though_a_process_is_struck(
     assert "Traceback" not in cluster.output
 
 
+def generated(client: httpx.Client) -> float:
+    """Tokens, as /metrics counts them."""
+    reply = client.get("/metrics")
+    lines = [line for line in reply.text.splitlines() if line.startswith("vllm:generation_tokens")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_metrics_that_is_killed_disturbs_nobody_and_goes_on_where_it_was(
+    cluster: Serving, client: httpx.Client
+) -> None:
+    """Calls go on without it. What it knew of is told by the next one; nothing is counted less."""
+    want = whole(client)
+    until(lambda: generated(client) >= ASK["max_tokens"], START_S)
+    counted, told = generated(client), client.get("/cluster/events").json()["events"]
+    answer, (pid,) = Answer(client), pids_of(cluster, Role.METRICS)
+    answer.begin()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: running([pid]) == [], START_S)
+    answer.go_on()
+
+    assert answer.text == want
+    until(lambda: generated(client) > counted, START_S)
+    events = client.get("/cluster/events").json()["events"]
+    assert {"joined", "ready", "configured"} <= {event["kind"] for event in told}
+    assert events[: len(told)] == told
+    assert len(client.get("/cluster").json()["workers"]) == 1
+
+
 def test_nothing_is_left_of_all_that_there_was(cluster: Serving) -> None:
     """Of no run: the one that died has been ended before."""
     started = cluster.pids()
