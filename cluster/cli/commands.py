@@ -82,14 +82,35 @@ def chat(
 def status(
     url: Url = HERE,
     json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Every second anew, with rates, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Show every worker: state, KV use, what runs and waits, versions.
 
     Example: [bold]raylax status --json | jq '.workers[0].engine_config'[/]
     """
+    if watch and not json:
+        from raylax.cluster.cli.live.overview import Overview
+        from raylax.cluster.cli.live.screen import keep_showing
+
+        return keep_showing(url, Overview().draw, Console())
     from raylax.cluster.cli.status import show
 
     show(url, json, Console())
+
+
+@app.command()
+def top(url: Url = HERE) -> None:
+    """Show the requests that run, the longest first, every second anew until Ctrl-C: whose they
+    are, where they run, how far they have come.
+
+    Example: [bold]raylax top http://127.0.0.1:8000[/]
+    """
+    from raylax.cluster.cli.live.screen import keep_showing
+    from raylax.cluster.cli.live.top import draw
+
+    keep_showing(url, draw, Console())
 
 
 @app.command("compile")

@@ -7,7 +7,7 @@ import typer.main
 from raylax.cluster.cli.commands import app
 
 COMMANDS = [
-    "serve", "chat", "status", "compile", "pull", "models", "key", "node", "replay", "drain",
+    "serve", "chat", "status", "top", "compile", "pull", "models", "key", "node", "replay", "drain",
     "explain", "trace", "version",
 ]  # fmt: skip
 
