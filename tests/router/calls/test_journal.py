@@ -4,7 +4,8 @@ from typing import Any
 
 from raylax.proto.vocabulary import Delta, Request
 from raylax.proto.wire.messages import Resumption
-from raylax.router.calls.journal import JournalEntry
+from raylax.router.calls.journal import Journal, JournalEntry
+from raylax.router.observe.timeline import Outcome, Timeline
 from raylax.router.workers.inbox import WorkerLost
 
 
@@ -70,3 +71,38 @@ def test_a_request_goes_on_after_its_last_token_in_the_time_that_is_left() -> No
     assert one.resumption(now=4.0, pages_at="w:1") == Resumption((5, 6, 7), 5.0, "w:1")
     assert one.resumption(now=99.0).deadline_s == 0.001
     assert one.request == Request("r", (1,), 9)
+
+
+def running(id: str, arrived: float) -> JournalEntry:
+    """A request of a call that came then."""
+    nobody: Any = None
+    timeline = Timeline(f"call-{id}", lambda: arrived)
+    return JournalEntry(Request(id, (1,), 9), nobody, timeline, deadline=9.0)
+
+
+def test_the_oldest_are_those_whose_calls_came_first() -> None:
+    """Whenever their requests began."""
+    journal = Journal()
+    for id, arrived in [("b", 2.0), ("d", 4.0), ("a", 1.0), ("c", 3.0)]:
+        journal.begin(running(id, arrived))
+
+    assert [one.request.id for one in journal.oldest(3)] == ["a", "b", "c"]
+
+
+def test_a_requests_phase_is_as_far_as_it_has_come() -> None:
+    """Also after it was moved: it is queued at the next worker, but goes on where it was."""
+    one = running("r", 0.0)
+    phases = [one.phase]
+    one.workers = ["w0"]
+    one.timeline.sent("r", "w0")
+    phases.append(one.phase)
+    one.timeline.began("r", "w0")
+    phases.append(one.phase)
+    one.timeline.left("r", "w0", Outcome.LOST)
+    one.workers = ["w1"]
+    one.timeline.sent("r", "w1")
+    phases.append(one.phase)
+    one.record(Delta("r", (5,)))
+    phases.append(one.phase)
+
+    assert phases == ["waits", "queued", "prefill", "queued", "decode"]
