@@ -80,6 +80,8 @@ class RouterConfig:
     host: str = "127.0.0.1"
     grpc_port: int = 9000
     enable_debug: bool = False
+    dashboard: bool = True
+    """Whether there is a page at /dashboard."""
     strict_fields: bool = False
     """Whether a field that nobody knows is a mistake; else it is warned of."""
     share_prefixes: bool = False

@@ -144,6 +144,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         host=config.host,
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,
+        dashboard=config.dashboard,
         strict_fields=config.strict_fields,
         share_prefixes=config.share_prefixes,
         routers=routers_of(config),

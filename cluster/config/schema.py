@@ -41,6 +41,8 @@ class ClusterConfig(ModelSettings):
     """Serve the /debug endpoints, take `debug_config` of requests, and say what answers took."""
     enable_tracing: bool = False
     """Have engines keep their last 100,000 events, which /debug/dump_event_trace gives."""
+    dashboard: bool = True
+    """Serve a page at /dashboard that shows the cluster, to admins where there are keys."""
     strict_fields: bool = False
     """Refuse requests with fields that nobody knows, instead of ignoring them with a warning."""
     share_prefixes: bool = False

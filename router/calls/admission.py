@@ -9,7 +9,7 @@ A call that could not start in time is refused at once, with the seconds after w
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,11 @@ class Admission:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waiting(self) -> Iterable[WaitingCall]:
+        """The calls that wait here."""
+        return self._waiting
 
     async def enter(
         self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0

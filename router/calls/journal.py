@@ -6,6 +6,7 @@ parsers and grammars know follows from the emitted tokens, too, so that nothing 
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from typing import Literal, NamedTuple
@@ -133,6 +134,11 @@ class Journal:
     def oldest(self, most: int) -> list[JournalEntry]:
         """The entries of the calls that came first, in order."""
         return nsmallest(most, self._entries.values(), key=lambda entry: entry.timeline.arrived)
+
+    @property
+    def entries(self) -> Iterable[JournalEntry]:
+        """All of them, in the order in which they were submitted."""
+        return self._entries.values()
 
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""

@@ -124,7 +124,8 @@ class Service:
         `span`: ours, of the call's trace; without it nothing is traced.
         """
         with self._let_in(call, again):
-            timeline = Timeline(call.id, self._clock, call.requests[0].tenant, len(call.requests))
+            tenant, count = call.requests[0].tenant, len(call.requests)
+            timeline = Timeline(call.id, self._clock, tenant, count, self.name)
             self.state.timelines.begin(timeline)
             traced = span is not None and span.sampled
             timer = self.metrics.begin(f"{span.trace_id:032x}" if span and traced else "")
@@ -146,6 +147,7 @@ class Service:
             finally:
                 if run is not None:
                     await run.aclose()
+                timeline.end()
                 timer.end(call, timeline)
                 self.state.usage.count(call)
                 if span is not None:

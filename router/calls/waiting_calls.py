@@ -36,6 +36,9 @@ class WaitingCalls:
         self._tokens[call.priority][call.tenant] += call.tokens
         self._count += 1
 
+    def __iter__(self) -> Iterator[WaitingCall]:
+        return (call for of in self._lines.values() for line in of.values() for call in line)
+
     def discard(self, call: WaitingCall) -> None:
         """Take a call out, if it is there."""
         lines = self._lines[call.priority]

@@ -15,6 +15,7 @@ from raylax.router.config import RouterConfig
 from raylax.router.http.authentication import AuthenticationMiddleware, with_cors
 from raylax.router.http.endpoints.cluster import Cluster, add_cluster
 from raylax.router.http.endpoints.completions import add_completions
+from raylax.router.http.endpoints.dashboard import add_dashboard
 from raylax.router.http.endpoints.debugging import add_debugging
 from raylax.router.http.endpoints.embeddings import add_embeddings
 from raylax.router.http.endpoints.health import add_health
@@ -44,6 +45,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_health(routes, models)
     add_usage(routes, models)
     add_cluster(routes, models, cluster)
+    add_dashboard(routes, models, cluster)
     add_debugging(routes, models)
     guard = guard_of(models.config, models.authenticator)
     sender = AnswerSender(models.state.answers, models.config.limits.read_timeout_s)

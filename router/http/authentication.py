@@ -27,13 +27,15 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_ECHOED = 2 << 10
 """Bytes of a browser's question that come back in the answer to it."""
 """Methods that change nothing."""
-OF_THE_CLUSTER = ("/debug", "/cluster", "/metrics")
+OF_THE_CLUSTER = ("/debug", "/cluster", "/metrics", "/dashboard")
+OF_NOBODY = ("/health", "/version", "/dashboard")
+"""The page at /dashboard asks for the key itself, and its files tell nothing."""
 
 
 def level_of(path: str) -> AccessLevel:
     """The key that a path needs. Whatever is not listed needs any key. What tells of processes,
     paths and all tenants together is for admins."""
-    if path in ("/health", "/version") or path.startswith("/health/"):
+    if path in OF_NOBODY or path.startswith(("/health/", "/dashboard/assets/")):
         return AccessLevel.PUBLIC
     if path.startswith(OF_THE_CLUSTER):
         return AccessLevel.ADMIN_KEY

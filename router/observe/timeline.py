@@ -110,6 +110,9 @@ class Timeline:
     """Whose call it is."""
     sequences: int = 1
     """How many requests it comes to: a decision for each is kept at least."""
+    model: str = ""
+    ended_s: float | None = None
+    """When the call ended, however it did; None: it is still there."""
     arrived: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
@@ -124,6 +127,10 @@ class Timeline:
     def now_s(self) -> float:
         """Seconds since its arrival."""
         return rounded(self.clock() - self.arrived)
+
+    def end(self) -> None:
+        """The call is over."""
+        self.ended_s = self.now_s
 
     @property
     def size(self) -> int:

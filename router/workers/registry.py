@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -29,8 +30,21 @@ LEAVE_S = 10.0
 them over, with their pages, and is gone sooner."""
 MOST_PAGES = 256
 """How many pages from a prompt's beginning are looked up: more hardly ever decide otherwise."""
+MOST_LOSSES = 32
+"""How many of the last losses are remembered."""
 FROM_ITS_START = wire.Resumption()
 """How a request goes on that has not begun."""
+
+
+class Loss(NamedTuple):
+    """A worker is gone from this router."""
+
+    at: float
+    """On the router's clock."""
+    worker: str
+    why: str
+    drained: bool
+    """Whether it had said that it would go."""
 
 
 class Route(NamedTuple):
@@ -88,6 +102,8 @@ class Workers:
         self._breakers: dict[str, CircuitBreaker] = {}
         self._left: dict[str, float] = {}  # who is a worker no more, and since when
         self._routed = 0
+        self.losses = deque[Loss](maxlen=MOST_LOSSES)
+        """The last workers that went, the newest at the end."""
 
     def __repr__(self) -> str:
         return f"Workers({list(self._connections.values())}, {self.ledger})"
@@ -121,9 +137,10 @@ class Workers:
         return sorted(fleet.ids[row] for row in fleet.rows())
 
     @property
-    def loads(self) -> list[Load]:
-        """The last load that each worker has reported."""
-        return [self.ledger.load_of(one) for one in self._connections if one in self.ledger.fleet]
+    def loads(self) -> dict[str, Load]:
+        """The last load that each worker has reported, by its name."""
+        known = (one for one in self._connections if one in self.ledger.fleet)
+        return {worker: self.ledger.load_of(worker) for worker in known}
 
     def route(
         self,
@@ -258,8 +275,12 @@ class Workers:
         """Called once by each connection, which is known until then: so books and connections
         stay in step."""
         del self._connections[connection.worker]
-        self._left.pop(connection.worker, None)
+        drained = self._left.pop(connection.worker, None) is not None
         if connection.worker in self.ledger.fleet:
+            drained = drained or self.ledger.load_of(connection.worker).draining
+            self.losses.append(
+                Loss(self._clock(), connection.worker, connection.lost or "", drained)
+            )
             self.prefixes.forget(self.ledger.fleet.row(connection.worker))
             self.ledger.closed(connection.worker)
             if self.watcher is not None:

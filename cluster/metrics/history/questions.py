@@ -93,6 +93,11 @@ def history(
     until = min(until, now)
     if since >= until:
         raise InvalidRequest(f"since must be before until: {since:.0f}, {until:.0f}", param="since")
+    if until <= (oldest := now - series.levels[-1].span_s):
+        raise InvalidRequest(
+            f"there is history from {oldest:.0f} to {now:.0f}, found {since:.0f} to {until:.0f}",
+            param="until",
+        )
     level, step_s = resolution(series.levels, now - since, until - since, question.step)
     names = chosen(question.columns, series.columns, derived)
     rows = rows_asked(question.rows, series)

@@ -22,7 +22,9 @@ async def flush(service: Service, timeout_s: float) -> pb.FlushCacheResponse:
     workers = service.workers
 
     def running() -> int:
-        return max(sum(one.running + one.waiting for one in workers.loads), len(service.journal))
+        return max(
+            sum(one.running + one.waiting for one in workers.loads.values()), len(service.journal)
+        )
 
     await wait_for(lambda: not running(), timeout_s)
     left = running()
@@ -31,7 +33,9 @@ async def flush(service: Service, timeout_s: float) -> pb.FlushCacheResponse:
         return pb.FlushCacheResponse(
             message=f"{left} requests are in flight: the pages that they use stay, others go"
         )
-    if not await wait_for(lambda: not any(one.pages_cached for one in workers.loads), ANSWER_S):
+    if not await wait_for(
+        lambda: not any(one.pages_cached for one in workers.loads.values()), ANSWER_S
+    ):
         return pb.FlushCacheResponse(
             message=f"asked for, but not every worker has done it within {ANSWER_S:g} s"
         )

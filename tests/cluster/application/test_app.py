@@ -279,7 +279,8 @@ def test_a_router_is_told_all_that_is_set(checkpoint: Path, tmp_path: Path) -> N
         (tmp_path / name).touch()
     given = {
         "policy": "round-robin", "host": "10.0.0.5", "grpc_port": 9123, "enable_debug": True,
-        "strict_fields": True, "share_prefixes": True, "routers": 2, "allowed_hosts": ("chat.lan",),
+        "dashboard": False, "strict_fields": True, "share_prefixes": True, "routers": 2,
+        "allowed_hosts": ("chat.lan",),
         "cors_origins": ("https://chat.example.org",), "tls_cert": str(tmp_path / "cert.pem"),
         "tls_key": str(tmp_path / "key.pem"), "tls_client_ca": str(tmp_path / "clients.pem"),
     }  # fmt: skip

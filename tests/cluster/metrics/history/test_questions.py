@@ -127,6 +127,7 @@ def test_every_column_says_what_it_is() -> None:
         ({"columns": "running,mice"}, "no column 'mice'; there is running"),
         ({"rows": "a,nobody"}, "nothing is known of 'nobody'; rows=all shows everyone"),
         ({"since": -5, "until": -5}, "since must be before until: 1000115, 1000115"),
+        ({"since": 900_000, "until": 900_060}, "there is history from 913720 to 1000120"),
         ({"since": "yesterday"}, "since"),
         ({"since": "nan"}, "since"),
         ({"step": "-1"}, "step"),

@@ -1,0 +1,74 @@
+// The page: one feed, one state, four views. The address says which one is open.
+
+import { json } from "./api.js";
+import { chat } from "./chat.js";
+import { h, setText } from "./dom.js";
+import { alertOf } from "./events.js";
+import { follow } from "./feed.js";
+import { overview } from "./overview.js";
+import { replay } from "./replay.js";
+import { requests } from "./requests.js";
+import { signIn } from "./signin.js";
+import { Cluster } from "./state.js";
+
+const VIEWS = { cluster: overview, requests, chat, replay };
+const WORDS = { live: "live", lost: "no connection", key: "needs a key", quiet: "Metrics is silent" };
+const [main, alerts, link] = ["main", "alerts", "link"].map((id) => document.getElementById(id));
+const cluster = new Cluster();
+const views = new Map();
+let open = null;
+
+function route() {
+  const wanted = location.hash.slice(1);
+  const name = wanted in VIEWS ? wanted : "cluster";
+  if (!views.has(name)) views.set(name, VIEWS[name]());
+  const view = views.get(name);
+  for (const one of document.querySelectorAll("nav a")) {
+    if (one.hash === `#${name}`) one.setAttribute("aria-current", "page");
+    else one.removeAttribute("aria-current");
+  }
+  document.title = `${name} · raylax`;
+  open = view;
+  main.replaceChildren(view.element);
+  if (cluster.at) view.show(cluster);
+  view.opened?.();
+}
+
+function onSnapshot(snapshot) {
+  const news = cluster.take(snapshot);
+  alertOf(news, alerts);
+  if (!open) {
+    route();
+    before();
+  }
+  open.show(cluster);
+  setLink(cluster.reported ? "live" : "quiet");
+}
+
+/** What happened before the page was opened: the feed tells what happens from now on. */
+async function before() {
+  try {
+    cluster.tell((await json("/cluster/events")).events.slice(-100));
+  } catch (error) {
+    console.warn(`no earlier events: ${error.message}`);
+  }
+}
+
+async function onLink(state, why) {
+  setLink(state, why);
+  if (state === "key") {
+    open = null;
+    await signIn(main, why);
+  }
+}
+
+function setLink(state, why = "") {
+  if (state === "live" && !cluster.reported) return;
+  link.dataset.state = state;
+  link.title = why;
+  setText(link.lastElementChild, WORDS[state]);
+}
+
+addEventListener("hashchange", () => cluster.at && open && route());
+main.replaceChildren(h("p", { class: "empty" }, "Asking the router …"));
+follow(onSnapshot, onLink);

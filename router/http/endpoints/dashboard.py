@@ -1,0 +1,104 @@
+"""GET /dashboard: a page that shows the cluster, its files, and the feed of what it shows."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from raylax.proto.errors import WorkerUnavailable
+from raylax.router.access.authentication import AccessLevel, secret_in
+from raylax.router.access.caller import caller
+from raylax.router.calls.models import Models
+from raylax.router.http.dashboard.feed import Feed, FeedStream
+from raylax.router.http.dashboard.numbers import others_numbers, router_numbers
+from raylax.router.http.dashboard.page import INDEX, Asset, asset
+from raylax.router.http.endpoints.cluster import Cluster
+from raylax.router.http.routes import Routes
+
+METRICS_S = 0.5
+"""For Metrics to answer: what the router knows by itself does not wait for it any longer."""
+RECENT_S = 30.0
+"""How long an event is told."""
+OF_A_REPORT = (
+    "worker_id", "pid", "node", "address", "model", "shards", "state", "stage", "fault",
+    "gpus", "energy_j", "joules_per_token", "age_s",
+)  # fmt: skip
+"""What is told each second of what a worker reports: its configuration has /cluster."""
+
+
+def add_dashboard(routes: Routes, models: Models, cluster: Cluster) -> None:
+    """Only where the configuration has the page."""
+    authenticator = models.authenticator
+
+    feed = Feed(Snapshots(models, cluster).take)
+
+    async def page(request: Request) -> ASGIApp:
+        """The page itself asks for the key that is missing. Who shows a wrong one is refused as
+        everywhere."""
+        headers = request.headers.getlist
+        if not authenticator.open and secret_in(headers) is None:
+            return file_response(request, asset(INDEX), 401)
+        authenticator.authenticate(caller(), headers, AccessLevel.ADMIN_KEY)
+        return file_response(request, asset(INDEX))
+
+    async def file(request: Request) -> ASGIApp:
+        return file_response(request, asset(request.path_params["name"]))
+
+    async def events(request: Request) -> ASGIApp:
+        return FeedStream(feed)
+
+    if models.config.dashboard:
+        routes.get("/dashboard", page)
+        routes.get("/dashboard/assets/{name:path}", file)
+        routes.get("/dashboard/events", events)
+
+
+class Snapshots:
+    """What the page is told each second: what the routers know, and what Metrics does."""
+
+    def __init__(self, models: Models, cluster: Cluster) -> None:
+        self._models, self._cluster = models, cluster
+        self._recent: list[dict[str, Any]] = []
+        self._last_event = 0
+
+    async def take(self) -> bytes:
+        """One of now, in JSON."""
+        ours, others = router_numbers(self._models), await self._models.peers.measures()
+        attached = {worker for model in ours["models"].values() for worker in model["workers"]}
+        reports = await self._of_metrics()
+        for report in reports or ():
+            if report["worker_id"] in attached:
+                del report["load"]  # the router's is not as old
+        told = {
+            "at": time.time(),
+            "routers": [ours, *map(others_numbers, others)],
+            "reports": reports,
+            "events": self._recent,
+        }
+        return to_json(told, inf_nan_mode="null")
+
+    async def _of_metrics(self) -> list[dict[str, Any]] | None:
+        """Its workers; None: it does not answer in time. What has happened is kept for a while, for
+        those who read slowly."""
+        try:
+            async with asyncio.timeout(METRICS_S):
+                known = json.loads(await self._cluster.cluster())
+                told = json.loads(await self._cluster.events(self._last_event))["events"]
+        except (WorkerUnavailable, TimeoutError):
+            return None
+        self._last_event = max([self._last_event, *(event["id"] for event in told)])
+        oldest = time.time() - RECENT_S
+        self._recent = [one for one in (*self._recent, *told) if one["at"] > oldest]
+        return [{name: one[name] for name in (*OF_A_REPORT, "load")} for one in known["workers"]]
+
+
+def file_response(request: Request, asset: Asset, status: int = 200) -> Response:
+    """The file, or word that it is the one that the browser has."""
+    if status == 200 and request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=asset.headers)
+    return Response(asset.content, status, asset.headers)

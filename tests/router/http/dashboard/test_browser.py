@@ -1,0 +1,295 @@
+"""The page in a real Chromium, of a router with real workers: what it shows, and who can use it.
+
+Screenshots stay where pytest keeps its temporary files: `pytest --basetemp=shots -m browser`.
+"""
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
+
+from raylax.router.access.keys import Key, hash_of
+from tests.support.chromium import environment, program
+from tests.support.dashboard import ItsWorkers
+from tests.support.router_rig import ENGINE, Rig, running_http, running_router
+
+CHROMIUM = program()
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: scripts/chromium fetches it"),
+]
+WITHIN_MS = 2000
+DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+VIEWS = ["cluster", "requests", "chat", "replay"]
+SECRET = "the admin's secret"
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, env=environment(), chromium_sandbox=os.geteuid() != 0
+        )
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Opened:
+    """A page, its router, and what the browser complains of."""
+
+    page: Page
+    rig: Rig
+    url: str
+    complaints: list[str]
+
+    async def go(self, view: str) -> None:
+        """To one of the views, once the feed has told something."""
+        await self.page.goto(f"{self.url}/dashboard#{view}")
+        await expect(self.page.get_by_role("status").first).to_have_text("live")
+
+
+@pytest.fixture
+async def opened(checkpoint: Path) -> AsyncIterator[Opened]:
+    engine = replace(ENGINE, spec_draft_length=2)
+    async with (
+        running_router(checkpoint, 2, engine) as rig,
+        running_http(rig.models, metrics := ItsWorkers(rig)) as url,
+        chromium() as browser,
+    ):
+        metrics.remember(300)
+        page = await browser.new_page(viewport=DESK, reduced_motion="reduce")  # type: ignore[arg-type]
+        complaints: list[str] = []
+        page.on("console", lambda said: complaints.append(said.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield Opened(page, rig, url, complaints)
+
+
+async def say(page: Page, text: str) -> None:
+    await page.get_by_role("textbox", name="Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def test_a_worker_that_was_just_killed_is_seen(opened: Opened, tmp_path: Path) -> None:
+    """In its row, in the list of events, and said to who does not look; the browser has nothing to
+    complain of."""
+    page = opened.page
+    await opened.go("cluster")
+    row = page.get_by_role("row", name="w1")
+    await expect(row).to_contain_text("ready")
+    await opened.rig.workers[1].die()
+    await expect(page.get_by_role("alert")).to_contain_text("w1 was lost", timeout=WITHIN_MS)
+    await expect(row).to_contain_text("lost", timeout=WITHIN_MS)
+    await expect(page.get_by_role("listitem").filter(has_text="w1 was lost")).to_be_visible()
+    await page.screenshot(path=tmp_path / "lost.png", full_page=True)
+
+    assert opened.complaints == []
+
+
+async def test_a_chat_shows_what_each_token_might_have_been(opened: Opened, tmp_path: Path) -> None:
+    """Under the cursor, and for who has none by the arrow keys."""
+    page = opened.page
+    await opened.go("chat")
+    await page.get_by_label("Most tokens").fill("12")
+    await say(page, "Tell me something")
+    await expect(page.get_by_text("finished by")).to_be_visible()
+    tokens = page.locator(".token")
+    await tokens.nth(1).hover()
+    await expect(page.get_by_role("tooltip")).to_contain_text("%")
+    await page.mouse.move(0, 0)
+    await expect(page.get_by_role("tooltip")).to_have_count(0)
+    await tokens.first.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(tokens.nth(1)).to_be_focused()
+    await expect(page.get_by_role("tooltip").get_by_role("row")).to_have_count(5)
+    await page.screenshot(path=tmp_path / "chat.png")
+
+    assert opened.complaints == []
+
+
+async def test_a_schema_and_what_is_wrong_with_one(opened: Opened) -> None:
+    """It goes with the question, as tools do; a mistake is said where one looks."""
+    page = opened.page
+    asked: list[Any] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            asked.append(request.post_data_json)
+
+    page.on("request", note)
+    await opened.go("chat")
+    await page.get_by_text("JSON schema", exact=True).click()
+    schema = page.get_by_label("The answer is JSON that this schema allows")
+    await schema.fill('{"enum": ["yes"]}')
+    await page.get_by_text("Tools", exact=True).click()
+    await page.get_by_label("Functions that the model may call").fill("[]")
+    await say(page, "Is it?")
+    await expect(page.get_by_role("button", name="Send")).to_be_enabled()
+    await schema.fill("{")
+    await say(page, "Is it?")
+    await expect(page.get_by_role("alert").filter(has_text="JSON schema:")).to_be_visible()
+    (told,) = asked
+
+    assert told["response_format"]["json_schema"]["schema"] == {"enum": ["yes"]}
+    assert (told["tools"], told["logprobs"]) == ([], True)
+
+
+async def test_what_a_model_says_is_text(opened: Opened) -> None:
+    """Nor is what its user says markup."""
+    page = opened.page
+    await opened.go("chat")
+    await page.get_by_label("Most tokens").fill("1")
+    await say(page, "<img src=x onerror=alert(1)>")
+    await expect(page.get_by_text("finished by")).to_be_visible()
+
+    assert await page.locator("main img").count() == 0
+    assert opened.complaints == []
+
+
+async def test_a_call_is_explained(opened: Opened, tmp_path: Path) -> None:
+    """Its waterfall in the list, and at length why it went where it did."""
+    page = opened.page
+    await opened.go("chat")
+    await page.get_by_label("Most tokens").fill("8")
+    await say(page, "Hello")
+    await expect(page.get_by_text("finished by")).to_be_visible()
+    await page.get_by_role("link", name="Requests").click()
+    row = page.get_by_role("region", name="Ended calls").get_by_role("row").nth(1)
+    await expect(row.get_by_role("img")).to_have_accessible_name(_decoded())
+    await row.get_by_role("button").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_role("row", name="first token")).to_be_visible()
+    await expect(dialog).to_contain_text("expected-latency chose")
+    await page.screenshot(path=tmp_path / "explained.png")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_have_count(0)
+
+    assert opened.complaints == []
+
+
+def _decoded() -> "re.Pattern[str]":
+    return re.compile("decode .*s")
+
+
+async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> None:
+    """Who worked then, and what happened; of a minute that is not kept the page says which are."""
+    page = opened.page
+    await opened.go("replay")
+    workers = page.get_by_role("region", name="Workers in that minute")
+    for _ in range(3):
+        await page.get_by_role("button", name="One minute earlier").click()
+    await expect(workers.get_by_role("row", name="old")).to_contain_text("90")
+    await expect(page.get_by_role("listitem").filter(has_text="old joined")).to_be_visible()
+    await page.screenshot(path=tmp_path / "replay.png", full_page=True)
+    await page.get_by_label("Minute", exact=True).fill("2020-01-01T00:00")
+    await page.get_by_role("button", name="Show").click()
+    await expect(page.get_by_text("That minute is not kept: there is history from")).to_be_visible()
+
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_the_keyboard_reaches_everything(opened: Opened, view: str) -> None:
+    """Whatever can be used is come to by Tab, is seen to have the focus, and has a name."""
+    page = opened.page
+    await opened.go(view)
+    await expect(page.locator("main .view").first).to_be_visible()
+    await page.locator("body").click(position={"x": 2, "y": 2})
+    found = await page.evaluate(
+        """() => [...document.querySelectorAll('a, button, input, select, textarea, summary')]
+            .filter((one) => one.checkVisibility()).map((one) => (one.dataset.t = Math.random()))"""
+    )
+    reached, unseen = set(), []
+    for _ in range(len(found) + 12):
+        await page.keyboard.press("Tab")
+        told = await page.evaluate(
+            """() => { const one = document.activeElement; const style = getComputedStyle(one);
+                return [one.dataset.t, style.outlineStyle, one.outerHTML.slice(0, 80)]; }"""
+        )
+        reached.add(told[0])
+        if told[0] and told[1] == "none":
+            unseen.append(told[2])
+    nameless = await page.evaluate(
+        """() => [...document.querySelectorAll('button, a, input, select, textarea')]
+            .filter((one) => one.checkVisibility() && !(one.textContent.trim() || one.ariaLabel ||
+                one.labels?.length)).map((one) => one.outerHTML)"""
+    )
+
+    assert {str(one) for one in found} <= reached
+    assert (unseen, nameless) == ([], [])
+
+
+async def test_a_screen_reader_is_told_what_there_is(opened: Opened) -> None:
+    """By the accessibility tree: landmarks, headings, the table's rows with the bars in words."""
+    page = opened.page
+    await opened.go("cluster")
+    await expect(page.get_by_role("row", name="w0")).to_be_visible()
+    tree = await page.locator("body").aria_snapshot()
+
+    assert "banner" in tree and "navigation" in tree and "main" in tree
+    for heading in ("Workers", "Queue", "Events", "Autoscaler", "Routers"):
+        assert f'heading "{heading}"' in tree
+    assert re.search(r'row "w0 ready \d+ pages used, \d+ cached, \d+ free', tree)
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+async def test_no_view_is_wider_than_its_window(
+    opened: Opened, tmp_path: Path, size: dict[str, int], colours: str
+) -> None:
+    page = opened.page
+    await page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+    await page.set_viewport_size(size)  # type: ignore[arg-type]
+    for view in VIEWS:
+        await opened.go(view)
+        await expect(page.locator("main .view").first).to_be_visible()
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        await page.screenshot(path=tmp_path / f"{view}.png", full_page=True)
+
+        assert wide <= size["width"]
+
+
+async def test_nothing_moves_while_numbers_come(opened: Opened) -> None:
+    """No layout shift, once the first snapshot is there."""
+    page = opened.page
+    await opened.go("cluster")
+    await expect(page.get_by_role("row", name="w0")).to_be_visible()
+    moved = await page.evaluate(
+        """() => new Promise((resolve) => {
+            let moved = 0;
+            const watch = (list) => { for (const one of list.getEntries()) moved += one.value; };
+            new PerformanceObserver(watch).observe({type: 'layout-shift', buffered: false});
+            setTimeout(() => resolve(moved), 2500); })"""
+    )
+
+    assert moved < 0.01
+
+
+async def test_an_admins_key_is_asked_for(checkpoint: Path) -> None:
+    """A wrong one is told from a right one; it stays in the tab, and goes with every question."""
+    keys = (Key("root", hash_of(SECRET), admin=True),)
+    async with (
+        running_router(checkpoint, keys=keys) as rig,
+        running_http(rig.models, ItsWorkers(rig)) as url,
+        chromium() as browser,
+    ):
+        page = await browser.new_page()
+        await page.goto(f"{url}/dashboard")
+        await page.get_by_label("API key").fill("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert").filter(has_text="not one of")).to_be_visible()
+        await page.get_by_label("API key").fill(SECRET)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("row", name="w0")).to_contain_text("ready")
+        await page.reload()
+        await expect(page.get_by_role("row", name="w0")).to_contain_text("ready")
+        await page.get_by_role("link", name="Chat", exact=True).click()
+        await page.get_by_label("Most tokens").fill("4")
+        await say(page, "Hello")
+        await expect(page.get_by_text("finished by")).to_be_visible()

@@ -1,0 +1,57 @@
+"""Chromium for the tests of the page at /dashboard, out of Debian's packages: `scripts/chromium`.
+
+It is unpacked below the user's own cache, with the libraries that the machine lacks: one download
+is enough for all checkouts, and nothing is installed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGE = "chromium-headless-shell"
+HERE = Path.home() / ".cache" / "raylax-chromium"
+PROGRAM = HERE / "usr/lib/chromium" / PACKAGE
+
+
+def program() -> Path | None:
+    """The browser; None if there is none."""
+    installed = shutil.which(PACKAGE)
+    return Path(installed) if installed else PROGRAM if PROGRAM.exists() else None
+
+
+def environment() -> dict[str, str | float | bool]:
+    """In which it finds its libraries."""
+    libraries = sorted({str(file.parent) for file in (HERE / "usr/lib").rglob("*.so*")})
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
+
+
+def fetch() -> None:
+    """Download and unpack it. Raises CalledProcessError; FileNotFoundError without apt-get."""
+    HERE.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=HERE.parent) as folder:
+        asked = ["apt-get", "install", "--simulate", "--no-install-recommends", PACKAGE]
+        plan = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        packages = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+        subprocess.run(["apt-get", "download", *packages], cwd=folder, check=True)
+        unpacked = Path(folder) / "unpacked"
+        for archive in sorted(Path(folder).glob("*.deb")):
+            subprocess.run(["dpkg-deb", "--extract", archive, unpacked], check=True)
+        shutil.rmtree(HERE, ignore_errors=True)
+        unpacked.rename(HERE)
+
+
+def main() -> None:
+    """Fetch it, if it is not here."""
+    if program() is None:
+        try:
+            fetch()
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"the tests marked browser will be skipped: {error}")
+    print(program())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Metrics for the page at /dashboard, of the workers of a rig, in the same process."""
+
+import time
+
+from raylax.cluster.metrics.record import ClusterRecord, Moment
+from raylax.router.http.endpoints.cluster import NoCluster
+from tests.support.cluster_reports import report
+from tests.support.router_rig import Rig
+
+
+def moment(ago_s: float = 0.0) -> Moment:
+    """Now, or so many seconds ago."""
+    return Moment(time.time() - ago_s, time.monotonic() - ago_s)
+
+
+class ItsWorkers(NoCluster):
+    """What Metrics knows of a rig's workers, each of which reports when somebody asks. Of one that
+    was killed it believes the last report: it finds out later."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig, self.record = rig, ClusterRecord()
+
+    def remember(self, seconds: int) -> None:
+        """That a worker `old` was busy so long, until a minute ago."""
+        for second in range(seconds):
+            now = moment(60 + seconds - second)
+            busy = report("old", generated_tokens=90 * second, prompt_tokens=40 * second, running=3)
+            self.record.report(busy, now)
+            self.record.turn(now)
+
+    async def cluster(self) -> str:
+        now = moment()
+        for worker in self._rig.workers:
+            self.record.report(worker.report(1, "node"), now)
+        self.record.turn(now)
+        return self.record.view(now).model_dump_json()
+
+    async def history(self, asked: dict[str, str]) -> str:
+        return self.record.history(asked, moment()).model_dump_json()
+
+    async def events(self, after: int) -> str:
+        return self.record.events_after(after).model_dump_json()
