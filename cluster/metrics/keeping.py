@@ -78,8 +78,8 @@ class Keeper:
         self._said = state
 
     def _state(self) -> Iterator[tuple[str, Any]]:
-        for worker, (model, counts) in self._reports.counted.items():
-            yield f"counted/{worker}", [model, dict(counts)]
+        for worker, (model, *counts) in self._reports.counted.items():
+            yield f"counted/{worker}", [model, *map(dict, counts)]
         yield "counted", {model: dict(counts) for model, counts in self._reports.before.items()}
         for measures in self._routers.known:
             yield f"router/{measures.router}", measures.model_dump(mode="json")

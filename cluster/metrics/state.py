@@ -1,7 +1,7 @@
 """The reports of workers, kept by worker. Plain state with the clock as an argument."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from raylax.worker.scheduling.counters import PARTS, STEP_TOKENS
 
@@ -43,12 +43,31 @@ Report = dict[str, Any]
 
 
 def counts_of(report: Report) -> Counter[str]:
-    """By COUNTED, of a worker; what it cannot know is none."""
+    """By COUNTED, of a worker, but for what it does not know."""
     done = report["done"]
     buckets = {bucket_of(number): count for number, count in enumerate(done["step_tokens"])}
     parts = {part_of(part): seconds for part, seconds in done["part_s"].items()}
     told = {**report, **report["load"], **done, **buckets, **parts}
-    return Counter({name: told[name] or 0 for name in COUNTED})
+    return Counter({name: told[name] for name in COUNTED if told[name] is not None})
+
+
+class Counted(NamedTuple):
+    """What a worker has counted."""
+
+    model: str
+    last: Counter[str]
+    """As it says: since its model was loaded last."""
+    before: Counter[str]
+    """What it had counted until then."""
+
+    def before_it_began_anew(self, counts: Counter[str]) -> Counter[str]:
+        """What it has counted by now besides what it says now: a counter that is smaller than
+        before has begun anew."""
+        before = self.before.copy()
+        for name, count in self.last.items():
+            if counts[name] < count:
+                before[name] += count
+        return before
 
 
 class Reports:
@@ -57,17 +76,18 @@ class Reports:
 
     def __init__(self) -> None:
         self._heard: dict[str, tuple[float, Report]] = {}
-        self.counted: dict[str, tuple[str, Counter[str]]] = {}
-        """By worker, also of those that are gone: its model, and what it has counted. Who spoke
-        last is last."""
+        self.counted: dict[str, Counted] = {}
+        """By worker, also of those that are gone. Who spoke last is last."""
         self.before: dict[str, Counter[str]] = {}
         """By model: sums of those forgotten by name."""
 
     def add(self, report: Report, now: float) -> None:
         """Takes the place of the worker's last one; a worker that has ended is gone."""
         worker = report["worker_id"]
-        self.counted.pop(worker, None)
-        self.counted[worker] = report["model"], counts_of(report)
+        model, nothing = report["model"], Counter[str]()
+        known = self.counted.pop(worker, Counted(model, nothing, nothing))
+        counts = Counter({**known.last, **counts_of(report)})
+        self.counted[worker] = Counted(model, counts, known.before_it_began_anew(counts))
         if report["state"] == "ended":
             self._heard.pop(worker, None)
         else:
@@ -75,9 +95,11 @@ class Reports:
         self._expire(now)
         self._forget(len(self.counted) - len(self._heard) - REMEMBERED)
 
-    def restore(self, worker: str, model: str, counts: dict[str, Any]) -> None:
+    def restore(
+        self, worker: str, model: str, last: dict[str, Any], before: dict[str, Any]
+    ) -> None:
         """What a worker had counted before this process was started."""
-        self.counted[worker] = model, Counter(counts)
+        self.counted[worker] = Counted(model, Counter(last), Counter(before))
 
     def restore_before(self, before: dict[str, dict[str, Any]]) -> None:
         """What those had that were forgotten by then."""
@@ -94,8 +116,8 @@ class Reports:
     def totals(self, counter: str) -> dict[str, float]:
         """By model: the sum of a counter, one of COUNTED, over its workers past and present."""
         sums = Counter[str]({model: counts[counter] for model, counts in self.before.items()})
-        for model, counts in self.counted.values():
-            sums[model] += counts[counter]
+        for model, last, before in self.counted.values():
+            sums[model] += last[counter] + before[counter]
         return dict(sums)
 
     def _expire(self, now: float) -> None:
@@ -109,5 +131,6 @@ class Reports:
         """Keep no more of so many that are gone than what they have counted."""
         gone = [worker for worker in self.counted if worker not in self._heard] if many > 0 else []
         for worker in gone[: max(0, many)]:
-            model, counts = self.counted.pop(worker)
-            self.before.setdefault(model, Counter()).update(counts)
+            model, *counts = self.counted.pop(worker)
+            for one in counts:
+                self.before.setdefault(model, Counter()).update(one)

@@ -141,7 +141,7 @@ def test_a_full_file_has_all_that_is_to_be_known(
     after = ClusterRecord(path)
 
     assert path.stat().st_size + path.with_suffix(".previous").stat().st_size <= 30_000
-    counted = {worker: counts for worker, (_, counts) in after.reports.counted.items()}
+    counted = {worker: one.last for worker, one in after.reports.counted.items()}
     assert counted["gone"]["generated_tokens"] == 11
     assert counted["a"]["generated_tokens"] == pytest.approx(7 * 3600, rel=0.02)
 

@@ -134,6 +134,25 @@ def test_a_counter_never_falls() -> None:
     assert seen == [100, 110, 120, 125]
 
 
+def test_an_engine_that_begins_anew_takes_nothing_away() -> None:
+    """As one that slept, and has its model loaded again; whatever goes on counting."""
+    reports, seen = Reports(), []
+    for now, steps, tokens in [(0, 10, 100), (1, 12, 120), (2, 1, 121), (3, 2, 5), (4, 9, 6)]:
+        reports.add(report("a", step=steps, generated_tokens=tokens), now=float(now))
+        totals = (reports.totals(name)["tiny"] for name in ("step", "generated_tokens"))
+        seen.append(tuple(totals))
+
+    assert seen == [(10, 100), (12, 120), (13, 121), (14, 126), (21, 127)]
+
+
+def test_what_a_worker_does_not_know_for_a_while_is_counted_once() -> None:
+    reports = Reports()
+    for energy in (90.0, None, 95.0):
+        reports.add({**report("a"), "energy_j": energy}, now=0.0)
+
+    assert reports.totals("energy_j") == {"tiny": 95}
+
+
 def test_gauges_are_a_workers_own() -> None:
     reports = Reports()
     reports.add(report("a", running=3, waiting=2, queued_tokens=70), now=0.0)
