@@ -60,22 +60,20 @@ class Keeper:
         if minute > self._minute:
             self._minute = minute
             self._write({"minute": minute * MINUTE_S, "rows": self._rows(minute * MINUTE_S)})
-            self._write_state(anew=False)
+            self._write_state()
 
     def _write(self, record: dict[str, Any]) -> None:
         if self._file.append(record):
-            self._write_state(anew=True)
+            self._said.clear()  # within a minute it stands in the new file; until then in the other
 
-    def _write_state(self, anew: bool) -> None:
-        """What is not of one time, as far as it is not written already; `anew`: all of it."""
-        if anew:
-            self._said.clear()
+    def _write_state(self) -> None:
+        """What is not of one time, as far as it is not in this file already."""
         state = dict(self._state())
         for place in [*state, *(self._said.keys() - state.keys())]:
             value = state.get(place)
             if self._said.get(place) != value:
-                self._file.append({"state": place, "value": value})
-        self._said = state
+                self._write({"state": place, "value": value})
+                self._said[place] = value
 
     def _state(self) -> Iterator[tuple[str, Any]]:
         for worker, (model, *counts) in self._reports.counted.items():
