@@ -4,7 +4,7 @@ It is read once a second, whoever watches, and changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -137,6 +137,29 @@ def call_numbers(timeline: Timeline, tokens: int) -> Numbers:
         "ended_s": timeline.ended_s,
         "attempts": [attempt_numbers(one) for one in timeline.attempts[-MOST_ATTEMPTS:]],
     }
+
+
+def elsewhere(requests: Iterable[Numbers], models: Models) -> list[Numbers]:
+    """The calls of other routers, of which Metrics knows the `requests` that run longest: how far
+    they have come, and not when. /explain knows more."""
+    ours = {timeline.call_id for timeline in models.state.timelines.all}
+    found = ((one["request_id"].partition("/")[0], one) for one in requests)
+    return [
+        {
+            "id": call_id,
+            "model": one["model"],
+            "tenant": one["tenant"],
+            "requests": 1,
+            "tokens": one["generated_tokens"],
+            "now_s": one["age_s"],
+            "ended_s": None,
+            "phase": one["phase"],
+            "workers": one["workers"],
+            "attempts": [],
+        }
+        for call_id, one in found
+        if call_id not in ours
+    ][:MOST_CALLS]
 
 
 def attempt_numbers(attempt: Attempt) -> Numbers:

@@ -15,7 +15,7 @@ from raylax.router.access.authentication import AccessLevel, secret_in
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.dashboard.feed import Feed, FeedStream
-from raylax.router.http.dashboard.numbers import others_numbers, router_numbers
+from raylax.router.http.dashboard.numbers import elsewhere, others_numbers, router_numbers
 from raylax.router.http.dashboard.page import INDEX, Asset, asset
 from raylax.router.http.endpoints.cluster import Cluster
 from raylax.router.http.routes import Routes
@@ -64,6 +64,7 @@ class Snapshots:
     def __init__(self, models: Models, cluster: Cluster) -> None:
         self._models, self._cluster = models, cluster
         self._recent: list[dict[str, Any]] = []
+        self._running: list[dict[str, Any]] = []
         self._last_event = 0
 
     async def take(self) -> bytes:
@@ -78,6 +79,7 @@ class Snapshots:
             "at": time.time(),
             "routers": [ours, *map(others_numbers, others)],
             "reports": reports,
+            "elsewhere": elsewhere(self._running, self._models),
             "events": self._recent,
         }
         return to_json(told, inf_nan_mode="null")
@@ -92,6 +94,7 @@ class Snapshots:
         except (WorkerUnavailable, TimeoutError):
             return None
         self._last_event = max([self._last_event, *(event["id"] for event in told)])
+        self._running = known.get("requests", [])
         oldest = time.time() - RECENT_S
         self._recent = [one for one in (*self._recent, *told) if one["at"] > oldest]
         return [{name: one[name] for name in (*OF_A_REPORT, "load")} for one in known["workers"]]

@@ -63,8 +63,10 @@ export function overview() {
 function queuePanel() {
   const list = table("Queue by tenant and class", QUEUE);
   const empty = h("p", { class: "empty" }, "Nothing waits and nothing runs. Try a model in the ", h("a", { href: "#chat" }, "chat"), ".");
-  return Object.assign(panel("Queue", list.frame, empty), {
+  const element = panel("Queue", list.frame, empty);
+  return Object.assign(element, {
     show(cluster) {
+      setText(element.note, cluster.routers.length > 1 ? `of router ${cluster.routers[0].router}, one of ${cluster.routers.length}` : "");
       empty.hidden = cluster.queue.length > 0;
       list.frame.hidden = !empty.hidden;
       keyed(list.body, cluster.queue, (one) => one.id, () => row(QUEUE), (element, one) => {

@@ -43,7 +43,7 @@ function shown(element, call) {
   const asked = call.attempts.reduce((sum, one) => sum + one.prompt_tokens, 0);
   const cached = call.attempts.reduce((sum, one) => sum + one.cached_tokens, 0);
   const texts = [
-    call.tenant || "anybody", call.model, [...new Set(call.attempts.map((one) => one.worker))].join(", ") || "waits for its turn",
+    call.tenant || "anybody", call.model, [...new Set(call.workers ?? call.attempts.map((one) => one.worker))].join(", ") || "waits for its turn",
     count(call.tokens), first < took ? rate(call.tokens / (took - first)) : "–", asked ? percent(cached / asked) : "–",
     seconds(Number.isFinite(first) ? first : null), seconds(took),
   ];

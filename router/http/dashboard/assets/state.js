@@ -38,7 +38,7 @@ export class Cluster {
     this.buckets = snapshot.routers[0].buckets_s;
     this.reported = snapshot.reports !== null;
     this.routers = snapshot.routers;
-    this.calls = snapshot.routers.flatMap((router) => router.calls);
+    this.calls = [...snapshot.routers[0].calls, ...snapshot.elsewhere];
     this.queue = merged(snapshot.routers);
     this.workers = workersOf(snapshot);
     for (const worker of this.workers) worker.rates = this.#ratesOf(worker);

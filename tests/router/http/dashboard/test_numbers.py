@@ -12,7 +12,8 @@ import pytest
 from raylax.proto.errors import WorkerUnavailable
 from raylax.router.http.endpoints.cluster import NoCluster
 from raylax.router.http.endpoints.dashboard import OF_A_REPORT
-from tests.support.dashboard import ItsWorkers
+from raylax.router.observe.measures import RouterMeasures, RouterReport, RunningRequest
+from tests.support.dashboard import ItsWorkers, moment
 from tests.support.router_rig import PATIENCE_S, Rig, running_http, running_router, until
 
 CHAT = {
@@ -110,6 +111,32 @@ async def test_a_call_without_a_worker_is_told_too(rig: Rig, client: httpx.Async
     await until(lambda: rig.models.state.timelines.all[0].ended_s is not None)
 
     assert (waiting["attempts"], waiting["ended_s"]) == ([], None)
+
+
+async def test_a_call_of_another_router_is_told_as_metrics_knows_it(
+    rig: Rig, client: httpx.AsyncClient
+) -> None:
+    """And none of this router's twice, which Metrics knows, too."""
+    await client.post("/v1/chat/completions", json=CHAT)
+    (ours,) = rig.models.state.timelines.all
+    metrics = ItsWorkers(rig)
+    longest = [
+        RunningRequest(
+            request_id=f"{call}/0/0", model="tiny", tenant="acme", workers=["w0"],
+            phase="decode", age_s=3.5, prompt_tokens=9, generated_tokens=70,
+        )
+        for call in ("theirs", ours.call_id)
+    ]  # fmt: skip
+    measures = RouterMeasures(router="127.0.0.1:1", models={})
+    told = RouterReport(
+        router="127.0.0.1:1", pid=1, node="n", workers={}, longest=longest, measures=measures
+    )
+    metrics.record.report_router(told, moment())
+    async with running_http(rig.models, metrics) as url:
+        (theirs,) = (await snapshot(url))["elsewhere"]
+
+    assert (theirs["id"], theirs["tenant"], theirs["phase"]) == ("theirs", "acme", "decode")
+    assert (theirs["tokens"], theirs["now_s"]) == (70, 3.5)
 
 
 @pytest.mark.parametrize("drains", [False, True])
