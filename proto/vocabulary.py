@@ -244,6 +244,10 @@ class Load:
     cached_tokens: int = 0
     """Counter of prompt tokens found in the prefix cache."""
     generated_tokens: int = 0
+    ended: int = 0
+    """Counter of requests that have ended, however."""
+    ended_tokens: int = 0
+    """Counter of the tokens of their answers."""
     drafts: int = 0
     """Counter of steps of a sequence that verified a draft."""
     drafted_tokens: int = 0

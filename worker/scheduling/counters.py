@@ -67,6 +67,10 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     generated_tokens: int = 0
+    ended: int = 0
+    """Requests that are gone, however they ended."""
+    ended_tokens: int = 0
+    """Of their answers."""
     drafts: int = 0
     """Steps of a sequence that verified some of its draft."""
     drafted_tokens: int = 0

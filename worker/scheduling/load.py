@@ -28,6 +28,8 @@ def load_of(batch: Batch, taken: int = 0, draining: bool = False) -> Load:
         prompt_tokens=counters.prompt_tokens,
         cached_tokens=counters.cached_tokens,
         generated_tokens=counters.generated_tokens,
+        ended=counters.ended,
+        ended_tokens=counters.ended_tokens,
         drafts=counters.drafts,
         drafted_tokens=counters.drafted_tokens,
         accepted_tokens=counters.accepted_tokens,

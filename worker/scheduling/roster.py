@@ -80,8 +80,11 @@ class Roster:
             if one.request.pin:
                 self._pin(one)
             self._stop(request_id)
-            return True
-        return self.waiting.pop(request_id) is not None
+        elif (one := self.waiting.pop(request_id)) is None:
+            return False
+        self.counters.ended += 1
+        self.counters.ended_tokens += one.generated
+        return True
 
     def _pin(self, ending: Sequence) -> None:
         """Keep the pages of its prompt, as far as each of the others could still run alone."""

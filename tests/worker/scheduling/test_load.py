@@ -28,6 +28,20 @@ def test_load_counts_what_waits_for_its_prefill() -> None:
 
     assert (load.running, load.waiting, load.queued_tokens, load.pages_used) == (0, 0, 0, 0)
     assert (load.prompt_tokens, load.generated_tokens) == (32, 6)
+    assert (load.ended, load.ended_tokens) == (3, 6)
+
+
+def test_load_counts_who_left_before_its_end() -> None:
+    """With what it had of its answer, also if it was preempted or never began."""
+    made = batch(tokens=8, sequences=1)
+    for id in ("runs", "waits"):
+        made.roster.add(ask(id, (1, 2, 3), 9))
+    made.step()
+    for id in ("runs", "waits", "nobody"):
+        made.roster.remove(id)
+
+    load = load_of(made)
+    assert (load.ended, load.ended_tokens) == (2, 1)
 
 
 def test_load_does_not_count_what_is_known_already() -> None:
