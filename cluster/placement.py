@@ -35,6 +35,14 @@ def device_of_a_worker(config: ModelSettings) -> str:
     return device.partition(":")[0]
 
 
+def cost_of_a_worker(config: ModelSettings) -> float:
+    """What it takes of a pool: its GPUs, or on CPUs its ranks, unless it is said otherwise."""
+    if config.scaling_cost is not None:
+        return config.scaling_cost
+    on_gpus = device_of_a_worker(config) == "cuda"
+    return config.ranks * (config.gpus_per_rank if on_gpus else 1.0)
+
+
 def placement(config: ClusterConfig) -> dict[str, Any]:
     """Options of the worker's deployment: a bundle of resources for each rank, one for the replica
     if it is alone. On GPUs each rank has one, or a share of one, and Ray lets its process see no

@@ -40,6 +40,9 @@ class RouterLimits(BaseModel):
     """From admission to the last byte that the client has taken; longer ones end with 504."""
     max_wait_s: float = Field(60.0, gt=0)
     """Expected until its first token: a request that would wait longer gets 429."""
+    refuse_late: bool = True
+    """Where a model has `ttft_p99_ms`: a request whose first token is expected later than that
+    gets 429 at once."""
     worker_patience_s: float = Field(30.0, gt=0)
     """How long a request may be without a worker before it fails: they come back."""
     worker_silence_s: float = Field(2.0, gt=0)
@@ -77,6 +80,8 @@ class RouterConfig:
     replaces another, are not used."""
     policy: str = "expected-latency"
     limits: RouterLimits = RouterLimits()
+    ttft_target_s: float | None = None
+    """Who would wait longer for a first token is refused at once."""
     host: str = "127.0.0.1"
     grpc_port: int = 9000
     enable_debug: bool = False

@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ray.exceptions import RayError
+from ray.experimental.internal_kv import _internal_kv_get
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
 from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
+from raylax.proto.wire.readiness import NAMESPACE, decode, key_of
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.gc_tuning import freeze_heap
@@ -25,6 +28,8 @@ from raylax.router.workers.registry import Workers
 
 PICK_TIMEOUT_S = 2.0
 ASK_TIMEOUT_S = 5.0
+ASK_EVERY_S = 1.0
+"""When the next worker is expected."""
 
 
 class WorkerRoll:
@@ -63,6 +68,12 @@ class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
         return [[replica] for replica in candidate_replicas]
 
 
+def next_ready(model: str) -> bytes | None:
+    """What stands in Ray's store."""
+    value: bytes | None = _internal_kv_get(key_of(model), namespace=NAMESPACE)
+    return value
+
+
 class ModelWatch:
     """Watches the workers of one model as Serve knows them; opens the model once one is there."""
 
@@ -81,6 +92,7 @@ class ModelWatch:
             peers=models.peers,
         )
         self._opened = False
+        self._asked_at = 0.0
 
     async def look(self) -> None:
         """Look once: members are then those that are there now. Raises OSError when the first one
@@ -91,8 +103,18 @@ class ModelWatch:
                 async with self.handle.choose_replica(roll, _reserve=False):
                     pass
         self.workers.set_members(roll.addresses)
+        if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = time.monotonic()
+            await self._ask_when_ready()
         if not self._opened and roll.addresses:
             await self._open(next(iter(roll.addresses.values())))
+
+    async def _ask_when_ready(self) -> None:
+        """What the autoscaler says of the next worker; nothing, while its store is away."""
+        name = self._config.model_name
+        with suppress(RayError, OSError, RuntimeError):
+            at_s = decode(await asyncio.to_thread(next_ready, name))
+            self._models.expect(name, None if at_s is None else max(0.0, at_s - time.time()))
 
     async def _open(self, address: str) -> None:
         """The first worker says how long a sequence may be; from then on the model is served."""

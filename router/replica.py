@@ -80,6 +80,10 @@ class RouterReplica:
         router to be replaced, which takes as long as its longest call."""
         self._models.change_keys(from_json(told["keys"]))
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What `raylax.cluster.autoscaling` decides by, of all models."""
+        return self._models.scaling_stats()
+
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         return build_app(self._models, self)
 
@@ -145,6 +149,10 @@ class RouterReplica:
     async def events(self, after: int) -> str:
         text: str = await self._of_metrics("events", after)
         return text
+
+    async def scaling(self) -> dict[str, list[dict[str, Any]]]:
+        kept: dict[str, list[dict[str, Any]]] = await self._of_metrics("scaling")
+        return kept
 
     async def _of_metrics(self, method: str, *args: Any) -> Any:
         """Ask Metrics. Serve replaces a replica that died; meanwhile requests go on without it, and

@@ -10,7 +10,7 @@ from ray.serve.config import AutoscalingConfig, AutoscalingPolicy, RequestRouter
 from raylax.cluster.application.router import Router
 from raylax.cluster.application.token import cluster_token
 from raylax.cluster.application.versions import model_id, version_of
-from raylax.cluster.autoscaling.policy import KVPolicy
+from raylax.cluster.autoscaling.on_serve.policy import RouterPolicy, WorkerPolicy
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import answers_of, metrics_of, run_directory
@@ -19,7 +19,12 @@ from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import ResolvedModel, find_models
 from raylax.cluster.models.memory import plan_engines
 from raylax.cluster.models.names import deployment_names
-from raylax.cluster.placement import device_of_a_worker, placement, routers_of
+from raylax.cluster.placement import (
+    cost_of_a_worker,
+    device_of_a_worker,
+    placement,
+    routers_of,
+)
 from raylax.cluster.ray_patches.tls import brought
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.router.access.keys import as_json
@@ -56,7 +61,7 @@ def build_application(config: ClusterConfig, token: str) -> serve.Application:
         [workers, metrics],
         same_if=[[replace(one, keys=()) for one in routers]],
         user_config={"keys": as_json(keys)},  # which is told to routers that run, too
-        num_replicas=routers_of(config),
+        autoscaling_config=fixed(routers_of(config)),
         max_surge_percent=100,  # the next one is there before the last one goes
         max_constructor_retry_count=1,  # it opens ports: what failed would fail again
         graceful_shutdown_timeout_s=config.limits.request_timeout_s,  # calls end where they began
@@ -106,29 +111,55 @@ def worker(
         [metrics],
         **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),
-        autoscaling_config=autoscaling(config),
+        autoscaling_config=autoscaling(model.name, config),
     )
 
 
-def autoscaling(config: ClusterConfig) -> AutoscalingConfig:
-    """When Serve is to add and to take away a model's workers."""
-    a = config.autoscaling
+SCALING = {
+    "upscale_delay_s": 0.0,
+    "downscale_delay_s": 0.0,
+    "metrics_interval_s": 1.0,
+    "look_back_period_s": 2.0,
+}
+"""Serve does at once what our policies say, and hears of the replicas every second."""
+
+
+def fixed(replicas: int) -> AutoscalingConfig:
+    """Always as many. Serve then asks these replicas, too, what a model's policy must know."""
+    policy = AutoscalingPolicy(policy_function=RouterPolicy)
+    return AutoscalingConfig(min_replicas=replicas, max_replicas=replicas, policy=policy, **SCALING)
+
+
+def autoscaling(model: str, config: ClusterConfig) -> AutoscalingConfig:
+    """When Serve is to add and to take away a model's workers. It begins with one at least: only a
+    worker can say how long a sequence may be."""
+    a, most = config.autoscaling, config.most_replicas
+    kwargs = {
+        "model": model,
+        "least": config.replicas,
+        "most": most,
+        "schedule": [(entry.cron, entry.replicas) for entry in config.schedule],
+        "timezone": a.timezone,
+        "ttft_s": in_seconds(config.ttft_p99_ms),
+        "itl_s": in_seconds(config.itl_p99_ms),
+        "wait_limit_s": config.limits.max_wait_s,
+        "weight": config.scaling_weight,
+        "cost": cost_of_a_worker(config),
+        "pool": a.pool,
+        "dry_run": a.dry_run,
+    }
     return AutoscalingConfig(
-        min_replicas=config.replicas,
-        max_replicas=config.most_replicas,
-        upscale_delay_s=a.upscale_delay_s,
-        downscale_delay_s=a.downscale_delay_s,
-        metrics_interval_s=1.0,
-        look_back_period_s=2.0,
-        policy=AutoscalingPolicy(
-            policy_function=KVPolicy,
-            policy_kwargs={
-                "high_kv_usage": a.high_kv_usage,
-                "low_kv_usage": a.low_kv_usage,
-                "high_waiting": a.high_waiting,
-            },
-        ),
+        min_replicas=min([config.replicas, *(entry.replicas for entry in config.schedule)]),
+        initial_replicas=max(1, config.replicas),
+        max_replicas=most,
+        policy=AutoscalingPolicy(policy_function=WorkerPolicy, policy_kwargs=kwargs),
+        **SCALING,
     )
+
+
+def in_seconds(ms: float | None) -> float | None:
+    """Of a setting in milliseconds."""
+    return None if ms is None else ms / 1000
 
 
 def router_config(model: ResolvedModel, token: str) -> RouterConfig:
@@ -141,6 +172,7 @@ def router_config(model: ResolvedModel, token: str) -> RouterConfig:
         model_id=model_id(model.checkpoint, config),
         policy=config.policy,
         limits=config.limits.of_router,
+        ttft_target_s=in_seconds(config.ttft_p99_ms) if config.limits.refuse_late else None,
         host=config.host,
         grpc_port=config.grpc_port,
         enable_debug=config.enable_debug,

@@ -17,10 +17,14 @@ class StartTimes:
         """Seconds, the newest last."""
         self._ordered: deque[float] = deque()  # when, the oldest first
         self._target = self._ready = 0
+        self._began = False
 
     def see(self, now: float, target: int, ready: int) -> None:
         """How many are asked for and how many are ready, now. Who becomes ready is who has waited
-        longest; who is not wanted any more is who was ordered last."""
+        longest; who is not wanted any more is who was ordered last. Who is there at the first look
+        was started by nobody knows whom."""
+        if not self._began:
+            self._began, self._target, self._ready = True, ready, ready
         lost = self._ready - ready - max(0, self._target - target)
         more = max(0, target - self._target) + max(0, lost)
         self._ordered.extend([now] * more)

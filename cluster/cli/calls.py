@@ -1,6 +1,7 @@
 """What `raylax drain` and `raylax explain` ask of a router, and how they show its answer."""
 
 import json
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,12 @@ from raylax.cluster.cli.printing import cell
 
 WIDTH = 32
 """Characters of the waterfall's bars, all of them together."""
+SHOWN = 20
+"""Decisions of a model, the last ones."""
+COLUMNS = (
+    "time", "workers", "ready", "work", "growth", "need", "hold", "backlog s", "drain",
+    "in time -1/0/+1", "why",
+)  # fmt: skip
 
 
 def drain(url: str, worker: str, console: Console) -> None:
@@ -60,3 +67,47 @@ def decision(choice: dict[str, Any]) -> Table:
         values = (f"{one['terms'][term]:.4g}" for term in terms)
         table.add_row(cell(one["worker"]), f"{1000 * one['age_s']:.0f}", *values)
     return table
+
+
+def explain_scaling(url: str, as_json: bool, console: Console) -> None:
+    """The last decisions of each model. Raises UserError."""
+    said = ask(url, "GET", "/cluster/scaling")
+    with understood(url):
+        tables = [decided(model, told) for model, told in said["models"].items()]
+    if as_json:
+        print(json.dumps(said, indent=2))
+        return
+    if not tables:
+        console.print("nothing has been decided yet")
+    for one in tables:
+        console.print(one)
+
+
+def decided(model: str, told: list[dict[str, Any]]) -> Table:
+    """One row for each decision, the newest last."""
+    is_dry = bool(told) and told[-1]["dry_run"]
+    title = f"{model}: decisions that are not carried out (dry_run)" if is_dry else model
+    made = Table(title=cell(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for column in COLUMNS:
+        made.add_column(column, justify="left" if column in ("time", "why") else "right")
+    for one in told[-SHOWN:]:
+        made.add_row(*map(cell, cells_of(one)))
+    return made
+
+
+def cells_of(one: dict[str, Any]) -> tuple[str, ...]:
+    """A decision's cells, in the order of COLUMNS."""
+    inputs = one["inputs"]
+    return (
+        f"{datetime.fromtimestamp(one['at_s']):%H:%M:%S}",
+        f"{inputs['target']} → {one['choice']}",
+        str(inputs["ready"]),
+        f"{one['work']:.2f}",
+        f"{one['growth']:.2f}",
+        str(one["need"]),
+        str(one["hold"]),
+        f"{one['backlog_s']:.1f}",
+        str(one["drain"]),
+        "/".join(f"{share:.0%}" for share in one["in_time"]),
+        one["reason"],
+    )

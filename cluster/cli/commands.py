@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from raylax.cluster.cli.flags import settings, with_flags
+from raylax.cluster.cli.flags import Json, settings, with_flags
+from raylax.cluster.cli.replaying import replay
 from raylax.cluster.config.reading import read_config
+from raylax.cluster.errors import UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Url = Annotated[str, typer.Argument(help="Where raylax serves.", metavar="[URL]")]
-Json = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 HERE = "http://127.0.0.1:8000"
 MODEL = (
     "A checkpoint directory, a GGUF file, org/name or org/name:Q4_K_M of Hugging Face, a short "
@@ -233,42 +234,7 @@ def node(
     prepare_node(secret, address)
 
 
-@app.command()
-def replay(
-    trace: Annotated[Path, typer.Argument(help="Azure's .csv or Mooncake's .jsonl, or .gz.")],
-    policy: Annotated[
-        str, typer.Option(help="Policies with commas between, or all; the first is compared to.")
-    ] = "all",
-    load: Annotated[
-        str, typer.Option(help="Percent of what the workers can complete, with commas between.")
-    ] = "60,80,90,95",
-    routers: Annotated[str, typer.Option(help="Numbers of routers, with commas between.")] = "4",
-    replicas: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 8,
-    requests: Annotated[int, typer.Option(min=20, help="At most, per worker.")] = 1500,
-    arrivals: Annotated[
-        str,
-        typer.Option(help="superposed: copies at about the trace's own speed; compressed: faster."),
-    ] = "superposed",
-    report_delay_ms: Annotated[
-        float, typer.Option(help="From a step's end until routers know of it.")
-    ] = 20.0,
-    profile: Annotated[
-        str, typer.Option(help="Of an engine: gpu, cpu, a file of JSON, or a cluster's URL.")
-    ] = "gpu",
-    seed: Annotated[int, typer.Option(help="Of all chance: the same one, the same figures.")] = 0,
-    json: Json = False,
-) -> None:
-    """Compare routing policies: a recorded trace on simulated workers, by the real routing code.
-
-    Example: [bold]raylax replay trace.csv.gz --policy expected-latency,round-robin --load 80[/]
-    """
-    from raylax.cluster.simulate.arguments import study_of
-    from raylax.cluster.simulate.table import show
-
-    study = study_of(
-        trace, policy, load, routers, replicas, requests, arrivals, report_delay_ms, profile, seed
-    )
-    show(study, json, Console())
+app.command()(replay)
 
 
 @app.command()
@@ -287,14 +253,27 @@ def drain(
 
 @app.command()
 def explain(
-    request_id: Annotated[str, typer.Argument(help="As the answer names it: chatcmpl-…")],
+    request_id: Annotated[
+        str | None, typer.Argument(help="As the answer names it: chatcmpl-…")
+    ] = None,
     url: Url = HERE,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="How many workers there are, and why, instead.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show what happened to a past request, and why it went to which worker.
+    """Show what happened to a past request, and why it went to which worker. Or, by --scaling, what
+    the autoscaler decided and why.
 
     Example: [bold]raylax explain chatcmpl-6b1f…[/]
     """
+    if scaling:
+        from raylax.cluster.cli.calls import explain_scaling
+
+        explain_scaling(request_id or url, json, Console())  # it comes first where no id does
+        return
+    if request_id is None:
+        raise UserError("explain needs the id of a request, or --scaling")
     from raylax.cluster.cli.calls import explain
 
     explain(url, request_id, json, Console())

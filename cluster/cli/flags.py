@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from raylax.cluster.config.models import ModelSettings
 from raylax.cluster.config.schema import ClusterConfig
 
+Json = Annotated[bool, typer.Option("--json", help="Everything, for programs.")]
 Command = Callable[..., None]
 TYPED = (str, int, float, bool, Path)
 """What can be typed on a command line."""

@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from raylax.cluster.config.sections import Library, Section
+from raylax.cluster.config.sections import Library, ScheduledLeast, Section
 from raylax.router.policies import DEFAULT, POLICIES
 from raylax.worker.config import ECHO, EngineConfig, Mode
 
@@ -25,11 +25,24 @@ class ModelSettings(Section):
     short name as smollm2, or demo."""
     served_model_name: str | None = None
     """The name that clients ask for; else the directory's."""
-    replicas: int = Field(1, ge=1)
-    """Workers at least; 16 ranks for each core at most, those of all models together."""
+    replicas: int = Field(1, ge=0)
+    """Workers at least; 0: none while nobody has asked for five minutes, and the next one waits for
+    a start. 16 ranks for each core at most, those of all models together."""
     max_replicas: int | None = Field(None, ge=1)
     """Workers at most, by load; else as many as replicas. The cores are shared as if they were
     there."""
+    schedule: tuple[ScheduledLeast, ...] = ()
+    """Workers at least by the calendar, for peaks that are known: a list of `cron`, `replicas`."""
+    ttft_p99_ms: float | None = Field(None, gt=0)
+    """Until the first token, of 99 % of the requests. Workers are added for it, and who would wait
+    longer is refused (`limits.refuse_late`); null: a backlog of a second is too long, and nobody is
+    refused for it."""
+    itl_p99_ms: float | None = Field(None, gt=0)
+    """Between two tokens, the mean of an answer; null: ten steps of an empty batch."""
+    scaling_weight: float = Field(1.0, gt=0)
+    """What it is worth that this model is in time, compared with others in `autoscaling.pool`."""
+    scaling_cost: float | None = Field(None, gt=0)
+    """Of a worker, in `autoscaling.pool`; null: its GPUs, or on CPUs its ranks."""
     tensor_parallel_shards: int = Field(1, ge=1)
     """Ranks of a worker that share each layer."""
     pipeline_parallel_stages: int = Field(1, ge=1)
@@ -59,7 +72,7 @@ class ModelSettings(Section):
     @property
     def most_replicas(self) -> int:
         """Workers that there may be."""
-        return self.max_replicas or self.replicas
+        return self.max_replicas or max(1, self.replicas)
 
     @property
     def has_weights(self) -> bool:
@@ -78,6 +91,12 @@ class ModelSettings(Section):
                 f"max_replicas must be at least replicas, found {self.max_replicas} and "
                 f"{self.replicas}"
             )
+        for entry in self.schedule:
+            if entry.replicas > self.most_replicas:
+                raise ValueError(
+                    f"schedule: replicas must be at most max_replicas={self.most_replicas}, found "
+                    f"{entry.replicas} from {entry.cron} on"
+                )
         if self.policy not in POLICIES:
             known = ", ".join(sorted(POLICIES))
             raise ValueError(f"policy must be one of {known}, found {self.policy}")

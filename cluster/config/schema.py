@@ -12,6 +12,7 @@ from raylax.cluster.config.sections import (
     HostName,
     KeyEntry,
     Limits,
+    ScheduledLeast,
     Section,
 )
 from raylax.proto.addresses import address_of, bare_host
@@ -65,7 +66,7 @@ class ClusterConfig(ModelSettings):
     limits: Limits = Limits()
     """What is bounded, in bytes, requests and seconds."""
     autoscaling: Autoscaling = Autoscaling()
-    """When the number of workers changes, between replicas and max_replicas."""
+    """How the number of workers changes, between replicas and max_replicas."""
     _all_ranks: int | None = PrivateAttr(None)
     _own_keys: tuple[KeyEntry, ...] | None = PrivateAttr(None)
 
@@ -162,5 +163,7 @@ class ClusterConfig(ModelSettings):
 
 
 SECTIONS: dict[str, type[Section]] = {"limits": Limits, "autoscaling": Autoscaling}
-PARTS: dict[str, type[Section]] = {**SECTIONS, "keys": KeyEntry, "models": ModelEntry}
+PARTS: dict[str, type[Section]] = {
+    **SECTIONS, "keys": KeyEntry, "models": ModelEntry, "schedule": ScheduledLeast,
+}  # fmt: skip
 """What stands below a top-level key."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from raylax.cluster.autoscaling.schedule import check_cron, check_zone
 from raylax.proto.ranges import TENANT_SHARE
 from raylax.proto.vocabulary import Priority
 from raylax.router.access.keys import Key
@@ -54,18 +55,24 @@ class Limits(RouterLimits, Section):
 
 
 class Autoscaling(Section):
-    """When workers come and go, between `replicas` and `max_replicas`: by KV use and queue."""
+    """How workers come and go, between `replicas` and `max_replicas` of each model."""
 
-    high_kv_usage: float = Field(0.8, gt=0, le=1)
-    """One more worker when the average share of KV pages in use is above."""
-    low_kv_usage: float = Field(0.3, ge=0, lt=1)
-    """One less when the others would stay below."""
-    high_waiting: float = Field(4.0, gt=0)
-    """One more when more requests than this wait, per worker."""
-    upscale_delay_s: float = Field(2.0, ge=0)
-    """How long it must be so before a worker is added."""
-    downscale_delay_s: float = Field(60.0, ge=0)
-    """How long it must be so before one is taken away."""
+    dry_run: bool = False
+    """Decide, say so in `raylax explain --scaling`, and do nothing."""
+    pool: float | None = Field(None, gt=0)
+    """What the workers of all models may take together, in the unit of `scaling_cost`; null: no
+    bound of ours."""
+    timezone: Annotated[str, AfterValidator(check_zone)] = "UTC"
+    """Of the times in `schedule`, as Europe/Berlin."""
+
+
+class ScheduledLeast(Section):
+    """Workers at least from a time on, until another entry begins."""
+
+    cron: Annotated[str, AfterValidator(check_cron)]
+    """When it begins: minute, hour, day of the month, month, day of the week."""
+    replicas: int = Field(ge=0)
+    """Workers at least from then on."""
 
 
 class KeyEntry(Section):

@@ -2,7 +2,9 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
+from raylax.cluster.metrics.decisions import kept_decisions
 from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.cluster.metrics.state import Report
 from raylax.router.observe.measures import RouterMeasures, RouterReport
@@ -46,6 +48,10 @@ class MetricsReplica:
     async def events(self, after: int) -> str:
         """The body of /cluster/events."""
         return self._record.events_after(after).model_dump_json()
+
+    async def scaling(self) -> dict[str, list[dict[str, Any]]]:
+        """The body of /cluster/scaling, all of it."""
+        return await kept_decisions()
 
 
 def now() -> Moment:

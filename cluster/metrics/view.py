@@ -35,6 +35,8 @@ class WorkerLoad(BaseModel):
     prompt_tokens: int = Field(description="counter of prompt tokens accepted")
     cached_tokens: int = Field(description="counter of those that were found in the prefix cache")
     generated_tokens: int = Field(description="counter of tokens generated")
+    ended: int = Field(description="counter of requests that have ended, however")
+    ended_tokens: int = Field(description="counter of the tokens of their answers")
     drafts: int = Field(description="counter of steps of a sequence that verified a draft")
     drafted_tokens: int = Field(description="counter of drafted tokens that were verified")
     accepted_tokens: int = Field(description="counter of those that were right")
@@ -98,6 +100,7 @@ class ClusterWorker(BaseModel):
     state: str = Field(description="loading, ready, draining or failed")
     stage: str = Field(description="how far it has come, while it loads")
     fault: str | None = Field(description="why it can no longer serve")
+    start_s: float = Field(description="from its process's begin until it served; 0 before")
     versions: dict[str, str]
     load: WorkerLoad
     engine_config: dict[str, Any] = Field(description="complete; empty while it loads")

@@ -41,8 +41,8 @@ class SimulatedEngine:
         self.waiting: deque[SimulatedSequence] = deque()
         self.running: dict[str, SimulatedSequence] = {}  # in order of admission
         self.filling: dict[str, SimulatedSequence] = {}  # of those: not yet decoding
-        self.busy = False
-        self.steps = self.preemptions = 0
+        self.busy = self.draining = False
+        self.steps = self.preemptions = self.cached_tokens = 0
         self.todo = self.decoding = self.context = 0
         self._decoded = 0
         self._ends: list[
@@ -79,6 +79,7 @@ class SimulatedEngine:
             context_tokens=state.context,
             step_tokens=self.profile.budget,
             pace=self._step_time,
+            draining=self.draining,
         )
 
     def begin(self) -> float:
@@ -135,7 +136,7 @@ class SimulatedEngine:
     def _expect(self, one: SimulatedSequence) -> None:
         """Count what it has to compute, as it looks now; `_admit` finds how much it is."""
         found = self.pages.find(one.arrival.names[: (one.tokens - 1) // BLOCK])
-        one.expected = one.tokens - found * BLOCK
+        one.expected = one.tokens - max(found * BLOCK, one.fetched)
         self.todo += one.expected
 
     def _admit(self, one: SimulatedSequence) -> bool:
@@ -147,10 +148,12 @@ class SimulatedEngine:
         self.pages.acquire(found)
         self.pages.held += need
         self.pages.evict()
-        self.todo += need - one.expected
-        one.expected, one.computed, one.own = need, len(found) * BLOCK, need
+        one.computed = max(len(found) * BLOCK, one.fetched)
+        self.todo += one.pending - one.expected
+        one.expected, one.own, one.fetched = one.pending, need, 0
         one.blocks = list(found)
-        one.cached = one.cached or one.computed
+        one.cached = one.cached or len(found) * BLOCK
+        self.cached_tokens += len(found) * BLOCK
         self.running[one.id] = self.filling[one.id] = one
         return True
 
@@ -210,6 +213,26 @@ class SimulatedEngine:
         self.pages.evict()
         self._expect(one)
         self.waiting.appendleft(one)
+
+    def evacuate(self) -> list[SimulatedSequence]:
+        """Everyone who is here, between two steps, to go on elsewhere: who runs brings along what
+        is computed. First who was admitted first, then who waits."""
+        gone = [*self.running.values(), *self.waiting]
+        for one in self.running.values():
+            made = None if one.joined is None else self._decoded - one.joined
+            self._leave(one)
+            if made is not None:
+                one.tokens, one.left = one.tokens + made + 1, one.left - made
+                one.computed = one.tokens - 1
+            one.fetched = one.computed
+        for one in gone:
+            one.computed = one.expected = 0
+        self.todo = 0
+        self.running.clear()
+        self.filling.clear()
+        self.waiting.clear()
+        self._ends.clear()
+        return gone
 
     def check(self) -> None:
         """To be called at the end: all that came has gone, and gave everything back."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from raylax.cluster.simulate.engine import SimulatedEngine, SimulatedState
 from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
+from raylax.router.fleet.estimate import Estimate, estimate
 from raylax.router.fleet.ledger import Ledger
 from raylax.router.fleet.prefix_index import PrefixIndex
 from raylax.router.policies.base import Policy, RoutingRequest
@@ -83,6 +84,31 @@ class SimulatedRouter:
         box.received[self._number] = self._ledger.sent(box.name, one.id, uncached, tokens, now)
         self._prefixes.promise(row, names, now)
         return row
+
+    def reopen(self, row: int) -> None:
+        """Another worker has this row from now on, and has said nothing yet."""
+        self._read[row] = self._applied[row] = 0
+        self._ledger.opened(self._boxes[row].name)
+        self._prefixes.forget(row)
+
+    def drain(self, row: int) -> None:
+        """A worker gets nothing more; its engine says so, too, from now on."""
+        self._ledger.fleet.ready[row] = False
+
+    def estimate(self, now: float) -> Estimate | None:
+        """What is expected at the workers; None without any."""
+        self._read_reports(now)
+        fleet = self._ledger.fleet
+        fleet.now, rows = now, fleet.rows()
+        return estimate(fleet, rows) if len(rows) else None
+
+    def forget_read(self) -> None:
+        """Let go of all reports but the last that was read. Of a single router."""
+        for row, box in enumerate(self._boxes):
+            read, applied = max(0, self._read[row] - 1), self._applied[row]
+            del box.said_at[:read], box.states[:read], box.changes[:applied]
+            self._read[row] -= read
+            self._applied[row] = 0
 
     def _read_reports(self, now: float) -> None:
         while self.ends and self.ends[0].heard_at <= now:

@@ -27,6 +27,8 @@ class SimulatedSequence:
     """Count of the engine's decode steps when it began to decode."""
     end: int = 0
     """Which of the engine's ends is its own; 0: none."""
+    fetched: int = 0
+    """Tokens whose pages come along from the worker that it has left."""
     cached: int = 0
     first: float = 0.0
     last: float = 0.0

@@ -9,8 +9,10 @@ A call that could not start in time is refused at once, with the seconds after w
 
 import asyncio
 import math
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 
@@ -28,6 +30,15 @@ worker runs dry meanwhile."""
 PUMP_EVERY_S = 0.05
 
 
+SPREAD = 0.25
+"""Those who are refused together are to come back apart."""
+
+
+def nobody_is_ordered(_now: float) -> float | None:
+    """Where there is no autoscaler."""
+    return None
+
+
 @dataclass
 class Admission:
     """Lets the calls of one model through. Used on one event loop."""
@@ -38,6 +49,12 @@ class Admission:
     clock: Callable[[], float]
     max_wait_s: float
     hold_s: float = HOLD_S
+    target_s: float | None = None
+    """Whose first token is expected later is refused at once; None: only for `max_wait_s`."""
+    next_ready_s: Callable[[float], float | None] = nobody_is_ordered
+    """Seconds until the next worker is expected, of a time."""
+    rng: random.Random = field(default_factory=random.Random)
+    """Spreads those who come back."""
     _counters: FairShareCounters = field(default_factory=FairShareCounters)
     """Kept while calls wait; nobody needs them otherwise."""
     _waiting: WaitingCalls = field(default_factory=WaitingCalls)
@@ -51,23 +68,28 @@ class Admission:
         """The calls that wait here."""
         return self._waiting
 
+    def held(self) -> tuple[int, int]:
+        """Calls that wait here, and the tokens of their prompts."""
+        return len(self._waiting), self._waiting.tokens
+
     async def enter(
         self, tenant: str, priority: Priority, tokens: int, limit_s: float, share: float = 1.0
     ) -> None:
         """Returns when the call may go on. `tokens` are those of its prompts, `limit_s` is how long
         its first token may take. Raises Overloaded for a call that would take longer."""
-        now = self._estimate()
-        if now is None:
-            return  # no worker: who looks for one waits, too
-        limit_s = min(limit_s, self.max_wait_s)
+        now, limit_s = self._estimate(), min(limit_s, self.max_wait_s)
+        if now is None:  # who looks for a worker waits, too, but not for one that comes too late
+            return self._check(self.next_ready_s(self.clock()) or 0.0, limit_s)
+        if self.target_s is not None:
+            limit_s = min(limit_s, self.target_s)
         if len(self) == 0 and self._has_room(now):
-            return check_wait(unhurried_s(now, tokens), limit_s)
+            return self._check(unhurried_s(now, tokens), limit_s)
         admitted = asyncio.get_running_loop().create_future()
         call, unbegun = (
             WaitingCall(tenant, priority, share, tokens, admitted),
             self.journal.unbegun(),
         )
-        check_wait(self._wait_s(now, call, unbegun), limit_s)
+        self._check(self._wait_s(now, call, unbegun), limit_s)
         self._lift(tenant)
         self._waiting.put(call)
         if self._waiting.first_of(tenant) is call and self._is_below(now, tenant, unbegun):
@@ -133,6 +155,19 @@ class Admission:
         soonest = float((now.wait + now.over).min())
         return max(min(soonest, behind_all), behind_all - passed / rate)
 
+    def _check(self, wait_s: float, limit_s: float) -> None:
+        """Raises Overloaded if a first token would come too late. Where there is a target, who is
+        refused comes back when the queue is gone or the next worker is there, whichever is sooner;
+        else when the wait has become bearable."""
+        if wait_s <= limit_s:
+            return
+        after_s = wait_s - limit_s
+        if self.target_s is not None:
+            ready_s = self.next_ready_s(self.clock())
+            after_s = wait_s if ready_s is None else min(wait_s, ready_s)
+            after_s *= self.rng.uniform(1 - SPREAD, 1 + SPREAD)
+        refuse(wait_s, limit_s, max(1.0, math.ceil(after_s)))
+
     # Who is let in
 
     def _fill(self, now: Estimate) -> None:
@@ -184,12 +219,10 @@ def unhurried_s(now: Estimate, tokens: int) -> float:
     return float(now.ttft(np.array(float(tokens))).min())
 
 
-def check_wait(wait_s: float, limit_s: float) -> None:
-    """Raises Overloaded if a first token would come too late."""
-    if wait_s > limit_s:
-        retry_after_s = max(1.0, math.ceil(wait_s - limit_s))
-        raise Overloaded(
-            f"the first token could come after {wait_s:.1f} s, the limit is {limit_s:g} s; "
-            f"try again in {retry_after_s:.0f} s",
-            retry_after_s=retry_after_s,
-        )
+def refuse(wait_s: float, limit_s: float, retry_after_s: float) -> NoReturn:
+    """Raises Overloaded."""
+    raise Overloaded(
+        f"the first token could come after {wait_s:.1f} s, the limit is {limit_s:g} s; "
+        f"try again in {retry_after_s:.0f} s",
+        retry_after_s=retry_after_s,
+    )

@@ -140,6 +140,11 @@ class Journal:
         """All of them, in the order in which they were submitted."""
         return self._entries.values()
 
+    def without_worker(self) -> list[JournalEntry]:
+        """Those that look for one."""
+        entries = self._entries.values()
+        return [entry for entry in entries if entry.tries and not entry.workers]
+
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""
         return self._entries.get(request_id)

@@ -13,6 +13,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.byte_budget import ByteBudget
+from raylax.router.access.demand import Demand
 from raylax.router.access.keys import Key, Keyring
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
@@ -44,6 +45,7 @@ class Models:
         self.config = configs[0]
         self._configs = {config.model_name: config for config in configs}
         self._open: dict[str, Service] = {}
+        self._demands = {name: Demand() for name in self._configs}
         limits, self._keyring = self.config.limits, Keyring(self.config.keys)
         share_of = self._keyring.share_of
         self.state = RouterState(
@@ -81,7 +83,8 @@ class Models:
         """Serve the frontend's model from now on. Clients do not have it at hand: tools that its
         template does not show are refused."""
         frontend = replace(frontend, tools_must_show=True)
-        service = Service(self._configs[frontend.name], frontend, workers, self.state)
+        config, demand = self._configs[frontend.name], self._demands[frontend.name]
+        service = Service(config, frontend, workers, self.state, demand)
         self._open[frontend.name] = service
         return service
 
@@ -104,6 +107,7 @@ class Models:
                 param="model",
             )
         if (service := self._open.get(wanted)) is None:
+            self._demands[wanted].came(1, 0)  # there may be no worker since nobody asked
             raise WorkerUnavailable(f"no worker of {wanted} is ready yet", retry_after_s=2.0)
         return service
 
@@ -115,6 +119,25 @@ class Models:
         """What this router measures."""
         models = {service.name: service.measures for service in self.services}
         return RouterMeasures(router=self.peers.address, models=models)
+
+    def scaling_stats(self) -> dict[str, float]:
+        """What the autoscaler is told: by name and model what has come and what waits here."""
+        stats: dict[str, float] = {}
+        for name, demand in self._demands.items():
+            service = self._open.get(name)
+            count, tokens = service.held if service is not None else (0, 0)
+            stats |= {
+                f"arrived/{name}": demand.arrived,
+                f"prompt_tokens/{name}": demand.prompt_tokens,
+                f"held/{name}": count,
+                f"held_tokens/{name}": tokens,
+            }
+        return stats
+
+    def expect(self, name: str, in_s: float | None) -> None:
+        """The next worker of a model is expected in so many seconds; None: none is ordered."""
+        at = None if in_s is None else self.state.clock() + in_s
+        self._demands[name].next_ready_at = at
 
     def own_trace(self) -> ProcessTrace:
         """What this router remembers of calls."""

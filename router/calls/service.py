@@ -13,6 +13,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
 from raylax.proto.frontend import Frontend
 from raylax.router.access.caller import caller
+from raylax.router.access.demand import Demand
 from raylax.router.access.rate_limits import Cost
 from raylax.router.calls.admission import Admission
 from raylax.router.calls.dispatcher import Dispatcher
@@ -40,8 +41,15 @@ class Service:
     """A model that is served: its frontend, its workers, and the calls that run."""
 
     def __init__(
-        self, config: RouterConfig, frontend: Frontend, workers: Workers, state: RouterState
+        self,
+        config: RouterConfig,
+        frontend: Frontend,
+        workers: Workers,
+        state: RouterState,
+        demand: Demand,
     ) -> None:
+        """`demand`: counts what comes for it."""
+        self.demand = demand
         self.config, self.frontend, self.workers, self.state = config, frontend, workers, state
         self.name, self.metrics = frontend.name, CallMetrics(config.policy)
         limits, self._clock = config.limits, state.clock
@@ -55,7 +63,12 @@ class Service:
             retry_budget=RetryBudget(state.share_of),
         )
         self.admission = Admission(
-            workers.ledger.fleet, self.dispatcher.journal, state.clock, limits.max_wait_s
+            workers.ledger.fleet,
+            self.dispatcher.journal,
+            state.clock,
+            limits.max_wait_s,
+            target_s=config.ttft_target_s,
+            next_ready_s=demand.next_ready_s,
         )
 
     @property
@@ -79,6 +92,14 @@ class Service:
             )
             for entry in self.journal.oldest(most)
         ]
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Calls that wait for their turn and requests that look for a worker, and the tokens of
+        both."""
+        waiting, tokens = self.admission.held()
+        stranded = self.journal.without_worker()
+        return waiting + len(stranded), tokens + sum(one.known_tokens for one in stranded)
 
     @property
     def journal(self) -> Journal:
@@ -123,6 +144,8 @@ class Service:
         `log`: keeps what is said, and has what was said before.
         `span`: ours, of the call's trace; without it nothing is traced.
         """
+        if not again:
+            self.demand.came(len(call.requests), sum(len(one.prompt) for one in call.requests))
         with self._let_in(call, again):
             tenant, count = call.requests[0].tenant, len(call.requests)
             timeline = Timeline(call.id, self._clock, tenant, count, self.name)

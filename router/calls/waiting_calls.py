@@ -30,6 +30,11 @@ class WaitingCalls:
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def tokens(self) -> int:
+        """Of the prompts of all of them."""
+        return sum(tokens.total() for tokens in self._tokens.values())
+
     def put(self, call: WaitingCall) -> None:
         """Behind all others of its class and tenant."""
         self._lines[call.priority].setdefault(call.tenant, deque()).append(call)

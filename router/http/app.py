@@ -22,6 +22,7 @@ from raylax.router.http.endpoints.health import add_health
 from raylax.router.http.endpoints.messages import add_messages
 from raylax.router.http.endpoints.models import add_models
 from raylax.router.http.endpoints.responses import add_responses
+from raylax.router.http.endpoints.scaling import add_scaling
 from raylax.router.http.endpoints.streams import add_streams
 from raylax.router.http.endpoints.tokenize import add_tokenize
 from raylax.router.http.endpoints.usage import add_usage
@@ -45,6 +46,7 @@ def build_app(models: Models, cluster: Cluster) -> ASGIApp:
     add_health(routes, models)
     add_usage(routes, models)
     add_cluster(routes, models, cluster)
+    add_scaling(routes, cluster)
     add_dashboard(routes, models, cluster)
     add_debugging(routes, models)
     guard = guard_of(models.config, models.authenticator)

@@ -18,7 +18,12 @@ from pydantic.fields import FieldInfo
 from raylax.cluster.cli.flags import PANELS
 from raylax.cluster.config.models import ENGINE_DEFAULTS, ModelSettings
 from raylax.cluster.config.schema import ClusterConfig
-from raylax.cluster.config.sections import Autoscaling, KeyEntry, Limits
+from raylax.cluster.config.sections import (
+    Autoscaling,
+    KeyEntry,
+    Limits,
+    ScheduledLeast,
+)
 from raylax.worker.config import ABSENT, EngineConfig
 from tests.support.cluster_options import COMMANDS, command_named
 from tests.support.engine_fields import SHOWN_BY
@@ -174,6 +179,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "keys": lambda: keys_of(KeyEntry, KeyEntry.model_fields),
     "limits": lambda: keys_of(Limits, Limits.model_fields),
     "autoscaling": lambda: keys_of(Autoscaling, Autoscaling.model_fields),
+    "schedule": lambda: keys_of(ScheduledLeast, ScheduledLeast.model_fields),
     "engine": engine,
     "fields": engine_fields,
 }

@@ -41,6 +41,7 @@ def report(worker: str, state: str = "ready", **load: Any) -> dict[str, Any]:
         "state": state,
         "stage": "pack 40%",
         "fault": None,
+        "start_s": 6.5,
         "versions": versions(),
         "load": {**asdict(said), "kv_usage": said.kv_usage},
         "engine_config": asdict(EngineConfig(threads=1)) if state == "ready" else {},

@@ -11,6 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from raylax.worker.config import EngineConfig
 from raylax.worker.ranks.loading import degree_of
+from raylax.worker.serving.scaling_stats import process_age_s, scaling_stats
 from raylax.worker.serving.shard_actors import ShardActors
 from raylax.worker.serving.worker import Worker
 
@@ -49,6 +50,7 @@ class WorkerReplica:
         address = ray.util.get_node_ip_address()
         try:
             await self._worker.start(config, config.mode or "server", address, token)
+            self._worker.start_s = process_age_s()
         finally:
             await self._report_once()
         self._ending = asyncio.create_task(self._end_when_drained())
@@ -62,13 +64,8 @@ class WorkerReplica:
         }
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What `raylax.cluster.autoscaling.policy` decides by."""
-        load = self._worker.engine.load()
-        return {
-            "kv_usage": load.kv_usage,
-            "waiting": float(load.waiting),
-            "running": float(load.running),
-        }
+        """What `raylax.cluster.autoscaling` decides by."""
+        return scaling_stats(self._worker.engine.load(), self._worker.start_s)
 
     async def check_health(self) -> None:
         """Raises when the engine can no longer serve, and ends the process: Serve would ask twice

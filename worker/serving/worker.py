@@ -47,6 +47,8 @@ class Worker:
         self.worker_id, self.name, self.device = worker_id, name, device
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
+        self.start_s = 0.0
+        """From the begin of its process until it was ready; 0 before."""
         self.engine = ThreadedEngine(spawner=spawner)
         self._trace = TraceRecorder(f"worker {worker_id}") if tracing else None
         self._server: StepServer | None = None
@@ -117,6 +119,7 @@ class Worker:
             "state": "failed" if fault and self.state != "ended" else self.state,
             "stage": self.stage,
             "fault": fault,
+            "start_s": self.start_s,
             "versions": versions(),
             "load": {**asdict(load), "kv_usage": load.kv_usage},
             "engine_config": config,

@@ -55,6 +55,10 @@ class Cluster(Protocol):
         """JSON of what happened after the event of this id."""
         ...
 
+    async def scaling(self) -> dict[str, list[dict[str, Any]]]:
+        """By model the autoscaler's decisions, the oldest first."""
+        ...
+
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
         """What a registered function says on every rank of one worker. Raises InvalidRequest where
         there is no such function."""
@@ -78,6 +82,9 @@ class NoCluster:
 
     async def events(self, after: int) -> str:
         return '{"events":[]}'
+
+    async def scaling(self) -> dict[str, list[dict[str, Any]]]:
+        return {}
 
     async def debug_call(self, name: str, args: list[Any]) -> list[Any]:
         return []

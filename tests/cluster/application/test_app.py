@@ -14,6 +14,7 @@ from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import find_models
 from raylax.cluster.models.names import deployment_names
 from raylax.cluster.placement import (
+    cost_of_a_worker,
     cpus_of_a_rank,
     cpus_of_the_machine,
     device_of_a_worker,
@@ -140,15 +141,43 @@ def test_a_worker_of_one_rank_has_no_group() -> None:
 # Ray 2.60 and its dependencies warn of each other when imported
 @pytest.mark.filterwarnings("ignore")
 def test_serve_scales_by_our_policy() -> None:
-    """Between the configured numbers, with the configured thresholds."""
+    """Between the configured numbers, by the configured targets, and at once."""
     from raylax.cluster.application.app import autoscaling
 
-    values = {"replicas": 2, "max_replicas": 5, "autoscaling": {"high_kv_usage": 0.7}}
-    made = autoscaling(ClusterConfig.model_validate(values))
+    values = {"replicas": 2, "max_replicas": 5, "ttft_p99_ms": 700, "autoscaling": {"pool": 6}}
+    made = autoscaling("m", ClusterConfig.model_validate({**values, "device": "cpu"}))
+    kwargs = made.policy.policy_kwargs
 
-    assert (made.min_replicas, made.max_replicas) == (2, 5)
-    assert made.policy.policy_kwargs["high_kv_usage"] == 0.7
-    assert made.policy.get_policy().__name__ == "KVPolicy"
+    assert (made.min_replicas, made.max_replicas, made.initial_replicas) == (2, 5, 2)
+    assert (made.upscale_delay_s, made.downscale_delay_s) == (0, 0)
+    assert (kwargs["ttft_s"], kwargs["itl_s"], kwargs["pool"], kwargs["cost"]) == (0.7, None, 6, 1)
+    assert made.policy.get_policy().__name__ == "WorkerPolicy"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_who_may_go_to_none_begins_with_one() -> None:
+    """Only a worker can say how long a sequence may be; nor may Serve hold back a schedule."""
+    from raylax.cluster.application.app import autoscaling
+
+    night = {"schedule": [{"cron": "0 22 * * *", "replicas": 0}], "replicas": 3}
+    none = autoscaling("m", ClusterConfig.model_validate({"replicas": 0}))
+    by_night = autoscaling("m", ClusterConfig.model_validate(night))
+
+    assert (none.min_replicas, none.initial_replicas, none.max_replicas) == (0, 1, 1)
+    assert (by_night.min_replicas, by_night.initial_replicas) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "cost"),
+    [
+        ({"device": "cpu", "tensor_parallel_shards": 2, "pipeline_parallel_stages": 2}, 4),
+        ({"device": "cuda", "gpus_per_rank": 0.5}, 0.5),
+        ({"device": "cuda", "tensor_parallel_shards": 2}, 2),
+        ({"device": "cuda", "scaling_cost": 7}, 7),
+    ],
+)
+def test_what_a_worker_takes_of_a_pool(given: dict[str, Any], cost: float) -> None:
+    assert cost_of_a_worker(ClusterConfig.model_validate(given)) == cost
 
 
 def built(**values: Any) -> list[Any]:
@@ -181,7 +210,9 @@ def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None
     [
         ({}, []),
         ({"replicas": 2}, []),
-        ({"autoscaling": {"high_waiting": 9}}, []),
+        ({"autoscaling": {"dry_run": True}}, []),
+        ({"itl_p99_ms": 60}, []),
+        ({"ttft_p99_ms": 900}, ["Router"]),
         ({"max_num_sequence": 9}, ["Worker"]),
         ({"policy": "random"}, ["Router"]),
         ({"keys": [{"name": "alice", "sha256": "0" * 64}]}, []),

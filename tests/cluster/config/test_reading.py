@@ -36,11 +36,11 @@ def test_an_empty_file_is_the_defaults(file: Path) -> None:
 
 
 def test_the_file_is_read(file: Path) -> None:
-    file.write_text("model: /m\nlimits: {max_inflight: 3}\nautoscaling: {high_waiting: 1.5}\n")
+    file.write_text("model: /m\nlimits: {max_inflight: 3}\nautoscaling: {pool: 1.5}\n")
     config = read_config(file, NO_FLAGS)
 
     assert (config.model, config.limits.max_inflight) == ("/m", 3)
-    assert config.autoscaling.high_waiting == 1.5
+    assert config.autoscaling.pool == 1.5
 
 
 def test_flags_win_over_the_file(file: Path) -> None:
@@ -61,11 +61,19 @@ def test_flags_win_over_the_file(file: Path) -> None:
         ("port: 70000", "port: Input should be less than or equal to 65535, found 70000"),
         ("port: http", "port: Input should be a valid integer"),
         ("grpc_port: 8000", "port and grpc_port must differ, found 8000 twice"),
-        ("replicas: 0", "replicas: Input should be greater than or equal to 1, found 0"),
+        ("replicas: -1", "replicas: Input should be greater than or equal to 0, found -1"),
         ("replicas: 3\nmax_replicas: 2", "max_replicas must be at least replicas, found 2 and 3"),
         ("policy: magic", "policy must be one of consistent-hash, expected-latency, least-tokens"),
         ("mode: turbo", "mode: Input should be 'local', 'interactive' or 'server', found 'turbo'"),
-        ("autoscaling: {high_kv_usage: 2}", "autoscaling.high_kv_usage: Input should be less"),
+        ("autoscaling: {pool: 0}", "autoscaling.pool: Input should be greater than 0, found 0"),
+        ("autoscaling: {timezone: Mars}", "autoscaling.timezone: must be a time zone, as UTC or"),
+        ("schedule: [{cron: 8 am, replicas: 1}]", "schedule.0.cron: must be five fields of cron"),
+        ("schedule: [{cron: 0 8 * * *, replica: 1}]", "unknown key 'schedule.0.replica'; did you"),
+        ("schedule: [{cron: 0 8 * * *, replicas: 9}]", "must be at most max_replicas=1, found 9"),
+        ("ttft_p99_ms: 0", "ttft_p99_ms: Input should be greater than 0, found 0"),
+        ("itl_p99_ms: fast", "itl_p99_ms: Input should be a valid number"),
+        ("scaling_weight: -1", "scaling_weight: Input should be greater than 0, found -1"),
+        ("scaling_cost: 0", "scaling_cost: Input should be greater than 0, found 0"),
         ("engine: {quantization: q0f32}", "engine.quantization: write it as quantization, at the"),
         ("engine: {threads: -1}", "a positive integer, at most 1024, found -1"),
         ("engine: {spec_tree_width: 5}", "spec_tree_width must be a whole number from 1"),
@@ -81,7 +89,7 @@ def test_flags_win_over_the_file(file: Path) -> None:
         (f"keys: [{KEY}, {{name: b, sha256: {HASH}}}]", "each needs its own sha256, found"),
         ("tls_cert: /x.pem", "tls_cert and tls_key belong together, found one without the other"),
         ("tls_client_ca: /x.pem", "tls_client_ca needs tls_cert and tls_key: who has no certif"),
-        ("models: [{model: a, replicas: 0}]", "models.0.replicas: Input should be greater than"),
+        ("models: [{model: a, replicas: -1}]", "models.0.replicas: Input should be greater than"),
         ("models: [{model: a, replica: 1}]", "unknown key 'models.0.replica'; did you mean repl"),
         ("models: [{model: a, policy: magic}]", "models.0: policy must be one of consistent-ha"),
         ("- a list", "must hold keys and values, found list"),

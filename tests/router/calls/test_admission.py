@@ -1,6 +1,7 @@
 """Who is let through, in which order, and who is told to come back later."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 import pytest
@@ -248,3 +249,53 @@ async def test_the_expected_wait_is_that_of_its_own_calls(crowd: Admission) -> N
     with pytest.raises(Overloaded, match=r"after 10.* s, the limit is 5 s"):
         await crowd.enter("small", HIGH, 5000, 5)
     await leave(asked)
+
+
+# Where there is a target for the first token
+
+
+def with_target(todo: float, next_ready_s: float | None = None) -> Admission:
+    made = admission(todo)
+    made.target_s, made.next_ready_s = 1.5, lambda _: next_ready_s
+    made.rng = random.Random(0)
+    return made
+
+
+async def test_who_would_miss_the_target_is_refused_at_once() -> None:
+    """And not only who would wait for a minute; without a target everybody may wait that long."""
+    with pytest.raises(Overloaded, match="the limit is 1.5 s"):
+        await with_target(todo=20_000).enter("a", NORMAL, 10, 60)
+    await asyncio.wait_for(with_target(todo=900).enter("a", NORMAL, 10, 60), 1)
+
+
+async def test_an_own_deadline_that_is_sooner_counts() -> None:
+    with pytest.raises(Overloaded, match="the limit is 0.5 s"):
+        await with_target(todo=900).enter("new", NORMAL, 10, 0.5)
+
+
+async def retry_after(made: Admission) -> float:
+    with pytest.raises(Overloaded) as told:
+        await made.enter("new", NORMAL, 10, 60)
+    assert told.value.retry_after_s is not None
+    return told.value.retry_after_s
+
+
+async def test_who_is_refused_comes_back_when_the_queue_is_gone_or_a_worker_is_there() -> None:
+    """Whichever is sooner, and not all at once: a quarter sooner or later."""
+    wait = await retry_after(with_target(todo=20_000))
+    soon = with_target(todo=20_000, next_ready_s=8.0)
+    spread = {await retry_after(soon) for _ in range(50)}
+    at_once = await retry_after(with_target(todo=20_000, next_ready_s=0.0))
+
+    assert 15 <= wait <= 26
+    assert {7, 8, 9, 10} <= spread <= {6, 7, 8, 9, 10}
+    assert at_once == 1
+
+
+async def test_without_workers_who_cannot_wait_for_a_start_is_refused() -> None:
+    """The others are held: who looks for a worker waits for one."""
+    made = Admission(Fleet(), Journal(), lambda: 0.0, 60, next_ready_s=lambda _: 20.0)
+    await made.enter("a", NORMAL, 10, 30)
+
+    with pytest.raises(Overloaded, match=r"after 20.0 s, the limit is 10 s; try again in 10 s"):
+        await made.enter("a", NORMAL, 10, 10)

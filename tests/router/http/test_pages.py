@@ -29,6 +29,7 @@ ROUTES = {
     "GET /cluster": READS,
     "GET /cluster/history": READS,
     "GET /cluster/events": READS,
+    "GET /cluster/scaling": READS,
     "GET /dashboard": READS,
     "GET /dashboard/assets/{name:path}": READS,
     "GET /dashboard/events": READS,
