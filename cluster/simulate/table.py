@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 
@@ -91,9 +91,13 @@ def row(run: Run, outcome: Outcome, first: Outcome) -> str:
 
 
 def line(*cells: str) -> str:
-    """Cells below their columns' heads; words to the left, numbers to the right."""
-    placed = (
-        cell.ljust(width) if name == "policy" else cell.rjust(width)
-        for (name, width), cell in zip(COLUMNS.items(), cells, strict=True)
+    """Cells below their columns' heads."""
+    return placed(COLUMNS, "policy", cells)
+
+
+def placed(columns: Mapping[str, int], words: str, cells: Sequence[str]) -> str:
+    """Cells in columns of these widths: the one of `words` to the left, numbers to the right."""
+    return "  ".join(
+        cell.ljust(width) if name == words else cell.rjust(width)
+        for (name, width), cell in zip(columns.items(), cells, strict=True)
     )
-    return "  ".join(placed)

@@ -15,7 +15,7 @@ from raylax.cluster.simulate.scaling.oracle import first_of, merged, plan_for, p
 from raylax.cluster.simulate.scaling.rows import FleetSettings
 from raylax.cluster.simulate.scaling.rules import Rule, fixed, formula, hpa, ray_serve, thresholds
 from raylax.cluster.simulate.scaling.run import ScalingOutcome, run
-from raylax.cluster.simulate.table import progress_of
+from raylax.cluster.simulate.table import placed, progress_of
 from raylax.cluster.simulate.trace import Arrival, read_trace
 
 ORACLE, FIXED = "oracle", "fixed"
@@ -154,9 +154,5 @@ def shown(found: Row) -> str:
 
 
 def line(*cells: str) -> str:
-    """Cells below their columns' heads; words to the left, numbers to the right."""
-    placed = (
-        cell.ljust(width) if name == "rule" else cell.rjust(width)
-        for (name, width), cell in zip(COLUMNS.items(), cells, strict=True)
-    )
-    return "  ".join(placed)
+    """Cells below their columns' heads."""
+    return placed(COLUMNS, "rule", cells)
