@@ -20,6 +20,7 @@ export class Chart {
   #least;
   #window;
   #known = false;
+  #focus = null;
   #data;
   #plot = null;
   #values;
@@ -41,15 +42,28 @@ export class Chart {
     sized.observe(this.canvas);
   }
 
-  /** `at`: seconds since the epoch; `columns`: values of each line, null where none is known. */
-  update(at, columns, { nothing = "" } = {}) {
-    this.#data = [at, ...columns];
+  /** `at`: seconds since the epoch; `columns`: values of each line, null where none is known; `focus`: from
+   *  when to when, of what the legend tells the middle; without it, the last values. */
+  update(at, columns, { nothing = "", focus = null } = {}) {
+    [this.#data, this.#focus] = [[at, ...columns], focus];
     this.#known = columns.some((values) => values.some((value) => value !== null));
     this.empty.hidden = this.#known || !nothing;
     setText(this.empty, nothing);
     if (this.#plot) this.#plot.setData(this.#data);
     else this.draw();
-    this.#tell(at.length - 1);
+    this.#tell(this.#rest);
+  }
+
+  get #rest() {
+    const [at] = this.#data;
+    return this.#focus ? at.findLastIndex((time) => time <= (this.#focus[0] + this.#focus[1]) / 2) : at.length - 1;
+  }
+
+  #band(plot) {
+    if (!this.#focus) return;
+    const [from, to] = this.#focus.map((time) => plot.valToPos(time, "x", true));
+    plot.ctx.fillStyle = getComputedStyle(this.canvas).getPropertyValue("--grid");
+    plot.ctx.fillRect(from, plot.bbox.top, to - from, plot.bbox.height);
   }
 
   resize() {
@@ -97,7 +111,7 @@ export class Chart {
           points: { show: false },
         })),
       ],
-      hooks: { setCursor: [(plot) => this.#tell(plot.cursor.idx ?? this.#data[0].length - 1)] },
+      hooks: { setCursor: [(plot) => this.#tell(plot.cursor.idx ?? this.#rest)], drawClear: [(plot) => this.#band(plot)] },
     };
   }
 }

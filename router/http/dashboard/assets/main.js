@@ -5,12 +5,14 @@ import { chat } from "./chat.js";
 import { h, setText } from "./dom.js";
 import { alertOf } from "./events.js";
 import { follow } from "./feed.js";
+import { past } from "./history.js";
 import { overview } from "./overview.js";
 import { replay } from "./replay.js";
 import { requests } from "./requests.js";
 import { signIn } from "./signin.js";
 import { Cluster } from "./state.js";
 
+const MINUTES_S = 300;
 const VIEWS = { cluster: overview, requests, chat, replay };
 const WORDS = { live: "live", lost: "no connection", key: "needs a key", quiet: "Metrics is silent" };
 const [main, alerts, link] = ["main", "alerts", "link"].map((id) => document.getElementById(id));
@@ -45,12 +47,14 @@ function onSnapshot(snapshot) {
   setLink(cluster.reported ? "live" : "quiet");
 }
 
-/** What happened before the page was opened: the feed tells what happens from now on. */
+/** What was before the page was opened: the feed tells what happens from now on. */
 async function before() {
   try {
-    cluster.tell((await json("/cluster/events")).events.slice(-100));
+    const [{ events }, points] = await Promise.all([json("/cluster/events"), past(-MINUTES_S, 0)]);
+    cluster.tell(events.slice(-100));
+    cluster.remember(points);
   } catch (error) {
-    console.warn(`no earlier events: ${error.message}`);
+    console.warn(`nothing is known of the past: ${error.message}`);
   }
 }
 

@@ -4,9 +4,11 @@ import { json } from "./api.js";
 import { Chart } from "./charts.js";
 import { h, keyed, panel, row, setText, table } from "./dom.js";
 import { sentence } from "./events.js";
-import { clock, compact, count, percent, rate } from "./format.js";
+import { clock, compact, count, percent, rate, seconds } from "./format.js";
+import { past } from "./history.js";
 
-const COLUMNS = "running,waiting,queued_tokens,pages_total,pages_used,pages_cached,prompt_tokens,cached_tokens,generated_tokens,drafted_tokens,accepted_tokens";
+const COLUMNS = "running,waiting,pages_total,kv_usage,generated_tokens,prefix_hit_rate";
+const QUANTILES = [{ label: "p50" }, { label: "p90" }, { label: "p99" }];
 const ROWS = [["Worker"], ["Model"], ["KV used", "num"], ["Running", "num"], ["Waiting", "num"], ["Tokens/s", "num"], ["Cache hits", "num"]];
 const MINUTE_S = 60;
 const DAY_S = 24 * 3600;
@@ -22,15 +24,17 @@ export function replay() {
   );
   const status = h("p", { class: "empty", role: "status" });
   const charts = [
-    [new Chart("Tokens/s", [{ label: "generated", fill: true }, { label: "of prompts" }], rate, { least: 10, sync: "then" }), (v) => [v.generated_tokens, v.prompt_tokens]],
-    [new Chart("Requests", [{ label: "running", fill: true }, { label: "waiting" }], compact, { least: 4, sync: "then" }), (v) => [v.running, v.waiting]],
-    [new Chart("KV pages", [{ label: "used", fill: true }, { label: "cached" }], percent, { most: 1, sync: "then" }), (v) => [shares(v.pages_used, v.pages_total), shares(v.pages_cached, v.pages_total)]],
-    [new Chart("Shares", [{ label: "cache hits" }, { label: "drafts accepted" }], percent, { most: 1, sync: "then" }), (v) => [shares(v.cached_tokens, v.prompt_tokens), shares(v.accepted_tokens, v.drafted_tokens)]],
+    [new Chart("Tokens/s", [{ label: "generated", fill: true }, { label: "of prompts" }], rate, { least: 10, sync: "then" }), ["generated", "prompt"]],
+    [new Chart("First token", QUANTILES, seconds, { sync: "then" }), ["ttft50", "ttft90", "ttft99"], "No answer began."],
+    [new Chart("Between tokens", QUANTILES, seconds, { sync: "then" }), ["itl50", "itl90", "itl99"], "No answer was streamed."],
+    [new Chart("Requests", [{ label: "running", fill: true }, { label: "waiting" }], compact, { least: 4, sync: "then" }), ["running", "waiting"]],
+    [new Chart("KV pages", [{ label: "used", fill: true }, { label: "cached" }], percent, { most: 1, sync: "then" }), ["used", "cached"]],
+    [new Chart("Shares", [{ label: "cache hits" }, { label: "drafts accepted" }], percent, { most: 1, sync: "then" }), ["hits", "accepted"], "No prompt came."],
   ];
   const workers = table("Workers in that minute", ROWS);
   const happened = h("ol", { class: "events" });
   const quiet = h("p", { class: "empty" }, "Nothing happened within two minutes of it.");
-  const result = h("div", { class: "view", hidden: true }, h("div", { class: "charts by-two" }, charts.map(([chart]) => chart.element)), panel("Workers then", workers.frame), panel("Events then", happened, quiet));
+  const result = h("div", { class: "view", hidden: true }, h("div", { class: "charts" }, charts.map(([chart]) => chart.element)), panel("Workers then", workers.frame), panel("Events then", happened, quiet));
   const element = h("div", { class: "view" }, form, status, result);
   let asked = 0;
 
@@ -45,13 +49,13 @@ export function replay() {
     setText(status, "asking Metrics …");
     try {
       const [since, until] = [minute - MARGIN_S, Math.min(minute + MINUTE_S + MARGIN_S, now)];
-      const of = (rows, extra) => json(`/cluster/history?kind=workers&rows=${rows}&columns=${COLUMNS}&${extra}`);
-      const [sums, each, all] = await Promise.all([
-        of("sums", `since=${since}&until=${until}`),
-        of("all", `since=${minute}&until=${Math.min(minute + MINUTE_S, now)}&step=${MINUTE_S}`),
+      const end = Math.min(minute + MINUTE_S, now);
+      const [points, each, all] = await Promise.all([
+        past(since, until),
+        json(`/cluster/history?kind=workers&rows=all&columns=${COLUMNS}&since=${minute}&until=${end}&step=${MINUTE_S}`),
         json("/cluster/events"),
       ]);
-      if (number === asked) shown(minute, sums, each, all.events);
+      if (number === asked) shown(minute, points, each, all.events);
     } catch (error) {
       if (number === asked) nothing(error.status === 404 ? "This cluster keeps no history." : error.message);
     }
@@ -63,18 +67,17 @@ export function replay() {
     setText(status, why);
   }
 
-  function shown(minute, sums, each, events) {
-    const whole = sums.rows.find((one) => one.name === "");
-    if (!whole || whole.values.pages_total.every((value) => value === null)) {
+  function shown(minute, points, each, events) {
+    if (points.used.every((value) => value === null)) {
       return nothing(`Nothing is known of ${local(minute)}: the cluster was not there, or Metrics was not. Go on with the arrows.`);
     }
     result.hidden = false;
     status.hidden = true;
-    for (const [chart, columns] of charts) chart.update(sums.at, columns(whole.values));
+    for (const [chart, names, nothing] of charts) chart.update(points.at, names.map((name) => points[name]), { nothing, focus: [minute, minute + MINUTE_S] });
     const there = each.rows.map((one) => ({ ...one, last: lastOf(one.values) })).filter((one) => one.last.pages_total !== null);
     keyed(workers.body, there, (one) => one.name, () => row(ROWS), (line, one) => {
       const { last } = one;
-      const texts = [one.name, one.model, percent(over(last.pages_used, last.pages_total)), count(last.running), count(last.waiting), rate(last.generated_tokens), percent(over(last.cached_tokens, last.prompt_tokens))];
+      const texts = [one.name, one.model, percent(last.kv_usage), count(last.running), count(last.waiting), rate(last.generated_tokens), percent(last.prefix_hit_rate)];
       texts.forEach((text, at) => setText(line.cells[at], text));
     });
     const near = events.filter((event) => event.at > minute - MARGIN_S && event.at < minute + MINUTE_S + MARGIN_S);
@@ -91,8 +94,6 @@ export function replay() {
   };
 }
 
-const over = (part, whole) => (whole ? part / whole : null);
-const shares = (parts, wholes) => parts.map((part, at) => over(part, wholes[at]));
 const lastOf = (values) => Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.findLast((value) => value !== null) ?? null]));
 const minuteOf = (input) => Math.floor(new Date(input.value).getTime() / 1000 / MINUTE_S) * MINUTE_S;
 const local = (at) => new Date(1000 * at).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });

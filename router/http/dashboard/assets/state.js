@@ -59,8 +59,17 @@ export class Cluster {
     this.#add(fresh.filter((event) => !this.events.some((known) => same(known, event))));
   }
 
+  /** Takes in points from before the first snapshot. */
+  remember(past) {
+    const points = this.points;
+    const until = past.at.findLastIndex((at) => at < points.at[0]) + 1;
+    const room = POINTS - points.at.length;
+    for (const [name, values] of Object.entries(points)) values.unshift(...past[name].slice(Math.max(0, until - room), until));
+  }
+
   #add(events) {
-    this.events = [...this.events, ...events].sort((one, other) => other.at - one.at).slice(0, MOST_EVENTS);
+    const newest = (one, other) => other.at - one.at || (other.id ?? 0) - (one.id ?? 0);
+    this.events = [...this.events, ...events].sort(newest).slice(0, MOST_EVENTS);
   }
 
   #ratesOf(worker) {

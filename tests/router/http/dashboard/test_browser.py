@@ -185,6 +185,7 @@ async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> 
     for _ in range(3):
         await page.get_by_role("button", name="One minute earlier").click()
     await expect(workers.get_by_role("row", name="old")).to_contain_text("90")
+    await expect(page.get_by_role("figure", name="Tokens/s")).to_contain_text("generated 90")
     await expect(page.get_by_role("listitem").filter(has_text="old joined")).to_be_visible()
     await page.screenshot(path=tmp_path / "replay.png", full_page=True)
     await page.get_by_label("Minute", exact=True).fill("2020-01-01T00:00")
