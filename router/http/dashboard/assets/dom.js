@@ -48,6 +48,26 @@ export function panel(title, ...children) {
   return Object.assign(element, { note });
 }
 
+/** A dialog of one subject: `ask(subject, fill)` shows what `fill` brings, or why it could not. */
+export function dialog(id) {
+  const title = h("h2", { id });
+  const body = h("div", { class: "settings" });
+  const close = h("button", { type: "button", class: "quiet-button", onclick: () => element.close() }, "Close");
+  const element = h("dialog", { "aria-labelledby": id }, h("header", { class: "panel-head" }, title, close), body);
+  return Object.assign(element, {
+    async ask(subject, fill) {
+      setText(title, subject);
+      body.replaceChildren(h("p", { class: "note" }, "asking …"));
+      element.showModal();
+      try {
+        body.replaceChildren(...(await fill()));
+      } catch (error) {
+        body.replaceChildren(h("p", { class: "error" }, error.message));
+      }
+    },
+  });
+}
+
 /** A table whose head says what its columns are; numbers stand below each other. */
 export function table(caption, columns) {
   const head = columns.map(([name, kind]) => h("th", { scope: "col", class: kind }, name));

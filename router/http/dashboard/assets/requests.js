@@ -1,7 +1,7 @@
 // The calls that run and those that have just ended, each with its waterfall; one of them at length.
 
 import { json } from "./api.js";
-import { h, keyed, panel, row, setText, table } from "./dom.js";
+import { dialog, h, keyed, panel, row, setText, table } from "./dom.js";
 import { count, percent, rate, seconds } from "./format.js";
 import { parts, phasesKey, waterfall } from "./waterfall.js";
 
@@ -11,14 +11,14 @@ export function requests() {
   const [running, ended] = [callsTable("Running"), callsTable("Ended")];
   const quiet = h("p", { class: "empty" }, "No request runs. Send one to ", h("code", {}, "/v1/chat/completions"), ", or use the ", h("a", { href: "#chat" }, "chat"), ".");
   const before = h("p", { class: "empty" }, "Nothing has ended since this router began.");
-  const dialog = explanation();
+  const why = dialog("call-title");
   const [now, past] = [panel("Running", running.frame, quiet), panel("Just ended", ended.frame, before)];
   now.note.replaceWith(phasesKey());
-  const element = h("div", { class: "view" }, now, past, dialog);
+  const element = h("div", { class: "view" }, now, past, why);
   const show = (list, empty, calls) => {
     empty.hidden = calls.length > 0;
     list.frame.hidden = !empty.hidden;
-    keyed(list.body, calls, (call) => call.id, (call) => made(call, dialog), shown);
+    keyed(list.body, calls, (call) => call.id, (call) => made(call, why), shown);
   };
   return {
     element,
@@ -31,9 +31,9 @@ export function requests() {
 
 const callsTable = (name) => table(`${name} calls`, COLUMNS);
 
-function made(call, dialog) {
+function made(call, why) {
   const element = row(COLUMNS);
-  element.cells[0].append(h("button", { class: "name", type: "button", title: "Explain", onclick: () => dialog.of(call.id) }, call.id));
+  element.cells[0].append(h("button", { class: "name", type: "button", title: "Explain", onclick: () => why.ask(call.id, () => explained(call.id)) }, call.id));
   return Object.assign(element, { bar: element.cells[9].appendChild(waterfall()) });
 }
 
@@ -52,24 +52,9 @@ function shown(element, call) {
 }
 
 /** All that happened to a call and why it went where it did, as `raylax explain` has it. */
-function explanation() {
-  const title = h("h2", { id: "call-title" });
-  const body = h("div", { class: "settings" });
-  const close = h("button", { type: "button", class: "quiet-button", onclick: () => dialog.close() }, "Close");
-  const dialog = h("dialog", { "aria-labelledby": "call-title" }, h("header", { class: "panel-head" }, title, close), body);
-  return Object.assign(dialog, {
-    async of(id) {
-      setText(title, id);
-      body.replaceChildren(h("p", { class: "note" }, "asking its router …"));
-      dialog.showModal();
-      try {
-        const told = await json(`/explain/${encodeURIComponent(id)}`);
-        body.replaceChildren(moments(told.moments), ...told.choices.map(decision));
-      } catch (error) {
-        body.replaceChildren(h("p", { class: "error" }, error.message));
-      }
-    },
-  });
+async function explained(id) {
+  const told = await json(`/explain/${encodeURIComponent(id)}`);
+  return [moments(told.moments), ...told.choices.map(decision)];
 }
 
 const MOMENTS = [["ms", "num"], ["What"], ["Until the next", "wide"], ["Detail"]];

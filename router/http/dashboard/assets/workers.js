@@ -2,7 +2,7 @@
 
 import { json } from "./api.js";
 import { pagesBar, pagesKey } from "./bars.js";
-import { h, keyed, panel, row, setText, table } from "./dom.js";
+import { dialog, h, keyed, panel, row, setText, table } from "./dom.js";
 import { count, percent, rate, seconds, watts } from "./format.js";
 
 const COLUMNS = [
@@ -17,22 +17,22 @@ export function workersPanel() {
     "p", { class: "empty", hidden: true },
     "No worker yet. Start some with ", h("code", {}, "raylax serve MODEL"), "; they appear here while they load.",
   );
-  const dialog = settingsDialog();
-  const element = panel("Workers", list.frame, empty, dialog);
+  const settings = dialog("settings-title");
+  const element = panel("Workers", list.frame, empty, settings);
   element.note.replaceWith(pagesKey());
   return Object.assign(element, {
     show(cluster) {
       empty.hidden = cluster.workers.length > 0;
       list.frame.hidden = !empty.hidden;
-      keyed(list.body, cluster.workers, (worker) => worker.name, (worker) => made(worker, dialog), shown);
+      keyed(list.body, cluster.workers, (worker) => worker.name, (worker) => made(worker, settings), shown);
     },
   });
 }
 
-function made(worker, dialog) {
+function made(worker, settings) {
   const element = row(COLUMNS);
   const [name, state, pages] = element.cells;
-  name.append(h("button", { class: "name", type: "button", title: "Configuration", onclick: () => dialog.of(worker.name) }, worker.name));
+  name.append(h("button", { class: "name", type: "button", title: "Configuration", onclick: () => settings.ask(worker.name, () => settingsOf(worker.name)) }, worker.name));
   const [dot, word] = [h("span", { class: "dot", "aria-hidden": true }), h("span")];
   state.append(h("span", { class: "state" }, dot, word));
   const bar = pagesBar();
@@ -57,25 +57,10 @@ function shown(element, worker) {
 }
 
 /** All that a worker is run with, as GET /cluster tells it. */
-function settingsDialog() {
-  const title = h("h2", { id: "settings-title" });
-  const body = h("div", { class: "settings" });
-  const close = h("button", { type: "button", class: "quiet-button", onclick: () => dialog.close() }, "Close");
-  const dialog = h("dialog", { "aria-labelledby": "settings-title" }, h("header", { class: "panel-head" }, title, close), body);
-  return Object.assign(dialog, {
-    async of(name) {
-      setText(title, name);
-      body.replaceChildren(h("p", { class: "note" }, "asking Metrics …"));
-      dialog.showModal();
-      try {
-        const { workers } = await json("/cluster");
-        const worker = workers.find((one) => one.worker_id === name);
-        body.replaceChildren(...(worker ? sections(worker) : [h("p", { class: "empty" }, "Metrics knows nothing of it: it is gone, or has not reported yet.")]));
-      } catch (error) {
-        body.replaceChildren(h("p", { class: "error" }, String(error.message)));
-      }
-    },
-  });
+async function settingsOf(name) {
+  const { workers } = await json("/cluster");
+  const worker = workers.find((one) => one.worker_id === name);
+  return worker ? sections(worker) : [h("p", { class: "empty" }, "Metrics knows nothing of it: it is gone, or has not reported yet.")];
 }
 
 function sections(worker) {

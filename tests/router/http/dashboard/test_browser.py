@@ -195,6 +195,19 @@ async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> 
     assert opened.complaints == []
 
 
+async def test_a_worker_says_what_it_is_run_with(opened: Opened) -> None:
+    page = opened.page
+    await opened.go("cluster")
+    await page.get_by_role("row", name="w0").get_by_role("button").click()
+    dialog = page.get_by_role("dialog", name="w0")
+    await expect(dialog).to_contain_text("max_num_sequence")
+    await expect(dialog).to_contain_text(opened.rig.workers[0].address)
+    await dialog.get_by_role("button", name="Close").click()
+    await expect(dialog).to_have_count(0)
+
+    assert opened.complaints == []
+
+
 @pytest.mark.parametrize("view", VIEWS)
 async def test_the_keyboard_reaches_everything(opened: Opened, view: str) -> None:
     """Whatever can be used is come to by Tab, is seen to have the focus, and has a name."""
