@@ -30,7 +30,7 @@ class EventKind(StrEnum):
     CONFIGURED = "configured"
     """A model is run by another engine configuration than before."""
     SCALING = "scaling"
-    """The autoscaler has decided: `detail` is its receipt."""
+    """The autoscaler wants another number of workers: `detail` is its receipt."""
 
 
 class Event(BaseModel):

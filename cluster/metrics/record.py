@@ -2,9 +2,9 @@
 argument."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -122,6 +122,11 @@ class ClusterRecord:
             else:
                 self._of_routers.heard(row, model, of_router(measures), now.wall)
         self._watch.heard(report.router, "", report.state, now.wall)
+
+    def decided(self, decisions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """By model the autoscaler's last decisions, the oldest first."""
+        for model, receipts in decisions.items():
+            self._watch.decided(model, receipts)
 
     def turn(self, now: Moment) -> None:
         """Time has passed. To be called at least once a second; what is done, is done so often."""

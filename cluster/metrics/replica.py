@@ -1,5 +1,8 @@
 """The Metrics deployment: hears the workers, answers the router. Never on a request's path."""
 
+import asyncio
+import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,11 @@ from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.cluster.metrics.state import Report
 from raylax.router.observe.measures import RouterMeasures, RouterReport
 
+log = logging.getLogger(__name__)
+DECISIONS_EVERY_S = 5.0
+DECISIONS_TIMEOUT_S = 2.0
+"""Serve would take a longer silence for the end of this replica."""
+
 
 class MetricsReplica:
     """Body of the deployment; `raylax.cluster.application.app` decorates it."""
@@ -16,10 +24,17 @@ class MetricsReplica:
     def __init__(self, path: str = "") -> None:
         """`path`: of the file that outlives it; empty: there is none."""
         self._record = ClusterRecord(Path(path) if path else None)
+        self._asked_at = -math.inf
 
     async def check_health(self) -> None:
         """Serve asks several times a second: so time passes here, whoever reports."""
-        self._record.turn(now())
+        self._record.turn(moment := now())
+        if moment.steady - self._asked_at >= DECISIONS_EVERY_S:
+            self._asked_at = moment.steady
+            try:
+                self._record.decided(await asyncio.wait_for(kept_decisions(), DECISIONS_TIMEOUT_S))
+            except Exception as error:
+                log.warning("what the autoscaler decides is not known: %s", error)
 
     async def report(self, report: Report) -> None:
         """A worker's report, which comes every second and at its end."""

@@ -1,6 +1,7 @@
 """What reports mean, beside those before them: who came, changed or went."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class Watch:
         self._events = events
         self._states: dict[str, tuple[str, str]] = {}  # model and state of those that are there
         self._own: dict[str, Config] = {}  # configurations, by worker
+        self._choices: dict[str, tuple[float, int | None]] = {}
+        """By model: when the autoscaler has decided last, and for how many workers."""
         self.last_configs: dict[str, tuple[str, Config]] = {}
         """By model: the complete engine configuration that was told last, and by which worker."""
 
@@ -58,6 +61,18 @@ class Watch:
         what = f" with another {', '.join(changes)}" if changes else ""
         self._add(EventKind.CONFIGURED, worker, model, at, f"{worker} {how}{what}", changes)
 
+    def decided(self, model: str, receipts: Iterable[Mapping[str, Any]]) -> None:
+        """The autoscaler's last decisions, the oldest first: those that are new, and wanted another
+        number of workers than the one before, have happened."""
+        last_s, choice = self._choices.get(model, (-math.inf, None))
+        for receipt in receipts:
+            if (at_s := receipt["at_s"]) > last_s:
+                before, choice, last_s = choice, receipt["choice"], at_s
+                if before not in (None, choice):
+                    text = f"{before} to {choice} workers: {receipt['reason']}"
+                    self._add(EventKind.SCALING, model, model, at_s, text, receipt)
+        self._choices[model] = last_s, choice
+
     def present(self, these: Iterable[str], at: float) -> None:
         """Only these are there still: the others are lost, for they have said no goodbye."""
         for who in sorted(self._states.keys() - set(these)):
@@ -67,7 +82,9 @@ class Watch:
 
     def restore(self, event: Event) -> None:
         """It happened before this process was started."""
-        if event.kind is EventKind.LOST or (state := STATE_AFTER.get(event.kind)) == "ended":
+        if event.kind is EventKind.SCALING:
+            self._choices[event.model] = event.at, event.detail["choice"]
+        elif event.kind is EventKind.LOST or (state := STATE_AFTER.get(event.kind)) == "ended":
             self._forget(event.who)
         elif state is not None:
             self._states[event.who] = event.model, state

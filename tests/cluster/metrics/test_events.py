@@ -1,5 +1,6 @@
 """What happened in the cluster, as the reports of workers tell it."""
 
+from pathlib import Path
 from typing import Any
 
 from raylax.cluster.metrics.events import Event, EventKind, Events
@@ -100,3 +101,42 @@ def test_events_are_bounded_and_no_kind_pushes_out_another() -> None:
         events.add(LOST, f"w{number}", float(number))
 
     assert [one.who for one in events.after(0)] == ["first", "w47", "w48", "w49"]
+
+
+def receipts(*choices: int, first: float = 100.0) -> list[dict[str, Any]]:
+    """Decisions for so many workers, a second apart."""
+    return [
+        {"at_s": first + second, "choice": choice, "reason": "more comes", "need": choice}
+        for second, choice in enumerate(choices)
+    ]
+
+
+def scaled(record: ClusterRecord) -> list[tuple[str, str, float]]:
+    events = record.events_after(0).events
+    return [(one.who, one.text, one.at) for one in events if one.kind is EventKind.SCALING]
+
+
+def test_another_number_of_workers_is_told_once_with_its_receipt() -> None:
+    """However often the last decisions are read; the first one that is known changes nothing."""
+    record = ClusterRecord()
+    for known in (receipts(1), receipts(1, 1, 3), receipts(1, 1, 3), receipts(1, 1, 3, 2)):
+        record.decided({"tiny": known})
+
+    assert scaled(record) == [
+        ("tiny", "1 to 3 workers: more comes", 102.0),
+        ("tiny", "3 to 2 workers: more comes", 103.0),
+    ]
+    assert record.events_after(0).events[0].detail == receipts(1, 1, 3)[-1]
+
+
+def test_decisions_are_not_told_again_by_the_next_metrics(tmp_path: Path) -> None:
+    before = ClusterRecord(tmp_path / "state")
+    before.decided({"tiny": receipts(1, 3)})
+    before.turn(at(0))
+    before.close()
+    after = ClusterRecord(tmp_path / "state")
+    after.decided({"tiny": receipts(1, 3, 3, 4)})
+
+    assert [text for _, text, _ in scaled(after)] == [
+        "1 to 3 workers: more comes", "3 to 4 workers: more comes"
+    ]  # fmt: skip
