@@ -61,3 +61,10 @@ def test_what_only_the_cpu_has_is_named(run: Any) -> None:
     for one in (*run["whole"], *run["halves"]):
         assert one["said"].startswith("quantization 'w8a8' is not there on CUDA; ")
         assert one["said"].endswith("the CPU has it: --device cpu")
+
+
+def test_workers_without_room_are_asked_of_rays_cluster_autoscaler(run: Any) -> None:
+    """One of three finds none of two GPUs; ranks of one worker are asked for together."""
+    gpus = [[one.get("GPU") for one in run[name]] for name in ("alone", "together")]
+
+    assert gpus == [[1], [1, 1, 1]]

@@ -6,10 +6,13 @@ Runs in a process of its own, see `cluster_on_nodes.py`.
 import os
 import pickle
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.autoscaler.v2.sdk import get_cluster_status
+from ray.util import placement_group, remove_placement_group
 
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.models.checks import check_gpus, gpus_of_ray
@@ -23,6 +26,9 @@ from tests.support.cluster_ray_nodes import connected
 
 ABSENT = EngineConfig(quantization="w8a8", threads=1)
 """A format that only the CPU has: a worker comes as far as to say so."""
+
+
+WAIT_S = 30.0
 
 
 class OnGpu:
@@ -57,6 +63,33 @@ def workers(config: ClusterConfig, checkpoint: str) -> list[dict[str, Any]]:
     return found
 
 
+def demand(config: ClusterConfig) -> list[dict[str, float]]:
+    """What Ray's cluster autoscaler is asked for while workers find no room: by a bundle or an
+    actor its resources."""
+    options = placement(config)
+    bundles = options.get("placement_group_bundles")
+    if bundles:
+        group = placement_group(bundles, options["placement_group_strategy"])
+    else:
+        asked = {**options["ray_actor_options"], "num_cpus": 0}
+        held = [ray.remote(OnGpu).options(**asked).remote() for _ in range(config.replicas)]
+    address, found = ray.get_runtime_context().gcs_address, list[dict[str, float]]()
+    ends = time.monotonic() + WAIT_S
+    while not found and time.monotonic() < ends:
+        wanted = get_cluster_status(address).resource_demands
+        of_groups, of_actors = wanted.placement_group_demand, wanted.ray_task_actor_demand
+        for one in of_groups if bundles else of_actors:
+            for part in one.bundles_by_count:
+                found += [dict(part.bundle)] * part.count
+        time.sleep(0.1)
+    if bundles:
+        remove_placement_group(group)
+    else:
+        for actor in held:
+            ray.kill(actor)
+    return found
+
+
 def refusal(config: ClusterConfig) -> str:
     """What is said of more than there are."""
     try:
@@ -78,6 +111,8 @@ def main() -> None:
         "too many": refusal(ClusterConfig(device="cuda", replicas=3)),
         "whole": workers(ClusterConfig(device="cuda", replicas=2), checkpoint),
         "halves": workers(ClusterConfig(device="cuda", replicas=3, gpus_per_rank=0.5), checkpoint),
+        "alone": demand(ClusterConfig(device="cuda", replicas=3)),
+        "together": demand(ClusterConfig(device="cuda", tensor_parallel_shards=3)),
     }
     written.write_bytes(pickle.dumps(found))
     ray.shutdown()
