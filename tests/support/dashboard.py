@@ -2,6 +2,8 @@
 
 import time
 
+from raylax.cluster.autoscaling.receipt import Receipt
+from raylax.cluster.metrics.events import EventKind
 from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.router.http.endpoints.cluster import NoCluster
 from tests.support.cluster_reports import report
@@ -27,6 +29,11 @@ class ItsWorkers(NoCluster):
             busy = report("old", generated_tokens=90 * second, prompt_tokens=40 * second, running=3)
             self.record.report(busy, now)
             self.record.turn(now)
+
+    def decide(self, receipt: Receipt) -> None:
+        """That the autoscaler has decided, just now."""
+        detail = receipt.asdict()
+        self.record.events.add(EventKind.SCALING, "tiny", time.time(), model="tiny", detail=detail)
 
     async def cluster(self) -> str:
         now = moment()

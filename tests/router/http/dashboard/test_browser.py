@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Request, async_playwright, expect
 
+from raylax.cluster.autoscaling.receipt import Receipt
+from raylax.cluster.autoscaling.snapshot import Snapshot
+from raylax.proto.vocabulary import StepTime
 from raylax.router.access.keys import Key, hash_of
 from tests.support.chromium import environment, program
 from tests.support.dashboard import ItsWorkers
@@ -42,10 +45,11 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass
 class Opened:
-    """A page, its router, and what the browser complains of."""
+    """A page, its router, Metrics, and what the browser complains of."""
 
     page: Page
     rig: Rig
+    metrics: ItsWorkers
     url: str
     complaints: list[str]
 
@@ -68,7 +72,7 @@ async def opened(checkpoint: Path) -> AsyncIterator[Opened]:
         complaints: list[str] = []
         page.on("console", lambda said: complaints.append(said.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield Opened(page, rig, url, complaints)
+        yield Opened(page, rig, metrics, url, complaints)
 
 
 async def say(page: Page, text: str) -> None:
@@ -191,6 +195,28 @@ async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> 
     await page.get_by_label("Minute", exact=True).fill("2020-01-01T00:00")
     await page.get_by_role("button", name="Show").click()
     await expect(page.get_by_text("That minute is not kept: there is history from")).to_be_visible()
+
+    assert opened.complaints == []
+
+
+async def test_the_autoscaler_says_what_it_decided_and_why(opened: Opened) -> None:
+    page = opened.page
+    now = Snapshot(
+        now=9.0, dt=1.0, arrived=40.0, prompt=4000.0, cached=900.0, done=38.0, done_out=3000.0,
+        ready=2, decoding=30.0, context=9000.0, todo=500.0, queued=0, queued_tokens=0.0, busy=True,
+        target=2, pace=StepTime(), step_tokens=512, start_s=10.0, least=1, most=8,
+    )  # fmt: skip
+    receipt = Receipt(
+        inputs=now, usable=0.9, work=2.31, growth=1.2, need=4, hold=3, backlog_s=0.2, drain=0,
+        wish=4, in_time=(0.91, 0.99, 1.0), choice=4, reason="work comes for 4 workers",
+    )  # fmt: skip
+    await opened.go("cluster")
+    opened.metrics.decide(receipt)
+    panel = page.get_by_role("region", name="Autoscaler")
+    await expect(panel).to_contain_text("tiny: 4 workers", timeout=WITHIN_MS)
+    await panel.get_by_text("work comes for 4 workers").click()
+    await expect(panel).to_contain_text("2.31")
+    await expect(panel).to_contain_text("91%, 99%, 100%")
 
     assert opened.complaints == []
 
