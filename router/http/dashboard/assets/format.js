@@ -7,7 +7,12 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 
 export const count = (value) => (known(value) ? plain.format(value) : DASH);
 export const compact = (value) => (!known(value) ? DASH : value < 1000 ? plain.format(value) : short.format(value));
-export const percent = (share) => (known(share) ? `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%` : DASH);
+/** A share of 1. */
+export function percent(share) {
+  if (!known(share)) return DASH;
+  if (share > 0 && share < 0.0005) return "<0.1%";
+  return `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)}%`;
+}
 export const rate = (value) => (!known(value) ? DASH : value > 0 && value < 10 ? value.toFixed(1) : compact(value));
 export const watts = (value) => (known(value) ? `${plain.format(value)} W` : DASH);
 
