@@ -201,7 +201,7 @@ async def test_models_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import asyncio, sys
+import asyncio, signal, sys
 from raylax.router.prompts.limits import PromptLimits
 from raylax.router.prompts.pool import Asker, PromptPool
 from tests.router.prompts.test_pool import LIMITS, Rig
@@ -217,6 +217,7 @@ async def main():
     print(*pool.pids, flush=True)
     await bad
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background has none
 asyncio.run(main())
 """
 
