@@ -1,7 +1,8 @@
 """What an engine has done, in numbers."""
 
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any
 
 from raylax.proto.vocabulary import StepTime
@@ -121,4 +122,4 @@ class Counters:
 
     def copy(self) -> "Counters":
         """As they are now."""
-        return replace(self, drafted_at=[*self.drafted_at], accepted_at=[*self.accepted_at])
+        return deepcopy(self)

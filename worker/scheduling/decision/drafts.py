@@ -35,8 +35,8 @@ def with_drafts(
     if not offers:
         return list(step)
     context, counts = sum([one.computed for _, one in decodes]), [count for _, count in step]
-    rows, brings = sum(counts), float(len(decodes))
-    rest = time.seconds(rows - len(decodes), 0, context) - time.c * (rows - len(decodes))
+    rows, brings = len(decodes), float(len(decodes))
+    rest = time.seconds(sum(counts) - rows, 0, context)
     best, pays = brings / (rest + time.c * weighed_rows(rows, tile) or 1.0), list(counts)
     heapify(offers)
     while offers and tokens > 0:

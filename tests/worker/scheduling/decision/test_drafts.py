@@ -100,3 +100,16 @@ def test_the_least_that_pays() -> None:
     one = CHEAP.seconds(0, weighed_rows(1, 8), 20)
     assert least_likely(CHEAP, 1, 20, tile=8) == pytest.approx(IN_TILE / one)
     assert least_likely(StepTime(), 1, 20) > 1
+
+
+@pytest.mark.parametrize("prefill", [1, 7, 512])
+def test_beside_a_prefill_whose_tokens_are_cheap_drafts_are_as_long_as_they_pay(
+    prefill: int,
+) -> None:
+    """A step takes what it takes, and never less than nothing: likely tokens are verified, and
+    unlikely ones are not."""
+    chunk = Candidate("p", Phase.PREFILL, prefill, 0, 3)
+    cheap = StepTime(a=0.1, b=1e-3, c=1.0)
+
+    assert counts(chunk, decode("a", 7, 0.99), time=cheap, tile=8) == [prefill, 8]
+    assert counts(chunk, decode("a", 7, 1e-3), time=cheap, tile=8) == [prefill, 1]
