@@ -27,9 +27,9 @@ from tests.support.cluster_serving import (
 pytestmark = pytest.mark.cluster
 PATIENCE_S = 60.0
 AGAIN_S = 120.0
-"""For the loss of a rank to be found, the worker to be replaced, and its answers to be complete: 13 s
-with nothing beside it, and so long that a machine with much to do does not fail. `bench/faults.py`
-measures it."""
+"""For the loss of a rank to be found, the worker to be replaced, and its answers to be complete: 13
+s with nothing beside it, and so long that a machine with much to do does not fail.
+`bench/faults.py` measures it."""
 COUNT: Any = {
     "messages": [{"role": "user", "content": "Count from 1 to 20"}],
     "temperature": 0,
