@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from speculation import chats
+from drafts.loads import chats
 
 TOPICS = """
 gravity|photosynthesis|the water cycle|volcanoes|earthquakes|the moon|black holes|electricity|magnets|atoms|

@@ -16,6 +16,7 @@ from tests.support.batches import Piece, run
 from tests.support.checkpoints import write_checkpoint
 
 BENCH = Path(__file__).parents[2] / "bench"
+DEMO = BENCH.parent / "deploy" / "demo_model"
 TEXT = [5, 6, 7, 8, 9, 5, 6]
 
 
@@ -43,6 +44,19 @@ def test_texts_begin_anywhere_in_what_every_machine_has(prompts: ModuleType) -> 
 
     assert len(set(some)) == 20
     assert all(0 < len(one) <= prompts.PIECE for one in some)
+
+
+def test_a_teacher_answers_questions_and_goes_on_with_texts(
+    prompts: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Questions to the end of their answers."""
+    answers = importlib.import_module("student.answers")
+    monkeypatch.setattr(answers, "PER_ROUND", 2)
+    said = list(answers.answered(DEMO, 0.0, 1))
+
+    assert len(said) == 5 * 2
+    assert all(one.prompt and one.answer for one in said)
+    assert len(said[0].answer) < len(said[-1].answer)
 
 
 def test_a_student_of_all_layers_says_what_its_teacher_says(
