@@ -47,8 +47,7 @@ TEXT = Path(__file__).resolve().parents[1] / "worker" / "README.md"
 FEWEST = 8
 """Prompts, of which several are asked one after the other where fewer are asked at once."""
 LLAMA_DRAFTS = 8
-"""Tokens of llama.cpp's drafts, where none are asked for: on copied text it is fastest with about as
-many."""
+"""Tokens of llama.cpp's drafts, where none are asked for."""
 
 
 @contextmanager
