@@ -15,6 +15,7 @@ from raylax.worker.opt_flags import flags_of
 from raylax.worker.option_rules import (
     COUNT,
     COUNT_OR_ALL,
+    DURATION,
     PAGE,
     PATHS,
     POSITIVE,
@@ -142,6 +143,9 @@ class EngineConfig:
     prefill_mode: Literal["chunked", "hybrid"] = option("hybrid", one_of("chunked", "hybrid"))
     """hybrid: prefill chunks and decodes share a step. chunked: they take turns. The tokens are the
     same."""
+    target_itl_ms: float | None = option(None, DURATION)
+    """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
+    eighth of its time at least. Inferred: no limit, steps are as full as they may be."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)

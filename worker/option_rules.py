@@ -43,6 +43,10 @@ POSITIVE = Rule(
     lambda value: value is None or (type(value) is int and value >= 1),
     "{name} must be a positive integer, found {value!r}",
 )
+DURATION = Rule(
+    lambda value: value is None or (type(value) in (float, int) and 0 < value < float("inf")),
+    "{name} must be above 0, in milliseconds, found {value!r}",
+)
 COUNT = Rule(
     lambda value: value is None or (type(value) is int and 0 <= value < 2**31),
     "{name} must be a whole number, found {value!r}",

@@ -38,7 +38,9 @@ class ModelSettings(Section):
     longer is refused (`limits.refuse_late`); null: a backlog of a second is too long, and nobody is
     refused for it."""
     itl_p99_ms: float | None = Field(None, gt=0)
-    """Between two tokens, the mean of an answer; null: ten steps of an empty batch."""
+    """Between two tokens, the mean of an answer. Workers are added for it, and prefills leave the
+    steps of others so short (`engine.target_itl_ms`, if that is not set); null: ten steps of an
+    empty batch, and as much of a step as there is."""
     scaling_weight: float = Field(1.0, gt=0)
     """What it is worth that this model is in time, compared with others in `autoscaling.pool`."""
     scaling_cost: float | None = Field(None, gt=0)
@@ -104,7 +106,7 @@ class ModelSettings(Section):
 
     def engine_config(self, threads: int) -> EngineConfig:
         """What each worker's engine is told. Raises ConfigError, a ValueError."""
-        inferred = {"threads": threads, **ENGINE_DEFAULTS}
+        inferred = {"threads": threads, "target_itl_ms": self.itl_p99_ms, **ENGINE_DEFAULTS}
         given = {name: value for name, value in self.engine.items() if value is not None}
         own = self.model_dump(mode="json", include=set(OF_THE_ENGINE), exclude_none=True)
         return EngineConfig.from_dict({**inferred, **given, **own})

@@ -17,6 +17,7 @@ from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import BLOCK
 from raylax.proto.pages import PAGE_SIZE
 from raylax.proto.vocabulary import Load
+from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
 
 
 class SimulatedState(NamedTuple):
@@ -88,8 +89,7 @@ class SimulatedEngine:
         self.pages.evict()
         while self.pages.short > 0:
             self._preempt()
-        room = self.profile.budget - self.decoding
-        prefill = self._fill(room) if self.filling or self.waiting else 0
+        prefill = self._fill(self._room()) if self.filling or self.waiting else 0
         self.busy = True
         return self._step_time.seconds(prefill, self.decoding, self.context)
 
@@ -113,6 +113,11 @@ class SimulatedEngine:
             self._leave(one)
             del self.running[one.id]
         return done
+
+    def _room(self) -> int:
+        """Tokens of prefill that this step may have."""
+        most, target_s = self.profile.budget - self.decoding, self.profile.itl_s
+        return prefill_budget(self._step_time, self.decoding, self.context, target_s, most)
 
     def _fill(self, room: int) -> int:
         """Chunks of prefill for this step; their tokens."""

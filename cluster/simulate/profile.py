@@ -29,12 +29,16 @@ class Profile:
     """Tokens that fit into its pages."""
     sequences: int
     """Sequences that run at once."""
+    itl_s: float | None = None
+    """Seconds that a step with decodes may take; null: any."""
 
     def __post_init__(self) -> None:
         if min(self.a, self.c, self.d) < 0 or self.b <= 0:
             raise ValueError(f"seconds must not be negative, nor b zero, found {self}")
         if not 1 <= self.sequences <= self.budget:
             raise ValueError(f"budget must be at least sequences, found {self}")
+        if self.itl_s is not None and self.itl_s <= 0:
+            raise ValueError(f"itl_s must be above 0, found {self}")
 
     @property
     def step_time(self) -> StepTime:
@@ -47,12 +51,13 @@ class Profile:
         load, config = worker["load"], worker["engine_config"]
         if not load["pace"]["b"]:
             raise ValueError(f"{worker['worker_id']} has not learned its pace: send it requests")
-        kv = load["pages_total"] * config["kv_cache_page_size"]
+        kv, itl_ms = load["pages_total"] * config["kv_cache_page_size"], config["target_itl_ms"]
         return cls(
             **load["pace"],
             budget=load["step_tokens"],
             kv=kv,
             sequences=config["max_num_sequence"],
+            itl_s=None if itl_ms is None else itl_ms / 1000,
         )
 
     def as_json(self) -> str:

@@ -50,9 +50,11 @@ class Poison:
     def __init__(self, *tokens: int) -> None:
         self.tokens = set(tokens)
         self.sizes: list[int] = []
+        self.tokens_of_steps: list[int] = []
 
     def __call__(self, plan: StepPlan) -> StepOutput:
         self.sizes.append(len(plan.batch.query_starts) - 1)
+        self.tokens_of_steps.append(len(plan.batch.tokens))
         if found := self.tokens & set(plan.batch.tokens.tolist()):
             raise FloatingPointError(f"no {found}")
         return count(plan)

@@ -66,6 +66,10 @@ SHOWN_BY = {
         "worker/scheduling/test_batch.py",
         "test_in_turns_a_long_prompt_takes_every_other_step",
     ),
+    "target_itl_ms": (
+        "worker/scheduling/test_batch.py",
+        "test_a_long_prompt_leaves_the_steps_of_others_short",
+    ),
     "verbose": ("worker/api/test_mlc_engine_life.py", "test_progress_is_logged_for_who_wants_it"),
     "opt": ("kernels/cuda/step/test_model.py", "test_without_graphs_the_bits_are_the_same"),
     "quantization": ("kernels/cpu/test_same_bits.py", "test_decoding_in_any_batch"),

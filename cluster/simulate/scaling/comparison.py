@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -67,6 +67,7 @@ def asked(
     """What a command line asks for; names are those of its options. Raises UserError."""
     names = (*RULES, FIXED) if rules == "all" else tuple(dict.fromkeys(rules.split(",")))
     targets = Targets(ttft_ms / 1000, itl_ms / 1000)
+    profile = replace(profile, itl_s=targets.itl_s)  # as engines are told that have the target
     return Comparison(trace, curve, starts_s, names, targets, most, profile)
 
 

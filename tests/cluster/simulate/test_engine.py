@@ -50,6 +50,18 @@ def test_a_long_prompt_comes_in_chunks_beside_decodes() -> None:
     assert long.first == pytest.approx(2.0 + 1 + 0.99 + 0.1 + 0.010)
 
 
+def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
+    """With a target of 1.5 s a step beside a decode has 38 tokens of prefill, by the engine's own
+    rule: 1 + 0.38 + 0.1 + 0.01."""
+    engine = SimulatedEngine(replace(PROFILE, itl_s=1.5))
+    engine.add(request("short", prompt=10, answer=9))
+    engine.begin()
+    engine.end(now=1.1)
+    engine.add(request("long", prompt=189, answer=1))
+
+    assert engine.begin() == pytest.approx(1 + 0.38 + 0.1 + 0.010)
+
+
 def test_the_first_come_is_served_first() -> None:
     """Who comes later waits, also when it is shorter."""
     requests = [request("long", 250, 1), request("short", 1, 1), request("next", 300, 1)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raylax.proto.vocabulary import Delta, Fault, Finish, Request, Sampling
+from raylax.proto.vocabulary import Delta, Fault, Finish, Request, Sampling, StepTime
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.sampling.sampler import single_threaded
 from raylax.worker.scheduling.batch import Batch
@@ -60,6 +60,21 @@ def test_in_turns_a_long_prompt_takes_every_other_step() -> None:
         ["long"],
         ["talks", "long"],
     ]
+
+
+def test_a_long_prompt_leaves_the_steps_of_others_short() -> None:
+    """Where somebody waits for the next token it is computed in chunks for which the target has
+    time, else by full steps."""
+    model, limits = Poison(), StepLimits(512, 4, itl_s=0.05)  # it fails for none: it remembers
+    made = Batch(Roster(PagePool(256), lambda: 0.0), limits, model)
+    made.decider.step_time.value = StepTime(a=0.01, b=0.001, c=0.002)
+    made.roster.add(ask("alone", tuple(range(700)), 6))
+    for _ in range(2):
+        made.step()
+    made.roster.add(ask("long", tuple(range(700, 800)), 2))
+    run(made)
+
+    assert model.tokens_of_steps == [512, 188, 1 + 38, 1 + 38, 1 + 24, 2, 1]
 
 
 def test_a_stop_token_ends_and_is_not_said() -> None:

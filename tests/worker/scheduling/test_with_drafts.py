@@ -13,6 +13,7 @@ from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.batch import Batch
 from raylax.worker.scheduling.decision.scheduler import StepLimits
 from raylax.worker.scheduling.drafting.lookup import Lookup
+from raylax.worker.scheduling.drafting.rounds import Rounds
 from raylax.worker.scheduling.outcomes import StepFailed
 from raylax.worker.scheduling.roster import Roster
 from raylax.worker.scheduling.sequence import Sequence
@@ -205,10 +206,10 @@ def test_an_embedding_has_no_draft() -> None:
 
 def test_a_text_that_repeats_itself_needs_fewer_steps() -> None:
     """Once ten tokens have come, all that follows is known; steps get dearer meanwhile, as the
-    clock says."""
+    clocks say."""
     roster = Roster(PagePool(64), ticks(0.0, 0.01).__next__)
     made = Batch(roster, StepLimits(64, 4, 16), count)
-    made.proposer = Lookup()
+    made.proposer = Lookup(rounds=Rounds(ticks(0.0, 0.01).__next__))
     made.roster.add(Sequence(Request("a", PROMPT, 200, GREEDY)))
     said = list[int]()
     while not made.roster.idle:

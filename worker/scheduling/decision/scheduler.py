@@ -5,6 +5,8 @@ new ones in order of service, whole or in chunks, while tokens, seats and pages 
 decodes need more pages than there are, the sequence admitted last, of the lowest class, gives its
 pages back and is computed again later (its tokens stay the same: law 1).
 
+Prefills fill a step as far as a target between two tokens lets them (`prefill_budget.py`).
+
 Where steps are chunked, decodes and prefills take turns: a prefill that comes waits for one step
 of the decodes, and those for one chunk.
 
@@ -26,6 +28,7 @@ from raylax.worker.scheduling.decision.candidate import Candidate
 from raylax.worker.scheduling.decision.division import ALONE, Division, divided
 from raylax.worker.scheduling.decision.drafts import with_drafts
 from raylax.worker.scheduling.decision.giving_way import giving_way, pages, pending, sums
+from raylax.worker.scheduling.decision.prefill_budget import prefill_budget
 from raylax.worker.scheduling.decision.short_steps import Piece, short_step
 from raylax.worker.scheduling.sequence import DECODE, PREFILL
 
@@ -45,6 +48,8 @@ class StepLimits:
     """Whether a step has decodes or prefills, and never both."""
     tile_rows: int = 1
     """Rows that are computed together."""
+    itl_s: float | None = None
+    """Seconds that one with decodes and prefills may take; None: any."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.sequences <= self.tokens:
@@ -89,8 +94,9 @@ def schedule(
     needed = sum(one.pages_to_reach(one.computed + one.pending) for one in decodes)
     if needed > available:
         return Decision(preempt=[for_decodes(running, division).id])
+    tokens = step_tokens(decodes, limits, time)
     admission = Admission(
-        running, limits.sequences, available - needed, limits.tokens, division, allowed.giving_way
+        running, limits.sequences, available - needed, tokens, division, allowed.giving_way
     )
     admission.admit(waiting)
     if admission.give_way:
@@ -98,15 +104,26 @@ def schedule(
     prefills = [*(one for one in running if one.phase is PREFILL), *admission.admitted]
     if limits.chunked and decodes and prefills:
         decodes, prefills = (decodes, []) if decodes_turn else ([], prefills)
-    step = list(shared_out([*decodes, *prefills], limits.tokens, division))
+    step = list(shared_out([*decodes, *prefills], tokens, division))
     short = list[Piece]()
     if division and allowed.short_step and not limits.chunked:
-        short = short_step(step, prefills, division.shares, limits.tokens)
+        short = short_step(step, prefills, division.shares, tokens)
     step = short or step
     if any(one.drafted for one in decodes):
         left = min(limits.drafted, limits.tokens - sum([count for _, count in step]))
         step = with_drafts(step, time, left, admission.pages, limits.tile_rows)
     return decision_of(step, admission.admitted, bool(short))
+
+
+def step_tokens(decodes: Sequence[Candidate], limits: StepLimits, time: StepTime) -> int:
+    """How many the next step may have: those of the decodes, and of prefills what the target
+    leaves. Steps of prefills alone are as full as any."""
+    if limits.itl_s is None:
+        return limits.tokens
+    rows = sum([one.pending for one in decodes])
+    context = sum([one.computed for one in decodes])
+    prefills = prefill_budget(time, rows, context, limits.itl_s, limits.tokens)
+    return min(limits.tokens, rows + prefills)
 
 
 def for_decodes(running: Sequence[Candidate], division: Division) -> Candidate:
