@@ -44,7 +44,8 @@ class RouterLimits(BaseModel):
     """Where a model has `ttft_p99_ms`: a request whose first token is expected later than that
     gets 429 at once."""
     worker_patience_s: float = Field(30.0, gt=0)
-    """How long a request may be without a worker before it fails: they come back."""
+    """How long a request may be without a worker before it fails: they come back. While one is on
+    its way that is `max_wait_s`."""
     worker_silence_s: float = Field(2.0, gt=0)
     """After which a worker that says nothing counts as lost."""
     hedge_share: float = Field(0.0, ge=0, le=1)

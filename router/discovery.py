@@ -18,7 +18,7 @@ from ray.serve.request_router import PendingRequest, RequestRouter, RunningRepli
 
 from raylax.proto.frontend import Frontend
 from raylax.proto.text.files import TextFiles
-from raylax.proto.wire.readiness import NAMESPACE, decode, key_of
+from raylax.proto.wire.outlook import NAMESPACE, decode, key_of
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
 from raylax.router.gc_tuning import freeze_heap
@@ -29,7 +29,7 @@ from raylax.router.workers.registry import Workers
 PICK_TIMEOUT_S = 2.0
 ASK_TIMEOUT_S = 5.0
 ASK_EVERY_S = 1.0
-"""When the next worker is expected."""
+"""What is to be expected of the workers."""
 
 
 class WorkerRoll:
@@ -68,7 +68,7 @@ class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
         return [[replica] for replica in candidate_replicas]
 
 
-def next_ready(model: str) -> bytes | None:
+def outlook_of(model: str) -> bytes | None:
     """What stands in Ray's store."""
     value: bytes | None = _internal_kv_get(key_of(model), namespace=NAMESPACE)
     return value
@@ -105,16 +105,16 @@ class ModelWatch:
         self.workers.set_members(roll.addresses)
         if time.monotonic() - self._asked_at >= ASK_EVERY_S:
             self._asked_at = time.monotonic()
-            await self._ask_when_ready()
+            await self._ask_for_outlook()
         if not self._opened and roll.addresses:
             await self._open(next(iter(roll.addresses.values())))
 
-    async def _ask_when_ready(self) -> None:
-        """What the autoscaler says of the next worker; nothing, while its store is away."""
+    async def _ask_for_outlook(self) -> None:
+        """What the autoscaler says of the workers; while its store is away it is what it was."""
         name = self._config.model_name
         with suppress(RayError, OSError, RuntimeError):
-            at_s = decode(await asyncio.to_thread(next_ready, name))
-            self._models.expect(name, None if at_s is None else max(0.0, at_s - time.time()))
+            outlook = decode(await asyncio.to_thread(outlook_of, name))
+            self._models.expect(name, outlook, time.time())
 
     async def _open(self, address: str) -> None:
         """The first worker says how long a sequence may be; from then on the model is served."""

@@ -99,7 +99,7 @@ class RouterReplica:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _tell_health(self) -> None:
-        serving = bool(self._models.ready_workers)
+        serving = self._models.serves
         if serving != self._serving:
             self._serving = serving
             self._health.set(serving)

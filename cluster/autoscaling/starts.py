@@ -41,8 +41,11 @@ class StartTimes:
             return median(self.measured)
         return said if said is not None else UNKNOWN_S
 
-    def next_ready_s(self, now: float, said: float | None = None) -> float | None:
-        """Seconds until the next ordered worker is expected to be ready; None if none is."""
-        if not self._ordered:
-            return None
-        return max(0.0, self._ordered[0] + self.median_s(said) - now)
+    @property
+    def under_way(self) -> int:
+        """Workers that are ordered and not ready."""
+        return len(self._ordered)
+
+    def first_for_s(self, now: float) -> float | None:
+        """Seconds since the first of those was ordered; None if there is none."""
+        return now - self._ordered[0] if self._ordered else None

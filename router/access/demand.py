@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from raylax.proto.wire.outlook import Outlook
+
 
 @dataclass
 class Demand:
@@ -14,6 +16,15 @@ class Demand:
 
     next_ready_at: float | None = None
     """When the next worker is expected, on the router's clock; None: none is ordered."""
+    on_demand: bool = False
+    """There is no worker while nobody asks: the next request orders one."""
+
+    def expect(self, outlook: Outlook | None, now: float, now_s: float) -> None:
+        """Take in what the autoscaler says; None: it says nothing. `now`: on the router's clock;
+        `now_s`: seconds of the calendar."""
+        in_s = None if outlook is None else outlook.next_ready_s(now_s)
+        self.next_ready_at = None if in_s is None else now + in_s
+        self.on_demand = outlook is not None and outlook.least == 0
 
     def next_ready_s(self, now: float) -> float | None:
         """Seconds until then."""

@@ -1,10 +1,12 @@
 """Finds a worker for each request, and another one when that is lost, drains or is late.
 
 Nothing is lost on the way: a request without a worker waits for one, and asks again with growing
-pauses, until its time or the router's patience is over.
+pauses, until its time or the router's patience is over. Where one starts, that is worth waiting for
+as long as a call may wait for its turn.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,7 +41,11 @@ class Dispatcher:
     rng: random.Random
     policy_name: str
     patience_s: float
-    """How long a request may be without a worker."""
+    """How long a request may be without a worker while none is on its way."""
+    max_wait_s: float
+    """How long it may be while one is."""
+    next_ready_s: Callable[[float], float | None]
+    """Seconds until the next worker is expected, of a time; None: none is on its way."""
     hedge_policy: HedgePolicy = field(default_factory=HedgePolicy)
     journal: Journal = field(default_factory=Journal)
     retry_budget: RetryBudget = field(default_factory=RetryBudget)
@@ -199,13 +205,23 @@ class Dispatcher:
         if entry.tries == 0:
             entry.waits_since = now
             entry.timeline.note("waits for a worker")
-        elif now - entry.waits_since > self.patience_s:
-            raise WorkerUnavailable(
-                f"no worker was ready within {self.patience_s:g} s", retry_after_s=RETRY_AFTER_S
-            )
+        else:
+            self._check_patience(now - entry.waits_since, now)
         entry.tries += 1
         pause = min(LONGEST_S, SHORTEST_S * 2.0 ** min(entry.tries, 10))
         self._later(entry, pause * self.rng.uniform(0.5, 1.0), RetryDue(entry.request.id))
+
+    def _check_patience(self, waited_s: float, now: float) -> None:
+        """Raises WorkerUnavailable for who has waited for too long."""
+        limit_s, ready_s, why = self.patience_s, self.next_ready_s(now), "none is on its way"
+        if ready_s is not None:
+            limit_s = max(limit_s, self.max_wait_s)
+            why = f"the next one is expected in {ready_s:.0f} s"
+        if waited_s > limit_s:
+            raise WorkerUnavailable(
+                f"no worker was ready within {limit_s:g} s; {why}",
+                retry_after_s=max(RETRY_AFTER_S, math.ceil(ready_s or 0.0)),
+            )
 
     def _later(self, entry: JournalEntry, seconds: float, item: Notice) -> None:
         timer = asyncio.get_running_loop().call_later(seconds, entry.inbox.put, item)

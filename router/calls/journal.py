@@ -58,6 +58,11 @@ class JournalEntry:
         return len(self.request.prompt) + len(self.emitted)
 
     @property
+    def looks_for_worker(self) -> bool:
+        """Whether it waits for one to come."""
+        return bool(self.tries) and not self.workers
+
+    @property
     def phase(self) -> Literal["waits", "queued", "prefill", "decode"]:
         """How far it has come."""
         if not self.workers:
@@ -142,8 +147,7 @@ class Journal:
 
     def without_worker(self) -> list[JournalEntry]:
         """Those that look for one."""
-        entries = self._entries.values()
-        return [entry for entry in entries if entry.tries and not entry.workers]
+        return [entry for entry in self._entries.values() if entry.looks_for_worker]
 
     def find(self, request_id: str) -> JournalEntry | None:
         """The entry of a request; None if it has ended."""

@@ -5,12 +5,14 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from raylax.proto.errors import ModelNotFound, NotFound, WorkerUnavailable, shown
 from raylax.proto.event_trace import ProcessTrace
 from raylax.proto.frontend import Frontend
 from raylax.proto.timeline import TimelineSnapshot
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.access.authentication import Authenticator
 from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.demand import Demand
@@ -98,6 +100,12 @@ class Models:
         """Names of the workers of all models that may be given requests."""
         return [worker for service in self.services for worker in service.workers.ready]
 
+    @property
+    def serves(self) -> bool:
+        """Whether some model can be asked: workers of it are ready, or the next request orders
+        one."""
+        return any(one.workers.ready or one.demand.on_demand for one in self.services)
+
     def named(self, name: str | None) -> Service:
         """Raises ModelNotFound, and WorkerUnavailable for a model that is not open yet."""
         wanted = name or next(iter(self._configs))
@@ -107,8 +115,12 @@ class Models:
                 param="model",
             )
         if (service := self._open.get(wanted)) is None:
-            self._demands[wanted].came(1, 0)  # there may be no worker since nobody asked
-            raise WorkerUnavailable(f"no worker of {wanted} is ready yet", retry_after_s=2.0)
+            demand = self._demands[wanted]
+            demand.came(1, 0)  # there may be no worker since nobody asked
+            ready_s = demand.next_ready_s(self.state.clock()) or 0.0
+            raise WorkerUnavailable(
+                f"no worker of {wanted} is ready yet", retry_after_s=max(2.0, ceil(ready_s))
+            )
         return service
 
     def any(self) -> Service:
@@ -134,10 +146,10 @@ class Models:
             }
         return stats
 
-    def expect(self, name: str, in_s: float | None) -> None:
-        """The next worker of a model is expected in so many seconds; None: none is ordered."""
-        at = None if in_s is None else self.state.clock() + in_s
-        self._demands[name].next_ready_at = at
+    def expect(self, name: str, outlook: Outlook | None, now_s: float) -> None:
+        """What the autoscaler says of a model's workers, at this second of the calendar; None: it
+        says nothing."""
+        self._demands[name].expect(outlook, self.state.clock(), now_s)
 
     def own_trace(self) -> ProcessTrace:
         """What this router remembers of calls."""

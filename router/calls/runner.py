@@ -192,8 +192,11 @@ class CallRunner:
 
     def _act(self, item: Notice) -> None:
         if isinstance(item, DeadlineReached):
+            entries = map(self._find, self._call.open)
+            waits = any(entry is not None and entry.looks_for_worker for entry in entries)
             raise DeadlineExceeded(
                 f"the answer did not end within {self._terms.allowed_s:g} s, its deadline"
+                + ("; no worker is ready" if waits else "")
             )
         entry = self._find(item.request_id)
         if entry is None or entry.parked:

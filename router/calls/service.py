@@ -59,6 +59,8 @@ class Service:
             random.Random(),
             config.policy,
             limits.worker_patience_s,
+            limits.max_wait_s,
+            demand.next_ready_s,
             HedgePolicy(limits.hedge_share),
             retry_budget=RetryBudget(state.share_of),
         )

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from raylax.proto.wire.readiness import NAMESPACE, encode, key_of
+from raylax.proto.wire.outlook import NAMESPACE, Outlook, decode, encode, key_of
+from raylax.proto.wire.outlook import PREFIX as OUTLOOK
 
 log = logging.getLogger(__name__)
 KEPT = 300
@@ -59,15 +60,12 @@ class Board:
         self._last_is_kept = True
         self._is_away = False
 
-    def post(
-        self, at_s: float, receipt: Mapping[str, Any], next_ready_s: float | None = None
-    ) -> None:
-        """Take note of a decision, made at this second of the calendar, and of the seconds until
-        the next worker is expected. Where the store is away, decisions do not wait for it."""
+    def post(self, at_s: float, receipt: Mapping[str, Any], outlook: Outlook) -> None:
+        """Take note of a decision, made at this second of the calendar, and of what is to be
+        expected of the workers. Where the store is away, decisions do not wait for it."""
         try:
-            next_ready_at = None if next_ready_s is None else at_s + next_ready_s
-            self._store.put(key_of(self._model), encode(next_ready_at))
-            self._post(at_s, {**receipt, "next_ready_s": next_ready_s})
+            self._store.put(key_of(self._model), encode(outlook))
+            self._post(at_s, {**receipt, "next_ready_s": outlook.next_ready_s(at_s)})
             self._is_away = False
         except Exception as error:
             if not self._is_away:
@@ -93,6 +91,12 @@ def read(store: Store, key: str) -> list[dict[str, Any]]:
     """Decisions, the oldest first; none of a model of which there are none."""
     value = store.get(key)
     return list(json.loads(value)) if value else []
+
+
+def outlooks(store: Store) -> dict[str, Outlook]:
+    """What is to be expected of each model's workers."""
+    found = {key: decode(store.get(key)) for key in sorted(store.keys(OUTLOOK))}
+    return {key.removeprefix(OUTLOOK): one for key, one in found.items() if one is not None}
 
 
 def decisions(store: Store) -> dict[str, list[dict[str, Any]]]:

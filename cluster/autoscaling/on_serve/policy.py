@@ -31,6 +31,7 @@ from raylax.cluster.autoscaling.rule import EVERY_S, ScalingRule
 from raylax.cluster.autoscaling.schedule import least_at
 from raylax.cluster.autoscaling.snapshot import TTFT_S, Snapshot, Targets
 from raylax.cluster.autoscaling.starts import StartTimes
+from raylax.proto.wire.outlook import Outlook
 
 
 class RouterPolicy:
@@ -69,6 +70,7 @@ class WorkerPolicy:
         self._rule, self._starts = ScalingRule(targets), StartTimes()
         self._workers, self._routers = Counters(), Counters()
         self._pace, self._step_tokens = NOTHING_LEARNED, 1.0
+        self._said_start_s: float | None = None
         self._board = Board(model, RayStore() if store is None else store)
         self._looked: float | None = None
         self._choice: int | None = None
@@ -91,13 +93,13 @@ class WorkerPolicy:
         desk, workers = desk_of(context.app_name), latest(context.raw_metrics)
         self._pace = mean_pace(workers) or self._pace
         self._step_tokens = mean_of(workers, "step_tokens") or self._step_tokens
+        self._said_start_s = mean_of(workers, "start_s") or self._said_start_s
         came = counted(self._routers, of_model(desk.routers, CAME, self._model), CAME)
         ended = counted(self._workers, workers, OF_WORKERS)
         held = of_model(desk.routers, HELD, self._model)
         looked, self._looked = self._looked, now
         if looked is None:
             return None
-        said_s = mean_of(workers, "start_s")
         queued, busy = total(held, "held"), total(workers, "running") + total(workers, "waiting")
         snapshot = Snapshot(
             now=now,
@@ -117,12 +119,12 @@ class WorkerPolicy:
             target=context.target_num_replicas,
             pace=self._pace,
             step_tokens=int(self._step_tokens),
-            start_s=self._starts.median_s(said_s),
+            start_s=self._starts.median_s(self._said_start_s),
             least=least_at(self._schedule, self._least, self._timezone, date),
             most=self._most,
         )
         receipt = self._shared(desk, self._rule.decide(snapshot))
-        self._post(receipt, date, self._starts.next_ready_s(now, said_s))
+        self._post(receipt, date, self._starts.first_for_s(now))
         return receipt.choice
 
     def _shared(self, desk: Desk, receipt: Receipt) -> Receipt:
@@ -138,10 +140,14 @@ class WorkerPolicy:
         reason = f"{receipt.reason}; the pool of {self._pool:g} has {granted} for this model"
         return replace(receipt, choice=granted, reason=reason)
 
-    def _post(self, receipt: Receipt, date: datetime, next_ready_s: float | None) -> None:
-        """For Metrics and for routers: when it was, and when the next worker is expected."""
+    def _post(self, receipt: Receipt, date: datetime, first_for_s: float | None) -> None:
+        """For Metrics and for routers: what was decided, and who is on the way. `first_for_s`: how
+        long the first of those has been."""
+        at_s, t = date.timestamp(), receipt.inputs
+        ordered_at_s = None if first_for_s is None else at_s - first_for_s
+        outlook = Outlook(t.least, self._starts.under_way, ordered_at_s, t.start_s)
         about = {
             "dry_run": self._dry_run,
             "starts_s": [round(one, 3) for one in self._starts.measured],
         }
-        self._board.post(date.timestamp(), {**receipt.asdict(), **about}, next_ready_s)
+        self._board.post(at_s, {**receipt.asdict(), **about}, outlook)

@@ -10,13 +10,16 @@ from raylax.router.calls.models import Models
 from raylax.router.http.handler import json_response
 from raylax.router.http.routes import Routes
 
+ASLEEP = "no worker until somebody asks"
+"""Who looks whether to send requests here must send them: else none would ever come."""
+
 
 def add_health(routes: Routes, models: Models) -> None:
     async def ready(request: Request) -> ASGIApp:
         """Whether requests are served."""
-        workers = models.ready_workers
-        status = "ok" if workers else "no worker is ready"
-        return JSONResponse({"status": status, "workers": workers}, 200 if workers else 503)
+        workers, serves = models.ready_workers, models.serves
+        status = "ok" if workers else ASLEEP if serves else "no worker is ready"
+        return JSONResponse({"status": status, "workers": workers}, 200 if serves else 503)
 
     async def live(request: Request) -> ASGIApp:
         """That this answers is all that it says."""

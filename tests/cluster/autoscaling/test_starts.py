@@ -34,7 +34,7 @@ def test_who_leaves_is_not_started_again() -> None:
         starts.see(now, target, ready)
 
     assert list(starts.measured) == [4, 4]
-    assert starts.next_ready_s(200) is None
+    assert (starts.under_way, starts.first_for_s(200)) == (0, None)
 
 
 def test_until_a_start_was_seen_workers_say_how_long_theirs_took() -> None:
@@ -42,9 +42,19 @@ def test_until_a_start_was_seen_workers_say_how_long_theirs_took() -> None:
     assert starts.median_s() == UNKNOWN_S
     assert starts.median_s(said=7.0) == 7.0
     starts.see(0, 1, 0)
-    assert starts.next_ready_s(3, said=7.0) == 4.0
     starts.see(20, 1, 1)
     assert starts.median_s(said=7.0) == 20.0
+
+
+def test_of_those_under_way_the_first_is_known() -> None:
+    """Who is ready was the first; the next one has been ordered later."""
+    starts = StartTimes()
+    for now, target, ready in ((0, 1, 1), (10, 2, 1), (14, 3, 1)):
+        starts.see(now, target, ready)
+    assert (starts.under_way, starts.first_for_s(16)) == (2, 6)
+    starts.see(17, 3, 2)
+
+    assert (starts.under_way, starts.first_for_s(18)) == (1, 4)
 
 
 def test_a_sum_does_not_fall_when_somebody_leaves() -> None:

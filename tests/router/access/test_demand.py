@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from raylax.proto.errors import WorkerUnavailable
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.access.demand import Demand
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
@@ -32,7 +33,23 @@ def test_a_call_counts_its_requests_and_their_prompts() -> None:
 
 
 def test_a_worker_that_is_late_is_expected_at_any_moment() -> None:
-    demand = Demand(next_ready_at=20.0)
+    """The router's clock is another one than the calendar's."""
+    demand = Demand()
+    demand.expect(Outlook(1, 1, ordered_at_s=1000.0, start_s=20.0), now=5.0, now_s=1005.0)
+    said = [demand.next_ready_s(now) for now in (5.0, 30.0)]
+    demand.expect(Outlook(1, 1, ordered_at_s=1000.0, start_s=20.0), now=30.0, now_s=1030.0)
+    late = demand.next_ready_s(30.0)
+    demand.expect(Outlook(1, 0, None, 20.0), now=31.0, now_s=1031.0)
 
-    assert [demand.next_ready_s(now) for now in (5.0, 30.0)] == [15.0, 0.0]
-    assert Demand().next_ready_s(5.0) is None
+    assert (said, late) == ([15.0, 0.0], 0.0)
+    assert demand.next_ready_s(31.0) is None
+
+
+def test_without_a_least_the_next_request_orders_a_worker() -> None:
+    demand = Demand()
+    said = [demand.on_demand]
+    for outlook in (Outlook(0, 0, None, 20.0), Outlook(2, 0, None, 20.0), None):
+        demand.expect(outlook, now=5.0, now_s=1005.0)
+        said.append(demand.on_demand)
+
+    assert said == [False, True, False, False]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import socket
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from raylax.proto.pb import engine_pb2 as pb
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
 from raylax.proto.vocabulary import Request
 from raylax.proto.wire.frames import Connection
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.policies import policy_named
 from raylax.router.workers.inbox import Inbox, InboxItem, WorkerLost
 from raylax.router.workers.registry import Workers
@@ -142,7 +144,55 @@ async def test_without_workers_the_answer_is_503(checkpoint: Path, stream: bool)
         reply = await client.post(CHAT, json={**ASK, "stream": stream})
 
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
-        assert "no worker was ready within 0.2 s" in reply.json()["error"]["message"]
+        said = reply.json()["error"]["message"]
+        assert said == "no worker was ready within 0.2 s; none is on its way"
+        await nothing_is_left(rig)
+
+
+async def test_a_worker_that_starts_is_waited_for(checkpoint: Path) -> None:
+    """For longer than one of which nobody knows; and a model without workers serves, for the
+    next request brings one."""
+    async with (
+        running_router(checkpoint, worker_patience_s=0.05) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+        want = (await client.post(CHAT, json=ASK)).json()["choices"]
+        rig.models.expect("tiny", Outlook(0, 0, None, 20.0), now_s=1000.0)
+        rig.router.set_members({})
+        health = await client.get("/health")
+        rig.models.expect("tiny", Outlook(0, 1, 1000.0, 20.0), now_s=1000.0)
+        asking = asyncio.create_task(client.post(CHAT, json=ASK))
+        await until(lambda: (told := rig.service.journal.without_worker()) and told[0].tries > 3)
+        rig.router.set_members({w.worker_id: w.address for w in rig.workers})
+
+        assert (health.status_code, health.json()) == (
+            200, {"status": "no worker until somebody asks", "workers": []},
+        )  # fmt: skip
+        assert (await asking).json()["choices"] == want
+
+
+@pytest.mark.parametrize(
+    ("max_wait_s", "asked", "status", "why"),
+    [
+        (0.3, {}, 503, r"no worker was ready within 0.3 s; the next one is expected in 0 s"),
+        (60.0, {"timeout": 0.3}, 504, r"the answer did not end within 0\.\d+ s, its deadline; "
+         r"no worker is ready"),
+    ],
+)  # fmt: skip
+async def test_a_start_that_takes_too_long_is_told(
+    checkpoint: Path, max_wait_s: float, asked: dict[str, float], status: int, why: str
+) -> None:
+    """After what a call may wait for its turn, or when its own time is over."""
+    async with (
+        running_router(checkpoint, worker_patience_s=0.05, max_wait_s=max_wait_s) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+        rig.router.set_members({})
+        rig.models.expect("tiny", Outlook(0, 1, 1000.0, 20.0), now_s=1030.0)
+        reply = await client.post(CHAT, json={**ASK, **asked})
+
+        assert reply.status_code == status
+        assert re.fullmatch(why, reply.json()["error"]["message"])
         await nothing_is_left(rig)
 
 
