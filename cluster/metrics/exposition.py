@@ -13,9 +13,9 @@ from prometheus_client.core import (
     UnknownMetricFamily,
 )
 
-from raylax.cluster.metrics.state import Report, Reports, bucket_of, part_of
+from raylax.cluster.metrics.state import BUCKETS, PART_S, Report, Reports
 from raylax.router.observe.exposition import PLAIN, Format
-from raylax.worker.scheduling.counters import PARTS, STEP_TOKENS
+from raylax.worker.scheduling.counters import STEP_TOKENS
 
 GAUGES = {
     "vllm:num_requests_running": ("running", "Requests in the batch"),
@@ -114,7 +114,7 @@ class Exposition:
         """Of models: how large steps were, where their time went, and pages between workers."""
         sizes = HistogramMetricFamily(STEP_SIZES, "Tokens of an engine step", labels=["model_name"])
         ends = [*(str(float(limit)) for limit in STEP_TOKENS), "+Inf"]
-        of_bucket = [self._reports.totals(bucket_of(at)) for at in range(len(ends))]
+        of_bucket = [self._reports.totals(bucket) for bucket in BUCKETS]
         for model, total in self._reports.totals("step_tokens_sum").items():
             counts = accumulate(int(totals[model]) for totals in of_bucket)
             sizes.add_metric([model], [*zip(ends, counts, strict=True)], total)
@@ -122,8 +122,8 @@ class Exposition:
         parts = CounterMetricFamily(
             "raylax_step_seconds", "Time of engine steps, by part", labels=["model_name", "part"]
         )
-        for part in PARTS:
-            for model, total in self._reports.totals(part_of(part)).items():
+        for part, counter in PART_S.items():
+            for model, total in self._reports.totals(counter).items():
                 parts.add_metric([model, part], total)
         yield parts
 

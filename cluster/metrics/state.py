@@ -9,16 +9,10 @@ EXPIRES_S = 10.0
 """Workers report every second; who has been silent for this long is gone."""
 
 
-def bucket_of(number: int) -> str:
-    """The counter of steps with so many tokens as fall into this bucket."""
-    return f"step_tokens/{number}"
-
-
-def part_of(part: str) -> str:
-    """The counter of seconds of this part of steps."""
-    return f"part_s/{part}"
-
-
+BUCKETS = tuple(f"step_tokens/{number}" for number in range(len(STEP_TOKENS) + 1))
+"""The counters of steps with so many tokens as fall into each bucket."""
+PART_S = {part: f"part_s/{part}" for part in PARTS}
+"""The counters of seconds of steps, by part."""
 COUNTED = (
     "prompt_tokens",
     "generated_tokens",
@@ -32,8 +26,8 @@ COUNTED = (
     "pages_fetched",
     "pages_handed_out",
     "step_tokens_sum",
-    *(bucket_of(number) for number in range(len(STEP_TOKENS) + 1)),
-    *(part_of(part) for part in PARTS),
+    *BUCKETS,
+    *PART_S.values(),
 )
 """What of a report only grows: sums since the worker's start."""
 REMEMBERED = 1000
@@ -45,9 +39,9 @@ Report = dict[str, Any]
 def counts_of(report: Report) -> Counter[str]:
     """By COUNTED, of a worker, but for what it does not know."""
     done = report["done"]
-    buckets = {bucket_of(number): count for number, count in enumerate(done["step_tokens"])}
-    parts = {part_of(part): seconds for part, seconds in done["part_s"].items()}
-    told = {**report, **report["load"], **done, **buckets, **parts}
+    buckets = zip(BUCKETS, done["step_tokens"], strict=True)
+    parts = {PART_S[part]: seconds for part, seconds in done["part_s"].items()}
+    told = {**report, **report["load"], **done, **dict(buckets), **parts}
     return Counter({name: told[name] for name in COUNTED if told[name] is not None})
 
 
@@ -63,10 +57,11 @@ class Counted(NamedTuple):
     def before_it_began_anew(self, counts: Counter[str]) -> Counter[str]:
         """What it has counted by now besides what it says now: a counter that is smaller than
         before has begun anew."""
+        fallen = {name: count for name, count in self.last.items() if counts[name] < count}
+        if not fallen:
+            return self.before
         before = self.before.copy()
-        for name, count in self.last.items():
-            if counts[name] < count:
-                before[name] += count
+        before.update(fallen)
         return before
 
 
@@ -92,8 +87,8 @@ class Reports:
             self._heard.pop(worker, None)
         else:
             self._heard[worker] = (now, report)
-        self._expire(now)
-        self._forget(len(self.counted) - len(self._heard) - REMEMBERED)
+        if len(self.counted) > REMEMBERED:
+            self._forget(now)
 
     def restore(
         self, worker: str, model: str, last: dict[str, Any], before: dict[str, Any]
@@ -127,10 +122,11 @@ class Reports:
             if now - heard <= EXPIRES_S
         }
 
-    def _forget(self, many: int) -> None:
-        """Keep no more of so many that are gone than what they have counted."""
-        gone = [worker for worker in self.counted if worker not in self._heard] if many > 0 else []
-        for worker in gone[: max(0, many)]:
+    def _forget(self, now: float) -> None:
+        """Keep no more than what they have counted of those that are gone for longest."""
+        self._expire(now)
+        gone = [worker for worker in self.counted if worker not in self._heard]
+        for worker in gone[: max(0, len(gone) - REMEMBERED)]:
             model, *counts = self.counted.pop(worker)
             for one in counts:
                 self.before.setdefault(model, Counter()).update(one)

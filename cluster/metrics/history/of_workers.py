@@ -1,7 +1,10 @@
 """What is kept of workers, in columns, and where it stands in their reports."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from raylax.cluster.metrics.history.columns import Column, Columns, Kind
 from raylax.cluster.metrics.history.questions import Derived, ratio
@@ -109,13 +112,13 @@ TENANT = Columns([Column(name, GAUGE, text) for name, text in AMOUNTS.items()])
 
 def of_tenants(reports: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Numbers]:
     """By model and tenant, of all its workers; by the columns of TENANT."""
-    sums: dict[tuple[str, str], Numbers] = {}
+    sums = defaultdict[tuple[str, str], list[int]](lambda: [0] * len(TENANT))
     for report in reports:
         for tenant, present in report["census"]["tenants"].items():
-            key = report["model"], tenant
-            told = numbers(present, TENANT)
-            sums[key] = sums[key] + told if key in sums else told
-    return sums
+            of_them = sums[report["model"], tenant]
+            for at, name in enumerate(TENANT.names):
+                of_them[at] += present[name]
+    return {key: np.array(of_them, np.float64) for key, of_them in sums.items()}
 
 
 RANK = Columns(

@@ -94,7 +94,7 @@ class Series:
             row = self._join(name, model, told, now)
         elif now - row.heard_at <= SILENT_S:
             grown = np.where(told < row.told, told, told - row.told)
-            row.grown += np.where(self.columns.counters, np.nan_to_num(grown), 0.0)
+            np.add(row.grown, grown, out=row.grown, where=self.columns.counters & (grown == grown))
         row.told, row.heard_at, row.gone_at, row.model = told, now, math.inf, model
 
     def left(self, name: str, now: float) -> None:
