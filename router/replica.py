@@ -121,6 +121,7 @@ class RouterReplica:
                 state=state,
                 workers={one.name: one.workers.ready for one in self._models.services},
                 longest=[r for one in self._models.services for r in one.longest(MOST_LONGEST)],
+                acts=self._models.state.acts.last,
                 measures=self._models.own_measures(),
             )
             async with asyncio.timeout(timeout_s):

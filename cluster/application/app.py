@@ -11,6 +11,7 @@ from raylax.cluster.application.router import Router
 from raylax.cluster.application.token import cluster_token
 from raylax.cluster.application.versions import model_id, version_of
 from raylax.cluster.autoscaling.on_serve.policy import RouterPolicy, WorkerPolicy
+from raylax.cluster.config.flat import settings_of
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.environment import answers_of, metrics_of, run_directory
@@ -40,13 +41,20 @@ DRAIN_S = 5.0
 """Serve waits so long for a replica's own end: a worker's sequences move elsewhere meanwhile."""
 
 
-def build_application(config: ClusterConfig, token: str) -> serve.Application:
-    """Router and metrics, and workers for each model, bound together. Raises UserError."""
+def build_application(config: ClusterConfig, token: str, by: str) -> serve.Application:
+    """Router and metrics, and workers for each model, bound together. `by`: who wants it so, in
+    words. Raises UserError."""
     models = find_models(config)
     engines = plan_engines(models)
     directory = run_directory()
     kept = [str(metrics_of(directory))] if directory else []
-    metrics = replicas("Metrics", MetricsReplica, kept, ray_actor_options={"num_cpus": 0})
+    metrics = replicas(
+        "Metrics",
+        MetricsReplica,
+        kept,
+        user_config={"settings": settings_of(config), "by": by},
+        ray_actor_options={"num_cpus": 0},
+    )
     names = deployment_names([model.name for model in models])
     workers = [
         worker(name, model, engine, token, metrics)
@@ -193,4 +201,4 @@ def application(args: dict[str, Any]) -> serve.Application:
     `serve run raylax.cluster.application.app:application model=… port=…`."""
     config = read_config(None, args)
     check_models(find_models(config))
-    return build_application(config, cluster_token())
+    return build_application(config, cluster_token(), "serve run")

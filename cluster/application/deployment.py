@@ -21,15 +21,16 @@ FIXED = ("host", "port", "grpc_port", "tls_cert", "tls_key", "tls_client_ca")
 """Settings of the front door, which is opened once."""
 
 
-def deploy(config: ClusterConfig) -> None:
+def deploy(config: ClusterConfig, by: str) -> None:
     """Returns when all of it runs. Raises UserError with the reason of who did not start, also
-    after limits.startup_timeout_s."""
+    after limits.startup_timeout_s. `by`: who wants it, in words."""
     from ray import serve
 
     from raylax.cluster.application.app import build_application
     from raylax.cluster.application.token import cluster_token
 
-    target = serve.RunTarget(build_application(config, cluster_token()), NAME, route_prefix="/")
+    built = build_application(config, cluster_token(), by)
+    target = serve.RunTarget(built, NAME, route_prefix="/")
     served = [model.name for model in find_models(config)]
     outside = dict(zip(deployment_names(served), served, strict=True))
     serve.run_many([target], wait_for_applications_running=False)

@@ -29,6 +29,10 @@ class EventKind(StrEnum):
     """It has not been heard for ten seconds."""
     CONFIGURED = "configured"
     """A model is run by another engine configuration than before."""
+    SETTINGS = "settings"
+    """The configuration of the cluster is another one, or the first: `who` wanted it so."""
+    COMMANDED = "commanded"
+    """An admin has had something done."""
     SCALING = "scaling"
     """The autoscaler wants another number of workers: `detail` is its receipt."""
 
@@ -42,13 +46,14 @@ class Event(BaseModel):
     """Seconds since the epoch."""
     kind: EventKind
     who: str
-    """The worker or router; the model, of scaling."""
+    """The worker or router; the model, of scaling; the tenant, of a command; of settings whoever
+    changed them, in words."""
     model: str
     """Empty, of routers."""
     text: str
     """What there is to say, in words."""
     detail: dict[str, Any] = {}
-    """Of `configured`: each field that changed, and its values before and after."""
+    """Of `configured` and `settings`: each field that changed, and its values before and after."""
 
 
 class EventList(BaseModel):

@@ -13,7 +13,7 @@ from prometheus_client.core import (
     UnknownMetricFamily,
 )
 
-from raylax.cluster.metrics.state import BUCKETS, PART_S, Report, Reports
+from raylax.cluster.metrics.state import ACCEPTED_AT, BUCKETS, PART_S, Report, Reports
 from raylax.router.observe.exposition import PLAIN, Format
 from raylax.worker.scheduling.counters import STEP_TOKENS
 
@@ -28,6 +28,7 @@ COUNTERS = {
     "vllm:generation_tokens": ("generated_tokens", "Tokens generated"),
     "vllm:num_preemptions": ("preemptions", "Sequences that gave their pages back"),
     "vllm:prefix_cache_queries": ("prompt_tokens", "Prompt tokens looked up in the prefix cache"),
+    "vllm:prompt_tokens_cached": ("cached_tokens", "Prompt tokens that need not be computed"),
     "vllm:prefix_cache_hits": ("cached_tokens", "Prompt tokens found in the prefix cache"),
     "vllm:spec_decode_num_drafts": ("drafts", "Steps of a sequence that verified a draft"),
     "vllm:spec_decode_num_draft_tokens": ("drafted_tokens", "Drafted tokens that were verified"),
@@ -56,6 +57,7 @@ GPU_GAUGES = {
 OF_ENGINES = "As MLC-LLM's engines tell it"
 LABELLED = re.compile(r"(\w+)\{(\w+)=(\w+)\}")
 """How MLC writes a name with a label."""
+SOURCES = "Prompt tokens that were computed, or found in pages, also in those of other workers"
 ENERGY = "Energy of the GPUs while workers had them, by their share"
 JOULES = "Energy for each token generated within a minute"
 
@@ -104,6 +106,7 @@ class Exposition:
                 gauge.add_metric(labels_of(report), report["load"][key])
             yield gauge
         yield from self._of_steps()
+        yield from self._of_tokens()
         for name, (key, text) in COUNTERS.items():
             counter = CounterMetricFamily(name, text, labels=["model_name"])
             for model, total in self._reports.totals(key).items():
@@ -126,6 +129,26 @@ class Exposition:
             for model, total in self._reports.totals(counter).items():
                 parts.add_metric([model, part], total)
         yield parts
+
+    def _of_tokens(self) -> Iterator[Metric]:
+        """Of models: where prompts' pages came from, and how good drafts were."""
+        sources = CounterMetricFamily(
+            "vllm:prompt_tokens_by_source", SOURCES, labels=["model_name", "source"]
+        )
+        cached = self._reports.totals("cached_tokens")
+        for model, total in self._reports.totals("prompt_tokens").items():
+            sources.add_metric([model, "local_compute"], total - cached[model])
+            sources.add_metric([model, "local_cache_hit"], cached[model])
+        yield sources
+        accepted = CounterMetricFamily(
+            "vllm:spec_decode_num_accepted_tokens_per_pos",
+            "Drafted tokens that were right, by their place in the draft",
+            labels=["model_name", "position"],
+        )
+        for place, counter in enumerate(ACCEPTED_AT):
+            for model, total in self._reports.totals(counter).items():
+                accepted.add_metric([model, str(place)], total)
+        yield accepted
 
     def _of_gpus(self, alive: list[Report]) -> Iterator[Metric]:
         """Of a cluster that has some."""

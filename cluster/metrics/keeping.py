@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raylax.cluster.metrics.events import Event, Events
+from raylax.cluster.metrics.events import Event, EventKind, Events
 from raylax.cluster.metrics.history.questions import rounded
 from raylax.cluster.metrics.history.series import Series
 from raylax.cluster.metrics.routers import RouterReports
@@ -54,6 +54,8 @@ class Keeper:
         for event in self._events.after(self._event):
             self._event = event.id
             self._write({"event": event.model_dump(mode="json")})
+            if event.kind in (EventKind.SETTINGS, EventKind.CONFIGURED):
+                self._write_state()  # else the next Metrics would tell the change again
         minute = int(wall // MINUTE_S) - 1
         if self._minute is None or minute < self._minute:
             self._minute = minute
@@ -85,6 +87,8 @@ class Keeper:
             yield "router", before.model_dump(mode="json")
         for model, (worker, config) in self._watch.last_configs.items():
             yield f"config/{model}", [worker, config]
+        if self._watch.settings is not None:
+            yield "settings", [*self._watch.settings]
 
     def _rows(self, second: int) -> dict[str, list[Row]]:
         rows: dict[str, list[Row]] = {}
@@ -148,3 +152,5 @@ class Keeper:
             case "config", _:
                 worker, config = value
                 self._watch.restore_config(worker, name, config)
+            case "settings", _:
+                self._watch.restore_settings(*value)

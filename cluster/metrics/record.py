@@ -122,6 +122,11 @@ class ClusterRecord:
             else:
                 self._of_routers.heard(row, model, of_router(measures), now.wall)
         self._watch.heard(report.router, "", report.state, now.wall)
+        self._watch.acted(report.router, report.acts)
+
+    def configured(self, settings: Mapping[str, Any], by: str, now: Moment) -> None:
+        """What the cluster is to be from now on, and who wants it so."""
+        self._watch.changed(settings, by, now.wall)
 
     def decided(self, decisions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """By model the autoscaler's last decisions, the oldest first."""

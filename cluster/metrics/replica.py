@@ -36,6 +36,11 @@ class MetricsReplica:
             except Exception as error:
                 log.warning("what the autoscaler decides is not known: %s", error)
 
+    async def reconfigure(self, told: dict[str, Any]) -> None:
+        """Serve calls it at the start, and whenever the application is deployed with another
+        configuration: `settings` by name, and `by` whom."""
+        self._record.configured(told["settings"], told["by"], now())
+
     async def report(self, report: Report) -> None:
         """A worker's report, which comes every second and at its end."""
         self._record.report(report, now())

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
+from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.scheduling.counters import PARTS, STEP_TOKENS
 
 EXPIRES_S = 10.0
@@ -13,6 +14,8 @@ BUCKETS = tuple(f"step_tokens/{number}" for number in range(len(STEP_TOKENS) + 1
 """The counters of steps with so many tokens as fall into each bucket."""
 PART_S = {part: f"part_s/{part}" for part in PARTS}
 """The counters of seconds of steps, by part."""
+ACCEPTED_AT = tuple(f"accepted_at/{place}" for place in range(MOST_DRAFTED))
+"""The counters of drafted tokens that were right, by their place in a draft."""
 COUNTED = (
     "prompt_tokens",
     "generated_tokens",
@@ -28,6 +31,7 @@ COUNTED = (
     "step_tokens_sum",
     *BUCKETS,
     *PART_S.values(),
+    *ACCEPTED_AT,
 )
 """What of a report only grows: sums since the worker's start."""
 REMEMBERED = 1000
@@ -41,7 +45,8 @@ def counts_of(report: Report) -> Counter[str]:
     done = report["done"]
     buckets = zip(BUCKETS, done["step_tokens"], strict=True)
     parts = {PART_S[part]: seconds for part, seconds in done["part_s"].items()}
-    told = {**report, **report["load"], **done, **dict(buckets), **parts}
+    accepted = zip(ACCEPTED_AT, done["accepted_at"], strict=True)
+    told = {**report, **report["load"], **done, **dict(buckets), **parts, **dict(accepted)}
     return Counter({name: told[name] for name in COUNTED if told[name] is not None})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from raylax.cluster.metrics.events import Event, EventKind, Events
 from raylax.cluster.metrics.state import EXPIRES_S
+from raylax.router.observe.acts import Act
 
 OF_STATE = {
     "loading": EventKind.JOINED,
@@ -17,6 +18,9 @@ OF_STATE = {
 }
 """What it is that somebody comes to a state."""
 STATE_AFTER = {kind: state for state, kind in OF_STATE.items()}
+NOBODY = "somebody without a key"
+MOST_LISTED = 8
+"""Names of what changed: `detail` has all."""
 Config = Mapping[str, Any]
 
 
@@ -31,6 +35,9 @@ class Watch:
         """By model: when the autoscaler has decided last, and for how many workers."""
         self.last_configs: dict[str, tuple[str, Config]] = {}
         """By model: the complete engine configuration that was told last, and by which worker."""
+        self.settings: tuple[str, Config] | None = None
+        """Who changed the cluster's settings last, and to what."""
+        self._acted: dict[str, float] = {}  # by router, when the last command was given
 
     def heard(self, who: str, model: str, state: str, at: float, fault: str = "") -> None:
         """A worker or router says that it is in this state."""
@@ -58,8 +65,29 @@ class Watch:
             return
         how = "was started" if mine is None else "was loaded again"
         changes = changes_of(known, config)
-        what = f" with another {', '.join(changes)}" if changes else ""
+        what = f" with another {listed(changes)}" if changes else ""
+        if changes and self.settings is not None:
+            what += f"; settings were changed last by {self.settings[0]}"
         self._add(EventKind.CONFIGURED, worker, model, at, f"{worker} {how}{what}", changes)
+
+    def changed(self, settings: Config, by: str, at: float) -> None:
+        """Somebody has these settings deployed; the same ones again are no change."""
+        known = None if self.settings is None else self.settings[1]
+        if settings == known:
+            return
+        self.settings = by, settings
+        changes = changes_of(known, settings)
+        text = f"another {listed(changes)}" if known is not None else "for the first time"
+        self._add(EventKind.SETTINGS, by, "", at, text, changes)
+
+    def acted(self, router: str, acts: Iterable[Act]) -> None:
+        """A router's last commands of admins, the oldest first: those that are new have happened
+        now."""
+        for act in acts:
+            if act.at > self._acted.get(router, -math.inf):
+                self._acted[router] = act.at
+                detail = {"router": router}
+                self._add(EventKind.COMMANDED, act.who or NOBODY, "", act.at, act.what, detail)
 
     def decided(self, model: str, receipts: Iterable[Mapping[str, Any]]) -> None:
         """The autoscaler's last decisions, the oldest first: those that are new, and wanted another
@@ -84,6 +112,8 @@ class Watch:
         """It happened before this process was started."""
         if event.kind is EventKind.SCALING:
             self._choices[event.model] = event.at, event.detail["choice"]
+        elif event.kind is EventKind.COMMANDED:
+            self._acted[event.detail["router"]] = event.at
         elif event.kind is EventKind.LOST or (state := STATE_AFTER.get(event.kind)) == "ended":
             self._forget(event.who)
         elif state is not None:
@@ -93,9 +123,14 @@ class Watch:
         """What a model was run by, as this worker told last before this process was started."""
         self._own[worker], self.last_configs[model] = config, (worker, config)
 
+    def restore_settings(self, by: str, settings: Config) -> None:
+        """What the cluster was to be before this process was started."""
+        self.settings = by, settings
+
     def _forget(self, who: str) -> None:
         self._states.pop(who, None)
         self._own.pop(who, None)
+        self._acted.pop(who, None)
 
     def _add(
         self,
@@ -107,6 +142,13 @@ class Watch:
         detail: Mapping[str, Any] | None = None,
     ) -> None:
         self._events.add(kind, who, at, model=model, text=text, detail=detail)
+
+
+def listed(changes: Mapping[str, Any]) -> str:
+    """Their names, as far as a line has room."""
+    names = [*changes]
+    more = [f"{len(names) - MOST_LISTED} more"] if len(names) > MOST_LISTED else []
+    return ", ".join([*names[:MOST_LISTED], *more])
 
 
 def changes_of(before: Config | None, after: Config) -> dict[str, dict[str, Any]]:

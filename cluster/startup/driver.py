@@ -1,8 +1,8 @@
 """The process that holds Ray: builds the model, starts the cluster, and says how far it is.
 
 It is a process of its own so that the one at the terminal can end it whatever it does: Ray and
-the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads the configuration, a
-line of JSON, from its input, and another one whenever it changes; the input stays open as long as
+the compiler leave no time for Ctrl-C, and Ray says a long goodbye. It reads what is asked for, a
+line of JSON, from its input, and another one whenever that changes; the input stays open as long as
 the terminal's process lives. It writes Events to its output.
 """
 
@@ -33,6 +33,7 @@ from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.models.checks import check_models
 from raylax.cluster.models.lookup import fetch_models, find_models
 from raylax.cluster.models.memory import memory_at_the_start, plan_engines
+from raylax.cluster.startup.asked import Asked
 from raylax.cluster.startup.open_doors import check_open_doors
 from raylax.cluster.startup.privacy import found_open
 from raylax.cluster.supervision.front_door import ask
@@ -99,26 +100,27 @@ def main() -> None:
     resource.setrlimit(
         resource.RLIMIT_CORE, (NO_CORE_FILES, NO_CORE_FILES)
     )  # of all that it starts
-    config = ClusterConfig.model_validate_json(sys.stdin.readline())
+    asked = Asked.model_validate_json(sys.stdin.readline())
     memory_at_the_start()  # before Ray and workers have their part of it
-    changed: SimpleQueue[ClusterConfig] = SimpleQueue()
+    changed: SimpleQueue[Asked] = SimpleQueue()
     threading.Thread(target=listen, args=(changed,), daemon=True).start()
-    guarded(events, run, config, changed, events)
+    guarded(events, run, asked, changed, events)
 
 
-def run(config: ClusterConfig, changed: "SimpleQueue[ClusterConfig]", events: Events) -> None:
+def run(asked: Asked, changed: "SimpleQueue[Asked]", events: Events) -> None:
     """For ever. Raises UserError, ClusterLost."""
-    config = fetch_models(config, events.audience)  # what a change has named, before a loss
+    config = fetch_models(asked.config, events.audience)  # what a change has named, before a loss
+    asked = Asked(config=config, by=asked.by)
     building = threading.Thread(target=guarded, args=(events, build, config, events))
     building.start()
-    serve(config, events, building)
-    keep_applying(config, changed, events)
+    serve(asked, events, building)
+    keep_applying(asked, changed, events)
 
 
-def listen(changed: SimpleQueue[ClusterConfig]) -> None:
+def listen(changed: SimpleQueue[Asked]) -> None:
     """Takes configurations from the terminal's process. When that is gone, so is all of the run."""
     for line in sys.stdin:
-        changed.put(ClusterConfig.model_validate_json(line))
+        changed.put(Asked.model_validate_json(line))
     directory = Path(os.environ[RUN_DIRECTORY])
     end_all(os.getpid(), directory, END_S)
     remove(directory)
@@ -149,41 +151,39 @@ def build(config: ClusterConfig, events: Events) -> None:
         build_model(model, engine, lambda *step: events.step("model", *step))
 
 
-def keep_applying(
-    config: ClusterConfig, changed: SimpleQueue[ClusterConfig], events: Events
-) -> None:
+def keep_applying(asked: Asked, changed: SimpleQueue[Asked], events: Events) -> None:
     """One change after another, for ever."""
     while True:
-        config = apply(config, changed.get(), events)
+        asked = apply(asked, changed.get(), events)
 
 
-def apply(before: ClusterConfig, after: ClusterConfig, events: Events) -> ClusterConfig:
-    """The configuration that is served from now on: `before` if `after` cannot be, whatever the
-    reason."""
+def apply(before: Asked, after: Asked, events: Events) -> Asked:
+    """What is served from now on: `before` if `after` cannot be, whatever the reason."""
     try:
-        check_change(before, after)
-        after = fetch_models(after, events.audience)
-        check_models(find_models(after))
-        build(after, events)
-        deploy(after)
+        check_change(before.config, after.config)
+        config = fetch_models(after.config, events.audience)
+        check_models(find_models(config))
+        build(config, events)
+        deploy(config, after.by)
     except Exception as error:
         if not isinstance(error, UserError):
             traceback.print_exc()
-        deploy(before)
+        deploy(before.config, f"raylax serve (a change is taken back: {error})")
         events.refused(str(error))
         return before
     events.applied()
-    return after
+    return Asked(config=config, by=after.by)
 
 
-def serve(config: ClusterConfig, events: Events, building: threading.Thread) -> None:
+def serve(asked: Asked, events: Events, building: threading.Thread) -> None:
     """A local Ray, then the application; ready when a request can be served. Raises UserError, a
     ClusterLost for whatever Ray says."""
+    config = asked.config
     try:
         start_ray(config, events)
         building.join()
         events.step("cluster", "starting router, worker and metrics")
-        deploy(config)
+        deploy(config, asked.by)
     except UserError:
         raise
     except Exception as error:

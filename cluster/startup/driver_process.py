@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from raylax.cluster import environment
-from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError, reason_of
 from raylax.cluster.process_log import last_words
+from raylax.cluster.startup.asked import Asked
 
 LOG = "driver.log"
 
@@ -30,10 +30,10 @@ class Driver:
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, config: ClusterConfig) -> None:
+    def send(self, asked: Asked) -> None:
         """Tells it a configuration. Raises OSError if it is gone."""
         assert self._process.stdin is not None
-        self._process.stdin.write(config.model_dump_json().encode() + b"\n")
+        self._process.stdin.write(asked.model_dump_json().encode() + b"\n")
         self._process.stdin.flush()
 
     def events(
@@ -81,7 +81,7 @@ class Driver:
         return (self._directory / LOG).read_text(errors="replace")
 
 
-def start_driver(directory: Path, config: ClusterConfig) -> Driver:
+def start_driver(directory: Path, asked: Asked) -> Driver:
     """Starts it, and tells it what to serve. It has a session: the terminal's Ctrl-C is for us
     alone."""
     (directory / LOG).touch(mode=0o600)
@@ -96,5 +96,5 @@ def start_driver(directory: Path, config: ClusterConfig) -> Driver:
             env=environment.for_ray(directory),
         )
     driver = Driver(process, directory)
-    driver.send(config)
+    driver.send(asked)
     return driver

@@ -18,6 +18,7 @@ from raylax.cluster.environment import entrance_of
 from raylax.cluster.errors import ClusterLost, UserError
 from raylax.cluster.process_log import trouble_of
 from raylax.cluster.ray_patches.tls import bring_certificates
+from raylax.cluster.startup.asked import Asked, user
 from raylax.cluster.startup.driver import END_S
 from raylax.cluster.startup.driver_process import Driver, start_driver
 from raylax.cluster.startup.file_watch import FileWatch
@@ -48,8 +49,9 @@ class Runs:
         the run's files lie."""
         self._config, self._read, self._announce = config, read, announce
         self._console = console
+        self._by = f"{user()} (raylax serve)"
         self._keys_file = FileWatch()
-        self._asked: ClusterConfig | None = None
+        self._asked: Asked | None = None
         """What has been asked for by a signal, and neither been applied nor refused yet."""
         self.have_served = False
 
@@ -80,7 +82,7 @@ class Runs:
         config = self._config
         adopt_orphans()
         bring_certificates(config, directory)
-        driver = start_driver(directory, config)
+        driver = start_driver(directory, Asked(config=config, by=self._by))
         reload_by(lambda: self._apply_changes(driver, directory))
         self._start(driver)
         with front_door(entrance_of(directory)) as door:
@@ -119,7 +121,8 @@ class Runs:
             for event in driver.events(look, LOOK_EVERY_S):
                 match event:
                     case {"applied": _} if self._asked is not None:
-                        self._config, self._asked = self._asked, None
+                        self._config, self._by = self._asked.config, self._asked.by
+                        self._asked = None
                         self._say("applied")
                     case {"refused": why}:
                         self._asked = None
@@ -144,8 +147,8 @@ class Runs:
             return
         if asked.keys != self._config.keys:
             self._say(f"applying the keys of {escape(str(asked.api_keys_file))} as they are now")
-            self._asked = asked
-            self._tell(driver, asked)
+            by = f"somebody ({asked.api_keys_file})"
+            self._tell(driver, Asked(config=asked, by=by))
 
     def _apply_changes(self, driver: Driver, directory: Path) -> None:
         """The configuration as it is now, and certificates. A mistake there is shown, and changes
@@ -160,13 +163,13 @@ class Runs:
         except OSError as error:
             self._refuse(f"certificates could not be taken over: {error}")
             return
-        self._asked = asked
         self._say("applying the configuration as it is now")
-        self._tell(driver, asked)
+        self._tell(driver, Asked(config=asked, by=f"{user()} or root (kill -USR1)"))
 
-    def _tell(self, driver: Driver, config: ClusterConfig) -> None:
+    def _tell(self, driver: Driver, asked: Asked) -> None:
+        self._asked = asked
         with suppress(OSError):  # it is gone, which is noticed elsewhere
-            driver.send(config)
+            driver.send(asked)
 
     def _refuse(self, why: str) -> None:
         self._say(f"[bold red]not applied:[/] {escape(why)}")

@@ -7,6 +7,7 @@ from raylax.proto.shares import ShareOf
 from raylax.router.access.byte_budget import ByteBudget
 from raylax.router.access.places import Places
 from raylax.router.access.rate_limits import RateLimiter
+from raylax.router.observe.acts import Acts
 from raylax.router.observe.telemetry import Telemetry
 from raylax.router.observe.timeline import Timelines
 from raylax.router.observe.usage import Usage
@@ -39,3 +40,4 @@ class RouterState:
     timelines: Timelines
     parse_pool: ParsePool
     usage: Usage = field(default_factory=Usage)
+    acts: Acts = field(default_factory=Acts)

@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
+from raylax.router.observe.acts import Act
+
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 BUCKETS_TOKENS = tuple(one * 10**power for power in range(6) for one in (1, 2, 5))
 BUCKETS_N = (1, 2, 5, 10, 20)
@@ -23,6 +25,7 @@ TPOT = "vllm:request_time_per_output_token_seconds"
 QUEUE, PREFILL = "vllm:request_queue_time_seconds", "vllm:request_prefill_time_seconds"
 DECODE, INFERENCE = "vllm:request_decode_time_seconds", "vllm:request_inference_time_seconds"
 PROMPT, GENERATION = "vllm:request_prompt_tokens", "vllm:request_generation_tokens"
+COMPUTED = "vllm:request_prefill_kv_computed_tokens"
 MOST_GENERATED = "vllm:request_max_num_generation_tokens"
 ASKED_N, ASKED_TOKENS = "vllm:request_params_n", "vllm:request_params_max_tokens"
 ADMISSION = "raylax_admission_wait_seconds"
@@ -36,6 +39,7 @@ HISTOGRAMS = {
     DECODE: HistogramKind("From the first token to the last", BUCKETS_S),
     INFERENCE: HistogramKind("From where an engine begins to the last token", BUCKETS_S),
     PROMPT: HistogramKind("Prompt tokens of a request", BUCKETS_TOKENS),
+    COMPUTED: HistogramKind("Prompt tokens of a request not found in pages", BUCKETS_TOKENS),
     GENERATION: HistogramKind("Tokens generated for a request", BUCKETS_TOKENS),
     MOST_GENERATED: HistogramKind("Tokens of the longest choice of a call", BUCKETS_TOKENS),
     ASKED_N: HistogramKind("Choices that a call asks for", BUCKETS_N),
@@ -143,6 +147,8 @@ class RouterReport(BaseModel):
     """By model: those that it may give requests to."""
     longest: list[RunningRequest] = []
     """Of those that run: which do so for the longest time."""
+    acts: list[Act] = []
+    """What admins had it do last, the oldest first."""
     measures: RouterMeasures
 
 

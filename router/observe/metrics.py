@@ -82,8 +82,10 @@ class CallMetrics:
         of[m.ASKED_N].observe(len(call.requests))
         generated = [part.tokens for part in call.parts]
         of[m.MOST_GENERATED].observe(max(generated, default=0), trace_id)
-        for request, tokens in zip(call.requests, generated, strict=True):
+        cached = [part.cached_tokens for part in call.parts]
+        for request, tokens, found in zip(call.requests, generated, cached, strict=True):
             of[m.PROMPT].observe(len(request.prompt), trace_id)
+            of[m.COMPUTED].observe(len(request.prompt) - found, trace_id)
             of[m.GENERATION].observe(tokens, trace_id)
             if not (request.embed or call.open_ended):
                 of[m.ASKED_TOKENS].observe(request.max_tokens)

@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from raylax.cluster.cli.main import main
 from raylax.cluster.metrics.exposition import COUNTERS, GAUGES
+from raylax.cluster.startup.asked import user
 from raylax.cluster.startup.sockets import listening
 from raylax.cluster.supervision.processes import arguments_of, running
 from raylax.proto.pb import raylax_pb2, raylax_pb2_grpc
@@ -283,6 +284,19 @@ def test_a_change_of_the_file_is_applied_while_there_are_answers(
     until(lambda: len(workers(cluster)) == 1, PATIENCE_S)
     (worker,) = workers(cluster)
     assert worker["engine_config"]["max_num_sequence"] == 3
+
+
+def test_who_changed_what_is_told(cluster: Serving) -> None:
+    """By the settings, then by the engine that runs by them."""
+    told = httpx.get(f"{cluster.url}/cluster/events", timeout=PATIENCE_S).json()["events"]
+    first, change = (one for one in told if one["kind"] == "settings")
+    *_, engine = (one for one in told if one["kind"] == "configured")
+
+    assert (first["who"], first["text"]) == (f"{user()} (raylax serve)", "for the first time")
+    assert change["who"] == f"{user()} or root (kill -USR1)"
+    assert change["detail"] == {"max_num_sequence": {"before": None, "after": 3}}
+    assert engine["detail"]["max_num_sequence"]["after"] == 3
+    assert engine["text"].endswith(f"settings were changed last by {change['who']}")
 
 
 def test_a_mistake_in_the_changed_file_changes_nothing(cluster: Serving, settings: Path) -> None:

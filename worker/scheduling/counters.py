@@ -118,6 +118,7 @@ class Counters:
             "step_tokens_sum": self.step_tokens_sum,
             "pages_fetched": self.pages_fetched,
             "pages_handed_out": self.pages_handed_out,
+            "accepted_at": [*self.accepted_at],
         }
 
     def copy(self) -> "Counters":

@@ -136,7 +136,9 @@ class EngineProtocolServicer(vllm_engine_pb2_grpc.VllmEngineServicer):
     ) -> common_pb2.FlushCacheResponse:
         async with errors_as_statuses(context):
             caller().require_admin("FlushCache")
-            return await flush(self._service(), request.timeout_s)
+            flushed = await flush(self._service(), request.timeout_s)
+            self._models.state.acts.add(caller().tenant, "FlushCache")
+            return flushed
 
     async def SubscribeKvEvents(  # type: ignore[override]
         self, request: common_pb2.SubscribeKvEventsRequest, context: Context

@@ -123,6 +123,7 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
         if not any(service.workers.drain(worker) for service in models.services):
             ready = ", ".join(models.ready_workers) or "none"
             raise NotFound(f"no worker named {shown(worker)}; ready: {ready}", param="worker")
+        models.state.acts.add(caller().tenant, f"drain {worker}")
         return json_response({"worker": worker, "state": "draining"})
 
     async def whole_cluster(request: Request) -> ASGIApp:
@@ -143,7 +144,9 @@ def add_cluster(routes: Routes, models: Models, cluster: Cluster) -> None:
     async def debug_call(request: Request) -> ASGIApp:
         async with body_of(request, models) as raw:
             body = parse_body(DebugCall, raw)
-        return json_response({"results": await cluster.debug_call(body.name, body.args)})
+        results = await cluster.debug_call(body.name, body.args)
+        models.state.acts.add(caller().tenant, f"call {body.name}")
+        return json_response({"results": results})
 
     routes.get("/metrics", metrics)
     routes.get("/explain/{call_id}", explain)

@@ -52,6 +52,8 @@ ENDPOINTS: list[tuple[str, type[OfModel | OfAnyModel], Inspected, Callable[[ByWo
     ("is_sleeping", OfAnyModel, Inspected.SLEEP_LEVEL, are_asleep),
 ]
 """The path behind /debug, the body, what workers are asked for, and how their answers are told."""
+LOOKING = (Inspected.METRICS, Inspected.SLEEP_LEVEL)
+"""These change nothing."""
 
 
 async def pieces(content: bytes) -> AsyncIterator[bytes]:
@@ -70,7 +72,11 @@ def add_debugging(routes: Routes, models: Models) -> None:
                 body = parse_body(kind, raw if given else b"{}")
             deep = isinstance(body, OfSleep) and body.level > 1
             asked = Inspected.SLEEP_DEEPLY if deep else what
-            return json_response(told(await models.named(body.model).workers.inspect(asked)))
+            service = models.named(body.model)
+            answer = json_response(told(await service.workers.inspect(asked)))
+            if asked not in LOOKING:
+                models.state.acts.add(caller().tenant, f"{asked} of {service.name}")
+            return answer
 
         return handle
 

@@ -184,7 +184,7 @@ def built(**values: Any) -> list[Any]:
     """The deployments of an application: router, metrics, workers."""
     from raylax.cluster.application.app import build_application
 
-    router = build_application(read_config(None, values), "secret")._bound_deployment
+    router = build_application(read_config(None, values), "secret", "a test")._bound_deployment
     _, _, workers, metrics = router.init_args
     return [router, *(part._bound_deployment for part in (metrics, *workers))]
 
@@ -239,6 +239,11 @@ def test_other_keys_are_told_to_routers_that_run(checkpoint: Path) -> None:
         routing, *_ = built(model=str(checkpoint), keys=given)
         told = from_json(routing._deployment_config.user_config["keys"])
 
+        metrics = routing.init_args[-1]
+        known = metrics._bound_deployment._deployment_config.user_config
+
+        assert known["by"] == "a test"
+        assert ("keys.alice.share" in known["settings"]) == bool(given)
         assert [one.name for one in told] == [one["name"] for one in given]
         assert routing.init_args[0][0].keys == told
 

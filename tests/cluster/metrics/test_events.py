@@ -6,6 +6,8 @@ from typing import Any
 from raylax.cluster.metrics.events import Event, EventKind, Events
 from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.cluster.metrics.state import EXPIRES_S
+from raylax.router.observe.acts import Acts
+from raylax.router.observe.measures import RouterMeasures, RouterReport
 from tests.support.cluster_reports import report
 
 JOINED, READY, DRAINING = EventKind.JOINED, EventKind.READY, EventKind.DRAINING
@@ -139,4 +141,86 @@ def test_decisions_are_not_told_again_by_the_next_metrics(tmp_path: Path) -> Non
 
     assert [text for _, text, _ in scaled(after)] == [
         "1 to 3 workers: more comes", "3 to 4 workers: more comes"
+    ]  # fmt: skip
+
+
+def of_kind(record: ClusterRecord, kind: EventKind) -> list[tuple[str, str]]:
+    return [(one.who, one.text) for one in record.events_after(0).events if one.kind is kind]
+
+
+def test_it_is_told_who_changed_which_setting() -> None:
+    """The same ones again, as after a restart of what was deployed, are no change."""
+    record = ClusterRecord()
+    for second, (by, wait_s) in enumerate([("ann", 5), ("bob", 5), ("bob", 9)]):
+        record.configured({"limits.max_wait_s": wait_s, "port": 1}, by, at(second))
+
+    assert of_kind(record, EventKind.SETTINGS) == [
+        ("ann", "for the first time"), ("bob", "another limits.max_wait_s")
+    ]  # fmt: skip
+    last = record.events_after(0).events[-1]
+    assert last.detail == {"limits.max_wait_s": {"before": 5, "after": 9}}
+    assert last.at == 1e6 + 2
+
+
+def test_many_changes_have_a_short_line() -> None:
+    record = ClusterRecord()
+    for value in (1, 2):
+        record.configured({f"keys.k{one}.share": value for one in range(50)}, "ann", at(value))
+    last = record.events_after(0).events[-1]
+
+    assert last.text.endswith("keys.k7.share, 42 more")
+    assert len(last.detail) == 50
+
+
+def test_an_engine_that_is_run_otherwise_says_who_had_changed_settings_last() -> None:
+    record = ClusterRecord()
+    record.configured({"max_num_sequence": 8}, "ann", at(0))
+    told(record, "ready")
+    record.configured({"max_num_sequence": 9}, "bob", at(1))
+    said = report("b")
+    record.report({**said, "engine_config": {**said["engine_config"], "threads": 3}}, at(2))
+
+    assert of_kind(record, EventKind.CONFIGURED) == [
+        ("a", "a was started"),
+        ("b", "b was started with another threads; settings were changed last by bob"),
+    ]
+
+
+def test_settings_are_not_told_again_by_the_next_metrics(tmp_path: Path) -> None:
+    """Also when the last one was killed at once; what changed meanwhile is."""
+    before = ClusterRecord(tmp_path / "state")
+    before.configured({"port": 1}, "ann", at(0))
+    before.turn(at(0))
+    before.close()
+    after = ClusterRecord(tmp_path / "state")
+    after.configured({"port": 1}, "ann", at(1))
+    after.configured({"port": 2}, "bob", at(2))
+
+    assert of_kind(after, EventKind.SETTINGS) == [
+        ("ann", "for the first time"), ("bob", "another port")
+    ]  # fmt: skip
+
+
+def router_says(record: ClusterRecord, acts: Acts, second: int) -> None:
+    told = RouterMeasures(router="r", models={})
+    said = RouterReport(router="r", pid=1, node="n", workers={}, acts=acts.last, measures=told)
+    record.report_router(said, at(second))
+    record.turn(at(second))
+
+
+def test_what_an_admin_had_done_is_told_once_with_the_name_of_the_key(tmp_path: Path) -> None:
+    """However often a router says so, and also by the next Metrics."""
+    times = iter([1e6, 1e6 + 1, 1e6 + 3])
+    acts, record = Acts(times.__next__), ClusterRecord(tmp_path / "state")
+    acts.add("root", "drain w1")
+    acts.add("", "reset of tiny")
+    for second in (2, 3):
+        router_says(record, acts, second)
+    record.close()
+    after = ClusterRecord(tmp_path / "state")
+    acts.add("root", "FlushCache")
+    router_says(after, acts, 4)
+
+    assert of_kind(after, EventKind.COMMANDED) == [
+        ("root", "drain w1"), ("somebody without a key", "reset of tiny"), ("root", "FlushCache")
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from rich.console import Console
 from raylax.cluster.config.reading import read_config
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import ClusterLost, UserError
+from raylax.cluster.startup.asked import Asked
 from raylax.cluster.startup.runs import Runs, run_directory
 from raylax.cluster.startup.signals import NUMBERS, RELOAD, Stopping, stop_on_signals
 from raylax.cluster.supervision.restarts import MOST, WITHIN_S
@@ -125,10 +126,10 @@ class Told:
     """In a driver's place: knows what it was told."""
 
     def __init__(self) -> None:
-        self.configs: list[ClusterConfig] = []
+        self.asked: list[Asked] = []
 
-    def send(self, config: ClusterConfig) -> None:
-        self.configs.append(config)
+    def send(self, asked: Asked) -> None:
+        self.asked.append(asked)
 
 
 class KeysInAFile:
@@ -156,10 +157,10 @@ class KeysInAFile:
 
     @property
     def names(self) -> list[list[str]]:
-        return [[key.name for key in one.keys] for one in self.told.configs]
+        return [[key.name for key in one.config.keys] for one in self.told.asked]
 
     def applied(self) -> None:
-        self.runs._config, self.runs._asked = self.told.configs[-1], None
+        self.runs._config, self.runs._asked = self.told.asked[-1].config, None
 
 
 def entry(name: str) -> str:
@@ -184,6 +185,7 @@ def test_keys_of_a_file_that_changes_are_told_without_a_signal(keys: KeysInAFile
     keys.look()
 
     assert keys.names == [["alice", "bob", "carol"], ["alice", "dave"]]
+    assert keys.told.asked[-1].by == f"somebody ({keys.keys})"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 from raylax.router.observe.exposition import Format, families, format_of
 from raylax.router.observe.measures import (
     ASKED_N,
+    COMPUTED,
     COUNTERS,
     DECODE,
     E2E,
@@ -21,6 +22,7 @@ from raylax.router.observe.measures import (
     HISTOGRAMS,
     INFERENCE,
     PREFILL,
+    PROMPT,
     QUEUE,
     TPOT,
     RouterMeasures,
@@ -62,6 +64,20 @@ async def test_a_call_is_measured_from_its_arrival_to_its_end(client: httpx.Asyn
     assert 0 < phases < 2 * read[f"{E2E}_sum"].value
     assert read["raylax_routing_decisions_total"].value == 2
     assert read["raylax_attempts_total"].labels["outcome"] == "ended"
+
+
+async def test_what_was_found_in_pages_was_not_computed(client: httpx.AsyncClient) -> None:
+    """Of the same prompt, asked for again, all but the last page."""
+    ask = {"model": "tiny", "prompt": "abcdefgh" * 8, "max_tokens": 1, "temperature": 0}
+    computed, prompts = [], []
+    for _ in range(3):
+        await client.post("/v1/completions", json=ask)
+        read = samples((await client.get("/metrics")).text)
+        computed.append(read[f"{COMPUTED}_sum"].value)
+        prompts.append(read[f"{PROMPT}_sum"].value)
+
+    assert prompts[2] - prompts[1] == prompts[1] - prompts[0] > 32
+    assert computed[2] - computed[1] == computed[1] - computed[0] < 32
 
 
 async def test_a_refused_call_is_counted_by_its_error(rig: Rig, client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ import { clock } from "./format.js";
 
 const WORDS = {
   joined: "joined", ready: "is ready", draining: "drains", left: "left", failed: "failed", lost: "was lost",
+  settings: "configured the cluster", commanded: "had done",
 };
 const SHOWN_MS = 10000;
 

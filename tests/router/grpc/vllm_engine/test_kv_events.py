@@ -238,6 +238,9 @@ async def test_both_are_for_admins(checkpoint: Path) -> None:
                 await call(hers)
             assert told.value.code() == grpc.StatusCode.PERMISSION_DENIED
             await call(his)
+        assert [(act.who, act.what) for act in rig.models.state.acts.last] == [
+            ("root", "FlushCache")
+        ]
 
 
 class Watched:

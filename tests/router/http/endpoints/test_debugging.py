@@ -64,6 +64,35 @@ async def test_what_engines_have_done(client: httpx.AsyncClient) -> None:
     assert chunk["usage"]["extra"] == same["usage"]["extra"] == numbers
 
 
+async def test_who_changed_an_engine_is_noted(checkpoint: Path) -> None:
+    """By the name of the key; who only looked, or was refused, is not."""
+    keys = [Key("alice", hash_of("hers")), Key("root", hash_of("his"), admin=True)]
+    async with (
+        running_router(checkpoint, keys=keys, enable_debug=True) as rig,
+        httpx.AsyncClient(base_url=rig.url, timeout=PATIENCE_S) as client,
+    ):
+
+        async def ask(path: str, secret: str, **body: Any) -> int:
+            headers = {"Authorization": f"Bearer {secret}"}
+            return (await client.post(path, json=body, headers=headers)).status_code
+
+        statuses = [
+            await ask("/debug/reset_engine", "hers", model="tiny"),
+            await ask("/debug/reset_engine", "his", model="tiny"),
+            await ask("/debug/dump_engine_metrics", "his", model="tiny"),
+            await ask("/debug/sleep", "his", level=2),
+            await ask("/debug/is_sleeping", "his"),
+            await ask("/cluster/drain/w9", "his"),
+            await ask("/cluster/drain/w0", "his"),
+        ]
+        noted = [(act.who, act.what) for act in rig.models.state.acts.last]
+
+    assert statuses == [403, 200, 200, 200, 200, 404, 200]
+    assert noted == [
+        ("root", "reset of tiny"), ("root", "sleep deeply of tiny"), ("root", "drain w0")
+    ]  # fmt: skip
+
+
 async def test_of_one_worker_the_numbers_are_its_own(checkpoint: Path) -> None:
     async with (
         running_router(checkpoint, enable_debug=True) as rig,
