@@ -4,6 +4,8 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from raylax.cluster.metrics.state import Report
 from raylax.router.observe.measures import RouterMeasures, RouterReport
 
 log = logging.getLogger(__name__)
+REPORTED_EVERY_S = 1.0
 DECISIONS_EVERY_S = 5.0
 DECISIONS_TIMEOUT_S = 2.0
 """Serve would take a longer silence for the end of this replica."""
@@ -25,6 +28,8 @@ class MetricsReplica:
         """`path`: of the file that outlives it; empty: there is none."""
         self._record = ClusterRecord(Path(path) if path else None)
         self._asked_at = -math.inf
+        self._turn = asyncio.Lock()
+        self._texts: dict[bool, tuple[float, bytes]] = {}  # of /metrics by its form, and since when
 
     async def check_health(self) -> None:
         """Serve asks several times a second: so time passes here, whoever reports."""
@@ -54,20 +59,36 @@ class MetricsReplica:
         return self._record.routers.besides(routers)
 
     async def exposition(self, openmetrics: bool) -> bytes:
-        """The body of /metrics, but for what the router measures itself."""
-        return self._record.exposition(now(), openmetrics)
+        """The body of /metrics, but for what the router measures itself: made once for all who ask
+        before the next reports."""
+        async with self._one_at_a_time():
+            made_at, text = self._texts.get(openmetrics, (-math.inf, b""))
+            if (moment := now()).steady - made_at >= REPORTED_EVERY_S:
+                text = self._record.exposition(moment, openmetrics)
+                self._texts[openmetrics] = moment.steady, text
+            return text
 
     async def cluster(self) -> str:
         """The body of /cluster."""
-        return self._record.view(now()).model_dump_json()
+        async with self._one_at_a_time():
+            return self._record.view(now()).model_dump_json()
 
     async def history(self, asked: dict[str, str]) -> str:
         """The body of /cluster/history. Raises InvalidRequest."""
-        return self._record.history(asked, now()).model_dump_json()
+        async with self._one_at_a_time():
+            return self._record.history(asked, now()).model_dump_json()
 
     async def events(self, after: int) -> str:
         """The body of /cluster/events."""
         return self._record.events_after(after).model_dump_json()
+
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncIterator[None]:
+        """For an answer that takes its time: however many ask, reports and Serve's look at our
+        health come in between."""
+        async with self._turn:
+            await asyncio.sleep(0)
+            yield
 
     async def scaling(self) -> dict[str, list[dict[str, Any]]]:
         """The body of /cluster/scaling, all of it."""

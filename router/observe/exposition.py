@@ -1,6 +1,6 @@
 """What routers have measured, as Prometheus reads it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -60,9 +60,8 @@ class Format(NamedTuple):
         if not self.is_openmetrics:
             return text.generate_latest(registry)
         # its default would write a name with a colon once as it is, and once with an underscore
-        allowed = openmetrics.ALLOWUTF8
-        written: bytes = openmetrics.generate_latest(registry, allowed)  # type: ignore[no-untyped-call]
-        return written.removesuffix(END)
+        write: Callable[[CollectorRegistry, str], bytes] = openmetrics.generate_latest
+        return write(registry, openmetrics.ALLOWUTF8).removesuffix(END)
 
     @property
     def end(self) -> bytes:

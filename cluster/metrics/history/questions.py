@@ -17,7 +17,11 @@ SOME_POINTS = 300
 """About as many as a page has room for: without a step asked for, the step follows."""
 MOST_VALUES = 100_000
 """Of an answer: more would hold up reports that come meanwhile."""
+FAR_S = 1e11
+"""Some thousand years: times beyond are no times."""
+LONGEST_STEP_S = 86400
 SIX_DIGITS = 5
+Time = Annotated[FiniteFloat, Field(ge=-FAR_S, le=FAR_S)]
 Table = dict[str, NDArray[np.float64]]
 
 
@@ -31,11 +35,12 @@ class Question(BaseModel, extra="forbid"):
     commas between."""
     columns: str = ""
     """Names with commas between; empty: all."""
-    since: FiniteFloat = -float(SOME_POINTS)
-    """In seconds since the epoch; negative: so many seconds ago."""
-    until: FiniteFloat = 0.0
+    since: Time = -float(SOME_POINTS)
+    """In seconds since the epoch; negative: so many seconds ago. What is older than history is its
+    begin."""
+    until: Time = 0.0
     """The same."""
-    step: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    step: Annotated[FiniteFloat, Field(ge=0, le=LONGEST_STEP_S)] = 0.0
     """Seconds between two points; 0: so that there are some hundreds."""
 
 
@@ -98,6 +103,7 @@ def history(
             f"there is history from {oldest:.0f} to {now:.0f}, found {since:.0f} to {until:.0f}",
             param="until",
         )
+    since = max(since, oldest)  # else there would be room for all the time before
     level, step_s = resolution(series.levels, now - since, until - since, question.step)
     names = chosen(question.columns, series.columns, derived)
     rows = rows_asked(question.rows, series)

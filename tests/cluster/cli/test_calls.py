@@ -26,9 +26,9 @@ def test_a_decision_is_a_row_with_all_that_it_was_made_of() -> None:
 def test_a_dry_run_says_so() -> None:
     receipt = decisions_of(ScalingRule(TARGETS), looks(lambda _: 1.0, 4))[-1]
     told = {"at_s": 0.0, "dry_run": True, **asdict(receipt)}
-    shown = Console(file=StringIO(), width=200)
-    shown.print(decided("chat", [told] * 30))
-    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    out = StringIO()
+    Console(file=out, width=200).print(decided("chat", [told] * 30))
+    text = out.getvalue()
 
     assert "chat: decisions that are not carried out (dry_run)" in text
     assert text.count("1 → 1") == 20

@@ -162,3 +162,27 @@ def test_no_more_digits_are_told_than_were_measured() -> None:
     names = ("pace_step_s", "pace_prefill_s", "pace_decode_s", "pace_context_s")
 
     assert [told.rows[0].values[name][0] for name in names] == [0.333333, 6.66667e-08, 0, 12345700]
+
+
+@pytest.mark.parametrize("since", [5, -1e9, -1e11])
+@pytest.mark.parametrize("until", [0, 1e11])
+def test_who_asks_for_all_time_gets_the_last_day(since: float, until: float) -> None:
+    """And no room is made for what nobody knows, which may be more than there is memory."""
+    told = asked(lived(20, a="x"), 20, since=since, until=until, columns="running")
+
+    assert START + 20 - 86400 <= told.at[0] < START + 20 - 86400 + 2 * told.step_s
+    assert told.rows[0].values["running"][-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"since": -1e300}, "since: Input should be greater than or equal to -100000000000"),
+        ({"until": 1e300}, "until: Input should be less than or equal to 100000000000"),
+        ({"since": "nan"}, "since: Input should be a finite number"),
+        ({"step": 1e300}, "step: Input should be less than or equal to 86400"),
+    ],
+)
+def test_times_that_are_none_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        asked(lived(20, a="x"), 20, **fields)
