@@ -145,7 +145,7 @@ class EngineConfig:
     same."""
     target_itl_ms: float | None = option(None, DURATION)
     """Milliseconds that a step with decodes may take: prefills fill it no further, and have an
-    eighth of its time at least. Inferred: no limit, steps are as full as they may be."""
+    eighth of its time at least. 0, and inferred: any, steps are as full as they may be."""
     verbose: bool = option(True, SWITCH)
     """Log the progress of loading, at level INFO."""
     opt: str | None = option(None, OPT)

@@ -44,8 +44,8 @@ POSITIVE = Rule(
     "{name} must be a positive integer, found {value!r}",
 )
 DURATION = Rule(
-    lambda value: value is None or (type(value) in (float, int) and 0 < value < float("inf")),
-    "{name} must be above 0, in milliseconds, found {value!r}",
+    lambda value: value is None or (type(value) in (float, int) and 0 <= value < float("inf")),
+    "{name} must be a number of milliseconds, found {value!r}",
 )
 COUNT = Rule(
     lambda value: value is None or (type(value) is int and 0 <= value < 2**31),

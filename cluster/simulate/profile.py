@@ -57,7 +57,7 @@ class Profile:
             budget=load["step_tokens"],
             kv=kv,
             sequences=config["max_num_sequence"],
-            itl_s=None if itl_ms is None else itl_ms / 1000,
+            itl_s=itl_ms / 1000 if itl_ms else None,
         )
 
     def as_json(self) -> str:

@@ -67,7 +67,7 @@ def assemble(
         sizes.drafted,
         config.prefill_mode == "chunked",
         model.tile_rows,
-        None if config.target_itl_ms is None else config.target_itl_ms / 1000,
+        config.target_itl_ms / 1000 if config.target_itl_ms else None,
     )
     parts = limits, executor.run, began, model.draws, executor.submit, drafts, sampler
     if echoes:
