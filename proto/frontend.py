@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from llguidance import LLTokenizer
+
 from raylax.proto.calls.call import Call, Operation
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
@@ -16,6 +18,7 @@ from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
@@ -71,13 +74,12 @@ class Frontend:
         """`max_sequence_length`: tokens of prompt and answer together. Raises OSError, ValueError
         or KeyError for files that cannot be read, or say too little."""
         tokenizer, defaults = files.tokenizer(), defaults_of(files)
-        ends = [files.end_token, *filter(tokenizer.special_id, defaults.stop)]
         return cls(
             name,
             files,
             tokenizer,
             files.chat_templates(),
-            files.end_token_ids.union(*(ids_of(tokenizer, end) for end in ends)),
+            ends_of(files, tokenizer, defaults),
             defaults,
             int(files.config["vocab_size"]),
             int(files.config["hidden_size"]),
@@ -300,6 +302,19 @@ class Frontend:
     def _is_text(self, prompt: Sequence[int]) -> bool:
         """Whether any token of it is text, with which the answer goes on."""
         return any(map(self.tokenizer.adds_text, prompt))
+
+
+def ends_of(files: TextFiles, tokenizer: Tokenizer, defaults: SamplingDefaults) -> frozenset[int]:
+    """The tokens that end an answer."""
+    ends = [files.end_token, *filter(tokenizer.special_id, defaults.stop)]
+    return files.end_token_ids.union(*(ids_of(tokenizer, end) for end in ends))
+
+
+def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
+    """The `vocab` tokens of a model as grammars look at them. Raises as `Frontend.load`, and
+    ValueError for a model that has no end token."""
+    tokenizer = files.tokenizer()
+    return grammar_tokenizer(tokenizer, ends_of(files, tokenizer, defaults_of(files)), vocab)
 
 
 def texts_in(given: list[str] | list[list[int]]) -> list[str]:

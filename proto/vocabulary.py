@@ -85,6 +85,10 @@ class Sampling:
     bad_words: tuple[tuple[int, ...], ...] = ()
     """Phrases, of a token or more, that are never said: their last token is not drawn behind the
     others."""
+    grammar: str = ""
+    """What the answer must be, in the notation of `raylax.proto.grammar`; empty: anything."""
+    grammar_after: tuple[int, ...] = ()
+    """The grammar begins behind these tokens of the answer; empty: with the answer."""
 
     @property
     def greedy(self) -> bool:

@@ -165,6 +165,16 @@ class Tokenizer:
             return bytes.fromhex(whole[1])
         return piece.replace("▁", " ").encode()
 
+    def bytes_of_all(self, vocab: int) -> list[bytes]:
+        """The same of all ids below `vocab`; nothing for those that stand for no token."""
+        added = {id: token.content.encode() for id, token in self._added_tokens.items()}
+        return [added.get(id) or self._bytes_named(self.name_of(id)) for id in range(vocab)]
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The tokens that are no text."""
+        return frozenset(self._special)
+
     @property
     def highest_id(self) -> int:
         """Of the tokens that texts are cut into; tokens that were added may lie beyond."""

@@ -102,6 +102,7 @@ class Loop:
         self._teller.emptied()
         if self._slot.cores is not None:
             self._slot.cores.release()
+        self._slot.masks.close()
         self._commands.carry_out(0.0)
         finish = Finish.ABORT if status.broken is None else Finish.ERROR
         end = Delta("", finish=finish, error=status.broken, fault=status.blame)

@@ -4,6 +4,7 @@ from collections import abc
 from typing import Any
 
 from raylax.kernels.options import ProgressCallback, silent
+from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.vocabulary import Delta, Finish
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.model.limits import ModelLimits
@@ -84,6 +85,16 @@ class Operations:
             self._teller.ready(request_id)
             model.batch.roster.meet_need(request_id, need)
             self._teller.look()
+
+    def take_matcher(self, request_id: str, matcher: Matcher | None, why: str) -> None:
+        """A request has what follows its answer in its grammar; or, without that, it ends."""
+        if (model := self._slot.model) is None:
+            return
+        if matcher is not None:
+            model.batch.roster.take_matcher(request_id, matcher)
+            self.meet_need(request_id, Need.GRAMMAR)
+        elif model.batch.roster.remove(request_id):
+            self._teller.send([failed(request_id, why)])
 
     def abort(self, request_id: str) -> None:
         """End a request; one that has ended, or never was, is no error."""

@@ -7,6 +7,7 @@ from typing import Any
 from raylax.worker.engine.commands import CommandQueue
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.errors import EngineNotReady
+from raylax.worker.grammars.making import MatcherMakerAtOnce
 
 
 class OwnCommands(CommandQueue):
@@ -25,6 +26,8 @@ class OwnCommands(CommandQueue):
 class SteppedEngine(ThreadedEngine):
     """All that the engine with threads can do, by one thread, that of its caller. Callbacks run in
     `step`, and in the calls that bring something about."""
+
+    grammars = MatcherMakerAtOnce
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock, commands=OwnCommands)

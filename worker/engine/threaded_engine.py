@@ -13,6 +13,7 @@ from typing import Any
 from raylax.kernels.options import ProgressCallback, silent
 from raylax.proto.errors import WorkerUnavailable
 from raylax.proto.event_trace import ProcessTrace
+from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.vocabulary import Load, Request, Sampling
 from raylax.worker.comm.errors import CommError
 from raylax.worker.config import EngineConfig
@@ -29,6 +30,7 @@ from raylax.worker.engine.status import StatusSnapshot
 from raylax.worker.engine.teller import Teller
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import DeviceLost, EngineLost, EngineNotReady
+from raylax.worker.grammars.making import MatcherMaker
 from raylax.worker.hardware.devices import detect_device
 from raylax.worker.ranks.child_processes import ChildProcesses
 from raylax.worker.ranks.startup import Spawner
@@ -61,6 +63,10 @@ class ThreadedEngine:
         parts = self._commands, self._operations, self._slot, self._teller
         self._loop, self._status = Loop(*parts, clock), self._teller.status
         self._lost: DeviceLost | None = None
+        self._grammars = self.grammars(self._matcher_made)
+
+    grammars = MatcherMaker
+    """Who makes the matchers of requests."""
 
     # Life cycle
 
@@ -90,6 +96,7 @@ class ThreadedEngine:
     def exit_background_loop(self) -> None:
         """Requests that are running end with `abort`. A forked child has none: nothing happens."""
         if self.process.here:
+            self._grammars.close()
             self._commands.close()
 
     def reload(self, config: EngineConfig, progress: ProgressCallback = silent) -> None:
@@ -147,11 +154,18 @@ class ThreadedEngine:
         deadline = None if request.deadline_s is None else now + request.deadline_s
         sequence = Sequence(request, deadline, limits.longest, needs)
         try:
-            return self._commands.accept(
+            number = self._commands.accept(
                 request, limits.capacity, lambda: self._operations.add(sequence, limits, now)
             )
         except Closed:
             raise self._refusal() from None
+        if request.sampling.grammar and limits.matchers is not None:
+            self._grammars.make(request, limits.matchers)
+        return number
+
+    def _matcher_made(self, request_id: str, matcher: Matcher | None, why: str) -> None:
+        """What follows an answer in its grammar is there, or cannot be had."""
+        self._commands.put(lambda: self._operations.take_matcher(request_id, matcher, why))
 
     def meet_need(self, request_id: str, need: Need) -> None:
         """A request needs this no more, whatever came of it. One that has ended, or never was, is

@@ -29,7 +29,9 @@ def is_penalised(sampling: Sampling) -> bool:
 
 def is_constrained(sampling: Sampling) -> bool:
     """Whether some tokens are not to be drawn, whatever their logits."""
-    return bool(sampling.min_tokens or sampling.allowed_token_ids or sampling.bad_words)
+    return bool(
+        sampling.min_tokens or sampling.allowed_token_ids or sampling.bad_words or sampling.grammar
+    )
 
 
 def is_adjusted(sampling: Sampling) -> bool:

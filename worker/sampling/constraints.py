@@ -4,13 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from raylax.proto.grammar.matcher import Mask, Matcher
 from raylax.proto.vocabulary import Request
 from raylax.worker.sampling.adjustment import is_constrained
-
-Mask = npt.NDArray[np.int32]
-"""Of a vocabulary: bit i of word w says whether the token 32 * w + i may be drawn."""
 
 
 class Constraints:
@@ -30,8 +27,20 @@ class Constraints:
             if len(phrase) > 1:
                 self._phrases[phrase[-2]].append(phrase)
         self._mask: Mask | None = None
+        self.matcher: Matcher | None = None
+        """Where the answer stands in its grammar; None: it has none, or the matcher is being
+        made."""
 
-    def mask(self, vocab: int) -> Mask | None:
+    def mask(self, vocab: int, draft: Sequence[int] = ()) -> Mask | None:
+        """The tokens that may follow the answer and a draft behind it; None: all. Raises
+        GrammarError where the answer cannot go on."""
+        everywhere = self._everywhere(vocab)
+        here = None if self.matcher is None else self.matcher.mask(draft)
+        if everywhere is None or here is None:
+            return here if everywhere is None else everywhere
+        return everywhere & here
+
+    def _everywhere(self, vocab: int) -> Mask | None:
         """The tokens that may be drawn anywhere; None: all."""
         if not (self._allowed or self._never):
             return None

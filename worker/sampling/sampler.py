@@ -16,9 +16,9 @@ from raylax.kernels.cpu.sampler.sampler import Drawn, RowDraws
 from raylax.kernels.draws.definition import MASK, key_of
 from raylax.kernels.draws.rules import NO_RULE, RULE
 from raylax.kernels.options import ModelOptions
+from raylax.proto.grammar.matcher import Mask
 from raylax.proto.vocabulary import Request, TokenLogprobs
 from raylax.worker.sampling.adjustment import Entries, Logits
-from raylax.worker.sampling.constraints import Mask
 
 LEAST_FINITE = float(np.finfo(np.float32).min)
 """In place of a log-probability of -inf: a number in any API, also where it has 32 bits."""

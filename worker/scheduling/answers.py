@@ -28,6 +28,8 @@ class Answers:
         stops = one.request.stop_token_ids
         ids = [each.token for each in results if each.token is not None and each.token not in stops]
         one.tokens.extend(ids)
+        if (matcher := one.constraints.matcher) is not None:
+            matcher.advance(ids)
         one.computed, one.suspect = one.computed + count, False
         self.holdings.index(one, count)
         return self._said(one, ids, results) if results else []
@@ -62,6 +64,8 @@ class Answers:
         said = [Delta(request.id, (token,), drawn.logprobs) for token, drawn in pairs]
         if len(ids) < len(results):
             said.append(Delta(request.id, finish=Finish.STOP, embedding=last.embedding))
+        elif one.is_complete:
+            said[-1] = said[-1]._replace(finish=Finish.STOP)
         elif one.generated >= one.max_tokens:
             said[-1] = said[-1]._replace(finish=Finish.LENGTH)
         if said[-1].finish is not None and (had := one.proposal) is not None:

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from raylax.kernels.model import PendingStep, StepOutput
@@ -25,6 +26,7 @@ from raylax.worker.scheduling.counters import Counters
 from raylax.worker.scheduling.decider import Decider, running_candidates
 from raylax.worker.scheduling.decision.scheduler import Decision, StepLimits
 from raylax.worker.scheduling.drafting.base import Proposer
+from raylax.worker.scheduling.drafting.grammars import follow_grammars
 from raylax.worker.scheduling.drafting.verification import verify
 from raylax.worker.scheduling.flight import Flight, StepTrace, Untraced, work_of
 from raylax.worker.scheduling.outcomes import StepFailed, draw_rows, draws_for
@@ -35,10 +37,16 @@ from raylax.worker.scheduling.step_plan import StepPlan, Work, make_plan
 log = logging.getLogger(__name__)
 Run = Callable[[StepPlan], StepOutput]
 Submit = Callable[[StepPlan], PendingStep]
+Beside = Callable[[list[Work]], AbstractContextManager[None]]
 
 
 def nobody(request_ids: list[str]) -> None:
     """The listener of whoever does not want to know who began."""
+
+
+def alone(batch: list[Work]) -> AbstractContextManager[None]:
+    """Nothing is done beside a step."""
+    return nullcontext()
 
 
 @dataclass
@@ -59,6 +67,8 @@ class Batch:
     """Who proposes what may follow; None: nobody."""
     sampler: Sampler = field(default_factory=single_threaded)
     """Draws from the logits of `run`, where that does not."""
+    beside: Beside = alone
+    """What is done for these sequences while a step runs, in which they are."""
     trace: StepTrace = field(default_factory=Untraced)
     part_clock: Callable[[], float] = time.perf_counter
     """By which the parts of a step are measured."""
@@ -100,7 +110,8 @@ class Batch:
         """Run a step and commit it."""
         plan = flight.plan
         try:
-            output = self._run(flight)
+            with self.beside(flight.batch):
+                output = self._run(flight)
             self._mark("run")
         except EngineLost:
             raise  # there will be no further step
@@ -206,6 +217,7 @@ class Batch:
         if self.proposer is not None:
             decodes = [one for one in running.values() if one.drafts_may_follow]
             self.proposer.propose(decodes, decider.step_time.value)
+            follow_grammars(decodes, self.limits.drafted)
             self._mark("draft")
         division = decider.division()
         while (decision := decider.decide(division, running_candidates(running.values()))).preempt:

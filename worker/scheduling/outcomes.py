@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from raylax.kernels.draws.rules import NO_RULE, StepDraws
 from raylax.kernels.model import StepOutput
+from raylax.proto.grammar.matcher import GrammarError
 from raylax.proto.vocabulary import Delta, Fault, Finish
 from raylax.worker.sampling.adjustment import forbidding
 from raylax.worker.sampling.draws import DrawResult, result, vector
@@ -140,7 +141,7 @@ def wish_of(wanted: Wanted, output: StepOutput, logprobs: bool) -> Wish | None:
     position, mask, adjustment = one.generated + len(said), None, one.adjustment
     changes = adjustment.after(said).entries if adjustment.active else NOTHING
     if one.constraints.active:
-        mask = one.constraints.mask(output.logits.shape[1])
+        mask = one.constraints.mask(output.logits.shape[1], said)
         if forbidden := one.constraints.forbidden(one.tokens, said):
             changes = forbidding(changes, forbidden)
     return Wish(row, request, one.own_rule, position, changes, mask, top)
@@ -176,7 +177,7 @@ def result_of(
         if one.request.embed:
             return vector(output, row)
         return result(output, row, outcome, is_drawn)
-    except NotFinite as error:
+    except (NotFinite, GrammarError) as error:
         answer = f"after {one.generated + len(said)} tokens of the answer"
         return DrawResult(error=f"the model has no next token for this request {answer}: {error}")
     except Exception as error:

@@ -22,6 +22,8 @@ class Need(Enum):
 
     PAGES = "pages"
     """KV pages that are on their way from another worker."""
+    GRAMMAR = "grammar"
+    """What follows its answer in its grammar, see `raylax.proto.grammar.matcher`."""
 
 
 Needs = frozenset[Need]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from raylax.proto.grammar.matcher import Matcher
 from raylax.proto.pages import pages_for
 from raylax.worker.kv.page_pool import PagePool
 from raylax.worker.scheduling.counters import Counters
@@ -73,6 +74,12 @@ class Roster:
         if (one := self.waiting.get(request_id)) is not None:
             one.needs -= {need}
             self.waiting.recount(one, known=self.holdings.known(one))
+
+    def take_matcher(self, request_id: str, matcher: Matcher) -> None:
+        """What follows the answer of a waiting sequence in its grammar. One that is not here is no
+        error."""
+        if (one := self.waiting.get(request_id)) is not None:
+            one.constraints.matcher = matcher
 
     def remove(self, request_id: str) -> bool:
         """Take a sequence out, wherever it is; False if it is not here."""

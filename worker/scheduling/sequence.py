@@ -12,7 +12,7 @@ from raylax.worker.config import MOST_DRAFTED
 from raylax.worker.sampling.adjustment import Adjustment
 from raylax.worker.sampling.constraints import Constraints
 from raylax.worker.sampling.rules import models_rule_of, rule_of
-from raylax.worker.scheduling.readiness import READY, Needs
+from raylax.worker.scheduling.readiness import READY, Need, Needs
 from raylax.worker.speculation.proposals import Proposal
 
 
@@ -81,6 +81,8 @@ class Sequence:
         self.max_tokens = min(self.request.max_tokens, self.longest - len(self.request.prompt))
         self.adjustment = Adjustment(self.request.sampling, len(self.request.prompt))
         self.constraints = Constraints(self.request)
+        if self.request.sampling.grammar:
+            self.needs |= {Need.GRAMMAR}
         self.own_rule = rule_of(self.request)
         self.rule = models_rule_of(self.request, self.own_rule)
         scored = self.request.score and not self.request.history
@@ -117,6 +119,12 @@ class Sequence:
         """How many tokens of a prompt that is scored are not among its tokens yet: they follow
         like drafts that are right, whatever would be drawn, so that each has a row."""
         return len(self.request.prompt) - len(self.tokens)
+
+    @property
+    def is_complete(self) -> bool:
+        """Its grammar lets nothing follow."""
+        matcher = self.constraints.matcher
+        return matcher is not None and matcher.complete
 
     @property
     def draft(self) -> list[int]:

@@ -18,6 +18,8 @@ class Proposal:
     """Tokens that may follow."""
     likely: float = 0.0
     """How likely each of them is right, if those before it are."""
+    certain: bool = False
+    """The draft must follow, and was proposed by nobody."""
     accepted: int = 0
     """Tokens that were proposed so far, and right."""
     drafts: int = 0

@@ -27,7 +27,7 @@ samplings = st.builds(
     logit_bias=st.dictionaries(st.integers(0, 99), reals).map(lambda d: tuple(sorted(d.items()))),
     seed=st.integers(0, 2**64 - 1), top_logprobs=st.none() | st.integers(0, 20),
     typical_p=reals, min_tokens=st.integers(0, 99), allowed_token_ids=tokens,
-    bad_words=st.lists(tokens, max_size=3).map(tuple),
+    bad_words=st.lists(tokens, max_size=3).map(tuple), grammar=st.text(), grammar_after=tokens,
 )  # fmt: skip
 requests = st.builds(
     Request,

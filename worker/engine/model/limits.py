@@ -9,8 +9,10 @@ from itertools import chain
 from raylax.proto import ranges
 from raylax.proto.calls.prompt_ids import check_scored_size
 from raylax.proto.errors import InvalidRequest, PromptTooLong, shown
+from raylax.proto.grammar.limits import MOST_BYTES
+from raylax.proto.grammar.matchers import Matchers
 from raylax.proto.vocabulary import Priority, Request, Sampling
-from raylax.worker.config import EngineConfig
+from raylax.worker.config import ECHO, EngineConfig
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class ModelLimits:
     """Complete."""
     vocab: int
     """Token ids are below this."""
+    matchers: Matchers | None = None
+    """Of answers in grammars; None: it follows none."""
 
     @property
     def capacity(self) -> int:
@@ -49,6 +53,7 @@ def check(request: Request, limits: ModelLimits) -> None:
     check_ids(limits.vocab, request.history, "history")
     check_service(request)
     check_sampling(request.sampling)
+    check_grammar(request.sampling, limits)
     if request.score:
         check_scored_size(len(request.prompt), request.sampling.top_logprobs or 0)
     check_ids(limits.vocab, [token for token, _ in request.sampling.logit_bias], "logit_bias")
@@ -81,6 +86,16 @@ def check_sampling(sampling: Sampling) -> None:
     if sampling.top_logprobs is not None:
         check_whole(sampling.top_logprobs, "top_logprobs", least=0)
         ranges.TOP_LOGPROBS.check(sampling.top_logprobs, "top_logprobs")
+
+
+def check_grammar(sampling: Sampling, limits: ModelLimits) -> None:
+    """Raises InvalidRequest for a grammar that is too large, or that nobody follows. What else is
+    wrong with it shows when its matcher is made."""
+    check_ids(limits.vocab, sampling.grammar_after, "grammar_after")
+    if sampling.grammar and limits.matchers is None:
+        raise InvalidRequest(f"grammar: {ECHO} follows none", param="grammar")
+    if (size := len(sampling.grammar.encode())) > MOST_BYTES:
+        raise InvalidRequest(f"grammar: may have {MOST_BYTES} bytes, found {size}", param="grammar")
 
 
 def check_service(request: Request) -> None:

@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raylax.kernels.build import sampler_for
+from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.options import ProgressCallback
+from raylax.proto.frontend import vocabulary_for_grammars
+from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.text.files import TextFiles
 from raylax.worker.config import ECHO, EngineConfig
 from raylax.worker.engine.model.echo import EchoBatch, EchoExecutor, EchoRoster
 from raylax.worker.engine.model.limits import ModelLimits
@@ -43,6 +47,14 @@ def load_executor(
     return RankGroup.load(config, device, progress, spawner)
 
 
+def matchers_of(config: EngineConfig, vocab: int) -> Matchers:
+    """For answers of a model that have a grammar."""
+    checkpoint = config.checkpoint
+    return Matchers(
+        lambda: vocabulary_for_grammars(TextFiles(open_checkpoint(checkpoint).text), vocab), vocab
+    )
+
+
 def assemble(
     executor: Executor,
     config: EngineConfig,
@@ -75,5 +87,6 @@ def assemble(
         batch: Batch = EchoBatch(roster, *parts, spec=model.spec)
     else:
         batch = Batch(Roster(pool, clock), *parts)
-    known_limits = ModelLimits(ready, model.spec.vocab)
+    matchers = None if echoes else matchers_of(config, model.spec.vocab)
+    known_limits = ModelLimits(ready, model.spec.vocab, matchers)
     return LoadedModel(executor, batch, known_limits, SelfCheck(known, clock))

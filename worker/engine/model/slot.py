@@ -12,6 +12,7 @@ from raylax.worker.engine.model.loading import LoadedModel, assemble, load_execu
 from raylax.worker.engine.model.sleeping import Sleep, let_go
 from raylax.worker.engine.trace import TraceRecorder
 from raylax.worker.errors import EngineNotReady
+from raylax.worker.grammars.masks import Masks
 from raylax.worker.hardware.cores import Cores, keep_to_own_cores, usable_cores
 from raylax.worker.ranks.loading import degree_of
 from raylax.worker.ranks.startup import Spawner
@@ -30,6 +31,7 @@ class ModelSlot:
         """Its model is to come back; there is none meanwhile."""
         self.cores: Cores | None = None
         """None before the first model."""
+        self.masks = Masks()
         self._clock, self._spawner = clock, spawner
         self._asked_utilization: float | None = None  # of the model that is loaded, or asleep
         self._mapped: Path | None = None  # by the model that is asleep
@@ -56,6 +58,7 @@ class ModelSlot:
         executor = load_executor(config, self.device, self._spawner, progress)
         try:
             model = assemble(executor, config, self._clock, began, progress)
+            model.batch.beside = self.masks.ready_behind
             if trace is not None:
                 executor.call("raylax.debug.trace", [trace.most])
                 model.batch.trace, trace.rank = trace, executor.rank.trace

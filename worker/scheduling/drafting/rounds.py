@@ -46,7 +46,13 @@ class Rounds:
 
     def follow(self, seen: Several[Seen]) -> None:
         """It was run."""
-        if self.rests or len(seen) != self._decoded or any(each.row is None for each in seen):
+        if self.rests or len(seen) != self._decoded or any(map(tells_nothing, seen)):
             return
         tokens = sum([each.kept for each in seen])
         self._now.add(self.drafted, tokens, self.clock() - self._begun)
+
+
+def tells_nothing(seen: Seen) -> bool:
+    """Whether it drew nothing, or had a draft that nobody proposed."""
+    proposal = seen.one.proposal
+    return seen.row is None or (proposal is not None and proposal.certain)

@@ -31,7 +31,7 @@ def verify(
         results = len(drawn.get(one.request.id, ()))
         right = count + results - wanted if wanted else count
         seen[one.request.id] = Seen(one, at, right, row + results - 1 if results else None)
-        if wanted > 1 and one.unread <= 0:
+        if wanted > 1 and one.unread <= 0 and not proposal_of(one).certain:
             proposer.learn(one, wanted - 1, results - 1)
             note(counters, one, wanted - 1, results - 1)
         at, row = at + count, row + wanted

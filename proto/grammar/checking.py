@@ -1,0 +1,36 @@
+"""Whether a grammar can be used, found out before anything is asked of an engine.
+
+It may take some time, and it is a stranger's program: routers have it done where it can be ended.
+"""
+
+from functools import cache
+
+from llguidance import LLMatcher, LLTokenizer
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.limits import LIMITS
+
+
+@cache
+def any_bytes() -> LLTokenizer:
+    """A vocabulary of which each token is a byte."""
+    return LLTokenizer("byte")
+
+
+def check(grammar: str, field: str) -> None:
+    """Raises InvalidRequest, with what is wrong and where, for one that is malformed, asks for what
+    llguidance does not have, cannot be satisfied, or is larger than `LIMITS`. Special tokens are a
+    model's: only its engines know them."""
+    is_wrong, said = LLMatcher.validate_grammar_with_warnings(grammar, limits=LIMITS)
+    if not is_wrong and not any("special_token" in one for one in said):
+        # expressions are compiled when they are first needed
+        first = LLMatcher(any_bytes(), grammar, limits=LIMITS, log_level=0)
+        first.compute_bitmask()
+        is_wrong, said = first.is_error(), [first.get_error()]
+    if is_wrong:
+        raise InvalidRequest(f"{field}: {plain(said[0])}", param=field)
+
+
+def plain(said: str) -> str:
+    """What llguidance says, in one line."""
+    return " ".join(said.split())

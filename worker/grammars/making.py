@@ -1,0 +1,47 @@
+"""Makes the matchers of requests that have a grammar, while those wait for their turn."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from raylax.proto.grammar.matcher import GrammarError, Matcher
+from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.vocabulary import Request
+
+Made = Callable[[str, Matcher | None, str], None]
+"""Hears of a request's matcher, or why there is none."""
+
+
+class MatcherMaker:
+    """Of an engine. `made` is called by a thread of its own."""
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+        self._thread: ThreadPoolExecutor | None = None
+
+    def make(self, request: Request, matchers: Matchers) -> None:
+        """Make the matcher of a request, soon."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "grammars")
+        self._thread.submit(self.make_now, request, matchers)
+
+    def make_now(self, request: Request, matchers: Matchers) -> None:
+        """Make it before this returns."""
+        sampling = request.sampling
+        try:
+            matcher = matchers.matcher(sampling.grammar, sampling.grammar_after, request.history)
+        except (GrammarError, ValueError) as error:
+            self._made(request.id, None, str(error))
+        else:
+            self._made(request.id, matcher, "")
+
+    def close(self) -> None:
+        """Make no more."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+class MatcherMakerAtOnce(MatcherMaker):
+    """Of an engine without threads."""
+
+    def make(self, request: Request, matchers: Matchers) -> None:
+        self.make_now(request, matchers)
