@@ -19,6 +19,8 @@ OF_STATE = {
 """What it is that somebody comes to a state."""
 STATE_AFTER = {kind: state for state, kind in OF_STATE.items()}
 NOBODY = "somebody without a key"
+REMEMBERED = 100
+"""Routers whose commands are known."""
 MOST_LISTED = 8
 """Names of what changed: `detail` has all."""
 Config = Mapping[str, Any]
@@ -85,7 +87,7 @@ class Watch:
         now."""
         for act in acts:
             if act.at > self._acted.get(router, -math.inf):
-                self._acted[router] = act.at
+                self._note_act(router, act.at)
                 detail = {"router": router}
                 self._add(EventKind.COMMANDED, act.who or NOBODY, "", act.at, act.what, detail)
 
@@ -113,7 +115,7 @@ class Watch:
         if event.kind is EventKind.SCALING:
             self._choices[event.model] = event.at, event.detail["choice"]
         elif event.kind is EventKind.COMMANDED:
-            self._acted[event.detail["router"]] = event.at
+            self._note_act(event.detail["router"], event.at)
         elif event.kind is EventKind.LOST or (state := STATE_AFTER.get(event.kind)) == "ended":
             self._forget(event.who)
         elif state is not None:
@@ -127,10 +129,16 @@ class Watch:
         """What the cluster was to be before this process was started."""
         self.settings = by, settings
 
+    def _note_act(self, router: str, at: float) -> None:
+        """Known of those that are gone, too: one may only have been silent."""
+        self._acted.pop(router, None)
+        self._acted[router] = at
+        if len(self._acted) > REMEMBERED:
+            del self._acted[next(iter(self._acted))]
+
     def _forget(self, who: str) -> None:
         self._states.pop(who, None)
         self._own.pop(who, None)
-        self._acted.pop(who, None)
 
     def _add(
         self,

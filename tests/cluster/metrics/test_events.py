@@ -201,9 +201,11 @@ def test_settings_are_not_told_again_by_the_next_metrics(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
-def router_says(record: ClusterRecord, acts: Acts, second: int) -> None:
+def router_says(record: ClusterRecord, acts: Acts, second: int, state: Any = "ready") -> None:
     told = RouterMeasures(router="r", models={})
-    said = RouterReport(router="r", pid=1, node="n", workers={}, acts=acts.last, measures=told)
+    said = RouterReport(
+        router="r", pid=1, node="n", state=state, workers={}, acts=acts.last, measures=told
+    )
     record.report_router(said, at(second))
     record.turn(at(second))
 
@@ -224,3 +226,15 @@ def test_what_an_admin_had_done_is_told_once_with_the_name_of_the_key(tmp_path: 
     assert of_kind(after, EventKind.COMMANDED) == [
         ("root", "drain w1"), ("somebody without a key", "reset of tiny"), ("root", "FlushCache")
     ]  # fmt: skip
+
+
+def test_a_router_that_ends_or_was_silent_says_nothing_twice() -> None:
+    """Its last report has all of its commands again."""
+    acts, record = Acts(iter([1e6]).__next__), ClusterRecord()
+    acts.add("root", "drain w1")
+    for second, state in [(0, "ready"), (30, "ready"), (31, "ended")]:
+        record.turn(at(second - 1))
+        router_says(record, acts, second, state)
+
+    assert {EventKind.LOST, EventKind.LEFT} <= {one.kind for one in record.events_after(0).events}
+    assert of_kind(record, EventKind.COMMANDED) == [("root", "drain w1")]
