@@ -1,7 +1,7 @@
 """An answer of the chat API as it comes, and in a sentence why it does not, or no more of it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ def models_at(url: str) -> list[str]:
     return names
 
 
-def answer(client: httpx.Client, url: str, body: dict[str, Any]) -> Iterator[str]:
+def answer(client: httpx.Client, url: str, body: dict[str, Any]) -> Generator[str, None, None]:
     """The pieces of an answer. Raises UserError: the server's refusal, or that it went away."""
     ended = begun = False
     try:

@@ -128,7 +128,7 @@ def say(now: Talk, question: str, client: httpx.Client, console: Console) -> Non
     """Print the answer as it comes; what was said is kept after Ctrl-C, too. Raises UserError."""
     pieces: list[str] = []
     try:
-        with closing(answer(client, now.url, now.body(question))) as coming:  # type: ignore[type-var]
+        with closing(answer(client, now.url, now.body(question))) as coming:
             for text in coming:
                 pieces.append(text)
                 console.out(printable(text), end="", highlight=False)

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from io import TextIOWrapper
 
 from raylax.cluster.errors import UserError
 
@@ -11,8 +11,8 @@ from raylax.cluster.errors import UserError
 def main() -> None:
     """Runs the command that `sys.argv` names. From here on Ctrl-C is KeyboardInterrupt."""
     hold_standard_streams()
-    with suppress(AttributeError, ValueError):  # what a terminal cannot show is a ?, not an error
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what a terminal cannot show is no error
     try:
         from raylax.cluster.cli.commands import app
 

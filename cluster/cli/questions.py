@@ -2,7 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:  # the editor alone needs it, and it takes its time
+    from prompt_toolkit.input import Input
+    from prompt_toolkit.output import Output
 
 Questions = Callable[[], str | None]
 """The next question; None at the end. KeyboardInterrupt after Ctrl-C."""
@@ -25,10 +29,10 @@ def lines(input: IO[str]) -> Questions:
     return read
 
 
-def editor(**options: object) -> Questions:
+def editor(input: "Input | None" = None, output: "Output | None" = None) -> Questions:
     """Edits lines, and knows those before, for as long as the talk lasts: nothing is written to a
-    file. Enter asks, Alt-Enter begins a line, and pasted lines are one question. `options` are
-    prompt_toolkit's, in tests."""
+    file. Enter asks, Alt-Enter begins a line, and pasted lines are one question. Tests type and
+    look elsewhere than at the terminal."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.history import InMemoryHistory
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -44,13 +48,12 @@ def editor(**options: object) -> Questions:
     def begin_a_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
-    given = {"output": None, **options}
-    given["output"] = given["output"] or create_output(sys.stdout, always_prefer_tty=True)
     session: PromptSession[str] = PromptSession(
         history=InMemoryHistory(),
         multiline=True,
         key_bindings=keys,
-        **given,  # type: ignore[arg-type]
+        input=input,
+        output=output or create_output(sys.stdout, always_prefer_tty=True),
     )
 
     def read() -> str | None:
