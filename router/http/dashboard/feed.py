@@ -5,7 +5,6 @@ reads slowly misses some, and nothing waits for him.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
@@ -14,12 +13,11 @@ from raylax.proto.errors import Overloaded
 from raylax.router.http.disconnect import ClientLeft, DisconnectWatch
 from raylax.router.http.event_stream import HEADERS, server_sent
 
-log = logging.getLogger(__name__)
 EVERY_S = 1.0
 MOST_WATCHERS = 16
 LASTS_S = 20.0
 """After which a stream ends, and the page begins another one: a router that ends waits for its
-streams, and by then others are asked."""
+streams, and by then others are asked. A key that is taken away counts no longer than that."""
 READ_S = 5.0
 """For a reader to take a snapshot; a slower one is cut off."""
 Make = Callable[[], Awaitable[bytes]]
@@ -38,8 +36,8 @@ class Feed:
         """`make`: a snapshot in JSON, as it is now."""
         self._make, self._every_s, self._lasts_s, self._most = make, every_s, lasts_s, most
         self._watchers = 0
-        self._next: asyncio.Future[bytes] | None = None
-        self._making: asyncio.Task[None] | None = None
+        self._last: bytes | None = None
+        self._making: asyncio.Task[bytes] | None = None
 
     @property
     def watchers(self) -> int:
@@ -47,8 +45,8 @@ class Feed:
         return self._watchers
 
     async def watch(self) -> AsyncGenerator[bytes]:
-        """Snapshots as they are made, the first one at once, as long as a stream lasts. Raises
-        Overloaded where too many watch."""
+        """Snapshots as they are made, the last one at once, as long as a stream lasts. Raises
+        Overloaded where too many watch, and what making one does."""
         if self._watchers >= self._most:
             raise Overloaded(
                 f"at most {self._most} pages may watch one router, and as many do",
@@ -57,35 +55,28 @@ class Feed:
         self._watchers += 1
         ends_at = asyncio.get_running_loop().time() + self._lasts_s
         try:
-            yield await self._make()
+            if self._last is not None:
+                yield self._last
             while asyncio.get_running_loop().time() < ends_at:
                 yield await asyncio.shield(self._upcoming())
         finally:
             self._watchers -= 1
-            if not self._watchers and self._making is not None:
-                self._making.cancel()
-                self._making = self._next = None
+            if not self._watchers:
+                if self._making is not None:
+                    self._making.cancel()
+                self._making = self._last = None
 
-    def _upcoming(self) -> "asyncio.Future[bytes]":
+    def _upcoming(self) -> asyncio.Task[bytes]:
         """The next snapshot, which all who watch wait for."""
-        if self._making is None:
-            self._next = asyncio.get_running_loop().create_future()
-            self._making = asyncio.create_task(self._keep_making())
-        assert self._next is not None
-        return self._next
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._made())
+        return self._making
 
-    async def _keep_making(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    async def _made(self) -> bytes:
+        if self._last is not None:
             await asyncio.sleep(self._every_s)
-            try:
-                made = await self._make()
-            except Exception:
-                log.exception("no snapshot for /dashboard could be made; the next one is tried")
-                continue
-            told, self._next = self._next, loop.create_future()
-            assert told is not None
-            told.set_result(made)
+        self._last = await self._make()
+        return self._last
 
 
 class FeedStream:

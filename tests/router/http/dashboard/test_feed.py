@@ -10,7 +10,7 @@ from starlette.types import Message
 from raylax.proto.errors import Overloaded
 from raylax.router.http.dashboard.feed import Feed, FeedStream
 from raylax.router.http.disconnect import ClientLeft
-from tests.support.router_rig import until
+from tests.support.router_rig import PATIENCE_S, until
 
 
 class Snapshots:
@@ -25,16 +25,18 @@ class Snapshots:
 
 
 async def test_all_who_watch_are_told_the_same_snapshot() -> None:
-    """Each begins with one of its own; the next one is made once."""
-    make = Snapshots()
-    feed = Feed(make, every_s=0.01)
+    """Each is made once, and who comes later begins with the last one."""
+    feed = Feed(Snapshots(), every_s=0.01)
     async with AsyncExitStack() as stack:
         parts = [await stack.enter_async_context(aclosing(feed.watch())) for _ in range(3)]
-        firsts = [await anext(one) for one in parts]
+        firsts = await asyncio.gather(*(anext(one) for one in parts))
         nexts = await asyncio.gather(*(anext(one) for one in parts))
+        late = await stack.enter_async_context(aclosing(feed.watch()))
+        last = await anext(late)
 
-    assert firsts == [b"1", b"2", b"3"]
-    assert nexts == [b"4", b"4", b"4"]
+    assert firsts == [b"1", b"1", b"1"]
+    assert nexts == [b"2", b"2", b"2"]
+    assert last == b"2"
 
 
 async def test_nothing_is_made_for_nobody() -> None:
@@ -75,9 +77,8 @@ async def test_a_stream_ends_by_itself() -> None:
     assert len([one async for one in feed.watch()]) > 1
 
 
-async def test_a_snapshot_that_fails_is_followed_by_the_next_one(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_snapshot_that_fails_ends_the_streams_and_is_followed_by_the_next_one() -> None:
+    """All who watched are told that it failed; who begins another stream goes on."""
     numbers = count()
 
     async def make() -> bytes:
@@ -85,11 +86,17 @@ async def test_a_snapshot_that_fails_is_followed_by_the_next_one(
             raise ValueError("no")
         return b"%d" % number
 
-    async with aclosing(Feed(make, every_s=0.001).watch()) as parts:
-        heard = [await anext(parts) for _ in range(2)]
+    feed = Feed(make, every_s=0.001)
+    async with AsyncExitStack() as stack:
+        parts = [await stack.enter_async_context(aclosing(feed.watch())) for _ in range(2)]
+        firsts = await asyncio.gather(*(anext(one) for one in parts))
+        failed = await asyncio.gather(*(anext(one) for one in parts), return_exceptions=True)
+        again = await stack.enter_async_context(aclosing(feed.watch()))
+        heard = await asyncio.wait_for(anext(again), PATIENCE_S)
 
-    assert heard == [b"0", b"2"]
-    assert "no snapshot for /dashboard could be made" in caplog.text
+    assert firsts == [b"0", b"0"]
+    assert [str(one) for one in failed] == ["no", "no"]
+    assert heard == b"2"
 
 
 async def test_a_reader_that_does_not_read_is_cut_off() -> None:
