@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from functools import partial
 from typing import Any, Literal
 
 import ray
@@ -21,6 +22,7 @@ from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
+from raylax.router.http.dashboard.numbers import own_numbers
 from raylax.router.observe.measures import RouterMeasures, RouterReport
 from raylax.router.resume.peers import PeerServicer, serve_peers
 
@@ -54,6 +56,7 @@ class RouterReplica:
                 state.kept_answers,
                 self._models.own_measures,
                 self._models.own_trace,
+                partial(own_numbers, self._models),
             ),
             ray.util.get_node_ip_address(),
         )

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class PeerStub:
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     def __init__(self, channel):
@@ -56,11 +56,16 @@ class PeerStub:
                 request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.SerializeToString,
                 response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.FromString,
                 _registered_method=True)
+        self.Show = channel.unary_unary(
+                '/raylax.engine.v1.Peer/Show',
+                request_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.SerializeToString,
+                response_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.FromString,
+                _registered_method=True)
 
 
 class PeerServicer:
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     def Tell(self, request, context):
@@ -82,6 +87,12 @@ class PeerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Trace(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Show(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,6 +121,11 @@ def add_PeerServicer_to_server(servicer, server):
                     request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.FromString,
                     response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.SerializeToString,
             ),
+            'Show': grpc.unary_unary_rpc_method_handler(
+                    servicer.Show,
+                    request_deserializer=raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.FromString,
+                    response_serializer=raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'raylax.engine.v1.Peer', rpc_method_handlers)
@@ -120,7 +136,7 @@ def add_PeerServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Peer:
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     @staticmethod
@@ -221,6 +237,33 @@ class Peer:
             '/raylax.engine.v1.Peer/Trace',
             raylax_dot_proto_dot_pb_dot_engine__pb2.TraceRequest.SerializeToString,
             raylax_dot_proto_dot_pb_dot_engine__pb2.Traced.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Show(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raylax.engine.v1.Peer/Show',
+            raylax_dot_proto_dot_pb_dot_engine__pb2.ShowRequest.SerializeToString,
+            raylax_dot_proto_dot_pb_dot_engine__pb2.Shown.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class PeerStub:
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     @_typing.overload
@@ -39,11 +39,12 @@ class PeerStub:
     Read: _grpc.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]
     Measure: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]
     Trace: _grpc.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]
+    Show: _grpc.UnaryUnaryMultiCallable[_engine_pb2.ShowRequest, _engine_pb2.Shown]
 
 @_typing.type_check_only
 class PeerAsyncStub(PeerStub):
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -51,10 +52,11 @@ class PeerAsyncStub(PeerStub):
     Read: _aio.UnaryStreamMultiCallable[_engine_pb2.ReadRequest, _engine_pb2.Part]  # type: ignore[assignment]
     Measure: _aio.UnaryUnaryMultiCallable[_engine_pb2.MeasureRequest, _engine_pb2.Measures]  # type: ignore[assignment]
     Trace: _aio.UnaryStreamMultiCallable[_engine_pb2.TraceRequest, _engine_pb2.Traced]  # type: ignore[assignment]
+    Show: _aio.UnaryUnaryMultiCallable[_engine_pb2.ShowRequest, _engine_pb2.Shown]  # type: ignore[assignment]
 
 class PeerServicer(metaclass=_abc_1.ABCMeta):
     """Between routers: what one of them keeps of its calls, for a client that comes back to another.
-    It is gRPC, with the metadata "authorization: Bearer <cluster token>".
+    It is gRPC; both prove in the metadata that they know the cluster token (proto/wire/peer_proof.py).
     """
 
     @_abc_1.abstractmethod
@@ -84,5 +86,12 @@ class PeerServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.TraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_engine_pb2.Traced], _abc.AsyncIterator[_engine_pb2.Traced]]: ...
+
+    @_abc_1.abstractmethod
+    def Show(
+        self,
+        request: _engine_pb2.ShowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_engine_pb2.Shown, _abc.Awaitable[_engine_pb2.Shown]]: ...
 
 def add_PeerServicer_to_server(servicer: PeerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

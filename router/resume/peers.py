@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
@@ -32,6 +32,9 @@ from raylax.router.observe.measures import RouterMeasures
 from raylax.router.observe.timeline import Timelines, as_json, from_json
 from raylax.router.resume.kept_answers import KeptAnswers
 
+if TYPE_CHECKING:
+    from raylax.proto.pb.engine_pb2_grpc import PeerAsyncStub
+
 ASK_S = 2.0
 CONNECTIONS, CALLS = 1024, 1024
 """Of other routers: each question has a connection of its own."""
@@ -41,7 +44,10 @@ TRACE_S = 30.0
 """For another router to say what it remembers, which may be megabytes."""
 CLOCK_ROUNDS = 4
 PART_BYTES = 1 << 20
-Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest | pb.TraceRequest
+Question = pb.TellRequest | pb.ReadRequest | pb.MeasureRequest | pb.TraceRequest | pb.ShowRequest
+Short = TypeVar("Short", pb.TellRequest, pb.MeasureRequest, pb.ShowRequest)
+"""A question whose answer is one message."""
+Answer = TypeVar("Answer")
 NONCE_BYTES = 16
 NumberedParts = AsyncGenerator[tuple[int, Any]]
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -59,10 +65,12 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
         kept_answers: KeptAnswers,
         measures: Callable[[], RouterMeasures],
         trace: Callable[[], ProcessTrace],
+        numbers: Callable[[], bytes],
     ) -> None:
-        """`measures`: what this router measures; `trace`: what it remembers of calls."""
+        """`measures`: what this router measures; `trace`: what it remembers of calls; `numbers`:
+        what a page shows of it, in JSON."""
         self.token, self._timelines, self._kept_answers = token, timelines, kept_answers
-        self._measures, self._trace = measures, trace
+        self._measures, self._trace, self._numbers = measures, trace, numbers
         self.address = ""
         """Where others ask this one: a question is for one address."""
 
@@ -103,6 +111,11 @@ class PeerServicer(engine_pb2_grpc.PeerServicer):
             trace = await asyncio.to_thread(lambda: self._trace().as_bytes())
             for first in range(0, len(trace), PART_BYTES):
                 await context.write(pb.Traced(content=trace[first : first + PART_BYTES]))
+
+    async def Show(self, request: pb.ShowRequest, context: Context) -> pb.Shown:
+        await self._authorise(context, request)
+        await context.send_initial_metadata(self._shown(request))
+        return pb.Shown(json=self._numbers())
 
     def _shown(self, question: Question) -> Metadata:
         return answer_metadata(self.token, self.address, question)
@@ -146,17 +159,28 @@ class Peers:
         return next((timeline for timeline in timelines if timeline is not None), None)
 
     async def _tell(self, address: str, asked: pb.TellRequest) -> TimelineSnapshot | None:
+        told = await self._ask(address, asked, lambda stub: stub.Tell)
+        return None if told is None else from_json(json.loads(told.json))
+
+    async def _ask(
+        self,
+        address: str,
+        asked: Short,
+        method: "Callable[[PeerAsyncStub], grpc.aio.UnaryUnaryMultiCallable[Short, Answer]]",
+        within_s: float = ASK_S,
+    ) -> Answer | None:
+        """What another router answers; None where none does in time."""
         async with channel_to(address, self._token) as channel:
-            stub = engine_pb2_grpc.PeerStub(channel)
             shown = question_metadata(self._token, address, asked)
-            call = stub.Tell(asked, metadata=shown, timeout=ASK_S)
+            call = method(engine_pb2_grpc.PeerStub(channel))(
+                asked, metadata=shown, timeout=within_s
+            )
             try:
-                if not self._is_answer(await call.initial_metadata(), address, asked):
-                    return None
-                told = await call
+                if self._is_answer(await call.initial_metadata(), address, asked):
+                    return await call
             except grpc.aio.AioRpcError:
-                return None
-        return from_json(json.loads(told.json))
+                pass
+        return None
 
     def _is_answer(self, first: Any, address: str, asked: Question) -> bool:
         """Whether another router has begun to answer: nobody else is believed."""
@@ -168,17 +192,21 @@ class Peers:
         return [measures for measures in told if measures is not None]
 
     async def _measures(self, address: str) -> RouterMeasures | None:
-        async with channel_to(address, self._token) as channel:
-            asked = pb.MeasureRequest(nonce=secrets.token_bytes(NONCE_BYTES))
-            shown = question_metadata(self._token, address, asked)
-            call = engine_pb2_grpc.PeerStub(channel).Measure(asked, metadata=shown, timeout=ASK_S)
-            try:
-                if not self._is_answer(await call.initial_metadata(), address, asked):
-                    return None
-                told = await call
-            except grpc.aio.AioRpcError:
-                return None
-        return RouterMeasures.model_validate_json(told.json)
+        asked = pb.MeasureRequest(nonce=secrets.token_bytes(NONCE_BYTES))
+        told = await self._ask(address, asked, lambda stub: stub.Measure)
+        return None if told is None else RouterMeasures.model_validate_json(told.json)
+
+    async def numbers(self, within_s: float) -> dict[str, Any]:
+        """What a page shows of each of the other routers, by address; None of one that does not
+        answer in time."""
+        others = sorted(self._others)
+        told = await asyncio.gather(*(self._numbers(one, within_s) for one in others))
+        return dict(zip(others, told, strict=True))
+
+    async def _numbers(self, address: str, within_s: float) -> Any:
+        asked = pb.ShowRequest(nonce=secrets.token_bytes(NONCE_BYTES))
+        told = await self._ask(address, asked, lambda stub: stub.Show, within_s)
+        return None if told is None else json.loads(told.json)
 
     async def traces(self) -> tuple[list[ProcessTrace], dict[str, str]]:
         """What the other routers remember of calls, on this one's clock, and who of them does not

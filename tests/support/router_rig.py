@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from raylax.router.grpc.authentication import AuthenticationInterceptor
 from raylax.router.grpc.server import serve_grpc
 from raylax.router.grpc.tls import credentials
 from raylax.router.http.app import build_app
+from raylax.router.http.dashboard.numbers import own_numbers
 from raylax.router.http.endpoints.cluster import Cluster, NoCluster
 from raylax.router.policies import policy_named
 from raylax.router.resume.peers import PeerServicer, serve_peers
@@ -151,6 +153,7 @@ async def a_router(
                 models.state.kept_answers,
                 models.own_measures,
                 models.own_trace,
+                partial(own_numbers, models),
             ),
             "127.0.0.1",
         )

@@ -1,29 +1,26 @@
 """What a router knows of its models, their workers and their calls, as JSON has it.
 
-It is read once a second, whoever watches, and changes nothing.
+It is read once a second by each router that somebody watches, and changes nothing.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+from pydantic_core import to_json
+
 from raylax.proto.vocabulary import Load, Priority
 from raylax.router.calls.models import Models
 from raylax.router.calls.service import Service
-from raylax.router.observe.measures import (
-    BUCKETS_S,
-    INFLIGHT,
-    ITL,
-    TTFT,
-    ModelMeasures,
-    RouterMeasures,
-)
+from raylax.router.observe.measures import BUCKETS_S, ITL, TTFT
 from raylax.router.observe.timeline import Attempt, Timeline
 
 MOST_CALLS, MOST_ENDED = 50, 20
-"""Told of calls that run, and of those that have ended: the newest ones."""
+"""Told of calls that run: those that do so for the longest time; and of those that have ended: the
+last ones."""
 MOST_ATTEMPTS = 8
 """Told of one call: the last ones."""
 MOST_ROWS = 50
@@ -34,9 +31,12 @@ Numbers = dict[str, Any]
 
 def router_numbers(models: Models) -> Numbers:
     """All of it: of this router's calls, and of its workers as it sees them."""
-    state = models.state
+    state, timelines = models.state, models.state.timelines.all
     return {
         "router": models.peers.address,
+        "at": time.time(),
+        "silent": False,
+        "running": sum(one.ended_s is None for one in timelines),
         "places": len(state.places),
         "most_places": models.config.limits.max_inflight,
         "buckets_s": BUCKETS_S,
@@ -45,12 +45,32 @@ def router_numbers(models: Models) -> Numbers:
     }
 
 
+def own_numbers(models: Models) -> bytes:
+    """The same in JSON, for another router, whose page shows it."""
+    return to_json(router_numbers(models), inf_nan_mode="null")
+
+
+def silent_numbers(router: str) -> Numbers:
+    """In the same form, of a router that has not answered."""
+    return {
+        "router": router,
+        "at": time.time(),
+        "silent": True,
+        "running": 0,
+        "places": None,
+        "most_places": None,
+        "models": {},
+        "calls": [],
+    }
+
+
 def model_numbers(service: Service) -> Numbers:
     """Of one model. Histograms are told as counts since the start, in each of BUCKETS_S and above:
     who watches has the last seconds by the difference of two."""
     now, ready = service.state.clock(), set(service.workers.ready)
+    histograms = service.metrics.measures().histograms
     return {
-        **latencies(service.metrics.measures()),
+        **{name: histograms[whole].counts for name, whole in DRAWN.items()},
         "queue": queue(service),
         "workers": {
             worker: {**load_numbers(load), "ready": worker in ready}
@@ -58,6 +78,7 @@ def model_numbers(service: Service) -> Numbers:
         },
         "losses": [
             {
+                "id": f"{one.worker} {one.at:.3f}",
                 "worker": one.worker,
                 "why": one.why,
                 "drained": one.drained,
@@ -68,35 +89,21 @@ def model_numbers(service: Service) -> Numbers:
     }
 
 
-def latencies(measures: ModelMeasures) -> Numbers:
-    """The histograms that the page draws."""
-    return {name: measures.histograms[whole].counts for name, whole in DRAWN.items()}
-
-
-def others_numbers(measures: RouterMeasures) -> Numbers:
-    """What another router tells this one, in the form of `router_numbers`."""
-    models = {
-        name: {**latencies(one), "queue": [], "workers": {}, "losses": []}
-        for name, one in measures.models.items()
-    }
-    inflight = sum(one.gauges.get(INFLIGHT, 0) for one in measures.models.values())
-    return {"router": measures.router, "places": inflight, "models": models, "calls": []}
-
-
 def load_numbers(load: Load) -> Numbers:
     """A worker's load, as /cluster has it."""
     return {**asdict(load), "kv_usage": load.kv_usage}
 
 
 def queue(service: Service) -> list[Numbers]:
-    """By tenant and class, those with most of it first: calls that are `held` in this router,
-    requests that were `sent` and have no token yet, and those whose answers `run`."""
+    """By tenant and class, those with most of it first: calls and requests that are `held` in this
+    router, requests that were `sent` and have no token yet, and those whose answers are
+    `running`."""
     held, sent, run = Counter[tuple[str, Priority]](), Counter[Any](), Counter[Any]()
     for call in service.admission.waiting:
         held[call.tenant, call.priority] += 1
     for entry in service.journal.entries:
-        request = entry.request
-        (run if entry.emitted else sent)[request.tenant, request.priority] += 1
+        where = held if not entry.workers else run if entry.emitted else sent
+        where[entry.request.tenant, entry.request.priority] += 1
     total = held + sent + run
     return [
         {
@@ -111,10 +118,10 @@ def queue(service: Service) -> list[Numbers]:
 
 
 def calls(models: Models) -> Iterator[Numbers]:
-    """Those that run, the newest first, then the last ones that have ended."""
-    newest = list(reversed(models.state.timelines.all))
-    running = (one for one in newest if one.ended_s is None)
-    ended = (one for one in newest if one.ended_s is not None)
+    """Those that run, the oldest first, then the last ones that have ended."""
+    oldest = models.state.timelines.all
+    running = (one for one in oldest if one.ended_s is None)
+    ended = (one for one in reversed(oldest) if one.ended_s is not None)
     tokens = Counter[int]()
     for service in models.services:
         for entry in service.journal.entries:
@@ -139,27 +146,19 @@ def call_numbers(timeline: Timeline, tokens: int) -> Numbers:
     }
 
 
-def elsewhere(requests: Iterable[Numbers], models: Models) -> list[Numbers]:
-    """The calls of other routers, of which Metrics knows the `requests` that run longest: how far
-    they have come, and not when. /explain knows more."""
-    ours = {timeline.call_id for timeline in models.state.timelines.all}
-    found = ((one["request_id"].partition("/")[0], one) for one in requests)
-    return [
-        {
-            "id": call_id,
-            "model": one["model"],
-            "tenant": one["tenant"],
-            "requests": 1,
-            "tokens": one["generated_tokens"],
-            "now_s": one["age_s"],
-            "ended_s": None,
-            "phase": one["phase"],
-            "workers": one["workers"],
-            "attempts": [],
-        }
-        for call_id, one in found
-        if call_id not in ours
-    ][:MOST_CALLS]
+def calls_of(routers: Iterable[Numbers]) -> list[Numbers]:
+    """The calls of all of them, with their routers' names and when they came, in the same order as
+    one's."""
+    every = [
+        {**call, "router": one["router"], "arrived_at": round(one["at"] - call["now_s"], 3)}
+        for one in routers
+        for call in one["calls"]
+    ]
+    running = [call for call in every if call["ended_s"] is None]
+    ended = [call for call in every if call["ended_s"] is not None]
+    running.sort(key=lambda call: call["arrived_at"])
+    ended.sort(key=lambda call: -(call["arrived_at"] + call["ended_s"]))
+    return [*running[:MOST_CALLS], *ended[:MOST_ENDED]]
 
 
 def attempt_numbers(attempt: Attempt) -> Numbers:

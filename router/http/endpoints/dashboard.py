@@ -15,13 +15,18 @@ from raylax.router.access.authentication import AccessLevel, secret_in
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.dashboard.feed import Feed, FeedStream
-from raylax.router.http.dashboard.numbers import elsewhere, others_numbers, router_numbers
+from raylax.router.http.dashboard.numbers import (
+    Numbers,
+    calls_of,
+    router_numbers,
+    silent_numbers,
+)
 from raylax.router.http.dashboard.page import INDEX, Asset, asset
 from raylax.router.http.endpoints.cluster import Cluster
 from raylax.router.http.routes import Routes
 
-METRICS_S = 0.5
-"""For Metrics to answer: what the router knows by itself does not wait for it any longer."""
+ANSWER_S = 0.5
+"""For Metrics and other routers to answer: what the router knows by itself waits no longer."""
 RECENT_S = 30.0
 """How long an event is told."""
 OF_A_REPORT = (
@@ -63,38 +68,46 @@ class Snapshots:
 
     def __init__(self, models: Models, cluster: Cluster) -> None:
         self._models, self._cluster = models, cluster
+        self._others: dict[str, Numbers] = {}
         self._recent: list[dict[str, Any]] = []
-        self._running: list[dict[str, Any]] = []
         self._last_event = 0
 
     async def take(self) -> bytes:
         """One of now, in JSON."""
-        ours, others = router_numbers(self._models), await self._models.peers.measures()
+        reports, others = await asyncio.gather(self._of_metrics(), self._of_others())
+        routers = [ours := router_numbers(self._models), *others]
         attached = {worker for model in ours["models"].values() for worker in model["workers"]}
-        reports = await self._of_metrics()
         for report in reports or ():
             if report["worker_id"] in attached:
                 del report["load"]  # the router's is not as old
         told = {
             "at": time.time(),
-            "routers": [ours, *map(others_numbers, others)],
+            "calls": calls_of(routers),
+            "routers": [{name: one[name] for name in one if name != "calls"} for one in routers],
             "reports": reports,
-            "elsewhere": elsewhere(self._running, self._models),
             "events": self._recent,
         }
         return to_json(told, inf_nan_mode="null")
+
+    async def _of_others(self) -> list[Numbers]:
+        """What the other routers know. Of one that is silent, what it has said last."""
+        told = await self._models.peers.numbers(ANSWER_S)
+        self._others = {
+            name: new or {**self._others.get(name, silent_numbers(name)), "silent": True}
+            for name, new in told.items()
+        }
+        return [*self._others.values()]
 
     async def _of_metrics(self) -> list[dict[str, Any]] | None:
         """Its workers; None: it does not answer in time. What has happened is kept for a while, for
         those who read slowly."""
         try:
-            async with asyncio.timeout(METRICS_S):
+            async with asyncio.timeout(ANSWER_S):
                 known = json.loads(await self._cluster.cluster())
                 told = json.loads(await self._cluster.events(self._last_event))["events"]
         except (WorkerUnavailable, TimeoutError):
             return None
         self._last_event = max([self._last_event, *(event["id"] for event in told)])
-        self._running = known.get("requests", [])
         oldest = time.time() - RECENT_S
         self._recent = [one for one in (*self._recent, *told) if one["at"] > oldest]
         return [{name: one[name] for name in (*OF_A_REPORT, "load")} for one in known["workers"]]

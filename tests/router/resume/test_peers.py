@@ -123,7 +123,11 @@ async def test_measures_of_a_router_that_has_died_are_missed(two: tuple[Rig, Rig
 async def test_what_a_peer_keeps_is_for_the_cluster_only(two: tuple[Rig, Rig]) -> None:
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
         stub = engine_pb2_grpc.PeerStub(made)
-        for call in (stub.Tell(pb.TellRequest(call_id="x")), stub.Measure(pb.MeasureRequest())):
+        for call in (
+            stub.Tell(pb.TellRequest(call_id="x")),
+            stub.Measure(pb.MeasureRequest()),
+            stub.Show(pb.ShowRequest()),
+        ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
 
@@ -162,6 +166,10 @@ class Squatter(engine_pb2_grpc.PeerServicer):
         self.heard.append(tuple(context.invocation_metadata()))
         return pb.Measures(json=b'{"router":"forged","models":{}}')
 
+    async def Show(self, request: pb.ShowRequest, context: Any) -> pb.Shown:
+        self.heard.append(tuple(context.invocation_metadata()))
+        return pb.Shown(json=b'{"router":"forged"}')
+
     async def Trace(self, request: pb.TraceRequest, context: Any) -> None:  # type: ignore[override]
         self.heard.append(tuple(context.invocation_metadata()))
         await context.write(pb.Traced(now_s=1.0, content=b"{}"))
@@ -184,6 +192,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
     peers.heard([address])
     told, read = await peers.tell("x", None), await peers.read("x", "alice", 0)
     measured, traced = await peers.measures(), await peers.traces()
+    shown = await peers.numbers(PATIENCE_S)
     await server.stop(None)
     async with grpc.aio.insecure_channel(two[0].models.peers.address) as made:
         proof = [one for one in squatter.heard[0] if one[0] == QUESTION]
@@ -192,6 +201,7 @@ async def test_who_has_taken_a_dead_routers_place_is_told_and_believed_nothing(
             await again
 
     assert told is None and read is None and measured == []
+    assert shown == {address: None}
     assert traced == ([], {f"router {address}": "it does not answer in time"})
-    assert len(squatter.heard) == 4 and TOKEN not in str(squatter.heard)
+    assert len(squatter.heard) == 5 and TOKEN not in str(squatter.heard)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED

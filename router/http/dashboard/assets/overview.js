@@ -20,7 +20,7 @@ const TILES = [
 const WINDOW_S = 300;
 const QUANTILES = [{ label: "p50" }, { label: "p90" }, { label: "p99" }];
 const QUEUE = [["Tenant"], ["Class"], ["Model"], ["Held", "num"], ["Sent", "num"], ["Running", "num"]];
-const ROUTERS = [["Router"], ["Requests", "num"], ["Of at most", "num"], ["Workers", "num"]];
+const ROUTERS = [["Router"], ["State"], ["Requests", "num"], ["Of at most", "num"], ["Workers", "num"]];
 
 export function overview() {
   const tiles = TILES.map(([name]) => {
@@ -66,7 +66,7 @@ function queuePanel() {
   const element = panel("Queue", list.frame, empty);
   return Object.assign(element, {
     show(cluster) {
-      setText(element.note, cluster.routers.length > 1 ? `of router ${cluster.routers[0].router}, one of ${cluster.routers.length}` : "");
+      setText(element.note, cluster.routers.length > 1 ? `of ${cluster.routers.length} routers` : "");
       empty.hidden = cluster.queue.length > 0;
       list.frame.hidden = !empty.hidden;
       keyed(list.body, cluster.queue, (one) => one.id, () => row(QUEUE), (element, one) => {
@@ -83,7 +83,8 @@ function routersPanel() {
     show(cluster) {
       keyed(list.body, cluster.routers, (one) => one.router, () => row(ROUTERS), (element, one) => {
         const workers = Object.values(one.models).reduce((sum, model) => sum + Object.keys(model.workers).length, 0);
-        const texts = [one.router || "this one", count(one.places), count(one.most_places), count(workers)];
+        element.dataset.state = one.silent ? "lost" : "ready";
+        const texts = [one.router || "this one", one.silent ? "silent" : "answers", count(one.places), count(one.most_places), count(workers)];
         texts.forEach((text, at) => setText(element.cells[at], text));
       });
     },

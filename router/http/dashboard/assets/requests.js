@@ -5,15 +5,16 @@ import { dialog, h, keyed, panel, row, setText, table } from "./dom.js";
 import { count, percent, rate, seconds } from "./format.js";
 import { parts, phasesKey, waterfall } from "./waterfall.js";
 
-const COLUMNS = [["Call"], ["Tenant"], ["Model"], ["Worker"], ["Tokens", "num"], ["Tokens/s", "num"], ["Cached", "num"], ["First token", "num"], ["Took", "num"], ["Timeline", "wide"]];
+const COLUMNS = [["Call"], ["Tenant"], ["Model"], ["Worker"], ["Router", "router"], ["Tokens", "num"], ["Tokens/s", "num"], ["Cached", "num"], ["First token", "num"], ["Took", "num"], ["Timeline", "wide"]];
 
 export function requests() {
   const [running, ended] = [callsTable("Running"), callsTable("Ended")];
   const quiet = h("p", { class: "empty" }, "No request runs. Send one to ", h("code", {}, "/v1/chat/completions"), ", or use the ", h("a", { href: "#chat" }, "chat"), ".");
-  const before = h("p", { class: "empty" }, "Nothing has ended since this router began.");
+  const before = h("p", { class: "empty" }, "Nothing has ended yet.");
   const why = dialog("call-title");
   const [now, past] = [panel("Running", running.frame, quiet), panel("Just ended", ended.frame, before)];
-  now.note.replaceWith(phasesKey());
+  const told = h("p", { class: "note" });
+  now.note.replaceWith(told, phasesKey());
   const element = h("div", { class: "view" }, now, past, why);
   const show = (list, empty, calls) => {
     empty.hidden = calls.length > 0;
@@ -23,7 +24,10 @@ export function requests() {
   return {
     element,
     show(cluster) {
-      show(running, quiet, cluster.calls.filter((call) => call.ended_s === null));
+      const run = cluster.calls.filter((call) => call.ended_s === null);
+      setText(told, cluster.running > run.length ? `the ${run.length} longest of ${count(cluster.running)}` : "");
+      element.toggleAttribute("data-routers", cluster.routers.length > 1);
+      show(running, quiet, run);
       show(ended, before, cluster.calls.filter((call) => call.ended_s !== null));
     },
   };
@@ -34,7 +38,7 @@ const callsTable = (name) => table(`${name} calls`, COLUMNS);
 function made(call, why) {
   const element = row(COLUMNS);
   element.cells[0].append(h("button", { class: "name", type: "button", title: "Explain", onclick: () => why.ask(call.id, () => explained(call.id)) }, call.id));
-  return Object.assign(element, { bar: element.cells[9].appendChild(waterfall()) });
+  return Object.assign(element, { bar: element.cells[10].appendChild(waterfall()) });
 }
 
 function shown(element, call) {
@@ -43,7 +47,7 @@ function shown(element, call) {
   const asked = call.attempts.reduce((sum, one) => sum + one.prompt_tokens, 0);
   const cached = call.attempts.reduce((sum, one) => sum + one.cached_tokens, 0);
   const texts = [
-    call.tenant || "anybody", call.model, [...new Set(call.workers ?? call.attempts.map((one) => one.worker))].join(", ") || "waits for its turn",
+    call.tenant || "anybody", call.model, [...new Set(call.attempts.map((one) => one.worker))].join(", ") || "waits for its turn", call.router,
     count(call.tokens), first < took ? rate(call.tokens / (took - first)) : "–", asked ? percent(cached / asked) : "–",
     seconds(Number.isFinite(first) ? first : null), seconds(took),
   ];

@@ -22,6 +22,7 @@ export class Cluster {
   routers = [];
   queue = [];
   calls = [];
+  running = 0; // calls, of which the longest are told
   events = [];
   now = {};
   points = { at: [], ...Object.fromEntries(CHARTED.map((name) => [name, []])) };
@@ -32,13 +33,15 @@ export class Cluster {
 
   /** Takes in a snapshot; returns the events that are new with it. */
   take(snapshot) {
+    if (snapshot.at === this.at) return []; // a stream begins with the last one
     const first = this.at === 0;
     const before = new Map(this.workers.map((worker) => [worker.name, worker]));
     this.at = snapshot.at;
     this.buckets = snapshot.routers[0].buckets_s;
     this.reported = snapshot.reports !== null;
     this.routers = snapshot.routers;
-    this.calls = [...snapshot.routers[0].calls, ...snapshot.elsewhere];
+    this.calls = snapshot.calls;
+    this.running = snapshot.routers.reduce((sum, router) => sum + router.running, 0);
     this.queue = merged(snapshot.routers);
     this.workers = workersOf(snapshot);
     for (const worker of this.workers) worker.rates = this.#ratesOf(worker);
@@ -88,21 +91,20 @@ export class Cluster {
     return { ...grown, seconds: to.at - from.at };
   }
 
-  *#losses(snapshot) {
+  #losses(snapshot) {
+    const found = [];
     for (const router of snapshot.routers) {
       for (const [model, told] of Object.entries(router.models)) {
         for (const loss of told.losses) {
-          const at = snapshot.at - loss.ago_s;
-          const id = `${router.router} ${loss.worker} ${Math.round(at / 2)}`;
-          const seen = [-1, 0, 1].some((near) =>
-            this.#lost.has(`${router.router} ${loss.worker} ${Math.round(at / 2) + near}`));
+          const id = `${router.router} ${loss.id}`;
+          if (this.#lost.has(id)) continue;
           this.#lost.add(id);
-          if (seen) continue;
-          const event = { at, kind: loss.drained ? "left" : "lost", who: loss.worker, model, text: loss.why };
-          if (!this.events.some((known) => same(known, event))) yield event;
+          const event = { at: router.at - loss.ago_s, kind: loss.drained ? "left" : "lost", who: loss.worker, model, text: loss.why };
+          if (![...this.events, ...found].some((known) => same(known, event))) found.push(event);
         }
       }
     }
+    return found;
   }
 
   *#changes(before) {
@@ -195,10 +197,7 @@ function workersOf(snapshot) {
         const newer = known.attached && known.load.step > load.step ? known.load : load;
         found.set(name, { ...known, load: newer, state, attached: true });
       }
-      for (const { worker } of told.losses) {
-        const known = found.get(worker);
-        lost.add(worker);
-      }
+      for (const { worker } of told.losses) lost.add(worker);
     }
   }
   for (const worker of found.values()) {

@@ -5,12 +5,9 @@ import { seconds } from "./format.js";
 
 const NAMES = { held: "held by the router", queue: "in the engine's queue", prefill: "prefill", decode: "decode" };
 
-const PHASES = { waits: "held", queued: "queue", prefill: "prefill", decode: "decode" };
-
 /** The parts of a call, as the feed tells it. */
 export function parts(call) {
   const end = call.ended_s ?? call.now_s;
-  if (call.phase) return [{ kind: PHASES[call.phase], from: 0, to: end, label: `another router's: now ${NAMES[PHASES[call.phase]]}` }];
   const first = call.attempts.length ? Math.min(...call.attempts.map((one) => one.from_s)) : end;
   const found = [{ kind: "held", from: 0, to: first }];
   for (const one of call.attempts) {

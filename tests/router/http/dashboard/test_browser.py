@@ -3,81 +3,42 @@
 Screenshots stay where pytest keeps its temporary files: `pytest --basetemp=shots -m browser`.
 """
 
-import os
 import re
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.async_api import Browser, Page, Request, async_playwright, expect
+from playwright.async_api import Request, expect
 
 from raylax.cluster.autoscaling.receipt import Receipt
 from raylax.cluster.autoscaling.snapshot import Snapshot
+from raylax.cluster.metrics.history.of_routers import LIMITS, bucket, percentile
 from raylax.proto.vocabulary import StepTime
 from raylax.router.access.keys import Key, hash_of
-from tests.support.chromium import environment, program
+from raylax.router.observe.measures import BUCKETS_S
 from tests.support.dashboard import ItsWorkers
-from tests.support.router_rig import ENGINE, Rig, running_http, running_router
+from tests.support.opened_page import BROWSER, DESK, Opened, chromium, opening, say
+from tests.support.router_rig import ENGINE, running_http, running_router
 
-CHROMIUM = program()
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: scripts/chromium fetches it"),
-]
+pytestmark = BROWSER
 WITHIN_MS = 2000
-DESK, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
+PHONE = {"width": 390, "height": 844}
 VIEWS = ["cluster", "requests", "chat", "replay"]
 SECRET = "the admin's secret"
-
-
-@asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, env=environment(), chromium_sandbox=os.geteuid() != 0
-        )
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class Opened:
-    """A page, its router, Metrics, and what the browser complains of."""
-
-    page: Page
-    rig: Rig
-    metrics: ItsWorkers
-    url: str
-    complaints: list[str]
-
-    async def go(self, view: str) -> None:
-        """To one of the views, once the feed has told something."""
-        await self.page.goto(f"{self.url}/dashboard#{view}")
-        await expect(self.page.get_by_role("status").first).to_have_text("live")
 
 
 @pytest.fixture
 async def opened(checkpoint: Path) -> AsyncIterator[Opened]:
     engine = replace(ENGINE, spec_draft_length=2)
-    async with (
-        running_router(checkpoint, 2, engine) as rig,
-        running_http(rig.models, metrics := ItsWorkers(rig)) as url,
-        chromium() as browser,
-    ):
-        metrics.remember(300)
-        page = await browser.new_page(viewport=DESK, reduced_motion="reduce")  # type: ignore[arg-type]
-        complaints: list[str] = []
-        page.on("console", lambda said: complaints.append(said.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield Opened(page, rig, metrics, url, complaints)
-
-
-async def say(page: Page, text: str) -> None:
-    await page.get_by_role("textbox", name="Message", exact=True).fill(text)
-    await page.keyboard.press("Enter")
+    async with running_router(checkpoint, 2, engine) as rig:
+        metrics = ItsWorkers(rig)
+        async with opening(rig, metrics) as made:
+            metrics.remember(300)
+            yield made
 
 
 async def test_a_worker_that_was_just_killed_is_seen(opened: Opened, tmp_path: Path) -> None:
@@ -186,8 +147,11 @@ async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> 
     page = opened.page
     await opened.go("replay")
     workers = page.get_by_role("region", name="Workers in that minute")
-    for _ in range(3):
-        await page.get_by_role("button", name="One minute earlier").click()
+    events = opened.metrics.record.events.after(0)
+    joined = next(one.at for one in events if one.who == "old" and one.kind == "joined")
+    then = time.strftime("%Y-%m-%dT%H:%M", time.localtime(joined + 120))
+    await page.get_by_label("Minute", exact=True).fill(then)
+    await page.get_by_role("button", name="One minute earlier").click()
     await expect(workers.get_by_role("row", name="old")).to_contain_text("90")
     await expect(page.get_by_role("figure", name="Tokens/s")).to_contain_text("generated 90")
     await expect(page.get_by_role("listitem").filter(has_text="old joined")).to_be_visible()
@@ -197,6 +161,23 @@ async def test_a_minute_of_the_past_is_shown(opened: Opened, tmp_path: Path) -> 
     await expect(page.get_by_text("That minute is not kept: there is history from")).to_be_visible()
 
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("counts", [[3, 0, 5, *[0] * 6, 90, *[1] * 7], [*[0] * 16, 4]])
+async def test_percentiles_are_those_of_the_past(opened: Opened, counts: list[int]) -> None:
+    """What the page makes of the feed's histograms, Metrics makes of the ones it keeps."""
+    await opened.go("cluster")
+    made = await opened.page.evaluate(
+        """async ([counts, limits]) => {
+            const { quantiles } = await import('/dashboard/assets/quantiles.js');
+            return quantiles(counts, limits, [0.5, 0.9, 0.99]); }""",
+        [counts, BUCKETS_S],
+    )
+    pairs = zip(LIMITS, counts, strict=True)
+    table = {bucket("ttft", limit): np.array([float(count)]) for limit, count in pairs}
+    kept = [percentile("ttft", percent)(table).item() for percent in (50, 90, 99)]
+
+    assert made == pytest.approx(kept)
 
 
 async def test_the_autoscaler_says_what_it_decided_and_why(opened: Opened) -> None:
