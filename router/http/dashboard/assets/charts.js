@@ -92,14 +92,14 @@ export class Chart {
       width: this.canvas.clientWidth,
       height: HEIGHT,
       legend: { show: false },
-      padding: [8, 4, 0, 0],
+      padding: [8, 16, 0, 0],
       cursor: { sync: { key: this.sync }, points: { size: 6 }, drag: { x: false, y: false }, y: false },
       scales: {
         x: { range: (_, first, last) => (this.#window ? [last - this.#window, last] : [first, last]) },
         y: { range: (_, low, high) => [0, this.#most ?? (Math.max(1.15 * high, this.#least) || 1)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, space: 80, values: "{HH}:{mm}:{ss}", size: 24 },
+        { ...axis, grid: { show: false }, space: 44, incrs: [60, 120, 300, 600], values: "{HH}:{mm}", size: 24 },
         { ...axis, size: 54, space: 34, values: (_, splits) => splits.map((value) => (this.#known ? this.#format(value) : "")) },
       ],
       series: [

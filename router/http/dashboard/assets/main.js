@@ -60,10 +60,16 @@ async function before() {
 
 async function onLink(state, why) {
   setLink(state, why);
+  if (state === "lost" && !open) say(`The router cannot be watched: ${why}. It is tried again.`);
   if (state === "key") {
     open = null;
     await signIn(main, why);
   }
+}
+
+/** In the place of a view, while there is nothing to show. */
+function say(text) {
+  main.replaceChildren(h("p", { class: "empty" }, text));
 }
 
 function setLink(state, why = "") {
@@ -74,5 +80,5 @@ function setLink(state, why = "") {
 }
 
 addEventListener("hashchange", () => cluster.at && open && route());
-main.replaceChildren(h("p", { class: "empty" }, "Asking the router …"));
+say("Asking the router …");
 follow(onSnapshot, onLink);

@@ -57,7 +57,7 @@ export function replay() {
       ]);
       if (number === asked) shown(minute, points, each, all.events);
     } catch (error) {
-      if (number === asked) nothing(error.status === 404 ? "This cluster keeps no history." : error.message);
+      if (number === asked) nothing(error.message);
     }
   }
 

@@ -61,7 +61,8 @@ async function explained(id) {
   return [moments(told.moments), ...told.choices.map(decision)];
 }
 
-const MOMENTS = [["ms", "num"], ["What"], ["Until the next", "wide"], ["Detail"]];
+const MOMENTS = [["What"], ["ms", "num"], ["Until the next", "wide"], ["Detail"]];
+const SINCE = { admitted: "held", lost: "held", "handed over": "held", "waits for a worker": "held", sent: "queue", began: "prefill", "first token": "decode" };
 
 function moments(list) {
   const end = Math.max(...list.map((one) => one.at_s), 1e-6);
@@ -70,8 +71,8 @@ function moments(list) {
     const element = row(MOMENTS);
     const until = list[at + 1]?.at_s ?? end;
     const bar = waterfall();
-    bar.show([{ kind: "moment", from: moment.at_s, to: Math.max(until, moment.at_s + 0.01 * end), label: moment.name }], end);
-    [(1000 * moment.at_s).toFixed(1), moment.name, null, moment.detail].forEach((text, cell) => text !== null && setText(element.cells[cell], text));
+    bar.show([{ kind: SINCE[moment.name] ?? "moment", from: moment.at_s, to: Math.max(until, moment.at_s + 0.01 * end), label: moment.name }], end);
+    [moment.name, (1000 * moment.at_s).toFixed(1), null, moment.detail].forEach((text, cell) => text !== null && setText(element.cells[cell], text));
     element.cells[2].append(bar);
     shown.body.append(element);
   });
