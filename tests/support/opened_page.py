@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.chromium import environment, program
 from tests.support.dashboard import ItsWorkers
-from tests.support.router_rig import Rig, running_http
+from tests.support.router_rig import PATIENCE_S, Rig, running_http
 
 CHROMIUM = program()
 BROWSER = [
@@ -18,6 +18,7 @@ BROWSER = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: scripts/chromium fetches it"),
 ]
 """The marks of tests that need one."""
+expect.set_options(timeout=1000 * PATIENCE_S)
 DESK = {"width": 1360, "height": 900}
 
 
