@@ -123,6 +123,7 @@ class RouterReplica:
                 node=self._node,
                 state=state,
                 workers={one.name: one.workers.ready for one in self._models.services},
+                held=self._models.held,
                 longest=[r for one in self._models.services for r in one.longest(MOST_LONGEST)],
                 acts=self._models.state.acts.last,
                 measures=self._models.own_measures(),

@@ -1,5 +1,5 @@
-"""What `raylax status` shows: for each model a table that fits 80 columns, below it cores and
-versions.
+"""What `raylax status` shows: for each model a table that fits 80 columns and what it waits for,
+below them cores and versions.
 
 A worker's line is that of its first rank, too; the others follow with what they have of their own.
 """
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 from raylax.cluster.address import ask, understood
@@ -25,25 +25,43 @@ def show(url: str, as_json: bool, console: Console) -> None:
     """Raises UserError when nobody serves there."""
     cluster = ask(url, "GET", "/cluster")
     with understood(url):
-        workers = cluster["workers"]
+        workers, models = cluster["workers"], cluster["models"]
     if as_json:
         print(json.dumps(cluster, indent=2))
         return
     with understood(url):
-        tables = tables_of(workers)
+        shown = [part for model in models for part in parts_of(model, models[model], workers)]
         lines = [*faults(workers), *cores(workers), *gpus(workers), *versions(workers)]
-    for table in tables:
-        console.print(table)
+    for part in shown or [table_of()]:
+        console.print(part)
     for line in lines:
         console.print(cell(line, "dim"))
 
 
-def tables_of(workers: list[dict[str, Any]]) -> list[Table]:
-    """One for each model, with its name above; an empty one where there is no worker."""
-    by_model: dict[str, list[dict[str, Any]]] = {}
-    for worker in workers:
-        by_model.setdefault(worker["model"], []).append(worker)
-    return [table_of(model, those) for model, those in sorted(by_model.items())] or [table_of()]
+def parts_of(
+    model: str, sums: dict[str, Any], workers: list[dict[str, Any]]
+) -> Iterator[RenderableType]:
+    """A model's name, the table of its workers if it has any, and how far its next one is."""
+    those = [worker for worker in workers if worker["model"] == model]
+    yield table_of(model, those) if those else cell(model, "bold")
+    if (line := progress(sums)) is not None:
+        yield cell(line, "yellow")
+
+
+def progress(sums: dict[str, Any]) -> str | None:
+    """What a model waits for: a worker that starts, or a request; None: for nothing."""
+    ready, starting, held = sums["ready"], sums["starting"], sums["held"]
+    if ready and not starting:
+        return None
+    said = [f"{ready} worker{'' if ready == 1 else 's'}"]
+    if starting:
+        first = "one starting" if starting == 1 else f"{starting} starting, the first"
+        said.append(f"{first} for {sums['starting_s']:.0f} s of about {sums['start_s']:.0f} s")
+    elif sums["least"] == 0:
+        said.append("the next request starts one")
+    if held:
+        said.append(f"{held} request{' waits' if held == 1 else 's wait'}")
+    return ", ".join(said)
 
 
 def table_of(model: str | None = None, workers: Iterable[dict[str, Any]] = ()) -> Table:

@@ -30,6 +30,7 @@ from raylax.cluster.metrics.view import ClusterView, view_of
 from raylax.cluster.metrics.watching import Watch
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.openai.shared import invalid
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.observe.exposition import Format
 from raylax.router.observe.measures import RouterReport
 
@@ -62,6 +63,7 @@ class ClusterRecord:
         self._tenants = Series(TENANT, TENANTS_BYTES)
         self._of_routers = Series(ROUTER, ROUTERS_BYTES)
         self._watch = Watch(self.events)
+        self._outlooks: Mapping[str, Outlook] = {}
         self._series: dict[str, tuple[Series, Mapping[str, Derived]]] = {
             "workers": (self._workers, OF_WORKERS),
             "ranks": (self._ranks, {}),
@@ -133,6 +135,10 @@ class ClusterRecord:
         for model, receipts in decisions.items():
             self._watch.decided(model, receipts)
 
+    def expect(self, outlooks: Mapping[str, Outlook]) -> None:
+        """By model what the autoscaler expects of its workers."""
+        self._outlooks = outlooks
+
     def turn(self, now: Moment) -> None:
         """Time has passed. To be called at least once a second; what is done, is done so often."""
         if (second := math.floor(now.steady)) == self._second:
@@ -156,7 +162,8 @@ class ClusterRecord:
 
     def view(self, now: Moment) -> ClusterView:
         """The cluster as it is."""
-        return view_of(self.reports.alive(now.steady), self.routers.alive(now.steady), now.wall)
+        workers, routers = self.reports.alive(now.steady), self.routers.alive(now.steady)
+        return view_of(workers, routers, now.wall, self._outlooks)
 
     def history(self, asked: Mapping[str, str], now: Moment) -> History:
         """The answer to the fields of a Question. Raises InvalidRequest."""

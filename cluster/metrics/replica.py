@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from raylax.cluster.metrics.decisions import kept_decisions
+from raylax.cluster.metrics.decisions import kept_decisions, kept_outlooks
 from raylax.cluster.metrics.record import ClusterRecord, Moment
 from raylax.cluster.metrics.state import Report
 from raylax.router.observe.measures import RouterMeasures, RouterReport
@@ -17,7 +17,8 @@ from raylax.router.observe.measures import RouterMeasures, RouterReport
 log = logging.getLogger(__name__)
 REPORTED_EVERY_S = 1.0
 DECISIONS_EVERY_S = 5.0
-DECISIONS_TIMEOUT_S = 2.0
+OUTLOOKS_EVERY_S = 1.0
+STORE_TIMEOUT_S = 2.0
 """Serve would take a longer silence for the end of this replica."""
 
 
@@ -27,17 +28,17 @@ class MetricsReplica:
     def __init__(self, path: str = "") -> None:
         """`path`: of the file that outlives it; empty: there is none."""
         self._record = ClusterRecord(Path(path) if path else None)
-        self._asked_at = -math.inf
+        self._asked_at = self._looked_at = -math.inf
         self._turn = asyncio.Lock()
         self._texts: dict[bool, tuple[float, bytes]] = {}  # of /metrics by its form, and since when
 
     async def check_health(self) -> None:
         """Serve asks several times a second: so time passes here, whoever reports."""
         self._record.turn(moment := now())
-        if moment.steady - self._asked_at >= DECISIONS_EVERY_S:
-            self._asked_at = moment.steady
+        if moment.steady - self._looked_at >= OUTLOOKS_EVERY_S:
+            self._looked_at = moment.steady
             try:
-                self._record.decided(await asyncio.wait_for(kept_decisions(), DECISIONS_TIMEOUT_S))
+                await asyncio.wait_for(self._ask_the_autoscaler(moment.steady), STORE_TIMEOUT_S)
             except Exception as error:
                 log.warning("what the autoscaler decides is not known: %s", error)
 
@@ -45,6 +46,12 @@ class MetricsReplica:
         """Serve calls it at the start, and whenever the application is deployed with another
         configuration: `settings` by name, and `by` whom."""
         self._record.configured(told["settings"], told["by"], now())
+
+    async def _ask_the_autoscaler(self, steady: float) -> None:
+        self._record.expect(await kept_outlooks())
+        if steady - self._asked_at >= DECISIONS_EVERY_S:
+            self._asked_at = steady
+            self._record.decided(await kept_decisions())
 
     async def report(self, report: Report) -> None:
         """A worker's report, which comes every second and at its end."""

@@ -1,11 +1,13 @@
 """The cluster as it is, with its sums: the body of /cluster."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from raylax.cluster.metrics.state import Report
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.observe import measures as m
 from raylax.router.observe.measures import RouterReport, RunningRequest
 
@@ -153,6 +155,16 @@ class Sums(BaseModel):
     power_w: float | None = Field(description="of GPUs that tell it")
 
 
+class ModelSums(Sums):
+    """What a model has, and what is to come."""
+
+    held: int = Field(description="requests that wait at routers")
+    least: int | None = Field(description="workers that there are in any case; null: not known")
+    starting: int = Field(description="workers that are ordered and not ready")
+    starting_s: float | None = Field(description="since the first of those was ordered")
+    start_s: float | None = Field(description="how long a start takes")
+
+
 class ClusterView(BaseModel):
     """The body of /cluster."""
 
@@ -160,7 +172,7 @@ class ClusterView(BaseModel):
     workers: list[ClusterWorker]
     routers: list[ClusterRouter]
     requests: list[RunningRequest] = Field(description="those that run longest, that one first")
-    models: dict[str, Sums] = Field(description="by name")
+    models: dict[str, ModelSums] = Field(description="by name, those without workers too")
     cluster: Sums
 
 
@@ -169,13 +181,20 @@ ADDED = ("running", "waiting", "queued_tokens", "pages_total", "pages_free", "pa
 
 
 def view_of(
-    reports: Iterable[Report], routers: Iterable[tuple[RouterReport, float]], at: float
+    reports: Iterable[Report],
+    routers: Iterable[tuple[RouterReport, float]],
+    at: float,
+    outlooks: Mapping[str, Outlook],
 ) -> ClusterView:
-    """Of the workers that are there, and of the routers, with the ages of their reports."""
+    """Of the workers that are there, and of the routers, with the ages of their reports.
+    `outlooks`: by model, also of models that are served no more."""
     workers = [ClusterWorker.model_validate(report) for report in reports]
     routers = list(routers)
     longest = [one for report, _ in routers for one in report.longest]
-    by_model: dict[str, list[ClusterWorker]] = {}
+    held = Counter[str]()
+    for report, _ in routers:
+        held.update(report.held)
+    by_model: dict[str, list[ClusterWorker]] = {model: [] for model in held}
     for worker in workers:
         by_model.setdefault(worker.model, []).append(worker)
     return ClusterView(
@@ -183,7 +202,10 @@ def view_of(
         workers=workers,
         routers=[router_of(report, age_s) for report, age_s in routers],
         requests=sorted(longest, key=lambda one: -one.age_s)[:MOST_REQUESTS],
-        models={model: sums_of(those) for model, those in sorted(by_model.items())},
+        models={
+            model: model_of(those, held[model], outlooks.get(model), at)
+            for model, those in sorted(by_model.items())
+        },
         cluster=sums_of(workers),
     )
 
@@ -205,6 +227,21 @@ def router_of(report: RouterReport, age_s: float) -> ClusterRouter:
         )
     return ClusterRouter(
         router=report.router, pid=report.pid, node=report.node, models=models, age_s=round(age_s, 3)
+    )
+
+
+def model_of(
+    workers: list[ClusterWorker], held: int, outlook: Outlook | None, at: float
+) -> ModelSums:
+    """A model with these workers, of which so many requests wait at routers."""
+    ordered_at = None if outlook is None else outlook.ordered_at_s
+    return ModelSums(
+        **dict(sums_of(workers)),
+        held=held,
+        least=None if outlook is None else outlook.least,
+        starting=0 if outlook is None else outlook.starting,
+        starting_s=None if ordered_at is None else max(0.0, at - ordered_at),
+        start_s=None if outlook is None else outlook.start_s,
     )
 
 

@@ -132,6 +132,12 @@ class Models:
         models = {service.name: service.measures for service in self.services}
         return RouterMeasures(router=self.peers.address, models=models)
 
+    @property
+    def held(self) -> dict[str, int]:
+        """Of each model, how many calls wait for their turn and requests for a worker."""
+        held = {one.name: one.held[0] for one in self.services}
+        return dict.fromkeys(self._configs, 0) | held
+
     def scaling_stats(self) -> dict[str, float]:
         """What the autoscaler is told: by name and model what has come and what waits here."""
         stats: dict[str, float] = {}

@@ -145,6 +145,8 @@ class RouterReport(BaseModel):
     state: Literal["ready", "ended"] = "ready"
     workers: dict[str, list[str]]
     """By model: those that it may give requests to."""
+    held: dict[str, int] = {}
+    """By model: requests that wait for their turn, or for a worker; also where none was seen."""
     longest: list[RunningRequest] = []
     """Of those that run: which do so for the longest time."""
     acts: list[Act] = []

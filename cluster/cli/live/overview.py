@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from raylax.cluster.cli.printing import cell
-from raylax.cluster.cli.status import faults, state
+from raylax.cluster.cli.status import faults, progress, state
 
 BAR = 10
 """Characters of a bar."""
@@ -25,14 +25,18 @@ class Overview:
         self._counted: dict[str, tuple[float, int]] = {}  # by worker: when, and how many tokens
 
     def draw(self, cluster: dict[str, Any]) -> RenderableType:
-        """A table of the workers of each model, one of the routers, and what is wrong."""
+        """A table of the workers of each model and what it waits for, one of the routers, and what
+        is wrong."""
         workers, models = cluster["workers"], cluster["models"]
         rates = {worker["worker_id"]: self._rate(worker) for worker in workers}
         self._counted = {w["worker_id"]: counted(w) for w in workers}
-        tables = [
-            self._of_model(model, sums, [w for w in workers if w["model"] == model], rates)
-            for model, sums in models.items()
-        ] or [table(WORKERS, "no worker")]
+        tables: list[RenderableType] = []
+        for model, sums in models.items():
+            those = [worker for worker in workers if worker["model"] == model]
+            tables.append(self._of_model(model, sums, those, rates))
+            if (line := progress(sums)) is not None:
+                tables.append(cell(line, "yellow"))
+        tables = tables or [table(WORKERS, "no worker")]
         wrong = [cell(line, "red") for line in faults(workers)]
         return Group(*tables, of_routers(cluster["routers"]), *wrong)
 

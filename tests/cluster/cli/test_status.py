@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import re
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,14 +18,17 @@ from raylax.cluster.cli.status import (
     cores,
     faults,
     gpus,
+    progress,
     show,
     state,
     versions,
 )
 from raylax.cluster.errors import UserError
 from raylax.cluster.metrics.replica import MetricsReplica
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.calls.models import Models
 from raylax.router.config import RouterConfig
+from raylax.router.observe.measures import RouterMeasures, RouterReport
 from raylax.worker.hardware.nvml import GpuSample
 from tests.support.cluster_answering import Answering
 from tests.support.cluster_reports import report
@@ -111,6 +116,25 @@ async def test_everything_for_programs(
     assert {**worker, "age_s": 0} == json.loads(json.dumps({**report("a"), "age_s": 0}))
 
 
+async def test_a_model_without_workers_has_its_name_and_what_it_waits_for(
+    metrics: OneProcess, url: str
+) -> None:
+    """As its router tells of it, and the autoscaler."""
+    nothing = RouterMeasures(router="r", models={})
+    told = RouterReport(router="r", pid=1, node="n", workers={}, held={"tiny": 3}, measures=nothing)
+    await metrics.report_router(told.model_dump_json())
+    now = time.time()
+    metrics._record.expect({
+        "tiny": Outlook(0, 1, ordered_at_s=now - 5, start_s=15.0), "gone": Outlook(0, 0, None, 1.0),
+    })  # fmt: skip
+    name, line = (await shown(url)).splitlines()
+
+    assert name.rstrip() == "tiny"
+    assert re.fullmatch(
+        r"0 workers, one starting for \d+ s of about 15 s, 3 requests wait", line.rstrip()
+    )
+
+
 async def test_a_cluster_without_workers(url: str) -> None:
     assert len((await shown(url)).splitlines()) == 1
 
@@ -124,6 +148,24 @@ async def test_the_address_may_be_the_one_that_serve_printed(url: str, suffix: s
 async def test_a_server_that_is_something_else(url: str) -> None:
     with pytest.raises(UserError, match="no raylax answers at"):
         await shown(f"{url}/elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("sums", "said"),
+    [
+        ({"ready": 2}, None),
+        ({"ready": 2, "held": 9}, None),
+        ({"held": 1}, "0 workers, 1 request waits"),
+        ({"least": 0}, "0 workers, the next request starts one"),
+        ({"starting": 1, "held": 3},
+         "0 workers, one starting for 12 s of about 15 s, 3 requests wait"),
+        ({"ready": 1, "starting": 2}, "1 worker, 2 starting, the first for 12 s of about 15 s"),
+    ],
+)  # fmt: skip
+def test_what_a_model_waits_for(sums: dict[str, Any], said: str | None) -> None:
+    nothing = {"ready": 0, "starting": 0, "held": 0, "least": 1}
+
+    assert progress({**nothing, "starting_s": 12.3, "start_s": 15.2, **sums}) == said
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 
 from raylax.cluster.cli.live.overview import Overview, bar
 from raylax.cluster.metrics.record import ClusterRecord, Moment
+from raylax.proto.wire.outlook import Outlook
 from raylax.router.observe import measures as m
 from raylax.router.observe.measures import RouterMeasures, RouterReport
 from raylax.router.observe.metrics import CallMetrics
@@ -99,6 +100,15 @@ def test_no_line_is_wrapped_on_a_narrow_terminal(width: int) -> None:
     cluster = cluster_of(*(report(f"worker{number:02}") for number in range(5)))
 
     assert len(lines(Overview().draw(cluster), width)) == len(lines(Overview().draw(cluster), 200))
+
+
+def test_what_a_model_waits_for_stands_below_it() -> None:
+    record = ClusterRecord()
+    record.report(report("a"), NOW)
+    record.expect({"tiny": Outlook(1, 1, ordered_at_s=NOW.wall - 4, start_s=9.0)})
+    drawn = lines(Overview().draw(json.loads(record.view(NOW).model_dump_json())))
+
+    assert drawn[3].rstrip() == "1 worker, one starting for 4 s of about 9 s"
 
 
 def test_without_a_worker_it_says_so() -> None:
