@@ -1,5 +1,6 @@
 """The Serve application: Router in front, Workers behind, Metrics aside."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -56,9 +57,10 @@ def build_application(config: ClusterConfig, token: str, by: str) -> serve.Appli
         ray_actor_options={"num_cpus": 0},
     )
     names = deployment_names([model.name for model in models])
+    first = first_workers([model.config for model in models])
     workers = [
-        worker(name, model, engine, token, metrics)
-        for name, model, engine in zip(names, models, engines, strict=True)
+        worker(name, model, engine, token, metrics, count)
+        for name, model, engine, count in zip(names, models, engines, first, strict=True)
     ]
     routers = [router_config(model, token) for model in models]
     keys = routers[0].keys
@@ -107,8 +109,9 @@ def worker(
     engine: EngineConfig,
     token: str,
     metrics: serve.Application,
+    first: int,
 ) -> serve.Application:
-    """The deployment of a model's workers, as many as its configuration says."""
+    """The deployment of a model's workers, so many to begin with."""
     config = model.config
     named = model.name, model_id(model.checkpoint, config), str(model.checkpoint)
     device = device_of_a_worker(config)
@@ -119,7 +122,7 @@ def worker(
         [metrics],
         **placement(config),
         request_router_config=RequestRouterConfig(request_router_class=Membership),
-        autoscaling_config=autoscaling(model.name, config),
+        autoscaling_config=autoscaling(model.name, config, first),
     )
 
 
@@ -138,9 +141,22 @@ def fixed(replicas: int) -> AutoscalingConfig:
     return AutoscalingConfig(min_replicas=replicas, max_replicas=replicas, policy=policy, **SCALING)
 
 
-def autoscaling(model: str, config: ClusterConfig) -> AutoscalingConfig:
-    """When Serve is to add and to take away a model's workers. It begins with one at least: only a
-    worker can say how long a sequence may be."""
+def first_workers(configs: Sequence[ClusterConfig]) -> list[int]:
+    """How many workers each model begins with: one at least, for only a worker can say how long a
+    sequence may be; of those that may have none, as many as the pool has room for."""
+    costs, pool = [cost_of_a_worker(config) for config in configs], configs[0].autoscaling.pool
+    left = math.inf if pool is None else pool
+    left -= sum(config.replicas * cost for config, cost in zip(configs, costs, strict=True))
+    first = []
+    for config, cost in zip(configs, costs, strict=True):
+        extra = config.replicas == 0 and cost <= left
+        left -= cost if extra else 0.0
+        first.append(1 if extra else config.replicas)
+    return first
+
+
+def autoscaling(model: str, config: ClusterConfig, first: int) -> AutoscalingConfig:
+    """When Serve is to add and to take away a model's workers."""
     a, most = config.autoscaling, config.most_replicas
     kwargs = {
         "model": model,
@@ -151,6 +167,7 @@ def autoscaling(model: str, config: ClusterConfig) -> AutoscalingConfig:
         "ttft_s": in_seconds(config.ttft_p99_ms),
         "itl_s": in_seconds(config.itl_p99_ms),
         "wait_limit_s": config.limits.max_wait_s,
+        "idle_s": a.idle_s,
         "weight": config.scaling_weight,
         "cost": cost_of_a_worker(config),
         "pool": a.pool,
@@ -158,7 +175,7 @@ def autoscaling(model: str, config: ClusterConfig) -> AutoscalingConfig:
     }
     return AutoscalingConfig(
         min_replicas=min([config.replicas, *(entry.replicas for entry in config.schedule)]),
-        initial_replicas=max(1, config.replicas),
+        initial_replicas=first,
         max_replicas=most,
         policy=AutoscalingPolicy(policy_function=WorkerPolicy, policy_kwargs=kwargs),
         **SCALING,

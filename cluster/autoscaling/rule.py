@@ -31,7 +31,7 @@ class ScalingRule:
     def __init__(self, targets: Targets) -> None:
         self.targets = targets
         self.demand = Demand()
-        self._trend, self._steps, self._kept = Trend(), Steps(), Most()
+        self._trend, self._steps, self._kept = Trend(), Steps(targets.idle_s), Most()
 
     def decide(self, t: Snapshot) -> Receipt:
         """How many workers, from what is seen now."""

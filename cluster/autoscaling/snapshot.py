@@ -24,6 +24,8 @@ class Targets:
     """Between two tokens, the mean of an answer."""
     wait_limit_s: float = 60.0
     """Who would wait longer is refused: so much of a backlog counts at most."""
+    idle_s: float = 300.0
+    """Without a request, until there are only the least workers, which may be none."""
 
     def usable(self, pace: StepTime) -> float:
         """Share of a worker's time that may be busy. At load r a mean step takes a/(1-r), which

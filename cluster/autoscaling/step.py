@@ -9,8 +9,6 @@ DOWN_STARTS, DOWN_S = 0.5, 10.0
 """Down to the highest wish of so many starts, and of so long at least."""
 LEARN_S = 60.0
 """No step down so soon after the first look, nor within a start of it: too little is known."""
-IDLE_S = 300.0
-"""Without a request: down to the least, which may be none."""
 
 
 class Step(NamedTuple):
@@ -23,7 +21,9 @@ class Step(NamedTuple):
 class Steps:
     """What is remembered of the wishes of one model."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = 300.0) -> None:
+        """`idle_s`: without a request, until it is down to the least, which may be none."""
+        self._idle_s = idle_s
         self._wished = Most()
         self._began: float | None = None
         self._last_arrival = 0.0
@@ -32,11 +32,11 @@ class Steps:
         """The order. `wish`: workers that would be right now."""
         if self._began is None:
             self._began = self._last_arrival = t.now
-        if t.prompt or t.arrived:
+        if t.prompt or t.arrived or not t.ready:  # who starts is not idle yet
             self._last_arrival = t.now
         highest = self._wished.of(t.now, wish, max(DOWN_S, DOWN_STARTS * t.start_s))
-        if t.now - self._last_arrival > IDLE_S and not t.busy:
-            return Step(t.least, f"nobody has come for {IDLE_S:g} s: down to the least")
+        if t.now - self._last_arrival > self._idle_s and not t.busy:
+            return Step(t.least, f"nobody has come for {self._idle_s:g} s: down to the least")
         if t.target == 0 and not (t.queued or t.arrived):
             return Step(t.least, "nobody asks")
         if wish < t.target and t.now - self._began < max(LEARN_S, t.start_s):

@@ -26,8 +26,8 @@ class ModelSettings(Section):
     served_model_name: str | None = None
     """The name that clients ask for; else the directory's."""
     replicas: int = Field(1, ge=0)
-    """Workers at least; 0: none while nobody has asked for five minutes, and the next one waits for
-    a start. 16 ranks for each core at most, those of all models together."""
+    """Workers at least; 0: none while nobody has asked for `autoscaling.idle_s`, and the next one
+    waits for a start. 16 ranks for each core at most, those of all models together."""
     max_replicas: int | None = Field(None, ge=1)
     """Workers at most, by load; else as many as replicas. The cores are shared as if they were
     there."""

@@ -59,6 +59,8 @@ class Autoscaling(Section):
 
     dry_run: bool = False
     """Decide, say so in `raylax explain --scaling`, and do nothing."""
+    idle_s: float = Field(300.0, ge=1)
+    """Without a request, until a model has only its `replicas`, which may be none."""
     pool: float | None = Field(None, gt=0)
     """What the workers of all models may take together, in the unit of `scaling_cost`; null: no
     bound of ours."""

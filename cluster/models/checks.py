@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from raylax.cluster.config.schema import ClusterConfig
 from raylax.cluster.errors import UserError
 from raylax.cluster.models.lookup import ResolvedModel
-from raylax.cluster.placement import device_of_a_worker
+from raylax.cluster.placement import cost_of_a_worker, device_of_a_worker
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.kept import kept, told
 from raylax.kernels.cuda import driver
@@ -55,7 +55,9 @@ def check_models(models: Sequence[ResolvedModel]) -> None:
     for model in models:
         check_engine(model)
         check_text(model)
-    check_gpus([model.config for model in models])
+    configs = [model.config for model in models]
+    check_pool(configs)
+    check_gpus(configs)
 
 
 def precision_lost(model: ResolvedModel) -> str | None:
@@ -127,6 +129,17 @@ def gpus_for(shares: Iterable[float]) -> int:
         else:
             left.append(1.0 - share)
     return len(left)
+
+
+def check_pool(configs: Sequence[ClusterConfig]) -> None:
+    """Raises UserError where the pool cannot hold the workers that there are in any case."""
+    pool = configs[0].autoscaling.pool
+    least = sum(config.replicas * cost_of_a_worker(config) for config in configs)
+    if pool is not None and least > pool:
+        raise UserError(
+            f"autoscaling.pool: the workers that replicas asks for take {least:g}, and the pool "
+            f"has {pool:g}"
+        )
 
 
 def gpus_of_ray() -> float:

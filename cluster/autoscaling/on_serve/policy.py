@@ -56,6 +56,7 @@ class WorkerPolicy:
         ttft_s: float | None = None,
         itl_s: float | None = None,
         wait_limit_s: float = 60.0,
+        idle_s: float = 300.0,
         weight: float = 1.0,
         cost: float = 1.0,
         pool: float | None = None,
@@ -66,7 +67,7 @@ class WorkerPolicy:
         self._model, self._least, self._most = model, least, most
         self._schedule, self._timezone = tuple((cron, n) for cron, n in schedule), timezone
         self._weight, self._cost, self._pool, self._dry_run = weight, cost, pool, dry_run
-        targets = Targets(TTFT_S if ttft_s is None else ttft_s, itl_s, wait_limit_s)
+        targets = Targets(TTFT_S if ttft_s is None else ttft_s, itl_s, wait_limit_s, idle_s)
         self._rule, self._starts = ScalingRule(targets), StartTimes()
         self._workers, self._routers = Counters(), Counters()
         self._pace, self._step_tokens = NOTHING_LEARNED, 1.0
@@ -132,7 +133,7 @@ class WorkerPolicy:
         t, model = receipt.inputs, self._model
         claim = Claim(
             model, receipt.choice, desk.had(model, t.target), receipt.work, receipt.usable,
-            self._weight, self._cost,
+            self._weight, self._cost, min(receipt.choice, max(1, t.least)),
         )  # fmt: skip
         granted = desk.grant(t.now, claim, t.start_s, self._pool)
         if granted == receipt.choice:

@@ -145,7 +145,7 @@ def test_serve_scales_by_our_policy() -> None:
     from raylax.cluster.application.app import autoscaling
 
     values = {"replicas": 2, "max_replicas": 5, "ttft_p99_ms": 700, "autoscaling": {"pool": 6}}
-    made = autoscaling("m", ClusterConfig.model_validate({**values, "device": "cpu"}))
+    made = autoscaling("m", ClusterConfig.model_validate({**values, "device": "cpu"}), 2)
     kwargs = made.policy.policy_kwargs
 
     assert (made.min_replicas, made.max_replicas, made.initial_replicas) == (2, 5, 2)
@@ -157,14 +157,31 @@ def test_serve_scales_by_our_policy() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_who_may_go_to_none_begins_with_one() -> None:
     """Only a worker can say how long a sequence may be; nor may Serve hold back a schedule."""
-    from raylax.cluster.application.app import autoscaling
+    from raylax.cluster.application.app import autoscaling, first_workers
 
     night = {"schedule": [{"cron": "0 22 * * *", "replicas": 0}], "replicas": 3}
-    none = autoscaling("m", ClusterConfig.model_validate({"replicas": 0}))
-    by_night = autoscaling("m", ClusterConfig.model_validate(night))
+    configs = [ClusterConfig.model_validate(one) for one in ({"replicas": 0}, night)]
+    first = first_workers(configs)
+    none, by_night = (autoscaling("m", one, n) for one, n in zip(configs, first, strict=True))
 
     assert (none.min_replicas, none.initial_replicas, none.max_replicas) == (0, 1, 1)
     assert (by_night.min_replicas, by_night.initial_replicas) == (0, 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("pool", "first"), [(2, [0, 2, 0]), (3, [1, 2, 0]), (9, [1, 2, 1]), (None, [1, 2, 1])]
+)
+def test_a_pool_that_is_full_leaves_none_to_those_who_need_none(
+    pool: float | None, first: list[int]
+) -> None:
+    """Else the application would wait for a worker that has no place."""
+    from raylax.cluster.application.app import first_workers
+
+    entries = [{"model": "demo", "served_model_name": f"m{n}", "replicas": n} for n in (0, 2)]
+    given = {"models": [*entries, entries[0]], "device": "cpu", "autoscaling": {"pool": pool}}
+
+    assert first_workers(ClusterConfig.model_validate(given).each) == first
 
 
 @pytest.mark.parametrize(

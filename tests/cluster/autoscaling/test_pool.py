@@ -8,9 +8,9 @@ U = 0.85
 
 
 def claim(
-    model: str, wish: int, has: int, work: float, weight: float = 1, cost: float = 1
+    model: str, wish: int, has: int, work: float, weight: float = 1, cost: float = 1, least: int = 0
 ) -> Claim:
-    return Claim(model, wish, has, work, U, weight, cost)
+    return Claim(model, wish, has, work, U, weight, cost, least)
 
 
 def test_what_fits_is_granted() -> None:
@@ -62,6 +62,33 @@ def test_a_pool_that_becomes_smaller_is_shared_anew() -> None:
     pool.total = 5
 
     assert sum(pool.grant(2, claims, 60).values()) == 5
+
+
+def test_who_is_asked_keeps_a_worker() -> None:
+    """However much another one would gain by it; without any its requests are lost, not late."""
+    small, large = claim("a", 1, 1, 0.1, least=1), claim("b", 3, 0, 2.4, weight=9, least=1)
+
+    assert share(3, [small, large]) == {"a": 1, "b": 2}
+
+
+def test_who_has_none_does_not_wait_until_the_pool_is_shared_anew() -> None:
+    pool = Pool(3)
+    pool.grant(0, [claim("a", 3, 3, 2.5, least=1), claim("b", 1, 0, 0.1)], 60)
+    woken = [claim("a", 3, 3, 2.5, least=1), claim("b", 1, 0, 0.1, least=1)]
+
+    assert pool.grant(2, woken, 60) == {"a": 2, "b": 1}
+
+
+def test_of_a_single_gpu_whoever_has_it_keeps_it() -> None:
+    """Two who both need it would else take it from each other for ever."""
+    claims = [claim("a", 1, 0, 0.5, least=1), claim("b", 1, 1, 0.1, least=1)]
+
+    assert share(1, claims) == {"a": 0, "b": 1}
+
+
+def test_what_saves_nobody_is_shared_evenly() -> None:
+    """Both have more work than all of the pool could do."""
+    assert share(4, [claim("a", 4, 0, 9.0), claim("b", 4, 0, 9.0)]) == {"a": 2, "b": 2}
 
 
 @pytest.mark.parametrize("total", [0, 3, 7, 50])

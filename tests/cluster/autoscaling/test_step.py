@@ -70,6 +70,16 @@ def test_nobody_for_five_minutes_means_none_if_none_is_the_least() -> None:
     assert said == [1, 1, 0]
 
 
+def test_a_worker_that_starts_is_not_sent_away_before_anybody_could_ask_it() -> None:
+    """The first one of a cluster may take longer than nobody may come."""
+    steps = Steps(idle_s=60)
+    starts, ready = (replace(QUIET, target=1, ready=count, least=0) for count in (0, 1))
+    said = [steps.of(replace(starts, now=now), 1).choice for now in (0, 100, 200)]
+    said += [steps.of(replace(ready, now=now), 1).choice for now in (202, 260, 262)]
+
+    assert said == [1, 1, 1, 1, 1, 0]
+
+
 def test_who_still_runs_something_is_not_sent_away() -> None:
     steps = Steps()
     steps.of(at(0, 1, least=0), 1)

@@ -287,6 +287,23 @@ def test_a_share_of_a_gpu_lies_on_one(shares: list[float], gpus: int) -> None:
     assert gpus_for(shares) == gpus
 
 
+def test_a_pool_has_room_for_the_workers_that_there_are_in_any_case(checkpoint: Path) -> None:
+    """Those that a model may do without need none."""
+    entries = [
+        {"model": str(checkpoint), "served_model_name": name, "replicas": count}
+        for name, count in (("a", 0), ("b", 2), ("c", 2))
+    ]
+    given = {"models": entries, "max_replicas": 9, "device": "cpu"}
+    fits, small = (
+        find_models(ClusterConfig.model_validate({**given, "autoscaling": {"pool": pool}}))
+        for pool in (4, 3)
+    )
+    check_models(fits)
+
+    with pytest.raises(UserError, match="that replicas asks for take 4, and the pool has 3"):
+        check_models(small)
+
+
 def test_more_ranks_than_gpus(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray would wait for more for ever. Those of later, by load, need not be there yet."""
     monkeypatch.setattr("raylax.kernels.cuda.driver.count", lambda: 1)
