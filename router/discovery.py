@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ray.exceptions import RayError
-from ray.experimental.internal_kv import _internal_kv_get
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from ray.serve.handle import DeploymentHandle
 from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
@@ -30,6 +30,10 @@ PICK_TIMEOUT_S = 2.0
 ASK_TIMEOUT_S = 5.0
 ASK_EVERY_S = 1.0
 """What is to be expected of the workers."""
+LONGEST = "longest/"
+"""Where Ray's store has how many tokens a sequence may have, by model id."""
+AWAY = (RayError, OSError, RuntimeError)
+"""What comes of Ray's store while it is away."""
 
 
 class WorkerRoll:
@@ -68,10 +72,15 @@ class Membership(RequestRouter):  # type: ignore[misc]  # Ray is untyped here
         return [[replica] for replica in candidate_replicas]
 
 
-def outlook_of(model: str) -> bytes | None:
+def kept_at(key: str) -> bytes | None:
     """What stands in Ray's store."""
-    value: bytes | None = _internal_kv_get(key_of(model), namespace=NAMESPACE)
+    value: bytes | None = _internal_kv_get(key, namespace=NAMESPACE)
     return value
+
+
+def keep(key: str, value: bytes) -> None:
+    """Write it there."""
+    _internal_kv_put(key, value, overwrite=True, namespace=NAMESPACE)
 
 
 class ModelWatch:
@@ -106,20 +115,33 @@ class ModelWatch:
         if time.monotonic() - self._asked_at >= ASK_EVERY_S:
             self._asked_at = time.monotonic()
             await self._ask_for_outlook()
-        if not self._opened and roll.addresses:
-            await self._open(next(iter(roll.addresses.values())))
+        if not self._opened and (longest := await self._longest(roll)) is not None:
+            self._open(longest)
 
     async def _ask_for_outlook(self) -> None:
         """What the autoscaler says of the workers; while its store is away it is what it was."""
         name = self._config.model_name
-        with suppress(RayError, OSError, RuntimeError):
-            outlook = decode(await asyncio.to_thread(outlook_of, name))
+        with suppress(*AWAY):
+            outlook = decode(await asyncio.to_thread(kept_at, key_of(name)))
             self._models.expect(name, outlook, time.time())
 
-    async def _open(self, address: str) -> None:
-        """The first worker says how long a sequence may be; from then on the model is served."""
-        described = await describe(address, self._config.token, ASK_TIMEOUT_S)
-        longest = described.max_sequence_length
+    async def _longest(self, roll: WorkerRoll) -> int | None:
+        """How many tokens a sequence may have, as a worker says; None: nobody has said it yet. It
+        is kept, for a router that comes while there is no worker."""
+        key = LONGEST + self._config.model_id
+        if roll.addresses:
+            address = next(iter(roll.addresses.values()))
+            described = await describe(address, self._config.token, ASK_TIMEOUT_S)
+            with suppress(*AWAY):
+                await asyncio.to_thread(keep, key, str(described.max_sequence_length).encode())
+            return described.max_sequence_length
+        with suppress(*AWAY):
+            if (kept := await asyncio.to_thread(kept_at, key)) is not None:
+                return int(kept)
+        return None
+
+    def _open(self, longest: int) -> None:
+        """From now on the model is served."""
         self._models.open(replace(self._frontend, max_sequence_length=longest), self.workers)
         self._opened = True
         freeze_heap()
