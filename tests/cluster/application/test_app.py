@@ -228,7 +228,7 @@ def test_the_application_is_router_workers_and_metrics(checkpoint: Path) -> None
         ({}, []),
         ({"replicas": 2}, []),
         ({"autoscaling": {"dry_run": True}}, []),
-        ({"itl_p99_ms": 60}, []),
+        ({"itl_p99_ms": 60}, ["Worker"]),
         ({"ttft_p99_ms": 900}, ["Router"]),
         ({"max_num_sequence": 9}, ["Worker"]),
         ({"policy": "random"}, ["Router"]),
