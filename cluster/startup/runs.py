@@ -164,7 +164,7 @@ class Runs:
             self._refuse(f"certificates could not be taken over: {error}")
             return
         self._say("applying the configuration as it is now")
-        self._tell(driver, Asked(config=asked, by=f"{user()} or root (kill -USR1)"))
+        self._tell(driver, Asked(config=asked, by=f"{user()} (kill -USR1)"))
 
     def _tell(self, driver: Driver, asked: Asked) -> None:
         self._asked = asked

@@ -293,7 +293,7 @@ def test_who_changed_what_is_told(cluster: Serving) -> None:
     *_, engine = (one for one in told if one["kind"] == "configured")
 
     assert (first["who"], first["text"]) == (f"{user()} (raylax serve)", "for the first time")
-    assert change["who"] == f"{user()} or root (kill -USR1)"
+    assert change["who"] == f"{user()} (kill -USR1)"
     assert change["detail"] == {"max_num_sequence": {"before": None, "after": 3}}
     assert engine["detail"]["max_num_sequence"]["after"] == 3
     assert engine["text"].endswith(f"settings were changed last by {change['who']}")

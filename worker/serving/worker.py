@@ -47,6 +47,7 @@ class Worker:
         self.worker_id, self.name, self.device = worker_id, name, device
         self.checkpoint = checkpoint
         self.state, self.stage, self.address = "loading", "", ""
+        self._start_fault: str | None = None  # why it did not start
         self.start_s = 0.0
         """From the begin of its process until it was ready; 0 before."""
         self.engine = ThreadedEngine(spawner=spawner)
@@ -64,7 +65,7 @@ class Worker:
         try:
             await self._start(config.complete(model=self.checkpoint, mode=mode), host, token)
         except BaseException as error:
-            self.state = "failed"
+            self.state, self._start_fault = "failed", str(error) or "it was not to start any more"
             await self.stop()
             if isinstance(error, (*START_ERRORS, EngineLost)):
                 raise EngineStartError(str(error)) from error
@@ -106,7 +107,7 @@ class Worker:
 
     def report(self, pid: int, node: str) -> dict[str, Any]:
         """What Metrics keeps of a worker, and `raylax status` shows."""
-        load, fault = self.engine.load(), self.engine.fault
+        load, fault = self.engine.load(), self.engine.fault or self._start_fault
         config = asdict(self.engine.config) if self.state == "ready" else {}
         return {
             "worker_id": self.worker_id,

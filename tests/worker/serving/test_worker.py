@@ -50,9 +50,11 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(
     with pytest.raises(EngineStartError, match=said):
         await worker.start(config, "server", "127.0.0.1", "token")
 
-    assert worker.state == "failed"
+    told = worker.report(1, "node")
+
     assert worker._threads == []
-    assert worker.report(1, "node")["engine_config"] == {}
+    assert (told["state"], told["engine_config"]) == ("failed", {})
+    assert said in told["fault"]
 
 
 async def test_a_broken_engine_is_noticed(checkpoint: Path) -> None:
