@@ -5,40 +5,29 @@ Screenshots stay where pytest keeps its temporary files: `pytest --basetemp=shot
 
 import re
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from playwright.async_api import Request, expect
+from playwright.async_api import expect
 
 from raylax.cluster.autoscaling.receipt import Receipt
 from raylax.cluster.autoscaling.snapshot import Snapshot
 from raylax.cluster.metrics.history.of_routers import LIMITS, bucket, percentile
 from raylax.proto.vocabulary import StepTime
 from raylax.router.access.keys import Key, hash_of
+from raylax.router.http.dashboard.feed import MOST_WATCHERS
 from raylax.router.observe.measures import BUCKETS_S
-from tests.support.dashboard import ItsWorkers
-from tests.support.opened_page import BROWSER, DESK, Opened, chromium, opening, say
-from tests.support.router_rig import ENGINE, running_http, running_router
+from tests.support.dashboard import ItsWorkers, snapshots
+from tests.support.opened_page import BROWSER, DESK, Opened, chromium, say
+from tests.support.router_rig import running_http, running_router
 
 pytestmark = BROWSER
 WITHIN_MS = 2000
 PHONE = {"width": 390, "height": 844}
 VIEWS = ["cluster", "requests", "chat", "replay"]
 SECRET = "the admin's secret"
-
-
-@pytest.fixture
-async def opened(checkpoint: Path) -> AsyncIterator[Opened]:
-    engine = replace(ENGINE, spec_draft_length=2)
-    async with running_router(checkpoint, 2, engine) as rig:
-        metrics = ItsWorkers(rig)
-        async with opening(rig, metrics) as made:
-            metrics.remember(300)
-            yield made
 
 
 async def test_a_worker_that_was_just_killed_is_seen(opened: Opened, tmp_path: Path) -> None:
@@ -57,64 +46,15 @@ async def test_a_worker_that_was_just_killed_is_seen(opened: Opened, tmp_path: P
     assert opened.complaints == []
 
 
-async def test_a_chat_shows_what_each_token_might_have_been(opened: Opened, tmp_path: Path) -> None:
-    """Under the cursor, and for who has none by the arrow keys."""
-    page = opened.page
-    await opened.go("chat")
-    await page.get_by_label("Most tokens").fill("12")
-    await say(page, "Tell me something")
-    await expect(page.get_by_text("finished by")).to_be_visible()
-    tokens = page.locator(".token")
-    await tokens.nth(1).hover()
-    await expect(page.get_by_role("tooltip")).to_contain_text("%")
-    await page.mouse.move(0, 0)
-    await expect(page.get_by_role("tooltip")).to_have_count(0)
-    await tokens.first.focus()
-    await page.keyboard.press("ArrowRight")
-    await expect(tokens.nth(1)).to_be_focused()
-    await expect(page.get_by_role("tooltip").get_by_role("row")).to_have_count(5)
-    await page.screenshot(path=tmp_path / "chat.png")
-
-    assert opened.complaints == []
-
-
-async def test_a_schema_and_what_is_wrong_with_one(opened: Opened) -> None:
-    """It goes with the question, as tools do; a mistake is said where one looks."""
-    page = opened.page
-    asked: list[Any] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST":
-            asked.append(request.post_data_json)
-
-    page.on("request", note)
-    await opened.go("chat")
-    await page.get_by_text("JSON schema", exact=True).click()
-    schema = page.get_by_label("The answer is JSON that this schema allows")
-    await schema.fill('{"enum": ["yes"]}')
-    await page.get_by_text("Tools", exact=True).click()
-    await page.get_by_label("Functions that the model may call").fill("[]")
-    await say(page, "Is it?")
-    await expect(page.get_by_role("button", name="Send")).to_be_enabled()
-    await schema.fill("{")
-    await say(page, "Is it?")
-    await expect(page.get_by_role("alert").filter(has_text="JSON schema:")).to_be_visible()
-    (told,) = asked
-
-    assert told["response_format"]["json_schema"]["schema"] == {"enum": ["yes"]}
-    assert (told["tools"], told["logprobs"]) == ([], True)
-
-
-async def test_what_a_model_says_is_text(opened: Opened) -> None:
-    """Nor is what its user says markup."""
-    page = opened.page
-    await opened.go("chat")
-    await page.get_by_label("Most tokens").fill("1")
-    await say(page, "<img src=x onerror=alert(1)>")
-    await expect(page.get_by_text("finished by")).to_be_visible()
-
-    assert await page.locator("main img").count() == 0
-    assert opened.complaints == []
+async def test_a_page_that_may_not_watch_says_so(opened: Opened) -> None:
+    """Where its view would be; when another one is closed, it goes on."""
+    async with AsyncExitStack() as stack:
+        for _ in range(MOST_WATCHERS):
+            told = await stack.enter_async_context(aclosing(snapshots(opened.url)))
+            await anext(told)
+        await opened.page.goto(f"{opened.url}/dashboard")
+        await expect(opened.page.get_by_text("at most 16 pages may watch")).to_be_visible()
+    await expect(opened.page.get_by_role("row", name="w0")).to_be_visible()
 
 
 async def test_a_call_is_explained(opened: Opened, tmp_path: Path) -> None:
