@@ -23,13 +23,16 @@ has one for the case.
 
 import re
 import reprlib
-from typing import ClassVar
-
-import grpc
+from typing import ClassVar, Literal
 
 from raylax.proto.vocabulary import Fault
 
 FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
+Status = Literal[
+    "INVALID_ARGUMENT", "NOT_FOUND", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAUTHENTICATED",
+    "PERMISSION_DENIED", "INTERNAL", "UNAVAILABLE",
+]  # fmt: skip
+"""As gRPC names it. Most who raise an error never speak gRPC, which takes long to import."""
 LONGEST = 2000
 """Characters of a message: a template writes its own, of whatever a client has sent."""
 
@@ -43,7 +46,7 @@ class RaylaxError(Exception):
     """A request that failed. `param` names the field at fault, if one is."""
 
     http_status: ClassVar[int] = 500
-    grpc_status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    grpc_status: ClassVar[Status] = "INTERNAL"
     kind: ClassVar[str] = "server_error"
     code: ClassVar[str | None] = None
     fault: ClassVar[Fault] = Fault.ENGINE
@@ -78,7 +81,7 @@ class RaylaxError(Exception):
 
 class InvalidRequest(RaylaxError):
     http_status = 400
-    grpc_status = grpc.StatusCode.INVALID_ARGUMENT
+    grpc_status: ClassVar[Status] = "INVALID_ARGUMENT"
     kind = "invalid_request_error"
     repeats = True
     fault = Fault.INVALID
@@ -91,27 +94,27 @@ class PromptTooLong(InvalidRequest):
 
 class ModelNotFound(InvalidRequest):
     http_status = 404
-    grpc_status = grpc.StatusCode.NOT_FOUND
+    grpc_status = "NOT_FOUND"
     code = "model_not_found"
 
 
 class NotFound(InvalidRequest):
     http_status = 404
-    grpc_status = grpc.StatusCode.NOT_FOUND
+    grpc_status = "NOT_FOUND"
     code = "not_found"
 
 
 class BodyTooSlow(InvalidRequest):
     repeats = False
     http_status = 408
-    grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
+    grpc_status = "DEADLINE_EXCEEDED"
     code = "request_timeout"
 
 
 class BodyTooLarge(InvalidRequest):
     repeats = False
     http_status = 413
-    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_status = "RESOURCE_EXHAUSTED"
     code = "request_too_large"
 
 
@@ -122,21 +125,21 @@ class UnsupportedMediaType(InvalidRequest):
 
 class Unauthenticated(RaylaxError):
     http_status = 401
-    grpc_status = grpc.StatusCode.UNAUTHENTICATED
+    grpc_status = "UNAUTHENTICATED"
     kind = "invalid_request_error"
     code = "invalid_api_key"
 
 
 class Forbidden(RaylaxError):
     http_status = 403
-    grpc_status = grpc.StatusCode.PERMISSION_DENIED
+    grpc_status = "PERMISSION_DENIED"
     kind = "invalid_request_error"
     code = "insufficient_permissions"
 
 
 class RateLimited(RaylaxError):
     http_status = 429
-    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_status = "RESOURCE_EXHAUSTED"
     kind = "rate_limit_error"
     code = "rate_limit_exceeded"
     fault = Fault.OVERLOADED
@@ -144,7 +147,7 @@ class RateLimited(RaylaxError):
 
 class Overloaded(RaylaxError):
     http_status = 429
-    grpc_status = grpc.StatusCode.RESOURCE_EXHAUSTED
+    grpc_status = "RESOURCE_EXHAUSTED"
     kind = "overloaded_error"
     code = "rate_limit_exceeded"
     fault = Fault.OVERLOADED
@@ -161,14 +164,14 @@ class RequestFailed(RaylaxError):
 
 class WorkerUnavailable(RaylaxError):
     http_status = 503
-    grpc_status = grpc.StatusCode.UNAVAILABLE
+    grpc_status = "UNAVAILABLE"
     code = "service_unavailable"
     fault = Fault.UNAVAILABLE
 
 
 class DeadlineExceeded(RaylaxError):
     http_status = 504
-    grpc_status = grpc.StatusCode.DEADLINE_EXCEEDED
+    grpc_status = "DEADLINE_EXCEEDED"
     kind = "timeout_error"
     code = "deadline_exceeded"
     fault = Fault.DEADLINE

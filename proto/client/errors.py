@@ -43,7 +43,7 @@ def is_broken(error: FailedCall) -> bool:
 def error_of(error: FailedCall) -> RaylaxError:
     """The error as it was raised in the router, or as near to it as the status tells."""
     told, code = details_of(error), error.code()
-    alike = [kind for kind in kinds() if kind.grpc_status is code]
+    alike = [kind for kind in kinds() if kind.grpc_status == code.name]
     named = told.get("error-code"), told.get("error-type")
     exact = [kind for kind in alike if (kind.code or "none", kind.kind) == named]
     kind = (exact or alike or [RaylaxError])[0]

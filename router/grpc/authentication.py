@@ -76,7 +76,7 @@ class AuthenticatedCall:
         except grpc.aio.AbortError:
             took_s = time.monotonic() - begun
             if (error := REFUSED.get(None)) is not None:
-                self.refusals.note(self.method, error.grpc_status.name, self.caller, error)
+                self.refusals.note(self.method, error.grpc_status, self.caller, error)
             if (told := refusal_of(self.method, self.caller, context, took_s)) is not None:
                 self.telemetry.refuse(told)
             raise

@@ -39,7 +39,7 @@ async def refuse(context: Context, error: RaylaxError) -> NoReturn:
         metadata.append((CALL_ID, error.call_id))
     if error.retry_after_s is not None:
         metadata.append(("retry-after-s", f"{error.retry_after_s:.3f}"))
-    await context.abort(error.grpc_status, cut(error.message), tuple(metadata))
+    await context.abort(grpc.StatusCode[error.grpc_status], cut(error.message), tuple(metadata))
 
 
 def cut(text: str) -> str:
