@@ -1,25 +1,38 @@
 """Keeps Ray from starting what a cluster of one machine does not use.
 
-`ray start` has flags for this, `ray.init` has not. The monitor adds machines, the log monitor
-copies logs to the terminal, the API server shows a dashboard: each is a Python process, and
-`ray.init` waits for the last. Workers started ahead of need lack our setup hook; see
-`environment.FOR_RAY`.
+`ray start` has flags for some of it, `ray.init` has none. The monitor adds machines, the log
+monitor copies logs to the terminal, the API server shows a dashboard, which an agent tells of its
+node: each is a Python process, and `ray.init` waits for the last. Workers started ahead of need
+lack our setup hook; see `environment.FOR_RAY`.
 """
 
 from functools import partial
 from typing import Any
 
+from raylax.cluster.ray_patches import idle_agent
+
 OBJECT_STORE_BYTES = 128 << 20
 """Tokens never travel as Ray objects; the engine needs the memory more."""
+AGENT = "dashboard_agent"
+"""Its name where Ray builds a command."""
 
 
 def start_fewer_processes() -> None:
     """Make `ray.init` leave them out, in this process and from now on."""
-    from ray._private import node, parameter
+    from ray._private import node, parameter, services
 
     parameter.RayParams = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
     node.Node.start_api_server = no_api_server
+    build = services._build_python_executable_command_memory_profileable
+    services._build_python_executable_command_memory_profileable = partial(idle, build)
 
 
 def no_api_server(self: Any, **settings: Any) -> None:
     """Stands in for a method of Ray's that starts a dashboard and waits for it."""
+
+
+def idle(build: Any, component: str, *settings: Any, **more: Any) -> list[str]:
+    """How a command begins that runs a part of Ray, of which the path follows. The agent's is an
+    argument of `idle_agent`, which is found by it as the agent would be."""
+    command: list[str] = build(component, *settings, **more)
+    return [*command, "-I", "-S", idle_agent.__file__] if component == AGENT else command

@@ -106,15 +106,26 @@ asyncio.run(main())
 
 
 def test_ray_starts_nothing_that_we_do_not_use() -> None:
+    """Its agent's command is built by a function that we change, and the agent says its ports by
+    these names."""
     code = """
-from ray._private import node, parameter
+from inspect import getsource
+from ray import _raylet
+from ray._private import node, parameter, ray_constants, services
+from raylax.cluster.ray_patches import fewer_processes, idle_agent
+built = "*_build_python_executable_command_memory_profileable("
+print(f"{built} ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, " in
+      " ".join(getsource(services.start_raylet).split()),
+      fewer_processes.AGENT == ray_constants.PROCESS_TYPE_DASHBOARD_AGENT,
+      {*idle_agent.PORTS} == {_raylet.METRICS_AGENT_PORT_NAME, _raylet.METRICS_EXPORT_PORT_NAME,
+                              _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME})
 print("start_api_server" in vars(node.Node))
 from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 start_fewer_processes()
 made = parameter.RayParams(num_cpus=1)
 print(made.no_monitor, made.include_log_monitor, node.Node.start_api_server(None, x=1))
 """
-    assert say(code) == ["True", "True False None"]
+    assert say(code) == ["True True True", "True", "True False None"]
 
 
 def test_ray_adds_nothing_to_the_paths_of_modules() -> None:
