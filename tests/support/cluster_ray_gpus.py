@@ -1,13 +1,7 @@
-"""Workers on a Ray that was told of two GPUs, by a driver that has none: results as a pickle.
-
-Runs in a process of its own, see `cluster_on_nodes.py`.
-"""
+"""Workers on a node with two GPUs, by a driver that has none. See `cluster_ray_nodes.py`."""
 
 import os
-import pickle
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,7 +16,6 @@ from raylax.worker.config import EngineConfig
 from raylax.worker.errors import EngineStartError
 from raylax.worker.hardware.devices import memory_of
 from raylax.worker.serving.worker import Worker
-from tests.support.cluster_ray_nodes import connected
 
 ABSENT = EngineConfig(quantization="w8a8", threads=1)
 """A format that only the CPU has: a worker comes as far as to say so."""
@@ -99,14 +92,9 @@ def refusal(config: ClusterConfig) -> str:
     return ""
 
 
-def main() -> None:
+def on_two_gpus(checkpoint: str) -> dict[str, Any]:
     """Two workers with a GPU each, then three with a half each."""
-    written, checkpoint = Path(sys.argv[1]), sys.argv[2]
-    cluster = connected({"127.0.0.2": 2})
-    cluster.add_node(
-        node_ip_address="127.0.0.3", num_cpus=2, num_gpus=2, temp_dir=os.environ["RAY_TMPDIR"]
-    )
-    found = {
+    return {
         "told": gpus_of_ray(),
         "too many": refusal(ClusterConfig(device="cuda", replicas=3)),
         "whole": workers(ClusterConfig(device="cuda", replicas=2), checkpoint),
@@ -114,6 +102,3 @@ def main() -> None:
         "alone": demand(ClusterConfig(device="cuda", replicas=3)),
         "together": demand(ClusterConfig(device="cuda", tensor_parallel_shards=3)),
     }
-    written.write_bytes(pickle.dumps(found))
-    ray.shutdown()
-    cluster.shutdown()

@@ -7,13 +7,15 @@ import logging
 import os
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
-from ray.util.placement_group import placement_group
+from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from raylax.cluster.config.schema import ClusterConfig
@@ -22,10 +24,13 @@ from raylax.cluster.ray_patches.fewer_processes import start_fewer_processes
 from raylax.worker.config import EngineConfig
 from raylax.worker.engine.threaded_engine import ThreadedEngine
 from raylax.worker.serving.shard_actors import ShardActors, all_of_bundle
+from tests.support.cluster_ray_gpus import on_two_gpus
 from tests.support.engines import Answers, request, running_engine
 
 NODES = ["127.0.0.2", "127.0.0.3"]
 GPU_NODE = "127.0.0.4"
+GPU_MODEL = "RAYLAX_TEST_GPU_MODEL"
+"""A checkpoint that workers on that node open, where there is a driver for them."""
 PROMPT = list(range(10, 50))
 ONE = EngineConfig(
     quantization="q0f32",
@@ -78,7 +83,8 @@ class DeviceLeader(Device):
         return [self.seen(), *ray.get([one.seen.remote() for one in others], timeout=60)]
 
 
-def replica(config: ClusterConfig, body: type) -> Any:
+@contextmanager
+def replica(config: ClusterConfig, body: type) -> Iterator[Any]:
     """Its actor, as Serve places it by our options."""
     options = placement(config)
     bundles, strategy = options["placement_group_bundles"], options["placement_group_strategy"]
@@ -87,9 +93,10 @@ def replica(config: ClusterConfig, body: type) -> Any:
     place = PlacementGroupSchedulingStrategy(
         group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
     )
-    return (
+    yield (
         ray.remote(body).options(scheduling_strategy=place, **options["ray_actor_options"]).remote()
     )
+    remove_placement_group(group)  # which ends all that is in it
 
 
 def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
@@ -114,19 +121,20 @@ def connected(cpus: dict[str, int], **settings: Any) -> Cluster:
 
 
 def main() -> None:
-    """Answers by two ranks on two nodes, then shows who sees which GPU; writes both."""
+    """Answers by two ranks on two nodes, then shows who sees which GPU of a third one; where there
+    is a driver for them, workers come up on it. Writes what came of all that."""
     written, checkpoint = Path(sys.argv[1]), sys.argv[2]
     cluster = connected(dict.fromkeys(NODES, 1))
     two = ClusterConfig(tensor_parallel_shards=2, placement="cluster", quantization="q0f32")
-    leader = replica(two, Leader)
-    found = ray.get(leader.answer.remote(checkpoint, TWO), timeout=90)
-    ray.kill(leader)
+    with replica(two, Leader) as leader:
+        found = ray.get(leader.answer.remote(checkpoint, TWO), timeout=90)
     cluster.add_node(
-        node_ip_address=GPU_NODE, num_cpus=2, num_gpus=4, temp_dir=os.environ["RAY_TMPDIR"]
+        node_ip_address=GPU_NODE, num_cpus=2, num_gpus=2, temp_dir=os.environ["RAY_TMPDIR"]
     )
-    on_gpus = ClusterConfig(tensor_parallel_shards=2, device="cuda")
-    first = replica(on_gpus, DeviceLeader)
-    found["devices"] = ray.get(first.seen_by_all.remote(2), timeout=60)
+    with replica(ClusterConfig(tensor_parallel_shards=2, device="cuda"), DeviceLeader) as first:
+        found["devices"] = ray.get(first.seen_by_all.remote(2), timeout=60)
+    if GPU_MODEL in os.environ:
+        found["gpus"] = on_two_gpus(os.environ[GPU_MODEL])
     written.write_bytes(pickle.dumps(found))
     ray.shutdown()
     cluster.shutdown()
