@@ -25,7 +25,10 @@ from raylax.cluster.application.app import application
 from raylax.cluster.ports import free_ports
 from raylax.cluster.ray_patches import loopback
 from raylax.cluster.supervision.processes import running
+from raylax.kernels.model import StepOutput
 from raylax.proto.errors import RaylaxError
+from raylax.worker.ranks.rank import Rank
+from raylax.worker.scheduling.step_plan import StepPlan
 from tests.support.cluster_ray_nodes import connected
 from tests.support.cluster_serving import until
 
@@ -37,11 +40,20 @@ WORKERS, CALLS = 2, 4
 BEGUN, MORE = 50, 50
 """Tokens before a change, and after it."""
 PATIENCE_S = 60.0
+STEP_S = 0.02
+"""So that who reads can keep up: a call that is parked is on no worker."""
 GREEDY: Any = {"temperature": 0, "ignore_eos": True}
 
 
 def worker_setup() -> None:
-    """In every worker process: each node keeps to its own address."""
+    """In every worker process: each node keeps to its own address, and a step takes its time."""
+    run = Rank.run
+
+    def slowly(self: Rank, plan: StepPlan) -> StepOutput | None:
+        time.sleep(STEP_S)  # a larger model would take the cores as well
+        return run(self, plan)
+
+    type.__setattr__(Rank, "run", slowly)
     loopback.LOOPBACK = ray.util.get_node_ip_address()
     loopback.keep_to_loopback()
 
@@ -124,7 +136,7 @@ def changed(client: Client, change: Callable[[], None], going: set[int]) -> dict
         for pid, _, state in replicas("Worker"):
             if state == "STOPPING":
                 stopping.setdefault(pid, time.monotonic())
-        time.sleep(0.02)
+        time.sleep(0.2)  # to ask more often takes as long as the change itself
     (gone,) = going - set(running(going))
     now = time.monotonic()
     took_s = now - stopping.get(gone, now)

@@ -1,34 +1,23 @@
 """An application that is deployed again, and a node that goes: answers do not notice."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.checkpoints import write_checkpoint
-from tests.support.cluster_on_nodes import results_of
+from tests.support.cluster_on_nodes import PATIENCE_S, results_of
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(PATIENCE_S + 60)]
 EXIT_S = 5.0
 """Serve would kill a worker then."""
 
 
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(
-        tmp_path_factory.mktemp("slow"),
-        hidden_size=256,
-        intermediate_size=1024,
-        num_hidden_layers=12,
-        max_position_embeddings=16384,
-    )
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Everything happens once; the tests look at what came of it. The model takes its time, so that
-    who reads can keep up: a call that is parked is on no worker."""
-    with results_of("tests.support.cluster_changing", slow(tmp_path_factory)) as results:
+    """Everything happens once; the tests look at what came of it."""
+    model = write_checkpoint(tmp_path_factory.mktemp("long"), max_position_embeddings=16384)
+    with results_of("tests.support.cluster_changing", model) as results:
         yield results
 
 
