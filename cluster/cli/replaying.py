@@ -38,8 +38,18 @@ def replay(
         ),
     ] = False,
     curve: Annotated[
-        str, typer.Option(help="Of arrivals, to scale by: recorded, flat, steps or ramp.")
+        str,
+        typer.Option(
+            help="To scale by: recorded, flat, steps, ramp, spike, idle or daycurve; of all but "
+            "the first the trace gives the lengths alone."
+        ),
     ] = "recorded",
+    copies: Annotated[
+        int, typer.Option(min=1, help="How many times each recorded request comes.")
+    ] = 10,
+    jitter_s: Annotated[
+        float, typer.Option(min=0, help="By which a copy comes later, at most.")
+    ] = 5.0,
     start_s: Annotated[
         str, typer.Option(help="Seconds that workers take to start, with commas between.")
     ] = "10,60",
@@ -48,6 +58,12 @@ def replay(
     ] = "all",
     ttft_ms: Annotated[float, typer.Option(min=1, help="Target for the first token.")] = 1000.0,
     itl_ms: Annotated[float, typer.Option(min=1, help="Target for a mean token.")] = 75.0,
+    refuse_late: Annotated[
+        bool,
+        typer.Option(
+            "--refuse-late", help="Refuse whose first token would be late, not only after 60 s."
+        ),
+    ] = False,
     most: Annotated[int, typer.Option(min=1, help="Workers at most.")] = 24,
     json: Json = False,
 ) -> None:
@@ -60,10 +76,11 @@ def replay(
         from raylax.cluster.simulate.arguments import numbers
         from raylax.cluster.simulate.profile import profile_named
         from raylax.cluster.simulate.scaling import comparison
+        from raylax.cluster.simulate.scaling.curves import Curve
 
         asked = comparison.asked(
-            trace, curve, numbers("--start-s", start_s, float), rules, ttft_ms, itl_ms, most,
-            profile_named(profile),
+            trace, Curve(curve, copies, jitter_s), numbers("--start-s", start_s, float), rules,
+            ttft_ms, itl_ms, refuse_late, most, profile_named(profile),
         )  # fmt: skip
         comparison.show(asked, json, Console())
         return

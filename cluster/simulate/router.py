@@ -116,9 +116,9 @@ class SimulatedRouter:
             self._ledger.ended(self._boxes[row].name, id)
         said = now - self._delay_s
         for row, box in enumerate(self._boxes):
-            read = bisect_right(box.said_at, said, self._read[row])
-            if read > self._read[row]:
-                self._read[row] = read
+            read, said_at = self._read[row], box.said_at
+            if read < len(said_at) and said_at[read] <= said:
+                self._read[row] = read = bisect_right(said_at, said, read)
                 self._report(box, read - 1, now)
             changes, at = box.changes, self._applied[row]
             while at < len(changes) and changes[at][0] <= said:

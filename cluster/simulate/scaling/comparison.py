@@ -1,8 +1,9 @@
 """What `raylax replay --autoscale` runs and shows: each rule beside who knows the future."""
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 
 from rich.console import Console
@@ -10,13 +11,14 @@ from rich.console import Console
 from raylax.cluster.autoscaling.snapshot import Targets
 from raylax.cluster.errors import UserError
 from raylax.cluster.simulate.profile import Profile
-from raylax.cluster.simulate.scaling.curves import CURVES, requests_of
-from raylax.cluster.simulate.scaling.oracle import first_of, merged, plan_for, planned
+from raylax.cluster.simulate.scaling.curves import Curve
+from raylax.cluster.simulate.scaling.oracle import plan_for
+from raylax.cluster.simulate.scaling.plan import first_of, merged, planned
 from raylax.cluster.simulate.scaling.rows import FleetSettings
 from raylax.cluster.simulate.scaling.rules import Rule, fixed, formula, hpa, ray_serve, thresholds
 from raylax.cluster.simulate.scaling.run import ScalingOutcome, run
 from raylax.cluster.simulate.table import placed, progress_of
-from raylax.cluster.simulate.trace import Arrival, read_trace
+from raylax.cluster.simulate.trace import read_trace
 
 ORACLE, FIXED = "oracle", "fixed"
 RULES: dict[str, Callable[[Targets], Rule]] = {
@@ -26,8 +28,6 @@ RULES: dict[str, Callable[[Targets], Rule]] = {
     "hpa": lambda _: hpa(),
 }
 """Each made anew for a run. `fixed` is at the oracle's peak."""
-FIRST = 3
-"""Workers that are there at the start, unless a plan says otherwise."""
 COLUMNS = {
     "start": 6, "rule": 10, "hours": 7, "ratio": 6, "missed": 7, "turns/h": 7, "starts/h": 8,
 }  # fmt: skip
@@ -38,16 +38,17 @@ class Comparison:
     """What is asked for."""
 
     trace: Path
-    curve: str
+    curve: Curve
     starts_s: tuple[float, ...]
     rules: tuple[str, ...]
     targets: Targets
+    refuse_late: bool
+    """Whether who would miss the target is refused, not only who would wait for longer than
+    anybody may."""
     most: int
     profile: Profile
 
     def __post_init__(self) -> None:
-        if self.curve not in CURVES:
-            raise UserError(f"--curve must be one of {', '.join(CURVES)}, found {self.curve}")
         for rule in self.rules:
             if rule not in (*RULES, FIXED):
                 known = ", ".join((*RULES, FIXED))
@@ -56,11 +57,12 @@ class Comparison:
 
 def asked(
     trace: Path,
-    curve: str,
+    curve: Curve,
     starts_s: tuple[float, ...],
     rules: str,
     ttft_ms: float,
     itl_ms: float,
+    refuse_late: bool,
     most: int,
     profile: Profile,
 ) -> Comparison:
@@ -68,7 +70,7 @@ def asked(
     names = (*RULES, FIXED) if rules == "all" else tuple(dict.fromkeys(rules.split(",")))
     targets = Targets(ttft_ms / 1000, itl_ms / 1000)
     profile = replace(profile, itl_s=targets.itl_s)  # as engines are told that have the target
-    return Comparison(trace, curve, starts_s, names, targets, most, profile)
+    return Comparison(trace, curve, starts_s, names, targets, refuse_late, most, profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +89,27 @@ class Row:
 
 
 def rows_of(asked: Comparison, said: Callable[[str], None]) -> Generator[Row]:
-    """One by one, as they are known; of each start-up time the oracle first. `said`: hears what is
-    done."""
-    trace = read_trace(asked.trace)
-    requests = requests_of(asked.curve, trace)
-    base = FleetSettings(asked.profile, 0.0, FIRST, asked.most, asked.targets.wait_limit_s)
-    plan = plan_for(requests, base, asked.targets, said)
+    """One by one, as they are known; of each start-up time the oracle first, with whose workers all
+    rules begin. `said`: hears what is done."""
+    requests, targets = asked.curve.requests(read_trace(asked.trace)), asked.targets
+    limit_s = min(targets.ttft_s if asked.refuse_late else inf, targets.wait_limit_s)
+    base = FleetSettings(asked.profile, 0.0, 1, asked.most, limit_s)
+    plan = plan_for(requests, base, targets, said)
     for start_s in asked.starts_s:
         full = merged(plan, start_s)
+        settings, peak = replace(base, start_s=start_s, first=first_of(full, start_s)), full.max()
         said(f"oracle, starts of {start_s:g} s")
-        settings = FleetSettings(
-            asked.profile, start_s, first_of(full, start_s), asked.most, float("inf")
-        )
-        best = run(requests, settings, asked.targets, planned(full, start_s))
+        patient = replace(settings, max_wait_s=inf)
+        best = run(requests, patient, targets, planned(full, start_s))
         yield row(start_s, ORACLE, best, best)
         for name in asked.rules:
             said(f"{name}, starts of {start_s:g} s")
-            yield row(start_s, name, one(asked, requests, start_s, name, int(full.max())), best)
-
-
-def one(
-    asked: Comparison, requests: Sequence[Arrival], start_s: float, name: str, peak: int
-) -> ScalingOutcome:
-    """The outcome of one rule. `peak`: workers of `fixed`."""
-    is_fixed = name == FIXED
-    settings = FleetSettings(
-        asked.profile, start_s, peak if is_fixed else FIRST, asked.most,
-        asked.targets.wait_limit_s,
-    )  # fmt: skip
-    rule = fixed(peak) if is_fixed else RULES[name](asked.targets)
-    return run(requests, settings, asked.targets, rule)
+            if name == FIXED:
+                there = replace(settings, first=int(peak))
+                outcome = run(requests, there, targets, fixed(int(peak)))
+            else:
+                outcome = run(requests, settings, targets, RULES[name](targets))
+            yield row(start_s, name, outcome, best)
 
 
 def row(start_s: float, name: str, outcome: ScalingOutcome, best: ScalingOutcome) -> Row:

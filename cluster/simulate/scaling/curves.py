@@ -1,43 +1,46 @@
 """Arrivals to scale by: a recorded trace many times over, or a shape with a trace's lengths.
 
-Those of the study that the rule comes from, drawn in the same way. Copies of a recorded trace come
-a little later than the original, with lengths drawn anew: the swings of its rate stay.
+Copies of a recorded trace come a little later than the original, with lengths drawn anew: the
+swings of its rate stay.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from raylax.cluster.errors import UserError
+from raylax.cluster.simulate.scaling.shapes import SHAPES, Reals, Shape
 from raylax.cluster.simulate.trace import Arrival
 
-Reals = npt.NDArray[np.float64]
-COPIES, JITTER_S, SEED = 10, 5.0, 1
-"""Of a recorded trace."""
-Points = Sequence[tuple[float, float]]
-"""Seconds, and requests a second then; straight lines between."""
-STEPS: Points = (
-    (0, 10), (599, 10), (600, 60), (1499, 60), (1500, 20), (2399, 20), (2400, 90), (3299, 90),
-    (3300, 6), (4199, 6), (4200, 40), (5400, 40),
-)  # fmt: skip
-RAMP: Points = (
-    (0, 5), (300, 5), (1500, 100), (2100, 100), (2700, 10), (3600, 10), (3900, 80), (4500, 80),
-    (5400, 5),
-)  # fmt: skip
-FLAT: Points = ((0, 45), (3600, 45))
-SHAPES: dict[str, tuple[Points, int]] = {"flat": (FLAT, 9), "steps": (STEPS, 6), "ramp": (RAMP, 7)}
-"""And the seed of each."""
 RECORDED = "recorded"
 CURVES = (RECORDED, *SHAPES)
+COPIES, JITTER_S, SEED = 10, 5.0, 1
+GRAIN_S = 0.5
+"""Of a shape's rate."""
 
 
-def requests_of(curve: str, trace: Sequence[Arrival]) -> list[Arrival]:
-    """In the order of their arrival. `trace`: whose lengths they have, and whose times if it is
-    `recorded`."""
-    if curve == RECORDED:
-        return amplified(trace, COPIES, JITTER_S, SEED)
-    points, seed = SHAPES[curve]
-    return shaped(trace, points, seed)
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Which arrivals. Raises UserError for one that nobody knows."""
+
+    name: str = RECORDED
+    copies: int = COPIES
+    """Of a recorded trace."""
+    jitter_s: float = JITTER_S
+    """By which a copy's arrivals come later, at most."""
+
+    def __post_init__(self) -> None:
+        if self.name not in CURVES:
+            raise UserError(f"--curve must be one of {', '.join(CURVES)}, found {self.name}")
+
+    def requests(self, trace: Sequence[Arrival]) -> list[Arrival]:
+        """In the order of their arrival. `trace`: whose lengths they have, and whose times if it is
+        recorded."""
+        if self.name == RECORDED:
+            return amplified(trace, self.copies, self.jitter_s, SEED)
+        return shaped(trace, SHAPES[self.name])
 
 
 def amplified(trace: Sequence[Arrival], copies: int, jitter_s: float, seed: int) -> list[Arrival]:
@@ -50,12 +53,11 @@ def amplified(trace: Sequence[Arrival], copies: int, jitter_s: float, seed: int)
     return drawn(np.concatenate(times), np.concatenate(picks), trace)
 
 
-def shaped(trace: Sequence[Arrival], points: Points, seed: int) -> list[Arrival]:
+def shaped(trace: Sequence[Arrival], shape: Shape) -> list[Arrival]:
     """Poisson arrivals."""
-    rng, (xs, ys) = np.random.default_rng(seed), zip(*points, strict=True)
-    seconds = np.arange(0, xs[-1], 0.5)
-    counts = rng.poisson(np.interp(seconds, xs, ys) * 0.5)
-    times = np.repeat(seconds, counts) + rng.uniform(0, 0.5, counts.sum())
+    rng, seconds = np.random.default_rng(shape.seed), np.arange(0, shape.seconds, GRAIN_S)
+    counts = rng.poisson(shape.rate(seconds) * GRAIN_S)
+    times = np.repeat(seconds, counts) + rng.uniform(0, GRAIN_S, counts.sum())
     return drawn(times, rng.integers(0, len(trace), len(times)), trace)
 
 

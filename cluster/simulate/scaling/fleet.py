@@ -6,9 +6,10 @@ while each worker has HOLD_S of work, and refuses those that would wait too long
 """
 
 import heapq
+import pickle
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -44,7 +45,10 @@ class ScalingFleet:
     queue: deque[SimulatedSequence] = field(default_factory=deque)
     queued_tokens: int = 0
     finished: list[SimulatedSequence] = field(default_factory=list)
+    """In the order of their ends; who has looked at them may take them away."""
     refused: list[Arrival] = field(default_factory=list)
+    ended: int = 0
+    """Requests that were finished or refused."""
     moving: int = 0
     _next: int = 0
     _there: int = 0
@@ -75,7 +79,21 @@ class ScalingFleet:
     @property
     def left(self) -> int:
         """Requests that have not ended."""
-        return len(self.requests) - len(self.finished) - len(self.refused)
+        return len(self.requests) - self.ended
+
+    def unbegun(self) -> Iterator[SimulatedSequence]:
+        """Those at the router and at workers who have no token yet."""
+        yield from self.queue
+        for box in self.boxes:
+            here = (*box.engine.waiting, *box.engine.filling.values())
+            yield from (one for one in here if not one.first)
+
+    def copy(self) -> "ScalingFleet":
+        """One that is as this one is now, and goes on by itself. Of the same requests."""
+        requests, self.requests = self.requests, ()
+        twin: ScalingFleet = pickle.loads(pickle.dumps(self))
+        self.requests = twin.requests = requests
+        return twin
 
     # What happens
 
@@ -129,6 +147,7 @@ class ScalingFleet:
         before = box.engine.cached_tokens
         for one in box.engine.end(self.now):
             self.finished.append(one)
+            self.ended += 1
             self.sums.done += 1
             self.sums.done_out += one.arrival.answer
             heard = RequestEnd(self.now + self.settings.delay_s, number, one.id)
@@ -157,6 +176,7 @@ class ScalingFleet:
                 wait_s += self.queued_tokens / rate_of(now)
             if wait_s > self.settings.max_wait_s:
                 self.refused.append(arrival)
+                self.ended += 1
                 return
             if not self.queue and has_room(now):
                 self._send(one)

@@ -6,6 +6,9 @@ from raylax.cluster.autoscaling.snapshot import Snapshot
 from raylax.cluster.simulate.scaling.fleet import ScalingFleet
 from raylax.cluster.simulate.scaling.rows import Sums
 
+LEAST = 1
+"""Workers, of every rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerLook:
@@ -31,7 +34,7 @@ class Look:
         return at_workers + self.snapshot.queued
 
 
-def look(fleet: ScalingFleet, dt: float, least: int) -> Look:
+def look(fleet: ScalingFleet, dt: float) -> Look:
     """The last `dt` seconds, and now. What is summed up begins anew."""
     sums, fleet.sums = fleet.sums, Sums()
     engines, settings = fleet.ready, fleet.settings
@@ -59,7 +62,7 @@ def look(fleet: ScalingFleet, dt: float, least: int) -> Look:
         pace=settings.profile.step_time,
         step_tokens=settings.profile.budget,
         start_s=settings.start_s,
-        least=least,
+        least=LEAST,
         most=settings.most,
     )
     return Look(snapshot, workers)

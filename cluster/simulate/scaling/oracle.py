@@ -1,71 +1,51 @@
-"""Who knows the arrivals: a plan of workers by half minutes, which others are compared with.
+"""Who knows the arrivals: the plan with the fewest workers, which others are compared with.
 
-It begins with what the work of each half minute takes, adds workers where more than one in a
-hundred would be late if workers started at once, and takes them away where nobody notices. Gaps
-shorter than a start are closed. It is an upper bound of the best: a rule may cost less, with
-somewhat more that is late.
+From the first half minute to the last: the least number of workers with which at most one in a
+hundred of those who come then is late, if workers started at once. Each number is tried on a copy
+of the fleet as the ones before have left it, and some seconds on, since answers take as long. What
+shows only later is repaired by runs of the whole plan. It is an upper bound of the best: a rule
+may cost less, with somewhat more that is late.
 """
 
 import math
-import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from raylax.cluster.autoscaling.rule import EVERY_S
 from raylax.cluster.autoscaling.snapshot import Targets
-from raylax.cluster.simulate.scaling.look import Look
+from raylax.cluster.simulate.scaling.fleet import ScalingFleet
+from raylax.cluster.simulate.scaling.plan import WINDOW_S, Plan, planned, windows
 from raylax.cluster.simulate.scaling.rows import FleetSettings
-from raylax.cluster.simulate.scaling.rules import Rule
-from raylax.cluster.simulate.scaling.run import run
+from raylax.cluster.simulate.scaling.run import is_late, run
+from raylax.cluster.simulate.sequence import SimulatedSequence
 from raylax.cluster.simulate.trace import Arrival
 
-WINDOW_S = 30.0
-ALLOWED = 0.01
-"""Share of a half minute's requests that may be late, and FEW of them in any case."""
-FEW = 2
+ALLOWED, FEW = 0.01, 2
+"""Share of a half minute's requests that may be late, and below how many it is chance."""
 ENOUGH = 10
 """Requests of a half minute that say anything."""
-ROUNDS, SHAVES = 6, 2
-"""Of repair, and of taking away."""
-FIXED_SEED = 0
-Plan = npt.NDArray[np.int64]
-Late = npt.NDArray[np.bool_]
+AHEAD_S = 14.0
+"""How far a number is tried beyond its half minute."""
+REPAIRS = 3
 
 
-def planned(plan: Plan, start_s: float) -> Rule:
-    """Orders workers so early that they are ready when the plan wants them."""
-
-    def wanted(seen: Look) -> int:
-        now, last = seen.snapshot.now, len(plan) - 1
-        first = min(last, int((now + 1e-9) // WINDOW_S))
-        ahead = min(last, int((now + start_s + seen.snapshot.dt) // WINDOW_S))
-        return int(plan[first : ahead + 1].max())
-
-    return wanted
-
-
-def merged(plan: Plan, start_s: float) -> Plan:
-    """The plan for starts that take so long: a gap costs its length, a start a start."""
-    plan = plan.copy()
-    for level in range(1, int(plan.max()) + 1):
-        on = np.flatnonzero(plan >= level)
-        for here, there in zip(on[:-1], on[1:], strict=True):
-            if 1 < there - here <= math.floor(start_s / WINDOW_S) + 1:
-                plan[here : there + 1] = np.maximum(plan[here : there + 1], level)
-    return plan
-
-
-def first_of(plan: Plan, start_s: float) -> int:
-    """Workers that must be there at the start."""
-    return int(plan[: int(start_s // WINDOW_S) + 2].max())
-
-
-def windows(at: npt.NDArray[np.float64], count: int) -> Plan:
-    """How many there are in each half minute."""
-    slots = np.minimum((at // WINDOW_S).astype(int), count - 1)
-    return np.bincount(slots, minlength=count)
+def plan_for(
+    requests: Sequence[Arrival],
+    settings: FleetSettings,
+    targets: Targets,
+    said: Callable[[str], None],
+) -> Plan:
+    """The plan, for starts that take no time. `said`: hears how far it is."""
+    expected = demand(requests, settings, targets)
+    total = windows(np.array([one.at for one in requests]), len(expected))
+    at_once = replace(settings, start_s=0.0, first=int(expected[0]), max_wait_s=math.inf)
+    search = Search(ScalingFleet(at_once, requests), targets, total, expected)
+    for number in range(len(expected)):
+        said(f"oracle: half minute {number + 1} of {len(expected)}")
+        search.decide()
+    return repaired(np.array(search.plan), requests, at_once, targets, said)
 
 
 def demand(requests: Sequence[Arrival], settings: FleetSettings, targets: Targets) -> Plan:
@@ -80,57 +60,97 @@ def demand(requests: Sequence[Arrival], settings: FleetSettings, targets: Target
     return np.clip(np.ceil(work / max(0.1, usable) - 0.7), 1, settings.most).astype(np.int64)
 
 
-def plan_for(
+@dataclass
+class Search:
+    """One half minute after the other. `total`: requests of each; `expected`: workers."""
+
+    fleet: ScalingFleet
+    targets: Targets
+    total: Plan
+    expected: Plan
+    plan: list[int] = field(default_factory=list)
+
+    def decide(self) -> None:
+        """The least number for the next half minute; the fleet goes on to its end."""
+        workers, most = self._guess(0), self.fleet.settings.most
+        end = self._tried(workers)
+        if end is not None:
+            while workers > 1 and (fewer := self._tried(workers - 1)) is not None:
+                workers, end = workers - 1, fewer
+        while end is None:
+            workers = min(most, workers + 1)
+            end = self._tried(workers, whatever=workers == most)
+        self.plan.append(workers)
+        self.fleet = end
+
+    def _guess(self, ahead: int) -> int:
+        """What is expected so many half minutes on, as far off as the last number was."""
+        at, last = len(self.plan), len(self.expected) - 1
+        off = self.plan[-1] - int(self.expected[at - 1]) if self.plan else 0
+        expected = int(self.expected[min(last, at + ahead)])
+        return max(1, min(self.fleet.settings.most, expected + off))
+
+    def _tried(self, workers: int, whatever: bool = False) -> ScalingFleet | None:
+        """The fleet at the end of the half minute; None if too many would be late, unless that is
+        all the same."""
+        fleet, begin = self.fleet.copy(), WINDOW_S * len(self.plan)
+        tally = Tally(self.targets, begin, int(self.total[len(self.plan)]))
+        until = begin + WINDOW_S
+        while fleet.now < until:
+            fleet.order(workers)
+            fleet.advance(min(until, fleet.now + EVERY_S))
+            if tally.is_too_many(fleet) and not whatever:
+                return None
+        end, later = fleet.copy(), max(workers, self._guess(1))
+        while fleet.now < until + AHEAD_S and not whatever:
+            fleet.order(later)
+            fleet.advance(fleet.now + EVERY_S)
+            if tally.is_too_many(fleet):
+                return None
+        return end
+
+
+@dataclass
+class Tally:
+    """Who is late of those that come in a half minute."""
+
+    targets: Targets
+    begin: float
+    total: int
+    late: int = 0
+
+    def is_too_many(self, fleet: ScalingFleet) -> bool:
+        """Takes away those who have finished."""
+        self.late += sum(self._counts(one) and is_late(one, self.targets) for one in fleet.finished)
+        fleet.finished.clear()
+        due = fleet.now - self.targets.ttft_s
+        overdue = sum(self._counts(one) and one.arrived < due for one in fleet.unbegun())
+        return too_many(self.late + overdue, self.total)
+
+    def _counts(self, one: SimulatedSequence) -> bool:
+        return self.begin <= one.arrived < self.begin + WINDOW_S
+
+
+def too_many(late: int, total: int) -> bool:
+    """Whether so many late ones of so many requests are beyond the target, and beyond chance."""
+    return late > ALLOWED * total and late >= FEW and total >= ENOUGH
+
+
+def repaired(
+    plan: Plan,
     requests: Sequence[Arrival],
-    settings: FleetSettings,
+    at_once: FleetSettings,
     targets: Targets,
     said: Callable[[str], None],
 ) -> Plan:
-    """The plan, for starts that take no time. `said`: hears which round it is."""
-    at = np.array([one.at for one in requests])
-    plan = demand(requests, settings, targets)
-    total = windows(at, len(plan))
-
-    def over(tried: Plan) -> Late:
-        at_once = replace(settings, start_s=0.0, first=int(tried[0]), max_wait_s=math.inf)
-        late = windows(run(requests, at_once, targets, planned(tried, 0.0)).late_at, len(plan))
-        bad: Late = (late > ALLOWED * total) & (late >= FEW) & (total >= ENOUGH)
-        return bad
-
-    failed = np.zeros(len(plan), int)
-    late = over(plan)
-    for number in range(ROUNDS):
-        before = plan.copy()
-        failed[late] += 1
-        for window in np.flatnonzero(late):
-            plan[window] = min(settings.most, plan[window] + 1)
-            if failed[window] > 2 and window:  # it comes from before
-                plan[window - 1] = min(settings.most, plan[window - 1] + 1)
-        if (plan == before).all():
+    """With a worker more wherever a run of the plan still has too many that are late."""
+    total = windows(np.array([one.at for one in requests]), len(plan))
+    for number in range(REPAIRS):
+        said(f"oracle: repair {number + 1} of {REPAIRS}")
+        settings = replace(at_once, first=int(plan[0]))
+        late = windows(run(requests, settings, targets, planned(plan, 0.0)).late_at, len(plan))
+        bad = np.array([too_many(*pair) for pair in zip(late, total, strict=True)])
+        if not bad.any():
             break
-        said(f"oracle: repair {number + 1} of {ROUNDS}")
-        late = over(plan)
-    return shaved(plan, over, late, said)
-
-
-def shaved(
-    plan: Plan, over: Callable[[Plan], Late], allowed: Late, said: Callable[[str], None]
-) -> Plan:
-    """With fewer workers where nobody notices. `allowed`: what even all workers cannot keep."""
-    rng = random.Random(FIXED_SEED)
-    for number in range(SHAVES):
-        tried, spans, window = plan.copy(), [], rng.randrange(4)
-        while window < len(plan):
-            long = rng.randrange(1, 12)
-            if (plan[window : window + long] > 1).all():
-                tried[window : window + long] -= 1
-                spans.append((window, window + long))
-            window += long + rng.randrange(2, 10)
-        said(f"oracle: shave {number + 1} of {SHAVES}")
-        guilty = over(tried) & ~allowed
-        for begin, end in spans:
-            if guilty[max(0, begin - 1) : end + 4].any():
-                tried[begin:end] = plan[begin:end]
-        if not (over(tried) & ~allowed).any():
-            plan = tried
+        plan = np.where(bad, np.minimum(plan + 1, at_once.most), plan)
     return plan

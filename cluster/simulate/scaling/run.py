@@ -1,6 +1,6 @@
 """One run: requests, a fleet, a rule that is asked every two seconds, and what it came to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,25 +40,18 @@ class ScalingOutcome:
 
 
 def run(
-    requests: Sequence[Arrival],
-    settings: FleetSettings,
-    targets: Targets,
-    rule: Rule,
-    least: int = 1,
-    told: Callable[[float], None] | None = None,
+    requests: Sequence[Arrival], settings: FleetSettings, targets: Targets, rule: Rule
 ) -> ScalingOutcome:
-    """`told`: how far it is, in simulated seconds. Every request ends, once, or is refused."""
+    """Every request ends, once, or is refused."""
     fleet, last, way, turns = ScalingFleet(settings, requests), requests[-1].at, 0, 0
     end = last + 1.0 + TAIL_S
     while fleet.now < end:
         fleet.advance(min(end, fleet.now + EVERY_S))
         before = fleet.target
-        fleet.order(rule(look(fleet, EVERY_S, least)))
+        fleet.order(rule(look(fleet, EVERY_S)))
         now = (fleet.target > before) - (fleet.target < before)
         turns += now * way < 0
         way = now or way
-        if told is not None:
-            told(fleet.now)
     hours = fleet.cost_s / 3600
     finish(fleet)
     late = [one.arrived for one in fleet.finished if is_late(one, targets)]

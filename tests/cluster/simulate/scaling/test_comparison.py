@@ -8,15 +8,13 @@ from typer.testing import CliRunner
 
 from raylax.cluster.cli.commands import app
 from raylax.cluster.errors import UserError
-from raylax.cluster.simulate.scaling import curves
 
 HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 
 
 @pytest.fixture
-def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of a minute, that comes twice."""
-    monkeypatch.setattr(curves, "COPIES", 2)
+def trace(tmp_path: Path) -> Path:
+    """Of a minute."""
     file = tmp_path / "trace.csv"
     rows = (f"2023-11-16 18:15:{at:02}.000,{500 + 40 * at},{20 + at}" for at in range(60))
     file.write_text(HEAD + "\n".join(rows))
@@ -24,7 +22,7 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_row_for_each_rule_and_start(trace: Path) -> None:
-    asked = ["replay", str(trace), "--autoscale", "--start-s", "2,5", "--json"]
+    asked = ["replay", str(trace), "--autoscale", "--copies", "2", "--start-s", "2,5", "--json"]
     rows = json.loads(CliRunner().invoke(app, asked).stdout)
 
     rules = ["oracle", "formula", "thresholds", "ray-serve", "hpa", "fixed"]
@@ -36,8 +34,8 @@ def test_a_row_for_each_rule_and_start(trace: Path) -> None:
 
 
 def test_and_as_a_table(trace: Path) -> None:
-    asked = ["replay", str(trace), "--autoscale", "--start-s", "2", "--rules", "formula"]
-    shown = CliRunner().invoke(app, asked).stdout.splitlines()
+    asked = ["replay", str(trace), "--autoscale", "--copies", "2", "--start-s", "2"]
+    shown = CliRunner().invoke(app, [*asked, "--rules", "formula"]).stdout.splitlines()
 
     assert shown[0].split() == ["start", "rule", "hours", "ratio", "missed", "turns/h", "starts/h"]
     assert [row.split()[2] for row in shown[1:]] == ["oracle", "formula"]
@@ -46,7 +44,7 @@ def test_and_as_a_table(trace: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--curve", "round"], "--curve must be one of recorded, flat, steps, ramp, found round"),
+        (["--curve", "round"], "--curve must be one of recorded, flat, steps, ramp, spike, idle, "),
         (["--rules", "best"], "--rules must be all, or some of formula, thresholds, ray-serve"),
         (["--start-s", "0"], "--start-s must be above 0, found 0"),
     ],

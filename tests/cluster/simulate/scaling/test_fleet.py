@@ -3,15 +3,17 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from raylax.cluster.autoscaling.snapshot import Targets
 from raylax.cluster.simulate.engine import SimulatedEngine
 from raylax.cluster.simulate.profile import ASSUMED
-from raylax.cluster.simulate.scaling.curves import SHAPES, requests_of, shaped
+from raylax.cluster.simulate.scaling.curves import Curve, shaped
 from raylax.cluster.simulate.scaling.fleet import ScalingFleet
 from raylax.cluster.simulate.scaling.look import Look, WorkerLook
-from raylax.cluster.simulate.scaling.oracle import first_of, merged, plan_for, planned
+from raylax.cluster.simulate.scaling.oracle import plan_for
+from raylax.cluster.simulate.scaling.plan import Plan, first_of, merged, planned, windows
 from raylax.cluster.simulate.scaling.rows import FleetSettings
 from raylax.cluster.simulate.scaling.rules import (
     Delayed,
@@ -22,6 +24,7 @@ from raylax.cluster.simulate.scaling.rules import (
     thresholds,
 )
 from raylax.cluster.simulate.scaling.run import ScalingOutcome, finish, run
+from raylax.cluster.simulate.scaling.shapes import SHAPES, Shape, between
 from raylax.cluster.simulate.trace import Arrival
 from tests.support.scaling import QUIET
 
@@ -167,17 +170,27 @@ def test_a_wish_must_last() -> None:
     assert down == [2, 2, 1]
 
 
-def test_ours_comes_near_who_knows_the_future() -> None:
-    """A step up and down, starts of five seconds: no rule can meet the jump."""
-    step = (0, 4), (90, 4), (91, 24), (150, 24), (151, 4), (210, 4)
+@pytest.fixture(scope="module")
+def jump() -> list[Arrival]:
+    """Six times as many requests for a minute."""
+    points = (0, 4), (30, 4), (31, 24), (90, 24), (91, 4), (150, 4)
     lengths = [Arrival(0, 1000, 200), Arrival(1, 300, 150), Arrival(2, 2500, 300)]
-    rows = shaped(lengths, step, seed=3)
-    plan = plan_for(rows, settings(start_s=0.0), TARGETS, lambda said: None)
+    return shaped(lengths, Shape(between(points), 150, seed=3))
+
+
+@pytest.fixture(scope="module")
+def plan(jump: list[Arrival]) -> Plan:
+    """Who knows the jump."""
+    return plan_for(jump, settings(), TARGETS, lambda said: None)
+
+
+def test_ours_comes_near_who_knows_the_future(jump: list[Arrival], plan: Plan) -> None:
+    """A step up and down, starts of five seconds: no rule can meet the jump."""
     knows = planned(merged(plan, 5.0), 5.0)
     first = first_of(plan, 5.0)
-    best = outcome(knows, rows, start_s=5.0, first=first, max_wait_s=float("inf"))
-    ours = outcome(formula(TARGETS), rows, start_s=5.0)
-    before = outcome(thresholds(), rows, start_s=5.0)
+    best = outcome(knows, jump, start_s=5.0, first=first, max_wait_s=float("inf"))
+    ours = outcome(formula(TARGETS), jump, start_s=5.0)
+    before = outcome(thresholds(), jump, start_s=5.0)
 
     assert best.missed < 0.01
     assert ours.hours / best.hours < 1.5
@@ -185,18 +198,67 @@ def test_ours_comes_near_who_knows_the_future() -> None:
     assert before.missed > ours.missed or before.hours > ours.hours
 
 
-@pytest.mark.parametrize(("curve", "rate"), [("flat", 45.0), ("steps", 39.2), ("ramp", 49.4)])
-def test_curves_have_the_studys_rates(curve: str, rate: float) -> None:
-    rows = requests_of(curve, [Arrival(0, 100, 10), Arrival(1, 200, 20)])
-    points, _ = SHAPES[curve]
+def test_a_plan_has_no_worker_that_is_not_needed(jump: list[Arrival], plan: Plan) -> None:
+    """Where the plan has more than one, half a minute with one less makes more than a hundredth
+    late, there or in the next."""
+    total = windows(np.array([row.at for row in jump]), len(plan))
+    needed = np.flatnonzero(plan > 1)
 
-    assert len(rows) / points[-1][0] == pytest.approx(rate, rel=0.02)
-    assert [row.at for row in rows] == sorted(row.at for row in rows)
+    def late_with(plan: Plan) -> Plan:
+        knows, first = planned(plan, 0.0), int(plan[0])
+        there = outcome(knows, jump, start_s=0.0, first=first, max_wait_s=float("inf"))
+        return windows(there.late_at, len(plan))
+
+    assert (late_with(plan) <= np.maximum(1, total / 100)).all()
+    assert len(needed)
+    for window in needed:
+        leaner = plan.copy()
+        leaner[window] -= 1
+        assert (late_with(leaner) > np.maximum(1, total / 100)).any()
+
+
+def test_a_copy_goes_on_by_itself_and_as_the_first_one() -> None:
+    rows = poisson(20, 40)
+    fleet = ScalingFleet(settings(), rows)
+    fleet.advance(10.0)
+    twin, other = fleet.copy(), fleet.copy()
+    for one, wanted in ((fleet, 3), (twin, 3), (other, 1)):
+        one.order(wanted)
+        one.advance(40.0)
+        finish(one)
+
+    ends = [[(one.id, one.first, one.last) for one in it.finished] for it in (fleet, twin, other)]
+    assert ends[0] == ends[1]
+    assert ends[0] != ends[2]
+    assert fleet.cost_s == twin.cost_s > other.cost_s
+
+
+@pytest.mark.parametrize(
+    ("curve", "requests"),
+    [
+        ("flat", 161_808), ("steps", 211_628), ("ramp", 266_585), ("spike", 66_759),
+        ("idle", 56_055), ("daycurve", 1_296_584),
+    ],
+)  # fmt: skip
+def test_curves_are_the_studys(curve: str, requests: int) -> None:
+    """To the last request."""
+    shape, rng = SHAPES[curve], np.random.default_rng(SHAPES[curve].seed)
+    at = np.arange(0, shape.seconds, 0.5)
+
+    assert rng.poisson(shape.rate(at) * 0.5).sum() == requests
 
 
 def test_a_recorded_trace_comes_ten_times() -> None:
     trace = [Arrival(at, 100 + at, 10) for at in range(60)]
-    rows = requests_of("recorded", trace)
+    rows = Curve().requests(trace)
 
     assert len(rows) == 600
     assert sum(10 <= row.at < 20 for row in rows) == pytest.approx(100, abs=25)
+
+
+def test_of_a_shape_arrivals_come_in_order_with_the_traces_lengths() -> None:
+    trace = [Arrival(0, 100, 10), Arrival(1, 200, 20)]
+    rows = Curve("idle").requests(trace)
+
+    assert [row.at for row in rows] == sorted(row.at for row in rows)
+    assert {row[1:] for row in rows} == {row[1:] for row in trace}
