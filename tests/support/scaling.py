@@ -21,10 +21,12 @@ QUIET = Snapshot(
 """One worker, and nobody."""
 
 
-def looks(rate: Callable[[float], float], seconds: float, **about: float) -> Iterator[Snapshot]:
+def looks(
+    rate: Callable[[float], float], seconds: float, start_s: float = 10.0, workers: int = 1
+) -> Iterator[Snapshot]:
     """A look every EVERY_S while `rate(now)` requests come in a second and end at once: what the
     targets leave of the workers is no part of it."""
-    base = replace(QUIET, **about)  # type: ignore[arg-type]
+    base = replace(QUIET, start_s=start_s, ready=workers, target=workers)
     for number in range(int(seconds / EVERY_S)):
         now = number * EVERY_S
         count = rate(now) * EVERY_S

@@ -54,7 +54,7 @@ def test_a_backlog_gets_workers_of_its_own() -> None:
     """Until it is computed, beyond those that keep up with what comes."""
     rule = ScalingRule(TARGETS)
     look = None
-    for look in looks(lambda _: 20.0, 100, ready=3, target=3):
+    for look in looks(lambda _: 20.0, 100, workers=3):
         rule.decide(look)
     assert look is not None
     late = rule.decide(replace(look, now=look.now + 2, queued=400, queued_tokens=400_000.0))

@@ -9,10 +9,10 @@ from raylax.cluster.autoscaling.step import Step, Steps
 from tests.support.scaling import QUIET
 
 
-def at(now: float, target: int, **more: float) -> Snapshot:
+def at(now: float, target: int, start_s: float = 10.0, least: int = 1) -> Snapshot:
     """A look while requests come."""
-    asked = {"arrived": 10, "prompt": 1000, "busy": True, **more}
-    return replace(QUIET, now=now, target=target, **asked)  # type: ignore[arg-type]
+    coming = replace(QUIET, arrived=10, prompt=1000, busy=True)
+    return replace(coming, now=now, target=target, start_s=start_s, least=least)
 
 
 def test_up_at_once() -> None:
