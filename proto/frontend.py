@@ -18,6 +18,7 @@ from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.checking import checked_grammar
 from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
@@ -118,7 +119,7 @@ class Frontend:
         Raises InvalidRequest for what this model cannot be asked.
         """
         ids = self.prompts.chat_ids(self.chat_work(body, field))
-        return self.chat_call(body, ids, prefix, field, origin)
+        return self.chat_call(body, ids, prefix, field, origin, checked_grammar(body.constraint))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
         """The text of the prompt that the model's chat template makes of the messages."""
@@ -155,12 +156,14 @@ class Frontend:
         prefix: str = CHAT_PREFIX,
         field: str = "messages",
         origin: CallOrigin = NOBODY,
+        grammar: str = "",
     ) -> Call:
-        """The call of a chat request with this prompt. Raises InvalidRequest."""
+        """The call of a chat request with this prompt, whose answer is in a grammar, if there is
+        one. Raises InvalidRequest."""
         call_id = origin.name or f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
-        requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin)
+        requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin, grammar)
         names = frozenset(tool.function.name for tool in body.offered)
         choices = self._choices(
             call_id, requests, body, "chat", names, not body.parallel_tool_calls
@@ -173,16 +176,21 @@ class Frontend:
         """The call of a completion, whose prompts are made here. Raises InvalidRequest for what
         this model cannot be asked."""
         ids = self._ids_of(body.prompts, "prompt", body.add_special_tokens)
-        return self.completion_call(body, ids, origin)
+        return self.completion_call(body, ids, origin, checked_grammar(body.constraint))
 
     def completion_call(
-        self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
+        self,
+        body: CompletionRequest,
+        prompts: Sequence[Sequence[int]],
+        origin: CallOrigin = NOBODY,
+        grammar: str = "",
     ) -> Call:
-        """The call of a completion with these prompts. Raises InvalidRequest."""
+        """The call of a completion with these prompts, whose texts are in a grammar, if there is
+        one. Raises InvalidRequest."""
         call_id = origin.name or f"cmpl-{uuid.uuid4().hex}"
         most = 16 if body.max_tokens is None else max(1, body.max_tokens)  # one is not told
         requests = self.requests.drawn(
-            call_id, prompts, body, body.logprobs, most, "prompt", origin
+            call_id, prompts, body, body.logprobs, most, "prompt", origin, grammar
         )
         if body.echo and body.logprobs is not None:
             for ids in prompts:
@@ -203,13 +211,17 @@ class Frontend:
         return given if isinstance(given, str) else self.tokenizer.decode(given)
 
     def tokens_call(
-        self, body: CompletionRequest, prompts: Sequence[Sequence[int]], origin: CallOrigin = NOBODY
+        self,
+        body: CompletionRequest,
+        prompts: Sequence[Sequence[int]],
+        origin: CallOrigin = NOBODY,
+        grammar: str = "",
     ) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
         call_id = f"tokens-{uuid.uuid4().hex}"
         requests = self.requests.drawn(
-            call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin
+            call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin, grammar
         )
         choices = [
             TokenChoice(

@@ -8,10 +8,12 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.calls.vector import vectors_of
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.body import MOST_VALUES, validated
 from raylax.proto.openai.chat import MOST_MESSAGES, ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingRequest
-from raylax.proto.openai.shared import MOST_ALLOWED, MOST_VALUES, Usage, validated
+from raylax.proto.openai.shared import MOST_ALLOWED, Usage
+from raylax.proto.openai.structure import MOST_TEXTS
 from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")
@@ -42,7 +44,16 @@ def sampling_fields(message: pb.Sampling) -> dict[str, Any]:
         fields["allowed_token_ids"] = list(message.allowed_token_ids[: MOST_ALLOWED + 1])
     if message.bad_words:
         fields["bad_words"] = bounded(message.bad_words)
+    if form := message.WhichOneof("form"):
+        fields |= form_fields(form, getattr(message, form))
     return {**fields, "ignore_eos": message.ignore_eos}
+
+
+def form_fields(form: str, value: Any) -> dict[str, Any]:
+    """The field that says the same of the form of an answer."""
+    if form == "choice":
+        return {"guided_choice": list(value.texts[: MOST_TEXTS + 1])}
+    return {form: value}
 
 
 def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any]:

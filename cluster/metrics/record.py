@@ -29,7 +29,7 @@ from raylax.cluster.metrics.state_file import StateFile
 from raylax.cluster.metrics.view import ClusterView, view_of
 from raylax.cluster.metrics.watching import Watch
 from raylax.proto.errors import InvalidRequest, shown
-from raylax.proto.openai.shared import invalid
+from raylax.proto.openai.body import invalid
 from raylax.proto.wire.outlook import Outlook
 from raylax.router.observe.exposition import Format
 from raylax.router.observe.measures import RouterReport

@@ -9,7 +9,6 @@ MESSAGES: FieldTable = {
     **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
     "mcp_servers": Refused("raylax calls no servers; offer their functions as tools", ([],)),
     "container": Refused("raylax runs no code"),
-    "output_format": Refused("only text is given"),
     "cache_control": fields.CACHE, "betas": Ignored("fields are named one by one"),
     "context_management": Refused("no conversation is shortened here", ({},)),
     "compaction": Refused("no conversation is shortened here"),
@@ -23,7 +22,7 @@ MESSAGES: FieldTable = {
     "presence_penalty": fields.RESPONSES["presence_penalty"],
     "frequency_penalty": fields.RESPONSES["frequency_penalty"],
     "logit_bias": fields.RESPONSES["logit_bias"],
-    "response_format": Refused("only text is given"),
+    "response_format": Refused("its name here is output_config.format"),
     "max_completion_tokens": Refused("its name here is max_tokens"),
 }  # fmt: skip
 COUNT: FieldTable = {
@@ -49,6 +48,5 @@ THINKING: FieldTable = {
     "display": Ignored("nothing of it is shown apart"),
 }
 OUTPUT_CONFIG: FieldTable = {
-    "format": Refused(fields.GRAMMAR),
     "effort": Refused("use reasoning_effort"),
 }

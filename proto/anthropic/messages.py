@@ -4,24 +4,19 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 from pydantic_core import to_json
 
 from raylax.proto.anthropic import fields as tables
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat
+from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable, only
 from raylax.proto.openai.fields import FORCED
 from raylax.proto.openai.prompting import PromptFields
-from raylax.proto.openai.shared import (
-    MOST_STOPS,
-    BoundedList,
-    CommonFields,
-    Count,
-    StopString,
-    StrictModel,
-    kind_of,
-)
+from raylax.proto.openai.shared import MOST_STOPS, CommonFields, Count, StopString
+from raylax.proto.openai.structure import of_schema
 
 
 class Text(StrictModel):
@@ -117,6 +112,15 @@ class ToolChoice(StrictModel):
     disable_parallel_tool_use: bool = False
 
 
+class JsonFormat(StrictModel):
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+    def constraint(self, field: str) -> Constraint:
+        """What cannot be enforced is an error."""
+        return of_schema(self.schema_, f"{field}.schema", lenient=False)
+
+
 class Thinking(StrictModel):
     not_here: ClassVar[FieldTable] = tables.THINKING
     type: Annotated[Literal["disabled"], only(tables.UNBOUNDED, "disabled")]
@@ -124,6 +128,7 @@ class Thinking(StrictModel):
 
 class OutputConfig(StrictModel):
     not_here: ClassVar[FieldTable] = tables.OUTPUT_CONFIG
+    format: JsonFormat | None = None
 
 
 class CountTokensRequest(CommonFields, PromptFields):
@@ -137,6 +142,19 @@ class CountTokensRequest(CommonFields, PromptFields):
     tool_choice: ToolChoice = ToolChoice(type="auto")
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+    """Its older name."""
+
+    def _constraints(self) -> Iterator[Constraint]:
+        yield from self._forms()
+        yield from super()._constraints()
+
+    def _forms(self) -> Iterator[Constraint]:
+        """What Anthropic's own fields say of the form."""
+        if self.output_config is not None and self.output_config.format is not None:
+            yield self.output_config.format.constraint("output_config.format")
+        if self.output_format is not None:
+            yield self.output_format.constraint("output_format")
 
     @model_validator(mode="after")
     def _the_last_one_can_be_answered(self) -> Self:
@@ -168,7 +186,7 @@ class CountTokensRequest(CommonFields, PromptFields):
         prompt = self.prompt_fields()
         if self.continues and self.add_generation_prompt is None:
             prompt["continue_final_message"] = True
-        return chat.ChatCompletionRequest(
+        made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
             **fields,
@@ -177,6 +195,7 @@ class CountTokensRequest(CommonFields, PromptFields):
             tool_choice=self.tool_choice.type,
             parallel_tool_calls=not self.tool_choice.disable_parallel_tool_use,
         )
+        return made.in_form(next(self._forms(), None))
 
 
 class MessagesRequest(CountTokensRequest):

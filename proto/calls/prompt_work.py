@@ -6,6 +6,8 @@ ever. So this can be handed to another process, which is ended when it takes too
 
 from typing import Any, NamedTuple
 
+from raylax.proto.grammar.constraint import Constraint
+
 
 class ChatWork(NamedTuple):
     """The prompt of a chat, as token ids."""
@@ -58,4 +60,5 @@ class ListWork(NamedTuple):
     """Of the answer."""
 
 
-Work = PromptWork | DecodeWork | ListWork
+Work = PromptWork | DecodeWork | ListWork | Constraint
+"""Of a constraint the grammar is wanted, once it was checked."""

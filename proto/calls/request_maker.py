@@ -35,8 +35,10 @@ class RequestMaker:
         max_tokens: int | None,
         field: str,
         origin: CallOrigin,
+        grammar: str = "",
     ) -> list[Request]:
-        """For `n` answers to each prompt, which came in this field. Raises InvalidRequest."""
+        """For `n` answers to each prompt, which came in this field, in a grammar, if there is one.
+        Raises InvalidRequest."""
         self.prompt_ids.check_ids([*map(int, body.logit_bias or ())], "logit_bias")
         self.prompt_ids.check_ids(body.allowed_token_ids or (), "allowed_token_ids")
         if max_tokens is not None and body.min_tokens > max_tokens:
@@ -45,8 +47,9 @@ class RequestMaker:
                 f"found {body.min_tokens}",
                 param="min_tokens",
             )
-        samplings = self._samplings(body, len(prompts), top_logprobs)
-        ends = frozenset() if body.ignore_eos else self.end_token_ids
+        samplings = self._samplings(body, len(prompts), top_logprobs, grammar)
+        # behind what a grammar describes nothing can follow but an end
+        ends = frozenset() if body.ignore_eos and not grammar else self.end_token_ids
         stops = ends | frozenset(body.stop_token_ids or ())
         of_caller = of_origin(origin, body.priority, body.timeout, body.cache_salt)
         room = self.prompt_ids.room
@@ -87,7 +90,7 @@ class RequestMaker:
         ]
 
     def _samplings(
-        self, body: SamplingFields, prompts: int, top_logprobs: int | None
+        self, body: SamplingFields, prompts: int, top_logprobs: int | None, grammar: str
     ) -> list[Sampling]:
         """How the answers to each prompt are drawn: by the client's seed, or by one for each of
         them, so that equal prompts have answers of their own. Its choices are told apart by their
@@ -95,10 +98,8 @@ class RequestMaker:
         given, vocab = body.seed, self.prompt_ids.vocab
         bad_words = phrases_of(body.bad_words or (), self.encode)
         seeds = [self.rng.getrandbits(63) if given is None else given for _ in range(prompts)]
-        return [
-            replace(self.defaults.fill_in(body, vocab, seed, top_logprobs), bad_words=bad_words)
-            for seed in seeds
-        ]
+        filled = (self.defaults.fill_in(body, vocab, seed, top_logprobs) for seed in seeds)
+        return [replace(one, bad_words=bad_words, grammar=grammar) for one in filled]
 
 
 def phrases_of(

@@ -8,13 +8,24 @@ from functools import cache
 from llguidance import LLMatcher, LLTokenizer
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.limits import LIMITS
+from raylax.proto.grammar.writing import grammar_of
 
 
 @cache
 def any_bytes() -> LLTokenizer:
     """A vocabulary of which each token is a byte."""
     return LLTokenizer("byte")
+
+
+def checked_grammar(constraint: Constraint | None) -> str:
+    """The grammar of what is asked for; empty: nothing is. Raises InvalidRequest."""
+    if constraint is None:
+        return ""
+    grammar = grammar_of(constraint)
+    check(grammar, constraint.field)
+    return grammar
 
 
 def check(grammar: str, field: str) -> None:

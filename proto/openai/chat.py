@@ -5,19 +5,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model_validator
 
 from raylax.proto.openai import fields
+from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import PromptFields
 from raylax.proto.openai.shared import (
     FINGERPRINT,
-    BoundedList,
     Count,
     ResponseModel,
     SamplingFields,
-    StrictModel,
     ToolChoice,
     TopLogprobs,
     Usage,
-    kind_of,
 )
 from raylax.proto.parsers.calls import strict_json
 

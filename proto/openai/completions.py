@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from raylax.proto import ranges
+from raylax.proto.openai.body import BoundedList
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import COMPLETIONS
 from raylax.proto.openai.shared import (
     FINGERPRINT,
-    BoundedList,
     ResponseModel,
     SamplingFields,
     TokenIds,

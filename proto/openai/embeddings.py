@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Annotated, ClassVar, Literal
 
+from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import EMBEDDINGS
 from raylax.proto.openai.shared import (
-    BoundedList,
     CacheSalt,
     Count,
     PriorityField,
     ResponseModel,
     Seconds,
-    StrictModel,
     TokenIds,
     one_or_more,
 )

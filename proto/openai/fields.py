@@ -35,11 +35,7 @@ OF_TEXT: FieldTable = {
     "truncation_side": Ignored("no prompt is cut"),
     "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
     "echo": Refused("messages are not repeated; use /v1/completions", (False,)),
-    "guided_json": Refused(GRAMMAR), "guided_regex": Refused(GRAMMAR),
-    "guided_choice": Refused(GRAMMAR), "guided_grammar": Refused(GRAMMAR),
-    "guided_decoding_backend": Refused(GRAMMAR),
-    "guided_whitespace_pattern": Refused(GRAMMAR), "guided_json_object": Refused(GRAMMAR, (False,)),
-    "structured_outputs": Refused(GRAMMAR, ({},)), "structural_tag": Refused(GRAMMAR),
+    "guided_decoding_backend": Ignored("there is one"),
     "mm_processor_kwargs": Refused(TEXT_ONLY, ({},)),
     "request_id": Refused("send it as the header X-Request-Id"),
     "return_tokens_as_token_ids": Refused("tokens are told by their text; leave it out", (False,)),
@@ -52,7 +48,6 @@ OF_TEXT: FieldTable = {
     "repetition_detection": Refused("use repetition_penalty"),
     "media_io_kwargs": Refused(TEXT_ONLY, ({},)),
     # SGLang
-    "regex": Refused(GRAMMAR), "ebnf": Refused(GRAMMAR), "json_schema": Refused(GRAMMAR),
     "no_stop_trim": Refused("a stop string is not part of the text; append it", (False,)),
     "stop_regex": Refused("use stop", ([],)),
     "lora_path": Refused("there are no adapters; serve the merged model under a name of its own"),
@@ -69,7 +64,6 @@ OF_TEXT: FieldTable = {
     # MLC
     "debug_config": Refused("use /v1/chat/completions or /v1/completions", ({},)),
     # llama.cpp, TGI and clouds
-    "grammar": Refused(GRAMMAR),
     "xtc_probability": Refused("the likeliest tokens are never left out; use temperature", (0,)),
     "xtc_threshold": Ignored("it says nothing without xtc_probability"),
     "dry_multiplier": Refused("use repetition_penalty or frequency_penalty", (0,)),

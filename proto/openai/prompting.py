@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from raylax.proto.openai.shared import BoundedList, StrictModel
+from raylax.proto.openai.body import BoundedList, StrictModel
 
 MOST_DOCUMENTS = 1024
 MOST_TOLD = 64

@@ -5,18 +5,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
 
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat, fields
+from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.prompting import PromptFields
-from raylax.proto.openai.shared import (
-    BoundedList,
-    CommonFields,
-    Count,
-    StrictModel,
-    TextFormat,
-    ToolChoice,
-    kind_of,
-)
+from raylax.proto.openai.shared import CommonFields, Count, ToolChoice
+from raylax.proto.openai.structure import TextConfigFormat, TextFormat
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
 MetadataKey = Annotated[str, Field(max_length=64)]
@@ -119,7 +114,7 @@ class FunctionTool(StrictModel):
 
 
 class TextConfig(StrictModel):
-    format: TextFormat | None = None
+    format: TextConfigFormat | None = None
 
 
 class Reasoning(StrictModel):
@@ -150,9 +145,19 @@ class ResponsesRequest(CommonFields, PromptFields):
             return self.reasoning.effort
         return self.reasoning_effort
 
+    def _constraints(self) -> Iterator[Constraint]:
+        yield from self._forms()
+        yield from super()._constraints()
+
+    def _forms(self) -> Iterator[Constraint]:
+        """What `text` says of the form."""
+        if self.text is not None and self.text.format is not None:
+            found = self.text.format.constraint("text.format")
+            yield from () if found is None else (found,)
+
     def for_chat(self) -> chat.ChatCompletionRequest:
         prompt = {**self.prompt_fields(), "reasoning_effort": self.effort}
-        return chat.ChatCompletionRequest(
+        made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
             messages=list(self._messages()),
@@ -161,6 +166,7 @@ class ResponsesRequest(CommonFields, PromptFields):
             tool_choice=self.tool_choice,
             parallel_tool_calls=self.parallel_tool_calls,
         )
+        return made.in_form(next(self._forms(), None))
 
     def _messages(self) -> Iterator[chat.Message]:
         if self.instructions is not None:
@@ -273,7 +279,7 @@ class Response(BaseModel):
     service_tier: Literal["default"] = "default"
     store: bool = False
     temperature: float | None
-    text: TextConfig = TextConfig(format=TextFormat(type="text"))
+    text: TextConfig
     tool_choice: Literal["auto", "none"]
     tools: list[FunctionTool]
     top_p: float | None
@@ -285,4 +291,6 @@ class Response(BaseModel):
         """The response to `body`, which repeats some of its fields."""
         echoed = cls.model_fields.keys() & ResponsesRequest.model_fields.keys()
         asked = {name: getattr(body, name) for name in echoed - {"text", "reasoning"}}
-        return cls(reasoning=ReasoningOut(effort=body.effort), **asked | fields)
+        form = None if body.text is None else body.text.format
+        text = TextConfig(format=form or TextFormat(type="text"))
+        return cls(reasoning=ReasoningOut(effort=body.effort), text=text, **asked | fields)

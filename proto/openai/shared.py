@@ -1,26 +1,24 @@
 """What requests and answers of all APIs have in common."""
 
-import re
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationError,
-    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
 from raylax.proto import ranges
-from raylax.proto.errors import InvalidRequest, shown
-from raylax.proto.openai import field_rules
-from raylax.proto.openai.field_rules import STRICT, FieldTable, check_fields, only
-from raylax.proto.openai.fields import DEBUG_CONFIG, FORCED, GRAMMAR, STREAM_OPTIONS
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.field_rules import FieldTable, only
+from raylax.proto.openai.fields import DEBUG_CONFIG, FORCED, STREAM_OPTIONS
+from raylax.proto.openai.structure import ResponseFormat, StructureFields
 from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
@@ -48,19 +46,9 @@ LONGEST_STOP = 1024
 MOST_BIASES = MOST_ALLOWED = 16384
 MOST_BAD_WORDS = 128
 LONGEST_BAD_WORD = 128
-MOST_VALUES = 1 << 18
-"""Values in one body, a list or an object counting as `OF_A_CONTAINER`, for so much longer does one
-take. They are counted by their marks before anything is built: a parser takes seconds for millions
-of them, and the interpreter can do nothing else meanwhile."""
-OF_A_CONTAINER = 4
 
 FINGERPRINT = f"fp_raylax_{version('raylax')}"
 """What answers say of the system that made them."""
-
-
-def BoundedList(most: int, least: int = 0) -> Any:
-    """The bounds of a list. Only its first fault is looked for, since it may have a million."""
-    return Field(min_length=least, max_length=most, fail_fast=True)
 
 
 def bounded_biases(given: Any) -> Any:
@@ -84,88 +72,6 @@ StopString = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 
 
-class StrictModel(BaseModel):
-    """Types are not converted: "5" is no number. A field that is null is as good as absent, at any
-    depth: many clients write what they leave open as null. A field that it has not is looked for in
-    the table `not_here`."""
-
-    model_config = ConfigDict(strict=True)
-    not_here: ClassVar[FieldTable] = {}
-
-    @classmethod
-    def known_fields(cls) -> tuple[str, ...]:
-        """Names of which it is known what they mean."""
-        return (*cls.model_fields, *cls.not_here)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _look_at_fields(cls, fields: Any, info: ValidationInfo) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        given = {name: value for name, value in fields.items() if value is not None}
-        if not given.keys() <= cls.model_fields.keys():
-            strict = bool((info.context or {}).get(STRICT))
-            check_fields(given, cls.model_fields, cls.not_here, strict, cls.known_fields())
-        return given
-
-
-Body = TypeVar("Body", bound=StrictModel)
-BRANCH = re.compile(r"str|constrained-str|list\[.*|\[.*\]")
-"""How pydantic and `kind_of` name the branches of unions in the path of an error."""
-
-
-def parse_body(kind: type[Body], raw: bytes | str, strict_fields: bool = False) -> Body:
-    """The request in a body; what is wrong with it is a 400 that names the field. `strict_fields`:
-    a field that nobody knows is wrong, too; else it is warned of."""
-    values = values_in(raw.encode() if isinstance(raw, str) else raw)
-    if values > MOST_VALUES:
-        raise InvalidRequest(
-            f"the body may have {MOST_VALUES} values, of which a list or an object counts as "
-            f"{OF_A_CONTAINER}; it has up to {values}"
-        )
-    try:
-        return kind.model_validate_json(raw, context={STRICT: strict_fields})
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def values_in(raw: bytes) -> int:
-    """At most so many values are in a body: what stands in its texts is counted, too."""
-    return raw.count(b",") + OF_A_CONTAINER * (raw.count(b"{") + raw.count(b"["))
-
-
-def validated(kind: type[Body], fields: dict[str, Any]) -> Body:
-    """The request that these fields make; what is wrong with it is a 400 that names the field."""
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def invalid(error: ValidationError) -> InvalidRequest:
-    """The first error, with its field. Of a union every branch says what it misses: the one of the
-    right type was meant, or else the one that got furthest."""
-    errors = error.errors(include_url=False, include_context=False)
-    meant = max(errors, key=lambda one: (not one["type"].endswith("_type"), len(one["loc"])))
-    parts = [str(part)[:64] for part in meant["loc"]]  # a client's key may be long
-    path = ".".join(part for part in parts if not BRANCH.fullmatch(part))
-    message, found = meant["msg"].removeprefix("Value error, "), shown(meant["input"])
-    match meant["type"]:
-        case "json_invalid":
-            return InvalidRequest(f"the body is not valid JSON: {message}")
-        case "model_type" if not path:
-            return InvalidRequest(f"the body must be a JSON object, found {found}")
-        case field_rules.NOT_HERE:
-            name, _, why = message.partition(": ")
-            at = f"{path}.{name}" if path else name
-            return InvalidRequest(f"{at}: {why}", param=at)
-        case "missing":
-            return InvalidRequest(f"{path}: {message}", param=path)
-    if not path:  # a rule over several fields, which begins with the one at fault
-        return InvalidRequest(message, param=message.split(":")[0])
-    return InvalidRequest(f"{path}: {message}, found {found}", param=path)
-
-
 class StreamOptions(StrictModel):
     not_here: ClassVar[FieldTable] = STREAM_OPTIONS
     include_usage: bool = False
@@ -186,14 +92,10 @@ class DebugConfig(StrictModel):
     """How a grammar is followed: without one there is no difference."""
 
 
-class TextFormat(StrictModel):
-    type: Annotated[Literal["text"], only(GRAMMAR, "text")]
-
-
 ToolChoice = Annotated[Literal["auto", "none"], only(FORCED, "auto", "none")]
 
 
-class CommonFields(StrictModel):
+class CommonFields(StructureFields):
     """The fields of every body that asks for text, in any API. None means what the model's own
     generation_config.json says."""
 
@@ -230,8 +132,23 @@ class SamplingFields(CommonFields):
     frequency_penalty: Penalty | None = None
     logit_bias: Biases | None = None
     stream_options: StreamOptions | None = None
-    response_format: TextFormat | None = None
+    response_format: ResponseFormat | None = None
     debug_config: DebugConfig | None = None
+    _form: Constraint | None = None
+
+    def in_form(self, constraint: Constraint | None) -> Self:
+        """The same, for an answer of a form that its own fields do not say: those of another API
+        did."""
+        self._form = constraint
+        return self
+
+    def _constraints(self) -> Iterator[Constraint]:
+        if self._form is not None:
+            yield self._form
+        if self.response_format is not None:
+            found = self.response_format.constraint("response_format")
+            yield from () if found is None else (found,)
+        yield from super()._constraints()
 
     @property
     def stops(self) -> list[str]:
@@ -272,13 +189,6 @@ def one_or_more(
     if isinstance(given, str):
         return [given]
     return [given] if isinstance(given[0], int) else given
-
-
-def kind_of(part: Any, default: str | None = None) -> str | None:
-    """The branch of a union that a part's `type` names. The brackets keep it out of an error's
-    path."""
-    kind = part.get("type", default) if isinstance(part, dict) else getattr(part, "type", default)
-    return f"[{kind}]" if isinstance(kind, str) else None
 
 
 class ResponseModel(BaseModel):

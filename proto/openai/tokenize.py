@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BaseModel, model_validator
 
 from raylax.proto.openai import chat
+from raylax.proto.openai.body import MOST_VALUES, BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import TOKENIZE
 from raylax.proto.openai.prompting import PromptFields
-from raylax.proto.openai.shared import MOST_VALUES, BoundedList, StrictModel, TokenId
+from raylax.proto.openai.shared import TokenId
 
 
 class TokenizeRequest(PromptFields):

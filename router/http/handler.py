@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.writer import AnswerWriter
 from raylax.proto.calls.timing import Timing
-from raylax.proto.openai.shared import CommonFields, StrictModel, parse_body
+from raylax.proto.openai.body import StrictModel, parse_body
+from raylax.proto.openai.shared import CommonFields
 from raylax.router.access.caller import caller
 from raylax.router.access.held_bytes import held_bytes
 from raylax.router.access.rate_limits import Cost, Ticket

@@ -9,6 +9,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.prompt_work import DecodeWork, ListWork, PromptWork, TextsWork
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.frontend import CHAT_PREFIX, Frontend, ids_in, texts_in
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
@@ -43,26 +44,28 @@ class CallMaker:
         self, body: ChatCompletionRequest, prefix: str = CHAT_PREFIX, field: str = "messages"
     ) -> Call:
         """The call of a chat, see `Frontend.chat`."""
-        (ids,) = await self._chat_ids(body, field)
+        (ids,), grammar = await self._chat_ids(body, field), await self._grammar(body.constraint)
         return await self.threads.run(
             BYTES_PER_TOKEN * len(ids) * body.n,
-            lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin),
+            lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin, grammar),
         )
 
     async def completion(self, body: CompletionRequest) -> Call:
         """The call of a completion."""
         prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             self._size(prompts, body.n),
-            lambda: self.frontend.completion_call(body, prompts, self.origin),
+            lambda: self.frontend.completion_call(body, prompts, self.origin, grammar),
         )
 
     async def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids."""
         prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             self._size(prompts, body.n),
-            lambda: self.frontend.tokens_call(body, prompts, self.origin),
+            lambda: self.frontend.tokens_call(body, prompts, self.origin, grammar),
         )
 
     async def embedding(self, body: EmbeddingRequest) -> Call:
@@ -102,6 +105,11 @@ class CallMaker:
             self.size, lambda: self.frontend.chat_work(body, field, bounded)
         )
         return await self.prompts.ids(self.model, work, self._asker)
+
+    async def _grammar(self, constraint: Constraint | None) -> str:
+        if constraint is None:
+            return ""
+        return await self.prompts.grammar(self.model, constraint, self._asker)
 
     async def _ids_of(
         self, given: list[str] | list[list[int]], field: str, add_special_tokens: bool

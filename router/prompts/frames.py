@@ -11,13 +11,14 @@ from array import array
 from typing import Any, NamedTuple
 
 from raylax.proto.calls.prompt_work import ChatWork, DecodeWork, ListWork, TextsWork, Work
+from raylax.proto.grammar.constraint import Constraint
 
 QUESTION = struct.Struct("<I")
 """Bytes that follow."""
 ANSWER = struct.Struct("<II")
 """Bytes of the JSON that follows, and of what comes after it."""
 LONGEST_HEAD = 1 << 16
-KINDS: tuple[type[Any], ...] = (ChatWork, TextsWork, DecodeWork, ListWork)
+KINDS: tuple[type[Any], ...] = (ChatWork, TextsWork, DecodeWork, ListWork, Constraint)
 ID = "I"
 
 

@@ -19,6 +19,7 @@ from raylax.proto.errors import (
     RaylaxError,
     WorkerUnavailable,
 )
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.shares import ShareOf, equal
 from raylax.proto.warnings import warn
 from raylax.router.prompts.errors import ForkServerLost, ModelAtFault
@@ -119,6 +120,15 @@ class PromptPool:
             return answer.content.decode()
         except UnicodeDecodeError as error:
             raise ModelAtFault(f"tokens: the tokenizer of {model} fails: {error}") from None
+
+    async def grammar(self, model: str, constraint: Constraint, asker: Asker) -> str:
+        """The grammar of what an answer is to be, which was checked. Raises as `ids` does."""
+        answer = await self._answer(model, constraint, asker, constraint.field)
+        try:
+            return answer.content.decode()
+        except UnicodeDecodeError as error:
+            field = constraint.field
+            raise ModelAtFault(f"{field}: is no grammar: {error}", param=field) from None
 
     async def close(self) -> None:
         """End all processes."""

@@ -19,10 +19,12 @@ from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, DecodeWork, ListWork, PromptWork, Work
 from raylax.proto.calls.token_list import token_list
 from raylax.proto.errors import InvalidRequest, PromptTooLong
+from raylax.proto.grammar.checking import checked_grammar
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.warnings import collect_warnings
 from raylax.router.prompts.frames import ID, QUESTION, Answer, answer_frame, question_of
 
-STAGES = ("chat template or tokenizer", "chat template", "tokenizer")
+STAGES = ("chat template or tokenizer", "chat template", "tokenizer", "grammar")
 """Whose program runs: the first byte of what a process shares with its router."""
 NOT_BEGUN = 255
 """Stands there until the process has taken its question."""
@@ -113,6 +115,9 @@ def done(maker: PromptMaker, work: Work, entered: Callable[[str], None]) -> tupl
         case DecodeWork():
             entered("tokenizer")
             return [], maker.tokenizer.decode(work.ids, skip_special_tokens=False).encode()
+        case Constraint():
+            entered("grammar")
+            return [], checked_grammar(work).encode()
     prompts = ids_of(maker, work, entered)
     return [len(ids) for ids in prompts], b"".join([array(ID, ids).tobytes() for ids in prompts])
 

@@ -10,7 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from raylax.proto.grammar.constraint import Constraint, grammar_of
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Finish, Request, Sampling
 from raylax.worker.engine.threaded_engine import ThreadedEngine

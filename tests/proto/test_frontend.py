@@ -14,9 +14,9 @@ from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.calls.choice import Choice
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
+from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import parse_body
 from raylax.proto.openai.tokenize import TokenizeRequest
 from raylax.proto.parsers.base import ToolCall
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates

@@ -11,9 +11,9 @@ from raylax.proto import grpc_api
 from raylax.proto.client import requests
 from raylax.proto.client.values import Message
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.prompting import PromptFields
-from raylax.proto.openai.shared import parse_body
 from raylax.proto.pb import raylax_pb2 as pb
 
 PROMPTING: dict[str, Any] = {
@@ -65,6 +65,7 @@ def test_what_is_no_json_object_is_named(fields: dict[str, Any], said: str) -> N
         grpc_api.chat_request(message)
 
 
+TAGS = '{"triggers": ["<f"], "structures": [{"begin": "<f>", "end": "</f>"}]}'
 SAID: dict[str, Any] = {
     "model": "tiny", "temperature": 0.5, "top_p": 0.5, "top_k": 3, "min_p": 0.5,
     "presence_penalty": 0.5, "frequency_penalty": 0.5, "repetition_penalty": 0.5,
@@ -79,7 +80,8 @@ SAID: dict[str, Any] = {
     "chat_template": "rag", "chat_template_kwargs_json": '{"a": 1}', "reasoning_effort": "low",
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
-    "cache_salt": "b",
+    "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
+    "structural_tag": TAGS, "choice": pb.Texts(texts=["a"]),
     "inputs": [pb.EmbedRequest.Input(text="b")],
 }  # fmt: skip
 BY_THE_SERVICER = {"session", "explain", "resume_ttl_s"}

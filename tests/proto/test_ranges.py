@@ -9,11 +9,11 @@ import pytest
 from raylax.proto import grpc_api, ranges
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.body import StrictModel, validated
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import StrictModel, validated
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.ranges import Range
 from tests.support.ends import outside

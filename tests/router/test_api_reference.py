@@ -14,13 +14,14 @@ from raylax.proto.anthropic import messages as a
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.client.errors import kinds
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai import chat, responses
+from raylax.proto.openai import chat, responses, structure
+from raylax.proto.openai.body import StrictModel
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import DebugConfig, StreamOptions, StrictModel, TextFormat
+from raylax.proto.openai.shared import DebugConfig, StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
 from raylax.router.access.authentication import PRIORITY, TIMEOUT
@@ -45,7 +46,15 @@ TEXT_BODIES = REQUESTS[:5]
 WHERE: dict[type[StrictModel], str] = {
     StreamOptions: "`stream_options`",
     DebugConfig: "`debug_config`",
-    TextFormat: "`response_format`, `text.format`",
+    structure.TextFormat: "any text",
+    structure.JsonObjectFormat: "any object",
+    structure.JsonSchemaFormat: "a schema, in `response_format`",
+    structure.NamedSchema: "`json_schema` of `response_format`",
+    structure.FlatSchemaFormat: "a schema, in `text.format`",
+    structure.StructuralTagFormat: "structural tags",
+    structure.Structure: "`structures`",
+    structure.StructuredOutputs: "`structured_outputs`",
+    a.JsonFormat: "`output_config.format`",
     chat.Message: "messages of chat",
     chat.TextPart: "text parts of chat",
     chat.RefusalPart: "refusals of chat",
@@ -184,7 +193,7 @@ def test_every_object_of_a_request_is_on_the_page_with_its_fields() -> None:
     """And no field that it has not."""
     told = {where: set(coded(fields)) for where, fields, *_ in rows_below("Inside of objects")}
 
-    assert told == {WHERE[one]: set(one.model_fields) for one in NESTED if one.model_fields}
+    assert told == {WHERE[one]: set(one.names) for one in NESTED if one.names}
 
 
 def rules_of(model: type[StrictModel]) -> Iterator[tuple[str, str, str]]:

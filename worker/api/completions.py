@@ -21,11 +21,11 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.timing import Timing
 from raylax.proto.errors import InvalidRequest, shown
 from raylax.proto.frontend import Frontend
+from raylax.proto.openai.body import Body, validated
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import unknown
-from raylax.proto.openai.shared import Body, validated
 from raylax.proto.vocabulary import CallOrigin, Delta
 from raylax.worker.api.engine_state import Deliver, EngineState
 from raylax.worker.engine.threaded_engine import ThreadedEngine

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from raylax.proto.openai.body import validated
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.shared import validated
 
 Prompt = str | Sequence[int]
 

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused, refusal
-from raylax.proto.openai.fields import GRAMMAR, OF_TEXT, TEXT_ONLY
+from raylax.proto.openai.fields import OF_TEXT, TEXT_ONLY
 from raylax.proto.pb import common_pb2 as common
 from raylax.proto.pb import vllm_engine_pb2 as pb
 
@@ -29,10 +29,7 @@ NOT_READ: Mapping[type[Message], FieldTable] = {
         "prompt_logprobs": Refused(OF_TEXT["prompt_logprobs"].why),
         "truncate_prompt_tokens": OF_TEXT["truncate_prompt_tokens"],
         "skip_special_tokens": OF_THE_GATEWAY, "spaces_between_special_tokens": OF_THE_GATEWAY,
-        "json_schema": Refused(GRAMMAR), "regex": Refused(GRAMMAR), "grammar": Refused(GRAMMAR),
-        "structural_tag": Refused(GRAMMAR), "json_object": Refused(GRAMMAR, (False,)),
-        "choice": Refused(GRAMMAR),
-        "grammar_from_first_token": Ignored("it is said of a grammar, and those are refused"),
+        "grammar_from_first_token": Ignored("grammars begin with the first token"),
     },
     pb.EmbedRequest: {"request_id": Ignored("an embedding is ended by cancelling its call")},
     pb.GetLoadsRequest: {
@@ -49,7 +46,9 @@ READ: Mapping[type[Message], frozenset[str]] = {
         "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
         "repetition_penalty", "max_tokens", "stop", "stop_token_ids", "ignore_eos", "n",
         "logprobs", "seed", "logit_bias", "include_stop_str_in_output", "min_tokens",
+        "json_schema", "regex", "grammar", "structural_tag", "json_object", "choice",
     }),
+    pb.ChoiceConstraint: frozenset({"choices"}),
     pb.EmbedRequest: frozenset({"tokenized"}),
     pb.GetLoadsRequest: frozenset(),
     common.SubscribeKvEventsRequest: frozenset({"start_sequence_number"}),

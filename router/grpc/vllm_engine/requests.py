@@ -6,9 +6,10 @@ import numpy as np
 
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.grpc_api import bounded, check_count
+from raylax.proto.openai.body import validated
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import validated
+from raylax.proto.openai.structure import MOST_TEXTS
 from raylax.proto.pb import vllm_engine_pb2 as pb
 from raylax.router.grpc.vllm_engine.fields import check
 
@@ -63,7 +64,16 @@ def sampling_fields(message: pb.SamplingParams) -> dict[str, Any]:
             name = "include_stop_str_in_output"
             raise InvalidRequest(f"{name}: {NEVER_INCLUDED}", param=name)
         fields["stop_token_ids"] = bounded(message.stop_token_ids)
+    if form := message.WhichOneof("constraint"):
+        fields |= form_fields(form, getattr(message, form))
     return fields
+
+
+def form_fields(form: str, value: Any) -> dict[str, Any]:
+    """The field of a completion that says the same of the form of its text."""
+    if form == "choice":
+        return {"guided_choice": list(value.choices[: MOST_TEXTS + 1])}
+    return {"guided_json_object" if form == "json_object" else form: value}
 
 
 def as_meant(value: Any) -> Any:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from raylax.proto.errors import InvalidRequest, NotFound, WorkerUnavailable, shown
-from raylax.proto.openai.shared import StrictModel, parse_body
+from raylax.proto.openai.body import StrictModel, parse_body
 from raylax.router.access.caller import caller
 from raylax.router.calls.models import Models
 from raylax.router.http.body import body_of

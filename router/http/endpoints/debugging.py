@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp
 
-from raylax.proto.openai.shared import StrictModel, parse_body
+from raylax.proto.openai.body import StrictModel, parse_body
 from raylax.proto.vocabulary import Inspected
 from raylax.router.access.caller import caller
 from raylax.router.calls.event_trace import event_trace

@@ -24,9 +24,9 @@ from raylax.proto.errors import (
     WorkerUnavailable,
 )
 from raylax.proto.frontend import Frontend
+from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionChunk, ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.shared import parse_body
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Fault, Finish, TokenLogprobs
 
@@ -85,9 +85,9 @@ def tell(call: Call, text: str, finish: Finish | None = Finish.LENGTH, choice: i
         (ASK + ', "top_logprobs": 2}', "top_logprobs", "only allowed when logprobs"),
         (ASK + ', "stream_options": {"include_usage": true}}', "stream_options", "stream is true"),
         (
-            ASK + ', "response_format": {"type": "json_object"}}',
-            "response_format.type",
-            "must be text: ",
+            ASK + ', "response_format": {"type": "json"}}',
+            "response_format",
+            "type must be text, json_object, json_schema or structural_tag",
         ),
         (ASK + ', "tool_choice": "required"}', "tool_choice", "found 'required'"),
         ("not json", None, "not valid JSON"),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from raylax.proto.frontend import vocabulary_for_grammars
-from raylax.proto.grammar.constraint import Constraint, grammar_of
+from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.grammar.matcher import GrammarError, Mask
 from raylax.proto.grammar.matchers import MOST_KEPT, Matchers
+from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.text.files import TextFiles
 from tests.support.checkpoints import write_checkpoint
 

@@ -7,9 +7,9 @@ import pytest
 
 from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import parse_body
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"x":1}'}}

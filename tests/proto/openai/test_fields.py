@@ -19,10 +19,11 @@ from raylax.proto.anthropic import messages as ours_a
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat as ours
 from raylax.proto.openai import responses as ours_r
+from raylax.proto.openai.body import StrictModel, parse_body, validated
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import Refused
-from raylax.proto.openai.shared import StreamOptions, StrictModel, parse_body, validated
+from raylax.proto.openai.shared import StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.warnings import collect_warnings
 

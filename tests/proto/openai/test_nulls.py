@@ -9,10 +9,10 @@ from openai.types.chat import ChatCompletionMessage
 
 from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.frontend import Frontend
+from raylax.proto.openai.body import validated
 from raylax.proto.openai.chat import ChatCompletionRequest, Message, arguments_of
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.responses import ResponsesRequest
-from raylax.proto.openai.shared import validated
 from raylax.proto.text.files import TextFiles
 
 HI = {"role": "user", "content": "hi"}

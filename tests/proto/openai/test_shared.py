@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from raylax.proto.errors import InvalidRequest
+from raylax.proto.openai.body import MOST_VALUES, parse_body, validated
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import MOST_VALUES, parse_body, validated
 
 
 @pytest.mark.parametrize(

@@ -186,9 +186,9 @@ async def test_an_answer_may_fill_the_sequence(shared_rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"sampling_params": pb.SamplingParams(json_schema="{}")}, "json_schema"),
-        ({"sampling_params": pb.SamplingParams(regex="a*")}, "regex"),
-        ({"sampling_params": pb.SamplingParams(choice=pb.ChoiceConstraint())}, "choice"),
+        ({"sampling_params": pb.SamplingParams(json_schema="{")}, "json_schema"),
+        ({"sampling_params": pb.SamplingParams(regex="(a")}, "regex"),
+        ({"sampling_params": pb.SamplingParams(choice=pb.ChoiceConstraint())}, "guided_choice"),
         ({"sampling_params": pb.SamplingParams(min_tokens=9, max_tokens=8)}, "min_tokens"),
         ({"sampling_params": pb.SamplingParams(prompt_logprobs=0)}, "prompt_logprobs"),
         ({"sampling_params": pb.SamplingParams(logprobs=-1)}, "logprobs"),

@@ -7,8 +7,9 @@ import pytest
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import vocabulary_for_grammars
 from raylax.proto.grammar.checking import check
-from raylax.proto.grammar.constraint import Constraint, Kind, grammar_of
+from raylax.proto.grammar.constraint import Constraint, Kind
 from raylax.proto.grammar.matchers import Matchers
+from raylax.proto.grammar.writing import grammar_of
 from raylax.proto.text.files import TextFiles
 from tests.support.checkpoints import write_checkpoint
 

@@ -1,0 +1,95 @@
+"""What clients ask of the form of an answer, as a grammar of llguidance.
+
+A grammar is text, and the same for the same constraint: it travels with the request, and every
+engine makes the same masks of it. JSON is written as Python and most models write it, with a space
+behind commas and colons and no other white space: so most of what is not said by the model is
+certain, and no answer fills up with blanks.
+"""
+
+import json
+from typing import Any
+
+from llguidance import LLMatcher, StructTag
+from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
+
+from raylax.proto.errors import InvalidRequest
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.grammar.limits import MOST_BYTES
+
+JSON_STYLE = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+
+
+def grammar_of(constraint: Constraint) -> str:
+    """The grammar. Raises InvalidRequest for what is none of its kind, or too large."""
+    kind, field = constraint.kind, constraint.field
+    try:
+        grammar = WRITERS[kind](constraint)
+    except RecursionError:
+        raise InvalidRequest(f"{field}: is nested too deeply", param=field) from None
+    except (ValueError, KeyError, TypeError, AssertionError, GbnfToLarkError) as error:
+        raise InvalidRequest(f"{field}: is no {kind}: {error}", param=field) from None
+    if (size := len(grammar.encode())) > MOST_BYTES:
+        raise InvalidRequest(
+            f"{field}: a grammar may have {MOST_BYTES} bytes, this one has {size}", param=field
+        )
+    return grammar
+
+
+def of_schema(constraint: Constraint) -> str:
+    """JSON that validates."""
+    schema = {} if constraint.value is True else constraint.value
+    if not isinstance(schema, dict):
+        raise TypeError(f"a schema is an object, found {schema!r:.40}")
+    return LLMatcher.grammar_from_json_schema(schema, overrides=json_style(constraint))
+
+
+def json_style(constraint: Constraint) -> Any:
+    """How JSON is written, as llguidance is told."""
+    style: dict[str, Any] = {**JSON_STYLE, "lenient": constraint.lenient}
+    if constraint.whitespace is not None:
+        style |= {"item_separator": ",", "key_separator": ":", "whitespace_flexible": True}
+        style["whitespace_pattern"] = constraint.whitespace
+    return style
+
+
+def of_regex(constraint: Constraint) -> str:
+    return LLMatcher.grammar_from_regex(constraint.value)
+
+
+def of_choice(constraint: Constraint) -> str:
+    """One of some texts."""
+    if not constraint.value:
+        raise ValueError("must have a text to choose")
+    texts = " | ".join(json.dumps(text, ensure_ascii=False) for text in constraint.value)
+    return LLMatcher.grammar_from_lark(f"start: {texts}")
+
+
+def of_grammar(constraint: Constraint) -> str:
+    """Lark's notation, or GBNF's and EBNF's, which have ::= in them."""
+    if not constraint.value.strip():
+        raise ValueError("must not be empty")
+    return LLMatcher.grammar_from_lark(any_to_lark(constraint.value))
+
+
+def of_structural_tag(constraint: Constraint) -> str:
+    """Text in which certain beginnings lead to what must then follow."""
+    value = constraint.value
+    tags = [
+        StructTag(
+            trigger=next(one for one in value["triggers"] if tag["begin"].startswith(one)),
+            begin=tag["begin"],
+            grammar=tag["schema"],
+            end=tag["end"],
+        )
+        for tag in value["structures"]
+    ]
+    return LLMatcher.grammar_from_lark(StructTag.to_grammar(tags, assume_special=False))
+
+
+WRITERS = {
+    "json_schema": of_schema,
+    "regex": of_regex,
+    "choice": of_choice,
+    "grammar": of_grammar,
+    "structural_tag": of_structural_tag,
+}
