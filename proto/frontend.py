@@ -2,9 +2,10 @@
 
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from llguidance import LLTokenizer
 
@@ -24,8 +25,8 @@ from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.shared import SamplingFields
-from raylax.proto.parsers import TOOL_PARSERS
-from raylax.proto.parsers.calls import CallIds, JsonCalls
+from raylax.proto.parsers.tools import TOOL_PARSERS
+from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import FORMAT, GENERATION, TextFiles
 from raylax.proto.text.stop_strings import StopStrings
@@ -36,6 +37,7 @@ from raylax.proto.vocabulary import CallOrigin, Request
 CHAT_PREFIX = "chatcmpl-"
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
+NO_TOOLS: Mapping[str, Mapping[str, Any]] = {}
 TOOL_FORMAT = "hermes"
 """How models write their tool calls, one of `TOOL_PARSERS`, where their files do not say."""
 
@@ -164,9 +166,9 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin, grammar)
-        names = frozenset(tool.function.name for tool in body.offered)
+        schemas = {tool.function.name: tool.function.parameters for tool in body.offered}
         choices = self._choices(
-            call_id, requests, body, "chat", names, not body.parallel_tool_calls
+            call_id, requests, body, "chat", schemas, not body.parallel_tool_calls
         )
         call = Call(call_id, requests, choices, "chat")
         call.open_ended = most is None
@@ -276,24 +278,24 @@ class Frontend:
         requests: list[Request],
         body: SamplingFields,
         operation: Operation,
-        names: frozenset[str] = frozenset(),
+        schemas: Mapping[str, Mapping[str, Any]] = NO_TOOLS,
         one_call: bool = False,
     ) -> list[Choice]:
-        """What becomes of each request. `names`: of the functions that may be called. `one_call`:
-        one at most."""
+        """What becomes of each request. `schemas`: of the arguments of each function that may be
+        called. `one_call`: one at most."""
         kind, stop_tokens = TOOL_PARSERS[self.tool_format], self._stop_tokens(body.stops)
-        marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if names else ()
+        marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if schemas else ()
         shown = frozenset(mark for mark in marks if mark is not None)
         nine = self.templates.want_nine_letters
         choices = []
         for index, request in enumerate(requests):
-            calls = JsonCalls(CallIds(f"{call_id}_{index}", nine), names)
+            tools = OfferedTools(CallIds(f"{call_id}_{index}", nine), schemas)
             choices.append(
                 Choice(
                     index,
                     self.tokenizer,
                     self._stop_strings(body),
-                    [kind(calls)] if names else (),
+                    [kind(tools)] if schemas else (),
                     shown,
                     stop_tokens,
                     operation == "text_completion" and self._is_text(request.prompt),

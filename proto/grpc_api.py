@@ -14,6 +14,7 @@ from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import MOST_INPUTS, EmbeddingRequest
 from raylax.proto.openai.shared import MOST_ALLOWED, Usage
 from raylax.proto.openai.structure import MOST_TEXTS
+from raylax.proto.parsers.base import CallBegun, CallBroken, CallPiece, Content
 from raylax.proto.pb import raylax_pb2 as pb
 
 Item = TypeVar("Item")
@@ -196,10 +197,21 @@ def usage_message(usage: Usage) -> pb.Usage:
 
 
 def chat_reply(id: str, model: str, event: TextEvent) -> pb.ChatReply:
-    calls = [
-        pb.ToolCall(id=c.id, name=c.name, arguments_json=c.arguments) for c in event.tool_calls
-    ]
+    news = (call_message(one) for one in event.contents)
+    calls = [one for one in news if one is not None]
     return pb.ChatReply(**reply_fields(id, model, event), tool_calls=calls)
+
+
+def call_message(one: Content) -> pb.ToolCallPart | None:
+    """News of a call; None for what says none, as its end."""
+    match one:
+        case CallBegun(index, id, name):
+            return pb.ToolCallPart(index=index, id=id, name=name)
+        case CallPiece(index, arguments):
+            return pb.ToolCallPart(index=index, arguments_json=arguments)
+        case CallBroken(index, written):
+            return pb.ToolCallPart(index=index, broken=written)
+    return None
 
 
 def generate_reply(id: str, model: str, event: TextEvent) -> pb.GenerateReply:

@@ -12,7 +12,15 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
-from raylax.proto.parsers.base import ToolCall
+from raylax.proto.parsers.base import (
+    CallBegun,
+    CallBroken,
+    CallEnded,
+    CallPiece,
+    Content,
+    Said,
+    ToolCall,
+)
 
 PREFIX = "msg_"
 DELTA = "content_block_delta"
@@ -39,7 +47,7 @@ class MessageWriter:
     def add(self, event: TextEvent) -> list[AnswerEvent]:
         said: list[AnswerEvent] = []
         for one in event.in_order:
-            said += self._say(one) if isinstance(one, str) else self._tell_call(one)
+            said += self._tell(one)
         return said + self._close() if event.finish_reason else said
 
     def end(self) -> list[AnswerEvent]:
@@ -56,9 +64,7 @@ class MessageWriter:
 
     def whole(self) -> bytes:
         (choice,) = self.call.ended_parts(Choice)
-        content = [
-            TextOut(text=one) if isinstance(one, str) else tool_use(one) for one in choice.said
-        ]
+        content = [block for one in choice.said if (block := block_of(one)) is not None]
         message = Message(
             id=self.call.id,
             model=self._model,
@@ -113,22 +119,29 @@ class MessageWriter:
         is_open, self._around = bool(self._around), b""
         return [self._stop()] if is_open else []
 
-    def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
-        """A block for a call of a tool. Its input is known at once, but is told as if it grew."""
-        block = tool_use(call)
-        partial = {"type": "input_json_delta", "partial_json": call.arguments}
-        return [
-            *self._close(),
-            self._open(block.model_copy(update={"input": {}})),
-            typed(DELTA, index=self._blocks, delta=partial),
-            self._stop(),
-        ]
+    def _tell(self, one: Content) -> list[AnswerEvent]:
+        match one:
+            case str():
+                return self._say(one)
+            case CallBegun():
+                return [*self._close(), self._open(ToolUseOut(id=one.id, name=one.name, input={}))]
+            case CallPiece():
+                partial = {"type": "input_json_delta", "partial_json": one.arguments}
+                return [typed(DELTA, index=self._blocks, delta=partial)]
+            case CallEnded() | CallBroken():
+                return [self._stop()]
+        return []
 
 
 def typed(type: str, **fields: Any) -> AnswerEvent:
     return type, to_json({"type": type, **fields})
 
 
-def tool_use(call: ToolCall) -> ToolUseOut:
-    """The call of a tool as a block. Its input is an object, as arguments are."""
-    return ToolUseOut(id=call.id, name=call.name, input=json.loads(call.arguments))
+def block_of(one: Said) -> TextOut | ToolUseOut | None:
+    """A block of the whole answer. The input of a call is an object, as arguments are."""
+    match one:
+        case str():
+            return TextOut(text=one)
+        case ToolCall():
+            return ToolUseOut(id=one.id, name=one.name, input=json.loads(one.arguments))
+    return None

@@ -1,13 +1,14 @@
 """Answers of OpenAI's /v1/chat/completions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from raylax.proto.answers.openai_chunks import ChunkWriter, filled
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai import chat
-from raylax.proto.parsers.base import ToolCall
+from raylax.proto.parsers.base import CallBegun, CallPiece, Content, ToolCall
 
 
 class ChatWriter(ChunkWriter):
@@ -22,19 +23,18 @@ class ChatWriter(ChunkWriter):
         self._greeted: set[int] = set()
 
     def chunks(self, event: TextEvent) -> list[chat.ChatCompletionChunk]:
-        out = []
-        role = None
-        if event.choice not in self._greeted:
-            self._greeted.add(event.choice)
-            role = "assistant"
-        if event.text or event.tool_calls or event.logprobs or role:
-            calls = [tool_call_delta(call) for call in event.tool_calls] or None
+        deltas = [delta for one in event.in_order if (delta := delta_of(one)) is not None]
+        first = event.choice not in self._greeted
+        if (first or event.logprobs) and not deltas:
             # Clients that print content without looking expect a string at first.
-            content = event.text or ("" if role and not calls else None)
-            delta = chat.DeltaMessage(
-                role="assistant" if role else None, content=content, tool_calls=calls
-            )
-            out.append(self._chunk(event.choice, delta, event.logprobs))
+            deltas.append(chat.DeltaMessage(content="" if first else None))
+        if first:
+            self._greeted.add(event.choice)
+            deltas[0].role = "assistant"
+        out = [
+            self._chunk(event.choice, delta, () if at else event.logprobs)
+            for at, delta in enumerate(deltas)
+        ]
         if event.finish_reason:
             out.append(self._chunk(event.choice, chat.DeltaMessage(), (), event.finish_reason))
         return out
@@ -123,9 +123,22 @@ def tool_call(call: ToolCall) -> chat.ToolCallOut:
     return chat.ToolCallOut(id=call.id, function=function)
 
 
-def tool_call_delta(call: ToolCall) -> chat.ToolCallDelta:
-    function = chat.FunctionCall(name=call.name, arguments=call.arguments)
-    return chat.ToolCallDelta(index=call.index, id=call.id, function=function)
+def delta_of(one: Content) -> chat.DeltaMessage | None:
+    """What is new in a chunk; None for what this API does not say: the end of a call."""
+    match one:
+        case str():
+            return chat.DeltaMessage(content=one)
+        case CallBegun(index, id, name):
+            function = chat.FunctionDelta(name=name, arguments="")
+            return calling(index, function, id=id, type="function")
+        case CallPiece(index, arguments):
+            return calling(index, chat.FunctionDelta(arguments=arguments))
+    return None
+
+
+def calling(index: int, function: chat.FunctionDelta, **begun: Any) -> chat.DeltaMessage:
+    call = chat.ToolCallDelta(index=index, function=function, **begun)
+    return chat.DeltaMessage(tool_calls=[call])
 
 
 def token_logprob(entry: TextLogprob) -> chat.TokenLogprob:

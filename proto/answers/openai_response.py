@@ -22,7 +22,15 @@ from raylax.proto.openai.responses import (
     Status,
 )
 from raylax.proto.openai.shared import Usage
-from raylax.proto.parsers.base import ToolCall
+from raylax.proto.parsers.base import (
+    CallBegun,
+    CallBroken,
+    CallEnded,
+    CallPiece,
+    Content,
+    Said,
+    ToolCall,
+)
 
 PREFIX = "resp_"
 DELTA = "response.output_text.delta"
@@ -39,6 +47,7 @@ class ResponseWriter:
         self._items: list[OutputMessage | OutputCall] = []
         self._said: list[str] | None = None  # of the message that is open
         self._around = b""  # a delta up to where deltas differ
+        self._arguments: list[str] = []  # of the call that is open
         self._events = 0
 
     def begin(self) -> list[AnswerEvent]:
@@ -54,10 +63,7 @@ class ResponseWriter:
     def add(self, event: TextEvent) -> list[AnswerEvent]:
         said: list[AnswerEvent] = []
         for one in event.in_order:
-            if isinstance(one, str):
-                said += self._say(one)
-            else:
-                said += [*self._close("completed"), *self._tell_call(one)]
+            said += self._tell(one)
         if event.finish_reason:
             said += [] if self._items else self._open()
             said += self._close(self._status)
@@ -74,7 +80,8 @@ class ResponseWriter:
 
     def whole(self) -> bytes:
         (choice,) = self.call.ended_parts(Choice)
-        self.add(TextEvent.of(choice.index, choice.said, (), choice.finish_reason))
+        contents = [news for one in choice.said for news in news_of(one)]
+        self.add(TextEvent.of(choice.index, contents, (), choice.finish_reason))
         return self._response(self._status).model_dump_json().encode()
 
     @property
@@ -146,23 +153,48 @@ class ResponseWriter:
             self._item("done"),
         ]
 
-    def _tell_call(self, call: ToolCall) -> list[AnswerEvent]:
-        """An item for a call of a tool. Its arguments are known at once, but are told as if they
-        grew."""
+    def _tell(self, one: Content) -> list[AnswerEvent]:
+        match one:
+            case str():
+                return self._say(one)
+            case CallBegun():
+                return [*self._close("completed"), *self._begin_call(one)]
+            case CallPiece():
+                self._arguments.append(one.arguments)
+                return [self._of_item("function_call_arguments.delta", delta=one.arguments)]
+            case CallEnded():
+                return self._end_call("completed")
+            case CallBroken():
+                return self._end_call("incomplete")
+        return []
+
+    def _begin_call(self, call: CallBegun) -> list[AnswerEvent]:
         item = OutputCall(
             id=self._new_id("fc"), status="in_progress", call_id=call.id, name=call.name,
             arguments="",
         )  # fmt: skip
         self._items.append(item)
-        added = self._item("added")
-        arguments = call.arguments
-        self._items[-1] = item.model_copy(update={"status": "completed", "arguments": arguments})
+        self._arguments = []
+        return [self._item("added")]
+
+    def _end_call(self, status: Status) -> list[AnswerEvent]:
+        """The item of the call as it has become: what was no call after all stays incomplete."""
+        item, arguments = self._items[-1], "".join(self._arguments)
+        assert isinstance(item, OutputCall)
+        done = {"status": status, "arguments": arguments}
+        self._items[-1] = item.model_copy(update=done)
         return [
-            added,
-            self._of_item("function_call_arguments.delta", delta=arguments),
-            self._of_item("function_call_arguments.done", name=call.name, arguments=arguments),
+            self._of_item("function_call_arguments.done", name=item.name, arguments=arguments),
             self._item("done"),
         ]
+
+
+def news_of(one: Said) -> list[Content]:
+    """What is whole as if it had come piece by piece."""
+    if not isinstance(one, ToolCall):
+        return [one]
+    begun = CallBegun(one.index, one.id, one.name)
+    return [begun, CallPiece(one.index, one.arguments), CallEnded(one.index)]
 
 
 def usage_of(usage: Usage) -> ResponseUsage:

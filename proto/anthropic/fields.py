@@ -40,7 +40,7 @@ TOOL: FieldTable = {
     **fields.CACHE_MARKS, **fields.FUNCTION,
     "defer_loading": fields.RESPONSES_FUNCTION["defer_loading"],
     "allowed_callers": fields.RESPONSES_FUNCTION["allowed_callers"],
-    "eager_input_streaming": Ignored("a call is given when it is whole"),
+    "eager_input_streaming": Ignored("arguments always stream"),
     "input_examples": Refused("put them into the description", ([],)),
 }  # fmt: skip
 THINKING: FieldTable = {

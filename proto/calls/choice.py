@@ -6,7 +6,15 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
-from raylax.proto.parsers.base import Content, OutputParser, ToolCall, joined
+from raylax.proto.parsers.base import (
+    CallBroken,
+    CallEnded,
+    Content,
+    OutputParser,
+    Said,
+    Thought,
+    whole,
+)
 from raylax.proto.parsers.chain import ParserChain
 from raylax.proto.text.detokenizer import Detokenizer
 from raylax.proto.text.stop_strings import StopStrings
@@ -54,20 +62,20 @@ class Choice:
         )  # and where their tokens' text begins
         self._only_text = not self.parsers and not self.may_stop
         self._parser = ParserChain(self.parsers)
-        self._called = False  # a tool
+        self._called = False  # a tool, and the call is whole
         self._before = self._after = ""
         self._scored: Sequence[int] = ()
         self._of_prompt: tuple[TextLogprob, ...] = ()  # until it is said
 
     @property
     def text(self) -> str:
-        """The answer so far, without tool calls."""
-        return "".join([event.text for event in self.events])
+        """The text of the answer, once it has ended."""
+        return "".join([one for one in self.said if isinstance(one, str)])
 
     @property
-    def said(self) -> tuple[Content, ...]:
-        """The answer so far, text and calls of tools in their order."""
-        return joined(one for event in self.events for one in event.in_order)
+    def said(self) -> tuple[Said, ...]:
+        """The answer, once it has ended: text and calls of tools in their order."""
+        return whole(one for event in self.events for one in event.in_order)
 
     @property
     def logprob_entries(self) -> list[TextLogprob]:
@@ -132,21 +140,24 @@ class Choice:
     def _feed_all(self, delta: Delta) -> TextEvent | None:
         """The slower way, for all that may come beside text."""
         said = self._release(delta)
-        found = self._parser.add(said)
+        found = [*self._allowed(self._parser.add(said))]
         if self.stops.stopped or delta.finish is not None:
-            self._end(found, delta.finish)
+            found += self._allowed(self._last())
+            self._end(delta.finish)
         logprobs = self._logprobs() if self._waiting else ()
-        event = TextEvent.of(self.index, self._allowed(found), logprobs, self.finish_reason)
+        event = TextEvent.of(self.index, found, logprobs, self.finish_reason)
         return None if event.only_text and not event.text else event
 
     def _allowed(self, found: list[Content]) -> Iterator[Content]:
         """What was found, without calls beyond those that the client wants."""
         for one in found:
-            if isinstance(one, ToolCall):
-                if self._called and self.one_call:
-                    continue
-                self._called = True
-            yield one
+            if isinstance(one, str | Thought):
+                yield one
+            elif one.index == 0 or not self.one_call:
+                self._called = self._called or isinstance(one, CallEnded)
+                yield one
+            elif isinstance(one, CallBroken):
+                yield one.written
 
     def _release(self, delta: Delta) -> str:
         """The text that stop strings let out. Token by token, so that those after a stop string
@@ -182,14 +193,16 @@ class Choice:
             ready.append(self._waiting.popleft()[1])
         return tuple(ready)
 
-    def _end(self, found: list[Content], finish: Finish | None) -> None:
+    def _last(self) -> list[Content]:
+        """What was held back."""
         rest = self.stops.add(self._detokenizer.finish()) + self.stops.finish()
-        found += self._parser.add(rest)
-        found += self._parser.finish()
+        return [*self._parser.add(rest), *self._parser.finish()]
+
+    def _end(self, finish: Finish | None) -> None:
         stopped = self.stops.stopped or finish is None
         reason = Finish.STOP if stopped else finish
-        called = self._called or any(isinstance(one, ToolCall) for one in found)
-        self.finish_reason = "tool_calls" if called and reason is Finish.STOP else str(reason)
+        called = self._called and reason is Finish.STOP
+        self.finish_reason = "tool_calls" if called else str(reason)
 
     def _logprob(self, token: int, entry: TokenLogprobs) -> TextLogprob:
         top = tuple((self.tokenizer.bytes_of(t), written(logprob)) for t, logprob in entry.top)

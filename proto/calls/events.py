@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raylax.proto.parsers.base import Content, ToolCall, joined
+from raylax.proto.parsers.base import CallPiece, Content, joined
 
 ENTRY_BYTES = 64
 """A token with its log-probability in JSON, about."""
@@ -44,7 +44,7 @@ class TextEvent(NamedTuple):
     text: str = ""
     """All of its text."""
     contents: tuple[Content, ...] = ()
-    """Text and calls of tools in their order, where there are calls."""
+    """Text and news of calls in their order, where there is more than text."""
     logprobs: tuple[TextLogprob, ...] = ()
     finish_reason: str | None = None
 
@@ -59,25 +59,21 @@ class TextEvent(NamedTuple):
         """The event that says what was found."""
         contents = joined(found)
         text = "".join(one for one in contents if isinstance(one, str))
-        has_calls = contents not in ((), (text,))
-        return cls(choice, text, contents if has_calls else (), logprobs, finish_reason)
+        has_more = contents not in ((), (text,))
+        return cls(choice, text, contents if has_more else (), logprobs, finish_reason)
 
     @property
     def in_order(self) -> tuple[Content, ...]:
-        """All that it says, text and calls, none of the texts empty."""
+        """All that it says, none of the texts empty."""
         return self.contents or ((self.text,) if self.text else ())
-
-    @property
-    def tool_calls(self) -> list[ToolCall]:
-        return [one for one in self.contents if isinstance(one, ToolCall)]
 
     @property
     def size(self) -> int:
         """About how many bytes it has in an answer."""
         if self.only_text:
             return len(self.text)
-        calls = sum([len(call.arguments) for call in self.tool_calls])
-        return len(self.text) + calls + sum([entry.size for entry in self.logprobs])
+        pieces = [one.arguments for one in self.contents if isinstance(one, CallPiece)]
+        return len(self.text) + sum(map(len, pieces)) + sum([e.size for e in self.logprobs])
 
     @property
     def only_text(self) -> bool:

@@ -10,6 +10,7 @@ from raylax.proto.client.values import (
     Part,
     TokenLogprob,
     ToolCall,
+    ToolCallPart,
     Usage,
 )
 from raylax.proto.pb import raylax_pb2 as pb
@@ -27,7 +28,9 @@ def part(reply: Reply) -> Part:
         model=reply.model,
         choice=reply.choice,
         text=reply.text,
-        tool_calls=tuple(ToolCall(c.id, c.name, c.arguments_json) for c in calls),
+        tool_calls=tuple(
+            ToolCallPart(c.id, c.name, c.arguments_json, c.index, c.broken) for c in calls
+        ),
         logprobs=tuple(map(token_logprob, reply.logprobs)),
         finish_reason=reply.finish_reason or None,
         usage=usage(reply.usage) if reply.HasField("usage") else None,
@@ -53,10 +56,22 @@ def answer(parts: Sequence[Part]) -> Answer:
 
 def choice(parts: Sequence[Part]) -> Choice:
     return Choice(
-        text="".join(one.text for one in parts),
+        text="".join("".join(c.broken for c in one.tool_calls) + one.text for one in parts),
         finish_reason=parts[-1].finish_reason or "",
-        tool_calls=tuple(call for one in parts for call in one.tool_calls),
+        tool_calls=calls_of([call for one in parts for call in one.tool_calls]),
         logprobs=tuple(entry for one in parts for entry in one.logprobs),
+    )
+
+
+def calls_of(told: Sequence[ToolCallPart]) -> tuple[ToolCall, ...]:
+    """The whole calls of which so much was told."""
+    by_index: dict[int, list[ToolCallPart]] = {}
+    for one in told:
+        by_index.setdefault(one.index, []).append(one)
+    return tuple(
+        ToolCall(parts[0].id, parts[0].name, "".join(one.arguments_json for one in parts))
+        for parts in by_index.values()
+        if not parts[-1].broken
     )
 
 

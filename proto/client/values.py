@@ -16,6 +16,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallPart:
+    """News of a call. The first of a call has its id and its name; in all others its arguments go
+    on."""
+
+    id: str
+    name: str
+    arguments_json: str
+    index: int
+    """Which call of its choice it is, from 0."""
+    broken: str
+    """Not empty: it was no call after all, but this text."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """A token of the answer with its log-probability."""
 
@@ -42,7 +56,7 @@ class Part:
     model: str
     choice: int
     text: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    tool_calls: tuple[ToolCallPart, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None

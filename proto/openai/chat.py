@@ -17,7 +17,7 @@ from raylax.proto.openai.shared import (
     TopLogprobs,
     Usage,
 )
-from raylax.proto.parsers.calls import strict_json
+from raylax.proto.parsers.notation import strict_json
 
 MOST_MESSAGES = 2048
 MOST_PARTS = 2048
@@ -214,8 +214,18 @@ class ToolCallOut(ResponseModel):
     function: FunctionCall
 
 
-class ToolCallDelta(ToolCallOut):
+class FunctionDelta(ResponseModel):
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallDelta(ResponseModel):
+    """Of a call the first one has its id and its name; in all others its arguments go on."""
+
     index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: FunctionDelta
 
 
 class AnswerMessage(ResponseModel):

@@ -1,11 +1,4 @@
-"""What generated text means: tool calls, by the format of a model's family. A file for each format.
+"""What generated text means: tool calls and thoughts, by the format of a model's family.
 
-Imports nothing else of ours. Start at `base.py`.
+Imports nothing else of ours. Start at `base.py`; a parser is written as a reader of a `Source`.
 """
-
-from raylax.proto.parsers.base import ToolParserKind
-from raylax.proto.parsers.hermes import HermesToolParser
-from raylax.proto.parsers.python_calls import PythonToolParser
-
-TOOL_PARSERS: dict[str, ToolParserKind] = {"hermes": HermesToolParser, "python": PythonToolParser}
-"""Parsers of tool calls, by name."""

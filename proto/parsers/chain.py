@@ -13,6 +13,10 @@ class ParserChain:
     def __init__(self, parsers: Sequence[OutputParser]) -> None:
         self._parsers = tuple(parsers)
 
+    @property
+    def done(self) -> bool:
+        return all(parser.done for parser in self._parsers)
+
     def add(self, text: str) -> list[Content]:
         found: list[Content] = [text]
         for parser in self._parsers:

@@ -26,6 +26,7 @@ from raylax.proto.vocabulary import Delta, Finish
 from tests.proto.calls.test_call import CITY_TOOL, ids
 
 CALL = '<tool_call>{"name": "look", "arguments": {"a": 1}}</tool_call>'
+BROKEN_CALL = 'a<tool_call>{"name": "look", "arguments": {"a": 1, oops}}</tool_call>'
 ODD_CALL = '<tool_call>{"name": "look", "arguments": "here"}</tool_call>'
 SAID = ["", "hi", CALL, "a" + CALL + "b" + CALL, CALL + CALL + "end", ODD_CALL]
 
@@ -135,6 +136,7 @@ def test_blocks_of_a_message(frontend: Frontend, text: str) -> None:
     events = streamed(MessageWriter(call, "tiny"), text)
     whole = json.loads(MessageWriter(call, "tiny").whole())
     blocks: list[dict[str, Any]] = []
+    inputs: dict[int, list[str]] = {}
     for event in events[:-2]:
         if event["type"] == "content_block_start":
             blocks.append(event["content_block"])
@@ -143,11 +145,43 @@ def test_blocks_of_a_message(frontend: Frontend, text: str) -> None:
         if event["type"] == "content_block_delta" and event["delta"]["type"] == "text_delta":
             blocks[-1]["text"] += event["delta"]["text"]
         elif event["type"] == "content_block_delta":
+            inputs.setdefault(event["index"], []).append(event["delta"]["partial_json"])
             assert blocks[-1]["input"] == {}
-            blocks[-1]["input"] = json.loads(event["delta"]["partial_json"])
     starts = [e["index"] for e in events if e["type"] == "content_block_start"]
     stops = [e["index"] for e in events if e["type"] == "content_block_stop"]
 
+    for index, pieces in inputs.items():
+        assert len(pieces) > 1
+        blocks[index]["input"] = json.loads("".join(pieces))
     assert blocks == whole["content"]
     assert starts == stops == list(range(len(blocks)))
     assert events[-2]["delta"]["stop_reason"] == whole["stop_reason"]
+
+
+def told_calls(deltas: list[Any]) -> str:
+    return "".join(one["function"]["arguments"] for one in deltas)
+
+
+def test_a_broken_call_in_every_api(frontend: Frontend) -> None:
+    """A stream has told of it before it broke, and ends as if it were none: not for the call. A
+    whole answer has it as text."""
+    chats = streamed_chunks(chat(frontend), BROKEN_CALL)
+    deltas = [one["choices"][0]["delta"] for one in chats]
+    assert told_calls([c for d in deltas for c in d.get("tool_calls") or ()]) == '{"a": 1, '
+    assert "".join(d.get("content") or "" for d in deltas) == "aoops}}</tool_call>"
+    assert chats[-1]["choices"][0]["finish_reason"] == "stop"
+
+    blocks = streamed(message(frontend), BROKEN_CALL)
+    assert blocks[-2]["delta"]["stop_reason"] == "end_turn"
+    items = streamed(response(frontend), BROKEN_CALL)[-1]["response"]["output"]
+    assert [(one["type"], one["status"]) for one in items] == [
+        ("message", "completed"), ("function_call", "incomplete"), ("message", "completed"),
+    ]  # fmt: skip
+    for write in (chat, message, response):
+        writer = write(frontend)
+        added(writer, BROKEN_CALL)
+        assert BROKEN_CALL in json.dumps(json.loads(writer.whole())).replace('\\"', '"')
+
+
+def streamed_chunks(writer: AnswerWriter, text: str) -> list[dict[str, Any]]:
+    return [json.loads(body) for _, body in added(writer, text)]

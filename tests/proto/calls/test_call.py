@@ -212,6 +212,17 @@ def test_one_call_alone_is_kept_where_more_are_not_wanted(frontend: Frontend) ->
     assert (choice.message.content, choice.finish_reason) == (None, "tool_calls")
 
 
+def test_of_calls_that_are_not_wanted_one_that_breaks_is_text(frontend: Frontend) -> None:
+    """Nothing of it was told."""
+    call = chat(frontend, tools=[CITY_TOOL], parallel_tool_calls=False)
+    broken = '<tool_call>{"name": "look", "arguments": {"a": 1'
+    tell(call, '<tool_call>{"name": "look"}</tool_call>' + broken, Finish.LENGTH)
+    (choice,) = answer_of(call).choices
+
+    assert choice.message.tool_calls is not None and len(choice.message.tool_calls) == 1
+    assert (choice.message.content, choice.finish_reason) == (broken, "length")
+
+
 def test_a_stop_string_may_be_a_special_token(frontend: Frontend) -> None:
     """Which is in no text; what was held back before it is given."""
     mark = frontend.tokenizer.id_of("<|im_start|>")

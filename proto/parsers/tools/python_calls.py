@@ -10,9 +10,13 @@ Only literals stand for arguments, each with its name. Text that is no call stay
 import ast
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from raylax.proto.parsers.base import CallMaker, Content, ToolCall
+from raylax.proto.parsers.base import CallEnded, CallPiece, Content
+from raylax.proto.parsers.notation import rewritten
+from raylax.proto.parsers.tools.kind import CallFormat
+from raylax.proto.parsers.tools.offered import OfferedTools
 
 BEGINNING = re.compile(r"\s*(?:\[\s*['\"]?\s*)?(?:([A-Za-z_]\w*)\s*)?")
 """Of a call, up to its bracket."""
@@ -27,12 +31,25 @@ class PythonToolParser:
     """An `OutputParser` of answers that are calls from their first letter to their last."""
 
     MARKS = ()
+    FORMAT = CallFormat(
+        before_name="",
+        after_name="(",
+        after_arguments=")",
+        first="[",
+        between=", ",
+        last="]",
+        arguments="python",
+    )
 
-    def __init__(self, calls: CallMaker) -> None:
-        self._calls = calls
+    def __init__(self, tools: OfferedTools) -> None:
+        self._tools = tools
         self._held: list[str] | None = []
         """What may be calls yet; None once it is known to be text."""
         self._length, self._began = 0, False
+
+    @property
+    def done(self) -> bool:
+        return self._held is None
 
     def add(self, text: str) -> list[Content]:
         if self._held is None:
@@ -61,30 +78,38 @@ class PythonToolParser:
         held, self._held = self._held or [], None
         return ["".join(held)]
 
-    def _read(self, text: str) -> list[ToolCall]:
+    def _read(self, text: str) -> Iterator[Content]:
         """The calls that a text is; none if it is anything else."""
         try:
-            written = [json.dumps(call, allow_nan=False) for call in calls_in(text.strip())]
+            calls = calls_in(text.strip())
+            written = [json.dumps(arguments, allow_nan=False) for _, arguments in calls]
         except NO_CALL:
-            return []
-        made = [self._calls.of(one) for one in written]
-        return [one for one in made if one is not None] if None not in made else []
+            return
+        checked = [rewritten(one) for one in written]
+        if None in checked or not all(name in self._tools for name, _ in calls):
+            return
+        for (name, _), arguments in zip(calls, checked, strict=True):
+            begun = self._tools.begin(name)
+            yield begun
+            yield CallPiece(begun.index, arguments or "")
+            yield CallEnded(begun.index)
 
 
-def calls_in(text: str) -> list[dict[str, Any]]:
-    """Raises one of NO_CALL for a text that is no call, and no list of them."""
+def calls_in(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Names and arguments. Raises one of NO_CALL for a text that is no call, and no list of
+    them."""
     node = ast.parse(text, mode="eval").body
     listed = node.elts if isinstance(node, ast.List) else [node]
     return [call_of(one) for one in listed]
 
 
-def call_of(node: ast.expr) -> dict[str, Any]:
+def call_of(node: ast.expr) -> tuple[str, dict[str, Any]]:
     """A call, or the text of one."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         node = ast.parse(node.value.strip(), mode="eval").body
     match node:
         case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
-            arguments = {one.arg: ast.literal_eval(one.value) for one in keywords}
-            if None not in arguments and len(arguments) == len(keywords):
-                return {"name": name, "arguments": arguments}
+            arguments = {one.arg: ast.literal_eval(one.value) for one in keywords if one.arg}
+            if len(arguments) == len(keywords):
+                return name, arguments
     raise ValueError("no call with named arguments")

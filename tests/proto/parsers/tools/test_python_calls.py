@@ -5,19 +5,19 @@ import json
 import pytest
 
 from raylax.proto.parsers.base import ToolCall
-from raylax.proto.parsers.calls import CallIds, JsonCalls
-from raylax.proto.parsers.python_calls import MOST, PythonToolParser
-from tests.proto.parsers.test_parsers import read
+from raylax.proto.parsers.tools.python_calls import MOST, PythonToolParser
+from tests.support.parsing import offered, said
 
-NAMES = {"look", "add"}
+
+def parser() -> PythonToolParser:
+    return PythonToolParser(offered(["look", "add"]))
 
 
 def found(text: str, size: int) -> list[object]:
     """Texts, and of calls name and arguments."""
-    parser = PythonToolParser(JsonCalls(CallIds("c"), NAMES))
     return [
         (one.name, json.loads(one.arguments)) if isinstance(one, ToolCall) else one
-        for one in read(parser, text, size)
+        for one in said(parser(), text, size)
     ]
 
 
@@ -53,9 +53,9 @@ def test_what_is_no_call_stays_text(text: str, size: int) -> None:
 
 
 def test_text_is_given_as_soon_as_it_is_known_to_be_none() -> None:
-    parser = PythonToolParser(JsonCalls(CallIds("c"), NAMES))
+    reader = parser()
 
-    assert parser.add("The") == []
-    assert parser.add(" city") == ["The city"]
-    assert parser.add(" look()") == [" look()"]
-    assert parser.finish() == []
+    assert reader.add("The") == []
+    assert reader.add(" city") == ["The city"]
+    assert reader.add(" look()") == [" look()"]
+    assert reader.finish() == []
