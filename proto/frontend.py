@@ -2,15 +2,14 @@
 
 import random
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from llguidance import LLTokenizer
 
-from raylax.proto.calls.call import Call, Operation
-from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.call import Call
+from raylax.proto.calls.choice_maker import ChoiceMaker, format_of
 from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork
@@ -24,22 +23,15 @@ from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.shared import SamplingFields
-from raylax.proto.parsers.tools import TOOL_PARSERS
-from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
+from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT
 from raylax.proto.text.chat_template import ChatTemplates
-from raylax.proto.text.files import FORMAT, GENERATION, TextFiles
-from raylax.proto.text.stop_strings import StopStrings
-from raylax.proto.text.template_files import TOKENIZER_CONFIG
+from raylax.proto.text.files import GENERATION, TextFiles
 from raylax.proto.text.tokenizer import Tokenizer
-from raylax.proto.vocabulary import CallOrigin, Request
+from raylax.proto.vocabulary import CallOrigin
 
 CHAT_PREFIX = "chatcmpl-"
 NOBODY = CallOrigin()
 """The origin of a call that reached no router."""
-NO_TOOLS: Mapping[str, Mapping[str, Any]] = {}
-TOOL_FORMAT = "hermes"
-"""How models write their tool calls, one of `TOOL_PARSERS`, where their files do not say."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +65,18 @@ class Frontend:
         name: str,
         max_sequence_length: int,
         rng: random.Random | None = None,
+        tool_parser: str = AUTO,
     ) -> "Frontend":
-        """`max_sequence_length`: tokens of prompt and answer together. Raises OSError, ValueError
-        or KeyError for files that cannot be read, or say too little."""
+        """`max_sequence_length`: tokens of prompt and answer together. `tool_parser`: one of
+        `TOOL_PARSERS`, or what the files say. Raises OSError, ValueError or KeyError for files that
+        cannot be read, or say too little."""
         tokenizer, defaults = files.tokenizer(), defaults_of(files)
+        templates = files.chat_templates()
         return cls(
             name,
             files,
             tokenizer,
-            files.chat_templates(),
+            templates,
             ends_of(files, tokenizer, defaults),
             defaults,
             int(files.config["vocab_size"]),
@@ -89,7 +84,7 @@ class Frontend:
             files.why_no_embeddings(),
             max_sequence_length,
             rng or random.Random(),
-            format_of(files),
+            format_of(files, templates) if tool_parser == AUTO else tool_parser,
         )
 
     @property
@@ -107,6 +102,12 @@ class Frontend:
         """Makes the requests of calls, for this model."""
         encode = partial(self.tokenizer.encode, add_special_tokens=False)
         return RequestMaker(self.prompt_ids, self.defaults, self.end_token_ids, self.rng, encode)
+
+    @property
+    def choices(self) -> ChoiceMaker:
+        """Makes what becomes of the requests of calls, for this model."""
+        nine = self.templates.want_nine_letters
+        return ChoiceMaker(self.tokenizer, tuple(self.defaults.stop), self.tool_format, nine)
 
     def chat(
         self,
@@ -166,11 +167,7 @@ class Frontend:
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
         requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin, grammar)
-        schemas = {tool.function.name: tool.function.parameters for tool in body.offered}
-        choices = self._choices(
-            call_id, requests, body, "chat", schemas, not body.parallel_tool_calls
-        )
-        call = Call(call_id, requests, choices, "chat")
+        call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
         return call
 
@@ -198,7 +195,7 @@ class Frontend:
             for ids in prompts:
                 check_scored_size(len(ids), body.logprobs)
             requests = [replace(request, score=True) for request in requests]
-        choices = self._choices(call_id, requests, body, "text_completion")
+        choices = self.choices.of_completion(requests, body)
         for index, choice in enumerate(choices):
             scored = requests[index].prompt if requests[index].score else ()
             choice.frame(self._echo(body, index // body.n), body.suffix, scored)
@@ -225,15 +222,7 @@ class Frontend:
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin, grammar
         )
-        choices = [
-            TokenChoice(
-                index,
-                self.tokenizer,
-                self._stop_strings(body),
-                stop_tokens=self._stop_tokens(body.stops),
-            )
-            for index in range(len(requests))
-        ]
+        choices = self.choices.of_tokens(requests, body)
         call = Call(call_id, requests, choices, "text_completion")
         call.open_ended = body.max_tokens is None
         return call, choices
@@ -272,51 +261,6 @@ class Frontend:
             return self.prompts.text_ids(work)
         return ids_in(given)
 
-    def _choices(
-        self,
-        call_id: str,
-        requests: list[Request],
-        body: SamplingFields,
-        operation: Operation,
-        schemas: Mapping[str, Mapping[str, Any]] = NO_TOOLS,
-        one_call: bool = False,
-    ) -> list[Choice]:
-        """What becomes of each request. `schemas`: of the arguments of each function that may be
-        called. `one_call`: one at most."""
-        kind, stop_tokens = TOOL_PARSERS[self.tool_format], self._stop_tokens(body.stops)
-        marks = (self.tokenizer.special_id(mark) for mark in kind.MARKS) if schemas else ()
-        shown = frozenset(mark for mark in marks if mark is not None)
-        nine = self.templates.want_nine_letters
-        choices = []
-        for index, request in enumerate(requests):
-            tools = OfferedTools(CallIds(f"{call_id}_{index}", nine), schemas)
-            choices.append(
-                Choice(
-                    index,
-                    self.tokenizer,
-                    self._stop_strings(body),
-                    [kind(tools)] if schemas else (),
-                    shown,
-                    stop_tokens,
-                    operation == "text_completion" and self._is_text(request.prompt),
-                    one_call,
-                )
-            )
-        return choices
-
-    def _stop_strings(self, body: SamplingFields) -> StopStrings:
-        """Those of the client, and the model's own."""
-        return StopStrings(body.stops, () if body.ignore_eos else self.defaults.stop)
-
-    def _stop_tokens(self, stops: Iterable[str]) -> dict[int, str]:
-        """The special tokens whose names these are: text is made without them."""
-        ids = {stop: self.tokenizer.special_id(stop) for stop in stops}
-        return {id: stop for stop, id in ids.items() if id is not None}
-
-    def _is_text(self, prompt: Sequence[int]) -> bool:
-        """Whether any token of it is text, with which the answer goes on."""
-        return any(map(self.tokenizer.adds_text, prompt))
-
 
 def ends_of(files: TextFiles, tokenizer: Tokenizer, defaults: SamplingDefaults) -> frozenset[int]:
     """The tokens that end an answer."""
@@ -347,17 +291,6 @@ def defaults_of(files: TextFiles) -> SamplingDefaults:
         return SamplingDefaults.of(files.generation_config)
     except ValueError as error:
         raise ValueError(f"{files.directory / GENERATION}: {error}") from None
-
-
-def format_of(files: TextFiles) -> str:
-    """How the model writes its tool calls. Raises ValueError with the file."""
-    told = files.tool_format or TOOL_FORMAT
-    if not isinstance(told, str) or told not in TOOL_PARSERS:
-        known = ", ".join(TOOL_PARSERS)
-        raise ValueError(
-            f"{files.directory / TOKENIZER_CONFIG}: {FORMAT} must be one of {known}, found {told!r}"
-        )
-    return told
 
 
 def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from raylax.proto.parsers.tools.formats import AUTO
 from raylax.router.access.keys import Key
 from raylax.router.prompts.limits import PromptLimits
 
@@ -80,6 +81,8 @@ class RouterConfig:
     """The model's name among workers. Those of another one, which are there while one model
     replaces another, are not used."""
     policy: str = "expected-latency"
+    tool_parser: str = AUTO
+    """Which of `TOOL_PARSERS` reads its tool calls."""
     limits: RouterLimits = RouterLimits()
     ttft_target_s: float | None = None
     """Who would wait longer for a first token is refused at once."""

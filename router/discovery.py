@@ -91,7 +91,9 @@ class ModelWatch:
         that could not serve the model does not start."""
         self._config, self.handle, self._models = config, handle, models
         files, unknown = TextFiles(Path(config.text_files)), 0
-        self._frontend = Frontend.load(files, config.model_name, unknown)
+        self._frontend = Frontend.load(
+            files, config.model_name, unknown, tool_parser=config.tool_parser
+        )
         self.workers = Workers(
             policy_named(config.policy),
             config.token,

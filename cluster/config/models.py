@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from raylax.cluster.config.sections import Library, ScheduledLeast, Section
+from raylax.proto.parsers.tools.formats import AUTO, TOOL_PARSERS
 from raylax.router.policies import DEFAULT, POLICIES
 from raylax.worker.config import ECHO, EngineConfig, Mode
 
@@ -52,6 +53,11 @@ class ModelSettings(Section):
     placement: Literal["host", "cluster"] = "host"
     """host: all ranks of a worker lie on one; cluster: on several if need be."""
     policy: str = Field(DEFAULT, description=f"Who gets a request: {', '.join(POLICIES)}.")
+    tool_parser: str = Field(
+        AUTO,
+        description="How the model's tool calls are read; auto: as its files and its chat template "
+        f"say. One of {', '.join(TOOL_PARSERS)}.",
+    )
     device: str = "auto"
     """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""
     gpus_per_rank: float = Field(1.0, gt=0, le=1)
@@ -102,6 +108,9 @@ class ModelSettings(Section):
         if self.policy not in POLICIES:
             known = ", ".join(sorted(POLICIES))
             raise ValueError(f"policy must be one of {known}, found {self.policy}")
+        if self.tool_parser not in (AUTO, *TOOL_PARSERS):
+            known = ", ".join((AUTO, *TOOL_PARSERS))
+            raise ValueError(f"tool_parser must be one of {known}, found {self.tool_parser}")
         self.engine_config(1)
 
     def engine_config(self, threads: int) -> EngineConfig:

@@ -5,6 +5,7 @@ A reader is a generator: it yields what it has found, and None where it has to w
 
 import re
 from collections.abc import Generator
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from raylax.proto.parsers.base import Content
@@ -78,13 +79,20 @@ class Source:
         found = pattern.match(self._text, self._at)
         return self.advance(found.end() - self._at) if found else ""
 
-    def search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """The first place that matches in what has come."""
-        return pattern.search(self._text, self._at)
-
-    def passed(self, end: int) -> str:
-        """Reads up to a place that `search` has found."""
-        return self.advance(end - self._at)
+    def up_to(self, marks: tuple[str, ...]) -> Generator[str | None, None, str | None]:
+        """Gives the text before the first of the marks, as it comes, and reads that mark; None at
+        the end."""
+        pattern = any_of(marks)
+        while True:
+            if found := pattern.search(self._text, self._at):
+                yield self.advance(found.start() - self._at)
+                return self.advance(len(found[0]))
+            rest = self.rest
+            held = max((beginning_of(mark, rest) for mark in marks), default=0)
+            yield self.advance(len(rest) - (0 if self.ended else held))
+            if self.ended:
+                return None
+            yield None
 
     def peek(self, count: int = 1) -> Waiting[str]:
         """The next characters, fewer only at the end."""
@@ -144,6 +152,13 @@ class Source:
         if not size:
             raise Deviation
         return self.advance(size)
+
+
+@cache
+def any_of(marks: tuple[str, ...]) -> re.Pattern[str]:
+    """Finds the first of them, and of several the longest; of none, nothing."""
+    longest_first = sorted(marks, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
 
 
 def text_of(pieces: Pieces) -> Waiting[str]:

@@ -211,3 +211,26 @@ def test_a_format_of_tool_calls_that_nobody_knows(
 
     with pytest.raises(ValueError, match="tokenizer_config.json: tool_format must be one of her"):
         Frontend.load(TextFiles(copy), "tiny", 64)
+
+
+@pytest.mark.parametrize(
+    ("told", "shown", "chosen", "format"),
+    [
+        (None, "", "auto", "hermes"),
+        (None, "[TOOL_CALLS]", "auto", "mistral"),
+        ("python", "[TOOL_CALLS]", "auto", "python"),
+        ("python", "[TOOL_CALLS]", "json", "json"),
+    ],
+)
+def test_the_format_of_tool_calls_is_chosen(
+    checkpoint: Path, tmp_path: Path, told: str | None, shown: str, chosen: str, format: str
+) -> None:
+    """By whoever serves the model, or else by its files, or by what its template shows."""
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    file = copy / "tokenizer_config.json"
+    settings = json.loads(file.read_text()) | {"tool_format": told}
+    settings["chat_template"] += "{# " + shown + " #}"
+    file.write_text(json.dumps(settings))
+
+    loaded = Frontend.load(TextFiles(copy), "tiny", 64, tool_parser=chosen)
+    assert loaded.tool_format == format

@@ -1,11 +1,14 @@
 """The functions that may be called, and the ids of the calls of one choice."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 from raylax.proto.parsers.base import CallBegun
 
+NAME = re.compile(r"[^\s<>{}\[\]()\"',=]*")
+"""Of a function, or of an argument, where nothing but a mark ends it."""
 LONGEST_NAME = 256
 """Characters: what is longer is no name of a function."""
 

@@ -1,9 +1,7 @@
 """What most parsers of tool calls share: text up to a mark, then calls, then text again."""
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from functools import cache
 from typing import ClassVar
 
 from raylax.proto.parsers.base import (
@@ -12,7 +10,7 @@ from raylax.proto.parsers.base import (
     CallPiece,
     Content,
 )
-from raylax.proto.parsers.source import Deviation, Pieces, Reading, Source, beginning_of
+from raylax.proto.parsers.source import Deviation, Pieces, Reading, Source
 from raylax.proto.parsers.tools.kind import CallFormat
 from raylax.proto.parsers.tools.offered import OfferedTools
 
@@ -39,9 +37,8 @@ class ScanningParser(ABC):
         # Made by the first text: a call is written down before, and generators cannot be.
         self._open: int | None = None  # the call that was told of, and has not ended
         self._blank: list[str] | None = None  # white space after a call
+        self.done = False
         self._again = 0  # how much of what is kept is text, should there be no call
-
-    done = False
 
     @abstractmethod
     def calls(self, mark: str) -> Reading[None]:
@@ -101,6 +98,7 @@ class ScanningParser(ABC):
     def _read(self) -> Reading[None]:
         if self.UNMARKED:
             yield from self._attempt("")
+            self.done = not self.OPENS and self._blank is None
         while (mark := (yield from self._text_up_to_mark())) is not None:
             yield from self._attempt(mark)
 
@@ -122,18 +120,17 @@ class ScanningParser(ABC):
 
     def _text_up_to_mark(self) -> Reading[str | None]:
         """Says the text before the next mark, which is read; None at the end."""
-        source, pattern = self.source, any_of(self.OPENS)
+        text = self.source.up_to(self.OPENS)
         while True:
-            if found := source.search(pattern):
-                mark = found[0]
-                yield from self._say(source.passed(found.end())[: -len(mark)])
+            try:
+                piece = next(text)
+            except StopIteration as end:
+                mark: str | None = end.value
                 return mark
-            rest = source.rest
-            held = 0 if source.ended else max(beginning_of(mark, rest) for mark in self.OPENS)
-            yield from self._say(source.advance(len(rest) - held))
-            if source.ended:
-                return None
-            yield None
+            if piece is None:
+                yield None
+            else:
+                yield from self._say(piece)
 
     def _say(self, text: str) -> Reading[None]:
         """White space after a call belongs to the format, unless text follows."""
@@ -144,9 +141,3 @@ class ScanningParser(ABC):
             text, self._blank = "".join(self._blank), None
         if text:
             yield text
-
-
-@cache
-def any_of(marks: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds the first of them, and of several the longest."""
-    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))))

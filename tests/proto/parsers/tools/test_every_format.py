@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raylax.proto.parsers.base import CallBroken, CallPiece, Content, ToolCall, joined, whole
-from raylax.proto.parsers.tools import TOOL_PARSERS
+from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from raylax.proto.parsers.tools.kind import ToolParserKind
+from raylax.proto.parsers.tools.offered import OfferedTools
 from tests.support.parsing import calls_in, offered, read, text_in, written
 
 TEXTS = ["", "plain text", "a < b, <b>c</b> and {", " white \n space ", "<", "\n", "[", "f ("]
@@ -20,20 +22,29 @@ BITS = (
 )  # fmt: skip
 LETTERS = st.text(st.sampled_from("ab é\n'\"\\/{}<"), max_size=6)
 KEYS = st.sampled_from(["city", "days", "x_1"])
+SCHEMA = {"properties": {"city": {"type": "string"}, "days": {"type": "array"}, "x_1": {"anyOf": [
+    {"type": ["null", "boolean"]}, {"type": "number"}, {"type": "object"},
+]}}}  # fmt: skip
+"""Formats without quotes tell texts and other values apart by this alone."""
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 10**9) | st.just(1.5) | LETTERS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=2),
     max_leaves=5,
 )
-CALLS = st.lists(
-    st.tuples(st.sampled_from(["f", "get_weather"]), st.dictionaries(KEYS, VALUES, max_size=3)),
-    min_size=1,
-    max_size=3,
-)
+ARGUMENTS = st.fixed_dictionaries({}, optional={
+    "city": LETTERS,
+    "days": st.lists(VALUES, max_size=3),
+    "x_1": VALUES.filter(lambda value: not isinstance(value, str | list)),
+})  # fmt: skip
+NAMES = st.sampled_from(["f", "get_weather"])
+CALLS = st.lists(st.tuples(NAMES, ARGUMENTS), min_size=1, max_size=3)
 
 
-def kinds() -> Any:
-    return pytest.mark.parametrize("kind", TOOL_PARSERS.values(), ids=[*TOOL_PARSERS])
+def functions() -> OfferedTools:
+    return offered(f=SCHEMA, get_weather=SCHEMA)
+
+
+each_kind = pytest.mark.parametrize("kind", TOOL_PARSERS.values(), ids=[*TOOL_PARSERS])
 
 
 @st.composite
@@ -53,21 +64,21 @@ def cut(text: str, seed: int) -> list[int]:
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
 @pytest.mark.parametrize("text", TEXTS)
-@kinds()
+@each_kind
 def test_text_without_calls_stays_as_it_is(kind: ToolParserKind, text: str, size: int) -> None:
-    assert read(kind(offered()), text, size) == joined([text])
+    assert read(kind(functions()), text, size) == joined([text])
 
 
-@kinds()
+@each_kind
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 1 << 30))
 def test_cuts_make_no_difference(kind: ToolParserKind, data: st.DataObject, seed: int) -> None:
     """Nor does it matter whether an answer is streamed: deltas joined are the whole."""
     text = data.draw(texts(kind))
-    at_once = read(kind(offered()), text, [])
+    at_once = read(kind(functions()), text, [])
 
-    assert read(kind(offered()), text, cut(text, seed)) == at_once
-    assert read(kind(offered()), text, 1) == at_once
+    assert read(kind(functions()), text, cut(text, seed)) == at_once
+    assert read(kind(functions()), text, 1) == at_once
     check_calls(at_once)
     if not calls_in(whole(at_once)):
         assert text_in(whole(at_once)) == text
@@ -79,7 +90,7 @@ def check_calls(found: tuple[Content, ...]) -> None:
     broken = [one.index for one in found if isinstance(one, CallBroken)]
     for call in calls:
         value = json.loads(call.arguments)
-        assert isinstance(value, dict) and call.name in offered()
+        assert isinstance(value, dict) and call.name in functions()
         if call.arguments.count(":") == len(value):  # no key is there twice
             assert call.arguments == json.dumps(value, ensure_ascii=False)
     for index in broken:
@@ -92,7 +103,7 @@ def check_calls(found: tuple[Content, ...]) -> None:
     assert len({call.id for call in calls}) == len(calls)
 
 
-@kinds()
+@each_kind
 @settings(max_examples=40, deadline=None)
 @given(calls=CALLS, seed=st.integers(0, 1 << 30))
 def test_what_is_written_as_the_format_says_is_read(
@@ -100,19 +111,19 @@ def test_what_is_written_as_the_format_says_is_read(
 ) -> None:
     """All calls, with their arguments, and nothing else."""
     text = written(kind.FORMAT, calls)
-    found = whole(read(kind(offered()), text, cut(text, seed)))
+    found = whole(read(kind(functions()), text, cut(text, seed)))
 
     assert [(name, json.loads(arguments)) for name, arguments in calls_in(found)] == calls
     assert text_in(found) == ""
 
 
-@kinds()
+@each_kind
 def test_what_may_be_special_tokens_are_marks(kind: ToolParserKind) -> None:
     """Else they would not be in the text that is read; and the format has them."""
     format = kind.FORMAT
     around = (
         format.first + format.before_name + format.after_name + format.after_arguments
-        + format.between + format.last
+        + format.between + format.last + "".join(astuple(format.pairs) if format.pairs else ())
     )  # fmt: skip
 
     assert set(format.special) <= set(kind.MARKS)

@@ -7,7 +7,7 @@ import pytest
 
 from raylax.proto.parsers.base import CallBegun, CallBroken, CallEnded, CallPiece, joined
 from raylax.proto.parsers.source import Source
-from raylax.proto.parsers.tools.hermes import HermesToolParser
+from raylax.proto.parsers.tools.formats.hermes import HermesToolParser
 from raylax.proto.parsers.tools.offered import CallIds
 from tests.support.parsing import calls_in, offered, read, said, text_in
 

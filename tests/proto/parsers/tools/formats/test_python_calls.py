@@ -5,7 +5,7 @@ import json
 import pytest
 
 from raylax.proto.parsers.base import ToolCall
-from raylax.proto.parsers.tools.python_calls import MOST, PythonToolParser
+from raylax.proto.parsers.tools.formats.python_calls import MOST, PythonToolParser
 from tests.support.parsing import offered, said
 
 
