@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from tvm.script.ir_builder import tirx as T
 
 from raylax.kernels.cpu.formats import Quantization
@@ -144,6 +145,7 @@ class StepEmitter:
             rope=Rope(0),
             max_positions=0,
             unlimited_positions=0,
+            norm_eps=float(np.float32(self.spec.norm_eps)),  # as it is computed, and kept in GGUF
             window=min(1, self.spec.window),
             sinks=min(1, self.spec.sinks),
         )

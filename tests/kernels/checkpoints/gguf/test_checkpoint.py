@@ -17,6 +17,7 @@ from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
+from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
 from tests.support.checkpoints import ODD_SIZES, VARIANTS, write_checkpoint
@@ -59,6 +60,15 @@ def test_its_logits_are_transformers(variant: str, store: Path, tmp_path: Path) 
     got = run(model, Piece(ids, 0, PAGES), rows=np.arange(len(ids), dtype=np.int32)[-32:])
 
     assert np.abs(got - want).max() / np.abs(want).max() < 1e-4
+
+
+def test_it_is_run_by_the_library_of_its_checkpoint(tmp_path: Path) -> None:
+    """Though its numbers have fewer digits than a config has."""
+    whole, options = open_checkpoint(write_gguf(tmp_path)), ModelOptions("q0f32")
+    file = open_checkpoint(tmp_path / "model.gguf")
+
+    assert file.spec.norm_eps != whole.spec.norm_eps
+    assert Blueprint(file, options).library_key == Blueprint(whole, options).library_key
 
 
 @pytest.mark.parametrize("kind", MADE)
