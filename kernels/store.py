@@ -82,13 +82,16 @@ def default_root() -> Path:
 
 
 @cache
-def source_hash() -> str:
-    """A digest of everything in this room: a changed kernel is a different artefact."""
-    room = Path(__file__).parent
+def source_hash(without: frozenset[str] = frozenset()) -> str:
+    """A digest of everything in this part but these rooms of it: a changed kernel is a different
+    artefact."""
+    part = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(room.rglob("*.py")):
-        digest.update(str(path.relative_to(room)).encode())
-        digest.update(path.read_bytes())
+    for path in sorted(part.rglob("*.py")):
+        name = path.relative_to(part)
+        if name.parts[0].removesuffix(".py") not in without:
+            digest.update(str(name).encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from raylax.kernels.checkpoints.base import Checkpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.emitted_from import emitter_hash
 from raylax.kernels.cpu.library import MadeFor, given_library
 from raylax.kernels.cpu.program import STORED, Program
 from raylax.kernels.cpu.sizes import cpu_sizes
@@ -112,7 +113,7 @@ class Blueprint:
                 "capacity": asdict(essence.capacity),
                 "target": asdict(essence.cpu),
                 "tvm": version("apache-tvm"),
-                "kernels": source_hash(),
+                "kernels": emitter_hash(),
             }
         )
 
@@ -139,7 +140,7 @@ class Blueprint:
         return (
             f"layers of {s.hidden} with {s.heads} heads ({s.kv_heads} of keys), {s.intermediate} "
             f"units and {s.vocab} tokens, {e.quantization.name}, kv {e.pages.name}{shards}, on "
-            f"{e.cpu.name}, by TVM {version('apache-tvm')} and kernels {source_hash()[:8]}"
+            f"{e.cpu.name}, by TVM {version('apache-tvm')} and kernels {emitter_hash()[:8]}"
         )
 
     def library(self, store: Store, progress: ProgressCallback, again: bool = False) -> Path | None:

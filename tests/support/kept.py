@@ -9,6 +9,7 @@ from typing import Any
 
 from raylax.kernels.cpu.codegen import compile_function
 from raylax.kernels.cpu.compile import CompiledStep, export, linker, on_all_cores
+from raylax.kernels.cpu.emitted_from import emitter_hash
 from raylax.kernels.cpu.target import CPU, missing_here
 from raylax.kernels.runtime import load_library
 from raylax.kernels.store import Store, key_of, source_hash
@@ -17,10 +18,16 @@ Functions = Mapping[str, Callable[[], Any]]
 """What emits each, by name."""
 
 
-def kept(store: Path, facts: dict[str, Any], make: Callable[[Path], None]) -> Path:
-    """The directory that `make` has filled, in this run or in an earlier one with the same kernels
-    and TVM. `facts` are what else it depends on. Nobody may change what is in it."""
-    key = key_of({**facts, "kernels": source_hash(), "tvm": version("apache-tvm")})
+def kept(
+    store: Path,
+    facts: dict[str, Any],
+    make: Callable[[Path], None],
+    kernels: Callable[[], str] = source_hash,
+) -> Path:
+    """The directory that `make` has filled, in this run or in an earlier one with the same TVM and
+    kernels, of which `kernels` has a digest. `facts` are what else it depends on. Nobody may change
+    what is in it."""
+    key = key_of({**facts, "kernels": kernels(), "tvm": version("apache-tvm")})
     return Store(store).get("library", key, make)[0]
 
 
@@ -48,4 +55,4 @@ def kept_functions(
         export(compiled(target, functions), directory / "functions.so", cc)
 
     facts = {**facts, "functions": sorted(functions), "target": asdict(target)}
-    return load_library(kept(store, facts, make) / "functions.so")
+    return load_library(kept(store, facts, make, emitter_hash) / "functions.so")

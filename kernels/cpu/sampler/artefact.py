@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from raylax.kernels.cpu.artefacts import LIBRARY_BYTES, machine
+from raylax.kernels.cpu.emitted_from import emitter_hash
 from raylax.kernels.cpu.sampler.arguments import NAME
 from raylax.kernels.cpu.sampler.sampler import Sampler
 from raylax.kernels.options import LIBRARY
 from raylax.kernels.runtime import load_library
-from raylax.kernels.store import JitPolicy, Store, check_room, jit_policy, key_of, source_hash
+from raylax.kernels.store import JitPolicy, Store, check_room, jit_policy, key_of
 
 KIND = "sampler"
 
@@ -36,7 +37,7 @@ def sampler_library(target: str | None, store: Store) -> Path | None:
             "target": target,
             "machine": machine(),
             "tvm": version("apache-tvm"),
-            "kernels": source_hash(),
+            "kernels": emitter_hash(),
         }
     )
     policy = jit_policy()

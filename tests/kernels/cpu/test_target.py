@@ -13,6 +13,7 @@ from raylax.kernels.build import build
 from raylax.kernels.checkpoints.readers import open_checkpoint
 from raylax.kernels.cpu.artefacts import Artefacts, Blueprint
 from raylax.kernels.cpu.compile import CompiledStep, compile_step
+from raylax.kernels.cpu.emitted_from import emitter_hash
 from raylax.kernels.cpu.model import CpuModel, load_model
 from raylax.kernels.cpu.target import cpu, hidden, missing_here, named
 from raylax.kernels.errors import CompileError
@@ -52,7 +53,9 @@ def test_a_step_is_compiled_for_aarch64(
     def make(directory: Path) -> None:
         (directory / "step.s").write_text(compiled().assembly)
 
-    assembly = (kept(store, {"assembly of": plan.library_key}, make) / "step.s").read_text()
+    assembly = (
+        kept(store, {"assembly of": plan.library_key}, make, emitter_hash) / "step.s"
+    ).read_text()
 
     assert "\tfmla\t" in assembly
     assert "fmaf" not in assembly

@@ -15,9 +15,9 @@ from raylax.kernels.checkpoints.gguf.blocks import KNOWN
 from raylax.kernels.checkpoints.gguf.checkpoint import GgufCheckpoint
 from raylax.kernels.checkpoints.hugging_face import HuggingFaceCheckpoint
 from raylax.kernels.checkpoints.readers import open_checkpoint
+from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.cpu.model import load_model
 from raylax.kernels.errors import CheckpointError
-from raylax.kernels.cpu.artefacts import Blueprint
 from raylax.kernels.options import ModelOptions
 from tests.support.batches import Piece, run
 from tests.support.checkpoints import ODD_SIZES, VARIANTS, write_checkpoint

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raylax.kernels.cpu.emitted_from import emitter_hash
 from raylax.kernels.cpu.formats import NAMES, quantization_named
 from raylax.kernels.cpu.formats.base import Format
 from raylax.kernels.cpu.formats.f16 import F16
@@ -121,7 +122,7 @@ def assembly_of(name: str, target: CPU, store: Path) -> str:
         (directory / "products.s").write_text(compiled(target, functions_of(fmt, [8])).assembly)
 
     facts = {"assembly of": name, "target": asdict(target), "by": SOURCE}
-    return (kept(store, facts, make) / "products.s").read_text()
+    return (kept(store, facts, make, emitter_hash) / "products.s").read_text()
 
 
 @pytest.mark.parametrize("target", INSTRUCTIONS)
