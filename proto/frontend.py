@@ -198,16 +198,17 @@ class Frontend:
         choices = self.choices.of_completion(requests, body)
         for index, choice in enumerate(choices):
             scored = requests[index].prompt if requests[index].score else ()
-            choice.frame(self._echo(body, index // body.n), body.suffix, scored)
+            prompt = index // body.n
+            before = self._echo(body, body.prompts[prompt], prompts[prompt]) if body.echo else ""
+            choice.frame(before, body.suffix, scored)
             choice.silent = body.max_tokens == 0
         return Call(call_id, requests, choices, "text_completion")
 
-    def _echo(self, body: CompletionRequest, prompt: int) -> str:
-        """The text of a prompt, if answers are to begin with theirs."""
-        if not body.echo:
-            return ""
-        given = body.prompts[prompt]
-        return given if isinstance(given, str) else self.tokenizer.decode(given)
+    def _echo(self, body: CompletionRequest, given: object, ids: Sequence[int]) -> str:
+        """The text of a prompt: as it was given, or as that of an answer is made."""
+        if isinstance(given, str) and body.skip_special_tokens:
+            return given
+        return self.tokenizer.decode(ids, body.skip_special_tokens)
 
     def tokens_call(
         self,

@@ -21,6 +21,7 @@ Item = TypeVar("Item")
 OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "max_tokens", "n", "typical_p", "min_tokens",
+    "include_stop_str_in_output", "skip_special_tokens",
 )  # fmt: skip
 
 PROMPTING = (

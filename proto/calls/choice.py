@@ -37,9 +37,9 @@ class Choice:
     parsers: Sequence[OutputParser] = ()
     """They read the text one after another; there are none when nothing but text is expected."""
     shown: frozenset[int] = frozenset()
-    """Special tokens that the parsers look for, as text."""
+    """Special tokens that are text: parsers look for them, or clients want to see them."""
     stop_tokens: Mapping[int, str] = field(default_factory=dict)
-    """Special tokens whose names are stop strings: they are in no text."""
+    """Special tokens whose names are stop strings."""
     continues: bool = False
     """Whether the answer goes on with the text of its prompt."""
     one_call: bool = False
@@ -128,14 +128,15 @@ class Choice:
         return event._replace(text=text + self._after if ended else text, logprobs=logprobs)
 
     def _prompt_entries(self, told: Sequence[TokenLogprobs]) -> Iterator[TextLogprob]:
-        """Of the prompt's tokens: the first follows nothing; special ones are no text."""
+        """Of the prompt's tokens: the first follows nothing; special ones may be no text."""
         first, *others = self._scored
         yield TextLogprob(self._text_of(first), 0.0, follows_nothing=True)
         for token, entry in zip(others, told, strict=False):
             yield replace(self._logprob(token, entry), token=self._text_of(token))
 
     def _text_of(self, token: int) -> bytes:
-        return self.tokenizer.bytes_of(token) if self.tokenizer.adds_text(token) else b""
+        told = token in self.shown or self.tokenizer.adds_text(token)
+        return self.tokenizer.bytes_of(token) if told else b""
 
     def _feed_all(self, delta: Delta) -> TextEvent | None:
         """The slower way, for all that may come beside text."""
@@ -165,11 +166,12 @@ class Choice:
         said = ""
         for i, token in enumerate(delta.token_ids):
             self.tokens += 1
-            if (stop := self.stop_tokens.get(token)) is not None:
+            stop = self.stop_tokens.get(token)
+            if delta.logprobs and (stop is None or self.stops.included):
+                self._waiting.append((self._decoded, self._logprob(token, delta.logprobs[i])))
+            if stop is not None:
                 said += self._end_at(stop)
                 break
-            if delta.logprobs:
-                self._waiting.append((self._decoded, self._logprob(token, delta.logprobs[i])))
             piece = self._detokenizer.add([token])
             self._decoded += len(piece)
             said += self.stops.add(piece)
@@ -179,11 +181,10 @@ class Choice:
         return said
 
     def _end_at(self, stop: str) -> str:
-        """What was held back before a token that ends the answer."""
+        """What was held back before a token that ends the answer, and what is told of that."""
         said = self.stops.add(self._detokenizer.finish())
         said += self.stops.finish()  # nothing, if one of them was just found
-        self.stops.end_at(stop)
-        return said
+        return said + self.stops.end_at(stop)
 
     def _logprobs(self) -> tuple[TextLogprob, ...]:
         """Those whose tokens' text is out. Of a stop string that was cut there are none."""

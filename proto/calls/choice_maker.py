@@ -49,6 +49,7 @@ class ChoiceMaker:
                 index,
                 self.tokenizer,
                 self._stop_strings(body),
+                shown=self._shown(body),
                 stop_tokens=self._stop_tokens(body.stops),
                 continues=any(map(self.tokenizer.adds_text, request.prompt)),
             )
@@ -81,19 +82,22 @@ class ChoiceMaker:
             self.tokenizer,
             self._stop_strings(body),
             [kind(tools)] if schemas else (),
-            self._special(kind.MARKS) if schemas else frozenset(),
+            self._shown(body, kind.MARKS if schemas else ()),
             self._stop_tokens(body.stops),
             one_call=not body.parallel_tool_calls,
         )
 
-    def _special(self, marks: Iterable[str]) -> frozenset[int]:
-        """Those of the marks that are special tokens."""
+    def _shown(self, body: SamplingFields, marks: Iterable[str] = ()) -> frozenset[int]:
+        """The special tokens that are text: of the marks, or all of them."""
+        if not body.skip_special_tokens:
+            return self.tokenizer.special_ids
         ids = map(self.tokenizer.special_id, marks)
         return frozenset(id for id in ids if id is not None)
 
     def _stop_strings(self, body: SamplingFields) -> StopStrings:
         """Those of the client, and the model's own."""
-        return StopStrings(body.stops, () if body.ignore_eos else self.stops)
+        own = () if body.ignore_eos else self.stops
+        return StopStrings(body.stops, own, body.include_stop_str_in_output)
 
     def _stop_tokens(self, stops: Iterable[str]) -> dict[int, str]:
         """The special tokens whose names these are: text is made without them."""

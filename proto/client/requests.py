@@ -29,6 +29,8 @@ class Options(TypedDict, total=False):
     min_tokens: int
     allowed_token_ids: Sequence[int]
     bad_words: Sequence[str]
+    include_stop_str_in_output: bool
+    skip_special_tokens: bool
     n: int
     top_logprobs: int
     session: str

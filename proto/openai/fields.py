@@ -7,7 +7,8 @@ from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
 GRAMMAR = "needs a grammar, which the engine does not have yet; ask for the form in the prompt"
 FORCED = "a forced call needs a grammar, which the engine does not have; ask in the prompt"
-SPECIAL = "special tokens are left out of the text; read their ids from /tokenize"
+SPECIAL = "special tokens are left out of the text; use /v1/chat/completions"
+TRIMMED = "a stop string is not part of the text; append it"
 TEXT_ONLY = "only text is read and written"
 NO_BEAMS = "tokens are drawn, not searched for; ask for several choices by n"
 FOR_OPERATOR = Ignored("it says something to who runs the service")
@@ -26,11 +27,9 @@ OF_TEXT: FieldTable = {
     "use_beam_search": Refused(NO_BEAMS, (False,)),
     "length_penalty": Refused(NO_BEAMS, (1,)),
     "early_stopping": Refused(NO_BEAMS, (False,)),
-    "include_stop_str_in_output": Refused(
-        "a stop string is not part of the text; append it", (False,)
-    ),
+    "include_stop_str_in_output": Refused(TRIMMED, (False,)),
     "skip_special_tokens": Refused(SPECIAL, (True,)),
-    "spaces_between_special_tokens": Ignored("there are no special tokens in the text"),
+    "spaces_between_special_tokens": Ignored("nothing stands between special tokens but text"),
     "truncate_prompt_tokens": Refused("no prompt is cut; shorten it"),
     "truncation_side": Ignored("no prompt is cut"),
     "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
@@ -48,7 +47,7 @@ OF_TEXT: FieldTable = {
     "repetition_detection": Refused("use repetition_penalty"),
     "media_io_kwargs": Refused(TEXT_ONLY, ({},)),
     # SGLang
-    "no_stop_trim": Refused("a stop string is not part of the text; append it", (False,)),
+    "no_stop_trim": Refused(TRIMMED, (False,)),
     "stop_regex": Refused("use stop", ([],)),
     "lora_path": Refused("there are no adapters; serve the merged model under a name of its own"),
     "session_params": Refused("send the whole conversation, and X-Session-Id", ({},)),
@@ -76,10 +75,15 @@ OF_TEXT: FieldTable = {
     "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),
     "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
-OWN = ("echo", "debug_config")
-COMPLETIONS = {name: rule for name, rule in OF_TEXT.items() if name not in OWN}
+OWN = ("debug_config", "include_stop_str_in_output", "skip_special_tokens")
+"""What both have of OpenAI's older APIs."""
+OF_OLDER = {
+    **{name: rule for name, rule in OF_TEXT.items() if name not in OWN},
+    "no_stop_trim": Refused("its name here is include_stop_str_in_output", (False,)),
+}
+COMPLETIONS = {name: rule for name, rule in OF_OLDER.items() if name != "echo"}
 CHAT = {
-    **{name: rule for name, rule in OF_TEXT.items() if name != "debug_config"},
+    **OF_OLDER,
     "audio": Refused(TEXT_ONLY),
     "modalities": Refused(TEXT_ONLY, (["text"],)),
     "prediction": Ignored("it would make an answer faster, not another one"),

@@ -19,6 +19,7 @@ from raylax.proto.openai.body import BoundedList, StrictModel
 from raylax.proto.openai.field_rules import FieldTable, only
 from raylax.proto.openai.fields import DEBUG_CONFIG, FORCED, STREAM_OPTIONS
 from raylax.proto.openai.structure import ResponseFormat, StructureFields
+from raylax.proto.openai.telling import TellingFields
 from raylax.proto.ranges import Range
 from raylax.proto.vocabulary import Priority
 
@@ -122,7 +123,7 @@ class CommonFields(StructureFields):
         return {name: getattr(self, name) for name in CommonFields.model_fields}
 
 
-class SamplingFields(CommonFields):
+class SamplingFields(CommonFields, TellingFields):
     """The fields that chat completions and completions have in common."""
 
     n: int = Field(1, ge=1, le=MOST_CHOICES)
@@ -170,6 +171,7 @@ class SamplingFields(CommonFields):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        self.check_telling(self.stop_token_ids)
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options: only allowed when stream is true")
         if self.asks_for_metrics and not self.include_usage:

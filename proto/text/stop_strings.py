@@ -47,13 +47,16 @@ def pattern_of(stop: str) -> StopPattern:
 
 
 class StopStrings:
-    """Cuts streaming text before the first stop string, wherever token borders lie. A character
-    costs the same for each stop string, whatever came before."""
+    """Cuts streaming text at the first stop string, wherever token borders lie. A character costs
+    the same for each stop string, whatever came before."""
 
-    def __init__(self, stops: Sequence[str], own: Sequence[str] = ()) -> None:
-        """`own`: the model's, which end every answer of it, and of which nobody is told."""
+    def __init__(
+        self, stops: Sequence[str], own: Sequence[str] = (), included: bool = False
+    ) -> None:
+        """`own`: the model's, which end every answer of it, and of which nobody is told. The text
+        is cut before a stop string, or behind it if those that are asked for are `included`."""
         self._patterns = [pattern_of(stop) for stop in dict.fromkeys((*stops, *own))]
-        self._asked = frozenset(stops)
+        self._asked, self.included = frozenset(stops), included
         self._sizes = [0] * len(self._patterns)
         self._held = ""
         self.matched: str | None = None
@@ -78,14 +81,17 @@ class StopStrings:
         self._held += text
         if ends:  # the one that ends first: another could depend on how much came at once
             end, size, stop = min(ends)
-            self.matched, self.stopped = stop if stop in self._asked else None, True
-            return self._release(before + end + size)
+            asked, self.stopped = stop in self._asked, True
+            self.matched = stop if asked else None
+            return self._release(before + end + (0 if asked and self.included else size))
         return self._release(len(self._held) - max(self._sizes))
 
-    def end_at(self, stop: str) -> None:
-        """Ends here, by a token whose name this stop string is."""
-        if not self.stopped:
-            self.matched, self.stopped = stop, True
+    def end_at(self, stop: str) -> str:
+        """Ends here, by a token whose name this stop string is; what of that is told."""
+        if self.stopped:
+            return ""
+        self.matched, self.stopped = stop, True
+        return stop if self.included else ""
 
     def finish(self) -> str:
         """What was held back, if no stop string was found."""

@@ -81,7 +81,8 @@ SAID: dict[str, Any] = {
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
-    "structural_tag": TAGS, "choice": pb.Texts(texts=["a"]),
+    "include_stop_str_in_output": True, "skip_special_tokens": False, "structural_tag": TAGS,
+    "choice": pb.Texts(texts=["a"]),
     "inputs": [pb.EmbedRequest.Input(text="b")],
 }  # fmt: skip
 BY_THE_SERVICER = {"session", "explain", "resume_ttl_s"}
