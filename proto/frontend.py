@@ -9,10 +9,10 @@ from functools import partial
 from llguidance import LLTokenizer
 
 from raylax.proto.calls.call import Call
-from raylax.proto.calls.choice_maker import ChoiceMaker, format_of
+from raylax.proto.calls.choice_maker import ChoiceMaker, format_of, reasoning_of
 from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
 from raylax.proto.calls.prompt_maker import PromptMaker
-from raylax.proto.calls.prompt_work import ChatWork, TextsWork
+from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
 from raylax.proto.calls.request_maker import RequestMaker
 from raylax.proto.calls.sampling_defaults import SamplingDefaults
 from raylax.proto.calls.token_choice import TokenChoice
@@ -23,6 +23,7 @@ from raylax.proto.grammar.tokens import grammar_tokenizer
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
+from raylax.proto.parsers.reasoning import NONE
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT
 from raylax.proto.text.chat_template import ChatTemplates
 from raylax.proto.text.files import GENERATION, TextFiles
@@ -54,6 +55,8 @@ class Frontend:
     """Draws the seeds of requests that bring none."""
     tool_format: str = TOOL_FORMAT
     """One of `TOOL_PARSERS`."""
+    reasoning_format: str = NONE
+    """One of `REASONING_NAMES`."""
     tools_must_show: bool = False
     """Whether tools are refused that the chat template does not show. Whoever has the model at hand
     may have told it of them otherwise, and is only warned."""
@@ -66,10 +69,11 @@ class Frontend:
         max_sequence_length: int,
         rng: random.Random | None = None,
         tool_parser: str = AUTO,
+        reasoning_parser: str = AUTO,
     ) -> "Frontend":
-        """`max_sequence_length`: tokens of prompt and answer together. `tool_parser`: one of
-        `TOOL_PARSERS`, or what the files say. Raises OSError, ValueError or KeyError for files that
-        cannot be read, or say too little."""
+        """`max_sequence_length`: tokens of prompt and answer together. `tool_parser`,
+        `reasoning_parser`: one of `TOOL_PARSERS` and of `REASONING_NAMES`, or what the files say.
+        Raises OSError, ValueError or KeyError for files that cannot be read, or say too little."""
         tokenizer, defaults = files.tokenizer(), defaults_of(files)
         templates = files.chat_templates()
         return cls(
@@ -85,6 +89,7 @@ class Frontend:
             max_sequence_length,
             rng or random.Random(),
             format_of(files, templates) if tool_parser == AUTO else tool_parser,
+            reasoning_of(templates) if reasoning_parser == AUTO else reasoning_parser,
         )
 
     @property
@@ -107,7 +112,13 @@ class Frontend:
     def choices(self) -> ChoiceMaker:
         """Makes what becomes of the requests of calls, for this model."""
         nine = self.templates.want_nine_letters
-        return ChoiceMaker(self.tokenizer, tuple(self.defaults.stop), self.tool_format, nine)
+        return ChoiceMaker(
+            self.tokenizer,
+            tuple(self.defaults.stop),
+            self.tool_format,
+            self.reasoning_format,
+            nine,
+        )
 
     def chat(
         self,
@@ -274,16 +285,6 @@ def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
     ValueError for a model that has no end token."""
     tokenizer = files.tokenizer()
     return grammar_tokenizer(tokenizer, ends_of(files, tokenizer, defaults_of(files)), vocab)
-
-
-def texts_in(given: list[str] | list[list[int]]) -> list[str]:
-    """The texts of a field that has texts, or token ids of texts."""
-    return [one for one in given if isinstance(one, str)]
-
-
-def ids_in(given: list[str] | list[list[int]]) -> list[list[int]]:
-    """The token ids of such a field."""
-    return [one for one in given if not isinstance(one, str)]
 
 
 def defaults_of(files: TextFiles) -> SamplingDefaults:

@@ -26,7 +26,8 @@ OPTIONAL = (
 
 PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
-    "add_special_tokens", "special_tokens_in_content",
+    "add_special_tokens", "special_tokens_in_content", "enable_thinking", "separate_reasoning",
+    "include_reasoning",
 )  # fmt: skip
 
 
@@ -194,13 +195,15 @@ def usage_message(usage: Usage) -> pb.Usage:
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         cached_tokens=usage.prompt_tokens_details.cached_tokens,
+        reasoning_tokens=usage.completion_tokens_details.reasoning_tokens,
     )
 
 
 def chat_reply(id: str, model: str, event: TextEvent) -> pb.ChatReply:
     news = (call_message(one) for one in event.contents)
     calls = [one for one in news if one is not None]
-    return pb.ChatReply(**reply_fields(id, model, event), tool_calls=calls)
+    fields = reply_fields(id, model, event)
+    return pb.ChatReply(**fields, tool_calls=calls, reasoning=event.thought)
 
 
 def call_message(one: Content) -> pb.ToolCallPart | None:

@@ -83,6 +83,8 @@ class RouterConfig:
     policy: str = "expected-latency"
     tool_parser: str = AUTO
     """Which of `TOOL_PARSERS` reads its tool calls."""
+    reasoning_parser: str = AUTO
+    """Which of `REASONING_NAMES` says how it marks its thoughts."""
     limits: RouterLimits = RouterLimits()
     ttft_target_s: float | None = None
     """Who would wait longer for a first token is refused at once."""

@@ -92,7 +92,11 @@ class ModelWatch:
         self._config, self.handle, self._models = config, handle, models
         files, unknown = TextFiles(Path(config.text_files)), 0
         self._frontend = Frontend.load(
-            files, config.model_name, unknown, tool_parser=config.tool_parser
+            files,
+            config.model_name,
+            unknown,
+            tool_parser=config.tool_parser,
+            reasoning_parser=config.reasoning_parser,
         )
         self.workers = Workers(
             policy_named(config.policy),

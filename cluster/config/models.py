@@ -10,6 +10,7 @@ from pydantic import (
 )
 
 from raylax.cluster.config.sections import Library, ScheduledLeast, Section
+from raylax.proto.parsers.reasoning import REASONING_NAMES
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_PARSERS
 from raylax.router.policies import DEFAULT, POLICIES
 from raylax.worker.config import ECHO, EngineConfig, Mode
@@ -57,6 +58,11 @@ class ModelSettings(Section):
         AUTO,
         description="How the model's tool calls are read; auto: as its files and its chat template "
         f"say. One of {', '.join(TOOL_PARSERS)}.",
+    )
+    reasoning_parser: str = Field(
+        AUTO,
+        description="How the model's thoughts are told from what it says; auto: as its chat "
+        f"template shows. One of {', '.join(REASONING_NAMES)}.",
     )
     device: str = "auto"
     """cpu, cuda, or auto: a GPU on which our kernels were checked and held, else the CPU."""
@@ -108,9 +114,10 @@ class ModelSettings(Section):
         if self.policy not in POLICIES:
             known = ", ".join(sorted(POLICIES))
             raise ValueError(f"policy must be one of {known}, found {self.policy}")
-        if self.tool_parser not in (AUTO, *TOOL_PARSERS):
-            known = ", ".join((AUTO, *TOOL_PARSERS))
-            raise ValueError(f"tool_parser must be one of {known}, found {self.tool_parser}")
+        parsers = {"tool_parser": tuple(TOOL_PARSERS), "reasoning_parser": REASONING_NAMES}
+        for name, names in parsers.items():
+            if (found := getattr(self, name)) not in (AUTO, *names):
+                raise ValueError(f"{name} must be one of {AUTO}, {', '.join(names)}, found {found}")
         self.engine_config(1)
 
     def engine_config(self, threads: int) -> EngineConfig:

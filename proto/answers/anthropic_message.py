@@ -1,13 +1,23 @@
 """Answers of Anthropic's Messages API: blocks of content, and events as they grow."""
 
 import json
-from typing import Any
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any, NamedTuple, assert_never
 
 from pydantic_core import to_json
 
 from raylax.proto.answers.writer import AnswerEvent
+from raylax.proto.anthropic.answer import (
+    BlockOut,
+    Message,
+    StopReason,
+    TextOut,
+    ThinkingOut,
+    ToolUseOut,
+    Usage,
+)
 from raylax.proto.anthropic.errors import error_body
-from raylax.proto.anthropic.messages import Message, StopReason, TextOut, ToolUseOut, Usage
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
@@ -19,11 +29,24 @@ from raylax.proto.parsers.base import (
     CallPiece,
     Content,
     Said,
+    Thought,
     ToolCall,
 )
 
 PREFIX = "msg_"
 DELTA = "content_block_delta"
+
+
+class TextKind(NamedTuple):
+    """A block that grows by text."""
+
+    delta: str
+    field: str
+    empty: BlockOut
+
+
+TEXT = TextKind("text_delta", "text", TextOut(text=""))
+THINKING = TextKind("thinking_delta", "thinking", ThinkingOut(thinking=""))
 
 
 class MessageWriter:
@@ -35,7 +58,9 @@ class MessageWriter:
         assert isinstance(part, Choice)
         self._choice = part
         self._blocks = 0
-        self._around = b""  # a delta of the open text block up to its text; empty: none is open
+        self._kind: TextKind | None = None  # of the block of text or thoughts that is open
+        self._around = b""  # one of its deltas up to the text
+        self._said: list[str] = []  # thoughts in it
 
     def begin(self) -> list[AnswerEvent]:
         message = Message(id=self.call.id, model=self._model, usage=self._usage)
@@ -64,7 +89,7 @@ class MessageWriter:
 
     def whole(self) -> bytes:
         (choice,) = self.call.ended_parts(Choice)
-        content = [block for one in choice.said if (block := block_of(one)) is not None]
+        content = list(map(block_of, choice.said))
         message = Message(
             id=self.call.id,
             model=self._model,
@@ -99,15 +124,18 @@ class MessageWriter:
             output_tokens=usage.completion_tokens,
         )
 
-    def _say(self, text: str) -> list[AnswerEvent]:
-        opening = [] if self._around else [self._open(TextOut(text=""))]
-        if not self._around:
-            self._around = b'{"type":"%b","index":%d,"delta":{"type":"text_delta","text":' % (
-                DELTA.encode(), self._blocks,
+    def _say(self, text: str, kind: TextKind) -> list[AnswerEvent]:
+        opening = [] if self._kind is kind else [*self._close(), self._open(kind.empty)]
+        if opening:
+            self._kind, self._said = kind, []
+            self._around = b'{"type":"%b","index":%d,"delta":{"type":"%b","%b":' % (
+                DELTA.encode(), self._blocks, kind.delta.encode(), kind.field.encode(),
             )  # fmt: skip
+        if kind is THINKING:
+            self._said.append(text)
         return [*opening, (DELTA, b"%b%b}}" % (self._around, to_json(text)))]
 
-    def _open(self, block: TextOut | ToolUseOut) -> AnswerEvent:
+    def _open(self, block: BlockOut) -> AnswerEvent:
         return typed("content_block_start", index=self._blocks, content_block=block)
 
     def _stop(self) -> AnswerEvent:
@@ -115,14 +143,21 @@ class MessageWriter:
         return typed("content_block_stop", index=self._blocks - 1)
 
     def _close(self) -> list[AnswerEvent]:
-        """Ends the text block, if one is open."""
-        is_open, self._around = bool(self._around), b""
-        return [self._stop()] if is_open else []
+        """Ends the block of text or thoughts, if one is open."""
+        kind, self._kind = self._kind, None
+        if kind is None:
+            return []
+        if kind is not THINKING:
+            return [self._stop()]
+        delta = {"type": "signature_delta", "signature": signature_of("".join(self._said))}
+        return [typed(DELTA, index=self._blocks, delta=delta), self._stop()]
 
     def _tell(self, one: Content) -> list[AnswerEvent]:
         match one:
             case str():
-                return self._say(one)
+                return self._say(one, TEXT)
+            case Thought(text):
+                return self._say(text, THINKING)
             case CallBegun():
                 return [*self._close(), self._open(ToolUseOut(id=one.id, name=one.name, input={}))]
             case CallPiece():
@@ -137,11 +172,18 @@ def typed(type: str, **fields: Any) -> AnswerEvent:
     return type, to_json({"type": type, **fields})
 
 
-def block_of(one: Said) -> TextOut | ToolUseOut | None:
+def block_of(one: Said) -> BlockOut:
     """A block of the whole answer. The input of a call is an object, as arguments are."""
     match one:
         case str():
             return TextOut(text=one)
+        case Thought(text):
+            return ThinkingOut(thinking=text, signature=signature_of(text))
         case ToolCall():
             return ToolUseOut(id=one.id, name=one.name, input=json.loads(one.arguments))
-    return None
+    assert_never(one)
+
+
+def signature_of(thought: str) -> str:
+    """Clients send it back with the thought, and look for one that is not empty."""
+    return b64encode(sha256(thought.encode()).digest()).decode()

@@ -8,7 +8,7 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent, TextLogprob, readable
 from raylax.proto.openai import chat
-from raylax.proto.parsers.base import CallBegun, CallPiece, Content, ToolCall
+from raylax.proto.parsers.base import CallBegun, CallPiece, Content, Thought, ToolCall
 
 
 class ChatWriter(ChunkWriter):
@@ -105,9 +105,14 @@ def choice_written(choice: Choice) -> bytes:
 
 
 def choice_of(choice: Choice, logprobs: list[chat.TokenLogprob]) -> chat.Choice:
-    calls = [one for one in choice.said if isinstance(one, ToolCall)]
+    said = choice.said
+    calls = [one for one in said if isinstance(one, ToolCall)]
+    thought = "".join([one.text for one in said if isinstance(one, Thought)]) or None
+    text = "".join([one for one in said if isinstance(one, str)])
     message = chat.AnswerMessage(
-        content=choice.text if choice.text or not calls else None,
+        content=text if text or not (calls or thought) else None,
+        reasoning_content=thought,
+        reasoning=thought,
         tool_calls=[tool_call(call) for call in calls] or None,
     )
     return chat.Choice(
@@ -128,6 +133,8 @@ def delta_of(one: Content) -> chat.DeltaMessage | None:
     match one:
         case str():
             return chat.DeltaMessage(content=one)
+        case Thought(text):
+            return chat.DeltaMessage(reasoning_content=text, reasoning=text)
         case CallBegun(index, id, name):
             function = chat.FunctionDelta(name=name, arguments="")
             return calling(index, function, id=id, type="function")

@@ -1,6 +1,7 @@
 """Answers of OpenAI's Responses API: items of output, and events as they grow."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
@@ -9,18 +10,22 @@ from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai.responses import (
+from raylax.proto.openai.response_out import (
     IncompleteDetails,
     InputTokensDetails,
     OutputCall,
+    OutputItem,
     OutputMessage,
+    OutputReasoning,
+    OutputReasoningText,
     OutputText,
+    OutputTokensDetails,
     Response,
     ResponseError,
-    ResponsesRequest,
     ResponseUsage,
     Status,
 )
+from raylax.proto.openai.responses import ResponsesRequest
 from raylax.proto.openai.shared import Usage
 from raylax.proto.parsers.base import (
     CallBegun,
@@ -29,23 +34,56 @@ from raylax.proto.parsers.base import (
     CallPiece,
     Content,
     Said,
+    Thought,
     ToolCall,
 )
 
 PREFIX = "resp_"
-DELTA = "response.output_text.delta"
+
+
+class TextKind(NamedTuple):
+    """Items that grow by text: what the model says, or thinks."""
+
+    name: str
+    """In the names of their events."""
+    prefix: str
+    """Of their ids."""
+    part: Callable[[str], OutputText | OutputReasoningText]
+    item: Callable[[str, Status, str | None], OutputItem]
+    """Of an id, a status and a text; None: it has just begun."""
+    more: dict[str, Any]
+    """Fields of their deltas."""
+
+
+def message_of(id: str, status: Status, text: str | None) -> OutputMessage:
+    content = [] if text is None else [OutputText(text=text)]
+    return OutputMessage(id=id, status=status, content=content)
+
+
+def thoughts_of(id: str, status: Status, text: str | None) -> OutputReasoning:
+    content = [] if text is None else [OutputReasoningText(text=text)]
+    return OutputReasoning(id=id, status=status, content=content)
+
+
+MESSAGE = TextKind(
+    "output_text", "msg", lambda text: OutputText(text=text), message_of, {"logprobs": []}
+)
+THOUGHTS = TextKind(
+    "reasoning_text", "rs", lambda text: OutputReasoningText(text=text), thoughts_of, {}
+)
 
 
 class ResponseWriter:
-    """Makes items of one choice's events: a message for text, a function_call for each call of a
-    tool."""
+    """Makes items of one choice's events: a message for text, reasoning for thoughts, a
+    function_call for each call of a tool."""
 
     def __init__(self, call: Call, body: ResponsesRequest, model: str, created: int) -> None:
         self.call, self._model, self._created = call, model, created
         self._body = body.model_copy(update={"input": ""})  # which is not given back
         (self._choice,) = call.parts
-        self._items: list[OutputMessage | OutputCall] = []
-        self._said: list[str] | None = None  # of the message that is open
+        self._items: list[OutputItem] = []
+        self._kind: TextKind | None = None  # of the last item, if it is open, and no call
+        self._said: list[str] = []  # in it
         self._around = b""  # a delta up to where deltas differ
         self._arguments: list[str] = []  # of the call that is open
         self._events = 0
@@ -65,7 +103,7 @@ class ResponseWriter:
         for one in event.in_order:
             said += self._tell(one)
         if event.finish_reason:
-            said += [] if self._items else self._open()
+            said += [] if self._items else self._open(MESSAGE)
             said += self._close(self._status)
         return said
 
@@ -120,43 +158,44 @@ class ResponseWriter:
     def _new_id(self, prefix: str) -> str:
         return f"{prefix}_{self.call.id.removeprefix(PREFIX)}_{len(self._items)}"
 
-    def _say(self, text: str) -> list[AnswerEvent]:
-        opening = self._open() if self._said is None else []
-        assert self._said is not None
+    def _say(self, text: str, kind: TextKind) -> list[AnswerEvent]:
+        opening = [] if self._kind is kind else [*self._close("completed"), *self._open(kind)]
         self._said.append(text)
         json = b'%b,"sequence_number":%d,"delta":%b}' % (
             self._around, self._number(), to_json(text),
         )  # fmt: skip
-        return [*opening, (DELTA, json)]
+        return [*opening, (f"response.{kind.name}.delta", json)]
 
-    def _open(self) -> list[AnswerEvent]:
-        message = OutputMessage(id=self._new_id("msg"), status="in_progress", content=[])
-        self._items.append(message)
-        self._said = []
-        same = {"type": DELTA, "item_id": message.id, "output_index": len(self._items) - 1}
-        self._around = to_json({**same, "content_index": 0, "logprobs": []})[:-1]
-        part = OutputText(text="")
+    def _open(self, kind: TextKind) -> list[AnswerEvent]:
+        item_id, at = self._new_id(kind.prefix), len(self._items)
+        self._items.append(kind.item(item_id, "in_progress", None))
+        self._kind, self._said = kind, []
+        same = {"type": f"response.{kind.name}.delta", "item_id": item_id, "output_index": at}
+        self._around = to_json({**same, "content_index": 0, **kind.more})[:-1]
         return [
             self._item("added"),
-            self._of_item("content_part.added", content_index=0, part=part),
+            self._of_item("content_part.added", content_index=0, part=kind.part("")),
         ]
 
     def _close(self, status: Status) -> list[AnswerEvent]:
-        if self._said is None:
+        """Ends the message, or the thoughts, if any are open."""
+        kind, self._kind = self._kind, None
+        if kind is None:
             return []
-        part = OutputText(text="".join(self._said))
-        self._said = None
-        self._items[-1] = OutputMessage(id=self._items[-1].id, status=status, content=[part])
+        text = "".join(self._said)
+        self._items[-1] = kind.item(self._items[-1].id, status, text)
         return [
-            self._of_item("output_text.done", content_index=0, text=part.text, logprobs=[]),
-            self._of_item("content_part.done", content_index=0, part=part),
+            self._of_item(f"{kind.name}.done", content_index=0, text=text, **kind.more),
+            self._of_item("content_part.done", content_index=0, part=kind.part(text)),
             self._item("done"),
         ]
 
     def _tell(self, one: Content) -> list[AnswerEvent]:
         match one:
             case str():
-                return self._say(one)
+                return self._say(one, MESSAGE)
+            case Thought(text):
+                return self._say(text, THOUGHTS)
             case CallBegun():
                 return [*self._close("completed"), *self._begin_call(one)]
             case CallPiece():
@@ -204,5 +243,8 @@ def usage_of(usage: Usage) -> ResponseUsage:
             cached_tokens=usage.prompt_tokens_details.cached_tokens
         ),
         output_tokens=usage.completion_tokens,
+        output_tokens_details=OutputTokensDetails(
+            reasoning_tokens=usage.completion_tokens_details.reasoning_tokens
+        ),
         total_tokens=usage.total_tokens,
     )

@@ -3,10 +3,10 @@
 from raylax.proto.openai import fields
 from raylax.proto.openai.field_rules import FieldTable, Ignored, Refused
 
-UNBOUNDED = "what a model thinks is a part of what it writes; use max_tokens"
 LATER = "this beta is not here; leave it out"
 MESSAGES: FieldTable = {
     **{name: rule for name, rule in fields.OF_TEXT.items() if name != "thinking"},
+    **fields.STREAM_REASONING,
     "mcp_servers": Refused("raylax calls no servers; offer their functions as tools", ([],)),
     "container": Refused("raylax runs no code"),
     "cache_control": fields.CACHE, "betas": Ignored("fields are named one by one"),
@@ -44,9 +44,6 @@ TOOL: FieldTable = {
     "input_examples": Refused("put them into the description", ([],)),
 }  # fmt: skip
 THINKING: FieldTable = {
-    "budget_tokens": Ignored("the type says whether there is any"),
-    "display": Ignored("nothing of it is shown apart"),
-}
-OUTPUT_CONFIG: FieldTable = {
-    "effort": Refused("use reasoning_effort"),
+    "budget_tokens": Ignored("thinking is not bounded apart; use max_tokens"),
+    "display": Ignored("thoughts are given whole"),
 }

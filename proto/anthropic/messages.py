@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import to_json
 
 from raylax.proto.anthropic import fields as tables
@@ -14,7 +14,7 @@ from raylax.proto.openai import chat
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable, only
 from raylax.proto.openai.fields import FORCED
-from raylax.proto.openai.prompting import PromptFields
+from raylax.proto.openai.prompting import Name, PromptFields, ThinkingFields
 from raylax.proto.openai.shared import MOST_STOPS, CommonFields, Count, StopString
 from raylax.proto.openai.structure import of_schema
 
@@ -40,14 +40,34 @@ class ToolResult(StrictModel):
     content: str | Annotated[list[Text], BoundedList(chat.MOST_PARTS)] = ""
 
 
+class ThinkingBlock(StrictModel):
+    """What the assistant thought before, with the signature that an answer of ours had."""
+
+    not_here: ClassVar[FieldTable] = tables.BLOCK
+    type: Literal["thinking"]
+    thinking: str
+    signature: str = ""
+
+
+class RedactedThinking(StrictModel):
+    """What another server did not show: no template can be told of it."""
+
+    not_here: ClassVar[FieldTable] = tables.BLOCK
+    type: Literal["redacted_thinking"]
+    data: str
+
+
 Block = Annotated[
     Annotated[Text, Tag("[text]")]
+    | Annotated[ThinkingBlock, Tag("[thinking]")]
+    | Annotated[RedactedThinking, Tag("[redacted_thinking]")]
     | Annotated[ToolUse, Tag("[tool_use]")]
     | Annotated[ToolResult, Tag("[tool_result]")],
     Discriminator(
         kind_of,
         custom_error_type="block",
-        custom_error_message="only blocks of type text, tool_use and tool_result are supported",
+        custom_error_message="only blocks of type text, thinking, tool_use and tool_result are "
+        "supported",
     ),
 ]
 
@@ -62,7 +82,8 @@ class InputMessage(StrictModel):
 
     @model_validator(mode="after")
     def _blocks_of_its_role(self) -> Self:
-        other = ToolUse if self.role == "user" else ToolResult
+        of_assistant = (ToolUse, ThinkingBlock, RedactedThinking)
+        other = of_assistant if self.role == "user" else (ToolResult,)
         if found := next((block for block in self.blocks if isinstance(block, other)), None):
             raise ValueError(f"content: {found.type} is not for the role {self.role}")
         calls = sum(isinstance(block, ToolUse) for block in self.blocks)
@@ -78,9 +99,15 @@ class InputMessage(StrictModel):
                 result = joined(block.content)
                 yield chat.Message(role="tool", tool_call_id=block.tool_use_id, content=result)
         texts = [block for block in self.blocks if isinstance(block, Text)]
+        thoughts = [block.thinking for block in self.blocks if isinstance(block, ThinkingBlock)]
         calls = [tool_call(block) for block in self.blocks if isinstance(block, ToolUse)]
-        if texts or calls:
-            yield chat.Message(role=self.role, content=joined(texts), tool_calls=calls or None)
+        if texts or calls or thoughts:
+            yield chat.Message(
+                role=self.role,
+                content=joined(texts),
+                tool_calls=calls or None,
+                reasoning_content="".join(thoughts) or None,
+            )
 
 
 def joined(content: str | list[Text]) -> str:
@@ -123,15 +150,22 @@ class JsonFormat(StrictModel):
 
 class Thinking(StrictModel):
     not_here: ClassVar[FieldTable] = tables.THINKING
-    type: Annotated[Literal["disabled"], only(tables.UNBOUNDED, "disabled")]
+    type: Literal["enabled", "disabled", "adaptive"]
+    """adaptive: as the template has it."""
+
+    @property
+    def enabled(self) -> bool | None:
+        """Whether the model is to think first; None: as it likes."""
+        return None if self.type == "adaptive" else self.type == "enabled"
 
 
 class OutputConfig(StrictModel):
-    not_here: ClassVar[FieldTable] = tables.OUTPUT_CONFIG
     format: JsonFormat | None = None
+    effort: Name | None = None
+    """As `reasoning_effort`."""
 
 
-class CountTokensRequest(CommonFields, PromptFields):
+class CountTokensRequest(CommonFields, PromptFields, ThinkingFields):
     """A conversation whose tokens are counted. Clients send sampling fields with it, too: they are
     checked, and mean nothing here."""
 
@@ -186,9 +220,14 @@ class CountTokensRequest(CommonFields, PromptFields):
         prompt = self.prompt_fields()
         if self.continues and self.add_generation_prompt is None:
             prompt["continue_final_message"] = True
+        if prompt["enable_thinking"] is None and self.thinking is not None:
+            prompt["enable_thinking"] = self.thinking.enabled
+        if prompt["reasoning_effort"] is None and self.output_config is not None:
+            prompt["reasoning_effort"] = self.output_config.effort
         made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
+            **self.thinking_fields(),
             **fields,
             messages=messages,
             tools=[tool.for_chat() for tool in self.tools],
@@ -208,53 +247,3 @@ class MessagesRequest(CountTokensRequest):
     def for_chat(self, **fields: Any) -> chat.ChatCompletionRequest:
         stop = self.stop_sequences
         return super().for_chat(**fields, max_tokens=self.max_tokens, stop=stop)
-
-
-# What is answered. Nulls are written, as Anthropic does.
-
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
-
-
-class TextOut(BaseModel):
-    type: Literal["text"] = "text"
-    text: str
-    citations: None = None
-
-
-class ToolUseOut(BaseModel):
-    type: Literal["tool_use"] = "tool_use"
-    id: str
-    caller: None = None
-    name: str
-    input: dict[str, Any]
-
-
-class Usage(BaseModel):
-    input_tokens: int
-    """Tokens of the prompt, without those that were found in the prefix cache."""
-    cache_creation_input_tokens: int = 0
-    cache_read_input_tokens: int
-    cache_creation: None = None
-    inference_geo: None = None
-    output_tokens: int
-    output_tokens_details: None = None
-    server_tool_use: None = None
-    service_tier: Literal["standard"] = "standard"
-
-
-class Message(BaseModel):
-    id: str
-    type: Literal["message"] = "message"
-    role: Literal["assistant"] = "assistant"
-    model: str
-    content: list[TextOut | ToolUseOut] = []
-    stop_reason: StopReason | None = None
-    stop_sequence: str | None = None
-    stop_details: None = None
-    container: None = None
-    diagnostics: None = None
-    usage: Usage
-
-
-class TokenCount(BaseModel):
-    input_tokens: int

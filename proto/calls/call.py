@@ -141,13 +141,17 @@ class Call:
     def usage(self) -> Usage:
         prompt, said = self.prompt_tokens, self.completion_tokens
         cached = max((choice.cached_tokens for choice in self._choices.values()), default=0)
+        choices = [one for one in self._choices.values() if isinstance(one, Choice)]
+        thought = sum([choice.reasoning_tokens for choice in choices])
         accepted = sum([choice.accepted_tokens for choice in self._choices.values()])
         return Usage(
             prompt_tokens=prompt,
             completion_tokens=said,
             total_tokens=prompt + said,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
-            completion_tokens_details=CompletionTokensDetails(accepted_prediction_tokens=accepted),
+            completion_tokens_details=CompletionTokensDetails(
+                reasoning_tokens=thought, accepted_prediction_tokens=accepted
+            ),
             extra=self._extra(),
         )
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from typing import Literal
 
 from raylax.proto.calls.events import TextEvent, TextLogprob
 from raylax.proto.parsers.base import (
@@ -21,6 +22,8 @@ from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Delta, Finish, TokenLogprobs
 
+ThoughtsShown = Literal["apart", "in the text", "not"]
+"""What becomes of thoughts that a parser finds."""
 AS_GOOD_AS_IMPOSSIBLE = -9999.0
 """What OpenAI writes as the log-probability of such a token, whatever the model's own is: clients
 compare with it, and JSON has no infinity."""
@@ -44,6 +47,7 @@ class Choice:
     """Whether the answer goes on with the text of its prompt."""
     one_call: bool = False
     """Whether no tool but the first is called."""
+    thoughts: ThoughtsShown = "apart"
     silent: bool = False
     """Whether nothing is told but what stands around the answer."""
     whole: bool = True
@@ -51,6 +55,8 @@ class Choice:
     tokens: int = 0
     cached_tokens: int = 0
     accepted_tokens: int = 0
+    reasoning_tokens: int = 0
+    """How many of the tokens were thoughts, with their marks."""
     finish_reason: str | None = None
     events: list[TextEvent] = field(default_factory=list)
 
@@ -62,6 +68,7 @@ class Choice:
         )  # and where their tokens' text begins
         self._only_text = not self.parsers and not self.may_stop
         self._parser = ParserChain(self.parsers)
+        self._undecided = 0  # tokens of which nobody knows yet what they are
         self._called = False  # a tool, and the call is whole
         self._before = self._after = ""
         self._scored: Sequence[int] = ()
@@ -140,11 +147,11 @@ class Choice:
 
     def _feed_all(self, delta: Delta) -> TextEvent | None:
         """The slower way, for all that may come beside text."""
-        said = self._release(delta)
-        found = [*self._allowed(self._parser.add(said))]
+        found = self._read(delta)
         if self.stops.stopped or delta.finish is not None:
             found += self._allowed(self._last())
             self._end(delta.finish)
+        self._only_text = self._parser.done and not self.may_stop
         logprobs = self._logprobs() if self._waiting else ()
         event = TextEvent.of(self.index, found, logprobs, self.finish_reason)
         return None if event.only_text and not event.text else event
@@ -152,7 +159,10 @@ class Choice:
     def _allowed(self, found: list[Content]) -> Iterator[Content]:
         """What was found, without calls beyond those that the client wants."""
         for one in found:
-            if isinstance(one, str | Thought):
+            if isinstance(one, Thought) and self.thoughts != "apart":
+                if self.thoughts == "in the text":
+                    yield one.text
+            elif isinstance(one, str | Thought):
                 yield one
             elif one.index == 0 or not self.one_call:
                 self._called = self._called or isinstance(one, CallEnded)
@@ -160,23 +170,40 @@ class Choice:
             elif isinstance(one, CallBroken):
                 yield one.written
 
-    def _release(self, delta: Delta) -> str:
-        """The text that stop strings let out. Token by token, so that those after a stop string
-        count for nothing."""
-        said = ""
+    def _read(self, delta: Delta) -> list[Content]:
+        """What its text turns out to be. Token by token, so that those after a stop string count
+        for nothing, and those of thoughts are counted."""
+        found = list[Content]()
         for i, token in enumerate(delta.token_ids):
             self.tokens += 1
-            stop = self.stop_tokens.get(token)
-            if delta.logprobs and (stop is None or self.stops.included):
-                self._waiting.append((self._decoded, self._logprob(token, delta.logprobs[i])))
-            if stop is not None:
-                said += self._end_at(stop)
-                break
-            piece = self._detokenizer.add([token])
-            self._decoded += len(piece)
-            said += self.stops.add(piece)
+            thought = self._parser.thinking
+            entry = delta.logprobs[i] if delta.logprobs else None
+            new = self._parser.add(self._release(token, entry))
+            self._count(thought or self._parser.thinking, bool(new))
+            found += self._allowed(new)
             if self.stops.stopped:
                 break
+        return found
+
+    def _count(self, is_thought: bool, is_known: bool) -> None:
+        """One more token. Of a mark it is only known at its end what it is."""
+        self._undecided += 1
+        if is_thought:
+            self.reasoning_tokens += self._undecided
+        if is_thought or is_known:
+            self._undecided = 0
+
+    def _release(self, token: int, entry: TokenLogprobs | None) -> str:
+        """The text that stop strings let out."""
+        stop = self.stop_tokens.get(token)
+        if entry is not None and (stop is None or self.stops.included):
+            self._waiting.append((self._decoded, self._logprob(token, entry)))
+        if stop is not None:
+            said = self._end_at(stop)
+        else:
+            piece = self._detokenizer.add([token])
+            self._decoded += len(piece)
+            said = self.stops.add(piece)
         self._released += len(said)
         return said
 

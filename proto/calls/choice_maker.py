@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raylax.proto.calls.choice import Choice
+from raylax.proto.calls.choice import Choice, ThoughtsShown
 from raylax.proto.calls.token_choice import TokenChoice
-from raylax.proto.openai.chat import ChatCompletionRequest
+from raylax.proto.openai.chat import ChatCompletionRequest, Message
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.parsers.base import OutputParser
+from raylax.proto.parsers.reasoning import HARMONY, NONE, REASONING_FORMATS
+from raylax.proto.parsers.reasoning.choosing import reasoning_shown
+from raylax.proto.parsers.reasoning.thinking import ThinkingParser, ThoughtMarks
 from raylax.proto.parsers.tools.choosing import format_shown
 from raylax.proto.parsers.tools.formats import TOOL_FORMAT, TOOL_PARSERS
 from raylax.proto.parsers.tools.offered import CallIds, OfferedTools
@@ -18,6 +22,9 @@ from raylax.proto.text.stop_strings import StopStrings
 from raylax.proto.text.template_files import TOKENIZER_CONFIG
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Request
+
+PROMPT_END = 32
+"""Tokens of a prompt, of which the mark of a thought is the last word."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class ChoiceMaker:
     """The model's own stop strings."""
     tool_format: str
     """One of `TOOL_PARSERS`."""
+    reasoning_format: str
+    """One of `REASONING_NAMES`."""
     nine_letters: bool
     """Whether ids of calls have exactly nine letters and digits."""
 
@@ -38,8 +47,8 @@ class ChoiceMaker:
         """Those of a chat."""
         schemas = {tool.function.name: tool.function.parameters for tool in body.offered}
         return [
-            self._of_chat(index, f"{call_id}_{index}", body, schemas)
-            for index in range(len(requests))
+            self._of_chat(index, f"{call_id}_{index}", body, schemas, request.prompt)
+            for index, request in enumerate(requests)
         ]
 
     def of_completion(self, requests: Sequence[Request], body: CompletionRequest) -> list[Choice]:
@@ -74,18 +83,38 @@ class ChoiceMaker:
         name: str,
         body: ChatCompletionRequest,
         schemas: Mapping[str, Mapping[str, Any]],
+        prompt: Sequence[int],
     ) -> Choice:
-        kind = TOOL_PARSERS[self.tool_format]
-        tools = OfferedTools(CallIds(name, self.nine_letters), schemas)
+        kind, parsers, looked_for = TOOL_PARSERS[self.tool_format], list[OutputParser](), set[str]()
+        marks = REASONING_FORMATS.get(self.reasoning_format)
+        if marks is not None and body.separate_reasoning:
+            parsers.append(ThinkingParser(marks, self._thinks_already(marks, body, prompt)))
+            looked_for |= set(marks.all)
+        if schemas or self.tool_format == HARMONY:
+            parsers.append(kind(OfferedTools(CallIds(name, self.nine_letters), schemas)))
+            looked_for |= set(kind.MARKS)
+        apart = body.separate_reasoning and self.reasoning_format != NONE
+        shown: ThoughtsShown = "apart" if apart else "in the text"
         return Choice(
             index,
             self.tokenizer,
             self._stop_strings(body),
-            [kind(tools)] if schemas else (),
-            self._shown(body, kind.MARKS if schemas else ()),
+            parsers,
+            self._shown(body, looked_for),
             self._stop_tokens(body.stops),
             one_call=not body.parallel_tool_calls,
+            thoughts=shown if body.include_reasoning else "not",
         )
+
+    def _thinks_already(
+        self, marks: ThoughtMarks, body: ChatCompletionRequest, prompt: Sequence[int]
+    ) -> bool:
+        """Whether the answer begins within a thought: as the prompt ends, or the message that it
+        goes on with."""
+        if body.continue_final_message:
+            return marks.is_open_in(text_of(body.messages[-1]))
+        ends = self.tokenizer.decode(prompt[-PROMPT_END:], skip_special_tokens=False)
+        return marks.is_open_after(ends)
 
     def _shown(self, body: SamplingFields, marks: Iterable[str] = ()) -> frozenset[int]:
         """The special tokens that are text: of the marks, or all of them."""
@@ -117,3 +146,14 @@ def format_of(files: TextFiles, templates: ChatTemplates) -> str:
             f"{files.directory / TOKENIZER_CONFIG}: {FORMAT} must be one of {known}, found {told!r}"
         )
     return told
+
+
+def text_of(message: Message) -> str:
+    """All text of a message's content."""
+    content = message.for_template()["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+def reasoning_of(templates: ChatTemplates) -> str:
+    """How the model marks what it thinks, as its templates show."""
+    return reasoning_shown(template.source for template in templates.named.values())

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from raylax.proto.parsers.base import CallPiece, Content, joined
+from raylax.proto.parsers.base import CallPiece, Content, Thought, joined
 
 ENTRY_BYTES = 64
 """A token with its log-probability in JSON, about."""
@@ -73,7 +73,14 @@ class TextEvent(NamedTuple):
         if self.only_text:
             return len(self.text)
         pieces = [one.arguments for one in self.contents if isinstance(one, CallPiece)]
-        return len(self.text) + sum(map(len, pieces)) + sum([e.size for e in self.logprobs])
+        thoughts = [one.text for one in self.contents if isinstance(one, Thought)]
+        texts = sum(map(len, (self.text, *pieces, *thoughts)))
+        return texts + sum([entry.size for entry in self.logprobs])
+
+    @property
+    def thought(self) -> str:
+        """All that it says of what is thought."""
+        return "".join([one.text for one in self.contents if isinstance(one, Thought)])
 
     @property
     def only_text(self) -> bool:

@@ -62,3 +62,13 @@ class ListWork(NamedTuple):
 
 Work = PromptWork | DecodeWork | ListWork | Constraint
 """Of a constraint the grammar is wanted, once it was checked."""
+
+
+def texts_in(given: list[str] | list[list[int]]) -> list[str]:
+    """The texts of a field that has texts, or token ids of texts."""
+    return [one for one in given if isinstance(one, str)]
+
+
+def ids_in(given: list[str] | list[list[int]]) -> list[list[int]]:
+    """The token ids of such a field."""
+    return [one for one in given if not isinstance(one, str)]

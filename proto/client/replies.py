@@ -28,6 +28,7 @@ def part(reply: Reply) -> Part:
         model=reply.model,
         choice=reply.choice,
         text=reply.text,
+        reasoning=reply.reasoning if isinstance(reply, pb.ChatReply) else "",
         tool_calls=tuple(
             ToolCallPart(c.id, c.name, c.arguments_json, c.index, c.broken) for c in calls
         ),
@@ -58,6 +59,7 @@ def choice(parts: Sequence[Part]) -> Choice:
     return Choice(
         text="".join("".join(c.broken for c in one.tool_calls) + one.text for one in parts),
         finish_reason=parts[-1].finish_reason or "",
+        reasoning="".join(one.reasoning for one in parts),
         tool_calls=calls_of([call for one in parts for call in one.tool_calls]),
         logprobs=tuple(entry for one in parts for entry in one.logprobs),
     )
@@ -81,7 +83,12 @@ def token_logprob(entry: pb.TokenLogprob) -> TokenLogprob:
 
 
 def usage(message: pb.Usage) -> Usage:
-    return Usage(message.prompt_tokens, message.completion_tokens, message.cached_tokens)
+    return Usage(
+        message.prompt_tokens,
+        message.completion_tokens,
+        message.cached_tokens,
+        message.reasoning_tokens,
+    )
 
 
 def embeddings(reply: pb.EmbedReply) -> Embeddings:

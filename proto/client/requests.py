@@ -53,6 +53,9 @@ class ChatOptions(Options, total=False):
     add_generation_prompt: bool
     continue_final_message: bool
     special_tokens_in_content: bool
+    enable_thinking: bool
+    separate_reasoning: bool
+    include_reasoning: bool
 
 
 Messages = str | Sequence[Message | Mapping[str, Any]]
@@ -62,7 +65,7 @@ Prompt = str | Sequence[int]
 SAMPLING = frozenset(field.name for field in pb.Sampling.DESCRIPTOR.fields)
 PROMPTING = (
     "chat_template", "reasoning_effort", "add_generation_prompt", "continue_final_message",
-    "special_tokens_in_content",
+    "special_tokens_in_content", "enable_thinking", "separate_reasoning", "include_reasoning",
 )  # fmt: skip
 ROUTING = (
     "model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens", "cache_salt",

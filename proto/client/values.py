@@ -46,6 +46,8 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    reasoning_tokens: int = 0
+    """Tokens of the answer that were thoughts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Part:
     model: str
     choice: int
     text: str = ""
+    reasoning: str = ""
+    """What the model thinks before it speaks."""
     tool_calls: tuple[ToolCallPart, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str | None = None
@@ -73,6 +77,7 @@ class Choice:
 
     text: str
     finish_reason: str
+    reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, model
 from raylax.proto.openai import fields
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable
-from raylax.proto.openai.prompting import PromptFields
+from raylax.proto.openai.prompting import PromptFields, ThinkingFields
 from raylax.proto.openai.shared import (
     FINGERPRINT,
     Count,
@@ -165,7 +165,7 @@ class Tool(StrictModel):
         return {"type": self.type, "function": shown}
 
 
-class ChatCompletionRequest(SamplingFields, PromptFields):
+class ChatCompletionRequest(SamplingFields, PromptFields, ThinkingFields):
     """A body of /v1/chat/completions, and what bodies of newer APIs are turned into."""
 
     not_here: ClassVar[FieldTable] = fields.CHAT
@@ -232,6 +232,10 @@ class AnswerMessage(ResponseModel):
     shown_as_null: ClassVar[frozenset[str]] = frozenset({"content", "refusal"})
     role: Literal["assistant"] = "assistant"
     content: str | None
+    reasoning_content: str | None = None
+    """What the model thought before it spoke."""
+    reasoning: str | None = None
+    """The same by its other name."""
     refusal: None = None
     annotations: list[str] = []
     """There are none; clients walk them."""
@@ -260,6 +264,8 @@ class ChatCompletion(ResponseModel):
 class DeltaMessage(ResponseModel):
     role: Literal["assistant"] | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
 
 

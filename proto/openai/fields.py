@@ -42,7 +42,6 @@ OF_TEXT: FieldTable = {
     "kv_transfer_params": Refused("workers move pages by themselves; leave it out", ({},)),
     "vllm_xargs": Refused("these are vLLM's own; leave them out", ({},)),
     "thinking_token_budget": Refused("thinking is not bounded apart; use max_tokens"),
-    "include_reasoning": Refused("what a model thinks is a part of what it writes", (True,)),
     "logits_processors": Refused("no code is taken from clients; use logit_bias", ([],)),
     "repetition_detection": Refused("use repetition_penalty"),
     "media_io_kwargs": Refused(TEXT_ONLY, ({},)),
@@ -55,8 +54,6 @@ OF_TEXT: FieldTable = {
     "rid": Refused("send it as the header X-Request-Id"),
     "custom_logit_processor": Refused("no code is taken from clients; use logit_bias"),
     "custom_params": Refused("they are for code of clients, which is not taken", ({},)),
-    "separate_reasoning": Ignored("no reasoning is taken out of the text"),
-    "stream_reasoning": Ignored("no reasoning is taken out of the text"),
     "input_ids": Refused("send token ids as prompt to /v1/completions"),
     "data_parallel_rank": Refused("the router chooses the worker; use X-Session-Id"),
     "extra_key": Refused("its name here is cache_salt"),
@@ -72,18 +69,25 @@ OF_TEXT: FieldTable = {
     "dry_sequence_breakers": Ignored("it says nothing without dry_multiplier"),
     "n_predict": Refused("use max_tokens"), "max_new_tokens": Refused("use max_tokens"),
     "mirostat": Refused("use top_p or min_p", (0,)),
-    "enable_thinking": Refused('use chat_template_kwargs: {"enable_thinking": …}'),
     "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
 OWN = ("debug_config", "include_stop_str_in_output", "skip_special_tokens")
 """What both have of OpenAI's older APIs."""
-OF_OLDER = {
+OF_OLDER: FieldTable = {
     **{name: rule for name, rule in OF_TEXT.items() if name not in OWN},
     "no_stop_trim": Refused("its name here is include_stop_str_in_output", (False,)),
 }
-COMPLETIONS = {name: rule for name, rule in OF_OLDER.items() if name != "echo"}
-CHAT = {
+AS_IT_IS = Ignored("the text of a completion is given as it is")
+COMPLETIONS: FieldTable = {
+    **{name: rule for name, rule in OF_OLDER.items() if name != "echo"},
+    "separate_reasoning": AS_IT_IS, "stream_reasoning": AS_IT_IS,
+    "include_reasoning": Refused("the text of a completion is given as it is", (True,)),
+    "enable_thinking": Refused("it is for chat templates; write the prompt for it"),
+}  # fmt: skip
+STREAM_REASONING: FieldTable = {"stream_reasoning": Ignored("thoughts stream as all else")}
+CHAT: FieldTable = {
     **OF_OLDER,
+    **STREAM_REASONING,
     "audio": Refused(TEXT_ONLY),
     "modalities": Refused(TEXT_ONLY, (["text"],)),
     "prediction": Ignored("it would make an answer faster, not another one"),
@@ -95,6 +99,7 @@ CHAT = {
 KEEPS_NONE = "raylax keeps no responses; must be false or left out"
 RESPONSES: FieldTable = {
     **{name: rule for name, rule in OF_TEXT.items() if name != "metadata"},  # it is given back
+    **STREAM_REASONING,
     "previous_response_id": Refused(
         "raylax keeps no responses; send the whole conversation as input"
     ),
@@ -160,6 +165,13 @@ ITEM: FieldTable = {
     "caller": ORIGIN, "namespace": ORIGIN,
     "async": Refused("calls are waited for", (False,)),
 }  # fmt: skip
+REASONING_ITEM: FieldTable = {
+    **ITEM, "encrypted_content": Ignored("nothing is encrypted here; the content says it"),
+}  # fmt: skip
+REASONING: FieldTable = {
+    "summary": Ignored("thoughts are given whole, as the item's content"),
+    "generate_summary": Ignored("thoughts are given whole, as the item's content"),
+}
 OUTPUT: FieldTable = {**ITEM, "name": Ignored("call_id says it")}
 RESPONSES_FUNCTION: FieldTable = {
     "output_schema": Refused("what a tool gives is not checked here"),

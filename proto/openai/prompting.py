@@ -25,6 +25,8 @@ class PromptFields(StrictModel):
     chat_template_kwargs: Annotated[dict[Name, Any], Field(max_length=MOST_TOLD)] | None = None
     """More variables for the template."""
     reasoning_effort: Name | None = None
+    enable_thinking: bool | None = None
+    """Whether the model is to think first, for templates that let it be chosen."""
     documents: Annotated[list[dict[str, Any]], BoundedList(MOST_DOCUMENTS)] | None = None
     add_generation_prompt: bool | None = None
     """Whether the assistant's turn is begun; by default it is, unless its message is continued."""
@@ -43,9 +45,13 @@ class PromptFields(StrictModel):
     @property
     def told(self) -> dict[str, Any]:
         """The variables for the template that only the client knows."""
-        effort = self.reasoning_effort
-        known = {} if effort is None else {"reasoning_effort": effort}
-        return known | (self.chat_template_kwargs or {})
+        known = {
+            "reasoning_effort": self.reasoning_effort,
+            "enable_thinking": self.enable_thinking,
+            "thinking": self.enable_thinking,  # as DeepSeek's and Granite's templates call it
+        }
+        said = {name: value for name, value in known.items() if value is not None}
+        return said | (self.chat_template_kwargs or {})
 
     def prompt_fields(self) -> dict[str, Any]:
         """These fields, for a body of another API."""
@@ -61,3 +67,17 @@ class PromptFields(StrictModel):
         if taken := next((n for n in OF_THE_REQUEST if n in (self.chat_template_kwargs or ())), ""):
             raise ValueError(f"chat_template_kwargs: {taken} is a field of the request")
         return self
+
+
+class ThinkingFields(StrictModel):
+    """What becomes of a model's thoughts. The names are SGLang's and vLLM's."""
+
+    separate_reasoning: bool = True
+    """Whether they are told apart from what is said; else they stay in the text, with their
+    marks."""
+    include_reasoning: bool = True
+    """Whether they are told at all."""
+
+    def thinking_fields(self) -> dict[str, Any]:
+        """These fields, for a body of another API."""
+        return {name: getattr(self, name) for name in ThinkingFields.model_fields}

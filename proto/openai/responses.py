@@ -1,17 +1,17 @@
 """POST /v1/responses. https://platform.openai.com/docs/api-reference/responses"""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai import chat, fields
 from raylax.proto.openai.body import BoundedList, StrictModel, kind_of
 from raylax.proto.openai.field_rules import FieldTable
-from raylax.proto.openai.prompting import PromptFields
+from raylax.proto.openai.prompting import PromptFields, ThinkingFields
 from raylax.proto.openai.shared import CommonFields, Count, ToolChoice
-from raylax.proto.openai.structure import TextConfigFormat, TextFormat
+from raylax.proto.openai.structure import TextConfigFormat
 
 MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
 MetadataKey = Annotated[str, Field(max_length=64)]
@@ -73,6 +73,25 @@ class FunctionCallOutput(StrictModel):
     output: Content
 
 
+class ReasoningText(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.ITEM
+    type: Literal["reasoning_text", "summary_text"]
+    text: str
+
+
+class ReasoningItem(StrictModel):
+    """What the assistant thought before: its text, or else the summary of it."""
+
+    not_here: ClassVar[FieldTable] = fields.REASONING_ITEM
+    type: Literal["reasoning"]
+    content: Annotated[list[ReasoningText], BoundedList(chat.MOST_PARTS)] | None = None
+    summary: Annotated[list[ReasoningText], BoundedList(chat.MOST_PARTS)] | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.content or self.summary or ())
+
+
 def kind_of_item(item: Any) -> str | None:
     return kind_of(item, default="message")
 
@@ -80,12 +99,13 @@ def kind_of_item(item: Any) -> str | None:
 Item = Annotated[
     Annotated[InputMessage, Tag("[message]")]
     | Annotated[FunctionCall, Tag("[function_call]")]
-    | Annotated[FunctionCallOutput, Tag("[function_call_output]")],
+    | Annotated[FunctionCallOutput, Tag("[function_call_output]")]
+    | Annotated[ReasoningItem, Tag("[reasoning]")],
     Discriminator(
         kind_of_item,
         custom_error_type="item",
-        custom_error_message="only items of type message, function_call and function_call_output "
-        "are supported",
+        custom_error_message="only items of type message, reasoning, function_call and "
+        "function_call_output are supported",
     ),
 ]
 
@@ -118,12 +138,13 @@ class TextConfig(StrictModel):
 
 
 class Reasoning(StrictModel):
-    """How much the model is to think; what it says of that is no item of its own."""
+    """How much the model is to think."""
 
+    not_here: ClassVar[FieldTable] = fields.REASONING
     effort: Annotated[str, Field(max_length=64)] | None = None
 
 
-class ResponsesRequest(CommonFields, PromptFields):
+class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
     """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
 
     not_here: ClassVar[FieldTable] = fields.RESPONSES
@@ -160,6 +181,7 @@ class ResponsesRequest(CommonFields, PromptFields):
         made = chat.ChatCompletionRequest(
             **self.common(),
             **prompt,
+            **self.thinking_fields(),
             messages=list(self._messages()),
             max_tokens=self.max_output_tokens,
             tools=[tool.for_chat() for tool in self.tools],
@@ -175,122 +197,33 @@ class ResponsesRequest(CommonFields, PromptFields):
             yield chat.Message(role="user", content=self.input)
             return
         said: chat.Message | None = None  # by the assistant: its calls belong to it
+        thought: str | None = None  # before it speaks, or calls
         for item in self.input:
             if isinstance(item, FunctionCall):
-                said = said or chat.Message(role="assistant", content="", tool_calls=[])
+                if said is None:
+                    said, thought = assistant("", thought), None
                 said.tool_calls = [*(said.tool_calls or []), tool_call(item)]
                 continue
             if said is not None:
                 yield said
             said = None
-            if isinstance(item, FunctionCallOutput):
+            if isinstance(item, ReasoningItem):
+                thought = (thought or "") + item.text
+            elif isinstance(item, FunctionCallOutput):
                 output = text_of(item.output)
                 yield chat.Message(role="tool", tool_call_id=item.call_id, content=output)
             elif item.role == "assistant":
-                said = chat.Message(role="assistant", content=text_of(item.content))
+                said, thought = assistant(text_of(item.content), thought), None
             else:
                 yield chat.Message(role=item.role, content=text_of(item.content))
         if said is not None:
             yield said
 
 
+def assistant(content: str, thought: str | None) -> chat.Message:
+    return chat.Message(role="assistant", content=content, reasoning_content=thought or None)
+
+
 def tool_call(item: FunctionCall) -> chat.AssistantToolCall:
     function = chat.FunctionCall(name=item.name, arguments=item.arguments)
     return chat.AssistantToolCall(id=item.call_id, function=function)
-
-
-# What is answered. Nulls are written: OpenAI's clients know every field as there.
-
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
-
-
-class OutputText(BaseModel):
-    type: Literal["output_text"] = "output_text"
-    text: str
-    annotations: list[str] = []
-    logprobs: list[str] = []
-
-
-class OutputMessage(BaseModel):
-    id: str
-    type: Literal["message"] = "message"
-    status: Status
-    role: Literal["assistant"] = "assistant"
-    content: list[OutputText]
-
-
-class OutputCall(BaseModel):
-    id: str
-    type: Literal["function_call"] = "function_call"
-    status: Status
-    call_id: str
-    name: str
-    arguments: str
-
-
-class InputTokensDetails(BaseModel):
-    cached_tokens: int
-    cache_write_tokens: int = 0
-
-
-class OutputTokensDetails(BaseModel):
-    reasoning_tokens: int = 0
-
-
-class ResponseUsage(BaseModel):
-    input_tokens: int
-    input_tokens_details: InputTokensDetails
-    output_tokens: int
-    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
-    total_tokens: int
-
-
-class IncompleteDetails(BaseModel):
-    reason: Literal["max_output_tokens"] = "max_output_tokens"
-
-
-class ResponseError(BaseModel):
-    code: str
-    message: str
-
-
-class ReasoningOut(BaseModel):
-    effort: str | None = None
-    summary: None = None
-
-
-class Response(BaseModel):
-    id: str
-    object: Literal["response"] = "response"
-    access_programs: None = None
-    created_at: int
-    status: Status
-    background: bool = False
-    error: ResponseError | None = None
-    incomplete_details: IncompleteDetails | None = None
-    instructions: str | None
-    max_output_tokens: int | None
-    metadata: dict[str, str]
-    model: str
-    output: list[OutputMessage | OutputCall]
-    parallel_tool_calls: bool
-    previous_response_id: None = None
-    reasoning: ReasoningOut
-    service_tier: Literal["default"] = "default"
-    store: bool = False
-    temperature: float | None
-    text: TextConfig
-    tool_choice: Literal["auto", "none"]
-    tools: list[FunctionTool]
-    top_p: float | None
-    truncation: Literal["disabled"] = "disabled"
-    usage: ResponseUsage | None = None
-
-    @classmethod
-    def to(cls, body: ResponsesRequest, **fields: Any) -> Self:
-        """The response to `body`, which repeats some of its fields."""
-        echoed = cls.model_fields.keys() & ResponsesRequest.model_fields.keys()
-        asked = {name: getattr(body, name) for name in echoed - {"text", "reasoning"}}
-        form = None if body.text is None else body.text.format
-        text = TextConfig(format=form or TextFormat(type="text"))
-        return cls(reasoning=ReasoningOut(effort=body.effort), text=text, **asked | fields)

@@ -134,6 +134,11 @@ class OutputParser(Protocol):
         """Whether it gives back all that follows as it is."""
         ...
 
+    @property
+    def thinking(self) -> bool:
+        """Whether what it reads now is a thought."""
+        ...
+
     def add(self, text: str) -> list[Content]:
         """What is certain after this piece."""
         ...

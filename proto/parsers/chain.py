@@ -17,6 +17,10 @@ class ParserChain:
     def done(self) -> bool:
         return all(parser.done for parser in self._parsers)
 
+    @property
+    def thinking(self) -> bool:
+        return any(parser.thinking for parser in self._parsers)
+
     def add(self, text: str) -> list[Content]:
         found: list[Content] = [text]
         for parser in self._parsers:

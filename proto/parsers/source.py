@@ -4,7 +4,7 @@ A reader is a generator: it yields what it has found, and None where it has to w
 """
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import cache
 from typing import TypeAlias, TypeVar
 
@@ -15,6 +15,8 @@ Reading: TypeAlias = Generator[Content | None, None, Result]
 """Finds contents; None: it waits."""
 Pieces: TypeAlias = Generator[str | None, None, None]
 """Makes pieces of a text; None: it waits."""
+Some: TypeAlias = Iterable[str | None]
+"""The same, whatever comes of it at its end."""
 Waiting: TypeAlias = Generator[None, None, Result]
 """Finds nothing but its result."""
 

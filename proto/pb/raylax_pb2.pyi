@@ -368,6 +368,9 @@ class ChatRequest(_message.Message):
     ADD_SPECIAL_TOKENS_FIELD_NUMBER: _builtins.int
     SPECIAL_TOKENS_IN_CONTENT_FIELD_NUMBER: _builtins.int
     CACHE_SALT_FIELD_NUMBER: _builtins.int
+    ENABLE_THINKING_FIELD_NUMBER: _builtins.int
+    SEPARATE_REASONING_FIELD_NUMBER: _builtins.int
+    INCLUDE_REASONING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """"": the first one that is served"""
     session: _builtins.str
@@ -395,6 +398,14 @@ class ChatRequest(_message.Message):
     special_tokens_in_content: _builtins.bool
     cache_salt: _builtins.str
     """only requests that bring the same one share KV pages; "": none"""
+    enable_thinking: _builtins.bool
+    """for templates that let it be chosen"""
+    separate_reasoning: _builtins.bool
+    """What becomes of thoughts; both are true by default.
+    else they stay in the text, with their marks
+    """
+    include_reasoning: _builtins.bool
+    """else they are not told"""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]: ...
     @_builtins.property
@@ -426,17 +437,26 @@ class ChatRequest(_message.Message):
         add_special_tokens: _builtins.bool | None = ...,
         special_tokens_in_content: _builtins.bool = ...,
         cache_salt: _builtins.str = ...,
+        enable_thinking: _builtins.bool | None = ...,
+        separate_reasoning: _builtins.bool | None = ...,
+        include_reasoning: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "timeout_s", b"timeout_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "enable_thinking", b"enable_thinking", "include_reasoning", b"include_reasoning", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "timeout_s", b"timeout_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_resume_ttl_s", b"_resume_ttl_s", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "explain", b"explain", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt", "_add_special_tokens", b"_add_special_tokens", "_enable_thinking", b"_enable_thinking", "_include_reasoning", b"_include_reasoning", "_resume_ttl_s", b"_resume_ttl_s", "_separate_reasoning", b"_separate_reasoning", "_timeout_s", b"_timeout_s", "add_generation_prompt", b"add_generation_prompt", "add_special_tokens", b"add_special_tokens", "cache_salt", b"cache_salt", "chat_template", b"chat_template", "chat_template_kwargs_json", b"chat_template_kwargs_json", "continue_final_message", b"continue_final_message", "documents_json", b"documents_json", "enable_thinking", b"enable_thinking", "explain", b"explain", "include_reasoning", b"include_reasoning", "messages", b"messages", "model", b"model", "priority", b"priority", "reasoning_effort", b"reasoning_effort", "resume_ttl_s", b"resume_ttl_s", "sampling", b"sampling", "separate_reasoning", b"separate_reasoning", "session", b"session", "special_tokens_in_content", b"special_tokens_in_content", "timeout_s", b"timeout_s", "tools", b"tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__add_generation_prompt: _TypeAlias = _typing.Literal["add_generation_prompt"]  # noqa: Y015
     _WhichOneofArgType__add_generation_prompt: _TypeAlias = _typing.Literal["_add_generation_prompt", b"_add_generation_prompt"]  # noqa: Y015
     _WhichOneofReturnType__add_special_tokens: _TypeAlias = _typing.Literal["add_special_tokens"]  # noqa: Y015
     _WhichOneofArgType__add_special_tokens: _TypeAlias = _typing.Literal["_add_special_tokens", b"_add_special_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__enable_thinking: _TypeAlias = _typing.Literal["enable_thinking"]  # noqa: Y015
+    _WhichOneofArgType__enable_thinking: _TypeAlias = _typing.Literal["_enable_thinking", b"_enable_thinking"]  # noqa: Y015
+    _WhichOneofReturnType__include_reasoning: _TypeAlias = _typing.Literal["include_reasoning"]  # noqa: Y015
+    _WhichOneofArgType__include_reasoning: _TypeAlias = _typing.Literal["_include_reasoning", b"_include_reasoning"]  # noqa: Y015
     _WhichOneofReturnType__resume_ttl_s: _TypeAlias = _typing.Literal["resume_ttl_s"]  # noqa: Y015
     _WhichOneofArgType__resume_ttl_s: _TypeAlias = _typing.Literal["_resume_ttl_s", b"_resume_ttl_s"]  # noqa: Y015
+    _WhichOneofReturnType__separate_reasoning: _TypeAlias = _typing.Literal["separate_reasoning"]  # noqa: Y015
+    _WhichOneofArgType__separate_reasoning: _TypeAlias = _typing.Literal["_separate_reasoning", b"_separate_reasoning"]  # noqa: Y015
     _WhichOneofReturnType__timeout_s: _TypeAlias = _typing.Literal["timeout_s"]  # noqa: Y015
     _WhichOneofArgType__timeout_s: _TypeAlias = _typing.Literal["_timeout_s", b"_timeout_s"]  # noqa: Y015
     @_typing.overload
@@ -444,7 +464,13 @@ class ChatRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__add_special_tokens) -> _WhichOneofReturnType__add_special_tokens | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enable_thinking) -> _WhichOneofReturnType__enable_thinking | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__include_reasoning) -> _WhichOneofReturnType__include_reasoning | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_ttl_s) -> _WhichOneofReturnType__resume_ttl_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__separate_reasoning) -> _WhichOneofReturnType__separate_reasoning | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout_s) -> _WhichOneofReturnType__timeout_s | None: ...
 
@@ -464,6 +490,7 @@ class ChatReply(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     model: _builtins.str
     choice: _builtins.int
@@ -472,6 +499,8 @@ class ChatReply(_message.Message):
     """"" while the choice goes on"""
     sequence: _builtins.int
     """counts the replies of an answer that can be resumed, from 1"""
+    reasoning: _builtins.str
+    """more of what the model thinks before it speaks"""
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCallPart]: ...
     @_builtins.property
@@ -497,10 +526,11 @@ class ChatReply(_message.Message):
         usage: Global___Usage | None = ...,
         sequence: _builtins.int = ...,
         explanation: Global___Explanation | None = ...,
+        reasoning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "explanation", b"explanation", "finish_reason", b"finish_reason", "id", b"id", "logprobs", b"logprobs", "model", b"model", "sequence", b"sequence", "text", b"text", "tool_calls", b"tool_calls", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "explanation", b"explanation", "finish_reason", b"finish_reason", "id", b"id", "logprobs", b"logprobs", "model", b"model", "reasoning", b"reasoning", "sequence", b"sequence", "text", b"text", "tool_calls", b"tool_calls", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -700,19 +730,23 @@ class Usage(_message.Message):
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     CACHED_TOKENS_FIELD_NUMBER: _builtins.int
+    REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     prompt_tokens: _builtins.int
     completion_tokens: _builtins.int
     cached_tokens: _builtins.int
+    reasoning_tokens: _builtins.int
+    """of completion_tokens"""
     def __init__(
         self,
         *,
         prompt_tokens: _builtins.int = ...,
         completion_tokens: _builtins.int = ...,
         cached_tokens: _builtins.int = ...,
+        reasoning_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "completion_tokens", b"completion_tokens", "prompt_tokens", b"prompt_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "completion_tokens", b"completion_tokens", "prompt_tokens", b"prompt_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

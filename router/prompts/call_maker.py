@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raylax.proto.calls.call import Call
-from raylax.proto.calls.prompt_work import DecodeWork, ListWork, PromptWork, TextsWork
+from raylax.proto.calls.prompt_work import (
+    DecodeWork,
+    ListWork,
+    PromptWork,
+    TextsWork,
+    ids_in,
+    texts_in,
+)
 from raylax.proto.calls.token_choice import TokenChoice
-from raylax.proto.frontend import CHAT_PREFIX, Frontend, ids_in, texts_in
+from raylax.proto.frontend import CHAT_PREFIX, Frontend
 from raylax.proto.grammar.constraint import Constraint
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest

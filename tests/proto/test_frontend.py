@@ -234,3 +234,107 @@ def test_the_format_of_tool_calls_is_chosen(
 
     loaded = Frontend.load(TextFiles(copy), "tiny", 64, tool_parser=chosen)
     assert loaded.tool_format == format
+
+
+THOUGHT: list[Any] = [
+    (MessagesRequest, {"max_tokens": 1, "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "because", "signature": "s"},
+            {"type": "redacted_thinking", "data": "x"},
+            {"type": "text", "text": "b"},
+        ]},
+        {"role": "user", "content": "c"},
+    ]}),
+    (ResponsesRequest, {"input": [
+        {"role": "user", "content": "a"},
+        {"type": "reasoning", "id": "rs", "summary": [], "content": [
+            {"type": "reasoning_text", "text": "because"},
+        ]},
+        {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]}),
+    (ResponsesRequest, {"input": [
+        {"role": "user", "content": "a"},
+        {"type": "reasoning", "id": "rs", "encrypted_content": None, "summary": [
+            {"type": "summary_text", "text": "because"},
+        ]},
+        {"type": "message", "role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"},
+    ]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body"), THOUGHT)
+def test_thoughts_of_a_history_reach_the_template(
+    frontend: Frontend, kind: Any, body: dict[str, Any]
+) -> None:
+    """As those of the message that they came before."""
+    each = "{{ m.role[0] }}{{ m.reasoning_content }}:{{ m.content }} "
+    shows = "{% for m in messages %}" + each + "{% endfor %}"
+    made = with_template(frontend, shows)
+
+    assert made.prompt_of(parse_body(kind, json.dumps(body)).for_chat()) == "u:a abecause:b u:c "
+
+
+def test_thoughts_before_a_call_are_those_of_its_message(frontend: Frontend) -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "because"}]}
+    body = {"input": [{"role": "user", "content": "a"}, thought, call, call]}
+    chat = parse_body(ResponsesRequest, json.dumps(body)).for_chat()
+
+    assert [m.reasoning_content for m in chat.messages] == [None, "because"]
+    assert len(chat.messages[1].tool_calls or ()) == 2
+
+
+ASKED_TO_THINK: list[Any] = [
+    (MessagesRequest, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "True"),
+    (MessagesRequest, {"thinking": {"type": "disabled"}}, "False"),
+    (MessagesRequest, {"thinking": {"type": "adaptive"}}, ""),
+    (MessagesRequest, {"output_config": {"effort": "low"}}, "low"),
+    (MessagesRequest, {"thinking": {"type": "enabled"}, "enable_thinking": False}, "False"),
+    (ChatCompletionRequest, {"enable_thinking": True}, "True"),
+    (ChatCompletionRequest, {"chat_template_kwargs": {"enable_thinking": False}}, "False"),
+    (ResponsesRequest, {"reasoning": {"effort": "low", "summary": "auto"}}, "low"),
+    (TokenizeRequest, {"enable_thinking": False}, "False"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "shown"), ASKED_TO_THINK)
+def test_whether_it_is_to_think_reaches_the_template(
+    frontend: Frontend, kind: Any, fields: dict[str, Any], shown: str
+) -> None:
+    """By the names that templates have for it."""
+    said = [{"role": "user", "content": "a"}]
+    bodies: dict[Any, dict[str, Any]] = {
+        ResponsesRequest: {"input": "a"}, MessagesRequest: {"messages": said, "max_tokens": 1},
+    }  # fmt: skip
+    body = parse_body(kind, json.dumps({**bodies.get(kind, {"messages": said}), **fields}))
+    chat = body if kind is ChatCompletionRequest else body.for_chat()
+    made = with_template(frontend, "{{ enable_thinking }}{{ reasoning_effort }}")
+
+    assert made.prompt_of(chat) == shown
+    if shown in ("True", "False") and "chat_template_kwargs" not in fields:
+        assert with_template(frontend, "{{ thinking }}").prompt_of(chat) == shown
+
+
+def test_a_user_thinks_nothing() -> None:
+    block = {"type": "thinking", "thinking": "hm", "signature": ""}
+    body = {"max_tokens": 1, "messages": [{"role": "user", "content": [block]}]}
+
+    with pytest.raises(InvalidRequest, match="thinking is not for the role user"):
+        parse_body(MessagesRequest, json.dumps(body))
+
+
+@pytest.mark.parametrize(("chosen", "format"), [("auto", "think"), ("none", "none")])
+def test_the_format_of_thoughts_is_chosen(
+    checkpoint: Path, tmp_path: Path, chosen: str, format: str
+) -> None:
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+    file = copy / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    settings["chat_template"] += "<think>"
+    file.write_text(json.dumps(settings))
+
+    loaded = Frontend.load(TextFiles(copy), "tiny", 64, reasoning_parser=chosen)
+    assert loaded.reasoning_format == format

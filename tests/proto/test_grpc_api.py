@@ -25,6 +25,7 @@ PROMPTING: dict[str, Any] = {
     "continue_final_message": True,
     "add_special_tokens": True,
     "special_tokens_in_content": True,
+    "enable_thinking": True,
 }
 
 
@@ -80,6 +81,7 @@ SAID: dict[str, Any] = {
     "chat_template": "rag", "chat_template_kwargs_json": '{"a": 1}', "reasoning_effort": "low",
     "documents_json": ["{}"], "add_generation_prompt": True, "continue_final_message": True,
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
+    "enable_thinking": False, "separate_reasoning": False, "include_reasoning": False,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
     "include_stop_str_in_output": True, "skip_special_tokens": False, "structural_tag": TAGS,
     "choice": pb.Texts(texts=["a"]),

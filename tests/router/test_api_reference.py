@@ -68,11 +68,15 @@ WHERE: dict[type[StrictModel], str] = {
     responses.FunctionCall: "calls of responses",
     responses.FunctionCallOutput: "outputs of responses",
     responses.FunctionTool: "tools of responses",
+    responses.ReasoningItem: "reasoning of responses",
+    responses.ReasoningText: "texts of reasoning of responses",
     responses.TextConfig: "`text`",
     responses.Reasoning: "`reasoning`",
     a.InputMessage: "messages of messages",
     a.Text: "texts of messages",
     a.ToolUse: "calls of messages",
+    a.ThinkingBlock: "thinking of messages",
+    a.RedactedThinking: "redacted thinking of messages",
     a.ToolResult: "results of messages",
     a.Tool: "tools of messages",
     a.ToolChoice: "`tool_choice` of messages",
@@ -90,9 +94,11 @@ RULED: dict[str, list[type[StrictModel]]] = {
     "embeddings": [EmbeddingRequest],
     "items of responses": [
         responses.InputMessage, responses.Text, responses.Refusal, responses.FunctionCall,
-        responses.FunctionCallOutput,
+        responses.FunctionCallOutput, responses.ReasoningItem, responses.ReasoningText,
     ],
-    "blocks of messages": [a.Text, a.ToolUse, a.ToolResult],
+    "blocks of messages": [
+        a.Text, a.ToolUse, a.ToolResult, a.ThinkingBlock, a.RedactedThinking,
+    ],
     **{WHERE[one]: [one] for one in WHERE if one.not_here},
 }  # fmt: skip
 """What the page calls all that has a rule for a field. A rule of "any body" is that of every body
@@ -243,12 +249,12 @@ def test_what_the_page_says_of_it_is_so(where: str) -> None:
     assert wrong == []
 
 
-PROMPTS, ANY = "How messages become a prompt", "Text, in any API"
+PROMPTS, ANY, THOUGHTS = "How messages become a prompt", "Text, in any API", "Thoughts"
 TABLES: dict[type[StrictModel], tuple[str, ...]] = {
-    ChatCompletionRequest: (ANY, "Chat completions", PROMPTS),
+    ChatCompletionRequest: (ANY, "Chat completions", PROMPTS, THOUGHTS),
     CompletionRequest: (ANY, "Chat completions", "Completions"),
-    ResponsesRequest: (ANY, PROMPTS, "Responses"),
-    MessagesRequest: (ANY, PROMPTS, "Messages"),
+    ResponsesRequest: (ANY, PROMPTS, THOUGHTS, "Responses"),
+    MessagesRequest: (ANY, PROMPTS, THOUGHTS, "Messages"),
     EmbeddingRequest: ("Embeddings",),
     TokenizeRequest: (PROMPTS, "Tokenize and detokenize"),
 }

@@ -13,6 +13,7 @@ class Signs(NamedTuple):
 
 
 SIGNS = (
+    Signs("harmony", ("<|channel|>", "<|message|>")),
     Signs("qwen3_coder", ("<function=", "<parameter=")),
     Signs("glm45", ("<arg_key>",)),
     Signs("mistral_named", ("[TOOL_CALLS]", "[ARGS]")),

@@ -37,7 +37,7 @@ class ScanningParser(ABC):
         # Made by the first text: a call is written down before, and generators cannot be.
         self._open: int | None = None  # the call that was told of, and has not ended
         self._blank: list[str] | None = None  # white space after a call
-        self.done = False
+        self.done = self.thinking = False
         self._again = 0  # how much of what is kept is text, should there be no call
 
     @abstractmethod
@@ -115,7 +115,7 @@ class ScanningParser(ABC):
                 self._open = self._blank = None
             else:
                 self.source.back()
-                yield from self._say(self.source.advance(self._again))
+                yield from self.say(self.source.advance(self._again))
         self.source.forget()
 
     def _text_up_to_mark(self) -> Reading[str | None]:
@@ -130,9 +130,9 @@ class ScanningParser(ABC):
             if piece is None:
                 yield None
             else:
-                yield from self._say(piece)
+                yield from self.say(piece)
 
-    def _say(self, text: str) -> Reading[None]:
+    def say(self, text: str) -> Reading[None]:
         """White space after a call belongs to the format, unless text follows."""
         if self._blank is not None:
             self._blank.append(text)

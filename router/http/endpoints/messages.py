@@ -4,7 +4,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from raylax.proto.answers.anthropic_message import PREFIX, MessageWriter
-from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest, TokenCount
+from raylax.proto.anthropic.answer import TokenCount
+from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.router.http.handler import RequestHandler, json_response
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.call_maker import CallMaker

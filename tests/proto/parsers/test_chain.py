@@ -10,7 +10,7 @@ from tests.support.parsing import read
 class Shouting:
     """Takes capital letters out, as calls; holds the last letter back, as parsers may."""
 
-    done = False
+    done = thinking = False
 
     def __init__(self) -> None:
         self._held = ""
@@ -29,7 +29,7 @@ class Shouting:
 class Dashes:
     """Calls every dash."""
 
-    done = False
+    done = thinking = False
 
     def add(self, text: str) -> list[Content]:
         return [CallBegun(0, "-", "-") if one == "-" else one for one in text]

@@ -2,6 +2,7 @@
 
 from raylax.proto.parsers.tools.formats.deepseek import DeepSeekToolParser, PlainDeepSeekToolParser
 from raylax.proto.parsers.tools.formats.glm import Glm4ToolParser, Glm45ToolParser
+from raylax.proto.parsers.tools.formats.harmony import HarmonyParser
 from raylax.proto.parsers.tools.formats.hermes import HermesToolParser
 from raylax.proto.parsers.tools.formats.llama3 import Llama3ToolParser
 from raylax.proto.parsers.tools.formats.llama4 import Llama4ToolParser
@@ -29,6 +30,7 @@ TOOL_PARSERS: dict[str, ToolParserKind] = {
     "granite": GraniteToolParser,
     "glm4": Glm4ToolParser,
     "glm45": Glm45ToolParser,
+    "harmony": HarmonyParser,
     "json": JsonToolParser,
     "python": PythonToolParser,
 }

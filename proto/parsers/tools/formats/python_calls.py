@@ -31,6 +31,7 @@ class PythonToolParser:
     """An `OutputParser` of answers that are calls from their first letter to their last."""
 
     MARKS = ()
+    thinking = False
     FORMAT = CallFormat(
         before_name="",
         after_name="(",

@@ -26,6 +26,7 @@ HEADER = "<|start_header_id|>{{ m.role }}<|end_header_id|>"
         (HEADER + '{"name": name, "parameters": dictionary of argument name}', "llama3_json"),
         (HEADER + "<|python_tag|>", "llama3_json"),
         (HEADER + "write [func_name1(a=1), func_name2()]", "llama4_pythonic"),
+        ("<|start|>{{ m.role }}<|channel|>final<|message|>", "harmony"),
         (HEADER, None),
         ("<|im_start|>{{ m.role }}", None),
     ],

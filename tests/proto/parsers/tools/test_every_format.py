@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from raylax.proto.parsers.base import CallBroken, CallPiece, Content, ToolCall, joined, whole
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
+from raylax.proto.parsers.tools.formats.harmony import HarmonyParser
 from raylax.proto.parsers.tools.kind import ToolParserKind
 from raylax.proto.parsers.tools.offered import OfferedTools
 from tests.support.parsing import calls_in, offered, read, text_in, written
@@ -80,7 +81,7 @@ def test_cuts_make_no_difference(kind: ToolParserKind, data: st.DataObject, seed
     assert read(kind(functions()), text, cut(text, seed)) == at_once
     assert read(kind(functions()), text, 1) == at_once
     check_calls(at_once)
-    if not calls_in(whole(at_once)):
+    if not calls_in(whole(at_once)) and kind is not HarmonyParser:  # whose text has headers, too
         assert text_in(whole(at_once)) == text
 
 

@@ -174,7 +174,7 @@ async def test_more_tokens_than_fit_are_counted(client: anthropic.AsyncAnthropic
             {"type": "tool_use", "id": "c", "name": "f", "input": {}}]}]},
          "messages: the last one must be the user's, or a text of the assistant's"),
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
-         "messages.0.content.0: only blocks of type text, tool_use and tool_result"),
+         "messages.0.content.0: only blocks of type text, thinking, tool_use and tool_result"),
         ({"messages": [{"role": "user", "content": [
             {"type": "tool_use", "id": "c", "name": "f", "input": {}}]}]},
          "messages.0: content: tool_use is not for the role user"),
@@ -182,7 +182,7 @@ async def test_more_tokens_than_fit_are_counted(client: anthropic.AsyncAnthropic
             {"type": "tool_result", "tool_use_id": "c"}] * 2000}] * 2}, "may be 2048"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
         ({"tool_choice": {"type": "any"}}, "tool_choice.type"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking.type"),
+        ({"thinking": {"type": "always"}}, "thinking.type"),
         ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "x"}}}},
          "output_config.format.schema: Invalid type: x"),

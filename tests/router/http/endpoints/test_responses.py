@@ -169,7 +169,7 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
          "text.format.schema", "Invalid type: x"),
         ({"truncation": "auto"}, "truncation", "found 'auto'"),
         ({"input": []}, "input", "at least 1 item"),
-        ({"input": [{"type": "reasoning"}]}, "input.0", "only items of type message"),
+        ({"input": [{"type": "web_search_call"}]}, "input.0", "only items of type message"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input.0.arguments",
          "Field required"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
+from raylax.proto.parsers.base import Thought
 from raylax.proto.parsers.tools.formats import TOOL_PARSERS
 from tests.support.parsing import calls_in, offered, said, text_in
 
 F, G = '{"name": "f", "arguments": {"x": 1}}', '{"name": "g", "arguments": {}}'
+START, THOUGHT = "<|start|>assistant", "<|channel|>analysis<|message|>hm<|end|>"
+TO_F = '<|channel|>commentary to=functions.f <|constrain|>json<|message|>{"x": 1}'
+TO_H = "<|channel|>commentary to=h<|message|>{}"
 Call = tuple[str, dict[str, Any]]
 FX: Call = ("f", {"x": 1})
 GN: Call = ("g", {})
@@ -56,6 +60,13 @@ READ = [
     ("qwen3_coder", "<function=g></function>", "", [GN]),
     ("qwen3_coder", "<function=h>\n</function>", "<function=h>\n</function>", []),
     ("qwen3_coder", "<function=f>", "<function=f>", []),
+    ("harmony", f"{THOUGHT}{START}{TO_F}", "", [FX]),
+    ("harmony", f"{TO_F}<|call|>{START}{TO_F}", "", [FX, FX]),
+    ("harmony", f"{THOUGHT}{START}<|channel|>final<|message|>so<|return|>", "so", []),
+    ("harmony", f"<|channel|>commentary<|message|>I look.<|end|>{START}{TO_F}", "I look.", [FX]),
+    ("harmony", f'{START} to=functions.f<|channel|>commentary json<|message|>{{"x": 1}}', "", [FX]),
+    ("harmony", TO_H, TO_H, []),
+    ("harmony", "no form at all", "no form at all", []),
     ("json", F, "", [FX]),
     ("json", f"```json\n[{F}, {G}]\n```\n", "", [FX, GN]),
     ("json", f"Well: {F}", f"Well: {F}", []),
@@ -83,3 +94,17 @@ def test_text_flows_once_there_can_be_no_call() -> None:
     assert (reader.add("{"), reader.done) == ([], False)
     assert (reader.add("x"), reader.done) == (["{x"], True)
     assert reader.add('{"name": "f"') == ['{"name": "f"']
+
+
+def test_the_analysis_is_a_thought() -> None:
+    """It streams, and it is said when it is one."""
+    reader, seen = TOOL_PARSERS["harmony"](offered([])), []
+    for text in (
+        "<|channel|>",
+        "analysis<|message|>",
+        "hm",
+        "<|end|><|start|>assistant<|channel|>",
+    ):
+        seen.append((reader.add(text), reader.thinking))
+
+    assert seen == [([], False), ([], True), ([Thought("hm")], True), ([], False)]
