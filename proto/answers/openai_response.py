@@ -5,15 +5,17 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from raylax.proto.answers.response_calls import CallOut, call_item
 from raylax.proto.answers.writer import AnswerEvent
 from raylax.proto.calls.call import Call
 from raylax.proto.calls.choice import Choice
 from raylax.proto.calls.events import TextEvent
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai.response_out import (
+from raylax.proto.openai.responses.request import ResponsesRequest
+from raylax.proto.openai.responses.response import (
     IncompleteDetails,
     InputTokensDetails,
-    OutputCall,
+    OutputCustomCall,
     OutputItem,
     OutputMessage,
     OutputReasoning,
@@ -25,7 +27,7 @@ from raylax.proto.openai.response_out import (
     ResponseUsage,
     Status,
 )
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.tools import CalledTool, called
 from raylax.proto.openai.shared import Usage
 from raylax.proto.parsers.base import (
     CallBegun,
@@ -85,7 +87,8 @@ class ResponseWriter:
         self._kind: TextKind | None = None  # of the last item, if it is open, and no call
         self._said: list[str] = []  # in it
         self._around = b""  # a delta up to where deltas differ
-        self._arguments: list[str] = []  # of the call that is open
+        self._called = CalledTool("function", "")  # by the call that is open
+        self._arguments: list[str] = []  # of it
         self._events = 0
 
     def begin(self) -> list[AnswerEvent]:
@@ -155,8 +158,9 @@ class ResponseWriter:
         at, item = len(self._items) - 1, self._items[-1]
         return self._event(f"response.output_item.{when}", output_index=at, item=item)
 
-    def _new_id(self, prefix: str) -> str:
-        return f"{prefix}_{self.call.id.removeprefix(PREFIX)}_{len(self._items)}"
+    def _new_id(self) -> str:
+        """Of the next item, behind what says its kind."""
+        return f"{self.call.id.removeprefix(PREFIX)}_{len(self._items)}"
 
     def _say(self, text: str, kind: TextKind) -> list[AnswerEvent]:
         opening = [] if self._kind is kind else [*self._close("completed"), *self._open(kind)]
@@ -167,7 +171,7 @@ class ResponseWriter:
         return [*opening, (f"response.{kind.name}.delta", json)]
 
     def _open(self, kind: TextKind) -> list[AnswerEvent]:
-        item_id, at = self._new_id(kind.prefix), len(self._items)
+        item_id, at = f"{kind.prefix}_{self._new_id()}", len(self._items)
         self._items.append(kind.item(item_id, "in_progress", None))
         self._kind, self._said = kind, []
         same = {"type": f"response.{kind.name}.delta", "item_id": item_id, "output_index": at}
@@ -199,8 +203,7 @@ class ResponseWriter:
             case CallBegun():
                 return [*self._close("completed"), *self._begin_call(one)]
             case CallPiece():
-                self._arguments.append(one.arguments)
-                return [self._of_item("function_call_arguments.delta", delta=one.arguments)]
+                return self._add_to_call(one.arguments)
             case CallEnded():
                 return self._end_call("completed")
             case CallBroken():
@@ -208,22 +211,31 @@ class ResponseWriter:
         return []
 
     def _begin_call(self, call: CallBegun) -> list[AnswerEvent]:
-        item = OutputCall(
-            id=self._new_id("fc"), status="in_progress", call_id=call.id, name=call.name,
-            arguments="",
-        )  # fmt: skip
-        self._items.append(item)
-        self._arguments = []
+        self._called, self._arguments = called(self._body.tools, call.name), []
+        self._items.append(call_item(self._called, self._new_id(), "in_progress", call.id, ""))
         return [self._item("added")]
+
+    def _add_to_call(self, arguments: str) -> list[AnswerEvent]:
+        """The text for a custom tool is a part of its arguments: it is told once it is whole."""
+        self._arguments.append(arguments)
+        if self._called.kind == "custom":
+            return []
+        return [self._of_item("function_call_arguments.delta", delta=arguments)]
 
     def _end_call(self, status: Status) -> list[AnswerEvent]:
         """The item of the call as it has become: what was no call after all stays incomplete."""
-        item, arguments = self._items[-1], "".join(self._arguments)
-        assert isinstance(item, OutputCall)
-        done = {"status": status, "arguments": arguments}
-        self._items[-1] = item.model_copy(update=done)
+        begun, written = self._items.pop(), "".join(self._arguments)
+        assert isinstance(begun, CallOut)
+        item = call_item(self._called, self._new_id(), status, begun.call_id, written)
+        self._items.append(item)
+        if isinstance(item, OutputCustomCall):
+            return [
+                self._of_item("custom_tool_call_input.delta", delta=item.input),
+                self._of_item("custom_tool_call_input.done", input=item.input),
+                self._item("done"),
+            ]
         return [
-            self._of_item("function_call_arguments.done", name=item.name, arguments=arguments),
+            self._of_item("function_call_arguments.done", name=item.name, arguments=written),
             self._item("done"),
         ]
 

@@ -96,6 +96,8 @@ CHAT: FieldTable = {
     "web_search_options": Refused("nothing is searched; offer a tool"),
     "thinking": Refused("use chat_template_kwargs with what the model's template asks for"),
 }
+NOT_CUT = "no conversation is shortened here; send less of it"
+NOT_INCLUDED = "nothing more is given than what is written"
 KEEPS_NONE = "raylax keeps no responses; must be false or left out"
 RESPONSES: FieldTable = {
     **{name: rule for name, rule in OF_TEXT.items() if name != "metadata"},  # it is given back
@@ -108,9 +110,7 @@ RESPONSES: FieldTable = {
     "background": Refused(KEEPS_NONE, (False,)),
     "background_options": Refused(KEEPS_NONE),
     "top_logprobs": Refused("log-probabilities are only given by /v1/chat/completions", (0,)),
-    "include": Refused(
-        "nothing more is given than what is written", ([], ["reasoning.encrypted_content"])
-    ),
+    "client_metadata": FOR_OPERATOR,
     "access_programs": Refused("raylax knows none; leave it out"), "image": Refused(TEXT_ONLY),
     "context_management": Refused("no conversation is shortened here", ([],)),
     "max_tool_calls": Refused("raylax calls no tools by itself; count your own"),
@@ -162,7 +162,7 @@ ORIGIN = Ignored("it says how the item came to be")
 ITEM: FieldTable = {
     **CACHE_MARKS,
     "id": ORIGIN, "status": ORIGIN, "phase": ORIGIN, "annotations": ORIGIN, "logprobs": ORIGIN,
-    "caller": ORIGIN, "namespace": ORIGIN,
+    "caller": ORIGIN,
     "async": Refused("calls are waited for", (False,)),
 }  # fmt: skip
 REASONING_ITEM: FieldTable = {
@@ -172,10 +172,20 @@ REASONING: FieldTable = {
     "summary": Ignored("thoughts are given whole, as the item's content"),
     "generate_summary": Ignored("thoughts are given whole, as the item's content"),
 }
-OUTPUT: FieldTable = {**ITEM, "name": Ignored("call_id says it")}
+OUTPUT: FieldTable = {
+    **ITEM, "name": Ignored("call_id says it"), "namespace": Ignored("call_id says it"),
+}  # fmt: skip
+SHELL_OUTPUT: FieldTable = {
+    **{name: rule for name, rule in ITEM.items() if name != "id"},
+    "call_id": Ignored("id says it"),
+}
+TEXT_CONFIG: FieldTable = {"verbosity": OF_TEXT["verbosity"]}
 RESPONSES_FUNCTION: FieldTable = {
     "output_schema": Refused("what a tool gives is not checked here"),
     "async": Refused("calls are waited for", (False,)),
     "defer_loading": Refused("all tools are shown", (False,)),
     "allowed_callers": Refused("the model alone calls tools", (["direct"], [])),
+}
+RESPONSES_CUSTOM: FieldTable = {
+    name: rule for name, rule in RESPONSES_FUNCTION.items() if name != "output_schema"
 }

@@ -16,7 +16,7 @@ from raylax.proto.errors import InvalidRequest
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.body import parse_body
 from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.openai.tokenize import TokenizeRequest
 from raylax.proto.parsers.base import ToolCall
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates

@@ -13,7 +13,7 @@ from raylax.proto.openai.body import StrictModel, validated
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.ranges import Range
 from tests.support.ends import outside

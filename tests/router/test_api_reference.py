@@ -14,13 +14,14 @@ from raylax.proto.anthropic import messages as a
 from raylax.proto.anthropic.messages import CountTokensRequest, MessagesRequest
 from raylax.proto.client.errors import kinds
 from raylax.proto.errors import RaylaxError
-from raylax.proto.openai import chat, responses, structure
+from raylax.proto.openai import chat, structure
 from raylax.proto.openai.body import StrictModel
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import FieldTable, Refused
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses import items, request, tools
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.openai.shared import DebugConfig, StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.pb import raylax_pb2, vllm_engine_pb2
@@ -62,16 +63,22 @@ WHERE: dict[type[StrictModel], str] = {
     chat.FunctionCall: "functions of tool calls of chat",
     chat.Tool: "tools of chat",
     chat.Function: "functions of chat",
-    responses.InputMessage: "messages of responses",
-    responses.Text: "texts of responses",
-    responses.Refusal: "refusals of responses",
-    responses.FunctionCall: "calls of responses",
-    responses.FunctionCallOutput: "outputs of responses",
-    responses.FunctionTool: "tools of responses",
-    responses.ReasoningItem: "reasoning of responses",
-    responses.ReasoningText: "texts of reasoning of responses",
-    responses.TextConfig: "`text`",
-    responses.Reasoning: "`reasoning`",
+    items.InputMessage: "messages of responses",
+    items.Text: "texts of responses",
+    items.Refusal: "refusals of responses",
+    items.FunctionCall: "calls of responses",
+    items.FunctionCallOutput: "outputs of responses",
+    items.CustomToolCall: "custom calls of responses",
+    items.LocalShellCall: "shell calls of responses",
+    items.ShellAction: "`action` of shell calls",
+    items.LocalShellCallOutput: "shell outputs of responses",
+    tools.FunctionTool: "tools of responses",
+    tools.CustomTool: "custom tools of responses",
+    tools.NamespaceTool: "namespaces of responses",
+    items.ReasoningItem: "reasoning of responses",
+    items.ReasoningText: "texts of reasoning of responses",
+    request.TextConfig: "`text`",
+    request.Reasoning: "`reasoning`",
     a.InputMessage: "messages of messages",
     a.Text: "texts of messages",
     a.ToolUse: "calls of messages",
@@ -93,8 +100,10 @@ RULED: dict[str, list[type[StrictModel]]] = {
     "count_tokens": [CountTokensRequest],
     "embeddings": [EmbeddingRequest],
     "items of responses": [
-        responses.InputMessage, responses.Text, responses.Refusal, responses.FunctionCall,
-        responses.FunctionCallOutput, responses.ReasoningItem, responses.ReasoningText,
+        items.InputMessage, items.Text, items.Refusal,
+        items.FunctionCall, items.FunctionCallOutput,
+        items.CustomToolCall, items.LocalShellCall,
+        items.ReasoningItem, items.ReasoningText,
     ],
     "blocks of messages": [
         a.Text, a.ToolUse, a.ToolResult, a.ThinkingBlock, a.RedactedThinking,

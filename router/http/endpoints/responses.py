@@ -7,7 +7,7 @@ from starlette.types import ASGIApp
 
 from raylax.proto.answers.openai_response import PREFIX, ResponseWriter
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.router.http.handler import RequestHandler
 from raylax.router.http.routes import Routes
 from raylax.router.prompts.call_maker import CallMaker

@@ -22,7 +22,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.pb import raylax_pb2 as pb
 from raylax.proto.text.files import TextFiles
 from raylax.proto.text.tokenizer import byte_letters

@@ -23,7 +23,7 @@ from raylax.proto.calls.events import TextEvent
 from raylax.proto.client import replies
 from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.text.chat_template import ChatTemplate, ChatTemplates
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish

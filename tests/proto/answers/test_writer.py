@@ -20,7 +20,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.chat import ChatCompletionRequest
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.text.files import TextFiles
 from raylax.proto.vocabulary import Delta, Finish
 from tests.proto.calls.test_call import CITY_TOOL, ids

@@ -7,9 +7,9 @@ import pytest
 
 from raylax.proto.anthropic.messages import MessagesRequest
 from raylax.proto.errors import InvalidRequest
-from raylax.proto.openai.body import parse_body
+from raylax.proto.openai.body import parse_body, validated
 from raylax.proto.openai.chat import ChatCompletionRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 CALL = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"x":1}'}}
@@ -117,3 +117,30 @@ def test_no_more_messages_come_of_blocks_than_chat_may_have() -> None:
     assert len(parse_body(MessagesRequest, json.dumps(body)).for_chat().messages) == 2048
     with pytest.raises(InvalidRequest, match="may be 2048, with the system prompt"):
         parse_body(MessagesRequest, json.dumps({**body, "system": "s"})).for_chat()
+
+
+SHELL = {"type": "exec", "command": ["ls"], "env": {"a": "b"}, "user": None}
+CALLS: list[tuple[dict[str, Any], str, str]] = [
+    ({"type": "function_call", "name": "f", "arguments": "{}"}, "f", "{}"),
+    ({"type": "function_call", "namespace": "a", "name": "f", "arguments": "{}"}, "a__f", "{}"),
+    ({"type": "custom_tool_call", "name": "f", "input": '"x"'}, "f", '{"input":"\\"x\\""}'),
+    ({"type": "custom_tool_call", "namespace": "a", "name": "f", "input": ""}, "a__f",
+     '{"input":""}'),
+    ({"type": "local_shell_call", "action": SHELL}, "local_shell",
+     '{"command":["ls"],"env":{"a":"b"}}'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("item", "name", "arguments"), CALLS)
+def test_every_call_of_responses_is_one_of_a_function(
+    item: dict[str, Any], name: str, arguments: str
+) -> None:
+    """To the model, whose calls they were."""
+    output = {**item, "type": f"{item['type']}_output", "id": "c", "call_id": "c", "output": "x"}
+    body = {"input": [{**item, "call_id": "c"}, output]}
+    said, result = validated(ResponsesRequest, body).for_chat().messages
+
+    assert [(c.id, c.function.name, c.function.arguments) for c in said.tool_calls or ()] == [
+        ("c", name, arguments)
+    ]
+    assert (result.role, result.tool_call_id, result.content) == ("tool", "c", "x")

@@ -18,11 +18,13 @@ from openai.types.shared_params import FunctionDefinition
 from raylax.proto.anthropic import messages as ours_a
 from raylax.proto.errors import InvalidRequest
 from raylax.proto.openai import chat as ours
-from raylax.proto.openai import responses as ours_r
 from raylax.proto.openai.body import StrictModel, parse_body, validated
 from raylax.proto.openai.completions import CompletionRequest
 from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.openai.field_rules import Refused
+from raylax.proto.openai.responses import items
+from raylax.proto.openai.responses import request as ours_r
+from raylax.proto.openai.responses import tools as tools_r
 from raylax.proto.openai.shared import StreamOptions
 from raylax.proto.openai.tokenize import DetokenizeRequest, TokenizeRequest
 from raylax.proto.warnings import collect_warnings
@@ -43,13 +45,21 @@ THEIRS: list[tuple[type[StrictModel], Any]] = [
     (ours.TextPart, chat.ChatCompletionContentPartTextParam),
     (ours.AssistantToolCall, chat.ChatCompletionMessageFunctionToolCallParam),
     (ours.Function, FunctionDefinition),
-    (ours_r.FunctionTool, r.FunctionToolParam),
-    (ours_r.FunctionCall, r.ResponseFunctionToolCallParam),
-    (ours_r.InputMessage, r.ResponseOutputMessageParam),
-    (ours_r.InputMessage, r.EasyInputMessageParam),
-    (ours_r.FunctionCallOutput, response_input_param.FunctionCallOutput),
-    (ours_r.Text, r.ResponseOutputTextParam),
-    (ours_r.Text, r.ResponseInputTextParam),
+    (tools_r.FunctionTool, r.FunctionToolParam),
+    (tools_r.CustomTool, r.CustomToolParam),
+    (tools_r.NamespaceTool, r.NamespaceToolParam),
+    (items.CustomToolCall, r.ResponseCustomToolCallParam),
+    (items.FunctionCallOutput, r.ResponseCustomToolCallOutputParam),
+    (items.LocalShellCall, response_input_param.LocalShellCall),
+    (items.ShellAction, response_input_param.LocalShellCallAction),
+    (items.LocalShellCallOutput, response_input_param.LocalShellCallOutput),
+    (ours_r.TextConfig, r.ResponseTextConfigParam),
+    (items.FunctionCall, r.ResponseFunctionToolCallParam),
+    (items.InputMessage, r.ResponseOutputMessageParam),
+    (items.InputMessage, r.EasyInputMessageParam),
+    (items.FunctionCallOutput, response_input_param.FunctionCallOutput),
+    (items.Text, r.ResponseOutputTextParam),
+    (items.Text, r.ResponseInputTextParam),
     (ours_a.Tool, a.ToolParam),
     (ours_a.Text, a.TextBlockParam),
     (ours_a.ToolUse, a.ToolUseBlockParam),

@@ -12,7 +12,7 @@ from raylax.proto.frontend import Frontend
 from raylax.proto.openai.body import validated
 from raylax.proto.openai.chat import ChatCompletionRequest, Message, arguments_of
 from raylax.proto.openai.completions import CompletionRequest
-from raylax.proto.openai.responses import ResponsesRequest
+from raylax.proto.openai.responses.request import ResponsesRequest
 from raylax.proto.text.files import TextFiles
 
 HI = {"role": "user", "content": "hi"}

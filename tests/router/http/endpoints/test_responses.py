@@ -16,11 +16,12 @@ from tests.support.router_rig import (
     openai_client_of,
     running_router,
 )
-from tests.support.scripted import write_scripted
+from tests.support.scripted import CALL, write_scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ASK: dict[str, Any] = {"model": "tiny", "input": "hi", "temperature": 0, "max_output_tokens": 8}
 LOOK: dict[str, Any] = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "x"}
 TEXT_EVENTS = [
     "response.created", "response.in_progress",
     "response.output_item.added", "response.content_part.added", "response.output_text.delta",
@@ -152,6 +153,45 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
     assert second.status == "completed"
 
 
+async def test_what_agents_offer(caller: openai.AsyncOpenAI) -> None:
+    """A call is told as one of the tool that its function stands for; what cannot be run here the
+    model never hears of, and a header says so."""
+    space = {"type": "namespace", "name": "eyes", "description": "", "tools": [LOOK]}
+    custom = {"type": "custom", "name": "look", "format": GRAMMAR}
+    ask = {**ASK, "max_output_tokens": 50}
+    reply = await caller.responses.with_raw_response.create(
+        **ask, tools=[{"type": "web_search"}, {"type": "nonsense"}, custom]
+    )
+    call = reply.parse().output[1]
+    events = await streamed(caller, **ask, tools=[custom])
+    alone = await caller.responses.create(**ask, tools=[custom])
+    hidden = await caller.responses.create(**ask, tools=[space])
+
+    assert reply.headers["warnings"].startswith("tools: web_search cannot be run here")
+    assert "nonsense is no tool that anybody knows" in reply.headers["warnings"]
+    assert (call.type, call.name, call.input) == ("custom_tool_call", "look", '{"city": "Rome"}')
+    assert alone.usage.input_tokens == reply.parse().usage.input_tokens
+    assert [event.type for event in events[-5:-1]] == [
+        "response.output_item.added", "response.custom_tool_call_input.delta",
+        "response.custom_tool_call_input.done", "response.output_item.done",
+    ]  # fmt: skip
+    assert content_of(events[-1].response) == content_of(alone)
+    assert [item.type for item in hidden.output] == ["message"]  # it is eyes__look to the model
+
+
+async def test_a_call_in_a_namespace(tmp_path: Path) -> None:
+    """The model calls it by its full name, the client knows it by both."""
+    text = CALL[2].replace("look", "eyes__look")
+    checkpoint = write_scripted(tmp_path, [*CALL[:2], text, *CALL[3:]])
+    space: Any = {"type": "namespace", "name": "eyes", "description": "", "tools": [LOOK]}
+    async with running_router(checkpoint) as rig, openai_client_of(rig) as client:
+        ask = {**ASK, "max_output_tokens": 50, "tools": [space]}
+        answer = await client.responses.create(**ask)
+    call = answer.output[1]
+
+    assert (call.type, call.namespace, call.name) == ("function_call", "eyes", "look")
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "said"),
     [
@@ -162,12 +202,17 @@ async def test_an_answer_is_part_of_the_next_question(caller: openai.AsyncOpenAI
         ({"background": True}, "background", "keeps no responses"),
         ({"background": True}, "background", "keeps no responses"),
         ({"top_logprobs": 3}, "top_logprobs", "/v1/chat/completions"),
-        ({"tools": [{"type": "web_search"}]}, "tools.0.type", "found 'web_search'"),
+        ({"tools": [{"name": "f"}]}, "tools.0", "a tool must be an object with a type"),
+        ({"tools": [{"type": "custom"}]}, "tools.0.name", "Field required"),
+        ({"tools": [{"type": "namespace", "name": "a", "tools": [LOOK] * 65},
+                    {"type": "namespace", "name": "b", "tools": [LOOK] * 64}]}, "tools",
+         "128 functions in all, there are 129"),
+        ({"include": ["message.output_text.logprobs"]}, "include.0", "nothing more is given"),
         ({"tool_choice": "required"}, "tool_choice", "found 'required'"),
         ({"text": {"format": {"type": "xml"}}}, "text.format", "type must be text, json_object or"),
         ({"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}},
          "text.format.schema", "Invalid type: x"),
-        ({"truncation": "auto"}, "truncation", "found 'auto'"),
+        ({"truncation": "auto"}, "truncation", "no conversation is shortened here"),
         ({"input": []}, "input", "at least 1 item"),
         ({"input": [{"type": "web_search_call"}]}, "input.0", "only items of type message"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input.0.arguments",

@@ -4,7 +4,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
-from raylax.proto.openai.responses import FunctionTool, ResponsesRequest, TextConfig
+from raylax.proto.openai.responses.request import ResponsesRequest, TextConfig
+from raylax.proto.openai.responses.tools import ResponseTool
 from raylax.proto.openai.structure import TextFormat
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
@@ -45,10 +46,21 @@ class OutputCall(BaseModel):
     status: Status
     call_id: str
     name: str
+    namespace: str | None
     arguments: str
 
 
-OutputItem = OutputMessage | OutputReasoning | OutputCall
+class OutputCustomCall(BaseModel):
+    id: str
+    type: Literal["custom_tool_call"] = "custom_tool_call"
+    status: Status
+    call_id: str
+    name: str
+    namespace: str | None
+    input: str
+
+
+OutputItem = OutputMessage | OutputReasoning | OutputCall | OutputCustomCall
 
 
 class InputTokensDetails(BaseModel):
@@ -104,7 +116,7 @@ class Response(BaseModel):
     temperature: float | None
     text: TextConfig
     tool_choice: Literal["auto", "none"]
-    tools: list[FunctionTool]
+    tools: list[ResponseTool]
     top_p: float | None
     truncation: Literal["disabled"] = "disabled"
     usage: ResponseUsage | None = None

@@ -1,0 +1,133 @@
+"""POST /v1/responses. https://platform.openai.com/docs/api-reference/responses"""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from raylax.proto.grammar.constraint import Constraint
+from raylax.proto.openai import chat, fields
+from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.field_rules import FieldTable, only
+from raylax.proto.openai.prompting import PromptFields, ThinkingFields
+from raylax.proto.openai.responses.items import (
+    CallItem,
+    CallOutputItem,
+    Item,
+    ReasoningItem,
+    text_of,
+)
+from raylax.proto.openai.responses.tools import ResponseTool, callable_ones
+from raylax.proto.openai.shared import CommonFields, Count, ToolChoice
+from raylax.proto.openai.structure import TextConfigFormat
+
+MOST_ITEMS = chat.MOST_MESSAGES - 1  # the instructions are a message, too
+MetadataKey = Annotated[str, Field(max_length=64)]
+Included = Literal[
+    "file_search_call.results", "web_search_call.results", "web_search_call.action.sources",
+    "message.input_image.image_url", "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs", "reasoning.encrypted_content",
+]  # fmt: skip
+"""More of what is never there: tools that run here, images, what is encrypted."""
+MetadataValue = Annotated[str, Field(max_length=512)]
+
+
+class TextConfig(StrictModel):
+    not_here: ClassVar[FieldTable] = fields.TEXT_CONFIG
+    format: TextConfigFormat | None = None
+
+
+class Reasoning(StrictModel):
+    """How much the model is to think."""
+
+    not_here: ClassVar[FieldTable] = fields.REASONING
+    effort: Annotated[str, Field(max_length=64)] | None = None
+
+
+class ResponsesRequest(CommonFields, PromptFields, ThinkingFields):
+    """A body of /v1/responses. Whoever asks sends the whole conversation: nothing is kept."""
+
+    not_here: ClassVar[FieldTable] = fields.RESPONSES
+    input: str | Annotated[list[Item], BoundedList(MOST_ITEMS, least=1)]
+    instructions: str | None = None
+    max_output_tokens: Count | None = None
+    tools: Annotated[list[ResponseTool], BoundedList(chat.MOST_TOOLS)] = []
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] = {}
+    text: TextConfig | None = None
+    reasoning: Reasoning | None = None
+    truncation: Annotated[Literal["disabled"], only(fields.NOT_CUT, "disabled")] = "disabled"
+    include: list[Annotated[Included, only(fields.NOT_INCLUDED, *get_args(Included))]] = []
+
+    @model_validator(mode="after")
+    def _few_enough_functions(self) -> Self:
+        """With those in namespaces."""
+        if (functions := sum(1 for _ in callable_ones(self.tools))) > chat.MOST_TOOLS:
+            raise ValueError(
+                f"tools: may have {chat.MOST_TOOLS} functions in all, there are {functions}"
+            )
+        return self
+
+    @property
+    def effort(self) -> str | None:
+        """How much the model is to think, by either of the fields that say so."""
+        if self.reasoning_effort is None and self.reasoning is not None:
+            return self.reasoning.effort
+        return self.reasoning_effort
+
+    def _constraints(self) -> Iterator[Constraint]:
+        yield from self._forms()
+        yield from super()._constraints()
+
+    def _forms(self) -> Iterator[Constraint]:
+        """What `text` says of the form."""
+        if self.text is not None and self.text.format is not None:
+            found = self.text.format.constraint("text.format")
+            yield from () if found is None else (found,)
+
+    def for_chat(self) -> chat.ChatCompletionRequest:
+        prompt = {**self.prompt_fields(), "reasoning_effort": self.effort}
+        made = chat.ChatCompletionRequest(
+            **self.common(),
+            **prompt,
+            **self.thinking_fields(),
+            messages=list(self._messages()),
+            max_tokens=self.max_output_tokens,
+            tools=[tool.for_chat(space) for tool, space in callable_ones(self.tools)],
+            tool_choice=self.tool_choice,
+            parallel_tool_calls=self.parallel_tool_calls,
+        )
+        return made.in_form(next(self._forms(), None))
+
+    def _messages(self) -> Iterator[chat.Message]:
+        if self.instructions is not None:
+            yield chat.Message(role="system", content=self.instructions)
+        if isinstance(self.input, str):
+            yield chat.Message(role="user", content=self.input)
+            return
+        said: chat.Message | None = None  # by the assistant: its calls belong to it
+        thought: str | None = None  # before it speaks, or calls
+        for item in self.input:
+            if isinstance(item, CallItem):
+                if said is None:
+                    said, thought = assistant("", thought), None
+                said.tool_calls = [*(said.tool_calls or []), item.for_chat()]
+                continue
+            if said is not None:
+                yield said
+            said = None
+            if isinstance(item, ReasoningItem):
+                thought = (thought or "") + item.text
+            elif isinstance(item, CallOutputItem):
+                yield item.for_chat()
+            elif item.role == "assistant":
+                said, thought = assistant(text_of(item.content), thought), None
+            else:
+                yield chat.Message(role=item.role, content=text_of(item.content))
+        if said is not None:
+            yield said
+
+
+def assistant(content: str, thought: str | None) -> chat.Message:
+    return chat.Message(role="assistant", content=content, reasoning_content=thought or None)
