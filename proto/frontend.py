@@ -14,7 +14,7 @@ from raylax.proto.calls.prompt_ids import PromptIds, check_scored_size
 from raylax.proto.calls.prompt_maker import PromptMaker
 from raylax.proto.calls.prompt_work import ChatWork, TextsWork, ids_in, texts_in
 from raylax.proto.calls.request_maker import RequestMaker
-from raylax.proto.calls.sampling_defaults import SamplingDefaults
+from raylax.proto.calls.sampling_defaults import SamplingDefaults, defaults_of, ends_of
 from raylax.proto.calls.token_choice import TokenChoice
 from raylax.proto.calls.vector import Vector
 from raylax.proto.errors import InvalidRequest
@@ -26,7 +26,7 @@ from raylax.proto.openai.embeddings import EmbeddingRequest
 from raylax.proto.parsers.reasoning import NONE
 from raylax.proto.parsers.tools.formats import AUTO, TOOL_FORMAT
 from raylax.proto.text.chat_template import ChatTemplates
-from raylax.proto.text.files import GENERATION, TextFiles
+from raylax.proto.text.files import TextFiles
 from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import CallOrigin
 
@@ -132,7 +132,7 @@ class Frontend:
 
         Raises InvalidRequest for what this model cannot be asked.
         """
-        ids = self.prompts.chat_ids(self.chat_work(body, field))
+        ids = self.prompts.chat_ids(self.chat_work(body, field, not body.truncates))
         return self.chat_call(body, ids, prefix, field, origin, checked_grammar(body.constraint))
 
     def prompt_of(self, body: ChatCompletionRequest, field: str = "messages") -> str:
@@ -177,6 +177,7 @@ class Frontend:
         call_id = origin.name or f"{prefix}{uuid.uuid4().hex}"
         top = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_completion_tokens or body.max_tokens
+        ids = body.cut(ids, self.prompt_ids.fitting(most))
         requests = self.requests.drawn(call_id, [ids], body, top, most, field, origin, grammar)
         call = Call(call_id, requests, self.choices.of_chat(call_id, requests, body), "chat")
         call.open_ended = most is None
@@ -185,7 +186,7 @@ class Frontend:
     def completion(self, body: CompletionRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of a completion, whose prompts are made here. Raises InvalidRequest for what
         this model cannot be asked."""
-        ids = self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        ids = self._ids_of(body.prompts, "prompt", body)
         return self.completion_call(body, ids, origin, checked_grammar(body.constraint))
 
     def completion_call(
@@ -199,6 +200,7 @@ class Frontend:
         one. Raises InvalidRequest."""
         call_id = origin.name or f"cmpl-{uuid.uuid4().hex}"
         most = 16 if body.max_tokens is None else max(1, body.max_tokens)  # one is not told
+        prompts = [body.cut(ids, self.prompt_ids.fitting(most)) for ids in prompts]
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, most, "prompt", origin, grammar
         )
@@ -217,7 +219,7 @@ class Frontend:
 
     def _echo(self, body: CompletionRequest, given: object, ids: Sequence[int]) -> str:
         """The text of a prompt: as it was given, or as that of an answer is made."""
-        if isinstance(given, str) and body.skip_special_tokens:
+        if isinstance(given, str) and body.skip_special_tokens and not body.truncates:
             return given
         return self.tokenizer.decode(ids, body.skip_special_tokens)
 
@@ -231,6 +233,7 @@ class Frontend:
         """The call of a completion for who reads token ids. Its answer may fill what a sequence
         holds, unless it says otherwise."""
         call_id = f"tokens-{uuid.uuid4().hex}"
+        prompts = [body.cut(ids, self.prompt_ids.fitting(body.max_tokens)) for ids in prompts]
         requests = self.requests.drawn(
             call_id, prompts, body, body.logprobs, body.max_tokens, "prompt", origin, grammar
         )
@@ -239,10 +242,17 @@ class Frontend:
         call.open_ended = body.max_tokens is None
         return call, choices
 
+    def texts_work(
+        self, texts: list[str], field: str, body: CompletionRequest | EmbeddingRequest
+    ) -> TextsWork:
+        """What is to be done for texts, which must leave room for an answer if none is cut."""
+        longest = None if body.truncates else self.max_sequence_length
+        return TextsWork(texts, body.add_special_tokens, field, longest)
+
     def embedding(self, body: EmbeddingRequest, origin: CallOrigin = NOBODY) -> Call:
         """The call of an embedding, whose inputs are tokenised here. Raises InvalidRequest."""
         self.check_embedding(body)
-        ids = self._ids_of(body.inputs, "input", body.add_special_tokens)
+        ids = self._ids_of(body.inputs, "input", body)
         return self.embedding_call(body, ids, origin)
 
     def check_embedding(self, body: EmbeddingRequest) -> None:
@@ -261,23 +271,20 @@ class Frontend:
         """The call of an embedding with these inputs: a request for each, whose only event says
         that its vector is there. Raises InvalidRequest."""
         call_id = f"embd-{uuid.uuid4().hex}"
+        inputs = [body.cut(ids, self.prompt_ids.fitting(1)) for ids in inputs]
         requests = self.requests.embedded(call_id, inputs, body, origin)
         vectors = [Vector(index, body.dimensions) for index in range(len(requests))]
         return Call(call_id, requests, vectors, "embeddings")
 
     def _ids_of(
-        self, given: list[str] | list[list[int]], field: str, add_special_tokens: bool
+        self,
+        given: list[str] | list[list[int]],
+        field: str,
+        body: CompletionRequest | EmbeddingRequest,
     ) -> Sequence[Sequence[int]]:
         if texts := texts_in(given):
-            work = TextsWork(texts, add_special_tokens, field, self.max_sequence_length)
-            return self.prompts.text_ids(work)
+            return self.prompts.text_ids(self.texts_work(texts, field, body))
         return ids_in(given)
-
-
-def ends_of(files: TextFiles, tokenizer: Tokenizer, defaults: SamplingDefaults) -> frozenset[int]:
-    """The tokens that end an answer."""
-    ends = [files.end_token, *filter(tokenizer.special_id, defaults.stop)]
-    return files.end_token_ids.union(*(ids_of(tokenizer, end) for end in ends))
 
 
 def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
@@ -285,17 +292,3 @@ def vocabulary_for_grammars(files: TextFiles, vocab: int) -> LLTokenizer:
     ValueError for a model that has no end token."""
     tokenizer = files.tokenizer()
     return grammar_tokenizer(tokenizer, ends_of(files, tokenizer, defaults_of(files)), vocab)
-
-
-def defaults_of(files: TextFiles) -> SamplingDefaults:
-    """What the model's files say of sampling. Raises ValueError with the file."""
-    try:
-        return SamplingDefaults.of(files.generation_config)
-    except ValueError as error:
-        raise ValueError(f"{files.directory / GENERATION}: {error}") from None
-
-
-def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:
-    """The id of a token, if there is one."""
-    id = None if token is None else tokenizer.id_of(token)
-    return frozenset() if id is None else frozenset({id})

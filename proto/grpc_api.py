@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 OPTIONAL = (
     "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty",
     "repetition_penalty", "seed", "max_tokens", "n", "typical_p", "min_tokens",
-    "include_stop_str_in_output", "skip_special_tokens",
+    "include_stop_str_in_output", "skip_special_tokens", "return_token_ids",
 )  # fmt: skip
 
 PROMPTING = (
@@ -68,6 +68,18 @@ def shared_fields(message: pb.ChatRequest | pb.GenerateRequest) -> dict[str, Any
         fields["priority"] = message.priority
     if message.cache_salt:
         fields["cache_salt"] = message.cache_salt
+    return fields | truncation_fields(message)
+
+
+def truncation_fields(
+    message: pb.ChatRequest | pb.GenerateRequest | pb.EmbedRequest,
+) -> dict[str, Any]:
+    """How a prompt is cut that is too long."""
+    fields: dict[str, Any] = {}
+    if message.HasField("truncate_prompt_tokens"):
+        fields["truncate_prompt_tokens"] = message.truncate_prompt_tokens
+    if message.truncation_side:
+        fields["truncation_side"] = message.truncation_side
     return fields
 
 
@@ -163,7 +175,7 @@ def embedding_request(message: pb.EmbedRequest) -> EmbeddingRequest:
     """Raises InvalidRequest by the rules of the HTTP API: the inputs are all text or all ids."""
     inputs = message.inputs[: MOST_INPUTS + 1]
     check_count(sum(len(one.tokens.ids) for one in inputs), "inputs")
-    fields: dict[str, Any] = {"model": message.model or None}
+    fields = {"model": message.model or None, **truncation_fields(message)}
     kinds = {one.HasField("tokens") for one in inputs}
     if len(kinds) > 1:
         raise InvalidRequest("inputs: must all be text or all be token ids", param="inputs")
@@ -187,6 +199,7 @@ def reply_fields(id: str, model: str, event: TextEvent) -> dict[str, Any]:
         "text": event.text,
         "finish_reason": event.finish_reason or "",
         "logprobs": [logprob_message(entry) for entry in event.logprobs],
+        "token_ids": event.token_ids,
     }
 
 

@@ -15,17 +15,25 @@ class ChatWriter(ChunkWriter):
     """Writes chunks of which a choice's first one has the role; its end is one of its own, as with
     OpenAI."""
 
-    def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
-        """`created`: the time that all chunks say, in seconds of the epoch."""
-        super().__init__(call)
+    def __init__(
+        self,
+        call: Call,
+        model: str,
+        created: int,
+        include_usage: bool = False,
+        counts_on: bool = False,
+    ) -> None:
+        """`created`: the time that all chunks say, in seconds of the epoch. `counts_on`: each of
+        them has the usage so far."""
+        super().__init__(call, counts_on)
         self._model, self._created, self._include_usage = model, created, include_usage
         self._kind = chat.CountedChunk if include_usage else chat.ChatCompletionChunk
         self._greeted: set[int] = set()
 
     def chunks(self, event: TextEvent) -> list[chat.ChatCompletionChunk]:
         deltas = [delta for one in event.in_order if (delta := delta_of(one)) is not None]
-        first = event.choice not in self._greeted
-        if (first or event.logprobs) and not deltas:
+        first, begins = event.choice not in self._greeted, not self._greeted
+        if (first or event.logprobs or event.token_ids) and not deltas:
             # Clients that print content without looking expect a string at first.
             deltas.append(chat.DeltaMessage(content="" if first else None))
         if first:
@@ -37,6 +45,10 @@ class ChatWriter(ChunkWriter):
         ]
         if event.finish_reason:
             out.append(self._chunk(event.choice, chat.DeltaMessage(), (), event.finish_reason))
+        if event.token_ids:
+            out[0].choices[0].token_ids = list(event.token_ids)
+        if begins:
+            out[0].prompt_token_ids = self.call.prompt_told(0)
         return out
 
     def _chunk(
@@ -55,7 +67,11 @@ class ChatWriter(ChunkWriter):
             finish_reason=finish_reason,
         )
         return self._kind(
-            id=self.call.id, created=self._created, model=self._model, choices=[choice]
+            id=self.call.id,
+            created=self._created,
+            model=self._model,
+            choices=[choice],
+            usage=self.call.usage if self._counts_on else None,
         )
 
     def last_chunks(self) -> list[chat.ChatCompletionChunk]:
@@ -85,6 +101,7 @@ class ChatWriter(ChunkWriter):
             model=self._model,
             choices=choices,
             usage=self.call.usage,
+            prompt_token_ids=self.call.prompt_told(0),
         )
 
 
@@ -120,6 +137,7 @@ def choice_of(choice: Choice, logprobs: list[chat.TokenLogprob]) -> chat.Choice:
         message=message,
         logprobs=chat.Logprobs(content=logprobs) if logprobs else None,
         finish_reason=choice.finish_reason,
+        token_ids=choice.token_ids,
     )
 
 

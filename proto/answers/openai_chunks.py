@@ -32,8 +32,9 @@ class ChunkWriter(ABC):
     around it is written once, not for each token.
     """
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
+    def __init__(self, call: Call, counts_on: bool = False) -> None:
+        """`counts_on`: each chunk has the usage so far, as it is when the chunk is written."""
+        self.call, self._counts_on = call, counts_on
         self._around: dict[int, list[bytes]] = {}  # by choice: a chunk before and after its text
 
     @abstractmethod
@@ -52,6 +53,8 @@ class ChunkWriter(ABC):
         return ()
 
     def add(self, event: TextEvent) -> Sequence[AnswerEvent]:
+        if self._counts_on:
+            return written_out(self.chunks(event))
         around = self._around.get(event.choice)
         if around is not None and event.only_text:
             return (("", to_json(event.text).join(around)),)

@@ -2,7 +2,7 @@
 
 from codecs import getincrementaldecoder
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import to_json
 
@@ -17,33 +17,48 @@ from raylax.proto.openai.shared import Usage
 class CompletionWriter(ChunkWriter):
     """Writes chunks that are completions of what is new alone."""
 
-    def __init__(self, call: Call, model: str, created: int, include_usage: bool = False) -> None:
-        """`created`: the time that all chunks say, in seconds of the epoch."""
-        super().__init__(call)
+    def __init__(
+        self,
+        call: Call,
+        model: str,
+        created: int,
+        include_usage: bool = False,
+        counts_on: bool = False,
+    ) -> None:
+        """`created`: the time that all chunks say, in seconds of the epoch. `counts_on`: each of
+        them has the usage so far."""
+        super().__init__(call, counts_on)
         self._model, self._created, self._include_usage = model, created, include_usage
         self._offsets: dict[int, Offsets] = defaultdict(Offsets)
 
     def chunks(self, event: TextEvent) -> list[completions.Completion]:
+        first = event.choice not in self._offsets
         choice = completions.Choice(
             index=event.choice,
             text=event.text,
             logprobs=completion_logprobs(event.logprobs, self._offsets[event.choice]),
             finish_reason=event.finish_reason,
+            token_ids=list(event.token_ids) or None,
+            prompt_token_ids=self.call.prompt_told(event.choice) if first else None,
         )
-        return [self._completion([choice])]
+        return [self._completion([choice], self.call.usage if self._counts_on else None)]
 
     def last_chunks(self) -> list[completions.Completion]:
         return [self._completion([], self.call.usage)] if self._include_usage else []
 
     def whole(self) -> bytes:
         """As `response`, written piece by piece."""
-        choices = map(choice_written, self.call.ended_parts(Choice))
+        choices = map(choice_written, self.call.ended_parts(Choice), self._prompts())
         written = self._completion([], self.call.usage).model_dump_json().encode()
         return filled(written, b"choices", choices)
 
     def response(self) -> completions.Completion:
-        choices = [completion_choice(choice) for choice in self.call.ended_parts(Choice)]
-        return self._completion(choices, self.call.usage)
+        choices = map(completion_choice, self.call.ended_parts(Choice), self._prompts())
+        return self._completion(list(choices), self.call.usage)
+
+    def _prompts(self) -> Iterator[list[int] | None]:
+        """Of each choice, if they are told."""
+        return map(self.call.prompt_told, range(len(self.call.requests)))
 
     def _completion(
         self, choices: list[completions.Choice], usage: Usage | None = None
@@ -70,17 +85,17 @@ class Offsets:
         return begins
 
 
-def completion_choice(choice: Choice) -> completions.Choice:
-    return choice_of(choice, completion_logprobs(choice.logprob_entries, Offsets()))
+def completion_choice(choice: Choice, prompt: list[int] | None) -> completions.Choice:
+    return choice_of(choice, prompt, completion_logprobs(choice.logprob_entries, Offsets()))
 
 
-def choice_written(choice: Choice) -> bytes:
+def choice_written(choice: Choice, prompt: list[int] | None) -> bytes:
     """As `completion_choice`, with not all of its log-probabilities in memory."""
     entries = choice.logprob_entries
     if not entries:
-        return choice_of(choice, None).model_dump_json().encode()
+        return choice_of(choice, prompt, None).model_dump_json().encode()
     empty = completions.Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
-    written, offsets = choice_of(choice, empty).model_dump_json().encode(), Offsets()
+    written, offsets = choice_of(choice, prompt, empty).model_dump_json().encode(), Offsets()
     lists: dict[bytes, Iterable[object]] = {
         b"tokens": (named(e.token) for e in entries),
         b"token_logprobs": (value_of(e) for e in entries),
@@ -92,12 +107,16 @@ def choice_written(choice: Choice) -> bytes:
     return written
 
 
-def choice_of(choice: Choice, logprobs: completions.Logprobs | None) -> completions.Choice:
+def choice_of(
+    choice: Choice, prompt: list[int] | None, logprobs: completions.Logprobs | None
+) -> completions.Choice:
     return completions.Choice(
         index=choice.index,
         text=choice.text,
         logprobs=logprobs,
         finish_reason=choice.finish_reason,
+        token_ids=choice.token_ids,
+        prompt_token_ids=prompt,
     )
 
 

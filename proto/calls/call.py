@@ -117,6 +117,12 @@ class Call:
         self._left -= ended_here
         return FeedResult(event, cancel=ended_here and delta.finish is None)
 
+    def prompt_told(self, choice: int) -> list[int] | None:
+        """The ids of the prompt of a choice, if they are told."""
+        part = self.parts[choice]
+        told = isinstance(part, Choice) and part.tells_ids
+        return list(self.requests[choice].prompt) if told else None
+
     @property
     def prompt_tokens(self) -> int:
         """Tokens of all prompts. One is counted once, however many choices continue it."""

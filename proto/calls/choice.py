@@ -50,8 +50,11 @@ class Choice:
     thoughts: ThoughtsShown = "apart"
     silent: bool = False
     """Whether nothing is told but what stands around the answer."""
+    tells_ids: bool = False
+    """Whether events have the ids of the tokens, too."""
     whole: bool = True
-    """Whether the answer is written once it has ended: only then its log-probabilities are kept."""
+    """Whether the answer is written once it has ended: only then its ids and its
+    log-probabilities are kept."""
     tokens: int = 0
     cached_tokens: int = 0
     accepted_tokens: int = 0
@@ -72,6 +75,7 @@ class Choice:
         self._called = False  # a tool, and the call is whole
         self._before = self._after = ""
         self._scored: Sequence[int] = ()
+        self._untold: list[int] = []  # ids of tokens that no event has had
         self._of_prompt: tuple[TextLogprob, ...] = ()  # until it is said
 
     @property
@@ -88,6 +92,11 @@ class Choice:
     def logprob_entries(self) -> list[TextLogprob]:
         """One for each token of the answer so far, if they were asked for."""
         return [entry for event in self.events for entry in event.logprobs]
+
+    @property
+    def token_ids(self) -> list[int] | None:
+        """Those of the answer so far, if they are told."""
+        return [id for event in self.events for id in event.token_ids] if self.tells_ids else None
 
     @property
     def size(self) -> int:
@@ -114,16 +123,23 @@ class Choice:
             delta = delta._replace(token_ids=(), logprobs=(), finish=Finish.LENGTH)
         if delta.prompt_logprobs and self._scored:
             self._of_prompt = tuple(self._prompt_entries(delta.prompt_logprobs))
+        before = self.tokens
         if self._only_text and not delta.logprobs and delta.finish is None:  # as nearly all are
             self.tokens += len(delta.token_ids)
             said = self._detokenizer.add(delta.token_ids)
             event = TextEvent(self.index, said) if said else None
         else:
             event = self._feed_all(delta)
+        if self.tells_ids:
+            self._untold += delta.token_ids[: self.tokens - before]
         if event is not None:
+            if self._untold:
+                event, self._untold = event._replace(token_ids=tuple(self._untold)), []
             if self._before or self._after:
                 event = self._framed(event)
-            kept = event if self.whole or event.only_text else event._replace(logprobs=())
+            kept = event
+            if not (self.whole or event.only_text):
+                kept = event._replace(logprobs=(), token_ids=())
             self.events.append(kept)
         return event
 

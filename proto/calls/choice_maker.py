@@ -61,6 +61,7 @@ class ChoiceMaker:
                 shown=self._shown(body),
                 stop_tokens=self._stop_tokens(body.stops),
                 continues=any(map(self.tokenizer.adds_text, request.prompt)),
+                tells_ids=body.return_token_ids,
             )
             for index, request in enumerate(requests)
         ]
@@ -104,6 +105,7 @@ class ChoiceMaker:
             self._stop_tokens(body.stops),
             one_call=not body.parallel_tool_calls,
             thoughts=shown if body.include_reasoning else "not",
+            tells_ids=body.return_token_ids,
         )
 
     def _thinks_already(

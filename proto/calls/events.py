@@ -8,6 +8,7 @@ from raylax.proto.parsers.base import CallPiece, Content, Thought, joined
 
 ENTRY_BYTES = 64
 """A token with its log-probability in JSON, about."""
+ID_BYTES = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class TextEvent(NamedTuple):
     """Text and news of calls in their order, where there is more than text."""
     logprobs: tuple[TextLogprob, ...] = ()
     finish_reason: str | None = None
+    token_ids: tuple[int, ...] = ()
+    """Those that were said since the event before, where somebody wants to know them."""
 
     @classmethod
     def of(
@@ -75,7 +78,8 @@ class TextEvent(NamedTuple):
         pieces = [one.arguments for one in self.contents if isinstance(one, CallPiece)]
         thoughts = [one.text for one in self.contents if isinstance(one, Thought)]
         texts = sum(map(len, (self.text, *pieces, *thoughts)))
-        return texts + sum([entry.size for entry in self.logprobs])
+        ids = ID_BYTES * len(self.token_ids)
+        return texts + ids + sum([entry.size for entry in self.logprobs])
 
     @property
     def thought(self) -> str:
@@ -85,4 +89,4 @@ class TextEvent(NamedTuple):
     @property
     def only_text(self) -> bool:
         """Whether it says nothing but text, as most events do."""
-        return not (self.contents or self.logprobs or self.finish_reason)
+        return not (self.contents or self.logprobs or self.finish_reason or self.token_ids)

@@ -39,6 +39,12 @@ class PromptIds:
         self.check_ids(prompt, field)
         return min(max_tokens, room) if max_tokens else room
 
+    def fitting(self, max_tokens: int | None) -> int:
+        """How many tokens a prompt may have that leaves room for such an answer, or for one token
+        if that alone would be too long."""
+        room = self.max_sequence_length - (max_tokens or 1)
+        return room if room > 0 else self.max_sequence_length - 1
+
     def check_ids(self, ids: Sequence[int], field: str) -> None:
         """Raises InvalidRequest for an id that stands for no token."""
         if ids and max(ids) >= self.vocab:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from raylax.proto.openai.shared import SamplingFields
+from raylax.proto.text.files import GENERATION, TextFiles
+from raylax.proto.text.tokenizer import Tokenizer
 from raylax.proto.vocabulary import Sampling
 
 Number = TypeVar("Number", int, float)
@@ -92,3 +94,23 @@ def stops_in(value: Any) -> tuple[str, ...]:
 
 def given_or(default: Number, value: Number | None) -> Number:
     return default if value is None else value
+
+
+def defaults_of(files: TextFiles) -> SamplingDefaults:
+    """What the model's files say of sampling. Raises ValueError with the file."""
+    try:
+        return SamplingDefaults.of(files.generation_config)
+    except ValueError as error:
+        raise ValueError(f"{files.directory / GENERATION}: {error}") from None
+
+
+def ends_of(files: TextFiles, tokenizer: Tokenizer, defaults: SamplingDefaults) -> frozenset[int]:
+    """The tokens that end an answer."""
+    ends = [files.end_token, *filter(tokenizer.special_id, defaults.stop)]
+    return files.end_token_ids.union(*(ids_of(tokenizer, end) for end in ends))
+
+
+def ids_of(tokenizer: Tokenizer, token: str | None) -> frozenset[int]:
+    """The id of a token, if there is one."""
+    id = None if token is None else tokenizer.id_of(token)
+    return frozenset() if id is None else frozenset({id})

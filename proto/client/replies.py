@@ -37,6 +37,7 @@ def part(reply: Reply) -> Part:
         usage=usage(reply.usage) if reply.HasField("usage") else None,
         sequence=reply.sequence,
         explanation=explanation_from_proto(reply.explanation) if explained else None,
+        token_ids=tuple(reply.token_ids),
     )
 
 
@@ -62,6 +63,7 @@ def choice(parts: Sequence[Part]) -> Choice:
         reasoning="".join(one.reasoning for one in parts),
         tool_calls=calls_of([call for one in parts for call in one.tool_calls]),
         logprobs=tuple(entry for one in parts for entry in one.logprobs),
+        token_ids=tuple(id for one in parts for id in one.token_ids),
     )
 
 

@@ -31,6 +31,9 @@ class Options(TypedDict, total=False):
     bad_words: Sequence[str]
     include_stop_str_in_output: bool
     skip_special_tokens: bool
+    return_token_ids: bool
+    truncate_prompt_tokens: int
+    truncation_side: Literal["left", "right"]
     n: int
     top_logprobs: int
     session: str
@@ -69,6 +72,7 @@ PROMPTING = (
 )  # fmt: skip
 ROUTING = (
     "model", "session", "priority", "explain", "resume_ttl_s", "add_special_tokens", "cache_salt",
+    "truncate_prompt_tokens", "truncation_side",
 )  # fmt: skip
 
 

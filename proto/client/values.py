@@ -69,6 +69,8 @@ class Part:
     """Counts the parts of an answer that can be resumed, from 1."""
     explanation: Explanation | None = None
     """On the first part, if it was asked for."""
+    token_ids: tuple[int, ...] = ()
+    """Of what it says, if they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ class Choice:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    token_ids: tuple[int, ...] = ()
+    """If they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,8 @@ class Choice(ResponseModel):
     message: AnswerMessage
     logprobs: Logprobs | None = None
     finish_reason: str | None
+    token_ids: list[int] | None = None
+    """If they were asked for; of a stop string that is cut, too."""
 
 
 class ChatCompletion(ResponseModel):
@@ -259,6 +261,7 @@ class ChatCompletion(ResponseModel):
     usage: Usage
     service_tier: Literal["default"] = "default"
     system_fingerprint: str = FINGERPRINT
+    prompt_token_ids: list[int] | None = None
 
 
 class DeltaMessage(ResponseModel):
@@ -275,6 +278,7 @@ class ChunkChoice(ResponseModel):
     delta: DeltaMessage
     logprobs: Logprobs | None = None
     finish_reason: str | None = None
+    token_ids: list[int] | None = None
 
 
 class ChatCompletionChunk(ResponseModel):
@@ -286,6 +290,8 @@ class ChatCompletionChunk(ResponseModel):
     usage: Usage | None = None
     service_tier: Literal["default"] = "default"
     system_fingerprint: str = FINGERPRINT
+    prompt_token_ids: list[int] | None = None
+    """In the first chunk alone."""
 
 
 class CountedChunk(ChatCompletionChunk):

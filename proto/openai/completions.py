@@ -72,6 +72,10 @@ class Choice(ResponseModel):
     text: str
     logprobs: Logprobs | None = None
     finish_reason: str | None = None
+    token_ids: list[int] | None = None
+    """Of what is told here, if they were asked for; of a stop string that is cut, too."""
+    prompt_token_ids: list[int] | None = None
+    """In the first chunk of a choice, and in a whole answer."""
 
 
 class Completion(ResponseModel):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Annotated, ClassVar, Literal
 
-from raylax.proto.openai.body import BoundedList, StrictModel
+from raylax.proto.openai.body import BoundedList
 from raylax.proto.openai.field_rules import FieldTable
 from raylax.proto.openai.fields import EMBEDDINGS
 from raylax.proto.openai.shared import (
@@ -17,13 +17,14 @@ from raylax.proto.openai.shared import (
     TokenIds,
     one_or_more,
 )
+from raylax.proto.openai.telling import TruncationFields
 from raylax.proto.vocabulary import Priority
 
 MOST_INPUTS = 1024
 FLOAT = Struct("<f")
 
 
-class EmbeddingRequest(StrictModel):
+class EmbeddingRequest(TruncationFields):
     """A body of /v1/embeddings."""
 
     not_here: ClassVar[FieldTable] = EMBEDDINGS

@@ -30,15 +30,15 @@ OF_TEXT: FieldTable = {
     "include_stop_str_in_output": Refused(TRIMMED, (False,)),
     "skip_special_tokens": Refused(SPECIAL, (True,)),
     "spaces_between_special_tokens": Ignored("nothing stands between special tokens but text"),
-    "truncate_prompt_tokens": Refused("no prompt is cut; shorten it"),
-    "truncation_side": Ignored("no prompt is cut"),
+    "truncate_prompt_tokens": Refused("no prompt is cut here; shorten it"),
+    "truncation_side": Ignored("no prompt is cut here"),
     "prompt_logprobs": Refused("log-probabilities are those of the answer; leave it out", (False,)),
     "echo": Refused("messages are not repeated; use /v1/completions", (False,)),
     "guided_decoding_backend": Ignored("there is one"),
     "mm_processor_kwargs": Refused(TEXT_ONLY, ({},)),
     "request_id": Refused("send it as the header X-Request-Id"),
     "return_tokens_as_token_ids": Refused("tokens are told by their text; leave it out", (False,)),
-    "return_token_ids": Refused("token ids are given by /tokenize alone", (False,)),
+    "return_token_ids": Refused("use /v1/chat/completions", (False,)),
     "kv_transfer_params": Refused("workers move pages by themselves; leave it out", ({},)),
     "vllm_xargs": Refused("these are vLLM's own; leave them out", ({},)),
     "thinking_token_budget": Refused("thinking is not bounded apart; use max_tokens"),
@@ -71,7 +71,10 @@ OF_TEXT: FieldTable = {
     "mirostat": Refused("use top_p or min_p", (0,)),
     "thinking_budget": Refused("thinking is not bounded apart; use max_tokens"),
 }  # fmt: skip
-OWN = ("debug_config", "include_stop_str_in_output", "skip_special_tokens")
+OWN = (
+    "debug_config", "include_stop_str_in_output", "skip_special_tokens", "truncate_prompt_tokens",
+    "truncation_side", "return_token_ids",
+)  # fmt: skip
 """What both have of OpenAI's older APIs."""
 OF_OLDER: FieldTable = {
     **{name: rule for name, rule in OF_TEXT.items() if name not in OWN},
@@ -125,8 +128,8 @@ RESPONSES: FieldTable = {
 }  # fmt: skip
 EMBEDDINGS: FieldTable = {
     **{name: OF_TEXT[name] for name in (
-        "metadata", "store", "service_tier", "user", "truncate_prompt_tokens", "truncation_side",
-        "request_id", "rid", "mm_processor_kwargs", "lora_path", "extra_key",
+        "metadata", "store", "service_tier", "user", "request_id", "rid", "mm_processor_kwargs",
+        "lora_path", "extra_key",
     )},
     "normalize": Refused("may only be true: vectors have length 1", (True,)),
     "use_activation": Refused("may only be true: vectors have length 1", (True,)),
@@ -139,7 +142,6 @@ TOKENIZE: FieldTable = {"mm_processor_kwargs": Refused(TEXT_ONLY, ({},)), "user"
 # Inside of objects.
 STREAM_OPTIONS: FieldTable = {
     "include_obfuscation": Ignored("nothing is added to events"),
-    "continuous_usage_stats": Refused("the usage comes last", (False,)),
 }
 DEBUG_CONFIG: FieldTable = {
     "disagg_config": Refused("workers move pages by themselves; leave it out", ({},)),

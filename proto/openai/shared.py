@@ -76,6 +76,8 @@ Biases = Annotated[dict[TokenKey, Bias], BeforeValidator(bounded_biases)]
 class StreamOptions(StrictModel):
     not_here: ClassVar[FieldTable] = STREAM_OPTIONS
     include_usage: bool = False
+    continuous_usage_stats: bool = False
+    """Whether each chunk has the usage so far. It says nothing without `include_usage`."""
 
 
 class DebugConfig(StrictModel):
@@ -158,6 +160,13 @@ class SamplingFields(CommonFields, TellingFields):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def counts_on(self) -> bool:
+        """Whether each chunk of a stream says how many tokens there are so far."""
+        return self.include_usage and bool(
+            self.stream_options and self.stream_options.continuous_usage_stats
+        )
 
     @property
     def asks_for_metrics(self) -> bool:

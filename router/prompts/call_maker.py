@@ -51,7 +51,8 @@ class CallMaker:
         self, body: ChatCompletionRequest, prefix: str = CHAT_PREFIX, field: str = "messages"
     ) -> Call:
         """The call of a chat, see `Frontend.chat`."""
-        (ids,), grammar = await self._chat_ids(body, field), await self._grammar(body.constraint)
+        (ids,) = await self._chat_ids(body, field, not body.truncates)
+        grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             BYTES_PER_TOKEN * len(ids) * body.n,
             lambda: self.frontend.chat_call(body, ids, prefix, field, self.origin, grammar),
@@ -59,7 +60,7 @@ class CallMaker:
 
     async def completion(self, body: CompletionRequest) -> Call:
         """The call of a completion."""
-        prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        prompts = await self._ids_of(body.prompts, "prompt", body)
         grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             self._size(prompts, body.n),
@@ -68,7 +69,7 @@ class CallMaker:
 
     async def tokens(self, body: CompletionRequest) -> tuple[Call, list[TokenChoice]]:
         """The call of a completion for who reads token ids."""
-        prompts = await self._ids_of(body.prompts, "prompt", body.add_special_tokens)
+        prompts = await self._ids_of(body.prompts, "prompt", body)
         grammar = await self._grammar(body.constraint)
         return await self.threads.run(
             self._size(prompts, body.n),
@@ -78,7 +79,7 @@ class CallMaker:
     async def embedding(self, body: EmbeddingRequest) -> Call:
         """The call of an embedding."""
         self.frontend.check_embedding(body)
-        inputs = await self._ids_of(body.inputs, "input", body.add_special_tokens)
+        inputs = await self._ids_of(body.inputs, "input", body)
         return await self.threads.run(
             self._size(inputs, 1), lambda: self.frontend.embedding_call(body, inputs, self.origin)
         )
@@ -119,11 +120,14 @@ class CallMaker:
         return await self.prompts.grammar(self.model, constraint, self._asker)
 
     async def _ids_of(
-        self, given: list[str] | list[list[int]], field: str, add_special_tokens: bool
+        self,
+        given: list[str] | list[list[int]],
+        field: str,
+        body: CompletionRequest | EmbeddingRequest,
     ) -> Prompts:
         if not (texts := texts_in(given)):
             return ids_in(given)
-        work = TextsWork(texts, add_special_tokens, field, self.frontend.max_sequence_length)
+        work = self.frontend.texts_work(texts, field, body)
         return await self.prompts.ids(self.model, work, self._asker)
 
     @property

@@ -83,7 +83,8 @@ SAID: dict[str, Any] = {
     "add_special_tokens": False, "special_tokens_in_content": True, "dimensions": 3,
     "enable_thinking": False, "separate_reasoning": False, "include_reasoning": False,
     "cache_salt": "b", "json_schema": '{"type": "object"}', "regex": "a", "grammar": 'start: "a"',
-    "include_stop_str_in_output": True, "skip_special_tokens": False, "structural_tag": TAGS,
+    "include_stop_str_in_output": True, "skip_special_tokens": False, "return_token_ids": True,
+    "truncate_prompt_tokens": 3, "truncation_side": "right", "structural_tag": TAGS,
     "choice": pb.Texts(texts=["a"]),
     "inputs": [pb.EmbedRequest.Input(text="b")],
 }  # fmt: skip

@@ -50,13 +50,17 @@ class CompletionsBase:
         """A chat's call, and what writes its answer. Raises InvalidRequest."""
         call = self.frontend.chat(body, origin=origin)
         call.timing = Timing()
-        return ChatWriter(call, self.frontend.name, int(time.time()), body.include_usage)
+        return ChatWriter(
+            call, self.frontend.name, int(time.time()), body.include_usage, body.counts_on
+        )
 
     def completion_writer(self, body: CompletionRequest, origin: CallOrigin) -> CompletionWriter:
         """A completion's call, and what writes its answer. Raises InvalidRequest."""
         call = self.frontend.completion(body, origin)
         call.timing = Timing()
-        return CompletionWriter(call, self.frontend.name, int(time.time()), body.include_usage)
+        return CompletionWriter(
+            call, self.frontend.name, int(time.time()), body.include_usage, body.counts_on
+        )
 
     def writer(self, body: TextRequest, request_id: str | None) -> ChunkWriter:
         """The call of a body, and what writes its answer. Raises InvalidRequest."""

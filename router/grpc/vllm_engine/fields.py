@@ -27,7 +27,6 @@ NOT_READ: Mapping[type[Message], FieldTable] = {
     pb.TokenizedInput: {"original_text": Ignored("its token ids are there")},
     pb.SamplingParams: {
         "prompt_logprobs": Refused(OF_TEXT["prompt_logprobs"].why),
-        "truncate_prompt_tokens": OF_TEXT["truncate_prompt_tokens"],
         "skip_special_tokens": OF_THE_GATEWAY, "spaces_between_special_tokens": OF_THE_GATEWAY,
         "grammar_from_first_token": Ignored("grammars begin with the first token"),
     },
@@ -46,6 +45,7 @@ READ: Mapping[type[Message], frozenset[str]] = {
         "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
         "repetition_penalty", "max_tokens", "stop", "stop_token_ids", "ignore_eos", "n",
         "logprobs", "seed", "logit_bias", "include_stop_str_in_output", "min_tokens",
+        "truncate_prompt_tokens",
         "json_schema", "regex", "grammar", "structural_tag", "json_object", "choice",
     }),
     pb.ChoiceConstraint: frozenset({"choices"}),

@@ -15,7 +15,7 @@ from raylax.router.grpc.vllm_engine.fields import check
 
 ZERO_IS_UNSET = ("top_p", "top_k", "repetition_penalty", "n")
 AS_GIVEN = ("min_p", "presence_penalty", "frequency_penalty", "ignore_eos", "min_tokens")
-OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed")
+OPTIONAL = ("temperature", "max_tokens", "logprobs", "seed", "truncate_prompt_tokens")
 
 NEVER_INCLUDED = (
     "the tokens of a stop string are part of every answer, those of stop_token_ids of none; leave "

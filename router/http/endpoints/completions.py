@@ -17,12 +17,12 @@ from raylax.router.prompts.call_maker import CallMaker
 
 async def chat_writer(make: CallMaker, body: ChatCompletionRequest) -> ChatWriter:
     call = await make.chat(body)
-    return ChatWriter(call, make.model, int(time.time()), body.include_usage)
+    return ChatWriter(call, make.model, int(time.time()), body.include_usage, body.counts_on)
 
 
 async def completion_writer(make: CallMaker, body: CompletionRequest) -> CompletionWriter:
     call = await make.completion(body)
-    return CompletionWriter(call, make.model, int(time.time()), body.include_usage)
+    return CompletionWriter(call, make.model, int(time.time()), body.include_usage, body.counts_on)
 
 
 def add_completions(routes: Routes, handler: RequestHandler) -> None:

@@ -143,8 +143,6 @@ CALL = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
 NESTED = [
     ({"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
      "tools.0.function.strict"),
-    ({"stream": True, "stream_options": {"continuous_usage_stats": True}},
-     "stream_options.continuous_usage_stats"),
     ({"messages": [{"role": "assistant", "audio": {"id": "a"}}]}, "messages.0.audio"),
     ({"messages": [{"role": "assistant", "content": "a", "prefix": True}]}, "messages.0.prefix"),
     ({"messages": [{"role": "user", "content": "a", "refusal": "b"}]}, "messages.0.refusal"),

@@ -19,7 +19,8 @@ SAMPLE: dict[str, Any] = {
     "temperature": 0.5, "top_p": 0.5, "top_k": 3, "min_p": 0.5, "frequency_penalty": 0.5,
     "presence_penalty": 0.5, "repetition_penalty": 0.5, "max_tokens": 3, "stop": ["a"],
     "stop_token_ids": [3], "ignore_eos": True, "n": 3, "logprobs": 3, "seed": 3,
-    "logit_bias": {3: 0.5}, "min_tokens": 3, "json_schema": "{}", "regex": "a",
+    "logit_bias": {3: 0.5}, "min_tokens": 3, "truncate_prompt_tokens": 3,
+    "json_schema": "{}", "regex": "a",
     "grammar": 'root ::= "a"', "json_object": True, "choice": pb.ChoiceConstraint(choices=["a"]),
     "structural_tag": '{"triggers": ["<"], "structures": [{"begin": "<f>", "end": "</f>"}]}',
 }  # fmt: skip
